@@ -1,0 +1,340 @@
+"""One verified file: the container, its header, its digest, and the folder that it lies in.
+
+This module knows files and the parts of the container. It knows no class of ours: the inside of a part is its owner's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import os
+import platform
+import re
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from clover_tvae.artifact.foreign import EXPECTED, HEAD_BYTES, MAGIC, foreign
+from clover_tvae.artifact.plain import decode, encode, only_our_errors, scan
+from clover_tvae.errors import (
+    ArtifactError,
+    ConfigError,
+    CorruptArtifactError,
+    NewerArtifactError,
+    TableFileError,
+    UnsupportedArtifactError,
+)
+from clover_tvae.files import atomic_write
+
+__all__ = [
+    "CHECKPOINT",
+    "FORMAT_VERSION",
+    "GENERATOR",
+    "MAX_BYTES",
+    "dump_artifact",
+    "parse_artifact",
+    "read_artifact",
+    "write_artifact",
+]
+
+GENERATOR = "clover-tvae-generator"
+CHECKPOINT = "clover-tvae-checkpoint"
+FORMAT_VERSION = 1
+MAX_BYTES = 4 * 2**30
+
+_KINDS = {GENERATOR: "generator", CHECKPOINT: "checkpoint"}
+_PARTS = ("metadata", "transforms", "model", "weights", "training", "privacy")
+# Version v -> a function from the content of version v to that of v + 1. Files of an older format stay readable.
+_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+_DIGEST_BYTES = 64
+_DIGEST_KEY = b"\x8c\x06sha256\x8c\x40"
+_END = b"u."
+_TAIL_BYTES = len(_DIGEST_KEY) + _DIGEST_BYTES + len(_END)
+
+
+class _Container(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    format: Literal["clover-tvae-generator", "clover-tvae-checkpoint"]
+    format_version: Literal[1]
+    writer: dict[str, str]
+    metadata: dict[str, Any]
+    transforms: dict[str, Any]
+    model: dict[str, Any]
+    weights: bytes
+    training: dict[str, Any]
+    privacy: dict[str, Any] | None
+    sha256: str
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in _KINDS:
+        raise ValueError(f"kind: expected one of {list(_KINDS)}, found {kind!r}")
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in ("clover-tvae", "numpy", "pandas", "torch", "safetensors"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package.replace("-", "_")] = importlib.metadata.version(package)
+    return versions
+
+
+def dump_artifact(content: Mapping[str, Any], kind: str = GENERATOR) -> bytes:
+    """Return the bytes of a generator file.
+
+    Args:
+        content: ``metadata``, ``transforms``, ``model``, ``weights``, ``training`` and ``privacy``: plain data only.
+            ``writer`` is filled in where it is missing; ``format``, ``format_version`` and ``sha256`` always are.
+        kind: ``GENERATOR`` or ``CHECKPOINT``.
+
+    Returns:
+        The file. Equal content gives equal bytes, in every process.
+
+    Raises:
+        TypeError: A value is not plain; the message holds its path. This is a bug of the caller.
+        ValueError: A part is missing or unknown, an int has more than 255 bytes, or there are too many values
+            or levels.
+
+    Example:
+        >>> parts = {"metadata": {}, "transforms": {}, "model": {}, "weights": b"", "training": {}, "privacy": None}
+        >>> parse_artifact(dump_artifact(parts))["format"]
+        'clover-tvae-generator'
+    """
+    _check_kind(kind)
+    whole: dict[str, Any] = {
+        "format": kind,
+        "format_version": FORMAT_VERSION,
+        "writer": content["writer"] if "writer" in content else _versions(),
+        **{part: content[part] for part in _PARTS if part in content},
+        **{key: value for key, value in content.items() if key not in _Container.model_fields},
+    }
+    problems = _schema_problems({**whole, "sha256": ""})
+    if content.get("format", kind) != kind:
+        problems.append(f"format: expected {kind!r}")
+    if problems:
+        raise ValueError("the content of a generator file is wrong: " + "; ".join(problems))
+    encoded = encode(whole)
+    digest = hashlib.sha256(encoded).hexdigest()
+    return bytes(encoded[: -len(_END)] + _DIGEST_KEY + digest.encode("ascii") + _END)
+
+
+def write_artifact(path: str | os.PathLike[str], content: Mapping[str, Any], kind: str = GENERATOR) -> str:
+    """Write a generator file as one step: afterwards there is the whole new file, or the old one untouched.
+
+    The bytes go to a temporary file beside ``path`` (mode 0600), are flushed to the disk, read back and verified, and
+    only then renamed.
+
+    Args:
+        path: The file. Its folder must exist; an existing file is replaced.
+        content: As for :func:`dump_artifact`.
+        kind: ``GENERATOR`` or ``CHECKPOINT``.
+
+    Returns:
+        The digest (sha256, 64 hex digits) to keep and to hand to :func:`read_artifact`.
+
+    Raises:
+        ArtifactError: The file cannot be written (no such folder, no right to write, disk full), or did not come back
+            from the disk as it was written.
+        TypeError, ValueError: As for :func:`dump_artifact`.
+    """
+    data = dump_artifact(content, kind)
+    digest = data[-len(_END) - _DIGEST_BYTES : -len(_END)].decode("ascii")
+    try:
+        atomic_write(
+            Path(path),
+            lambda file: file.write(data),
+            verify=lambda written: read_artifact(written, kind, expected_sha256=digest, max_bytes=len(data)),
+        )
+    except ArtifactError:
+        raise
+    except TableFileError as error:
+        raise ArtifactError(f"{error}. Check that the folder exists, may be written to, and has space") from error
+    return digest
+
+
+def read_artifact(
+    path: str | os.PathLike[str],
+    kind: str = GENERATOR,
+    expected_sha256: str | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> dict[str, Any]:
+    """Read a generator file, verified, without ever running code from it.
+
+    Args:
+        path: A regular file (or a link to one).
+        kind: ``GENERATOR`` or ``CHECKPOINT``.
+        expected_sha256: The digest that :func:`write_artifact` returned; ``None`` compares only with the one inside.
+        max_bytes: Larger files are refused unread.
+
+    Returns:
+        The content, ``format`` to ``sha256``. The parts inside are plain data, to be checked by their owners.
+
+    Raises:
+        CorruptArtifactError: Truncated, changed, too large, or no generator at all.
+        UnsafeArtifactError: A pickle that would run code.
+        NewerArtifactError: Written by a later version.
+        UnsupportedArtifactError: A known other format, such as a torch file.
+        ArtifactError: The file cannot be opened.
+        ConfigError: ``expected_sha256`` is no digest.
+    """
+    _check_kind(kind)
+    name = os.fspath(path)
+    with only_our_errors(name):
+        return parse_artifact(_read_file(name, max_bytes), kind, expected_sha256=expected_sha256, name=name)
+
+
+def parse_artifact(
+    data: bytes, kind: str = GENERATOR, *, expected_sha256: str | None = None, name: str = "the file"
+) -> dict[str, Any]:
+    """Read the bytes of a generator file: as :func:`read_artifact`, which says what is raised.
+
+    Args:
+        data: The whole file.
+        kind: ``GENERATOR`` or ``CHECKPOINT``.
+        expected_sha256: The digest that the content must have, or ``None``.
+        name: How errors call the file.
+    """
+    _check_kind(kind)
+    expected = _digest_argument(expected_sha256)
+    with only_our_errors(name):
+        if not data.startswith(MAGIC):
+            raise foreign(data[:HEAD_BYTES], len(data), name)
+        _check_header(data, kind, name)
+        _check_digest(data, expected, name)
+        content = decode(data, name)
+        content = _upgrade(content, name)
+        problems = _schema_problems(content)
+        if problems:
+            raise CorruptArtifactError(f"{name} is no valid generator file: " + "; ".join(problems))
+        return content
+
+
+def _read_file(name: str, max_bytes: int) -> bytes:
+    """Return the whole file, or of a foreign one only as much as it takes to name it."""
+    # Opening a pipe or a device can block or act: look first, and look again at what was opened.
+    _check_file(os.stat(name), name, max_bytes)
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(name, flags), "rb") as file:
+        n_bytes = _check_file(os.fstat(file.fileno()), name, max_bytes)
+        head = file.read(min(n_bytes, HEAD_BYTES))
+        if not head.startswith(MAGIC):
+            raise foreign(head, n_bytes, name)
+        data = head + file.read(n_bytes - len(head) + 1)
+    if len(data) != n_bytes:
+        raise CorruptArtifactError(f"{name} changed while it was read: try again when nobody writes to it")
+    return data
+
+
+def _check_file(status: os.stat_result, name: str, max_bytes: int) -> int:
+    if not stat.S_ISREG(status.st_mode):
+        what = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
+        raise UnsupportedArtifactError(f"{name} is {what}. {EXPECTED}")
+    if status.st_size > max_bytes:
+        raise CorruptArtifactError(
+            f"{name} has {status.st_size:,} bytes, at most {max_bytes:,} are read; raise max_bytes if it is meant"
+        )
+    return status.st_size
+
+
+def _digest_argument(expected_sha256: str | None) -> str | None:
+    if expected_sha256 is None:
+        return None
+    digest = str(expected_sha256).strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise ConfigError(
+            "expected_sha256: expected the 64 hex digits that saving the generator gave, "
+            f"found {len(digest)} characters of another form"
+        )
+    return digest
+
+
+# How every format starts: format, format_version, writer.
+_HEADER = re.compile(
+    re.escape(MAGIC)
+    + rb"(?s:.)(?P<format>clover-tvae-[a-z]{1,40})\x8c\x0eformat_version"
+    + rb"(?s:K(?P<one>.)|M(?P<two>..)|J(?P<four>....))"
+)
+_WRITER = re.compile(rb"\x8c\x0bclover_tvae\x8c(?s:.)([0-9A-Za-z.+-]{1,40})")
+
+
+def _check_header(data: bytes, kind: str, name: str) -> None:
+    """Refuse a later version and the other kind by name, before the rest is held against today's rules."""
+    header = _HEADER.match(data)
+    if header is None:
+        raise CorruptArtifactError(f"{name} is damaged: its first entries are not format and format_version")
+    found = header["format"].decode("ascii")
+    if found not in _KINDS:
+        raise CorruptArtifactError(f"{name} is damaged: it calls itself {found!r}, expected {kind!r}")
+    version = int.from_bytes(header["one"] or header["two"] or header["four"], "little", signed=bool(header["four"]))
+    if version > FORMAT_VERSION:
+        writer = _WRITER.search(data, header.end(), header.end() + 4096)
+        by = f"clover_tvae {writer[1].decode('ascii')}" if writer else "a later clover_tvae"
+        raise NewerArtifactError(
+            f"{name} has format version {version}, written by {by}; this clover_tvae reads up to version "
+            f"{FORMAT_VERSION}. Upgrade with: pip install --upgrade clover-tvae"
+        )
+    if version < 1:
+        raise CorruptArtifactError(f"{name} is damaged: there is no format version {version}")
+    if found != kind:
+        raise UnsupportedArtifactError(f"{name} is a {_KINDS[found]} of clover_tvae, expected a {_KINDS[kind]}")
+
+
+def _stored_digest(data: bytes) -> str | None:
+    tail = data[-_TAIL_BYTES:]
+    if tail.startswith(_DIGEST_KEY) and tail.endswith(_END):
+        return tail[len(_DIGEST_KEY) : -len(_END)].decode("ascii", "replace")
+    return None
+
+
+def _check_digest(data: bytes, expected: str | None, name: str) -> None:
+    # The digest is the last entry: taking it out of the file gives back exactly what was hashed.
+    hasher = hashlib.sha256(memoryview(data)[:-_TAIL_BYTES])
+    hasher.update(_END)
+    digest = hasher.hexdigest()
+    if _stored_digest(data) != digest:
+        scan(data, name)  # may know better: truncated here, appended to, code put in
+        raise CorruptArtifactError(
+            f"{name} was changed or damaged after it was saved: its content has sha256 {digest}, "
+            "not the one that it was saved with; copy it again from its source, or fit again"
+        )
+    if expected is not None and digest != expected:
+        raise CorruptArtifactError(
+            f"{name} is not the file that was expected: its sha256 is {digest}, expected {expected}"
+        )
+
+
+def _upgrade(
+    content: dict[str, Any],
+    name: str,
+    version: int = FORMAT_VERSION,
+    steps: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = _UPGRADES,
+) -> dict[str, Any]:
+    """Lift the content of an older format to ``version``, step by step."""
+    found = content["format_version"]
+    while found < version:
+        if found not in steps:
+            raise UnsupportedArtifactError(
+                f"{name} has format version {found}, which this clover_tvae no longer reads; expected {version}"
+            )
+        content = {**steps[found](content), "format_version": found + 1}
+        found += 1
+    return content
+
+
+def _schema_problems(content: Mapping[str, Any]) -> list[str]:
+    try:
+        _Container.model_validate(content)
+    except ValidationError as error:
+        # The text of a key comes from the file: ascii() and a limit keep terminals and logs whole.
+        return [
+            f"{'.'.join(ascii(step)[1:-1] if isinstance(step, str) else str(step) for step in problem['loc'])[:80]}: "
+            f"{problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False, include_context=False)[:10]
+        ]
+    return []

@@ -1,0 +1,618 @@
+"""The native engine as a backend: transforms, autoencoder, trainer and sampler put together.
+
+It knows all rooms below it; it must not know YAML, HTML or the generator file's outer shape. It never imports sdv, ctgan,
+rdt or copulas.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+import pydantic
+import torch
+
+from clover_tvae.artifact import pack_tensors, unpack_tensors
+from clover_tvae.backends.sizing import Plan, plan_training
+from clover_tvae.encoded import EncodedTable
+from clover_tvae.errors import (
+    ConditionError,
+    ConfigError,
+    CorruptArtifactError,
+    DataError,
+    DivergedError,
+    NotFittedError,
+    Problem,
+    did_you_mean,
+)
+from clover_tvae.metadata import Metadata
+from clover_tvae.model.build import (
+    NUMBERS,
+    ModelConfig,
+    build_vae,
+    expected_arrays,
+    to_arrays,
+    vae_from_arrays,
+)
+from clover_tvae.model.decoder import Decoder
+from clover_tvae.model.devices import resolve_device, torch_generator
+from clover_tvae.model.rows import Allowance, Rows
+from clover_tvae.model.vae import TabularVAE, table_tensors
+from clover_tvae.sampling import BLOCK_ROWS, Sampler
+from clover_tvae.training import Epoch, Trainer
+from clover_tvae.transforms import TableTransform
+
+__all__ = ["NativeBackend"]
+
+logger = logging.getLogger(__name__)
+
+#: Encoded blocks that are put back into pandas together: pandas is slow on many small frames.
+_BLOCKS_A_FRAME = 64
+#: Hostile files are refused before their sizes allocate anything.
+_LARGEST_WIDTH = 16_384
+
+
+def _child(seed: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
+    """The child of ``seed`` for one purpose; unlike ``spawn`` it does not depend on what was asked for before."""
+    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key))
+
+
+class NativeBackend:
+    """Our own engine, with either decoder.
+
+    Args:
+        decoder: ``"autoregressive"`` or ``"independent"``.
+        epochs, batch_size, compress_dims, decompress_dims, embedding_dim, learning_rate, weight_decay, loss_factor,
+            gradient_clip, validation_fraction, patience, max_minutes: See ``TVAESynthesizer``; ``None`` leaves it to the table's size.
+        device: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
+
+    Raises:
+        ConfigError: Parameters out of range; all of them are named.
+    """
+
+    name = "native"
+
+    def __init__(self, *, decoder: str | None = None, device: str = "cpu", **given: Any) -> None:
+        unknown = [name for name in given if name not in _RULES]
+        problems = [Problem(name, f"no such parameter{did_you_mean(name, _RULES)}") for name in unknown]
+        if decoder not in (None, *NUMBERS):
+            problems.append(
+                Problem("decoder", f"must be 'autoregressive' or 'independent', however: decoder={decoder!r}")
+            )
+        for name, value in given.items():
+            if value is not None and name in _RULES and not _RULES[name][0](value):
+                problems.append(Problem(name, f"must be {_RULES[name][1]}, however: {name}={value!r}"))
+        if problems:
+            raise ConfigError(problems)
+        self.decoder: Literal["autoregressive", "independent"] = (
+            "independent" if decoder == "independent" else "autoregressive"
+        )
+        self.given = {
+            name: tuple(value) if name.endswith("_dims") and value is not None else value
+            for name, value in given.items()
+        }
+        self.device = resolve_device(device)
+        self._plan: Plan | None = None
+        self._transform: TableTransform | None = None
+        self._vae: TabularVAE | None = None
+        self._history: list[Epoch] = []
+        self._facts: dict[str, Any] = {}
+
+    # -- learning -----------------------------------------------------------------------------------------------------
+
+    def fit(
+        self, df: pd.DataFrame, metadata: Metadata, *, seed: int | np.random.SeedSequence | None, verbose: bool = False
+    ) -> NativeBackend:
+        """Learn ``df``, which must have passed ``metadata.validate``.
+
+        Raises:
+            DataError: The table cannot be learnt.
+            DivergedError: The loss stopped being a number before anything was learnt; the columns are named.
+        """
+        sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+        started = time.monotonic()
+        transform = TableTransform.fit(
+            df,
+            metadata,
+            numbers=NUMBERS[self.decoder],
+            copies=self.decoder == "autoregressive",
+            rng=np.random.default_rng(_child(sequence, 0)),
+        )
+        table = transform.encode(df, np.random.default_rng(_child(sequence, 1)))
+        plan = plan_training(self.decoder, len(df), transform.layout.n_columns, self.given)
+        logger.info("%s", plan.describe())
+        vae = build_vae(plan.model, transform.layout, torch_generator(_child(sequence, 2)), table.choices)
+        trainer = Trainer(plan.training, device=self.device, verbose=verbose)
+        tensors = table_tensors(table, transform.layout)
+        try:
+            training = trainer.fit(vae, tensors, seed=_child(sequence, 3))
+        except DivergedError as error:
+            raise DivergedError(f"{error}{self._blame(vae, table, transform)}") from None
+        if training.stopped == "diverged":
+            warnings.warn(
+                f"training diverged in epoch {training.diverged_at}; the weights of epoch {training.best_epoch} are "
+                f"kept{self._blame(vae, table, transform)}",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        self._plan, self._transform, self._vae, self._history = plan, transform, vae.eval(), training.history
+        self._facts = {
+            "rows": len(df),
+            "seconds": round(time.monotonic() - started, 3),
+            "best_epoch": training.best_epoch,
+            "stopped": training.stopped,
+            "device": str(self.device),
+            "threads": torch.get_num_threads(),
+        }
+        return self
+
+    def _blame(self, vae: TabularVAE, table: EncodedTable, transform: TableTransform) -> str:
+        """Name the columns whose likelihood is not finite in the first rows."""
+        first = table.take(slice(0, 1000))
+        choices, scalars, _, equals = table_tensors(first, transform.layout)
+        rows = Rows(choices.long().to(vae.device), scalars.to(vae.device), equals.to(vae.device))
+        columns = vae.not_finite(rows, torch_generator(np.random.SeedSequence(0), vae.device))
+        if not columns or len(columns) == transform.layout.n_columns:
+            # When the shared trunk is lost, every column is: the widest range of numbers is the likeliest culprit.
+            columns = columns[:3]
+        names = ", ".join(repr(transform.names[i]) for i in columns)
+        return f" (not finite in: {names})" if names else ""
+
+    def describe(self, n_rows: int, n_columns: int) -> str:
+        """What would be built for a table of this size, in one line."""
+        return plan_training(self.decoder, n_rows, n_columns, self.given).describe()
+
+    # -- what is known ------------------------------------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Parameters in force, defaults resolved once the table is known."""
+        if self._plan is None:
+            return {"decoder": self.decoder, **{k: v for k, v in self.given.items() if v is not None}}
+        model, training = self._plan.model, self._plan.training
+        return {
+            "decoder": self.decoder,
+            "epochs": training.epochs,
+            "batch_size": training.batch_rows,
+            "compress_dims": list(model.compress_dims),
+            "decompress_dims": list(model.decompress_dims),
+            "embedding_dim": model.embedding_dim,
+            "learning_rate": float(training.learning_rate),
+            "weight_decay": float(training.weight_decay),
+            "loss_factor": float(model.loss_factor),
+            "gradient_clip": None if training.gradient_clip is None else float(training.gradient_clip),
+            "validation_fraction": float(training.validation_fraction),
+            "patience": training.patience,
+            "max_minutes": None if training.max_minutes is None else float(training.max_minutes),
+            "dropout": float(model.dropout),
+            "free_bits": model.free_bits,
+        }
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """One dict an epoch, in nats a row."""
+        return [epoch._asdict() for epoch in self._history]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Rows, seconds, best epoch, why training ended, device, threads."""
+        return dict(self._facts)
+
+    def sigmas(self) -> dict[Hashable, list[float]]:
+        """The learned standard deviation of every numeric column (independent decoder), in units of its mode's scale."""
+        vae, transform = self._fitted()
+        if not isinstance(vae.decoder, Decoder):
+            return {}
+        spread = vae.decoder.spread().detach().cpu().tolist()
+        return {transform.names[i]: [spread[s]] for s, i in enumerate(transform.layout.scalar_columns)}
+
+    def set_device(self, device: str) -> None:
+        """Move the networks to ``device``."""
+        self.device = resolve_device(device)
+        if self._vae is not None:
+            self._vae.to(self.device)
+
+    def _fitted(self) -> tuple[TabularVAE, TableTransform]:
+        if self._vae is None or self._transform is None:
+            raise NotFittedError("the synthesizer has not learnt a table yet; call fit() first, or load a generator")
+        return self._vae, self._transform
+
+    def _sampler(self) -> Sampler:
+        vae, transform = self._fitted()
+        if not transform.layout.copy_pairs:
+            return Sampler(vae)
+        # A copied number is put back exactly when the table is decoded; inside the network any rank of it will do.
+        rng = np.random.default_rng(0)
+
+        def translate(column: int, source: int, choices: np.ndarray, scalars: np.ndarray) -> Any:
+            return transform.translate(column, source, choices, scalars, rng)
+
+        return Sampler(vae, translate, n_threads=1)
+
+    # -- drawing ------------------------------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        n_rows: int,
+        *,
+        seed: int | np.random.SeedSequence | None,
+        conditions: Mapping[Hashable, Any] | None = None,
+        decode: str | None = None,
+        missing: bool = True,
+    ) -> pd.DataFrame:
+        """Draw ``n_rows`` rows."""
+        frames = list(self.sample_frames(n_rows, seed=seed, conditions=conditions, decode=decode, missing=missing))
+        if len(frames) == 1:
+            return frames[0]
+        return pd.concat(frames, ignore_index=True)
+
+    def sample_frames(
+        self,
+        n_rows: int,
+        *,
+        seed: int | np.random.SeedSequence | None,
+        conditions: Mapping[Hashable, Any] | None = None,
+        decode: str | None = None,
+        missing: bool = True,
+        first_row: int = 0,
+    ) -> Iterator[pd.DataFrame]:
+        """Yield the rows in frames of flat size; together they are the same rows whatever ``first_row`` they start at."""
+        vae, transform = self._fitted()
+        sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+        sampler = self._sampler()
+        allowances = self._allowances(transform, conditions or {})
+        if not missing:
+            allowances = sampler.without_missing(allowances)
+        blocks = sampler.blocks(
+            n_rows, _child(sequence, 0), allowances=allowances, argmax=decode == "argmax", first_row=first_row
+        )
+        start, batch = first_row, []
+        if n_rows == 0:
+            empty = Rows.blank(0, transform.layout)
+            blocks = iter(
+                [EncodedTable(empty.choices.int().numpy(), empty.scalars.numpy(), None, empty.equals.numpy())]
+            )
+        for block in blocks:
+            batch.append(block)
+            if len(batch) == _BLOCKS_A_FRAME:
+                yield self._frame(transform, batch, start, sequence)
+                start, batch = start + sum(len(b) for b in batch), []
+        if batch:
+            yield self._frame(transform, batch, start, sequence)
+
+    def _frame(
+        self,
+        transform: TableTransform,
+        blocks: list[EncodedTable],
+        start: int,
+        seed: np.random.SeedSequence,
+    ) -> pd.DataFrame:
+        table = EncodedTable(
+            np.concatenate([b.choices for b in blocks]),
+            np.concatenate([b.scalars for b in blocks]),
+            None,
+            None if blocks[0].equals is None else np.concatenate([b.equals for b in blocks if b.equals is not None]),
+        )
+        # One generator for all frames: identifiers then depend on the row's number alone.
+        return transform.decode(table, rng=np.random.default_rng(_child(seed, 1)), n_offset=start)
+
+    @staticmethod
+    def _allowances(transform: TableTransform, conditions: Mapping[Hashable, Any]) -> dict[int, Allowance]:
+        return {
+            i: Allowance(torch.from_numpy(a.choices), torch.from_numpy(a.lower), torch.from_numpy(a.upper))
+            for i, a in transform.allow(conditions).items()
+        }
+
+    # -- partial rows -------------------------------------------------------------------------------------------------
+
+    def complete(
+        self, df: pd.DataFrame, *, seed: int | np.random.SeedSequence | None, missing: bool = False
+    ) -> pd.DataFrame:
+        """Draw the empty cells of ``df`` (and the columns that it lacks) from the model, given the others.
+
+        Args:
+            df: Rows with some or all of the modelled columns; what is missing is drawn.
+            seed: Fixes the draws.
+            missing: Whether a drawn cell may itself be missing.
+
+        Raises:
+            ConditionError: A column is unknown, or cells hold values that were never seen in training.
+        """
+        _, transform = self._fitted()
+        sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+        unknown = [c for c in df.columns if c not in transform.names]
+        if unknown:
+            raise ConditionError(
+                [Problem(f"column {c!r}", f"not a modelled column{did_you_mean(c, transform.names)}") for c in unknown]
+            )
+        whole = df.reindex(columns=list(transform.names))
+        given = whole.notna().to_numpy()
+        table = transform.encode(whole, np.random.default_rng(_child(sequence, 0)), unseen="mask")
+        unseen = given & (table.choices < 0)
+        if unseen.any():
+            raise ConditionError(
+                [
+                    Problem(
+                        f"column {name!r}",
+                        f"{int(n)} cells hold values that were never seen in training; leave them empty to have them drawn",
+                    )
+                    for name, n in zip(transform.names, unseen.sum(0), strict=True)
+                    if n
+                ]
+            )
+        return self._filled(whole, given, table, sequence, missing)
+
+    def impute(self, df: pd.DataFrame, *, seed: int | np.random.SeedSequence | None) -> pd.DataFrame:
+        """Fill the missing cells of ``df`` with draws from the model given the rest of the row; all else is untouched."""
+        _, transform = self._fitted()
+        self._need_columns(df, transform)
+        sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+        columns = list(transform.names)
+        rows = np.flatnonzero(df[columns].isna().any(axis=1).to_numpy())
+        out = df.copy()
+        if len(rows) == 0:
+            return out
+        whole = df[columns].iloc[rows]
+        given = whole.notna().to_numpy()
+        table = transform.encode(whole, np.random.default_rng(_child(sequence, 0)), unseen="mask")
+        # A cell with an unseen value stays as it is, but tells the model nothing.
+        drawn = self._drawn(given & (table.choices >= 0), table, sequence, missing=False)
+        for i, name in enumerate(columns):
+            gaps = ~given[:, i]
+            if gaps.any():
+                position = out.columns.get_loc(name)
+                out.isetitem(position, _fill(out.iloc[:, position], rows[gaps], drawn[name].iloc[np.flatnonzero(gaps)]))
+        return out
+
+    def _drawn(
+        self, known: np.ndarray, table: EncodedTable, seed: np.random.SeedSequence, missing: bool
+    ) -> pd.DataFrame:
+        _, transform = self._fitted()
+        done = self._sampler().complete(table, known, _child(seed, 1), forbid_missing=not missing)
+        return transform.decode(done, rng=np.random.default_rng(_child(seed, 2)))
+
+    def _filled(
+        self, whole: pd.DataFrame, given: np.ndarray, table: EncodedTable, seed: np.random.SeedSequence, missing: bool
+    ) -> pd.DataFrame:
+        drawn = self._drawn(given, table, seed, missing)
+        for i, name in enumerate(whole.columns):
+            kept = np.flatnonzero(given[:, i])
+            if len(kept):
+                # Known cells come back exactly as they were given, not as they were coded.
+                position = drawn.columns.get_loc(name)
+                drawn.isetitem(position, _fill(drawn.iloc[:, position], kept, whole.iloc[kept, i]))
+        return drawn
+
+    # -- reading rows -------------------------------------------------------------------------------------------------
+
+    def encode(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Mean of ``q(z | x)`` of every row, on ``df``'s index."""
+        _, transform = self._fitted()
+        self._need_columns(df, transform)
+        table = transform.encode(df[list(transform.names)], np.random.default_rng(0), unseen="mask")
+        means = self._sampler().embed(table)
+        return pd.DataFrame(means, index=df.index, columns=[f"z{d}" for d in range(means.shape[1])])
+
+    def reconstruct(self, df: pd.DataFrame, *, seed: int | np.random.SeedSequence | None = 0) -> pd.DataFrame:
+        """Decode the posterior mean of every row: what the latent space keeps of it."""
+        _, transform = self._fitted()
+        self._need_columns(df, transform)
+        sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+        table = transform.encode(df[list(transform.names)], np.random.default_rng(0), unseen="mask")
+        frame = transform.decode(
+            self._sampler().reconstruct(table, sequence), rng=np.random.default_rng(_child(sequence, 1))
+        )
+        return frame.set_axis(df.index, axis=0)
+
+    def anomaly_scores(self, df: pd.DataFrame, *, seed: int | np.random.SeedSequence | None = 0) -> pd.DataFrame:
+        """``-log p(cell | rest of the row)`` of every cell, in nats, and their sum a row first."""
+        _, transform = self._fitted()
+        self._need_columns(df, transform)
+        sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+        columns = list(transform.names)
+        table = transform.encode(df[columns], np.random.default_rng(_child(sequence, 0)), unseen="mask")
+        cells = self._sampler().leave_one_out(table, _child(sequence, 1))
+        # A value never seen in n rows: the rule of succession gives it at most one part in n + 1.
+        cells = np.where(np.isnan(cells), math.log(self._facts.get("rows", 1) + 1.0), cells)
+        scores = pd.DataFrame(cells, index=df.index, columns=columns)
+        scores.insert(0, "score", cells.sum(1), allow_duplicates=True)
+        return scores
+
+    @staticmethod
+    def _need_columns(df: pd.DataFrame, transform: TableTransform) -> None:
+        lacking = [c for c in transform.names if c not in df.columns]
+        if lacking:
+            raise DataError([Problem(f"column {c!r}", "is missing; it was there in training") for c in lacking])
+
+    # -- the generator file's parts -----------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Return ``transforms``, ``model``, ``weights`` and ``training`` as plain data."""
+        vae, transform = self._fitted()
+        assert self._plan is not None
+        model = self._plan.model
+        return {
+            "transforms": transform.to_plain(),
+            "model": {
+                "backend": "native",
+                "decoder": model.decoder,
+                "compress_dims": list(model.compress_dims),
+                "decompress_dims": list(model.decompress_dims),
+                "embedding_dim": model.embedding_dim,
+                "loss_factor": float(model.loss_factor),
+                "free_bits": float(model.free_bits),
+                "dropout": float(model.dropout),
+            },
+            "weights": pack_tensors(to_arrays(vae)),
+            "training": {
+                "parameters": self.parameters,
+                "facts": self.facts,
+                "history": [list(map(float, epoch)) for epoch in self._history],
+            },
+        }
+
+    @classmethod
+    def from_state(cls, parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle: bool = False) -> NativeBackend:
+        """Build the fitted backend that :meth:`state` described, after checking every part of it.
+
+        Raises:
+            CorruptArtifactError: A part is not what it should be; the part is named.
+        """
+        try:
+            model = _ModelPart.model_validate(parts["model"])
+            training = _TrainingPart.model_validate(parts["training"])
+        except pydantic.ValidationError as error:
+            raise CorruptArtifactError(_first_problem(error)) from None
+        try:
+            transform = TableTransform.from_plain(parts["transforms"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise CorruptArtifactError(f"the file's transforms are not valid: {error}") from None
+        if transform.layout.numbers != NUMBERS[model.decoder]:
+            raise CorruptArtifactError("the file's transforms and its decoder do not belong together")
+        config = ModelConfig(
+            decoder=model.decoder,
+            compress_dims=tuple(model.compress_dims),
+            decompress_dims=tuple(model.decompress_dims),
+            embedding_dim=model.embedding_dim,
+            loss_factor=model.loss_factor,
+            free_bits=model.free_bits,
+            dropout=model.dropout,
+        )
+        arrays = unpack_tensors(parts["weights"], expected_arrays(config, transform.layout))
+        try:
+            vae = vae_from_arrays(config, transform.layout, arrays)
+        except ValueError as error:
+            raise CorruptArtifactError(f"the file's weights are not valid: {error}") from None
+        backend = cls(decoder=model.decoder, device=device)
+        backend._transform, backend._vae = transform, vae.to(backend.device)
+        parameters = training.parameters.model_dump()
+        backend.given = {name: parameters[name] for name in _RULES}
+        for name in ("compress_dims", "decompress_dims"):
+            backend.given[name] = tuple(backend.given[name])
+        backend._plan = plan_training(model.decoder, training.facts.rows, transform.layout.n_columns, backend.given)
+        backend._plan = Plan(config, backend._plan.training)
+        backend._history = [Epoch(int(row[0]), *row[1:]) for row in training.history]
+        backend._facts = training.facts.model_dump()
+        return backend
+
+
+def _fill(column: pd.Series, positions: np.ndarray, values: pd.Series) -> pd.Series:
+    """Put ``values`` into ``column`` at ``positions``, keeping its dtype wherever it can hold them."""
+    filled = column.copy()
+    try:
+        filled.iloc[positions] = values.astype(column.dtype).array
+    except (TypeError, ValueError):
+        # Such as an all-missing object column, or a category dtype that lacks the category.
+        wide = column.astype(object)
+        wide.iloc[positions] = values.astype(object).array
+        return wide if isinstance(column.dtype, pd.CategoricalDtype) else wide.infer_objects()
+    return filled
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+
+
+def _is_number(value: Any) -> bool:
+    return (
+        isinstance(value, (int, float, np.integer, np.floating))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
+
+
+def _are_widths(value: Any) -> bool:
+    return (
+        isinstance(value, (tuple, list)) and len(value) > 0 and all(_is_whole(v) and v <= _LARGEST_WIDTH for v in value)
+    )
+
+
+#: What each parameter must be: a test, and the rule in words.
+_RULES: dict[str, tuple[Any, str]] = {
+    "epochs": (_is_whole, "a positive integer or None"),
+    "batch_size": (_is_whole, "a positive integer or None"),
+    "compress_dims": (_are_widths, f"a list of widths from 1 to {_LARGEST_WIDTH}"),
+    "decompress_dims": (_are_widths, f"a list of widths from 1 to {_LARGEST_WIDTH}"),
+    "embedding_dim": (lambda v: _is_whole(v) and v <= _LARGEST_WIDTH, f"an integer from 1 to {_LARGEST_WIDTH}"),
+    "learning_rate": (lambda v: _is_number(v) and v > 0, "a positive number"),
+    "weight_decay": (lambda v: _is_number(v) and v >= 0, "a number of at least 0"),
+    "loss_factor": (lambda v: _is_number(v) and v > 0, "a positive number"),
+    "gradient_clip": (lambda v: _is_number(v) and v > 0, "a positive number or None"),
+    "validation_fraction": (lambda v: _is_number(v) and 0 <= v < 1, "a number in [0, 1)"),
+    "patience": (_is_whole, "a positive integer or None"),
+    "max_minutes": (lambda v: _is_number(v) and v > 0, "a positive number or None"),
+}
+
+
+# -- the shape of the file's parts ------------------------------------------------------------------------------------
+
+_Width = Annotated[int, pydantic.Field(ge=1, le=_LARGEST_WIDTH)]
+_Widths = Annotated[list[_Width], pydantic.Field(min_length=1, max_length=64)]
+_Count = Annotated[int, pydantic.Field(ge=0, le=2**53)]
+_Share = Annotated[float, pydantic.Field(ge=0, lt=1, allow_inf_nan=False)]
+_Positive = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _ModelPart(_Strict):
+    backend: Literal["native"]
+    decoder: Literal["autoregressive", "independent"]
+    compress_dims: _Widths
+    decompress_dims: _Widths
+    embedding_dim: _Width
+    loss_factor: _Positive
+    free_bits: Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+    dropout: _Share
+
+
+class _Parameters(_Strict):
+    decoder: Literal["autoregressive", "independent"]
+    epochs: Annotated[int, pydantic.Field(ge=1)]
+    batch_size: Annotated[int, pydantic.Field(ge=1)]
+    compress_dims: _Widths
+    decompress_dims: _Widths
+    embedding_dim: _Width
+    learning_rate: _Positive
+    weight_decay: Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+    loss_factor: _Positive
+    gradient_clip: _Positive | None
+    validation_fraction: _Share
+    patience: Annotated[int, pydantic.Field(ge=1)] | None
+    max_minutes: _Positive | None
+    dropout: _Share
+    free_bits: float
+
+
+class _Facts(_Strict):
+    rows: _Count
+    seconds: float
+    best_epoch: _Count
+    stopped: Literal["epochs", "patience", "minutes", "diverged"]
+    device: Annotated[str, pydantic.Field(max_length=64)]
+    threads: _Count
+
+
+class _TrainingPart(_Strict):
+    parameters: _Parameters
+    facts: _Facts
+    history: Annotated[
+        list[Annotated[list[float], pydantic.Field(min_length=8, max_length=8)]], pydantic.Field(max_length=1_000_000)
+    ]
+
+
+def _first_problem(error: pydantic.ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"the file's model or training part is not valid: {place}: {first['msg']}"
+
+
+assert BLOCK_ROWS * _BLOCKS_A_FRAME <= 2**20

@@ -1,0 +1,534 @@
+"""SDV's TVAE behind the face of a backend: the incumbent, to compare with and to carry on with.
+
+The only module that imports sdv (Business Source License: see the README for what it means to you). It knows SDV's
+objects, seeds them, keeps them quiet, and hands them numbers and labels only (see ``flat``), so that nothing that SDV
+says, warns or raises can quote a cell. It must not know files, YAML, or the native engine.
+
+References:
+    Xu, Skoularidou, Cuesta-Infante & Veeramachaneni 2019, Modeling tabular data using conditional GAN, arXiv 1907.00503.
+    SDV 2, TVAESynthesizer: https://docs.sdv.dev/sdv/single-table-data/modeling/synthesizers/tvaesynthesizer
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import math
+import time
+import warnings
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clover_tvae.backends.flat import FlatTable, Wanted
+from clover_tvae.backends.isolation import flushed_denormals, isolated, quiet
+from clover_tvae.errors import (
+    ConditionError,
+    ConfigError,
+    CorruptArtifactError,
+    MissingExtraError,
+    NotFittedError,
+    Problem,
+    TrainingError,
+    UnsafeArtifactError,
+    UserError,
+    did_you_mean,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clover_tvae.metadata import Metadata
+
+__all__ = ["SDV_DEFAULTS", "SdvBackend"]
+
+SDV_DEFAULTS: Mapping[str, Any] = {
+    "epochs": 300,
+    "batch_size": 500,
+    "compress_dims": (128, 128),
+    "decompress_dims": (128, 128),
+    "embedding_dim": 128,
+    "weight_decay": 1e-5,
+    "loss_factor": 2,
+    "enforce_min_max_values": True,
+    "enforce_rounding": True,
+}
+"""What ``None`` means for each parameter: SDV 2's own defaults."""
+
+_SDV_NAMES = {"weight_decay": "l2scale"}
+_NOT_IN_SDV = ("decoder", "learning_rate", "gradient_clip", "validation_fraction", "patience", "max_minutes")
+_LOGGERS = ("sdv", "ctgan", "rdt", "copulas", "SingleTableSynthesizer", "Metadata")
+_TABLE = "table"
+#: Rows are drawn in blocks of this size, each with its own seed, so that a longer sample starts with the shorter one.
+_BLOCK_ROWS = 5_000
+#: How many rows are drawn, at most, for each row that meets the conditions; and at least.
+_DRAWS_A_ROW = 200
+_MIN_DRAWS = 200_000
+_UNKNOWN = ("reconstruction", "kl", "validation_loss", "validation_reconstruction", "validation_kl")
+
+
+class SdvBackend:
+    """SDV 2's ``TVAESynthesizer``, seeded, quiet, and with the dtypes of the training table put back.
+
+    ``None`` takes SDV's default (:data:`SDV_DEFAULTS`). SDV always takes the likeliest category (``argmax``), puts
+    missing numbers at random places, and draws conditional rows by throwing others away; the native engine does not.
+
+    Args:
+        epochs: Passes over the rows, at least 1.
+        batch_size: Rows a step, at least 1.
+        compress_dims: Widths of the encoder's hidden layers.
+        decompress_dims: Widths of the decoder's hidden layers.
+        embedding_dim: Width of the latent space, at least 1.
+        weight_decay: SDV's ``l2scale``, at least 0.
+        loss_factor: Weight of the reconstruction, above 0.
+        enforce_min_max_values: Keep numbers inside the range of the training table.
+        enforce_rounding: Keep the decimals of the training table.
+        device: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
+        discriminator_steps: Accepted because Clover documents it; warned about and dropped: a VAE has no discriminator.
+        **others: ``None`` for parameters that only the native engine has.
+
+    Raises:
+        ConfigError: With every parameter that is out of range, or that SDV does not have.
+        MissingExtraError: The package sdv is not installed.
+    """
+
+    name = "sdv"
+
+    def __init__(
+        self,
+        *,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        compress_dims: Sequence[int] | None = None,
+        decompress_dims: Sequence[int] | None = None,
+        embedding_dim: int | None = None,
+        weight_decay: float | None = None,
+        loss_factor: float | None = None,
+        enforce_min_max_values: bool | None = None,
+        enforce_rounding: bool | None = None,
+        device: str = "cpu",
+        discriminator_steps: int | None = None,
+        **others: Any,
+    ) -> None:
+        given: dict[str, Any] = {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "compress_dims": compress_dims,
+            "decompress_dims": decompress_dims,
+            "embedding_dim": embedding_dim,
+            "weight_decay": weight_decay,
+            "loss_factor": loss_factor,
+            "enforce_min_max_values": enforce_min_max_values,
+            "enforce_rounding": enforce_rounding,
+        }
+        self._settings: dict[str, Any] = {
+            name: SDV_DEFAULTS[name] if value is None else value for name, value in given.items()
+        }
+        problems = _problems(self._settings, others)
+        if problems:
+            raise ConfigError(problems)
+        if discriminator_steps is not None:
+            message = "discriminator_steps is dropped: a VAE has no discriminator; leave the parameter out"
+            warnings.warn(message, UserWarning, stacklevel=2)
+        for name in ("compress_dims", "decompress_dims"):
+            self._settings[name] = tuple(int(width) for width in self._settings[name])
+        for name, kind in (("epochs", int), ("batch_size", int), ("embedding_dim", int), ("weight_decay", float)):
+            self._settings[name] = kind(self._settings[name])
+        self._settings["loss_factor"] = float(self._settings["loss_factor"])
+        _sdv_version()
+        self._device = _device(device)
+        self._synthesizer: Any = None
+        self._table: FlatTable | None = None
+        self._losses: list[float] = []
+        self._facts: dict[str, Any] = {}
+
+    # -- learning -----------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        df: pd.DataFrame,
+        metadata: Metadata,
+        *,
+        seed: int | np.random.SeedSequence | None = None,
+        verbose: bool = False,
+    ) -> SdvBackend:
+        """Learn a table.
+
+        Args:
+            df: The table, which must have passed ``metadata.validate``. It is not changed.
+            metadata: What its columns are. ``id`` and ``ignore`` columns are not learnt.
+            seed: Fixes the result; the global generators are put back as they were.
+            verbose: Let SDV show its progress bar.
+
+        Returns:
+            The backend itself.
+
+        Raises:
+            DataError: A column cannot be read as what it is declared to be.
+            TrainingError: SDV gave up.
+        """
+        started = time.monotonic()
+        table, flat = FlatTable.fit(
+            df,
+            metadata,
+            keep_range=self._settings["enforce_min_max_values"],
+            keep_decimals=self._settings["enforce_rounding"],
+        )
+        sdtypes = {
+            name: {"sdtype": "numerical" if table.is_numeric(name) else "categorical"} for name in table.flat_names
+        }
+        settings: dict[str, Any] = {_SDV_NAMES.get(name, name): value for name, value in self._settings.items()}
+        with isolated(_child(_sequence(seed), 0), _LOGGERS, progress=verbose), flushed_denormals(), _translated("learn"):
+            from sdv.metadata import Metadata as SdvMetadata
+            from sdv.single_table import TVAESynthesizer as SdvSynthesizer
+
+            synthesizer = SdvSynthesizer(
+                SdvMetadata.load_from_dict({"columns": sdtypes}, single_table_name=_TABLE),
+                **settings,
+                verbose=verbose,
+                enable_gpu=self._device.type != "cpu",
+            )
+            synthesizer.fit({_TABLE: flat})
+            losses = synthesizer.get_loss_values()
+        self._synthesizer, self._table = synthesizer, table
+        self._losses = [float(loss) for loss in losses.groupby("Epoch")["Loss"].mean()]
+        self._facts = {
+            "rows": len(df),
+            "seconds": round(time.monotonic() - started, 3),
+            "best_epoch": len(self._losses),
+            "stopped": "epochs",
+            "device": str(self._device),
+        }
+        return self
+
+    # -- what is known ------------------------------------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters in force, defaults resolved: plain values."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in self._settings.items()}
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """One dict an epoch. SDV tells the mean loss only: every other figure is NaN."""
+        unknown = dict.fromkeys(_UNKNOWN, math.nan)
+        return [
+            {"epoch": epoch, "seconds": math.nan, "loss": loss, **unknown}
+            for epoch, loss in enumerate(self._losses, start=1)
+        ]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Rows, seconds, and how training ended."""
+        return dict(self._facts)
+
+    def sigmas(self) -> dict[Hashable, list[float]]:
+        """Return the standard deviation that SDV's decoder learnt for each numeric column.
+
+        Returns:
+            One value a continuous or datetime column, in units of four standard deviations of the value's mode.
+
+        Raises:
+            NotFittedError: Nothing was learnt yet.
+        """
+        table = self._fitted()
+        sigma = self._synthesizer._model.decoder.sigma.detach().cpu().tolist()
+        found: dict[Hashable, list[float]] = {}
+        place = 0
+        for column in self._synthesizer._model.transformer._column_transform_info_list:
+            for span in column.output_info:
+                if span.activation_fn == "tanh":
+                    found.setdefault(table.name_of(column.column_name), []).append(sigma[place])
+                place += span.dim
+        return found
+
+    def set_device(self, device: str) -> None:
+        """Move the decoder to ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
+
+        Raises:
+            ConfigError: This machine has no such device.
+        """
+        self._device = _device(device)
+        if self._synthesizer is not None:
+            self._synthesizer._model.set_device(self._device)
+
+    def _fitted(self) -> FlatTable:
+        if self._table is None:
+            raise NotFittedError("the synthesizer has not learnt a table yet; call fit() first, or load a generator")
+        return self._table
+
+    # -- drawing ------------------------------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        n_rows: int,
+        *,
+        seed: int | np.random.SeedSequence | None = None,
+        conditions: Mapping[Hashable, Any] | None = None,
+        decode: str | None = None,
+        missing: bool = True,
+    ) -> pd.DataFrame:
+        """Draw rows.
+
+        Args:
+            n_rows: How many, at least 0.
+            seed: Fixes every row: a longer sample of the same seed starts with the shorter one.
+            conditions: ``{"sex": "F"}``, ``{"sex": ["F", "M"]}``, ``{"age": (">=", 65)}``, ``{"bmi": None}``...: rows
+                are drawn and thrown away until enough meet them.
+            decode: ``None``, ``"sample"`` or ``"argmax"``: SDV always takes the likeliest category.
+            missing: Whether cells may be missing; ``False`` throws rows with missing cells away.
+
+        Returns:
+            The columns, order and dtypes of the training table, without ``ignore`` columns and dropped ids.
+
+        Raises:
+            NotFittedError: Nothing was learnt yet.
+            ConfigError: ``decode`` is something that SDV cannot do.
+            ConditionError: The conditions name an unknown column or a value never seen, or are met too rarely.
+        """
+        import pandas as pd
+
+        frames = list(self.sample_frames(n_rows, seed=seed, conditions=conditions, decode=decode, missing=missing))
+        return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+    def sample_frames(
+        self,
+        n_rows: int,
+        *,
+        seed: int | np.random.SeedSequence | None = None,
+        conditions: Mapping[Hashable, Any] | None = None,
+        decode: str | None = None,
+        missing: bool = True,
+        first_row: int = 0,
+    ) -> Iterator[pd.DataFrame]:
+        """Yield rows ``first_row .. first_row + n_rows`` of :meth:`sample` in frames of flat size."""
+        table = self._fitted()
+        if decode not in (None, "sample", "argmax"):
+            raise ConfigError(Problem("decode", "SDV always decodes by argmax; leave it out, or use backend='native'"))
+        wanted = table.understand(conditions or {})
+        sequence = _sequence(seed)
+        return self._frames(table, n_rows, first_row, sequence, wanted, missing)
+
+    def _frames(
+        self,
+        table: FlatTable,
+        n_rows: int,
+        first_row: int,
+        seed: np.random.SeedSequence,
+        wanted: Wanted,
+        missing: bool,
+    ) -> Iterator[pd.DataFrame]:
+        """Cut the rows out of the endless table that ``seed`` stands for, less those that do not meet ``wanted``."""
+        choosy = bool(wanted) or not missing
+        # Without conditions, the block of a row is known; with them, it takes all blocks before it to find it.
+        block = 0 if choosy else first_row // _BLOCK_ROWS
+        place = block * _BLOCK_ROWS
+        last_row = first_row + n_rows
+        limit = max(_MIN_DRAWS, _DRAWS_A_ROW * last_row)
+        n_drawn, yielded = 0, False
+        while place < last_row or not yielded:
+            if choosy and n_drawn >= limit:
+                raise ConditionError(
+                    f"{place} of the {last_row} rows wanted were found among {n_drawn} rows drawn: the SDV backend can only "
+                    "throw rows away until enough meet the conditions; use backend='native', which draws them exactly"
+                )
+            flat = self._block(_child(seed, 0, block))
+            n_drawn, block = n_drawn + len(flat), block + 1
+            if choosy:
+                flat = flat[table.meets(flat, wanted, missing=missing)]
+            begin, end = max(first_row - place, 0), min(last_row - place, len(flat))
+            place += len(flat)
+            if begin < end or (n_rows == 0 and not yielded):
+                # One generator for all frames: identifiers then depend on the row's number alone.
+                rng = np.random.default_rng(_child(seed, 1))
+                first = place - len(flat) + begin
+                yield table.restore(flat.iloc[begin : max(begin, end)], rng, n_offset=first)
+                yielded = True
+
+    def _block(self, seed: np.random.SeedSequence) -> pd.DataFrame:
+        """Draw one block of flat rows."""
+        with isolated(_child(seed, 0), _LOGGERS), _translated("sample"):
+            # SDV seeds itself with a constant the first time, and its transformers with the names of the columns.
+            self._synthesizer._set_random_state(int(_child(seed, 1).generate_state(1)[0]))
+            for i, (_, transformer) in enumerate(sorted(self._synthesizer.get_transformers().items())):
+                if transformer is not None:
+                    gaps = np.random.RandomState(np.random.MT19937(_child(seed, 2, i)))
+                    transformer.set_random_state(gaps, "reverse_transform")
+            return self._synthesizer.sample(_BLOCK_ROWS)[_TABLE]  # type: ignore[no-any-return]
+
+    # -- the generator file's parts -----------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Return ``transforms``, ``model``, ``weights`` and ``training``.
+
+        SDV's object can only be kept as a pickle: it travels in ``weights``, and ``model`` says so.
+
+        Raises:
+            NotFittedError: Nothing was learnt yet.
+        """
+        import cloudpickle
+        import torch
+
+        table = self._fitted()
+        model = self._synthesizer._model
+        # A machine without a GPU must be able to open the file.
+        model.set_device(torch.device("cpu"))
+        pickle = cloudpickle.dumps(self._synthesizer, protocol=5)
+        model.set_device(self._device)
+        return {
+            "transforms": table.to_plain(),
+            "model": {"backend": self.name, "sdv": _sdv_version(), "pickle": True},
+            "weights": pickle,
+            "training": {"parameters": self.parameters, "facts": self.facts, "losses": list(self._losses)},
+        }
+
+    @classmethod
+    def from_state(cls, parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle: bool = False) -> SdvBackend:
+        """Build the fitted backend that :meth:`state` described.
+
+        Args:
+            parts: What :meth:`state` returned.
+            device: Where to compute.
+            trust_pickle: You made this file, or trust whoever did as you would trust a program of theirs.
+
+        Raises:
+            UnsafeArtifactError: ``trust_pickle`` is false.
+            CorruptArtifactError: The parts do not fit together.
+        """
+        if not trust_pickle:
+            raise UnsafeArtifactError(
+                "the file holds a generator of the SDV backend: a pickle, and opening a pickle can run any code on this "
+                "machine. Nothing was opened. If you made the file yourself, or trust its maker as you would trust a "
+                "program of theirs, load it with trust_pickle=True; or fit again with backend='native', whose files "
+                "never run code"
+            )
+        wrong = CorruptArtifactError(
+            "the parts of the SDV generator do not fit together: the file was changed, or another version wrote it"
+        )
+        try:
+            writer, pickle, training = parts["model"]["sdv"], parts["weights"], parts["training"]
+            backend = cls(**training["parameters"])
+            table = FlatTable.from_plain(parts["transforms"])
+            backend._losses = [float(loss) for loss in training["losses"]]
+            backend._facts = {name: training["facts"][name] for name in _FACTS}
+        except (KeyError, TypeError, ValueError):
+            raise wrong from None
+        synthesizer = _open_pickle(pickle, writer)
+        if set(table.flat_names) != set(synthesizer.get_transformers()):
+            raise wrong
+        backend._synthesizer, backend._table = synthesizer, table
+        backend.set_device(device)
+        return backend
+
+
+_FACTS = ("rows", "seconds", "best_epoch", "stopped", "device")
+
+
+def _open_pickle(pickle: bytes, writer: object) -> Any:
+    """Return the synthesizer in a pickle whose maker is trusted."""
+    import cloudpickle
+
+    with quiet(_LOGGERS):
+        from sdv.single_table import TVAESynthesizer as SdvSynthesizer
+
+        try:
+            synthesizer = cloudpickle.loads(pickle)
+        except Exception as error:
+            raise CorruptArtifactError(
+                f"SDV's pickle could not be opened ({type(error).__name__}): it was written with sdv {str(writer)[:20]}, "
+                f"installed is sdv {_sdv_version()}; install that version, or fit again"
+            ) from None
+    if not isinstance(synthesizer, SdvSynthesizer):
+        raise CorruptArtifactError("the pickle in the file holds no TVAESynthesizer of SDV")
+    return synthesizer
+
+
+def _sdv_version() -> str:
+    try:
+        # A broken installation must be told now, not after the table was prepared.
+        with quiet(_LOGGERS):
+            import sdv.single_table  # noqa: F401
+        version = importlib.metadata.version("sdv")
+    except ImportError as error:
+        raise MissingExtraError("the SDV backend needs the package sdv: pip install 'sdv>=2'") from error
+    if int(version.partition(".")[0]) < 2:
+        raise MissingExtraError(f"the SDV backend needs sdv 2, found {version}: pip install 'sdv>=2'")
+    return version
+
+
+def _sequence(seed: int | np.random.SeedSequence | None) -> np.random.SeedSequence:
+    return seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+
+
+def _child(seed: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
+    """The child of ``seed`` for one purpose; unlike ``spawn`` it does not depend on what was asked for before."""
+    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key))
+
+
+def _device(name: str) -> Any:
+    from clover_tvae.model.devices import resolve_device
+
+    device = resolve_device(name)
+    if device.index not in (None, 0):
+        raise ConfigError(Problem("device", f"SDV computes on the first GPU only, found {str(name)!r}; use 'cuda'"))
+    return device
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 1)
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return is_number and math.isfinite(value)
+
+
+def _are_widths(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) > 0 and all(_is_whole(width) for width in value)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+#: What each parameter must be: a test, and the rule in words.
+_RULES: Mapping[str, tuple[Any, str]] = {
+    "epochs": (_is_whole, "a positive integer"),
+    "batch_size": (_is_whole, "a positive integer"),
+    "compress_dims": (_are_widths, "a list of positive integers"),
+    "decompress_dims": (_are_widths, "a list of positive integers"),
+    "embedding_dim": (_is_whole, "a positive integer"),
+    "weight_decay": (lambda value: _is_number(value) and value >= 0, "a number of at least 0"),
+    "loss_factor": (lambda value: _is_number(value) and value > 0, "a positive number"),
+    "enforce_min_max_values": (_is_flag, "True or False"),
+    "enforce_rounding": (_is_flag, "True or False"),
+}
+
+
+def _problems(settings: Mapping[str, Any], others: Mapping[str, Any]) -> list[Problem]:
+    problems = [
+        Problem(name, f"must be {rule}, however: {name}={settings[name]!r}")
+        for name, (holds, rule) in _RULES.items()
+        if not holds(settings[name])
+    ]
+    for name, value in others.items():
+        if name not in _NOT_IN_SDV:
+            problems.append(Problem(name, f"no such parameter{did_you_mean(name, (*SDV_DEFAULTS, *_NOT_IN_SDV))}"))
+        elif value is not None:
+            problems.append(Problem(name, "SDV's TVAE has no such parameter; leave it out, or use backend='native'"))
+    return problems
+
+
+@contextlib.contextmanager
+def _translated(verb: str) -> Iterator[None]:
+    """Turn whatever SDV raises into our error, without its text, which may quote the table."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise TrainingError(
+            f"SDV could not {verb} the table: it raised {type(error).__name__} (its text is left out, because it may quote "
+            "the data); use backend='native'"
+        ) from None

@@ -1,0 +1,126 @@
+"""How large a model and how long a training a table gets, where the user does not say.
+
+It knows the two decoders' defaults in one table; it must not know networks or columns beyond their number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from clover_tvae.model.build import DecoderName, ModelConfig
+from clover_tvae.training import TrainingConfig
+
+__all__ = ["Plan", "plan_training"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to build and how to train it."""
+
+    model: ModelConfig
+    training: TrainingConfig
+
+    def describe(self) -> str:
+        """One line for the user."""
+        model, training = self.model, self.training
+        length = f"at most {training.epochs} epochs"
+        if training.patience is not None:
+            length += f", until the validation ELBO has not improved for {training.patience}"
+        dropout = f", dropout {model.dropout:g}" if model.dropout else ""
+        return (
+            f"{model.decoder} decoder {model.decompress_dims}, encoder {model.compress_dims}, latent "
+            f"{model.embedding_dim}{dropout}; batches of {training.batch_rows} rows, {length}"
+        )
+
+
+def _autoregressive(n_rows: int, n_columns: int) -> Plan:
+    if n_rows < 3_000:
+        width, n_blocks, dropout, batch_rows = 128, 3, 0.2, 128
+    elif n_rows < 8_000:
+        width, n_blocks, dropout, batch_rows = 256, 3, 0.1, 256
+    else:
+        width, n_blocks, dropout, batch_rows = 384, 3, 0.0, 512 if n_rows < 50_000 else 1024
+    steps = {128: 4_000, 256: 4_000, 512: 4_500, 1024: 2_700}[batch_rows]
+    epochs = max(2, round(steps * batch_rows / n_rows))
+    return Plan(
+        ModelConfig(
+            decoder="autoregressive",
+            compress_dims=(128, 128),
+            decompress_dims=(width,) * n_blocks,
+            embedding_dim=8,
+            free_bits=0.25,
+            dropout=dropout,
+        ),
+        TrainingConfig(
+            epochs=epochs,
+            batch_rows=batch_rows,
+            learning_rate=2e-3,
+            optimizer="adamw",
+            betas=(0.9, 0.98),
+            weight_decay=0.02,
+            gradient_clip=1.0,
+            warmup_steps=100,
+            schedule="cosine",
+            average=0.995,
+            validation_fraction=0.05,
+            patience=max(10, epochs // 5),
+            shards=2,
+        ),
+    )
+
+
+def _independent(n_rows: int, n_columns: int) -> Plan:
+    return Plan(
+        ModelConfig(
+            decoder="independent",
+            compress_dims=(128, 128),
+            decompress_dims=(128, 128),
+            embedding_dim=128,
+            loss_factor=2.0,
+        ),
+        TrainingConfig(
+            epochs=300,
+            batch_rows=500,
+            learning_rate=1e-3,
+            optimizer="adam",
+            weight_decay=1e-5,
+            validation_fraction=0.05,
+        ),
+    )
+
+
+def plan_training(decoder: DecoderName, n_rows: int, n_columns: int, given: dict[str, Any]) -> Plan:
+    """Return the defaults for a table of this size, overruled by what the user gave (values that are not ``None``).
+
+    Args:
+        decoder: Which decoder.
+        n_rows: Training rows.
+        n_columns: Modelled columns.
+        given: Constructor parameters of ``TVAESynthesizer``, ``None`` where left to the table.
+
+    Example:
+        >>> plan_training("independent", 1000, 5, {"epochs": 7}).training.epochs
+        7
+    """
+    plan = (_autoregressive if decoder == "autoregressive" else _independent)(n_rows, n_columns)
+    given = {name: value for name, value in given.items() if value is not None}
+    if "epochs" in given and "patience" not in given:
+        # A number of epochs means exactly that many, as users of SDV expect.
+        plan = replace(plan, training=replace(plan.training, patience=None))
+    model_names = {"compress_dims", "decompress_dims", "embedding_dim", "loss_factor"}
+    training_names = {
+        "epochs": "epochs",
+        "batch_size": "batch_rows",
+        "learning_rate": "learning_rate",
+        "weight_decay": "weight_decay",
+        "gradient_clip": "gradient_clip",
+        "validation_fraction": "validation_fraction",
+        "patience": "patience",
+        "max_minutes": "max_minutes",
+    }
+    model = replace(plan.model, **{name: value for name, value in given.items() if name in model_names})
+    training = replace(
+        plan.training, **{training_names[name]: value for name, value in given.items() if name in training_names}
+    )
+    return Plan(model, training)

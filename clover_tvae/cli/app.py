@@ -1,0 +1,60 @@
+"""The command ``clover-tvae`` and its subcommands, put together from one module a group.
+
+Heavy imports happen inside the commands, so that ``--help`` comes at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from typing import Annotated
+
+import typer
+
+from clover_tvae import __version__
+from clover_tvae.cli import generators, jobs, metadata
+from clover_tvae.cli.console import say
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="clover-tvae",
+    help="Learn a table of patients or employees; give back synthetic rows that have its statistics and none of its people.",
+    epilog=(
+        "Exit codes: 0 done, 1 our bug, 2 your input is wrong, 3 a generator file is refused, 4 training failed, "
+        "5 a privacy condition is not met, 6 a limit of the evaluation is passed, 130 interrupted."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+jobs.add_to(app)
+generators.add_to(app)
+metadata.add_to(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"clover-tvae {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; the entry point of the installed command."""
+    # A name that the terminal's encoding lacks is shown as an escape, rather than stopping the command.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(ValueError, OSError):
+                stream.reconfigure(errors="backslashreplace")
+    app()

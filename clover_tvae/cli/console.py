@@ -1,0 +1,114 @@
+"""What the command line says and where: results on standard output, progress and errors on standard error.
+
+Every command is wrapped by :func:`command`, which turns errors into a few words and an exit code. Text that comes from
+a file (a column name, a path) is shown with its control characters spelled out and is never read as markup.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from clover_tvae.errors import CloverError, UserError
+
+__all__ = ["Debug", "Quiet", "command", "note", "progress_wanted", "say", "say_json", "say_table", "warn"]
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. It may quote your data.")]
+
+_INTERRUPTED = 130
+
+
+def _console(stderr: bool) -> Console:
+    # soft_wrap: a path that is broken over two lines cannot be copied. The stream is looked up at each call.
+    return Console(stderr=stderr, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def _safe(text: object) -> str:
+    """Spell out what a terminal would obey or cannot show, such as an escape sequence in a column name."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(text))
+
+
+def say(text: object = "", style: str | None = None) -> None:
+    """Print a result on standard output."""
+    _console(stderr=False).print(_safe(text), style=style)
+
+
+def say_json(value: Any) -> None:
+    """Print plain data as JSON on standard output; strict JSON, for machines."""
+    _console(stderr=False).print(json.dumps(value, indent=2, ensure_ascii=True, default=str))
+
+
+def say_table(columns: list[str], rows: list[list[object]]) -> None:
+    """Print a small table on standard output."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_safe(cell)) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def note(text: object, quiet: bool = False, style: str | None = None) -> None:
+    """Print progress on standard error, unless ``quiet``."""
+    if not quiet:
+        _console(stderr=True).print(_safe(text), style=style)
+
+
+def warn(text: object) -> None:
+    """Print a warning on standard error."""
+    _console(stderr=True).print(_safe(f"warning: {text}"), style="yellow")
+
+
+def progress_wanted(quiet: bool) -> bool:
+    """Tell whether a progress bar makes sense: somebody looks at it and has not asked for silence."""
+    return not quiet and sys.stderr.isatty()
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a command: errors become a few red words and the exit code that belongs to them."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> None:
+        debug = bool(kwargs.get("debug"))
+        try:
+            function(*args, **kwargs)
+        except CloverError as error:
+            _fail(error, error.exit_code, debug)
+        except KeyboardInterrupt:
+            _console(stderr=True).print("interrupted", style="red")
+            raise typer.Exit(_INTERRUPTED) from None
+        except BrokenPipeError:
+            # The reader of our output has gone, as `head` does. What is still buffered has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
+        except Exception as error:
+            from clover_tvae.jobs.run import OUR_BUG
+
+            # The text of a foreign error may quote the data: only its kind is shown.
+            _fail(f"{type(error).__name__}: {OUR_BUG}", 1, debug)
+
+    return run
+
+
+def _fail(error: CloverError | str, code: int, debug: bool) -> None:
+    if debug:
+        import traceback
+
+        _console(stderr=True).print(_safe(traceback.format_exc()))
+    lines = [str(problem) for problem in error.problems] if isinstance(error, UserError) else [str(error)]
+    for line in lines:
+        _console(stderr=True).print(f"error: {_safe(line)}", style="red")
+    raise typer.Exit(code)

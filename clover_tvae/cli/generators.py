@@ -1,0 +1,293 @@
+"""``fit``, ``sample`` and ``inspect``: generators at the command line."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clover_tvae.cli.console import Debug, Quiet, command, note, progress_wanted, say, say_json, warn
+from clover_tvae.errors import ConfigError, Problem
+
+__all__ = ["add_to"]
+
+_FIT_EXAMPLES = """\
+Examples:
+
+  clover-tvae fit patients.csv --metadata patients.json -o patients.pkl
+
+  clover-tvae fit patients.csv --metadata infer -o patients.pkl --epochs 200 --random-state 42
+
+  clover-tvae fit sklearn.breast_cancer --metadata infer -o patients.pkl --decoder independent --compress-dims 128,128
+"""
+_SAMPLE_EXAMPLES = """\
+Examples:
+
+  clover-tvae sample employees.pkl --rows 1000 -o employees.csv --seed 1
+
+  clover-tvae sample employees.pkl --rows 500 -o women.csv --where gender=F --where "salary>=50000"
+
+  clover-tvae sample employees.pkl --rows 10000000 -o parts/ --rows-per-part 500000
+
+Conditions: COLUMN=VALUE, COLUMN=A|B (any of them), COLUMN= (missing), COLUMN!= (not missing), !=, <, <=, >, >=.
+"""
+_INSPECT_EXAMPLES = """\
+Examples:
+
+  clover-tvae inspect employees.pkl
+
+  clover-tvae inspect employees.pkl --card employees.md
+"""
+
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust-pickle", help="Open a generator of the sdv backend, which can run code. Only if you know its writer."
+    ),
+]
+Expect = Annotated[
+    str | None, typer.Option("--expect-sha256", metavar="HEX", help="Refuse the file unless it has this digest.")
+]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N, mps or auto. [default: cpu]")]
+MODEL = "Model"
+TRAINING = "Training"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    app.command(epilog=_FIT_EXAMPLES, rich_help_panel="Generators")(fit)
+    app.command(epilog=_SAMPLE_EXAMPLES, rich_help_panel="Generators")(sample)
+    app.command(epilog=_INSPECT_EXAMPLES, rich_help_panel="Generators")(inspect)
+
+
+@command
+def fit(
+    table: Annotated[
+        str, typer.Argument(help="A .csv, .csv.gz or .parquet file, or a built-in table.", show_default=False)
+    ],
+    metadata: Annotated[
+        str, typer.Option("--metadata", "-m", metavar="METADATA.json", help="What the columns are; or the word infer.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="GENERATOR.pkl", help="The generator file.")],
+    missing: Annotated[
+        list[str] | None, typer.Option("--missing", help='A cell that means missing; may be repeated. [default: ""]')
+    ] = None,
+    random_state: Annotated[int | None, typer.Option("--random-state", "--seed", help="Seed.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the rows, at most.", rich_help_panel=TRAINING, show_default=False)
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows a step.", rich_help_panel=TRAINING)] = None,
+    max_minutes: Annotated[float | None, typer.Option(help="Minutes, at most.", rich_help_panel=TRAINING)] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Checks without improvement before training stops.", rich_help_panel=TRAINING)
+    ] = None,
+    validation_fraction: Annotated[
+        float | None, typer.Option(help="Share of the rows kept for early stopping.", rich_help_panel=TRAINING)
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Step size.", rich_help_panel=TRAINING)] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Weight decay.", rich_help_panel=TRAINING)] = None,
+    loss_factor: Annotated[
+        float | None, typer.Option(help="Weight of the reconstruction against the KL term.", rich_help_panel=TRAINING)
+    ] = None,
+    gradient_clip: Annotated[
+        float | None, typer.Option(help="Largest norm of a gradient.", rich_help_panel=TRAINING)
+    ] = None,
+    device: Device = None,
+    backend: Annotated[str | None, typer.Option(help="native or sdv. [default: native]", rich_help_panel=MODEL)] = None,
+    decoder: Annotated[
+        str | None, typer.Option(help="autoregressive or independent. [default: autoregressive]", rich_help_panel=MODEL)
+    ] = None,
+    compress_dims: Annotated[
+        str | None, typer.Option(metavar="N,N,...", help="Widths of the encoder.", rich_help_panel=MODEL)
+    ] = None,
+    decompress_dims: Annotated[
+        str | None, typer.Option(metavar="N,N,...", help="Widths of the decoder.", rich_help_panel=MODEL)
+    ] = None,
+    embedding_dim: Annotated[
+        int | None, typer.Option(help="Dimensions of the latent space.", rich_help_panel=MODEL)
+    ] = None,
+    decode: Annotated[
+        str | None, typer.Option(help="sample or argmax. [default: sample]", rich_help_panel=MODEL)
+    ] = None,
+    discriminator_steps: Annotated[int | None, typer.Option(hidden=True)] = None,
+    trust_pickle: Annotated[bool, typer.Option("--trust-pickle", hidden=True)] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Learn a table and write the generator file.
+
+    What is left out has the default of the decoder, and depends on the size of the table.
+    """
+    given = {
+        "random_state": random_state, "epochs": epochs, "batch_size": batch_size, "max_minutes": max_minutes,
+        "patience": patience, "validation_fraction": validation_fraction, "learning_rate": learning_rate,
+        "weight_decay": weight_decay, "loss_factor": loss_factor, "gradient_clip": gradient_clip, "device": device,
+        "backend": backend, "decoder": decoder, "compress_dims": _widths("--compress-dims", compress_dims),
+        "decompress_dims": _widths("--decompress-dims", decompress_dims), "embedding_dim": embedding_dim,
+        "decode": decode, "discriminator_steps": discriminator_steps, "trust_pickle": trust_pickle or None,
+    }  # fmt: skip
+    parameters = _parameters(given)
+    if not output.name.lower().endswith(".pkl"):
+        raise ConfigError(Problem("--output", "expected a file name that ends in .pkl"))
+    if output.exists() and not force:
+        raise ConfigError(Problem(str(output), "the file exists; --force overwrites it"))
+    if not output.absolute().parent.is_dir():
+        raise ConfigError(Problem(str(output), "its folder does not exist"))
+
+    from clover_tvae.cli.tables import read
+    from clover_tvae.metadata import Metadata
+
+    described = None if metadata == "infer" else Metadata.load(metadata)
+    df = read(table, described, missing)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", category=UserWarning, module=r"clover_tvae(\.|$)")
+        if described is None:
+            described = Metadata.infer(df)
+        _show_warnings(caught)
+        from clover_tvae.synthesizer import TVAESynthesizer
+
+        started = time.monotonic()
+        note(f"learning {len(df):,} rows x {len(df.columns)} columns ...", quiet)
+        synth = TVAESynthesizer(df, described, verbose=progress_wanted(quiet), **parameters).fit()
+        _show_warnings(caught)
+    digest = synth.save(output)
+    note(f"learnt in {time.monotonic() - started:.1f} s, {len(synth.history)} epochs", quiet)
+    say(f"generator {output}")
+    say(f"sha256    {digest}")
+
+
+def _show_warnings(caught: list[Any]) -> None:
+    for text in dict.fromkeys(str(entry.message) for entry in caught if issubclass(entry.category, UserWarning)):
+        warn(text)
+    caught.clear()
+
+
+def _widths(option: str, text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.strip("()[] ").rstrip(",").split(",")]
+    except ValueError:
+        raise ConfigError(Problem(option, "expected whole numbers with commas, such as 128,128")) from None
+
+
+def _parameters(given: dict[str, Any]) -> dict[str, Any]:
+    """Check the parameters by the rules of a job file, which are the same."""
+    from pydantic import ValidationError
+
+    from clover_tvae.jobs.spec import SynthesizerSpec, spec_problems
+
+    try:
+        return SynthesizerSpec.model_validate(given).parameters()
+    except ValidationError as error:
+        problems = []
+        for path, message in spec_problems(error):
+            text = message.removeprefix(f"{path[0]}: ")
+            problems.append(Problem("--" + str(path[0]).replace("_", "-"), text, ConfigError))
+        raise ConfigError(problems) from None
+
+
+@command
+def sample(
+    generator: Annotated[Path, typer.Argument(metavar="GENERATOR.pkl", help="A generator file.", show_default=False)],
+    rows: Annotated[int, typer.Option("--rows", "-n", min=0, metavar="N", help="Number of rows.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A .csv, .csv.gz or .parquet file; or a folder, for parts.")
+    ],
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Seed; without one every run draws other rows.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", "-w", metavar="COLUMN=VALUE", help="Every row meets it; may be repeated."),
+    ] = None,
+    rows_per_part: Annotated[
+        int, typer.Option("--rows-per-part", min=1, metavar="N", help="Rows a file, with a folder as output.")
+    ] = 100_000,
+    part_format: Annotated[str, typer.Option("--format", help="Of the parts: csv, csv.gz or parquet.")] = "csv",
+    decode: Annotated[str | None, typer.Option(help="sample or argmax. [default: as the generator says]")] = None,
+    no_missing: Annotated[bool, typer.Option("--no-missing", help="Draw no missing cells.")] = False,
+    engine: Annotated[str, typer.Option("--engine", help="Where the rows are drawn: local.")] = "local",
+    device: Device = None,
+    expect_sha256: Expect = None,
+    trust_pickle: Trust = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Draw rows from a generator file.
+
+    Into a folder, the rows go to part-00000.csv, part-00001.csv ...: memory stays flat, and the rows are the same however
+    many stand in a part.
+    """
+    if engine != "local":
+        raise ConfigError(Problem("--engine", "this release draws rows with the engine local"))
+    if decode not in (None, "sample", "argmax"):
+        raise ConfigError(Problem("--decode", "expected sample or argmax"))
+
+    from clover_tvae.jobs.output import check_target, draw_to
+    from clover_tvae.jobs.where import parse_where
+    from clover_tvae.synthesizer import TVAESynthesizer
+
+    check_target(output, suffix=f".{part_format}", force=force)
+    options: dict[str, Any] = {} if device is None else {"device": device}
+    synth = TVAESynthesizer.load(generator, expected_sha256=expect_sha256, trust_pickle=trust_pickle, **options)
+    conditions = parse_where(where, synth.metadata, dict(synth.sample(0).dtypes)) if where else None
+    started = time.monotonic()
+    written = draw_to(
+        synth,
+        rows,
+        output,
+        suffix=f".{part_format}",
+        rows_per_part=rows_per_part,
+        seed=seed,
+        conditions=conditions,
+        decode=decode,
+        missing=not no_missing,
+        on_part=lambda path, n_rows: note(f"{path.name}: {n_rows:,} rows", quiet) if path != output else None,
+    )
+    note(f"drew {rows:,} rows in {time.monotonic() - started:.1f} s", quiet)
+    say(f"rows      {output}" if written == [output] else f"rows      {output}{os.sep} ({len(written)} parts)")
+
+
+@command
+def inspect(
+    generator: Annotated[Path, typer.Argument(metavar="GENERATOR.pkl", help="A generator file.", show_default=False)],
+    card: Annotated[
+        Path | None,
+        typer.Option("--card", metavar="CARD.md", help="Write the model card as Markdown, and as JSON beside it."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
+    expect_sha256: Expect = None,
+    debug: Debug = False,
+) -> None:
+    """Tell what a generator learnt, on what, and its digest. Nothing of the file is run."""
+    from clover_tvae.cli.card import card_of
+    from clover_tvae.report.card import card_groups, card_json, card_markdown
+
+    facts = card_of(generator, expect_sha256)
+    if card is not None:
+        written = {card.with_suffix(".json"): card_json(facts)}
+        if card.suffix != ".json":
+            written = {card: card_markdown(facts)} | written
+        for path, text in written.items():
+            _write_text(path, text)
+            say(f"card      {path}")
+    elif as_json:
+        say_json(facts)
+    else:
+        for title, rows in card_groups(facts):
+            say(title, "bold")
+            for name, text in rows:
+                say(f"  {name:<26} {text}")
+
+
+def _write_text(path: Path, text: str) -> None:
+    from clover_tvae.files import atomic_write
+
+    atomic_write(path, lambda file: file.write(text.encode("utf-8", "backslashreplace")), mode=0o644)

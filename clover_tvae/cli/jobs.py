@@ -1,0 +1,169 @@
+"""``run``, ``validate`` and ``schema``: YAML jobs at the command line."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clover_tvae.cli.console import Debug, Quiet, command, note, progress_wanted, say, say_json, warn
+
+if TYPE_CHECKING:
+    from clover_tvae.jobs import Job, JobResult
+
+__all__ = ["add_to"]
+
+Files = Annotated[list[Path], typer.Argument(metavar="JOB.yaml...", help="Job files.", show_default=False)]
+Only = Annotated[list[str] | None, typer.Option("--only", metavar="NAME", help="Run this job only; may be repeated.")]
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        "--root", metavar="DIR", help="Paths are relative to it and stay under it. [default: each file's folder]"
+    ),
+]
+_MARKS = {"done": ("done", "green"), "up to date": ("up to date", "green"), "failed": ("FAILED", "red")}
+
+
+class SchemaName(StrEnum):
+    """The things that have a JSON Schema."""
+
+    job = "job"
+    metadata = "metadata"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    app.command(epilog=_RUN_EXAMPLES, rich_help_panel="Jobs")(run)
+    app.command(epilog="Example:  clover-tvae validate examples/patients.yaml", rich_help_panel="Jobs")(validate)
+    app.command(epilog="Example:  clover-tvae schema job > job.schema.json", rich_help_panel="Jobs")(schema)
+
+
+_RUN_EXAMPLES = """\
+Examples:
+
+  clover-tvae run examples/patients.yaml
+
+  clover-tvae run jobs/*.yaml --keep-going --jobs 4 --summary summary.json
+
+  clover-tvae run jobs.yaml --only patients --dry-run
+"""
+
+
+@command
+def run(
+    files: Files,
+    only: Only = None,
+    root: Root = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Draw the rows again, even if they are there.")] = False,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train again, too, even if the generator is there.")
+    ] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Go on with the other jobs after a failure.")
+    ] = False,
+    workers: Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Run N jobs at a time.")] = 1,
+    summary_path: Annotated[
+        Path | None, typer.Option("--summary", metavar="FILE.json", help="Write what became of each job as JSON.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Run YAML jobs: learn tables, keep the generators, draw rows.
+
+    Every job of every file is checked before the first one starts. What is up to date is not done again; a generator
+    that is there is used without training.
+    """
+    from clover_tvae.jobs import exit_code, load_jobs, run_jobs, summary
+
+    jobs = load_jobs(files, root=root, only=only or ())
+    if dry_run:
+        _show_plans(jobs, force=force, retrain=retrain, as_json=as_json)
+        return
+    results = run_jobs(
+        jobs,
+        force=force,
+        retrain=retrain,
+        keep_going=keep_going,
+        workers=workers,
+        verbose=progress_wanted(quiet) and workers == 1,
+        debug=debug,
+        on_start=lambda job: note(f"{job.name} ...", quiet or as_json),
+        on_done=lambda result: None if as_json else _show(result, quiet),
+    )
+    plain = summary(results)
+    if summary_path is not None:
+        from clover_tvae.files import atomic_write
+
+        text = json.dumps(plain, indent=2)
+        atomic_write(summary_path, lambda file: file.write(f"{text}\n".encode()), mode=0o644)
+    if as_json:
+        say_json(plain)
+    raise typer.Exit(exit_code(results))
+
+
+def _show(result: JobResult, quiet: bool) -> None:
+    mark, style = _MARKS.get(result.status, (result.status, "yellow"))
+    for text in result.warnings:
+        warn(f"{result.name}: {text}")
+    if result.error is not None:
+        note(f"{result.name}: {mark} after {result.seconds:.1f} s", style=style)
+        note(f"error: {result.error.message}", style="red")
+        return
+    if quiet and result.status == "up to date":
+        return
+    took = f" in {result.seconds:.1f} s" if result.status == "done" else ""
+    say(f"{result.name}: {mark}{took} ({result.reason})" if result.reason else f"{result.name}: {mark}{took}", style)
+    if result.trained and result.generator:
+        say(f"  generator {result.generator}")
+        say(f"  sha256    {result.sha256}")
+    for output in result.outputs:
+        say(f"  rows      {output}")
+
+
+def _show_plans(jobs: tuple[Job, ...], *, force: bool, retrain: bool, as_json: bool) -> None:
+    from clover_tvae.jobs import plan_job
+
+    plans = []
+    for job in jobs:
+        plan = plan_job(job, force=force, retrain=retrain)
+        outputs = [job.spec.sample[index].output for index in plan.samples]
+        plans.append(
+            {"name": job.name, "file": job.file, "train": plan.train, "outputs": outputs, "reason": plan.reason}
+        )
+        if as_json:
+            continue
+        steps = [*(["train"] if plan.train else []), *(f"draw {output}" for output in outputs)]
+        say(f"{job.name}: {', '.join(steps) or 'nothing to do'} ({plan.reason})")
+    if as_json:
+        say_json({"format": "clover-tvae-plan", "version": 1, "jobs": plans})
+
+
+@command
+def validate(files: Files, only: Only = None, root: Root = None, quiet: Quiet = False, debug: Debug = False) -> None:
+    """Check job files, their metadata, data files and outputs; report every problem at once."""
+    from clover_tvae.jobs import load_jobs
+
+    jobs = load_jobs(files, root=root, only=only or ())
+    if not quiet:
+        say(f"valid: {len(jobs)} job{'' if len(jobs) == 1 else 's'} ({', '.join(job.name for job in jobs)})", "green")
+
+
+@command
+def schema(
+    which: Annotated[SchemaName, typer.Argument(help="Of a job file or of a metadata file.", show_default=False)],
+    debug: Debug = False,
+) -> None:
+    """Print a JSON Schema, for editors that complete and check as you type."""
+    if which is SchemaName.job:
+        from clover_tvae.jobs import job_schema
+
+        say_json(job_schema())
+    else:
+        from clover_tvae.metadata import metadata_schema
+
+        say_json(metadata_schema())

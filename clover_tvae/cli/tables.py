@@ -1,0 +1,28 @@
+"""Tables as the command line names them: a file, or a built-in table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clover_tvae.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clover_tvae.metadata import Metadata
+
+__all__ = ["read"]
+
+
+def read(table: str, metadata: Metadata | None, missing: Sequence[str] | None) -> pd.DataFrame:
+    """Read the file ``table``, or the built-in table of that name where there is no such file."""
+    from clover_tvae.jobs import DATASETS, builtin_table
+    from clover_tvae.tables import read_table
+
+    if table in DATASETS and not Path(table).exists():
+        if missing:
+            raise ConfigError(Problem("--missing", "belongs to a CSV file; a built-in table has real missing cells"))
+        return builtin_table(table)
+    return read_table(table, metadata=metadata, missing=tuple(missing) if missing else ("",))

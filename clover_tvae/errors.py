@@ -1,0 +1,235 @@
+"""Every error that clover_tvae raises on purpose, in one tree.
+
+::
+
+    CloverError
+      + UserError                          exit 2, safe to show: quotes names, counts and dtypes, never a value of the data
+      |   + MetadataError                  the description of the table is wrong
+      |   + DataError                      the table does not fit its description, or cannot be learnt
+      |   |   + ColumnsMismatchError       missing or extra columns
+      |   |   + DuplicateColumnsError      two columns of one name
+      |   |   + ColumnTypeError            a column cannot be read as the kind that it is declared to be
+      |   |   + NonFiniteError             +inf or -inf in a numeric column
+      |   |   + TooFewRowsError            nothing to learn from
+      |   |   + IdentifierColumnError      a text column that is unique in every row
+      |   |   + TableFileError             a file that is not the table it claims to be, or may not be written
+      |   + ConfigError (ValueError)       a parameter or a job is wrong
+      |   + ConditionError (ValueError)    conditions that no row can meet, or a value never seen in training
+      |   + NotFittedError                 sample before fit
+      |   + MissingExtraError (ImportError)   an optional package is not installed
+      + ArtifactError (OSError)            exit 3, a generator file is refused
+      |   + CorruptArtifactError           truncated, changed, or not a generator at all
+      |   + UnsafeArtifactError            opening it would run code
+      |   + NewerArtifactError             written by a later version
+      |   + UnsupportedArtifactError       a known format that we do not read (Clover, SDV 1, a torch file)
+      + TrainingError (RuntimeError)       exit 4
+      |   + DivergedError                  the loss is no longer a number
+      |   + CheckpointMismatchError        a checkpoint of other data or another configuration
+      + PrivacyError (RuntimeError)        exit 5
+      + LimitExceededError (RuntimeError)  exit 6, a figure of the evaluation is beyond its limit
+
+This module knows no other module. A message says what is wrong, where, what was expected, what was found (names,
+counts, dtypes: never values of the data), and how to mend it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "ArtifactError",
+    "CheckpointMismatchError",
+    "CloverError",
+    "ColumnTypeError",
+    "ColumnsMismatchError",
+    "ConditionError",
+    "ConfigError",
+    "CorruptArtifactError",
+    "DataError",
+    "DivergedError",
+    "DuplicateColumnsError",
+    "IdentifierColumnError",
+    "LimitExceededError",
+    "MetadataError",
+    "MissingExtraError",
+    "NewerArtifactError",
+    "NonFiniteError",
+    "NotFittedError",
+    "PrivacyError",
+    "Problem",
+    "TableFileError",
+    "TooFewRowsError",
+    "TrainingError",
+    "UnsafeArtifactError",
+    "UnsupportedArtifactError",
+    "UserError",
+    "did_you_mean",
+]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, and where.
+
+    Args:
+        where: The place: a column (``column 'age'``), a parameter (``epochs``), or ``job.yaml:12:5``.
+        message: What was expected, what was found, how to mend it. Never a value of the data.
+        kind: The error class that this problem alone would raise; ``None`` means the class that reports it.
+    """
+
+    where: str
+    message: str
+    kind: type[UserError] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+def did_you_mean(name: object, known: Iterable[object]) -> str:
+    """Return ``"; did you mean 'age'?"`` for the nearest known name, or an empty string.
+
+    Example:
+        >>> did_you_mean("agee", ["age", "sex"])
+        "; did you mean 'age'?"
+    """
+    nearest = difflib.get_close_matches(str(name), [str(candidate) for candidate in known], n=1, cutoff=0.6)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""
+
+
+class CloverError(Exception):
+    """Base of every error that clover_tvae raises on purpose."""
+
+    exit_code = 1
+
+
+class UserError(CloverError):
+    """The input is wrong. ``problems`` holds every problem found, not just the first.
+
+    Args:
+        problems: One message, or the problems with their places.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problems: str | Problem | Sequence[Problem]) -> None:
+        if isinstance(problems, str):
+            problems = [Problem("", problems)]
+        elif isinstance(problems, Problem):
+            problems = [problems]
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        if len(self.problems) == 1:
+            return str(self.problems[0])
+        lines = "\n".join(f"  - {problem}" for problem in self.problems)
+        return f"{len(self.problems)} problems:\n{lines}"
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> UserError:
+        """Build the most exact error for ``problems``: their own class where they all share one, else this class."""
+        kinds = {problem.kind for problem in problems}
+        kind = kinds.pop() if len(kinds) == 1 else None
+        return (kind or cls)(problems)
+
+
+class MetadataError(UserError):
+    """The description of the table is wrong."""
+
+
+class DataError(UserError):
+    """The table does not fit its description, or cannot be learnt from."""
+
+
+class ColumnsMismatchError(DataError):
+    """Columns are missing, or there are columns that the metadata does not know."""
+
+
+class DuplicateColumnsError(DataError):
+    """Two columns share a name."""
+
+
+class ColumnTypeError(DataError):
+    """A column cannot be read as the kind that the metadata declares."""
+
+
+class NonFiniteError(DataError):
+    """A numeric column holds infinities."""
+
+
+class TooFewRowsError(DataError):
+    """The table has too few rows to learn from."""
+
+
+class IdentifierColumnError(DataError):
+    """A text column has another value in every row: an identifier, which must not be learnt."""
+
+
+class TableFileError(DataError):
+    """A file is not the table that it claims to be, or may not be read or written."""
+
+
+class ConfigError(UserError, ValueError):
+    """A parameter or a job is wrong."""
+
+
+class ConditionError(UserError, ValueError):
+    """No row can meet the conditions, or they name a value that was never seen in training."""
+
+
+class NotFittedError(UserError):
+    """The synthesizer has not learnt a table yet."""
+
+
+class MissingExtraError(UserError, ImportError):
+    """An optional package is not installed; the message holds the exact pip line."""
+
+
+class ArtifactError(CloverError, OSError):
+    """A generator file is refused."""
+
+    exit_code = 3
+
+
+class CorruptArtifactError(ArtifactError):
+    """The file is truncated, changed, or no generator at all."""
+
+
+class UnsafeArtifactError(ArtifactError):
+    """Opening the file would run code that it carries."""
+
+
+class NewerArtifactError(ArtifactError):
+    """The file was written by a later version of clover_tvae."""
+
+
+class UnsupportedArtifactError(ArtifactError):
+    """The file has a format that is known but not read here."""
+
+
+class TrainingError(CloverError, RuntimeError):
+    """Training failed."""
+
+    exit_code = 4
+
+
+class DivergedError(TrainingError):
+    """The loss is no longer a finite number."""
+
+
+class CheckpointMismatchError(TrainingError):
+    """A checkpoint belongs to other data or to another configuration."""
+
+
+class PrivacyError(CloverError, RuntimeError):
+    """A privacy condition is not met."""
+
+    exit_code = 5
+
+
+class LimitExceededError(CloverError, RuntimeError):
+    """A figure of the evaluation is beyond the limit that was set for it."""
+
+    exit_code = 6

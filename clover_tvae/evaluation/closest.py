@@ -1,0 +1,101 @@
+"""Distance to the closest record: are synthetic rows nearer to the training rows than to rows never seen?
+
+Knows coded tables and distances (``neighbours``). Must not know how figures are shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from clover_tvae.evaluation.frames import CodedTables
+from clover_tvae.evaluation.neighbours import MixedSpace, nearest
+
+__all__ = ["ClosestRecords", "closest_records"]
+
+_SAME = 1e-9  # distances nearer than this are equal: float64 noise
+
+
+@dataclass(frozen=True)
+class ClosestRecords:
+    """What the distances to the closest records say.
+
+    Args:
+        share: Share of synthetic rows nearer to the training rows than to as many held-out rows; ties count half.
+        interval: 95% interval of ``share``. Synthetic rows that share a nearest real row count as one cluster.
+        quantile_share: Share of synthetic rows nearer to a training row than the 2% of held-out rows nearest to one.
+        distance_ratio: Median over the synthetic rows of the distance to the nearest over that to the second nearest
+            training row, and the same for the held-out rows.
+        n_synthetic: Synthetic rows used.
+        n_reference: Training rows, and held-out rows, that ``share`` compares.
+    """
+
+    share: float
+    interval: tuple[float, float]
+    quantile_share: float
+    distance_ratio: tuple[float, float]
+    n_synthetic: int
+    n_reference: int
+
+
+def closest_records(tables: CodedTables, *, seed: int = 0, max_rows: int = 5_000) -> ClosestRecords:
+    """Compare the synthetic rows' distances to the training rows with those to held-out rows.
+
+    Args:
+        tables: With the roles ``train``, ``holdout`` and ``synthetic``.
+        seed: Seed of the draws.
+        max_rows: Most synthetic, and most held-out, rows whose neighbours are sought. All training rows are searched.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 0xDC6]))
+    train, holdout, synthetic = tables["train"], tables["holdout"], tables["synthetic"]
+    n_reference = min(train.n_rows, holdout.n_rows)
+    shuffled = rng.permutation(train.n_rows)
+    inside, holdout_drawn = shuffled[:n_reference], rng.permutation(holdout.n_rows)[:n_reference]
+    space = MixedSpace(train.take(inside).append(holdout.take(holdout_drawn)), tables)
+    targets = space.place(synthetic.take(rng.permutation(synthetic.n_rows)[:max_rows]))
+    held_points = space.place(holdout.take(holdout_drawn))
+    inside_points, outside_points = space.place(train.take(inside)), space.place(train.take(shuffled[n_reference:]))
+    near, near_at = nearest(targets, inside_points, k=2)
+    far, far_at = nearest(targets, held_points)
+    to_train = _nearest_of_both(near, nearest(targets, outside_points, k=2)[0])
+    held = held_points.take(np.arange(min(n_reference, max_rows)))
+    held_to_train = _nearest_of_both(nearest(held, inside_points, k=2)[0], nearest(held, outside_points, k=2)[0])
+
+    gap = far[:, 0] - near[:, 0]
+    wins = np.where(np.abs(gap) < _SAME, 0.5, (gap > 0).astype(np.float64))
+    share = float(wins.mean())
+    owner = np.where(gap > 0, near_at[:, 0], n_reference + far_at[:, 0])
+    weights = np.bincount(owner).astype(np.float64)
+    error = float(np.sqrt(0.25 * (weights**2).sum()) / len(wins))
+    interval = (max(0.0, share - 1.96 * error), min(1.0, share + 1.96 * error))
+    return ClosestRecords(
+        share=share,
+        interval=interval,
+        quantile_share=_share_below_quantile(to_train[:, 0], held_to_train[:, 0], 0.02),
+        distance_ratio=(_median_ratio(to_train), _median_ratio(held_to_train)),
+        n_synthetic=len(targets),
+        n_reference=n_reference,
+    )
+
+
+def _nearest_of_both(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.sort(np.hstack([first, second]), axis=1)[:, :2]
+
+
+def _share_below_quantile(distances: np.ndarray, reference: np.ndarray, level: float) -> float:
+    """Share of ``distances`` under the reference's quantile; ties with it count as much as they do in the reference.
+
+    Without that, a reference with more than ``level`` exact copies would hide all copies: no distance is under 0.
+    """
+    cut = np.quantile(reference, level, method="inverted_cdf")
+    below, at = (reference < cut - _SAME).mean(), (np.abs(reference - cut) <= _SAME).mean()
+    tied = (level - below) / at
+    return float((distances < cut - _SAME).mean() + tied * (np.abs(distances - cut) <= _SAME).mean())
+
+
+def _median_ratio(distances: np.ndarray) -> float:
+    if distances.shape[1] < 2:
+        return float("nan")
+    ratio = np.divide(distances[:, 0], distances[:, 1], out=np.ones(len(distances)), where=distances[:, 1] > _SAME)
+    return float(np.median(ratio))

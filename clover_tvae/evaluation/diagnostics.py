@@ -1,0 +1,194 @@
+"""Diagnostics: the plain checks that a table must pass before any other figure is worth reading.
+
+Knows coded tables and, for dtypes, DataFrames. Must not know models or how figures are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from clover_tvae.evaluation.frames import CodedTable, CodedTables
+
+__all__ = [
+    "SMALL_CELL",
+    "copied_share",
+    "dtype_differences",
+    "duplicate_share",
+    "finer_columns",
+    "missing_rates",
+    "out_of_range_share",
+    "present_share",
+    "rare_frequency_ratio",
+    "rare_table",
+    "unseen_share",
+]
+
+SMALL_CELL = 10  # a category with fewer real rows is never named: it may point at a person
+RARE = 0.01  # a category under this share of the real rows is rare
+_MAX_DECIMALS = 12
+
+
+def missing_rates(tables: CodedTables, table: CodedTable) -> pd.Series:
+    """Return the share of missing cells by column."""
+    shares: dict[Hashable, float] = dict(
+        zip(tables.number_names, np.isnan(table.numbers).mean(axis=0).tolist(), strict=True)
+    )
+    shares.update(zip(tables.category_names, (table.codes < 0).mean(axis=0).tolist(), strict=True))
+    index = pd.Index(tables.names, dtype=object, name="column", tupleize_cols=False)
+    return pd.Series([shares[name] for name in tables.names], index=index, dtype=np.float64)
+
+
+def duplicate_share(table: CodedTable) -> float:
+    """Return the share of rows that equal an earlier row."""
+    return float(pd.Series(row_hashes(table)).duplicated().mean())
+
+
+def copied_share(table: CodedTable, source: CodedTable) -> float:
+    """Return the share of rows that equal a row of ``source`` in every column."""
+    return float(np.isin(row_hashes(table), row_hashes(source)).mean())
+
+
+def row_hashes(table: CodedTable) -> np.ndarray:
+    """One 64-bit hash a row; equal rows, missing cells included, have equal ones."""
+    frame = pd.DataFrame(np.hstack([table.numbers + 0.0, table.codes]))  # + 0.0 makes -0.0 the 0.0 that it equals
+    return pd.util.hash_pandas_object(frame, index=False).to_numpy()
+
+
+def out_of_range_share(real: CodedTable, table: CodedTable) -> float:
+    """Return the share of number cells outside the real column's range; NaN without any number."""
+    outside = present = 0
+    for column in range(real.numbers.shape[1]):
+        known, values = real.numbers[:, column], table.numbers[:, column]
+        known, values = known[~np.isnan(known)], values[~np.isnan(values)]
+        if len(known):
+            outside += int(((values < known.min()) | (values > known.max())).sum())
+            present += len(values)
+    return outside / present if present else float("nan")
+
+
+def unseen_share(real: CodedTable, table: CodedTable) -> float:
+    """Return the share of category cells whose category the real table does not have; NaN without any."""
+    unseen = present = 0
+    for column in range(real.codes.shape[1]):
+        codes = table.codes[:, column]
+        codes = codes[codes >= 0]
+        unseen += int((~np.isin(codes, real.codes[:, column])).sum())
+        present += len(codes)
+    return unseen / present if present else float("nan")
+
+
+def present_share(real: CodedTable, table: CodedTable) -> float:
+    """Return the share of the real table's categories, over all columns, that the other table has."""
+    found = total = 0
+    for column in range(real.codes.shape[1]):
+        known = np.unique(real.codes[:, column])
+        known = known[known >= 0]
+        found += int(np.isin(known, table.codes[:, column]).sum())
+        total += len(known)
+    return found / total if total else float("nan")
+
+
+def rare_frequency_ratio(real: CodedTable, table: CodedTable) -> float:
+    """Return the frequency of all rare categories together over their real frequency; NaN without a rare one."""
+    real_share = share = 0.0
+    for column in range(real.codes.shape[1]):
+        real_shares, shares = _category_shares(real, column), _category_shares(table, column)
+        size = max(len(real_shares), len(shares))
+        real_shares, shares = _padded(real_shares, size), _padded(shares, size)
+        rare = (real_shares > 0) & (real_shares < RARE)
+        real_share += real_shares[rare].sum()
+        share += shares[rare].sum()
+    return float(share / real_share) if real_share else float("nan")
+
+
+def _category_shares(table: CodedTable, column: int) -> np.ndarray:
+    codes = table.codes[:, column]
+    return np.bincount(codes[codes >= 0]) / max(len(codes), 1)
+
+
+def _padded(values: np.ndarray, size: int) -> np.ndarray:
+    return np.pad(values, (0, size - len(values)))
+
+
+def rare_table(tables: CodedTables, real: CodedTable, others: Mapping[str, CodedTable]) -> pd.DataFrame:
+    """Return one row a rare category: column, category, real rows, and its share (%) in each table.
+
+    Categories of fewer than ``SMALL_CELL`` real rows are not named but put together, one row a column.
+    """
+    rows = []
+    for position, name in enumerate(tables.category_names):
+        n_categories = len(tables.categories[position])
+        codes = real.codes[:, position]
+        counts = np.bincount(codes[codes >= 0], minlength=n_categories)
+        shares = {role: _padded(_category_shares(table, position), n_categories) for role, table in others.items()}
+        rare = (counts > 0) & (counts < RARE * real.n_rows)
+        small = rare & (counts < SMALL_CELL)
+        named = np.flatnonzero(rare & ~small)
+        for code in named[np.argsort(-counts[named], kind="stable")]:
+            label = str(tables.categories[position][code])
+            rows.append(_rare_row(name, label, int(counts[code]), 1, real.n_rows, shares, np.array([code])))
+        if small.any():
+            label = f"(fewer than {SMALL_CELL} rows each)"
+            chosen = np.flatnonzero(small)
+            rows.append(_rare_row(name, label, int(counts[small].sum()), len(chosen), real.n_rows, shares, chosen))
+    columns = ["column", "category", "n_categories", "real_rows", "real", *others]
+    return pd.DataFrame(rows, columns=columns).astype({"column": object})
+
+
+def _rare_row(
+    name: Hashable,
+    label: str,
+    count: int,
+    n_categories: int,
+    n_rows: int,
+    shares: Mapping[str, np.ndarray],
+    codes: np.ndarray,
+) -> dict[str, object]:
+    row: dict[str, object] = {"column": name, "category": label, "n_categories": n_categories, "real_rows": count}
+    row["real"] = 100 * count / n_rows
+    row.update({role: 100 * float(values[codes].sum()) for role, values in shares.items()})
+    return row
+
+
+def dtype_differences(real: pd.DataFrame, other: pd.DataFrame, names: Iterable[Hashable]) -> list[Hashable]:
+    """Return the columns whose dtype is of another kind; whole numbers and fractions are one kind, as are all texts."""
+    return [name for name in names if _dtype_kind(real[name]) != _dtype_kind(other[name])]
+
+
+def _dtype_kind(column: pd.Series) -> str:
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _dtype_kind(pd.Series(dtype.categories))
+    if pd.api.types.is_bool_dtype(dtype):
+        return "boolean"
+    if pd.api.types.is_numeric_dtype(dtype):
+        return "number"
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        return "datetime"
+    if pd.api.types.is_object_dtype(dtype) or pd.api.types.is_string_dtype(dtype):
+        inferred = pd.api.types.infer_dtype(column, skipna=True)
+        return "boolean" if inferred == "boolean" else "text"
+    return str(dtype)
+
+
+def finer_columns(tables: CodedTables, real: CodedTable, table: CodedTable) -> list[Hashable]:
+    """Return the number columns with more decimals than the real ones have."""
+    return [
+        name
+        for position, name in enumerate(tables.number_names)
+        if name not in tables.dates and _decimals(table.numbers[:, position]) > _decimals(real.numbers[:, position])
+    ]
+
+
+def _decimals(values: np.ndarray) -> int:
+    """Most decimals that any value is written with; 13 stands for full precision."""
+    values = values[~np.isnan(values)]
+    values = values[np.abs(values) < 1e15]
+    for decimals in range(_MAX_DECIMALS + 1):
+        values = values[np.abs(np.round(values, decimals) - values) > 1e-12 * np.maximum(np.abs(values), 1.0)]
+        if not len(values):
+            return decimals
+    return _MAX_DECIMALS + 1

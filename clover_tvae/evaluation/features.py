@@ -1,0 +1,89 @@
+"""Coded tables as the matrices that models and distances take.
+
+Knows coded tables (``frames``). Must not know figures, pandas or metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from clover_tvae.evaluation.frames import CodedTable
+
+__all__ = ["MAX_TREE_CATEGORIES", "one_hot_matrix", "tree_matrix"]
+
+MAX_TREE_CATEGORIES = 255  # HistGradientBoosting's limit for one column; the rarest categories share the last code
+
+
+def tree_matrix(tables: Sequence[CodedTable]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return one float matrix a table for gradient-boosted trees: numbers, then categories; NaN where missing.
+
+    The 254 categories most frequent over all the tables keep a code of their own, the rest share the code 254.
+
+    Args:
+        tables: Tables of the same columns.
+
+    Returns:
+        The matrices, and which of their columns are categories.
+
+    Shape:
+        each matrix is (rows, number columns + category columns); the mask is (columns,).
+    """
+    n_numbers, n_categories = tables[0].numbers.shape[1], tables[0].codes.shape[1]
+    coded = [table.codes.astype(np.float64) for table in tables]
+    for column in range(n_categories):
+        codes = np.concatenate([table.codes[:, column] for table in tables])
+        counts = np.bincount(codes[codes >= 0]) if (codes >= 0).any() else np.zeros(1, dtype=np.int64)
+        group = np.full(len(counts) + 1, np.nan)  # the last entry is read for code -1
+        order = np.argsort(-counts, kind="stable")
+        group[order] = np.minimum(np.arange(len(counts)), MAX_TREE_CATEGORIES - 1)
+        for part, table in zip(coded, tables, strict=True):
+            part[:, column] = group[table.codes[:, column]]
+    mask = np.arange(n_numbers + n_categories) >= n_numbers
+    matrices = [np.hstack([table.numbers, part]) for table, part in zip(tables, coded, strict=True)]
+    return matrices, mask
+
+
+def one_hot_matrix(
+    reference: CodedTable, tables: Sequence[CodedTable], *, max_categories: int = 50
+) -> list[np.ndarray]:
+    """Return one float matrix a table for linear models.
+
+    Numbers are clipped to the reference's 0.1% and 99.9% quantiles, scaled to mean 0 and deviation 1, and missing ones
+    put to 0 beside a column that marks them. Each category column gives one column a category, for its most frequent
+    ones in the reference; all others, missing ones too, are zeros in these.
+
+    Args:
+        reference: The table that fixes scales and categories: the one that a model is trained on.
+        tables: The tables to transform.
+        max_categories: Most categories with a column of their own.
+    """
+    parts: list[list[np.ndarray]] = [[] for _ in tables]
+    for column in range(reference.numbers.shape[1]):
+        known = reference.numbers[:, column]
+        known = known[~np.isnan(known)]
+        if not len(known):
+            continue
+        low, high = np.quantile(known, [0.001, 0.999])
+        clipped = np.clip(known, low, high)
+        mean, deviation = clipped.mean(), clipped.std()
+        has_gaps = len(known) < reference.n_rows
+        for part, table in zip(parts, tables, strict=True):
+            values = table.numbers[:, column]
+            missing = np.isnan(values)
+            scaled = (np.clip(values, low, high) - mean) / (deviation if deviation > 0 else 1.0)
+            part.append(np.where(missing, 0.0, scaled))
+            if has_gaps:
+                part.append(missing.astype(np.float64))
+    for column in range(reference.codes.shape[1]):
+        known_codes = reference.codes[:, column]
+        counts = np.bincount(known_codes[known_codes >= 0], minlength=1)
+        frequent = np.argsort(-counts, kind="stable")[:max_categories]
+        frequent = frequent[counts[frequent] > 0]
+        for part, table in zip(parts, tables, strict=True):
+            part.extend((table.codes[:, column] == code).astype(np.float64) for code in frequent)
+    return [
+        np.column_stack(part) if part else np.zeros((table.n_rows, 1))
+        for part, table in zip(parts, tables, strict=True)
+    ]

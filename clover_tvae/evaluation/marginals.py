@@ -1,0 +1,224 @@
+"""Shape and Trend: how far the columns, and the pairs of columns, of two tables are apart.
+
+Knows coded tables (``frames``). Must not know holdouts, bootstraps, or how figures are shown. The definitions are those
+of sdmetrics' Column Shapes and Column Pair Trends, computed at once for all columns; the tests hold the two together.
+
+What sdmetrics 0.32 does, and so does this module:
+
+* a shape ignores missing cells; numbers are rounded to 14 decimals before the Kolmogorov-Smirnov distance; a category
+  that only the synthetic table has counts as 1e-6 of a real row;
+* a contingency counts missing cells as a category of their own, save that with each table's **own** edges a missing
+  number falls in the bin of the largest value;
+* Pearson's correlation takes the rows where both cells are there; a pair with a constant column has no score.
+
+What it does not: sdmetrics draws 50,000 rows (unseeded) of a larger table for each contingency; we count all rows.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from clover_tvae.evaluation.frames import CodedTables
+
+__all__ = ["Edges", "pair_errors", "shape_errors"]
+
+Edges = Literal["own", "shared"]
+
+_N_BINS = 10
+_DECIMALS = 14  # sdmetrics compares numbers to this many decimals
+_UNSEEN_COUNT = 1e-6  # ... and counts a category without a real row as this many rows
+_DENSE_CELLS = 4_000_000  # above this many cells a contingency table is counted by sorting instead
+_STRONG_CORRELATION = 0.5  # sdmetrics' QualityReport leaves out pairs weaker than these two
+_STRONG_ASSOCIATION = 0.3
+
+
+def shape_errors(tables: CodedTables, first: str, second: str) -> pd.Series:
+    """Return each column's distance: Kolmogorov-Smirnov for numbers, total variation for categories.
+
+    Args:
+        tables: The coded tables.
+        first: Role of the real table.
+        second: Role of the table held against it.
+
+    Returns:
+        Distances from 0 to 1 by column; NaN where a table has no value at all.
+    """
+    real, other = tables[first], tables[second]
+    errors = {}
+    for position, name in enumerate(tables.number_names):
+        errors[name] = _ks_distance(real.numbers[:, position], other.numbers[:, position])
+    for position, name in enumerate(tables.category_names):
+        errors[name] = _tv_distance(real.codes[:, position], other.codes[:, position])
+    index = pd.Index(tables.names, dtype=object, name="column", tupleize_cols=False)
+    return pd.Series([errors[name] for name in tables.names], index=index, name="error", dtype=np.float64)
+
+
+def _ks_distance(real: np.ndarray, other: np.ndarray) -> float:
+    real, other = (np.sort(_rounded(values[~np.isnan(values)])) for values in (real, other))
+    if not len(real) or not len(other):
+        return float("nan")
+    grid = np.concatenate([real, other])
+    gap = np.searchsorted(real, grid, side="right") / len(real) - np.searchsorted(other, grid, side="right") / len(
+        other
+    )
+    return float(np.abs(gap).max())
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounded = np.round(values, _DECIMALS)
+    return np.where(np.isfinite(rounded), rounded, values)
+
+
+def _tv_distance(real: np.ndarray, other: np.ndarray) -> float:
+    real, other = real[real >= 0], other[other >= 0]
+    if not len(real) or not len(other):
+        return float("nan")
+    size = max(real.max(), other.max()) + 1
+    real_counts = np.bincount(real, minlength=size).astype(np.float64)
+    other_counts = np.bincount(other, minlength=size).astype(np.float64)
+    real_counts[(real_counts == 0) & (other_counts > 0)] = _UNSEEN_COUNT
+    return float(0.5 * np.abs(real_counts / real_counts.sum() - other_counts / other_counts.sum()).sum())
+
+
+def pair_errors(tables: CodedTables, first: str, second: str, edges: Edges = "shared") -> pd.DataFrame:
+    """Return the distance of every pair of columns.
+
+    Two numbers: half the difference of Pearson's r. Otherwise the total variation of the contingency table, numbers in
+    10 equal bins.
+
+    Args:
+        tables: The coded tables.
+        first: Role of the real table.
+        second: Role of the table held against it.
+        edges: ``"own"``: each table is binned between its own extremes (sdmetrics); one outlier moves every bin.
+            ``"shared"``: the real table's edges for both, values beyond them in the outer bins, missing apart.
+
+    Returns:
+        One row a pair: ``column_1, column_2, metric, error, real, synthetic, strength, strong``. ``real`` and
+        ``synthetic`` are Pearson's r, or Cramér's V of a contingency; ``strength`` is the real one's size; ``strong``
+        marks the pairs that sdmetrics' QualityReport keeps by default (|r| > 0.5, V > 0.3).
+    """
+    real, other = tables[first], tables[second]
+    correlations = _correlations(real.numbers), _correlations(other.numbers)
+    levels = {}
+    for position, name in enumerate(tables.number_names):
+        levels[name] = _binned(real.numbers[:, position], other.numbers[:, position], edges)
+    for position, name in enumerate(tables.category_names):
+        n_levels = len(tables.categories[position]) + 1
+        levels[name] = (real.codes[:, position] + 1, other.codes[:, position] + 1, n_levels)
+
+    number_position = {name: position for position, name in enumerate(tables.number_names)}
+    rows = []
+    for name_1, name_2 in itertools.combinations(tables.names, 2):
+        if name_1 in number_position and name_2 in number_position:
+            at = number_position[name_1], number_position[name_2]
+            r_real, r_other = float(correlations[0][at]), float(correlations[1][at])
+            strength = abs(r_real)
+            rows.append(("correlation", abs(r_real - r_other) / 2, r_real, r_other, strength))
+        else:
+            error, v_real, v_other = _contingency(levels[name_1], levels[name_2])
+            rows.append(("contingency", error, v_real, v_other, v_real))
+    pairs = list(itertools.combinations(tables.names, 2))
+    frame = pd.DataFrame(rows, columns=["metric", "error", "real", "synthetic", "strength"])
+    frame.insert(0, "column_1", pd.Series([pair[0] for pair in pairs], dtype=object))
+    frame.insert(1, "column_2", pd.Series([pair[1] for pair in pairs], dtype=object))
+    threshold = np.where(frame["metric"] == "correlation", _STRONG_CORRELATION, _STRONG_ASSOCIATION)
+    frame["strong"] = frame["strength"].to_numpy(dtype=np.float64) > threshold
+    return frame
+
+
+def _binned(real: np.ndarray, other: np.ndarray, edges: Edges) -> tuple[np.ndarray, np.ndarray, int]:
+    binned = []
+    for values in (real, other):
+        source = values if edges == "own" else real
+        present = source[~np.isnan(source)]
+        borders = np.histogram_bin_edges(present, bins=_N_BINS)
+        bins = np.searchsorted(borders, values, side="right")
+        if edges == "shared":
+            bins = np.clip(bins, 1, _N_BINS)
+        # With own edges the largest value lies on the last border, in bin 11, where sdmetrics puts missing cells too.
+        bins[np.isnan(values)] = _N_BINS + 1
+        binned.append(bins)
+    return binned[0], binned[1], _N_BINS + 2
+
+
+def _contingency(
+    levels_1: tuple[np.ndarray, np.ndarray, int], levels_2: tuple[np.ndarray, np.ndarray, int]
+) -> tuple[float, float, float]:
+    """Total variation of two contingency tables, and Cramér's V of each."""
+    n_2 = levels_2[2]
+    real = levels_1[0].astype(np.int64) * n_2 + levels_2[0]
+    other = levels_1[1].astype(np.int64) * n_2 + levels_2[1]
+    n_cells = levels_1[2] * n_2
+    if n_cells <= _DENSE_CELLS:
+        cells = np.arange(n_cells)
+        real_counts, other_counts = np.bincount(real, minlength=n_cells), np.bincount(other, minlength=n_cells)
+    else:
+        cells, inverse = np.unique(np.concatenate([real, other]), return_inverse=True)
+        real_counts = np.bincount(inverse[: len(real)], minlength=len(cells))
+        other_counts = np.bincount(inverse[len(real) :], minlength=len(cells))
+    distance = 0.5 * np.abs(real_counts / len(real) - other_counts / len(other)).sum()
+    return float(distance), _cramers_v(cells, real_counts, n_2), _cramers_v(cells, other_counts, n_2)
+
+
+def _cramers_v(cells: np.ndarray, counts: np.ndarray, n_columns: int) -> float:
+    """Cramér's V, without correction, of a table given as cell numbers and counts; NaN with one row or column."""
+    filled = counts > 0
+    counts, rows, columns = counts[filled].astype(np.float64), cells[filled] // n_columns, cells[filled] % n_columns
+    row_totals, column_totals = np.bincount(rows, weights=counts), np.bincount(columns, weights=counts)
+    smaller_side = min((row_totals > 0).sum(), (column_totals > 0).sum())
+    if smaller_side < 2:
+        return float("nan")
+    # chi2 / n = sum O^2 / (R C) - 1, over the filled cells alone
+    chi2_per_row = (counts**2 / (row_totals[rows] * column_totals[columns])).sum() - 1
+    return float(np.sqrt(max(chi2_per_row, 0.0) / (smaller_side - 1)))
+
+
+def _correlations(numbers: np.ndarray) -> np.ndarray:
+    """Pearson's r of all pairs of columns over the rows where both are there; NaN where it is undefined."""
+    n_columns = numbers.shape[1]
+    result = np.full((n_columns, n_columns), np.nan)
+    present = ~np.isnan(numbers)
+    varied = np.array([_varies(numbers[present[:, j], j]) for j in range(n_columns)], dtype=bool)
+    usable = np.flatnonzero(varied)
+    if not len(usable):
+        return result
+    # Scaled first, so that neither dates (1e18) nor tiny numbers lose digits in the sums below.
+    values = numbers[:, usable]
+    with np.errstate(over="ignore", invalid="ignore"):
+        largest = np.nanmax(np.abs(values), axis=0)
+        values = values / largest
+        values = values - np.nanmean(values, axis=0)
+        values = values / np.sqrt(np.nanmean(values**2, axis=0))
+    complete = present[:, usable].all(axis=0)
+
+    whole = np.flatnonzero(complete)
+    if len(whole):
+        block = values[:, whole]
+        norms = np.linalg.norm(block, axis=0)
+        result[np.ix_(usable[whole], usable[whole])] = np.clip((block / norms).T @ (block / norms), -1, 1)
+    gaps = np.flatnonzero(~complete)
+    for i in gaps:
+        both = present[:, usable[i]]
+        for j in range(len(usable)):
+            if complete[j] or j < i or i == j:
+                rows = both if complete[j] else both & present[:, usable[j]]
+                r = _pearson(values[rows, i], values[rows, j])
+                result[usable[i], usable[j]] = result[usable[j], usable[i]] = r
+    return result
+
+
+def _varies(values: np.ndarray) -> bool:
+    return len(values) > 1 and values.min() != values.max()
+
+
+def _pearson(x: np.ndarray, y: np.ndarray) -> float:
+    if len(x) < 2 or not _varies(x) or not _varies(y):
+        return float("nan")
+    x, y = x - x.mean(), y - y.mean()
+    return float(np.clip((x / np.linalg.norm(x)) @ (y / np.linalg.norm(y)), -1, 1))

@@ -1,0 +1,231 @@
+"""Membership inference: can an attacker tell who was in the training rows?
+
+Knows coded tables and distances (``neighbours``). Must not know torch, or how the synthetic table was made.
+
+The attacker holds a person's real row, the synthetic table and, for the density ratio, a sample of the population. No
+generator is trained; ``shadow`` is the stronger attack that does.
+
+Attacks, each a score that is higher for likelier members:
+
+* ``distance_k``: minus the mean distance to the k nearest synthetic rows, for k = 1, 5, 10, 20, 50;
+* ``density_k``: the logarithm of the mean distance to the k nearest rows of a reference sample, less that to the k
+  nearest synthetic rows: a nearest-neighbour estimate of the density ratio of DOMIAS (van Breugel et al., 2023, arXiv
+  2302.12580), up to a factor that no order depends on. The reference are held-out rows that are no targets.
+
+The figure is an attack chosen on one half of the targets and measured on the other, and the other way round, so that
+choosing the best of many attacks does not flatter the attacker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clover_tvae.evaluation.frames import CodedTables
+from clover_tvae.evaluation.neighbours import MixedSpace, Points, nearest
+
+__all__ = ["AttackScore", "Attacked", "attack_membership", "attack_score", "attack_table"]
+
+_NEIGHBOURS = (1, 5, 10, 20, 50)
+_N_BOOTSTRAPS = 200
+_OUTLIER_SHARE = 0.1  # of the candidates: the rows furthest from others
+_OUTLIER_POOL = 8_000  # real rows that "others" means
+
+
+@dataclass(frozen=True)
+class AttackScore:
+    """How well scores tell members from others.
+
+    Args:
+        auc: Area under the ROC curve.
+        tpr1: Share of members found at 1% false alarms.
+        tpr10: Share of members found at 10% false alarms.
+        intervals: 95% bootstrap intervals of the three, over the targets.
+        n_members: Members attacked.
+        n_others: Others attacked.
+    """
+
+    auc: float
+    tpr1: float
+    tpr10: float
+    intervals: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+    n_members: int
+    n_others: int
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """The result of all attacks on one group of people.
+
+    Args:
+        chosen: The attack chosen on the other half of the targets.
+        by_attack: Each attack by itself.
+    """
+
+    chosen: AttackScore
+    by_attack: Mapping[str, AttackScore]
+
+
+def attack_membership(tables: CodedTables, *, seed: int = 0, n_targets: int = 2_500) -> dict[str, Attacked]:
+    """Attack random people and outliers.
+
+    Args:
+        tables: With the roles ``train`` (members), ``holdout`` (others) and ``synthetic``.
+        seed: Seed of all draws.
+        n_targets: Most members, and most others, attacked; at most half of the held-out rows, as the other half is
+            the attacker's reference sample.
+
+    Returns:
+        The results for ``"random"`` people and for ``"outliers"``: the tenth of as many people that lies furthest from
+        5 other real rows.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 0x313]))
+    train, holdout = tables["train"], tables["holdout"]
+    n_targets = min(n_targets, train.n_rows, holdout.n_rows // 2)
+    train_order, holdout_order = rng.permutation(train.n_rows), rng.permutation(holdout.n_rows)
+    n_candidates = min(2 * n_targets, train.n_rows, holdout.n_rows // 2)
+
+    # The scale and the idea of an outlier must treat members and others alike, or they would give members away.
+    n_pool = min(train.n_rows, holdout.n_rows, _OUTLIER_POOL // 2)
+    space = MixedSpace(train.take(train_order[:n_pool]).append(holdout.take(holdout_order[:n_pool])), tables)
+    members = space.place(train.take(train_order[:n_candidates]))
+    others = space.place(holdout.take(holdout_order[:n_candidates]))
+    reference = space.place(holdout.take(holdout_order[n_candidates:]))
+    synthetic = space.place(tables["synthetic"])
+    pools = space.place(train.take(train_order[:n_pool])), space.place(holdout.take(holdout_order[:n_pool]))
+    is_random = np.arange(n_candidates) < n_targets
+    member_outlier = _furthest(members, pools[0], pools[1])
+    other_outlier = _furthest(others, pools[1], pools[0])
+
+    attacked_members, attacked_others = is_random | member_outlier, is_random | other_outlier
+    member_scores = _scores(members.take(attacked_members), synthetic, reference)
+    other_scores = _scores(others.take(attacked_others), synthetic, reference)
+    groups = {
+        "random": (is_random[attacked_members], is_random[attacked_others]),
+        "outliers": (member_outlier[attacked_members], other_outlier[attacked_others]),
+    }
+    return {
+        group: _attacked(
+            {attack: scores[inside] for attack, scores in member_scores.items()},
+            {attack: scores[outside] for attack, scores in other_scores.items()},
+            rng,
+        )
+        for group, (inside, outside) in groups.items()
+    }
+
+
+def _furthest(candidates: Points, own_pool: Points, other_pool: Points) -> np.ndarray:
+    """Mark the tenth of the candidates furthest from 5 real rows, themselves (first in their own pool) left out."""
+    n_candidates, n_pool = len(candidates), len(own_pool)
+    itself = np.where(np.arange(n_candidates) < n_pool, np.arange(n_candidates), -1)
+    k = min(5, n_pool - 1)
+    if k < 1:
+        return np.ones(n_candidates, dtype=bool)
+    own, _ = nearest(candidates, own_pool, k, exclude=itself)
+    other, _ = nearest(candidates, other_pool, k)
+    oddness = np.sort(np.hstack([own, other]), axis=1)[:, :k].mean(axis=1)
+    n_outliers = max(1, round(_OUTLIER_SHARE * n_candidates))
+    marked = np.zeros(n_candidates, dtype=bool)
+    marked[np.argsort(-oddness, kind="stable")[:n_outliers]] = True
+    return marked
+
+
+def _scores(targets: Points, synthetic: Points, reference: Points) -> dict[str, np.ndarray]:
+    largest = max(_NEIGHBOURS)
+    to_synthetic, _ = nearest(targets, synthetic, largest)
+    to_reference, _ = nearest(targets, reference, largest)
+    scores: dict[str, np.ndarray] = {}
+    for k in _NEIGHBOURS:
+        if k <= to_synthetic.shape[1]:
+            scores[f"distance_{k}"] = -to_synthetic[:, :k].mean(axis=1)
+        if k <= min(to_synthetic.shape[1], to_reference.shape[1]):
+            near, far = to_synthetic[:, :k].mean(axis=1), to_reference[:, :k].mean(axis=1)
+            tiny = 1e-6  # keeps the logarithm finite at exact copies, far under any distance of two different rows
+            scores[f"density_{k}"] = np.log(far + tiny) - np.log(near + tiny)
+    return scores
+
+
+def _attacked(
+    members: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray], rng: np.random.Generator
+) -> Attacked:
+    by_attack = {attack: attack_score(members[attack], others[attack], rng) for attack in members}
+    n_members, n_others = (len(next(iter(scores.values()))) for scores in (members, others))
+    member_half, other_half = np.arange(n_members) % 2 == 0, np.arange(n_others) % 2 == 0
+    member_ranks, other_ranks = np.empty(n_members), np.empty(n_others)
+    for half in (True, False):
+        chosen = max(
+            members,
+            key=lambda attack: _auc(members[attack][member_half == half], others[attack][other_half == half]),
+        )
+        # Scores of two attacks are not alike; their ranks within the half that they are measured on are.
+        inside, outside = members[chosen][member_half != half], others[chosen][other_half != half]
+        ranks = _ranks(np.concatenate([inside, outside])) / max(len(inside) + len(outside), 1)
+        member_ranks[member_half != half], other_ranks[other_half != half] = ranks[: len(inside)], ranks[len(inside) :]
+    return Attacked(attack_score(member_ranks, other_ranks, rng), by_attack)
+
+
+def attack_score(members: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> AttackScore:
+    """Score an attack, with bootstrap intervals over the targets.
+
+    Args:
+        members: Scores of the members.
+        others: Scores of the others.
+        rng: For the bootstrap.
+
+    Example:
+        >>> score = attack_score(np.array([2.0, 3.0]), np.array([0.0, 1.0]), np.random.default_rng(0))
+        >>> score.auc, score.tpr1
+        (1.0, 1.0)
+    """
+    measured = _measures(members, others)
+    draws = np.array(
+        [
+            _measures(
+                members[rng.integers(0, len(members), len(members))], others[rng.integers(0, len(others), len(others))]
+            )
+            for _ in range(_N_BOOTSTRAPS)
+        ]
+    )
+    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    intervals = tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
+    return AttackScore(*measured, intervals, len(members), len(others))  # type: ignore[arg-type]
+
+
+def _measures(members: np.ndarray, others: np.ndarray) -> tuple[float, float, float]:
+    return _auc(members, others), _tpr_at(members, others, 0.01), _tpr_at(members, others, 0.1)
+
+
+def _auc(members: np.ndarray, others: np.ndarray) -> float:
+    """P(member scores higher) + P(tie) / 2."""
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, members, side="left")
+    not_above = np.searchsorted(ordered, members, side="right")
+    return float((below + not_above).mean() / (2 * len(others)))
+
+
+def _tpr_at(members: np.ndarray, others: np.ndarray, false_alarms: float) -> float:
+    """Share of members above the threshold that accuses the given share of others; ties are accused by lot."""
+    threshold = np.sort(others)[::-1][min(int(false_alarms * len(others)), len(others) - 1)]
+    above_others, at_others = (others > threshold).mean(), (others == threshold).mean()
+    lot = (false_alarms - above_others) / at_others
+    return float((members > threshold).mean() + np.clip(lot, 0.0, 1.0) * (members == threshold).mean())
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - counts / 2)[inverse]
+
+
+def attack_table(results: Mapping[str, Attacked]) -> pd.DataFrame:
+    """Return one row a group and attack: AUC and shares found, with their intervals."""
+    rows = []
+    for group, attacked in results.items():
+        for attack, score in {"chosen": attacked.chosen, **attacked.by_attack}.items():
+            row: dict[str, object] = {"group": group, "attack": attack, "n": score.n_members}
+            for name, interval in zip(("auc", "tpr1", "tpr10"), score.intervals, strict=True):
+                row[name], row[f"{name}_low"], row[f"{name}_high"] = getattr(score, name), *interval
+            rows.append(row)
+    return pd.DataFrame(rows)

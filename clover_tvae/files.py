@@ -1,0 +1,130 @@
+"""Files that are either the old one or the new one, whole, and paths that stay inside their folder.
+
+This module knows bytes and paths, and nothing of tables, metadata or generators.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from clover_tvae.errors import CloverError, Problem, TableFileError
+
+__all__ = ["atomic_write", "inside"]
+
+
+def atomic_write(
+    path: str | Path,
+    write: Callable[[BinaryIO], object],
+    mode: int = 0o600,
+    verify: Callable[[Path], object] | None = None,
+) -> None:
+    """Write a file so that a reader, a crash or a full disk meets the old file or the new one, never a part.
+
+    The bytes go to a file beside the target, are flushed to the disk, and take the target's name in one step. If
+    anything fails, the old file stands and nothing is left beside it. Of two writers, the later one wins, whole.
+
+    Args:
+        path: The target. A symbolic link is followed.
+        write: Called once with the open file.
+        mode: Permissions of the new file, less the process's umask.
+        verify: Called with the path of the finished file before it takes the target's name; what it raises stops that.
+
+    Raises:
+        TableFileError: The file cannot be written. What ``write`` and ``verify`` raise themselves, other than a plain
+            ``OSError``, passes through.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     atomic_write(f"{folder}/note.txt", lambda file: file.write(b"whole"))
+        ...     Path(folder, "note.txt").read_bytes()
+        b'whole'
+    """
+    try:
+        target = Path(os.path.realpath(path))
+        if target.exists() and not target.is_file():
+            raise TableFileError(Problem(str(path), "is a folder or a device, not a file that can be written"))
+        # 200 bytes of name leave room for the rest under the usual limit of 255.
+        stem = target.name.encode("utf-8", "surrogateescape")[:200].decode("utf-8", "ignore")
+        temporary = target.with_name(f".{stem}.{secrets.token_hex(8)}.tmp")
+    except (OSError, ValueError) as error:
+        raise _cannot_write(path, error) from error
+    try:
+        # Made inside this block, in one call: a Ctrl-C right after it still finds the file to remove.
+        with open(temporary, "xb", opener=partial(os.open, mode=mode)) as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        if verify is not None:
+            verify(temporary)
+        os.replace(temporary, target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError) and not isinstance(error, CloverError):
+            raise _cannot_write(path, error) from error
+        raise
+    _fsync_folder(target.parent)
+
+
+def _cannot_write(path: str | Path, error: Exception) -> TableFileError:
+    reason = getattr(error, "strerror", None) or "the path is not valid"
+    return TableFileError(Problem(str(path), f"cannot be written: {reason}; whatever was there before still stands"))
+
+
+def _fsync_folder(folder: Path) -> None:
+    """Make the new name itself durable, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def inside(root: str | Path, path: str | Path) -> Path:
+    r"""Return ``path`` below ``root``, resolved, and refuse one that would leave it.
+
+    Args:
+        root: The folder that the path must stay in.
+        path: A relative path, written with ``/`` (or ``\`` on Windows). It need not exist.
+
+    Raises:
+        TableFileError: The path is absolute, a URL, holds ``..`` or a NUL, or leaves ``root`` through a symbolic link.
+
+    Example:
+        >>> inside("/data", "out/rows.csv").as_posix()
+        '/data/out/rows.csv'
+        >>> inside("/data", "../secret")
+        Traceback (most recent call last):
+        ...
+        clover_tvae.errors.TableFileError: ../secret: holds '..', which could leave the folder; give a path below it
+    """
+    text = os.fspath(path)
+
+    def refuse(reason: str) -> TableFileError:
+        return TableFileError(Problem(ascii(text)[1:-1], f"{reason}; give a path below it"))
+
+    if not text or "\0" in text:
+        raise refuse("is empty or holds a NUL character, which is no path in the folder")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text):
+        raise refuse("is a URL, not a path in the folder")
+    if re.match(r"[A-Za-z]:|[\\/~]", text) or Path(text).is_absolute():
+        raise refuse("is absolute, outside the folder")
+    if ".." in re.split(r"[\\/]", text):
+        raise refuse("holds '..', which could leave the folder")
+    try:
+        base = Path(root).resolve()
+        resolved = (base / text).resolve()
+    except (OSError, ValueError, RuntimeError):
+        raise refuse("cannot be resolved in the folder (a loop of links, or too long)") from None
+    if not resolved.is_relative_to(base):
+        raise refuse("leaves the folder through a symbolic link")
+    return resolved

@@ -1,0 +1,130 @@
+"""Rows drawn into a file, or into a folder of parts with flat memory.
+
+This module knows the synthesizer's public face and tables. It knows no job and no command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.tables import EXTENSIONS, write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clover_tvae.synthesizer import TVAESynthesizer
+
+__all__ = ["check_target", "draw_to", "is_table_file"]
+
+_PART = re.compile(r"part-[0-9]{5,}\.(csv|csv\.gz|parquet|pq)")
+
+
+def is_table_file(path: Path) -> bool:
+    """Tell a file, ``rows.csv``, from a folder, ``rows``, by its name."""
+    return path.name.lower().endswith(EXTENSIONS) and path.name.lower() not in EXTENSIONS
+
+
+def check_target(path: Path, *, suffix: str = ".csv", force: bool = False) -> None:
+    """Refuse a target that rows cannot or should not go to, before any row is drawn.
+
+    Args:
+        path: A file that ends in .csv, .csv.gz or .parquet, or a folder, which need not exist.
+        suffix: What the parts in a folder end in.
+        force: Files that are there may be overwritten.
+
+    Raises:
+        ConfigError: Something is there already, or the place cannot hold the rows.
+    """
+    if is_table_file(path):
+        if path.is_dir():
+            raise ConfigError(Problem(str(path), "there is a folder of this name"))
+        if path.exists() and not force:
+            raise ConfigError(Problem(str(path), "the file exists; --force overwrites it"))
+        if not path.absolute().parent.is_dir():
+            raise ConfigError(Problem(str(path), "its folder does not exist"))
+        return
+    if path.exists() and not path.is_dir():
+        raise ConfigError(Problem(str(path), f"expected a folder, or a file name that ends in {', '.join(EXTENSIONS)}"))
+    if path.suffix and not path.exists():
+        text = f"no table is written as {path.suffix}; use {', '.join(EXTENSIONS)}, or a folder without a suffix"
+        raise ConfigError(Problem(str(path), text))
+    if suffix not in EXTENSIONS:
+        raise ConfigError(Problem("--format", f"expected one of {', '.join(name[1:] for name in EXTENSIONS)}"))
+    if not force and _old_parts(path):
+        raise ConfigError(Problem(str(path), "the folder holds parts already; --force replaces them"))
+
+
+def _old_parts(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if _PART.fullmatch(path.name)] if folder.is_dir() else []
+
+
+def draw_to(
+    synth: TVAESynthesizer,
+    n_rows: int,
+    path: Path,
+    *,
+    suffix: str = ".csv",
+    rows_per_part: int = 100_000,
+    seed: int | None = None,
+    conditions: Mapping[Any, Any] | None = None,
+    decode: str | None = None,
+    missing: bool = True,
+    on_part: Callable[[Path, int], object] = lambda path, n_rows: None,
+) -> list[Path]:
+    """Draw rows and write them.
+
+    Args:
+        synth: A fitted synthesizer.
+        n_rows: Rows, at least 0.
+        path: A table file, or a folder for ``part-00000.csv``, ``part-00001.csv``...
+        suffix: What the parts end in.
+        rows_per_part: Rows a part, at least 1. It changes no row.
+        seed: Seed of the rows.
+        conditions: As ``TVAESynthesizer.sample`` takes them.
+        decode: ``"sample"``, ``"argmax"``, or ``None`` for the generator's own.
+        missing: Whether cells may be missing.
+        on_part: Called with each file and its number of rows once it is whole.
+
+    Returns:
+        The files, in the order of the rows.
+    """
+    options: dict[str, Any] = {"random_state": seed, "decode": decode, "missing": missing}
+    if is_table_file(path):
+        write_table(synth.sample(n_rows, conditions, **options), path)
+        on_part(path, n_rows)
+        return [path]
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(parents=True)
+    # What an older, longer run has left would be read as part of this table.
+    for old in _old_parts(path):
+        old.unlink()
+    files: list[Path] = []
+    for index, part in enumerate(_parts(synth.sample_frames(n_rows, conditions, **options), rows_per_part)):
+        file = path / f"part-{index:05d}{suffix}"
+        write_table(part, file)
+        on_part(file, len(part))
+        files.append(file)
+    return files
+
+
+def _parts(blocks: Iterable[pd.DataFrame], rows_per_part: int) -> Iterator[pd.DataFrame]:
+    """Cut a stream of frames into frames of ``rows_per_part`` rows; the last may be shorter, the first empty."""
+    import pandas as pd
+
+    held: list[pd.DataFrame] = []
+    n_held, started = 0, False
+    for block in blocks:
+        held.append(block)
+        n_held += len(block)
+        while n_held >= rows_per_part:
+            whole = held[0] if len(held) == 1 else pd.concat(held, ignore_index=True)
+            started = True
+            yield whole.iloc[:rows_per_part].reset_index(drop=True)
+            held, n_held = [whole.iloc[rows_per_part:]], n_held - rows_per_part
+    if held and (n_held or not started):
+        yield held[0] if len(held) == 1 else pd.concat(held, ignore_index=True)

@@ -1,0 +1,207 @@
+"""One column: its name, its kind, and the options of that kind.
+
+This module knows the rules of one description and nothing of a table: no pandas, no files.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+from zoneinfo import ZoneInfo
+
+from clover_tvae.errors import MetadataError, Problem, did_you_mean
+
+__all__ = ["KINDS", "OPTIONS", "Column", "Kind", "option_problems", "plain_scalar"]
+
+Kind = Literal["continuous", "categorical", "boolean", "ordinal", "datetime", "id", "ignore"]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""Every kind, in the order in which a description lists them."""
+
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "continuous": (),
+    "categorical": (),
+    "boolean": (),
+    "ordinal": ("order",),
+    "datetime": ("format", "time_zone"),
+    "id": ("regenerate", "pattern"),
+    "ignore": (),
+}
+"""The options that each kind takes."""
+
+_ALL_OPTIONS = tuple(option for options in OPTIONS.values() for option in options)
+_REGENERATE = ("sequence", "uuid", "pattern")
+# The directives of strptime. Others would fail only when the first cell is read.
+_DIRECTIVES = set("aAwdbBmyYHIMSpfzZjUWGuVcxX%")
+
+
+def plain_scalar(value: Any) -> Any:
+    """Return the Python scalar behind a numpy scalar (``numpy.int64(3)`` is 3), and any other value as it is."""
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+        return value.item()
+    return value
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one column is.
+
+    Args:
+        name: The column's name: any hashable value that pandas takes as a name, but ``None`` and NaN.
+        kind: One of ``continuous``, ``categorical``, ``boolean``, ``ordinal``, ``datetime`` (modelled), ``id``
+            (dropped, or made anew) and ``ignore`` (dropped).
+        format: For ``datetime`` written as text: the ``strptime`` format, such as ``"%d/%m/%Y"``.
+        time_zone: For ``datetime``: the IANA name, such as ``"Europe/Paris"``.
+        order: For ``ordinal``: the values, lowest first. ``None``: the order of an ordered category dtype, else sorted.
+        regenerate: For ``id``: how to make new ones: ``"sequence"`` (1, 2, 3...), ``"uuid"``, ``"pattern"``;
+            ``None`` drops the column.
+        pattern: For ``id``: text with one run of ``#``, which becomes the row's running number, such as ``"E-######"``.
+
+    Raises:
+        MetadataError: An option is wrong, or belongs to another kind.
+
+    Example:
+        >>> Column("admitted", "datetime", format="%Y-%m-%d")
+        Column(name='admitted', kind='datetime', format='%Y-%m-%d', time_zone=None, order=None, regenerate=None, pattern=None)
+        >>> Column("employee", "id", pattern="E-######").regenerate
+        'pattern'
+    """
+
+    name: Hashable
+    kind: Kind
+    format: str | None = None
+    time_zone: str | None = None
+    order: tuple[Any, ...] | None = None
+    regenerate: Literal["sequence", "uuid", "pattern"] | None = None
+    pattern: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", plain_scalar(self.name))
+        if isinstance(self.order, list | tuple):
+            object.__setattr__(self, "order", tuple(plain_scalar(value) for value in self.order))
+        problems = option_problems(self.name, self.kind, {option: getattr(self, option) for option in _ALL_OPTIONS})
+        if problems:
+            place = f"column {self.name!r}"
+            raise MetadataError([Problem(f"{place}.{option}" if option else place, text) for option, text in problems])
+        if self.pattern is not None:
+            object.__setattr__(self, "regenerate", "pattern")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that are set, without those that others imply."""
+        options = {option: getattr(self, option) for option in OPTIONS[self.kind]}
+        if self.pattern is not None:
+            options.pop("regenerate")
+        return {option: value for option, value in options.items() if value is not None}
+
+    @property
+    def modelled(self) -> bool:
+        """Whether the network learns this column."""
+        return self.kind not in ("id", "ignore")
+
+
+def option_problems(name: Any, kind: Any, options: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return every (option, message) that is wrong with one column; the option is ``""`` for the column itself."""
+    problems: list[tuple[str, str]] = []
+    if fault := _name_fault(name):
+        problems.append(("", fault))
+    if kind not in KINDS:
+        problems.append(("", f"unknown kind {kind!r}; use one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}"))
+        return problems
+    for option, value in options.items():
+        if value is None:
+            continue
+        if option not in OPTIONS[kind]:
+            homes = [other for other in KINDS if option in OPTIONS[other]]
+            problems.append(
+                (option, f"a column of kind {kind!r} takes no {option!r}; it belongs to {' and '.join(homes)}")
+            )
+        elif fault := _FAULTS[option](value):
+            problems.append((option, fault))
+    if not problems and kind == "id":
+        regenerate, pattern = options.get("regenerate"), options.get("pattern")
+        if regenerate == "pattern" and pattern is None:
+            problems.append(("pattern", "regenerate 'pattern' needs a pattern, such as 'E-######'"))
+        if pattern is not None and regenerate not in (None, "pattern"):
+            problems.append(
+                ("regenerate", f"a pattern is given, so 'regenerate' must be 'pattern', not {regenerate!r}")
+            )
+    return problems
+
+
+def _name_fault(name: Any) -> str:
+    try:
+        hash(name)
+    except TypeError:
+        return f"a column name must be text or a whole number, found a {type(name).__name__}"
+    if name is None or name != name:
+        return "a column name must be text or a whole number, found a missing value; rename the column"
+    return ""
+
+
+def _format_fault(value: Any) -> str:
+    if not isinstance(value, str):
+        return f"must be text, such as '%Y-%m-%d', found {type(value).__name__}"
+    directives = re.findall(r"%(.?)", value, flags=re.DOTALL)
+    unknown = sorted({directive for directive in directives if directive not in _DIRECTIVES})
+    if unknown:
+        return f"unknown directive {', '.join('%' + directive for directive in unknown)}; see Python's strptime"
+    if not any(directive in "dmyYjbBcxGV" for directive in directives):
+        return f"{value!r} holds no part of a date; write it like '%Y-%m-%d'"
+    return ""
+
+
+def _time_zone_fault(value: Any) -> str:
+    if not isinstance(value, str):
+        return f"must be the name of a time zone, such as 'Europe/Paris', found {type(value).__name__}"
+    if re.fullmatch(r"UTC[+-]\d{2}:\d{2}", value):
+        return ""
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        return f"unknown time zone {value!r}; use an IANA name, such as 'Europe/Paris' or 'UTC'"
+    return ""
+
+
+def _order_fault(value: Any) -> str:
+    if not isinstance(value, list | tuple):
+        return f"must be a list of the values, lowest first, found {type(value).__name__}"
+    if not value:
+        return "must list at least one value"
+    for position, item in enumerate(value):
+        item = plain_scalar(item)
+        if not isinstance(item, str | int | float) or (isinstance(item, float) and not math.isfinite(item)):
+            return f"entry {position} is a {type(item).__name__}; use text, finite numbers, true or false"
+    # 1, 1.0 and True are one key to Python and three values to us.
+    keys = [(type(plain_scalar(item)), plain_scalar(item)) for item in value]
+    if len(set(keys)) < len(keys):
+        repeated = sum(keys.count(key) > 1 for key in set(keys)) if len(keys) < 1000 else len(keys) - len(set(keys))
+        return f"must list each value once, found {repeated} that are repeated"
+    return ""
+
+
+def _regenerate_fault(value: Any) -> str:
+    if value not in _REGENERATE:
+        return f"must be 'sequence', 'uuid' or 'pattern', or be left out to drop the column{did_you_mean(value, _REGENERATE)}"
+    return ""
+
+
+def _pattern_fault(value: Any) -> str:
+    if not isinstance(value, str):
+        return f"must be text, such as 'E-######', found {type(value).__name__}"
+    runs = len(re.findall(r"#+", value))
+    if runs != 1:
+        return f"must hold exactly one run of '#', the running number, such as 'E-######'; found {runs}"
+    return ""
+
+
+_FAULTS = {
+    "format": _format_fault,
+    "time_zone": _time_zone_fault,
+    "order": _order_fault,
+    "regenerate": _regenerate_fault,
+    "pattern": _pattern_fault,
+}

@@ -1,0 +1,246 @@
+"""The description of a whole table: one frozen object, and its ways in and out.
+
+This module knows columns and hands the work to its neighbours: ``plain`` (dicts, JSON), ``infer``, ``validate``,
+``exchange`` (SDV's form). It must not know torch, networks or transforms.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clover_tvae.errors import MetadataError, Problem, did_you_mean
+from clover_tvae.metadata import exchange, plain
+from clover_tvae.metadata.column import KINDS, Column, Kind, plain_scalar
+from clover_tvae.metadata.infer import MetadataWarning, inferred
+from clover_tvae.metadata.validate import raise_problems
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Metadata"]
+
+
+@dataclass(frozen=True, eq=False)
+class Metadata:
+    """What each column of a table is, and which one a model would predict.
+
+    The object is frozen. Columns are kept in the order of their kinds, and two descriptions are equal when they say
+    the same of the same columns, in whatever order they list them.
+
+    Args:
+        columns: One :class:`Column` a column of the table.
+        variable_to_predict: The name of the column that downstream models predict; ``None`` if there is none.
+        reasons: Why :meth:`infer` took each column for what it says; neither compared nor saved.
+
+    Raises:
+        MetadataError: A column is listed twice, or ``variable_to_predict`` is not a modelled column.
+
+    Example:
+        >>> meta = Metadata.of({"continuous": ["age"], "categorical": ["sex"], "variable_to_predict": "sex"})
+        >>> meta.column("age").kind
+        'continuous'
+        >>> meta == Metadata.from_dict(meta.to_dict())
+        True
+    """
+
+    columns: tuple[Column, ...]
+    variable_to_predict: Hashable | None = None
+    reasons: Mapping[Hashable, str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(column, Column) for column in self.columns):
+            raise MetadataError("columns must be Column objects; Metadata.of takes a dict of names")
+        columns = tuple(sorted(self.columns, key=lambda column: KINDS.index(column.kind)))
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "variable_to_predict", plain_scalar(self.variable_to_predict))
+        object.__setattr__(self, "reasons", dict(self.reasons))
+        problems = [
+            Problem(f"column {name!r}", text)
+            for name, text in plain.duplicate_problems((c.name, c.kind) for c in columns)
+        ]
+        if fault := plain.target_fault(self.variable_to_predict, {column.name: column.kind for column in columns}):
+            problems.append(Problem("variable_to_predict", fault))
+        if problems:
+            raise MetadataError(problems)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Metadata):
+            return NotImplemented
+        return self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        return frozenset(self.columns), self.variable_to_predict
+
+    @property
+    def names(self) -> tuple[Hashable, ...]:
+        """The names of all columns."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def modelled(self) -> tuple[Column, ...]:
+        """The columns that the network learns: all but ``id`` and ``ignore``."""
+        return tuple(column for column in self.columns if column.modelled)
+
+    def of_kind(self, *kinds: Kind) -> tuple[Hashable, ...]:
+        """Return the names of the columns of these kinds.
+
+        Raises:
+            MetadataError: There is no such kind.
+
+        Example:
+            >>> Metadata.of({"continuous": ["age"], "id": ["patient"]}).of_kind("id", "ignore")
+            ('patient',)
+        """
+        for kind in kinds:
+            if kind not in KINDS:
+                raise MetadataError(f"unknown kind {kind!r}; use one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}")
+        return tuple(column.name for column in self.columns if column.kind in kinds)
+
+    def column(self, name: Hashable) -> Column:
+        """Return the column of this name.
+
+        Raises:
+            MetadataError: There is none.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise MetadataError(
+            Problem(f"column {name!r}", f"the metadata has no such column{did_you_mean(name, self.names)}")
+        )
+
+    @classmethod
+    def of(cls, obj: Metadata | Mapping[str, Any] | str | Path) -> Metadata:
+        """Return the description that ``obj`` is: a :class:`Metadata`, Clover's dict, or the path of a JSON file.
+
+        Raises:
+            MetadataError: It is none of these, or it is wrong; with every problem.
+        """
+        if isinstance(obj, Metadata):
+            return obj
+        if isinstance(obj, Mapping):
+            return cls.from_dict(obj)
+        if isinstance(obj, str | Path):
+            return cls.load(obj)
+        raise MetadataError(
+            f"metadata must be a Metadata, a dict or the path of a JSON file, found {type(obj).__name__}; "
+            "Metadata.infer(df) makes one from a table"
+        )
+
+    @classmethod
+    def from_dict(cls, obj: Mapping[str, Any]) -> Metadata:
+        """Read Clover's plain form.
+
+        Args:
+            obj: ``{"continuous": [...], "categorical": [...], "variable_to_predict": name or None}``, with optional
+                ``boolean``, ``ordinal``, ``datetime``, ``id`` and ``ignore``. Each kind is a list of names or of
+                ``{"name": ..., option: ...}``, or a mapping of names to options.
+
+        Raises:
+            MetadataError: With every problem and its place, such as ``datetime.admitted.format``.
+
+        Example:
+            >>> Metadata.from_dict({"datetime": {"admitted": {"format": "%Y-%m-%d"}}}).column("admitted").format
+            '%Y-%m-%d'
+        """
+        columns, target = plain.read_document(obj)
+        return cls(columns, target)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the shortest plain form, which :meth:`from_dict` reads back exactly.
+
+        Example:
+            >>> Metadata((Column("age", "continuous"), Column("no", "id", regenerate="sequence"))).to_dict()
+            {'continuous': ['age'], 'categorical': [], 'id': [{'name': 'no', 'regenerate': 'sequence'}], 'variable_to_predict': None}
+        """
+        return plain.write_document(self.columns, self.variable_to_predict)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Metadata:
+        """Read a JSON file.
+
+        Raises:
+            MetadataError: The file is missing, too large, no JSON or no metadata; with file, line and column.
+        """
+        columns, target = plain.load_document(Path(path))
+        return cls(columns, target)
+
+    def save(self, path: str | Path) -> None:
+        """Write a JSON file, atomically.
+
+        Raises:
+            MetadataError: A name is of a type that JSON does not have.
+            TableFileError: The file cannot be written; an older one stands.
+        """
+        plain.save_document(self.to_dict(), Path(path))
+
+    @classmethod
+    def infer(cls, df: pd.DataFrame, variable_to_predict: Hashable | None = None) -> Metadata:
+        """Say what each column of a table looks like, with :attr:`reasons`.
+
+        Warns with :class:`MetadataWarning` for every column that looks like an identifier, free text, a date or
+        numbers written as text, and for every column that cannot be modelled. No warning quotes a cell.
+
+        Args:
+            df: The table.
+            variable_to_predict: The name of the column to predict, if any.
+
+        Raises:
+            DataError: ``df`` is not a DataFrame with one level of unique column names.
+
+        Example:
+            >>> import pandas as pd
+            >>> meta = Metadata.infer(pd.DataFrame({"age": [23.5, 41.0, 37.2], "sex": ["F", "M", "F"]}))
+            >>> meta.column("sex").kind, meta.reasons["sex"]
+            ('categorical', 'text with 2 distinct values')
+        """
+        findings = inferred(df)
+        for finding in findings:
+            if finding.warning:
+                warnings.warn(f"column {finding.column.name!r}: {finding.warning}", MetadataWarning, stacklevel=2)
+        columns: Iterable[Column] = (finding.column for finding in findings)
+        return cls(tuple(columns), variable_to_predict, {f.column.name: f.reason for f in findings})
+
+    def validate(self, df: pd.DataFrame) -> None:
+        """Check a table against this description, all of it, and say nothing if it fits.
+
+        Columns may come in any order. Columns of kind ``ignore``, and of kind ``id`` that are dropped, may be absent.
+
+        Args:
+            df: The table, at least 2 rows.
+
+        Raises:
+            DataError: With every problem; a subclass if all problems are of one class. No message quotes a cell.
+        """
+        raise_problems(self.columns, df)
+
+    def to_sdv(self) -> dict[str, Any]:
+        """Return the description as the dict of SDV 2, as ``sdv.metadata.Metadata.load_from_dict`` takes it.
+
+        Time zones, ``regenerate`` other than a pattern, and the variable to predict have no place there. ``ignore``
+        becomes SDV's ``unknown``.
+
+        Raises:
+            MetadataError: A name is not text, which SDV needs.
+        """
+        return exchange.to_sdv(self.columns)
+
+    @classmethod
+    def from_sdv(cls, obj: Any) -> Metadata:
+        """Read the metadata of SDV: its dict, or any object with ``to_dict()``, with one table.
+
+        Kinds of personal data (``email``, ``phone_number``...) become ``ignore``, with a reason.
+
+        Raises:
+            MetadataError: It is no SDV metadata, or holds several tables.
+        """
+        columns, reasons = exchange.from_sdv(obj)
+        return cls(columns, None, reasons)

@@ -1,0 +1,138 @@
+"""The same description in SDV's words: its metadata dict, to and from.
+
+This module knows the plain dict that SDV 2 documents and never imports sdv.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+from clover_tvae.errors import MetadataError, Problem
+from clover_tvae.metadata.column import Column
+
+__all__ = ["from_sdv", "to_sdv"]
+
+_TABLE = "table"
+
+
+def to_sdv(columns: Iterable[Column]) -> dict[str, Any]:
+    """Return SDV's metadata dict of one table."""
+    described: dict[str, Any] = {}
+    problems = []
+    for column in columns:
+        if not isinstance(column.name, str):
+            problems.append(
+                Problem(
+                    f"column {column.name!r}",
+                    f"SDV needs names that are text, found {type(column.name).__name__}; rename the column",
+                )
+            )
+            continue
+        described[column.name] = _to_sdv_column(column)
+    if problems:
+        raise MetadataError(problems)
+    return {
+        "tables": {_TABLE: {"columns": described}},
+        "relationships": [],
+        "METADATA_SPEC_VERSION": "V2",
+    }
+
+
+def _to_sdv_column(column: Column) -> dict[str, Any]:
+    match column.kind:
+        case "continuous":
+            return {"sdtype": "numerical"}
+        case "ordinal":
+            return {"sdtype": "ordinal"} | ({"range_values": list(column.order)} if column.order else {})
+        case "boolean":
+            return {"sdtype": "boolean"}
+        case "datetime":
+            return {"sdtype": "datetime"} | ({"datetime_format": column.format} if column.format else {})
+        case "id":
+            return {"sdtype": "id"} | ({"regex_format": _regex(column.pattern)} if column.pattern else {})
+        case "ignore":
+            return {"sdtype": "unknown", "pii": True}
+        case _:
+            return {"sdtype": "categorical"}
+
+
+def _regex(pattern: str) -> str:
+    before, digits, after = re.fullmatch(r"([^#]*)(#+)([^#]*)", pattern).groups()  # type: ignore[union-attr]
+    return f"{re.escape(before)}[0-9]{{{len(digits)}}}{re.escape(after)}"
+
+
+def from_sdv(obj: Any) -> tuple[tuple[Column, ...], dict[Hashable, str]]:
+    """Return the columns, and why each is what it is, of SDV's metadata."""
+    document = obj.to_dict() if callable(getattr(obj, "to_dict", None)) else obj
+    columns_of_table = _one_table(document)
+    columns: list[Column] = []
+    reasons: dict[Hashable, str] = {}
+    problems: list[Problem] = []
+    for name, described in columns_of_table.items():
+        sdtype = described.get("sdtype") if isinstance(described, Mapping) else None
+        if not isinstance(sdtype, str):
+            problems.append(Problem(f"column {name!r}", "SDV's metadata gives it no 'sdtype'"))
+            continue
+        try:
+            columns.append(_from_sdv_column(name, sdtype, described))
+        except MetadataError as error:
+            problems += error.problems
+            continue
+        reasons[name] = f"SDV's sdtype {sdtype!r}"
+        if columns[-1].kind == "ignore":
+            reasons[name] += ": personal data or an unknown kind, which is not learnt"
+        elif columns[-1].kind == "id":
+            reasons[name] += ": an identifier, which is not learnt"
+    if problems:
+        raise MetadataError(problems)
+    return tuple(columns), reasons
+
+
+def _one_table(document: Any) -> Mapping[Hashable, Any]:
+    if isinstance(document, Mapping) and isinstance(document.get("tables"), Mapping):
+        tables = document["tables"]
+        if len(tables) != 1:
+            raise MetadataError(
+                f"SDV's metadata must hold one table, found {len(tables)}; give the metadata of one table"
+            )
+        document = next(iter(tables.values()))
+    if not isinstance(document, Mapping) or not isinstance(document.get("columns"), Mapping):
+        raise MetadataError(
+            f"no metadata of SDV: expected its dict or an object with to_dict(), with 'tables' or 'columns', "
+            f"found {type(document).__name__}"
+        )
+    return document["columns"]
+
+
+def _from_sdv_column(name: Hashable, sdtype: str, described: Mapping[str, Any]) -> Column:
+    match sdtype:
+        case "numerical":
+            return Column(name, "continuous")
+        case "ordinal":
+            return Column(name, "ordinal", order=described.get("range_values"))
+        case "categorical" if "order" in described or "order_by" in described:  # as SDV 1 wrote it
+            return Column(name, "ordinal", order=described.get("order"))
+        case "categorical":
+            return Column(name, "categorical")
+        case "boolean":
+            return Column(name, "boolean")
+        case "datetime":
+            return Column(name, "datetime", format=described.get("datetime_format"))
+        case "id":
+            pattern = _pattern(described.get("regex_format"))
+            return Column(name, "id", regenerate="pattern" if pattern else None, pattern=pattern)
+        case _:
+            return Column(name, "ignore")
+
+
+def _pattern(regex: Any) -> str | None:
+    """Return our pattern for the one form of regular expression that is a running number, else ``None``."""
+    if not isinstance(regex, str):
+        return None
+    match = re.fullmatch(r"((?:[\w ]|\\[^\w]|[-:/_])*?)(?:\[0-9\]|\\d)\{(\d{1,2})\}((?:[\w ]|\\[^\w]|[-:/_])*)", regex)
+    if match is None or int(match[2]) == 0:
+        return None
+    before, after = (re.sub(r"\\(.)", r"\1", part) for part in (match[1], match[3]))
+    return f"{before}{'#' * int(match[2])}{after}" if "#" not in before + after else None

@@ -1,0 +1,420 @@
+"""The autoregressive decoder: given ``z`` and any known cells, the distribution of every other cell.
+
+``log p(x | z) = E_order sum_i log p(x_i | x_before_i, z)``: one network, trained with random sets of known columns, so
+that any order of drawing, any condition, imputation and leave-one-out scores come from the same weights.
+
+It knows the table layout and torch; it must not know pandas.
+
+References:
+    Uria, Murray & Larochelle 2014, A Deep and Tractable Density Estimator, arXiv 1310.1757 (order-agnostic training).
+    Hoogeboom et al. 2022, Autoregressive Diffusion Models, arXiv 2110.02037 (eq. 5, the C/k weighting).
+    Gorishniy, Rubachev & Babenko 2022, On Embeddings for Numerical Features, arXiv 2203.05556 (piecewise-linear encoding).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clover_tvae.encoded import TableLayout
+from clover_tvae.model.choices import draw_choice, group_by_width
+from clover_tvae.model.mixture import Mixture, normal_score
+from clover_tvae.model.rows import Allowance, Rows, Translate, numbered_cells
+
+__all__ = ["AutoregressiveDecoder"]
+
+#: Equal pieces of the piecewise-linear encoding of a rank; fewer where a table has very many numbers.
+_PIECES = 24
+_MOST_PIECE_INPUTS = 2400
+#: Gaussians a number.
+_COMPONENTS = 8
+
+
+class _Block(nn.Module):
+    """Pre-norm residual block: ``x + W2 silu(W1 LayerNorm(x))``. **Shape** ``(rows, width)`` in and out."""
+
+    def __init__(self, width: int, inner: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, inner)
+        self.down = nn.Linear(inner, width)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        hidden = F.silu(self.up(self.norm(x)))
+        if self.dropout and generator is not None:
+            # Torch's dropout draws from the global generator, which belongs to the user.
+            keep = torch.empty_like(hidden).bernoulli_(1.0 - self.dropout, generator=generator)
+            hidden = hidden * keep / (1.0 - self.dropout)
+        return x + self.down(hidden)
+
+
+class _Group(NamedTuple):
+    """Columns of like width that share one head and one log-softmax; ``width`` is the widest's."""
+
+    columns: tuple[int, ...]
+    width: int
+
+
+class AutoregressiveDecoder(nn.Module):
+    """One residual network from ``z`` and the known cells to the distribution of every other cell.
+
+    Args:
+        embedding_dim: Dimensions of the latent space.
+        decompress_dims: One residual block each; the trunk is as wide as the widest, each block's inner width its own.
+        layout: The columns, with ranks as numbers.
+        dropout: Share of inner units left out in training.
+
+    **Shape** of every method: see :class:`clover_tvae.model.rows.TableDecoder`.
+
+    Example:
+        >>> import torch
+        >>> from clover_tvae.encoded import ColumnLayout, TableLayout
+        >>> layout = TableLayout((ColumnLayout(3), ColumnLayout(2, n_numbered=1)), numbers="rank")
+        >>> decoder = AutoregressiveDecoder(4, (32, 32), layout)
+        >>> rows = Rows.blank(5, layout)
+        >>> unknown = torch.zeros(5, 2, dtype=torch.bool)
+        >>> drawn, _ = decoder.sample(torch.zeros(5, 4), rows, unknown, torch.Generator().manual_seed(1))
+        >>> drawn.choices.shape
+        torch.Size([5, 2])
+    """
+
+    def __init__(
+        self, embedding_dim: int, decompress_dims: Sequence[int], layout: TableLayout, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        assert layout.numbers == "rank"
+        self.layout = layout
+        self.width = width = max(decompress_dims)
+        self.n_pieces = max(4, min(_PIECES, _MOST_PIECE_INPUTS // max(1, layout.n_scalars)))
+        self._place_inputs(embedding_dim)
+        self.blocks = nn.ModuleList(_Block(width, inner, dropout) for inner in decompress_dims)
+        self.norm = nn.LayerNorm(width)
+        self._place_heads()
+        self._place_copies()
+
+    # -- construction -------------------------------------------------------------------------------------------------
+
+    def _place_inputs(self, embedding_dim: int) -> None:
+        """One embedding a base choice and one ``unknown`` a column; pieces of each number; z."""
+        layout, starts, start = self.layout, [], 0
+        for column in layout.columns:
+            starts.append(start)
+            start += column.n_base + 1
+        self.register_buffer("starts", torch.tensor(starts, dtype=torch.int64), persistent=False)
+        unknown = [s + column.n_base for s, column in zip(starts, layout.columns, strict=True)]
+        self.register_buffer("unknown", torch.tensor(unknown, dtype=torch.int64), persistent=False)
+        self.cells = nn.Parameter(torch.empty(start, self.width))
+        self.pieces = nn.Linear(layout.n_scalars * self.n_pieces, self.width, bias=False) if layout.n_scalars else None
+        self.latent = nn.Linear(embedding_dim, self.width)
+        scalar_columns = torch.tensor(layout.scalar_columns, dtype=torch.int64)
+        self.register_buffer("scalar_columns", scalar_columns, persistent=False)
+
+    def _place_heads(self) -> None:
+        layout = self.layout
+        widths = [column.n_choices for column in layout.columns]
+        plain = [i for i in range(layout.n_columns) if not layout.columns[i].copies]
+        copying = [i for i in range(layout.n_columns) if layout.columns[i].copies]
+        self.groups: list[_Group] = []
+        for columns in (plain, copying):
+            for members in group_by_width([widths[i] for i in columns]):
+                group = tuple(columns[m] for m in members)
+                self.groups.append(_Group(group, max(widths[i] for i in group)))
+        self.heads = nn.ModuleList(nn.Linear(self.width, len(g.columns) * g.width) for g in self.groups)
+        for g, group in enumerate(self.groups):
+            padding = torch.zeros(len(group.columns), group.width)
+            for row, i in enumerate(group.columns):
+                padding[row, widths[i] :] = -torch.inf
+            self.register_buffer(f"padding_{g}", padding, persistent=False)
+            self.register_buffer(f"members_{g}", torch.tensor(group.columns), persistent=False)
+        order = [i for group in self.groups for i in group.columns]
+        self.register_buffer("back", torch.tensor(order).argsort(), persistent=False)
+        self.place = {i: (g, row) for g, group in enumerate(self.groups) for row, i in enumerate(group.columns)}
+        self.mixtures = nn.Linear(self.width, layout.n_scalars * 3 * _COMPONENTS) if layout.n_scalars else None
+
+    def _place_copies(self) -> None:
+        """Where each copy choice stands: its group, its row there, and its scalar's source."""
+        pairs = self.layout.copy_pairs
+        self.register_buffer("copy_sources", torch.tensor([p.source for p in pairs], dtype=torch.int64), persistent=False)
+        numbered = [self.layout.columns[p.source].n_numbered for p in pairs]
+        self.register_buffer("copy_numbered", torch.tensor(numbered, dtype=torch.int64), persistent=False)
+        self.copies_of = {
+            i: [p for p, pair in enumerate(pairs) if pair.column == i]
+            for i, column in enumerate(self.layout.columns)
+            if column.copies
+        }
+
+    def initialise(self, generator: torch.Generator, choice_frequencies: Sequence[Tensor] | None = None) -> None:
+        """Draw all weights from ``generator``; start every head's bias at the log-frequencies, if they are given."""
+        with torch.no_grad():
+            # The sum of C embeddings starts with unit variance.
+            self.cells.normal_(0.0, self.layout.n_columns**-0.5, generator=generator)
+            for layer in self.modules():
+                if isinstance(layer, nn.Linear):
+                    bound = layer.in_features**-0.5
+                    layer.weight.uniform_(-bound, bound, generator=generator)
+                    if layer.bias is not None:
+                        layer.bias.zero_()
+            for group, head in zip(self.groups, self.heads, strict=True):
+                head.weight.mul_(0.1)
+                if choice_frequencies is not None:
+                    bias = head.bias.view(len(group.columns), group.width)
+                    for row, i in enumerate(group.columns):
+                        counts = choice_frequencies[i]
+                        bias[row, : len(counts)] = ((counts + 0.5) / (counts + 0.5).sum()).log()
+            if self.mixtures is not None:
+                self.mixtures.weight.mul_(0.1)
+                bias = self.mixtures.bias.view(-1, 3, _COMPONENTS)
+                bias[:, 1] = torch.linspace(-1.5, 1.5, _COMPONENTS)
+                bias[:, 2] = math.log(0.5)
+
+    # -- the network --------------------------------------------------------------------------------------------------
+
+    def _input(self, z: Tensor, rows: Rows, known: Tensor) -> Tensor:
+        """Sum of the embeddings of all cells, known or not, and of z. **Shape** ``(rows, width)``."""
+        index = torch.where(known, rows.choices + self.starts, self.unknown)
+        hidden = F.embedding_bag(index, self.cells, mode="sum") + self.latent(z)
+        if self.pieces is not None:
+            used = known.index_select(1, self.scalar_columns) & numbered_cells(self.layout, rows.choices)
+            hidden = hidden + self.pieces(self._piecewise(rows.scalars, used).flatten(1))
+        return hidden
+
+    def _piecewise(self, rank: Tensor, used: Tensor) -> Tensor:
+        """Piece j of a rank q: ``clamp(2 (n q - j) - 1, -1, 1)``; 0 where unused. **Shape** ``(rows, scalars, pieces)``."""
+        pieces = torch.arange(self.n_pieces, device=rank.device, dtype=rank.dtype)
+        encoded = (2.0 * self.n_pieces) * rank.unsqueeze(2) - (2.0 * pieces + 1.0)
+        return encoded.clamp_(-1.0, 1.0) * used.unsqueeze(2)
+
+    def _trunk(self, hidden: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        for block in self.blocks:
+            hidden = block(hidden, generator)
+        return self.norm(hidden)
+
+    def _cell_log_probability(self, hidden: Tensor, rows: Rows, known: Tensor) -> Tensor:
+        """``log p(cell | known cells, z)`` of every cell, known ones too. **Shape** ``(rows, columns)``."""
+        parts, copied = [], {}
+        open_copies = self._open_copies(rows, known)
+        for g, (group, head) in enumerate(zip(self.groups, self.heads, strict=True)):
+            block = head(hidden).view(-1, len(group.columns), group.width) + getattr(self, f"padding_{g}")
+            if open_copies is not None and self.layout.columns[group.columns[0]].copies:
+                block = block + self._closed_copies(group, open_copies)
+            wanted = rows.choices[:, getattr(self, f"members_{g}")].unsqueeze(2)
+            total = block.logsumexp(2)
+            parts.append(block.gather(2, wanted).squeeze(2) - total)
+            if open_copies is not None:
+                for row, i in enumerate(group.columns):
+                    if i in self.copies_of:
+                        n_base = self.layout.columns[i].n_base
+                        pairs = self.copies_of[i]
+                        copied[i] = block[:, row, n_base : n_base + len(pairs)] - total[:, row : row + 1]
+        cells = torch.cat(parts, 1)[:, self.back]
+        if self.mixtures is not None:
+            mixture = Mixture.of(self.mixtures(hidden).view(-1, self.layout.n_scalars, 3, _COMPONENTS))
+            density = mixture.log_density(normal_score(rows.scalars))
+            density = density.masked_fill(~numbered_cells(self.layout, rows.choices), 0.0)
+            cells = cells.index_add(1, self.scalar_columns, density)
+        if open_copies is not None and copied:
+            cells = self._credit_copies(cells, copied, rows, open_copies)
+        return cells
+
+    def _open_copies(self, rows: Rows, known: Tensor) -> Tensor | None:
+        """Copy choices that may be drawn: the source is known and has a number. **Shape** ``(rows, copy pairs)``."""
+        if not self.layout.copy_pairs:
+            return None
+        choices = rows.choices[:, self.copy_sources]
+        return known[:, self.copy_sources] & (choices >= 0) & (choices < self.copy_numbered)
+
+    def _closed_copies(self, group: _Group, open_copies: Tensor) -> Tensor:
+        """Minus infinity at every copy choice that may not be drawn. **Shape** ``(rows, columns of the group, width)``."""
+        closed = torch.zeros(len(open_copies), len(group.columns), group.width, device=open_copies.device)
+        for row, i in enumerate(group.columns):
+            n_base, pairs = self.layout.columns[i].n_base, self.copies_of[i]
+            closed[:, row, n_base : n_base + len(pairs)].masked_fill_(~open_copies[:, pairs], -torch.inf)
+        return closed
+
+    def _credit_copies(self, cells: Tensor, copied: dict[int, Tensor], rows: Rows, open_copies: Tensor) -> Tensor:
+        """A cell that equals an open source has the probability of all copy choices that give it."""
+        columns = sorted(copied)
+        gains = []
+        for i in columns:
+            pairs = self.copies_of[i]
+            holds = rows.equals[:, pairs] & open_copies[:, pairs]
+            by_copy = copied[i].masked_fill(~holds, -1e30).logsumexp(1)
+            gains.append(torch.where(holds.any(1), by_copy - cells[:, i], 0.0))
+        return cells.index_add(1, torch.tensor(columns, device=cells.device), torch.stack(gains, 1))
+
+    # -- the seam -----------------------------------------------------------------------------------------------------
+
+    def elbo_log_likelihood(self, z: Tensor, rows: Rows, generator: torch.Generator) -> Tensor:
+        """Unbiased estimate of the order-agnostic ``log p(rows | z)``. **Shape** ``(rows,)``.
+
+        Each row hides k of its C columns, k uniform in 1..C, and weighs their log-likelihood by C / k. The k of a
+        batch are stratified: every value comes equally often, which takes variance out of the estimate.
+        """
+        n_rows, n_columns = rows.choices.shape
+        device = z.device
+        shuffled = torch.randperm(n_rows, generator=generator, device=device)
+        offset = torch.randint(n_columns, (1,), generator=generator, device=device)
+        n_hidden = (shuffled + offset) % n_columns + 1
+        order = torch.rand(n_rows, n_columns, generator=generator, device=device).argsort(1)
+        known = order >= n_hidden.unsqueeze(1)
+        dropout = generator if self.training else None
+        hidden = self._trunk(self._input(z, rows, known), dropout)
+        cells = self._cell_log_probability(hidden, rows, known).masked_fill(known, 0.0)
+        return cells.sum(1) * (n_columns / n_hidden)
+
+    def log_likelihood(self, z: Tensor, rows: Rows, known: Tensor) -> Tensor:
+        """``log p(cell | known cells, z)`` of every cell that is not known, 0 elsewhere. **Shape** ``(rows, columns)``."""
+        hidden = self._trunk(self._input(z, rows, known))
+        return self._cell_log_probability(hidden, rows, known).masked_fill(known, 0.0)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        z: Tensor,
+        rows: Rows,
+        known: Tensor,
+        generator: torch.Generator,
+        *,
+        columns: list[int] | None = None,
+        allowances: Mapping[int, Allowance] | None = None,
+        translate: Translate | None = None,
+        argmax: bool = False,
+    ) -> tuple[Rows, Tensor]:
+        """Draw the unknown cells one column at a time, ``columns`` in the order given or all in a random one."""
+        layout, allowances = self.layout, allowances or {}
+        rows = Rows(rows.choices.clone(), rows.scalars.clone(), rows.equals.clone())
+        known = known.clone()
+        log_weight = torch.zeros(len(z), device=z.device)
+        if columns is None:
+            # Drawn on the CPU, so that the order does not depend on the device.
+            columns = torch.randperm(layout.n_columns, generator=generator, device=generator.device).tolist()
+        embedded = self._input(z, rows, known)
+        for i in columns:
+            free = (~known[:, i]).nonzero().squeeze(1)
+            if len(free) == 0:
+                continue
+            whole = len(free) == len(z)
+            part = rows if whole else rows.take(free)
+            hidden = self._trunk(embedded if whole else embedded[free])
+            open_copies = self._open_copies(part, known if whole else known[free])
+            drawn, weight = self._draw(i, hidden, part, open_copies, allowances.get(i), generator, translate, argmax)
+            log_weight[free] += weight
+            embedded[free] += self._change(i, drawn)
+            known[free, i] = True
+            self._put(rows, free, i, drawn)
+        return rows, log_weight
+
+    def _draw(
+        self,
+        i: int,
+        hidden: Tensor,
+        rows: Rows,
+        open_copies: Tensor | None,
+        allowance: Allowance | None,
+        generator: torch.Generator,
+        translate: Translate | None,
+        argmax: bool,
+    ) -> tuple[_Cells, Tensor]:
+        """Draw the cells of column ``i``, and the log-probability of its allowance."""
+        column = self.layout.columns[i]
+        g, row = self.place[i]
+        head: nn.Linear = self.heads[g]  # type: ignore[assignment]
+        start = row * self.groups[g].width
+        span = slice(start, start + column.n_choices)
+        logits = F.linear(hidden, head.weight[span], head.bias[span])
+        pairs = self.copies_of.get(i, [])
+        if pairs:
+            assert open_copies is not None
+            allowed = open_copies[:, pairs] if translate is not None else torch.zeros_like(open_copies[:, pairs])
+            logits = torch.cat(
+                [logits[:, : column.n_base], logits[:, column.n_base :].masked_fill(~allowed, -torch.inf)], 1
+            )
+        logits = logits.log_softmax(1)
+        mixture = self._mixture_of(i, hidden) if column.n_numbered else None
+        copies = [self._copy(i, p, rows, translate) for p in pairs] if translate is not None else []
+        if allowance is not None:
+            logits = self._restrict(logits, mixture, copies, allowance, column.n_base)
+        weight = logits.logsumexp(1) if allowance is not None else torch.zeros(len(hidden), device=hidden.device)
+        choice = logits.argmax(1) if argmax else draw_choice(logits, generator)
+        scalar = torch.zeros(len(hidden), device=hidden.device)
+        if mixture is not None:
+            bounds = {} if allowance is None else {
+                "lower": allowance.lower[:1].expand(len(hidden), 1),
+                "upper": allowance.upper[:1].expand(len(hidden), 1),
+            }
+            scalar = (mixture.mode() if argmax else mixture.sample(generator, **bounds)).squeeze(1)
+        equals = torch.zeros(len(hidden), len(pairs), dtype=torch.bool, device=hidden.device)
+        for c, (copied_choice, copied_scalar) in enumerate(copies):
+            taken = choice == column.n_base + c
+            equals[:, c] = taken
+            choice = torch.where(taken, copied_choice, choice)
+            scalar = torch.where(taken, copied_scalar, scalar)
+        return _Cells(choice, scalar, equals), weight
+
+    def _mixture_of(self, i: int, hidden: Tensor) -> Mixture:
+        assert self.mixtures is not None
+        s = self.layout.scalar_columns.index(i)
+        span = slice(s * 3 * _COMPONENTS, (s + 1) * 3 * _COMPONENTS)
+        raw = F.linear(hidden, self.mixtures.weight[span], self.mixtures.bias[span])
+        return Mixture.of(raw.view(-1, 1, 3, _COMPONENTS))
+
+    def _copy(self, i: int, p: int, rows: Rows, translate: Translate) -> tuple[Tensor, Tensor]:
+        """The source's cells, coded as cells of column ``i``."""
+        source = self.layout.copy_pairs[p].source
+        s = self.layout.scalar_columns.index(source)
+        choices, scalars = translate(i, source, rows.choices[:, source], rows.scalars[:, s])
+        return choices.to(rows.choices.device), scalars.to(rows.scalars.device)
+
+    def _restrict(
+        self,
+        logits: Tensor,
+        mixture: Mixture | None,
+        copies: list[tuple[Tensor, Tensor]],
+        allowance: Allowance,
+        n_base: int,
+    ) -> Tensor:
+        """Take away from each choice the probability that the allowance forbids. **Shape** ``(rows, choices)``."""
+        base = logits[:, :n_base].masked_fill(~allowance.choices, -torch.inf)
+        if mixture is not None:
+            bounds = allowance.lower[:1].expand(len(logits), 1), allowance.upper[:1].expand(len(logits), 1)
+            base = torch.cat([base[:, :1] + mixture.log_mass(*bounds).logsumexp(2), base[:, 1:]], 1)
+        parts = [base]
+        for c, (choice, scalar) in enumerate(copies):
+            fits = allowance.choices[choice]
+            fits &= (choice > 0) | ((scalar >= allowance.lower[0]) & (scalar <= allowance.upper[0]))
+            parts.append(logits[:, n_base + c].masked_fill(~fits, -torch.inf).unsqueeze(1))
+        if not copies:
+            parts.append(logits[:, n_base:])
+        return torch.cat(parts, 1)
+
+    def _change(self, i: int, drawn: _Cells) -> Tensor:
+        """What knowing column ``i`` adds to the input of the trunk. **Shape** ``(rows, width)``."""
+        change = self.cells[drawn.choice + self.starts[i]] - self.cells[self.unknown[i]]
+        column = self.layout.columns[i]
+        if column.n_numbered and self.pieces is not None:
+            s = self.layout.scalar_columns.index(i)
+            pieces = self._piecewise(drawn.scalar.unsqueeze(1), (drawn.choice < column.n_numbered).unsqueeze(1))
+            weight = self.pieces.weight[:, s * self.n_pieces : (s + 1) * self.n_pieces]
+            change = change + F.linear(pieces.flatten(1), weight)
+        return change
+
+    def _put(self, rows: Rows, free: Tensor, i: int, drawn: _Cells) -> None:
+        rows.choices[free, i] = drawn.choice
+        if self.layout.columns[i].n_numbered:
+            rows.scalars[free, self.layout.scalar_columns.index(i)] = drawn.scalar
+        for c, p in enumerate(self.copies_of.get(i, [])):
+            rows.equals[free, p] = drawn.equals[:, c]
+
+
+class _Cells(NamedTuple):
+    """Drawn cells of one column. **Shape** ``(rows,)``, ``(rows,)``, ``(rows, its copies)``."""
+
+    choice: Tensor
+    scalar: Tensor
+    equals: Tensor

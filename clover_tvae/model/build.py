@@ -1,0 +1,116 @@
+"""From a plain configuration to networks, and from networks to named arrays and back.
+
+It knows which decoder a name means; it must not know files or pandas. Nothing in a configuration names a class or a module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from clover_tvae.encoded import TableLayout
+from clover_tvae.model.autoregressive import AutoregressiveDecoder
+from clover_tvae.model.decoder import SIGMA_RANGE, Decoder
+from clover_tvae.model.encoder import Encoder, initialise
+from clover_tvae.model.vae import TabularVAE
+
+__all__ = ["NUMBERS", "DecoderName", "ModelConfig", "build_vae", "expected_arrays", "to_arrays", "vae_from_arrays"]
+
+DecoderName = Literal["autoregressive", "independent"]
+#: What the numbers of the encoded table are, for each decoder.
+NUMBERS: dict[str, Literal["mode", "rank"]] = {"autoregressive": "rank", "independent": "mode"}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of an autoencoder: with a layout, all that is needed to build it.
+
+    Args:
+        decoder: ``"autoregressive"`` or ``"independent"``.
+        compress_dims: Widths of the encoder's hidden layers.
+        decompress_dims: Widths of the decoder's hidden layers or blocks.
+        embedding_dim: Dimensions of the latent space.
+        loss_factor: Weight of the reconstruction in the loss.
+        free_bits: Nats a latent dimension without cost.
+        dropout: Share of units left out in training (autoregressive decoder).
+    """
+
+    decoder: DecoderName
+    compress_dims: tuple[int, ...]
+    decompress_dims: tuple[int, ...]
+    embedding_dim: int
+    loss_factor: float = 1.0
+    free_bits: float = 0.0
+    dropout: float = 0.0
+
+
+def _assemble(config: ModelConfig, layout: TableLayout) -> TabularVAE:
+    width = layout.n_choices + layout.n_scalars
+    encoder = Encoder(width, config.compress_dims, config.embedding_dim)
+    decoder: Decoder | AutoregressiveDecoder
+    if config.decoder == "independent":
+        decoder = Decoder(config.embedding_dim, config.decompress_dims, width, layout)
+    else:
+        decoder = AutoregressiveDecoder(config.embedding_dim, config.decompress_dims, layout, config.dropout)
+    return TabularVAE(encoder, decoder, loss_factor=config.loss_factor, free_bits=config.free_bits)
+
+
+def build_vae(
+    config: ModelConfig, layout: TableLayout, generator: torch.Generator, choices: np.ndarray | None = None
+) -> TabularVAE:
+    """Build an untrained autoencoder whose weights come from ``generator`` alone.
+
+    Args:
+        config: Its shape.
+        layout: The columns of the table.
+        generator: Source of the initial weights.
+        choices: Encoded training cells ``(rows, columns)``, to start the output biases at the log-frequencies.
+    """
+    # Torch's constructors draw from the global generator; what they draw is overwritten, and the generator put back.
+    with torch.random.fork_rng(devices=[]):
+        vae = _assemble(config, layout)
+    initialise(vae, generator)
+    if isinstance(vae.decoder, AutoregressiveDecoder):
+        counts = None
+        if choices is not None:
+            counts = [
+                torch.from_numpy(np.bincount(choices[:, i], minlength=column.n_choices)[: column.n_choices]).float()
+                for i, column in enumerate(layout.columns)
+            ]
+        vae.decoder.initialise(generator, counts)
+    return vae
+
+
+def to_arrays(vae: TabularVAE) -> dict[str, np.ndarray]:
+    """Return all weights by name, as float32 arrays."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in vae.state_dict().items()}
+
+
+def expected_arrays(config: ModelConfig, layout: TableLayout) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Names, shapes and dtypes of the weights that a configuration implies, without allocating any."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        vae = _assemble(config, layout)
+    return {name: (tuple(tensor.shape), "float32") for name, tensor in vae.state_dict().items()}
+
+
+def vae_from_arrays(config: ModelConfig, layout: TableLayout, arrays: Mapping[str, np.ndarray]) -> TabularVAE:
+    """Build an autoencoder with given weights.
+
+    Raises:
+        ValueError: Names, shapes or values are not what the configuration implies.
+    """
+    with torch.random.fork_rng(devices=[]):
+        vae = _assemble(config, layout)
+    weights = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+    sigma = weights.get("decoder.sigma")
+    if sigma is not None and bool(((sigma < 0) | (sigma > 10 * SIGMA_RANGE[1])).any()):
+        raise ValueError("a learned sigma is out of its range")
+    try:
+        vae.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError("the weights do not fit the configuration") from error
+    return vae.eval()

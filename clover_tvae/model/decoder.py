@@ -1,0 +1,167 @@
+"""The paper's decoder: columns are independent given ``z``, and every number has a learned standard deviation.
+
+It knows the table layout and torch; it must not know pandas.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clover_tvae.encoded import TableLayout
+from clover_tvae.model.choices import ChoiceGroups, draw_choice
+from clover_tvae.model.rows import Allowance, Rows, Translate, numbered_cells
+
+__all__ = ["SIGMA_RANGE", "Decoder"]
+
+#: Learned standard deviations are kept in here: below, the likelihood of a constant column grows without bound.
+SIGMA_RANGE = (0.01, 1.0)
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+class Decoder(nn.Module):
+    """Linear + ReLU of each of ``decompress_dims``, then one Linear to a logit a choice and a mean a number.
+
+    Args:
+        embedding_dim: Dimensions of the latent space.
+        decompress_dims: Widths of the hidden layers.
+        data_dim: Width of an output row: all choices, then the numbers.
+        layout: The columns of a table, for the likelihood and for sampling; ``None`` for a plain network, whose
+            ``sigma`` then has one entry for each of ``data_dim`` outputs.
+
+    Attributes:
+        sigma: One learned standard deviation a number, starting at 0.1 and kept in [0.01, 1].
+
+    **Shape** input ``(rows, embedding_dim)``, output ``(rows, data_dim)``.
+
+    References:
+        Xu et al. 2019, arXiv 1907.00503, section 4.4; Rybkin et al. 2021, sigma-VAE, arXiv 2006.13202.
+
+    Example:
+        >>> import torch
+        >>> Decoder(4, (16, 16), 10)(torch.zeros(3, 4)).shape
+        torch.Size([3, 10])
+    """
+
+    def __init__(
+        self, embedding_dim: int, decompress_dims: Sequence[int], data_dim: int, layout: TableLayout | None = None
+    ) -> None:
+        super().__init__()
+        widths = [embedding_dim, *decompress_dims]
+        self.layers = nn.ModuleList(
+            nn.Linear(narrow, wide) for narrow, wide in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.last = nn.Linear(widths[-1], data_dim)
+        self.sigma = nn.Parameter(torch.full((data_dim if layout is None else layout.n_scalars,), 0.1))
+        if layout is not None:
+            assert data_dim == layout.n_choices + layout.n_scalars
+            assert not layout.copy_pairs, "columns that are independent given z cannot copy each other"
+            self.layout = layout
+            self.groups = ChoiceGroups(layout)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return the raw outputs: logits of all choices, then the numbers before their tanh."""
+        hidden = z
+        for layer in self.layers:
+            hidden = F.relu(layer(hidden))
+        return self.last(hidden)
+
+    def spread(self) -> Tensor:
+        """The learned standard deviations, inside their bounds. **Shape** ``(scalars,)``."""
+        return self.sigma.clamp(*SIGMA_RANGE)
+
+    # -- the seam -----------------------------------------------------------------------------------------------------
+
+    def elbo_log_likelihood(self, z: Tensor, rows: Rows, generator: torch.Generator) -> Tensor:
+        """``log p(rows | z)``, exactly: nothing to draw. **Shape** ``(rows,)``."""
+        choice, number = self._terms(self(z), rows)
+        return choice.sum(1) + number.sum(1)
+
+    def log_likelihood(self, z: Tensor, rows: Rows, known: Tensor) -> Tensor:
+        """``log p(cell | z)`` of every cell that is not known, 0 elsewhere. **Shape** ``(rows, columns)``."""
+        choice, number = self._terms(self(z), rows)
+        cells = choice.clone()
+        if self.layout.n_scalars:
+            columns = torch.tensor(self.layout.scalar_columns, device=cells.device)
+            cells.index_add_(1, columns, number)
+        return cells.masked_fill(known, 0.0)
+
+    def _terms(self, output: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        layout = self.layout
+        logits = output[:, : layout.n_choices]
+        choice = self.groups.log_probability(logits, rows.choices)
+        mean, sigma = torch.tanh(output[:, layout.n_choices :]), self.spread()
+        number = -0.5 * ((rows.scalars - mean) / sigma).square() - sigma.log() - _HALF_LOG_2PI
+        return choice, number.masked_fill(~numbered_cells(layout, rows.choices), 0.0)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        z: Tensor,
+        rows: Rows,
+        known: Tensor,
+        generator: torch.Generator,
+        *,
+        columns: list[int] | None = None,
+        allowances: Mapping[int, Allowance] | None = None,
+        translate: Translate | None = None,
+        argmax: bool = False,
+    ) -> tuple[Rows, Tensor]:
+        """Draw every unknown cell on its own, given ``z``.
+
+        ``argmax=True`` takes the likeliest choice and the mean instead, as SDV does, and loses rare categories.
+        """
+        layout, allowances = self.layout, allowances or {}
+        output = self(z)
+        choices, scalars = rows.choices.clone(), rows.scalars.clone()
+        log_weight = torch.zeros(len(z), device=z.device)
+        means, sigma = torch.tanh(output[:, layout.n_choices :]), self.spread()
+        scalar_of = {column: s for s, column in enumerate(layout.scalar_columns)}
+        for i in range(layout.n_columns) if columns is None else columns:
+            column, free = layout.columns[i], ~known[:, i]
+            logits = self.groups.logits_of(output, i).log_softmax(1)
+            allowance, s = allowances.get(i), scalar_of.get(i)
+            mass = None
+            if allowance is not None:
+                logits = logits.masked_fill(~allowance.choices, -torch.inf)
+                if s is not None:
+                    # Each mode has its own bounds: (rows, modes).
+                    mass = _truncated_log_mass(means[:, s : s + 1], sigma[s], allowance.lower, allowance.upper)
+                    logits = torch.cat([logits[:, : column.n_numbered] + mass, logits[:, column.n_numbered :]], 1)
+                log_weight += torch.where(free, logits.logsumexp(1), 0.0)
+            drawn = logits.argmax(1) if argmax else draw_choice(logits, generator)
+            choices[:, i] = torch.where(free, drawn, choices[:, i])
+            if s is not None:
+                lower = upper = None
+                if allowance is not None:
+                    mode = drawn.clamp(max=column.n_numbered - 1)
+                    lower, upper = allowance.lower[mode], allowance.upper[mode]
+                number = means[:, s] if argmax else _draw_number(means[:, s], sigma[s], lower, upper, generator)
+                if argmax and lower is not None and upper is not None:
+                    number = number.clamp(lower, upper)
+                scalars[:, s] = torch.where(free, number, scalars[:, s])
+        return Rows(choices, scalars, rows.equals), log_weight
+
+
+def _truncated_log_mass(mean: Tensor, sigma: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
+    """Log-probability that ``N(mean, sigma)`` falls into each mode's bounds. **Shape** ``(rows, modes)``."""
+    low = torch.special.ndtr(((lower - mean) / sigma).double())
+    high = torch.special.ndtr(((upper - mean) / sigma).double())
+    return (high - low).clamp_min(1e-300).log().float().masked_fill(upper < lower, -torch.inf)
+
+
+def _draw_number(
+    mean: Tensor, sigma: Tensor, lower: Tensor | None, upper: Tensor | None, generator: torch.Generator
+) -> Tensor:
+    """Draw from ``N(mean, sigma)``, or from the part of it inside the bounds, by inverting its distribution function."""
+    if lower is None or upper is None:
+        return mean + sigma * torch.randn(mean.shape, generator=generator, device=mean.device)
+    low = torch.special.ndtr(((lower - mean) / sigma).double())
+    high = torch.special.ndtr(((upper - mean) / sigma).double())
+    share = torch.rand(mean.shape, generator=generator, device=mean.device, dtype=torch.float64)
+    inverse = torch.special.ndtri((low + share * (high - low)).clamp(1e-300, 1.0 - 1e-16))
+    return torch.minimum(torch.maximum((mean + sigma * inverse.float()), lower), upper)

@@ -1,0 +1,54 @@
+"""Devices and random generators: what torch needs to know of the machine and of the user's seed.
+
+It knows torch and numpy's seeds; it must not know networks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from clover_tvae.errors import ConfigError, Problem
+
+__all__ = ["resolve_device", "torch_generator"]
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Return the torch device for ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"`` or ``"auto"`` (the best at hand).
+
+    Raises:
+        ConfigError: The device is unknown, or this machine does not have it.
+
+    Example:
+        >>> resolve_device("cpu")
+        device(type='cpu')
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ConfigError(
+            Problem("device", f"must be 'cpu', 'cuda', 'mps' or 'auto', however: device={str(device)!r}")
+        ) from error
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (found.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }.get(found.type)
+    if there is None:
+        raise ConfigError(Problem("device", f"must be 'cpu', 'cuda', 'mps' or 'auto', however: device={str(device)!r}"))
+    if not there:
+        raise ConfigError(
+            Problem("device", f"this machine has no {str(device)!r}; use 'cpu', or 'auto' for the best at hand")
+        )
+    return found
+
+
+def torch_generator(seed: np.random.SeedSequence, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a torch generator seeded by a child of the user's seed; the global generators are left alone."""
+    generator = torch.Generator(device=device)
+    generator.manual_seed(int(seed.generate_state(1, np.uint64)[0]) & (2**63 - 1))
+    return generator

@@ -1,0 +1,103 @@
+"""Mixtures of Gaussians on the normal score of a rank: density, truncated mass, and draws.
+
+A number is a rank q in [0, 1]; its normal score is ``u = Phi^-1(q)``. Densities are returned with respect to q, so that a
+column that follows its own marginal and nothing else has log-density 0. It knows torch alone.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from clover_tvae.model.choices import draw_choice
+
+__all__ = ["LOG_SIGMA_RANGE", "Mixture", "normal_score"]
+
+#: Log standard deviations are kept in here (engine page: log 0.01 to 1.5).
+LOG_SIGMA_RANGE = (math.log(0.01), 1.5)
+#: Ranks are kept this far from 0 and 1, so that normal scores stay within +-4.9.
+_EDGE = 5e-7
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+def normal_score(rank: Tensor) -> Tensor:
+    """``Phi^-1(q)`` of ranks q in [0, 1], finite at both ends.
+
+    Example:
+        >>> normal_score(torch.tensor([0.5])).item()
+        0.0
+    """
+    return torch.special.ndtri(rank.clamp(_EDGE, 1.0 - _EDGE))
+
+
+class Mixture(NamedTuple):
+    """K Gaussians for each of several numbers.
+
+    **Shape** each ``(rows, numbers, K)``.
+    """
+
+    log_weights: Tensor
+    means: Tensor
+    log_sigmas: Tensor
+
+    @classmethod
+    def of(cls, parameters: Tensor) -> Mixture:
+        """Read the raw outputs of a head. **Shape** ``(rows, numbers, 3, K)``."""
+        weights, means, log_sigmas = parameters.unbind(2)
+        return cls(weights.log_softmax(-1), means, log_sigmas.clamp(*LOG_SIGMA_RANGE))
+
+    def log_density(self, score: Tensor) -> Tensor:
+        """Log-density of the rank whose normal score is ``score``. **Shape** ``(rows, numbers)``."""
+        distance = (score.unsqueeze(-1) - self.means) * torch.exp(-self.log_sigmas)
+        # log N(u; m, s) - log N(u; 0, 1): the change of variable from u to q.
+        parts = self.log_weights - 0.5 * distance.square() - self.log_sigmas
+        return parts.logsumexp(-1) + 0.5 * score.square()
+
+    def log_mass(self, lower: Tensor, upper: Tensor) -> Tensor:
+        """Log-probability of each component between two ranks, weights included. **Shape** ``(rows, numbers, K)``."""
+        low, high = self._bounds(lower, upper)
+        return self.log_weights + (high - low).clamp_min(1e-300).log().to(self.log_weights.dtype)
+
+    def _bounds(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+        """Distribution function of each component at both bounds, in float64."""
+        sigmas = self.log_sigmas.double().exp()
+        ends = []
+        for rank, edge in ((lower, -torch.inf), (upper, torch.inf)):
+            rank = rank.double()
+            inside = torch.special.ndtri(rank.clamp(1e-12, 1.0 - 1e-12))
+            # A bound at the very end is no bound: the mixture's tail beyond the last rank belongs to the last value.
+            outside = rank <= 0.0 if edge < 0 else rank >= 1.0
+            score = torch.where(outside, torch.full_like(inside, edge), inside)
+            ends.append(torch.special.ndtr((score.unsqueeze(-1) - self.means.double()) / sigmas))
+        return ends[0], ends[1]
+
+    def sample(
+        self, generator: torch.Generator, lower: Tensor | None = None, upper: Tensor | None = None
+    ) -> Tensor:
+        """Draw ranks, between two ranks if these are given. **Shape** ``(rows, numbers)``, in [0, 1]."""
+        rows, numbers, k = self.means.shape
+        if lower is None or upper is None:
+            picked = draw_choice(self.log_weights.reshape(-1, k), generator).view(rows, numbers, 1)
+            mean = self.means.gather(2, picked).squeeze(2)
+            sigma = self.log_sigmas.gather(2, picked).squeeze(2).exp()
+            noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+            return torch.special.ndtr(mean + sigma * noise)
+        low, high = self._bounds(lower, upper)
+        log_mass = self.log_weights + (high - low).clamp_min(1e-300).log().to(self.log_weights.dtype)
+        picked = draw_choice(log_mass.reshape(-1, k), generator).view(rows, numbers, 1)
+        mean = self.means.gather(2, picked).squeeze(2).double()
+        sigma = self.log_sigmas.gather(2, picked).squeeze(2).double().exp()
+        low, high = low.gather(2, picked).squeeze(2), high.gather(2, picked).squeeze(2)
+        share = torch.rand(mean.shape, generator=generator, device=mean.device, dtype=torch.float64)
+        inverse = torch.special.ndtri((low + share * (high - low)).clamp(1e-300, 1.0 - 1e-16))
+        rank = torch.special.ndtr(mean + sigma * inverse).float()
+        # Where a component has next to no mass inside, rounding may leave the bounds.
+        return torch.minimum(torch.maximum(rank, lower), upper)
+
+    def mode(self) -> Tensor:
+        """The rank of the heaviest component's mean. **Shape** ``(rows, numbers)``."""
+        picked = self.log_weights.argmax(-1, keepdim=True)
+        return torch.special.ndtr(self.means.gather(2, picked).squeeze(2))

@@ -1,0 +1,113 @@
+"""Encoded rows as tensors, what is known of them, and the seam that every decoder fills.
+
+It knows torch and the table layout; it must not know pandas or which decoder it serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from clover_tvae.encoded import TableLayout
+
+__all__ = ["Allowance", "OneHotRows", "Rows", "TableDecoder", "Translate", "numbered_cells"]
+
+
+class Rows(NamedTuple):
+    """A batch of encoded rows.
+
+    Args:
+        choices: The base choice of every cell. **Shape** ``(rows, columns)``, int64.
+        scalars: The number of every cell that has one. **Shape** ``(rows, scalars)``, float32.
+        equals: The cell equals the cell of its copy source. **Shape** ``(rows, copy pairs)``, bool.
+    """
+
+    choices: Tensor
+    scalars: Tensor
+    equals: Tensor
+
+    def take(self, index: Tensor) -> Rows:
+        """Return the chosen rows."""
+        return Rows(self.choices[index], self.scalars[index], self.equals[index])
+
+    @classmethod
+    def blank(cls, n_rows: int, layout: TableLayout, device: torch.device | str = "cpu") -> Rows:
+        """Rows of zeros, to be filled column by column."""
+        return cls(
+            torch.zeros(n_rows, layout.n_columns, dtype=torch.int64, device=device),
+            torch.zeros(n_rows, layout.n_scalars, device=device),
+            torch.zeros(n_rows, len(layout.copy_pairs), dtype=torch.bool, device=device),
+        )
+
+
+class OneHotRows(NamedTuple):
+    """The one-hot matrix of a batch, never built: where its ones are, and the numbers in its last places.
+
+    Args:
+        ones: Position of each one. **Shape** ``(rows, columns)``, int64.
+        scalars: The last entries of every row. **Shape** ``(rows, scalars)``.
+    """
+
+    ones: Tensor
+    scalars: Tensor
+
+
+class Allowance(NamedTuple):
+    """What a condition leaves of one column, the same for every row.
+
+    Args:
+        choices: Allowed base choices. **Shape** ``(base choices,)``, bool.
+        lower: Smallest allowed number of each numbered choice. **Shape** ``(numbered,)``.
+        upper: Largest allowed number of each numbered choice. **Shape** ``(numbered,)``.
+    """
+
+    choices: Tensor
+    lower: Tensor
+    upper: Tensor
+
+
+#: ``translate(column, source, choices, scalars)``: cells of ``source``, coded as cells of ``column`` (copy choices).
+Translate = Callable[[int, int, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+class TableDecoder(Protocol):
+    """What a decoder of tables offers; a third one needs no change in training, sampling, files or jobs."""
+
+    layout: TableLayout
+
+    def elbo_log_likelihood(self, z: Tensor, rows: Rows, generator: torch.Generator) -> Tensor:
+        """Unbiased estimate of ``log p(rows | z)`` to train on. **Shape** ``(rows,)``."""
+
+    def log_likelihood(self, z: Tensor, rows: Rows, known: Tensor) -> Tensor:
+        """``log p(cell | known cells, z)`` of every cell that is not known, 0 elsewhere. **Shape** ``(rows, columns)``."""
+
+    def sample(
+        self,
+        z: Tensor,
+        rows: Rows,
+        known: Tensor,
+        generator: torch.Generator,
+        *,
+        columns: list[int] | None = None,
+        allowances: Mapping[int, Allowance] | None = None,
+        translate: Translate | None = None,
+        argmax: bool = False,
+    ) -> tuple[Rows, Tensor]:
+        """Draw the unknown cells of ``columns`` (all, where ``None``), and return the log-probability of the allowances.
+
+        The second value is ``log p(the drawn columns meet their allowances | z)`` along the way, the importance weight
+        of each row. **Shape** ``(rows,)``.
+        """
+
+
+def numbered_cells(layout: TableLayout, choices: Tensor) -> Tensor:
+    """Which scalars are in use: their column's choice carries a number. **Shape** ``(rows, scalars)``, bool."""
+    columns = torch.tensor(layout.scalar_columns, dtype=torch.int64, device=choices.device)
+    counts = torch.tensor(
+        [layout.columns[i].n_numbered for i in layout.scalar_columns], dtype=torch.int64, device=choices.device
+    )
+    picked = choices.index_select(1, columns)
+    return (picked >= 0) & (picked < counts)

@@ -1,0 +1,99 @@
+"""The tabular variational autoencoder: an encoder, a decoder, and the ELBO of every row.
+
+It knows the two networks through their seams, and encoded rows; it must not know pandas, files or training.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from clover_tvae.encoded import EncodedTable, TableLayout
+from clover_tvae.model.elbo import ElboTerms
+from clover_tvae.model.encoder import Encoder, gaussian_kl
+from clover_tvae.model.mixture import normal_score
+from clover_tvae.model.rows import OneHotRows, Rows, TableDecoder, numbered_cells
+
+__all__ = ["TabularVAE", "table_tensors"]
+
+
+def table_tensors(table: EncodedTable, layout: TableLayout) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return ``choices, scalars, spreads, equals`` as tensors, absent ones with zero columns or zeros."""
+    n_rows = len(table)
+    spreads = torch.zeros(n_rows, 0) if table.spreads is None else torch.from_numpy(table.spreads)
+    equals = (
+        torch.zeros(n_rows, len(layout.copy_pairs), dtype=torch.bool)
+        if table.equals is None
+        else torch.from_numpy(table.equals)
+    )
+    return torch.from_numpy(table.choices), torch.from_numpy(table.scalars), spreads, equals
+
+
+class TabularVAE(nn.Module):
+    """An encoder and any decoder of tables, trained together on the evidence lower bound.
+
+    Args:
+        encoder: Gives ``q(z | x)`` of one-hot rows.
+        decoder: Fills the seam :class:`clover_tvae.model.rows.TableDecoder`.
+        loss_factor: Weight of the reconstruction (2 in the TVAE paper's implementation).
+        free_bits: Nats a latent dimension that cost nothing; they keep the posterior from collapsing onto the prior.
+
+    References:
+        Kingma & Welling 2014, arXiv 1312.6114, eq. 3; Kingma et al. 2016, arXiv 1606.04934, appendix C.8 (free bits).
+    """
+
+    def __init__(
+        self, encoder: Encoder, decoder: TableDecoder, *, loss_factor: float = 1.0, free_bits: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.loss_factor, self.free_bits = loss_factor, free_bits
+        self.layout = decoder.layout
+        widths = [column.n_choices for column in self.layout.columns]
+        starts = [sum(widths[:i]) for i in range(len(widths))]
+        self.register_buffer("starts", torch.tensor(starts, dtype=torch.int64), persistent=False)
+
+    @property
+    def embedding_dim(self) -> int:
+        return self.encoder.embedding_dim
+
+    @property
+    def device(self) -> torch.device:
+        return self.starts.device  # type: ignore[return-value]
+
+    def forward(
+        self, choices: Tensor, scalars: Tensor, spreads: Tensor, equals: Tensor, *, generator: torch.Generator
+    ) -> ElboTerms:
+        """Return the ELBO terms of every row, on one draw of ``z``, of the numbers inside their spreads, and of the order."""
+        if spreads.shape[1]:
+            share = torch.rand(scalars.shape, generator=generator, device=scalars.device)
+            scalars = scalars + spreads * share
+        rows = Rows(choices.long(), scalars, equals)
+        mu, std, logvar = self.encoder(self.encoder_input(rows))
+        z = mu + std * torch.randn(mu.shape, generator=generator, device=mu.device)
+        reconstruction = -self.decoder.elbo_log_likelihood(z, rows, generator)
+        kl_dims = gaussian_kl(mu, logvar)
+        kl = kl_dims.sum(1)
+        # Free bits act on each dimension's mean over the batch: below the floor its gradient is zero.
+        floored = kl_dims.mean(0).clamp_min(self.free_bits).sum() if self.free_bits else kl
+        return ElboTerms(reconstruction, kl, self.loss_factor * reconstruction + floored)
+
+    def encoder_input(self, rows: Rows) -> OneHotRows:
+        """The one-hot view of rows; numbers out of use are 0, ranks enter as normal scores."""
+        numbers = normal_score(rows.scalars) if self.layout.numbers == "rank" else rows.scalars
+        return OneHotRows(
+            rows.choices + self.starts, numbers.masked_fill(~numbered_cells(self.layout, rows.choices), 0.0)
+        )
+
+    def posterior(self, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of ``q(z | x)``. **Shape** each ``(rows, embedding_dim)``."""
+        mu, std, _ = self.encoder(self.encoder_input(rows))
+        return mu, std
+
+    def not_finite(self, rows: Rows, generator: torch.Generator) -> list[int]:
+        """Columns whose log-likelihood is not a finite number in some row: where a diverged training went wrong."""
+        with torch.no_grad():
+            z = torch.zeros(len(rows.choices), self.embedding_dim, device=self.device)
+            known = torch.zeros(rows.choices.shape, dtype=torch.bool, device=self.device)
+            cells = self.decoder.log_likelihood(z, rows, known)
+        return (~torch.isfinite(cells)).any(0).nonzero().squeeze(1).tolist()

@@ -1,0 +1,195 @@
+"""The model card, or release sheet: what was trained on what, by whom to be answered for, as rows, Markdown and JSON.
+
+Knows plain dicts as ``TVAESynthesizer.card()`` returns them, and figures. Must not know synthesizers, tables or values of
+the data: categories that a metadata may list (``order``) are counted, not shown.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clover_tvae.report.text import count_text, decimal_text, printable, shortened
+from clover_tvae.report.wording import readings
+
+__all__ = ["card_groups", "card_json", "card_markdown"]
+
+_TITLES = {
+    "digest": "Generator file, SHA-256",
+    "sha256": "Generator file, SHA-256",
+    "rows": "Training rows",
+    "n_rows": "Training rows",
+    "columns": "Columns",
+    "seed": "Seed",
+    "random_state": "Seed",
+    "backend": "Backend",
+    "decoder": "Decoder",
+    "package": "Made by",
+    "privacy": "Differential privacy",
+    "opens_without_running_code": "Opens without running code",
+    "last": "last epoch",
+}
+_GROUPS = {
+    "metadata": "Columns by kind",
+    "parameters": "Parameters",
+    "training": "Training",
+    "versions": "Versions",
+    "writer": "Versions",
+    "privacy": "Differential privacy",
+}
+_KINDS = ("continuous", "datetime", "categorical", "boolean", "ordinal", "id", "ignore")
+
+NO_PROOF = (
+    "Passing every check is no proof of anonymity: the figures find some leaks, not all. Whether the rows may be released "
+    "is a decision of people."
+)
+
+
+def card_groups(card: Mapping[str, Any] | None) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the card as titled groups of name and text, the general one first.
+
+    Args:
+        card: Plain data; unknown keys are shown too.
+
+    Example:
+        >>> card_groups({"rows": 900, "seed": None, "parameters": {"epochs": 3}})
+        [('The generator', [('Training rows', '900'), ('Seed', 'none')]), ('Parameters', [('epochs', '3')])]
+    """
+    if not card:
+        return []
+    general: list[tuple[str, str]] = []
+    groups: list[tuple[str, list[tuple[str, str]]]] = []
+    for key, value in card.items():
+        if key == "metadata" and isinstance(value, Mapping):
+            groups.append((_GROUPS[key], _metadata_rows(value)))
+        elif isinstance(value, Mapping):
+            if value:
+                groups.append((_GROUPS.get(key, _title(key)), _flat(value)))
+        elif key == "privacy" and value is None:
+            general.append((_title(key), "none: trained without it"))
+        else:
+            general.append((_title(key), _shown(value)))
+    return [("The generator", general), *groups] if general else groups
+
+
+def card_markdown(card: Mapping[str, Any], figures: Any = None) -> str:
+    """Return the release sheet as Markdown.
+
+    Args:
+        card: See ``card_groups``.
+        figures: A ``Figures``, or ``None`` where nothing was evaluated.
+
+    Example:
+        >>> print(card_markdown({"rows": 900}).splitlines()[0])
+        # Model card of a synthetic data generator
+    """
+    lines = ["# Model card of a synthetic data generator", "", f"> {NO_PROOF}", ""]
+    for name, rows in card_groups(card):
+        lines += [f"## {_plain(name)}", "", "| | |", "| --- | --- |"]
+        lines += [f"| {_plain(key)} | {_plain(value)} |" for key, value in rows]
+        lines.append("")
+    lines += ["## Evaluation", ""]
+    read = [] if figures is None else readings(figures)
+    if read:
+        lines += [
+            "| figure | synthetic | interval | real holdout | bootstrap | perfect | n | seed | reading |",
+            "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+        ]
+        for row in read:
+            cells = (
+                row.label,
+                row.value,
+                row.interval or "–",
+                row.holdout,
+                row.bootstrap,
+                row.perfect,
+                row.n,
+                row.seed,
+            )
+            lines.append("| " + " | ".join(_plain(str(cell)) for cell in (*cells, row.reading)) + " |")
+    else:
+        lines.append("The generator's rows were not evaluated: nothing is known of their fidelity, utility or privacy.")
+    return "\n".join([*lines, ""])
+
+
+def card_json(card: Mapping[str, Any], figures: Any = None) -> str:
+    """Return the release sheet as JSON: ``card``, ``figures`` (or null) and ``notice``.
+
+    Args:
+        card: Plain data.
+        figures: A ``Figures``, or ``None``.
+    """
+    content = {
+        "format": "clover-tvae-card",
+        "format_version": 1,
+        "card": _jsonable(card),
+        "figures": None if figures is None else _jsonable(figures.to_plain()),
+        "notice": NO_PROOF,
+    }
+    return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=True)
+
+
+def _title(key: Any) -> str:
+    known = _TITLES.get(key) if isinstance(key, str) else None
+    return known or printable(key).replace("_", " ")
+
+
+def _metadata_rows(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    for kind in _KINDS:
+        names = metadata.get(kind)
+        if names:
+            named = [name.get("name", "?") if isinstance(name, Mapping) else name for name in names]
+            rows.append((f"{kind} ({len(named)})", ", ".join(shortened(printable(name), 60) for name in named)))
+    target = metadata.get("variable_to_predict")
+    rows.append(("variable to predict", "none" if target is None else printable(target)))
+    return rows
+
+
+def _flat(value: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows = []
+    for key, inner in value.items():
+        name = prefix + _title(key)
+        if isinstance(inner, Mapping) and inner:
+            rows += _flat(inner, f"{name}: ")
+        else:
+            rows.append((name, _shown(inner)))
+    return rows
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return count_text(value) if abs(value) < 10**9 else str(value)
+    if isinstance(value, float):
+        return decimal_text(value, 4)
+    if isinstance(value, Mapping):
+        return "none" if not value else printable(dict(value))
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        if len(value) > 200:
+            return f"{len(value)} entries"
+        return ", ".join(_shown(item) for item in value) or "none"
+    return printable(value)
+
+
+def _plain(text: str) -> str:
+    """Return text that Markdown cannot take for anything else."""
+    escaped = "".join("\\" + character if character in "\\`*_{}[]<>#|~!" else character for character in text)
+    return escaped.replace("\n", " ")
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(inner) for inner in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    return str(value)

@@ -1,0 +1,26 @@
+(function () {
+  "use strict";
+  document.querySelectorAll(".search").forEach(function (box) {
+    var input = box.querySelector("input"), count = box.querySelector("output");
+    var items = document.querySelectorAll("details.column");
+    box.hidden = false;
+    input.addEventListener("input", function () {
+      var wanted = input.value.trim().toLowerCase(), found = 0;
+      items.forEach(function (item) {
+        var fits = item.dataset.name.indexOf(wanted) >= 0;
+        item.hidden = !fits;
+        if (fits) { found += 1; }
+        if (fits && wanted) { item.open = true; }
+      });
+      count.textContent = wanted ? found + " of " + items.length + " columns" : "";
+    });
+  });
+  var closed = [];
+  window.addEventListener("beforeprint", function () {
+    document.querySelectorAll("details:not([open])").forEach(function (item) { closed.push(item); item.open = true; });
+  });
+  window.addEventListener("afterprint", function () {
+    closed.forEach(function (item) { item.open = false; });
+    closed = [];
+  });
+}());

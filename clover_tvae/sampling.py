@@ -1,0 +1,362 @@
+"""Sampling: blocks of rows with their own seeds, conditions without rejection, completion of partial rows.
+
+It knows the autoencoder and encoded rows; it must not know files or pandas.
+
+Rows are drawn in blocks of :data:`BLOCK_ROWS`, always whole, each with its own seed and on one thread: neither the chunk
+size, nor the number of threads or machines, changes a row.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clover_tvae.encoded import EncodedTable
+from clover_tvae.errors import ConditionError
+from clover_tvae.model.devices import torch_generator
+from clover_tvae.model.rows import Allowance, Rows, Translate
+from clover_tvae.model.vae import TabularVAE, table_tensors
+
+__all__ = ["BLOCK_ROWS", "Sampler"]
+
+#: Rows a block. Large enough that the matrix products dominate, small enough that one row does not cost a second.
+BLOCK_ROWS = 1024
+#: Draws of z a row of a block, from which the conditions pick (importance resampling).
+_CANDIDATES = {"rank": 4, "mode": 64}
+#: Rounds of "encode the completed row, draw the gaps again" (Rezende et al. 2014, appendix F).
+_COMPLETION_ROUNDS = {"rank": 2, "mode": 12}
+#: Draws of z that a leave-one-out likelihood is averaged over.
+_SCORE_DRAWS = 4
+
+T = TypeVar("T")
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run torch's operators on one thread: a sum split over two threads may round otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _in_order(tasks: Iterator[Callable[[], T]], n_threads: int) -> Iterator[T]:
+    """Run tasks on up to ``n_threads`` threads, a few ahead, and hand their results on in order."""
+    if n_threads == 1:
+        with _one_thread():
+            for task in tasks:
+                yield task()
+        return
+    with _one_thread(), ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        waiting = []
+        for task in tasks:
+            waiting.append(pool.submit(task))
+            if len(waiting) > n_threads:
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()
+
+
+class Sampler:
+    """Draws encoded rows from a trained autoencoder.
+
+    Args:
+        vae: The autoencoder, in evaluation mode.
+        translate: Cells of one column, coded as cells of another (for copy choices), on numpy arrays.
+        n_threads: Blocks drawn at the same time; ``None`` for as many as torch may use.
+    """
+
+    def __init__(
+        self,
+        vae: TabularVAE,
+        translate: Callable[[int, int, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None,
+        n_threads: int | None = None,
+    ) -> None:
+        self.vae = vae.eval()
+        self.layout = vae.layout
+        self.n_threads = n_threads or min(torch.get_num_threads(), os.cpu_count() or 1)
+        self._translate = translate
+
+    # -- drawing ------------------------------------------------------------------------------------------------------
+
+    def blocks(
+        self,
+        n_rows: int,
+        seed: np.random.SeedSequence,
+        *,
+        allowances: Mapping[int, Allowance] | None = None,
+        argmax: bool = False,
+        first_row: int = 0,
+    ) -> Iterator[EncodedTable]:
+        """Yield rows ``first_row .. first_row + n_rows`` of the endless table that ``seed`` fixes, block by block.
+
+        Raises:
+            ConditionError: The allowances of several columns exclude each other.
+        """
+        first, last = first_row // BLOCK_ROWS, (first_row + n_rows - 1) // BLOCK_ROWS
+        tasks = (
+            lambda b=b: self._block(b, seed, allowances or {}, argmax)  # type: ignore[misc]
+            for b in range(first, last + 1 if n_rows else first)
+        )
+        for b, block in enumerate(_in_order(tasks, self.n_threads), start=first):
+            begin = max(first_row - b * BLOCK_ROWS, 0)
+            end = min(first_row + n_rows - b * BLOCK_ROWS, BLOCK_ROWS)
+            yield block.take(slice(begin, end))
+
+    @torch.no_grad()
+    def _block(
+        self, index: int, seed: np.random.SeedSequence, allowances: Mapping[int, Allowance], argmax: bool
+    ) -> EncodedTable:
+        child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index))
+        generator = torch_generator(child, self.vae.device)
+        rows, known, z = self._conditioned(generator, allowances) if allowances else self._fresh(generator, BLOCK_ROWS)
+        columns = self._shuffled([i for i in range(self.layout.n_columns) if i not in allowances], generator)
+        rows, _ = self.vae.decoder.sample(
+            z, rows, known, generator, columns=columns, translate=self._translator(generator), argmax=argmax
+        )
+        return _to_table(rows)
+
+    def _fresh(self, generator: torch.Generator, n_rows: int) -> tuple[Rows, Tensor, Tensor]:
+        """Blank rows, nothing known, z from the prior."""
+        device = self.vae.device
+        z = torch.randn(n_rows, self.vae.embedding_dim, generator=generator, device=device)
+        rows = Rows.blank(n_rows, self.layout, device)
+        return rows, torch.zeros(rows.choices.shape, dtype=torch.bool, device=device), z
+
+    def _shuffled(self, columns: list[int], generator: torch.Generator) -> list[int]:
+        order = torch.randperm(len(columns), generator=generator, device=generator.device).tolist()
+        return [columns[j] for j in order]
+
+    def _conditioned(
+        self, generator: torch.Generator, allowances: Mapping[int, Allowance]
+    ) -> tuple[Rows, Tensor, Tensor]:
+        """Draw the conditioned columns and the z that go with them.
+
+        ``p(x, z | condition)`` is ``p(z) p(x | z, condition)`` weighted by ``p(condition | z)``: draw many z, draw their
+        conditioned columns inside the condition, and resample by weight (importance resampling, Rubin 1987). The
+        candidates' number is fixed, so a rare condition takes no longer than a common one.
+        """
+        rows, known, z = self._fresh(generator, BLOCK_ROWS * _CANDIDATES[self.layout.numbers])
+        allowances = {i: Allowance(*(part.to(z.device) for part in a)) for i, a in allowances.items()}
+        columns = self._shuffled(list(allowances), generator)
+        rows, log_weight = self.vae.decoder.sample(
+            z,
+            rows,
+            known,
+            generator,
+            columns=columns,
+            allowances=allowances,
+            translate=self._translator(generator),
+        )
+        if not bool(torch.isfinite(log_weight).any()):
+            raise ConditionError(
+                f"no row can meet the conditions on {len(allowances)} columns together; drop or widen one of them"
+            )
+        picked = _systematic(log_weight, BLOCK_ROWS, generator)
+        known[:, columns] = True
+        return rows.take(picked), known[picked], z[picked]
+
+    def _translator(self, generator: torch.Generator) -> Translate | None:
+        translate = self._translate
+        if translate is None:
+            return None
+
+        def on_tensors(column: int, source: int, choices: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
+            coded = translate(column, source, choices.cpu().numpy(), scalars.cpu().numpy())
+            return torch.from_numpy(coded[0]).long(), torch.from_numpy(coded[1]).float()
+
+        return on_tensors
+
+    # -- completing ---------------------------------------------------------------------------------------------------
+
+    def complete(
+        self, table: EncodedTable, known: np.ndarray, seed: np.random.SeedSequence, *, forbid_missing: bool = False
+    ) -> EncodedTable:
+        """Draw the unknown cells of partial rows from the model, given the known ones.
+
+        ``z`` is drawn by turns with the gaps: gaps from ``p(gaps | known, z)``, z from ``q(z | row)`` (pseudo-Gibbs,
+        Rezende et al. 2014, arXiv 1401.4082, appendix F).
+
+        Args:
+            table: Rows; what stands in unknown cells does not matter.
+            known: bool ``(rows, columns)``.
+            seed: Fixes the draws of each block of rows.
+            forbid_missing: Never fill a gap with ``missing``.
+        """
+        tasks = (
+            lambda start=start: self._complete_block(table, known, seed, start, forbid_missing)  # type: ignore[misc]
+            for start in range(0, len(table), BLOCK_ROWS)
+        )
+        return _concatenate(list(_in_order(tasks, self.n_threads))) if len(table) else table
+
+    @torch.no_grad()
+    def _complete_block(
+        self, table: EncodedTable, known: np.ndarray, seed: np.random.SeedSequence, start: int, forbid_missing: bool
+    ) -> EncodedTable:
+        child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, start // BLOCK_ROWS))
+        generator = torch_generator(child, self.vae.device)
+        part = self._rows(table.take(slice(start, start + BLOCK_ROWS)), generator)
+        given = torch.from_numpy(known[start : start + BLOCK_ROWS]).to(self.vae.device)
+        # A masked choice (-1) stands for "unknown": any valid index does.
+        part = part._replace(choices=part.choices.clamp_min(0), equals=part.equals & self._pairs_known(given))
+        allowances = self._nothing_missing() if forbid_missing else {}
+        z = torch.randn(len(part.choices), self.vae.embedding_dim, generator=generator, device=self.vae.device)
+        for round_ in range(_COMPLETION_ROUNDS[self.layout.numbers] + 1):
+            if round_:
+                mu, std = self.vae.posterior(part)
+                z = mu + std * torch.randn(mu.shape, generator=generator, device=mu.device)
+            columns = self._shuffled(list(range(self.layout.n_columns)), generator)
+            part, _ = self.vae.decoder.sample(
+                z,
+                part,
+                given,
+                generator,
+                columns=columns,
+                allowances=allowances,
+                translate=self._translator(generator),
+            )
+        return _to_table(part)
+
+    def _pairs_known(self, known: Tensor) -> Tensor:
+        columns = torch.tensor([p.column for p in self.layout.copy_pairs], dtype=torch.int64, device=known.device)
+        sources = torch.tensor([p.source for p in self.layout.copy_pairs], dtype=torch.int64, device=known.device)
+        return known[:, columns] & known[:, sources]
+
+    def _nothing_missing(self) -> dict[int, Allowance]:
+        return {
+            i: _allow_all_but_missing(column.n_base, column.n_numbered, column.missing, self.vae.device)
+            for i, column in enumerate(self.layout.columns)
+            # A column that is always missing has nothing else to offer.
+            if column.missing is not None and column.n_base > 1
+        }
+
+    def without_missing(self, allowances: Mapping[int, Allowance]) -> dict[int, Allowance]:
+        """The allowances, with ``missing`` forbidden in every column that has another choice."""
+        merged = self._nothing_missing()
+        for i, allowance in allowances.items():
+            if i in merged:
+                allowance = allowance._replace(choices=allowance.choices & merged[i].choices)
+            merged[i] = allowance
+        return merged
+
+    # -- scoring ------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def leave_one_out(self, table: EncodedTable, seed: np.random.SeedSequence) -> np.ndarray:
+        """``-log p(cell | every other cell)`` of every cell, in nats; NaN for masked cells (choice -1).
+
+        The average over z is taken in probability. **Shape** ``(rows, columns)``.
+        """
+        layout, out = self.layout, np.full(table.choices.shape, np.nan)
+        with _one_thread():
+            for start in range(0, len(table), BLOCK_ROWS):
+                child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, start // BLOCK_ROWS))
+                generator = torch_generator(child, self.vae.device)
+                part = self._rows(table.take(slice(start, start + BLOCK_ROWS)), generator)
+                seen = part.choices >= 0
+                part = part._replace(choices=part.choices.clamp_min(0))
+                for i in range(layout.n_columns):
+                    known = seen.clone()
+                    known[:, i] = False
+                    draws = torch.stack([self._cell(part, known, i, generator) for _ in range(_SCORE_DRAWS)])
+                    score = -(draws.logsumexp(0) - np.log(_SCORE_DRAWS))
+                    out[start : start + BLOCK_ROWS, i] = torch.where(seen[:, i], score, torch.nan).cpu().numpy()
+        return out
+
+    def _cell(self, part: Rows, known: Tensor, i: int, generator: torch.Generator) -> Tensor:
+        """``log p(cell i | known, z)``, with z from the posterior of the row whose cell i is drawn anew.
+
+        The cell itself must not reach z, or every cell would look plausible.
+        """
+        z = torch.randn(len(part.choices), self.vae.embedding_dim, generator=generator, device=self.vae.device)
+        filled, _ = self.vae.decoder.sample(
+            z, part, known, generator, columns=[i], translate=self._translator(generator)
+        )
+        mu, std = self.vae.posterior(filled)
+        z = mu + std * torch.randn(mu.shape, generator=generator, device=mu.device)
+        return self.vae.decoder.log_likelihood(z, part, known)[:, i]
+
+    @torch.no_grad()
+    def embed(self, table: EncodedTable) -> np.ndarray:
+        """Mean of ``q(z | x)`` of every row. **Shape** ``(rows, embedding_dim)``."""
+        parts = []
+        with _one_thread():
+            for start in range(0, len(table), BLOCK_ROWS):
+                part = self._rows(table.take(slice(start, start + BLOCK_ROWS)), None)
+                parts.append(self.vae.posterior(part._replace(choices=part.choices.clamp_min(0)))[0].cpu().numpy())
+        return np.concatenate(parts) if parts else np.zeros((0, self.vae.embedding_dim), np.float32)
+
+    @torch.no_grad()
+    def reconstruct(self, table: EncodedTable, seed: np.random.SeedSequence, *, argmax: bool = True) -> EncodedTable:
+        """Decode the posterior mean of every row: the likeliest choices (``argmax``) or draws."""
+        parts = []
+        with _one_thread():
+            for start in range(0, len(table), BLOCK_ROWS):
+                child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, start // BLOCK_ROWS))
+                generator = torch_generator(child, self.vae.device)
+                part = self._rows(table.take(slice(start, start + BLOCK_ROWS)), None)
+                z = self.vae.posterior(part._replace(choices=part.choices.clamp_min(0)))[0]
+                blank = Rows.blank(len(z), self.layout, self.vae.device)
+                unknown = torch.zeros(blank.choices.shape, dtype=torch.bool, device=self.vae.device)
+                rows, _ = self.vae.decoder.sample(
+                    z, blank, unknown, generator, translate=self._translator(generator), argmax=argmax
+                )
+                parts.append(_to_table(rows))
+        return _concatenate(parts)
+
+    def _rows(self, table: EncodedTable, generator: torch.Generator | None) -> Rows:
+        """Tensors of encoded rows; each number is drawn inside its spread, or its middle where there is no generator."""
+        choices, scalars, spreads, equals = (t.to(self.vae.device) for t in table_tensors(table, self.layout))
+        if spreads.shape[1]:
+            share: float | Tensor = 0.5
+            if generator is not None:
+                share = torch.rand(scalars.shape, generator=generator, device=scalars.device)
+            scalars = scalars + spreads * share
+        return Rows(choices.long(), scalars, equals)
+
+
+def _allow_all_but_missing(
+    n_base: int, n_numbered: int, missing: int | None, device: torch.device
+) -> Allowance:
+    choices = torch.ones(n_base, dtype=torch.bool, device=device)
+    if missing is not None:
+        choices[missing] = False
+    infinite = torch.full((n_numbered,), torch.inf, device=device)
+    return Allowance(choices, -infinite, infinite)
+
+
+def _systematic(log_weight: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """Pick ``n`` indices with expected counts proportional to the weights (systematic resampling, Kitagawa 1996)."""
+    weight = torch.softmax(log_weight.double(), 0)
+    offset = torch.rand(1, generator=generator, device=weight.device, dtype=torch.float64)
+    points = (torch.arange(n, device=weight.device, dtype=torch.float64) + offset) / n
+    picked = torch.searchsorted(weight.cumsum(0), points).clamp_max(len(weight) - 1)
+    # In systematic order equal candidates lie side by side: shuffle, so that any slice of a block is a fair sample.
+    return picked[torch.randperm(n, generator=generator, device=weight.device)]
+
+
+def _to_table(rows: Rows) -> EncodedTable:
+    return EncodedTable(
+        rows.choices.to(torch.int32).cpu().numpy(),
+        rows.scalars.cpu().numpy(),
+        None,
+        rows.equals.cpu().numpy() if rows.equals.shape[1] else None,
+    )
+
+
+def _concatenate(parts: list[EncodedTable]) -> EncodedTable:
+    return EncodedTable(
+        np.concatenate([p.choices for p in parts]),
+        np.concatenate([p.scalars for p in parts]),
+        None,
+        None if parts[0].equals is None else np.concatenate([p.equals for p in parts if p.equals is not None]),
+    )

@@ -1,0 +1,516 @@
+"""The trainer: epochs, validation, early stopping, minutes, progress.
+
+It trains any ``torch.nn.Module`` whose call ``module(*batch, generator=...)`` returns ``ElboTerms``, one value a row. It must not know columns or pandas: the digit examples train their own small networks with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from clover_tvae.errors import ConfigError, DivergedError, Problem
+from clover_tvae.model.devices import resolve_device, torch_generator
+from clover_tvae.model.elbo import ElboTerms
+
+__all__ = ["ElboTerms", "Epoch", "Trainer", "Training", "TrainingConfig"]
+
+logger = logging.getLogger(__name__)
+
+#: Steps between two looks at the loss: a look waits for the device, so it does not happen every step.
+_STEPS_BETWEEN_CHECKS = 25
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train.
+
+    Args:
+        epochs: Passes over the training rows, at most. Early stopping may end sooner.
+        batch_rows: Rows a step; the rows of an epoch are dealt into batches of nearly equal size, none larger.
+        learning_rate: Peak step size of the optimiser.
+        optimizer: ``"adam"`` (weight decay as an L2 penalty) or ``"adamw"`` (decoupled, Loshchilov & Hutter 2019).
+        betas: Decay rates of Adam's two moments.
+        weight_decay: For matrices only: never for biases, norms, or a learned sigma.
+        gradient_clip: Largest norm of the whole gradient; ``None`` for no limit.
+        warmup_steps: Steps over which the learning rate rises linearly from 0.
+        schedule: ``"constant"``, or ``"cosine"`` down to 0 at the last planned step (or minute).
+        average: Decay of an exponential moving average of the weights, which then is what is validated and kept;
+            ``None`` for no average.
+        validation_fraction: Share of the rows that is held out of training to watch the ELBO, in [0, 1).
+        max_validation_rows: No more rows than that are held out.
+        patience: Epochs without a better validation loss after which training stops; ``None`` never stops early.
+        min_epochs: Early stopping does not stop before this epoch.
+        max_minutes: Wall-clock limit; ``None`` for none. Where it ends the training, a seed no longer fixes the result.
+        shards: Equal parts that every batch is cut into; on a CPU they are computed side by side, one thread each, and
+            their gradients added. The result depends on the number of parts, never on how many ran at once. Keep 1 for
+            modules that look at the whole batch (batch norm).
+        bfloat16: Run the matrix products in bfloat16 (pays on GPUs and on CPUs with matrix units).
+
+    Raises:
+        ConfigError: A value is out of its range; every such value is named.
+    """
+
+    epochs: int = 300
+    batch_rows: int = 500
+    learning_rate: float = 1e-3
+    optimizer: str = "adam"
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    gradient_clip: float | None = None
+    warmup_steps: int = 0
+    schedule: str = "constant"
+    average: float | None = None
+    validation_fraction: float = 0.05
+    max_validation_rows: int = 20_000
+    patience: int | None = None
+    min_epochs: int = 0
+    max_minutes: float | None = None
+    shards: int = 1
+    bfloat16: bool = False
+
+    def __post_init__(self) -> None:
+        rules: list[tuple[str, bool, str]] = [
+            ("epochs", _is_int(self.epochs) and self.epochs >= 1, "a positive integer"),
+            ("batch_rows", _is_int(self.batch_rows) and self.batch_rows >= 1, "a positive integer"),
+            ("shards", _is_int(self.shards) and self.shards >= 1, "a positive integer"),
+            ("learning_rate", _is_number(self.learning_rate) and self.learning_rate > 0, "a positive number"),
+            ("optimizer", self.optimizer in ("adam", "adamw"), "'adam' or 'adamw'"),
+            ("weight_decay", _is_number(self.weight_decay) and self.weight_decay >= 0, "a number of at least 0"),
+            (
+                "gradient_clip",
+                self.gradient_clip is None or (_is_number(self.gradient_clip) and self.gradient_clip > 0),
+                "a positive number or None",
+            ),
+            ("schedule", self.schedule in ("constant", "cosine"), "'constant' or 'cosine'"),
+            (
+                "validation_fraction",
+                _is_number(self.validation_fraction) and 0 <= self.validation_fraction < 1,
+                "a number in [0, 1)",
+            ),
+            (
+                "patience",
+                self.patience is None or (_is_int(self.patience) and self.patience >= 1),
+                "a positive integer or None",
+            ),
+            (
+                "max_minutes",
+                self.max_minutes is None or (_is_number(self.max_minutes) and self.max_minutes > 0),
+                "a positive number or None",
+            ),
+        ]
+        problems = [
+            Problem(name, f"must be {rule}, however: {name}={getattr(self, name)!r}")
+            for name, holds, rule in rules
+            if not holds
+        ]
+        if problems:
+            raise ConfigError(problems)
+
+
+class Epoch(NamedTuple):
+    """One row of the learning curves: means over rows, in nats. Validation values are NaN without validation rows."""
+
+    epoch: int
+    seconds: float
+    loss: float
+    reconstruction: float
+    kl: float
+    validation_loss: float
+    validation_reconstruction: float
+    validation_kl: float
+
+
+@dataclass
+class Training:
+    """What happened: the learning curves and why training ended.
+
+    Args:
+        history: One entry an epoch.
+        best_epoch: The epoch whose weights the module now holds.
+        stopped: ``"epochs"``, ``"patience"``, ``"minutes"`` or ``"diverged"``.
+        validation_rows: Indices of the rows that were held out.
+    """
+
+    history: list[Epoch] = field(default_factory=list)
+    best_epoch: int = 0
+    stopped: str = "epochs"
+    validation_rows: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    diverged_at: int | None = None
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and math.isfinite(value) and value is not True
+
+
+def _quiet_thread() -> None:
+    """One thread an operator, and denormals as zero: well-trained networks are full of them, and they are slow."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+
+
+@contextmanager
+def _training_threads() -> Iterator[None]:
+    """One thread an operator while training, and put back what was there.
+
+    Several threads an operator wait for each other thousands of times a second: on a busy machine that is ten times
+    slower than one, and sums split over threads round otherwise. Shards use the other cores instead.
+    """
+    threads = torch.get_num_threads()
+    _quiet_thread()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(False)
+
+
+class _Average:
+    """Exponential moving average of a module's weights (Polyak & Juditsky 1992), with a warm start."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        self.live = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        self.mean = [parameter.detach().clone() for parameter in self.live]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        self.steps += 1
+        # A young average must forget its random start: 1 - 1/t is the plain mean so far.
+        decay = min(self.decay, self.steps / (self.steps + 9.0))
+        torch._foreach_lerp_(self.mean, [parameter.detach() for parameter in self.live], 1.0 - decay)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Put the averaged weights into the module for the length of the block."""
+        kept = [parameter.data for parameter in self.live]
+        for parameter, mean in zip(self.live, self.mean, strict=True):
+            parameter.data = mean
+        try:
+            yield
+        finally:
+            for parameter, data in zip(self.live, kept, strict=True):
+                parameter.data = data
+
+
+class Trainer:
+    """Trains a module by gradient descent on its negative ELBO.
+
+    Args:
+        config: How to train.
+        device: Where to train; batches are moved there.
+        verbose: Show a progress bar (in a terminal or a notebook) with the loss and the remaining time.
+        on_epoch: Called with each :class:`Epoch`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> class Mean(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.mean = nn.Parameter(torch.zeros(()))
+        ...     def forward(self, x, generator=None):
+        ...         return ElboTerms((x - self.mean).square(), torch.zeros(len(x)))
+        >>> mean = Mean()
+        >>> config = TrainingConfig(epochs=40, batch_rows=10, learning_rate=0.1)
+        >>> training = Trainer(config, verbose=False).fit(mean, (torch.full((100,), 3.0),), seed=1)
+        >>> round(float(mean.mean.detach()), 1), len(training.history)
+        (3.0, 40)
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        *,
+        device: str | torch.device = "cpu",
+        verbose: bool = True,
+        on_epoch: Callable[[Epoch], None] | None = None,
+    ) -> None:
+        self.config = config
+        self.device = resolve_device(device)
+        self.verbose = verbose
+        self.on_epoch = on_epoch
+
+    def fit(
+        self,
+        module: nn.Module,
+        rows: Sequence[Tensor],
+        validation: Sequence[Tensor] | None = None,
+        seed: int | np.random.SeedSequence = 0,
+    ) -> Training:
+        """Train ``module`` in place and leave the best weights in it.
+
+        Args:
+            module: Called as ``module(*batch, generator=generator)``; returns :class:`ElboTerms`.
+            rows: Tensors with one row per training row each. **Shape** ``(rows, ...)``.
+            validation: Rows to watch; ``None`` holds ``validation_fraction`` of ``rows`` out.
+            seed: Fixes the split, the order of the rows and the noise.
+
+        Returns:
+            The learning curves, the best epoch, and why training ended.
+
+        Raises:
+            DivergedError: The loss was not a finite number before any epoch could be validated.
+        """
+        sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+        split_seed, shuffle_seed, noise_seed, validation_seed = sequence.spawn(4)
+        rows, validation, held_out = self._split(rows, validation, split_seed)
+        run = _Run(self, module.to(self.device), rows, validation, shuffle_seed, noise_seed, validation_seed)
+        run.training.validation_rows = held_out
+        with _training_threads(), run:
+            run.train()
+        return run.training
+
+    def _split(
+        self, rows: Sequence[Tensor], validation: Sequence[Tensor] | None, seed: np.random.SeedSequence
+    ) -> tuple[list[Tensor], list[Tensor] | None, np.ndarray]:
+        n_rows = len(rows[0])
+        if validation is not None:
+            return list(rows), list(validation), np.zeros(0, dtype=np.int64)
+        n_held = min(int(n_rows * self.config.validation_fraction), self.config.max_validation_rows)
+        if n_held < 1 or n_rows - n_held < 1:
+            return list(rows), None, np.zeros(0, dtype=np.int64)
+        order = np.random.default_rng(seed).permutation(n_rows)
+        held, kept = np.sort(order[:n_held]), np.sort(order[n_held:])
+        held_index, kept_index = torch.from_numpy(held), torch.from_numpy(kept)
+        return [t[kept_index] for t in rows], [t[held_index] for t in rows], held
+
+
+class _Run:
+    """One call of ``Trainer.fit``: all that changes while it runs."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        module: nn.Module,
+        rows: list[Tensor],
+        validation: list[Tensor] | None,
+        shuffle_seed: np.random.SeedSequence,
+        noise_seed: np.random.SeedSequence,
+        validation_seed: np.random.SeedSequence,
+    ) -> None:
+        config = trainer.config
+        self.config, self.device, self.module = config, trainer.device, module
+        self.verbose, self.on_epoch = trainer.verbose, trainer.on_epoch
+        self.rows, self.validation, self.validation_seed = rows, validation, validation_seed
+        self.n_rows = len(rows[0])
+        self.steps_an_epoch = max(1, math.ceil(self.n_rows / config.batch_rows))
+        self.shuffle = torch_generator(shuffle_seed)
+        self.noise = [torch_generator(child, self.device) for child in noise_seed.spawn(config.shards)]
+        n_threads = min(config.shards, os.cpu_count() or 1) if self.device.type == "cpu" else 1
+        self.pool = ThreadPoolExecutor(n_threads, initializer=_quiet_thread) if n_threads > 1 else None
+        self.optimizer = self._optimizer()
+        self.average = None if config.average is None else _Average(module, config.average)
+        self.training = Training()
+        self.step = 0
+        self.started = time.monotonic()
+        self.best_loss = math.inf
+        self.best_weights: dict[str, Tensor] | None = None
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        config = self.config
+        parameters = [p for p in self.module.parameters() if p.requires_grad]
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+        return kind(groups, lr=config.learning_rate, betas=config.betas, fused=self.device.type in ("cpu", "cuda"))
+
+    def __enter__(self) -> _Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.pool is not None:
+            self.pool.shutdown()
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def _share_of_minutes(self) -> float:
+        return 0.0 if self.config.max_minutes is None else self.seconds / (60.0 * self.config.max_minutes)
+
+    def _rate(self) -> float:
+        """Factor on the learning rate now: linear warm-up, then cosine to 0 over the planned steps or minutes."""
+        config = self.config
+        warm = min(1.0, (self.step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+        if config.schedule == "constant":
+            return warm
+        done = self.step / (config.epochs * self.steps_an_epoch)
+        # Time counts only where it would run out first, so that a seed fixes the result everywhere else.
+        share = self._share_of_minutes()
+        if self.step >= 20 and share > done:
+            done = share
+        return warm * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+
+    # -- the loop -----------------------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        config = self.config
+        bar = tqdm(
+            total=config.epochs * self.steps_an_epoch,
+            disable=not self.verbose,
+            desc="training",
+            unit="step",
+            leave=True,
+            mininterval=0.5,
+        )
+        try:
+            for epoch in range(1, config.epochs + 1):
+                terms = self._epoch(bar)
+                if terms is None:
+                    self._stop_diverged(epoch)
+                    break
+                row = self._close_epoch(epoch, terms)
+                bar.set_postfix({"loss": f"{row.loss:.3f}", "validation": f"{row.validation_loss:.3f}"}, refresh=False)
+                if self.on_epoch is not None:
+                    self.on_epoch(row)
+                if self._share_of_minutes() >= 1.0:
+                    self.training.stopped = "minutes"
+                    break
+                patience = config.patience
+                if (
+                    patience is not None
+                    and self.validation is not None
+                    and epoch >= config.min_epochs
+                    and epoch - self.training.best_epoch >= patience
+                ):
+                    self.training.stopped = "patience"
+                    break
+        finally:
+            bar.close()
+            self.module.eval()
+            if self.best_weights is not None:
+                self.module.load_state_dict(self.best_weights)
+        logger.info(
+            "trained %d epochs in %.1f s, ended by %s, best epoch %d",
+            len(self.training.history),
+            self.seconds,
+            self.training.stopped,
+            self.training.best_epoch,
+        )
+
+    def _epoch(self, bar: tqdm) -> Tensor | None:
+        """Train one epoch; return the sums of loss, reconstruction and KL over its rows, and the rows; None: diverged."""
+        optimizer, config = self.optimizer, self.config
+        self.module.train()
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        order = torch.randperm(self.n_rows, generator=self.shuffle)
+        sums = torch.zeros(4, dtype=torch.float64, device=self.device)
+        for index in torch.tensor_split(order, self.steps_an_epoch):
+            rate = config.learning_rate * self._rate()
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            sums += self._gradients(parameters, index)
+            if config.gradient_clip is not None:
+                nn.utils.clip_grad_norm_(parameters, config.gradient_clip, foreach=True)
+            optimizer.step()
+            if self.average is not None:
+                self.average.update()
+            self.step += 1
+            bar.update()
+            if self.step % _STEPS_BETWEEN_CHECKS == 0:
+                if not bool(torch.isfinite(sums).all()):
+                    return None
+                if self._share_of_minutes() >= 1.0:
+                    break
+        return sums if bool(torch.isfinite(sums).all()) else None
+
+    def _gradients(self, parameters: list[nn.Parameter], index: Tensor) -> Tensor:
+        """Put the gradient of the batch's mean loss into the parameters; return sums of loss, reconstruction, KL, rows."""
+        shards = [part for part in torch.tensor_split(index, self.config.shards) if len(part)]
+        jobs = list(zip(shards, self.noise, strict=False))
+        if self.pool is None:
+            done = [self._shard(parameters, rows, noise, len(index)) for rows, noise in jobs]
+        else:
+            futures = [self.pool.submit(self._shard, parameters, rows, noise, len(index)) for rows, noise in jobs]
+            done = [future.result() for future in futures]
+        total, sums = list(done[0][0]), done[0][1]
+        for gradients, more in done[1:]:
+            torch._foreach_add_(total, gradients)
+            sums = sums + more
+        for parameter, gradient in zip(parameters, total, strict=True):
+            parameter.grad = gradient
+        return sums
+
+    def _shard(
+        self, parameters: list[nn.Parameter], index: Tensor, noise: torch.Generator, n_rows: int
+    ) -> tuple[Sequence[Tensor], Tensor]:
+        """Gradients of one part of a batch, as its share of the mean over ``n_rows``."""
+        batch = [t.index_select(0, index).to(self.device, non_blocking=True) for t in self.rows]
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
+            terms: ElboTerms = self.module(*batch, generator=noise)
+        loss = terms.objective.sum()
+        gradients = torch.autograd.grad(loss / n_rows, parameters, allow_unused=True, materialize_grads=True)
+        with torch.no_grad():
+            sums = torch.stack(
+                [loss.detach(), terms.reconstruction.sum(), terms.kl.sum(), loss.new_tensor(len(index))]
+            ).to(torch.float64)
+        return gradients, sums
+
+    def _close_epoch(self, epoch: int, sums: Tensor) -> Epoch:
+        loss, reconstruction, kl = (sums[:3] / sums[3]).tolist()
+        watched = self._validate() if self.validation is not None else (math.nan, math.nan, math.nan)
+        row = Epoch(epoch, round(self.seconds, 3), loss, reconstruction, kl, *watched)
+        self.training.history.append(row)
+        # Without validation rows the last weights are kept: a falling training loss says nothing about their quality.
+        if self.validation is None or watched[0] < self.best_loss or self.best_weights is None:
+            self.best_loss = watched[0]
+            self.training.best_epoch = epoch
+            self.best_weights = self._weights()
+        return row
+
+    def _weights(self) -> dict[str, Tensor]:
+        if self.average is None:
+            return {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
+        with self.average.in_place():
+            return {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
+
+    @torch.no_grad()
+    def _validate(self) -> tuple[float, float, float]:
+        if self.average is None:
+            return self._validation_means()
+        with self.average.in_place():
+            return self._validation_means()
+
+    def _validation_means(self) -> tuple[float, float, float]:
+        assert self.validation is not None
+        module = self.module.eval()
+        # The same noise every time: two epochs then differ by their weights alone.
+        noise = torch_generator(self.validation_seed, self.device)
+        sums = torch.zeros(3, dtype=torch.float64, device=self.device)
+        n_rows = len(self.validation[0])
+        for start in range(0, n_rows, 4096):
+            batch = [t[start : start + 4096].to(self.device) for t in self.validation]
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
+                terms: ElboTerms = module(*batch, generator=noise)
+            sums += torch.stack([terms.objective.sum(), terms.reconstruction.sum(), terms.kl.sum()]).to(torch.float64)
+        loss, reconstruction, kl = (sums / n_rows).tolist()
+        return loss, reconstruction, kl
+
+    def _stop_diverged(self, epoch: int) -> None:
+        self.training.stopped, self.training.diverged_at = "diverged", epoch
+        if self.best_weights is None:
+            raise DivergedError(
+                f"the loss is no longer a finite number in epoch {epoch}, before any weights were worth keeping; "
+                "lower learning_rate, set gradient_clip (such as 1.0), or look for extreme values in the table"
+            )

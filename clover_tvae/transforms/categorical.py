@@ -1,0 +1,275 @@
+"""Columns of categories: categorical, boolean and ordinal. One choice a category, and ``missing``; no numbers.
+
+This module knows single cells and their types. It knows no distribution of numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clover_tvae.encoded import ColumnLayout
+from clover_tvae.errors import ColumnTypeError, ConditionError, DataError, IdentifierColumnError, Problem
+from clover_tvae.transforms.column import Allowed, ColumnCodes, Unseen
+from clover_tvae.transforms.conditions import Requirement
+from clover_tvae.transforms.dtypes import (
+    CellType,
+    factorize,
+    typed_key,
+    values_from_plain,
+    values_to_plain,
+    where_of,
+)
+from clover_tvae.transforms.plain import check, fields, name_from_plain, name_to_plain, one_of
+
+__all__ = ["CategoricalTransform"]
+
+KINDS = ("categorical", "boolean", "ordinal")
+# Fewer rows than this can all differ by chance or by design (a code book); more of them name their rows.
+MIN_ROWS_OF_IDENTIFIER = 50
+
+
+@dataclass(frozen=True, eq=False)
+class CategoricalTransform:
+    """A fitted column of categories.
+
+    Args:
+        name: Name of the column.
+        kind: ``categorical``, ``boolean`` or ``ordinal``.
+        cells: Its dtype.
+        categories: The distinct cells seen in training, in order; choice ``i`` is category ``i``.
+        missing: Whether missing cells were seen in training.
+
+    Example:
+        >>> column = CategoricalTransform.fit(pd.Series(["b", "a", None, "a"]), "x")
+        >>> column.encode(pd.Series(["a", "b", None]), np.random.default_rng(0), "error").choices.tolist()
+        [0, 1, 2]
+        >>> column.decode(np.array([2, 1]), None).tolist()
+        [None, 'b']
+    """
+
+    name: Any
+    kind: str
+    cells: CellType
+    categories: tuple[Any, ...]
+    missing: bool
+    _places: dict[tuple[str, Any], int] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self._places.update({typed_key(value): i for i, value in enumerate(self.categories)})
+
+    @classmethod
+    def fit(
+        cls, values: pd.Series, name: Any, kind: str = "categorical", order: Sequence[Any] | None = None
+    ) -> CategoricalTransform:
+        """Learn the categories of a column.
+
+        Args:
+            values: The column.
+            name: Its name.
+            kind: ``categorical``, ``boolean`` or ``ordinal``.
+            order: Of an ordinal column, lowest first; ``None`` for the order of its dtype, or sorted.
+
+        Raises:
+            IdentifierColumnError: A text column with another value in every row.
+            ColumnTypeError: Cells of a type that cannot be learnt, or outside ``order``.
+        """
+        cells = CellType.of(values, name)
+        codes, found = factorize(values, cells)
+        n_known = int((codes >= 0).sum())
+        if kind == "categorical" and cells.is_text and len(found) == n_known > MIN_ROWS_OF_IDENTIFIER:
+            message = (
+                f"text that differs in each of its {n_known} rows is an identifier, which must not be learnt; "
+                f"declare the column under 'id' or 'ignore'"
+            )
+            raise IdentifierColumnError(Problem(where_of(name), message, IdentifierColumnError))
+        missing = n_known < len(values)
+        made = cls(name, kind, cells, tuple(sorted(found, key=_sorting)), missing)
+        if order is not None:
+            places = [made._place(value, exact=False) for value in order]
+            if len({place for place in places if place >= 0}) < len(found):
+                extra = len(found) - len({place for place in places if place >= 0})
+                message = f"{extra} values of the column are not in its declared order; add them to 'order'"
+                raise ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
+            ordered = dict.fromkeys(place for place in places if place >= 0)
+            return cls(name, kind, cells, tuple(made.categories[place] for place in ordered), missing)
+        if cells.family == "category":
+            rank = {typed_key(value): i for i, value in enumerate(cells.categories)}
+            return cls(name, kind, cells, tuple(sorted(found, key=lambda value: rank[typed_key(value)])), missing)
+        return made
+
+    @property
+    def layout(self) -> ColumnLayout:
+        """The choices: categories, then ``missing`` if it was seen."""
+        n = len(self.categories)
+        return ColumnLayout(n + self.missing, 0, n if self.missing else None)
+
+    @cached_property
+    def _by_number(self) -> dict[Any, int]:
+        """Places of numeric categories by value, where only one category has that value."""
+        places: dict[Any, list[int]] = {}
+        for place, value in enumerate(self.categories):
+            if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+                places.setdefault(value, []).append(place)
+        return {value: found[0] for value, found in places.items() if len(found) == 1}
+
+    def _place(self, value: Any, *, exact: bool) -> int:
+        """Return the category of a cell, -1 if there is none; numbers may match by value if not ``exact``."""
+        try:
+            key = typed_key(value)
+        except TypeError:
+            return -1
+        place = self._places.get(key, -1)
+        if place >= 0 or exact:
+            return place
+        if key[0] in ("int", "float", "Decimal"):
+            place = self._by_number.get(value, -1)
+            if place < 0 and "float32" in self.cells.name.lower() and math.isfinite(value):
+                place = self._by_number.get(float(np.float32(value)), -1)
+        elif key[0] in ("str", "date", "datetime", "Timestamp") and any(
+            isinstance(c, pd.Timestamp) for c in self.categories
+        ):
+            try:
+                place = self._places.get(("Timestamp", pd.Timestamp(value)), -1)
+            except (ValueError, TypeError):
+                place = -1
+        return place
+
+    def encode(self, values: pd.Series, rng: np.random.Generator, unseen: Unseen) -> ColumnCodes:
+        """Return the choice of every cell.
+
+        Args:
+            values: Cells, of the dtype of training or of another with equal values.
+            rng: Not used: categories leave nothing to chance.
+            unseen: ``mask`` gives cells that were never seen the choice -1, ``error`` refuses them.
+
+        Raises:
+            DataError: Cells that were never seen in training.
+        """
+        codes, found = factorize(values, CellType.of(values, self.name))
+        lookup = np.array(
+            [self._place(value, exact=False) for value in found] + [len(self.categories) if self.missing else -1],
+            dtype=np.int32,
+        )
+        choices = lookup[codes]
+        n_unseen = int((choices < 0).sum())
+        if n_unseen and unseen == "error":
+            what = f"{n_unseen} cells hold values that were never seen in training"
+            if not self.missing and (codes < 0).any():
+                what += f" ({int((codes < 0).sum())} of them are missing, and the column never was)"
+            raise DataError(Problem(where_of(self.name), f"{what}; remove those rows, or fit on data that have them"))
+        return ColumnCodes(choices, unseen=n_unseen)
+
+    def decode(self, choices: NDArray[Any], scalars: NDArray[Any] | None = None) -> pd.Series:
+        """Return the cells of the choices, in the dtype of training."""
+        return self.cells.take([*self.categories, *([None] if self.missing else [])], choices)
+
+    def allow(self, requirement: Requirement) -> Allowed:
+        """Return the categories that meet a condition.
+
+        Raises:
+            ConditionError: Unseen values, or a range on categories without an order.
+        """
+        n = len(self.categories)
+        mask = np.zeros(n + self.missing, dtype=bool)
+        match requirement.form:
+            case "not missing":
+                mask[:n] = True
+            case "in" | "not in":
+                places = [self._place(value, exact=False) for value in requirement.values]
+                if unknown := sum(place < 0 for place in places):
+                    raise ConditionError(self._unseen_message(requirement.values, places, unknown))
+                mask[places] = True
+                if requirement.form == "not in":
+                    mask[:n] = ~mask[:n]
+                if requirement.missing:
+                    if not self.missing:
+                        raise ConditionError("asks for missing cells, but the column was never missing in training")
+                    mask[n] = True
+            case _:
+                mask[:n] = self._in_range(requirement)
+        if not mask.any():
+            raise ConditionError("no category that was seen in training meets it")
+        return Allowed(mask, np.zeros(0, np.float32), np.zeros(0, np.float32))
+
+    def _unseen_message(self, values: Sequence[Any], places: Sequence[int], unknown: int) -> str:
+        message = f"{unknown} of {len(values)} values were never seen in training"
+        known = sorted({type(value).__name__ for value in self.categories})
+        found = sorted({type(v).__name__ for v, place in zip(values, places, strict=True) if place < 0})
+        if not set(found) & set(known):
+            message += f" (the column holds {', '.join(known) or 'no values'}, found {', '.join(found)})"
+        return message + f"; it has {len(self.categories)} categories"
+
+    def _in_range(self, requirement: Requirement) -> NDArray[np.bool_]:
+        numeric = all(
+            isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) for value in self.categories
+        )
+        n = len(self.categories)
+        keys: NDArray[Any]
+        low: float
+        high: float
+        if self.kind == "ordinal" or self.cells.ordered:
+            keys, low, high = np.arange(n), 0, n - 1
+            if requirement.low is not None:
+                low = self._place(requirement.low, exact=False)
+            if requirement.high is not None:
+                high = self._place(requirement.high, exact=False)
+            if min(low, high) < 0:
+                raise ConditionError("an end of the range was never seen in training")
+        elif numeric:
+            keys, low, high = np.array([float(value) for value in self.categories]), -math.inf, math.inf
+            ends = [end for end in (requirement.low, requirement.high) if end is not None]
+            if not all(isinstance(end, (int, float, np.number, Decimal)) for end in ends):
+                raise ConditionError("the ends of a range must be numbers here")
+            low = low if requirement.low is None else float(requirement.low)
+            high = high if requirement.high is None else float(requirement.high)
+        else:
+            raise ConditionError("a range needs numbers, dates or an ordinal column; list the categories instead")
+        above = keys > low if requirement.above else keys >= low
+        below = keys < high if requirement.below else keys <= high
+        return above & below
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the fitted column as plain data."""
+        return {
+            "name": name_to_plain(self.name),
+            "kind": self.kind,
+            "cells": self.cells.to_plain(),
+            "categories": values_to_plain(self.categories),
+            "missing": self.missing,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> CategoricalTransform:
+        """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
+        plain = fields(plain, ("name", "kind", "cells", "categories", "missing"), "categorical column")
+        kind = one_of(plain["kind"], KINDS, "kind")
+        check(type(plain["missing"]) is bool, "missing must be true or false")
+        cells = CellType.from_plain(plain["cells"])
+        categories = values_from_plain(plain["categories"])
+        check(len(categories) + plain["missing"] >= 1, "a column has at least one choice")
+        made = cls(name_from_plain(plain["name"]), kind, cells, tuple(categories), plain["missing"])
+        try:
+            absent = cells.build([*made.categories, *([None] if made.missing else [])]).isna()
+            built = cells.build(made.categories)
+            back = [typed_key(value) for value in factorize(built, cells)[1]]
+        except Exception as error:
+            raise ValueError("the categories do not fit their dtype") from error
+        check(set(back) == set(made._places), "the categories do not fit their dtype")
+        check(int(absent.sum()) == made.missing, "the dtype cannot hold missing cells")
+        return made
+
+
+def _sorting(value: Any) -> tuple[str, Any]:
+    tag, key = typed_key(value)
+    if tag in ("Decimal", "Timestamp", "datetime"):
+        return tag, str(key)
+    return tag, key

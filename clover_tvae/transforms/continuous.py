@@ -1,0 +1,228 @@
+"""Columns of numbers, coded by mode or by rank.
+
+This module knows dtypes and numbers; how numbers become choices is the business of the codec that it holds
+(``mixture.py``, ``quantile.py``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clover_tvae.encoded import ColumnLayout
+from clover_tvae.errors import ColumnTypeError, ConditionError, DataError, Problem
+from clover_tvae.transforms.column import Allowed, ColumnCodes, NumberCodec, Unseen
+from clover_tvae.transforms.conditions import Requirement
+from clover_tvae.transforms.dtypes import CellType, where_of
+from clover_tvae.transforms.mixture import ModeCodec
+from clover_tvae.transforms.numbers import Grid, read_numbers
+from clover_tvae.transforms.plain import check, fields, name_from_plain, name_to_plain
+from clover_tvae.transforms.quantile import RankCodec
+
+__all__ = ["CODECS", "ContinuousTransform", "Numbers", "allow_numbers", "fit_codec", "located"]
+
+Numbers = Literal["mode", "rank"]
+CODECS: dict[str, Any] = {"mode": ModeCodec, "rank": RankCodec}
+
+
+def fit_codec(
+    values: NDArray[Any], missing: NDArray[np.bool_], grid: Grid, numbers: str, rng: np.random.Generator
+) -> NumberCodec:
+    """Learn how to code the numbers of a column."""
+    known = grid.cast(values[~missing])
+    if numbers == "mode":
+        return ModeCodec.fit(known, int(missing.sum()), grid, rng)
+    return RankCodec.fit(known, int(missing.sum()), grid)
+
+
+@contextmanager
+def located(name: Any) -> Iterator[None]:
+    """Name the column in a ``DataError`` of its codec, which does not know it."""
+    try:
+        yield
+    except DataError as error:
+        message = f"{error}; remove those rows, or fit on data that have them"
+        raise DataError(Problem(where_of(name), message)) from None
+
+
+def allow_numbers(codec: NumberCodec, requirement: Requirement, read: Any) -> Allowed:
+    """Return what meets a condition on numbers.
+
+    Args:
+        codec: The column's codec.
+        requirement: The condition.
+        read: Makes a number of the column's own kind of an operand, or raises ``ConditionError``.
+    """
+    layout, grid = codec.layout, codec.grid
+    never_missing = "asks for missing cells, but the column was never missing in training"
+    if requirement.form == "not missing":
+        allowed = codec.allow(-math.inf, math.inf)
+    elif requirement.form == "range":
+        low = -math.inf if requirement.low is None else grid.first_at_least(read(requirement.low), requirement.above)
+        high = math.inf if requirement.high is None else grid.last_at_most(read(requirement.high), requirement.below)
+        allowed = codec.allow(low, high)
+        if low > high or not allowed.choices.any():
+            raise ConditionError(
+                "no value of the range was seen in training: it is empty, or outside the column's range"
+            )
+    elif requirement.form == "not in":
+        allowed = codec.allow(-math.inf, math.inf)
+        for value in requirement.values:
+            alone = codec.allow(*[read(value)] * 2)
+            if alone.choices[: layout.n_numbered].any():
+                raise ConditionError("'!=' needs a value that repeats often in the column; use '<' or '>' here")
+            allowed = Allowed(allowed.choices & ~alone.choices, allowed.lower, allowed.upper)
+    else:
+        mask = np.zeros(layout.n_base, dtype=bool)
+        lower, upper = codec.allow(-math.inf, math.inf).lower, codec.allow(-math.inf, math.inf).upper
+        n_unseen = n_between = n_numbered = 0
+        for value in requirement.values:
+            alone = codec.allow(*[read(value)] * 2)
+            if not alone.choices.any():
+                n_unseen += 1
+                n_between += bool(grid.decimals is None and grid.minimum <= read(value) <= grid.maximum)
+            if alone.choices[: layout.n_numbered].any():
+                n_numbered += 1
+                lower, upper = alone.lower, alone.upper
+            mask |= alone.choices
+        if n_between:
+            raise ConditionError("its numbers have so many digits that none equals another; use ('between', low, high)")
+        if n_unseen:
+            raise ConditionError(
+                f"{n_unseen} of {len(requirement.values)} values are outside what was seen in training"
+            )
+        if n_numbered > 1:
+            raise ConditionError("a list of several numbers needs values that repeat often; use ('between', low, high)")
+        if requirement.missing:
+            if layout.missing is None:
+                raise ConditionError(never_missing)
+            mask[layout.missing] = True
+        allowed = Allowed(mask, lower, upper)
+    if not allowed.choices.any():
+        raise ConditionError("no value that was seen in training meets it")
+    return allowed
+
+
+@dataclass(frozen=True, eq=False)
+class ContinuousTransform:
+    """A fitted column of numbers.
+
+    Args:
+        name: Name of the column.
+        cells: Its dtype.
+        codec: How its numbers are coded.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> ages = pd.Series(rng.integers(18, 90, 1000))
+        >>> column = ContinuousTransform.fit(ages, "age", "rank", rng)
+        >>> codes = column.encode(ages, rng, "error")
+        >>> bool((column.decode(codes.choices, codes.scalars + codes.spreads / 2) == ages).all())
+        True
+    """
+
+    name: Any
+    cells: CellType
+    codec: NumberCodec
+    kind: str = "continuous"
+
+    @classmethod
+    def fit(cls, values: pd.Series, name: Any, numbers: str, rng: np.random.Generator) -> ContinuousTransform:
+        """Learn the numbers of a column.
+
+        Args:
+            values: The column.
+            name: Its name.
+            numbers: ``mode`` or ``rank``.
+            rng: Randomness of the mixture.
+
+        Raises:
+            ColumnTypeError: Cells that are not numbers.
+            NonFiniteError: Infinite cells.
+        """
+        cells = CellType.of(values, name)
+        if cells.family == "object" and cells.name == "mixed":
+            message = "cells of several types, which decoding could not give back; convert them with pandas.to_numeric"
+            raise ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
+        read, missing = read_numbers(values, cells, name)
+        exact = values[~missing] if "decimal" in cells.name.lower() else None
+        grid = Grid.of(read[~missing], cells, exact)
+        return cls(name, cells, fit_codec(read, missing, grid, numbers, rng))
+
+    @property
+    def grid(self) -> Grid:
+        """Type, decimals and range of the numbers."""
+        return self.codec.grid
+
+    @property
+    def layout(self) -> ColumnLayout:
+        """The choices of the codec."""
+        return self.codec.layout
+
+    def encode(self, values: pd.Series, rng: np.random.Generator, unseen: Unseen) -> ColumnCodes:
+        """Return the cells as choices and numbers."""
+        return self.encode_numbers(*self.read(values), rng, unseen)
+
+    def read(self, values: pd.Series) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Return the numbers of cells, and which are missing."""
+        return read_numbers(values, CellType.of(values, self.name), self.name)
+
+    def encode_numbers(
+        self, values: NDArray[Any], missing: NDArray[np.bool_], rng: np.random.Generator, unseen: Unseen
+    ) -> ColumnCodes:
+        """Return numbers as choices and numbers."""
+        with located(self.name):
+            return self.codec.encode(values, missing, rng, unseen)
+
+    def decode(self, choices: NDArray[Any], scalars: NDArray[Any] | None) -> pd.Series:
+        """Return the cells."""
+        return self.restore(*self.codec.decode(choices, scalars))
+
+    def restore(self, values: NDArray[Any], missing: NDArray[np.bool_]) -> pd.Series:
+        """Return numbers of the column as its cells."""
+        return self.cells.of_numbers(values, missing, self.grid.decimals)
+
+    def allow(self, requirement: Requirement) -> Allowed:
+        """Return what meets a condition; the column must have been such in training."""
+        return allow_numbers(self.codec, requirement, self._operand)
+
+    def _operand(self, value: Any) -> float:
+        if isinstance(value, (bool, np.bool_)) and "bool" not in self.cells.name:
+            raise ConditionError("a number is expected, found bool")
+        if not isinstance(value, (int, float, np.number, np.bool_, Decimal)):
+            raise ConditionError(f"a number is expected, found {type(value).__name__}")
+        if not math.isfinite(value):
+            raise ConditionError("a finite number is expected")
+        if isinstance(value, (int, np.integer)):
+            return int(value)
+        # 0.1 is not the nearest number of a float32 column, nor 0.1 + 0.2 one of a column with one decimal.
+        near = float(self.grid.cast(np.array([float(value)]))[0])
+        return near if math.isclose(near, value, rel_tol=1e-6 if self.grid.single else 1e-12) else float(value)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the fitted column as plain data."""
+        return {"name": name_to_plain(self.name), "cells": self.cells.to_plain(), "codec": self.codec.to_plain()}
+
+    @classmethod
+    def from_plain(cls, plain: Any, numbers: str) -> ContinuousTransform:
+        """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
+        plain = fields(plain, ("name", "cells", "codec"), "continuous column")
+        cells = CellType.from_plain(plain["cells"])
+        made = cls(name_from_plain(plain["name"]), cells, CODECS[numbers].from_plain(plain["codec"]))
+        try:
+            ends = np.array([made.grid.minimum, made.grid.maximum], dtype=made.grid.dtype)
+            back, _ = read_numbers(made.restore(ends, np.zeros(2, dtype=bool)), cells, made.name)
+            absent = made.restore(ends, np.array([made.layout.missing is not None, False])).isna()
+        except Exception as error:
+            raise ValueError("the numbers do not fit their dtype") from error
+        check(bool(absent.iloc[0]) == (made.layout.missing is not None), "the dtype cannot hold missing cells")
+        check(bool((back == ends).all()), "the numbers do not fit their dtype")
+        return made

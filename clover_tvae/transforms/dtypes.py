@@ -1,0 +1,562 @@
+"""What the cells of a column are in pandas, as plain data, and how a column of that kind is built again.
+
+This module knows pandas, numpy and pyarrow dtypes and the Python types of single cells. It knows no statistics: what
+a column's values mean is the business of the transforms. ``1``, ``"1"``, ``1.0``, ``True``, ``""`` and ``"nan"`` stay
+six different cells.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clover_tvae.errors import ColumnTypeError, Problem
+from clover_tvae.transforms.plain import check, fields, integer, list_of, one_of, text
+
+__all__ = [
+    "MISSING_MARKERS",
+    "CellType",
+    "factorize",
+    "is_missing",
+    "typed_key",
+    "values_from_plain",
+    "values_to_plain",
+    "where_of",
+    "zone_name_of",
+    "zone_of",
+]
+
+_INTS = tuple(f"{u}int{b}" for u in ("", "u") for b in (8, 16, 32, 64))
+_NUMPY = ("bool", "float16", "float32", "float64", *_INTS)
+_NULLABLE = ("boolean", "Float32", "Float64", *(f"{u}Int{b}" for u in ("", "U") for b in (8, 16, 32, 64)))
+_UNITS = ("s", "ms", "us", "ns")
+_STRINGS = ("python", "pyarrow", "python-nan", "pyarrow-nan")
+_OBJECTS = ("str", "int", "float", "bool", "Decimal", "date", "datetime", "Timestamp", "mixed", "empty")
+_ARROW = ("bool", "halffloat", "float", "double", "string", "large_string", "date32[day]", "date64[ms]", *_INTS)
+_ARROW_TIMESTAMP = re.compile(r"timestamp\[(s|ms|us|ns)(?:, tz=([A-Za-z0-9_+\-:/]{1,64}))?\]")
+_ARROW_DECIMAL = re.compile(r"decimal128\((\d{1,2}), (-?\d{1,2})\)")
+_FAMILIES = ("numpy", "nullable", "string", "arrow", "datetime", "category", "object")
+MISSING_MARKERS = {"nan": float("nan"), "none": None, "NA": pd.NA, "NaT": pd.NaT}
+_TAGS = {
+    str: "str", int: "int", float: "float", bool: "bool", Decimal: "Decimal",
+    datetime.date: "date", datetime.datetime: "datetime", pd.Timestamp: "Timestamp",
+}  # fmt: skip
+_ZONE = re.compile(r"[A-Za-z0-9_+\-:/]{1,64}")
+_ZONEINFO = "zoneinfo:"  # pandas holds dtypes with zones of zoneinfo and of pytz to differ, so the name tells which
+
+
+def where_of(name: object) -> str:
+    """Return how messages name a column; lone surrogates are escaped, so that any terminal can show it."""
+    return f"column {name!r}"
+
+
+def _refuse(name: object, found: str, cure: str) -> ColumnTypeError:
+    return ColumnTypeError(Problem(where_of(name), f"cells of type {found} cannot be learnt; {cure}", ColumnTypeError))
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether one cell is missing: ``None``, NaN, ``pd.NA`` or ``NaT``.
+
+    Example:
+        >>> [is_missing(v) for v in (None, float("nan"), pd.NA, pd.NaT, "", "nan", 0)]
+        [True, True, True, True, False, False, False]
+    """
+    if value is None or value is pd.NA or value is pd.NaT:
+        return True
+    if isinstance(value, (float, np.floating, Decimal)):
+        return bool(value != value)
+    return isinstance(value, (np.datetime64, np.timedelta64)) and bool(np.isnat(value))
+
+
+def _plain_cell(value: Any) -> Any:
+    """Return a cell as the Python type whose tag it has."""
+    if type(value) in _TAGS:
+        return value
+    if isinstance(value, np.datetime64):
+        return pd.Timestamp(value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    for kind in (str, bool, int, float, Decimal):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
+def typed_key(value: Any) -> tuple[str, Any]:
+    """Return a key that keeps ``1``, ``1.0``, ``True`` and ``"1"`` apart.
+
+    Example:
+        >>> len({typed_key(v) for v in (1, 1.0, True, "1")})
+        4
+    """
+    value = _plain_cell(value)
+    tag = _TAGS.get(type(value))
+    if tag is None:
+        raise TypeError(type(value).__name__)
+    if tag == "Decimal":
+        return tag, str(value)
+    if tag == "datetime":
+        return tag, value.isoformat()
+    return tag, value
+
+
+@dataclass(frozen=True)
+class CellType:
+    """The dtype of a column, as plain data.
+
+    Args:
+        family: Which library's dtype: ``numpy``, ``nullable`` (pandas), ``string``, ``arrow``, ``datetime``,
+            ``category`` or ``object``.
+        name: The dtype inside the family; for ``object`` the Python type of the cells, ``mixed`` or ``empty``.
+        missing: How a missing cell of an object column is written: ``nan``, ``none``, ``NA`` or ``NaT``.
+        time_zone: Of a ``datetime`` column.
+        inner: Of a ``category`` column: what its categories are.
+        categories: Of a ``category`` column: all of them in order, used or not.
+        ordered: Of a ``category`` column.
+    """
+
+    family: str
+    name: str
+    missing: str = "nan"
+    time_zone: str | None = None
+    inner: CellType | None = None
+    categories: tuple[Any, ...] = ()
+    ordered: bool = False
+
+    @classmethod
+    def of(cls, values: pd.Series | pd.Index, name: object = None) -> CellType:
+        """Describe a column.
+
+        Args:
+            values: The column.
+            name: What to call it in messages.
+
+        Raises:
+            ColumnTypeError: The dtype, or the type of a cell, is not supported.
+        """
+        dtype = values.dtype
+        if isinstance(dtype, pd.CategoricalDtype):
+            categories = dtype.categories
+            inner = cls.of(categories, name)
+            if inner.family == "object" and inner.name == "empty":
+                inner = cls("object", "str", "none")
+            return cls(
+                "category", "category", inner=inner, categories=tuple(_uniques(categories)), ordered=bool(dtype.ordered)
+            )
+        if isinstance(dtype, pd.StringDtype):
+            not_na = getattr(dtype, "na_value", pd.NA) is not pd.NA
+            return cls("string", dtype.storage.removesuffix("_numpy") + ("-nan" if not_na else ""), "NA")
+        if isinstance(dtype, pd.ArrowDtype):
+            arrow = str(dtype.pyarrow_dtype)
+            if arrow in _ARROW or _ARROW_TIMESTAMP.fullmatch(arrow) or _ARROW_DECIMAL.fullmatch(arrow):
+                return cls("arrow", arrow, "NA")
+            raise _refuse(name, str(dtype), "convert it to text or to a number first")
+        if isinstance(dtype, pd.DatetimeTZDtype):
+            return cls("datetime", dtype.unit, "NaT", time_zone=_zone_name(dtype.tz, name))
+        if isinstance(dtype, np.dtype):
+            unit = dtype.str.partition("[")[2].removesuffix("]")
+            if dtype.kind == "M" and unit in _UNITS:
+                return cls("datetime", unit, "NaT")
+            if dtype.name in _NUMPY:
+                return cls("numpy", dtype.name)
+            if dtype.kind == "O":
+                return cls._of_objects(np.asarray(values, dtype=object), name)
+        elif str(dtype) in _NULLABLE:
+            return cls("nullable", str(dtype), "NA")
+        raise _refuse(name, str(dtype), "convert it to text or to a number first, or declare it under 'ignore'")
+
+    @classmethod
+    def _of_objects(cls, cells: NDArray[Any], name: object) -> CellType:
+        absent = pd.isna(cells)
+        missing = "nan"
+        if absent.any():
+            markers = [_marker(cell) for cell in cells[absent]]
+            missing = max(MISSING_MARKERS, key=markers.count)
+        known = {
+            "string": "str", "integer": "int", "floating": "float", "boolean": "bool", "decimal": "Decimal",
+            "date": "date", "empty": "empty",
+        }  # fmt: skip
+        inferred = known.get(pd.api.types.infer_dtype(cells, skipna=True))
+        if inferred == "empty" and not absent.all():
+            inferred = None
+        if inferred is None:
+            tags = set()
+            for kind in {type(cell) for cell in cells[~absent]}:
+                tag = next((_TAGS[base] for base in kind.__mro__ if base in _TAGS), None)
+                if tag is None and issubclass(kind, np.generic):
+                    tag = {"b": "bool", "i": "int", "u": "int", "f": "float", "M": "Timestamp"}.get(np.dtype(kind).kind)
+                if tag is None:
+                    raise _refuse(
+                        name, kind.__name__, "convert the column to text or numbers, or declare it under 'ignore'"
+                    )
+                tags.add(tag)
+            inferred = tags.pop() if len(tags) == 1 else "mixed"
+        return cls("object", inferred, missing)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether all cells are strings."""
+        cells = self.inner or self
+        return cells.family == "string" or (cells.name in ("str", "string", "large_string"))
+
+    @property
+    def pandas(self) -> Any:
+        """The dtype object."""
+        match self.family:
+            case "numpy":
+                return np.dtype(self.name)
+            case "nullable":
+                return pd.api.types.pandas_dtype(self.name)
+            case "string":
+                storage, _, nan = self.name.partition("-")
+                return pd.StringDtype(storage, na_value=np.nan) if nan else pd.StringDtype(storage)
+            case "arrow":
+                return pd.ArrowDtype(_arrow_type(self.name))
+            case "datetime":
+                if self.time_zone and self.time_zone.startswith(_ZONEINFO):
+                    return pd.DatetimeTZDtype(self.name, zone_of(self.time_zone))  # type: ignore[call-overload]
+                if self.time_zone:
+                    return pd.api.types.pandas_dtype(f"datetime64[{self.name}, {self.time_zone}]")
+                return np.dtype(f"M8[{self.name}]")
+            case "category":
+                assert self.inner is not None
+                return pd.CategoricalDtype(self.inner.build(self.categories), ordered=self.ordered)
+            case _:
+                return np.dtype(object)
+
+    def build(self, cells: Sequence[Any]) -> pd.Series:
+        """Return a column of this dtype from Python cells, ``None`` where one is missing."""
+        if self.family == "object":
+            out = np.empty(len(cells), dtype=object)
+            marker = MISSING_MARKERS[self.missing]
+            out[:] = [marker if is_missing(cell) else cell for cell in cells]
+            return pd.Series(out, dtype=object)
+        if self.family == "category":
+            dtype = self.pandas
+            place = {typed_key(value): i for i, value in enumerate(self.categories)}
+            codes = [-1 if is_missing(cell) else place[typed_key(cell)] for cell in cells]
+            return pd.Series(pd.Categorical.from_codes(np.array(codes, dtype=np.int64), dtype=dtype))
+        if self.family == "arrow":
+            import pyarrow as pa
+
+            array = pa.array([None if is_missing(cell) else cell for cell in cells], type=_arrow_type(self.name))
+            return pd.Series(pd.arrays.ArrowExtensionArray(array))
+        return pd.Series(list(cells), dtype=self.pandas)
+
+    def take(self, cells: Sequence[Any], codes: NDArray[Any]) -> pd.Series:
+        """Return the column whose cell ``i`` is ``cells[codes[i]]``."""
+        series = self.build(cells)
+        if self.family == "object":
+            return pd.Series(series.to_numpy()[codes], dtype=object)
+        return pd.Series(series.array.take(np.asarray(codes, dtype=np.intp)))
+
+    def of_numbers(self, values: NDArray[Any], missing: NDArray[np.bool_], decimals: int | None = None) -> pd.Series:
+        """Return a column of this dtype from numbers that already fit it.
+
+        Args:
+            values: int64, uint64 or float64.
+            missing: Which cells are missing; their values do not matter.
+            decimals: Of ``Decimal`` cells.
+        """
+        match self.family:
+            case "numpy":
+                column = values.astype(self.name)
+                if missing.any():
+                    column[missing] = np.nan
+                return pd.Series(column)
+            case "nullable":
+                dtype = self.pandas
+                kinds = {"b": pd.arrays.BooleanArray, "f": pd.arrays.FloatingArray}
+                array = kinds.get(dtype.kind, pd.arrays.IntegerArray)
+                return pd.Series(array(values.astype(dtype.numpy_dtype), missing.copy()))
+            case "arrow" if "decimal" not in self.name:
+                import pyarrow as pa
+
+                kind = _arrow_type(self.name)
+                raw = values.astype(bool) if self.name == "bool" else values.astype(kind.to_pandas_dtype())
+                return pd.Series(pd.arrays.ArrowExtensionArray(pa.array(raw, type=kind, mask=missing)))
+        cells = values.astype(object)
+        if self.name == "Decimal" or "decimal" in self.name:
+            scale = Decimal(1).scaleb(-decimals) if decimals is not None else None
+            made = [Decimal(repr(float(v)) if values.dtype.kind == "f" else int(v)) for v in values]
+            cells[:] = made if scale is None else [_quantize(v, scale) for v in made]
+        elif self.name == "bool":
+            cells = values.astype(bool).astype(object)
+        if self.family == "arrow":
+            return self.build([None if gone else cell for cell, gone in zip(cells, missing, strict=True)])
+        cells[missing] = MISSING_MARKERS[self.missing]
+        return pd.Series(cells, dtype=object)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the description as dicts, lists, strings and numbers."""
+        return {
+            "family": self.family,
+            "name": self.name,
+            "missing": self.missing,
+            "time_zone": self.time_zone,
+            "inner": None if self.inner is None else self.inner.to_plain(),
+            "categories": values_to_plain(self.categories),
+            "ordered": self.ordered,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Any, *, inner: bool = False) -> CellType:
+        """Read what ``to_plain`` wrote.
+
+        Raises:
+            ValueError: Anything else.
+        """
+        plain = fields(plain, ("family", "name", "missing", "time_zone", "inner", "categories", "ordered"), "dtype")
+        family = one_of(plain["family"], _FAMILIES, "dtype family")
+        name = text(plain["name"], "dtype name", 100)
+        one_of(plain["missing"], MISSING_MARKERS, "missing marker")
+        check(type(plain["ordered"]) is bool, "ordered must be true or false")
+        known = {"numpy": _NUMPY, "nullable": _NULLABLE, "string": _STRINGS, "datetime": _UNITS, "object": _OBJECTS}
+        if family == "arrow":
+            _arrow_type(name)
+        elif family == "category":
+            check(not inner and plain["inner"] is not None, "a category dtype must say what its categories are")
+        else:
+            one_of(name, known[family], "dtype name")
+        if plain["time_zone"] is not None:
+            check(family == "datetime", "only a datetime has a time zone")
+            zone_of(plain["time_zone"])
+        categories = values_from_plain(plain["categories"])
+        check(
+            family == "category" or (not categories and plain["inner"] is None), "only a category dtype has categories"
+        )
+        cells = None if plain["inner"] is None else cls.from_plain(plain["inner"], inner=True)
+        made = cls(family, name, plain["missing"], plain["time_zone"], cells, tuple(categories), plain["ordered"])
+        if family == "category":
+            try:
+                made.pandas  # noqa: B018  categories must be distinct and of their type
+            except Exception as error:
+                raise ValueError("the categories do not fit their type") from error
+        return made
+
+
+def _quantize(value: Decimal, scale: Decimal) -> Decimal:
+    try:
+        return value.quantize(scale)
+    except InvalidOperation:  # more digits than the context holds: leave the value as it is
+        return value
+
+
+def _marker(cell: Any) -> str:
+    if cell is None:
+        return "none"
+    return "NA" if cell is pd.NA else "NaT" if cell is pd.NaT or isinstance(cell, np.datetime64) else "nan"
+
+
+def _zone_name(zone: Any, name: object) -> str:
+    zone_name = zone_name_of(zone)
+    if isinstance(zone, ZoneInfo) and zone.key != "UTC":
+        zone_name = _ZONEINFO + zone.key
+    try:
+        zone_of(zone_name)
+    except ValueError:
+        raise _refuse(
+            name, "datetime with a time zone without a name", "convert it with .dt.tz_convert('UTC')"
+        ) from None
+    return zone_name
+
+
+def zone_name_of(zone: datetime.tzinfo) -> str:
+    """Return the name of a time zone: its key, or ``UTC+02:00`` for a fixed offset."""
+    key = getattr(zone, "key", None) or getattr(zone, "zone", None)
+    offset = zone.utcoffset(None)
+    if key or offset is None:
+        return str(key or zone)
+    return "UTC" if not offset else str(datetime.timezone(offset))
+
+
+def zone_of(name: Any) -> Any:
+    """Return the time zone of a name that ``zone_name_of`` made.
+
+    Raises:
+        ValueError: Any other text, or no text.
+    """
+    if type(name) is str:
+        name = name.removeprefix(_ZONEINFO)
+    check(type(name) is str and _ZONE.fullmatch(name) is not None and ".." not in name, "not the name of a time zone")
+    if match := re.fullmatch(r"UTC([+-])(\d\d):(\d\d)", name):
+        sign = -1 if match[1] == "-" else 1
+        offset = datetime.timedelta(hours=int(match[2]), minutes=int(match[3]))
+        check(offset < datetime.timedelta(hours=24), "not the name of a time zone")
+        return datetime.timezone(sign * offset)
+    if name == "UTC":
+        return datetime.UTC
+    try:
+        return ZoneInfo(name)
+    except Exception as error:
+        raise ValueError("not the name of a time zone") from error
+
+
+def _arrow_type(name: str) -> Any:
+    import pyarrow as pa
+
+    if match := _ARROW_TIMESTAMP.fullmatch(name):
+        if match[2]:
+            zone_of(match[2])
+        return pa.timestamp(match[1], tz=match[2])
+    if match := _ARROW_DECIMAL.fullmatch(name):
+        check(1 <= int(match[1]) <= 38, "not a decimal type")
+        return pa.decimal128(int(match[1]), int(match[2]))
+    one_of(name, _ARROW, "arrow type")
+    return pa.type_for_alias(name.removesuffix("[day]").removesuffix("[ms]"))
+
+
+def _uniques(uniques: Any) -> list[Any]:
+    """Return distinct cells of a homogeneous index or array as Python values."""
+    if isinstance(uniques, np.ndarray) and uniques.dtype.kind == "M":
+        uniques = pd.DatetimeIndex(uniques)
+    return [_plain_cell(value) for value in (uniques.tolist() if hasattr(uniques, "tolist") else list(uniques))]
+
+
+def factorize(series: pd.Series, cells: CellType) -> tuple[NDArray[np.int64], list[Any]]:
+    """Return the codes of a column (-1 where missing) and its distinct cells by type and value.
+
+    Args:
+        series: A column.
+        cells: Its ``CellType``.
+
+    Returns:
+        int64 codes ``(rows,)`` and the Python values that they stand for, in no promised order.
+    """
+    if cells.family == "category":
+        codes = series.cat.codes.to_numpy().astype(np.int64)
+        present = np.unique(codes[codes >= 0])
+        lookup = np.full(len(cells.categories) + 1, -1, dtype=np.int64)  # the last place answers code -1
+        lookup[present] = np.arange(len(present))
+        return lookup[codes], [cells.categories[i] for i in present]
+    if cells.family == "object" and cells.name in ("mixed", "Decimal", "datetime", "Timestamp", "date"):
+        return _factorize_slowly(series.to_numpy(dtype=object))
+    if cells.family == "object" or cells.name.startswith("python"):
+        raw = series.to_numpy(dtype=object)
+        if cells.is_text and not _hashes_well(raw[~pd.isna(raw)]):
+            return _factorize_slowly(raw)
+        series = pd.Series(raw, dtype=object)
+    codes, found = pd.factorize(series, use_na_sentinel=True)
+    return codes.astype(np.int64), _uniques(found)
+
+
+def _hashes_well(cells: NDArray[Any]) -> bool:
+    """Return whether pandas can tell these strings apart: its table of strings ends them at a NUL, and needs UTF-8."""
+    joined = "".join(cells)
+    try:
+        joined.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in joined
+
+
+def _factorize_slowly(cells: NDArray[Any]) -> tuple[NDArray[np.int64], list[Any]]:
+    places: dict[tuple[str, Any], int] = {}
+    uniques: list[Any] = []
+    codes = np.full(len(cells), -1, dtype=np.int64)
+    for row, cell in enumerate(cells):
+        if is_missing(cell):
+            continue
+        key = typed_key(cell)
+        place = places.setdefault(key, len(uniques))
+        if place == len(uniques):
+            uniques.append(_plain_cell(cell))
+        codes[row] = place
+    return codes, uniques
+
+
+def values_to_plain(values: Sequence[Any]) -> dict[str, Any]:
+    """Return single cells with the tags of their types; one tag for all where they share it.
+
+    Example:
+        >>> values_to_plain(["a", "b"])
+        {'types': 'str', 'values': ['a', 'b']}
+        >>> values_to_plain([1, "1"])
+        {'types': ['int', 'str'], 'values': [1, '1']}
+    """
+    tags = [typed_key(value)[0] for value in values]
+    out = [_cell_to_plain(tag, _plain_cell(value)) for tag, value in zip(tags, values, strict=True)]
+    return {"types": tags[0] if len(set(tags)) == 1 else tags, "values": out}
+
+
+def values_from_plain(plain: Any) -> list[Any]:
+    """Read what ``values_to_plain`` wrote.
+
+    Raises:
+        ValueError: Anything else, or the same cell twice.
+    """
+    plain = fields(plain, ("types", "values"), "values")
+    values = list_of(plain["values"], "values")
+    types = plain["types"]
+    tags = [types] * len(values) if type(types) is str else list_of(types, "types")
+    check(len(tags) == len(values), "one type a value is expected")
+    cells = [_cell_from_plain(tag, value) for tag, value in zip(tags, values, strict=True)]
+    check(len({typed_key(cell) for cell in cells}) == len(cells), "the same value twice")
+    return cells
+
+
+def _cell_to_plain(tag: str, value: Any) -> Any:
+    match tag:
+        case "Decimal":
+            return str(value)
+        case "date":
+            return value.isoformat()
+        case "datetime":
+            zone = None if value.tzinfo is None else zone_name_of(value.tzinfo)
+            return [value.replace(tzinfo=None).isoformat(), zone, value.fold]
+        case "Timestamp":
+            zone = None if value.tz is None else zone_name_of(value.tz)
+            return [int(value.asm8.astype("i8")), value.unit, zone]
+        case _:
+            return value
+
+
+def _cell_from_plain(tag: Any, value: Any) -> Any:
+    one_of(tag, _TAGS.values(), "cell type")
+    try:
+        match tag:
+            case "Decimal":
+                check(len(text(value, "Decimal", 10_000)) > 0, "not a Decimal")
+                cell: Any = Decimal(value)
+            case "date":
+                cell = datetime.date.fromisoformat(text(value, "date", 10))
+            case "datetime":
+                check(type(value) is list and len(value) == 3, "not a datetime")
+                cell = datetime.datetime.fromisoformat(text(value[0], "datetime", 32))
+                cell = cell.replace(
+                    tzinfo=None if value[1] is None else zone_of(value[1]), fold=integer(value[2], "fold", 0, 1)
+                )
+            case "Timestamp":
+                check(type(value) is list and len(value) == 3, "not a Timestamp")
+                unit = one_of(value[1], _UNITS, "unit")
+                instant = np.datetime64(integer(value[0], "instant", -(2**63) + 1, 2**63 - 1), unit)
+                cell = pd.Timestamp(instant)
+                if value[2] is not None:
+                    check(0 < cell.year < 10_000, "a time with a zone must lie in the years 1 to 9999")
+                    cell = cell.tz_localize("UTC").tz_convert(zone_of(value[2]))
+            case "int":
+                check(type(value) is int, "not an int")
+                cell = value
+            case "float":
+                check(type(value) is float and value == value, "not a float")
+                cell = value
+            case "bool":
+                check(type(value) is bool, "not a bool")
+                cell = value
+            case _:
+                cell = text(value, "cell")
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(f"not a {tag}") from error
+    check(not is_missing(cell), "a category cannot be missing")
+    return cell

@@ -1,0 +1,141 @@
+"""Columns of identifiers: never learnt, made anew as a sequence, a UUID or a pattern.
+
+This module knows how an identifier looks; no value of the training data ever reaches it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clover_tvae.errors import ColumnTypeError, DataError, MetadataError, Problem
+from clover_tvae.transforms.dtypes import CellType, where_of
+from clover_tvae.transforms.plain import check, fields, name_from_plain, name_to_plain, one_of, optional, text
+
+__all__ = ["IdentifierTransform"]
+
+WAYS = ("sequence", "uuid", "pattern")
+
+
+@dataclass(frozen=True)
+class IdentifierTransform:
+    """How one column of identifiers is made anew.
+
+    Args:
+        name: Name of the column.
+        regenerate: ``sequence`` (1, 2, 3, ...), ``uuid`` or ``pattern``.
+        cells: Dtype of the column.
+        pattern: Of ``pattern``: every ``#`` is a digit of the running number.
+        key: Of ``uuid``: what they are drawn from when no generator is given.
+
+    Example:
+        >>> ids = IdentifierTransform("id", "pattern", CellType("object", "str"), "E-####")
+        >>> ids.make(2, n_offset=10).tolist()
+        ['E-0011', 'E-0012']
+    """
+
+    name: Any
+    regenerate: str
+    cells: CellType
+    pattern: str | None = None
+    key: bytes = b""
+
+    @classmethod
+    def fit(
+        cls, values: pd.Series, name: Any, regenerate: str, pattern: str | None, rng: np.random.Generator
+    ) -> IdentifierTransform:
+        """Note the dtype of the column, and nothing else of it.
+
+        Raises:
+            ColumnTypeError: A dtype that cannot hold the new identifiers.
+            MetadataError: A pattern without ``#``.
+        """
+        cells = CellType.of(values, name)
+        if cells.family == "category":
+            cells = cells.inner or cells
+        if cells.family == "object":
+            cells = CellType("object", "int" if cells.name == "int" else "str", cells.missing)
+        if regenerate == "pattern" and "#" not in (pattern or ""):
+            message = "'pattern' must hold at least one '#', the place of a digit, as in 'E-######'"
+            raise MetadataError(Problem(where_of(name), message, MetadataError))
+        made = cls(name, regenerate, cells, pattern if regenerate == "pattern" else None, rng.bytes(16))
+        if not cells.is_text and (regenerate != "sequence" or not made._is_whole):
+            cure = "regenerate it as a 'sequence'" if made._is_whole else "convert the column to text"
+            message = f"a column of dtype {cells.name} cannot hold identifiers of the kind '{regenerate}'; {cure}"
+            raise ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
+        return made
+
+    @property
+    def _is_whole(self) -> bool:
+        return "int" in self.cells.name.lower()
+
+    def make(self, n_rows: int, n_offset: int = 0, rng: np.random.Generator | None = None) -> pd.Series:
+        """Return new identifiers of the rows ``n_offset .. n_offset + n_rows - 1``.
+
+        Raises:
+            DataError: More rows than the dtype can count.
+        """
+        numbers = np.arange(n_offset + 1, n_offset + n_rows + 1, dtype=np.int64)
+        if self.regenerate == "sequence":
+            if not self._is_whole:
+                return self.cells.build([str(number) for number in numbers])
+            kind = self.cells.name.lower() if self.cells.family != "object" else "int64"
+            if n_rows and numbers[-1] > np.iinfo(kind).max:
+                message = (
+                    f"{numbers[-1]} identifiers do not fit the dtype {self.cells.name}; convert the column to int64"
+                )
+                raise DataError(Problem(where_of(self.name), message))
+            return self.cells.of_numbers(numbers, np.zeros(n_rows, dtype=bool))
+        if self.regenerate == "uuid":
+            key = self.key if rng is None else rng.bytes(16)
+            return self.cells.build([_uuid(key, int(number)) for number in numbers])
+        return self.cells.build([_fill(self.pattern or "#", int(number)) for number in numbers])
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the column as plain data."""
+        return {
+            "name": name_to_plain(self.name),
+            "regenerate": self.regenerate,
+            "cells": self.cells.to_plain(),
+            "pattern": self.pattern,
+            "key": self.key,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> IdentifierTransform:
+        """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
+        plain = fields(plain, ("name", "regenerate", "cells", "pattern", "key"), "identifier")
+        way = one_of(plain["regenerate"], WAYS, "regenerate")
+        pattern = optional(plain["pattern"], text, "pattern", 1_000)
+        check((way == "pattern") == (pattern is not None and "#" in pattern), "a pattern needs a '#'")
+        check(type(plain["key"]) is bytes and len(plain["key"]) == 16, "key must be 16 bytes")
+        made = cls(name_from_plain(plain["name"]), way, CellType.from_plain(plain["cells"]), pattern, plain["key"])
+        check(made.cells.family != "category", "identifiers have no categories")
+        check(made.cells.is_text or (way == "sequence" and made._is_whole), "the dtype cannot hold such identifiers")
+        return made
+
+
+def _uuid(key: bytes, number: int) -> str:
+    """Return the UUID of a row: the same whatever the size of the block that it is drawn in."""
+    digest = hashlib.blake2b(number.to_bytes(8, "little"), key=key, digest_size=16).digest()
+    return str(uuid.UUID(bytes=digest, version=4))
+
+
+def _fill(pattern: str, number: int) -> str:
+    """Write a running number into the ``#`` of a pattern; digits that find no place widen the first one."""
+    digits = str(number).zfill(pattern.count("#"))
+    extra = len(digits) - pattern.count("#")
+    out, at = [], 0
+    for sign in pattern:
+        if sign != "#":
+            out.append(sign)
+            continue
+        width = 1 + (extra if at == 0 else 0)
+        out.append(digits[at : at + width])
+        at += width
+    return "".join(out)

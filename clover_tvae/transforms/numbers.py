@@ -1,0 +1,282 @@
+"""The numbers of a column: read exactly, with the decimals and the range that decoding must give back.
+
+This module knows pandas dtypes of numbers and float arithmetic. It knows neither mixtures nor quantiles: those are the
+two ways to code the numbers that it reads.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clover_tvae.errors import ColumnTypeError, NonFiniteError, Problem
+from clover_tvae.transforms.dtypes import CellType, where_of
+from clover_tvae.transforms.plain import check, fields, integer, one_of, optional
+
+__all__ = ["Grid", "fraction", "read_numbers"]
+
+_CURE = "convert it to numbers, for instance with pandas.to_numeric, or declare the column under 'categorical'"
+
+
+def read_numbers(series: pd.Series, cells: CellType, name: object) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return the numbers of a column, without loss, and which cells are missing.
+
+    Args:
+        series: Numbers of any dtype: numpy, nullable, Arrow, or Python ints, floats, bools or Decimals.
+        cells: Its ``CellType``.
+        name: What to call the column in messages.
+
+    Returns:
+        int64, uint64 or float64 ``(rows,)``, 0 where missing; and bool ``(rows,)``.
+
+    Raises:
+        ColumnTypeError: The cells are not numbers.
+        NonFiniteError: Some are infinite.
+    """
+    kind = f"{cells.family} {cells.name}".lower()
+    missing = series.isna().to_numpy(dtype=bool)
+    if cells.family == "object" and cells.name == "mixed" and _only_numbers(series[~missing]):
+        cells, kind = CellType("object", "float", cells.missing), "object float"
+    numeric = cells.family in ("numpy", "nullable") or (
+        cells.family in ("arrow", "object")
+        and any(word in kind for word in ("int", "float", "double", "bool", "decimal", "empty"))
+    )
+    if not numeric:
+        found = f"'{cells.family}' cells of type '{cells.name}'" if cells.family != "category" else "a 'category' dtype"
+        raise ColumnTypeError(Problem(where_of(name), f"numbers are expected, found {found}; {_CURE}", ColumnTypeError))
+    whole = "int" in kind or "bool" in kind
+    if cells.family == "numpy":
+        raw = series.to_numpy()
+    elif whole:
+        raw = series.to_numpy(dtype=object, na_value=0) if cells.family == "object" else _integers(series, kind)
+        if cells.family == "object":
+            raw = _object_integers(raw, missing, name)
+    else:
+        raw = np.zeros(len(series))
+        known = series[~missing]
+        raw[~missing] = (
+            known.astype(float).to_numpy() if cells.family == "object" else known.to_numpy(dtype=float, na_value=np.nan)
+        )
+    values = raw.astype(np.uint64 if raw.dtype == np.uint64 else np.int64 if raw.dtype.kind in "biu" else np.float64)
+    if values.dtype.kind == "f":
+        infinite = int(np.isinf(values).sum())
+        if infinite:
+            message = f"{infinite} infinite cells; replace them by finite numbers or by missing cells"
+            raise NonFiniteError(Problem(where_of(name), message, NonFiniteError))
+    values[missing] = 0
+    return values, missing
+
+
+def _only_numbers(known: pd.Series) -> bool:
+    return pd.api.types.infer_dtype(known, skipna=False) == "mixed-integer-float"
+
+
+def _integers(series: pd.Series, kind: str) -> NDArray[Any]:
+    dtype = np.uint64 if "uint64" in kind else np.int64
+    if "bool" in kind:
+        return series.to_numpy(dtype=bool, na_value=False).astype(np.int64)
+    return series.to_numpy(dtype=dtype, na_value=0)
+
+
+def _object_integers(cells: NDArray[Any], missing: NDArray[np.bool_], name: object) -> NDArray[Any]:
+    cells = cells.copy()
+    cells[missing] = 0
+    try:
+        return cells.astype(np.int64)
+    except OverflowError:
+        pass
+    try:
+        if all(cell >= 0 for cell in cells):
+            return cells.astype(np.uint64)
+    except OverflowError:
+        pass
+    message = f"Python integers that do not fit 64 bits; convert the column to float, or {_CURE}"
+    raise ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
+
+
+def fraction(x: NDArray[np.float64], low: Any, high: Any) -> NDArray[np.float64]:
+    """Return ``(x - low) / (high - low)`` in [0, 1], 0 where ``high == low``; halves keep 1e308 from overflowing."""
+    width = np.asarray(high) / 2 - np.asarray(low) / 2
+    safe = np.where(width > 0, width, 1.0)
+    return np.clip(np.where(width > 0, (np.asarray(x) / 2 - np.asarray(low) / 2) / safe, 0.0), 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The values that a column can hold: whole numbers, decimals, or any float, in a range.
+
+    Args:
+        kind: ``int64``, ``uint64`` or ``float64``: the type of the values.
+        minimum: Smallest value seen in training.
+        maximum: Largest value seen in training.
+        decimals: Decimals of a float column, ``None`` if its floats are not rounded; 0 for whole numbers.
+        single: Whether the column is float32 or float16, whose decimals are those of the short float.
+    """
+
+    kind: str
+    minimum: int | float
+    maximum: int | float
+    decimals: int | None
+    single: str | None = None
+
+    @classmethod
+    def of(cls, values: NDArray[Any], cells: CellType, exact: pd.Series | None = None) -> Grid:
+        """Infer decimals and range.
+
+        Args:
+            values: The numbers that are not missing.
+            cells: The type of the column.
+            exact: Decimal cells, whose exponents tell the decimals.
+        """
+        single = {"float32": "float32", "float16": "float16", "float": "float32", "halffloat": "float16"}.get(
+            cells.name.lower()
+        )
+        single = None if cells.family == "object" else single
+        kind = values.dtype.name
+        if not len(values):
+            return cls(kind, 0, 0, 0) if kind != "float64" else cls(kind, 0.0, 0.0, 0, single)
+        if kind != "float64":
+            return cls(kind, int(values.min()), int(values.max()), 0)
+        if exact is not None and len(exact):
+            decimals: int | None = min(15, max(0, max(-_exponent(cell) for cell in exact)))
+        else:
+            decimals = _decimals(values, single)
+        grid = cls(kind, 0.0, 0.0, decimals, single)
+        snapped = grid.round(values)
+        return cls(kind, float(snapped.min()), float(snapped.max()), decimals, single)
+
+    @property
+    def step(self) -> float:
+        """Distance of two neighbouring values, 0 where the floats are not rounded."""
+        return 0.0 if self.decimals is None else 10.0**-self.decimals
+
+    @property
+    def code(self) -> str:
+        """The type of the values in a file."""
+        return {"int64": "<i8", "uint64": "<u8", "float64": "<f8"}[self.kind]
+
+    def cast(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return numbers of any type as the column's own type, rounded to its decimals but not moved into its range.
+
+        A whole number that does not fit the type becomes the type's end, which is out of range or the range's end.
+        """
+        if self.kind == "float64":
+            return self.round(values.astype(np.float64))
+        if values.dtype == self.dtype:
+            return values
+        info = np.iinfo(self.kind)
+        if values.dtype.kind == "f":
+            whole = np.rint(values)
+            inside = (whole > float(info.min)) & (whole < float(info.max))
+            made = np.where(inside, whole, 0.0).astype(self.dtype)
+            return np.where(inside, made, np.where(whole <= float(info.min), info.min, info.max).astype(self.dtype))
+        if self.kind == "int64":
+            return np.minimum(values, np.uint64(info.max)).astype(np.int64)
+        return np.maximum(values, 0).astype(np.uint64)
+
+    @property
+    def dtype(self) -> Any:
+        """Numpy dtype of the values."""
+        return np.dtype(self.kind)
+
+    def round(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return floats rounded to the column's decimals (and to its short floats)."""
+        if self.decimals is not None:
+            # Beyond 2**53 / 10**decimals every float is on the grid already, and rounding could overflow.
+            small = np.abs(values) < 2.0**53 / 10.0**self.decimals
+            values = np.where(small, np.round(np.where(small, values, 0.0), self.decimals), values)
+        values = values + 0.0  # no "-0.0" among the decimals
+        if self.single is not None:
+            with np.errstate(over="ignore"):
+                values = values.astype(self.single).astype(np.float64)
+        return values
+
+    def snap(self, values: NDArray[np.float64]) -> NDArray[Any]:
+        """Return floats as values of the column: rounded, inside the range, of its own type."""
+        if self.kind == "float64":
+            return np.clip(self.round(values), self.minimum, self.maximum)
+        whole = np.rint(values)
+        low, high = np.array(self.minimum, self.dtype), np.array(self.maximum, self.dtype)
+        with np.errstate(invalid="ignore"):
+            # A float at or beyond the range may not fit the type: such cells take the exact end of the range.
+            made = np.where((whole > float(low)) & (whole < float(high)), whole, 0.0).astype(self.dtype)
+        made = np.where(whole <= float(low), low, np.where(whole >= float(high), high, made))
+        return np.clip(made, low, high)
+
+    def first_at_least(self, bound: float, strict: bool) -> float:
+        """Return the smallest value of the grid that is ``>= bound``, or ``> bound``."""
+        if self.kind != "float64":
+            whole = math.ceil(bound)
+            return whole + 1 if strict and whole <= bound else whole
+        if self.decimals is None:
+            return float(np.nextafter(bound, np.inf)) if strict else bound
+        if abs(bound) >= 2.0**53 / 10.0**self.decimals:
+            return bound
+        value = round(bound, self.decimals)
+        while value < bound or (strict and value <= bound):
+            value = round(value + self.step, self.decimals)
+        return value
+
+    def last_at_most(self, bound: float, strict: bool) -> float:
+        """Return the largest value of the grid that is ``<= bound``, or ``< bound``."""
+        return -self.first_at_least(-bound, strict)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the grid as plain data."""
+        return {
+            "kind": self.kind,
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "decimals": self.decimals,
+            "single": self.single,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> Grid:
+        """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
+        plain = fields(plain, ("kind", "minimum", "maximum", "decimals", "single"), "grid")
+        kind = one_of(plain["kind"], ("int64", "uint64", "float64"), "grid kind")
+        ends = plain["minimum"], plain["maximum"]
+        for end in ends:
+            if kind == "float64":
+                check(type(end) is float and math.isfinite(end), "the range must be finite floats")
+            else:
+                info = np.iinfo(kind)
+                integer(end, "range", int(info.min), int(info.max))
+        check(ends[0] <= ends[1], "the range must not be empty")
+        decimals = optional(plain["decimals"], integer, "decimals", 0, 15)
+        check(kind == "float64" or decimals == 0, "whole numbers have no decimals")
+        single = optional(plain["single"], one_of, ("float32", "float16"), "short float")
+        return cls(kind, ends[0], ends[1], decimals, single)
+
+
+def _exponent(cell: Decimal) -> int:
+    exponent = cell.as_tuple().exponent
+    return exponent if isinstance(exponent, int) else 0
+
+
+def _decimals(values: NDArray[np.float64], single: str | None) -> int | None:
+    """Return the fewest decimals that write all values down, ``None`` for floats of full precision.
+
+    A value counts as written with ``d`` decimals if rounding moves it by at most a few units in the last place, so that
+    ``0.1 + 0.2`` has one decimal. Where the grid would be as fine as those units it means nothing, hence the bound.
+    """
+    if len(values) > 100_000:
+        values = values[:: len(values) // 100_000 + 1]
+    ulp = {"float32": 2.0**-24, "float16": 2.0**-11}.get(single or "", 2.0**-53)
+    left = np.abs(values[np.abs(values) < 1 / ulp])
+    top = float(left.max(initial=0.0))
+    for decimals in range(16):
+        tolerance = 4 * ulp * left
+        if 10.0**-decimals < 32 * ulp * top:
+            return None
+        left = left[np.abs(np.round(left, decimals) - left) > tolerance]
+        if not len(left):
+            return decimals
+    return None

@@ -1,0 +1,156 @@
+"""Plain data: how fitted transforms are written into a generator file, and read back with suspicion.
+
+This module knows ``str``, ``int``, ``float``, ``bool``, ``bytes``, ``list``, ``dict``, ``None`` and numpy arrays. It
+knows no transform. Every reader here raises ``ValueError`` on anything but the exact form that the writer makes: no
+name is looked up, nothing is called, and no more memory is taken than the bytes that are already there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "array_from_plain",
+    "array_to_plain",
+    "check",
+    "fields",
+    "integer",
+    "list_of",
+    "name_from_plain",
+    "name_to_plain",
+    "number",
+    "one_of",
+    "optional",
+    "text",
+]
+
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "<f8": np.dtype("<f8"),
+    "<f4": np.dtype("<f4"),
+    "<i8": np.dtype("<i8"),
+    "<u8": np.dtype("<u8"),
+}
+
+
+def check(holds: bool, message: str) -> None:
+    """Raise ``ValueError`` unless ``holds``."""
+    if not holds:
+        raise ValueError(message)
+
+
+def fields(plain: Any, keys: Collection[str], where: str) -> Mapping[str, Any]:
+    """Return ``plain`` if it is a dict with exactly these keys.
+
+    Raises:
+        ValueError: Not a dict, or other keys.
+    """
+    check(type(plain) is dict, f"{where}: a dict is expected, found {type(plain).__name__}")
+    check(set(plain) == set(keys), f"{where}: the keys must be {sorted(keys)}")
+    return plain
+
+
+def one_of(value: Any, allowed: Collection[str], where: str) -> str:
+    """Return ``value`` if it is one of the allowed strings."""
+    check(type(value) is str and value in allowed, f"{where}: must be one of {sorted(allowed)}")
+    return value
+
+
+def text(value: Any, where: str, max_length: int = 2**31) -> str:
+    """Return ``value`` if it is a string that is not too long."""
+    check(
+        type(value) is str and len(value) <= max_length, f"{where}: must be a string of at most {max_length} characters"
+    )
+    return value
+
+
+def integer(value: Any, where: str, low: int = 0, high: int = 2**31 - 1) -> int:
+    """Return ``value`` if it is an int in ``[low, high]``."""
+    check(type(value) is int and low <= value <= high, f"{where}: must be an int in [{low}, {high}]")
+    return value
+
+
+def number(value: Any, where: str, low: float = -np.inf, high: float = np.inf) -> float:
+    """Return ``value`` if it is a finite float in ``[low, high]``."""
+    check(
+        type(value) is float and bool(np.isfinite(value)) and low <= value <= high, f"{where}: must be a finite float"
+    )
+    return value
+
+
+def optional(value: Any, read: Callable[..., Any], *args: Any) -> Any:
+    """Return ``None`` for ``None``, else ``read(value, *args)``."""
+    return None if value is None else read(value, *args)
+
+
+def list_of(value: Any, where: str, max_length: int = 50_000_000) -> list[Any]:
+    """Return ``value`` if it is a list that is not too long."""
+    check(type(value) is list and len(value) <= max_length, f"{where}: must be a list")
+    return value
+
+
+def array_to_plain(array: NDArray[Any]) -> dict[str, Any]:
+    """Return a one-dimensional array of floats or ints as little-endian bytes with their type and length.
+
+    Example:
+        >>> array_from_plain(array_to_plain(np.array([1.5, 2.0])), "x", "<f8").tolist()
+        [1.5, 2.0]
+    """
+    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return {"dtype": little.dtype.str, "length": len(little), "data": little.tobytes()}
+
+
+def array_from_plain(plain: Any, where: str, *dtypes: str, low: float = -np.inf, high: float = np.inf) -> NDArray[Any]:
+    """Read what ``array_to_plain`` wrote.
+
+    Args:
+        plain: The dict.
+        where: Name of the array, for messages.
+        dtypes: The numpy type strings that are allowed here.
+        low: Lower bound of every element.
+        high: Upper bound of every element.
+
+    Returns:
+        A read-only array of finite elements.
+
+    Raises:
+        ValueError: On anything else.
+    """
+    plain = fields(plain, ("dtype", "length", "data"), where)
+    dtype = _DTYPES[one_of(plain["dtype"], dtypes, where)]
+    length = integer(plain["length"], where, 0, 1 << 40)
+    data = plain["data"]
+    check(type(data) is bytes and len(data) == length * dtype.itemsize, f"{where}: {length} elements are expected")
+    array = np.frombuffer(data, dtype=dtype)
+    if dtype.kind == "f":
+        check(bool(np.isfinite(array).all()), f"{where}: all elements must be finite")
+    check(bool(((array >= low) & (array <= high)).all()), f"{where}: elements must lie in [{low}, {high}]")
+    return array
+
+
+def name_to_plain(name: Hashable) -> list[Any]:
+    """Return a column name with the tag of its type, so that ``1`` and ``"1"`` stay two names.
+
+    Example:
+        >>> name_to_plain("age"), name_to_plain(7)
+        (['str', 'age'], ['int', 7])
+    """
+    if isinstance(name, np.generic):
+        name = name.item()
+    tag = type(name).__name__
+    check(
+        tag in ("str", "int", "float", "bool", "NoneType"), f"a column name must be a string or a number, found {tag}"
+    )
+    return [tag, name]
+
+
+def name_from_plain(plain: Any) -> Hashable:
+    """Read what ``name_to_plain`` wrote."""
+    check(type(plain) is list and len(plain) == 2, "a column name must be a tag and a name")
+    tag, name = plain
+    one_of(tag, ("str", "int", "float", "bool", "NoneType"), "column name")
+    check(type(name).__name__ == tag, "a column name must be of the type that its tag says")
+    return name

@@ -1,0 +1,1 @@
+"""Malicious files, built by code: see README.md in this folder."""

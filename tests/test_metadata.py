@@ -1,0 +1,1028 @@
+"""What a description says, how it is read and kept, and what it finds in a table."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import pickle
+import warnings
+from dataclasses import FrozenInstanceError
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
+
+from clover_tvae.errors import (
+    ColumnsMismatchError,
+    ColumnTypeError,
+    DataError,
+    DuplicateColumnsError,
+    IdentifierColumnError,
+    MetadataError,
+    NonFiniteError,
+    TableFileError,
+    TooFewRowsError,
+    UserError,
+)
+from clover_tvae.metadata import KINDS, Column, Metadata, MetadataWarning, metadata_schema
+
+FOLDER = Path(__file__).parent.parent / "metadata"
+CANARY = "CANARY-7f3a"
+
+PATIENTS = {
+    "continuous": ["age", "bmi"],
+    "categorical": ["sex", "diagnosis"],
+    "boolean": ["smoker"],
+    "ordinal": [{"name": "stage", "order": ["I", "II", "III"]}],
+    "datetime": [{"name": "admitted", "format": "%d/%m/%Y"}],
+    "id": [{"name": "patient", "pattern": "P-#####"}],
+    "ignore": ["notes"],
+    "variable_to_predict": "diagnosis",
+}
+
+
+def patients(n: int = 120) -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    return pd.DataFrame(
+        {
+            "age": rng.integers(18, 95, n),
+            "bmi": rng.normal(26, 4, n).round(1),
+            "sex": rng.choice(["F", "M"], n),
+            "diagnosis": rng.choice(["benign", "malignant"], n),
+            "smoker": rng.random(n) < 0.3,
+            "stage": rng.choice(["I", "II", "III"], n),
+            "admitted": pd.to_datetime("2021-03-01").strftime("%d/%m/%Y"),
+            "patient": [f"P-{row:05d}" for row in range(n)],
+            "notes": "came back twice since",
+        }
+    )
+
+
+def problems_of(error: pytest.ExceptionInfo[UserError]) -> str:
+    return str(error.value)
+
+
+# --------------------------------------------------------------------------------------------- the object
+
+
+def test_clovers_dict_is_the_plain_form():
+    plain = {"continuous": ["age"], "categorical": ["sex"], "variable_to_predict": None}
+    meta = Metadata.of(plain)
+    assert meta.to_dict() == plain
+    assert meta.of_kind("continuous", "categorical") == ("age", "sex")
+    assert meta.names == ("age", "sex")
+    assert [column.name for column in meta.modelled] == ["age", "sex"]
+
+
+def test_every_kind_reads_and_round_trips():
+    meta = Metadata.of(PATIENTS)
+    assert meta.to_dict() == PATIENTS
+    assert {kind for kind in KINDS if meta.of_kind(kind)} == set(KINDS)
+    assert meta.column("stage").order == ("I", "II", "III")
+    assert meta.column("patient").regenerate == "pattern"
+    assert [column.name for column in meta.modelled] == [
+        "age",
+        "bmi",
+        "sex",
+        "diagnosis",
+        "smoker",
+        "stage",
+        "admitted",
+    ]
+
+
+def test_a_kind_may_be_a_mapping_of_names_to_options():
+    meta = Metadata.of({"datetime": {"born": {"format": "%Y"}, "seen": None}, "id": {"no": {"regenerate": "uuid"}}})
+    assert meta.column("born").format == "%Y"
+    assert meta.column("seen") == Column("seen", "datetime")
+    assert meta.column("no").regenerate == "uuid"
+
+
+def test_a_kind_may_be_the_columns_of_a_frame():
+    df = load_iris(as_frame=True).frame
+    meta = Metadata.of({"continuous": df.columns[:4], "categorical": np.array(["target"])})
+    assert len(meta.of_kind("continuous")) == 4
+    meta.validate(df)
+
+
+def test_of_takes_metadata_dicts_and_paths(tmp_path):
+    meta = Metadata.of(PATIENTS)
+    meta.save(tmp_path / "patients.json")
+    assert Metadata.of(meta) is meta
+    assert Metadata.of(tmp_path / "patients.json") == Metadata.of(str(tmp_path / "patients.json")) == meta
+
+
+@pytest.mark.parametrize("wrong", [None, 3, ["age"], pd.DataFrame({"age": [1]})])
+def test_of_refuses_anything_else(wrong):
+    with pytest.raises(MetadataError, match="must be a Metadata, a dict or the path"):
+        Metadata.of(wrong)
+
+
+def test_it_is_frozen_hashable_and_survives_copies():
+    meta = Metadata.of(PATIENTS)
+    with pytest.raises(FrozenInstanceError):
+        meta.columns = ()
+    with pytest.raises(FrozenInstanceError):
+        meta.column("age").kind = "ignore"
+    assert len({meta, Metadata.of(PATIENTS), copy.deepcopy(meta), pickle.loads(pickle.dumps(meta))}) == 1
+    assert meta != PATIENTS
+
+
+def test_equality_ignores_listing_order_and_reasons_but_nothing_else():
+    one = Metadata((Column("a", "continuous"), Column("b", "categorical")), "b")
+    other = Metadata((Column("b", "categorical"), Column("a", "continuous")), "b", {"a": "because"})
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != Metadata((Column("a", "continuous"), Column("b", "categorical")))
+    assert one != Metadata((Column("a", "continuous"), Column("b", "ordinal")), "b")
+
+
+def test_numpy_names_become_python_names():
+    column = Column(np.int64(3), "ordinal", order=[np.int64(1), np.float64(2.5)])
+    assert type(column.name) is int
+    assert [type(value) for value in column.order] == [int, float]
+
+
+def test_asking_for_an_unknown_column_or_kind():
+    meta = Metadata.of(PATIENTS)
+    with pytest.raises(MetadataError, match=r"column 'agee'.*did you mean 'age'"):
+        meta.column("agee")
+    with pytest.raises(MetadataError, match=r"unknown kind 'continous'.*did you mean 'continuous'"):
+        meta.of_kind("continous")
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"kind": "numeric"}, "unknown kind"),
+        ({"kind": "continuous", "format": "%Y"}, "takes no 'format'; it belongs to datetime"),
+        ({"kind": "datetime", "order": ("a",)}, "takes no 'order'"),
+        ({"kind": "datetime", "format": 3}, "must be text"),
+        ({"kind": "datetime", "format": "YYYY-MM-DD"}, "holds no part of a date"),
+        ({"kind": "datetime", "format": "%Q"}, "unknown directive %Q"),
+        ({"kind": "datetime", "time_zone": "Europe/Pariss"}, "unknown time zone"),
+        ({"kind": "datetime", "time_zone": "../etc/passwd"}, "unknown time zone"),
+        ({"kind": "datetime", "time_zone": 2}, "must be the name of a time zone"),
+        ({"kind": "ordinal", "order": "abc"}, "must be a list"),
+        ({"kind": "ordinal", "order": ()}, "at least one value"),
+        ({"kind": "ordinal", "order": ("a", None)}, "entry 1 is a NoneType"),
+        ({"kind": "ordinal", "order": (1.0, float("nan"))}, "entry 1 is a float"),
+        ({"kind": "ordinal", "order": ("a", "b", "a")}, "each value once, found 1"),
+        ({"kind": "id", "regenerate": "random"}, "must be 'sequence', 'uuid' or 'pattern'"),
+        ({"kind": "id", "regenerate": "pattern"}, "needs a pattern"),
+        ({"kind": "id", "regenerate": "uuid", "pattern": "E-#"}, "must be 'pattern', not 'uuid'"),
+        ({"kind": "id", "pattern": "E-"}, "exactly one run of '#'.*found 0"),
+        ({"kind": "id", "pattern": "#-#"}, "exactly one run of '#'.*found 2"),
+        ({"kind": "id", "pattern": 7}, "must be text"),
+        ({"name": None, "kind": "id"}, "missing value"),
+        ({"name": float("nan"), "kind": "id"}, "missing value"),
+        ({"name": ["a"], "kind": "id"}, "found a list"),
+    ],
+)
+def test_a_column_checks_its_options(options, fault):
+    with pytest.raises(MetadataError, match=fault):
+        Column(**{"name": "x", **options})
+
+
+@pytest.mark.parametrize("zone", ["Europe/Paris", "UTC", "UTC+02:00"])
+def test_time_zones_that_pandas_writes_are_known(zone):
+    assert Column("x", "datetime", time_zone=zone).time_zone == zone
+
+
+def test_one_and_true_are_two_levels():
+    assert Column("x", "ordinal", order=(1, True, "1", 1.0)).order == (1, True, "1", 1.0)
+
+
+def test_the_constructor_refuses_duplicates_and_unknown_targets():
+    with pytest.raises(
+        MetadataError, match=r"(?s)2 problems.*'a': listed as continuous and as id.*variable_to_predict"
+    ):
+        Metadata((Column("a", "continuous"), Column("a", "id")), "b")
+    with pytest.raises(MetadataError, match="Column objects"):
+        Metadata(("age",))
+
+
+# --------------------------------------------------------------------------------------------- the dict
+
+
+def test_four_faults_come_in_one_error_with_places_and_nearest_names():
+    wrong = {
+        "continous": ["weight"],
+        "continuous": ["age", "age"],
+        "categorical": ["sex"],
+        "datetime": {"admitted": {"format": "%Y-%m-%d", "timezone": "UTC"}},
+        "variable_to_predict": "sx",
+    }
+    with pytest.raises(MetadataError) as error:
+        Metadata.from_dict(wrong)
+    found = {problem.where: problem.message for problem in error.value.problems}
+    assert found.keys() == {"continous", "continuous[0]", "datetime.admitted.timezone", "variable_to_predict"}
+    assert "did you mean 'continuous'" in found["continous"]
+    assert "listed 2 times" in found["continuous[0]"]
+    assert "did you mean 'time_zone'" in found["datetime.admitted.timezone"]
+    assert "did you mean 'sex'" in found["variable_to_predict"]
+
+
+@pytest.mark.parametrize(
+    ("document", "place", "fault"),
+    [
+        ({"continuous": "age"}, "continuous", "must be a list of column names, found text"),
+        ({"continuous": 3}, "continuous", "found a number"),
+        ({"continuous": {"a", "b"}}, "continuous", "must be a list"),
+        ({"continuous": ["a", None]}, "continuous[1]", "missing value"),
+        ({"continuous": [["a"]]}, "continuous[0]", "found a list"),
+        ({"continuous": [float("nan")]}, "continuous[0]", "missing value"),
+        ({"continuous": [{"nam": "a"}]}, "continuous[0]", "key 'name' is missing"),
+        ({"continuous": [{"name": "a", "format": "%Y"}]}, "continuous[0].format", "belongs to datetime"),
+        ({"continuous": [{"name": "a", "unit": "mg"}]}, "continuous[0].unit", "takes no options"),
+        ({"datetime": {"a": "%Y"}}, "datetime.a", "must be an object of options, found text"),
+        ({"datetime": {"a": {"name": "b"}}}, "datetime.a.name", "leave 'name' out"),
+        ({"datetime": [{"name": "a", "format": "x"}]}, "datetime[0].format", "no part of a date"),
+        ({"ordinal": {"a b": {"order": [{}]}}}, "ordinal.'a b'.order", "entry 0 is a dict"),
+        ({"continuous": ["a"], "id": ["a"]}, "continuous[0]", "listed as continuous and as id"),
+        ({"id": ["a"], "variable_to_predict": "a"}, "variable_to_predict", "not modelled"),
+        (
+            {"continuous": ["a"], "variable_to_predict": ["a"]},
+            "variable_to_predict",
+            "one column, or null, found a list",
+        ),
+        ({3: ["a"]}, "3", "unknown key"),
+    ],
+)
+def test_each_fault_has_its_place(document, place, fault):
+    with pytest.raises(MetadataError) as error:
+        Metadata.from_dict(document)
+    assert [problem.where for problem in error.value.problems] == [place]
+    assert fault in str(error.value)
+
+
+def test_a_broken_entry_does_not_make_the_target_unknown():
+    with pytest.raises(MetadataError) as error:
+        Metadata.from_dict({"ordinal": [{"name": "stage", "order": []}], "variable_to_predict": "stage"})
+    assert [problem.where for problem in error.value.problems] == ["ordinal[0].order"]
+
+
+def test_metadata_of_sdv_is_recognised():
+    with pytest.raises(MetadataError, match="from_sdv"):
+        Metadata.of({"tables": {}, "METADATA_SPEC_VERSION": "V2"})
+
+
+def test_anything_but_a_mapping_is_refused():
+    with pytest.raises(MetadataError, match="found a list"):
+        Metadata.from_dict(["age"])
+
+
+json_names = st.one_of(
+    st.text(max_size=8), st.integers(-(10**20), 10**20), st.sampled_from(["é", "💊", "\ud800", "a b", "", "1"])
+)
+levels = st.one_of(
+    st.text(max_size=4), st.integers(-5, 5), st.floats(allow_nan=False, allow_infinity=False, width=16), st.booleans()
+)
+
+
+@st.composite
+def columns_of_any_kind(draw, name):
+    kind = draw(st.sampled_from(KINDS))
+    match kind:
+        case "ordinal":
+            unique = st.lists(levels, min_size=1, max_size=4, unique_by=lambda value: (type(value), value))
+            return Column(name, kind, order=draw(st.none() | unique.map(tuple)))
+        case "datetime":
+            formats = st.none() | st.sampled_from(["%Y-%m-%d", "%d/%m/%y %H:%M"])
+            return Column(name, kind, draw(formats), draw(st.none() | st.sampled_from(["UTC", "Europe/Paris"])))
+        case "id":
+            pattern = draw(st.none() | st.sampled_from(["E-####", "#", "é##x"]))
+            return Column(
+                name, kind, pattern=pattern, regenerate=None if pattern else draw(st.sampled_from([None, "uuid"]))
+            )
+        case _:
+            return Column(name, kind)
+
+
+@st.composite
+def descriptions(draw):
+    names = draw(st.lists(json_names, max_size=6, unique=True))
+    columns = tuple(draw(columns_of_any_kind(name)) for name in names)
+    modelled = [column.name for column in columns if column.modelled]
+    return Metadata(columns, draw(st.none() | st.sampled_from(modelled)) if modelled else None)
+
+
+@given(descriptions())
+def test_dicts_round_trip_exactly(meta):
+    again = Metadata.from_dict(meta.to_dict())
+    assert again == meta
+    assert again.columns == meta.columns
+    assert [[type(v) for v in c.order or ()] for c in again.columns] == [
+        [type(v) for v in c.order or ()] for c in meta.columns
+    ]
+    assert again.to_dict() == meta.to_dict()
+
+
+@given(descriptions())
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_json_round_trips_exactly_and_fits_the_schema(tmp_path, meta):
+    path = tmp_path / "table.json"
+    meta.save(path)
+    again = Metadata.load(path)
+    assert again == meta
+    assert [type(name) for name in again.names] == [type(name) for name in meta.names]
+    jsonschema.Draft202012Validator(metadata_schema()).validate(json.loads(path.read_text("utf-8")))
+
+
+@pytest.mark.parametrize("name", [("a", "b"), 1.5, pd.Timestamp("2020-01-01"), b"raw"])
+def test_any_hashable_name_works_but_json_takes_only_text_and_whole_numbers(tmp_path, name):
+    meta = Metadata.of({"continuous": [name], "categorical": ["x"]})
+    assert Metadata.from_dict(meta.to_dict()) == meta
+    with pytest.raises(MetadataError, match=rf"continuous\[0\]: a name of type {type(name).__name__}"):
+        meta.save(tmp_path / "table.json")
+    assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------------------------------------- the file
+
+
+def write(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_problems_in_a_file_have_line_and_column(tmp_path):
+    path = write(
+        tmp_path / "m.json",
+        '{\n  "continuous": ["age",\n     "age"],\n  "categorial": [],\n'
+        '  "datetime": {"seen": {"format": "%Y", "zone": "UTC"}},\n  "variable_to_predict": "agee"\n}\n',
+    )
+    with pytest.raises(MetadataError) as error:
+        Metadata.load(path)
+    where = {problem.where: problem.message for problem in error.value.problems}
+    assert where.keys() == {f"{path}:2:18", f"{path}:4:3", f"{path}:5:41", f"{path}:6:3"}
+    assert where[f"{path}:5:41"].startswith("datetime.seen.zone: unknown option")
+
+
+def test_a_place_inside_nested_lists_and_odd_spacing(tmp_path):
+    path = write(
+        tmp_path / "m.json", '{"a\\"]{" : 1 ,"ordinal":[ {"order" :[1 , -2.5e3,true,null],\n"name":"x"} , "y"] }'
+    )
+    with pytest.raises(MetadataError) as error:
+        Metadata.load(path)
+    assert [problem.where for problem in error.value.problems] == [f"{path}:1:2", f"{path}:1:28"]
+
+
+def test_a_missing_option_points_at_the_object_that_lacks_it(tmp_path):
+    path = write(tmp_path / "m.json", '{"id":\n [{"name": "x", "regenerate": "pattern"}]}')
+    with pytest.raises(MetadataError, match=r"m\.json:2:3: id\[0\]\.pattern: regenerate 'pattern' needs a pattern"):
+        Metadata.load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", r":1:1: not valid JSON"),
+        ('{"continuous": [}', r":1:17: not valid JSON"),
+        ('{"continuous": [NaN]}', "NaN, infinite"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"continuous": [' + "9" * 5000 + "]}", "too long"),
+        ('{"id": [], "id": ["x"]}', "'id' is given twice"),
+        ("[1]", "found a list"),
+        ("null", "found null"),
+        (b'{"continuous": ["\xff"]}', r"not UTF-8 text \(byte 17\)"),
+    ],
+)
+def test_a_broken_file_says_how(tmp_path, text, fault):
+    with pytest.raises(MetadataError, match=fault):
+        Metadata.load(write(tmp_path / "m.json", text))
+
+
+def test_a_byte_order_mark_is_fine(tmp_path):
+    assert Metadata.load(write(tmp_path / "m.json", '\ufeff{"continuous": ["a"]}')).names == ("a",)
+
+
+def test_files_that_are_no_files(tmp_path):
+    for path, fault in [
+        (tmp_path / "none.json", "does not exist"),
+        (tmp_path, "not a regular file"),
+        ("a\0b", "not valid|does not exist"),
+    ]:
+        with pytest.raises(MetadataError, match=fault):
+            Metadata.load(path)
+
+
+def test_a_huge_file_is_not_read(tmp_path):
+    path = tmp_path / "huge.json"
+    with path.open("wb") as file:
+        file.truncate(65 * 2**20)
+    with pytest.raises(MetadataError, match="too large"):
+        Metadata.load(path)
+
+
+def test_a_path_that_the_system_refuses(tmp_path):
+    with pytest.raises(MetadataError, match="cannot be read: File name too long"):
+        Metadata.load(tmp_path / ("x" * 300 + ".json"))
+
+
+def test_saving_into_a_missing_folder_is_a_clear_error(tmp_path):
+    with pytest.raises(TableFileError, match="cannot be written"):
+        Metadata.of(PATIENTS).save(tmp_path / "none" / "m.json")
+
+
+# -------------------------------------------------------------------------------------------- the schema
+
+
+def test_the_schema_in_the_project_is_up_to_date():
+    """If this fails: ``clover-tvae schema metadata > metadata/metadata.schema.json``."""
+    assert json.loads((FOLDER / "metadata.schema.json").read_text("utf-8")) == metadata_schema()
+
+
+def test_the_schema_is_a_valid_schema_that_explains_itself():
+    schema = metadata_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert set(schema["properties"]) == {"$schema", *KINDS, "variable_to_predict"}
+    assert all(len(described["description"]) > 20 for described in schema["properties"].values())
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        PATIENTS,
+        {},
+        {"$schema": "x.json", "datetime": {"a": {"format": "%Y"}, "b": {}}},
+        {"id": [{"name": 3, "regenerate": "uuid"}, 4]},
+    ],
+)
+def test_schema_and_reader_accept_the_same(document):
+    jsonschema.validate(document, metadata_schema())
+    Metadata.from_dict(document)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"continous": []},
+        {"continuous": "age"},
+        {"continuous": [["age"]]},
+        {"continuous": [{"name": "a", "format": "%Y"}]},
+        {"datetime": [{"format": "%Y"}]},
+        {"datetime": {"a": {"format": 3}}},
+        {"ordinal": [{"name": "a", "order": []}]},
+        {"ordinal": [{"name": "a", "order": [None]}]},
+        {"id": [{"name": "a", "regenerate": "random"}]},
+        {"id": [{"name": "a", "pattern": "no run"}]},
+        {"variable_to_predict": ["a"]},
+        [],
+    ],
+)
+def test_schema_and_reader_refuse_the_same(document):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, metadata_schema())
+    with pytest.raises(MetadataError):
+        Metadata.from_dict(document)
+
+
+def test_the_metadata_files_of_the_project_are_valid():
+    for path in FOLDER.glob("*.json"):
+        if not path.name.endswith(".schema.json"):
+            document = json.loads(path.read_text("utf-8"))
+            jsonschema.validate(document, metadata_schema())
+            Metadata.load(path)
+
+
+def test_patients_json_describes_the_breast_cancer_table():
+    data = load_breast_cancer(as_frame=True)
+    df = data.data.assign(diagnosis=data.target.map(dict(enumerate(data.target_names))))
+    meta = Metadata.load(FOLDER / "patients.json")
+    meta.validate(df)
+    assert meta.of_kind("continuous") == tuple(data.feature_names)
+    assert meta.variable_to_predict == "diagnosis"
+
+
+# ---------------------------------------------------------------------------------------------- inferring
+
+
+def look(values, name="x", **frame):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        meta = Metadata.infer(pd.DataFrame({name: values, **frame}))
+    assert all(issubclass(warning.category, MetadataWarning) for warning in caught)
+    assert all(warning.filename == __file__ for warning in caught), "a warning must point at the caller"
+    return meta.column(name), meta.reasons[name], " ".join(str(warning.message) for warning in caught)
+
+
+RNG = np.random.default_rng(0)
+N = 200
+WORDS = ["alpha", "beta", "gamma", "delta"]
+SENTENCES = [f"the patient number {i} came back after {i} days and felt a little better" for i in range(N)]
+DAYS = pd.date_range("2020-01-01", periods=N, freq="17h")
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "reason"),
+    [
+        (RNG.normal(size=N), "continuous", "float64 with 200 distinct values"),
+        (RNG.integers(0, 1000, N), "continuous", "int64 with"),
+        (pd.array([None, *RNG.integers(0, 1000, N)], "Int64"), "continuous", "Int64 with"),
+        (RNG.integers(1, 6, N), "categorical", "only 5 distinct values, taken for codes"),
+        (RNG.integers(0, 2, N) + 0.0, "categorical", "only 2 distinct values"),
+        ([7] * N, "categorical", "only 1 distinct value,"),
+        ([1, 2, 3, 4, 5, 6], "continuous", "int64 with 6"),
+        ([Decimal("1.25"), Decimal("2.5"), None], "continuous", "object with 2"),
+        (RNG.random(N) < 0.5, "boolean", "bool"),
+        ([True, None, False], "boolean", "object"),
+        (pd.array([True, None], "boolean"), "boolean", "boolean"),
+        (RNG.choice(WORDS, N), "categorical", "text with 4 distinct values"),
+        (pd.array(RNG.choice(WORDS, N), "string"), "categorical", "text"),
+        (pd.array(RNG.choice(WORDS, N), "string[pyarrow]"), "categorical", "text"),
+        (pd.Categorical(RNG.choice(WORDS, N)), "categorical", "category dtype with 4 values"),
+        (pd.Categorical(RNG.choice(WORDS, N), WORDS, ordered=True), "ordinal", "ordered category dtype with 4 levels"),
+        (DAYS, "datetime", "datetime64[ns]: dates"),
+        (list(DAYS.date), "datetime", "object: dates"),
+        (pd.Series(DAYS).astype("timestamp[us][pyarrow]"), "datetime", "timestamp[us][pyarrow]"),
+        ([np.nan] * N, "continuous", "every cell is missing"),
+        ([None] * N, "categorical", "every cell is missing"),
+        ([1.5, np.inf, 2.5], "continuous", "float64"),
+        (["007", "008", "007"] * 30, "categorical", "text with 2"),
+        (["EMPL"], "categorical", "text with 1 distinct value"),
+    ],
+)
+def test_plain_columns_are_inferred_without_a_warning(values, kind, reason):
+    column, why, warning = look(values)
+    assert column.kind == kind
+    assert reason in why
+    assert warning == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind", "warning"),
+    [
+        ("row", range(N), "id", "counts the rows"),
+        ("patient_id", RNG.permutation(10**6)[:N], "id", "another number in every row, and its name"),
+        ("PatientId", [*range(0, 380, 2), *[5000] * 10], "id", "of the rows, and its name"),
+        ("EmployeeNumber", RNG.permutation(10**6)[:N], "id", "looks like an identifier"),
+        ("name", [f"Person {chr(65 + i % 26)}{i}" for i in range(N)], "id", "another value in every row"),
+        ("name", pd.Categorical([f"P {i}" for i in range(N)]), "id", "another value in every row"),
+        ("name", [f"P {i % 190}" for i in range(N)], "id", "another value in 95% of the rows"),
+        ("notes", SENTENCES, "ignore", "free text"),
+        ("seen", DAYS.strftime("%Y-%m-%d"), "datetime", "'%Y-%m-%d'"),
+        ("dose", [f"{i / 7:.3f}" for i in range(N)], "ignore", "numbers written as text"),
+        ("cost", [f"{i % 5},000" for i in range(N)], "categorical", "numbers written as text"),
+        ("mix", [1, "a", None, 2.5] * 50, "categorical", "mixes cells of several types"),
+        ("tags", [["a"], ["b"]] * 5, "ignore", "nested cells"),
+        ("wait", pd.to_timedelta(range(N), "h"), "ignore", "timedelta cells"),
+        ("month", pd.period_range("2020", periods=N, freq="M"), "ignore", "period cells"),
+        ("wave", np.arange(N) * 1j, "ignore", "complex cells"),
+        ("bin", pd.cut(pd.Series(range(N)), 4).astype(object), "ignore", "interval cells"),
+        ("raw", [b"x"] * N, "ignore", "bytes cells"),
+        ("thin", pd.arrays.SparseArray(np.zeros(N)), "ignore", "sparse cells"),
+        ("part", [Fraction(1, 3)] * N, "ignore", "nested cells"),
+    ],
+)  # fmt: skip
+def test_columns_that_need_an_eye_are_warned_about(name, values, kind, warning):
+    column, _, text = look(values, name)
+    assert column.kind == kind
+    assert warning in text
+    assert repr(name) in text
+
+
+def test_numbers_that_count_the_rows_are_made_anew_and_text_is_dropped():
+    assert look(range(N))[0].regenerate == "sequence"
+    assert look([f"u{i}" for i in range(N)])[0].regenerate is None
+
+
+@pytest.mark.parametrize(
+    "format",
+    ["%Y-%m-%d", "%d.%m.%Y", "%Y-%m-%dT%H:%M:%S", "%Y%m%d", "%d %b %Y", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S%z"],
+)
+def test_a_date_in_disguise_is_found_with_its_format(format):
+    days = DAYS.tz_localize("Europe/Paris") if "%z" in format else DAYS
+    texts = pd.Series(days.strftime(format))
+    column, _, warning = look(texts)
+    assert column.format == format
+    assert "dates written as text" in warning
+    Metadata((column, Column("y", "continuous"))).validate(pd.DataFrame({"x": texts, "y": 1.5}))
+
+
+def test_day_and_month_are_told_apart_or_the_doubt_is_said():
+    assert look(DAYS.strftime("%m/%d/%Y"))[0].format == "%m/%d/%Y"
+    assert look(DAYS.strftime("%d/%m/%Y"))[0].format == "%d/%m/%Y"
+    column, _, warning = look(["01/02/2020", "03/04/2021"] * 20)
+    assert column.format == "%d/%m/%Y"
+    assert "check the order of day and month" in warning
+
+
+def test_dates_with_a_few_gaps_of_text_are_still_dates():
+    texts = list(DAYS.strftime("%Y-%m-%d"))
+    texts[5] = "unknown"
+    column, _, _ = look(texts)
+    assert column.format == "%Y-%m-%d"
+
+
+def test_eight_digits_need_not_be_a_date():
+    assert look(["99887766", "12345678"] * 40)[0].kind == "categorical"
+
+
+def test_time_zones_and_levels_are_taken_over():
+    assert look(DAYS.tz_localize("Europe/Paris"))[0].time_zone == "Europe/Paris"
+    assert look(pd.Series(DAYS.tz_localize("UTC")).astype("timestamp[us, tz=UTC][pyarrow]"))[0].time_zone == "UTC"
+    assert look(pd.Categorical(["lo", "hi"], ["lo", "hi"], ordered=True))[0].order == ("lo", "hi")
+    assert look(pd.Categorical(list(DAYS), ordered=True))[0].order is None
+
+
+@pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer, load_diabetes])
+def test_what_is_inferred_fits_real_tables(load):
+    df = load(as_frame=True).frame
+    meta = Metadata.infer(df, variable_to_predict="target")
+    meta.validate(df)
+    assert set(meta.names) == set(df.columns) == set(meta.reasons)
+    assert Metadata.from_dict(meta.to_dict()) == meta
+    expected = "continuous" if load is load_diabetes else "categorical"
+    assert meta.column("target").kind == expected
+
+
+@pytest.mark.filterwarnings("ignore::clover_tvae.metadata.MetadataWarning")
+def test_what_is_inferred_of_patients_is_what_one_would_say():
+    df = patients()
+    df["admitted"] = pd.date_range("2021-03-01", periods=len(df)).strftime("%d/%m/%Y")
+    df["notes"] = SENTENCES[: len(df)]
+    meta = Metadata.infer(df, "diagnosis")
+    assert meta.of_kind("continuous") == ("age", "bmi")
+    assert meta.of_kind("categorical") == ("sex", "diagnosis", "stage")
+    assert meta.of_kind("boolean", "datetime", "id", "ignore") == ("smoker", "admitted", "patient", "notes")
+    meta.validate(df)
+
+
+def test_inferring_needs_a_frame_and_single_names():
+    for wrong in ([1], {"a": [1]}, np.zeros((2, 2))):
+        with pytest.raises(DataError, match="must be a pandas DataFrame"):
+            Metadata.infer(wrong)
+    with pytest.raises(DuplicateColumnsError):
+        Metadata.infer(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+
+
+def test_warnings_and_reasons_never_quote_a_cell():
+    cells = {
+        "text": [f"{CANARY} {i}" for i in range(N)],
+        "prose": [f"{CANARY} {text}" for text in SENTENCES],
+        "label": [CANARY, "b"] * (N // 2),
+        "mixed": [CANARY, 3] * (N // 2),
+        "nested": [[CANARY]] * N,
+        "category": pd.Categorical([CANARY, "z"] * (N // 2)),
+    }
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        meta = Metadata.infer(pd.DataFrame(cells))
+    assert len(caught) == 4
+    assert CANARY not in " ".join([*map(str, caught), *meta.reasons.values(), repr(meta)])
+
+
+# ---------------------------------------------------------------------------------------------- validating
+
+
+def test_a_table_that_fits_says_nothing_and_stays_unchanged():
+    df = patients()
+    before = df.copy(deep=True)
+    Metadata.of(PATIENTS).validate(df)
+    Metadata.of(PATIENTS).validate(df[df.columns[::-1]].set_index(np.arange(len(df)) * 3))
+    pd.testing.assert_frame_equal(df, before)
+
+
+def test_dropped_columns_may_be_absent_but_regenerated_ones_may_not():
+    meta = Metadata.of({"continuous": ["a"], "ignore": ["b"], "id": ["c", {"name": "d", "regenerate": "uuid"}]})
+    meta.validate(pd.DataFrame({"a": [1, 2], "d": [1, 2]}))
+    with pytest.raises(ColumnsMismatchError, match="column 'd'"):
+        meta.validate(pd.DataFrame({"a": [1, 2]}))
+
+
+def test_missing_and_extra_columns_are_told_as_a_difference():
+    df = patients().rename(columns={"bmi": "BMI"}).assign(ward="A")
+    with pytest.raises(ColumnsMismatchError) as error:
+        Metadata.of(PATIENTS).validate(df)
+    assert len(error.value.problems) == 3
+    text = str(error.value)
+    assert "column 'bmi': the table has no such column, declared 'continuous'; did you mean 'BMI'?" in text
+    assert "column 'BMI': the metadata does not know this column; did you mean 'bmi'?" in text
+    assert (
+        "column 'ward': the metadata does not know this column; declare it (as 'ignore' to leave it out), or drop it"
+        in text
+    )
+
+
+def test_a_number_and_its_text_are_two_names():
+    with pytest.raises(ColumnsMismatchError, match=r"there is '1' \(str\) where this is int"):
+        Metadata.of({"continuous": [1]}).validate(pd.DataFrame({"1": [1.0, 2.0]}))
+
+
+def test_a_long_difference_is_cut_short():
+    with pytest.raises(ColumnsMismatchError, match="960 more"):
+        Metadata.of({"continuous": [f"a{i}" for i in range(500)]}).validate(pd.DataFrame(np.zeros((3, 500))))
+
+
+def test_names_of_all_sorts_work():
+    names = ["a", 1, "💊", "\ud800", "", "x" * 300, ("a", 2), 2.5]
+    df = pd.DataFrame(
+        np.random.default_rng(0).normal(size=(5, len(names))), columns=pd.Index(names, tupleize_cols=False)
+    )
+    Metadata.of({"continuous": names}).validate(df)
+    assert Metadata.infer(df).of_kind("continuous") == tuple(names)
+
+
+@pytest.mark.parametrize("wrong", [[1], {"a": [1]}, None, np.zeros(3), pd.Series([1], name="a")])
+def test_only_frames_are_tables(wrong):
+    with pytest.raises(DataError, match="must be a pandas DataFrame, found"):
+        Metadata.of({"continuous": ["a"]}).validate(wrong)
+
+
+def test_a_table_of_another_library_gets_its_cure():
+    with pytest.raises(DataError, match=r"found pyarrow's Table; convert it with \.to_pandas\(\)"):
+        Metadata.of({"continuous": ["a"]}).validate(pa.table({"a": [1.0, 2.0]}))
+
+
+def test_frames_with_odd_column_indexes():
+    meta = Metadata.of({"continuous": ["a"]})
+    with pytest.raises(DataError, match="names of 2 levels"):
+        meta.validate(pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")])))
+    with pytest.raises(DataError, match=r"1 column\(s\) whose name is missing"):
+        meta.validate(pd.DataFrame([[1, 2]], columns=["a", None]))
+    with pytest.raises(DuplicateColumnsError, match="column 'a': 2 columns have this name"):
+        meta.validate(pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]))
+
+
+@pytest.mark.parametrize(("n_rows", "said"), [(0, "0 rows"), (1, "1 row;")])
+def test_too_few_rows(n_rows, said):
+    with pytest.raises(TooFewRowsError, match=f"has {said}.*at least 2"):
+        Metadata.of(PATIENTS).validate(patients().head(n_rows))
+
+
+def test_two_rows_are_enough():
+    Metadata.of(PATIENTS).validate(patients().head(2))
+
+
+def test_nothing_to_model():
+    with pytest.raises(DataError, match="no column that can be modelled"):
+        Metadata.of({"id": ["a"]}).validate(pd.DataFrame({"a": [1, 2]}))
+    with pytest.raises(DataError, match="no column that can be modelled"):
+        Metadata.of({}).validate(pd.DataFrame(index=range(5)))
+
+
+MISSING = [None, np.nan, pd.NA, pd.NaT]
+
+
+@pytest.mark.parametrize("missing", MISSING, ids=str)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("id", "ignore")])
+def test_every_kind_may_miss_cells_some_or_all(kind, missing):
+    filled = {
+        "continuous": [1.5, 2.5], "categorical": ["a", "b"], "boolean": [True, False], "ordinal": [1, 2],
+        "datetime": [pd.Timestamp("2020-01-01")] * 2,
+    }[kind]  # fmt: skip
+    meta = Metadata((Column("x", kind), Column("y", "continuous")))
+    for cells in ([*filled, missing], [missing] * 3):
+        meta.validate(pd.DataFrame({"x": pd.Series(cells, dtype=object), "y": 1.0}))
+
+
+GOOD = {
+    "continuous": [
+        [1, 2, 3], [1.5, 1e300, -1e300], [np.iinfo("int64").max, np.iinfo("int64").min, 0],
+        np.array([2**64 - 1, 0, 1], "uint64"), pd.array([1, None, 3], "Int64"), pd.array([1.5, None, 3], "Float64"),
+        [Decimal("1.50"), Decimal("2"), None], np.array([1, 2, 3], "float16"), pd.array([1, 2, None], "int32[pyarrow]"),
+        pd.array([1.5, 2, None], "double[pyarrow]"), [np.nan] * 3, [1, 2.5, None], [3, 3, 3],
+    ],
+    "categorical": [
+        ["a", "b", None], [1, "1", 1.0], [True, "x", ""], [1, 2, 3], pd.Categorical(["a", "b", None]),
+        pd.Categorical([1, 2, 3]), pd.array(["a", None, "c"], "string"), pd.array(["a", None, "c"], "string[pyarrow]"),
+        pd.array([1, None, 2], "Int64"), [True, False, True], ["nan", "", "None"], [Decimal("1.5"), "a", None],
+    ],
+    "boolean": [[True, False, None], [0, 1, 0], [0.0, np.nan, 1.0], pd.array([True, None, False], "boolean"),
+                pd.array([True, None, False], "bool[pyarrow]"), [False] * 3],
+    "ordinal": [[1, 2, 3], ["a", "b", "c"], pd.Categorical(["lo", "hi", None], ["lo", "hi"], ordered=True), [2.5, None, 1]],
+    "datetime": [
+        pd.to_datetime(["2020-01-01", None, "2021-01-01"]), pd.to_datetime(["2020-01-01"] * 3).tz_localize("Asia/Tokyo"),
+        list(pd.date_range("2020-01-01", periods=3).date), np.array(["1500-01-01", "2020-01-01", "2500-01-01"], "datetime64[s]"),
+        pd.Series(pd.date_range("2020-01-01", periods=3)).astype("timestamp[ms][pyarrow]"),
+        pd.Series(pd.date_range("2020-01-01", periods=3)).dt.date.astype("date32[day][pyarrow]"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "cells"), [(kind, cells) for kind in GOOD for cells in GOOD[kind]])
+def test_good_cells_pass(kind, cells):
+    Metadata((Column("x", kind),)).validate(pd.DataFrame({"x": cells}))
+
+
+TEXTS = [CANARY, CANARY, "3"]
+BAD = [
+    ("continuous", [1.0, np.inf, -np.inf], NonFiniteError, "2 infinite cells; make them missing"),
+    ("continuous", pd.array([1, np.inf, None], "Float64"), NonFiniteError, "1 infinite cell;"),
+    ("continuous", [Decimal("Infinity"), 1, 2], NonFiniteError, "1 infinite"),
+    ("continuous", [1.7e308, -1.7e308, 0], NonFiniteError, "beyond 1e307"),
+    ("continuous", TEXTS, ColumnTypeError, "3 of 3 cells are text, 1 of them numbers written as text"),
+    ("continuous", ["1", "2,000", "3.5"], ColumnTypeError, "pd.to_numeric"),
+    ("continuous", pd.array(TEXTS, "string"), ColumnTypeError, "dtype string"),
+    ("continuous", [1, CANARY, True], ColumnTypeError, "(?s)1 of 3 cells are text.*1 of 3 cells are boolean"),
+    ("continuous", [True, False, True], ColumnTypeError, r"dtype bool; declare it 'boolean', or convert it with astype"),
+    ("continuous", [1j, 2j, 3j], ColumnTypeError, "complex128; split it"),
+    ("continuous", pd.to_timedelta([1, 2, 3], "h"), ColumnTypeError, "total_seconds"),
+    ("continuous", pd.period_range("2020", periods=3, freq="M"), ColumnTypeError, "to_timestamp"),
+    ("continuous", pd.date_range("2020", periods=3), ColumnTypeError, "declare it 'datetime'"),
+    ("continuous", pd.Categorical([1, 2, 3]), ColumnTypeError, r"astype\(float\)"),
+    ("continuous", [10**30, 1, 2], ColumnTypeError, "1 whole number beyond 64 bits"),
+    ("continuous", [Fraction(1, 3), 1, 2], ColumnTypeError, "1 cells that are lists, dicts or other objects"),
+    ("continuous", pd.arrays.SparseArray([0.0, 1, 0]), ColumnTypeError, "to_dense"),
+    ("categorical", [[CANARY], [CANARY], ["b"]], ColumnTypeError, "3 cells that are lists, dicts or other objects"),
+    ("categorical", [{CANARY: 1}, {"a"}, CANARY], ColumnTypeError, "2 cells that are lists"),
+    ("categorical", [b"x", b"y", b"z"], ColumnTypeError, "decode it"),
+    ("categorical", pd.to_timedelta([1, 2, 3], "h"), ColumnTypeError, "total_seconds"),
+    ("categorical", pd.cut(pd.Series([1, 2, 3]), 2), ColumnTypeError, r"categories are interval; .*astype\(str\)"),
+    ("categorical", pd.array([[CANARY], ["b"], []], pd.ArrowDtype(pa.list_(pa.string()))), ColumnTypeError, "spread the cells"),
+    ("categorical", [f"{CANARY}{i}" for i in range(50)], IdentifierColumnError, "each of its 50 cells is different"),
+    ("categorical", pd.Categorical([f"{CANARY}{i}" for i in range(60)]), IdentifierColumnError, "declare it 'id'"),
+    ("categorical", list(range(50)), IdentifierColumnError, "or 'continuous' if it is a measurement"),
+    ("boolean", [0, 1, 2], ColumnTypeError, "3 distinct values .*0 and 1"),
+    ("boolean", [CANARY, "no", "no"], ColumnTypeError, "text cells with 2 distinct values"),
+    ("boolean", pd.date_range("2020", periods=3), ColumnTypeError, "datetime cells"),
+    ("ordinal", [1, CANARY, None], ColumnTypeError, "list the values as 'order'"),
+    ("ordinal", pd.period_range("2020", periods=3, freq="M"), ColumnTypeError, "period"),
+    ("datetime", [CANARY, "2020-01-01", "2020-01-02"], ColumnTypeError, "without a format, but holds text; give the format"),
+    ("datetime", ["2020-01-01", "2020-01-02", "2020-01-03"], ColumnTypeError, "format='%Y-%m-%d' reads them"),
+    ("datetime", [1, 2, 3], ColumnTypeError, r"holds numbers \(dtype int64\); convert it with pd.to_datetime"),
+    ("datetime", [pd.Timestamp("2020"), CANARY, 3], ColumnTypeError, "2 of 3 cells are no dates"),
+    ("datetime", [pd.Timestamp("2020"), pd.Timestamp("2020", tz="UTC"), None], ColumnTypeError, "1 of 2 dates have a time zone"),
+    ("datetime", [True, False, None], ColumnTypeError, "dtype object"),
+    ("datetime", pd.Categorical(["2020-01-01", CANARY, None]), ColumnTypeError, "pd.to_datetime"),
+    ("datetime", pd.period_range("2020", periods=3, freq="M"), ColumnTypeError, "to_timestamp"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "cells", "error", "said"), BAD)
+def test_bad_cells_have_their_error_column_and_cure_and_no_value(kind, cells, error, said):
+    df = pd.DataFrame({"x": cells})
+    with pytest.raises(error, match=said) as raised:
+        Metadata((Column("x", kind),)).validate(df)
+    assert type(raised.value) is error
+    assert all(problem.where == "column 'x'" for problem in raised.value.problems)
+    assert "CANARY" not in str(raised.value)
+
+
+def test_declared_formats_zones_and_orders_are_checked():
+    def fault(column: Column, cells: object) -> str:
+        with pytest.raises(ColumnTypeError) as error:
+            Metadata((column,)).validate(pd.DataFrame({"x": cells}))
+        assert CANARY not in str(error.value)
+        return str(error.value)
+
+    dates = ["2020-01-31", "2020-02-01", CANARY]
+    assert "1 of 3 cells are no dates by the format '%Y-%m-%d'; mend" in fault(
+        Column("x", "datetime", "%Y-%m-%d"), dates
+    )
+    assert "the format '%Y-%m-%d' reads them" in fault(Column("x", "datetime", "%d/%m/%Y"), dates[:2])
+    paris = Column("x", "datetime", time_zone="Europe/Paris")
+    days = pd.date_range("2020", periods=3)
+    assert "tz_localize" in fault(paris, days)
+    assert "are in 'Asia/Tokyo'; convert them with .dt.tz_convert" in fault(paris, days.tz_localize("Asia/Tokyo"))
+    stages = Column("x", "ordinal", order=("I", "II"))
+    assert "2 of 3 cells (1 distinct) are not in 'order'; list every value" in fault(stages, [CANARY, CANARY, "I"])
+    assert "the same values as str are: use one type" in fault(Column("x", "ordinal", order=("1", "2")), [1, 2, 2])
+
+
+def test_declared_formats_zones_and_orders_that_fit():
+    for column, cells in [
+        (Column("x", "datetime", "%d/%m/%Y"), ["31/12/1500", "01/01/2500", None]),
+        (Column("x", "datetime", "%Y-%m-%d", "Europe/Paris"), ["2020-01-01", "2020-01-02", None]),
+        (Column("x", "datetime", time_zone="Europe/Paris"), pd.date_range("2020", periods=3, tz="Europe/Paris")),
+        (Column("x", "ordinal", order=("a", "b", "c")), ["c", "a", None]),
+        (Column("x", "ordinal", order=(1, 2, 3)), pd.array([1, 2, None], "Int64")),
+    ]:
+        Metadata((column,)).validate(pd.DataFrame({"x": cells}))
+
+
+def test_unique_text_below_50_rows_or_with_one_repeat_is_no_identifier():
+    meta = Metadata.of({"categorical": ["x"]})
+    meta.validate(pd.DataFrame({"x": [f"v{i}" for i in range(49)]}))
+    meta.validate(pd.DataFrame({"x": [f"v{i % 199}" for i in range(200)]}))
+
+
+def test_all_problems_come_at_once_and_no_canary_leaves_a_bad_frame():
+    df = pd.DataFrame(
+        {
+            "age": [CANARY] * 60,
+            "bmi": [1.0, np.inf] * 30,
+            "sex": [f"{CANARY}{i}" for i in range(60)],
+            "smoker": [CANARY, "b", "c"] * 20,
+            "stage": [CANARY] * 60,
+            "admitted": [CANARY] * 60,
+            "patient": CANARY,
+            "ward": CANARY,
+        }
+    )
+    with pytest.raises(DataError) as error:
+        Metadata.of(PATIENTS).validate(pd.concat([df, df[["ward"]]], axis=1))
+    classes = {problem.kind for problem in error.value.problems}
+    assert classes == {
+        ColumnTypeError,
+        NonFiniteError,
+        IdentifierColumnError,
+        ColumnsMismatchError,
+        DuplicateColumnsError,
+    }
+    assert type(error.value) is DataError
+    places = {problem.where for problem in error.value.problems}
+    assert {
+        f"column {name!r}" for name in ("age", "bmi", "sex", "smoker", "stage", "admitted", "ward", "diagnosis")
+    } == places
+    assert CANARY not in str(error.value) + repr(error.value) + repr(error.value.__cause__) + repr(
+        error.value.__context__
+    )
+
+
+def cells_of_any_sort():
+    return st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3), st.decimals(), st.binary(max_size=3),
+        st.dates(), st.datetimes(), st.timedeltas(), st.complex_numbers(), st.lists(st.integers(), max_size=2), st.fractions(),
+        st.sampled_from([pd.NA, pd.NaT, np.int8(3), np.float32(1.5), np.bool_(True), np.datetime64("2020-01-01")]),
+    )  # fmt: skip
+
+
+@given(st.lists(cells_of_any_sort(), min_size=2, max_size=8), st.sampled_from(KINDS))
+@settings(max_examples=300, deadline=None)
+def test_any_cells_are_accepted_or_refused_in_our_words(cells, kind):
+    df = pd.DataFrame({"x": pd.Series(cells, dtype=object), "y": 1.0})
+    with contextlib.suppress(DataError):
+        Metadata((Column("x", kind), Column("y", "continuous"))).validate(df)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MetadataWarning)
+        meta = Metadata.infer(df)
+    try:
+        meta.validate(df)
+    except (NonFiniteError, ColumnTypeError):
+        assert meta.column("x").kind in ("continuous", "datetime")
+
+
+# ------------------------------------------------------------------------------------------- SDV's metadata
+
+
+def test_to_sdv_is_read_by_sdv_and_comes_back():
+    sdv = pytest.importorskip("sdv.metadata")
+    meta = Metadata.of({**PATIENTS, "variable_to_predict": None})
+    read = sdv.Metadata.load_from_dict(meta.to_sdv())
+    read.validate()
+    read.validate_data({"table": patients()})
+    assert Metadata.from_sdv(read) == meta
+    assert Metadata.from_sdv(read.to_dict()) == Metadata.from_sdv(meta.to_sdv()) == meta
+
+
+def test_from_sdv_reads_every_kind_it_has():
+    columns = {
+        "a": {"sdtype": "numerical", "computer_representation": "Int64"},
+        "b": {"sdtype": "categorical"},
+        "c": {"sdtype": "categorical", "order": ["lo", "hi"]},
+        "d": {"sdtype": "categorical", "order_by": "alphabetical"},
+        "e": {"sdtype": "boolean"},
+        "f": {"sdtype": "datetime", "datetime_format": "%d %b %Y"},
+        "g": {"sdtype": "datetime"},
+        "h": {"sdtype": "id", "regex_format": r"E\-\d{4}"},
+        "i": {"sdtype": "id", "regex_format": "[A-Z]{4}"},
+        "j": {"sdtype": "id"},
+        "k": {"sdtype": "email", "pii": True},
+        "l": {"sdtype": "unknown", "pii": True},
+        "m": {"sdtype": "id", "regex_format": "U[0-9]{3}x"},
+    }
+    meta = Metadata.from_sdv({"columns": columns, "METADATA_SPEC_VERSION": "SINGLE_TABLE_V1", "primary_key": "j"})
+    assert {column.name: column.kind for column in meta.columns} == {
+        "a": "continuous", "b": "categorical", "c": "ordinal", "d": "ordinal", "e": "boolean", "f": "datetime",
+        "g": "datetime", "h": "id", "i": "id", "j": "id", "k": "ignore", "l": "ignore", "m": "id",
+    }  # fmt: skip
+    assert meta.column("c").order == ("lo", "hi")
+    assert meta.column("h").pattern == "E-####"
+    assert meta.column("m").pattern == "U###x"
+    assert meta.column("i").regenerate is None
+    assert "personal data" in meta.reasons["k"]
+    assert "identifier" in meta.reasons["j"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "fault"),
+    [
+        ({"tables": {"a": {"columns": {}}, "b": {"columns": {}}}}, "one table, found 2"),
+        ({"continuous": []}, "no metadata of SDV"),
+        ("metadata.json", "no metadata of SDV"),
+        ({"columns": {"x": {}, "y": 3}}, "(?s)'x'.*no 'sdtype'.*'y'"),
+        (
+            {"columns": {"x": {"sdtype": "datetime", "datetime_format": "none"}}},
+            "column 'x'.format: 'none' holds no part",
+        ),
+    ],
+)
+def test_from_sdv_refuses_what_it_cannot_read(wrong, fault):
+    with pytest.raises(MetadataError, match=fault):
+        Metadata.from_sdv(wrong)
+
+
+def test_sdv_needs_names_that_are_text():
+    with pytest.raises(MetadataError, match="column 3: SDV needs names that are text"):
+        Metadata.of({"continuous": [3, "a"]}).to_sdv()

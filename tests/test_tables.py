@@ -1,0 +1,771 @@
+"""Tables come back from files as they went in, broken files say what is broken, and old files outlive failures."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import gzip
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
+
+from clover_tvae.errors import (
+    ArtifactError,
+    ColumnTypeError,
+    ConfigError,
+    DataError,
+    DuplicateColumnsError,
+    TableFileError,
+)
+from clover_tvae.metadata import Metadata
+from clover_tvae.tables import atomic_write, inside, read_table, write_table
+
+CANARY = "CANARY-7f3a"
+EXTENSIONS = [".csv", ".csv.gz", ".parquet", ".pq"]
+same_folder = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def csv(tmp_path):
+    """Write a CSV file and read it."""
+
+    def read(text: str | bytes, metadata=None, name: str = "t.csv", **options):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return read_table(path, None if metadata is None else Metadata.of(metadata), **options)
+
+    return read
+
+
+def fault(csv, *args, error=TableFileError, **options) -> str:
+    with pytest.raises(error) as raised:
+        csv(*args, **options)
+    assert type(raised.value) is error
+    assert CANARY not in str(raised.value)
+    return str(raised.value)
+
+
+# ------------------------------------------------------------------------------------------- reading CSV
+
+
+def test_without_metadata_columns_are_what_they_look_like(csv):
+    df = csv("whole,gaps,real,truth,maybe,code,land,text\n1,1,1.5,true,True,007,NA,a\n-2,,2e3,false,,010,DE,\n")
+    assert df.dtypes.astype(str).to_dict() == {
+        "whole": "int64", "gaps": "Int64", "real": "float64", "truth": "bool", "maybe": "boolean",
+        "code": "object", "land": "object", "text": "object",
+    }  # fmt: skip
+    assert df["code"].tolist() == ["007", "010"]
+    assert df["land"].tolist() == ["NA", "DE"]
+    assert df["gaps"].isna().tolist() == [False, True]
+    assert df["text"].isna().tolist() == [False, True]
+    assert df["real"].tolist() == [1.5, 2000.0]
+    assert df.index.equals(pd.RangeIndex(2))
+
+
+def test_with_metadata_columns_are_what_they_are_declared(csv):
+    metadata = {
+        "continuous": ["age", "dose"],
+        "categorical": ["ward", "land"],
+        "boolean": ["smoker", "flag"],
+        "ordinal": [{"name": "stage", "order": [1, 2, 3]}, {"name": "grade", "order": ["1", "2"]}, "free"],
+        "datetime": [{"name": "born", "format": "%d/%m/%Y"}, "seen"],
+        "id": ["patient", {"name": "row", "regenerate": "sequence"}],
+        "ignore": ["notes"],
+    }
+    df = csv(
+        "age,dose,ward,land,smoker,flag,stage,grade,free,born,seen,patient,row,notes\n"
+        "70, 1.5 ,007,NA,TRUE,1,2,1,5,01/02/1990,2024-01-02,0012,1,9\n"
+        ",,12,,,0,1,,4,,,0013,2,\n",
+        metadata,
+    )
+    assert df.dtypes.astype(str).to_dict() == {
+        "age": "Int64", "dose": "float64", "ward": "object", "land": "object", "smoker": "boolean", "flag": "int64",
+        "stage": "int64", "grade": "object", "free": "object", "born": "object", "seen": "datetime64[ns]",
+        "patient": "object", "row": "int64", "notes": "object",
+    }  # fmt: skip
+    assert df["ward"].tolist() == ["007", "12"]
+    assert df.loc[0, ["grade", "born", "patient", "notes", "land"]].tolist() == ["1", "01/02/1990", "0012", "9", "NA"]
+    assert df.loc[1].isna().sum() == 8
+    Metadata.of(metadata).validate(df)
+
+
+def test_missing_tokens_are_declared(csv):
+    text = "a,b\n1,x\nNA,NA\n?,\n 7 ,y\n"
+    df = csv(text, {"continuous": ["a"], "categorical": ["b"]}, missing=["", "NA", "?"])
+    assert df["a"].isna().tolist() == [False, True, True, False]
+    assert df["b"].isna().tolist() == [False, True, True, False]
+    assert csv(text)["a"].tolist() == ["1", "NA", "?", " 7 "]
+    with pytest.raises(ConfigError, match="missing: must be a list of texts"):
+        csv(text, missing="NA")
+    with pytest.raises(ConfigError):
+        csv(text, missing=[None])
+
+
+def test_a_cell_that_is_no_number_is_an_error_with_a_count_and_rows(csv):
+    text = fault(
+        csv,
+        f"age,bmi,smoker\n1,x,true\n{CANARY},2,maybe\n{CANARY},NaN,\n",
+        {"continuous": ["age", "bmi"], "boolean": ["smoker"]},
+        error=ColumnTypeError,
+    )
+    assert "column 'age': 2 of 3 cells are no number (data rows 2, 3); mend them, declare the tokens" in text
+    assert "column 'bmi': 2 of 3 cells are no number (data rows 1, 3)" in text
+    assert "column 'smoker': 1 of 3 cells is no true or false (data row 2)" in text
+
+
+def test_many_misfits_are_listed_in_part(csv):
+    text = fault(csv, "age\n" + "x\n" * 100, {"continuous": ["age"]}, error=ColumnTypeError)
+    assert "100 of 100 cells are no number (data rows 1, 2, 3, 4, 5, ...)" in text
+
+
+def test_infinite_numbers_are_read_for_validation_to_refuse(csv):
+    assert csv("a\ninf\n-Infinity\n+1\n", {"continuous": ["a"]})["a"].tolist() == [np.inf, -np.inf, 1.0]
+
+
+def test_whole_numbers_keep_every_digit_or_are_refused(csv):
+    assert csv(f"a\n{2**63 - 1}\n{-(2**63)}\n")["a"].tolist() == [2**63 - 1, -(2**63)]
+    assert csv(f"a\n{2**64 - 1}\n\n")["a"].tolist() == [2**64 - 1, pd.NA]
+    assert csv(f"a\n{10**30}\n")["a"].tolist() == [str(10**30)]
+    assert "beyond 64 bits" in fault(csv, f"a\n{10**30}\n", {"continuous": ["a"]}, error=ColumnTypeError)
+
+
+def test_columns_without_a_cell_and_files_without_a_row(csv):
+    df = csv("a,b,c\n,,\n,,\n", {"continuous": ["a"], "boolean": ["b"], "datetime": ["c"]})
+    assert df.isna().all().all()
+    assert df.shape == (2, 3)
+    assert csv("a,b\n").shape == (0, 2)
+    assert csv("a,b\n", {"continuous": ["a"], "datetime": ["b"]}).shape == (0, 2)
+    assert csv("a\n1\n\n3\n")["a"].isna().tolist() == [False, True, False]
+
+
+def test_names_that_are_numbers_fit_their_header(csv):
+    df = csv("0,1,x\n1,007,2\n", {"continuous": [0, "x"], "categorical": [1]})
+    assert df.columns.tolist() == [0, 1, "x"]
+    assert df[1].tolist() == ["007"]
+    assert csv("1,2\n3,4\n").columns.tolist() == ["1", "2"]
+    both = csv("1\n3\n", {"continuous": [1], "categorical": ["1"]})
+    assert both["1"].tolist() == ["3"]
+
+
+def test_every_common_way_to_write_csv(csv):
+    expected = {"a": ["x, y", 'say "hi"'], "b\nc": [1, 2]}
+    for end in ("\n", "\r\n"):
+        for text in (
+            f'a,"b\nc"{end}"x, y",1{end}"say ""hi""",2{end}',
+            f'\ufeffa,"b\nc"{end}{end}"x, y","1"{end}"say ""hi""",2',
+        ):
+            assert csv(text).to_dict("list") == expected
+    assert csv("a,b\r1,2\r").to_dict("list") == {"a": [1], "b": [2]}
+    assert csv("\n\na,b\n1,2\n").to_dict("list") == {"a": [1], "b": [2]}
+
+
+def test_dates_in_iso_are_read_and_kept_in_range(csv):
+    def dates(*cells, **options):
+        return csv("d\n" + "\n".join(cells) + "\n", {"datetime": [{"name": "d", **options}]})["d"]
+
+    assert dates("2024-01-02", "2024-01-02T03:04:05", "2024-01-02 03:04").dt.hour.tolist() == [0, 3, 3]
+    assert dates("2024-01-02T03:04:05.123456789")[0].nanosecond == 789
+    old = dates("1520-05-05", "2800-01-01")
+    assert old.dt.year.tolist() == [1520, 2800]
+    paris = dates("2024-01-02T00:00:00Z", "2024-07-02T00:00:00+02:00", time_zone="Europe/Paris")
+    assert str(paris.dtype) == "datetime64[ns, Europe/Paris]"
+    assert paris.dt.hour.tolist() == [1, 0]
+    assert str(dates("2024-01-02T00:00:00Z").dtype) == "datetime64[ns, UTC]"
+    assert dates("2024-01-02", time_zone="Europe/Paris")[0] == pd.Timestamp("2024-01-02", tz="Europe/Paris")
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ((CANARY, "2024-01-01"), r"1 of 2 cells is no date as in 2024-12-31"),
+        (("2024-13-01", "2024-01-01"), "shape of a date and are none"),
+        (("2024-01-01T00:00:00Z", "2024-01-01T00:00:00"), "1 of 2 dates have a time zone"),
+        (("2024-03-31T02:30:00", "2024-01-01"), "do not exist, or are ambiguous, in the time zone 'Europe/Paris'"),
+    ],
+)
+def test_dates_that_are_none(csv, cells, said):
+    meta = {"datetime": [{"name": "d", "time_zone": "Europe/Paris"}]}
+    assert said in fault(csv, "d\n" + "\n".join(cells), meta, error=ColumnTypeError)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "is empty"),
+        ("\n\n \n", "is empty"),
+        (f"a;b\n{CANARY};2\n", "separated by semicolons; save it with commas"),
+        ("a\tb\n1\t2\n", "separated by tabs"),
+        ("a|b\n1|2\n", "separated by bars"),
+        (f"a,b\n1\n2,3\n{CANARY},5,6\n", "2 rows have another number of cells than the header, which names 2 columns; rows 2, 4"),
+        (f"a,b\n{CANARY}\n", "1 row has another number of cells"),
+        ('a,b\n"1,2\n3,4\n', "row"),
+        (",a\n1,2\n", "1 column(s) have no name in the header: 1; a first column without a name is often the row index"),
+        ("a,,\n1,2,3\n", "2 column(s) have no name in the header: 2, 3"),
+        ("1.5,2\n3.5,4\n", "has no header"),
+        (b"a,b\n1,\xff\xfe\n", "is not UTF-8 text"),
+        (b"\xff\xfea\x00,\x00b\x00", "is UTF-16 text"),
+        (b"PAR1aaaa", "is Parquet inside"),
+        (b"PK\x03\x04aaaa", "is a zip or Excel file inside"),
+        (gzip.compress(b"a,b\n1,2\n"), "is gzip inside"),
+    ],
+)  # fmt: skip
+def test_a_broken_csv_says_how(csv, content, said):
+    assert said in fault(csv, content)
+
+
+def test_two_columns_of_one_name(csv):
+    text = fault(csv, "a,b,a\n1,2,3\n", error=DuplicateColumnsError)
+    assert "column 'a': 2 columns have this name" in text
+
+
+def test_a_cell_as_long_as_a_book_is_read(csv):
+    book = "word " * 10**6
+    assert csv(f"a,b\n{book},1\n")["a"][0] == book
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "t.txt", "t", "t.gz", "csv", "t.parquet.gz"])
+def test_other_extensions_are_refused(tmp_path, name):
+    with pytest.raises(TableFileError, match=r"use one that ends in \.csv, \.csv\.gz, \.parquet, \.pq"):
+        read_table(tmp_path / name)
+    with pytest.raises(TableFileError, match="no table file by its name"):
+        write_table(pd.DataFrame({"a": [1]}), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_files_that_are_no_files(tmp_path, extension):
+    (tmp_path / f"folder{extension}").mkdir()
+    for path, said in [
+        (tmp_path / f"none{extension}", "does not exist"),
+        (tmp_path / f"folder{extension}", "a folder or a device"),
+        (f"{tmp_path}/{'x' * 300}{extension}", "File name too long"),
+        (f"{tmp_path}/a\0b{extension}", "does not exist|not valid"),
+    ]:
+        with pytest.raises(TableFileError, match=said):
+            read_table(path)
+    with pytest.raises(TableFileError, match="a folder or a device"):
+        write_table(pd.DataFrame({"a": [1]}), tmp_path / f"folder{extension}")
+
+
+def test_a_pipe_is_no_table(tmp_path):
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(TableFileError, match="device"):
+        read_table(tmp_path / "t.csv")
+
+
+# ------------------------------------------------------------------------------------------------ bombs
+
+
+def test_a_gzip_bomb_is_not_unpacked(csv):
+    bomb = gzip.compress(b"a,b\n" + b"0,0\n" * (25 * 2**20))
+    assert len(bomb) < 2**20
+    assert "unpacks to more than 67,108,864 bytes" in fault(csv, bomb, name="t.csv.gz")
+
+
+def test_the_cap_is_the_callers_to_choose(csv, tmp_path):
+    text = b"a,b\n" + b"0,0\n" * 1000
+    assert len(csv(gzip.compress(text), name="t.csv.gz", max_bytes=10_000)) == 1000
+    assert "more than 1,000 bytes" in fault(csv, gzip.compress(text), name="t.csv.gz", max_bytes=1000)
+    assert "more than 1,000 bytes" in fault(csv, text, max_bytes=1000)
+    write_table(pd.DataFrame({"a": np.zeros(10**6)}), tmp_path / "t.parquet")
+    assert (tmp_path / "t.parquet").stat().st_size < 20_000
+    with pytest.raises(TableFileError, match="unpacks to more than 100,000 bytes"):
+        read_table(tmp_path / "t.parquet", max_bytes=100_000)
+
+
+@pytest.mark.parametrize("cut", [0, 5, 12, -4])
+def test_a_truncated_gzip_file(csv, cut):
+    whole = gzip.compress(b"a,b\n" + b"1,2\n" * 500)
+    text = fault(csv, whole[:cut] if cut else b"no gzip at all", name="t.csv.gz")
+    assert "gzip" in text or "empty" in text
+
+
+# -------------------------------------------------------------------------------------------- writing CSV
+
+
+def test_formulas_are_written_inert_and_numbers_untouched(tmp_path):
+    texts = [
+        "=cmd|' /C calc'!A0",
+        "+1+1",
+        "-2+3",
+        "@SUM(A1)",
+        "\tx",
+        "\rx",
+        "\nx",
+        "＝1",
+        "-5",
+        "+3.5",
+        "-1e-7",
+        "-",
+        "plain",
+        "'q",
+        "",
+    ]
+    df = pd.DataFrame(
+        {
+            "=name": texts,
+            "dtype": pd.array(texts, "string"),
+            "label": pd.Categorical(texts),
+            "mixed": [*texts[:-1], -5],
+            "number": np.linspace(-7, 7, len(texts)),
+            "whole": -np.arange(len(texts)),
+            "nullable": pd.array([None, *range(-13, 1)], "Int64"),
+        }
+    )
+    before = df.copy(deep=True)
+    write_table(df, tmp_path / "t.csv")
+    pd.testing.assert_frame_equal(df, before)
+    back = read_table(tmp_path / "t.csv")
+    assert back.columns[0] == "'=name"
+    escaped = ["'" + text for text in texts[:8]] + texts[8:]
+    for name in ("'=name", "dtype", "label"):
+        assert back[name].fillna("").tolist() == escaped
+    assert back["mixed"].tolist() == [*escaped[:-1], "-5"]
+    assert back["number"].tolist() == df["number"].tolist()
+    assert back["whole"].tolist() == df["whole"].tolist()
+    assert back["nullable"].equals(df["nullable"])
+
+
+@given(st.lists(st.text(max_size=6), min_size=1, max_size=5))
+@same_folder
+def test_no_text_cell_starts_a_formula(tmp_path, cells):
+    df = pd.DataFrame({"x": cells, "y": 1})
+    try:
+        write_table(df, tmp_path / "t.csv")
+    except TableFileError:
+        assert any(0xD800 <= ord(letter) < 0xE000 for cell in cells for letter in cell)
+        return
+    for cell in read_table(tmp_path / "t.csv", Metadata.of({"categorical": ["x", "y"]}))["x"].dropna():
+        number = cell in ("+", "-") or cell.lstrip("+-").replace(".", "").replace("e", "").replace("E", "").isdigit()
+        assert (
+            not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+            or number
+            or cell[1:].split("e")[0].strip("0123456789.+-eE") == ""
+        )
+
+
+def test_dates_are_written_in_iso(tmp_path):
+    df = pd.DataFrame(
+        {
+            "day": pd.to_datetime(["2024-01-02", None]),
+            "time": pd.to_datetime(["2024-01-02 03:04:05.25", "2024-01-02"], format="ISO8601"),
+            "zone": pd.to_datetime(["2024-01-02", "2024-07-02"]).tz_localize("Europe/Paris"),
+            "date": [datetime.date(1500, 1, 2), None],
+            "long": np.array(["1500-01-02", "2024-01-02"], "datetime64[s]"),
+            "label": pd.Categorical(pd.to_datetime(["2024-01-02", "2024-01-03"])),
+        }
+    )
+    write_table(df, tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text().splitlines()[1:] == [
+        "2024-01-02,2024-01-02T03:04:05.250000,2024-01-02T00:00:00+01:00,1500-01-02,1500-01-02,2024-01-02",
+        ",2024-01-02T00:00:00,2024-07-02T00:00:00+02:00,,2024-01-02,2024-01-03",
+    ]
+    meta = {
+        "datetime": ["day", "time", {"name": "zone", "time_zone": "Europe/Paris"}, "long"],
+        "categorical": ["date", "label"],
+    }
+    back = read_table(tmp_path / "t.csv", Metadata.of(meta))
+    for name in ("day", "time", "zone"):
+        pd.testing.assert_series_equal(back[name], df[name])
+
+
+@pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer, load_diabetes])
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_real_tables_come_back_to_the_last_digit(tmp_path, load, extension):
+    df = load(as_frame=True).frame
+    write_table(df, tmp_path / f"t{extension}")
+    pd.testing.assert_frame_equal(read_table(tmp_path / f"t{extension}"), df, check_exact=True)
+
+
+plain_text = st.text(st.characters(codec="utf-8"), min_size=1, max_size=6)
+names = st.lists(plain_text.filter(str.strip), min_size=1, max_size=4, unique=True)
+
+
+@given(names, st.data())
+@same_folder
+def test_csv_round_trips_any_names_and_cells(tmp_path, names, data):
+    metadata: dict[str, list[str]] = {"continuous": [], "categorical": [], "boolean": []}
+    n_rows = data.draw(st.integers(0, 5))
+    columns = {}
+    for name in names:
+        kind = data.draw(st.sampled_from(["whole", "real", "text", "truth", "gaps"]))
+        cells = {
+            "whole": st.integers(-(2**63), 2**63 - 1), "real": st.floats(allow_nan=True), "text": st.none() | plain_text,
+            "truth": st.booleans(), "gaps": st.none() | st.integers(-5, 5),
+        }[kind]  # fmt: skip
+        dtype = {"whole": "int64", "real": "float64", "text": "object", "truth": "bool", "gaps": "Int64"}[kind]
+        columns[name] = pd.Series(data.draw(st.lists(cells, min_size=n_rows, max_size=n_rows)), dtype=dtype)
+        metadata[{"text": "categorical", "truth": "boolean"}.get(kind, "continuous")].append(name)
+    df = pd.DataFrame(columns)
+    path = tmp_path / "t.csv"
+    write_table(df, path)
+    meta = Metadata.of({kind: [inert(name) for name in found] for kind, found in metadata.items()})
+    back = read_table(path, meta)
+    assert back.columns.tolist() == [inert(name) for name in names]
+    for name in names:
+        told, cells = back[inert(name)], df[name]
+        assert told.isna().tolist() == cells.isna().tolist()
+        assert [*map(str, told.dropna())] == [
+            inert(str(cell)) if cells.dtype == object else spelt(cell, told) for cell in cells.dropna()
+        ]
+
+
+def inert(text: str) -> str:
+    """Say by the parser of Python, not by ours, what a spreadsheet must not run."""
+    if not text.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")) or text in ("+", "-"):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return "'" + text
+    return text if set(text) <= set("0123456789+-.eE") else "'" + text
+
+
+def spelt(cell: object, told: pd.Series) -> str:
+    return str(int(cell)) if told.dtype.kind in "iu" else str(cell)
+
+
+def test_odd_tables_are_not_written(tmp_path):
+    path = tmp_path / "t.csv"
+    for wrong in (
+        [1],
+        pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")])),
+        pd.DataFrame(index=[1, 2]),
+    ):
+        with pytest.raises(DataError):
+            write_table(wrong, path)
+    with pytest.raises(DuplicateColumnsError, match="column 'a'"):
+        write_table(pd.DataFrame([[1, 2]], columns=["a", "a"]), path)
+    for extension in EXTENSIONS:
+        for frame in (pd.DataFrame({"a": ["\ud800", "x"]}), pd.DataFrame({"\ud800": [1]})):
+            with pytest.raises(TableFileError, match="not valid Unicode"):
+                write_table(frame, tmp_path / f"t{extension}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_gzipped_files_are_the_same_every_time(tmp_path):
+    df = load_iris(as_frame=True).frame
+    for name in ("a.csv.gz", "b.csv.gz"):
+        write_table(df, tmp_path / name)
+    assert (tmp_path / "a.csv.gz").read_bytes() == (tmp_path / "b.csv.gz").read_bytes()
+    assert gzip.decompress((tmp_path / "a.csv.gz").read_bytes()).decode().count("\n") == 151
+
+
+# --------------------------------------------------------------------------------------------- Parquet
+
+
+def test_parquet_keeps_every_dtype(tmp_path):
+    day = pd.date_range("2024-01-01", periods=3)
+    df = pd.DataFrame(
+        {
+            "int8": np.array([1, 2, 3], "int8"), "uint64": np.array([2**64 - 1, 0, 1], "uint64"),
+            "float32": np.array([1.5, np.nan, 2], "float32"), "bool": [True, False, True],
+            "Int64": pd.array([1, None, 3], "Int64"), "Float64": pd.array([1.5, None, 3], "Float64"),
+            "boolean": pd.array([True, None, False], "boolean"), "object": ["a", None, "007"],
+            "string": pd.array(["a", None, "c"], "string"), "arrow": pd.array(["a", None, "c"], "string[pyarrow]"),
+            "int64[pyarrow]": pd.array([1, None, 3], "int64[pyarrow]"), "bool[pyarrow]": pd.array([True, None, False], "bool[pyarrow]"),
+            "stamp": pd.Series(day).astype("timestamp[ms][pyarrow]"),
+            "category": pd.Categorical(["a", None, "b"], ["b", "a", "unused"]),
+            "ordered": pd.Categorical(["lo", "hi", None], ["lo", "mid", "hi"], ordered=True), "numbers": pd.Categorical([1, 2, 1]),
+            "stamps": pd.Categorical(day, ordered=True), "float16": np.array([1.5, 2, 3], "float16"), "truths": pd.Categorical([True, False, None]),
+            "nan text": pd.array(["a", None, "c"], pd.StringDtype("python", na_value=np.nan)),
+            "strings": pd.Categorical(pd.array(["x", None, "y"], "string")),
+            "day": day, "zone": day.tz_localize("Europe/Paris"), "seconds": np.array(["1500-01-01", "2024-01-01", "NaT"], "datetime64[s]"),
+            "date": list(day.date), "decimal": [Decimal("1.50"), None, Decimal("2.25")], "nothing": [None] * 3,
+        }
+    )  # fmt: skip
+    write_table(df, tmp_path / "t.parquet")
+    back = read_table(tmp_path / "t.parquet")
+    assert back.dtypes.astype(str).to_dict() == df.dtypes.astype(str).to_dict()
+    pd.testing.assert_frame_equal(back, df)
+    assert back["ordered"].cat.ordered
+    assert back["category"].cat.categories.tolist() == ["b", "a", "unused"]
+
+
+@pytest.mark.parametrize("columns", [[0, 1, 2], ["a", 1, "💊"], ["", "a b", "é"], [True, "x", 3]])
+def test_parquet_keeps_names(tmp_path, columns):
+    df = pd.DataFrame(np.eye(3), columns=pd.Index(columns, dtype=object))
+    write_table(df, tmp_path / "t.pq")
+    back = read_table(tmp_path / "t.pq")
+    assert back.columns.tolist() == columns
+    assert [type(name) for name in back.columns] == [type(name) for name in columns]
+
+
+@given(st.data())
+@same_folder
+def test_parquet_round_trips_any_cells(tmp_path, data):
+    cells = st.lists(st.none() | data.draw(st.sampled_from([st.text(st.characters(codec="utf-8")), st.integers(-(2**63), 2**63 - 1), st.floats(), st.booleans(), st.dates()])), min_size=1, max_size=6)  # fmt: skip
+    df = pd.DataFrame({"x": pd.Series(data.draw(cells), dtype=object)}).infer_objects()
+    write_table(df, tmp_path / "t.parquet")
+    back = read_table(tmp_path / "t.parquet")["x"]
+    assert back.isna().tolist() == df["x"].isna().tolist()
+    assert back.dropna().tolist() == df["x"].dropna().tolist()
+
+
+def test_an_index_is_left_out_and_one_in_the_file_becomes_columns(tmp_path):
+    df = load_iris(as_frame=True).frame.head(4)
+    write_table(df.set_index(pd.Index([9, 8, 7, 6])), tmp_path / "t.parquet")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t.parquet"), df)
+    df.set_index(pd.Index(list("abcd"), name="who")).to_parquet(tmp_path / "u.parquet")
+    assert read_table(tmp_path / "u.parquet").columns[0] == "who"
+    df.set_index(pd.Index(list("abcd"))).to_parquet(tmp_path / "v.parquet")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "v.parquet"), df)
+
+
+def test_cells_that_parquet_has_no_type_for(tmp_path):
+    df = pd.DataFrame({"x": [1, CANARY], "ok": [1, 2], "y": [CANARY, 2.5], "z": [1j, 2j]})
+    with pytest.raises(ColumnTypeError) as error:
+        write_table(df, tmp_path / "t.parquet")
+    assert [problem.where for problem in error.value.problems] == ["column 'x'", "column 'y'", "column 'z'"]
+    assert CANARY not in str(error.value)
+    for columns in ([("a", 1), "b"], [1, "1"]):
+        with pytest.raises(TableFileError):
+            write_table(pd.DataFrame([[1, 2]], columns=pd.Index(columns, tupleize_cols=False)), tmp_path / "t.parquet")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_broken_parquet_file_says_so_whatever_is_broken(tmp_path):
+    path = tmp_path / "t.parquet"
+    write_table(pd.DataFrame({"a": [1.5, 2.5] * 50, "b": pd.Categorical(["x", CANARY] * 50)}), path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for cut in [0, 1, 4, 100, len(whole) // 2, len(whole) - 1]:
+        path.write_bytes(whole[:cut])
+        with pytest.raises(TableFileError, match="no Parquet file that can be read"):
+            read_table(path)
+    for _ in range(150):
+        broken = bytearray(whole)
+        broken[rng.integers(len(broken))] ^= 1 << rng.integers(8)
+        path.write_bytes(bytes(broken))
+        with contextlib.suppress(DataError):
+            read_table(path)
+
+
+def test_parquet_with_repeated_names_or_lying_names(tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), path)
+    with pytest.raises(DuplicateColumnsError, match="column 'a'"):
+        read_table(path)
+    lies = [
+        b"{", b"3", b'{"names": ["b"], "columns": {}}', b'{"names": [1, 2], "columns": {}}', b'{"names": ["a"], "columns": {"b": {}}}',
+        b'{"names": ["a"], "columns": {"a": {"unit": "s"}}}', b'{"names": ["a"], "columns": {"a": {"storage": "x", "nan": 1}}}', b'{"names": ["a"], "columns": {"a": 3}}', b'{"names": ["a"]}',
+        b'{"names": ["a"], "columns": {"a": {"levels": [7], "of": "int64", "ordered": false}}}',
+        b'{"names": ["a"], "columns": {"a": {"levels": [1], "of": "datetime64[ns]", "ordered": false}}}',
+    ]  # fmt: skip
+    for lie in lies:
+        pq.write_table(pa.table({"a": [1]}).replace_schema_metadata({b"clover_tvae": lie}), path)
+        with pytest.raises(TableFileError):
+            read_table(path)
+
+
+# ------------------------------------------------------------------------------------------ atomic writing
+
+
+def only(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_atomic_write_writes_and_replaces(tmp_path):
+    path = tmp_path / "f"
+    for content in (b"one", b"two"):
+        atomic_write(path, lambda file, content=content: file.write(content) and None)
+        assert path.read_bytes() == content
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert only(tmp_path) == ["f"]
+
+
+def test_tables_are_as_readable_as_the_umask_says(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_table(pd.DataFrame({"a": [1]}), tmp_path / "t.csv")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "t.csv").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, ArtifactError, OSError])
+def test_a_failure_while_writing_leaves_the_old_file(tmp_path, error):
+    path = tmp_path / "f"
+    path.write_bytes(b"old")
+
+    def fail(file):
+        file.write(b"half")
+        raise error("broken")
+
+    with pytest.raises(TableFileError if error is OSError else error):
+        atomic_write(path, fail)
+    assert path.read_bytes() == b"old"
+    assert only(tmp_path) == ["f"]
+
+
+def test_a_link_is_followed_and_stays_a_link(tmp_path):
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    write_table(pd.DataFrame({"a": [1]}), tmp_path / "link.csv")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").read_text() == "a\n1\n"
+
+
+def test_the_longest_names_can_be_written(tmp_path):
+    for stem in ("x" * 251, "é" * 125):
+        write_table(pd.DataFrame({"a": [1]}), tmp_path / f"{stem}.csv")
+    assert len(only(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("path", ["/proc/none/t.csv", "/dev/null/t.csv", "a\0b.csv", "x" * 300 + ".csv"])
+def test_paths_that_cannot_be_written(path):
+    with pytest.raises(TableFileError, match="cannot be written"):
+        write_table(pd.DataFrame({"a": [1]}), path)
+
+
+def run_python(code: str, *args: object, **options) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, args)], capture_output=True, text=True, check=False, **options
+    )
+
+
+@pytest.mark.parametrize("extension", [".csv.gz", ".parquet"])
+def test_a_full_disk_leaves_the_old_file(tmp_path, extension):
+    path = tmp_path / f"t{extension}"
+    write_table(pd.DataFrame({"a": [1]}), path)
+    old = path.read_bytes()
+    code = (
+        "import sys, numpy as np, pandas as pd\n"
+        "from clover_tvae.errors import TableFileError\n"
+        "from clover_tvae.tables import write_table\n"
+        "df = pd.DataFrame(np.random.default_rng(0).normal(size=(20000, 3)), columns=list('abc'))\n"
+        "try:\n    write_table(df, sys.argv[1])\n"
+        "except TableFileError as error:\n    print(error)\n"
+    )
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))  # noqa: E731
+    done = run_python(code, path, preexec_fn=limit)
+    assert "cannot be written: File too large; whatever was there before still stands" in done.stdout, done.stderr
+    assert path.read_bytes() == old
+    assert only(tmp_path) == [path.name]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_read_only_folder_leaves_the_old_file(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("old")
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(TableFileError, match="Permission denied"):
+            write_table(pd.DataFrame({"a": [1]}), path)
+        assert path.read_text() == "old"
+        assert only(tmp_path) == ["t.csv"]
+    finally:
+        tmp_path.chmod(0o700)
+
+
+WRITER = """
+import sys
+from clover_tvae.files import atomic_write
+path, letter, n_times = sys.argv[1], sys.argv[2].encode(), int(sys.argv[3])
+print("ready", flush=True)
+for _ in range(n_times):
+    atomic_write(path, lambda file: [file.write(letter * 1000) for _ in range(200)] and None)
+"""
+
+
+def test_two_writers_never_mix_their_files(tmp_path):
+    path = tmp_path / "f"
+    path.write_bytes(b"a" * 200_000)
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), letter, "60"]) for letter in "ab"]
+    seen = set()
+    while any(writer.poll() is None for writer in writers):
+        content = path.read_bytes()
+        assert len(content) == 200_000
+        assert len(set(content)) == 1
+        seen.add(content[0])
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert seen <= {*b"ab"}
+    assert only(tmp_path) == ["f"]
+
+
+@pytest.mark.slow
+def test_a_killed_writer_leaves_a_whole_file(tmp_path):
+    path = tmp_path / "f"
+    path.write_bytes(b"a" * 200_000)
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), "b", "100000"], stdout=subprocess.PIPE
+        ) as writer:
+            writer.stdout.readline()
+            try:
+                writer.wait(timeout=float(rng.uniform(0, 0.05)))
+            except subprocess.TimeoutExpired:
+                writer.send_signal(signal.SIGKILL)
+        content = path.read_bytes()
+        assert len(content) == 200_000
+        assert len(set(content)) == 1
+
+
+# ----------------------------------------------------------------------------------------------- inside
+
+
+def test_inside_gives_the_resolved_path(tmp_path):
+    assert inside(tmp_path, "a/b.csv") == tmp_path.resolve() / "a" / "b.csv"
+    assert inside(str(tmp_path), Path("a")) == tmp_path.resolve() / "a"
+    assert inside(tmp_path, "./a//b") == tmp_path.resolve() / "a" / "b"
+    assert inside(tmp_path, "a b…é.csv").name == "a b…é.csv"
+    assert inside(tmp_path, "2024:01.csv").name == "2024:01.csv"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/etc/passwd", "is absolute"), ("//host/share", "is absolute"), ("\\\\host\\share", "is absolute"), ("~/x", "is absolute"),
+        ("C:\\x", "is absolute"), ("c:x", "is absolute"), ("..", "holds '..'"), ("a/../../b", "holds '..'"), ("a\\..\\b", "holds '..'"),
+        ("a/..", "holds '..'"), ("https://example.org/x", "is a URL"), ("file:///etc/passwd", "is a URL"), ("s3://bucket", "is a URL"),
+        ("data:text", "is a URL"), ("", "is empty"), ("a\0b", "NUL"), ("\ud800" * 2000, "cannot be resolved|URL"),
+    ],
+)  # fmt: skip
+def test_inside_refuses_what_leaves(tmp_path, path, said):
+    if "\ud800" in path:
+        with pytest.raises(TableFileError):
+            inside(tmp_path, path)
+        return
+    with pytest.raises(TableFileError, match=said):
+        inside(tmp_path, path)
+
+
+def test_inside_sees_through_links(tmp_path):
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir()
+    (root / "out").symlink_to(outside)
+    (root / "passwd").symlink_to("/etc/passwd")
+    (root / "in").symlink_to(root)
+    (root / "loop").symlink_to("loop")
+    assert inside(root, "in/x") == root.resolve() / "x"
+    for path in ("out/x", "passwd", "in/out", "loop/x"):
+        with pytest.raises(TableFileError, match=r"symbolic link|cannot be resolved"):
+            inside(root, path)
+
+
+@given(st.lists(st.sampled_from(["..", ".", "a", "", "~", "C:", "\\", "\\..", "x:", "http:", "/", "link"]), max_size=6))
+@same_folder
+def test_inside_never_gives_a_path_outside(tmp_path, parts):
+    if not (tmp_path / "link").is_symlink():
+        (tmp_path / "link").symlink_to("/")
+    try:
+        found = inside(tmp_path, "/".join(parts))
+    except TableFileError:
+        return
+    assert found == tmp_path.resolve() or tmp_path.resolve() in found.parents
