@@ -71,14 +71,15 @@ class Sampler:
 
     Args:
         vae: The autoencoder, in evaluation mode.
-        translate: Cells of one column, coded as cells of another (for copy choices), on numpy arrays.
+        translate: ``translate(column, source, choices, scalars, rng)``: cells of ``source``, coded as cells of
+            ``column`` (for copy choices), on numpy arrays.
         n_threads: Blocks drawn at the same time; ``None`` for as many as torch may use.
     """
 
     def __init__(
         self,
         vae: TabularVAE,
-        translate: Callable[[int, int, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None,
+        translate: Callable[..., tuple[np.ndarray, np.ndarray]] | None = None,
         n_threads: int | None = None,
     ) -> None:
         self.vae = vae.eval()
@@ -171,7 +172,10 @@ class Sampler:
             return None
 
         def on_tensors(column: int, source: int, choices: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
-            coded = translate(column, source, choices.cpu().numpy(), scalars.cpu().numpy())
+            # Seeded from the block's own generator, so that no block depends on another.
+            entropy = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
+            rng = np.random.default_rng(entropy)
+            coded = translate(column, source, choices.cpu().numpy(), scalars.cpu().numpy(), rng)
             return torch.from_numpy(coded[0]).long(), torch.from_numpy(coded[1]).float()
 
         return on_tensors

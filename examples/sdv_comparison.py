@@ -45,7 +45,7 @@ options, _ = parser.parse_known_args()
 output = Path(options.output)
 output.mkdir(parents=True, exist_ok=True)
 
-n = 400 if options.short else 2500
+n = 400 if options.short else 1500
 employees = make_employees(2 * n).drop(columns="employee_id")
 train, holdout = employees[:n], employees[n:].reset_index(drop=True)
 metadata = {
@@ -88,8 +88,8 @@ seconds = {name: synth.card()["training"]["seconds"] for name, synth in synths.i
 rows = {}
 for name, synthetic in {"holdout": holdout, **tables}.items():
     rows[name] = {
-        "shape %": 100 * shape_error(train, synthetic, metadata),
-        "trend %": 100 * trend_error(train, synthetic, metadata),
+        "shape %": shape_error(train, synthetic, metadata),
+        "trend %": trend_error(train, synthetic, metadata),
         "C2ST": c2st(train, synthetic, metadata, seed=options.seed),
         "cities": synthetic["city"].nunique(),
         "women %": 100 * (synthetic["gender"] == "F").mean(),
@@ -131,9 +131,9 @@ print("saved", output / "sdv_comparison.png")
 
 # %% [markdown]
 # ## What differs (2): sigma
-# For each number the decoder learns one standard deviation, `sigma`: how sure it is once `z` is known, in units of a quarter of
-# four standard deviations of the value's mode. A small sigma means that `z` carries the number; a large one that it is noise to
-# the network. SDV learns sigmas, too, and for the same reason; here they are side by side.
+# For each number the decoder learns one standard deviation, `sigma`: how unsure it is once `z` is known. The unit is four
+# standard deviations of the value's mode (its part of the column's distribution), so that 0.25 means: `z` says nothing about
+# the number beyond its mode, and 0.01, the lower bound, that it says all. SDV learns sigmas, too; here they are side by side.
 
 # %%
 sigmas = pd.DataFrame(

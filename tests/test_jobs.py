@@ -746,7 +746,7 @@ def test_builtin_tables_are_tables(name: str) -> None:
 
 
 def test_an_unknown_builtin_table() -> None:
-    with pytest.raises(ConfigError, match="did you mean 'sklearn.wine'"):
+    with pytest.raises(ConfigError, match=r"did you mean 'sklearn\.wine'"):
         builtin_table("sklearn.win")
 
 

@@ -317,6 +317,7 @@ def descriptions(draw):
 
 
 @given(descriptions())
+@settings(max_examples=60, deadline=None)
 def test_dicts_round_trip_exactly(meta):
     again = Metadata.from_dict(meta.to_dict())
     assert again == meta
@@ -328,7 +329,7 @@ def test_dicts_round_trip_exactly(meta):
 
 
 @given(descriptions())
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_json_round_trips_exactly_and_fits_the_schema(tmp_path, meta):
     path = tmp_path / "table.json"
     meta.save(path)
@@ -949,7 +950,7 @@ def cells_of_any_sort():
 
 
 @given(st.lists(cells_of_any_sort(), min_size=2, max_size=8), st.sampled_from(KINDS))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_cells_are_accepted_or_refused_in_our_words(cells, kind):
     df = pd.DataFrame({"x": pd.Series(cells, dtype=object), "y": 1.0})
     with contextlib.suppress(DataError):

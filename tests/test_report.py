@@ -89,8 +89,17 @@ def figures() -> Figures:
 
 @pytest.fixture(scope="module")
 def page(real: pd.DataFrame, synthetic: pd.DataFrame, holdout: pd.DataFrame, figures: Figures) -> str:
-    history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [9.0, 5.0, 4.0], "validation_loss": [8.0, 6.0, 7.0], "kl": [1, 2, 3]})
-    card = {"backend": "native", "rows": 600, "random_state": 42, "sha256": "ab" * 32, "metadata": META, "privacy": None}
+    history = pd.DataFrame(
+        {"epoch": [1, 2, 3], "loss": [9.0, 5.0, 4.0], "validation_loss": [8.0, 6.0, 7.0], "kl": [1, 2, 3]}
+    )
+    card = {
+        "backend": "native",
+        "rows": 600,
+        "random_state": 42,
+        "sha256": "ab" * 32,
+        "metadata": META,
+        "privacy": None,
+    }
     return build_report(real, synthetic, holdout, META, figures=figures, history=history, card=card).html()
 
 
@@ -237,7 +246,7 @@ HOSTILE = (
     "<script>alert(1)</script>",
     "{{7*7}}",
     "{% raw %}",
-    "\"><svg onload=alert(1)>",
+    '"><svg onload=alert(1)>',
     "<svg><script>x</script></svg>",
     "&lt;b&gt;",
     "</title></style>",
@@ -255,7 +264,11 @@ def test_hostile_names_and_categories_are_text() -> None:
     frame = pd.DataFrame({name: rng.normal(size=200) for name in HOSTILE})
     frame["category"] = rng.choice(HOSTILE, 200)
     frame[7] = rng.choice(["a", "b"], 200)
-    card = {"note": HOSTILE[0], "metadata": {"continuous": list(HOSTILE), "categorical": [7]}, HOSTILE[3]: {HOSTILE[0]: HOSTILE[1]}}
+    card = {
+        "note": HOSTILE[0],
+        "metadata": {"continuous": list(HOSTILE), "categorical": [7]},
+        HOSTILE[3]: {HOSTILE[0]: HOSTILE[1]},
+    }
     page = build_report(frame, frame.iloc[::-1], frame, figures=(), card=card, title=HOSTILE[0]).html()
     page.encode("utf-8")
     elements = Elements(page)
@@ -263,7 +276,14 @@ def test_hostile_names_and_categories_are_text() -> None:
     assert sum(tag == "script" for tag, _ in elements.elements) == 1
     assert not any(name.startswith("on") for _, attributes in elements.elements for name in attributes)
     text = "".join(elements.text)
-    for shown in ("<script>alert(1)</script>", "{{7*7}}", "{% raw %}", "\"><svg onload=alert(1)>", "\\ud800 lone", "👩‍⚕️ emoji"):
+    for shown in (
+        "<script>alert(1)</script>",
+        "{{7*7}}",
+        "{% raw %}",
+        '"><svg onload=alert(1)>',
+        "\\ud800 lone",
+        "👩‍⚕️ emoji",
+    ):
         assert shown in text
     assert "49" not in re.sub(r"[\d,.]*49[\d,.%]+|[\d.,]+49", "", text).split()
     assert "\u202e" not in text
@@ -342,7 +362,12 @@ def test_no_row_is_drawn_as_a_point_in_latent_space(real, synthetic) -> None:
     latent = rng.normal(size=(len(real), 4))
     latent[0] = 60.0  # one person far from everyone
     page = build_report(
-        real, synthetic, metadata=META, figures=(), latent_real=latent, latent_synthetic=rng.normal(size=(len(synthetic), 4))
+        real,
+        synthetic,
+        metadata=META,
+        figures=(),
+        latent_real=latent,
+        latent_synthetic=rng.normal(size=(len(synthetic), 4)),
     ).html()
     assert "Latent space" in words(page)
     assert "Most frequent sex in the hexagon" in words(page)

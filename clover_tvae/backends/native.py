@@ -225,15 +225,7 @@ class NativeBackend:
 
     def _sampler(self) -> Sampler:
         vae, transform = self._fitted()
-        if not transform.layout.copy_pairs:
-            return Sampler(vae)
-        # A copied number is put back exactly when the table is decoded; inside the network any rank of it will do.
-        rng = np.random.default_rng(0)
-
-        def translate(column: int, source: int, choices: np.ndarray, scalars: np.ndarray) -> Any:
-            return transform.translate(column, source, choices, scalars, rng)
-
-        return Sampler(vae, translate, n_threads=1)
+        return Sampler(vae, transform.translate if transform.layout.copy_pairs else None)
 
     # -- drawing ------------------------------------------------------------------------------------------------------
 
@@ -333,7 +325,7 @@ class NativeBackend:
             )
         whole = df.reindex(columns=list(transform.names))
         given = whole.notna().to_numpy()
-        table = transform.encode(whole, np.random.default_rng(_child(sequence, 0)), unseen="mask")
+        table = transform.encode(df, np.random.default_rng(_child(sequence, 0)), unseen="mask")
         unseen = given & (table.choices < 0)
         if unseen.any():
             raise ConditionError(

@@ -1,0 +1,30 @@
+"""Evaluation of synthetic tables: two or three DataFrames in, figures out.
+
+Knows nothing of torch or synthesizers: the synthetic rows may come from anywhere.
+"""
+
+from __future__ import annotations
+
+from clover_tvae.evaluation.fidelity import c2st, column_shapes, fidelity, pair_trends, shape_error, trend_error
+from clover_tvae.evaluation.figures import CATALOGUE, Breach, Figure, Figures, check_limits
+from clover_tvae.evaluation.privacy import dcr, membership_shadow, privacy
+from clover_tvae.evaluation.utility import tstr, utility
+
+__all__ = [
+    "CATALOGUE",
+    "Breach",
+    "Figure",
+    "Figures",
+    "c2st",
+    "check_limits",
+    "column_shapes",
+    "dcr",
+    "fidelity",
+    "membership_shadow",
+    "pair_trends",
+    "privacy",
+    "shape_error",
+    "trend_error",
+    "tstr",
+    "utility",
+]

@@ -1,15 +1,37 @@
-"""Privacy: what do the synthetic rows give away of the training rows?"""
+"""Privacy: what do the synthetic rows give away of the training rows?
+
+Knows pandas, and brings together distances to the closest record, membership inference and Anonymeter's risks. Must not
+know torch, or how the synthetic table was made. It calls no table private or anonymous: an attack that fails proves
+nothing.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from clover_tvae.evaluation.closest import ClosestRecords, closest_records
-from clover_tvae.evaluation.frames import code_tables
+from clover_tvae.evaluation.diagnostics import copied_share
+from clover_tvae.evaluation.figures import Figure, Figures
+from clover_tvae.evaluation.frames import CodedTables, code_tables, resolve_metadata
+from clover_tvae.evaluation.membership import attack_membership, attack_table
+from clover_tvae.evaluation.risks import Risk, measure_risks, risk_table
+from clover_tvae.evaluation.shadow import membership_shadow
 
-__all__ = ["dcr"]
+__all__ = ["dcr", "membership_shadow", "privacy"]
+
+_MIN_ROWS = 40  # of the training and of the held-out rows, for any figure of privacy
+_MEASURES = ("auc", "tpr1", "tpr10")
+_RISKS = ("singling_out_univariate", "singling_out_multivariate", "linkability", "inference")
+_NEEDS_HOLDOUT = (
+    "privacy.dcr_share",
+    "privacy.dcr_quantile",
+    "privacy.distance_ratio",
+    *(f"privacy.membership_{measure}{suffix}" for suffix in ("", "_outliers") for measure in _MEASURES),
+    *(f"privacy.{name}" for name in _RISKS),
+)
 
 
 def dcr(
@@ -20,6 +42,150 @@ def dcr(
     seed: int = 0,
     max_rows: int = 5_000,
 ) -> ClosestRecords:
-    """Return the distances to the closest records: ``share`` (0.5 is perfect) and ``quantile_share`` (0.02 is)."""
-    tables = code_tables({"train": train, "holdout": holdout, "synthetic": synthetic}, metadata)
-    return closest_records(tables, seed=seed, max_rows=max_rows)
+    """Return the distances to the closest records: ``share`` (0.5 is perfect) and ``quantile_share`` (0.02 is).
+
+    Args:
+        train: The rows that the generator was trained on.
+        holdout: Real rows that it never saw.
+        synthetic: The synthetic rows.
+        metadata: A ``Metadata`` or what it is made of; without, dtypes decide.
+        seed: Seed of the draws.
+        max_rows: Most synthetic rows whose neighbours are sought.
+
+    Raises:
+        DataError: The tables cannot be compared; all problems at once.
+    """
+    tables = {"train": train, "holdout": holdout, "synthetic": synthetic}
+    return closest_records(code_tables(tables, metadata), seed=seed, max_rows=max_rows)
+
+
+def privacy(
+    train: pd.DataFrame,
+    synthetic: pd.DataFrame,
+    holdout: pd.DataFrame | None,
+    metadata: Any = None,
+    seed: int = 0,
+    attacks: bool = True,
+) -> Figures:
+    """Attack a synthetic table and say what the attacks found.
+
+    Args:
+        train: The rows that the generator was trained on.
+        synthetic: The synthetic rows.
+        holdout: Real rows that it never saw: every figure of privacy is a comparison with them. With ``None``, or
+            fewer than 40 rows, all but the copies are left without a value.
+        metadata: A ``Metadata`` or what it is made of; without, dtypes decide. Its ``variable_to_predict`` is the
+            secret of the inference attack; otherwise the last category column is.
+        seed: Seed of all draws.
+        attacks: Whether to run Anonymeter's attacks too.
+
+    Returns:
+        The ``privacy`` figures of the catalogue, shadow models aside (``membership_shadow``). Tables: ``membership``
+        (each attack by itself) and ``anonymeter`` (main attack, control and baseline).
+
+    Raises:
+        DataError: The tables cannot be compared; all problems at once.
+        MissingExtraError: anonymeter is not installed and ``attacks`` is true.
+    """
+    metadata = resolve_metadata(metadata)
+    tables = code_tables({"train": train, "synthetic": synthetic, "holdout": holdout}, metadata)
+    figures = [_copies(tables, seed)]
+    too_small = _too_small(tables)
+    if too_small is not None:
+        wanted = [name for name in _NEEDS_HOLDOUT if attacks or name.partition(".")[2] not in _RISKS]
+        figures += [Figure.of(name, None, seed=seed, note=f"Not measured: {too_small}") for name in wanted]
+        return Figures.of(figures, notes=[f"Privacy was not measured: {too_small}"])
+
+    closest = closest_records(tables, seed=seed)
+    figures += _closest_figures(closest, seed)
+    membership = attack_membership(tables, seed=seed)
+    for group, suffix in (("random", ""), ("outliers", "_outliers")):
+        score = membership[group].chosen
+        for measure, interval in zip(_MEASURES, score.intervals, strict=True):
+            figures.append(
+                Figure.of(
+                    f"privacy.membership_{measure}{suffix}",
+                    getattr(score, measure),
+                    n=score.n_members + score.n_others,
+                    seed=seed,
+                    interval=interval,
+                    note=f"{score.n_members:,} members and {score.n_others:,} others attacked.",
+                )
+            )
+    details = {"membership": attack_table(membership)}
+    if attacks:
+        secret = getattr(metadata, "variable_to_predict", None)
+        risks = measure_risks(tables, secret=secret if secret in tables.names else None, seed=seed)
+        figures += _risk_figures(risks, seed)
+        details["anonymeter"] = risk_table(risks)
+    return Figures.of(figures, details, ["No figure here proves that the table is safe to publish, or anonymous."])
+
+
+def _too_small(tables: CodedTables) -> str | None:
+    if "holdout" not in tables.tables:
+        return "no holdout was given, and each of these figures is a comparison with people who were not in training."
+    for role in ("train", "holdout", "synthetic"):
+        n_rows = tables[role].n_rows
+        if n_rows < _MIN_ROWS:
+            return f"the {role} table has {n_rows} rows, and at least {_MIN_ROWS} are needed."
+    return None
+
+
+def _copies(tables: CodedTables, seed: int) -> Figure:
+    synthetic, train = tables["synthetic"], tables["train"]
+    holdout = tables.tables.get("holdout")
+    return Figure.of(
+        "privacy.copies",
+        100 * copied_share(synthetic, train),
+        holdout=None if holdout is None else 100 * copied_share(holdout, train),
+        bootstrap=100.0,
+        n=synthetic.n_rows,
+        seed=seed,
+    )
+
+
+def _closest_figures(closest: ClosestRecords, seed: int) -> list[Figure]:
+    measured = {"n": closest.n_synthetic, "seed": seed}
+    note = f"{closest.n_reference:,} training and as many held-out rows compared."
+    return [
+        Figure.of("privacy.dcr_share", closest.share, interval=closest.interval, note=note, **measured),
+        Figure.of(
+            "privacy.dcr_quantile",
+            100 * closest.quantile_share,
+            holdout=2.0,
+            interval=_binomial_interval(closest.quantile_share, closest.n_synthetic),
+            **measured,
+        ),
+        Figure.of(
+            "privacy.distance_ratio",
+            closest.distance_ratio[0],
+            holdout=closest.distance_ratio[1],
+            perfect=closest.distance_ratio[1],
+            **measured,
+        ),
+    ]
+
+
+def _binomial_interval(share: float, n: int) -> tuple[float, float]:
+    """Wilson's 95% interval, in percent."""
+    z2 = 1.96**2
+    centre, spread = share + z2 / (2 * n), 1.96 * np.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
+    return 100 * (centre - spread) / (1 + z2 / n), 100 * (centre + spread) / (1 + z2 / n)
+
+
+def _risk_figures(risks: list[Risk], seed: int) -> list[Figure]:
+    by_name = {risk.name: risk for risk in risks}
+    figures = []
+    for name in _RISKS:
+        risk = by_name.get(name)
+        if risk is None:
+            figures.append(Figure.of(f"privacy.{name}", None, seed=seed, note="Not measured: too few distinct rows."))
+            continue
+        note = risk.note
+        if risk.n_attacks:
+            rates = (risk.main, risk.control, risk.baseline)
+            note = f"Success: {rates[0]:.1%}; control {rates[1]:.1%}; guessing {rates[2]:.1%}. {note}".strip()
+        figures.append(
+            Figure.of(f"privacy.{name}", risk.risk, interval=risk.interval, n=risk.n_attacks, seed=seed, note=note)
+        )
+    return figures

@@ -13,11 +13,62 @@ import pandas as pd
 
 from clover_tvae.errors import ColumnsMismatchError, Problem, did_you_mean
 from clover_tvae.evaluation.features import one_hot_matrix, tree_matrix
-from clover_tvae.evaluation.frames import CodedTable, CodedTables, code_tables
+from clover_tvae.evaluation.figures import Figure, Figures
+from clover_tvae.evaluation.frames import CodedTable, CodedTables, code_tables, resolve_metadata
 
-__all__ = ["MODEL_ROWS", "tstr"]
+__all__ = ["MODEL_ROWS", "tstr", "utility"]
 
 MODEL_ROWS = 50_000  # most rows that a model is trained on, by a seeded draw
+MAX_CLASSES = 30  # the most frequent classes of a target; rows of the others are left out
+
+
+def utility(
+    train: pd.DataFrame,
+    synthetic: pd.DataFrame,
+    test: pd.DataFrame | None,
+    metadata: Any = None,
+    target: Hashable | None = None,
+    seed: int = 0,
+) -> Figures:
+    """Measure how well models trained on synthetic rows work on real ones, beside models trained on real rows.
+
+    Args:
+        train: The real training rows.
+        synthetic: The synthetic rows.
+        test: Real rows that neither saw.
+        metadata: A ``Metadata`` or what it is made of; without, dtypes decide.
+        target: The column to predict; by default the metadata's ``variable_to_predict``.
+        seed: Seed of draws and models.
+
+    Returns:
+        The ``utility`` figures of the catalogue: ``value`` after training on synthetic rows, ``perfect`` after training
+        on real rows. Without a target or test rows there are none, and a note says so. Table: ``utility``.
+
+    Raises:
+        DataError: The tables cannot be compared, or do not have the target.
+    """
+    metadata = resolve_metadata(metadata)
+    target = getattr(metadata, "variable_to_predict", None) if target is None else target
+    tables = code_tables({"train": train, "synthetic": synthetic, "test": test}, metadata)
+    if target is None:
+        return Figures.of([], notes=["Utility was not measured: no column to predict was named."])
+    if test is None:
+        return Figures.of([], notes=["Utility was not measured: no real rows to test on were given."])
+    scores = scores_of_models(tables, target, seed=seed)
+    measured = {"n": len(test), "seed": seed}
+    figures, losses = [], {}
+    for row in scores.itertuples(index=False):
+        losses[row.model, row.score] = row.real - row.synthetic
+        undefined = (
+            "" if np.isfinite(row.synthetic) else "Not defined: the test rows, or the training rows, lack classes."
+        )
+        note = f"Target: column {target!r}. {undefined}".strip()
+        figures.append(
+            Figure.of(f"utility.{row.model}_{row.score}", row.synthetic, perfect=row.real, note=note, **measured)
+        )
+    main = "auc" if target in tables.category_names else "r2"
+    loss = Figure.of("utility.loss", losses["trees", main], note=f"Target: column {target!r}.", **measured)
+    return Figures.of([loss, *figures], {"utility": scores})
 
 
 def tstr(
@@ -72,6 +123,10 @@ def scores_of_models(tables: CodedTables, target: Hashable, *, seed: int = 0) ->
     }
     test = _with_target(tables, tables["test"], target)
     is_category = target in tables.category_names
+    if is_category:
+        classes, counts = np.unique(drawn["real"][1], return_counts=True)
+        frequent = classes[np.argsort(-counts, kind="stable")[:MAX_CLASSES]]
+        drawn, test = {role: _of_classes(part, frequent) for role, part in drawn.items()}, _of_classes(test, frequent)
     scores = {
         role: _scores(*part, *test, is_category=is_category, seed=seed, rarest=_rarest(drawn["real"][1], test[1]))
         for role, part in drawn.items()
@@ -100,6 +155,11 @@ def _with_target(tables: CodedTables, table: CodedTable, target: Hashable) -> tu
         known = ~np.isnan(answers)
         rest = CodedTable(np.delete(table.numbers, position, axis=1), table.codes)
     return rest.take(known), answers[known]
+
+
+def _of_classes(part: tuple[CodedTable, np.ndarray], classes: np.ndarray) -> tuple[CodedTable, np.ndarray]:
+    kept = np.isin(part[1], classes)
+    return part[0].take(kept), part[1][kept]
 
 
 def _rarest(train_answers: np.ndarray, test_answers: np.ndarray) -> float:
@@ -143,7 +203,11 @@ def _classification(
 
     (features, test_features), is_category = tree_matrix([table, test_table])
     linear_features, linear_test = one_hot_matrix(table, [table, test_table])
-    trees = HistGradientBoostingClassifier(categorical_features=is_category, early_stopping=False, random_state=seed)
+    # One round grows a tree a class: fewer rounds where there are many keep the cost of two classes.
+    rounds = max(10, min(100, 300 // len(np.unique(answers))))
+    trees = HistGradientBoostingClassifier(
+        max_iter=rounds, categorical_features=is_category, early_stopping=False, random_state=seed
+    )
     models = {
         "trees": (trees, features, test_features),
         "linear": (LogisticRegression(max_iter=300), linear_features, linear_test),

@@ -5,6 +5,6 @@ from __future__ import annotations
 from clover_tvae.metadata.column import KINDS, Column, Kind
 from clover_tvae.metadata.description import Metadata
 from clover_tvae.metadata.infer import MetadataWarning
-from clover_tvae.metadata.plain import metadata_schema
+from clover_tvae.metadata.schema import metadata_schema
 
 __all__ = ["KINDS", "Column", "Kind", "Metadata", "MetadataWarning", "metadata_schema"]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clover_tvae.errors import MetadataError, Problem, did_you_mean
-from clover_tvae.metadata import exchange, plain
+from clover_tvae.metadata import exchange, json_file, plain
 from clover_tvae.metadata.column import KINDS, Column, Kind, plain_scalar
 from clover_tvae.metadata.infer import MetadataWarning, inferred
 from clover_tvae.metadata.validate import raise_problems
@@ -79,6 +80,10 @@ class Metadata:
     def _key(self) -> tuple[Any, ...]:
         return frozenset(self.columns), self.variable_to_predict
 
+    @cached_property
+    def _by_name(self) -> dict[Hashable, Column]:
+        return {column.name: column for column in self.columns}
+
     @property
     def names(self) -> tuple[Hashable, ...]:
         """The names of all columns."""
@@ -110,9 +115,8 @@ class Metadata:
         Raises:
             MetadataError: There is none.
         """
-        for column in self.columns:
-            if column.name == name:
-                return column
+        if name in self._by_name:
+            return self._by_name[name]
         raise MetadataError(
             Problem(f"column {name!r}", f"the metadata has no such column{did_you_mean(name, self.names)}")
         )
@@ -170,7 +174,7 @@ class Metadata:
         Raises:
             MetadataError: The file is missing, too large, no JSON or no metadata; with file, line and column.
         """
-        columns, target = plain.load_document(Path(path))
+        columns, target = json_file.load_document(Path(path))
         return cls(columns, target)
 
     def save(self, path: str | Path) -> None:
@@ -180,7 +184,7 @@ class Metadata:
             MetadataError: A name is of a type that JSON does not have.
             TableFileError: The file cannot be written; an older one stands.
         """
-        plain.save_document(self.to_dict(), Path(path))
+        json_file.save_document(self.to_dict(), Path(path))
 
     @classmethod
     def infer(cls, df: pd.DataFrame, variable_to_predict: Hashable | None = None) -> Metadata:

@@ -106,7 +106,8 @@ def _duplicates(df: pd.DataFrame) -> list[Problem]:
 
 
 def _mismatches(described: dict[Hashable, Column], found: list[Hashable]) -> list[Problem]:
-    missing = [name for name, column in described.items() if name not in set(found) and not _may_be_absent(column)]
+    held = set(found)
+    missing = [name for name, column in described.items() if name not in held and not _may_be_absent(column)]
     extra = [name for name in found if name not in described]
     problems = []
     for name in missing[:_MAX_LISTED]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clover_tvae.report.card import card_json, card_markdown
     from clover_tvae.report.compare import build_comparison, write_comparison
+    from clover_tvae.report.measurement import measure
     from clover_tvae.report.page import Report, build_report, write_report
     from clover_tvae.report.plots import plot_history, plot_latent, plot_marginals, plot_pairs
 
@@ -20,6 +21,7 @@ __all__ = [
     "build_report",
     "card_json",
     "card_markdown",
+    "measure",
     "plot_history",
     "plot_latent",
     "plot_marginals",
@@ -36,6 +38,7 @@ _HOMES = {
     "write_comparison": "compare",
     "card_json": "card",
     "card_markdown": "card",
+    "measure": "measurement",
     "plot_history": "plots",
     "plot_latent": "plots",
     "plot_marginals": "plots",

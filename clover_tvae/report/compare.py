@@ -66,7 +66,9 @@ def build_comparison(
     """
     names = _names(results)
     shown = [printable(name) for name in names]
-    by_name = {name: _figures(result.get("figures")) for name, result in zip(names, results, strict=True)}
+    by_name: dict[Hashable, Mapping[str, Figure]] = {
+        name: _figures(result.get("figures")) for name, result in zip(names, results, strict=True)
+    }
     sections = []
     for key, heading in _SECTIONS:
         rows = comparison_rows(by_name, key)

@@ -37,6 +37,7 @@ DEFAULT_TITLE = "Synthetic data report"
 
 _N_OPEN = 24
 _N_BARS = 9
+_N_RELATIONS = 12
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,7 @@ def build_report(
         "columns": [_column(marginal) for marginal in shown],
         "n_open": _N_OPEN,
         "pairs": pairs.content(),
+        "relations": _relations(figures),
         **_rare(shown, tables, holdout is not None),
         "min_cell": min_cell,
         "rounding": max(1, min_cell // 2),
@@ -204,9 +206,9 @@ _CONTENTS = (
 
 
 def _computed(real: Any, synthetic: Any, holdout: Any, metadata: Any, seed: int) -> Any:
-    from clover_tvae.evaluation import evaluate
+    from clover_tvae.report.measurement import measure
 
-    return evaluate(real, synthetic, holdout, metadata, seed=seed)
+    return measure(real, synthetic, holdout, metadata, seed=seed)
 
 
 def _finite(value: float | None) -> float | None:
@@ -348,6 +350,30 @@ def _few(bars: Sequence[Bar]) -> list[Bar]:
     rest = named[_N_BARS - 1 :]
     real, synthetic = sum(bar.real for bar in rest), sum(bar.synthetic for bar in rest)
     return [*named[: _N_BARS - 1], Bar(f"{len(rest)} in the table", real, synthetic, False), *words]
+
+
+_RELATIONS = {
+    "equality": "equals",
+    "inequality": "is never above",
+    "dependency": "settles",
+    "combination": "goes only with some of",
+}
+
+
+def _relations(figures: Any) -> list[tuple[str, str, str, str, str]]:
+    """Return the relations of the real rows that synthetic rows break most, by the evaluation's table of them."""
+    table = getattr(figures, "tables", {}).get("relations")
+    if table is None or not len(table) or "broken_synthetic" not in table:
+        return []
+    ordered = table.sort_values("broken_synthetic", ascending=False, kind="stable").head(_N_RELATIONS)
+    rows = []
+    for row in ordered.to_dict("records"):
+        broken = [row.get(f"broken_{role}") for role in ("synthetic", "holdout")]
+        shown = [percent_text(None if value is None else value / 100) for value in broken]
+        rows.append(
+            (printable(row["column_1"]), _RELATIONS.get(row["kind"], row["kind"]), printable(row["column_2"]), *shown)
+        )
+    return rows
 
 
 # ---------------------------------------------------------------- rare categories, missing cells, suppression

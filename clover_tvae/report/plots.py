@@ -20,7 +20,7 @@ from clover_tvae.report import palette
 from clover_tvae.report.associations import associations
 from clover_tvae.report.history import CURVES, history_columns
 from clover_tvae.report.marginals import Marginal, marginals
-from clover_tvae.report.projection import GRID, Density, project
+from clover_tvae.report.projection import Density, project
 from clover_tvae.report.text import percent_text, printable, shortened, unique_labels
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def plot_latent(
     figure = _figure(10, 4.2)
     panels = (("real", projection.real, palette.REAL), ("synthetic", projection.synthetic, palette.SYNTHETIC))
     for axes, kind, (title, density, colour) in zip(figure.subplots(1, 2), kinds, panels, strict=True):
-        _draw_density(axes, density, palette.CLASSES if kind is not None else (colour,))
+        _draw_density(axes, density, projection.shape, palette.CLASSES if kind is not None else (colour,))
         axes.set_title(title, fontsize=10)
     if names:
         from matplotlib.patches import Patch
@@ -285,18 +285,20 @@ def _label_codes(parts: Sequence[Sequence[Any] | None]) -> tuple[list[np.ndarray
     return codes, tuple(names)
 
 
-def _draw_density(axes: Axes, density: Density, colours: Sequence[str]) -> None:
+def _draw_density(axes: Axes, density: Density, shape: tuple[int, int], colours: Sequence[str]) -> None:
     from matplotlib.collections import RegularPolyCollection
     from matplotlib.colors import to_rgba
 
-    columns, rows = GRID
+    columns, rows = shape
     offsets = [
         (column + 0.5 + 0.5 * (row % 2), (rows - row - 0.5) * math.sqrt(3) / 2) for column, row, _, _ in density.cells
     ]
     faces = [to_rgba(colours[kind % len(colours)], 0.15 + 0.85 * strength) for _, _, kind, strength in density.cells]
     if offsets:
         axes.add_collection(
-            RegularPolyCollection(6, sizes=(70,), offsets=offsets, offset_transform=axes.transData, facecolors=faces)
+            RegularPolyCollection(
+                6, sizes=(70 * (34 / columns) ** 2,), offsets=offsets, offset_transform=axes.transData, facecolors=faces
+            )
         )
     axes.set_xlim(-0.5, columns + 1)
     axes.set_ylim(-0.5, rows * math.sqrt(3) / 2 + 0.5)

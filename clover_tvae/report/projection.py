@@ -6,6 +6,7 @@ show a person's place; a hexagon is drawn only where at least k rows of its most
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,8 +16,9 @@ from clover_tvae.evaluation.frames import CodedTable
 
 __all__ = ["Density", "Projection", "project", "table_points"]
 
-GRID = (34, 26)  # columns and rows of hexagons
-
+_MOST_COLUMNS = 34  # hexagons across
+_FEWEST_COLUMNS = 8
+_ROWS_A_COLUMN = 0.76
 _MAX_CATEGORIES = 8
 _TAIL = 0.005
 
@@ -41,12 +43,14 @@ class Projection:
     Args:
         real: Density of the real rows.
         synthetic: Density of the synthetic rows.
+        shape: Columns and rows of the grid of hexagons: fewer where there are fewer rows to fill them.
         explained: Share of the real variance that the two directions hold, 0 to 1.
         classes: Names of the classes; empty if rows are not coloured.
     """
 
     real: Density
     synthetic: Density
+    shape: tuple[int, int]
     explained: float
     classes: tuple[str, ...] = ()
 
@@ -132,16 +136,26 @@ def project(
     low, high = np.quantile(x, [_TAIL, 1 - _TAIL], axis=0)
     margin = 0.05 * np.maximum(high - low, 1e-9)
     low, high = low - margin, high + margin
+    columns = round(min(max(math.sqrt(len(real) / min_cell), _FEWEST_COLUMNS), _MOST_COLUMNS))
+    shape = columns, round(columns * _ROWS_A_COLUMN)
     return Projection(
-        real=_density(x, real_classes, low, high, min_cell),
-        synthetic=_density(y, synthetic_classes, low, high, min_cell),
+        real=_density(x, real_classes, low, high, shape, min_cell),
+        synthetic=_density(y, synthetic_classes, low, high, shape, min_cell),
+        shape=shape,
         explained=float(variances[-2:].sum() / max(variances.sum(), 1e-300)),
         classes=tuple(classes),
     )
 
 
-def _density(points: np.ndarray, kinds: np.ndarray | None, low: np.ndarray, high: np.ndarray, min_cell: int) -> Density:
-    columns, rows = GRID
+def _density(
+    points: np.ndarray,
+    kinds: np.ndarray | None,
+    low: np.ndarray,
+    high: np.ndarray,
+    shape: tuple[int, int],
+    min_cell: int,
+) -> Density:
+    columns, rows = shape
     kinds = np.zeros(len(points), dtype=np.int64) if kinds is None else np.asarray(kinds, dtype=np.int64)
     share = (points - low) / (high - low)
     row = np.floor((1 - share[:, 1]) * rows).astype(np.int64)

@@ -12,7 +12,7 @@ import numpy as np
 
 from clover_tvae.evaluation.frames import CodedTables
 from clover_tvae.report import palette, svg
-from clover_tvae.report.projection import GRID, Projection, project, table_points
+from clover_tvae.report.projection import Projection, project, table_points
 from clover_tvae.report.text import percent_text, printable, shortened
 
 __all__ = ["row_space"]
@@ -65,7 +65,10 @@ def row_space(
 def _density_maps(projection: Projection) -> list[tuple[str, str]]:
     colours = palette.CLASSES if projection.classes else None
     return [
-        (words, svg.hex_map(density.cells, GRID, f"Density of the {words.lower()} rows", colours or (colour,)))
+        (
+            words,
+            svg.hex_map(density.cells, projection.shape, f"Density of the {words.lower()} rows", colours or (colour,)),
+        )
         for words, density, colour in (
             ("Real", projection.real, palette.REAL),
             ("Synthetic", projection.synthetic, palette.SYNTHETIC),

@@ -8,6 +8,7 @@ References:
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,8 @@ MIN_MODE_ROWS = 20
 MAX_BINS = 1_000
 MAX_ITERATIONS, TOLERANCE = 100, 1e-4
 CONCENTRATION = 0.001  # of the Dirichlet process: few modes unless the data ask for more
-MIN_VARIANCE = 1e-6
+MIN_VARIANCE = 1e-6  # of a mode, in variances of the column
+PRIOR_VARIANCE = 0.001  # what a mode is thought to have before it is seen, in variances of the column
 WIDTHS = 4.0  # the scalar is (x - mu) / (4 sigma)
 LIMIT = 0.99  # ... kept off the ends of the decoder's tanh
 BLOCK_ROWS = 100_000
@@ -248,13 +250,19 @@ def _mixture(z: NDArray[np.float64], seed: int) -> tuple[NDArray[Any], ...]:
     """
     from scipy.special import digamma
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     x, rows, within = _bins(z)  # (bins,) each
     n_modes = min(MAX_MODES, len(x))
-    start = KMeans(n_modes, n_init=1, random_state=seed).fit(x[:, None], sample_weight=rows).labels_
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # values that differ by a unit in the last place fall together
+        start = KMeans(n_modes, n_init=1, random_state=seed).fit(x[:, None], sample_weight=rows).labels_
     share = np.asarray(np.eye(n_modes)[start], dtype=np.float64)  # responsibilities (bins, modes)
     n = rows.sum()
-    mean_prior, rate_prior = (rows * x).sum() / n, 0.5 * (rows * (x**2 + within)).sum() / n
+    mean_prior = (rows * x).sum() / n
+    rate_prior = PRIOR_VARIANCE * 0.5 * (rows * (x**2 + within)).sum() / n
     bound = -np.inf
     for _ in range(MAX_ITERATIONS):
         held = share * rows[:, None]

@@ -1,0 +1,287 @@
+"""``evaluate`` and ``compare``: how good synthetic rows are, at the command line."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clover_tvae.cli.console import Debug, Quiet, command, note, progress_wanted, say, say_table, warn
+from clover_tvae.errors import CloverError, ConfigError, Problem
+
+__all__ = ["add_to"]
+
+_EVALUATE_EXAMPLES = """\
+Examples:
+
+  clover-tvae evaluate --real train.csv --holdout test.csv --synthetic rows.csv --metadata patients.json -o report.html
+
+  clover-tvae evaluate --real train.csv --holdout test.csv --synthetic rows.csv -m patients.json --limits limits.yaml
+
+A file of limits:  privacy.membership_auc: {max: 0.55}   and so on; a limit that is passed, or a figure that could not be
+measured, exits with 6.
+"""
+_COMPARE_EXAMPLES = """\
+Examples:
+
+  clover-tvae compare employees.csv --metadata employees.json -o compare.html
+
+  clover-tvae compare sklearn.breast_cancer --metadata infer --backends autoregressive,sdv -o compare.html
+"""
+_SHOWN = (
+    "fidelity.shape",
+    "fidelity.trend_shared",
+    "fidelity.c2st",
+    "fidelity.relations_broken",
+    "fidelity.rare_frequency",
+    "utility.loss",
+    "privacy.dcr_share",
+    "privacy.dcr_quantile",
+    "privacy.copies",
+    "privacy.membership_auc",
+    "privacy.membership_tpr1",
+)
+Missing = Annotated[
+    list[str] | None, typer.Option("--missing", help='A cell that means missing; may be repeated. [default: ""]')
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the files.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    app.command(epilog=_EVALUATE_EXAMPLES, rich_help_panel="Evaluation")(evaluate)
+    app.command(epilog=_COMPARE_EXAMPLES, rich_help_panel="Evaluation")(compare)
+
+
+@command
+def evaluate(
+    real: Annotated[str, typer.Option("--real", metavar="TABLE", help="The rows that the generator learnt.")],
+    synthetic: Annotated[str, typer.Option("--synthetic", metavar="TABLE", help="The synthetic rows.")],
+    metadata: Annotated[
+        str, typer.Option("--metadata", "-m", metavar="METADATA.json", help="What the columns are; or the word infer.")
+    ],
+    holdout: Annotated[
+        str | None,
+        typer.Option("--holdout", metavar="TABLE", help="Real rows that the generator never saw; privacy needs them."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="REPORT.html", help="Write the report.")
+    ] = None,
+    json_path: Annotated[Path | None, typer.Option("--json", metavar="FIGURES.json", help="Write the figures.")] = None,
+    limits: Annotated[
+        Path | None, typer.Option("--limits", metavar="LIMITS.yaml", help="Bounds of figures; exit code 6 beyond one.")
+    ] = None,
+    generator: Annotated[
+        Path | None,
+        typer.Option("--generator", metavar="GENERATOR.pkl", help="Show its card, learning curves and latent space."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of every draw of the evaluation.")] = 0,
+    min_cell: Annotated[
+        int, typer.Option("--min-cell", min=1, help="Fewest real rows that any part of the report may show.")
+    ] = 10,
+    title: Annotated[str | None, typer.Option("--title", help="Title of the report.")] = None,
+    missing: Missing = None,
+    trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Open a generator of the sdv backend.")] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure synthetic rows, from anywhere, against real ones: fidelity, utility, privacy.
+
+    Passing is no proof of anonymity.
+    """
+    from clover_tvae.jobs.limits import enforce, load_limits
+
+    bounds = None if limits is None else load_limits(limits)
+    _check_targets({output: ".html", json_path: ".json"}, force)
+
+    from clover_tvae.cli.tables import read
+    from clover_tvae.metadata import Metadata
+
+    described = None if metadata == "infer" else Metadata.load(metadata)
+    known, drawn = read(real, described, missing), read(synthetic, described, missing)
+    held = None if holdout is None else read(holdout, described, missing)
+    if described is None:
+        described = Metadata.infer(known)
+    if holdout is None:
+        warn("no --holdout: privacy and utility cannot be measured, and no figure has its yardstick")
+
+    from clover_tvae.report.measurement import measure
+
+    started = time.monotonic()
+    note(f"measuring {len(drawn):,} synthetic rows ...", quiet)
+    figures = measure(known, drawn, held, described, seed=seed)
+    note(f"measured in {time.monotonic() - started:.1f} s", quiet)
+    if output is not None:
+        from clover_tvae.report import write_report
+
+        about = {} if generator is None else _generator(generator, known, drawn, trust_pickle)
+        options: dict[str, Any] = {} if title is None else {"title": title}
+        write_report(
+            output,
+            known,
+            drawn,
+            holdout=held,
+            metadata=described,
+            figures=figures,
+            seed=seed,
+            min_cell=min_cell,
+            **about,
+            **options,
+        )
+    if json_path is not None:
+        _write_json(json_path, figures.to_plain())
+    if not quiet:
+        _say_figures(figures)
+    for what, path in (("report", output), ("figures", json_path)):
+        if path is not None:
+            say(f"{what:<9} {path}")
+    if bounds is not None:
+        enforce(figures, bounds)
+        say(f"limits    {len(bounds)} figure(s) within their limits; this is no proof of anonymity")
+
+
+def _generator(path: Path, real: Any, synthetic: Any, trust_pickle: bool) -> dict[str, Any]:
+    """Return what the report shows of a generator: its card, and what it can tell when it is opened."""
+    from clover_tvae.synthesizer import TVAESynthesizer
+
+    synth = TVAESynthesizer.load(path, trust_pickle=trust_pickle)
+    about: dict[str, Any] = {"card": synth.card(), "history": synth.history}
+    try:
+        about |= {"latent_real": synth.encode(real), "latent_synthetic": synth.encode(synthetic)}
+    except CloverError as error:
+        warn(f"no latent space in the report: {error}")
+    return about
+
+
+@command
+def compare(
+    table: Annotated[
+        str, typer.Argument(help="A .csv, .csv.gz or .parquet file, or a built-in table.", show_default=False)
+    ],
+    metadata: Annotated[
+        str, typer.Option("--metadata", "-m", metavar="METADATA.json", help="What the columns are; or the word infer.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="COMPARE.html", help="Write the page.")
+    ] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", metavar="COMPARE.json", help="Write everything measured.")
+    ] = None,
+    backends: Annotated[
+        str, typer.Option("--backends", metavar="NAME,...", help="Which generators.")
+    ] = "autoregressive,independent,sdv",
+    holdout: Annotated[
+        str | None, typer.Option("--holdout", metavar="TABLE", help="Real rows to hold out, instead of a part.")
+    ] = None,
+    holdout_fraction: Annotated[float, typer.Option("--holdout-fraction", help="Share of the rows to hold out.")] = 0.1,
+    seed: Annotated[int, typer.Option("--seed", "--random-state", min=0, help="Seed of everything.")] = 0,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of all generators. [default: each its own]")] = None,
+    max_minutes: Annotated[float | None, typer.Option(help="Minutes of training each, at most.")] = None,
+    missing: Missing = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train several generators on the same rows and compare them: fidelity, utility, privacy, time, learned sigmas."""
+    _check_targets({output: ".html", json_path: ".json"}, force)
+
+    from clover_tvae.cli.tables import read
+    from clover_tvae.jobs.comparison import compare_generators
+    from clover_tvae.metadata import Metadata
+
+    described = None if metadata == "infer" else Metadata.load(metadata)
+    df = read(table, described, missing)
+    held = None if holdout is None else read(holdout, described, missing)
+    if described is None:
+        described = Metadata.infer(df)
+    parameters = {"epochs": epochs, "max_minutes": max_minutes}
+    comparison = compare_generators(
+        df,
+        described,
+        generators=[name.strip() for name in backends.split(",")],
+        holdout=held,
+        holdout_fraction=holdout_fraction,
+        seed=seed,
+        parameters={key: value for key, value in parameters.items() if value is not None},
+        verbose=progress_wanted(quiet),
+        on_start=lambda name: note(f"{name}: learning ...", quiet),
+        on_done=lambda result: note(_progress(result), quiet),
+    )
+    _say_comparison(comparison.results)
+    if output is not None:
+        from clover_tvae.report import write_comparison
+
+        title = f"{Path(table).name}: comparison of generators"
+        write_comparison(output, comparison.results, facts={"Table": Path(table).name, **comparison.facts}, title=title)
+        say(f"page      {output}")
+    if json_path is not None:
+        _write_json(json_path, comparison.to_plain())
+        say(f"figures   {json_path}")
+    failed = [result["name"] for result in comparison.results if "error" in result]
+    if len(failed) == len(comparison.results):
+        raise ConfigError([Problem(name, "gave no rows; see above") for name in failed])
+
+
+def _progress(result: Mapping[str, Any]) -> str:
+    if "error" in result:
+        return f"{result['name']}: {result['error']}"
+    return f"{result['name']}: learnt in {result['fit_seconds']:.1f} s, drew {result['sampled_rows']:,} rows in {result['sample_seconds']:.1f} s"
+
+
+def _say_figures(figures: Any) -> None:
+    from clover_tvae.report.wording import readings
+
+    rows: list[list[object]] = []
+    for row in readings(figures):
+        value = row.value + (f" ({row.interval})" if row.interval else "")
+        rows.append([row.key, value, row.holdout, row.perfect, row.reading])
+    say_table(["figure", "synthetic", "real holdout", "perfect", "reading"], rows)
+
+
+def _say_comparison(results: Sequence[Mapping[str, Any]]) -> None:
+    from clover_tvae.report.wording import figure_text
+
+    rows: list[list[object]] = []
+    for key in _SHOWN:
+        found = [result["figures"].get(key) if result.get("figures") is not None else None for result in results]
+        known = [figure for figure in found if figure is not None]
+        if known:
+            unit = known[0].unit
+            cells = ["–" if figure is None else figure_text(figure.value, unit) for figure in found]
+            rows.append([key, *cells, figure_text(known[0].holdout, unit)])
+    costs = (
+        ("fit, seconds", "fit_seconds", "{:,.1f}", 1.0),
+        ("sample, seconds", "sample_seconds", "{:,.2f}", 1.0),
+        ("file, MB", "file_bytes", "{:,.2f}", 1e6),
+    )
+    for label, key, form, unit_size in costs:
+        values = [result.get(key) for result in results]
+        rows.append([label, *("–" if value is None else form.format(value / unit_size) for value in values), ""])
+    say_table(["", *(str(result["name"]) for result in results), "real holdout"], rows)
+
+
+def _check_targets(targets: Mapping[Path | None, str], force: bool) -> None:
+    problems = []
+    for path, suffix in targets.items():
+        if path is None:
+            continue
+        if path.suffix.lower() != suffix:
+            problems.append(Problem(str(path), f"expected a file name that ends in {suffix}"))
+        elif path.exists() and not force:
+            problems.append(Problem(str(path), "the file exists; --force overwrites it"))
+        elif not path.absolute().parent.is_dir():
+            problems.append(Problem(str(path), "its folder does not exist"))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _write_json(path: Path, content: Any) -> None:
+    from clover_tvae.files import atomic_write
+
+    text = json.dumps(content, indent=2, default=str)
+    atomic_write(path, lambda file: file.write(text.encode("ascii", "backslashreplace")), mode=0o644)

@@ -1,0 +1,168 @@
+"""Shadow models: the attacker who can train the generator himself.
+
+Knows DataFrames, coded tables and distances, and takes the generator as a function. Must not know torch or any
+synthesizer.
+
+The likelihood-ratio attack of Carlini et al. (2022), carried over to synthetic tables: the real pipeline is fitted K
+times, each time on a random half of the rows, so that every target is a member of about half of the fits. Its score in
+one fit is minus the logarithm of the mean distance to its 5 nearest synthetic rows. To attack fit j, the scores of the
+other K - 1 fits give each target a Gaussian with it in and one with it out, and the log-likelihood ratio of its score
+in fit j is the attacker's guess. Leaving each fit out in turn, every target is attacked K times.
+
+References:
+    Carlini, Chien, Nasr, Song, Terzis, Tramèr, Membership Inference Attacks From First Principles, S&P 2022,
+    arXiv 2112.03570.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clover_tvae.errors import ConfigError, Problem, TooFewRowsError
+from clover_tvae.evaluation.figures import Figure, Figures
+from clover_tvae.evaluation.frames import code_tables
+from clover_tvae.evaluation.membership import AttackScore, attack_score
+from clover_tvae.evaluation.neighbours import MixedSpace, nearest
+
+__all__ = ["membership_shadow"]
+
+_NEIGHBOURS = 5
+_OUTLIER_SHARE = 0.1
+_OUTLIER_POOL = 8_000
+_MIN_ROWS = 40
+_LEAST_DEVIATION = 1e-3  # of log distances: keeps a likelihood finite where a target's scores agree
+
+
+def membership_shadow(
+    fit_and_sample: Callable[[pd.DataFrame, int], pd.DataFrame],
+    df: pd.DataFrame,
+    metadata: Any = None,
+    k: int = 8,
+    seed: int = 0,
+    n_targets: int = 1_000,
+) -> Figures:
+    """Attack a generator by training it K times on half tables.
+
+    Args:
+        fit_and_sample: Fits the whole pipeline on the given rows with the given seed and returns as many synthetic rows.
+        df: All real rows, training and held-out together.
+        metadata: A ``Metadata`` or what it is made of; without, dtypes decide.
+        k: Number of fits, at least 4: each target needs fits with and without it.
+        seed: Seed of halves, targets and fits.
+        n_targets: Most random people attacked, and most outliers (the tenth of all rows furthest from 5 others).
+
+    Returns:
+        ``privacy.shadow_*``: AUC and shares found at 1% and 10% false alarms, for random people and outliers, with 95%
+        bootstrap intervals over the people. A table ``shadow`` repeats them.
+
+    Raises:
+        ConfigError: ``k`` below 4.
+        TooFewRowsError: Fewer than 40 rows.
+        DataError: A synthetic table does not fit ``df``.
+    """
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 4:
+        raise ConfigError(Problem("k", f"expected a whole number of at least 4 shadow models, found {k!r}"))
+    if len(df) < _MIN_ROWS:
+        raise TooFewRowsError(Problem("df", f"expected at least {_MIN_ROWS} rows, found {len(df)}"))
+    sequence = np.random.SeedSequence([seed, 0x5AD0])
+    rng = np.random.default_rng(sequence)
+    fit_seeds = sequence.generate_state(k)
+    is_member = _balanced_halves(len(df), k, rng)
+
+    coded = code_tables({"real": df}, metadata)
+    everyone = MixedSpace(coded["real"], coded).place(coded["real"])
+    pool = rng.permutation(len(df))[:_OUTLIER_POOL]
+    position = np.full(len(df), -1)
+    position[pool] = np.arange(len(pool))
+    oddness = nearest(everyone, everyone.take(pool), _NEIGHBOURS, exclude=position)[0].mean(axis=1)
+    n_outliers = min(n_targets, max(10, round(_OUTLIER_SHARE * len(df))))
+    groups = {
+        "random": np.sort(rng.permutation(len(df))[:n_targets]),
+        "outliers": np.sort(np.argsort(-oddness, kind="stable")[:n_outliers]),
+    }
+    targets = np.union1d(groups["random"], groups["outliers"])
+
+    scores = np.empty((len(targets), k))
+    for fit in range(k):
+        synthetic = fit_and_sample(df[is_member[:, fit]].reset_index(drop=True), int(fit_seeds[fit]))
+        both = code_tables({"real": df, "synthetic": synthetic}, metadata)
+        space = MixedSpace(both["real"], both)
+        distances, _ = nearest(space.place(both["real"].take(targets)), space.place(both["synthetic"]), _NEIGHBOURS)
+        scores[:, fit] = -np.log(distances.mean(axis=1) + 1e-6)
+
+    guesses = _likelihood_ratios(scores, is_member[targets])
+    results = {
+        group: _score_people(guesses[np.isin(targets, rows)], is_member[rows], rng) for group, rows in groups.items()
+    }
+    return _figures(results, k, seed)
+
+
+def _balanced_halves(n_rows: int, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Which rows each fit trains on, (rows, k): half of the rows in every fit, and every row in half of the fits."""
+    is_member = np.zeros((n_rows, k), dtype=bool)
+    for fit in range(0, k - 1, 2):
+        half = rng.permutation(n_rows)[: n_rows // 2]
+        is_member[half, fit] = True
+        is_member[:, fit + 1] = ~is_member[:, fit]
+    if k % 2:
+        is_member[rng.permutation(n_rows)[: n_rows // 2], k - 1] = True
+    return is_member
+
+
+def _likelihood_ratios(scores: np.ndarray, is_member: np.ndarray) -> np.ndarray:
+    """Log-likelihood ratio of each target's score in each fit, member against not, from the other fits.
+
+    With few fits a target's own deviations are guesses, so one deviation is shared by all targets (as Carlini et al. do).
+
+    Shape:
+        both arguments and the result are (targets, k).
+    """
+    ratios = np.empty_like(scores)
+    for fit in range(scores.shape[1]):
+        others = np.arange(scores.shape[1]) != fit
+        means, deviations = [], []
+        for inside in (True, False):
+            mask = is_member[:, others] == inside
+            count = np.maximum(mask.sum(axis=1), 1)
+            mean = np.where(mask, scores[:, others], 0.0).sum(axis=1) / count
+            squared = np.where(mask, (scores[:, others] - mean[:, None]) ** 2, 0.0).sum()
+            freedom = max(int((mask.sum(axis=1) - 1).clip(min=0).sum()), 1)
+            means.append(mean)
+            deviations.append(max(float(np.sqrt(squared / freedom)), _LEAST_DEVIATION))
+        score = scores[:, fit]
+        ratios[:, fit] = (
+            -0.5 * ((score - means[0]) / deviations[0]) ** 2
+            + 0.5 * ((score - means[1]) / deviations[1]) ** 2
+            + np.log(deviations[1] / deviations[0])
+        )
+    return ratios
+
+
+def _score_people(guesses: np.ndarray, is_member: np.ndarray, rng: np.random.Generator) -> AttackScore:
+    return attack_score(guesses[is_member], guesses[~is_member], rng)
+
+
+def _figures(results: dict[str, AttackScore], k: int, seed: int) -> Figures:
+    figures, rows = [], []
+    for group, suffix in (("random", ""), ("outliers", "_outliers")):
+        result = results[group]
+        n_guesses = result.n_members + result.n_others
+        for measure, interval in zip(("auc", "tpr1", "tpr10"), result.intervals, strict=True):
+            value = getattr(result, measure)
+            figures.append(
+                Figure.of(
+                    f"privacy.shadow_{measure}{suffix}",
+                    value,
+                    n=n_guesses,
+                    seed=seed,
+                    interval=interval,
+                    note=f"{k} shadow models, {n_guesses:,} guesses about {n_guesses // k:,} people.",
+                )
+            )
+            rows.append((group, measure, value, *interval, n_guesses))
+    table = pd.DataFrame(rows, columns=["group", "measure", "value", "low", "high", "n_guesses"])
+    return Figures.of(figures, {"shadow": table})

@@ -1,0 +1,151 @@
+"""The plain form as a JSON file: loaded with ``file:line:column`` for every problem, saved atomically.
+
+This module knows files and JSON. What a document means is said by ``plain``.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+import re
+from collections.abc import Hashable, Mapping
+from json.decoder import scanstring  # type: ignore[attr-defined]
+from pathlib import Path
+from typing import Any
+
+from clover_tvae.errors import MetadataError, Problem
+from clover_tvae.files import atomic_write
+from clover_tvae.metadata.column import KINDS, Column
+from clover_tvae.metadata.plain import Place, read_parts, spell
+
+__all__ = ["load_document", "save_document"]
+
+_MAX_BYTES = 64 * 2**20
+
+
+def load_document(path: Path) -> tuple[tuple[Column, ...], Hashable | None]:
+    """Read a JSON file.
+
+    Raises:
+        MetadataError: With every problem as ``file:line:column``.
+    """
+    text = _read_text(path)
+    repeated: list[str] = []
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in items]
+        repeated.extend(dict.fromkeys(key for key in keys if keys.count(key) > 1) if len(set(keys)) < len(keys) else ())
+        return dict(items)
+
+    try:
+        obj = json.loads(text, object_pairs_hook=pairs, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise MetadataError(Problem(f"{path}:{error.lineno}:{error.colno}", f"not valid JSON: {error.msg}")) from None
+    except (ValueError, RecursionError):
+        raise MetadataError(
+            Problem(str(path), "not valid JSON: nested too deeply, or a number that is NaN, infinite or too long")
+        ) from None
+    problems: list[tuple[Place, str]] = [
+        ((), f"the key {key!r} is given twice in one object; keep one") for key in repeated
+    ]
+    columns, target, found = read_parts(obj)
+    problems += found
+    if problems:
+        places = _positions(text)
+        raise MetadataError([_place_in_file(path, places, place, message) for place, message in problems])
+    return columns, target
+
+
+def _read_text(path: Path) -> str:
+    try:
+        if not path.is_file():
+            what = "is not a regular file" if path.exists() else "does not exist"
+            raise MetadataError(Problem(str(path), f"the metadata file {what}; give the path of a JSON file"))
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "the path is not valid"
+        raise MetadataError(Problem(str(path), f"the metadata file cannot be read: {reason}")) from None
+    if len(data) > _MAX_BYTES:
+        raise MetadataError(Problem(str(path), f"the file is over {_MAX_BYTES // 2**20} MiB, too large for metadata"))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MetadataError(
+            Problem(str(path), f"not UTF-8 text (byte {error.start}); save the file as UTF-8")
+        ) from None
+
+
+def _refuse_constant(_: str) -> Any:
+    raise ValueError
+
+
+def _place_in_file(path: Path, places: Mapping[Place, tuple[int, int]], place: Place, message: str) -> Problem:
+    known = place
+    while known not in places:
+        known = known[:-1]
+    line, column = places[known]
+    spelt = spell(place)
+    return Problem(f"{path}:{line}:{column}", f"{spelt}: {message}" if spelt else message)
+
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_ATOM = re.compile(r"[^\s,\]}]+")
+
+
+def _positions(text: str) -> dict[Place, tuple[int, int]]:
+    """Return the line and column of every key and entry of a text that is known to be valid JSON."""
+    offsets: dict[Place, int] = {}
+
+    def skip(at: int) -> int:
+        return _SPACE.match(text, at).end()  # type: ignore[union-attr]
+
+    def value(at: int, place: Place) -> int:
+        at = skip(at)
+        offsets.setdefault(place, at)
+        if text[at] == '"':
+            return scanstring(text, at + 1)[1]
+        if text[at] not in "[{":
+            return _ATOM.match(text, at).end()  # type: ignore[union-attr]
+        closing, position, start = ("]" if text[at] == "[" else "}"), 0, at
+        at = skip(at + 1)
+        while text[at] != closing:
+            if text[start] == "{":
+                key, end = scanstring(text, at + 1)
+                offsets.setdefault((*place, key), at)
+                at = value(skip(end) + 1, (*place, key))
+            else:
+                at = value(at, (*place, position))
+            position += 1
+            at = skip(at)
+            if text[at] == ",":
+                at = skip(at + 1)
+        return at + 1
+
+    value(0, ())
+    starts = [0] + [match.end() for match in re.finditer("\n", text)]
+    lines = {place: bisect.bisect_right(starts, at) for place, at in offsets.items()}
+    return {place: (line, offsets[place] - starts[line - 1] + 1) for place, line in lines.items()}
+
+
+def save_document(document: dict[str, Any], path: Path) -> None:
+    """Write a plain document as JSON, atomically."""
+    problems = []
+    for kind in KINDS:
+        for position, entry in enumerate(document.get(kind, ())):
+            name = entry["name"] if isinstance(entry, dict) else entry
+            if not isinstance(name, str | int):
+                problems.append(
+                    Problem(
+                        f"{kind}[{position}]",
+                        f"a name of type {type(name).__name__} cannot be written as JSON; rename the column to text",
+                    )
+                )
+    if problems:
+        raise MetadataError(problems)
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError:  # a lone surrogate: only an escape can carry it
+        data = json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False).encode("ascii")
+    atomic_write(path, lambda file: file.write(data + b"\n") and None, mode=0o666)

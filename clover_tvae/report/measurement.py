@@ -1,0 +1,50 @@
+"""All figures of one evaluation: fidelity, utility and privacy together, as far as the tables allow.
+
+Knows the evaluation's three doors. Must not know how a figure is computed or shown.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clover_tvae.evaluation.figures import Figures
+
+__all__ = ["measure"]
+
+
+def measure(
+    real: pd.DataFrame,
+    synthetic: pd.DataFrame,
+    holdout: pd.DataFrame | None = None,
+    metadata: Any = None,
+    *,
+    seed: int = 0,
+) -> Figures:
+    """Measure everything that the tables allow.
+
+    Args:
+        real: The rows that the generator was trained on.
+        synthetic: The synthetic rows.
+        holdout: Real rows that the generator never saw; without them there is no utility and no privacy figure.
+        metadata: A ``Metadata``, Clover's dict, a path, or ``None``; utility needs its variable to predict.
+        seed: Seed of every draw.
+
+    Raises:
+        DataError: The tables cannot be compared; all problems at once.
+    """
+    from clover_tvae.evaluation.fidelity import fidelity
+    from clover_tvae.evaluation.frames import resolve_metadata
+    from clover_tvae.evaluation.privacy import privacy
+    from clover_tvae.evaluation.utility import utility
+
+    metadata = resolve_metadata(metadata)
+    figures = fidelity(real, synthetic, holdout, metadata, seed=seed)
+    if holdout is None:
+        return figures
+    target = None if metadata is None else metadata.variable_to_predict
+    if target is not None:
+        figures = figures | utility(real, synthetic, holdout, target, metadata, seed=seed)
+    return figures | privacy(real, synthetic, holdout, metadata, seed=seed)

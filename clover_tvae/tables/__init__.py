@@ -1,0 +1,25 @@
+"""Tables as files: CSV (plain or gzipped) and Parquet, read and written without a silent change of any cell.
+
+This module knows pandas, pyarrow and files. It must not know torch, nor how a description is made: of the metadata it
+asks each column's ``name``, ``kind`` and a few options. Files replace older ones atomically (``clover_tvae.files``).
+
+What CSV cannot say is decided here, in the open:
+
+- Every cell is read as text first. Only the declared missing tokens are missing: ``NA`` stays text, ``007`` stays text
+  where the column is a label, and where nobody says what it is.
+- With metadata, ``categorical``, ``id`` and ``ignore`` columns are text (an ``id`` that is made anew as a sequence may be
+  whole numbers), ``continuous`` ones numbers (a cell that is
+  no number is an error, not a gap), ``boolean`` ones true and false, ``datetime`` ones text if they have a format,
+  else dates. Without metadata, a column is whole numbers, numbers, true and false, or text.
+- Whole numbers with gaps are ``Int64``, so that they stay whole.
+- A text cell or a name that a spreadsheet would run as a formula is written with a leading apostrophe. Numbers, and
+  text that is a plain number, are never touched. :func:`read_table` does not take the apostrophe off again.
+- An empty text and a missing cell are the same in CSV. Parquet keeps them apart, and keeps every dtype.
+"""
+
+from __future__ import annotations
+
+from clover_tvae.files import atomic_write, inside
+from clover_tvae.tables.table import EXTENSIONS, MAX_BYTES, Described, read_table, write_table
+
+__all__ = ["EXTENSIONS", "MAX_BYTES", "Described", "atomic_write", "inside", "read_table", "write_table"]

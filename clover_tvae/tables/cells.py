@@ -1,0 +1,203 @@
+"""What a column of texts means: numbers, true and false, dates, or text.
+
+This module knows one column at a time, as a pyarrow array of text, and gives back a pandas column.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Hashable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["NUMBER", "BadCells", "DescribedColumn", "column_of", "first_of"]
+
+_LISTED = 5
+
+NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+_NUMBER_OR_INFINITE = rf"^({NUMBER}|[+-]?(?i:inf|infinity))$"
+_WHOLE = r"^[+-]?\d+$"
+_LEADING_ZERO = r"^[+-]?0\d"
+_ZONE = r"(Z|[+-]\d{2}:?\d{2})$"
+_ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$"
+_TRUE = ("true", "True", "TRUE")
+_FALSE = ("false", "False", "FALSE")
+
+
+class DescribedColumn(Protocol):
+    @property
+    def name(self) -> Hashable: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def format(self) -> str | None: ...
+    @property
+    def time_zone(self) -> str | None: ...
+    @property
+    def order(self) -> tuple[Any, ...] | None: ...
+    @property
+    def regenerate(self) -> str | None: ...
+
+
+class BadCells(Exception):
+    """Cells of one column that do not fit its kind; the message counts them."""
+
+
+def column_of(texts: Any, column: DescribedColumn | None, missing: Collection[str]) -> pd.Series:
+    """Return a column of texts as what it is declared to be, or as what it looks like."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def without_missing(cells: Any) -> Any:
+        # replace_with_mask, because if_else with a null scalar loses the text of a sliced array in pyarrow 21.
+        absent = pc.is_in(cells, value_set=pa.array(sorted(missing), cells.type))
+        return pc.replace_with_mask(cells, absent, pa.scalar(None, cells.type))
+
+    texts = texts.combine_chunks()
+    as_text = without_missing(texts)
+    if column is None:
+        return _guessed(as_text)
+    trimmed = without_missing(pc.utf8_trim_whitespace(texts))
+    match column.kind:
+        case "continuous":
+            return _numbers(trimmed)
+        case "boolean":
+            return _booleans(trimmed)
+        case "datetime" if column.format is None:
+            return _dates(trimmed, column.time_zone)
+        case "ordinal" if column.order is not None and all(type(value) in (int, float) for value in column.order):
+            return _numbers(trimmed)
+        case "id" if column.regenerate == "sequence":
+            return _guessed(as_text, whole_only=True)
+        case _:
+            return _texts(as_text)
+
+
+def first_of(numbers: Sequence[int]) -> str:
+    """Spell the first few of some numbers.
+
+    Example:
+        >>> first_of([3, 5, 7, 8, 9, 12])
+        '3, 5, 7, 8, 9, ...'
+    """
+    return ", ".join(map(str, numbers[:_LISTED])) + (", ..." if len(numbers) > _LISTED else "")
+
+
+def _texts(cells: Any) -> pd.Series:
+    values = cells.to_pandas().astype(object)
+    return values.where(values.notna(), np.nan)
+
+
+def _guessed(cells: Any, *, whole_only: bool = False) -> pd.Series:
+    filled = cells.drop_null()
+    if len(filled) and not _any(filled, _LEADING_ZERO):
+        if _all(filled, _WHOLE if whole_only else f"^{NUMBER}$"):
+            try:
+                return _numbers(cells)
+            except BadCells:  # more digits than a number of 64 bits can hold
+                return _texts(cells)
+        if not whole_only and _all(filled, f"^({'|'.join(_TRUE + _FALSE)})$"):
+            return _booleans(cells)
+    return _texts(cells)
+
+
+def _matches(cells: Any, pattern: str) -> Any:
+    import pyarrow.compute as pc
+
+    return pc.match_substring_regex(cells, pattern)
+
+
+def _all(cells: Any, pattern: str) -> bool:
+    import pyarrow.compute as pc
+
+    return pc.all(_matches(cells, pattern), min_count=0).as_py()
+
+
+def _any(cells: Any, pattern: str) -> bool:
+    import pyarrow.compute as pc
+
+    return pc.any(_matches(cells, pattern), min_count=0).as_py()
+
+
+def _refuse_misfits(cells: Any, pattern: str, expected: str, cure: str) -> None:
+    """Raise with the number of cells that do not match, and the first rows they stand in."""
+    fits = _matches(cells, pattern).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(fits == False) + 1  # noqa: E712  (a missing cell is None here, neither true nor false)
+    if rows.size:
+        listed = first_of(rows)
+        raise BadCells(
+            f"{rows.size} of {len(cells)} cells {'are' if rows.size > 1 else 'is'} no {expected} (data row{'s' if rows.size > 1 else ''} {listed}); {cure}"
+        )
+
+
+def _numbers(cells: Any) -> pd.Series:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cure = "mend them, declare the tokens that mean 'missing', or declare the column 'categorical'"
+    _refuse_misfits(cells, _NUMBER_OR_INFINITE, "number", cure)
+    filled = cells.drop_null()
+    if not len(filled):
+        return pd.Series(np.full(len(cells), np.nan))
+    unsigned = pc.replace_substring_regex(cells, r"^\+", "")
+    if _all(filled, _WHOLE):
+        for kind in (pa.int64(), pa.uint64()):
+            try:
+                whole = pc.cast(unsigned, kind)
+            except pa.ArrowInvalid:
+                continue
+            if not whole.null_count:
+                return whole.to_pandas()
+            return whole.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}.get)
+        raise BadCells("whole numbers beyond 64 bits; declare the column 'categorical' or 'id' if they are codes")
+    return pc.cast(unsigned, pa.float64()).to_pandas()
+
+
+def _booleans(cells: Any) -> pd.Series:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    filled = cells.drop_null()
+    if len(filled) and _all(filled, "^[01]$"):
+        return _numbers(cells)
+    words = "|".join(_TRUE + _FALSE)
+    _refuse_misfits(cells, f"^({words})$", "true or false", "mend them, or declare the column 'categorical'")
+    truth = pc.is_in(cells, value_set=pa.array(_TRUE, cells.type))
+    truth = pc.replace_with_mask(truth, pc.is_null(cells), pa.scalar(None, pa.bool_()))
+    return truth.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get) if truth.null_count else truth.to_pandas()
+
+
+def _dates(cells: Any, time_zone: str | None) -> pd.Series:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    _refuse_misfits(
+        cells, _ISO, "date as in 2024-12-31 or 2024-12-31T23:59:59", "mend them, or give the column's format"
+    )
+    filled = cells.drop_null()
+    zoned = _matches(filled, _ZONE)
+    n_zoned = pc.sum(pc.cast(zoned, pa.int64())).as_py() or 0
+    if 0 < n_zoned < len(filled):
+        raise BadCells(f"{n_zoned} of {len(filled)} dates have a time zone and the rest have none; give all one")
+    fine = _any(filled, r"\.\d{7,9}")
+    zone = "UTC" if n_zoned else None
+    try:
+        dates = pc.cast(cells, pa.timestamp("ns" if fine else "us", zone))
+    except pa.ArrowInvalid:
+        raise BadCells(
+            "some cells have the shape of a date and are none, or lie outside the years that can be held"
+        ) from None
+    series = dates.to_pandas()
+    with contextlib.suppress(pd.errors.OutOfBoundsDatetime):  # before 1677, after 2262: microseconds reach further
+        series = series.astype(f"datetime64[ns, {zone}]" if zone else "datetime64[ns]")
+    if time_zone is None:
+        return series
+    try:
+        return series.dt.tz_convert(time_zone) if zone else series.dt.tz_localize(time_zone)
+    except Exception as error:  # pytz and zoneinfo each have their own
+        raise BadCells(
+            f"some dates do not exist, or are ambiguous, in the time zone {time_zone!r} ({type(error).__name__}); "
+            "write them with their offset"
+        ) from None

@@ -1,0 +1,167 @@
+"""Parquet, with every dtype, name and category level that the table had.
+
+This module knows pyarrow's Parquet, and keeps beside the table what Parquet itself would lose.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+
+from clover_tvae.errors import ColumnTypeError, DataError, DuplicateColumnsError, Problem, TableFileError
+from clover_tvae.files import atomic_write
+
+__all__ = ["read_parquet", "write_parquet"]
+
+# Beside the table, in its own key of the file's metadata: what Parquet itself would lose.
+_EXTRAS_KEY = b"clover_tvae"
+_LEVEL_DTYPES = (
+    "object",
+    "str",
+    "string",
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float32",
+    "float64",
+)
+
+
+def read_parquet(file: BinaryIO, place: str, max_bytes: int) -> pd.DataFrame:
+    """Read a Parquet file that is open in binary; see :func:`clover_tvae.tables.read_table`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        parquet = pq.ParquetFile(file)
+        found = parquet.metadata
+        unpacked = sum(found.row_group(group).total_byte_size for group in range(found.num_row_groups))
+        if max(unpacked, found.num_rows * found.num_columns) > max_bytes:
+            text = (
+                f"unpacks to more than {max_bytes:,} bytes, which is refused; pass max_bytes= if it is what you expect"
+            )
+            raise TableFileError(Problem(place, text))
+        repeated = {name for name in parquet.schema_arrow.names if parquet.schema_arrow.names.count(name) > 1}
+        if repeated:
+            text = "more than one column has this name; rename or drop all but one"
+            raise DuplicateColumnsError([Problem(f"{place}: column {name!r}", text) for name in sorted(repeated)])
+        table = parquet.read()
+        extras = (table.schema.metadata or {}).get(_EXTRAS_KEY)
+        df = table.to_pandas(timestamp_as_object=False)
+        if not isinstance(df.index, pd.RangeIndex):
+            df = df.reset_index(drop=all(name is None for name in df.index.names))
+        if extras is not None:
+            df = _with_extras(df, json.loads(extras))
+        return df
+    except (pa.ArrowException, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, OSError):
+        raise TableFileError(
+            Problem(place, "is no Parquet file that can be read, or a broken one; write it again")
+        ) from None
+
+
+def write_parquet(df: pd.DataFrame, path: str | Path) -> None:
+    """Write a table as Parquet; see :func:`clover_tvae.tables.write_table`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = df.columns.tolist()
+    problems = [
+        Problem(
+            f"column {name!r}",
+            f"a name of type {type(name).__name__} has no place in Parquet; rename it to text",
+            TableFileError,
+        )
+        for name in names
+        if not isinstance(name, str | int)
+    ]
+    texts = pd.Index([str(name) for name in names])
+    if not problems and texts.has_duplicates:
+        where = f"column {texts[texts.duplicated()][0]!r}"
+        problems.append(Problem(where, "a number and a text spell the same name; rename one", TableFileError))
+    plain = df.set_axis(texts, axis=1)
+    problems += _without_type(plain) if not problems else []
+    if problems:
+        raise DataError.of(problems)
+    table = pa.Table.from_pandas(plain, preserve_index=False)
+    extras = json.dumps(_extras(plain, names)).encode()
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), _EXTRAS_KEY: extras})
+    atomic_write(path, lambda file: pq.write_table(table, file), mode=0o666)
+
+
+def _extras(df: pd.DataFrame, names: list[Any]) -> dict[str, Any]:
+    """Return what Parquet has no room for: names that are numbers, levels of a category, kinds of text and second."""
+    columns: dict[str, Any] = {}
+    for name in df.columns:
+        dtype = df[name].dtype
+        if isinstance(dtype, pd.CategoricalDtype):
+            levels = dtype.categories.tolist()
+            plain = str(dtype.categories.dtype) in _LEVEL_DTYPES and all(
+                isinstance(level, str | int | float) for level in levels
+            )
+            columns[name] = {
+                "levels": levels if plain else None,
+                "of": str(dtype.categories.dtype) if plain else None,
+                "ordered": bool(dtype.ordered),
+            }
+        elif re.match(r"datetime64\[s[,\]]", str(dtype)):
+            columns[name] = {"unit": "s"}
+        elif isinstance(dtype, pd.StringDtype):
+            columns[name] = {"storage": dtype.storage, "nan": getattr(dtype, "na_value", pd.NA) is not pd.NA}
+    return {"names": names, "columns": columns}
+
+
+def _with_extras(df: pd.DataFrame, extras: dict[str, Any]) -> pd.DataFrame:
+    """Put back what :func:`_extras` noted; raise ``ValueError`` where it does not fit the table."""
+    for name, noted in extras["columns"].items():
+        cells = df[name]
+        if "unit" in noted:
+            df[name] = cells.dt.as_unit("s")
+        elif "storage" in noted:
+            df[name] = cells.astype(pd.StringDtype(noted["storage"], **({"na_value": np.nan} if noted["nan"] else {})))
+        elif noted["levels"] is None:
+            df[name] = cells.astype("category").cat.set_categories(
+                cells.astype("category").cat.categories, ordered=noted["ordered"]
+            )
+        else:
+            if noted["of"] not in _LEVEL_DTYPES:
+                raise ValueError
+            levels = pd.Index(noted["levels"], dtype=noted["of"])
+            labels = cells.astype(pd.CategoricalDtype(levels, ordered=noted["ordered"] is True))
+            if not labels.isna().equals(cells.isna()):
+                raise ValueError
+            df[name] = labels
+    if [str(name) for name in extras["names"]] != df.columns.tolist():
+        raise ValueError
+    if not all(isinstance(name, str) for name in extras["names"]):
+        df.columns = pd.Index(extras["names"], dtype=object)
+    return df
+
+
+def _without_type(df: pd.DataFrame) -> Iterable[Problem]:
+    """Return a problem for every column whose cells Parquet has no type for."""
+    import pyarrow as pa
+
+    problems = []
+    for name in df.columns:
+        try:
+            pa.array(df[name], from_pandas=True)
+        except UnicodeEncodeError:
+            raise
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):  # their messages quote cells
+            text = (
+                f"Parquet has no type for these cells (dtype {df[name].dtype}); give every cell one type, or write CSV"
+            )
+            problems.append(Problem(f"column {name!r}", text, ColumnTypeError))
+    return problems

@@ -1,0 +1,123 @@
+"""The two doors: a table from a file, a file from a table, by the file's extension.
+
+This module knows paths and what makes a DataFrame a table; ``delimited`` knows CSV, ``parquet`` knows Parquet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pandas as pd
+
+from clover_tvae.errors import ConfigError, DataError, DuplicateColumnsError, Problem, TableFileError
+from clover_tvae.tables.delimited import MAX_BYTES, Described, read_csv, write_csv
+from clover_tvae.tables.parquet import read_parquet, write_parquet
+
+__all__ = ["EXTENSIONS", "MAX_BYTES", "Described", "read_table", "write_table"]
+
+EXTENSIONS = (".csv", ".csv.gz", ".parquet", ".pq")
+"""What a table's file name may end in."""
+
+
+def read_table(
+    path: str | Path,
+    metadata: Described | None = None,
+    missing: Collection[str] = ("",),
+    *,
+    max_bytes: int | None = None,
+) -> pd.DataFrame:
+    r"""Read a table from a file.
+
+    Args:
+        path: A ``.csv``, ``.csv.gz``, ``.parquet`` or ``.pq`` file. CSV is UTF-8, separated by commas, with a header.
+        metadata: What the columns of a CSV file are; a name that is a number fits the header that spells it.
+        missing: The cells of a CSV file that mean "missing", exactly as they are written.
+        max_bytes: The most bytes that the file may unpack to; by default ``MAX_BYTES``, and for a gzipped file no more
+            than 200 times its size.
+
+    Returns:
+        The table, with a plain row index.
+
+    Raises:
+        TableFileError: The file is missing, of another format, broken, or too large.
+        ColumnTypeError: Cells do not fit the declared kind; with their number and the first rows.
+        DuplicateColumnsError: Two columns share a name.
+        ConfigError: ``missing`` is not a collection of texts.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "t.csv").write_text("land,age\nNA,7\nDE,\n")
+        ...     read_table(f"{folder}/t.csv").to_dict("list")
+        {'land': ['NA', 'DE'], 'age': [7, None]}
+    """
+    if isinstance(missing, str) or not all(isinstance(token, str) for token in missing):
+        raise ConfigError(Problem("missing", "must be a list of texts, such as ['', 'NA'], found something else"))
+    file_path = Path(path)
+    extension = _extension(file_path)
+    try:
+        if not file_path.is_file():
+            raise TableFileError(
+                Problem(str(path), "is a folder or a device, not a file" if file_path.exists() else "does not exist")
+            )
+        with file_path.open("rb") as file:
+            if extension in (".parquet", ".pq"):
+                return read_parquet(file, str(path), MAX_BYTES if max_bytes is None else max_bytes)
+            return read_csv(file, str(path), metadata, frozenset(missing), max_bytes, gzipped=extension == ".csv.gz")
+    except OSError as error:
+        raise TableFileError(Problem(str(path), f"cannot be read: {error.strerror or 'the file is broken'}")) from None
+    except ValueError:
+        raise TableFileError(Problem(ascii(str(path)), "cannot be read: the path is not valid")) from None
+
+
+def _extension(path: Path) -> str:
+    name = path.name.lower()
+    for extension in sorted(EXTENSIONS, key=len, reverse=True):
+        if name.endswith(extension):
+            return extension
+    raise TableFileError(
+        Problem(str(path), f"is no table file by its name; use one that ends in {', '.join(EXTENSIONS)}")
+    )
+
+
+def write_table(df: pd.DataFrame, path: str | Path) -> None:
+    """Write a table to a file, atomically; its index is left out.
+
+    Args:
+        df: The table, with one level of unique names.
+        path: Where to: ``.csv``, ``.csv.gz``, ``.parquet`` or ``.pq``.
+
+    Raises:
+        TableFileError: The path has another extension or cannot be written (an older file stands), or text in the
+            table is not valid Unicode.
+        DataError: ``df`` is no such table.
+        ColumnTypeError: Parquet has no type for the cells of a column.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_table(pd.DataFrame({"note": ["=1+1", "fine"], "x": [-1.5, 2.0]}), f"{folder}/t.csv")
+        ...     print(Path(folder, "t.csv").read_text())
+        note,x
+        '=1+1,-1.5
+        fine,2.0
+        <BLANKLINE>
+    """
+    extension = _extension(Path(path))
+    if not isinstance(df, pd.DataFrame) or isinstance(df.columns, pd.MultiIndex):
+        raise DataError(f"only a pandas DataFrame with one level of names can be written, found {type(df).__name__}")
+    if not len(df.columns):
+        raise DataError("the table has no columns, so that there is nothing to write")
+    repeated = df.columns[df.columns.duplicated()].unique()
+    if len(repeated):
+        text = "more than one column has this name; rename or drop all but one"
+        raise DuplicateColumnsError([Problem(f"column {name!r}", text) for name in repeated])
+    try:
+        if extension in (".parquet", ".pq"):
+            write_parquet(df, path)
+        else:
+            write_csv(df, path, gzipped=extension == ".csv.gz")
+    except UnicodeEncodeError:
+        text = "text in the table, or a name, is not valid Unicode (a lone surrogate) and cannot be written; replace it"
+        raise TableFileError(Problem(str(path), text)) from None

@@ -1,0 +1,406 @@
+"""The command line: what it prints where, its exit codes, and that it starts without the heavy packages."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from clover_tvae import TVAESynthesizer, __version__
+from clover_tvae.cli import app
+from clover_tvae.jobs import builtin_table
+from clover_tvae.metadata import Metadata
+
+ROOT = Path(__file__).parents[1]
+CANARY = "canary-7391"
+IRIS = {
+    "continuous": ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"],
+    "categorical": ["species"],
+}
+QUICK = ["--epochs", "1", "--decoder", "independent", "--random-state", "3"]
+
+
+def cli(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def text_of(result: Result) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", result.output)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generator of the iris table."""
+    path = tmp_path_factory.mktemp("trained") / "iris.pkl"
+    frame = builtin_table("sklearn.iris")
+    TVAESynthesizer(frame, IRIS, random_state=3, epochs=1, decoder="independent", verbose=False).fit().save(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def job_file(folder: Path, trained: Path, **keys: object) -> Path:
+    (folder / "out").mkdir(exist_ok=True)
+    (folder / "out/iris.pkl").write_bytes(trained.read_bytes())
+    job = {
+        "name": "iris",
+        "generator_filepath": "out/iris.pkl",
+        "sample": {"rows": 5, "output": "out/iris.csv", "seed": 1},
+    }
+    path = folder / "jobs.yaml"
+    path.write_text(json.dumps({"version": 1, "jobs": [job | keys]}))
+    return path
+
+
+# --- help ----------------------------------------------------------------------------------------------------------------
+
+
+def test_help_teaches_every_command_by_example() -> None:
+    overview = text_of(cli("--help"))
+    for command in ("run", "validate", "schema", "fit", "sample", "inspect", "metadata"):
+        assert re.search(rf"^│ {command} ", overview, re.MULTILINE), command
+    assert "Exit codes: 0 done, 1 our bug, 2 your input is wrong" in overview
+    for command in (["run"], ["validate"], ["schema"], ["fit"], ["sample"], ["inspect"], ["metadata", "infer"]):
+        result = cli(*command, "--help")
+        assert result.exit_code == 0
+        assert f"clover-tvae {' '.join(command)} " in text_of(result), command
+    assert text_of(cli("--version")).strip() == f"clover-tvae {__version__}"
+
+
+def test_fit_knows_every_parameter_of_the_synthesizer() -> None:
+    import inspect
+
+    from clover_tvae.cli.generators import fit
+
+    constructor = set(inspect.signature(TVAESynthesizer.__init__).parameters)
+    ours = set(inspect.signature(fit).parameters)
+    assert constructor - ours == {"self", "df", "generator_filepath", "verbose"}
+
+
+def test_the_command_line_starts_without_the_heavy_packages() -> None:
+    code = (
+        "import sys, clover_tvae, clover_tvae.cli;"
+        "heavy = {'torch', 'pandas', 'numpy', 'sklearn', 'sdv', 'pydantic', 'pyarrow', 'matplotlib'};"
+        "sys.exit(', '.join(heavy & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+# --- run, validate, schema -----------------------------------------------------------------------------------------------
+
+
+def test_run_says_what_it_did_and_then_that_there_is_nothing_to_do(folder: Path, trained: Path) -> None:
+    path = job_file(folder, trained)
+    first = cli("run", path, "--summary", "summary.json")
+    assert first.exit_code == 0
+    assert "iris: done in" in first.stdout
+    assert "sampling without training" in first.stdout
+    assert "rows      out/iris.csv" in first.stdout
+    assert first.stderr == "iris ...\n"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["exit_code"], summary["jobs"][0]["status"], summary["jobs"][0]["rows"]) == (0, "done", 5)
+
+    again = cli("run", path)
+    assert "iris: up to date (nothing has changed since the last run)" in again.stdout
+    assert cli("run", path, "--quiet").output == ""
+    assert "done" in cli("run", path, "--force").stdout
+    quiet = cli("run", path, "--json")
+    assert quiet.stderr == ""
+    assert json.loads(quiet.stdout)["counts"]["up to date"] == 1
+
+
+def test_dry_run_says_what_would_be_done_and_does_nothing(folder: Path, trained: Path) -> None:
+    path = job_file(folder, trained)
+    assert cli("run", path, "--dry-run").stdout == (
+        "iris: draw out/iris.csv (generator present (not trained by this job): sampling without training)\n"
+    )
+    plan = json.loads(cli("run", path, "--dry-run", "--json").stdout)
+    assert plan["jobs"][0]["outputs"] == ["out/iris.csv"]
+    assert not (folder / "out/iris.csv").exists()
+    assert not (folder / ".clover-tvae").exists()
+
+
+def test_run_trains_and_keeps_the_generator(folder: Path) -> None:
+    job = {
+        "name": "iris",
+        "data": {"dataset": "sklearn.iris"},
+        "metadata": IRIS,
+        "synthesizer": {"epochs": 1, "decoder": "independent", "discriminator_steps": 1},
+        "generator_filepath": "iris.pkl",
+    }
+    (folder / "jobs.yaml").write_text(json.dumps({"version": 1, "jobs": [job]}))
+    assert cli("run", "jobs.yaml", "--dry-run").stdout == "iris: train (no generator file yet)\n"
+    result = cli("run", "jobs.yaml")
+    assert result.exit_code == 0
+    digest = re.search(r"sha256 +([0-9a-f]{64})", result.stdout)
+    assert digest is not None
+    assert digest[1] == TVAESynthesizer.load("iris.pkl").card()["sha256"]
+    assert "warning: iris: discriminator_steps" in result.stderr
+
+
+def test_problems_are_red_words_on_stderr_and_exit_code_2(folder: Path, trained: Path) -> None:
+    path = job_file(folder, trained, sampel=1, synthesizer={"epoch": 1})
+    for command in (["run"], ["validate"], ["run", "--json"]):
+        result = cli(*command, path)
+        assert result.exit_code == 2
+        assert result.stdout == ""
+        assert result.stderr.count("error: jobs.yaml:1:") == 2
+        assert "did you mean 'sample'?" in result.stderr
+        assert "Traceback" not in result.output
+    assert "Traceback" in cli("validate", path, "--debug").stderr
+    assert cli("run").exit_code == 2
+    assert cli("rum").exit_code == 2
+
+
+def test_validate_and_only(folder: Path, trained: Path) -> None:
+    path = job_file(folder, trained)
+    assert cli("validate", path).stdout == "valid: 1 job (iris)\n"
+    assert cli("validate", path, "--quiet").output == ""
+    assert cli("validate", path, "--only", "iris").exit_code == 0
+    result = cli("run", path, "--only", "irs")
+    assert (result.exit_code, "did you mean 'iris'?" in result.stderr) == (2, True)
+
+
+def test_a_failed_job_gives_its_exit_code(folder: Path, trained: Path) -> None:
+    path = job_file(folder, trained)
+    (folder / "out/iris.pkl").write_bytes(trained.read_bytes()[:-9])
+    result = cli("run", path)
+    assert result.exit_code == 3
+    assert "iris: FAILED after" in result.stderr
+    assert "error: " in result.stderr
+    assert json.loads(cli("run", path, "--json").stdout)["exit_code"] == 3
+
+
+@pytest.mark.parametrize("which", ["job", "metadata"])
+def test_schemas_are_those_in_the_repository(which: str) -> None:
+    result = cli("schema", which)
+    assert json.loads(result.stdout) == json.loads((ROOT / f"metadata/{which}.schema.json").read_text())
+    assert cli("schema", "jobs").exit_code == 2
+
+
+# --- fit, sample, inspect ------------------------------------------------------------------------------------------------
+
+
+def test_fit_sample_inspect(folder: Path) -> None:
+    builtin_table("sklearn.iris").to_csv("iris.csv", index=False)
+    Metadata.of(IRIS).save("iris.json")
+    fitted = cli("fit", "iris.csv", "--metadata", "iris.json", "-o", "iris.pkl", *QUICK, "--compress-dims", "16,8")
+    assert fitted.exit_code == 0, fitted.output
+    digest = re.search(r"sha256 +([0-9a-f]{64})", fitted.stdout)[1]  # type: ignore[index]
+    assert "learning 150 rows x 5 columns" in fitted.stderr
+
+    drawn = cli("sample", "iris.pkl", "--rows", 20, "-o", "rows.parquet", "--seed", 1, "--expect-sha256", digest)
+    assert drawn.exit_code == 0, drawn.output
+    assert drawn.stdout == "rows      rows.parquet\n"
+    assert len(pd.read_parquet("rows.parquet")) == 20
+    assert cli("sample", "iris.pkl", "-n", 1, "-o", "x.csv", "--expect-sha256", "0" * 64).exit_code == 3
+
+    shown = cli("inspect", "iris.pkl")
+    assert shown.exit_code == 0, shown.output
+    assert digest in shown.stdout
+    assert "16, 8" in shown.stdout
+    card = json.loads(cli("inspect", "iris.pkl", "--json").stdout)
+    full = TVAESynthesizer.load("iris.pkl").card()
+    assert {key: card[key] for key in full if key != "training"} == {k: v for k, v in full.items() if k != "training"}
+    assert card["training"].items() <= full["training"].items()
+    written = cli("inspect", "iris.pkl", "--card", "card.md")
+    assert written.stdout == "card      card.md\ncard      card.json\n"
+    assert digest in Path("card.md").read_text()
+    assert json.loads(Path("card.json").read_text())["card"]["sha256"] == digest
+    assert cli("inspect", "iris.pkl", "--card", "other.json").stdout == "card      other.json\n"
+
+
+def test_fit_reports_every_wrong_option_at_once(folder: Path) -> None:
+    result = cli(
+        "fit", "sklearn.iris", "-m", "infer", "-o", "x.pkl", "--epochs", 0, "--decoder", "auto", "--device", "gpu"
+    )
+    assert result.exit_code == 2
+    for option in ("--epochs", "--decoder", "--device"):
+        assert f"error: {option}: expected" in result.stderr
+    for wrong, message in [
+        (["-o", "x.pkl", "--compress-dims", "a,b"], "--compress-dims: expected whole numbers"),
+        (["-o", "x.bin"], "--output: expected a file name that ends in .pkl"),
+        (["-o", "no/x.pkl"], "its folder does not exist"),
+        (["-o", "x.pkl", "--missing", "NA"], "--missing: belongs to a CSV file"),
+    ]:
+        result = cli("fit", "sklearn.iris", "-m", "infer", *wrong)
+        assert (result.exit_code, message in result.stderr) == (2, True), result.output
+    Path("x.pkl").write_text("mine")
+    result = cli("fit", "sklearn.iris", "-m", "infer", "-o", "x.pkl")
+    assert (result.exit_code, "--force overwrites it" in result.stderr) == (2, True)
+    assert Path("x.pkl").read_text() == "mine"
+
+
+def test_fit_infers_and_warns(folder: Path) -> None:
+    frame = pd.DataFrame({"day": ["2024-01-01", "2024-02-01", "2024-03-01"] * 20, "x": range(60)})
+    frame.to_parquet("t.parquet")
+    result = cli("fit", "t.parquet", "-m", "infer", "-o", "x.pkl", *QUICK, "--quiet")
+    assert result.exit_code == 0, result.output
+    assert "warning: column 'day'" in result.stderr
+    assert "learning" not in result.stderr
+
+
+def test_no_value_of_the_data_in_errors(folder: Path) -> None:
+    pd.DataFrame({"age": ["1", CANARY] * 20}).to_csv("t.csv", index=False)
+    Metadata.of({"continuous": ["age"]}).save("m.json")
+    result = cli("fit", "t.csv", "-m", "m.json", "-o", "x.pkl")
+    assert result.exit_code == 2
+    assert "'age'" in result.stderr
+    assert CANARY not in result.output
+
+
+def test_parts_hold_the_same_rows_however_many_stand_in_a_part(folder: Path, trained: Path) -> None:
+    cli("sample", trained, "-n", 2500, "-o", "whole.csv", "--seed", 4)
+    whole = Path("whole.csv").read_text()
+    for per_part, n_parts in ((700, 4), (1250, 2), (5000, 1)):
+        result = cli("sample", trained, "-n", 2500, "-o", f"parts{per_part}", "--seed", 4, "--rows-per-part", per_part)
+        assert result.exit_code == 0, result.output
+        parts = sorted(Path(f"parts{per_part}").iterdir())
+        assert [part.name for part in parts] == [f"part-{index:05d}.csv" for index in range(n_parts)]
+        texts = [part.read_text() for part in parts]
+        header = texts[0].splitlines(keepends=True)[0]
+        assert header + "".join(text.removeprefix(header) for text in texts) == whole
+    # Parts that are there are not mixed with those of another run.
+    assert cli("sample", trained, "-n", 10, "-o", "parts700").exit_code == 2
+    assert cli("sample", trained, "-n", 0, "-o", "parts700", "--force", "--format", "parquet").exit_code == 0
+    assert [part.name for part in Path("parts700").iterdir()] == ["part-00000.parquet"]
+    assert len(pd.read_parquet("parts700/part-00000.parquet").columns) == 5
+
+
+def test_conditions_on_the_command_line(folder: Path, trained: Path) -> None:
+    where = ["--where", "species=setosa|virginica", "--where", "sepal width (cm)>=3", "--where", "sepal width (cm)<=4"]
+    result = cli("sample", trained, "-n", 40, "-o", "rows.csv", *where)
+    assert result.exit_code == 0, result.output
+    rows = pd.read_csv("rows.csv")
+    assert len(rows) == 40
+    assert set(rows["species"]) <= {"setosa", "virginica"}
+    assert rows["sepal width (cm)"].between(3, 4).all()
+    for wrong in ([f"species={CANARY}"], ["specie=setosa", f"sepal width (cm)={CANARY}"]):
+        result = cli(
+            "sample", trained, "-n", 1, "-o", "no.csv", *(part for text in wrong for part in ("--where", text))
+        )
+        assert result.exit_code == 2
+        assert CANARY not in result.output
+        assert result.stderr.count("error: ") == len(wrong)
+    assert not Path("no.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-o", "rows.txt"], "no table is written as .txt"),
+        (["-o", "no/rows.csv"], "its folder does not exist"),
+        (["-o", "there.csv"], "--force overwrites it"),
+        (["-o", "folder.csv"], "there is a folder of this name"),
+        (["-o", "plain"], "expected a folder, or a file name"),
+        (["-o", "parts", "--format", "xlsx"], "--format: expected one of csv"),
+        (["-o", "x.csv", "--engine", "ray"], "--engine"),
+        (["-o", "x.csv", "--decode", "best"], "--decode: expected sample or argmax"),
+    ],
+)
+def test_targets_that_rows_cannot_go_to(folder: Path, trained: Path, options: list[str], message: str) -> None:
+    Path("there.csv").write_text("mine")
+    Path("plain").write_text("mine")
+    Path("folder.csv").mkdir()
+    result = cli("sample", trained, "-n", 1, *options)
+    assert (result.exit_code, message in result.stderr) == (2, True), result.output
+    assert Path("there.csv").read_text() == "mine"
+
+
+def test_a_file_that_would_run_code_is_refused_by_every_command(folder: Path) -> None:
+    class Attack:
+        def __reduce__(self) -> tuple:
+            return os.system, ("touch pwned",)
+
+    Path("evil.pkl").write_bytes(pickle.dumps(Attack()))
+    for command in (["inspect", "evil.pkl"], ["sample", "evil.pkl", "-n", "1", "-o", "x.csv"]):
+        result = cli(*command)
+        assert result.exit_code == 3
+        assert "error: " in result.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["evil.pkl"]
+
+
+# --- metadata ------------------------------------------------------------------------------------------------------------
+
+
+def test_metadata_infer(folder: Path) -> None:
+    result = cli("metadata", "infer", "clover.employees", "-o", "employees.json", "--predict", "salary")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"^gender +categorical", result.stdout, re.MULTILINE)
+    assert "warning: column 'employee_id'" in result.stderr
+    assert Metadata.load("employees.json").variable_to_predict == "salary"
+    again = cli("metadata", "infer", "clover.employees", "-o", "employees.json")
+    assert (again.exit_code, "--force overwrites it" in again.stderr) == (2, True)
+    assert "nothing written" in cli("metadata", "infer", "sklearn.iris").stderr
+    assert json.loads(cli("metadata", "infer", "sklearn.iris", "--quiet").stdout)["categorical"] == ["species"]
+    assert cli("metadata", "infer", "nothing.csv").exit_code == 2
+
+
+def test_names_cannot_command_the_terminal_or_the_markup(folder: Path) -> None:
+    names = ["\x1b[2Jgone", "[bold]name[/bold]", "tab\there", "naïve 😀"]
+    pd.DataFrame({name: [1.0, 2.5, 3.5] * 9 for name in names}).to_parquet("t.parquet")
+    output = cli("metadata", "infer", "t.parquet").stdout
+    assert "\x1b[2J" not in output
+    assert "\\x1b[2Jgone" in output
+    assert "[bold]name[/bold]" in output
+    assert "naïve 😀" in output
+
+
+# --- the process ---------------------------------------------------------------------------------------------------------
+
+
+def environment(**changes: str) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **changes}
+
+
+def test_it_works_optimised_with_warnings_as_errors_without_colour_terminal_or_home(
+    folder: Path, trained: Path
+) -> None:
+    job_file(folder, trained)
+    result = subprocess.run(
+        [sys.executable, "-O", "-W", "error", "-m", "clover_tvae", "run", "jobs.yaml"],
+        env=environment(HOME="/nonexistent", NO_COLOR="1", FORCE_COLOR="", LC_ALL="C"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "\x1b" not in result.stdout + result.stderr
+    assert "iris: done" in result.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_ctrl_c_ends_with_130_and_leaves_no_half_file(folder: Path) -> None:
+    job = {
+        "name": "long",
+        "data": {"dataset": "clover.employees"},
+        "metadata": "infer",
+        "synthesizer": {"epochs": 100_000},
+        "generator_filepath": "long.pkl",
+    }
+    (folder / "jobs.yaml").write_text(json.dumps({"version": 1, "jobs": [job]}))
+    command = [sys.executable, "-m", "clover_tvae", "run", "jobs.yaml"]
+    with subprocess.Popen(
+        command, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "long ...\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert errors.strip().endswith("interrupted")
+    assert "Traceback" not in errors
+    assert [path.name for path in folder.iterdir()] == ["jobs.yaml"]

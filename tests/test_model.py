@@ -1,0 +1,379 @@
+"""The networks: their likelihoods are normalised, their samples follow them, conditions are exact."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from clover_tvae.encoded import ColumnLayout, EncodedTable, TableLayout
+from clover_tvae.model import AutoregressiveDecoder, Decoder, Encoder, TabularVAE
+from clover_tvae.model.build import ModelConfig, build_vae, expected_arrays, to_arrays, vae_from_arrays
+from clover_tvae.model.choices import ChoiceGroups, draw_choice, group_by_width
+from clover_tvae.model.devices import resolve_device, torch_generator
+from clover_tvae.model.encoder import gaussian_kl, one_hot
+from clover_tvae.model.mixture import Mixture, normal_score
+from clover_tvae.model.rows import Allowance, OneHotRows, Rows
+from clover_tvae.model.vae import table_tensors
+
+CATEGORIES = TableLayout((ColumnLayout(3), ColumnLayout(2), ColumnLayout(7, missing=6)), "rank")
+MIXED = TableLayout((ColumnLayout(3), ColumnLayout(4, n_numbered=1, missing=3), ColumnLayout(1, n_numbered=1)), "rank")
+COPIES = TableLayout(
+    (ColumnLayout(2, n_numbered=1, copies=(1,)), ColumnLayout(2, n_numbered=1, copies=(0,)), ColumnLayout(2)), "rank"
+)
+MODES = TableLayout((ColumnLayout(3), ColumnLayout(5, n_numbered=4, missing=4)), "mode")
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def autoregressive(layout: TableLayout, seed: int = 0, scale: float = 3.0) -> AutoregressiveDecoder:
+    """A decoder with strong weights, so that its distributions are far from uniform."""
+    decoder = AutoregressiveDecoder(4, (24, 24), layout)
+    decoder.initialise(generator(seed))
+    with torch.no_grad():
+        for head in decoder.heads:
+            head.weight.mul_(10 * scale)
+    return decoder.eval()
+
+
+def independent(layout: TableLayout) -> Decoder:
+    torch.manual_seed(0)
+    decoder = Decoder(4, (16,), layout.n_choices + layout.n_scalars, layout)
+    with torch.no_grad():
+        decoder.last.weight.mul_(5)
+    return decoder.eval()
+
+
+def all_rows(layout: TableLayout) -> Rows:
+    grids = torch.meshgrid(*[torch.arange(c.n_base) for c in layout.columns], indexing="ij")
+    choices = torch.stack([g.flatten() for g in grids], 1)
+    return Rows(choices, torch.zeros(len(choices), layout.n_scalars), torch.zeros(len(choices), 0, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("make", [autoregressive, independent])
+def test_the_probabilities_of_each_column_sum_to_one(make):
+    rows = all_rows(CATEGORIES)
+    z = torch.randn(1, 4, generator=generator(1)).expand(len(rows.choices), 4)
+    cells = make(CATEGORIES).log_likelihood(z, rows, torch.zeros(rows.choices.shape, dtype=torch.bool))
+    for i, column in enumerate(CATEGORIES.columns):
+        per_choice = {int(c): float(p) for c, p in zip(rows.choices[:, i], cells[:, i].exp(), strict=True)}
+        assert len(per_choice) == column.n_choices
+        assert sum(per_choice.values()) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_known_cells_score_zero_and_change_the_others():
+    decoder, rows = autoregressive(CATEGORIES), all_rows(CATEGORIES)
+    z = torch.zeros(len(rows.choices), 4)
+    nothing = torch.zeros(rows.choices.shape, dtype=torch.bool)
+    first = nothing.clone()
+    first[:, 0] = True
+    alone, given = decoder.log_likelihood(z, rows, nothing), decoder.log_likelihood(z, rows, first)
+    assert (given[:, 0] == 0).all()
+    assert not torch.allclose(alone[:, 1:], given[:, 1:])
+
+
+def test_samples_of_the_autoregressive_decoder_follow_its_own_chain_rule():
+    """Frequencies of all 42 rows, drawn in the order 0, 1, 2, against the product of conditionals."""
+    decoder, rows = autoregressive(CATEGORIES, scale=1.0), all_rows(CATEGORIES)
+    z = torch.ones(len(rows.choices), 4)
+    log_p = torch.zeros(len(rows.choices))
+    known = torch.zeros(rows.choices.shape, dtype=torch.bool)
+    for i in range(3):
+        log_p += decoder.log_likelihood(z, rows, known)[:, i]
+        known[:, i] = True
+    n = 40_000
+    drawn, _ = decoder.sample(
+        torch.ones(n, 4), Rows.blank(n, CATEGORIES), torch.zeros(n, 3, dtype=torch.bool), generator(2), columns=[0, 1, 2]
+    )
+    code = drawn.choices @ torch.tensor([14, 7, 1])
+    wanted = rows.choices @ torch.tensor([14, 7, 1])
+    share = torch.bincount(code, minlength=42).double() / n
+    expected = torch.zeros(42, dtype=torch.float64)
+    expected[wanted] = log_p.exp().double().detach()
+    assert float(expected.sum()) == pytest.approx(1.0, abs=1e-5)
+    assert float((share - expected).abs().sum()) / 2 < 0.02
+
+
+def test_the_training_estimate_is_unbiased():
+    """The mean of the C/k-weighted estimate is the mean of the chain rule over orders (Hoogeboom et al. 2022, eq. 5)."""
+    decoder = autoregressive(CATEGORIES, scale=1.0)
+    row = Rows(torch.tensor([[1, 0, 3]]), torch.zeros(1, 0), torch.zeros(1, 0, dtype=torch.bool))
+    z = torch.ones(1, 4)
+    exact = []
+    for order in ([0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]):
+        known, total = torch.zeros(1, 3, dtype=torch.bool), 0.0
+        for i in order:
+            total += float(decoder.log_likelihood(z, row, known)[0, i])
+            known[0, i] = True
+        exact.append(total)
+    n = 30_000
+    many = Rows(*(part.expand(n, *part.shape[1:]) for part in row))
+    estimate = decoder.elbo_log_likelihood(z.expand(n, 4), many, generator(3)).mean()
+    assert float(estimate) == pytest.approx(float(np.mean(exact)), abs=0.03)
+
+
+def test_the_density_of_a_rank_integrates_to_one():
+    decoder = autoregressive(MIXED)
+    ranks = torch.linspace(0.0005, 0.9995, 1000)
+    rows = Rows(torch.tensor([[0, 0, 0]]).expand(1000, 3), torch.stack([ranks, ranks], 1), torch.zeros(1000, 0).bool())
+    known = torch.tensor([[True, True, False]]).expand(1000, 3)
+    rows.scalars[:, 0] = 0.3
+    density = decoder.log_likelihood(torch.ones(1000, 4), rows, known)[:, 2].exp()
+    assert float(density.mean()) == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_mixture_draws_what_its_density_says():
+    parameters = torch.tensor([[[[0.0, 1.0], [-1.0, 1.0], [-1.0, -0.5]]]])  # (1, 1, 3, 2)
+    mixture = Mixture.of(parameters.expand(20_000, 1, 3, 2))
+    drawn = mixture.sample(generator(1))
+    assert ((drawn >= 0) & (drawn <= 1)).all()
+    below = Mixture.of(parameters).log_mass(torch.zeros(1, 1), torch.full((1, 1), 0.4)).logsumexp(2).exp()
+    assert float((drawn < 0.4).float().mean()) == pytest.approx(float(below), abs=0.015)
+    inside = mixture.sample(generator(2), torch.full((20_000, 1), 0.2), torch.full((20_000, 1), 0.25))
+    assert float(inside.min()) >= 0.2
+    assert float(inside.max()) <= 0.25
+    far = mixture.sample(generator(2), torch.full((20_000, 1), 0.999999), torch.ones(20_000, 1))
+    assert torch.isfinite(far).all()
+
+
+def test_normal_scores_are_finite_at_both_ends():
+    assert torch.isfinite(normal_score(torch.tensor([0.0, 1.0]))).all()
+
+
+# -- copies -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_is_open_only_while_its_source_is_known_and_has_a_number():
+    decoder = autoregressive(COPIES)
+    rows = Rows(torch.tensor([[0, 0, 1], [0, 1, 1]]), torch.full((2, 2), 0.5), torch.zeros(2, 2, dtype=torch.bool))
+    known = torch.tensor([[False, True, True], [False, True, True]])
+    open_copies = decoder._open_copies(rows, known)
+    assert open_copies is not None
+    assert open_copies.tolist() == [[True, False], [False, False]]
+
+
+def test_an_equal_cell_has_the_probability_of_its_copy_choice():
+    decoder = autoregressive(COPIES)
+    rows = Rows(torch.tensor([[0, 0, 1]]), torch.full((1, 2), 0.5), torch.tensor([[True, True]]))
+    known = torch.tensor([[False, True, True]])
+    z = torch.ones(1, 4)
+    equal = decoder.log_likelihood(z, rows, known)[0, 0].exp()
+    unequal = decoder.log_likelihood(z, rows._replace(equals=torch.tensor([[False, False]])), known)[0, 0].exp()
+    n = 20_000
+    many = Rows(*(part.expand(n, *part.shape[1:]) for part in rows))
+    drawn, _ = decoder.sample(
+        z.expand(n, 4), many, known.expand(n, 3), generator(5), translate=lambda c, s, choices, scalars: (choices, scalars)
+    )
+    copied = drawn.equals[:, 0].float().mean()
+    assert float(copied) == pytest.approx(float(equal), abs=0.015)
+    assert float(unequal) != pytest.approx(float(equal), abs=1e-3)
+
+
+def test_without_a_translation_nothing_is_copied():
+    decoder = autoregressive(COPIES)
+    drawn, _ = decoder.sample(
+        torch.ones(500, 4), Rows.blank(500, COPIES), torch.zeros(500, 3, dtype=torch.bool), generator(1)
+    )
+    assert not drawn.equals.any()
+    assert (drawn.choices < torch.tensor([2, 2, 2])).all()
+
+
+# -- conditions -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [autoregressive, independent])
+def test_an_allowance_is_met_and_its_weight_is_its_probability(make):
+    decoder, n = make(CATEGORIES), 5_000
+    allowance = Allowance(torch.tensor([False, True, False, True, False, False, False]), torch.zeros(0), torch.zeros(0))
+    z, blank = torch.ones(n, 4), Rows.blank(n, CATEGORIES)
+    known = torch.zeros(n, 3, dtype=torch.bool)
+    free, _ = decoder.sample(z, blank, known, generator(1), columns=[2])
+    share = ((free.choices[:, 2] == 1) | (free.choices[:, 2] == 3)).float().mean()
+    held, log_weight = decoder.sample(z, blank, known, generator(1), columns=[2], allowances={2: allowance})
+    assert set(held.choices[:, 2].tolist()) <= {1, 3}
+    assert float(log_weight.exp().mean()) == pytest.approx(float(share), abs=0.025)
+
+
+@pytest.mark.parametrize(("make", "layout", "column"), [(autoregressive, MIXED, 1), (independent, MODES, 1)])
+def test_a_range_is_met_and_its_weight_is_its_probability(make, layout, column):
+    decoder, n = make(layout), 8_000
+    numbered = layout.columns[column].n_numbered
+    low, high = (0.3, 0.6) if layout.numbers == "rank" else (-0.5, 0.1)
+    choices = torch.arange(layout.columns[column].n_base) < numbered
+    allowance = Allowance(choices, torch.full((numbered,), low), torch.full((numbered,), high))
+    z, blank, known = torch.ones(n, 4), Rows.blank(n, layout), torch.zeros(n, layout.n_columns, dtype=torch.bool)
+    free, _ = decoder.sample(z, blank, known, generator(1), columns=[column])
+    inside = (free.choices[:, column] < numbered) & (free.scalars[:, 0] >= low) & (free.scalars[:, 0] <= high)
+    held, log_weight = decoder.sample(z, blank, known, generator(2), columns=[column], allowances={column: allowance})
+    assert (held.choices[:, column] < numbered).all()
+    assert float(held.scalars[:, 0].min()) >= low - 1e-6
+    assert float(held.scalars[:, 0].max()) <= high + 1e-6
+    assert float(log_weight.exp().mean()) == pytest.approx(float(inside.float().mean()), abs=0.025)
+
+
+# -- the paper's decoder ----------------------------------------------------------------------------------------------
+
+
+def test_encoder_and_decoder_have_the_papers_shapes():
+    encoder, decoder = Encoder(10, (16, 12), 5), Decoder(5, (12, 16), 10)
+    mu, std, logvar = encoder(torch.randn(7, 10, generator=generator()))
+    assert mu.shape == std.shape == logvar.shape == (7, 5)
+    assert torch.allclose(std, (0.5 * logvar).exp())
+    assert decoder(mu).shape == (7, 10)
+    assert decoder.sigma.shape == (10,)
+    assert torch.allclose(decoder.sigma, torch.full((10,), 0.1))
+
+
+def test_one_hot_rows_give_what_the_dense_matrix_gives():
+    rows = OneHotRows(torch.tensor([[0, 4], [2, 1500]]), torch.tensor([[0.5], [-1.0]]))
+    encoder = Encoder(2001, (8,), 3)
+    for sparse, dense in zip(encoder(rows), encoder(one_hot(rows, 2001)), strict=True):
+        assert torch.allclose(sparse, dense, atol=1e-5)
+    flat = Encoder(2001, (), 3)
+    assert torch.allclose(flat(rows)[0], flat(one_hot(rows, 2001))[0])
+
+
+def test_the_kl_matches_torch_distributions():
+    mu, logvar = torch.randn(4, 3, generator=generator(1)), torch.randn(4, 3, generator=generator(2))
+    theirs = torch.distributions.kl_divergence(
+        torch.distributions.Normal(mu, (0.5 * logvar).exp()), torch.distributions.Normal(0.0, 1.0)
+    )
+    assert torch.allclose(gaussian_kl(mu, logvar), theirs, atol=1e-6)
+
+
+def test_the_number_of_the_independent_decoder_is_a_gaussian_around_tanh():
+    decoder = independent(MODES)
+    z = torch.ones(1, 4)
+    rows = Rows(torch.tensor([[1, 2]]), torch.tensor([[0.2]]), torch.zeros(1, 0, dtype=torch.bool))
+    missing = Rows(torch.tensor([[1, 4]]), torch.tensor([[0.2]]), torch.zeros(1, 0, dtype=torch.bool))
+    nothing = torch.zeros(1, 2, dtype=torch.bool)
+    output = decoder(z)
+    logits = output[0, 3:8].log_softmax(0)
+    normal = torch.distributions.Normal(torch.tanh(output[0, 8]), decoder.spread()[0])
+    expected = logits[2] + normal.log_prob(torch.tensor(0.2))
+    assert float(decoder.log_likelihood(z, rows, nothing)[0, 1]) == pytest.approx(float(expected), abs=1e-5)
+    assert float(decoder.log_likelihood(z, missing, nothing)[0, 1]) == pytest.approx(float(logits[4]), abs=1e-5)
+    total = decoder.elbo_log_likelihood(z, rows, generator())
+    assert float(total) == pytest.approx(float(decoder.log_likelihood(z, rows, nothing).sum()), abs=1e-5)
+
+
+def test_argmax_draws_the_likeliest_choice_and_the_mean():
+    decoder = independent(MODES)
+    z = torch.ones(3, 4)
+    drawn, _ = decoder.sample(
+        z, Rows.blank(3, MODES), torch.zeros(3, 2, dtype=torch.bool), generator(), argmax=True
+    )
+    output = decoder(z)
+    assert (drawn.choices[:, 0] == output[:, :3].argmax(1)).all()
+    assert torch.allclose(drawn.scalars[:, 0], torch.tanh(output[:, 8]))
+
+
+def test_grouped_log_softmax_equals_one_a_column():
+    layout = TableLayout(tuple(ColumnLayout(n) for n in (2, 50, 3, 9, 1, 120)))
+    logits = torch.randn(11, layout.n_choices, generator=generator(1))
+    choices = torch.stack([torch.randint(c.n_choices, (11,), generator=generator(2)) for c in layout.columns], 1)
+    start, expected = 0, []
+    for i, column in enumerate(layout.columns):
+        part = logits[:, start : start + column.n_choices].log_softmax(1)
+        expected.append(part.gather(1, choices[:, i : i + 1]))
+        start += column.n_choices
+    assert torch.allclose(ChoiceGroups(layout).log_probability(logits, choices), torch.cat(expected, 1), atol=1e-5)
+    assert sorted(i for group in group_by_width([2, 50, 3, 9, 1, 120]) for i in group) == list(range(6))
+
+
+def test_drawn_choices_follow_their_probabilities():
+    logits = torch.tensor([0.1, 0.2, 0.7]).log().expand(30_000, 3)
+    share = torch.bincount(draw_choice(logits, generator(1)), minlength=3) / 30_000
+    assert share.tolist() == pytest.approx([0.1, 0.2, 0.7], abs=0.01)
+
+
+# -- the autoencoder --------------------------------------------------------------------------------------------------
+
+
+def encoded(layout: TableLayout, n: int = 64) -> EncodedTable:
+    rng = np.random.default_rng(1)
+    choices = np.stack([rng.integers(c.n_base, size=n) for c in layout.columns], 1).astype(np.int32)
+    scalars = rng.random((n, layout.n_scalars)).astype(np.float32) * 0.9
+    return EncodedTable(choices, scalars, np.full_like(scalars, 0.05), None)
+
+
+@pytest.mark.parametrize(("name", "layout"), [("autoregressive", MIXED), ("independent", MODES)])
+def test_the_elbo_terms_are_finite_and_a_value_a_row(name, layout):
+    config = ModelConfig(name, (16,), (16, 16), 4, loss_factor=2.0)
+    vae = build_vae(config, layout, generator(1))
+    terms = vae(*table_tensors(encoded(layout), layout), generator=generator(2))
+    assert terms.reconstruction.shape == terms.kl.shape == terms.objective.shape == (64,)
+    assert torch.isfinite(terms.objective).all()
+    assert torch.allclose(terms.objective, 2.0 * terms.reconstruction + terms.kl, atol=1e-4)
+    assert vae.not_finite(Rows.blank(3, layout), generator()) == []
+
+
+def test_free_bits_take_the_gradient_away_below_the_floor():
+    config = ModelConfig("autoregressive", (16,), (16,), 4, free_bits=100.0)
+    vae = build_vae(config, MIXED, generator(1))
+    terms = vae(*table_tensors(encoded(MIXED), MIXED), generator=generator(2))
+    assert torch.allclose(terms.objective - terms.reconstruction, torch.full((64,), 400.0), atol=1e-2)
+
+
+@pytest.mark.parametrize(("name", "layout"), [("autoregressive", COPIES), ("independent", MODES)])
+def test_weights_travel_through_arrays(name, layout):
+    config = ModelConfig(name, (16,), (16, 8), 4)
+    vae = build_vae(config, layout, generator(1), encoded(layout).choices)
+    arrays = to_arrays(vae)
+    assert {n: (a.shape, str(a.dtype)) for n, a in arrays.items()} == expected_arrays(config, layout)
+    again = vae_from_arrays(config, layout, arrays)
+    assert all(np.array_equal(a, to_arrays(again)[n]) for n, a in arrays.items())
+    arrays.pop(sorted(arrays)[0])
+    with pytest.raises(ValueError, match="weights do not fit"):
+        vae_from_arrays(config, layout, arrays)
+
+
+def test_a_sigma_out_of_range_is_refused():
+    config = ModelConfig("independent", (8,), (8,), 2)
+    arrays = to_arrays(build_vae(config, MODES, generator(1)))
+    arrays["decoder.sigma"] = np.full_like(arrays["decoder.sigma"], 1e6)
+    with pytest.raises(ValueError, match="sigma"):
+        vae_from_arrays(config, MODES, arrays)
+
+
+def test_building_leaves_the_global_generator_alone_and_depends_on_the_seed_alone():
+    config = ModelConfig("autoregressive", (8,), (8,), 2)
+    torch.manual_seed(123)
+    before = torch.get_rng_state()
+    first = to_arrays(build_vae(config, MIXED, generator(1)))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(7)
+    second = to_arrays(build_vae(config, MIXED, generator(1)))
+    assert all(np.array_equal(a, second[n]) for n, a in first.items())
+    assert isinstance(TabularVAE, type)
+
+
+def test_output_biases_start_at_the_log_frequencies():
+    layout = TableLayout((ColumnLayout(2),), "rank")
+    vae = build_vae(ModelConfig("autoregressive", (8,), (8,), 2), layout, generator(1), np.array([[0]] * 90 + [[1]] * 10))
+    bias = vae.decoder.heads[0].bias.detach()
+    assert float((bias[0] - bias[1]).exp()) == pytest.approx(9.0, rel=0.1)
+
+
+def test_a_column_of_10_000_categories_costs_no_one_hot_matrix():
+    layout = TableLayout((ColumnLayout(10_000), ColumnLayout(3)), "rank")
+    vae = build_vae(ModelConfig("autoregressive", (16,), (16,), 2), layout, generator(1))
+    table = EncodedTable(np.full((32, 2), 2, np.int32), np.zeros((32, 0), np.float32))
+    terms = vae(*table_tensors(table, layout), generator=generator(2))
+    assert torch.isfinite(terms.objective).all()
+    assert math.isfinite(float(terms.kl.sum()))
+
+
+def test_devices_are_resolved_or_refused():
+    from clover_tvae.errors import ConfigError
+
+    assert resolve_device("auto").type in ("cpu", "cuda", "mps")
+    for bad in ("gpu", 3.5, "cuda:99"):
+        with pytest.raises(ConfigError):
+            resolve_device(bad)  # type: ignore[arg-type]
+    seed = np.random.SeedSequence(5)
+    assert torch_generator(seed).initial_seed() == torch_generator(np.random.SeedSequence(5)).initial_seed()

@@ -1,0 +1,771 @@
+"""The face of the package, on both decoders: what goes in comes out, conditions are exact, seeds hold, errors tell."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+import sys
+import warnings
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import PEOPLE, make_people
+from sklearn.datasets import load_breast_cancer, load_wine
+
+from clover_tvae import Metadata, TVAESynthesizer
+from clover_tvae.errors import (
+    ArtifactError,
+    ColumnsMismatchError,
+    ColumnTypeError,
+    ConditionError,
+    ConfigError,
+    CorruptArtifactError,
+    DataError,
+    DuplicateColumnsError,
+    IdentifierColumnError,
+    MetadataError,
+    NonFiniteError,
+    NotFittedError,
+    TooFewRowsError,
+)
+
+SHORT = {"epochs": 2, "batch_size": 100, "verbose": False, "random_state": 3}
+CANARY = "c4n4ry-31337"
+
+
+def short(df: pd.DataFrame, metadata=PEOPLE, **more) -> TVAESynthesizer:
+    return TVAESynthesizer(df, metadata, **{**SHORT, **more})
+
+
+# -- what comes out ---------------------------------------------------------------------------------------------------
+
+
+def test_the_synthetic_table_looks_like_the_real_one(fitted, people):
+    synthetic = fitted.sample(1500)
+    assert list(synthetic.columns) == list(people.columns)
+    assert synthetic.dtypes.to_dict() == people.dtypes.to_dict()
+    assert isinstance(synthetic.index, pd.RangeIndex)
+    for column in ("age", "income", "bonus", "bmi", "start"):
+        assert synthetic[column].min() >= people[column].min()
+        assert synthetic[column].max() <= people[column].max()
+    for column, decimals in (("income", 2), ("bonus", 1), ("bmi", 1)):
+        assert np.allclose(synthetic[column].dropna(), synthetic[column].dropna().round(decimals), atol=1e-9)
+    assert abs(synthetic["bmi"].isna().mean() - people["bmi"].isna().mean()) < 0.08
+    assert (synthetic["start"] == synthetic["start"].dt.normalize()).all()
+    assert set(synthetic["city"].dropna()) <= set(people["city"])
+
+
+def test_identifiers_are_made_anew(fitted, people):
+    first, second = fitted.sample(30), fitted.sample(30)
+    assert first["number"].is_unique
+    assert first["number"].str.fullmatch(r"P\d{5}").all()
+    assert list(first["number"]) == list(second["number"])
+
+
+def test_the_input_frame_is_left_as_it_was(people):
+    before = people.copy(deep=True)
+    short(people).fit().sample(3)
+    pd.testing.assert_frame_equal(people, before)
+
+
+def test_a_shuffled_index_and_reordered_columns_are_welcome(people):
+    odd = people.sample(frac=1.0, random_state=1)[list(people.columns[::-1])]
+    assert list(short(odd).fit().sample(3).columns) == list(odd.columns)
+
+
+@pytest.mark.parametrize("n", [0, 1, 1024, 1025])
+def test_any_number_of_rows(fitted, n):
+    assert len(fitted.sample(n)) == n
+
+
+@pytest.mark.parametrize("n", [-1, 1.5, "3", None, True])
+def test_no_other_number_of_rows(fitted, n):
+    with pytest.raises(ConfigError, match="n_rows"):
+        fitted.sample(n)
+
+
+def test_argmax_loses_what_sampling_keeps(people):
+    synth = short(people, decoder="independent", epochs=10).fit()
+    drawn, likeliest = synth.sample(1000), synth.sample(1000, decode="argmax")
+    assert drawn["city"].nunique() > likeliest["city"].nunique()
+    assert drawn["sex"].value_counts(normalize=True)["F"] == pytest.approx(0.3, abs=0.12)
+
+
+def test_no_missing_cells_on_demand(fitted):
+    assert fitted.sample(300)["bmi"].isna().any()
+    assert not fitted.sample(300, missing=False).isna().any().any()
+
+
+def test_real_tables_of_scikit_learn_go_through():
+    for load in (load_breast_cancer, load_wine):
+        df = load(as_frame=True).frame
+        metadata = {"continuous": [c for c in df if c != "target"], "categorical": ["target"]}
+        synthetic = short(df, metadata, epochs=5).fit().sample(200)
+        assert synthetic.dtypes.to_dict() == df.dtypes.to_dict()
+        assert set(synthetic["target"]) == set(df["target"])
+
+
+# -- conditions -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ({"sex": "F"}, lambda df: df["sex"].eq("F")),
+        ({"city": ["Oslo", "Graz"]}, lambda df: df["city"].isin(["Oslo", "Graz"])),
+        ({"age": (">=", 65)}, lambda df: df["age"].ge(65)),
+        ({"age": ("<", 30), "sex": "M"}, lambda df: df["age"].lt(30) & df["sex"].eq("M")),
+        ({"age": ("between", 40, 45)}, lambda df: df["age"].between(40, 45)),
+        ({"age": 33}, lambda df: df["age"].eq(33)),
+        ({"bonus": 0.0}, lambda df: df["bonus"].eq(0)),
+        ({"bonus": (">", 0)}, lambda df: df["bonus"].gt(0)),
+        ({"bmi": None}, lambda df: df["bmi"].isna()),
+        ({"bmi": ("not missing",)}, lambda df: df["bmi"].notna()),
+        ({"smoker": True}, lambda df: df["smoker"]),
+        ({"start": (">=", "2015-01-01")}, lambda df: df["start"].ge("2015-01-01")),
+        ({"city": ("!=", "Bonn")}, lambda df: df["city"].ne("Bonn")),
+    ],
+)
+def test_every_row_meets_the_condition(fitted, condition, holds):
+    synthetic = fitted.sample(300, conditions=condition)
+    assert len(synthetic) == 300
+    assert holds(synthetic).all()
+
+
+def test_a_rare_category_costs_no_more_rows():
+    df = make_people(1000)
+    df["city"] = np.where(np.arange(1000) == 500, "Vaduz", "Bonn")
+    synth = short(df, {**PEOPLE, "categorical": ["sex", "city"]}).fit()
+    assert (synth.sample(1000, conditions={"city": "Vaduz"})["city"] == "Vaduz").all()
+
+
+def test_conditioned_rows_follow_the_data():
+    """A condition shifts the other columns as it does in the real table: here x decides y."""
+    rng = np.random.default_rng(0)
+    x = rng.choice(["a", "b"], 3000, p=[0.9, 0.1])
+    df = pd.DataFrame({"x": x, "y": np.where(x == "a", rng.normal(0, 1, 3000), rng.normal(6, 1, 3000)).round(3)})
+    for decoder, epochs, tolerance in (("autoregressive", 20, 0.8), ("independent", 200, 1.8)):
+        synth = short(df, {"continuous": ["y"], "categorical": ["x"]}, decoder=decoder, epochs=epochs).fit()
+        # The unconditional mean of y is 0.6.
+        assert synth.sample(500, conditions={"x": "b"})["y"].mean() == pytest.approx(6, abs=tolerance)
+        assert (synth.sample(500, conditions={"y": (">", 4.5)})["x"] == "b").mean() > 0.8
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ({"city": "Rome"}, "city"),
+        ({"city": "Atlantis"}, "city"),
+        ({"citi": "Bonn"}, "did you mean 'city'"),
+        ({"age": (">", 1000)}, "age"),
+        ({"age": ("between", 50, 40)}, "age"),
+        ({"age": ("~", 3)}, "age"),
+        ({"sex": []}, "sex"),
+        ({"sex": None}, "sex"),
+        ({"number": "P00001"}, "number"),
+        ({"age": 33.5}, "age"),
+    ],
+)
+def test_impossible_conditions_are_refused(fitted, condition, words):
+    with pytest.raises(ConditionError, match=words):
+        fitted.sample(5, conditions=condition)
+
+
+def test_all_wrong_conditions_are_named_at_once(fitted):
+    with pytest.raises(ConditionError) as caught:
+        fitted.sample(5, conditions={"city": "Atlantis", "agee": 3, "sex": "X"})
+    assert len(caught.value.problems) == 3
+    assert "Atlantis" not in str(caught.value)
+
+
+def test_a_frame_of_partial_rows_is_completed(fitted, people):
+    known = pd.DataFrame({"sex": ["F", "M", None] * 20, "age": [30.0, np.nan, 70.0] * 20}, index=range(100, 160))
+    synthetic = fitted.sample_remaining(known)
+    assert list(synthetic.index) == list(known.index)
+    assert list(synthetic.columns) == list(people.columns)
+    given = known["sex"].notna()
+    assert (synthetic.loc[given, "sex"] == known.loc[given, "sex"]).all()
+    given = known["age"].notna()
+    assert (synthetic.loc[given, "age"] == known.loc[given, "age"]).all()
+    assert not synthetic["sex"].isna().any()
+    again = fitted.sample(60, conditions=known)
+    assert (again["age"][given.to_numpy()] == known["age"][given].to_numpy()).all()
+    with pytest.raises(ConditionError, match="expected 3"):
+        fitted.sample(3, conditions=known)
+    with pytest.raises(ConditionError, match="1 cells"):
+        fitted.sample_remaining(pd.DataFrame({"sex": ["X"]}))
+    with pytest.raises(ConditionError, match="did you mean 'sex'"):
+        fitted.sample_remaining(pd.DataFrame({"sexx": ["F"]}))
+
+
+# -- imputation, balance, scores --------------------------------------------------------------------------------------
+
+
+def test_gaps_are_filled_and_nothing_else_is_touched(fitted, people):
+    gaps = people.copy()
+    gaps.loc[::3, "sex"] = None
+    gaps.loc[::4, "city"] = np.nan
+    gaps = gaps.set_index(np.arange(len(gaps)) + 1000)
+    filled = fitted.impute(gaps, random_state=1)
+    assert not filled.drop(columns="number").isna().any().any()
+    assert filled.dtypes.to_dict() == gaps.dtypes.to_dict()
+    assert filled.index.equals(gaps.index)
+    for column in gaps:
+        kept = gaps[column].notna()
+        assert filled.loc[kept, column].equals(gaps.loc[kept, column])
+    assert gaps["sex"].isna().any()
+    pd.testing.assert_frame_equal(filled, fitted.impute(gaps, random_state=1))
+
+
+def test_multiple_imputation_draws_different_tables(fitted, people):
+    tables = fitted.impute(people, n=3, random_state=1)
+    assert len(tables) == 3
+    assert not tables[0]["bmi"].equals(tables[1]["bmi"])
+    with pytest.raises(ConfigError, match="n="):
+        fitted.impute(people, n=0)
+
+
+def test_a_full_table_is_returned_as_it_is(fitted, people):
+    full = people.dropna()
+    pd.testing.assert_frame_equal(fitted.impute(full), full)
+
+
+def test_balance_brings_every_category_up(people):
+    synth = short(people).fit()
+    balanced = synth.balance("sex")
+    assert balanced.columns[-1] == "is_synthetic"
+    assert balanced["sex"].value_counts().nunique() == 1
+    real = balanced[~balanced["is_synthetic"]].drop(columns="is_synthetic").reset_index(drop=True)
+    pd.testing.assert_frame_equal(real, people)
+    assert set(balanced.loc[balanced["is_synthetic"], "sex"]) == {"F"}
+    shares = synth.balance("sex", {"F": 0.6, "M": 0.4})["sex"].value_counts(normalize=True)
+    assert shares["F"] == pytest.approx(0.6, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("column", "strategy", "error"),
+    [
+        ("age", "equal", ConditionError),
+        ("sexx", "equal", ConditionError),
+        ("sex", "evenly", ConfigError),
+        ("sex", {"F": 0.9, "M": 0.3}, ConfigError),
+        ("sex", {"F": 0.5, "X": 0.5}, ConditionError),
+        ("sex", {}, ConfigError),
+    ],
+)
+def test_a_balance_that_cannot_be_is_refused(fitted, column, strategy, error):
+    with pytest.raises(error):
+        fitted.balance(column, strategy)
+
+
+def test_balance_after_loading_needs_the_rows(fitted, people, tmp_path):
+    fitted.save(tmp_path / "g.pkl")
+    loaded = TVAESynthesizer.load(tmp_path / "g.pkl")
+    with pytest.raises(ConfigError, match="df"):
+        loaded.balance("sex")
+    assert loaded.balance("sex", df=people)["is_synthetic"].any()
+
+
+def test_a_wrong_cell_is_pointed_at(people):
+    """Columns that determine each other: the swapped cell is the oddest of its row."""
+    rng = np.random.default_rng(1)
+    level = rng.integers(0, 4, 2000)
+    df = pd.DataFrame({c: np.array(list("wxyz"))[level] for c in "abc"} | {"v": (level * 10 + rng.normal(0, 1, 2000))})
+    synth = short(df, {"categorical": list("abc"), "continuous": ["v"]}, epochs=15).fit()
+    odd = df.head(200).copy()
+    odd["a"] = odd["a"].map(dict(zip("wxyz", "xyzw", strict=True)))
+    clean, wrong = synth.anomaly_scores(df.head(200)), synth.anomaly_scores(odd)
+    assert list(wrong.columns) == ["score", "a", "b", "c", "v"]
+    assert wrong.index.equals(odd.index)
+    assert np.allclose(wrong["score"], wrong[["a", "b", "c", "v"]].sum(axis=1))
+    assert (wrong["score"] > clean["score"].quantile(0.99)).mean() > 0.95
+    assert (wrong[["a", "b", "c", "v"]].idxmax(axis=1) == "a").mean() > 0.9
+
+
+def test_values_never_seen_score_the_rule_of_succession(fitted, people):
+    odd = people.head(5).copy()
+    odd["sex"] = "X"
+    odd["age"] = 500
+    scores = fitted.anomaly_scores(odd)
+    assert np.allclose(scores["sex"], np.log(len(people) + 1))
+    assert np.allclose(scores["age"], np.log(len(people) + 1))
+
+
+def test_encode_and_reconstruct(fitted, people):
+    latent = fitted.encode(people)
+    assert latent.index.equals(people.index)
+    assert np.isfinite(latent.to_numpy()).all()
+    back = fitted.reconstruct(people)
+    assert back.index.equals(people.index)
+    assert back.drop(columns="number").dtypes.to_dict() == people.drop(columns="number").dtypes.to_dict()
+    with pytest.raises(DataError, match="'sex'"):
+        fitted.encode(people.drop(columns="sex"))
+
+
+def test_the_learned_sigmas_are_in_their_range(people):
+    sigmas = short(people, decoder="independent").fit().sigmas()
+    assert set(sigmas) == {"age", "income", "bonus", "bmi", "start"}
+    assert all(0.01 <= s <= 1.0 for values in sigmas.values() for s in values)
+
+
+# -- seeds ------------------------------------------------------------------------------------------------------------
+
+
+def test_one_seed_gives_the_same_bytes_and_rows(people):
+    first, second = short(people).fit(), short(people).fit()
+    assert first.to_bytes().replace(b"", b"") is not None
+    pd.testing.assert_frame_equal(first.sample(50), second.sample(50))
+    pd.testing.assert_frame_equal(first.sample(50, random_state=9), second.sample(50, random_state=9))
+    assert not first.sample(50).equals(short(people, random_state=4).fit().sample(50))
+
+
+def test_the_weights_of_two_fits_are_the_same(people):
+    for decoder in ("autoregressive", "independent"):
+        first, second = (short(people, decoder=decoder).fit()._backend.state()["weights"] for _ in range(2))
+        assert first == second
+
+
+def test_two_calls_draw_different_rows_and_the_same_seed_the_same(fitted):
+    assert not fitted.sample(20).equals(fitted.sample(20))
+    pd.testing.assert_frame_equal(fitted.sample(20, random_state=1), fitted.sample(20, random_state=1))
+
+
+def test_neither_chunks_nor_threads_change_a_row(fitted):
+    whole = fitted.sample(2500, random_state=5)
+    pd.testing.assert_frame_equal(fitted.sample(1100, random_state=5), whole.head(1100))
+    backend = fitted._backend
+    for start, n in ((0, 1), (1, 7), (1000, 1000), (2499, 1)):
+        seed = np.random.SeedSequence(5, spawn_key=(1,))
+        part = pd.concat(list(backend.sample_frames(n, seed=seed, first_row=start)), ignore_index=True)
+        pd.testing.assert_frame_equal(part, whole.iloc[start : start + n].reset_index(drop=True))
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = fitted.sample(2500, random_state=5)
+        torch.set_num_threads(2)
+        two = fitted.sample(2500, random_state=5)
+    finally:
+        torch.set_num_threads(threads)
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_the_global_generators_are_left_alone(people):
+    import random
+
+    random.seed(1)
+    np.random.seed(1)
+    torch.manual_seed(1)
+    states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
+    synth = short(people).fit()
+    synth.sample(10, conditions={"sex": "F"})
+    synth.impute(people)
+    synth.anomaly_scores(people.head(20))
+    assert random.getstate() == states[0]
+    assert np.random.get_state()[1].tolist() == states[1]
+    assert torch.equal(torch.get_rng_state(), states[2])
+
+
+def test_a_new_process_draws_the_same_rows(people, tmp_path):
+    people.to_pickle(tmp_path / "people.pickle")
+    code = (
+        "import sys, json, pandas as pd\n"
+        "from clover_tvae import TVAESynthesizer\n"
+        f"df = pd.read_pickle({str(tmp_path / 'people.pickle')!r})\n"
+        f"synth = TVAESynthesizer(df, json.loads(sys.argv[1]), **{SHORT!r}).fit()\n"
+        "print(synth.sample(20).to_json())\n"
+    )
+    import json
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(PEOPLE)], capture_output=True, text=True, timeout=300, check=True
+    )
+    assert done.stdout.strip() == short(people).fit().sample(20).to_json()
+
+
+def test_sampling_streams_in_frames(fitted):
+    frames = list(fitted.sample_frames(70_000, random_state=1)) if fitted.card()["parameters"]["decoder"] == (
+        "independent"
+    ) else list(fitted.sample_frames(3_000, random_state=1))
+    assert all(len(frame) <= 65_536 for frame in frames)
+    assert frames[-1].index[-1] == sum(map(len, frames)) - 1
+
+
+# -- the file ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_generator_travels_through_its_file(fitted, tmp_path):
+    path = tmp_path / "g.pkl"
+    digest = fitted.save(path)
+    loaded = TVAESynthesizer.load(path, expected_sha256=digest)
+    pd.testing.assert_frame_equal(loaded.sample(40, random_state=2), fitted.sample(40, random_state=2))
+    assert loaded.metadata == fitted.metadata
+    pd.testing.assert_frame_equal(loaded.history, fitted.history)
+    assert loaded.card()["parameters"] == fitted.card()["parameters"]
+    assert loaded.save(tmp_path / "again.pkl") == digest
+    assert (tmp_path / "again.pkl").read_bytes() == path.read_bytes()
+    with pytest.raises(CorruptArtifactError):
+        TVAESynthesizer.load(path, expected_sha256="0" * 64)
+
+
+def test_the_first_rows_after_loading_are_the_first_after_fitting(people, tmp_path):
+    synth = short(people, generator_filepath=tmp_path / "g.pkl").fit()
+    loaded = TVAESynthesizer.load(tmp_path / "g.pkl")
+    pd.testing.assert_frame_equal(loaded.sample(30), synth.sample(30))
+
+
+def test_generator_filepath_is_written_once_and_then_loaded(people, tmp_path):
+    path = tmp_path / "g.pkl"
+    short(people, generator_filepath=path).fit()
+    before = path.read_bytes()
+    again = short(people, generator_filepath=path)
+    assert again.fitted
+    assert len(again.sample(5)) == 5
+    bare = TVAESynthesizer(generator_filepath=path)
+    assert len(bare.sample(5)) == 5
+    with pytest.raises(NotFittedError, match="without a table"):
+        bare.fit()
+    assert path.read_bytes() == before
+
+
+def test_what_is_given_beside_a_generator_must_agree_with_it(people, tmp_path):
+    path = tmp_path / "g.pkl"
+    short(people, generator_filepath=path).fit()
+    with pytest.raises(MetadataError, match="differs"):
+        short(people, {"continuous": ["age"], "categorical": ["sex"]}, generator_filepath=path)
+    with pytest.raises(DataError, match="'bmi'"):
+        short(people.drop(columns="bmi"), PEOPLE, generator_filepath=path)
+
+
+def test_no_value_of_a_text_column_that_is_not_learnt_reaches_the_file(people, tmp_path):
+    df = people.assign(note=[f"{CANARY}-{i}" for i in range(len(people))])
+    synth = short(df, {**PEOPLE, "ignore": ["note"]}).fit()
+    synth.save(tmp_path / "g.pkl")
+    data = (tmp_path / "g.pkl").read_bytes()
+    assert CANARY.encode() not in data
+    assert b"P00001" not in data
+    assert "note" not in synth.sample(2).columns
+
+
+def test_changed_parts_are_refused_whatever_they_are(fitted):
+    from clover_tvae.backends import load_backend
+
+    parts = fitted._backend.state()
+    changes = [
+        ("model", {**parts["model"], "embedding_dim": 10**9}),
+        ("model", {**parts["model"], "decoder": "os.system"}),
+        ("model", {**parts["model"], "backend": "evil"}),
+        ("model", {**parts["model"], "extra": 1}),
+        ("model", {**parts["model"], "decompress_dims": [3]}),
+        ("model", {**parts["model"], "dropout": float("nan")}),
+        ("training", {**parts["training"], "history": [[1.0]]}),
+        ("training", {**parts["training"], "facts": {}}),
+        ("transforms", {}),
+        ("transforms", {**parts["transforms"], "extra": 1}),
+        ("weights", b""),
+        ("weights", parts["weights"][:-8]),
+    ]
+    for name, value in changes:
+        with pytest.raises(ArtifactError):
+            load_backend({**parts, name: value})
+    other = "independent" if parts["model"]["decoder"] == "autoregressive" else "autoregressive"
+    with pytest.raises(ArtifactError):
+        load_backend({**parts, "model": {**parts["model"], "decoder": other}})
+
+
+# -- telling ----------------------------------------------------------------------------------------------------------
+
+
+def test_history_has_one_row_an_epoch(fitted):
+    history = fitted.history
+    assert list(history.columns) == [
+        "epoch", "seconds", "loss", "reconstruction", "kl", "validation_loss", "validation_reconstruction", "validation_kl",
+    ]  # fmt: skip
+    assert list(history["epoch"]) == list(range(1, 31))
+    assert history["loss"].iloc[-1] < history["loss"].iloc[0]
+    assert np.isfinite(history.to_numpy()).all()
+    pd.testing.assert_frame_equal(fitted.loss_curves(), history)
+
+
+def test_repr_and_html_tell_what_was_learnt(fitted, people):
+    assert "400 rows" in repr(fitted)
+    assert "4 continuous" in repr(fitted)
+    assert "<table>" in fitted._repr_html_()
+    assert "not fitted" in repr(short(people))
+    assert "not fitted" in short(people)._repr_html_()
+
+
+def test_the_card_is_plain(fitted):
+    import json
+
+    card = fitted.card()
+    json.dumps(card)
+    assert card["rows"] == 400
+    assert card["columns"] == 9
+    assert card["random_state"] == 7
+
+
+def test_the_choice_of_size_is_told(people, capsys):
+    TVAESynthesizer(people, PEOPLE, **{**SHORT, "verbose": True}).fit()
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "400 rows x 8 columns: autoregressive decoder" in told.err
+
+
+# -- parameters -------------------------------------------------------------------------------------------------------
+
+
+def test_the_positional_order_is_clovers(people, tmp_path):
+    synth = TVAESynthesizer(people, PEOPLE, 3, tmp_path / "g.pkl", 2, 100, (16,), (24, 16), verbose=False).fit()
+    parameters = synth.card()["parameters"]
+    assert (parameters["epochs"], parameters["batch_size"]) == (2, 100)
+    assert (parameters["compress_dims"], parameters["decompress_dims"]) == ([16], [24, 16])
+    assert len(synth.history) == 2
+
+
+def test_every_parameter_changes_something(people):
+    for decoder in ("autoregressive", "independent"):
+        base = short(people, decoder=decoder).fit()._backend.state()["weights"]
+        for change in (
+            {"epochs": 3},
+            {"batch_size": 50},
+            {"compress_dims": (16,)},
+            {"decompress_dims": (16, 16)},
+            {"embedding_dim": 3},
+            {"learning_rate": 0.01},
+            {"weight_decay": 0.7},
+            {"loss_factor": 5.0},
+            {"gradient_clip": 0.01},
+            {"validation_fraction": 0.3},
+            {"random_state": 99},
+        ):
+            assert short(people, decoder=decoder, **change).fit()._backend.state()["weights"] != base, (decoder, change)
+
+
+def test_training_finds_its_own_length_or_is_cut_short(people):
+    synth = TVAESynthesizer(people, PEOPLE, 1, patience=1, epochs=500, learning_rate=0.1, verbose=False).fit()
+    assert synth.card()["training"]["stopped"] == "patience"
+    cut = TVAESynthesizer(people, PEOPLE, 1, max_minutes=0.03, verbose=False).fit()
+    assert cut.card()["training"]["stopped"] in ("minutes", "patience", "epochs")
+    assert cut.card()["training"]["seconds"] < 30
+
+
+def test_all_wrong_parameters_are_named_at_once(people):
+    with pytest.raises(ConfigError) as caught:
+        TVAESynthesizer(
+            people, PEOPLE, epochs=0, batch_size=-1, compress_dims=(), decompress_dims=(0,), decoder="auto",
+            embedding_dim=0, learning_rate=-1, validation_fraction=1.0, patience=0, max_minutes=-1, weight_decay=-1,
+            loss_factor=0, gradient_clip=0,
+        )  # fmt: skip
+    assert len(caught.value.problems) == 13
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"random_state": -1}, {"random_state": 1.5}, {"decode": "mode"}, {"backend": "gan"}, {"device": "tpu"}],
+)
+def test_single_wrong_parameters(people, wrong):
+    with pytest.raises(ConfigError):
+        TVAESynthesizer(people, PEOPLE, **wrong)
+
+
+def test_discriminator_steps_are_accepted_with_a_warning(people):
+    with pytest.warns(UserWarning, match="no discriminator"):
+        TVAESynthesizer(people, PEOPLE, discriminator_steps=1)
+
+
+def test_before_fit_and_fit_twice(people):
+    synth = short(people)
+    with pytest.raises(NotFittedError, match="fit"):
+        synth.sample(3)
+    with pytest.raises(NotFittedError):
+        synth.save("nowhere.pkl")
+    with pytest.raises(NotFittedError):
+        _ = synth.history
+    pd.testing.assert_frame_equal(synth.fit().sample(5), synth.fit().sample(5))
+    with pytest.raises(ConfigError, match="df"):
+        TVAESynthesizer()
+
+
+def test_without_metadata_the_columns_are_inferred(people):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        synth = TVAESynthesizer(people, **SHORT)
+    assert synth.metadata.column("age").kind == "continuous"
+    assert synth.metadata.column("sex").kind == "categorical"
+
+
+def test_a_metadata_object_and_a_file_do_as_well(people, tmp_path):
+    Metadata.of(PEOPLE).save(tmp_path / "people.json")
+    for given in (Metadata.of(PEOPLE), tmp_path / "people.json", str(tmp_path / "people.json")):
+        assert TVAESynthesizer(people, given, **SHORT).metadata == Metadata.of(PEOPLE)
+
+
+# -- odd tables -------------------------------------------------------------------------------------------------------
+
+
+def canary_frame(**columns) -> pd.DataFrame:
+    return pd.DataFrame({"a": [CANARY] * 60, **columns})
+
+
+BAD = {
+    "two columns of one name": (
+        lambda: pd.DataFrame([[CANARY, 1]] * 20, columns=["a", "a"]),
+        {"categorical": ["a"]},
+        DuplicateColumnsError,
+        "'a'",
+    ),
+    "a missing column": (lambda: canary_frame(), {"categorical": ["a", "b"]}, ColumnsMismatchError, "'b'"),
+    "an extra column": (lambda: canary_frame(b=1), {"categorical": ["a"]}, ColumnsMismatchError, "'b'"),
+    "infinity": (
+        lambda: canary_frame(b=[np.inf] + [1.0] * 59),
+        {"categorical": ["a"], "continuous": ["b"]},
+        NonFiniteError,
+        "'b'",
+    ),
+    "text in a column of numbers": (
+        lambda: canary_frame(b=[CANARY] + ["1"] * 59),
+        {"categorical": ["a"], "continuous": ["b"]},
+        ColumnTypeError,
+        "'b'",
+    ),
+    "a unique text": (
+        lambda: pd.DataFrame({"a": [f"{CANARY}{i}" for i in range(100)]}),
+        {"categorical": ["a"]},
+        IdentifierColumnError,
+        "'a'",
+    ),
+    "no rows": (lambda: canary_frame().head(0), {"categorical": ["a"]}, TooFewRowsError, ""),
+    "one row": (lambda: canary_frame().head(1), {"categorical": ["a"]}, TooFewRowsError, ""),
+    "complex numbers": (
+        lambda: canary_frame(b=1j),
+        {"categorical": ["a"], "continuous": ["b"]},
+        ColumnTypeError,
+        "'b'",
+    ),
+    "lists in cells": (
+        lambda: canary_frame(b=[[CANARY]] * 60),
+        {"categorical": ["a", "b"]},
+        ColumnTypeError,
+        "'b'",
+    ),
+    "dates that are none": (
+        lambda: canary_frame(b=[CANARY] * 60),
+        {"categorical": ["a"], "datetime": [{"name": "b", "format": "%Y-%m-%d"}]},
+        ColumnTypeError,
+        "'b'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_tables_get_their_own_error_and_no_value_is_quoted(name, caplog):
+    make, metadata, error, words = BAD[name]
+    with pytest.raises(error) as caught:
+        short(make(), metadata).fit()
+    assert type(caught.value) is error
+    assert words in str(caught.value)
+    assert CANARY not in str(caught.value) + caplog.text
+
+
+def test_four_faults_are_one_error():
+    df = canary_frame(b=[np.inf] * 60, c=[CANARY] * 60, extra=1)
+    with pytest.raises(DataError) as caught:
+        short(df, {"categorical": ["a", "gone"], "continuous": ["b", "c"]}).fit()
+    assert len(caught.value.problems) >= 4
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("not_a_frame", [[1, 2], {"a": [1]}, "table.csv", np.zeros((3, 3))])
+def test_only_frames_are_tables(not_a_frame):
+    with pytest.raises(DataError, match="DataFrame"):
+        TVAESynthesizer(not_a_frame, {"continuous": ["a"]})
+
+
+def test_two_rows_and_fewer_rows_than_a_batch(people):
+    for n in (2, 3, 30):
+        assert len(short(people.head(n)).fit().sample(5)) == 5
+
+
+def test_one_column_constants_and_all_missing(people):
+    df = pd.DataFrame(
+        {
+            "one": 1,
+            "text": "same",
+            "half": 0.5,
+            "gone": np.nan,
+            "none": [None] * 50,
+            "day": pd.Timestamp("2020-02-29"),
+        },
+        index=range(50),
+    )
+    metadata = {"continuous": ["one", "half", "gone"], "categorical": ["text", "none"], "datetime": ["day"]}
+    for decoder in ("autoregressive", "independent"):
+        synthetic = short(df, metadata, decoder=decoder).fit().sample(50)
+        pd.testing.assert_frame_equal(synthetic, df)
+        single = short(df[["one"]], {"continuous": ["one"]}, decoder=decoder).fit().sample(4)
+        assert single["one"].tolist() == [1, 1, 1, 1]
+
+
+def test_dtypes_of_every_kind_come_back():
+    n = 60
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame(
+        {
+            "int8": rng.integers(0, 100, n).astype("int8"),
+            "Int64": pd.array([1, None, 3] * 20, dtype="Int64"),
+            "Float64": pd.array([1.5, None, 2.5] * 20, dtype="Float64"),
+            "boolean": pd.array([True, None, False] * 20, dtype="boolean"),
+            "string": pd.array(["x", None, "y"] * 20, dtype="string"),
+            "arrow": pd.array(["x", None, "y"] * 20, dtype="string[pyarrow]"),
+            "ordered": pd.Categorical(["lo", "hi", "mid"] * 20, categories=["lo", "mid", "hi"], ordered=True),
+            "float32": rng.normal(size=n).astype("float32"),
+            "huge": np.where(rng.random(n) < 0.5, 1e300, -1e300),
+            "max": np.where(rng.random(n) < 0.5, np.iinfo("int64").max, 0),
+            "decimal": [Decimal("1.25"), Decimal("2.50"), None] * 20,
+            "zone": pd.date_range("2020-01-01", periods=n, tz="Europe/Vienna"),
+            "date": [datetime.date(1600, 1, 1) + datetime.timedelta(days=int(d)) for d in rng.integers(0, 200_000, n)],
+            7: rng.integers(0, 5, n),
+            "🦉 \ud800": rng.choice(["=1+1", "<script>", "{{7*7}}"], n),
+        }
+    )
+    metadata = {
+        "continuous": ["int8", "Int64", "Float64", "float32", "huge", "max", "decimal"],
+        "categorical": ["string", "arrow", 7, "🦉 \ud800"],
+        "boolean": ["boolean"],
+        "ordinal": ["ordered"],
+        "datetime": ["zone", "date"],
+    }
+    for decoder in ("autoregressive", "independent"):
+        synth = short(df, metadata, decoder=decoder).fit()
+        synthetic = TVAESynthesizer.load(_saved(synth)).sample(80)
+        assert list(synthetic.columns) == list(df.columns)
+        assert synthetic.dtypes.to_dict() == df.dtypes.to_dict()
+        assert set(synthetic["decimal"].dropna().map(type)) == {Decimal}
+        assert set(synthetic["date"].map(type)) == {datetime.date}
+
+
+def _saved(synth: TVAESynthesizer):
+    import tempfile
+    from pathlib import Path
+
+    path = Path(tempfile.mkdtemp()) / "g.pkl"
+    synth.save(path)
+    return path
+
+
+def test_values_that_look_alike_stay_distinct():
+    values = [1, "1", 1.0, True, "", "nan", "True"] * 10
+    df = pd.DataFrame({"x": pd.Series(values, dtype=object)})
+    synthetic = short(df, {"categorical": ["x"]}).fit().sample(300)
+    assert {(type(v), v) for v in synthetic["x"]} == {(type(v), v) for v in values}
+
+
+def test_ten_thousand_categories():
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame({"code": rng.integers(0, 10_000, 20_000).astype(str), "x": rng.normal(size=20_000)})
+    synthetic = short(df, {"categorical": ["code"], "continuous": ["x"]}, epochs=1, batch_size=2000).fit().sample(2000)
+    assert set(synthetic["code"]) <= set(df["code"])
+    assert synthetic["code"].nunique() > 1000

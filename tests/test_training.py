@@ -1,0 +1,215 @@
+"""The trainer: general, repeatable, bounded in time, and never worse than its best epoch."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from clover_tvae.errors import ConfigError, DivergedError
+from clover_tvae.training import ElboTerms, Epoch, Trainer, TrainingConfig
+
+
+class Line(nn.Module):
+    """Least squares with a little noise: as small as a module that returns ELBO terms can be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1, 2))
+        self.bias = nn.Parameter(torch.zeros(1))
+        self.seen: list[int] = []
+
+    def forward(self, x: Tensor, y: Tensor, *, generator: torch.Generator) -> ElboTerms:
+        self.seen.append(len(x))
+        noise = 0.01 * torch.randn(len(x), generator=generator)
+        error = (x @ self.weight.T).squeeze(1) + self.bias + noise - y
+        return ElboTerms(error.square(), torch.zeros(len(x)))
+
+
+def data(n: int = 200) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(n, 2, generator=generator)
+    return x, x @ torch.tensor([2.0, -1.0]) + 0.5
+
+
+def fit(config: TrainingConfig, seed: int = 1, module: nn.Module | None = None, **more):
+    module = module or Line()
+    return module, Trainer(config, verbose=False).fit(module, data(), seed=seed, **more)
+
+
+def test_it_learns():
+    line, training = fit(TrainingConfig(epochs=60, batch_rows=20, learning_rate=0.05))
+    assert line.weight.detach().numpy() == pytest.approx(np.array([[2.0, -1.0]]), abs=0.02)
+    assert training.stopped == "epochs"
+    assert len(training.history) == 60
+    assert training.history[-1].loss < 0.01 * training.history[0].loss
+    assert training.history[0]._fields == Epoch._fields
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_one_seed_gives_the_same_weights_and_another_seed_others(optimizer):
+    config = TrainingConfig(
+        epochs=3, batch_rows=20, optimizer=optimizer, average=0.9, gradient_clip=1.0, warmup_steps=5, schedule="cosine"
+    )
+    first, second, other = fit(config)[0], fit(config)[0], fit(config, seed=2)[0]
+    assert torch.equal(first.weight, second.weight)
+    assert not torch.equal(first.weight, other.weight)
+
+
+def test_shards_give_the_same_result_whatever_the_threads_and_leave_torch_as_it_was(monkeypatch):
+    config = TrainingConfig(epochs=3, batch_rows=20, shards=2)
+    threads = torch.get_num_threads()
+    before = torch.get_rng_state()
+    side_by_side = fit(config)[0]
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.get_rng_state(), before)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    one_by_one = fit(config)[0]
+    assert torch.equal(side_by_side.weight, one_by_one.weight)
+
+
+def test_the_gradient_of_shards_is_the_gradient_of_the_batch():
+    class Exact(Line):
+        def forward(self, x, y, *, generator):
+            return ElboTerms(((x @ self.weight.T).squeeze(1) + self.bias - y).square(), torch.zeros(len(x)))
+
+    whole = fit(TrainingConfig(epochs=2, batch_rows=50), module=Exact())[0]
+    parts = fit(TrainingConfig(epochs=2, batch_rows=50, shards=3), module=Exact())[0]
+    assert torch.allclose(whole.weight, parts.weight, atol=1e-6)
+
+
+def test_batches_are_nearly_equal_and_none_is_larger_than_asked():
+    line = fit(TrainingConfig(epochs=1, batch_rows=64, validation_fraction=0.0))[0]
+    assert sum(line.seen) == 200
+    assert max(line.seen) <= 64
+    assert max(line.seen) - min(line.seen) <= 1
+
+
+def test_held_out_rows_are_not_trained_on():
+    line, training = fit(TrainingConfig(epochs=1, batch_rows=200, validation_fraction=0.1))
+    assert len(training.validation_rows) == 20
+    assert line.seen == [180, 20]
+    assert math.isfinite(training.history[0].validation_loss)
+
+
+def test_given_validation_rows_are_used_as_they_are():
+    line, training = fit(TrainingConfig(epochs=1, batch_rows=200), validation=data(7))
+    assert line.seen == [200, 7]
+    assert len(training.validation_rows) == 0
+
+
+def test_without_validation_rows_the_curves_say_so():
+    training = fit(TrainingConfig(epochs=2, validation_fraction=0.0))[1]
+    assert math.isnan(training.history[-1].validation_loss)
+    assert training.best_epoch == 2
+
+
+def test_early_stopping_keeps_the_best_weights():
+    """A learning rate so large that the loss gets worse: the first epochs are the best ones."""
+    config = TrainingConfig(epochs=200, batch_rows=20, learning_rate=3.0, patience=5, min_epochs=8)
+    line, training = fit(config)
+    losses = [epoch.validation_loss for epoch in training.history]
+    assert training.stopped == "patience"
+    assert len(losses) < 200
+    assert len(losses) >= 8
+    assert training.best_epoch == 1 + int(np.argmin(losses))
+    x, y = data()
+    rows = training.validation_rows
+    error = ((x @ line.weight.detach().T).squeeze(1) + line.bias.detach() - y)[torch.from_numpy(rows)].square().mean()
+    assert float(error) == pytest.approx(min(losses), rel=0.05, abs=0.01)
+
+
+def test_min_epochs_holds_early_stopping_back():
+    config = TrainingConfig(epochs=50, batch_rows=20, learning_rate=3.0, patience=1, min_epochs=30)
+    assert len(fit(config)[1].history) >= 30
+
+
+def test_minutes_end_the_training():
+    config = TrainingConfig(epochs=10**6, batch_rows=20, max_minutes=0.01, schedule="cosine")
+    training = fit(config)[1]
+    assert training.stopped == "minutes"
+    assert training.history[-1].seconds < 10
+
+
+def test_a_diverging_loss_keeps_the_best_weights_or_says_that_there_are_none():
+    class Trap(Line):
+        steps = 0
+
+        def forward(self, x, y, *, generator):
+            terms = super().forward(x, y, generator=generator)
+            if self.training:
+                self.steps += 1
+            return ElboTerms(terms.reconstruction * (math.nan if self.steps > 30 else 1.0), terms.kl)
+
+    trap, training = fit(TrainingConfig(epochs=20, batch_rows=20), module=Trap())
+    assert training.stopped == "diverged"
+    assert training.diverged_at == 4
+    assert torch.isfinite(trap.weight).all()
+
+    class Dead(Line):
+        def forward(self, x, y, *, generator):
+            return ElboTerms(super().forward(x, y, generator=generator).reconstruction * math.inf, torch.zeros(len(x)))
+
+    with pytest.raises(DivergedError, match="learning_rate"):
+        fit(TrainingConfig(epochs=3, batch_rows=20), module=Dead())
+
+
+def test_weight_decay_leaves_biases_alone():
+    class Idle(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.bias = nn.Parameter(torch.ones(1, 2)), nn.Parameter(torch.ones(1))
+
+        def forward(self, x, y, *, generator):
+            return ElboTerms(0.0 * self.weight.sum() * x[:, 0] + 0.0 * self.bias, torch.zeros(len(x)))
+
+    config = TrainingConfig(epochs=3, batch_rows=20, optimizer="adamw", weight_decay=0.5, learning_rate=0.1)
+    idle = fit(config, module=Idle())[0]
+    assert float(idle.weight.max()) < 1.0
+    assert float(idle.bias) == 1.0
+
+
+def test_the_average_is_what_is_validated_and_kept():
+    live = fit(TrainingConfig(epochs=2, batch_rows=10, learning_rate=0.5))[0]
+    averaged = fit(TrainingConfig(epochs=2, batch_rows=10, learning_rate=0.5, average=0.99))[0]
+    assert not torch.allclose(live.weight, averaged.weight)
+
+
+def test_every_epoch_is_reported():
+    epochs: list[Epoch] = []
+    Trainer(TrainingConfig(epochs=3), verbose=False, on_epoch=epochs.append).fit(Line(), data(), seed=1)
+    assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
+
+
+def test_the_progress_bar_shows_the_loss(capsys):
+    Trainer(TrainingConfig(epochs=2), verbose=True).fit(Line(), data(), seed=1)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "training" in shown.err
+
+
+def test_parameters_out_of_range_are_all_named():
+    with pytest.raises(ConfigError) as caught:
+        TrainingConfig(epochs=0, learning_rate=-1.0, optimizer="sgd", validation_fraction=1.0, patience=0, max_minutes=0)
+    places = [problem.where for problem in caught.value.problems]
+    assert places == ["epochs", "learning_rate", "optimizer", "validation_fraction", "patience", "max_minutes"]
+
+
+def test_changing_a_parameter_changes_something():
+    base = fit(TrainingConfig(epochs=4, batch_rows=20))[0].weight.detach()
+    for change in (
+        {"learning_rate": 2e-3},
+        {"batch_rows": 25},
+        {"warmup_steps": 20},
+        {"schedule": "cosine"},
+        {"betas": (0.5, 0.9)},
+        {"gradient_clip": 1e-3, "optimizer": "adamw"},
+        {"validation_fraction": 0.3},
+        {"weight_decay": 0.5},
+        {"shards": 2},
+        {"average": 0.9},
+    ):
+        assert not torch.equal(fit(TrainingConfig(**{"epochs": 4, "batch_rows": 20, **change}))[0].weight, base), change

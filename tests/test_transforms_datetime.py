@@ -1,0 +1,261 @@
+"""Dates and times come back as they were written: dtype, resolution, time zone, format."""
+
+from __future__ import annotations
+
+import datetime
+import pickle
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clover_tvae.errors import ColumnTypeError, ConditionError, DataError
+from clover_tvae.transforms.conditions import Requirement
+from clover_tvae.transforms.datetime import Calendar, DatetimeTransform
+
+RNG = np.random.default_rng(11)
+DAYS = pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(RNG.integers(0, 2000, 300), "D"))
+SECONDS = pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(RNG.integers(0, 10**8, 300), "s"))
+GAPS = RNG.random(300) < 0.1
+PARIS = ZoneInfo("Europe/Paris")
+
+
+def columns() -> dict[str, tuple[pd.Series, str | None]]:
+    made: dict[str, tuple[pd.Series, str | None]] = {}
+    for unit in ("s", "ms", "us", "ns"):
+        made[f"days {unit}"] = (DAYS.astype(f"M8[{unit}]").mask(GAPS), None)
+        made[f"seconds {unit}"] = (SECONDS.astype(f"M8[{unit}]").mask(GAPS), None)
+        made[f"zone {unit}"] = (SECONDS.astype(f"M8[{unit}]").dt.tz_localize("UTC").dt.tz_convert("Europe/Paris"), None)
+    made["zoneinfo"] = (SECONDS.dt.tz_localize("UTC").dt.tz_convert(PARIS), None)
+    made["local midnights"] = (DAYS.dt.tz_localize("Europe/Paris"), None)
+    made["utc"] = (SECONDS.dt.tz_localize("UTC").mask(GAPS), None)
+    made["fixed offset"] = (SECONDS.dt.tz_localize(datetime.timezone(datetime.timedelta(hours=5, minutes=30))), None)
+    made["nanoseconds"] = (pd.Series(pd.to_datetime(RNG.integers(10**18, 10**18 + 10**6, 300))), None)
+    made["before 1677"] = (pd.Series(np.array(["0800-01-01"] * 5 + ["1500-02-03"] * 5 + ["1999-01-01"] * 5, "M8[s]")), None)
+    made["dates"] = (pd.Series([None if gap else day.date() for day, gap in zip(DAYS, GAPS, strict=True)], dtype=object), None)
+    made["old dates"] = (pd.Series([datetime.date(1400 + i, 1, 1 + i % 28) for i in range(300)], dtype=object), None)
+    made["times"] = (pd.Series([t.to_pydatetime() for t in SECONDS], dtype=object), None)
+    made["times with zone"] = (pd.Series([t.to_pydatetime().replace(tzinfo=PARIS) for t in DAYS], dtype=object), None)
+    made["stamps"] = (pd.Series(list(SECONDS), dtype=object), None)
+    made["arrow timestamp"] = (SECONDS.mask(GAPS).astype(pd.ArrowDtype(pa.timestamp("ms"))), None)
+    made["arrow zone"] = (made["zone us"][0].astype(pd.ArrowDtype(pa.timestamp("us", "Europe/Paris"))), None)
+    made["arrow date"] = (made["dates"][0].astype(pd.ArrowDtype(pa.date32())), None)
+    made["arrow date64"] = (made["dates"][0].astype(pd.ArrowDtype(pa.date64())), None)
+    made["constant"] = (pd.Series(pd.to_datetime(["2020-02-29"] * 30)), None)
+    made["all missing"] = (pd.Series(pd.to_datetime([None] * 5)), None)
+    made["all None"] = (pd.Series([None] * 5, dtype=object), None)
+    for form in ("%Y-%m-%d", "%d/%m/%Y", "%d %b %Y", "%Y%m%d", "%B %d, %Y", "100%% %y-%j"):
+        made[f"text {form}"] = (DAYS.dt.strftime(form).mask(GAPS), form)
+    for form in ("%Y-%m-%dT%H:%M:%S", "%m/%d/%Y %I:%M:%S %p"):
+        made[f"text {form}"] = (SECONDS.dt.strftime(form), form)
+    made["text to the minute"] = (SECONDS.dt.strftime("%Y-%m-%d %H:%M"), "%Y-%m-%d %H:%M")
+    made["text without zeros"] = (DAYS.map(lambda t: f"{t.month}/{t.day}/{t.year}"), "%m/%d/%Y")
+    made["text with offset"] = (SECONDS.dt.strftime("%Y-%m-%d %H:%M:%S+0200"), "%Y-%m-%d %H:%M:%S%z")
+    made["text of old years"] = (pd.Series(["0976-05-01", "1066-10-14", "2020-01-01"] * 9), "%Y-%m-%d")
+    made["string dtype"] = (DAYS.dt.strftime("%Y-%m-%d").astype("string"), "%Y-%m-%d")
+    made["arrow text"] = (DAYS.dt.strftime("%Y-%m-%d").astype(pd.ArrowDtype(pa.string())), "%Y-%m-%d")
+    return made
+
+
+COLUMNS = columns()
+
+
+def fit(column: pd.Series, numbers: str = "rank", **options: str | None) -> DatetimeTransform:
+    fitted = DatetimeTransform.fit(column, "when", numbers, np.random.default_rng(0), **options)
+    plain = pickle.loads(pickle.dumps(fitted.to_plain()))
+    again = DatetimeTransform.from_plain(plain, numbers)
+    assert again.to_plain() == plain
+    return again
+
+
+def round_trip(fitted: DatetimeTransform, column: pd.Series) -> pd.Series:
+    codes = fitted.encode(column, np.random.default_rng(1), "error")
+    middle = codes.scalars if codes.spreads is None else codes.scalars + codes.spreads / 2
+    return fitted.decode(codes.choices, middle)
+
+
+@pytest.mark.parametrize("numbers", ["mode", "rank"])
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_column_of_dates_comes_back(name: str, numbers: str) -> None:
+    column, form = COLUMNS[name]
+    before = column.copy()
+    fitted = fit(column, numbers, format=form)
+    decoded = round_trip(fitted, column)
+    assert decoded.dtype == column.dtype
+    assert decoded.isna().equals(column.isna())
+    if numbers == "rank":
+        assert (decoded[~column.isna()] == column[~column.isna()]).all()
+    elif form is None:
+        assert decoded.dropna().min() >= column.dropna().min() if column.notna().any() else True
+    assert [type(v) for v in decoded[:20]] == [type(v) for v in column[:20]]
+    pd.testing.assert_series_equal(column, before)
+
+
+def test_resolution_is_kept_by_new_values() -> None:
+    spread = np.linspace(0, 1, 500, dtype=np.float32)
+    anything = np.zeros(500, np.int32)
+    midnights = fit(COLUMNS["local midnights"][0]).decode(anything, spread)
+    assert (midnights.dt.hour == 0).all()
+    assert midnights.nunique() > 200
+    minutes = fit(SECONDS.dt.floor("min")).decode(anything, spread)
+    assert (minutes.dt.second == 0).all()
+    assert (minutes.dt.minute != 0).any()
+
+
+def test_hours_around_the_change_of_clocks_stay_exact() -> None:
+    hours = pd.Series(pd.date_range("2020-10-24", "2020-10-27", freq="30min", tz="Europe/Paris").repeat(3))
+    assert round_trip(fit(hours), hours).equals(hours)
+
+
+def test_text_with_several_offsets_needs_a_zone() -> None:
+    text = pd.Series(["2020-07-01 12:00 +0200", "2020-01-01 12:00 +0100"] * 10)
+    with pytest.raises(ColumnTypeError, match="time_zone"):
+        fit(text, format="%Y-%m-%d %H:%M %z")
+    assert round_trip(fit(text, format="%Y-%m-%d %H:%M %z", time_zone="Europe/Paris"), text).equals(text)
+    naive = pd.Series(["2020-07-01 12:00"] * 3)
+    assert round_trip(fit(naive, format="%Y-%m-%d %H:%M", time_zone="Europe/Paris"), naive).equals(naive)
+
+
+def test_thousands_of_texts_are_read_as_few_are() -> None:
+    many = pd.Series(pd.date_range("1650-01-01", periods=5000, freq="13D", unit="s").strftime("%d.%m.%Y"))
+    assert (round_trip(fit(many, format="%d.%m.%Y"), many) == many).mean() > 0.999
+
+
+@pytest.mark.parametrize(
+    ("column", "options", "match"),
+    [
+        (pd.Series(["2020-01-01"]), {}, "'format'"),
+        (pd.Series(["2020-01-01", "CANARY"]), {"format": "%Y-%m-%d"}, "1 cells are not dates"),
+        (pd.Series([1, 2]), {}, "dates are expected"),
+        (pd.Series([1.5, 2]), {}, "dates are expected"),
+        (pd.Series(["2020-01-01"], dtype="category"), {"format": "%Y-%m-%d"}, "dates are expected"),
+        (pd.Series([datetime.date(2020, 1, 1), "CANARY"], dtype=object), {}, "dates are expected"),
+        (
+            pd.Series([pd.Timestamp("2020", tz="UTC"), pd.Timestamp("2020", tz="Asia/Tokyo")], dtype=object),
+            {},
+            "several time zones",
+        ),
+    ],
+)
+def test_cells_that_are_no_dates_are_refused(column: pd.Series, options: dict[str, str], match: str) -> None:
+    with pytest.raises(ColumnTypeError, match=f"column 'when'.*{match}") as caught:
+        fit(column, **options)
+    assert "CANARY" not in str(caught.value)
+
+
+def test_dates_of_another_form_are_read_or_refused() -> None:
+    fitted = fit(DAYS)
+    assert (fitted.encode(DAYS.astype("M8[s]"), RNG, "error").scalars == fitted.encode(DAYS, RNG, "error").scalars).all()
+    assert fitted.encode(DAYS.astype(object), RNG, "error").scalars.tolist() == fitted.encode(DAYS, RNG, "error").scalars.tolist()
+    assert fitted.encode(pd.Series([None], dtype=object), RNG, "mask").choices.tolist() == [-1]
+    for other in (DAYS.dt.tz_localize("UTC"), pd.Series([5])):
+        with pytest.raises(ColumnTypeError):
+            fitted.encode(other, RNG, "error")
+    with pytest.raises(DataError, match="'when': 1 cells are missing"):
+        fitted.encode(pd.Series([pd.NaT]), RNG, "error")
+    text = fit(DAYS.dt.strftime("%Y-%m-%d"), format="%Y-%m-%d")
+    assert (text.encode(DAYS, RNG, "error").scalars == fitted.encode(DAYS, RNG, "error").scalars).all()
+
+
+def allowed_values(fitted: DatetimeTransform, condition: object) -> pd.Series:
+    """All kinds of cells that the condition lets through, the ends of every range among them."""
+    allowed = fitted.allow(Requirement.of(condition))
+    made = []
+    for choice in np.flatnonzero(allowed.choices):
+        scalars = np.zeros(1, np.float32)
+        if choice < fitted.layout.n_numbered:
+            scalars = np.linspace(allowed.lower[choice], allowed.upper[choice], 101, dtype=np.float32)
+        made.append(fitted.decode(np.full(len(scalars), choice, np.int32), scalars))
+    return pd.concat(made)
+
+
+@pytest.mark.parametrize("numbers", ["mode", "rank"])
+def test_conditions_on_dates_are_exact(numbers: str) -> None:
+    fitted = fit(DAYS, numbers)
+    day = datetime.date(2021, 3, 4)
+    for form in (day, "2021-03-04", pd.Timestamp(day), np.datetime64(day), datetime.datetime(2021, 3, 4)):
+        assert allowed_values(fitted, (">=", form)).min() >= pd.Timestamp(day)
+        assert allowed_values(fitted, ("<", form)).max() < pd.Timestamp(day)
+    assert allowed_values(fitted, (">", "2021-03-04 12:00")).min() >= pd.Timestamp("2021-03-05")
+    known = DAYS.iloc[0]
+    assert set(allowed_values(fitted, known)) == {known}
+    month = allowed_values(fitted, ("between", "2021-03-01", "2021-03-31"))
+    assert month.between("2021-03-01", "2021-03-31").all()
+    assert len(set(month)) > 5
+
+
+def test_conditions_follow_the_zone_and_the_format_of_the_column() -> None:
+    local = fit(COLUMNS["local midnights"][0])
+    assert allowed_values(local, (">=", "2022-07-01")).min() >= pd.Timestamp("2022-07-01", tz="Europe/Paris")
+    zoned = fit(COLUMNS["utc"][0])
+    assert allowed_values(zoned, ("<", pd.Timestamp("2021-01-01 02:00", tz="Europe/Paris"))).max() < pd.Timestamp("2021-01-01 01:00", tz="UTC")
+    assert allowed_values(zoned, (">=", pd.Timestamp("2021-01-01"))).min() >= pd.Timestamp("2021-01-01", tz="UTC")
+    text = fit(DAYS.dt.strftime("%d/%m/%Y"), format="%d/%m/%Y")
+    for form in ("03/04/2021", "2021-04-03"):
+        assert (pd.to_datetime(allowed_values(text, (">=", form)), format="%d/%m/%Y") >= "2021-04-03").all()
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        5,
+        "soon",
+        ("between", "2021-01-01", 7),
+        (">=", "2150-01-01"),
+        ("<", "1990-01-01"),
+        ("between", "2021-03-31", "2021-03-01"),
+        (">=", pd.Timestamp("2021-01-01", tz="UTC")),
+        (">=", datetime.date(9999, 1, 1)),
+        None,
+    ],
+)
+def test_conditions_that_no_date_can_meet(condition: object) -> None:
+    with pytest.raises(ConditionError):
+        fit(DAYS).allow(Requirement.of(condition))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"unit": "Y"},
+        {"step": 0},
+        {"step": 10**30},
+        {"zone": "../x"},
+        {"local": True},
+        {"local": 1},
+        {"format": "%Y"},
+        {"format": 5},
+        {"surprise": 1},
+    ],
+)
+def test_a_changed_calendar_is_refused(change: dict[str, object]) -> None:
+    plain = fit(DAYS).to_plain()
+    with pytest.raises(ValueError):
+        DatetimeTransform.from_plain(plain | {"calendar": plain["calendar"] | change}, "rank")
+    with pytest.raises(ValueError):
+        Calendar.from_plain([])
+
+
+def test_a_changed_range_of_dates_is_refused() -> None:
+    plain = fit(DAYS).to_plain()
+    codec = plain["codec"]
+    for change in ({"minimum": -(2**62), "maximum": 2**62}, {"kind": "float64", "minimum": 0.0, "maximum": 1.0}):
+        with pytest.raises(ValueError):
+            DatetimeTransform.from_plain(plain | {"codec": codec | {"grid": codec["grid"] | change}}, "rank")
+    with pytest.raises(ValueError):
+        DatetimeTransform.from_plain(plain | {"codec": codec | {"missing": True}, "calendar": 1}, "rank")
+    dates = fit(COLUMNS["old dates"][0]).to_plain()
+    far = dates["codec"] | {"grid": dates["codec"]["grid"] | {"maximum": 10**7}}
+    with pytest.raises(ValueError):
+        DatetimeTransform.from_plain(dates | {"codec": far}, "rank")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.datetimes(min_value=datetime.datetime(1, 1, 2), max_value=datetime.datetime(9999, 12, 30)), min_size=1, max_size=40))
+def test_any_times_of_python_come_back(times: list[datetime.datetime]) -> None:
+    column = pd.Series(times, dtype=object)
+    assert round_trip(fit(column), column).tolist() == times
