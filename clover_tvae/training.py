@@ -23,11 +23,14 @@ from tqdm.auto import tqdm
 from clover_tvae.errors import ConfigError, DivergedError, Problem
 from clover_tvae.model.devices import resolve_device, torch_generator
 from clover_tvae.model.elbo import ElboTerms
+from clover_tvae.optimizers import Muon
 
 __all__ = ["ElboTerms", "Epoch", "Trainer", "Training", "TrainingConfig"]
 
 logger = logging.getLogger(__name__)
 
+#: Muon's step, in units of the spectral norm, for a learning rate of 1 (0.02 at Adam's 0.003).
+_MUON_RATE = 7.0
 #: Steps between two looks at the loss: a look waits for the device, so it does not happen every step.
 _STEPS_BETWEEN_CHECKS = 25
 
@@ -40,7 +43,8 @@ class TrainingConfig:
         epochs: Passes over the training rows, at most. Early stopping may end sooner.
         batch_rows: Rows a step; the rows of an epoch are dealt into batches of nearly equal size, none larger.
         learning_rate: Peak step size of the optimiser.
-        optimizer: ``"adam"`` (weight decay as an L2 penalty) or ``"adamw"`` (decoupled, Loshchilov & Hutter 2019).
+        optimizer: ``"adam"`` (weight decay as an L2 penalty), ``"adamw"`` (decoupled, Loshchilov & Hutter 2019), or
+            ``"muon"``: Muon for the matrices that the module's ``hidden_matrices()`` names, AdamW for all else.
         betas: Decay rates of Adam's two moments.
         weight_decay: For matrices only: never for biases, norms, or a learned sigma.
         gradient_clip: Largest norm of the whole gradient; ``None`` for no limit.
@@ -86,7 +90,7 @@ class TrainingConfig:
             ("batch_rows", _is_int(self.batch_rows) and self.batch_rows >= 1, "a positive integer"),
             ("shards", _is_int(self.shards) and self.shards >= 1, "a positive integer"),
             ("learning_rate", _is_number(self.learning_rate) and self.learning_rate > 0, "a positive number"),
-            ("optimizer", self.optimizer in ("adam", "adamw"), "'adam' or 'adamw'"),
+            ("optimizer", self.optimizer in ("adam", "adamw", "muon"), "'adam', 'adamw' or 'muon'"),
             ("weight_decay", _is_number(self.weight_decay) and self.weight_decay >= 0, "a number of at least 0"),
             (
                 "gradient_clip",
@@ -315,23 +319,32 @@ class _Run:
         self.noise = [torch_generator(child, self.device) for child in noise_seed.spawn(config.shards)]
         n_threads = min(config.shards, os.cpu_count() or 1) if self.device.type == "cpu" else 1
         self.pool = ThreadPoolExecutor(n_threads, initializer=_quiet_thread) if n_threads > 1 else None
-        self.optimizer = self._optimizer()
         self.average = None if config.average is None else _Average(module, config.average)
+        self.optimizers = self._optimizers()
         self.training = Training()
         self.step = 0
         self.started = time.monotonic()
         self.best_loss = math.inf
         self.best_weights: dict[str, Tensor] | None = None
 
-    def _optimizer(self) -> torch.optim.Optimizer:
+    def _optimizers(self) -> list[tuple[torch.optim.Optimizer, float]]:
+        """Each optimiser with the factor on its learning rate."""
         config = self.config
-        parameters = [p for p in self.module.parameters() if p.requires_grad]
+        hidden = list(self.module.hidden_matrices()) if config.optimizer == "muon" else []  # type: ignore[operator]
+        apart = {id(p) for p in hidden}
+        parameters = [p for p in self.module.parameters() if p.requires_grad and id(p) not in apart]
         groups: list[dict[str, Any]] = [
             {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
             {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
         ]
-        kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-        return kind(groups, lr=config.learning_rate, betas=config.betas, fused=self.device.type in ("cpu", "cuda"))
+        kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+        fused = self.device.type in ("cpu", "cuda")
+        adam = kind(groups, lr=config.learning_rate, betas=config.betas, fused=fused)
+        if not hidden:
+            return [(adam, 1.0)]
+        run = map if self.pool is None else self.pool.map
+        muon = Muon(hidden, lr=_MUON_RATE * config.learning_rate, weight_decay=config.weight_decay, run=run)
+        return [(adam, 1.0), (muon, _MUON_RATE)]
 
     def __enter__(self) -> _Run:
         return self
@@ -411,19 +424,20 @@ class _Run:
 
     def _epoch(self, bar: tqdm) -> Tensor | None:
         """Train one epoch; return the sums of loss, reconstruction and KL over its rows, and the rows; None: diverged."""
-        optimizer, config = self.optimizer, self.config
+        config = self.config
         self.module.train()
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        parameters = [p for p in self.module.parameters() if p.requires_grad]
         order = torch.randperm(self.n_rows, generator=self.shuffle)
         sums = torch.zeros(4, dtype=torch.float64, device=self.device)
         for index in torch.tensor_split(order, self.steps_an_epoch):
             rate = config.learning_rate * self._rate()
-            for group in optimizer.param_groups:
-                group["lr"] = rate
             sums += self._gradients(parameters, index)
             if config.gradient_clip is not None:
                 nn.utils.clip_grad_norm_(parameters, config.gradient_clip, foreach=True)
-            optimizer.step()
+            for optimizer, factor in self.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * factor
+                optimizer.step()
             if self.average is not None:
                 self.average.update()
             self.step += 1

@@ -110,7 +110,11 @@ def train(kind: type[Autoencoder], embedding_dim: int, rows: Tensor) -> Autoenco
     torch.manual_seed(options.seed)
     network = kind(embedding_dim)
     config = TrainingConfig(
-        epochs=3 if options.short else 100, batch_rows=50, learning_rate=0.002, schedule="cosine", validation_fraction=0.0
+        epochs=3 if options.short else 100,
+        batch_rows=50,
+        learning_rate=0.002,
+        schedule="cosine",
+        validation_fraction=0.0,
     )
     training = Trainer(config, verbose=False).fit(network, (rows,), seed=options.seed)
     last = training.history[-1]

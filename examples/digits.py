@@ -194,12 +194,18 @@ for row, (name, network, last, _) in zip(axes[1:], settings, strict=True):
     samples = network.sample(500, torch.Generator().manual_seed(options.seed))
     read_as = judge.predict(samples.numpy() / 16)
     figures[name] = (float(np.mean(read_as == options.digit)), float((samples / 16).std(dim=0).mean() / real_spread))
-    print(f"{name}: loss {last:6.2f}, judged a {options.digit}: {figures[name][0]:4.0%}, variety {figures[name][1]:.2f}")
+    print(
+        f"{name}: loss {last:6.2f}, judged a {options.digit}: {figures[name][0]:4.0%}, variety {figures[name][1]:.2f}"
+    )
     for axis, picture in zip(row, samples[:10], strict=True):
         show(axis, picture)
     share, variety = figures[name]
     row[0].set_ylabel(
-        f'{name}\njudged a "{options.digit}": {share:.0%}\nvariety {variety:.2f}', rotation=0, ha="right", va="center", fontsize=13
+        f'{name}\njudged a "{options.digit}": {share:.0%}\nvariety {variety:.2f}',
+        rotation=0,
+        ha="right",
+        va="center",
+        fontsize=13,
     )
 fig.savefig(output / "digits.png", dpi=100)
 print("saved", output / "digits.png")

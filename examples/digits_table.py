@@ -90,7 +90,7 @@ tables = {
 read: dict[str, float] = {}
 told_apart: dict[str, float] = {}
 for name, rows in tables.items():
-    several = rows["digit"].nunique() > 1
+    several = len(set(rows["digit"])) > 1
     judge = LogisticRegression(C=0.1, max_iter=2000).fit(rows[names] / 16, rows["digit"]) if several else None
     read[name] = judge.score(test[names] / 16, test["digit"]) if judge is not None else 0.1
     told_apart[name] = c2st(test, rows, metadata, seed=options.seed)
@@ -112,7 +112,9 @@ for row, (name, rows) in zip(axes, tables.items(), strict=True):
         axis.set_xticks([])
         axis.set_yticks([])
     label = name.replace(", ", "\n")
-    row[0].set_ylabel(f"{label}\nreads {read[name]:.0%}\nC2ST {told_apart[name]:.2f}", rotation=0, ha="right", va="center")
+    row[0].set_ylabel(
+        f"{label}\nreads {read[name]:.0%}\nC2ST {told_apart[name]:.2f}", rotation=0, ha="right", va="center"
+    )
 fig.savefig(output / "digits_table.png", dpi=90)
 print("saved", output / "digits_table.png")
 
@@ -131,7 +133,9 @@ print(sevens[["digit", "p33"]].T.to_string())
 # %%
 upper = [name for name in names if name[1] in "0123"]
 zero = test.loc[test["digit"] == "0", upper][:1]
-completed = synths["autoregressive"].sample_remaining(pd.concat([zero] * 4, ignore_index=True), random_state=options.seed)
+completed = synths["autoregressive"].sample_remaining(
+    pd.concat([zero] * 4, ignore_index=True), random_state=options.seed
+)
 fig, axes = plt.subplots(1, 5, figsize=(7, 1.9), layout="constrained")
 real = test.loc[zero.index, names]
 for axis, picture, title in zip(axes, pd.concat([real, completed[names]]).to_numpy(), ["real", *"1234"], strict=True):

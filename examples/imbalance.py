@@ -50,7 +50,9 @@ train, test = train_test_split(employees, test_size=0.5, random_state=options.se
 train, test = train.reset_index(drop=True), test.reset_index(drop=True)
 women, test_women = train[train["gender"] == "F"], test[test["gender"] == "F"]
 n_men = len(train) - len(women)
-print(f"{len(train)} employees to learn from, {len(women)} of them women ({len(women) / len(train):.0%}); {len(test)} held out")
+print(
+    f"{len(train)} employees to learn from, {len(women)} of them women ({len(women) / len(train):.0%}); {len(test)} held out"
+)
 print(train.head(3).to_string())
 
 # %% [markdown]

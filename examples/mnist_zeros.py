@@ -170,7 +170,12 @@ fig, axes = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
 for axis, name, title in zip(axes, ("loss", "reconstruction", "kl"), ("total", "reconstruction", "KL"), strict=True):
     axis.plot(epochs, [getattr(row, name) for row in history], color="#0072B2", lw=2.5, label="training")
     axis.plot(
-        epochs, [getattr(row, f"validation_{name}") for row in history], color="#D55E00", lw=2.5, ls="--", label="validation"
+        epochs,
+        [getattr(row, f"validation_{name}") for row in history],
+        color="#D55E00",
+        lw=2.5,
+        ls="--",
+        label="validation",
     )
     axis.axvline(training.best_epoch, color="0.5", lw=1.5, ls=":", label="best epoch")
     axis.set(title=f"{title} loss", xlabel="epoch")

@@ -50,7 +50,18 @@ rng = np.random.default_rng(options.seed)
 # truth aside, to see later how well the gaps are filled).
 
 # %%
-names = ["age", "sex", "bmi", "blood_pressure", "cholesterol", "ldl", "hdl", "tch_ratio", "log_triglycerides", "glucose"]
+names = [
+    "age",
+    "sex",
+    "bmi",
+    "blood_pressure",
+    "cholesterol",
+    "ldl",
+    "hdl",
+    "tch_ratio",
+    "log_triglycerides",
+    "glucose",
+]
 bunch = load_diabetes(scaled=False)
 complete = pd.DataFrame(bunch.data, columns=names).assign(progression=bunch.target)
 complete = complete.astype({"age": int, "cholesterol": int, "hdl": int, "glucose": int, "progression": int})
@@ -136,7 +147,9 @@ print(
     pd.DataFrame({"real, all": table.mean(numeric_only=True), "real, 65+": real_old.mean(numeric_only=True),
                   "synthetic, 65+": old.mean(numeric_only=True)}).round(1).to_string()
 )  # fmt: skip
-thin = synth.sample(3, conditions={"sex": "2", "bmi": ("between", 18, 22), "glucose": ("<", 90)}, random_state=options.seed)
+thin = synth.sample(
+    3, conditions={"sex": "2", "bmi": ("between", 18, 22), "glucose": ("<", 90)}, random_state=options.seed
+)
 thin
 
 # %% [markdown]

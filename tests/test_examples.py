@@ -145,7 +145,7 @@ def test_imbalance_balances_and_measures_every_cure(run: Any, tmp_path: Path) ->
 @pytest.mark.slow
 def test_sdv_comparison_sets_sdv_beside_both_decoders(run: Any, tmp_path: Path) -> None:
     names = run("sdv_comparison.py")
-    assert list(names["figures"].index)[0] == "holdout"
+    assert names["figures"].index[0] == "holdout"
     assert len(names["figures"]) == 5
     assert names["encoder_kept"] == {"SDV": False, "independent": True, "autoregressive": True}
     assert set(names["sigmas"].index) == {"rating", "bonus", "salary", "hire_date"}

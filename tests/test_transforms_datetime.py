@@ -17,6 +17,7 @@ from clover_tvae.errors import ColumnTypeError, ConditionError, DataError
 from clover_tvae.transforms.conditions import Requirement
 from clover_tvae.transforms.datetime import Calendar, DatetimeTransform
 
+ANY_TIME = st.datetimes(min_value=datetime.datetime(1, 1, 2), max_value=datetime.datetime(9999, 12, 30))
 RNG = np.random.default_rng(11)
 DAYS = pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(RNG.integers(0, 2000, 300), "D"))
 SECONDS = pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(RNG.integers(0, 10**8, 300), "s"))
@@ -87,10 +88,14 @@ def test_a_column_of_dates_comes_back(name: str, numbers: str) -> None:
     decoded = round_trip(fitted, column)
     assert decoded.dtype == column.dtype
     assert decoded.isna().equals(column.isna())
-    if numbers == "rank":
-        assert (decoded[~column.isna()] == column[~column.isna()]).all()
-    elif form is None:
-        assert decoded.dropna().min() >= column.dropna().min() if column.notna().any() else True
+    if column.notna().any():
+        # A float32 rank tells 10 million steps apart: days come back exactly, seconds of many years to some seconds.
+        moved = np.abs(fitted.read(decoded)[0] - fitted.read(column)[0])[column.notna()].max()
+        span = fitted.grid.maximum - fitted.grid.minimum
+        assert moved <= (0 if numbers == "rank" and span < 10_000 else 1e-5 * span + 1)
+    if column.notna().any() and form is None:
+        assert decoded.dropna().min() >= column.dropna().min()
+        assert decoded.dropna().max() <= column.dropna().max()
     assert [type(v) for v in decoded[:20]] == [type(v) for v in column[:20]]
     pd.testing.assert_series_equal(column, before)
 
@@ -255,7 +260,7 @@ def test_a_changed_range_of_dates_is_refused() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.datetimes(min_value=datetime.datetime(1, 1, 2), max_value=datetime.datetime(9999, 12, 30)), min_size=1, max_size=40))
+@given(st.lists(ANY_TIME, min_size=1, max_size=40))
 def test_any_times_of_python_come_back(times: list[datetime.datetime]) -> None:
-    column = pd.Series(times, dtype=object)
-    assert round_trip(fit(column), column).tolist() == times
+    column = pd.Series(times * 5, dtype=object)
+    assert round_trip(fit(column), column).tolist() == times * 5

@@ -35,19 +35,19 @@ class Plan:
 
 
 def _autoregressive(n_rows: int, n_columns: int) -> Plan:
+    """Small tables want a narrow trunk, dropout and many epochs; large ones fewer epochs of larger batches."""
     if n_rows < 3_000:
-        width, n_blocks, dropout, batch_rows = 128, 3, 0.2, 128
+        width, dropout, batch_rows, steps = 128, 0.2, 128, 4_000
     elif n_rows < 8_000:
-        width, n_blocks, dropout, batch_rows = 256, 3, 0.1, 256
+        width, dropout, batch_rows, steps = 256, 0.1, 512, 3_000
     else:
-        width, n_blocks, dropout, batch_rows = 384, 3, 0.0, 512 if n_rows < 50_000 else 1024
-    steps = {128: 4_000, 256: 4_000, 512: 4_500, 1024: 2_700}[batch_rows]
+        width, dropout, batch_rows, steps = 256, 0.0, 1024, 3_300
     epochs = max(2, round(steps * batch_rows / n_rows))
     return Plan(
         ModelConfig(
             decoder="autoregressive",
             compress_dims=(128, 128),
-            decompress_dims=(width,) * n_blocks,
+            decompress_dims=(width, width),
             embedding_dim=8,
             free_bits=0.25,
             dropout=dropout,
@@ -55,8 +55,8 @@ def _autoregressive(n_rows: int, n_columns: int) -> Plan:
         TrainingConfig(
             epochs=epochs,
             batch_rows=batch_rows,
-            learning_rate=2e-3,
-            optimizer="adamw",
+            learning_rate=3e-3,
+            optimizer="muon",
             betas=(0.9, 0.98),
             weight_decay=0.02,
             gradient_clip=1.0,

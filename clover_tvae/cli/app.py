@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from clover_tvae import __version__
-from clover_tvae.cli import generators, jobs, metadata
+from clover_tvae.cli import evaluation, generators, jobs, metadata
 from clover_tvae.cli.console import say
 
 __all__ = ["app", "main"]
@@ -32,6 +32,7 @@ app = typer.Typer(
 )
 jobs.add_to(app)
 generators.add_to(app)
+evaluation.add_to(app)
 metadata.add_to(app)
 
 

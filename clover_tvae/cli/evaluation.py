@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from clover_tvae.cli.console import Debug, Quiet, command, note, progress_wanted, say, say_table, warn
-from clover_tvae.errors import CloverError, ConfigError, Problem
+from clover_tvae.errors import ConfigError, Problem
 
 __all__ = ["add_to"]
 
@@ -147,15 +147,10 @@ def evaluate(
 
 def _generator(path: Path, real: Any, synthetic: Any, trust_pickle: bool) -> dict[str, Any]:
     """Return what the report shows of a generator: its card, and what it can tell when it is opened."""
+    from clover_tvae.jobs.assessment import about_generator
     from clover_tvae.synthesizer import TVAESynthesizer
 
-    synth = TVAESynthesizer.load(path, trust_pickle=trust_pickle)
-    about: dict[str, Any] = {"card": synth.card(), "history": synth.history}
-    try:
-        about |= {"latent_real": synth.encode(real), "latent_synthetic": synth.encode(synthetic)}
-    except CloverError as error:
-        warn(f"no latent space in the report: {error}")
-    return about
+    return about_generator(TVAESynthesizer.load(path, trust_pickle=trust_pickle), real, synthetic)
 
 
 @command

@@ -113,6 +113,8 @@ def _show(result: JobResult, quiet: bool) -> None:
     if result.error is not None:
         note(f"{result.name}: {mark} after {result.seconds:.1f} s", style=style)
         note(f"error: {result.error.message}", style="red")
+        if result.report:
+            say(f"  report    {result.report}")
         return
     if quiet and result.status == "up to date":
         return
@@ -121,6 +123,8 @@ def _show(result: JobResult, quiet: bool) -> None:
     if result.trained and result.generator:
         say(f"  generator {result.generator}")
         say(f"  sha256    {result.sha256}")
+    if result.report:
+        say(f"  report    {result.report}")
     for output in result.outputs:
         say(f"  rows      {output}")
 
@@ -133,11 +137,22 @@ def _show_plans(jobs: tuple[Job, ...], *, force: bool, retrain: bool, as_json: b
         plan = plan_job(job, force=force, retrain=retrain)
         outputs = [job.spec.sample[index].output for index in plan.samples]
         plans.append(
-            {"name": job.name, "file": job.file, "train": plan.train, "outputs": outputs, "reason": plan.reason}
+            {
+                "name": job.name,
+                "file": job.file,
+                "train": plan.train,
+                "assess": plan.assess,
+                "outputs": outputs,
+                "reason": plan.reason,
+            }
         )
         if as_json:
             continue
-        steps = [*(["train"] if plan.train else []), *(f"draw {output}" for output in outputs)]
+        steps = [
+            *(["train"] if plan.train else []),
+            *(["measure"] if plan.assess else []),
+            *(f"draw {output}" for output in outputs),
+        ]
         say(f"{job.name}: {', '.join(steps) or 'nothing to do'} ({plan.reason})")
     if as_json:
         say_json({"format": "clover-tvae-plan", "version": 1, "jobs": plans})

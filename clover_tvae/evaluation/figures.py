@@ -90,17 +90,17 @@ CATALOGUE: Mapping[str, Meaning] = {
     "fidelity.c2st": Meaning(
         "Real or synthetic, told by trees (C2ST)",
         "AUC",
-        "lower",
+        "target",
         0.5,
-        "How well gradient-boosted trees tell the two tables apart: 0.5 is a coin, 1 is always. The bootstrap may fall "
-        "below 0.5, because its rows are copies of rows that the trees learnt as real.",
+        "How well gradient-boosted trees tell the two tables apart: 0.5 is a coin, 1 is always. Clearly below 0.5, as "
+        "for the bootstrap, means copies: the trees take a copy for the real row that they learnt.",
     ),
     "fidelity.c2st_score": Meaning(
         "C2ST as the literature prints it",
         "score",
         "higher",
         1.0,
-        "1 - 2 (AUC - 0.5), at most 1: the same figure turned round.",
+        "1 - 2 (AUC - 0.5), at most 1: the same figure turned round. Copies score 1 here too.",
     ),
     "fidelity.alpha_precision": Meaning(
         "Alpha-precision",

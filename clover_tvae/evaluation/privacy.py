@@ -145,23 +145,25 @@ def _copies(tables: CodedTables, seed: int) -> Figure:
 
 
 def _closest_figures(closest: ClosestRecords, seed: int) -> list[Figure]:
-    measured = {"n": closest.n_synthetic, "seed": seed}
+    n_rows = closest.n_synthetic
     note = f"{closest.n_reference:,} training and as many held-out rows compared."
     return [
-        Figure.of("privacy.dcr_share", closest.share, interval=closest.interval, note=note, **measured),
+        Figure.of("privacy.dcr_share", closest.share, interval=closest.interval, note=note, n=n_rows, seed=seed),
         Figure.of(
             "privacy.dcr_quantile",
             100 * closest.quantile_share,
             holdout=2.0,
             interval=_binomial_interval(closest.quantile_share, closest.n_synthetic),
-            **measured,
+            n=n_rows,
+            seed=seed,
         ),
         Figure.of(
             "privacy.distance_ratio",
             closest.distance_ratio[0],
             holdout=closest.distance_ratio[1],
             perfect=closest.distance_ratio[1],
-            **measured,
+            n=n_rows,
+            seed=seed,
         ),
     ]
 

@@ -202,11 +202,12 @@ def _thinned(synthetic: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     numbers = [name for name in synthetic.columns if name.startswith("n")]
     thinned = synthetic.copy()
     for name in numbers:
-        values = synthetic[name].to_numpy()
+        values = synthetic[name].to_numpy().copy()
         distinct, first, counts = np.unique(values, return_index=True, return_counts=True)
         inner = first[(counts == 1) & (distinct != distinct[0]) & (distinct != distinct[-1])]
         dropped = rng.permutation(inner)[max(2, _MAX_SINGLE_QUERIES // len(numbers)) :]
-        thinned.iloc[dropped, thinned.columns.get_loc(name)] = np.median(values)
+        values[dropped] = np.median(values)
+        thinned[name] = values
     return thinned
 
 

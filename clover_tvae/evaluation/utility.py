@@ -55,19 +55,24 @@ def utility(
     if test is None:
         return Figures.of([], notes=["Utility was not measured: no real rows to test on were given."])
     scores = scores_of_models(tables, target, seed=seed)
-    measured = {"n": len(test), "seed": seed}
-    figures, losses = [], {}
-    for row in scores.itertuples(index=False):
-        losses[row.model, row.score] = row.real - row.synthetic
-        undefined = (
-            "" if np.isfinite(row.synthetic) else "Not defined: the test rows, or the training rows, lack classes."
-        )
-        note = f"Target: column {target!r}. {undefined}".strip()
+    figures: list[Figure] = []
+    losses: dict[tuple[str, str], float] = {}
+    for row in scores.to_dict("records"):
+        key = row["model"], row["score"]
+        losses[key] = row["real"] - row["synthetic"]
+        missing = "" if np.isfinite(row["synthetic"]) else "Not defined: test or training rows lack classes."
         figures.append(
-            Figure.of(f"utility.{row.model}_{row.score}", row.synthetic, perfect=row.real, note=note, **measured)
+            Figure.of(
+                f"utility.{key[0]}_{key[1]}",
+                row["synthetic"],
+                perfect=row["real"],
+                n=len(test),
+                seed=seed,
+                note=f"Target: column {target!r}. {missing}".strip(),
+            )
         )
     main = "auc" if target in tables.category_names else "r2"
-    loss = Figure.of("utility.loss", losses["trees", main], note=f"Target: column {target!r}.", **measured)
+    loss = Figure.of("utility.loss", losses["trees", main], n=len(test), seed=seed, note=f"Target: column {target!r}.")
     return Figures.of([loss, *figures], {"utility": scores})
 
 

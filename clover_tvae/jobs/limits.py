@@ -5,7 +5,7 @@ This module knows the YAML reader and the catalogue of figures. It computes no f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,9 @@ from clover_tvae.errors import ConfigError, LimitExceededError, Problem
 from clover_tvae.jobs.yaml_file import read_yaml
 
 if TYPE_CHECKING:
-    from clover_tvae.evaluation.figures import Breach, Figure
+    from clover_tvae.evaluation.figures import Figure
 
-__all__ = ["Limits", "enforce", "limit_problems", "load_limits"]
+__all__ = ["Limits", "enforce", "limit_problems", "load_limits", "passed_limits"]
 
 Limits = Mapping[str, Mapping[str, float]]
 
@@ -75,13 +75,18 @@ def enforce(figures: Mapping[str, Figure], limits: Limits) -> None:
     """
     from clover_tvae.evaluation.figures import check_limits
 
-    raise_breaches(check_limits(figures, limits))
+    breaches = [str(breach) for breach in check_limits(figures, limits)]
+    if breaches:
+        raise LimitExceededError(passed_limits(breaches))
 
 
-def raise_breaches(breaches: list[Breach]) -> None:
-    """Raise the error for these breaches; do nothing for none."""
-    if not breaches:
-        return
-    lines = "\n".join(f"  - {breach}" for breach in breaches)
-    passed = "a limit is passed" if len(breaches) == 1 else f"{len(breaches)} limits are passed"
-    raise LimitExceededError(f"{passed}:\n{lines}")
+def passed_limits(breaches: Sequence[str]) -> str:
+    """Return one message for the limits that are passed.
+
+    Example:
+        >>> passed_limits(["fidelity.shape: 2.5 is above the limit 2"])
+        'a limit is passed: fidelity.shape: 2.5 is above the limit 2'
+    """
+    if len(breaches) == 1:
+        return f"a limit is passed: {breaches[0]}"
+    return f"{len(breaches)} limits are passed:\n" + "\n".join(f"  - {breach}" for breach in breaches)

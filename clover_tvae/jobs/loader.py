@@ -19,7 +19,9 @@ from pydantic import ValidationError
 
 from clover_tvae.errors import CloverError, ConfigError, Problem, UserError, did_you_mean
 from clover_tvae.files import inside
+from clover_tvae.jobs.limits import Limits, limit_problems, load_limits
 from clover_tvae.jobs.spec import DatasetSpec, JobSpec, spec_problems
+from clover_tvae.jobs.split import DEFAULT_HOLDOUT
 from clover_tvae.jobs.yaml_file import Node, read_yaml
 from clover_tvae.tables import EXTENSIONS
 
@@ -67,6 +69,25 @@ class Job:
     def data_path(self) -> Path | None:
         """The file of the table; ``None`` for a built-in table or none."""
         return self.path(self.spec.data) if isinstance(self.spec.data, str) else None
+
+    @property
+    def holdout_path(self) -> Path | None:
+        """The file of the held-out rows; ``None`` where a share of the data is held out, or nothing."""
+        return self.path(self.spec.holdout) if isinstance(self.spec.holdout, str) else None
+
+    @property
+    def holdout_fraction(self) -> float | None:
+        """The share of the data kept away from training; ``None`` where all of it is learnt."""
+        if isinstance(self.spec.holdout, float):
+            return self.spec.holdout
+        return DEFAULT_HOLDOUT if self.spec.holdout is None and self.spec.assessed else None
+
+    def limits(self) -> Limits:
+        """Return the limits of the job; empty where it has none."""
+        said = self.spec.limits
+        if said is None:
+            return {}
+        return load_limits(self.path(said)) if isinstance(said, str) else said
 
     def metadata(self) -> Metadata | None:
         """Return the metadata of the job; ``None`` where it is to be inferred or is not given."""
@@ -251,7 +272,7 @@ def _file_problems(draft: _Draft) -> Iterator[Problem]:
     """Check everything of a job that can be told without reading a row."""
     job = draft.job
     spec = job.spec
-    if draft.whole and spec.generator_filepath is None and not spec.sample:
+    if draft.whole and spec.generator_filepath is None and not spec.sample and spec.report is None:
         yield draft.problem((), "the job leaves nothing behind; give generator_filepath, sample, or both")
 
     generator_exists = False
@@ -277,6 +298,7 @@ def _file_problems(draft: _Draft) -> Iterator[Problem]:
     if metadata is not None and columns is not None:
         yield from _column_problems(draft, metadata, columns)
 
+    yield from _assessment_problems(draft)
     for index, sample in enumerate(spec.sample):
         at = draft.at(index)
         yield from _written(draft, (*at, "output"), sample.output, EXTENSIONS)[1]
@@ -287,6 +309,30 @@ def _file_problems(draft: _Draft) -> Iterator[Problem]:
                     (*at, "conditions", column),
                     f"the metadata has no modelled column {column!r}{did_you_mean(column, known)}",
                 )
+
+
+def _assessment_problems(draft: _Draft) -> Iterator[Problem]:
+    """Check the keys ``holdout``, ``report`` and ``limits``."""
+    job, spec = draft.job, draft.job.spec
+    if draft.whole and spec.data is None:
+        for key in ("holdout", "report", "limits"):
+            if getattr(spec, key) is not None:
+                yield draft.problem((key,), f"{key} needs the key 'data': rows are measured against real ones")
+    if spec.report is not None:
+        yield from _written(draft, ("report",), spec.report, (".html",))[1]
+    if isinstance(spec.holdout, str):
+        yield from _table(draft, spec.holdout, generator_exists=False, key="holdout")[1]
+    if isinstance(spec.limits, str):
+        try:
+            load_limits(job.path(spec.limits))
+        except UserError as error:
+            folder = f"{job.folder}{os.sep}"
+            for problem in error.problems:
+                text = f"{problem.where}: {problem.message}".replace(folder, "")
+                yield draft.problem(("limits",), f"limits: {text}")
+    elif spec.limits is not None:
+        for path, message in limit_problems(spec.limits):
+            yield draft.problem(("limits", *path), f"limits: {message}")
 
 
 def _written(
@@ -311,26 +357,28 @@ def _written(
     return resolved, []
 
 
-def _table(draft: _Draft, text: str, generator_exists: bool) -> tuple[tuple[str, ...] | None, list[Problem]]:
+def _table(
+    draft: _Draft, text: str, generator_exists: bool, key: str = "data"
+) -> tuple[tuple[str, ...] | None, list[Problem]]:
     """Return the column names of the table of a job."""
     job = draft.job
     if not text.lower().endswith(EXTENSIONS):
-        return None, [draft.problem(("data",), f"data: expected a file that ends in {' or '.join(EXTENSIONS)}")]
+        return None, [draft.problem((key,), f"{key}: expected a file that ends in {' or '.join(EXTENSIONS)}")]
     try:
         path = job.path(text)
     except UserError as error:
-        return None, [draft.problem(("data",), f"data: the path {problem.message}") for problem in error.problems]
+        return None, [draft.problem((key,), f"{key}: the path {problem.message}") for problem in error.problems]
     if not path.is_file():
         # With a generator, rows can be drawn on a machine that never sees the data.
         if generator_exists and not path.exists():
             return None, []
         what = "is a folder" if path.is_dir() else "does not exist"
-        return None, [draft.problem(("data",), f"data: the file {what} (paths are relative to {_called(job.folder)})")]
+        return None, [draft.problem((key,), f"{key}: the file {what} (paths are relative to {_called(job.folder)})")]
     try:
         return _header(path), []
     except Exception as error:
         # Readers of foreign formats raise what they like; the text of such an error may quote the file.
-        return None, [draft.problem(("data",), f"data: the file cannot be read as a table ({type(error).__name__})")]
+        return None, [draft.problem((key,), f"{key}: the file cannot be read as a table ({type(error).__name__})")]
 
 
 def _called(path: Path) -> str:
@@ -395,7 +443,12 @@ def _collisions(drafts: Iterable[_Draft]) -> Iterator[Problem]:
         job = draft.job
         spec = job.spec
         read.setdefault(_key(Path(os.path.abspath(job.file))), "a job file")
-        for what, text in (("data", spec.data), ("metadata", spec.metadata)):
+        for what, text in (
+            ("data", spec.data),
+            ("metadata", spec.metadata),
+            ("holdout", spec.holdout),
+            ("limits", spec.limits),
+        ):
             if isinstance(text, str) and (path := _resolved(job, text)):
                 read.setdefault(path, f"the {what} of job {job.name!r}")
         if spec.generator_filepath and (path := _resolved(job, spec.generator_filepath)):
@@ -403,6 +456,8 @@ def _collisions(drafts: Iterable[_Draft]) -> Iterator[Problem]:
                 read.setdefault(path, f"the generator of job {job.name!r}, which has no data to train it")
             else:
                 writes.append((draft, ("generator_filepath",), path))
+        if spec.report and (path := _resolved(job, spec.report)):
+            writes.append((draft, ("report",), path))
         for index, sample in enumerate(spec.sample):
             at = draft.at(index)
             if path := _resolved(job, sample.output):

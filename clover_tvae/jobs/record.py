@@ -19,7 +19,7 @@ from clover_tvae.files import atomic_write
 from clover_tvae.jobs.loader import Job
 from clover_tvae.jobs.spec import DatasetSpec, SampleSpec
 
-__all__ = ["Plan", "Record", "file_digest", "plan_job", "record_path"]
+__all__ = ["Plan", "Record", "assessment_digest", "file_digest", "is_assessed", "plan_job", "record_path"]
 
 FOLDER = ".clover-tvae"
 _FORMAT = "clover-tvae-job-record"
@@ -36,16 +36,18 @@ class Plan:
         samples: Indices of the samples to draw.
         reason: Why, in a sentence for the user.
         check_data: Compare the generator with the data of the job, because nothing else says that they belong together.
+        assess: Measure the generator's rows, for a report or for limits.
     """
 
     train: bool
     samples: tuple[int, ...]
     reason: str
     check_data: bool = False
+    assess: bool = False
 
     @property
     def up_to_date(self) -> bool:
-        return not self.train and not self.samples
+        return not self.train and not self.samples and not self.assess
 
 
 @dataclass
@@ -57,11 +59,14 @@ class Record:
         generator: sha256 of the generator file; ``None`` if the job keeps none.
         outputs: For each output path: ``sample``, the digest of what was asked for; ``generator``, that of what drew
             it; ``sha256`` of the file, ``None`` while it is being written.
+        assessment: ``asked``, the digest of what was to be measured; ``generator``, that of what was; ``report``, the
+            digest of the file; ``breaches``, a sentence for each limit that was passed. Empty before any.
     """
 
     learnt: dict[str, Any] = field(default_factory=dict)
     generator: str | None = None
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    assessment: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def load(cls, job: Job) -> Record | None:
@@ -72,7 +77,7 @@ class Record:
             if content["format"] != _FORMAT or content["version"] != 1:
                 return None
             outputs = {str(path): dict(entry) for path, entry in content["outputs"].items()}
-            return cls(dict(content["learnt"]), content["generator"], outputs)
+            return cls(dict(content["learnt"]), content["generator"], outputs, dict(content.get("assessment", {})))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
@@ -84,7 +89,8 @@ class Record:
         if not ignore.exists():
             atomic_write(ignore, lambda file: file.write(b"*\n"), mode=0o644)
         content = {"format": _FORMAT, "version": 1, "job": job.name, "learnt": self.learnt, "generator": self.generator}
-        text = json.dumps(content | {"outputs": self.outputs}, indent=1, sort_keys=True)
+        content |= {"outputs": self.outputs, "assessment": self.assessment}
+        text = json.dumps(content, indent=1, sort_keys=True)
         atomic_write(path, lambda file: file.write(text.encode("utf-8")))
 
 
@@ -121,6 +127,7 @@ def learnt_from(job: Job) -> dict[str, Any]:
         "missing": _digest(sorted(spec.missing)),
         "metadata": "infer" if metadata is None else _digest(metadata.to_dict()),
         "parameters": json.loads(json.dumps(parameters)),
+        "holdout": job.holdout_fraction,
     }
 
 
@@ -133,8 +140,29 @@ def sample_digest(job: Job, sample: SampleSpec) -> str:
     return _digest(asked)
 
 
+def assessment_digest(job: Job) -> str:
+    """Return the digest of what a job wants measured: its limits, the data and what is held out of it."""
+    held = job.holdout_path
+    asked = {
+        **learnt_from(job),
+        "limits": job.limits(),
+        "held": job.holdout_fraction if held is None else file_digest(held),
+        "report": job.spec.report,
+    }
+    return _digest(asked)
+
+
+def is_assessed(job: Job, record: Record | None, generator: str | None) -> bool:
+    """Tell whether the record holds the measurement that the job asks for, of this generator."""
+    if record is None or record.assessment.get("asked") != assessment_digest(job):
+        return False
+    if record.assessment.get("generator") != generator:
+        return False
+    return job.spec.report is None or job.path(job.spec.report).is_file()
+
+
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    changed = [key for key in ("data", "missing", "metadata") if before.get(key) != now[key]]
+    changed = [key for key in ("data", "missing", "metadata", "holdout") if before.get(key) != now[key]]
     old, new = before.get("parameters", {}), now["parameters"]
     return changed + sorted(f"synthesizer.{key}" for key in old.keys() | new.keys() if old.get(key) != new.get(key))
 
@@ -179,13 +207,14 @@ def plan_job(job: Job, *, force: bool = False, retrain: bool = False) -> Plan:
     if not force and not retrain:
         _refuse_foreign(job, record)
     stale = every if train or force else tuple(i for i in every if _is_stale(job, i, record, digest))
-    if not train and not stale:
+    assess = job.spec.assessed and (train or force or not is_assessed(job, record, digest))
+    if not train and not stale and not assess:
         return Plan(False, (), "nothing has changed since the last run")
     if not train and generator is None:
-        return Plan(True, every, "an output is due, and the job keeps no generator")
+        return Plan(True, every, "an output is due, and the job keeps no generator", assess=job.spec.assessed)
     if not train:
-        reason = f"{reason}: sampling without training"
-    return Plan(train, stale, reason, check)
+        reason = f"{reason}: {'sampling' if stale else 'measuring'} without training"
+    return Plan(train, stale, reason, check, assess)
 
 
 def _generator_there(job: Job, record: Record | None, digest: str, has_data: bool) -> tuple[bool, str, bool]:
@@ -211,6 +240,13 @@ def _is_stale(job: Job, index: int, record: Record | None, generator: str | None
 
 def _refuse_foreign(job: Job, record: Record | None) -> None:
     problems = []
+    report = job.spec.report
+    if report is not None and job.path(report).exists():
+        written = None if record is None else record.assessment.get("report", "")
+        if written == "" or record is None:
+            problems.append(Problem(report, "the file exists and was not written by this job"))
+        elif written is not None and written != file_digest(job.path(report)):
+            problems.append(Problem(report, "the file was changed after this job wrote it"))
     for sample in job.spec.sample:
         path = job.path(sample.output)
         if not path.exists():

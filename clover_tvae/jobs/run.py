@@ -22,12 +22,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from clover_tvae.errors import CloverError, ConfigError, Problem
+from clover_tvae.errors import CloverError, ConfigError, LimitExceededError, Problem
 from clover_tvae.jobs.datasets import builtin_table
+from clover_tvae.jobs.limits import passed_limits
 from clover_tvae.jobs.loader import Job
 from clover_tvae.jobs.output import draw_to
-from clover_tvae.jobs.record import Plan, Record, file_digest, learnt_from, plan_job, sample_digest
+from clover_tvae.jobs.record import (
+    Plan,
+    Record,
+    assessment_digest,
+    file_digest,
+    learnt_from,
+    plan_job,
+    sample_digest,
+)
 from clover_tvae.jobs.spec import DatasetSpec
+from clover_tvae.jobs.split import split_holdout
 from clover_tvae.tables import read_table
 
 if TYPE_CHECKING:
@@ -77,6 +87,7 @@ class JobResult:
         rows: Rows drawn, all outputs together.
         warnings: What the user should know although it went well.
         error: Why it failed, if it did.
+        report: The report that was written, as the job file calls it.
     """
 
     name: str
@@ -91,6 +102,7 @@ class JobResult:
     rows: int = 0
     warnings: tuple[str, ...] = ()
     error: JobError | None = None
+    report: str | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Return the result as dicts, lists, text and numbers."""
@@ -149,16 +161,101 @@ def _collected_warnings(noted: list[str]) -> Iterator[None]:
 
 
 def _run(job: Job, plan: Plan, result: JobResult, verbose: bool) -> JobResult:
-    if plan.up_to_date:
-        return replace(result, status="up to date", reason=plan.reason)
     record = Record.load(job) or Record()
-    synth, digest = _trained(job, record, verbose) if plan.train else _opened(job, plan, record)
+    if plan.up_to_date:
+        if breaches := _breaches(job, record):
+            return replace(result, report=job.spec.report, error=_limits_passed(breaches))
+        return replace(result, status="up to date", reason=plan.reason)
+    tables = _tables_of(job) if plan.train or plan.assess else None
+    if plan.train:
+        assert tables is not None, "what is learnt is read"
+        synth, digest = _trained(job, record, tables, verbose)
+    else:
+        synth, digest = _opened(job, plan, record)
     result = replace(result, reason=plan.reason, trained=plan.train, sha256=digest)
+    if plan.assess:
+        assert tables is not None, "what is measured against is read"
+        _assess(job, synth, tables, record)
+        result = replace(result, report=job.spec.report)
+    # Rows beyond a limit are not drawn: nobody can release by mistake what is not there.
+    if breaches := _breaches(job, record):
+        return replace(result, error=_limits_passed(breaches))
     for index in plan.samples:
         _draw(job, index, synth, record)
         sample = job.spec.sample[index]
         result = replace(result, outputs=(*result.outputs, sample.output), rows=result.rows + sample.rows)
     return replace(result, status="done")
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """The real rows of a job: those to learn, those held out of it, what each column is, and digests of it all."""
+
+    train: pd.DataFrame
+    holdout: pd.DataFrame | None
+    metadata: Metadata
+    learnt: dict[str, Any]
+
+
+def _tables_of(job: Job) -> _Tables:
+    # The digest is taken first: if the data changes while we learn, the next run sees it.
+    learnt = learnt_from(job)
+    df, metadata = _table_of(job)
+    if (path := job.holdout_path) is not None:
+        holdout = read_table(path, metadata=metadata, missing=job.spec.missing)
+        metadata.validate(holdout)
+        return _Tables(df, holdout, metadata, learnt)
+    fraction = job.holdout_fraction
+    if fraction is None:
+        return _Tables(df, None, metadata, learnt)
+    train, holdout = split_holdout(df, fraction, job.spec.synthesizer.random_state or 0)
+    return _Tables(train, holdout, metadata, learnt)
+
+
+def _assess(job: Job, synth: TVAESynthesizer, tables: _Tables, record: Record) -> None:
+    """Measure the generator's rows; write the report and note the limits that are passed."""
+    from clover_tvae.jobs.assessment import assess
+
+    if record.learnt.get("holdout") != job.holdout_fraction:
+        warnings.warn(
+            "the generator was not trained by this job: it may have seen the rows held out here, and then privacy "
+            "looks better than it is",
+            UserWarning,
+            stacklevel=2,
+        )
+    path = None if job.spec.report is None else job.path(job.spec.report)
+    if path is not None:
+        _make_folder(path)
+    # Noted as ours before it is written: after a crash the next run may overwrite it.
+    record.assessment = {"report": None}
+    record.save(job)
+    breaches = assess(
+        synth,
+        tables.train,
+        tables.holdout,
+        tables.metadata,
+        seed=job.spec.synthesizer.random_state or 0,
+        limits=job.limits(),
+        report=path,
+        title=f"{job.name}: synthetic data report",
+    )
+    record.assessment = {
+        "asked": assessment_digest(job),
+        "generator": record.generator,
+        "report": None if path is None else file_digest(path),
+        "breaches": breaches,
+    }
+    record.save(job)
+
+
+def _breaches(job: Job, record: Record) -> list[str]:
+    """Return the limits that were passed the last time the job was measured."""
+    return list(record.assessment.get("breaches") or ()) if job.spec.assessed else []
+
+
+def _limits_passed(breaches: Sequence[str]) -> JobError:
+    error = LimitExceededError(passed_limits(breaches))
+    return JobError(type(error).__name__, str(error), error.exit_code)
 
 
 def _table_of(job: Job) -> tuple[pd.DataFrame, Metadata]:
@@ -174,13 +271,11 @@ def _table_of(job: Job) -> tuple[pd.DataFrame, Metadata]:
     return df, Metadata.infer(df) if metadata is None else metadata
 
 
-def _trained(job: Job, record: Record, verbose: bool) -> tuple[TVAESynthesizer, str | None]:
+def _trained(job: Job, record: Record, tables: _Tables, verbose: bool) -> tuple[TVAESynthesizer, str | None]:
     from clover_tvae.synthesizer import TVAESynthesizer
 
-    # The digest is taken first: if the data changes while we learn, the next run sees it.
-    learnt = learnt_from(job)
-    df, metadata = _table_of(job)
-    synth = TVAESynthesizer(df, metadata, verbose=verbose, **job.spec.synthesizer.parameters()).fit()
+    learnt = tables.learnt
+    synth = TVAESynthesizer(tables.train, tables.metadata, verbose=verbose, **job.spec.synthesizer.parameters()).fit()
     digest = None
     record.learnt, record.generator, record.outputs = learnt, None, _forgotten(record)
     if (path := job.generator) is not None:

@@ -176,6 +176,10 @@ def _tag_of_text_or_mapping(value: Any) -> str:
     return "mapping" if isinstance(value, dict) else "text"
 
 
+def _tag_of_text_or_number(value: Any) -> str:
+    return "text" if isinstance(value, str) else "number"
+
+
 class JobSpec(_Spec):
     """One job: learn a table, keep the generator, draw rows from it."""
 
@@ -204,6 +208,36 @@ class JobSpec(_Spec):
     sample: Annotated[tuple[SampleSpec, ...], BeforeValidator(_samples)] = Field(
         default=(), description="What to draw: one sample, or a list of them."
     )
+    holdout: (
+        Annotated[
+            Annotated[Path_, Tag("text")] | Annotated[float, Field(gt=0, lt=1), Tag("number")],
+            Discriminator(_tag_of_text_or_number),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Real rows kept away from training: a share of the data, or a table of their own. "
+        "Without it a report or limits hold 0.1 of the rows out.",
+    )
+    report: Path_ | None = Field(
+        default=None, description="The report on fidelity, utility and privacy (.html), against the held-out rows."
+    )
+    limits: (
+        Annotated[
+            Annotated[Path_, Tag("text")] | Annotated[dict[str, Any], Tag("mapping")],
+            Discriminator(_tag_of_text_or_mapping),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Bounds of figures, such as {privacy.membership_auc: {max: 0.55}}, or a YAML file of them. "
+        "No row is drawn beyond one, and the job fails with exit code 6.",
+    )
+
+    @property
+    def assessed(self) -> bool:
+        """Whether the job asks how good its rows are."""
+        return self.report is not None or self.limits is not None
 
 
 _MODELS: dict[str, type[BaseModel]] = {"synthesizer": SynthesizerSpec, "sample": SampleSpec, "data": DatasetSpec}
@@ -274,7 +308,7 @@ def _named(path: Iterable[str | int]) -> str:
     words = [
         step
         for step in path
-        if isinstance(step, str) and step not in ("text", "mapping", "value", "any of", "comparison")
+        if isinstance(step, str) and step not in ("text", "mapping", "number", "value", "any of", "comparison")
     ]
     return f"{words[-1]}: " if words else ""
 

@@ -110,8 +110,7 @@ class AutoregressiveDecoder(nn.Module):
         unknown = [s + column.n_base for s, column in zip(starts, layout.columns, strict=True)]
         self.register_buffer("unknown", torch.tensor(unknown, dtype=torch.int64), persistent=False)
         self.cells = nn.Parameter(torch.empty(start, self.width))
-        n_inputs = layout.n_scalars * (self.n_pieces + 1)
-        self.pieces = nn.Linear(n_inputs, self.width, bias=False) if layout.n_scalars else None
+        self.pieces = nn.Linear(layout.n_scalars * self.n_pieces, self.width, bias=False) if layout.n_scalars else None
         self.latent = nn.Linear(embedding_dim, self.width)
         scalar_columns = torch.tensor(layout.scalar_columns, dtype=torch.int64)
         self.register_buffer("scalar_columns", scalar_columns, persistent=False)
@@ -174,6 +173,10 @@ class AutoregressiveDecoder(nn.Module):
                 bias[:, 1] = torch.linspace(-1.5, 1.5, _COMPONENTS)
                 bias[:, 2] = math.log(0.5)
 
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        """The matrices of the residual blocks, without embeddings and heads."""
+        return [layer.weight for block in self.blocks for layer in (block.up, block.down)]  # type: ignore[misc]
+
     # -- the network --------------------------------------------------------------------------------------------------
 
     def _input(self, z: Tensor, rows: Rows, known: Tensor) -> Tensor:
@@ -186,17 +189,10 @@ class AutoregressiveDecoder(nn.Module):
         return hidden
 
     def _piecewise(self, rank: Tensor, used: Tensor) -> Tensor:
-        """Piece j of a rank q: ``clamp(2 (n q - j) - 1, -1, 1)``, then its normal score; 0 where unused.
-
-        Pieces of the rank see the middle of a column finely; its tails, where heavy-tailed columns move together, are
-        one piece wide in rank but a straight line in normal score.
-
-        **Shape** ``(rows, scalars, pieces + 1)``.
-        """
+        """Piece j of a rank q: ``clamp(2 (n q - j) - 1, -1, 1)``; 0 where unused. **Shape** ``(rows, scalars, pieces)``."""
         pieces = torch.arange(self.n_pieces, device=rank.device, dtype=rank.dtype)
         encoded = (2.0 * self.n_pieces) * rank.unsqueeze(2) - (2.0 * pieces + 1.0)
-        encoded = torch.cat([encoded.clamp_(-1.0, 1.0), normal_score(rank).unsqueeze(2)], 2)
-        return encoded * used.unsqueeze(2)
+        return encoded.clamp_(-1.0, 1.0) * used.unsqueeze(2)
 
     def _trunk(self, hidden: Tensor, generator: torch.Generator | None = None) -> Tensor:
         for block in self.blocks:
@@ -408,7 +404,7 @@ class AutoregressiveDecoder(nn.Module):
         if column.n_numbered and self.pieces is not None:
             s = self.layout.scalar_columns.index(i)
             pieces = self._piecewise(drawn.scalar.unsqueeze(1), (drawn.choice < column.n_numbered).unsqueeze(1))
-            weight = self.pieces.weight[:, s * (self.n_pieces + 1) : (s + 1) * (self.n_pieces + 1)]
+            weight = self.pieces.weight[:, s * self.n_pieces : (s + 1) * self.n_pieces]
             change = change + F.linear(pieces.flatten(1), weight)
         return change
 

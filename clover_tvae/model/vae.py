@@ -78,6 +78,11 @@ class TabularVAE(nn.Module):
         floored = kl_dims.mean(0).clamp_min(self.free_bits).sum() if self.free_bits else kl
         return ElboTerms(reconstruction, kl, self.loss_factor * reconstruction + floored)
 
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        """The matrices inside the decoder's trunk, which may be trained by Muon."""
+        find = getattr(self.decoder, "hidden_matrices", None)
+        return [] if find is None else find()
+
     def encoder_input(self, rows: Rows) -> OneHotRows:
         """The one-hot view of rows; numbers out of use are 0, ranks enter as normal scores."""
         numbers = normal_score(rows.scalars) if self.layout.numbers == "rank" else rows.scalars

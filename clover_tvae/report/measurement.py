@@ -22,6 +22,7 @@ def measure(
     metadata: Any = None,
     *,
     seed: int = 0,
+    attacks: bool = True,
 ) -> Figures:
     """Measure everything that the tables allow.
 
@@ -31,9 +32,11 @@ def measure(
         holdout: Real rows that the generator never saw; without them there is no utility and no privacy figure.
         metadata: A ``Metadata``, Clover's dict, a path, or ``None``; utility needs its variable to predict.
         seed: Seed of every draw.
+        attacks: Whether to run Anonymeter's attacks too.
 
     Raises:
         DataError: The tables cannot be compared; all problems at once.
+        MissingExtraError: anonymeter is not installed and ``attacks`` is true.
     """
     from clover_tvae.evaluation.fidelity import fidelity
     from clover_tvae.evaluation.frames import resolve_metadata
@@ -41,10 +44,8 @@ def measure(
     from clover_tvae.evaluation.utility import utility
 
     metadata = resolve_metadata(metadata)
-    figures = fidelity(real, synthetic, holdout, metadata, seed=seed)
-    if holdout is None:
-        return figures
-    target = None if metadata is None else metadata.variable_to_predict
-    if target is not None:
-        figures = figures | utility(real, synthetic, holdout, target, metadata, seed=seed)
-    return figures | privacy(real, synthetic, holdout, metadata, seed=seed)
+    return (
+        fidelity(real, synthetic, holdout, metadata, seed=seed)
+        | utility(real, synthetic, holdout, metadata, seed=seed)
+        | privacy(real, synthetic, holdout, metadata, seed=seed, attacks=attacks)
+    )

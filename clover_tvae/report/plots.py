@@ -133,27 +133,33 @@ def plot_marginals(
         _draw_marginal(axes, marginal)
     for axes in grid[len(shown) :]:
         axes.set_axis_off()
+    from matplotlib.patches import Patch
+
+    keys = [Patch(color=palette.REAL, label="real"), Patch(color=palette.SYNTHETIC, label="synthetic")]
+    figure.legend(handles=keys, loc="outside upper left", ncols=2, frameon=False)
     return figure
 
 
 def _draw_marginal(axes: Axes, marginal: Marginal) -> None:
-    axes.set_title(f"{_label(marginal.title)}: error {percent_text(marginal.error)}", fontsize=10)
+    title = f"{_label(marginal.title)}: error {percent_text(marginal.error)}"
     histogram = marginal.histogram
-    spikes = marginal.bars if histogram is not None else ()
+    if histogram is not None and marginal.bars:
+        spikes = [
+            f"{bar.label}: {percent_text(bar.real)} | {percent_text(bar.synthetic)}" for bar in marginal.bars[:-1]
+        ]
+        title += "\n" + "; ".join(spikes) + "; the others:"
+    axes.set_title(title, fontsize=10 if "\n" not in title else 9)
     if histogram is not None:
         at = np.array(histogram.positions())
         widths = np.diff(at)
         real, synthetic = (np.array(part) / widths for part in (histogram.real, histogram.synthetic))
         axes.bar(at[:-1], real, widths, align="edge", color=palette.REAL, alpha=0.45, label="real")
         axes.stairs(synthetic, at, color=palette.SYNTHETIC, linewidth=1.8, label="synthetic")
-        ticks = np.unique(np.linspace(0, len(at) - 1, min(4, len(at))).round().astype(int))
+        ticks = _spaced(at)
         axes.set_xticks(at[ticks], [_label(histogram.labels[tick], 12) for tick in ticks])
         axes.set_yticks([])
-        for line, bar in enumerate(spikes[:-1]):
-            words = f"{_label(bar.label, 18)}: {percent_text(bar.real)} | {percent_text(bar.synthetic)}"
-            axes.text(0.98, 0.95 - 0.1 * line, words, transform=axes.transAxes, ha="right", va="top", fontsize=8)
     elif marginal.bars:
-        bars = marginal.bars[:12]
+        bars = marginal.bars[:16]
         at = np.arange(len(bars))
         axes.barh(at - 0.2, [bar.real for bar in bars], 0.4, color=palette.REAL, label="real")
         axes.barh(at + 0.2, [bar.synthetic for bar in bars], 0.4, color=palette.SYNTHETIC, label="synthetic")
@@ -163,9 +169,16 @@ def _draw_marginal(axes: Axes, marginal: Marginal) -> None:
         axes.text(0.5, 0.5, "too few rows to draw", ha="center", transform=axes.transAxes)
         axes.set_xticks([])
         axes.set_yticks([])
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend(frameon=False, fontsize=8, loc="best")
     _plain(axes)
+
+
+def _spaced(at: np.ndarray) -> list[int]:
+    """Return the first and the last edge, and those between that are a quarter of the axis apart."""
+    ticks = [0]
+    for position in range(1, len(at) - 1):
+        if at[position] - at[ticks[-1]] >= 0.25 and 1 - at[position] >= 0.25:
+            ticks.append(position)
+    return [*ticks, len(at) - 1]
 
 
 def plot_pairs(real: pd.DataFrame, synthetic: pd.DataFrame, *, metadata: Any = None, seed: int = 0) -> Figure:
@@ -191,7 +204,7 @@ def plot_pairs(real: pd.DataFrame, synthetic: pd.DataFrame, *, metadata: Any = N
     ]
     maps.append(np.abs(maps[0] - maps[1]))
     names = [_label(printable(name), 16) for name in tables.names]
-    figure = _figure(13, 4.8)
+    figure = _figure(13, 5.6)
     for position, (axes, matrix) in enumerate(zip(figure.subplots(1, 3), maps, strict=True)):
         colour = palette.diverging if position < 2 else _difference
         pixels = [[(226, 229, 233) if math.isnan(value) else colour(float(value)) for value in row] for row in matrix]

@@ -27,6 +27,8 @@ _FALSE = ("false", "False", "FALSE")
 
 
 class DescribedColumn(Protocol):
+    """What a reader asks of one column of the metadata."""
+
     @property
     def name(self) -> Hashable: ...
     @property
@@ -126,7 +128,7 @@ def _refuse_misfits(cells: Any, pattern: str, expected: str, cure: str) -> None:
     fits = _matches(cells, pattern).to_numpy(zero_copy_only=False)
     rows = np.flatnonzero(fits == False) + 1  # noqa: E712  (a missing cell is None here, neither true nor false)
     if rows.size:
-        listed = first_of(rows)
+        listed = first_of(rows.tolist())
         raise BadCells(
             f"{rows.size} of {len(cells)} cells {'are' if rows.size > 1 else 'is'} no {expected} (data row{'s' if rows.size > 1 else ''} {listed}); {cure}"
         )

@@ -17,7 +17,7 @@
   });
   var closed = [];
   window.addEventListener("beforeprint", function () {
-    document.querySelectorAll("details:not([open])").forEach(function (item) { closed.push(item); item.open = true; });
+    document.querySelectorAll("details:not([open]):not(.aside)").forEach(function (item) { closed.push(item); item.open = true; });
   });
   window.addEventListener("afterprint", function () {
     closed.forEach(function (item) { item.open = false; });

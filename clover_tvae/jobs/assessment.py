@@ -1,0 +1,73 @@
+"""How good a generator's rows are: drawn, measured against real rows, reported, and held against limits.
+
+This module knows the synthesizer's public face, the evaluation and the report. It knows no job file and no command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clover_tvae.errors import ConfigError
+from clover_tvae.jobs.limits import Limits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clover_tvae.metadata import Metadata
+    from clover_tvae.synthesizer import TVAESynthesizer
+
+__all__ = ["about_generator", "assess"]
+
+
+def assess(
+    synth: TVAESynthesizer,
+    train: pd.DataFrame,
+    holdout: pd.DataFrame | None,
+    metadata: Metadata,
+    *,
+    seed: int = 0,
+    limits: Limits | None = None,
+    report: Path | None = None,
+    title: str = "Synthetic data report",
+) -> list[str]:
+    """Draw as many rows as were learnt, measure them, write the report, and say which limits are passed.
+
+    Args:
+        synth: A fitted synthesizer.
+        train: The rows that it learnt.
+        holdout: Real rows that it never saw.
+        metadata: What each column is.
+        seed: Seed of the rows and of the figures.
+        limits: Bounds of figures.
+        report: Where to write the report; ``None`` writes none.
+        title: Title of the report.
+
+    Returns:
+        A sentence for each limit that is passed.
+    """
+    from clover_tvae.evaluation.figures import check_limits
+    from clover_tvae.report.measurement import measure
+
+    synthetic = synth.sample(len(train), random_state=seed)
+    figures = measure(train, synthetic, holdout, metadata, seed=seed)
+    if report is not None:
+        from clover_tvae.report.page import write_report
+
+        about = about_generator(synth, train, synthetic)
+        options: dict[str, Any] = {"figures": figures, "seed": seed, "title": title}
+        write_report(report, train, synthetic, holdout=holdout, metadata=metadata, **options, **about)
+    return [str(breach) for breach in check_limits(figures, limits or {})]
+
+
+def about_generator(synth: TVAESynthesizer, real: pd.DataFrame, synthetic: pd.DataFrame) -> dict[str, Any]:
+    """Return what a report shows of the generator itself, as arguments of ``build_report``.
+
+    Returns:
+        ``card`` and ``history``, and ``latent_real`` and ``latent_synthetic`` where the backend has an encoder.
+    """
+    about: dict[str, Any] = {"card": synth.card(), "history": synth.history}
+    with contextlib.suppress(ConfigError):  # the sdv backend keeps no encoder: the table's own space is drawn then
+        about |= {"latent_real": synth.encode(real), "latent_synthetic": synth.encode(synthetic)}
+    return about

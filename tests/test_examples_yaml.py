@@ -1,0 +1,148 @@
+"""The YAML examples, the employees, the notebook and the README: all of them do what they say."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from clover_tvae.jobs import builtin_table, load_jobs, make_employees, run_jobs
+from clover_tvae.metadata import Metadata
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+
+
+def copied(name: str, folder: Path, short: bool) -> Path:
+    """Copy an example to where it may write; ``short`` trains one epoch of the small decoder."""
+    text = (EXAMPLES / name).read_text()
+    if short:
+        quick = text.replace("{random_state: 42}", "{random_state: 42, epochs: 1, decoder: independent}")
+        assert quick != text
+        text = quick
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def check_patients(folder: Path, job_file: Path) -> None:
+    (result,) = run_jobs(load_jobs([job_file]))
+    assert (result.status, result.trained) == ("done", True)
+    rows = pd.read_csv(folder / "output/patients.csv")
+    real = builtin_table("sklearn.breast_cancer")
+    assert rows.shape == (1000, 31)
+    assert rows.columns.tolist() == real.columns.tolist()
+    assert set(rows["diagnosis"]) == {"malignant", "benign"}
+    (again,) = run_jobs(load_jobs([job_file]))
+    assert again.status == "up to date"
+    (folder / "output/patients.csv").unlink()
+    (drawn,) = run_jobs(load_jobs([job_file]))
+    assert (drawn.status, drawn.trained, "without training" in drawn.reason) == ("done", False, True)
+    assert pd.read_csv(folder / "output/patients.csv").equals(rows)
+
+
+def check_employees(folder: Path, job_file: Path) -> None:
+    (result,) = run_jobs(load_jobs([job_file]))
+    assert (result.status, result.rows) == ("done", 1700)
+    staff = make_employees()
+    rows = pd.read_csv(folder / "output/employees.csv")
+    women = pd.read_csv(folder / "output/women.csv")
+    well_paid = pd.read_csv(folder / "output/well_paid_women.csv")
+    assert [len(rows), len(women), len(well_paid)] == [1000, 500, 200]
+    assert rows.columns.tolist() == staff.columns.tolist()
+    assert set(women["gender"]) == {"F"}
+    assert set(well_paid["gender"]) == {"F"}
+    assert set(well_paid["department"]) <= {"Development", "Operations"}
+    assert well_paid["salary"].min() >= 60_000
+    assert rows["employee_id"].is_unique
+    assert rows["hire_date"].str.fullmatch(r"\d{4}-\d{2}-\d{2}").all()
+
+
+def test_patients_in_short(tmp_path: Path) -> None:
+    check_patients(tmp_path, copied("patients.yaml", tmp_path, short=True))
+
+
+def test_employees_in_short(tmp_path: Path) -> None:
+    check_employees(tmp_path, copied("employees.yaml", tmp_path, short=True))
+
+
+@pytest.mark.slow
+def test_patients(tmp_path: Path) -> None:
+    check_patients(tmp_path, copied("patients.yaml", tmp_path, short=False))
+
+
+@pytest.mark.slow
+def test_employees(tmp_path: Path) -> None:
+    check_employees(tmp_path, copied("employees.yaml", tmp_path, short=False))
+    rows = pd.read_csv(tmp_path / "output/employees.csv")
+    assert rows["rating"].isna().mean() == pytest.approx(make_employees()["rating"].isna().mean(), abs=0.06)
+
+
+def test_examples_are_valid_where_they_lie() -> None:
+    jobs = load_jobs([EXAMPLES / "patients.yaml", EXAMPLES / "employees.yaml"])
+    assert [job.name for job in jobs] == ["patients", "employees"]
+    # The metadata in the job, in the metadata folder and of the table itself are one.
+    described = jobs[1].metadata()
+    assert described == Metadata.load(ROOT / "metadata/employees.json")
+    described.validate(make_employees())
+    Metadata.load(ROOT / "metadata/patients.json").validate(builtin_table("sklearn.breast_cancer"))
+
+
+def test_the_script_writes_the_employees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    path = tmp_path / "employees.csv"
+    monkeypatch.setattr(sys, "argv", ["make_employees.py", str(path)])
+    runpy.run_path(str(EXAMPLES / "make_employees.py"), run_name="__main__")
+    assert "5,000 made-up employees" in capsys.readouterr().out
+    assert pd.read_csv(path, keep_default_na=False, na_values=[""]).shape == (5000, 10)
+
+
+def test_the_notebook_is_kept_without_outputs() -> None:
+    notebook = json.loads((EXAMPLES / "quickstart.ipynb").read_text())
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert len(cells) >= 8
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path: Path) -> None:
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", 4)
+    client = nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute()
+    assert notebook.cells[-1].outputs[0]["data"]["text/plain"] == "True"
+    assert list(tmp_path.iterdir()) == []
+
+
+def readme_blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_readme_shows_python_before_line_40() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    start = lines.index("```python")
+    end = lines.index("```", start)
+    assert end < 40
+    assert end - start - 1 <= 12
+
+
+def test_the_job_file_in_the_readme_is_valid(tmp_path: Path) -> None:
+    (block,) = readme_blocks("yaml")
+    builtin_table("sklearn.breast_cancer").to_csv(tmp_path / "patients.csv", index=False)
+    shutil.copy(ROOT / "metadata/patients.json", tmp_path)
+    (tmp_path / "jobs.yaml").write_text(block)
+    assert len(load_jobs([tmp_path / "jobs.yaml"])) == 1
+
+
+@pytest.mark.slow
+def test_the_python_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    for block in readme_blocks("python"):
+        exec(compile(block, "README.md", "exec"), names)
+    assert len(names["rows"]) == 1000
