@@ -328,9 +328,7 @@ class Sampler:
         return Rows(choices.long(), scalars, equals)
 
 
-def _allow_all_but_missing(
-    n_base: int, n_numbered: int, missing: int | None, device: torch.device
-) -> Allowance:
+def _allow_all_but_missing(n_base: int, n_numbered: int, missing: int | None, device: torch.device) -> Allowance:
     choices = torch.ones(n_base, dtype=torch.bool, device=device)
     if missing is not None:
         choices[missing] = False

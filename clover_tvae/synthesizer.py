@@ -296,9 +296,7 @@ class TVAESynthesizer:
             ConditionError: A category or column was never seen, or no row can meet the conditions.
             NotFittedError: ``fit`` was not called.
         """
-        frames = list(
-            self.sample_frames(n_rows, conditions, random_state=random_state, decode=decode, missing=missing)
-        )
+        frames = list(self.sample_frames(n_rows, conditions, random_state=random_state, decode=decode, missing=missing))
         return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
     def sample_frames(
@@ -503,9 +501,7 @@ class TVAESynthesizer:
         synth._open(Path(path), device=device, trust_pickle=trust_pickle, expected_sha256=expected_sha256)
         return synth
 
-    def _open(
-        self, path: Path, *, device: str, trust_pickle: bool, expected_sha256: str | None = None
-    ) -> None:
+    def _open(self, path: Path, *, device: str, trust_pickle: bool, expected_sha256: str | None = None) -> None:
         content = read_artifact(path, expected_sha256=expected_sha256)
         training = _training_part(content)
         parts = {**content, "training": training["backend"]}
@@ -606,7 +602,9 @@ def _versions() -> dict[str, str]:
 def _corrupt(part: str) -> Exception:
     from clover_tvae.errors import CorruptArtifactError
 
-    return CorruptArtifactError(f"the file's {part} part is not valid: it was changed, or is no generator of clover_tvae")
+    return CorruptArtifactError(
+        f"the file's {part} part is not valid: it was changed, or is no generator of clover_tvae"
+    )
 
 
 def _training_part(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -660,10 +658,12 @@ def _rows_to_add(values: pd.Series, strategy: str | Mapping[Any, float], column:
     counts = counts[counts > 0]
     if isinstance(strategy, str):
         if strategy != "equal":
-            raise ConfigError(Problem("strategy", f"must be 'equal' or a dict of shares, however: strategy={strategy!r}"))
+            raise ConfigError(
+                Problem("strategy", f"must be 'equal' or a dict of shares, however: strategy={strategy!r}")
+            )
         return {category: int(counts.max() - n) for category, n in counts.items()}
     shares = {category: float(share) for category, share in strategy.items()}
-    if not shares or any(not 0 < share < 1 for share in shares.values()) and len(shares) > 1:
+    if not shares or (any(not 0 < share < 1 for share in shares.values()) and len(shares) > 1):
         raise ConfigError(Problem("strategy", "shares must be numbers between 0 and 1"))
     if abs(sum(shares.values()) - 1.0) > 1e-6:
         raise ConfigError(Problem("strategy", f"shares must sum to 1, found {sum(shares.values()):g}"))

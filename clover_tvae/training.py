@@ -159,7 +159,9 @@ def _is_int(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and math.isfinite(value) and value is not True
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        return False
+    return bool(math.isfinite(value))
 
 
 def _quiet_thread() -> None:
@@ -460,7 +462,7 @@ class _Run:
             done = [future.result() for future in futures]
         total, sums = list(done[0][0]), done[0][1]
         for gradients, more in done[1:]:
-            torch._foreach_add_(total, gradients)
+            torch._foreach_add_(total, list(gradients))  # type: ignore[arg-type]
             sums = sums + more
         for parameter, gradient in zip(parameters, total, strict=True):
             parameter.grad = gradient

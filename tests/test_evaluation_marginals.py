@@ -17,7 +17,9 @@ from clover_tvae.evaluation.frames import column_kinds
 
 
 def sdmetrics_scores(real: pd.DataFrame, synthetic: pd.DataFrame, *, thresholds: bool) -> tuple[np.ndarray, np.ndarray]:
-    reports = pytest.importorskip("sdmetrics.reports.single_table")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the path that all versions since 0.20 have is deprecated in 0.32
+        reports = pytest.importorskip("sdmetrics.reports.single_table")
     sdtypes = {"continuous": "numerical"}
     kinds = column_kinds(real)
     metadata = {"columns": {name: {"sdtype": sdtypes.get(kind, kind)} for name, kind in kinds.items()}}
@@ -106,8 +108,7 @@ def test_undefined_pairs_and_columns_are_nan_and_left_out_of_the_mean():
 
 def test_dates_of_any_calendar_and_time_zone_are_compared_as_moments():
     utc = pd.date_range("2020-01-01", periods=50, freq="D", tz="UTC")
-    real = pd.DataFrame({"when": utc, "long_ago": np.arange("1200-01-01", "1200-02-20", dtype="datetime64[s]")[:50]})
-    real["long_ago"] = np.datetime64("1200-01-01", "s") + np.arange(50).astype("timedelta64[D]")
+    real = pd.DataFrame({"when": utc, "long_ago": np.datetime64("1200-01-01", "s") + np.arange(50) * 86_400})
     other = real.assign(when=utc.tz_convert("Europe/Paris"))
     assert column_shapes(real, other).to_dict() == {"when": 0.0, "long_ago": 0.0}
 

@@ -87,7 +87,11 @@ def test_samples_of_the_autoregressive_decoder_follow_its_own_chain_rule():
         known[:, i] = True
     n = 40_000
     drawn, _ = decoder.sample(
-        torch.ones(n, 4), Rows.blank(n, CATEGORIES), torch.zeros(n, 3, dtype=torch.bool), generator(2), columns=[0, 1, 2]
+        torch.ones(n, 4),
+        Rows.blank(n, CATEGORIES),
+        torch.zeros(n, 3, dtype=torch.bool),
+        generator(2),
+        columns=[0, 1, 2],
     )
     code = drawn.choices @ torch.tensor([14, 7, 1])
     wanted = rows.choices @ torch.tensor([14, 7, 1])
@@ -166,7 +170,11 @@ def test_an_equal_cell_has_the_probability_of_its_copy_choice():
     n = 20_000
     many = Rows(*(part.expand(n, *part.shape[1:]) for part in rows))
     drawn, _ = decoder.sample(
-        z.expand(n, 4), many, known.expand(n, 3), generator(5), translate=lambda c, s, choices, scalars: (choices, scalars)
+        z.expand(n, 4),
+        many,
+        known.expand(n, 3),
+        generator(5),
+        translate=lambda c, s, choices, scalars: (choices, scalars),
     )
     copied = drawn.equals[:, 0].float().mean()
     assert float(copied) == pytest.approx(float(equal), abs=0.015)
@@ -264,9 +272,7 @@ def test_the_number_of_the_independent_decoder_is_a_gaussian_around_tanh():
 def test_argmax_draws_the_likeliest_choice_and_the_mean():
     decoder = independent(MODES)
     z = torch.ones(3, 4)
-    drawn, _ = decoder.sample(
-        z, Rows.blank(3, MODES), torch.zeros(3, 2, dtype=torch.bool), generator(), argmax=True
-    )
+    drawn, _ = decoder.sample(z, Rows.blank(3, MODES), torch.zeros(3, 2, dtype=torch.bool), generator(), argmax=True)
     output = decoder(z)
     assert (drawn.choices[:, 0] == output[:, :3].argmax(1)).all()
     assert torch.allclose(drawn.scalars[:, 0], torch.tanh(output[:, 8]))
@@ -354,7 +360,9 @@ def test_building_leaves_the_global_generator_alone_and_depends_on_the_seed_alon
 
 def test_output_biases_start_at_the_log_frequencies():
     layout = TableLayout((ColumnLayout(2),), "rank")
-    vae = build_vae(ModelConfig("autoregressive", (8,), (8,), 2), layout, generator(1), np.array([[0]] * 90 + [[1]] * 10))
+    vae = build_vae(
+        ModelConfig("autoregressive", (8,), (8,), 2), layout, generator(1), np.array([[0]] * 90 + [[1]] * 10)
+    )
     bias = vae.decoder.heads[0].bias.detach()
     assert float((bias[0] - bias[1]).exp()) == pytest.approx(9.0, rel=0.1)
 

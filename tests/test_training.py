@@ -193,7 +193,9 @@ def test_the_progress_bar_shows_the_loss(capsys):
 
 def test_parameters_out_of_range_are_all_named():
     with pytest.raises(ConfigError) as caught:
-        TrainingConfig(epochs=0, learning_rate=-1.0, optimizer="sgd", validation_fraction=1.0, patience=0, max_minutes=0)
+        TrainingConfig(
+            epochs=0, learning_rate=-1.0, optimizer="sgd", validation_fraction=1.0, patience=0, max_minutes=0
+        )
     places = [problem.where for problem in caught.value.problems]
     assert places == ["epochs", "learning_rate", "optimizer", "validation_fraction", "patience", "max_minutes"]
 

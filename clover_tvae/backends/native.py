@@ -255,7 +255,7 @@ class NativeBackend:
         first_row: int = 0,
     ) -> Iterator[pd.DataFrame]:
         """Yield the rows in frames of flat size; together they are the same rows whatever ``first_row`` they start at."""
-        vae, transform = self._fitted()
+        _, transform = self._fitted()
         sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
         sampler = self._sampler()
         allowances = self._allowances(transform, conditions or {})
@@ -358,8 +358,7 @@ class NativeBackend:
         for i, name in enumerate(columns):
             gaps = ~given[:, i]
             if gaps.any():
-                position = out.columns.get_loc(name)
-                out.isetitem(position, _fill(out.iloc[:, position], rows[gaps], drawn[name].iloc[np.flatnonzero(gaps)]))
+                out[name] = _fill(out[name], rows[gaps], drawn[name].iloc[np.flatnonzero(gaps)])
         return out
 
     def _drawn(
@@ -377,8 +376,7 @@ class NativeBackend:
             kept = np.flatnonzero(given[:, i])
             if len(kept):
                 # Known cells come back exactly as they were given, not as they were coded.
-                position = drawn.columns.get_loc(name)
-                drawn.isetitem(position, _fill(drawn.iloc[:, position], kept, whole.iloc[kept, i]))
+                drawn[name] = _fill(drawn[name], kept, whole[name].iloc[kept])
         return drawn
 
     # -- reading rows -------------------------------------------------------------------------------------------------
@@ -498,17 +496,17 @@ def _fill(column: pd.Series, positions: np.ndarray, values: pd.Series) -> pd.Ser
     """Put ``values`` into ``column`` at ``positions``, keeping its dtype wherever it can hold them."""
     filled = column.copy()
     try:
-        filled.iloc[positions] = values.astype(column.dtype).array
+        filled.iloc[positions] = values.astype(column.dtype).array  # type: ignore[call-overload]
     except (TypeError, ValueError):
         # Such as an all-missing object column, or a category dtype that lacks the category.
         wide = column.astype(object)
-        wide.iloc[positions] = values.astype(object).array
+        wide.iloc[positions] = values.astype(object).array  # type: ignore[call-overload]
         return wide if isinstance(column.dtype, pd.CategoricalDtype) else wide.infer_objects()
     return filled
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
 
 
 def _is_number(value: Any) -> bool:

@@ -84,6 +84,13 @@ class AutoregressiveDecoder(nn.Module):
         torch.Size([5, 2])
     """
 
+    starts: Tensor
+    unknown: Tensor
+    scalar_columns: Tensor
+    back: Tensor
+    copy_sources: Tensor
+    copy_numbered: Tensor
+
     def __init__(
         self, embedding_dim: int, decompress_dims: Sequence[int], layout: TableLayout, dropout: float = 0.0
     ) -> None:
@@ -123,8 +130,8 @@ class AutoregressiveDecoder(nn.Module):
         self.groups: list[_Group] = []
         for columns in (plain, copying):
             for members in group_by_width([widths[i] for i in columns]):
-                group = tuple(columns[m] for m in members)
-                self.groups.append(_Group(group, max(widths[i] for i in group)))
+                chosen = tuple(columns[m] for m in members)
+                self.groups.append(_Group(chosen, max(widths[i] for i in chosen)))
         self.heads = nn.ModuleList(nn.Linear(self.width, len(g.columns) * g.width) for g in self.groups)
         for g, group in enumerate(self.groups):
             padding = torch.zeros(len(group.columns), group.width)
@@ -140,7 +147,9 @@ class AutoregressiveDecoder(nn.Module):
     def _place_copies(self) -> None:
         """Where each copy choice stands: its group, its row there, and its scalar's source."""
         pairs = self.layout.copy_pairs
-        self.register_buffer("copy_sources", torch.tensor([p.source for p in pairs], dtype=torch.int64), persistent=False)
+        self.register_buffer(
+            "copy_sources", torch.tensor([p.source for p in pairs], dtype=torch.int64), persistent=False
+        )
         numbered = [self.layout.columns[p.source].n_numbered for p in pairs]
         self.register_buffer("copy_numbered", torch.tensor(numbered, dtype=torch.int64), persistent=False)
         self.copies_of = {
@@ -161,6 +170,7 @@ class AutoregressiveDecoder(nn.Module):
                     if layer.bias is not None:
                         layer.bias.zero_()
             for group, head in zip(self.groups, self.heads, strict=True):
+                assert isinstance(head, nn.Linear)
                 head.weight.mul_(0.1)
                 if choice_frequencies is not None:
                     bias = head.bias.view(len(group.columns), group.width)
@@ -175,7 +185,8 @@ class AutoregressiveDecoder(nn.Module):
 
     def hidden_matrices(self) -> list[nn.Parameter]:
         """The matrices of the residual blocks, without embeddings and heads."""
-        return [layer.weight for block in self.blocks for layer in (block.up, block.down)]  # type: ignore[misc]
+        layers = [layer for block in self.blocks for layer in block.modules() if isinstance(layer, nn.Linear)]
+        return [parameter for layer in layers for parameter in layer.parameters() if parameter.ndim == 2]
 
     # -- the network --------------------------------------------------------------------------------------------------
 
@@ -348,10 +359,14 @@ class AutoregressiveDecoder(nn.Module):
         choice = logits.argmax(1) if argmax else draw_choice(logits, generator)
         scalar = torch.zeros(len(hidden), device=hidden.device)
         if mixture is not None:
-            bounds = {} if allowance is None else {
-                "lower": allowance.lower[:1].expand(len(hidden), 1),
-                "upper": allowance.upper[:1].expand(len(hidden), 1),
-            }
+            bounds = (
+                {}
+                if allowance is None
+                else {
+                    "lower": allowance.lower[:1].expand(len(hidden), 1),
+                    "upper": allowance.upper[:1].expand(len(hidden), 1),
+                }
+            )
             scalar = (mixture.mode() if argmax else mixture.sample(generator, **bounds)).squeeze(1)
         equals = torch.zeros(len(hidden), len(pairs), dtype=torch.bool, device=hidden.device)
         for c, (copied_choice, copied_scalar) in enumerate(copies):

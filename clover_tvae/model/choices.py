@@ -36,11 +36,13 @@ class ChoiceGroups(nn.Module):
         layout: The columns; their spans follow each other.
     """
 
+    back: Tensor
+
     def __init__(self, layout: TableLayout) -> None:
         super().__init__()
         widths = [column.n_choices for column in layout.columns]
         self.spans = [(sum(widths[:i]), sum(widths[: i + 1])) for i in range(len(widths))]
-        self.n_groups, self.order = 0, []
+        self.n_groups, self.order = 0, list[int]()
         for members in group_by_width(widths):
             # positions: which logits a group gathers, (columns in the group, widest); the padding gathers logit 0.
             widest = max(widths[i] for i in members)
@@ -68,7 +70,7 @@ class ChoiceGroups(nn.Module):
             block = logits[:, positions.flatten()].view(len(logits), *positions.shape) + getattr(self, f"padding_{g}")
             wanted = choices[:, getattr(self, f"members_{g}")].unsqueeze(2)
             parts.append((block.gather(2, wanted)).squeeze(2) - block.logsumexp(2))
-        return torch.cat(parts, 1)[:, self.back]  # type: ignore[index]
+        return torch.cat(parts, 1)[:, self.back]
 
     def logits_of(self, logits: Tensor, column: int) -> Tensor:
         """The logits of one column. **Shape** ``(rows, its choices)``."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -52,9 +53,7 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         widths = [embedding_dim, *decompress_dims]
-        self.layers = nn.ModuleList(
-            nn.Linear(narrow, wide) for narrow, wide in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Linear(narrow, wide) for narrow, wide in pairwise(widths))
         self.last = nn.Linear(widths[-1], data_dim)
         self.sigma = nn.Parameter(torch.full((data_dim if layout is None else layout.n_scalars,), 0.1))
         if layout is not None:

@@ -6,6 +6,7 @@ It knows rows of numbers, or one-hot rows that are never built; it must not know
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -65,9 +66,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.data_dim, self.embedding_dim = data_dim, embedding_dim
         widths = [data_dim, *compress_dims]
-        self.layers = nn.ModuleList(
-            nn.Linear(wide, narrow) for wide, narrow in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Linear(wide, narrow) for wide, narrow in pairwise(widths))
         self.mu = nn.Linear(widths[-1], embedding_dim)
         self.logvar = nn.Linear(widths[-1], embedding_dim)
 

@@ -74,9 +74,7 @@ class Mixture(NamedTuple):
             ends.append(torch.special.ndtr((score.unsqueeze(-1) - self.means.double()) / sigmas))
         return ends[0], ends[1]
 
-    def sample(
-        self, generator: torch.Generator, lower: Tensor | None = None, upper: Tensor | None = None
-    ) -> Tensor:
+    def sample(self, generator: torch.Generator, lower: Tensor | None = None, upper: Tensor | None = None) -> Tensor:
         """Draw ranks, between two ranks if these are given. **Shape** ``(rows, numbers)``, in [0, 1]."""
         rows, numbers, k = self.means.shape
         if lower is None or upper is None:

@@ -42,6 +42,8 @@ class TabularVAE(nn.Module):
         Kingma & Welling 2014, arXiv 1312.6114, eq. 3; Kingma et al. 2016, arXiv 1606.04934, appendix C.8 (free bits).
     """
 
+    starts: Tensor
+
     def __init__(
         self, encoder: Encoder, decoder: TableDecoder, *, loss_factor: float = 1.0, free_bits: float = 0.0
     ) -> None:
@@ -59,7 +61,7 @@ class TabularVAE(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self.starts.device  # type: ignore[return-value]
+        return self.starts.device
 
     def forward(
         self, choices: Tensor, scalars: Tensor, spreads: Tensor, equals: Tensor, *, generator: torch.Generator

@@ -171,7 +171,9 @@ def build_report(
         "title": printable(title),
         "subtitle": _subtitle(tables, seed),
         "contents": _CONTENTS,
-        "summary": summary(read, shown, pairs.worst, has_holdout=holdout is not None, min_cell=min_cell),
+        "summary": summary(
+            read, shown, pairs.worst, n_holdout=0 if holdout is None else len(holdout), min_cell=min_cell
+        ),
         "facts": _facts(tables, card, target),
         "card_groups": card_groups(card),
         **_history(history),

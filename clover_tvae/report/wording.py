@@ -49,6 +49,7 @@ _TAGS: dict[tuple[str, Verdict], str] = {
     ("privacy", "equal"): "no leak found by this",
 }
 _ORDER = ("privacy", "fidelity", "utility")
+_FEW_HOLDOUT_ROWS = 1_000
 
 
 @dataclass(frozen=True)
@@ -246,7 +247,7 @@ def summary(
     shown: Sequence[Marginal],
     worst_pairs: Sequence[tuple[str, str, float, float | None]],
     *,
-    has_holdout: bool,
+    n_holdout: int,
     min_cell: int,
 ) -> dict[str, Any]:
     """Return the headline and the findings, the worst first.
@@ -255,7 +256,7 @@ def summary(
         read: All readings.
         shown: The marginals, the worst first.
         worst_pairs: Names, error and holdout's error of the worst pairs.
-        has_holdout: Whether real rows were held out.
+        n_holdout: Real rows held out, 0 for none.
         min_cell: Fewest real rows that the page shows.
     """
     counted = [reading for reading in read if reading.counts and reading.verdict != "unknown"]
@@ -273,12 +274,12 @@ def summary(
     for section in _ORDER:
         labels = [reading.label for reading in equal if reading.section == section]
         if labels:
-            sentence = f"{listed(labels, most=30)}."
+            sentence = "; ".join(labels) + "."
             findings.append({"verdict": "equal", "reading": _TAGS[section, "equal"], "sentence": sentence})
     return {
-        "headline": _headline(counted, has_holdout),
+        "headline": _headline(counted, n_holdout > 0),
         "findings": findings,
-        "remarks": _remarks(read, shown, has_holdout, min_cell),
+        "remarks": _remarks(read, shown, n_holdout, min_cell),
     }
 
 
@@ -338,9 +339,14 @@ def _far_pairs(worst_pairs: Sequence[tuple[str, str, float, float | None]]) -> l
     return [{"verdict": "worse", "reading": "worst pairs", "sentence": f"{listed(named, most=4)}."}]
 
 
-def _remarks(read: Sequence[Reading], shown: Sequence[Marginal], has_holdout: bool, min_cell: int) -> list[str]:
+def _remarks(read: Sequence[Reading], shown: Sequence[Marginal], n_holdout: int, min_cell: int) -> list[str]:
     remarks = []
-    if not has_holdout:
+    if 0 < n_holdout < _FEW_HOLDOUT_ROWS:
+        remarks.append(
+            f"The holdout has {n_holdout:,} rows. With so few, an attack must succeed often before it is told from chance: "
+            "no leak found means little, and the intervals say how little."
+        )
+    if not n_holdout:
         remarks.append(
             "No real holdout was given. Every error on this page then lacks its yardstick: a fresh sample of real rows would not score 0 either."
         )

@@ -44,7 +44,7 @@ class ModeCodec:
 
     Args:
         grid: Type, decimals and range of the values.
-        centre: What is subtracted from a value before anything else.
+        centre: What is subtracted from the offset of a value before anything else.
         scale: What it is divided by then, positive.
         weights: Of the modes, summing to 1.
         means: Of the modes, after centring and scaling.
@@ -73,7 +73,7 @@ class ModeCodec:
         nothing = np.zeros(0)
         if not len(values):
             return cls(grid, 0.0, 1.0, nothing, nothing, nothing, n_missing > 0)
-        x = values.astype(np.float64)
+        x = grid.offset(values)
         # Divided by the largest first, so that the mean and the squares of 1e300 do not overflow.
         top = float(np.abs(x).max()) or 1.0
         centre, scale = float((x / top).mean()) * top, float((x / top).std()) * top
@@ -126,7 +126,7 @@ class ModeCodec:
                 )
         if n_modes:
             x = np.clip(cast, self.grid.dtype.type(self.grid.minimum), self.grid.dtype.type(self.grid.maximum))
-            z = self._standardise(x.astype(np.float64))
+            z = self._standardise(self.grid.offset(x))
             uniform = rng.random(n)
             for start in range(0, n, BLOCK_ROWS):
                 part = slice(start, start + BLOCK_ROWS)
@@ -166,7 +166,7 @@ class ModeCodec:
         z = self.means[mode] + WIDTHS * self.sigmas[mode] * np.asarray(scalars, dtype=np.float64)
         with np.errstate(over="ignore"):
             x = (z / 2 * self.scale + self.centre / 2) * 2
-        return self.grid.snap(np.where(missing, 0.0, x)), missing
+        return self.grid.value(np.where(missing, 0.0, x)), missing
 
     def allow(self, low: float, high: float) -> Allowed:
         """Return the modes, and the scalars in each, of values in the closed range."""
@@ -178,9 +178,12 @@ class ModeCodec:
             return Allowed(mask, lower, upper)
         # Values within half a step of the range are rounded into it; beyond the column's own range they are moved into it.
         half = 0.49 * grid.step
-        ends = np.array(
-            [-np.inf if low <= grid.minimum else low - half, np.inf if high >= grid.maximum else high + half]
-        )
+        ends = np.array([-np.inf, np.inf])
+        start = 0 if grid.kind == "float64" else grid.minimum  # what offsets are counted from
+        if low > grid.minimum:
+            ends[0] = float(low - start) - half
+        if high < grid.maximum:
+            ends[1] = float(high - start) + half
         scalar = (self._standardise(ends)[:, None] - self.means) / (WIDTHS * self.sigmas)  # (2, modes)
         lower, upper = (np.clip(bound, -1.0, 1.0).astype(np.float32) for bound in scalar)
         at = np.arange(n_modes, dtype=np.int32)

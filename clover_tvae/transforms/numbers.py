@@ -197,17 +197,26 @@ class Grid:
                 values = values.astype(self.single).astype(np.float64)
         return values
 
-    def snap(self, values: NDArray[np.float64]) -> NDArray[Any]:
-        """Return floats as values of the column: rounded, inside the range, of its own type."""
+    def offset(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Return values as floats: whole numbers counted from the smallest, near which floats tell them all apart."""
         if self.kind == "float64":
-            return np.clip(self.round(values), self.minimum, self.maximum)
-        whole = np.rint(values)
-        low, high = np.array(self.minimum, self.dtype), np.array(self.maximum, self.dtype)
-        with np.errstate(invalid="ignore"):
-            # A float at or beyond the range may not fit the type: such cells take the exact end of the range.
-            made = np.where((whole > float(low)) & (whole < float(high)), whole, 0.0).astype(self.dtype)
-        made = np.where(whole <= float(low), low, np.where(whole >= float(high), high, made))
-        return np.clip(made, low, high)
+            return values
+        # As uint64, differences of 64-bit integers wrap around rightly.
+        low = np.array(self.minimum, self.dtype)
+        gap = (values.astype(np.uint64) - low.astype(np.uint64)).astype(np.float64)
+        short = (low.astype(np.uint64) - values.astype(np.uint64)).astype(np.float64)
+        return np.where(values >= low, gap, -short)
+
+    def value(self, offsets: NDArray[np.float64]) -> NDArray[Any]:
+        """Return offsets as values of the column: rounded, inside the range, of its own type."""
+        if self.kind == "float64":
+            return np.clip(self.round(offsets), self.minimum, self.maximum)
+        span = float(self.maximum - self.minimum)
+        steps = np.rint(np.clip(offsets, 0.0, span))
+        beyond = steps >= span  # the span is a float, which may stand a little beyond the exact one
+        low = np.array(self.minimum, self.dtype).astype(np.uint64)
+        made = (np.where(beyond, 0.0, steps).astype(np.uint64) + low).astype(self.dtype)
+        return np.where(beyond, np.array(self.maximum, self.dtype), made)
 
     def first_at_least(self, bound: float, strict: bool) -> float:
         """Return the smallest value of the grid that is ``>= bound``, or ``> bound``."""

@@ -92,29 +92,8 @@ class RankCodec:
         return ColumnLayout(n + self.missing, int(self.has_continuous), n if self.missing else None)
 
     @cached_property
-    def _origin(self) -> Any:
-        """What positions are counted from: whole numbers keep their exactness, as they are far from 0 but near here."""
-        return self.values[0] if self.has_continuous and self.grid.kind != "float64" else None
-
-    @cached_property
-    def _positions(self) -> NDArray[np.float64]:
-        return self._position(self.values)
-
-    def _position(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        if self._origin is None:
-            return values.astype(np.float64)
-        # Differences of 64-bit integers wrap around rightly as uint64; those below the origin count as -1.
-        gap = (values.astype(np.uint64) - np.asarray(self._origin).astype(np.uint64)).astype(np.float64)
-        return np.where(values >= self._origin, gap, -1.0)
-
-    def _value(self, positions: NDArray[np.float64]) -> NDArray[Any]:
-        """Return positions as values of the column."""
-        if self._origin is None:
-            return self.grid.snap(positions)
-        steps = np.rint(np.clip(positions, 0.0, self._positions[-1])).astype(np.uint64)
-        made = (steps + np.asarray(self._origin).astype(np.uint64)).astype(self.grid.dtype)
-        # The last position is a float: it may stand a little beyond the exact largest value.
-        return np.where(positions >= self._positions[-1], self.values[-1], made)
+    def _offsets(self) -> NDArray[np.float64]:
+        return self.grid.offset(self.values)
 
     def _quantile(self, q: NDArray[np.float64]) -> NDArray[Any]:
         """Return the values at ranks ``q``."""
@@ -123,24 +102,24 @@ class RankCodec:
         flat = (q <= self.upper[i]) | (i == j)
         share = fraction(q, self.upper[i], self.lower[j])
         with np.errstate(invalid="ignore"):
-            between = self._value(self._positions[i] * (1.0 - share) + self._positions[j] * share)
+            between = self.grid.value(self._offsets[i] * (1.0 - share) + self._offsets[j] * share)
         return np.where(flat, self.values[i], between)
 
-    def _rank(self, positions: NDArray[np.float64], *, right: bool) -> NDArray[np.float64]:
-        """Return the smallest rank whose value is at least the position, or the largest whose value is at most it."""
-        knots = self._positions
-        i = np.searchsorted(knots, positions, side="left")
+    def _rank(self, offsets: NDArray[np.float64], *, right: bool) -> NDArray[np.float64]:
+        """Return the smallest rank whose value is at least the offset, or the largest whose value is at most it."""
+        knots = self._offsets
+        i = np.searchsorted(knots, offsets, side="left")
         inside = np.clip(i, 1, max(1, len(knots) - 1))
         j = np.minimum(inside, len(knots) - 1)
-        share = fraction(positions, knots[inside - 1], knots[j])
+        share = fraction(offsets, knots[inside - 1], knots[j])
         rank = self.upper[inside - 1] * (1.0 - share) + self.lower[j] * share
         at = np.minimum(i, len(knots) - 1)
-        rank = np.where(knots[at] == positions, (self.upper if right else self.lower)[at], rank)
-        return np.where(positions < knots[0], 0.0, np.where(positions > knots[-1], 1.0, rank))
+        rank = np.where(knots[at] == offsets, (self.upper if right else self.lower)[at], rank)
+        return np.where(offsets < knots[0], 0.0, np.where(offsets > knots[-1], 1.0, rank))
 
     def _interval(self, values: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the ranks that decode to each value, as float32 bounds that lie inside the exact ones."""
-        at = self._position(values)
+        at = self.grid.offset(values)
         half = self.grid.step / 2
         low = self._rank(at - half, right=False)
         high = self._rank(at + half, right=True)

@@ -1,0 +1,333 @@
+"""Reports and limits in jobs, and the commands ``evaluate`` and ``compare``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_breast_cancer
+from typer.testing import CliRunner
+
+from clover_tvae.cli.app import app
+from clover_tvae.errors import ConfigError, LimitExceededError, TooFewRowsError
+from clover_tvae.evaluation.figures import Figure, Figures
+from clover_tvae.jobs import load_jobs, plan_job, run_job
+from clover_tvae.jobs.comparison import compare_generators
+from clover_tvae.jobs.limits import enforce, load_limits
+from clover_tvae.jobs.split import split_holdout
+from clover_tvae.metadata import Metadata
+
+JOB = """\
+version: 1
+jobs:
+  - name: patients
+    data: patients.csv
+    metadata: patients.json
+    synthesizer: {random_state: 1, epochs: 1, batch_size: 64}
+    generator_filepath: patients.pkl
+    sample: {rows: 10, output: rows.csv}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    data = load_breast_cancer(as_frame=True).frame.iloc[:260, [0, 1, 2, -1]]
+    data.columns = ["radius", "texture", "perimeter", "target"]
+    data.to_csv(tmp_path / "patients.csv", index=False)
+    metadata = {"continuous": list(data.columns[:3]), "categorical": ["target"], "variable_to_predict": "target"}
+    (tmp_path / "patients.json").write_text(json.dumps(metadata))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def job_of(folder: Path, more: str = "", text: str = JOB):
+    (folder / "job.yaml").write_text(text + more)
+    return load_jobs([folder / "job.yaml"])[0]
+
+
+def command(*arguments: str | Path) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+# ---------------------------------------------------------------- splitting
+
+
+def test_a_split_is_a_partition_that_the_seed_fixes() -> None:
+    df = pd.DataFrame({"x": np.arange(1000)})
+    train, holdout = split_holdout(df, 0.2, seed=5)
+    assert len(holdout) == 200
+    assert sorted([*train["x"], *holdout["x"]]) == list(range(1000))
+    assert train["x"].is_monotonic_increasing
+    pd.testing.assert_frame_equal(holdout, split_holdout(df, 0.2, seed=5)[1])
+    assert not holdout.equals(split_holdout(df, 0.2, seed=6)[1])
+
+
+def test_a_split_that_leaves_nothing_is_refused() -> None:
+    with pytest.raises(TooFewRowsError, match=r"0\.1 of 10 rows"):
+        split_holdout(pd.DataFrame({"x": range(10)}), 0.1)
+    with pytest.raises(ConfigError, match="above 0 and below 1"):
+        split_holdout(pd.DataFrame({"x": range(10)}), 1.0)
+
+
+# ---------------------------------------------------------------- limits
+
+
+def test_limits_are_read_strictly_with_places(tmp_path: Path) -> None:
+    path = tmp_path / "limits.yaml"
+    path.write_text("fidelity.shap: {max: 2}\nprivacy.dcr_share: {maximum: 1, min: x}\nfidelity.c2st: 3\n")
+    with pytest.raises(ConfigError) as caught:
+        load_limits(path)
+    text = str(caught.value)
+    assert "limits.yaml:1:1: no figure has this key; did you mean 'fidelity.shape'?" in text
+    assert "limits.yaml:2:1: unknown bound 'maximum'" in text
+    assert "limits.yaml:2:33: expected a finite number" in text
+    assert "limits.yaml:3:1: expected max: number" in text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "- 1\n", "{}\n", "a: &x {max: 1}\nb: *x\n", "fidelity.shape: {max: 1}\nfidelity.shape: {max: 9}\n"]
+)
+def test_files_that_are_no_limits_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "limits.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"limits\.yaml"):
+        load_limits(path)
+
+
+def test_a_figure_beyond_its_limit_or_not_measured_stops() -> None:
+    figures = Figures.of([Figure.of("fidelity.shape", 2.0), Figure.of("privacy.linkability", None)])
+    enforce(figures, {"fidelity.shape": {"max": 2.0, "min": 1}})
+    with pytest.raises(LimitExceededError, match="3 limits are passed") as caught:
+        enforce(figures, {"fidelity.shape": {"max": 1}, "privacy.linkability": {"max": 1}, "fidelity.c2st": {"max": 1}})
+    assert "not measured" in str(caught.value)
+    assert caught.value.exit_code == 6
+
+
+# ---------------------------------------------------------------- jobs
+
+
+def test_a_job_holds_rows_out_reports_and_is_up_to_date_afterwards(folder: Path) -> None:
+    job = job_of(folder, "    report: out/report.html\n    limits: {fidelity.shape: {max: 100}}\n")
+    result = run_job(job)
+    assert result.error is None
+    assert result.report == "out/report.html"
+    page = (folder / "out/report.html").read_text(encoding="utf-8")
+    assert "patients: synthetic data report" in page
+    assert "234 real training, 234 synthetic and 26 real holdout rows" in page
+    assert "Latent space" in page
+    assert result.sha256 is not None
+    assert result.sha256 in page
+    assert plan_job(job).up_to_date
+    assert run_job(job).status == "up to date"
+
+    (folder / "out/report.html").unlink()
+    again = plan_job(job)
+    assert (again.train, again.samples, again.assess) == (False, (), True)
+    assert run_job(job).status == "done"
+    assert (folder / "out/report.html").read_text(encoding="utf-8") == page
+
+
+def test_beyond_a_limit_no_row_is_drawn_however_often_the_job_is_run(folder: Path) -> None:
+    job = (
+        job_of(folder, "    report: report.html\n    limits: limits.yaml\n")
+        if (folder / "limits.yaml").exists()
+        else None
+    )
+    (folder / "limits.yaml").write_text("fidelity.shape: {max: 0.001}\n")
+    job = job_of(folder, "    report: report.html\n    limits: limits.yaml\n")
+    for _ in range(2):
+        result = run_job(job)
+        assert result.status == "failed"
+        assert result.error is not None
+        assert result.error.exit_code == 6
+        assert "fidelity.shape" in result.error.message
+        assert not (folder / "rows.csv").exists()
+        assert (folder / "report.html").exists()
+    (folder / "limits.yaml").write_text("fidelity.shape: {max: 100}\n")
+    result = run_job(job_of(folder, "    report: report.html\n    limits: limits.yaml\n"))
+    assert result.error is None
+    assert not result.trained
+    assert (folder / "rows.csv").exists()
+
+
+def test_another_share_held_out_trains_again_and_a_given_holdout_does_not_split(folder: Path) -> None:
+    assert run_job(job_of(folder, "    holdout: 0.2\n")).error is None
+    assert plan_job(job_of(folder, "    holdout: 0.2\n")).up_to_date
+    changed = plan_job(job_of(folder, "    holdout: 0.3\n"))
+    assert changed.train
+    assert "holdout" in changed.reason
+    data = pd.read_csv(folder / "patients.csv")
+    data.iloc[200:].to_csv(folder / "test.csv", index=False)
+    data.iloc[:200].to_csv(folder / "patients.csv", index=False)
+    result = run_job(job_of(folder, "    holdout: test.csv\n    report: report.html\n"))
+    assert result.error is None
+    assert "200 real training, 200 synthetic and 60 real holdout rows" in (folder / "report.html").read_text()
+
+
+def test_a_generator_from_elsewhere_is_measured_with_a_warning(folder: Path) -> None:
+    assert run_job(job_of(folder)).error is None
+    text = JOB.replace("name: patients", "name: other").replace("rows.csv", "others.csv")
+    result = run_job(job_of(folder, "    report: report.html\n", text))
+    assert result.error is None
+    assert not result.trained
+    assert any("may have seen the rows held out" in warning for warning in result.warnings)
+
+
+def test_a_report_of_somebody_else_is_not_overwritten(folder: Path) -> None:
+    (folder / "report.html").write_text("mine")
+    result = run_job(job_of(folder, "    report: report.html\n"))
+    assert result.error is not None
+    assert "was not written by this job" in result.error.message
+    assert (folder / "report.html").read_text() == "mine"
+    assert run_job(job_of(folder, "    report: report.html\n"), force=True).error is None
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("    report: report.txt\n", "report: expected a file name that ends in .html"),
+        ("    report: ../report.html\n", "report: the path holds '..'"),
+        ("    report: /tmp/report.html\n", "report: the path is absolute"),
+        ("    holdout: 1.5\n", "holdout: expected a value less than 1"),
+        ("    holdout: 0.0\n", "holdout: expected a value greater than 0"),
+        ("    holdout: none.csv\n", "holdout: the file does not exist"),
+        ("    holdout: true\n", "holdout: expected a number"),
+        ("    limits: none.yaml\n", "limits: "),
+        ("    limits: {fidelity.shap: {max: 1}}\n", "did you mean 'fidelity.shape'"),
+        ("    limits: {fidelity.shape: {max: yes}}\n", "yes"),
+        ("    limits: 3\n", "limits: expected text"),
+        ("    report: rows.html\n    reprt: x\n", "unknown key 'reprt'; did you mean 'report'?"),
+    ],
+)
+def test_mistakes_are_found_before_anything_starts(folder: Path, more: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        job_of(folder, more)
+    assert message in str(caught.value)
+    assert "job.yaml:" in str(caught.value)
+
+
+def test_a_report_needs_data(folder: Path) -> None:
+    assert run_job(job_of(folder)).error is None
+    text = JOB.replace("    data: patients.csv\n", "").replace("    metadata: patients.json\n", "")
+    with pytest.raises(ConfigError, match="report needs the key 'data'"):
+        job_of(folder, "    report: report.html\n", text)
+
+
+def test_the_report_may_not_be_written_over_another_file_of_the_jobs(folder: Path) -> None:
+    second = JOB.split("jobs:\n")[1].replace("patients", "second").replace("rows.csv", "b.csv")
+    second = second.replace("second.csv", "patients.csv").replace("second.json", "patients.json")
+    with pytest.raises(ConfigError, match="the file is written as report of job 'patients' too"):
+        job_of(folder, f"    report: r.html\n{second}    report: r.html\n")
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def split_files(folder: Path) -> None:
+    data = pd.read_csv(folder / "patients.csv")
+    data.iloc[:130].to_csv(folder / "train.csv", index=False)
+    data.iloc[130:].to_csv(folder / "test.csv", index=False)
+    data.sample(130, replace=True, random_state=0).to_csv(folder / "synthetic.csv", index=False)
+
+
+def test_evaluate_writes_the_report_and_the_figures(folder: Path) -> None:
+    split_files(folder)
+    tables = ("--real", "train.csv", "--holdout", "test.csv", "--synthetic", "synthetic.csv", "-m", "patients.json")
+    code, out, err = command("evaluate", *tables, "-o", "report.html", "--json", "figures.json", "--title", "<b>Mine")
+    assert code == 0, err
+    assert "fidelity.shape" in out
+    assert "&lt;b&gt;Mine" in (folder / "report.html").read_text()
+    figures = Figures.from_plain(json.loads((folder / "figures.json").read_text()))
+    assert figures["privacy.copies"].value is not None
+
+    (folder / "limits.yaml").write_text("privacy.copies: {max: 0.5}\n")
+    code, out, err = command("evaluate", *tables, "--limits", "limits.yaml", "-q")
+    assert code == 6
+    assert "privacy.copies" in err
+    (folder / "limits.yaml").write_text("privacy.copies: {max: 100}\n")
+    code, out, err = command("evaluate", *tables, "--limits", "limits.yaml")
+    assert code == 0
+    assert "no proof of anonymity" in out
+
+
+def test_evaluate_says_what_is_wrong_and_where(folder: Path) -> None:
+    split_files(folder)
+    (folder / "limits.yaml").write_text("fidelity.shap: {max: 2}\n")
+    tables = ("--real", "train.csv", "--synthetic", "synthetic.csv", "-m", "patients.json")
+    code, _, err = command("evaluate", *tables, "--limits", "limits.yaml")
+    assert code == 2
+    assert "limits.yaml:1:1" in err
+    (folder / "there.html").write_text("old")
+    code, _, err = command("evaluate", *tables, "-o", "there.html")
+    assert code == 2
+    assert "--force overwrites it" in err
+    for target in ("report.txt", "nowhere/report.html"):
+        assert command("evaluate", *tables, "-o", target)[0] == 2
+    pd.read_csv("synthetic.csv").rename(columns={"radius": "radios"}).to_csv("other.csv", index=False)
+    code, _, err = command("evaluate", "--real", "train.csv", "--synthetic", "other.csv", "-m", "patients.json")
+    assert code == 2
+    assert "radius" in err
+
+
+def test_evaluate_shows_the_generator(folder: Path) -> None:
+    assert run_job(job_of(folder)).error is None
+    split_files(folder)
+    tables = ("--real", "train.csv", "--synthetic", "synthetic.csv", "-m", "patients.json")
+    code, _, err = command("evaluate", *tables, "-o", "report.html", "--generator", "patients.pkl", "-q")
+    assert code == 0, err
+    page = (folder / "report.html").read_text()
+    assert "Latent space" in page
+    assert "epochs" in page
+
+
+def test_compare_holds_generators_side_by_side(folder: Path) -> None:
+    arguments = (
+        "compare",
+        "patients.csv",
+        "-m",
+        "patients.json",
+        "--epochs",
+        "1",
+        "--backends",
+        "autoregressive,independent",
+    )
+    code, out, err = command(*arguments, "-o", "compare.html", "--json", "compare.json")
+    assert code == 0, err
+    assert "fidelity.shape" in out
+    assert "fit, seconds" in out
+    page = (folder / "compare.html").read_text()
+    assert "Learned sigma of each continuous column" in page
+    content = json.loads((folder / "compare.json").read_text())
+    assert [generator["name"] for generator in content["generators"]] == ["autoregressive", "independent"]
+    assert {entry["column"] for entry in content["generators"][1]["sigmas"]} == {"radius", "texture", "perimeter"}
+
+
+def test_compare_refuses_unknown_generators(folder: Path) -> None:
+    code, _, err = command("compare", "patients.csv", "-m", "patients.json", "--backends", "independant")
+    assert code == 2
+    assert "did you mean 'independent'" in err
+    code, _, err = command("compare", "patients.csv", "-m", "patients.json", "--backends", "sdv,sdv")
+    assert code == 2
+
+
+def test_a_generator_that_fails_does_not_stop_the_others(folder: Path) -> None:
+    df = pd.read_csv(folder / "patients.csv")
+    metadata = Metadata.load(folder / "patients.json")
+    seen: list[str] = []
+    comparison = compare_generators(
+        df,
+        metadata,
+        generators=["independent", "autoregressive"],
+        holdout=df.iloc[:60],
+        seed=3,
+        parameters={"epochs": 1, "embedding_dim": -1},
+        on_start=seen.append,
+    )
+    assert seen == ["independent", "autoregressive"]
+    assert all("embedding_dim" in result["error"] for result in comparison.results)
+    assert comparison.facts["Holdout rows"] == 60
+    assert json.loads(json.dumps(comparison.to_plain()))["generators"][0]["figures"] is None

@@ -1,0 +1,148 @@
+"""Fidelity on tables whose answers are known: a fresh sample, a copy, shuffled columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from evaluation_tables import hospital, shuffled
+
+from clover_tvae.evaluation import CATALOGUE, c2st, fidelity
+
+
+@pytest.fixture(scope="module")
+def real() -> pd.DataFrame:
+    return hospital(1200, 0)
+
+
+@pytest.fixture(scope="module")
+def fresh(real):
+    return fidelity(real, hospital(1200, 2), hospital(1200, 1))
+
+
+@pytest.fixture(scope="module")
+def broken(real):
+    return fidelity(real, shuffled(real, 1), hospital(1200, 1))
+
+
+def test_every_figure_of_the_catalogue_is_there_beside_the_holdouts(fresh):
+    assert set(fresh) == {key for key in CATALOGUE if key.startswith("fidelity.")}
+    for figure in fresh.values():
+        assert figure.value is not None
+        assert figure.holdout is not None
+        assert figure.n > 0
+
+
+def test_a_fresh_sample_scores_near_perfect_everywhere(fresh):
+    assert fresh["fidelity.c2st"].value == pytest.approx(0.5, abs=0.04)
+    assert fresh["fidelity.alpha_precision"].value > 0.95
+    assert fresh["fidelity.beta_recall"].value == pytest.approx(0.49, abs=0.04)
+    for name in ("shape", "trend_shared"):
+        figure = fresh[f"fidelity.{name}"]
+        assert 0.6 * figure.perfect < figure.value < 1.5 * figure.perfect
+        assert figure.bootstrap < figure.value
+    for name in ("relations_broken", "relations_worst", "unseen_categories", "decimals", "dtypes", "duplicates"):
+        assert fresh[f"fidelity.{name}"].value == 0
+    assert fresh["fidelity.categories_present"].value == 100
+    assert fresh["fidelity.missing_rate"].value < 4
+
+
+def test_the_floor_is_what_a_fresh_sample_scores():
+    values, floors = [], []
+    for seed in range(4):
+        real, synthetic = hospital(400, 10 + seed), hospital(800, 20 + seed)
+        figures = fidelity(real, synthetic)
+        values.append(figures["fidelity.trend_shared"].value)
+        floors.append(figures["fidelity.trend_shared"].perfect)
+    assert np.mean(values) == pytest.approx(np.mean(floors), rel=0.15)
+
+
+def test_shuffled_columns_are_caught(broken):
+    assert broken["fidelity.shape"].value == pytest.approx(0, abs=1e-9)  # the marginals say nothing of it
+    assert broken["fidelity.c2st"].value > 0.85
+    assert broken["fidelity.trend_strong"].value > 20
+    assert broken["fidelity.relations_worst"].value > 20
+    assert broken["fidelity.beta_recall"].value < 0.3
+
+
+def test_a_copy_is_shown_as_one(real):
+    copy = fidelity(real, real.sample(frac=1, random_state=0), hospital(1200, 1))
+    assert copy["fidelity.shape"].value == 0
+    assert copy["fidelity.c2st"].value < 0.3
+    assert copy["fidelity.beta_recall"].value > 0.9
+
+
+def test_relations_are_found_and_named(broken):
+    relations = broken.tables["relations"].set_index(["column_1", "column_2"])
+    assert relations.loc[("city", "country"), "kind"] == "dependency"
+    assert relations.loc[("admitted", "discharged"), "kind"] == "inequality"
+    assert relations.loc[("ward", "sick"), "kind"] == "combination"
+    assert (relations["broken_holdout"] == 0).all()
+    assert (relations["broken_synthetic"] > 5).all()
+
+
+def test_diagnostics_count_what_a_generator_got_wrong(real):
+    wrong = hospital(1200, 2)
+    wrong["cost"] = wrong["cost"] + 0.00123
+    wrong["age"] = wrong["age"] + 500
+    wrong["insured"] = wrong["insured"].map({True: 1, False: 0})
+    wrong["city"] = "Oslo"
+    wrong["weight"] = np.nan
+    figures = fidelity(real, wrong)
+    assert figures["fidelity.decimals"].value == 1
+    assert "'cost'" in figures["fidelity.decimals"].note
+    assert figures["fidelity.dtypes"].value == 1
+    assert "'insured'" in figures["fidelity.dtypes"].note
+    assert figures["fidelity.missing_rate"].value == pytest.approx(100 * (1 - real["weight"].isna().mean()))
+    assert figures["fidelity.unseen_categories"].value == pytest.approx(100 / 4.95, rel=0.05)
+    assert figures["fidelity.out_of_range"].value > 20
+    assert figures["fidelity.categories_present"].value < 100
+    assert figures["fidelity.shape"].holdout is None
+    assert figures.tables["column_shapes"]["column"].iloc[0] in ("age", "city")
+    assert any("holdout" in note for note in figures.notes)
+
+
+def test_rare_categories_are_measured_but_those_of_few_people_are_not_named():
+    real = hospital(2000, 0)
+    real["disease"] = ["unique-case"] * 3 + ["rare"] * 15 + ["common"] * 1982
+    synthetic = real.assign(disease="common")
+    figures = fidelity(real, synthetic)
+    table = figures.tables["rare_categories"]
+    diseases = table[table["column"] == "disease"]
+    assert diseases["category"].tolist() == ["rare", "(fewer than 10 rows each)"]
+    assert diseases["real_rows"].tolist() == [15, 3]
+    assert (diseases["synthetic"] == 0).all()
+    assert "unique-case" not in str(figures.to_plain())
+    assert figures["fidelity.rare_frequency"].value < 1
+
+
+def test_figures_and_tables_hold_no_cell_of_the_data():
+    real = hospital(300, 0)
+    real["cost"] = np.arange(300) + 0.8675309
+    real["name"] = [f"CANARY-{row}" for row in range(300)]
+    plain = str(fidelity(real, real.copy(), real.copy()).to_plain())
+    assert "CANARY" not in plain
+    assert "8675309" not in plain
+
+
+def test_seeds_fix_the_figures_and_leave_the_global_generator_alone(real):
+    synthetic = hospital(300, 5)
+    np.random.seed(7)
+    state = np.random.get_state()[1].copy()
+    first, second = (fidelity(real.head(300), synthetic, seed=1) for _ in range(2))
+    assert first == second
+    assert (np.random.get_state()[1] == state).all()
+    assert c2st(real, synthetic, seed=1) != c2st(real, synthetic, seed=2)
+
+
+def test_c2st_groups_more_categories_than_trees_can_take():
+    rng = np.random.default_rng(0)
+    tables = [pd.DataFrame({"code": rng.integers(0, 2000, 3000).astype(str)}) for _ in range(2)]
+    assert c2st(*tables) == pytest.approx(0.5, abs=0.05)
+
+
+def test_constant_empty_and_unseen_columns_give_an_honest_figure(real):
+    odd = real.assign(constant=1, empty=np.nan, nothing=pd.Series([None] * len(real), dtype=object))
+    figures = fidelity(odd, odd.assign(ward="elsewhere"), odd)
+    assert figures["fidelity.shape"].value > 0
+    assert figures["fidelity.c2st"].value > 0.9

@@ -1,0 +1,202 @@
+"""Privacy: a copy of the training rows must be caught by every attack, a fresh sample by none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from evaluation_tables import hospital
+
+from clover_tvae.errors import ConfigError, TooFewRowsError
+from clover_tvae.evaluation import CATALOGUE, dcr, membership_shadow, privacy
+from clover_tvae.evaluation.frames import code_tables
+from clover_tvae.evaluation.neighbours import MixedSpace, nearest
+
+ROWS = 700
+
+
+@pytest.fixture(scope="module")
+def train() -> pd.DataFrame:
+    return hospital(ROWS, 0)
+
+
+@pytest.fixture(scope="module")
+def holdout() -> pd.DataFrame:
+    return hospital(ROWS, 1)
+
+
+@pytest.fixture(scope="module")
+def fresh(train, holdout):
+    pytest.importorskip("anonymeter")
+    return privacy(train, hospital(ROWS, 2), holdout)
+
+
+@pytest.fixture(scope="module")
+def copy(train, holdout):
+    pytest.importorskip("anonymeter")
+    return privacy(train, train.sample(frac=1, random_state=0), holdout)
+
+
+def test_every_figure_but_the_shadow_models_is_there(fresh):
+    expected = {key for key in CATALOGUE if key.startswith("privacy.") and "shadow" not in key}
+    assert set(fresh) == expected
+    for figure in fresh.values():
+        assert figure.value is not None
+        assert figure.n > 0
+    for key in expected - {"privacy.copies", "privacy.distance_ratio"}:
+        low, high = fresh[key].interval
+        assert low <= fresh[key].value <= high
+
+
+def test_a_fresh_sample_gives_nobody_away(fresh):
+    assert fresh["privacy.copies"].value == 0
+    assert fresh["privacy.dcr_share"].interval[0] < 0.5 < fresh["privacy.dcr_share"].interval[1]
+    assert fresh["privacy.dcr_quantile"].value == pytest.approx(2, abs=2)
+    assert fresh["privacy.distance_ratio"].value == pytest.approx(fresh["privacy.distance_ratio"].perfect, abs=0.05)
+    for suffix in ("", "_outliers"):
+        low, high = fresh[f"privacy.membership_auc{suffix}"].interval
+        assert low < 0.52
+        assert high > 0.48
+        assert fresh[f"privacy.membership_tpr1{suffix}"].interval[0] <= 0.01
+    for name in ("singling_out_univariate", "singling_out_multivariate", "linkability", "inference"):
+        assert fresh[f"privacy.{name}"].interval[0] <= 0.05
+
+
+def test_a_copy_is_caught_by_every_attack(copy):
+    assert copy["privacy.copies"].value == 100
+    assert copy["privacy.dcr_share"].value > 0.95
+    assert copy["privacy.dcr_quantile"].value > 95
+    assert copy["privacy.distance_ratio"].value == 0
+    for suffix in ("", "_outliers"):
+        assert copy[f"privacy.membership_auc{suffix}"].value > 0.95
+        assert copy[f"privacy.membership_tpr1{suffix}"].value > 0.9
+    for name in ("singling_out_univariate", "singling_out_multivariate", "linkability", "inference"):
+        assert copy[f"privacy.{name}"].interval[0] > 0.5
+
+
+def test_the_tables_tell_each_attack_by_itself(copy):
+    attacks = copy.tables["membership"]
+    assert set(attacks["group"]) == {"random", "outliers"}
+    assert {"chosen", "distance_1", "density_50"} <= set(attacks["attack"])
+    assert (attacks["auc_low"] <= attacks["auc_high"]).all()
+    anonymeter = copy.tables["anonymeter"].set_index("attack")
+    assert (anonymeter["main"] >= anonymeter["control"]).all()
+    assert 0.3 < anonymeter.loc["inference", "baseline"] < 0.9
+
+
+def test_noise_upon_copies_is_still_caught(train, holdout):
+    rng = np.random.default_rng(0)
+    near = train.assign(cost=train["cost"] * rng.normal(1, 0.01, ROWS), weight=train["weight"] + rng.normal(0, 0.1, ROWS))
+    figures = privacy(train, near, holdout, attacks=False)
+    assert figures["privacy.copies"].value < 30
+    assert figures["privacy.dcr_quantile"].value > 50
+    assert figures["privacy.membership_auc"].value > 0.9
+
+
+def test_a_few_leaked_outliers_show_at_low_false_alarms_though_the_mean_hides_them(train, holdout):
+    leaky = pd.concat([hospital(ROWS, 2), train.head(60)], ignore_index=True)
+    figures = privacy(train, leaky, holdout, attacks=False)
+    assert figures["privacy.membership_auc"].value < 0.65
+    assert figures["privacy.membership_tpr1"].value > 0.04
+
+
+def test_without_a_holdout_nothing_is_claimed(train):
+    figures = privacy(train, train, None)
+    assert figures["privacy.copies"].value == 100
+    assert figures["privacy.copies"].holdout is None
+    others = [figure for key, figure in figures.items() if key != "privacy.copies"]
+    assert len(others) == 13
+    assert all(figure.value is None and "no holdout" in figure.note for figure in others)
+    assert privacy(train, train, train.head(10), attacks=False)["privacy.dcr_share"].value is None
+
+
+def test_alike_people_are_no_copies_to_be_blamed():
+    rng = np.random.default_rng(0)
+    tables = [pd.DataFrame({"a": rng.choice(list("xy"), 500), "b": rng.choice(list("uv"), 500)}) for _ in range(3)]
+    figures = privacy(*tables[:2], tables[2])
+    assert figures["privacy.copies"].value == figures["privacy.copies"].holdout == 100
+    assert figures["privacy.dcr_share"].value == pytest.approx(0.5)
+    assert figures["privacy.dcr_quantile"].value == pytest.approx(2.0)
+    assert figures["privacy.membership_auc"].value == pytest.approx(0.5, abs=0.05)
+    assert figures["privacy.singling_out_univariate"].value is None
+
+
+def test_all_numbers_all_gaps_and_one_column_are_attacked_or_said_not_to_be():
+    rng = np.random.default_rng(0)
+    numbers = [pd.DataFrame({"x": rng.normal(size=300), "gap": np.nan, "y": rng.normal(size=300)}) for _ in range(3)]
+    figures = privacy(numbers[0], numbers[1], numbers[2])
+    assert figures["privacy.inference"].value is not None
+    single = [table[["x"]] for table in numbers]
+    figures = privacy(*single)
+    assert figures["privacy.linkability"].value is None
+    assert figures["privacy.dcr_share"].value == pytest.approx(0.5, abs=0.1)
+
+
+def test_seeds_fix_the_figures_and_leave_the_global_generator_alone(train, holdout):
+    synthetic = hospital(200, 5)
+    np.random.seed(11)
+    state = np.random.get_state()[1].copy()
+    first, second = (privacy(train.head(200), synthetic, holdout.head(200), seed=3) for _ in range(2))
+    assert first == second
+    assert (np.random.get_state()[1] == state).all()
+
+
+def test_dcr_is_what_its_formula_says(train, holdout):
+    half_copied = pd.concat([train.head(350), hospital(350, 4)])
+    closest = dcr(train, holdout, half_copied)
+    assert closest.share == pytest.approx(0.75, abs=0.05)
+    assert closest.quantile_share == pytest.approx(0.51, abs=0.03)
+    assert closest.interval[0] < closest.share < closest.interval[1]
+    unequal = dcr(train, holdout.head(100), hospital(ROWS, 3))
+    assert unequal.n_reference == 100
+    assert unequal.share == pytest.approx(0.5, abs=0.12)
+
+
+def test_neighbours_agree_with_a_plain_search():
+    tables = {"real": hospital(200, 0), "other": hospital(150, 1)}
+    tables["real"]["town"] = np.random.default_rng(0).integers(0, 80, 200).astype(str)  # compared code by code
+    tables["other"]["town"] = np.random.default_rng(1).integers(0, 80, 150).astype(str)
+    coded = code_tables(tables)
+    space = MixedSpace(coded["real"], coded)
+    targets, pool = space.place(coded["other"]), space.place(coded["real"])
+    squared = np.zeros((150, 200))
+    for column in range(targets.ranks.shape[1]):
+        squared += (targets.ranks[:, None, column] - pool.ranks[None, :, column]) ** 2
+        squared += 11 / 12 * (targets.missing[:, None, column] != pool.missing[None, :, column])
+    for column in range(targets.codes.shape[1]):
+        squared += targets.codes[:, None, column] != pool.codes[None, :, column]
+    for k in (1, 3, 20):
+        distances, positions = nearest(targets, pool, k)
+        np.testing.assert_allclose(distances, np.sqrt(np.sort(squared, axis=1)[:, :k]), atol=1e-6)
+        np.testing.assert_allclose(np.take_along_axis(squared, positions, axis=1), distances**2, atol=1e-9)
+    itself, _ = nearest(pool, pool, 1)
+    assert (itself == 0).all()
+    others, _ = nearest(pool, pool, 1, exclude=np.arange(200))
+    assert (others > 0).all()
+
+
+def resample(train: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """A generator that copies."""
+    return train.sample(frac=1, replace=True, random_state=seed).reset_index(drop=True)
+
+
+def test_shadow_models_catch_a_generator_that_copies():
+    figures = membership_shadow(resample, hospital(400, 0), k=6, seed=1)
+    assert set(figures) == {key for key in CATALOGUE if "shadow" in key}
+    assert figures["privacy.shadow_auc"].interval[0] > 0.7
+    assert figures["privacy.shadow_tpr1_outliers"].value > 0.2
+    assert figures["privacy.shadow_auc"].n == 400 * 6
+
+
+def test_shadow_models_find_nothing_in_a_generator_that_learns_nothing():
+    figures = membership_shadow(lambda train, seed: hospital(len(train), seed % 2**31), hospital(400, 0), k=5, seed=1)
+    low, high = figures["privacy.shadow_auc"].interval
+    assert low < 0.52
+    assert high > 0.48
+
+
+def test_shadow_models_want_enough_fits_and_rows():
+    with pytest.raises(ConfigError, match="at least 4"):
+        membership_shadow(resample, hospital(100, 0), k=3)
+    with pytest.raises(TooFewRowsError, match="40"):
+        membership_shadow(resample, hospital(20, 0), k=4)

@@ -1,0 +1,80 @@
+"""Utility: train on synthetic, test on real."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from evaluation_tables import hospital, shuffled
+from sklearn.datasets import load_diabetes, load_wine
+
+from clover_tvae.errors import ColumnsMismatchError
+from clover_tvae.evaluation import tstr, utility
+
+
+def test_a_fresh_sample_is_as_useful_as_the_real_rows_and_shuffled_columns_are_useless():
+    train, test = hospital(1000, 0), hospital(1000, 1)
+    fresh = utility(train, hospital(1000, 2), test, target="sick")
+    assert abs(fresh["utility.loss"].value) < 0.03
+    assert fresh["utility.trees_auc"].value > 0.9
+    assert fresh["utility.linear_auc"].perfect > 0.9
+    broken = utility(train, shuffled(train, 3), test, target="sick")
+    assert broken["utility.loss"].value > 0.3
+    assert broken["utility.linear_auc"].value == pytest.approx(0.5, abs=0.1)
+
+
+def test_training_on_the_training_rows_loses_nothing():
+    wine = load_wine(as_frame=True).frame.rename(columns={"target": "sort"}).sample(frac=1, random_state=0)
+    wine["sort"] = wine["sort"].map({0: "a", 1: "b", 2: "c"})
+    train, test = wine.head(110), wine.tail(68)
+    scores = tstr(train, train, test, "sort")
+    assert (scores["synthetic"] - scores["real"]).abs().max() < 0.05
+    assert scores.set_index(["model", "score"]).loc[("linear", "auc"), "real"] > 0.95
+
+
+def test_numbers_are_regressed():
+    table = load_diabetes(as_frame=True).frame
+    train, test = table.head(300), table.tail(142)
+    figures = utility(train, train, test, target="target")
+    assert figures["utility.linear_r2"].value > 0.3
+    assert figures["utility.linear_mae"].value < 60
+    assert "utility.trees_auc" not in figures
+    assert figures["utility.loss"].value == pytest.approx(0, abs=1e-9)
+
+
+def test_the_target_comes_from_the_metadata_and_without_one_nothing_is_measured():
+    table = hospital(200, 0)[["age", "sick"]]
+    described = {"continuous": ["age"], "categorical": ["sick"], "variable_to_predict": "sick"}
+    assert "utility.loss" in utility(table, table, table, described)
+    nothing = utility(table, table, table)
+    assert len(nothing) == 0
+    assert "no column to predict" in nothing.notes[0]
+    assert "test" in utility(table, table, None, target="sick").notes[0]
+
+
+def test_an_unknown_target_is_named():
+    table = hospital(50, 0)
+    with pytest.raises(ColumnsMismatchError, match="did you mean 'sick'"):
+        tstr(table, table, table, "sik")
+
+
+def test_one_class_missing_classes_and_many_classes_give_honest_scores():
+    train, test = hospital(300, 0), hospital(300, 1)
+    one_class = utility(train, hospital(300, 2).assign(sick="yes"), test, target="sick")
+    assert one_class["utility.trees_auc"].value == 0.5
+    assert one_class["utility.trees_accuracy"].value == pytest.approx((test["sick"] == "yes").mean())
+    unseen = utility(train, hospital(300, 2).assign(sick="never"), test, target="sick")
+    assert unseen["utility.trees_accuracy"].value == 0
+    single = utility(train, train, test.assign(sick="yes"), target="sick")
+    assert single["utility.trees_auc"].value is None
+    rng = np.random.default_rng(0)
+    many = pd.DataFrame({"x": rng.normal(size=400), "code": rng.integers(0, 60, 400).astype(str)})
+    assert utility(many, many, many, target="code")["utility.trees_auc"].value > 0.5
+
+
+def test_missing_answers_and_empty_columns_are_left_out():
+    train = hospital(300, 0).assign(empty=np.nan)
+    gaps = train.assign(sick=train["sick"].where(train.index % 2 == 0))
+    assert utility(gaps, gaps, train, target="sick")["utility.trees_auc"].value > 0.8
+    only_target = train[["sick"]]
+    assert utility(only_target, only_target, only_target, target="sick")["utility.trees_auc"].value is None
