@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -140,31 +139,33 @@ def fit(
         raise ConfigError(Problem(str(output), "its folder does not exist"))
 
     from clover_tvae.cli.tables import read
+    from clover_tvae.jobs.run import collected_warnings
     from clover_tvae.metadata import Metadata
 
     described = None if metadata == "infer" else Metadata.load(metadata)
     df = read(table, described, missing)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.filterwarnings("always", category=UserWarning, module=r"clover_tvae(\.|$)")
-        if described is None:
+    noted: list[str] = []
+    if described is None:
+        with collected_warnings(noted):
             described = Metadata.infer(df)
-        _show_warnings(caught)
-        from clover_tvae.synthesizer import TVAESynthesizer
+    _show_warnings(noted)
+    from clover_tvae.synthesizer import TVAESynthesizer
 
-        started = time.monotonic()
-        note(f"learning {len(df):,} rows x {len(df.columns)} columns ...", quiet)
+    started = time.monotonic()
+    note(f"learning {len(df):,} rows x {len(df.columns)} columns ...", quiet)
+    with collected_warnings(noted):
         synth = TVAESynthesizer(df, described, verbose=progress_wanted(quiet), **parameters).fit()
-        _show_warnings(caught)
+    _show_warnings(noted)
     digest = synth.save(output)
     note(f"learnt in {time.monotonic() - started:.1f} s, {len(synth.history)} epochs", quiet)
     say(f"generator {output}")
     say(f"sha256    {digest}")
 
 
-def _show_warnings(caught: list[Any]) -> None:
-    for text in dict.fromkeys(str(entry.message) for entry in caught if issubclass(entry.category, UserWarning)):
+def _show_warnings(noted: list[str]) -> None:
+    for text in noted:
         warn(text)
-    caught.clear()
+    noted.clear()
 
 
 def _widths(option: str, text: str | None) -> list[int] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -38,19 +37,20 @@ def infer(
 ) -> None:
     """Say what each column looks like, and why; warn of identifiers, free text and dates in disguise."""
     from clover_tvae.cli.tables import read
-    from clover_tvae.metadata import Metadata, MetadataWarning
+    from clover_tvae.jobs.run import collected_warnings
+    from clover_tvae.metadata import Metadata
 
     if output is not None and output.exists() and not force:
         raise ConfigError(Problem(str(output), "the file exists; --force overwrites it"))
     df = read(table, None, missing)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", MetadataWarning)
+    noted: list[str] = []
+    with collected_warnings(noted):
         inferred = Metadata.infer(df, variable_to_predict=target)
     if not quiet:
         rows: list[list[object]] = [[c.name, c.kind, inferred.reasons.get(c.name, "")] for c in inferred.columns]
         say_table(["column", "kind", "why"], rows)
-    for warning in caught:
-        warn(warning.message)
+    for text in noted:
+        warn(text)
     if output is None:
         if quiet:
             from clover_tvae.cli.console import say_json

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import gzip
+import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "load_jobs"]
 
+_MAX_HEADER = 2**24
 _TOP_KEYS = ("version", "defaults", "jobs")
 # Of these mappings, single keys of the defaults stay where the job gives others; every other value replaces whole.
 _MERGED = ("synthesizer", "sample")
@@ -397,8 +399,8 @@ def _header(path: Path) -> tuple[str, ...]:
     opened: Any = gzip.open if path.name.lower().endswith(".gz") else open
     with opened(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         # A gzip of zeros unpacks to one endless line; no header is longer than this.
-        head = file.read(2**20)
-    return tuple(next(csv.reader(head.splitlines(keepends=True)), []))
+        head = file.read(_MAX_HEADER)
+    return tuple(next(csv.reader(io.StringIO(head, newline="")), []))
 
 
 def _metadata(draft: _Draft) -> tuple[Metadata | None, list[Problem]]:
@@ -420,7 +422,8 @@ def _metadata(draft: _Draft) -> tuple[Metadata | None, list[Problem]]:
 
 
 def _column_problems(draft: _Draft, metadata: Metadata, columns: Sequence[str]) -> Iterator[Problem]:
-    needed = [column.name for column in metadata.columns if column.modelled]
+    # A name that is a number, 2019, is the header that spells it.
+    needed = [str(column.name) for column in metadata.modelled]
     for name in needed:
         if name not in columns:
             hint = did_you_mean(name, (column for column in columns if column not in needed))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,7 +95,7 @@ class Record:
 
 def record_path(job: Job) -> Path:
     """Return where the record of ``job`` lies."""
-    return job.path(f"{FOLDER}/{Path(job.file).name.rsplit('.', 1)[0]}.{job.name}.json")
+    return job.path(f"{FOLDER}/{Path(job.file).name}.{job.name}.json")
 
 
 def file_digest(path: Path) -> str | None:
@@ -263,8 +262,3 @@ def _refuse_foreign(job: Job, record: Record | None) -> None:
                 for p in problems
             ]
         )
-
-
-def relative(job: Job, path: Path) -> str:
-    """Return a path of the job relative to its folder, for records and summaries."""
-    return Path(os.path.relpath(path, job.folder)).as_posix()

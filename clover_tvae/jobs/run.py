@@ -46,12 +46,13 @@ if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
     from clover_tvae.synthesizer import TVAESynthesizer
 
-__all__ = ["JobError", "JobResult", "OUR_BUG", "exit_code", "run_job", "run_jobs", "summary"]
+__all__ = ["JobError", "JobResult", "OUR_BUG", "collected_warnings", "exit_code", "run_job", "run_jobs", "summary"]
 
 OUR_BUG = (
     "this is a bug of clover_tvae, not of your input; please report it with the output of the same command and --debug, "
     "after you have checked that it holds no data of yours"
 )
+_PACKAGE = Path(__file__).resolve().parents[1]
 Status = Literal["done", "up to date", "failed", "skipped"]
 
 
@@ -130,7 +131,7 @@ def run_job(
     noted: list[str] = []
     result = JobResult(job.name, job.file, "failed", generator=job.spec.generator_filepath)
     try:
-        with _collected_warnings(noted):
+        with collected_warnings(noted):
             result = _run(job, plan_job(job, force=force, retrain=retrain), result, verbose)
     except CloverError as error:
         result = replace(result, error=JobError(type(error).__name__, _relative(job, str(error)), error.exit_code))
@@ -150,14 +151,18 @@ def _relative(job: Job, text: str) -> str:
 
 
 @contextmanager
-def _collected_warnings(noted: list[str]) -> Iterator[None]:
-    """Collect our own warnings for the result; leave all others to the filters of the user."""
+def collected_warnings(noted: list[str]) -> Iterator[None]:
+    """Collect the text of our own warnings in ``noted``; hand all others on to the filters of the user."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.filterwarnings("always", category=UserWarning, module=r"clover_tvae(\.|$)")
         try:
             yield
         finally:
-            noted += [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
+            ours = [w for w in caught if Path(w.filename).is_relative_to(_PACKAGE)]
+            noted += dict.fromkeys(str(w.message) for w in ours)
+    for other in caught:
+        if other not in ours:
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
 
 
 def _run(job: Job, plan: Plan, result: JobResult, verbose: bool) -> JobResult:

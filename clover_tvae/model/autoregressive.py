@@ -90,6 +90,9 @@ class AutoregressiveDecoder(nn.Module):
     back: Tensor
     copy_sources: Tensor
     copy_numbered: Tensor
+    copying: Tensor
+    copy_back: Tensor
+    copy_table: Tensor
 
     def __init__(
         self, embedding_dim: int, decompress_dims: Sequence[int], layout: TableLayout, dropout: float = 0.0
@@ -117,7 +120,8 @@ class AutoregressiveDecoder(nn.Module):
         unknown = [s + column.n_base for s, column in zip(starts, layout.columns, strict=True)]
         self.register_buffer("unknown", torch.tensor(unknown, dtype=torch.int64), persistent=False)
         self.cells = nn.Parameter(torch.empty(start, self.width))
-        self.pieces = nn.Linear(layout.n_scalars * self.n_pieces, self.width, bias=False) if layout.n_scalars else None
+        n_inputs = layout.n_scalars * (self.n_pieces + 1)
+        self.pieces = nn.Linear(n_inputs, self.width, bias=False) if layout.n_scalars else None
         self.latent = nn.Linear(embedding_dim, self.width)
         scalar_columns = torch.tensor(layout.scalar_columns, dtype=torch.int64)
         self.register_buffer("scalar_columns", scalar_columns, persistent=False)
@@ -145,18 +149,37 @@ class AutoregressiveDecoder(nn.Module):
         self.mixtures = nn.Linear(self.width, layout.n_scalars * 3 * _COMPONENTS) if layout.n_scalars else None
 
     def _place_copies(self) -> None:
-        """Where each copy choice stands: its group, its row there, and its scalar's source."""
+        """Where each copy choice stands in its group, and which copy choices belong to one column."""
         pairs = self.layout.copy_pairs
-        self.register_buffer(
-            "copy_sources", torch.tensor([p.source for p in pairs], dtype=torch.int64), persistent=False
-        )
-        numbered = [self.layout.columns[p.source].n_numbered for p in pairs]
-        self.register_buffer("copy_numbered", torch.tensor(numbered, dtype=torch.int64), persistent=False)
+
+        def keep(name: str, values: list[int]) -> None:
+            self.register_buffer(name, torch.tensor(values, dtype=torch.int64), persistent=False)
+
+        keep("copy_sources", [p.source for p in pairs])
+        keep("copy_numbered", [self.layout.columns[p.source].n_numbered for p in pairs])
         self.copies_of = {
             i: [p for p, pair in enumerate(pairs) if pair.column == i]
             for i, column in enumerate(self.layout.columns)
             if column.copies
         }
+        keep("copying", list(self.copies_of))
+        self.copy_places: dict[int, tuple[list[int], list[int], list[int]]] = {}
+        for g, group in enumerate(self.groups):
+            inside = [
+                (p, group.columns.index(pair.column), pair.choice)
+                for p, pair in enumerate(pairs)
+                if pair.column in group.columns
+            ]
+            if inside:
+                self.copy_places[g] = tuple(map(list, zip(*inside, strict=True)))  # type: ignore[assignment]
+        gathered = [p for places in self.copy_places.values() for p in places[0]]
+        keep("copy_back", [gathered.index(p) for p in range(len(pairs))])
+        # One row a copying column, its pairs first, then the index of a sentinel that is never open.
+        most = max(map(len, self.copies_of.values()), default=0)
+        padded = [own + [len(pairs)] * (most - len(own)) for own in self.copies_of.values()]
+        self.register_buffer(
+            "copy_table", torch.tensor(padded, dtype=torch.int64).view(len(padded), most), persistent=False
+        )
 
     def initialise(self, generator: torch.Generator, choice_frequencies: Sequence[Tensor] | None = None) -> None:
         """Draw all weights from ``generator``; start every head's bias at the log-frequencies, if they are given."""
@@ -200,10 +223,17 @@ class AutoregressiveDecoder(nn.Module):
         return hidden
 
     def _piecewise(self, rank: Tensor, used: Tensor) -> Tensor:
-        """Piece j of a rank q: ``clamp(2 (n q - j) - 1, -1, 1)``; 0 where unused. **Shape** ``(rows, scalars, pieces)``."""
+        """Piece j of a rank q: ``clamp(2 (n q - j) - 1, -1, 1)``, then its normal score; 0 where unused.
+
+        Pieces of the rank see the middle of a column finely; its tails, where heavy-tailed columns move together, are
+        one piece wide in rank but a straight line in normal score.
+
+        **Shape** ``(rows, scalars, pieces + 1)``.
+        """
         pieces = torch.arange(self.n_pieces, device=rank.device, dtype=rank.dtype)
         encoded = (2.0 * self.n_pieces) * rank.unsqueeze(2) - (2.0 * pieces + 1.0)
-        return encoded.clamp_(-1.0, 1.0) * used.unsqueeze(2)
+        encoded = torch.cat([encoded.clamp_(-1.0, 1.0), normal_score(rank).unsqueeze(2)], 2)
+        return encoded * used.unsqueeze(2)
 
     def _trunk(self, hidden: Tensor, generator: torch.Generator | None = None) -> Tensor:
         for block in self.blocks:
@@ -212,29 +242,31 @@ class AutoregressiveDecoder(nn.Module):
 
     def _cell_log_probability(self, hidden: Tensor, rows: Rows, known: Tensor) -> Tensor:
         """``log p(cell | known cells, z)`` of every cell, known ones too. **Shape** ``(rows, columns)``."""
-        parts, copied = [], {}
+        parts, copied = [], []
         open_copies = self._open_copies(rows, known)
         for g, (group, head) in enumerate(zip(self.groups, self.heads, strict=True)):
-            block = head(hidden).view(-1, len(group.columns), group.width) + getattr(self, f"padding_{g}")
-            if open_copies is not None and self.layout.columns[group.columns[0]].copies:
-                block = block + self._closed_copies(group, open_copies)
+            assert isinstance(head, nn.Linear)
+            # The padding enters by the bias: adding it to every row's logits would be a pass over all of them.
+            bias = head.bias + getattr(self, f"padding_{g}").flatten()
+            block = F.linear(hidden, head.weight, bias).view(-1, len(group.columns), group.width)
+            if open_copies is not None and g in self.copy_places:
+                pairs, row, choice = self.copy_places[g]
+                closed = torch.zeros_like(block)
+                closed[:, row, choice] = torch.where(open_copies[:, pairs], 0.0, -torch.inf)
+                block = block + closed
             wanted = rows.choices[:, getattr(self, f"members_{g}")].unsqueeze(2)
             total = block.logsumexp(2)
             parts.append(block.gather(2, wanted).squeeze(2) - total)
-            if open_copies is not None:
-                for row, i in enumerate(group.columns):
-                    if i in self.copies_of:
-                        n_base = self.layout.columns[i].n_base
-                        pairs = self.copies_of[i]
-                        copied[i] = block[:, row, n_base : n_base + len(pairs)] - total[:, row : row + 1]
+            if open_copies is not None and g in self.copy_places:
+                copied.append(block[:, row, choice] - total[:, row])
         cells = torch.cat(parts, 1)[:, self.back]
         if self.mixtures is not None:
             mixture = Mixture.of(self.mixtures(hidden).view(-1, self.layout.n_scalars, 3, _COMPONENTS))
             density = mixture.log_density(normal_score(rows.scalars))
             density = density.masked_fill(~numbered_cells(self.layout, rows.choices), 0.0)
             cells = cells.index_add(1, self.scalar_columns, density)
-        if open_copies is not None and copied:
-            cells = self._credit_copies(cells, copied, rows, open_copies)
+        if open_copies is not None:
+            cells = self._credit_copies(cells, torch.cat(copied, 1)[:, self.copy_back], rows, open_copies)
         return cells
 
     def _open_copies(self, rows: Rows, known: Tensor) -> Tensor | None:
@@ -244,24 +276,17 @@ class AutoregressiveDecoder(nn.Module):
         choices = rows.choices[:, self.copy_sources]
         return known[:, self.copy_sources] & (choices >= 0) & (choices < self.copy_numbered)
 
-    def _closed_copies(self, group: _Group, open_copies: Tensor) -> Tensor:
-        """Minus infinity at every copy choice that may not be drawn. **Shape** ``(rows, columns of the group, width)``."""
-        closed = torch.zeros(len(open_copies), len(group.columns), group.width, device=open_copies.device)
-        for row, i in enumerate(group.columns):
-            n_base, pairs = self.layout.columns[i].n_base, self.copies_of[i]
-            closed[:, row, n_base : n_base + len(pairs)].masked_fill_(~open_copies[:, pairs], -torch.inf)
-        return closed
+    def _credit_copies(self, cells: Tensor, copied: Tensor, rows: Rows, open_copies: Tensor) -> Tensor:
+        """A cell that equals an open source has the probability of all copy choices that give it.
 
-    def _credit_copies(self, cells: Tensor, copied: dict[int, Tensor], rows: Rows, open_copies: Tensor) -> Tensor:
-        """A cell that equals an open source has the probability of all copy choices that give it."""
-        columns = sorted(copied)
-        gains = []
-        for i in columns:
-            pairs = self.copies_of[i]
-            holds = rows.equals[:, pairs] & open_copies[:, pairs]
-            by_copy = copied[i].masked_fill(~holds, -1e30).logsumexp(1)
-            gains.append(torch.where(holds.any(1), by_copy - cells[:, i], 0.0))
-        return cells.index_add(1, torch.tensor(columns, device=cells.device), torch.stack(gains, 1))
+        **Shape** cells ``(rows, columns)``; copied, the log-probability of every copy choice, ``(rows, copy pairs)``.
+        """
+        holds = rows.equals & open_copies
+        never = copied.new_full((len(copied), 1), -1e30)
+        by_pair = torch.cat([copied.masked_fill(~holds, -1e30), never], 1)
+        by_copy = by_pair[:, self.copy_table].logsumexp(2)
+        gains = (by_copy - cells[:, self.copying]).masked_fill(by_copy < -1e29, 0.0)
+        return cells.index_add(1, self.copying, gains)
 
     # -- the seam -----------------------------------------------------------------------------------------------------
 
@@ -419,7 +444,7 @@ class AutoregressiveDecoder(nn.Module):
         if column.n_numbered and self.pieces is not None:
             s = self.layout.scalar_columns.index(i)
             pieces = self._piecewise(drawn.scalar.unsqueeze(1), (drawn.choice < column.n_numbered).unsqueeze(1))
-            weight = self.pieces.weight[:, s * self.n_pieces : (s + 1) * self.n_pieces]
+            weight = self.pieces.weight[:, s * (self.n_pieces + 1) : (s + 1) * (self.n_pieces + 1)]
             change = change + F.linear(pieces.flatten(1), weight)
         return change
 

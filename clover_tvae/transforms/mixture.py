@@ -26,10 +26,12 @@ __all__ = ["ModeCodec"]
 MAX_MODES = 10  # the paper's
 MIN_WEIGHT = 0.005  # the paper's
 MIN_MODE_ROWS = 20
+MAX_WIDENING = 3.0  # beyond so many times its reach, a mode leaves a value to be clipped, as the paper does
 MAX_BINS = 1_000
 MAX_ITERATIONS, TOLERANCE = 100, 1e-4
 CONCENTRATION = 0.001  # of the Dirichlet process: few modes unless the data ask for more
-MIN_VARIANCE = 1e-6  # of a mode, in variances of the column
+MIN_VARIANCE = 1e-8  # of a mode, in variances of the column
+PRIOR_ROWS = 0.001  # what the prior of a mode's mean weighs: little, as it would widen far narrow modes
 PRIOR_VARIANCE = 0.001  # what a mode is thought to have before it is seen, in variances of the column
 WIDTHS = 4.0  # the scalar is (x - mu) / (4 sigma)
 LIMIT = 0.99  # ... kept off the ends of the decoder's tanh
@@ -272,10 +274,10 @@ def _mixture(z: NDArray[np.float64], seed: int) -> tuple[NDArray[Any], ...]:
         n_k = held.sum(axis=0) + 1e-10
         mean_k = (held * x[:, None]).sum(axis=0) / n_k
         variance_k = (held * ((x[:, None] - mean_k) ** 2 + within[:, None])).sum(axis=0) / n_k + MIN_VARIANCE
-        # Normal-Gamma posterior of mean and precision, prior (mean_prior, 1, 1/2, rate_prior): Bishop 10.60 to 10.63.
-        strength, shape = 1.0 + n_k, 0.5 + n_k / 2
-        means = (mean_prior + n_k * mean_k) / strength
-        rate = rate_prior + 0.5 * (n_k * variance_k + n_k / strength * (mean_k - mean_prior) ** 2)
+        # Normal-Gamma posterior of mean and precision, prior (mean_prior, PRIOR_ROWS, 1/2, rate_prior): Bishop 10.60 to 10.63.
+        strength, shape = PRIOR_ROWS + n_k, 0.5 + n_k / 2
+        means = (PRIOR_ROWS * mean_prior + n_k * mean_k) / strength
+        rate = rate_prior + 0.5 * (n_k * variance_k + PRIOR_ROWS * n_k / strength * (mean_k - mean_prior) ** 2)
         # Stick-breaking Beta posterior: Blei and Jordan, equations 18 and 19.
         taken, left = 1.0 + n_k, CONCENTRATION + n_k[::-1].cumsum()[::-1] - n_k
         log_left = digamma(left) - digamma(taken + left)
@@ -297,4 +299,11 @@ def _mixture(z: NDArray[np.float64], seed: int) -> tuple[NDArray[Any], ...]:
         mine = x[share.argmax(axis=1) == k]
         near = np.abs(mine[:, None] - means[used]) <= WIDTHS * LIMIT * sigmas[used]
         used[k] = len(mine) > 0 and not near.any(axis=1).all()
-    return weights[used] / weights[used].sum(), means[used], sigmas[used]
+    weights, means, sigmas = weights[used] / weights[used].sum(), means[used], sigmas[used]
+    # Values a little out of reach of every mode would be clipped: their nearest mode is widened to hold them.
+    excess = np.abs(x[:, None] - means) / (WIDTHS * LIMIT * sigmas)  # (bins, modes), above 1 out of reach
+    nearest, excess = excess.argmin(axis=1), excess.min(axis=1)
+    held = (excess > 1) & (excess <= MAX_WIDENING)
+    wider = np.ones(len(means))
+    np.maximum.at(wider, nearest[held], 1.001 * excess[held])
+    return weights, means, sigmas * wider

@@ -218,6 +218,10 @@ class Grid:
         made = (np.where(beyond, 0.0, steps).astype(np.uint64) + low).astype(self.dtype)
         return np.where(beyond, np.array(self.maximum, self.dtype), made)
 
+    def snap(self, values: NDArray[np.float64]) -> NDArray[Any]:
+        """Return floats as values of the column: rounded, inside the range, of its own type."""
+        return np.clip(self.cast(values), self.dtype.type(self.minimum), self.dtype.type(self.maximum))
+
     def first_at_least(self, bound: float, strict: bool) -> float:
         """Return the smallest value of the grid that is ``>= bound``, or ``> bound``."""
         if self.kind != "float64":
