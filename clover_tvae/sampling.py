@@ -30,6 +30,7 @@ __all__ = ["BLOCK_ROWS", "Sampler"]
 BLOCK_ROWS = 1024
 #: Draws of z a row of a block, from which the conditions pick (importance resampling).
 _CANDIDATES = {"rank": 4, "mode": 64}
+_MOST_LOGITS = 2**25
 #: Rounds of "encode the completed row, draw the gaps again" (Rezende et al. 2014, appendix F).
 _COMPLETION_ROUNDS = {"rank": 2, "mode": 12}
 #: Draws of z that a leave-one-out likelihood is averaged over.
@@ -146,7 +147,10 @@ class Sampler:
         conditioned columns inside the condition, and resample by weight (importance resampling, Rubin 1987). The
         candidates' number is fixed, so a rare condition takes no longer than a common one.
         """
-        rows, known, z = self._fresh(generator, BLOCK_ROWS * _CANDIDATES[self.layout.numbers])
+        widest = max(self.layout.columns[i].n_choices for i in allowances)
+        # Fewer candidates where a column has thousands of choices: their logits must fit into memory.
+        candidates = max(4, min(_CANDIDATES[self.layout.numbers], _MOST_LOGITS // (BLOCK_ROWS * widest)))
+        rows, known, z = self._fresh(generator, BLOCK_ROWS * candidates)
         allowances = {i: Allowance(*(part.to(z.device) for part in a)) for i, a in allowances.items()}
         columns = self._shuffled(list(allowances), generator)
         rows, log_weight = self.vae.decoder.sample(

@@ -171,7 +171,7 @@ def fitted_curve(network: Autoencoder) -> torch.distributions.MultivariateNormal
 
 
 generator = torch.Generator().manual_seed(options.seed)
-judge = ExtraTreesClassifier(300, random_state=options.seed).fit(pictures[::2], labels[::2])
+judge = ExtraTreesClassifier(60 if options.short else 300, random_state=options.seed).fit(pictures[::2], labels[::2])
 samples: dict[str, Tensor] = {"real digits": pictures[1::2]}
 for dims, plain, variational in ((2, ae, vae), (16, ae_wide, vae_wide)):
     noise = torch.randn(500, dims, generator=generator)

@@ -178,7 +178,7 @@ print("saved", saved)
 # "1". **Variety** compares how much the samples differ from one another with how much the real ones do (1.0 = as much).
 
 # %%
-long = 20 if options.short else 150
+long = 8 if options.short else 150
 settings = [("10 epochs, beta 1", vae, loss, 1.0)]
 for beta in (1.0, 0.01, 10.0):
     settings.append((f"{long} epochs, beta {beta:g}", *train(beta, long), beta))

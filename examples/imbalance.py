@@ -174,7 +174,7 @@ left.legend(loc="lower center", bbox_to_anchor=(0.5, -0.42), ncols=2, frameon=Fa
 right.barh(places, figures["c2st"].fillna(0), 0.6, color="#009E73")
 for place, value, copied in zip(places, figures["c2st"], figures["copies"], strict=True):
     text = "adds no rows" if np.isnan(value) else f"{value:.2f}, copies {copied:.0%}"
-    right.text(0.43 if np.isnan(value) else min(value, 1) + 0.01, place, text, va="center", fontsize=11)
+    right.text(0.52 if np.isnan(value) else min(value, 1) + 0.01, place, text, va="center", fontsize=11)
 right.axvline(0.5, color="0.4", ls="--", lw=1.5)
 right.set(xlim=(0.4, 1.35), xticks=(0.5, 0.75, 1), xlabel="told from real women (0.5 is best)", title="the added women")
 fig.savefig(output / "imbalance.png", dpi=90)
@@ -189,4 +189,5 @@ print("saved", output / "imbalance.png")
 #   to other people. Oversampling hands out the real women themselves; SMOTE hands out mixtures of two of them, without missing
 #   cells.
 # * Train on all rows where you can. What holds for everybody (how level and city set the salary) is then learnt from
-#   everybody, and only what is particular to women from the few.
+#   everybody, and only what is particular to women from the few: C2ST 0.51 for the generator of all, 0.62 for the generator
+#   of women (seed 1).

@@ -192,7 +192,7 @@ fig.savefig(output / "mnist_zeros_curves.png", dpi=90)
 # Draw ten points from the bell curve, decode them. A judge that has read all 5,000 real digits says what it sees in 500.
 
 # %%
-n_judge = 1000 if options.short else 5000
+n_judge = 500 if options.short else 5000
 judge = LogisticRegression(max_iter=1000, C=0.01).fit(digits[:: 5000 // n_judge] / 255, labels[:: 5000 // n_judge])
 samples = vae.draw(torch.randn(500, 2, generator=torch.Generator().manual_seed(options.seed)))
 share = float(np.mean(judge.predict(samples.reshape(500, -1)) == 0))

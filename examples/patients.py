@@ -206,8 +206,8 @@ if report.figures is not None:
         "fidelity.shape", "fidelity.trend_shared", "fidelity.c2st", "utility.loss", "privacy.dcr_share",
         "privacy.copies", "privacy.membership_auc", "privacy.membership_tpr1",
     )  # fmt: skip
-    shown = report.figures.to_frame()
-    print(shown[shown.iloc[:, 0].isin(wanted) | shown.index.isin(wanted)].to_string())
+    shown = report.figures.to_frame().loc[list(wanted), ["value", "holdout", "perfect", "unit"]]
+    print(shown.round(3).to_string(na_rep="-"))
 
 # %% [markdown]
 # ## 9. The release sheet

@@ -60,7 +60,7 @@ def test_digits_draws_ones_of_64_values_from_0_to_16(run: Any, tmp_path: Path, c
     assert len(rows) == 8
     assert all(0 <= int(value) <= 16 for row in rows for value in row.split())
     assert pictures(tmp_path) == {"here.png", "digits.png"}
-    short, long = names["figures"]["10 epochs, beta 1"], names["figures"]["20 epochs, beta 10"]
+    short, long = names["figures"]["10 epochs, beta 1"], names["figures"]["8 epochs, beta 10"]
     assert short[1] > long[1]  # a large beta leaves no variety
 
 

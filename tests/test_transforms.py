@@ -44,15 +44,18 @@ def patients(n: int = N) -> tuple[pd.DataFrame, Metadata]:
             "bmi": pd.Series(rng.normal(25, 4, n).round(1)).mask(rng.random(n) < 0.1),
             "sex": pd.Series(rng.choice(["F", "M"], n), dtype="string").mask(rng.random(n) < 0.05),
             "smoker": pd.Series(rng.random(n) < 0.2),
-            "stage": pd.Categorical(rng.choice(["I", "II", "III"], n), categories=["I", "II", "III", "IV"], ordered=True),
+            "stage": pd.Categorical(
+                rng.choice(["I", "II", "III"], n), categories=["I", "II", "III", "IV"], ordered=True
+            ),
             "admitted": pd.Timestamp("2019-01-01") + pd.to_timedelta(rng.integers(0, 900, n), "D"),
             "note": ["free text"] * n,
             "bill": bill,
             "paid": np.where(rng.random(n) < 0.2, bill, rng.integers(1, 10**6, n)).astype(float),
-        },
-        index=pd.Index(range(100, 100 + n), name="row"),
-    )
-    df["left"] = (df["admitted"] + pd.to_timedelta(np.where(rng.random(n) < 0.2, 0, rng.integers(1, 30, n)), "D")).dt.strftime("%d/%m/%Y")
+        }
+    ).set_index(pd.Index(range(100, 100 + n), name="row"))
+    df["left"] = (
+        df["admitted"] + pd.to_timedelta(np.where(rng.random(n) < 0.2, 0, rng.integers(1, 30, n)), "D")
+    ).dt.strftime("%d/%m/%Y")
     metadata = Metadata.from_dict(
         {
             "id": {"patient": {"regenerate": "pattern", "pattern": "P-####"}},
@@ -76,9 +79,8 @@ def fit(df: pd.DataFrame, metadata: Any, numbers: str = "rank", copies: bool = T
     """Fit, write down, read again: every test below runs on what a file would hold."""
     fitted = TableTransform.fit(df, metadata, numbers=numbers, copies=copies, rng=np.random.default_rng(0))
     plain = fitted.to_plain()
-    stored = pickle.dumps(plain, protocol=5)
-    again = TableTransform.from_plain(pickle.loads(stored))
-    assert pickle.dumps(again.to_plain(), protocol=5) == stored
+    again = TableTransform.from_plain(pickle.loads(pickle.dumps(plain, protocol=5)))
+    assert repr(again.to_plain()) == repr(plain)  # equal bytes of the file: repr tells 1 from 1.0 and True
     return again
 
 
@@ -193,7 +195,9 @@ def test_a_copied_cell_is_translated_into_the_codes_of_the_column_that_copies() 
     encoded = table.encode(df, np.random.default_rng(1))
     scalars = encoded.scalars[:, table.layout.scalar_columns.index(bill)]
     spreads = encoded.spreads[:, table.layout.scalar_columns.index(bill)]
-    choices, numbers = table.translate(paid, bill, encoded.choices[:, bill], scalars + spreads / 2, np.random.default_rng(0))
+    choices, numbers = table.translate(
+        paid, bill, encoded.choices[:, bill], scalars + spreads / 2, np.random.default_rng(0)
+    )
     assert choices.dtype == np.int32
     assert numbers.dtype == np.float32
     values = table.transforms[paid].decode(choices, numbers)
@@ -208,7 +212,12 @@ def test_a_copied_cell_is_translated_into_the_codes_of_the_column_that_copies() 
 def test_dates_of_one_calendar_are_copied_too() -> None:
     rng = np.random.default_rng(3)
     start = pd.Series(pd.Timestamp("2001-01-01") + pd.to_timedelta(rng.integers(0, 9000, 3000), "D"))
-    df = pd.DataFrame({"start": start, "end": start + pd.to_timedelta(np.where(rng.random(3000) < 0.4, 0, rng.integers(1, 900, 3000)), "D")})
+    df = pd.DataFrame(
+        {
+            "start": start,
+            "end": start + pd.to_timedelta(np.where(rng.random(3000) < 0.4, 0, rng.integers(1, 900, 3000)), "D"),
+        }
+    )
     table = fit(df, describe(df, datetime=["start", "end"]))
     assert {(p.column, p.source) for p in table.layout.copy_pairs} == {(0, 1), (1, 0)}
     encoded = table.encode(df, rng)
@@ -249,7 +258,7 @@ def test_identifiers_are_made_anew_and_run_on() -> None:
         (
             Column("n", "id", regenerate="sequence"),
             Column("u", "id", regenerate="uuid"),
-            Column("p", "id", regenerate="pattern", pattern="##-E#"),
+            Column("p", "id", regenerate="pattern", pattern="E-##-x"),
             Column("t", "id", regenerate="sequence"),
             Column("o", "id", regenerate="sequence"),
             Column("dropped", "id"),
@@ -264,7 +273,7 @@ def test_identifiers_are_made_anew_and_run_on() -> None:
     assert whole["n"].tolist() == list(range(1, 201))
     assert whole["n"].dtype == "int64"
     assert whole["p"].dtype == "string"
-    assert whole.loc[[0, 120], "p"].tolist() == ["00-E1", "12-E1"]
+    assert whole.loc[[0, 120], "p"].tolist() == ["E-01-x", "E-121-x"]
     assert whole["t"].tolist()[:2] == ["1", "2"]
     assert type(whole["o"][0]) is int
     assert whole["u"].is_unique
@@ -273,7 +282,7 @@ def test_identifiers_are_made_anew_and_run_on() -> None:
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), whole)
     seeded = [table.decode(encoded, np.random.default_rng(s))["u"].tolist() for s in (1, 1, 2)]
     assert seeded[0] == seeded[1] != seeded[2]
-    assert table.decode(encoded, n_offset=99_999).loc[0, "p"] == "1000-E00"[:-1]
+    assert table.decode(encoded, n_offset=99_999).loc[0, "p"] == "E-100000-x"
 
 
 @pytest.mark.parametrize(
@@ -329,7 +338,9 @@ def test_other_column_names_are_refused(name: object) -> None:
     df = pd.DataFrame([[1], [2]])
     df.columns = pd.Index([name], dtype=object, tupleize_cols=False)
     with pytest.raises(DataError, match="1 column names are of type"):
-        TableTransform.fit(df, SimpleNamespace(columns=(SimpleNamespace(name=name, kind="continuous"),)), rng=np.random.default_rng(0))
+        TableTransform.fit(
+            df, SimpleNamespace(columns=(SimpleNamespace(name=name, kind="continuous"),)), rng=np.random.default_rng(0)
+        )
 
 
 def test_columns_may_come_in_another_order_and_with_others_beside_them() -> None:
@@ -345,7 +356,7 @@ def test_columns_may_come_in_another_order_and_with_others_beside_them() -> None
 def test_absent_columns_and_unseen_cells_are_refused_all_at_once_or_masked() -> None:
     df, metadata = patients()
     table = fit(df, metadata)
-    other = df.drop(columns=["age"]).assign(sex="CANARY", smoker=pd.Series([None] * N, dtype="boolean"))
+    other = df.drop(columns=["age"]).assign(sex="CANARY", smoker=pd.array([None] * N, dtype="boolean"))
     other["aged"] = 1
     with pytest.raises(DataError) as caught:
         table.encode(other, np.random.default_rng(0))
@@ -371,7 +382,12 @@ def test_faults_of_a_table_are_told_all_at_once() -> None:
         {"name": [f"CANARY {i}" for i in range(60)], "x": [np.inf] * 60, "y": ["CANARY"] * 60, "when": ["CANARY"] * 60}
     )
     metadata = Metadata(
-        (Column("name", "categorical"), Column("x", "continuous"), Column("y", "continuous"), Column("when", "datetime", format="%Y"))
+        (
+            Column("name", "categorical"),
+            Column("x", "continuous"),
+            Column("y", "continuous"),
+            Column("when", "datetime", format="%Y"),
+        )
     )
     with pytest.raises(DataError) as caught:
         TableTransform.fit(df, metadata, rng=np.random.default_rng(0))
@@ -407,7 +423,9 @@ def test_one_row_and_two_rows(n: int, numbers: str) -> None:
     df, metadata = patients(n)
     table = fit(df, metadata, numbers)
     decoded = table.decode(table.encode(df, np.random.default_rng(0)))
-    pd.testing.assert_frame_equal(decoded.drop(columns="patient"), df.drop(columns=["note", "patient"]).reset_index(drop=True))
+    pd.testing.assert_frame_equal(
+        decoded.drop(columns="patient"), df.drop(columns=["note", "patient"]).reset_index(drop=True)
+    )
 
 
 def test_no_rows_decode_to_no_rows_of_the_same_dtypes() -> None:
@@ -464,7 +482,9 @@ def test_a_million_rows_are_coded_in_seconds() -> None:
 
     rng = np.random.default_rng(0)
     n = 1_000_000
-    df = pd.DataFrame({f"x{i}": rng.normal(size=n) for i in range(4)} | {f"i{i}": rng.integers(0, 500, n) for i in range(2)})
+    df = pd.DataFrame(
+        {f"x{i}": rng.normal(size=n) for i in range(4)} | {f"i{i}": rng.integers(0, 500, n) for i in range(2)}
+    )
     df["text"] = rng.choice(["red", "green", "blue"], n)
     df["code"] = rng.integers(0, 1000, n)
     df["day"] = pd.Timestamp("2000-01-01") + pd.to_timedelta(rng.integers(0, 9000, n), "D")
@@ -508,7 +528,7 @@ def test_hostile_files_raise_value_errors_and_nothing_else(numbers: str) -> None
     spots = places(plain)
     encoded = table.encode(df, np.random.default_rng(0))
 
-    @settings(max_examples=120, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(st.sampled_from(spots), plain_data)
     def attack(path: tuple[Any, ...], value: Any) -> None:
         try:
@@ -531,7 +551,8 @@ def test_hostile_files_raise_value_errors_and_nothing_else(numbers: str) -> None
         {"order": []},
         {"copies": []},
         {"copies": [[0]] * 9},
-        {"copies": [[1], [], [], [], [], [], [], [], []]},
+        {"copies": [[2], [], [], [], [], [], [], [], []]},
+        {"copies": [[5], [], [], [], [], [], [], [], []]},
         {"left_out": [["note"]]},
         {"left_out": [[["str", "note"], "continuous"]]},
         {"surprise": 1},

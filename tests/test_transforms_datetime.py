@@ -36,8 +36,14 @@ def columns() -> dict[str, tuple[pd.Series, str | None]]:
     made["utc"] = (SECONDS.dt.tz_localize("UTC").mask(GAPS), None)
     made["fixed offset"] = (SECONDS.dt.tz_localize(datetime.timezone(datetime.timedelta(hours=5, minutes=30))), None)
     made["nanoseconds"] = (pd.Series(pd.to_datetime(RNG.integers(10**18, 10**18 + 10**6, 300))), None)
-    made["before 1677"] = (pd.Series(np.array(["0800-01-01"] * 5 + ["1500-02-03"] * 5 + ["1999-01-01"] * 5, "M8[s]")), None)
-    made["dates"] = (pd.Series([None if gap else day.date() for day, gap in zip(DAYS, GAPS, strict=True)], dtype=object), None)
+    made["before 1677"] = (
+        pd.Series(np.array(["0800-01-01"] * 5 + ["1500-02-03"] * 5 + ["1999-01-01"] * 5, "M8[s]")),
+        None,
+    )
+    made["dates"] = (
+        pd.Series([None if gap else day.date() for day, gap in zip(DAYS, GAPS, strict=True)], dtype=object),
+        None,
+    )
     made["old dates"] = (pd.Series([datetime.date(1400 + i, 1, 1 + i % 28) for i in range(300)], dtype=object), None)
     made["times"] = (pd.Series([t.to_pydatetime() for t in SECONDS], dtype=object), None)
     made["times with zone"] = (pd.Series([t.to_pydatetime().replace(tzinfo=PARIS) for t in DAYS], dtype=object), None)
@@ -154,8 +160,13 @@ def test_cells_that_are_no_dates_are_refused(column: pd.Series, options: dict[st
 
 def test_dates_of_another_form_are_read_or_refused() -> None:
     fitted = fit(DAYS)
-    assert (fitted.encode(DAYS.astype("M8[s]"), RNG, "error").scalars == fitted.encode(DAYS, RNG, "error").scalars).all()
-    assert fitted.encode(DAYS.astype(object), RNG, "error").scalars.tolist() == fitted.encode(DAYS, RNG, "error").scalars.tolist()
+    assert (
+        fitted.encode(DAYS.astype("M8[s]"), RNG, "error").scalars == fitted.encode(DAYS, RNG, "error").scalars
+    ).all()
+    assert (
+        fitted.encode(DAYS.astype(object), RNG, "error").scalars.tolist()
+        == fitted.encode(DAYS, RNG, "error").scalars.tolist()
+    )
     assert fitted.encode(pd.Series([None], dtype=object), RNG, "mask").choices.tolist() == [-1]
     for other in (DAYS.dt.tz_localize("UTC"), pd.Series([5])):
         with pytest.raises(ColumnTypeError):
@@ -197,7 +208,9 @@ def test_conditions_follow_the_zone_and_the_format_of_the_column() -> None:
     local = fit(COLUMNS["local midnights"][0])
     assert allowed_values(local, (">=", "2022-07-01")).min() >= pd.Timestamp("2022-07-01", tz="Europe/Paris")
     zoned = fit(COLUMNS["utc"][0])
-    assert allowed_values(zoned, ("<", pd.Timestamp("2021-01-01 02:00", tz="Europe/Paris"))).max() < pd.Timestamp("2021-01-01 01:00", tz="UTC")
+    assert allowed_values(zoned, ("<", pd.Timestamp("2021-01-01 02:00", tz="Europe/Paris"))).max() < pd.Timestamp(
+        "2021-01-01 01:00", tz="UTC"
+    )
     assert allowed_values(zoned, (">=", pd.Timestamp("2021-01-01"))).min() >= pd.Timestamp("2021-01-01", tz="UTC")
     text = fit(DAYS.dt.strftime("%d/%m/%Y"), format="%d/%m/%Y")
     for form in ("03/04/2021", "2021-04-03"):

@@ -32,7 +32,9 @@ ZONE = ZoneInfo("Europe/Paris")
 
 def columns() -> dict[str, pd.Series]:
     numbers = [3, 1, 2, 3, 1]
-    made = {name: pd.Series(numbers, dtype=name) for name in "int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()}
+    made = {
+        name: pd.Series(numbers, dtype=name) for name in "int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
+    }
     made |= {name: pd.Series([0.5, 0.25, np.nan, 0.5], dtype=name) for name in "float16 float32 float64".split()}
     made |= {name: pd.Series([3, None, 2, 3], dtype=name) for name in "Int8 Int16 Int32 Int64 UInt8 UInt64".split()}
     made |= {name: pd.Series([0.5, None, 2, 0.5], dtype=name) for name in ("Float32", "Float64")}
@@ -48,13 +50,17 @@ def columns() -> dict[str, pd.Series]:
     made |= {f"arrow {name}": pd.Series(v, dtype=pd.ArrowDtype(pa.type_for_alias(name))) for name, v in arrow.items()}
     made["arrow date"] = pd.Series([DAY, None, DAY], dtype=pd.ArrowDtype(pa.date32()))
     made["arrow time"] = pd.Series([TIME, None], dtype=pd.ArrowDtype(pa.timestamp("us")))
-    made["arrow zone"] = pd.Series([TIME.replace(tzinfo=ZONE), None], dtype=pd.ArrowDtype(pa.timestamp("ms", "Europe/Paris")))
+    made["arrow zone"] = pd.Series(
+        [TIME.replace(tzinfo=ZONE), None], dtype=pd.ArrowDtype(pa.timestamp("ms", "Europe/Paris"))
+    )
     made["arrow decimal"] = pd.Series([Decimal("1.50"), None], dtype=pd.ArrowDtype(pa.decimal128(10, 2)))
     for unit in ("s", "ms", "us", "ns"):
         made[f"datetime {unit}"] = pd.Series(["2020-01-02", None, "2021-01-01"]).astype(f"M8[{unit}]")
         made[f"datetime {unit} zone"] = made[f"datetime {unit}"].dt.tz_localize("Europe/Paris")
     made["zoneinfo"] = made["datetime ns"].dt.tz_localize(ZONE)
-    made["fixed offset"] = made["datetime ns"].dt.tz_localize(datetime.timezone(datetime.timedelta(hours=-3, minutes=-30)))
+    made["fixed offset"] = made["datetime ns"].dt.tz_localize(
+        datetime.timezone(datetime.timedelta(hours=-3, minutes=-30))
+    )
     made["utc"] = made["datetime ns"].dt.tz_localize("UTC")
     made["category"] = pd.Series(pd.Categorical(["b", None, "a"], categories=["unused", "b", "a"]))
     made["ordered"] = pd.Series(pd.Categorical([2, 3, 2], categories=[3, 2, 1], ordered=True))
@@ -65,7 +71,9 @@ def columns() -> dict[str, pd.Series]:
     made["object bool"] = pd.Series([True, pd.NA, False], dtype=object)
     made["decimals"] = pd.Series([Decimal("1.0"), Decimal("1.00"), None, Decimal("1.0")], dtype=object)
     made["dates"] = pd.Series([DAY, None, DAY], dtype=object)
-    made["times"] = pd.Series([TIME, pd.NaT, TIME.replace(tzinfo=ZONE), TIME.replace(tzinfo=datetime.UTC)], dtype=object)
+    made["times"] = pd.Series(
+        [TIME, pd.NaT, TIME.replace(tzinfo=ZONE), TIME.replace(tzinfo=datetime.UTC)], dtype=object
+    )
     made["stamps"] = pd.Series([pd.Timestamp(TIME, tz="Asia/Tokyo"), pd.Timestamp("2020-01-01")], dtype=object)
     made["mixed"] = pd.Series([1, "1", 1.0, True, "", "nan", None, DAY, Decimal("1"), 1, "1"], dtype=object)
     made["nothing"] = pd.Series([None, None], dtype=object)
@@ -78,7 +86,8 @@ COLUMNS = columns()
 
 def same_cells(left: pd.Series, right: pd.Series) -> bool:
     return left.dtype == right.dtype and all(
-        (is_missing(a) and is_missing(b) and type(a) is type(b)) or (typed_key(a) == typed_key(b) and type(a) is type(b))
+        (is_missing(a) and is_missing(b) and type(a) is type(b))
+        or (typed_key(a) == typed_key(b) and type(a) is type(b))
         for a, b in zip(left, right, strict=True)
     )
 
@@ -164,7 +173,12 @@ def test_any_mixture_of_cells_comes_back_cell_by_cell(values: list[object]) -> N
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.recursive(st.one_of(cells, st.binary(max_size=3)), lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=5), x, max_size=3)))
+@given(
+    st.recursive(
+        st.one_of(cells, st.binary(max_size=3)),
+        lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=5), x, max_size=3),
+    )
+)
 def test_hostile_plain_data_is_refused(hostile: object) -> None:
     for read in (CellType.from_plain, values_from_plain, CategoricalTransform.from_plain):
         with pytest.raises(ValueError):
@@ -247,7 +261,9 @@ def test_plain_values_share_one_tag_where_they_can() -> None:
 
 
 def test_numpy_scalars_in_object_columns_are_read_as_python_values() -> None:
-    column = pd.Series([np.int64(1), np.float32(0.5), np.bool_(True), np.str_("x"), np.datetime64("2020-01-01")], dtype=object)
+    column = pd.Series(
+        [np.int64(1), np.float32(0.5), np.bool_(True), np.str_("x"), np.datetime64("2020-01-01")], dtype=object
+    )
     codes, found = factorize(column, CellType.of(column))
     assert [type(v) for v in found] == [int, float, bool, str, pd.Timestamp]
     assert codes.tolist() == [0, 1, 2, 3, 4]

@@ -142,7 +142,9 @@ def real_columns() -> dict[str, np.ndarray]:
     made |= {name: diabetes[name].to_numpy() for name in ("bmi", "s6", "age")}
     rng = np.random.default_rng(3)
     made["heavy tail"] = np.round(np.exp(rng.normal(8, 2, 30_000)), 2)
-    made["rounded pay"] = np.where(rng.random(30_000) < 0.5, np.round(rng.exponential(5000, 30_000), -2), rng.exponential(5000, 30_000).round())
+    made["rounded pay"] = np.where(
+        rng.random(30_000) < 0.5, np.round(rng.exponential(5000, 30_000), -2), rng.exponential(5000, 30_000).round()
+    )
     made["holes"] = np.concatenate([rng.normal(-50, 1, 5000), rng.normal(50, 1, 5000)])
     made["ages"] = rng.integers(18, 91, 5000)
     return made
@@ -364,7 +366,11 @@ def test_a_changed_column_is_refused(numbers: str, path: str, value: object) -> 
 
 
 def array(*values: float, dtype: str = "<f8", length: int | None = None) -> dict[str, object]:
-    return {"dtype": dtype, "length": len(values) if length is None else length, "data": np.array(values, dtype).tobytes()}
+    return {
+        "dtype": dtype,
+        "length": len(values) if length is None else length,
+        "data": np.array(values, dtype).tobytes(),
+    }
 
 
 @pytest.mark.parametrize(

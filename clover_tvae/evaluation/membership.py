@@ -27,7 +27,7 @@ import pandas as pd
 from clover_tvae.evaluation.frames import CodedTables
 from clover_tvae.evaluation.neighbours import MixedSpace, Points, nearest
 
-__all__ = ["AttackScore", "Attacked", "attack_membership", "attack_score", "attack_table"]
+__all__ = ["AttackScore", "Attacked", "attack_membership", "attack_score", "attack_table", "roc_measures"]
 
 _NEIGHBOURS = (1, 5, 10, 20, 50)
 _N_BOOTSTRAPS = 200
@@ -180,10 +180,10 @@ def attack_score(members: np.ndarray, others: np.ndarray, rng: np.random.Generat
         >>> score.auc, score.tpr1
         (1.0, 1.0)
     """
-    measured = _measures(members, others)
+    measured = roc_measures(members, others)
     draws = np.array(
         [
-            _measures(
+            roc_measures(
                 members[rng.integers(0, len(members), len(members))], others[rng.integers(0, len(others), len(others))]
             )
             for _ in range(_N_BOOTSTRAPS)
@@ -194,7 +194,8 @@ def attack_score(members: np.ndarray, others: np.ndarray, rng: np.random.Generat
     return AttackScore(*measured, intervals, len(members), len(others))  # type: ignore[arg-type]
 
 
-def _measures(members: np.ndarray, others: np.ndarray) -> tuple[float, float, float]:
+def roc_measures(members: np.ndarray, others: np.ndarray) -> tuple[float, float, float]:
+    """Return the AUC, and the shares of members found at 1% and 10% false alarms."""
     return _auc(members, others), _tpr_at(members, others, 0.01), _tpr_at(members, others, 0.1)
 
 

@@ -25,7 +25,7 @@ import pandas as pd
 from clover_tvae.errors import ConfigError, Problem, TooFewRowsError
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import code_tables
-from clover_tvae.evaluation.membership import AttackScore, attack_score
+from clover_tvae.evaluation.membership import AttackScore, roc_measures
 from clover_tvae.evaluation.neighbours import MixedSpace, nearest
 
 __all__ = ["membership_shadow"]
@@ -34,6 +34,7 @@ _NEIGHBOURS = 5
 _OUTLIER_SHARE = 0.1
 _OUTLIER_POOL = 8_000
 _MIN_ROWS = 40
+_N_BOOTSTRAPS = 200
 _LEAST_DEVIATION = 1e-3  # of log distances: keeps a likelihood finite where a target's scores agree
 
 
@@ -143,7 +144,16 @@ def _likelihood_ratios(scores: np.ndarray, is_member: np.ndarray) -> np.ndarray:
 
 
 def _score_people(guesses: np.ndarray, is_member: np.ndarray, rng: np.random.Generator) -> AttackScore:
-    return attack_score(guesses[is_member], guesses[~is_member], rng)
+    """Score all guesses; the intervals draw people, as the guesses about one person in K fits are no K people."""
+    measured = roc_measures(guesses[is_member], guesses[~is_member])
+    draws = []
+    for _ in range(_N_BOOTSTRAPS):
+        people = rng.integers(0, len(guesses), len(guesses))
+        drawn, inside = guesses[people], is_member[people]
+        draws.append(roc_measures(drawn[inside], drawn[~inside]))
+    low, high = np.quantile(np.array(draws), [0.025, 0.975], axis=0).tolist()
+    intervals = (low[0], high[0]), (low[1], high[1]), (low[2], high[2])
+    return AttackScore(*measured, intervals, int(is_member.sum()), int((~is_member).sum()))
 
 
 def _figures(results: dict[str, AttackScore], k: int, seed: int) -> Figures:

@@ -72,11 +72,6 @@ class ChoiceGroups(nn.Module):
             parts.append((block.gather(2, wanted)).squeeze(2) - block.logsumexp(2))
         return torch.cat(parts, 1)[:, self.back]
 
-    def logits_of(self, logits: Tensor, column: int) -> Tensor:
-        """The logits of one column. **Shape** ``(rows, its choices)``."""
-        start, end = self.spans[column]
-        return logits[:, start:end]
-
 
 def draw_choice(logits: Tensor, generator: torch.Generator) -> Tensor:
     """Draw one choice a row from unnormalised log-probabilities (Gumbel-max, Gumbel 1954). **Shape** ``(rows,)``."""

@@ -64,10 +64,16 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Return the raw outputs: logits of all choices, then the numbers before their tanh."""
-        hidden = z
+        return self.last(self._hidden(z))
+
+    def _hidden(self, z: Tensor) -> Tensor:
         for layer in self.layers:
-            hidden = F.relu(layer(hidden))
-        return self.last(hidden)
+            z = F.relu(layer(z))
+        return z
+
+    def _outputs(self, hidden: Tensor, start: int, end: int) -> Tensor:
+        """Some of the raw outputs: the others are not computed."""
+        return F.linear(hidden, self.last.weight[start:end], self.last.bias[start:end])
 
     def spread(self) -> Tensor:
         """The learned standard deviations, inside their bounds. **Shape** ``(scalars,)``."""
@@ -115,14 +121,15 @@ class Decoder(nn.Module):
         ``argmax=True`` takes the likeliest choice and the mean instead, as SDV does, and loses rare categories.
         """
         layout, allowances = self.layout, allowances or {}
-        output = self(z)
+        hidden = self._hidden(z)
         choices, scalars = rows.choices.clone(), rows.scalars.clone()
         log_weight = torch.zeros(len(z), device=z.device)
-        means, sigma = torch.tanh(output[:, layout.n_choices :]), self.spread()
+        means = torch.tanh(self._outputs(hidden, layout.n_choices, layout.n_choices + layout.n_scalars))
+        sigma = self.spread()
         scalar_of = {column: s for s, column in enumerate(layout.scalar_columns)}
         for i in range(layout.n_columns) if columns is None else columns:
             column, free = layout.columns[i], ~known[:, i]
-            logits = self.groups.logits_of(output, i).log_softmax(1)
+            logits = self._outputs(hidden, *self.groups.spans[i]).log_softmax(1)
             allowance, s = allowances.get(i), scalar_of.get(i)
             mass = None
             if allowance is not None:

@@ -49,6 +49,16 @@ _TAGS: dict[tuple[str, Verdict], str] = {
     ("privacy", "equal"): "no leak found by this",
 }
 _ORDER = ("privacy", "fidelity", "utility")
+_LEADING = frozenset(
+    {
+        "fidelity.shape",
+        "fidelity.trend_shared",
+        "fidelity.c2st",
+        "fidelity.beta_recall",
+        "fidelity.relations_broken",
+        "utility.loss",
+    }
+)
 _FEW_HOLDOUT_ROWS = 1_000
 
 
@@ -260,14 +270,7 @@ def summary(
         min_cell: Fewest real rows that the page shows.
     """
     counted = [reading for reading in read if reading.counts and reading.verdict != "unknown"]
-    findings = [
-        {"verdict": reading.verdict, "reading": reading.reading, "sentence": reading.sentence}
-        for verdict in ("worse", "odd")
-        for reading in sorted(
-            counted, key=lambda reading: _ORDER.index(reading.section) if reading.section in _ORDER else 9
-        )
-        if reading.verdict == verdict
-    ]
+    findings = [finding for section in _ORDER for finding in _bad(section, counted)]
     findings += _far_columns(shown)
     findings += _far_pairs(worst_pairs)
     equal = [reading for reading in counted if reading.verdict == "equal"]
@@ -281,6 +284,22 @@ def summary(
         "findings": findings,
         "remarks": _remarks(read, shown, n_holdout, min_cell),
     }
+
+
+def _bad(section: str, counted: Sequence[Reading]) -> list[dict[str, str]]:
+    """Return what is worse, or too close, in a section: the leading figures each by itself, the others together."""
+    findings = []
+    for verdict in ("worse", "odd"):
+        bad = [reading for reading in counted if reading.section == section and reading.verdict == verdict]
+        leading = [reading for reading in bad if section == "privacy" or reading.key in _LEADING]
+        findings += [
+            {"verdict": verdict, "reading": reading.reading, "sentence": reading.sentence} for reading in leading
+        ]
+        others = [reading for reading in bad if reading not in leading]
+        if others:
+            sentence = ("Also: " if leading else "") + " ".join(reading.sentence for reading in others)
+            findings.append({"verdict": verdict, "reading": others[0].reading, "sentence": sentence})
+    return findings
 
 
 def _headline(counted: Sequence[Reading], has_holdout: bool) -> str:

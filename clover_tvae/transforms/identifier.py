@@ -6,6 +6,7 @@ This module knows how an identifier looks; no value of the training data ever re
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from clover_tvae.transforms.plain import check, fields, name_from_plain, name_to
 __all__ = ["IdentifierTransform"]
 
 WAYS = ("sequence", "uuid", "pattern")
+_PLACES = re.compile("#+")
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class IdentifierTransform:
         name: Name of the column.
         regenerate: ``sequence`` (1, 2, 3, ...), ``uuid`` or ``pattern``.
         cells: Dtype of the column.
-        pattern: Of ``pattern``: every ``#`` is a digit of the running number.
+        pattern: Of ``pattern``: text with one run of ``#``, the digits of the running number.
         key: Of ``uuid``: what they are drawn from when no generator is given.
 
     Example:
@@ -53,15 +55,15 @@ class IdentifierTransform:
 
         Raises:
             ColumnTypeError: A dtype that cannot hold the new identifiers.
-            MetadataError: A pattern without ``#``.
+            MetadataError: A pattern without ``#``, or with several runs of it.
         """
         cells = CellType.of(values, name)
         if cells.family == "category":
             cells = cells.inner or cells
         if cells.family == "object":
             cells = CellType("object", "int" if cells.name == "int" else "str", cells.missing)
-        if regenerate == "pattern" and "#" not in (pattern or ""):
-            message = "'pattern' must hold at least one '#', the place of a digit, as in 'E-######'"
+        if regenerate == "pattern" and len(_PLACES.findall(pattern or "")) != 1:
+            message = "'pattern' must hold exactly one run of '#', the running number, as in 'E-######'"
             raise MetadataError(Problem(where_of(name), message, MetadataError))
         made = cls(name, regenerate, cells, pattern if regenerate == "pattern" else None, rng.bytes(16))
         if not cells.is_text and (regenerate != "sequence" or not made._is_whole):
@@ -112,7 +114,8 @@ class IdentifierTransform:
         plain = fields(plain, ("name", "regenerate", "cells", "pattern", "key"), "identifier")
         way = one_of(plain["regenerate"], WAYS, "regenerate")
         pattern = optional(plain["pattern"], text, "pattern", 1_000)
-        check((way == "pattern") == (pattern is not None and "#" in pattern), "a pattern needs a '#'")
+        check((way == "pattern") == (pattern is not None), "only 'pattern' has a pattern")
+        check(pattern is None or len(_PLACES.findall(pattern)) == 1, "a pattern needs one run of '#'")
         check(type(plain["key"]) is bytes and len(plain["key"]) == 16, "key must be 16 bytes")
         made = cls(name_from_plain(plain["name"]), way, CellType.from_plain(plain["cells"]), pattern, plain["key"])
         check(made.cells.family != "category", "identifiers have no categories")
@@ -127,15 +130,7 @@ def _uuid(key: bytes, number: int) -> str:
 
 
 def _fill(pattern: str, number: int) -> str:
-    """Write a running number into the ``#`` of a pattern; digits that find no place widen the first one."""
-    digits = str(number).zfill(pattern.count("#"))
-    extra = len(digits) - pattern.count("#")
-    out, at = [], 0
-    for sign in pattern:
-        if sign != "#":
-            out.append(sign)
-            continue
-        width = 1 + (extra if at == 0 else 0)
-        out.append(digits[at : at + width])
-        at += width
-    return "".join(out)
+    """Write a running number into the ``#`` of a pattern; one with more digits takes the room that it needs."""
+    places = _PLACES.search(pattern)
+    assert places is not None
+    return f"{pattern[: places.start()]}{number:0{len(places[0])}d}{pattern[places.end() :]}"

@@ -286,7 +286,8 @@ class TableTransform:
         numbers = np.zeros(len(values), np.float32) if codes.scalars is None else codes.scalars
         if codes.spreads is not None:
             numbers = numbers + codes.spreads * rng.random(len(values), dtype=np.float32)
-        return made, np.where(made == -1, np.float32(0), numbers)
+        has_number = (made >= 0) & (made < taker.layout.n_numbered)
+        return made, np.where(has_number, numbers, np.float32(0))
 
     def allow(self, conditions: Mapping[Hashable, Any]) -> dict[int, Allowed]:
         """Return what conditions let through.
