@@ -86,20 +86,24 @@ class TVAESynthesizer:
     =====================  =========================  ==========================================================
     parameter              ``independent``            ``autoregressive``
     =====================  =========================  ==========================================================
-    epochs                 300                        until the validation ELBO stops improving, within a length
-                                                      planned from n
-    batch_size             500                        128 (n < 3,000), 256 (n < 8,000), 512 (n < 50,000), 1024
+    epochs                 300                        until the validation ELBO stops improving; at most 4,000 steps,
+                                                      fewer for more than 20 columns
+    batch_size             500                        128 (n < 3,000), 512 (n < 8,000), 1024
     compress_dims          (128, 128)                 (128, 128)
-    decompress_dims        (128, 128)                 3 blocks of 128, 256 or 384, by n
-    embedding_dim          128                        8
-    learning_rate          0.001                      0.002, warmed up, then cosine to 0
+    decompress_dims        (128, 128)                 (128, 128) (n < 3,000), (256, 256): residual blocks
+    embedding_dim          128                        8, with 0.25 free bits (nats) each
+    learning_rate          0.001 (Adam)               0.003 (Adam; Muon's 0.02 for the trunk), warmed up; its last part
+                                                      descends to 0
     weight_decay           0.00001 (L2)               0.02 (decoupled)
     loss_factor            2                          1
     gradient_clip          none                       1.0
     validation_fraction    0.05                       0.05
-    patience               none                       a fifth of the planned epochs, at least 10
+    patience               none                       8 epochs, or 300 steps if that is more; none where epochs is given
     max_minutes            none                       none
     =====================  =========================  ==========================================================
+
+    One thread an operator is used, and two halves of a batch side by side: a second free core is used, a busy one does no
+    harm, and neither changes the result.
 
     Attributes:
         history: Learning curves, one row an epoch.

@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 
 #: Muon's step, in units of the spectral norm, for a learning rate of 1 (0.02 at Adam's 0.003).
 _MUON_RATE = 7.0
+#: A trapezoid descends over this share of the planned epochs, or of the best epoch's number where patience ran out.
+_DESCENT_SHARE, _DESCENT_AFTER_BEST = 0.3, 0.5
+#: A validation loss is a mean over about so many draws, and no row is drawn more often than that.
+_VALIDATION_DRAWS, _MOST_VALIDATION_PASSES = 1024, 16
 #: Steps between two looks at the loss: a look waits for the device, so it does not happen every step.
 _STEPS_BETWEEN_CHECKS = 25
 
@@ -49,12 +53,15 @@ class TrainingConfig:
         weight_decay: For matrices only: never for biases, norms, or a learned sigma.
         gradient_clip: Largest norm of the whole gradient; ``None`` for no limit.
         warmup_steps: Steps over which the learning rate rises linearly from 0.
-        schedule: ``"constant"``, or ``"cosine"`` down to 0 at the last planned step (or minute).
+        schedule: ``"constant"``, which keeps the weights of the best validation loss; or ``"trapezoid"``: constant until the
+            validation loss stops improving or 70% of the planned epochs (or minutes) are over, then linearly down to 0,
+            from the best weights, and the weights at its end are kept (Hägele et al. 2024, arXiv 2405.18392).
         average: Decay of an exponential moving average of the weights, which then is what is validated and kept;
             ``None`` for no average.
         validation_fraction: Share of the rows that is held out of training to watch the ELBO, in [0, 1).
         max_validation_rows: No more rows than that are held out.
-        patience: Epochs without a better validation loss after which training stops; ``None`` never stops early.
+        patience: Epochs without a better validation loss after which training stops (a trapezoid: descends); ``None``
+            never stops early.
         min_epochs: Early stopping does not stop before this epoch.
         max_minutes: Wall-clock limit; ``None`` for none. Where it ends the training, a seed no longer fixes the result.
         shards: Equal parts that every batch is cut into; on a CPU they are computed side by side, one thread each, and
@@ -97,7 +104,7 @@ class TrainingConfig:
                 self.gradient_clip is None or (_is_number(self.gradient_clip) and self.gradient_clip > 0),
                 "a positive number or None",
             ),
-            ("schedule", self.schedule in ("constant", "cosine"), "'constant' or 'cosine'"),
+            ("schedule", self.schedule in ("constant", "trapezoid"), "'constant' or 'trapezoid'"),
             (
                 "validation_fraction",
                 _is_number(self.validation_fraction) and 0 <= self.validation_fraction < 1,
@@ -298,6 +305,15 @@ class Trainer:
         return [t[kept_index] for t in rows], [t[held_index] for t in rows], held
 
 
+class _Descent(NamedTuple):
+    """The last part of a trapezoid."""
+
+    first_step: int
+    n_steps: int
+    last_epoch: int
+    share_of_minutes: float
+
+
 class _Run:
     """One call of ``Trainer.fit``: all that changes while it runs."""
 
@@ -325,6 +341,7 @@ class _Run:
         self.optimizers = self._optimizers()
         self.training = Training()
         self.step = 0
+        self.descent: _Descent | None = None
         self.started = time.monotonic()
         self.best_loss = math.inf
         self.best_weights: dict[str, Tensor] | None = None
@@ -365,17 +382,16 @@ class _Run:
         return 0.0 if self.config.max_minutes is None else self.seconds / (60.0 * self.config.max_minutes)
 
     def _rate(self) -> float:
-        """Factor on the learning rate now: linear warm-up, then cosine to 0 over the planned steps or minutes."""
-        config = self.config
-        warm = min(1.0, (self.step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
-        if config.schedule == "constant":
+        """Factor on the learning rate now: linear warm-up, constant, and in a descent linearly down to 0."""
+        warm = min(1.0, (self.step + 1) / self.config.warmup_steps) if self.config.warmup_steps else 1.0
+        if self.descent is None:
             return warm
-        done = self.step / (config.epochs * self.steps_an_epoch)
+        done = (self.step - self.descent.first_step) / self.descent.n_steps
         # Time counts only where it would run out first, so that a seed fixes the result everywhere else.
         share = self._share_of_minutes()
-        if self.step >= 20 and share > done:
-            done = share
-        return warm * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+        if share > self.descent.share_of_minutes:
+            done = max(done, (share - self.descent.share_of_minutes) / (1.0 - self.descent.share_of_minutes))
+        return warm * max(0.0, 1.0 - done)
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
@@ -391,6 +407,7 @@ class _Run:
         )
         try:
             for epoch in range(1, config.epochs + 1):
+                self._perhaps_descend(epoch)
                 terms = self._epoch(bar)
                 if terms is None:
                     self._stop_diverged(epoch)
@@ -399,17 +416,7 @@ class _Run:
                 bar.set_postfix({"loss": f"{row.loss:.3f}", "validation": f"{row.validation_loss:.3f}"}, refresh=False)
                 if self.on_epoch is not None:
                     self.on_epoch(row)
-                if self._share_of_minutes() >= 1.0:
-                    self.training.stopped = "minutes"
-                    break
-                patience = config.patience
-                if (
-                    patience is not None
-                    and self.validation is not None
-                    and epoch >= config.min_epochs
-                    and epoch - self.training.best_epoch >= patience
-                ):
-                    self.training.stopped = "patience"
+                if self._is_over(epoch):
                     break
         finally:
             bar.close()
@@ -423,6 +430,47 @@ class _Run:
             self.training.stopped,
             self.training.best_epoch,
         )
+
+    def _out_of_patience(self, epoch: int) -> bool:
+        """Whether the validation loss has not improved for ``patience`` epochs, ``epoch`` included."""
+        config = self.config
+        if config.patience is None or self.validation is None or epoch < config.min_epochs:
+            return False
+        return epoch - self.training.best_epoch >= config.patience
+
+    def _perhaps_descend(self, epoch: int) -> None:
+        """Begin the descent of a trapezoid before ``epoch``, if it is time."""
+        config = self.config
+        if config.schedule != "trapezoid" or self.descent is not None:
+            return
+        share = self._share_of_minutes()
+        left = config.epochs - epoch + 1
+        if self._out_of_patience(epoch - 1):
+            self.training.stopped = "patience"
+            n_epochs = min(left, max(1, round(_DESCENT_AFTER_BEST * self.training.best_epoch)))
+            self._return_to_best()
+        elif left <= max(1, round(_DESCENT_SHARE * config.epochs)) or share >= 1.0 - _DESCENT_SHARE:
+            n_epochs = left
+        else:
+            return
+        self.descent = _Descent(self.step, n_epochs * self.steps_an_epoch, epoch + n_epochs - 1, min(share, 0.99))
+
+    def _return_to_best(self) -> None:
+        if self.best_weights is not None:
+            self.module.load_state_dict(self.best_weights)
+            if self.average is not None:
+                self.average = _Average(self.module, self.average.decay)
+
+    def _is_over(self, epoch: int) -> bool:
+        if self._share_of_minutes() >= 1.0:
+            self.training.stopped = "minutes"
+            return True
+        if self.config.schedule == "trapezoid":
+            return self.descent is not None and epoch >= self.descent.last_epoch
+        if self._out_of_patience(epoch):
+            self.training.stopped = "patience"
+            return True
+        return False
 
     def _epoch(self, bar: tqdm) -> Tensor | None:
         """Train one epoch; return the sums of loss, reconstruction and KL over its rows, and the rows; None: diverged."""
@@ -489,7 +537,10 @@ class _Run:
         row = Epoch(epoch, round(self.seconds, 3), loss, reconstruction, kl, *watched)
         self.training.history.append(row)
         # Without validation rows the last weights are kept: a falling training loss says nothing about their quality.
-        if self.validation is None or watched[0] < self.best_loss or self.best_weights is None:
+        # In a descent, too: it begins at the best weights, and what it takes away is the noise of large steps, which
+        # samples show more than the likelihood does.
+        last = self.validation is None or self.descent is not None
+        if last or watched[0] < self.best_loss or self.best_weights is None:
             self.best_loss = watched[0]
             self.training.best_epoch = epoch
             self.best_weights = self._weights()
@@ -515,12 +566,15 @@ class _Run:
         noise = torch_generator(self.validation_seed, self.device)
         sums = torch.zeros(3, dtype=torch.float64, device=self.device)
         n_rows = len(self.validation[0])
-        for start in range(0, n_rows, 4096):
-            batch = [t[start : start + 4096].to(self.device) for t in self.validation]
-            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
-                terms: ElboTerms = module(*batch, generator=noise)
-            sums += torch.stack([terms.objective.sum(), terms.reconstruction.sum(), terms.kl.sum()]).to(torch.float64)
-        loss, reconstruction, kl = (sums / n_rows).tolist()
+        # Few rows are looked at several times, each with other noise: the best epoch must not be the luckiest one.
+        n_passes = max(1, min(_MOST_VALIDATION_PASSES, _VALIDATION_DRAWS // n_rows))
+        for _ in range(n_passes):
+            for start in range(0, n_rows, 4096):
+                batch = [t[start : start + 4096].to(self.device) for t in self.validation]
+                with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
+                    terms: ElboTerms = module(*batch, generator=noise)
+                sums += torch.stack([terms.objective.sum(), terms.reconstruction.sum(), terms.kl.sum()]).double()
+        loss, reconstruction, kl = (sums / (n_rows * n_passes)).tolist()
         return loss, reconstruction, kl
 
     def _stop_diverged(self, epoch: int) -> None:

@@ -39,9 +39,10 @@ parser.add_argument("--output", default="examples/output", help="folder of every
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--short", action="store_true", help="a few seconds, for the tests")
 options, _ = parser.parse_known_args()
-output = Path(options.output)
-release = output / "patients_release"
-release.mkdir(parents=True, exist_ok=True)
+hospital = Path(options.output) / "patients_hospital"  # stays inside
+release = Path(options.output) / "patients_release"  # may leave
+for folder in (hospital, release):
+    folder.mkdir(parents=True, exist_ok=True)
 rng = np.random.default_rng(options.seed)
 
 # %% [markdown]
@@ -70,7 +71,7 @@ complete.insert(0, "patient_id", [f"P-{number:05d}" for number in range(1, len(c
 patients = complete.copy()
 for name in ("bmi", "blood_pressure"):
     patients.loc[rng.random(len(patients)) < 1 / 12, name] = np.nan
-write_table(patients, output / "patients.csv")
+write_table(patients, hospital / "patients.csv")
 
 # %% [markdown]
 # ## 1. Metadata: what is each column?
@@ -80,7 +81,7 @@ write_table(patients, output / "patients.csv")
 # %%
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    guessed = Metadata.infer(read_table(output / "patients.csv"))
+    guessed = Metadata.infer(read_table(hospital / "patients.csv"))
 for warning in caught:
     print("warning:", warning.message)
 print({column.name: column.kind for column in guessed.columns})
@@ -93,7 +94,7 @@ metadata = Metadata.of(
         "variable_to_predict": "progression",
     }
 )
-table = read_table(output / "patients.csv", metadata)
+table = read_table(hospital / "patients.csv", metadata)
 table.head()
 
 # %% [markdown]
@@ -118,7 +119,7 @@ synth.history.tail(3)
 
 # %%
 curves = plot_history(synth.history)
-curves.savefig(output / "patients_history.png", dpi=90)
+curves.savefig(hospital / "history.png", dpi=90)
 curves
 
 # %% [markdown]
@@ -129,9 +130,9 @@ curves
 synthetic = synth.sample(len(train), random_state=options.seed)
 print(pd.DataFrame({"real": train.isna().mean(), "synthetic": synthetic.isna().mean()}).loc[["bmi", "blood_pressure"]])
 marginals = plot_marginals(train, synthetic, metadata=metadata)
-marginals.savefig(output / "patients_marginals.png", dpi=80)
+marginals.savefig(hospital / "marginals.png", dpi=80)
 pairs = plot_pairs(train, synthetic, metadata=metadata)
-pairs.savefig(output / "patients_pairs.png", dpi=80)
+pairs.savefig(hospital / "pairs.png", dpi=80)
 synthetic.head()
 
 # %% [markdown]
@@ -218,8 +219,8 @@ if report.figures is not None:
 # stop; a good one is not a proof. Differential privacy, which would be one, is not in this version.
 
 # %%
-write_table(synthetic, release / "patients_synthetic.csv")
-digest = synth.save(output / "patients_generator.pkl")
+write_table(synthetic, release / "synthetic.csv")
+digest = synth.save(hospital / "generator.pkl")
 card = synth.card()
 (release / "card.md").write_text(card_markdown(card, report.figures), encoding="utf-8")
 print("generator (stays here), sha256", digest)
@@ -230,7 +231,7 @@ print("release:", sorted(path.name for path in release.iterdir()))
 # it runs no code.
 
 # %%
-again = TVAESynthesizer.load(output / "patients_generator.pkl", expected_sha256=digest)
+again = TVAESynthesizer.load(hospital / "generator.pkl", expected_sha256=digest)
 same = again.sample(len(train), random_state=options.seed)
 pd.testing.assert_frame_equal(same, synthetic)
 print("drawn again from the file: the same", len(same), "rows")

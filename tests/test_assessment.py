@@ -335,3 +335,16 @@ def test_a_generator_that_fails_does_not_stop_the_others(folder: Path) -> None:
     assert all("embedding_dim" in result["error"] for result in comparison.results)
     assert comparison.facts["Holdout rows"] == 60
     assert json.loads(json.dumps(comparison.to_plain()))["generators"][0]["figures"] is None
+
+
+def test_a_fitted_generator_can_be_reported_on(folder: Path) -> None:
+    from clover_tvae import TVAESynthesizer
+    from clover_tvae.report import report_on
+
+    df = pd.read_csv(folder / "patients.csv")
+    synth = TVAESynthesizer(df, folder / "patients.json", random_state=1, epochs=1, verbose=False).fit()
+    report = report_on(synth, df, figures=(), title="Mine")
+    page = report.html()
+    assert "Latent space" in page
+    assert "260 real training and 260 synthetic rows" in page
+    assert report.title == "Mine"

@@ -82,9 +82,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_table_is_split_90_to_10_and_another_seed_is_another_split(bench: SimpleNamespace, data: Path) -> None:
     parts = [bench.tables.load(data, "magic", seed) for seed in (1, 1, 2)]
     assert [(len(one.train), len(one.test)) for one in parts] == [(1800, 200)] * 3
-    whole = make_magic(2000, 0).sort_values("f1", ignore_index=True)
+    whole = make_magic(2000, 0)
+    whole = whole.sort_values(list(whole), ignore_index=True)
     for one in parts:
-        together = pd.concat([one.train, one.test]).sort_values("f1", ignore_index=True)
+        together = pd.concat([one.train, one.test]).sort_values(list(whole), ignore_index=True)
         pd.testing.assert_frame_equal(together, whole)
     pd.testing.assert_frame_equal(parts[0].test, parts[1].test)
     assert not parts[0].test.equals(parts[2].test)

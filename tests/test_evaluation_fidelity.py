@@ -12,17 +12,17 @@ from clover_tvae.evaluation import CATALOGUE, c2st, fidelity
 
 @pytest.fixture(scope="module")
 def real() -> pd.DataFrame:
-    return hospital(1200, 0)
+    return hospital(800, 0)
 
 
 @pytest.fixture(scope="module")
 def fresh(real):
-    return fidelity(real, hospital(1200, 2), hospital(1200, 1))
+    return fidelity(real, hospital(800, 2), hospital(800, 1))
 
 
 @pytest.fixture(scope="module")
 def broken(real):
-    return fidelity(real, shuffled(real, 1), hospital(1200, 1))
+    return fidelity(real, shuffled(real, 1), hospital(800, 1))
 
 
 def test_every_figure_of_the_catalogue_is_there_beside_the_holdouts(fresh):
@@ -49,12 +49,12 @@ def test_a_fresh_sample_scores_near_perfect_everywhere(fresh):
 
 def test_the_floor_is_what_a_fresh_sample_scores():
     values, floors = [], []
-    for seed in range(4):
-        real, synthetic = hospital(400, 10 + seed), hospital(800, 20 + seed)
+    for seed in range(3):
+        real, synthetic = hospital(200, 10 + seed), hospital(400, 20 + seed)
         figures = fidelity(real, synthetic)
         values.append(figures["fidelity.trend_shared"].value)
         floors.append(figures["fidelity.trend_shared"].perfect)
-    assert np.mean(values) == pytest.approx(np.mean(floors), rel=0.15)
+    assert np.mean(values) == pytest.approx(np.mean(floors), rel=0.2)
 
 
 def test_shuffled_columns_are_caught(broken):
@@ -66,7 +66,7 @@ def test_shuffled_columns_are_caught(broken):
 
 
 def test_a_copy_is_shown_as_one(real):
-    copy = fidelity(real, real.sample(frac=1, random_state=0), hospital(1200, 1))
+    copy = fidelity(real, real.sample(frac=1, random_state=0), hospital(800, 1))
     assert copy["fidelity.shape"].value == 0
     assert copy["fidelity.c2st"].value < 0.3
     assert copy["fidelity.beta_recall"].value > 0.9
@@ -82,7 +82,7 @@ def test_relations_are_found_and_named(broken):
 
 
 def test_diagnostics_count_what_a_generator_got_wrong(real):
-    wrong = hospital(1200, 2)
+    wrong = hospital(800, 2)
     wrong["cost"] = wrong["cost"] + 0.00123
     wrong["age"] = wrong["age"] + 500
     wrong["insured"] = wrong["insured"].map({True: 1, False: 0})
@@ -103,8 +103,8 @@ def test_diagnostics_count_what_a_generator_got_wrong(real):
 
 
 def test_rare_categories_are_measured_but_those_of_few_people_are_not_named():
-    real = hospital(2000, 0)
-    real["disease"] = ["unique-case"] * 3 + ["rare"] * 15 + ["common"] * 1982
+    real = hospital(1600, 0)
+    real["disease"] = ["unique-case"] * 3 + ["rare"] * 15 + ["common"] * 1582
     synthetic = real.assign(disease="common")
     figures = fidelity(real, synthetic)
     table = figures.tables["rare_categories"]
@@ -117,19 +117,19 @@ def test_rare_categories_are_measured_but_those_of_few_people_are_not_named():
 
 
 def test_figures_and_tables_hold_no_cell_of_the_data():
-    real = hospital(300, 0)
-    real["cost"] = np.arange(300) + 0.8675309
-    real["name"] = [f"CANARY-{row}" for row in range(300)]
+    real = hospital(200, 0)
+    real["cost"] = np.arange(200) + 0.8675309
+    real["name"] = [f"CANARY-{row}" for row in range(200)]
     plain = str(fidelity(real, real.copy(), real.copy()).to_plain())
     assert "CANARY" not in plain
     assert "8675309" not in plain
 
 
 def test_seeds_fix_the_figures_and_leave_the_global_generator_alone(real):
-    synthetic = hospital(300, 5)
+    synthetic = hospital(200, 5)
     np.random.seed(7)
     state = np.random.get_state()[1].copy()
-    first, second = (fidelity(real.head(300), synthetic, seed=1) for _ in range(2))
+    first, second = (fidelity(real.head(200), synthetic, seed=1) for _ in range(2))
     assert first == second
     assert (np.random.get_state()[1] == state).all()
     assert c2st(real, synthetic, seed=1) != c2st(real, synthetic, seed=2)

@@ -63,7 +63,9 @@ def test_agrees_with_sdmetrics_on_a_real_table():
     real, synthetic = iris.iloc[::2], iris.iloc[1::2]
     shape_scores, pair_scores = sdmetrics_scores(real, synthetic, thresholds=False)
     np.testing.assert_allclose(1 - column_shapes(real, synthetic).to_numpy(), shape_scores, atol=1e-9)
-    np.testing.assert_allclose(1 - pair_trends(real, synthetic, edges="own")["error"].to_numpy(), pair_scores, atol=1e-9)
+    np.testing.assert_allclose(
+        1 - pair_trends(real, synthetic, edges="own")["error"].to_numpy(), pair_scores, atol=1e-9
+    )
 
 
 def test_hand_made_shapes():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 from evaluation_tables import hospital
 
-from clover_tvae.errors import ConfigError, TooFewRowsError
+from clover_tvae.errors import ConfigError, MissingExtraError, TooFewRowsError
 from clover_tvae.evaluation import CATALOGUE, dcr, membership_shadow, privacy
 from clover_tvae.evaluation.frames import code_tables
 from clover_tvae.evaluation.neighbours import MixedSpace, nearest
@@ -86,7 +88,9 @@ def test_the_tables_tell_each_attack_by_itself(copy):
 
 def test_noise_upon_copies_is_still_caught(train, holdout):
     rng = np.random.default_rng(0)
-    near = train.assign(cost=train["cost"] * rng.normal(1, 0.01, ROWS), weight=train["weight"] + rng.normal(0, 0.1, ROWS))
+    near = train.assign(
+        cost=train["cost"] * rng.normal(1, 0.01, ROWS), weight=train["weight"] + rng.normal(0, 0.1, ROWS)
+    )
     figures = privacy(train, near, holdout, attacks=False)
     assert figures["privacy.copies"].value < 30
     assert figures["privacy.dcr_quantile"].value > 50
@@ -200,3 +204,16 @@ def test_shadow_models_want_enough_fits_and_rows():
         membership_shadow(resample, hospital(100, 0), k=3)
     with pytest.raises(TooFewRowsError, match="40"):
         membership_shadow(resample, hospital(20, 0), k=4)
+
+
+def test_without_anonymeter_the_pip_line_is_told(train, holdout, monkeypatch):
+    monkeypatch.setitem(sys.modules, "anonymeter", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'clover-tvae\[report\]'"):
+        privacy(train.head(60), train.head(60), holdout.head(60))
+    assert "privacy.linkability" not in privacy(train.head(60), train.head(60), holdout.head(60), attacks=False)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, True, None])
+def test_a_seed_is_a_whole_number(train, holdout, seed):
+    with pytest.raises(ConfigError, match="seed"):
+        dcr(train, holdout, train, seed=seed)

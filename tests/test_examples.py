@@ -99,8 +99,9 @@ def test_ae_vs_vae_compares_samples_cleans_and_spots(run: Any, tmp_path: Path) -
 def test_patients_go_the_whole_way_from_csv_to_release(run: Any, tmp_path: Path) -> None:
     names = run("patients.py")
     release = {path.name for path in (tmp_path / "patients_release").iterdir()}
-    assert release == {"patients_synthetic.csv", "report.html", "card.md"}
-    assert (tmp_path / "patients_generator.pkl").exists()
+    assert release == {"synthetic.csv", "report.html", "card.md"}
+    hospital = {path.name for path in (tmp_path / "patients_hospital").iterdir()}
+    assert hospital == {"patients.csv", "generator.pkl", "history.png", "marginals.png", "pairs.png"}
     old = names["old"]
     assert len(old) == 200
     assert (old["age"] >= 65).all()

@@ -374,6 +374,35 @@ def test_no_row_is_drawn_as_a_point_in_latent_space(real, synthetic) -> None:
     assert "<circle" not in page
 
 
+def test_a_number_to_predict_colours_by_thirds(real, synthetic) -> None:
+    frames = [frame.assign(age=frame["age"].where(frame["age"] > 25).astype(float)) for frame in (real, synthetic)]
+    metadata = {**META, "variable_to_predict": "age"}
+    text = words(build_report(*frames, metadata=metadata, figures=()).html())
+    assert "lowest third middle third highest third missing" in text
+
+
+def test_nothing_but_one_value_leaves_no_space_to_draw() -> None:
+    frame = pd.DataFrame({"constant": [1.0] * 100})
+    text = words(build_report(frame, frame, figures=()).html())
+    assert "there is nothing to draw" in text
+    assert "there are no pairs" in text
+
+
+def test_relations_that_break_most_come_first(real, synthetic) -> None:
+    table = pd.DataFrame(
+        {
+            "kind": ["dependency", "inequality"],
+            "column_1": ["ward", "age"],
+            "column_2": ["sex", "visits"],
+            "broken_synthetic": [1.0, 40.0],
+            "broken_holdout": [0.5, np.nan],
+        }
+    )
+    figures = Figures.of([Figure.of("fidelity.shape", 1.0)], {"relations": table})
+    text = words(build_report(real, synthetic, metadata=META, figures=figures).html())
+    assert "age is never above visits 40.0% – ward settles sex 1.0% 0.5%" in text
+
+
 @pytest.mark.parametrize("min_cell", [0, -1, 2.5, True, "10"])
 def test_min_cell_must_be_a_whole_number(real, synthetic, min_cell) -> None:
     with pytest.raises(ConfigError, match="min_cell"):

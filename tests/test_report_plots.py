@@ -53,7 +53,7 @@ def test_marginals_of_all_columns_worst_first(tables) -> None:
     real, synthetic = tables
     figure = plot_marginals(real, synthetic)
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
-    errors = [float(title.split("error ")[1].removesuffix("%")) for title in titles]
+    errors = [float(title.partition("\n")[0].split("error ")[1].strip("<%")) for title in titles]
     assert len(titles) == real.shape[1]
     assert errors == sorted(errors, reverse=True)
     assert drawn(figure)
@@ -114,6 +114,16 @@ def test_latent_space_refuses_wrong_labels_and_few_rows() -> None:
         plot_latent(rows[:5], rows)
     with pytest.raises(TooFewRowsError):
         plot_latent(np.ones((100, 3)), rows)
+
+
+def test_a_rare_label_is_not_named() -> None:
+    rows = np.random.default_rng(0).normal(size=(300, 2))
+    labels = ["common"] * 297 + ["canary"] * 3
+    assert "canary" not in texts(plot_latent(rows, rows, labels))
+
+
+def test_a_notebook_shows_the_figure_by_itself(tables) -> None:
+    assert plot_pairs(*tables)._repr_png_().startswith(b"\x89PNG")
 
 
 def test_pyplot_is_never_imported(tables) -> None:

@@ -52,7 +52,13 @@ def test_it_learns():
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_one_seed_gives_the_same_weights_and_another_seed_others(optimizer):
     config = TrainingConfig(
-        epochs=3, batch_rows=20, optimizer=optimizer, average=0.9, gradient_clip=1.0, warmup_steps=5, schedule="cosine"
+        epochs=3,
+        batch_rows=20,
+        optimizer=optimizer,
+        average=0.9,
+        gradient_clip=1.0,
+        warmup_steps=5,
+        schedule="trapezoid",
     )
     first, second, other = fit(config)[0], fit(config)[0], fit(config, seed=2)[0]
     assert torch.equal(first.weight, second.weight)
@@ -91,13 +97,15 @@ def test_batches_are_nearly_equal_and_none_is_larger_than_asked():
 def test_held_out_rows_are_not_trained_on():
     line, training = fit(TrainingConfig(epochs=1, batch_rows=200, validation_fraction=0.1))
     assert len(training.validation_rows) == 20
-    assert line.seen == [180, 20]
+    assert line.seen[0] == 180
+    assert set(line.seen[1:]) == {20}
     assert math.isfinite(training.history[0].validation_loss)
 
 
 def test_given_validation_rows_are_used_as_they_are():
     line, training = fit(TrainingConfig(epochs=1, batch_rows=200), validation=data(7))
-    assert line.seen == [200, 7]
+    assert line.seen[0] == 200
+    assert set(line.seen[1:]) == {7}
     assert len(training.validation_rows) == 0
 
 
@@ -122,13 +130,31 @@ def test_early_stopping_keeps_the_best_weights():
     assert float(error) == pytest.approx(min(losses), rel=0.05, abs=0.01)
 
 
+def test_a_trapezoid_descends_from_the_best_weights_when_patience_runs_out():
+    config = TrainingConfig(epochs=200, batch_rows=20, learning_rate=0.5, patience=6, schedule="trapezoid")
+    line, training = fit(config)
+    losses = [epoch.validation_loss for epoch in training.history]
+    assert training.stopped == "patience"
+    assert len(losses) < 200
+    assert training.best_epoch == len(losses)
+    # Large steps leave noise in the weights; the descent takes it away.
+    constant = fit(TrainingConfig(epochs=len(losses), batch_rows=20, learning_rate=0.5))[1]
+    assert losses[-1] < 0.8 * np.mean([epoch.validation_loss for epoch in constant.history[-10:]])
+    assert line.weight.detach().numpy() == pytest.approx(np.array([[2.0, -1.0]]), abs=0.02)
+
+
+def test_a_trapezoid_without_patience_uses_every_epoch():
+    training = fit(TrainingConfig(epochs=10, batch_rows=20, schedule="trapezoid"))[1]
+    assert (len(training.history), training.best_epoch, training.stopped) == (10, 10, "epochs")
+
+
 def test_min_epochs_holds_early_stopping_back():
     config = TrainingConfig(epochs=50, batch_rows=20, learning_rate=3.0, patience=1, min_epochs=30)
     assert len(fit(config)[1].history) >= 30
 
 
 def test_minutes_end_the_training():
-    config = TrainingConfig(epochs=10**6, batch_rows=20, max_minutes=0.01, schedule="cosine")
+    config = TrainingConfig(epochs=10**6, batch_rows=20, max_minutes=0.01, schedule="trapezoid")
     training = fit(config)[1]
     assert training.stopped == "minutes"
     assert training.history[-1].seconds < 10
@@ -206,7 +232,7 @@ def test_changing_a_parameter_changes_something():
         {"learning_rate": 2e-3},
         {"batch_rows": 25},
         {"warmup_steps": 20},
-        {"schedule": "cosine"},
+        {"schedule": "trapezoid"},
         {"betas": (0.5, 0.9)},
         {"gradient_clip": 1e-3, "optimizer": "adamw"},
         {"validation_fraction": 0.3},

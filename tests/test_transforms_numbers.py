@@ -322,7 +322,7 @@ def test_a_column_is_encoded_in_whatever_dtype_it_comes() -> None:
     ids=lambda column: f"{column.dtype} {column.tolist()}"[:40],
 )
 def test_cells_that_are_no_numbers_are_refused(column: pd.Series) -> None:
-    with pytest.raises(ColumnTypeError, match="column 'x'.*convert") as caught:
+    with pytest.raises(ColumnTypeError, match=r"column 'x'.*convert") as caught:
         fit(column, "rank")
     assert "CANARY" not in str(caught.value)
 

@@ -179,7 +179,11 @@ class SdvBackend:
             name: {"sdtype": "numerical" if table.is_numeric(name) else "categorical"} for name in table.flat_names
         }
         settings: dict[str, Any] = {_SDV_NAMES.get(name, name): value for name, value in self._settings.items()}
-        with isolated(_child(_sequence(seed), 0), _LOGGERS, progress=verbose), flushed_denormals(), _translated("learn"):
+        with (
+            isolated(_child(_sequence(seed), 0), _LOGGERS, progress=verbose),
+            flushed_denormals(),
+            _translated("learn"),
+        ):
             from sdv.metadata import Metadata as SdvMetadata
             from sdv.single_table import TVAESynthesizer as SdvSynthesizer
 

@@ -37,7 +37,7 @@ class Plan:
 def _autoregressive(n_rows: int, n_columns: int) -> Plan:
     """Small tables want a narrow trunk, dropout and many epochs; large ones fewer epochs of larger batches."""
     if n_rows < 3_000:
-        width, dropout, batch_rows = 128, 0.2, 128
+        width, dropout, batch_rows = 128, 0.3, 128
     elif n_rows < 8_000:
         width, dropout, batch_rows = 256, 0.1, 512
     else:
@@ -63,10 +63,11 @@ def _autoregressive(n_rows: int, n_columns: int) -> Plan:
             weight_decay=0.02,
             gradient_clip=1.0,
             warmup_steps=100,
-            schedule="cosine",
+            schedule="trapezoid",
             average=0.995,
             validation_fraction=0.05,
-            patience=max(10, epochs // 5),
+            # The average of the weights lags by 200 steps: fewer epochs without progress say nothing yet.
+            patience=max(8, round(300 * batch_rows / n_rows)),
             shards=2,
         ),
     )

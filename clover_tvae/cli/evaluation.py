@@ -147,7 +147,7 @@ def evaluate(
 
 def _generator(path: Path, real: Any, synthetic: Any, trust_pickle: bool) -> dict[str, Any]:
     """Return what the report shows of a generator: its card, and what it can tell when it is opened."""
-    from clover_tvae.jobs.assessment import about_generator
+    from clover_tvae.report.generator import about_generator
     from clover_tvae.synthesizer import TVAESynthesizer
 
     return about_generator(TVAESynthesizer.load(path, trust_pickle=trust_pickle), real, synthetic)
@@ -239,6 +239,7 @@ def _say_figures(figures: Any) -> None:
 
 
 def _say_comparison(results: Sequence[Mapping[str, Any]]) -> None:
+    from clover_tvae.report.compare import learned_sigmas
     from clover_tvae.report.wording import figure_text
 
     rows: list[list[object]] = []
@@ -258,6 +259,10 @@ def _say_comparison(results: Sequence[Mapping[str, Any]]) -> None:
         values = [result.get(key) for result in results]
         rows.append([label, *("–" if value is None else form.format(value / unit_size) for value in values), ""])
     say_table(["", *(str(result["name"]) for result in results), "real holdout"], rows)
+    sigmas = learned_sigmas(results)
+    if sigmas["rows"]:
+        say()
+        say_table(["learned sigma of", *sigmas["head"][1:]], [list(row) for row in sigmas["rows"]])
 
 
 def _check_targets(targets: Mapping[Path | None, str], force: bool) -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from clover_tvae.evaluation.features import tree_matrix
+from clover_tvae.evaluation.features import filled_where_empty, tree_matrix
 from clover_tvae.evaluation.frames import CodedTable
+from clover_tvae.evaluation.seeds import generator
 
 __all__ = ["C2ST_ITERATIONS", "C2ST_MAX_ROWS", "two_sample_auc"]
 
@@ -44,17 +45,17 @@ def two_sample_auc(
     n_rows = min(real.n_rows, synthetic.n_rows, max_rows)
     if n_rows < 2 * folds:
         return float("nan"), n_rows
-    rng = np.random.default_rng(np.random.SeedSequence([seed, 0xC257]))
+    rng = generator(seed, 0xC257)
     drawn = [table.take(rng.permutation(table.n_rows)[:n_rows]) for table in (real, synthetic)]
     matrices, is_category = tree_matrix(drawn)
     features = np.vstack(matrices)
     labels = np.repeat([0, 1], n_rows)
     scores = []
-    splitter = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed)
+    splitter = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed % 2**32)
     for train, test in splitter.split(features, labels):
         model = HistGradientBoostingClassifier(
-            max_iter=C2ST_ITERATIONS, early_stopping=False, categorical_features=is_category, random_state=seed
+            max_iter=C2ST_ITERATIONS, early_stopping=False, categorical_features=is_category, random_state=seed % 2**32
         )
-        model.fit(features[train], labels[train])
+        model.fit(filled_where_empty(features[train]), labels[train])
         scores.append(roc_auc_score(labels[test], model.predict_proba(features[test])[:, 1]))
     return float(np.mean(scores)), n_rows

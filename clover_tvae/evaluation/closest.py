@@ -11,6 +11,7 @@ import numpy as np
 
 from clover_tvae.evaluation.frames import CodedTables
 from clover_tvae.evaluation.neighbours import MixedSpace, nearest
+from clover_tvae.evaluation.seeds import generator
 
 __all__ = ["ClosestRecords", "closest_records"]
 
@@ -47,7 +48,7 @@ def closest_records(tables: CodedTables, *, seed: int = 0, max_rows: int = 5_000
         seed: Seed of the draws.
         max_rows: Most synthetic, and most held-out, rows whose neighbours are sought. All training rows are searched.
     """
-    rng = np.random.default_rng(np.random.SeedSequence([seed, 0xDC6]))
+    rng = generator(seed, 0xDC6)
     train, holdout, synthetic = tables["train"], tables["holdout"], tables["synthetic"]
     n_reference = min(train.n_rows, holdout.n_rows)
     shuffled = rng.permutation(train.n_rows)

@@ -11,7 +11,7 @@ import numpy as np
 
 from clover_tvae.evaluation.frames import CodedTable
 
-__all__ = ["MAX_TREE_CATEGORIES", "one_hot_matrix", "tree_matrix"]
+__all__ = ["MAX_TREE_CATEGORIES", "filled_where_empty", "one_hot_matrix", "tree_matrix"]
 
 MAX_TREE_CATEGORIES = 255  # HistGradientBoosting's limit for one column; the rarest categories share the last code
 
@@ -43,6 +43,14 @@ def tree_matrix(tables: Sequence[CodedTable]) -> tuple[list[np.ndarray], np.ndar
     mask = np.arange(n_numbers + n_categories) >= n_numbers
     matrices = [np.hstack([table.numbers, part]) for table, part in zip(tables, coded, strict=True)]
     return matrices, mask
+
+
+def filled_where_empty(features: np.ndarray) -> np.ndarray:
+    """Return the rows that trees learn from, columns without any value put to 0: scikit-learn cannot bin them.
+
+    A constant column is never split upon, so that whatever other rows hold in it plays no part.
+    """
+    return np.where(np.isnan(features).all(axis=0), 0.0, features)
 
 
 def one_hot_matrix(

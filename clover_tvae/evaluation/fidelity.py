@@ -20,6 +20,7 @@ from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTable, CodedTables, code_tables
 from clover_tvae.evaluation.marginals import Edges, pair_errors, shape_errors
 from clover_tvae.evaluation.relations import break_rates, find_relations, relation_table
+from clover_tvae.evaluation.seeds import generator
 from clover_tvae.evaluation.support import alpha_precision_beta_recall
 
 __all__ = ["c2st", "column_shapes", "fidelity", "pair_trends", "shape_error", "trend_error"]
@@ -114,7 +115,7 @@ def fidelity(
         DataError: The tables cannot be compared; all problems at once, names and counts but no values.
     """
     coded = code_tables({"real": real, "synthetic": synthetic, "holdout": holdout}, metadata)
-    rng = np.random.default_rng(np.random.SeedSequence([seed, 0xB007]))
+    rng = generator(seed, 0xB007)
     draws = [
         coded["real"].take(rng.integers(0, coded["real"].n_rows, coded["synthetic"].n_rows))
         for _ in range(_N_BOOTSTRAPS)

@@ -26,6 +26,7 @@ import pandas as pd
 
 from clover_tvae.evaluation.frames import CodedTables
 from clover_tvae.evaluation.neighbours import MixedSpace, Points, nearest
+from clover_tvae.evaluation.seeds import generator
 
 __all__ = ["AttackScore", "Attacked", "attack_membership", "attack_score", "attack_table", "roc_measures"]
 
@@ -82,7 +83,7 @@ def attack_membership(tables: CodedTables, *, seed: int = 0, n_targets: int = 2_
         The results for ``"random"`` people and for ``"outliers"``: the tenth of as many people that lies furthest from
         5 other real rows.
     """
-    rng = np.random.default_rng(np.random.SeedSequence([seed, 0x313]))
+    rng = generator(seed, 0x313)
     train, holdout = tables["train"], tables["holdout"]
     n_targets = min(n_targets, train.n_rows, holdout.n_rows // 2)
     train_order, holdout_order = rng.permutation(train.n_rows), rng.permutation(holdout.n_rows)

@@ -68,11 +68,6 @@ class MixedSpace:
         for table in tables.tables.values():
             self._gaps |= np.isnan(table.numbers).any(axis=0)
 
-    @property
-    def n_columns(self) -> int:
-        """Number of columns: the largest squared distance, about."""
-        return len(self._scales) + len(self._n_categories)
-
     def place(self, table: CodedTable) -> Points:
         """Place the rows of a table."""
         missing = np.isnan(table.numbers)

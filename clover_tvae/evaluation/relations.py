@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
+from clover_tvae.evaluation.seeds import generator
 
 __all__ = ["HOLDS_IN", "Relation", "break_rates", "find_relations", "relation_table"]
 
@@ -79,7 +80,7 @@ def find_relations(tables: CodedTables, role: str = "real", *, seed: int = 0) ->
     """
     table = tables[role]
     if table.n_rows > _MAX_ROWS:
-        rng = np.random.default_rng(np.random.SeedSequence([seed, 0x4E1]))
+        rng = generator(seed, 0x4E1)
         table = table.take(np.sort(rng.permutation(table.n_rows)[:_MAX_ROWS]))
     relations = _number_relations(tables, table)
     settled = {frozenset((relation.first, relation.second)) for relation in relations}

@@ -26,6 +26,7 @@ import pandas as pd
 
 from clover_tvae.errors import MissingExtraError
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
+from clover_tvae.evaluation.seeds import generator, sequence
 
 __all__ = ["Risk", "measure_risks", "risk_table"]
 
@@ -78,7 +79,7 @@ def measure_risks(
         MissingExtraError: anonymeter is not installed.
     """
     _evaluators()
-    rng = np.random.default_rng(np.random.SeedSequence([seed, 0xA29]))
+    rng = generator(seed, 0xA29)
     fill = _medians(tables["train"])
     train, holdout = (_distinct(_frame(tables[role], fill)) for role in ("train", "holdout"))
     synthetic = _frame(tables["synthetic"], fill)
@@ -115,7 +116,7 @@ def _quiet_and_seeded(seed: int) -> Iterator[None]:
     """Anonymeter draws from numpy's global generator: seed that for a while, and give the caller's state back."""
     logger = logging.getLogger("anonymeter")
     state, level = np.random.get_state(), logger.level  # noqa: NPY002
-    np.random.seed(np.random.SeedSequence([seed, 0xA29]).generate_state(4))  # noqa: NPY002
+    np.random.seed(sequence(seed, 0xA29).generate_state(4))  # noqa: NPY002
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
@@ -168,9 +169,9 @@ def _singling_out_univariate(train: pd.DataFrame, holdout: pd.DataFrame, synthet
     from anonymeter.evaluators.singling_out_evaluator import univariate_singling_out_queries
 
     # Every query that the thinned table offers is asked: which of them Anonymeter would choose hangs on thread timing.
-    thinned = _thinned(synthetic, np.random.default_rng(np.random.SeedSequence([seed, 0x501])))
+    thinned = _thinned(synthetic, generator(seed, 0x501))
     queries = univariate_singling_out_queries(
-        df=_polars(thinned), n_queries=10 * _MAX_SINGLE_QUERIES, rng=np.random.default_rng(seed)
+        df=_polars(thinned), n_queries=10 * _MAX_SINGLE_QUERIES, rng=generator(seed, 0x501)
     )
     return _singled_out("singling_out_univariate", queries, train, holdout, synthetic, seed, n_columns=1)
 
@@ -186,7 +187,7 @@ def _singling_out_multivariate(
         n_queries=n_attacks,
         n_cols=n_columns,
         max_attempts=_MAX_ATTEMPTS,
-        rng=np.random.default_rng(seed),
+        rng=generator(seed, 0x502),
     )
     return _singled_out("singling_out_multivariate", queries, train, holdout, synthetic, seed, n_columns=n_columns)
 

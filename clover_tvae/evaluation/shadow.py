@@ -27,6 +27,7 @@ from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import code_tables
 from clover_tvae.evaluation.membership import AttackScore, roc_measures
 from clover_tvae.evaluation.neighbours import MixedSpace, nearest
+from clover_tvae.evaluation.seeds import generator, sequence
 
 __all__ = ["membership_shadow"]
 
@@ -69,9 +70,8 @@ def membership_shadow(
         raise ConfigError(Problem("k", f"expected a whole number of at least 4 shadow models, found {k!r}"))
     if len(df) < _MIN_ROWS:
         raise TooFewRowsError(Problem("df", f"expected at least {_MIN_ROWS} rows, found {len(df)}"))
-    sequence = np.random.SeedSequence([seed, 0x5AD0])
-    rng = np.random.default_rng(sequence)
-    fit_seeds = sequence.generate_state(k)
+    rng = generator(seed, 0x5AD0)
+    fit_seeds = sequence(seed, 0xF175).generate_state(k)
     is_member = _balanced_halves(len(df), k, rng)
 
     coded = code_tables({"real": df}, metadata)

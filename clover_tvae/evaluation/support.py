@@ -24,6 +24,7 @@ import numpy as np
 
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 from clover_tvae.evaluation.neighbours import MixedSpace, Points, nearest
+from clover_tvae.evaluation.seeds import generator
 
 __all__ = ["SUPPORT_MAX_ROWS", "alpha_precision_beta_recall"]
 
@@ -42,7 +43,7 @@ def alpha_precision_beta_recall(
         synthetic: The rows held against them.
         seed: Seed of the draws; both tables are cut to as many rows.
     """
-    rng = np.random.default_rng(np.random.SeedSequence([seed, 0xA1FA]))
+    rng = generator(seed, 0xA1FA)
     n_rows = min(real.n_rows, synthetic.n_rows, SUPPORT_MAX_ROWS)
     if n_rows < 3:
         return float("nan"), float("nan"), n_rows

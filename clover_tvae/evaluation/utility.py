@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from clover_tvae.errors import ColumnsMismatchError, Problem, did_you_mean
-from clover_tvae.evaluation.features import one_hot_matrix, tree_matrix
+from clover_tvae.evaluation.features import filled_where_empty, one_hot_matrix, tree_matrix
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTable, CodedTables, code_tables, resolve_metadata
+from clover_tvae.evaluation.seeds import generator
 
 __all__ = ["MODEL_ROWS", "tstr", "utility"]
 
@@ -118,7 +119,7 @@ def scores_of_models(tables: CodedTables, target: Hashable, *, seed: int = 0) ->
         raise ColumnsMismatchError(
             Problem("target", f"column {target!r} is none of the columns compared{did_you_mean(target, tables.names)}")
         )
-    rng = np.random.default_rng(np.random.SeedSequence([seed, 0x757]))
+    rng = generator(seed, 0x757)
     n_rows = min(tables["train"].n_rows, MODEL_ROWS)
     drawn = {
         "real": _with_target(tables, tables["train"].take(rng.permutation(tables["train"].n_rows)[:n_rows]), target),
@@ -129,9 +130,10 @@ def scores_of_models(tables: CodedTables, target: Hashable, *, seed: int = 0) ->
     test = _with_target(tables, tables["test"], target)
     is_category = target in tables.category_names
     if is_category:
-        classes, counts = np.unique(drawn["real"][1], return_counts=True)
-        frequent = classes[np.argsort(-counts, kind="stable")[:MAX_CLASSES]]
-        drawn, test = {role: _of_classes(part, frequent) for role, part in drawn.items()}, _of_classes(test, frequent)
+        real_answers, answers = drawn["real"][1], drawn["synthetic"][1]
+        known, invented = _most_frequent(real_answers), _most_frequent(answers[~np.isin(answers, real_answers)])
+        kept = np.concatenate([known, invented])
+        drawn, test = {role: _of_classes(part, kept) for role, part in drawn.items()}, _of_classes(test, kept)
     scores = {
         role: _scores(*part, *test, is_category=is_category, seed=seed, rarest=_rarest(drawn["real"][1], test[1]))
         for role, part in drawn.items()
@@ -160,6 +162,11 @@ def _with_target(tables: CodedTables, table: CodedTable, target: Hashable) -> tu
         known = ~np.isnan(answers)
         rest = CodedTable(np.delete(table.numbers, position, axis=1), table.codes)
     return rest.take(known), answers[known]
+
+
+def _most_frequent(answers: np.ndarray) -> np.ndarray:
+    classes, counts = np.unique(answers, return_counts=True)
+    return classes[np.argsort(-counts, kind="stable")[:MAX_CLASSES]]
 
 
 def _of_classes(part: tuple[CodedTable, np.ndarray], classes: np.ndarray) -> tuple[CodedTable, np.ndarray]:
@@ -211,10 +218,10 @@ def _classification(
     # One round grows a tree a class: fewer rounds where there are many keep the cost of two classes.
     rounds = max(10, min(100, 300 // len(np.unique(answers))))
     trees = HistGradientBoostingClassifier(
-        max_iter=rounds, categorical_features=is_category, early_stopping=False, random_state=seed
+        max_iter=rounds, categorical_features=is_category, early_stopping=False, random_state=seed % 2**32
     )
     models = {
-        "trees": (trees, features, test_features),
+        "trees": (trees, filled_where_empty(features), test_features),
         "linear": (LogisticRegression(max_iter=300), linear_features, linear_test),
     }
     scores: dict[tuple[str, str], float] = {}
@@ -259,8 +266,13 @@ def _regression(
 
     (features, test_features), is_category = tree_matrix([table, test_table])
     linear_features, linear_test = one_hot_matrix(table, [table, test_table])
-    trees = HistGradientBoostingRegressor(categorical_features=is_category, early_stopping=False, random_state=seed)
-    models = {"trees": (trees, features, test_features), "linear": (Ridge(), linear_features, linear_test)}
+    trees = HistGradientBoostingRegressor(
+        categorical_features=is_category, early_stopping=False, random_state=seed % 2**32
+    )
+    models = {
+        "trees": (trees, filled_where_empty(features), test_features),
+        "linear": (Ridge(), linear_features, linear_test),
+    }
     scores: dict[tuple[str, str], float] = {}
     for name, (model, inputs, test_inputs) in models.items():
         guesses = model.fit(inputs, answers).predict(test_inputs)

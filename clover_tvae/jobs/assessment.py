@@ -5,11 +5,9 @@ This module knows the synthesizer's public face, the evaluation and the report. 
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clover_tvae.errors import ConfigError
 from clover_tvae.jobs.limits import Limits
 
 if TYPE_CHECKING:
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
     from clover_tvae.synthesizer import TVAESynthesizer
 
-__all__ = ["about_generator", "assess"]
+__all__ = ["assess"]
 
 
 def assess(
@@ -53,21 +51,10 @@ def assess(
     synthetic = synth.sample(len(train), random_state=seed)
     figures = measure(train, synthetic, holdout, metadata, seed=seed)
     if report is not None:
+        from clover_tvae.report.generator import about_generator
         from clover_tvae.report.page import write_report
 
         about = about_generator(synth, train, synthetic)
         options: dict[str, Any] = {"figures": figures, "seed": seed, "title": title}
         write_report(report, train, synthetic, holdout=holdout, metadata=metadata, **options, **about)
     return [str(breach) for breach in check_limits(figures, limits or {})]
-
-
-def about_generator(synth: TVAESynthesizer, real: pd.DataFrame, synthetic: pd.DataFrame) -> dict[str, Any]:
-    """Return what a report shows of the generator itself, as arguments of ``build_report``.
-
-    Returns:
-        ``card`` and ``history``, and ``latent_real`` and ``latent_synthetic`` where the backend has an encoder.
-    """
-    about: dict[str, Any] = {"card": synth.card(), "history": synth.history}
-    with contextlib.suppress(ConfigError):  # the sdv backend keeps no encoder: the table's own space is drawn then
-        about |= {"latent_real": synth.encode(real), "latent_synthetic": synth.encode(synthetic)}
-    return about

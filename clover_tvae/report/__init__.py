@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clover_tvae.report.card import card_json, card_markdown
     from clover_tvae.report.compare import build_comparison, write_comparison
+    from clover_tvae.report.generator import report_on
     from clover_tvae.report.measurement import measure
     from clover_tvae.report.page import Report, build_report, write_report
     from clover_tvae.report.plots import plot_history, plot_latent, plot_marginals, plot_pairs
@@ -26,6 +27,7 @@ __all__ = [
     "plot_latent",
     "plot_marginals",
     "plot_pairs",
+    "report_on",
     "write_comparison",
     "write_report",
 ]
@@ -43,6 +45,7 @@ _HOMES = {
     "plot_latent": "plots",
     "plot_marginals": "plots",
     "plot_pairs": "plots",
+    "report_on": "generator",
 }
 
 

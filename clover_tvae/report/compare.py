@@ -19,7 +19,7 @@ from clover_tvae.report.history import CURVES, history_columns
 from clover_tvae.report.text import count_text, decimal_text, printable
 from clover_tvae.report.wording import figure_text
 
-__all__ = ["build_comparison", "comparison_rows", "write_comparison"]
+__all__ = ["build_comparison", "comparison_rows", "learned_sigmas", "write_comparison"]
 
 DEFAULT_TITLE = "Comparison of generators"
 
@@ -85,7 +85,7 @@ def build_comparison(
         ],
         "costs": _costs(results),
         "sections": sections,
-        "sigmas": _sigmas(names, results),
+        "sigmas": learned_sigmas(results),
         "curves": _curves(shown, results),
         "notice": NO_PROOF,
     }
@@ -233,11 +233,16 @@ def _cost_text(value: float | None, form: str) -> str:
     return count_text(value) if form == "count" else decimal_text(value)
 
 
-def _sigmas(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the learned standard deviations, one row a column, of the generators that have them."""
-    learned = {
-        printable(name): result["sigmas"] for name, result in zip(names, results, strict=True) if result.get("sigmas")
-    }
+def learned_sigmas(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the learned standard deviations of the generators that have them, one row a column.
+
+    Args:
+        results: See ``build_comparison``.
+
+    Returns:
+        ``head``, the names of the columns of the table; ``rows``, its texts; ``chart``.
+    """
+    learned = {printable(result["name"]): result["sigmas"] for result in results if result.get("sigmas")}
     columns = list(dict.fromkeys(column for sigmas in learned.values() for column in sigmas))
     rows, points = [], []
     for column in columns:

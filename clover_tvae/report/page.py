@@ -77,7 +77,7 @@ class Report:
         """Return the figures and the errors of columns and pairs as JSON; no value of the data is in it."""
         content = {
             "title": self.title,
-            "figures": None if self.figures is None else self.figures.to_plain(),
+            "figures": None if self.figures is None else _without_categories(self.figures.to_plain()),
             "columns": [
                 {
                     "name": marginal.title,
@@ -211,6 +211,11 @@ def _computed(real: Any, synthetic: Any, holdout: Any, metadata: Any, seed: int)
     from clover_tvae.report.measurement import measure
 
     return measure(real, synthetic, holdout, metadata, seed=seed)
+
+
+def _without_categories(plain: dict[str, Any]) -> dict[str, Any]:
+    """Return plain figures without the table that names categories by another k than the report's."""
+    return {**plain, "tables": {name: table for name, table in plain["tables"].items() if name != "rare_categories"}}
 
 
 def _finite(value: float | None) -> float | None:

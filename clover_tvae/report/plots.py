@@ -7,8 +7,10 @@ ends a cell with it shows it.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +36,12 @@ _LINES = ("-", "--", ":", "-.")
 
 
 def _figure(width: float, height: float) -> Figure:
+    return _figure_class()(figsize=(width, height), layout="constrained")
+
+
+@cache
+def _figure_class() -> Any:
+    """Return a figure that a notebook shows by itself; matplotlib's own needs pyplot for that."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -41,9 +49,20 @@ def _figure(width: float, height: float) -> Figure:
         raise MissingExtraError(
             "plots need matplotlib, which is not installed; run: pip install 'clover-tvae[report]'"
         ) from error
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+
+    class NotebookFigure(Figure):
+        """A matplotlib figure with a canvas and a picture for notebooks."""
+
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            FigureCanvasAgg(self)
+
+        def _repr_png_(self) -> bytes:
+            file = io.BytesIO()
+            self.savefig(file, format="png", dpi=90)
+            return file.getvalue()
+
+    return NotebookFigure
 
 
 def _label(text: str, length: int = 28) -> str:
@@ -251,7 +270,7 @@ def plot_latent(
     """
     points = [np.asarray(part, dtype=np.float64) for part in (latent_real, latent_synthetic)]
     by_role = dict(labels) if isinstance(labels, Mapping) else {"real": labels}
-    kinds, names = _label_codes([by_role.get("real"), by_role.get("synthetic")])
+    kinds, names = _label_codes([by_role.get("real"), by_role.get("synthetic")], min_cell)
     for role, kind, part in zip(("real", "synthetic"), kinds, points, strict=True):
         if kind is not None and len(kind) != len(part):
             raise ColumnsMismatchError(
@@ -277,14 +296,17 @@ def plot_latent(
     return figure
 
 
-def _label_codes(parts: Sequence[Sequence[Any] | None]) -> tuple[list[np.ndarray | None], tuple[str, ...]]:
+def _label_codes(
+    parts: Sequence[Sequence[Any] | None], min_cell: int
+) -> tuple[list[np.ndarray | None], tuple[str, ...]]:
     import pandas as pd
 
     given = [None if part is None else pd.Series(np.asarray(part, dtype=object)) for part in parts]
     known = [part for part in given if part is not None]
     if not known:
         return [None, None], ()
-    frequent = known[0].value_counts().index[:6]
+    counts = known[0].value_counts()
+    frequent = counts.index[counts >= min_cell][:6]
     names = [shortened(label) for label in unique_labels(list(frequent))]
     codes: list[np.ndarray | None] = []
     for part in given:

@@ -437,8 +437,11 @@ def dot_plot(rows: Sequence[tuple[str, Mapping[str, float]]], series: Sequence[s
     keys = _legend_places([shortened(name, 34) for name in series], left, width)
     top = keys[-1][1] + 10
     chart = _chart(width, top + row * len(rows) + 22, label)
-    low, high = math.log10(min(positive)), math.log10(max(positive))
-    low, high = low - 0.05 * (high - low) - 0.05, high + 0.05 * (high - low) + 0.05
+    powers = range(math.floor(math.log10(min(positive))) - 1, math.ceil(math.log10(max(positive))) + 2)
+    ticks = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+    least = max(tick for tick in ticks if tick <= min(positive))
+    most = min(tick for tick in ticks if tick >= max(positive) and tick > least)
+    low, high = math.log10(least) - 0.02, math.log10(most) + 0.02
 
     def x(value: float) -> float:
         return left + (width - left - 14) * (math.log10(value) - low) / (high - low)
@@ -447,12 +450,10 @@ def dot_plot(rows: Sequence[tuple[str, Mapping[str, float]]], series: Sequence[s
         _mark(chart, place[0] + 8, place[1] - 3.5, series.index(name))
         _text(chart, place[0] + 18, place[1], shortened(name, 34), font_size="11")
     bottom = top + row * len(rows)
-    for power in range(math.floor(low), math.ceil(high) + 1):
-        for factor in (1, 2, 5):
-            tick = factor * 10.0**power
-            if low <= math.log10(tick) <= high:
-                _add(chart, "path", d=f"M{_at(x(tick))} {_at(top)}V{_at(bottom)}", stroke="#e4e7eb", stroke_width="1")
-                _text(chart, x(tick), bottom + 14, number_text(tick), "middle")
+    for tick in ticks:
+        if least <= tick <= most and (most / least < 1e4 or math.log10(tick).is_integer()):
+            _add(chart, "path", d=f"M{_at(x(tick))} {_at(top)}V{_at(bottom)}", stroke="#e4e7eb", stroke_width="1")
+            _text(chart, x(tick), bottom + 14, number_text(tick), "middle")
     for position, (name, values) in enumerate(rows):
         y = top + row * (position + 0.5)
         _text(chart, left - 8, y + 3.5, shortened(name, 22), "end")

@@ -18,16 +18,10 @@ from numpy.typing import NDArray
 
 from clover_tvae.encoded import ColumnLayout
 from clover_tvae.errors import ColumnTypeError, ConditionError, DataError, IdentifierColumnError, Problem
+from clover_tvae.transforms.cells import typed_key, values_from_plain, values_to_plain
 from clover_tvae.transforms.column import Allowed, ColumnCodes, Unseen
 from clover_tvae.transforms.conditions import Requirement
-from clover_tvae.transforms.dtypes import (
-    CellType,
-    factorize,
-    typed_key,
-    values_from_plain,
-    values_to_plain,
-    where_of,
-)
+from clover_tvae.transforms.dtypes import CellType, factorize, where_of
 from clover_tvae.transforms.plain import check, fields, name_from_plain, name_to_plain, one_of
 
 __all__ = ["CategoricalTransform"]
@@ -213,29 +207,23 @@ class CategoricalTransform:
             isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) for value in self.categories
         )
         n = len(self.categories)
-        keys: NDArray[Any]
-        low: float
-        high: float
+        keys: Sequence[Any]
+        low, high = requirement.low, requirement.high
         if self.kind == "ordinal" or self.cells.ordered:
-            keys, low, high = np.arange(n), 0, n - 1
-            if requirement.low is not None:
-                low = self._place(requirement.low, exact=False)
-            if requirement.high is not None:
-                high = self._place(requirement.high, exact=False)
-            if min(low, high) < 0:
+            keys = range(n)
+            low, high = (None if end is None else self._place(end, exact=False) for end in (low, high))
+            if -1 in (low, high):
                 raise ConditionError("an end of the range was never seen in training")
         elif numeric:
-            keys, low, high = np.array([float(value) for value in self.categories]), -math.inf, math.inf
-            ends = [end for end in (requirement.low, requirement.high) if end is not None]
+            keys = self.categories
+            ends = [end for end in (low, high) if end is not None]
             if not all(isinstance(end, (int, float, np.number, Decimal)) for end in ends):
                 raise ConditionError("the ends of a range must be numbers here")
-            low = low if requirement.low is None else float(requirement.low)
-            high = high if requirement.high is None else float(requirement.high)
         else:
             raise ConditionError("a range needs numbers, dates or an ordinal column; list the categories instead")
-        above = keys > low if requirement.above else keys >= low
-        below = keys < high if requirement.below else keys <= high
-        return above & below
+        above = [low is None or (key > low if requirement.above else key >= low) for key in keys]
+        below = [high is None or (key < high if requirement.below else key <= high) for key in keys]
+        return np.array(above, dtype=bool) & np.array(below, dtype=bool)
 
     def to_plain(self) -> dict[str, Any]:
         """Return the fitted column as plain data."""
@@ -268,8 +256,9 @@ class CategoricalTransform:
         return made
 
 
-def _sorting(value: Any) -> tuple[str, Any]:
+def _sorting(value: Any) -> tuple[str, Any, str]:
+    """Return a key that sorts any cells: by type, then by value; times of several zones by how they are written."""
     tag, key = typed_key(value)
-    if tag in ("Decimal", "Timestamp", "datetime"):
-        return tag, str(key)
-    return tag, key
+    if tag in ("Timestamp", "datetime"):
+        return tag, str(key), ""
+    return (tag, value, str(key)) if tag == "Decimal" else (tag, key, "")

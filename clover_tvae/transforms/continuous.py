@@ -173,6 +173,8 @@ class ContinuousTransform:
 
     def read(self, values: pd.Series) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Return the numbers of cells, and which are missing."""
+        if values.isna().all():  # whatever dtype pandas gives a column without a value
+            return np.zeros(len(values), self.grid.dtype), np.ones(len(values), dtype=bool)
         return read_numbers(values, CellType.of(values, self.name), self.name)
 
     def encode_numbers(

@@ -1,13 +1,11 @@
 """What the cells of a column are in pandas, as plain data, and how a column of that kind is built again.
 
-This module knows pandas, numpy and pyarrow dtypes and the Python types of single cells. It knows no statistics: what
-a column's values mean is the business of the transforms. ``1``, ``"1"``, ``1.0``, ``True``, ``""`` and ``"nan"`` stay
-six different cells.
+This module knows pandas, numpy and pyarrow dtypes. It knows no statistics: what a column's values mean is the business
+of the transforms.
 """
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,38 +18,32 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.errors import ColumnTypeError, Problem
-from clover_tvae.transforms.plain import check, fields, integer, list_of, one_of, text
+from clover_tvae.transforms.cells import (
+    MISSING_MARKERS,
+    TAGS,
+    UNITS,
+    ZONEINFO,
+    is_missing,
+    plain_cell,
+    typed_key,
+    values_from_plain,
+    values_to_plain,
+    zone_name_of,
+    zone_of,
+)
+from clover_tvae.transforms.plain import check, fields, one_of, text
 
-__all__ = [
-    "MISSING_MARKERS",
-    "CellType",
-    "factorize",
-    "is_missing",
-    "typed_key",
-    "values_from_plain",
-    "values_to_plain",
-    "where_of",
-    "zone_name_of",
-    "zone_of",
-]
+__all__ = ["CellType", "factorize", "where_of"]
 
 _INTS = tuple(f"{u}int{b}" for u in ("", "u") for b in (8, 16, 32, 64))
 _NUMPY = ("bool", "float16", "float32", "float64", *_INTS)
 _NULLABLE = ("boolean", "Float32", "Float64", *(f"{u}Int{b}" for u in ("", "U") for b in (8, 16, 32, 64)))
-_UNITS = ("s", "ms", "us", "ns")
 _STRINGS = ("python", "pyarrow", "python-nan", "pyarrow-nan")
 _OBJECTS = ("str", "int", "float", "bool", "Decimal", "date", "datetime", "Timestamp", "mixed", "empty")
 _ARROW = ("bool", "halffloat", "float", "double", "string", "large_string", "date32[day]", "date64[ms]", *_INTS)
 _ARROW_TIMESTAMP = re.compile(r"timestamp\[(s|ms|us|ns)(?:, tz=([A-Za-z0-9_+\-:/]{1,64}))?\]")
 _ARROW_DECIMAL = re.compile(r"decimal128\((\d{1,2}), (-?\d{1,2})\)")
 _FAMILIES = ("numpy", "nullable", "string", "arrow", "datetime", "category", "object")
-MISSING_MARKERS = {"nan": float("nan"), "none": None, "NA": pd.NA, "NaT": pd.NaT}
-_TAGS = {
-    str: "str", int: "int", float: "float", bool: "bool", Decimal: "Decimal",
-    datetime.date: "date", datetime.datetime: "datetime", pd.Timestamp: "Timestamp",
-}  # fmt: skip
-_ZONE = re.compile(r"[A-Za-z0-9_+\-:/]{1,64}")
-_ZONEINFO = "zoneinfo:"  # pandas holds dtypes with zones of zoneinfo and of pytz to differ, so the name tells which
 
 
 def where_of(name: object) -> str:
@@ -61,52 +53,6 @@ def where_of(name: object) -> str:
 
 def _refuse(name: object, found: str, cure: str) -> ColumnTypeError:
     return ColumnTypeError(Problem(where_of(name), f"cells of type {found} cannot be learnt; {cure}", ColumnTypeError))
-
-
-def is_missing(value: Any) -> bool:
-    """Return whether one cell is missing: ``None``, NaN, ``pd.NA`` or ``NaT``.
-
-    Example:
-        >>> [is_missing(v) for v in (None, float("nan"), pd.NA, pd.NaT, "", "nan", 0)]
-        [True, True, True, True, False, False, False]
-    """
-    if value is None or value is pd.NA or value is pd.NaT:
-        return True
-    if isinstance(value, (float, np.floating, Decimal)):
-        return bool(value != value)
-    return isinstance(value, (np.datetime64, np.timedelta64)) and bool(np.isnat(value))
-
-
-def _plain_cell(value: Any) -> Any:
-    """Return a cell as the Python type whose tag it has."""
-    if type(value) in _TAGS:
-        return value
-    if isinstance(value, np.datetime64):
-        return pd.Timestamp(value)
-    if isinstance(value, np.generic):
-        value = value.item()
-    for kind in (str, bool, int, float, Decimal):
-        if isinstance(value, kind):
-            return kind(value)
-    return value
-
-
-def typed_key(value: Any) -> tuple[str, Any]:
-    """Return a key that keeps ``1``, ``1.0``, ``True`` and ``"1"`` apart.
-
-    Example:
-        >>> len({typed_key(v) for v in (1, 1.0, True, "1")})
-        4
-    """
-    value = _plain_cell(value)
-    tag = _TAGS.get(type(value))
-    if tag is None:
-        raise TypeError(type(value).__name__)
-    if tag == "Decimal":
-        return tag, str(value)
-    if tag == "datetime":
-        return tag, value.isoformat()
-    return tag, value
 
 
 @dataclass(frozen=True)
@@ -164,7 +110,7 @@ class CellType:
             return cls("datetime", dtype.unit, "NaT", time_zone=_zone_name(dtype.tz, name))
         if isinstance(dtype, np.dtype):
             unit = dtype.str.partition("[")[2].removesuffix("]")
-            if dtype.kind == "M" and unit in _UNITS:
+            if dtype.kind == "M" and unit in UNITS:
                 return cls("datetime", unit, "NaT")
             if dtype.name in _NUMPY:
                 return cls("numpy", dtype.name)
@@ -191,7 +137,7 @@ class CellType:
         if inferred is None:
             tags = set()
             for kind in {type(cell) for cell in cells[~absent]}:
-                tag = next((_TAGS[base] for base in kind.__mro__ if base in _TAGS), None)
+                tag = next((TAGS[base] for base in kind.__mro__ if base in TAGS), None)
                 if tag is None and issubclass(kind, np.generic):
                     tag = {"b": "bool", "i": "int", "u": "int", "f": "float", "M": "Timestamp"}.get(np.dtype(kind).kind)
                 if tag is None:
@@ -222,7 +168,7 @@ class CellType:
             case "arrow":
                 return pd.ArrowDtype(_arrow_type(self.name))
             case "datetime":
-                if self.time_zone and self.time_zone.startswith(_ZONEINFO):
+                if self.time_zone and self.time_zone.startswith(ZONEINFO):
                     return pd.DatetimeTZDtype(self.name, zone_of(self.time_zone))  # type: ignore[call-overload]
                 if self.time_zone:
                     return pd.api.types.pandas_dtype(f"datetime64[{self.name}, {self.time_zone}]")
@@ -320,7 +266,7 @@ class CellType:
         name = text(plain["name"], "dtype name", 100)
         one_of(plain["missing"], MISSING_MARKERS, "missing marker")
         check(type(plain["ordered"]) is bool, "ordered must be true or false")
-        known = {"numpy": _NUMPY, "nullable": _NULLABLE, "string": _STRINGS, "datetime": _UNITS, "object": _OBJECTS}
+        known = {"numpy": _NUMPY, "nullable": _NULLABLE, "string": _STRINGS, "datetime": UNITS, "object": _OBJECTS}
         if family == "arrow":
             _arrow_type(name)
         elif family == "category":
@@ -360,7 +306,7 @@ def _marker(cell: Any) -> str:
 def _zone_name(zone: Any, name: object) -> str:
     zone_name = zone_name_of(zone)
     if isinstance(zone, ZoneInfo) and zone.key != "UTC":
-        zone_name = _ZONEINFO + zone.key
+        zone_name = ZONEINFO + zone.key
     try:
         zone_of(zone_name)
     except ValueError:
@@ -368,37 +314,6 @@ def _zone_name(zone: Any, name: object) -> str:
             name, "datetime with a time zone without a name", "convert it with .dt.tz_convert('UTC')"
         ) from None
     return zone_name
-
-
-def zone_name_of(zone: datetime.tzinfo) -> str:
-    """Return the name of a time zone: its key, or ``UTC+02:00`` for a fixed offset."""
-    key = getattr(zone, "key", None) or getattr(zone, "zone", None)
-    offset = zone.utcoffset(None)
-    if key or offset is None:
-        return str(key or zone)
-    return "UTC" if not offset else str(datetime.timezone(offset))
-
-
-def zone_of(name: Any) -> Any:
-    """Return the time zone of a name that ``zone_name_of`` made.
-
-    Raises:
-        ValueError: Any other text, or no text.
-    """
-    if type(name) is str:
-        name = name.removeprefix(_ZONEINFO)
-    check(type(name) is str and _ZONE.fullmatch(name) is not None and ".." not in name, "not the name of a time zone")
-    if match := re.fullmatch(r"UTC([+-])(\d\d):(\d\d)", name):
-        sign = -1 if match[1] == "-" else 1
-        offset = datetime.timedelta(hours=int(match[2]), minutes=int(match[3]))
-        check(offset < datetime.timedelta(hours=24), "not the name of a time zone")
-        return datetime.timezone(sign * offset)
-    if name == "UTC":
-        return datetime.UTC
-    try:
-        return ZoneInfo(name)
-    except Exception as error:
-        raise ValueError("not the name of a time zone") from error
 
 
 def _arrow_type(name: str) -> Any:
@@ -419,7 +334,7 @@ def _uniques(uniques: Any) -> list[Any]:
     """Return distinct cells of a homogeneous index or array as Python values."""
     if isinstance(uniques, np.ndarray) and uniques.dtype.kind == "M":
         uniques = pd.DatetimeIndex(uniques)
-    return [_plain_cell(value) for value in (uniques.tolist() if hasattr(uniques, "tolist") else list(uniques))]
+    return [plain_cell(value) for value in (uniques.tolist() if hasattr(uniques, "tolist") else list(uniques))]
 
 
 def factorize(series: pd.Series, cells: CellType) -> tuple[NDArray[np.int64], list[Any]]:
@@ -469,94 +384,6 @@ def _factorize_slowly(cells: NDArray[Any]) -> tuple[NDArray[np.int64], list[Any]
         key = typed_key(cell)
         place = places.setdefault(key, len(uniques))
         if place == len(uniques):
-            uniques.append(_plain_cell(cell))
+            uniques.append(plain_cell(cell))
         codes[row] = place
     return codes, uniques
-
-
-def values_to_plain(values: Sequence[Any]) -> dict[str, Any]:
-    """Return single cells with the tags of their types; one tag for all where they share it.
-
-    Example:
-        >>> values_to_plain(["a", "b"])
-        {'types': 'str', 'values': ['a', 'b']}
-        >>> values_to_plain([1, "1"])
-        {'types': ['int', 'str'], 'values': [1, '1']}
-    """
-    tags = [typed_key(value)[0] for value in values]
-    out = [_cell_to_plain(tag, _plain_cell(value)) for tag, value in zip(tags, values, strict=True)]
-    return {"types": tags[0] if len(set(tags)) == 1 else tags, "values": out}
-
-
-def values_from_plain(plain: Any) -> list[Any]:
-    """Read what ``values_to_plain`` wrote.
-
-    Raises:
-        ValueError: Anything else, or the same cell twice.
-    """
-    plain = fields(plain, ("types", "values"), "values")
-    values = list_of(plain["values"], "values")
-    types = plain["types"]
-    tags = [types] * len(values) if type(types) is str else list_of(types, "types")
-    check(len(tags) == len(values), "one type a value is expected")
-    cells = [_cell_from_plain(tag, value) for tag, value in zip(tags, values, strict=True)]
-    check(len({typed_key(cell) for cell in cells}) == len(cells), "the same value twice")
-    return cells
-
-
-def _cell_to_plain(tag: str, value: Any) -> Any:
-    match tag:
-        case "Decimal":
-            return str(value)
-        case "date":
-            return value.isoformat()
-        case "datetime":
-            zone = None if value.tzinfo is None else zone_name_of(value.tzinfo)
-            return [value.replace(tzinfo=None).isoformat(), zone, value.fold]
-        case "Timestamp":
-            zone = None if value.tz is None else zone_name_of(value.tz)
-            return [int(value.asm8.astype("i8")), value.unit, zone]
-        case _:
-            return value
-
-
-def _cell_from_plain(tag: Any, value: Any) -> Any:
-    one_of(tag, _TAGS.values(), "cell type")
-    try:
-        match tag:
-            case "Decimal":
-                check(len(text(value, "Decimal", 10_000)) > 0, "not a Decimal")
-                cell: Any = Decimal(value)
-            case "date":
-                cell = datetime.date.fromisoformat(text(value, "date", 10))
-            case "datetime":
-                check(type(value) is list and len(value) == 3, "not a datetime")
-                cell = datetime.datetime.fromisoformat(text(value[0], "datetime", 32))
-                cell = cell.replace(
-                    tzinfo=None if value[1] is None else zone_of(value[1]), fold=integer(value[2], "fold", 0, 1)
-                )
-            case "Timestamp":
-                check(type(value) is list and len(value) == 3, "not a Timestamp")
-                unit = one_of(value[1], _UNITS, "unit")
-                instant = np.datetime64(integer(value[0], "instant", -(2**63) + 1, 2**63 - 1), unit)
-                cell = pd.Timestamp(instant)
-                if value[2] is not None:
-                    check(0 < cell.year < 10_000, "a time with a zone must lie in the years 1 to 9999")
-                    cell = cell.tz_localize("UTC").tz_convert(zone_of(value[2]))
-            case "int":
-                check(type(value) is int, "not an int")
-                cell = value
-            case "float":
-                check(type(value) is float and value == value, "not a float")
-                cell = value
-            case "bool":
-                check(type(value) is bool, "not a bool")
-                cell = value
-            case _:
-                cell = text(value, "cell")
-    except ValueError:
-        raise
-    except Exception as error:
-        raise ValueError(f"not a {tag}") from error
-    check(not is_missing(cell), "a category cannot be missing")
-    return cell

@@ -232,9 +232,12 @@ class Grid:
         if abs(bound) >= 2.0**53 / 10.0**self.decimals:
             return bound
         value = round(bound, self.decimals)
-        while value < bound or (strict and value <= bound):
+        for _ in range(4):
+            held = float(self.round(np.array([value]))[0])  # as the column's own short float holds it
+            if held > bound or (held == bound and not strict):
+                return held
             value = round(value + self.step, self.decimals)
-        return value
+        return bound
 
     def last_at_most(self, bound: float, strict: bool) -> float:
         """Return the largest value of the grid that is ``<= bound``, or ``< bound``."""

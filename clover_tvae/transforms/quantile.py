@@ -203,7 +203,7 @@ class RankCodec:
         first = layout.n_numbered
         mask[first : first + len(self.atoms)] = (self.atoms >= low) & (self.atoms <= high)
         lower, upper = np.zeros(first, np.float32), np.ones(first, np.float32)
-        if first and low <= float(self.values[-1]) and high >= float(self.values[0]):
+        if first and low <= self.values[-1].item() and high >= self.values[0].item():
             lower[0], upper[0] = self._rank_range(low, high)
             inside = self._quantile(np.array([lower[0], upper[0]], dtype=np.float64))
             mask[0] = bool(lower[0] <= upper[0] and inside[0] >= low and inside[1] <= high)

@@ -30,18 +30,13 @@ from clover_tvae.transforms.categorical import CategoricalTransform
 from clover_tvae.transforms.column import Allowed, ColumnCodes, Unseen
 from clover_tvae.transforms.conditions import Requirement
 from clover_tvae.transforms.continuous import ContinuousTransform
+from clover_tvae.transforms.copies import AnyTransform, carry, comparable, find_copies, roots
 from clover_tvae.transforms.datetime import DatetimeTransform
 from clover_tvae.transforms.dtypes import where_of
 from clover_tvae.transforms.identifier import IdentifierTransform
 from clover_tvae.transforms.plain import check, fields, integer, list_of, name_from_plain, name_to_plain, one_of
 
 __all__ = ["TableTransform"]
-
-COPY_SHARE = 0.02  # a column is copied if more than this share of all rows equals it in a value that is no choice
-SCREEN_SHARE, SCREEN_ROWS = 0.008, 4_000  # pairs that equal less on a sample of the rows are not looked at again
-MAX_COPIES = 8
-
-AnyTransform = CategoricalTransform | ContinuousTransform | DatetimeTransform
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +133,7 @@ class TableTransform:
             tuple(transforms), tuple(identifiers), tuple(order), tuple(left_out), numbers, tuple(() for _ in transforms)
         )
         if copies and numbers == "rank":
-            pairs = _find_copies(made, df)
+            pairs = find_copies(made.transforms, df)
             made = cls(made.transforms, made.identifiers, made.order, made.left_out, numbers, pairs)
         return made
 
@@ -194,7 +189,7 @@ class TableTransform:
                 if spreads is not None and codes.spreads is not None:
                     spreads[:, place[i]] = codes.spreads
             if i in wanted and numbers is not None:
-                known[i] = _comparable(transform, numbers)
+                known[i] = comparable(transform, numbers)
         if problems:
             raise DataError.of(problems)
         equals = None
@@ -222,7 +217,7 @@ class TableTransform:
         if ((table.choices < 0) | (table.choices >= bases)).any():
             raise ValueError("every cell must hold a base choice: masked cells and copies cannot be decoded")
         place = {column: s for s, column in enumerate(layout.scalar_columns)}
-        copied = _roots(table, layout) if table.equals is not None and len(layout.copy_pairs) else {}
+        copied = roots(table, layout) if table.equals is not None and len(layout.copy_pairs) else {}
         numbers: dict[int, tuple[NDArray[Any], NDArray[np.bool_]]] = {}
 
         def number(i: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -243,7 +238,7 @@ class TableTransform:
                     rows = copied[i] == source
                     other, gone = number(int(source))
                     values, missing = values.copy(), missing.copy()
-                    values[rows] = _carry(self.transforms[source], transform, other[rows])
+                    values[rows] = carry(self.transforms[source], transform, other[rows])
                     missing[rows] = gone[rows]
             columns[transform.name] = transform.restore(values, missing)
         for identifier in self.identifiers:
@@ -280,7 +275,7 @@ class TableTransform:
         if isinstance(giver, CategoricalTransform) or isinstance(taker, CategoricalTransform):
             raise TypeError("only columns of numbers can be copied")
         values, missing = giver.codec.decode(np.asarray(choices), scalars)
-        codes = taker.codec.encode(_carry(giver, taker, values), np.zeros(len(values), dtype=bool), rng, "error")
+        codes = taker.codec.encode(carry(giver, taker, values), np.zeros(len(values), dtype=bool), rng, "error")
         made = codes.choices
         made[missing] = -1 if taker.layout.missing is None else taker.layout.missing
         numbers = np.zeros(len(values), np.float32) if codes.scalars is None else codes.scalars
@@ -416,81 +411,3 @@ def _encode_column(
         return transform.encode(values, rng, unseen), None
     numbers, missing = transform.read(values)
     return transform.encode_numbers(numbers, missing, rng, unseen), transform.grid.cast(numbers)
-
-
-def _comparable(transform: AnyTransform, numbers: NDArray[Any]) -> NDArray[Any]:
-    """Return numbers of a column in a form that can be compared across columns of its kind."""
-    return transform.calendar.instants(numbers) if isinstance(transform, DatetimeTransform) else numbers
-
-
-def _carry(giver: AnyTransform, taker: AnyTransform, values: NDArray[Any]) -> NDArray[Any]:
-    """Return numbers of one column as numbers of another: rounded to its decimals, inside its range."""
-    if isinstance(giver, DatetimeTransform) and isinstance(taker, DatetimeTransform):
-        values = taker.calendar.steps(giver.calendar.instants(values))
-    assert not isinstance(taker, CategoricalTransform)
-    grid = taker.grid
-    return np.clip(grid.cast(values), grid.dtype.type(grid.minimum), grid.dtype.type(grid.maximum))
-
-
-def _roots(table: EncodedTable, layout: TableLayout) -> dict[int, NDArray[np.int64]]:
-    """Return, for every column with copies, the column whose value each of its cells has in the end.
-
-    A source may itself be a copy; flags may also run in a circle, as those of encoded rows do: all cells of a circle
-    are equal, and the one with the lowest index gives the value.
-    """
-    assert table.equals is not None
-    rows = np.flatnonzero(table.equals.any(axis=1))
-    n_columns = layout.n_columns
-    pointer = np.tile(np.arange(n_columns), (len(rows), 1))  # (flagged rows, columns)
-    for p, pair in reversed(list(enumerate(layout.copy_pairs))):
-        flagged = table.equals[rows, p]
-        pointer[flagged, pair.column] = pair.source
-    columns = sorted({pair.column for pair in layout.copy_pairs})
-    at = np.arange(len(rows))
-    roots: dict[int, NDArray[np.int64]] = {}
-    for column in columns:
-        current = pointer[:, column]
-        for _ in columns:
-            current = pointer[at, current]
-        lowest = current
-        for _ in columns:  # a fixed point stays; a circle is walked round once
-            current = pointer[at, current]
-            lowest = np.minimum(lowest, current)
-        out = np.full(len(table), column)
-        out[rows] = lowest
-        roots[column] = out
-    return roots
-
-
-def _find_copies(made: TableTransform, df: pd.DataFrame) -> tuple[tuple[int, ...], ...]:
-    """Return, for every column, the columns with which it shares more than 2% of the rows in values that are no choice."""
-    groups: dict[Any, list[int]] = {}
-    for i, transform in enumerate(made.transforms):
-        if transform.layout.n_numbered and not isinstance(transform, CategoricalTransform):
-            calendar = getattr(transform, "calendar", None)
-            key = ("number",) if calendar is None else (calendar.unit, calendar.zone is None)
-            groups.setdefault(key, []).append(i)
-    found: list[list[tuple[float, int]]] = [[] for _ in made.transforms]
-    stride = max(1, len(df) // SCREEN_ROWS)
-    for group in groups.values():
-        if len(group) < 2:
-            continue
-        # NaN where the cell is a choice of its own or missing: it then equals nothing.
-        cells = np.stack([_rare_numbers(made.transforms[i], df) for i in group])  # (columns, rows)
-        screen = np.ascontiguousarray(cells[:, ::stride])
-        for a in range(len(group) - 1):
-            rates = (screen[a + 1 :] == screen[a]).mean(axis=1)
-            for b in np.flatnonzero(rates > SCREEN_SHARE) + a + 1:
-                rate = float((cells[a] == cells[b]).mean())
-                if rate > COPY_SHARE:
-                    found[group[a]].append((-rate, group[b]))
-                    found[group[b]].append((-rate, group[a]))
-    return tuple(tuple(sorted(source for _, source in sorted(pairs)[:MAX_COPIES])) for pairs in found)
-
-
-def _rare_numbers(transform: AnyTransform, df: pd.DataFrame) -> NDArray[np.float64]:
-    assert not isinstance(transform, CategoricalTransform)
-    numbers, missing = transform.read(df[transform.name])
-    codes = transform.codec.encode(numbers, missing, np.random.default_rng(0), "mask")
-    values = _comparable(transform, transform.grid.cast(numbers)).astype(np.float64)
-    return np.where(codes.choices == 0, values, np.nan)

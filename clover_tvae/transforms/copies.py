@@ -1,0 +1,105 @@
+"""Cells that equal another cell of their row: which columns have them, and how they are followed to their source.
+
+This module knows pairs of columns of numbers. It knows no network: that a copy is one more choice is told by the layout.
+A density gives exact equality the probability zero, whatever its quality; a choice gives it the rate that it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clover_tvae.encoded import EncodedTable, TableLayout
+from clover_tvae.transforms.categorical import CategoricalTransform
+from clover_tvae.transforms.continuous import ContinuousTransform
+from clover_tvae.transforms.datetime import DatetimeTransform
+
+__all__ = ["AnyTransform", "carry", "comparable", "find_copies", "roots"]
+
+COPY_SHARE = 0.02  # a column is copied if more than this share of all rows equals it in a value that is no choice
+SCREEN_SHARE, SCREEN_ROWS = 0.008, 4_000  # pairs that equal less on a sample of the rows are not looked at again
+MAX_COPIES = 8
+
+AnyTransform = CategoricalTransform | ContinuousTransform | DatetimeTransform
+
+
+def comparable(transform: AnyTransform, numbers: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers of a column in a form that can be compared across columns of its kind."""
+    return transform.calendar.instants(numbers) if isinstance(transform, DatetimeTransform) else numbers
+
+
+def carry(giver: AnyTransform, taker: AnyTransform, values: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers of one column as numbers of another: rounded to its decimals, inside its range."""
+    if isinstance(giver, DatetimeTransform) and isinstance(taker, DatetimeTransform):
+        values = taker.calendar.steps(giver.calendar.instants(values))
+    assert not isinstance(taker, CategoricalTransform)
+    grid = taker.grid
+    return np.clip(grid.cast(values), grid.dtype.type(grid.minimum), grid.dtype.type(grid.maximum))
+
+
+def roots(table: EncodedTable, layout: TableLayout) -> dict[int, NDArray[np.int64]]:
+    """Return, for every column with copies, the column whose value each of its cells has in the end.
+
+    A source may itself be a copy; flags may also run in a circle, as those of encoded rows do: all cells of a circle
+    are equal, and the one with the lowest index gives the value.
+    """
+    assert table.equals is not None
+    rows = np.flatnonzero(table.equals.any(axis=1))
+    n_columns = layout.n_columns
+    pointer = np.tile(np.arange(n_columns), (len(rows), 1))  # (flagged rows, columns)
+    for p, pair in reversed(list(enumerate(layout.copy_pairs))):
+        flagged = table.equals[rows, p]
+        pointer[flagged, pair.column] = pair.source
+    columns = sorted({pair.column for pair in layout.copy_pairs})
+    at = np.arange(len(rows))
+    roots: dict[int, NDArray[np.int64]] = {}
+    for column in columns:
+        current = pointer[:, column]
+        for _ in columns:
+            current = pointer[at, current]
+        lowest = current
+        for _ in columns:  # a fixed point stays; a circle is walked round once
+            current = pointer[at, current]
+            lowest = np.minimum(lowest, current)
+        out = np.full(len(table), column)
+        out[rows] = lowest
+        roots[column] = out
+    return roots
+
+
+def find_copies(transforms: Sequence[AnyTransform], df: pd.DataFrame) -> tuple[tuple[int, ...], ...]:
+    """Return, for every column, the columns with which it shares more than 2% of the rows in values that are no choice."""
+    groups: dict[Any, list[int]] = {}
+    for i, transform in enumerate(transforms):
+        if transform.layout.n_numbered and not isinstance(transform, CategoricalTransform):
+            calendar = getattr(transform, "calendar", None)
+            key = ("number",) if calendar is None else (calendar.unit, calendar.zone is None)
+            groups.setdefault(key, []).append(i)
+    found: list[list[tuple[float, int]]] = [[] for _ in transforms]
+    stride = max(1, len(df) // SCREEN_ROWS)
+    for group in groups.values():
+        if len(group) < 2:
+            continue
+        # NaN where the cell is a choice of its own or missing: it then equals nothing.
+        cells = np.stack([_rare_numbers(transforms[i], df) for i in group])  # (columns, rows)
+        screen = np.ascontiguousarray(cells[:, ::stride])
+        for a in range(len(group) - 1):
+            rates = (screen[a + 1 :] == screen[a]).mean(axis=1)
+            for b in np.flatnonzero(rates > SCREEN_SHARE) + a + 1:
+                rate = float((cells[a] == cells[b]).mean())
+                if rate > COPY_SHARE:
+                    found[group[a]].append((-rate, group[b]))
+                    found[group[b]].append((-rate, group[a]))
+    return tuple(tuple(sorted(source for _, source in sorted(pairs)[:MAX_COPIES])) for pairs in found)
+
+
+def _rare_numbers(transform: AnyTransform, df: pd.DataFrame) -> NDArray[np.float64]:
+    assert not isinstance(transform, CategoricalTransform)
+    numbers, missing = transform.read(df[transform.name])
+    codes = transform.codec.encode(numbers, missing, np.random.default_rng(0), "mask")
+    values = comparable(transform, transform.grid.cast(numbers)).astype(np.float64)
+    return np.where(codes.choices == 0, values, np.nan)
