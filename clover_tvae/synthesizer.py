@@ -9,6 +9,7 @@ import html
 import logging
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -446,6 +447,64 @@ class TVAESynthesizer:
         """Move the model to ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``."""
         ability(self._backend, "set_device")(device)
         return self
+
+    # -- reports and pictures -----------------------------------------------------------------------------------------
+    # The room of these, report/, lies above this one and is opened by name only when it is asked for.
+
+    def report(self, real: pd.DataFrame | None = None, holdout: pd.DataFrame | None = None, **options: Any) -> Any:
+        """Draw as many rows as were learnt, measure them, and lay the result out as a page.
+
+        Args:
+            real: The rows that were learnt; ``None`` means the table this object was given.
+            holdout: Real rows that were never learnt; without them privacy and utility cannot be judged.
+            **options: ``seed``, ``title``, ``min_cell``, ``figures``; see ``clover_tvae.report.build_report``.
+
+        Returns:
+            A ``Report``: ``.save("report.html")``, ``.figures``, ``.to_json()``.
+        """
+        self._need_fit()
+        return import_module("clover_tvae.report").report_on(self, self._table(real), holdout, **options)
+
+    def plot_history(self) -> Any:
+        """Plot the learning curves; a matplotlib figure, as all plots here, that a notebook shows."""
+        return import_module("clover_tvae.report").plot_history(self.history)
+
+    def plot_marginals(
+        self,
+        real: pd.DataFrame | None = None,
+        synthetic: pd.DataFrame | None = None,
+        columns: Sequence[Hashable] | None = None,
+    ) -> Any:
+        """Plot every column, real beside synthetic, the worst first; rare categories are not named."""
+        real, synthetic = self._real_and_synthetic(real, synthetic)
+        plots = import_module("clover_tvae.report")
+        return plots.plot_marginals(real, synthetic, columns, metadata=self.metadata)
+
+    def plot_pairs(self, real: pd.DataFrame | None = None, synthetic: pd.DataFrame | None = None) -> Any:
+        """Plot how strongly every two columns go together: real, synthetic and the difference."""
+        real, synthetic = self._real_and_synthetic(real, synthetic)
+        return import_module("clover_tvae.report").plot_pairs(real, synthetic, metadata=self.metadata)
+
+    def plot_latent(self, real: pd.DataFrame | None = None, synthetic: pd.DataFrame | None = None) -> Any:
+        """Plot real and synthetic rows in latent space as densities, coloured by the variable to predict."""
+        real, synthetic = self._real_and_synthetic(real, synthetic)
+        target = self.metadata.variable_to_predict
+        is_number = target in self.metadata.of_kind("continuous", "datetime")
+        labels = None if target is None or is_number else {"real": real[target], "synthetic": synthetic[target]}
+        return import_module("clover_tvae.report").plot_latent(self.encode(real), self.encode(synthetic), labels)
+
+    def _table(self, real: pd.DataFrame | None) -> pd.DataFrame:
+        table = self._df if real is None else real
+        if table is None:
+            raise ConfigError(Problem("real", "this generator was loaded without a table; give the real rows"))
+        return table
+
+    def _real_and_synthetic(
+        self, real: pd.DataFrame | None, synthetic: pd.DataFrame | None
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        self._need_fit()
+        real = self._table(real)
+        return real, self.sample(len(real), random_state=0) if synthetic is None else synthetic
 
     # -- the generator file -------------------------------------------------------------------------------------------
 

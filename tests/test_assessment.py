@@ -288,6 +288,26 @@ def test_evaluate_shows_the_generator(folder: Path) -> None:
     assert "epochs" in page
 
 
+@pytest.mark.slow
+def test_shadow_models_attack_the_pipeline_of_the_generator(folder: Path) -> None:
+    assert run_job(job_of(folder)).error is None
+    split_files(folder)
+    tables = ("--real", "train.csv", "--holdout", "test.csv", "--synthetic", "synthetic.csv", "-m", "patients.json")
+    code, _, err = command(
+        "evaluate", *tables, "--shadow-models", "4", "--generator", "patients.pkl", "--json", "f.json"
+    )
+    assert code == 0, err
+    figures = Figures.from_plain(json.loads((folder / "f.json").read_text()))
+    assert figures["privacy.shadow_auc"].interval is not None
+
+
+def test_shadow_models_need_the_generator(folder: Path) -> None:
+    tables = ("--real", "patients.csv", "--synthetic", "patients.csv", "-m", "patients.json")
+    code, _, err = command("evaluate", *tables, "--shadow-models", "4")
+    assert code == 2
+    assert "needs --generator" in err
+
+
 def test_compare_holds_generators_side_by_side(folder: Path) -> None:
     arguments = (
         "compare",
@@ -348,3 +368,27 @@ def test_a_fitted_generator_can_be_reported_on(folder: Path) -> None:
     assert "Latent space" in page
     assert "260 real training and 260 synthetic rows" in page
     assert report.title == "Mine"
+
+
+def test_a_synthesizer_reports_and_draws_itself(folder: Path) -> None:
+    from clover_tvae import TVAESynthesizer
+    from clover_tvae.errors import NotFittedError
+
+    df = pd.read_csv(folder / "patients.csv")
+    synth = TVAESynthesizer(df, folder / "patients.json", random_state=1, epochs=2, verbose=False)
+    with pytest.raises(NotFittedError):
+        synth.plot_pairs()
+    synth.fit()
+    assert "no proof of anonymity" in synth.report(figures=()).html()
+    for figure in (
+        synth.plot_history(),
+        synth.plot_marginals(columns=["radius"]),
+        synth.plot_pairs(),
+        synth.plot_latent(),
+    ):
+        assert figure._repr_png_().startswith(b"\x89PNG")
+    synth.save(folder / "g.pkl")
+    loaded = TVAESynthesizer.load(folder / "g.pkl")
+    with pytest.raises(ConfigError, match="give the real rows"):
+        loaded.report()
+    assert "Latent space" in loaded.report(df, figures=()).html()

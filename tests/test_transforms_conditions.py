@@ -137,6 +137,15 @@ def test_sets_missing_and_not_equal(numbers: str) -> None:
     }
 
 
+def test_ends_of_a_range_may_be_huge_or_tiny() -> None:
+    huge = ContinuousTransform.fit(pd.Series([1e300, 2e300, -1e300, 1.0] * 30), "x", "rank", RNG)
+    assert let_through(huge, (">", 1e300)).tolist() == [2e300]
+    assert let_through(huge, ("<", 1)).tolist() == [-1e300]
+    ends = ContinuousTransform.fit(pd.Series([2**63 - 1, 2**63 - 2, -(2**63)] * 30), "x", "rank", RNG)
+    assert let_through(ends, (">", 2**63 - 2)).tolist() == [2**63 - 1]
+    assert let_through(ends, ("<=", 2**63 - 2)).tolist() == [-(2**63), 2**63 - 2]
+
+
 def test_numbers_are_met_as_the_column_holds_them() -> None:
     tenths = ContinuousTransform.fit(pd.Series([0.1, 0.3, 0.7] * 50, dtype="float32"), "x", "rank", RNG)
     assert let_through(tenths, 0.3).tolist() == [np.float32(0.3)]

@@ -127,6 +127,7 @@ def test_strings_that_pandas_takes_for_equal_are_kept_apart() -> None:
         pd.Series([(1, 2)]),
         pd.Series([[1]], dtype=pd.ArrowDtype(pa.list_(pa.int64()))),
         pd.Series(pd.arrays.SparseArray([1, 0, 0])),
+        pd.Series(pd.to_datetime(["2020-01-01"])).dt.tz_localize("dateutil/Europe/Paris"),
     ],
     ids=lambda column: str(column.dtype),
 )

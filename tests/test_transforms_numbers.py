@@ -327,6 +327,11 @@ def test_cells_that_are_no_numbers_are_refused(column: pd.Series) -> None:
     assert "CANARY" not in str(caught.value)
 
 
+def test_decimals_with_more_digits_than_arithmetic_holds_are_not_cut() -> None:
+    column = pd.Series([Decimal("1e40"), Decimal("2.5"), Decimal("1e40")] * 10, dtype=object)
+    assert round_trip(fit(column, "rank"), column).map(float).tolist() == column.map(float).tolist()
+
+
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
 def test_infinite_numbers_are_refused(value: float) -> None:
     for column in (pd.Series([1.0, value, value]), pd.Series([1.0, value, value], dtype=object)):

@@ -79,6 +79,15 @@ def evaluate(
         Path | None,
         typer.Option("--generator", metavar="GENERATOR.pkl", help="Show its card, learning curves and latent space."),
     ] = None,
+    shadow_models: Annotated[
+        int | None,
+        typer.Option(
+            "--shadow-models",
+            metavar="K",
+            min=4,
+            help="Attack the training itself: K fits on half tables. Needs --generator, and K times its training.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of every draw of the evaluation.")] = 0,
     min_cell: Annotated[
         int, typer.Option("--min-cell", min=1, help="Fewest real rows that any part of the report may show.")
@@ -97,6 +106,8 @@ def evaluate(
     from clover_tvae.jobs.limits import enforce, load_limits
 
     bounds = None if limits is None else load_limits(limits)
+    if shadow_models is not None and generator is None:
+        raise ConfigError(Problem("--shadow-models", "needs --generator: what it was trained with is trained again"))
     _check_targets({output: ".html", json_path: ".json"}, force)
 
     from clover_tvae.cli.tables import read
@@ -115,11 +126,18 @@ def evaluate(
     started = time.monotonic()
     note(f"measuring {len(drawn):,} synthetic rows ...", quiet)
     figures = measure(known, drawn, held, described, seed=seed)
+    synth = None if generator is None else _opened(generator, trust_pickle)
+    if shadow_models is not None and synth is not None:
+        from clover_tvae.jobs.assessment import attack_with_shadow_models
+
+        note(f"training {shadow_models} shadow models ...", quiet)
+        figures = figures | attack_with_shadow_models(synth, known, held, n_models=shadow_models, seed=seed)
     note(f"measured in {time.monotonic() - started:.1f} s", quiet)
     if output is not None:
         from clover_tvae.report import write_report
+        from clover_tvae.report.generator import about_generator
 
-        about = {} if generator is None else _generator(generator, known, drawn, trust_pickle)
+        about = {} if synth is None else about_generator(synth, known, drawn)
         options: dict[str, Any] = {} if title is None else {"title": title}
         write_report(
             output,
@@ -145,12 +163,10 @@ def evaluate(
         say(f"limits    {len(bounds)} figure(s) within their limits; this is no proof of anonymity")
 
 
-def _generator(path: Path, real: Any, synthetic: Any, trust_pickle: bool) -> dict[str, Any]:
-    """Return what the report shows of a generator: its card, and what it can tell when it is opened."""
-    from clover_tvae.report.generator import about_generator
+def _opened(path: Path, trust_pickle: bool) -> Any:
     from clover_tvae.synthesizer import TVAESynthesizer
 
-    return about_generator(TVAESynthesizer.load(path, trust_pickle=trust_pickle), real, synthetic)
+    return TVAESynthesizer.load(path, trust_pickle=trust_pickle)
 
 
 @command

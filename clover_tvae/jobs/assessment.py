@@ -5,6 +5,7 @@ This module knows the synthesizer's public face, the evaluation and the report. 
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,11 @@ from clover_tvae.jobs.limits import Limits
 if TYPE_CHECKING:
     import pandas as pd
 
+    from clover_tvae.evaluation.figures import Figures
     from clover_tvae.metadata import Metadata
     from clover_tvae.synthesizer import TVAESynthesizer
 
-__all__ = ["assess"]
+__all__ = ["assess", "attack_with_shadow_models"]
 
 
 def assess(
@@ -58,3 +60,39 @@ def assess(
         options: dict[str, Any] = {"figures": figures, "seed": seed, "title": title}
         write_report(report, train, synthetic, holdout=holdout, metadata=metadata, **options, **about)
     return [str(breach) for breach in check_limits(figures, limits or {})]
+
+
+def attack_with_shadow_models(
+    synth: TVAESynthesizer, real: pd.DataFrame, holdout: pd.DataFrame | None, *, n_models: int, seed: int = 0
+) -> Figures:
+    """Train the generator's pipeline again and again on half tables, and guess who was in which half.
+
+    Args:
+        synth: A fitted synthesizer: its backend and parameters are what is trained again.
+        real: The rows that it learnt.
+        holdout: Real rows that it never saw; they join the halves.
+        n_models: Fits, at least 4; each takes about as long as the generator's own training.
+        seed: Seed of halves, fits and targets.
+
+    Returns:
+        The ``privacy.shadow_*`` figures.
+
+    Raises:
+        ConfigError: ``n_models`` is below 4.
+        TooFewRowsError: There are fewer than 40 rows.
+    """
+    import pandas as pd
+
+    from clover_tvae.evaluation import membership_shadow
+    from clover_tvae.synthesizer import TVAESynthesizer
+
+    card = synth.card()
+    known = inspect.signature(TVAESynthesizer).parameters
+    parameters = {name: value for name, value in card["parameters"].items() if name in known and value is not None}
+
+    def fit_and_sample(rows: pd.DataFrame, fit_seed: int) -> pd.DataFrame:
+        options = {**parameters, "backend": card["backend"], "random_state": fit_seed, "verbose": False}
+        return TVAESynthesizer(rows, synth.metadata, **options).fit().sample(len(rows), random_state=fit_seed)
+
+    everyone = real if holdout is None else pd.concat([real, holdout], ignore_index=True)
+    return membership_shadow(fit_and_sample, everyone, synth.metadata, k=n_models, seed=seed)

@@ -132,8 +132,6 @@ class CellType:
             "date": "date", "empty": "empty",
         }  # fmt: skip
         inferred = known.get(pd.api.types.infer_dtype(cells, skipna=True))
-        if inferred == "empty" and not absent.all():
-            inferred = None
         if inferred is None:
             tags = set()
             for kind in {type(cell) for cell in cells[~absent]}:
@@ -330,11 +328,9 @@ def _arrow_type(name: str) -> Any:
     return pa.type_for_alias(name.removesuffix("[day]").removesuffix("[ms]"))
 
 
-def _uniques(uniques: Any) -> list[Any]:
-    """Return distinct cells of a homogeneous index or array as Python values."""
-    if isinstance(uniques, np.ndarray) and uniques.dtype.kind == "M":
-        uniques = pd.DatetimeIndex(uniques)
-    return [plain_cell(value) for value in (uniques.tolist() if hasattr(uniques, "tolist") else list(uniques))]
+def _uniques(uniques: pd.Index) -> list[Any]:
+    """Return distinct cells of a homogeneous index as Python values."""
+    return [plain_cell(value) for value in uniques.tolist()]
 
 
 def factorize(series: pd.Series, cells: CellType) -> tuple[NDArray[np.int64], list[Any]]:

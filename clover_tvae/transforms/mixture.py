@@ -24,6 +24,7 @@ from clover_tvae.transforms.plain import array_from_plain, array_to_plain, check
 __all__ = ["ModeCodec"]
 
 MAX_MODES = 10  # the paper's
+ATOM_SHARE, ATOM_ROWS = 0.05, 20  # values with more than this share of the rows and this many rows have no width: choices
 MIN_WEIGHT = 0.005  # the paper's
 MIN_MODE_ROWS = 20
 MAX_WIDENING = 3.0  # beyond so many times its reach, a mode leaves a value to be clipped, as the paper does
@@ -42,7 +43,8 @@ BLOCK_ROWS = 100_000
 class ModeCodec:
     """Numbers of one column, by mode of a Gaussian mixture.
 
-    Choices are the modes, then ``missing``. The mode of a cell is *drawn* from its responsibilities.
+    Choices are the modes, then the atoms, then ``missing``. The mode of a cell is *drawn* from its responsibilities. An atom
+    is a value that repeats (zero inflation, a cap): a Gaussian around it would give values near it, never it itself.
 
     Args:
         grid: Type, decimals and range of the values.
@@ -51,6 +53,7 @@ class ModeCodec:
         weights: Of the modes, summing to 1.
         means: Of the modes, after centring and scaling.
         sigmas: Standard deviations of the modes, likewise.
+        atoms: Values that are choices of their own, ascending.
         missing: Whether missing cells were seen.
     """
 
@@ -60,6 +63,7 @@ class ModeCodec:
     weights: NDArray[np.float64]
     means: NDArray[np.float64]
     sigmas: NDArray[np.float64]
+    atoms: NDArray[Any]
     missing: bool
 
     @classmethod
@@ -73,26 +77,31 @@ class ModeCodec:
             rng: Starts the mixture.
         """
         nothing = np.zeros(0)
+        values = grid.cast(values)
+        distinct, counts = np.unique(values, return_counts=True)
+        heavy = (counts > ATOM_SHARE * len(values)) & (counts >= ATOM_ROWS) & (len(distinct) > 1)
+        atoms = distinct[heavy]
+        values = values[~np.isin(values, atoms)] if len(atoms) else values
         if not len(values):
-            return cls(grid, 0.0, 1.0, nothing, nothing, nothing, n_missing > 0)
+            return cls(grid, 0.0, 1.0, nothing, nothing, nothing, atoms, n_missing > 0)
         x = grid.offset(values)
         # Divided by the largest first, so that the mean and the squares of 1e300 do not overflow.
         top = float(np.abs(x).max()) or 1.0
         centre, scale = float((x / top).mean()) * top, float((x / top).std()) * top
         if not scale > 1e-12 * top or x.min() == x.max():
             centre, scale = float(x[0]), max(abs(top) * 1e-9, grid.step, 1e-300)
-        made = cls(grid, centre, scale, np.ones(1), np.zeros(1), np.ones(1), n_missing > 0)
+        made = cls(grid, centre, scale, np.ones(1), np.zeros(1), np.ones(1), atoms, n_missing > 0)
         z = made._standardise(x)
         if x.min() == x.max():
             return made
         weights, means, sigmas = _mixture(z, int(rng.integers(2**31 - 1)))
-        return cls(grid, centre, scale, weights, means, sigmas, n_missing > 0)
+        return cls(grid, centre, scale, weights, means, sigmas, atoms, n_missing > 0)
 
     @property
     def layout(self) -> ColumnLayout:
-        """The choices: modes, then ``missing``."""
-        n = len(self.weights)
-        return ColumnLayout(n + self.missing, n, n if self.missing else None)
+        """The choices: modes, then atoms, then ``missing``."""
+        n_modes, n = len(self.weights), len(self.weights) + len(self.atoms)
+        return ColumnLayout(n + self.missing, n_modes, n if self.missing else None)
 
     def _standardise(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         return (x / 2 - self.centre / 2) / (self.scale / 2)
@@ -116,13 +125,17 @@ class ModeCodec:
         choices, scalars = np.zeros(n, np.int32), np.zeros(n, np.float32)
         cast = self.grid.cast(values)
         outside = ((cast < self.grid.minimum) | (cast > self.grid.maximum)) & ~missing
-        if not n_modes:
+        is_atom, atom = self._atoms_at(cast)
+        n_known = n_modes + len(self.atoms)
+        if not n_known:
             outside = ~missing
+        elif not n_modes:
+            outside = ~missing & ~is_atom
         bad_missing = int(missing.sum()) if not self.missing else 0
         if unseen == "error":
             if bad_missing:
                 raise DataError(f"{bad_missing} cells are missing, and the column never was in training")
-            if not n_modes and outside.any():
+            if not n_known and outside.any():
                 raise DataError(
                     f"{int(outside.sum())} cells hold numbers, and the column was always missing in training"
                 )
@@ -133,11 +146,26 @@ class ModeCodec:
             for start in range(0, n, BLOCK_ROWS):
                 part = slice(start, start + BLOCK_ROWS)
                 choices[part], scalars[part] = self._draw(z[part], uniform[part])
-        choices[missing] = n_modes if self.missing else -1
+        # Without modes every number is an atom, or takes the nearest.
+        at_atom = is_atom if n_modes else np.full(n, n_known > 0)
+        choices[at_atom] = n_modes + atom[at_atom]
+        choices[missing] = n_known if self.missing else -1
         if unseen == "mask":
             choices[outside] = -1
         scalars[(choices < 0) | (choices >= n_modes)] = 0
         return ColumnCodes(choices, scalars if n_modes else None, None, int(outside.sum()) + bad_missing)
+
+    def _atoms_at(self, values: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Return which values are atoms, and the nearest atom of each."""
+        if not len(self.atoms):
+            return np.zeros(len(values), dtype=bool), np.zeros(len(values), dtype=np.int64)
+        right = np.clip(np.searchsorted(self.atoms, values), 0, len(self.atoms) - 1)
+        left = np.maximum(right - 1, 0)
+        # Halved, so that the distance between the ends of int64 or float64 does not overflow.
+        half = values.astype(np.float64) / 2
+        nearer = np.abs(self.atoms[left] / 2.0 - half) < np.abs(self.atoms[right] / 2.0 - half)
+        nearest = np.where(self.atoms[right] == values, right, np.where(nearer, left, right))
+        return self.atoms[nearest] == values, nearest
 
     def _draw(
         self, z: NDArray[np.float64], uniform: NDArray[np.float64]
@@ -160,15 +188,21 @@ class ModeCodec:
 
     def decode(self, choices: NDArray[Any], scalars: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Return the numbers of modes and scalars, and which are missing."""
-        n_modes = len(self.weights)
-        missing = np.asarray(choices) == n_modes if self.missing else np.zeros(len(choices), dtype=bool)
-        if not n_modes or scalars is None:
-            return np.zeros(len(choices), self.grid.dtype), missing
-        mode = np.clip(choices, 0, n_modes - 1)
-        z = self.means[mode] + WIDTHS * self.sigmas[mode] * np.asarray(scalars, dtype=np.float64)
-        with np.errstate(over="ignore"):
-            x = (z / 2 * self.scale + self.centre / 2) * 2
-        return self.grid.value(np.where(missing, 0.0, x)), missing
+        choices, n_modes = np.asarray(choices), len(self.weights)
+        n_known = n_modes + len(self.atoms)
+        missing = choices == n_known if self.missing else np.zeros(len(choices), dtype=bool)
+        if n_modes and scalars is not None:
+            mode = np.clip(choices, 0, n_modes - 1)
+            z = self.means[mode] + WIDTHS * self.sigmas[mode] * np.asarray(scalars, dtype=np.float64)
+            with np.errstate(over="ignore"):
+                x = (z / 2 * self.scale + self.centre / 2) * 2
+            out = self.grid.value(np.where(choices < n_modes, x, 0.0))
+        else:
+            out = np.zeros(len(choices), self.grid.dtype)
+        at_atom = (choices >= n_modes) & (choices < n_known)
+        if at_atom.any():
+            out[at_atom] = self.atoms[choices[at_atom] - n_modes]
+        return out, missing
 
     def allow(self, low: float, high: float) -> Allowed:
         """Return the modes, and the scalars in each, of values in the closed range."""
@@ -177,6 +211,9 @@ class ModeCodec:
         grid = self.grid
         lower, upper = np.full(n_modes, -1, np.float32), np.full(n_modes, 1, np.float32)
         if low > grid.maximum or high < grid.minimum:
+            return Allowed(mask, lower, upper)
+        mask[n_modes : n_modes + len(self.atoms)] = (self.atoms >= low) & (self.atoms <= high)
+        if not n_modes:
             return Allowed(mask, lower, upper)
         # Values within half a step of the range are rounded into it; beyond the column's own range they are moved into it.
         half = 0.49 * grid.step
@@ -205,22 +242,26 @@ class ModeCodec:
             "weights": array_to_plain(self.weights),
             "means": array_to_plain(self.means),
             "sigmas": array_to_plain(self.sigmas),
+            "atoms": array_to_plain(self.atoms),
             "missing": self.missing,
         }
 
     @classmethod
     def from_plain(cls, plain: Any) -> ModeCodec:
         """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
-        plain = fields(plain, ("grid", "centre", "scale", "weights", "means", "sigmas", "missing"), "modes")
+        plain = fields(plain, ("grid", "centre", "scale", "weights", "means", "sigmas", "atoms", "missing"), "modes")
+        grid = Grid.from_plain(plain["grid"])
+        atoms = array_from_plain(plain["atoms"], "atoms", grid.code, low=grid.minimum, high=grid.maximum)
+        check(bool((atoms[1:] > atoms[:-1]).all()) and len(atoms) <= 1 / ATOM_SHARE, "atoms must ascend, and be few")
         weights = array_from_plain(plain["weights"], "weights", "<f8", low=1e-300, high=1.0)
         means = array_from_plain(plain["means"], "means", "<f8")
         sigmas = array_from_plain(plain["sigmas"], "sigmas", "<f8", low=1e-300)
         check(len(weights) == len(means) == len(sigmas) <= MAX_MODES, "one weight, mean and sigma a mode are expected")
         check(type(plain["missing"]) is bool, "missing must be true or false")
-        check(len(weights) + plain["missing"] >= 1, "a column has at least one choice")
+        check(len(weights) + len(atoms) + plain["missing"] >= 1, "a column has at least one choice")
         centre, scale = number(plain["centre"], "centre"), number(plain["scale"], "scale", 0.0)
         check(scale > 0, "scale must be positive")
-        return cls(Grid.from_plain(plain["grid"]), centre, scale, weights, means, sigmas, plain["missing"])
+        return cls(grid, centre, scale, weights, means, sigmas, atoms, plain["missing"])
 
 
 def _bins(z: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

@@ -227,10 +227,8 @@ class Grid:
         if self.kind != "float64":
             whole = math.ceil(bound)
             return whole + 1 if strict and whole <= bound else whole
-        if self.decimals is None:
+        if self.decimals is None or abs(bound) >= 2.0**53 / 10.0**self.decimals:
             return float(np.nextafter(bound, np.inf)) if strict else bound
-        if abs(bound) >= 2.0**53 / 10.0**self.decimals:
-            return bound
         value = round(bound, self.decimals)
         for _ in range(4):
             held = float(self.round(np.array([value]))[0])  # as the column's own short float holds it
