@@ -319,7 +319,7 @@ class Sampler:
                     z, blank, unknown, generator, translate=self._translator(generator), argmax=argmax
                 )
                 parts.append(_to_table(rows))
-        return _concatenate(parts)
+        return _concatenate(parts) if parts else _to_table(Rows.blank(0, self.layout))
 
     def _rows(self, table: EncodedTable, generator: torch.Generator | None) -> Rows:
         """Tensors of encoded rows; each number is drawn inside its spread, or its middle where there is no generator."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import logging
+import os
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from importlib import import_module
@@ -22,6 +23,7 @@ from clover_tvae.errors import (
     ConditionError,
     ConfigError,
     DataError,
+    DuplicateColumnsError,
     MetadataError,
     NotFittedError,
     Problem,
@@ -159,7 +161,9 @@ class TVAESynthesizer:
         _check_seed(random_state)
         _check_decode(decode)
         self.random_state = None if random_state is None else int(random_state)
-        self.generator_filepath = None if generator_filepath is None else Path(generator_filepath)
+        self.generator_filepath = (
+            None if generator_filepath is None else _path(generator_filepath, "generator_filepath")
+        )
         self.decode, self.verbose = decode, verbose
         self._df = df
         self._seed = _root(self.random_state)
@@ -324,6 +328,11 @@ class TVAESynthesizer:
                     f"a DataFrame of conditions needs one row a synthetic row: expected {n_rows}, found {len(conditions)}"
                 )
             return iter([self.sample_remaining(conditions, random_state=random_state)])
+        if conditions is not None and not isinstance(conditions, Mapping):
+            raise ConditionError(
+                "conditions must be a dict of columns, such as {'sex': 'F'}, or a DataFrame of partial rows, "
+                f"found {type(conditions).__name__}"
+            )
         seed = self._call_seed(_SAMPLE, random_state)
         conditions = dict(conditions or {})
         frames = getattr(self._backend, "sample_frames", None)
@@ -343,6 +352,7 @@ class TVAESynthesizer:
             ConditionError: A column is unknown, or cells hold values never seen in training.
         """
         self._need_fit()
+        _check_frame(df)
         seed = self._call_seed(_REMAINING, random_state)
         complete = ability(self._backend, "complete")
         return complete(df, seed=seed).set_axis(df.index, axis=0)
@@ -363,6 +373,7 @@ class TVAESynthesizer:
         self._need_fit()
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
             raise ConfigError(Problem("n", f"must be a positive integer, however: n={n!r}"))
+        _check_frame(df)
         impute = ability(self._backend, "impute")
         seed = self._call_seed(_IMPUTE, random_state)
         tables = [
@@ -395,6 +406,7 @@ class TVAESynthesizer:
         real = self._df if df is None else df
         if real is None:
             raise ConfigError(Problem("df", "this generator was loaded without a table; give balance() the real rows"))
+        _check_frame(real)
         known = [c.name for c in self.metadata.columns if c.kind in ("categorical", "boolean", "ordinal")]
         if column not in known or column not in real.columns:
             raise ConditionError(
@@ -420,11 +432,14 @@ class TVAESynthesizer:
     def encode(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the latent mean of every row: columns ``z0, z1, ...`` on ``df``'s index."""
         self._need_fit()
+        _check_frame(df)
         return ability(self._backend, "encode")(df)
 
     def reconstruct(self, df: pd.DataFrame, *, random_state: int | None = 0) -> pd.DataFrame:
         """Encode every row and decode its latent mean: what the latent space keeps of it."""
         self._need_fit()
+        _check_frame(df)
+        _check_seed(random_state)
         return ability(self._backend, "reconstruct")(df, seed=random_state)
 
     def anomaly_scores(self, df: pd.DataFrame, *, random_state: int = 0) -> pd.DataFrame:
@@ -436,6 +451,8 @@ class TVAESynthesizer:
             pseudo-log-likelihood (Besag 1975). A value never seen in n training rows counts log(n + 1).
         """
         self._need_fit()
+        _check_frame(df)
+        _check_seed(random_state)
         return ability(self._backend, "anomaly_scores")(df, seed=random_state)
 
     def sigmas(self) -> dict[Hashable, list[float]]:
@@ -515,7 +532,7 @@ class TVAESynthesizer:
             The file's SHA-256, to be given to ``load(expected_sha256=...)`` elsewhere.
         """
         self._need_fit()
-        self._digest = write_artifact(path, self._content())
+        self._digest = write_artifact(_path(path, "path"), self._content())
         logger.info("generator written, sha256 %s", self._digest)
         return self._digest
 
@@ -561,7 +578,7 @@ class TVAESynthesizer:
         synth = cls.__new__(cls)
         synth.random_state, synth.generator_filepath, synth.decode, synth.verbose = None, None, "sample", verbose
         synth._df, synth._metadata, synth._n_calls, synth._digest = None, None, 0, None
-        synth._open(Path(path), device=device, trust_pickle=trust_pickle, expected_sha256=expected_sha256)
+        synth._open(_path(path, "path"), device=device, trust_pickle=trust_pickle, expected_sha256=expected_sha256)
         return synth
 
     def _open(self, path: Path, *, device: str, trust_pickle: bool, expected_sha256: str | None = None) -> None:
@@ -695,6 +712,25 @@ def _check_seed(random_state: Any) -> None:
         )
 
 
+def _check_frame(df: Any) -> None:
+    if not isinstance(df, pd.DataFrame):
+        raise DataError(Problem("df", f"must be a pandas DataFrame, found {type(df).__name__}"))
+    if not df.columns.is_unique:
+        twice = list(dict.fromkeys(df.columns[df.columns.duplicated()]))
+        raise DuplicateColumnsError(
+            [
+                Problem(f"column {name!r}", "several columns have this name; rename or drop all but one")
+                for name in twice
+            ]
+        )
+
+
+def _path(path: Any, name: str) -> Path:
+    if not isinstance(path, (str, os.PathLike)):
+        raise ConfigError(Problem(name, f"must be the path of a file, found {type(path).__name__}"))
+    return Path(path)
+
+
 def _check_decode(decode: Any) -> None:
     if decode not in ("sample", "argmax"):
         raise ConfigError(Problem("decode", f"must be 'sample' or 'argmax', however: decode={decode!r}"))
@@ -725,6 +761,10 @@ def _rows_to_add(values: pd.Series, strategy: str | Mapping[Any, float], column:
                 Problem("strategy", f"must be 'equal' or a dict of shares, however: strategy={strategy!r}")
             )
         return {category: int(counts.max() - n) for category, n in counts.items()}
+    if not isinstance(strategy, Mapping):
+        raise ConfigError(Problem("strategy", f"must be 'equal' or a dict of shares, found {type(strategy).__name__}"))
+    if not all(isinstance(s, (int, float, np.number)) and not isinstance(s, bool) for s in strategy.values()):
+        raise ConfigError(Problem("strategy", "shares must be numbers between 0 and 1"))
     shares = {category: float(share) for category, share in strategy.items()}
     if not shares or (any(not 0 < share < 1 for share in shares.values()) and len(shares) > 1):
         raise ConfigError(Problem("strategy", "shares must be numbers between 0 and 1"))

@@ -111,7 +111,7 @@ def run_python(code: str, **environment: str) -> str:
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": path, **environment},
-        timeout=300,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -264,7 +264,7 @@ class TestConditions:
                 lambda rows: rows["hired"] > pd.Timestamp("2014-01-01", tz="Europe/Paris"),
             ),
         ],
-        ids=str,
+        ids=[str(i) for i in range(12)],
     )
     def test_every_row_meets_it(self, fitted: SdvBackend, condition: dict, holds) -> None:
         rows = fitted.sample(40, seed=2, conditions=condition)

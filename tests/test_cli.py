@@ -406,14 +406,22 @@ def test_ctrl_c_ends_with_130_and_leaves_no_half_file(folder: Path) -> None:
         "generator_filepath": "long.pkl",
     }
     (folder / "jobs.yaml").write_text(json.dumps({"version": 1, "jobs": [job]}))
-    command = [sys.executable, "-m", "clover_tvae", "run", "jobs.yaml"]
-    with subprocess.Popen(
-        command, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "clover_tvae", "run", "jobs.yaml"],
+        env=environment(),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has them ignore Ctrl-C, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
         assert process.stderr is not None
         assert process.stderr.readline() == "long ...\n"
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=600)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert errors.strip().endswith("interrupted")
     assert "Traceback" not in errors

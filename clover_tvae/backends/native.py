@@ -479,6 +479,8 @@ class NativeBackend:
             vae = vae_from_arrays(config, transform.layout, arrays)
         except ValueError as error:
             raise CorruptArtifactError(f"the file's weights are not valid: {error}") from None
+        if not all(1 <= row[0] <= 2**53 for row in training.history):  # not so of NaN either
+            raise CorruptArtifactError("the file's training part is not valid: history: epochs must count from 1")
         backend = cls(decoder=model.decoder, device=device)
         backend._transform, backend._vae = transform, vae.to(backend.device)
         parameters = training.parameters.model_dump()

@@ -15,7 +15,7 @@ import pandas as pd
 
 from clover_tvae.metadata.cells import family, is_number_text, present, single_format
 from clover_tvae.metadata.column import Column
-from clover_tvae.metadata.validate import require_frame
+from clover_tvae.metadata.validate import UNLEARNABLE_LEVELS, require_frame
 
 __all__ = ["Finding", "MetadataWarning", "inferred"]
 
@@ -126,6 +126,14 @@ def _zone_name(zone: Any) -> str | None:
 def _look_at_category(name: Hashable, series: pd.Series, cells: pd.Series) -> Finding:
     dtype = series.dtype
     assert isinstance(dtype, pd.CategoricalDtype)
+    inner = family(pd.Series(dtype.categories))
+    if inner in UNLEARNABLE_LEVELS:
+        return Finding(
+            Column(name, "ignore"),
+            f"a category dtype of {inner} levels, which cannot be modelled",
+            f"has {inner} categories, which cannot be modelled: declared 'ignore'; "
+            "convert it with astype(str) and declare it 'categorical' to keep it",
+        )
     if dtype.ordered:
         levels = dtype.categories.tolist()
         plain = all(isinstance(level, str | int | float) for level in levels)

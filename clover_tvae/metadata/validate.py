@@ -25,12 +25,14 @@ from clover_tvae.errors import (
 from clover_tvae.metadata.cells import cell_types, family, is_number_text, parses, present, single_format
 from clover_tvae.metadata.column import Column
 
-__all__ = ["raise_problems", "require_frame"]
+__all__ = ["UNLEARNABLE_LEVELS", "raise_problems", "require_frame"]
 
 _MIN_ROWS = 2
 # Fewer rows than this can all differ by chance, so that a unique column is no proof of an identifier.
 _MIN_UNIQUE_ROWS = 50
 _MAX_LISTED = 20
+# What the categories of a category dtype may not be.
+UNLEARNABLE_LEVELS = ("timedelta", "period", "interval", "nested", "complex", "bytes")
 _INT64 = np.iinfo(np.int64)
 
 _CURES = {
@@ -300,7 +302,7 @@ def _label_faults(column: Column, series: pd.Series, kind: str) -> _Faults:
     if kind == "category":
         levels = pd.Series(series.dtype.categories)  # type: ignore[union-attr]
         inner = family(levels)
-        if inner in ("timedelta", "period", "interval", "nested", "complex", "bytes"):
+        if inner in UNLEARNABLE_LEVELS:
             return [(f"declared {column.kind!r}, but its categories are {inner}; {_CURES[inner]}", ColumnTypeError)]
     cells = present(series)
     n_distinct = int(cells.nunique())

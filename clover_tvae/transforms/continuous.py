@@ -7,6 +7,7 @@ This module knows dtypes and numbers; how numbers become choices is the business
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -201,6 +202,8 @@ class ContinuousTransform:
             raise ConditionError("a number is expected, found bool")
         if not isinstance(value, (int, float, np.number, np.bool_, Decimal)):
             raise ConditionError(f"a number is expected, found {type(value).__name__}")
+        if isinstance(value, int) and abs(value) > sys.float_info.max:
+            raise ConditionError("a number within the range of 64-bit floats is expected")
         if not math.isfinite(value):
             raise ConditionError("a finite number is expected")
         if isinstance(value, (int, np.integer)):
