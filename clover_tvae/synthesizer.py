@@ -109,7 +109,8 @@ class TVAESynthesizer:
     harm, and neither changes the result.
 
     Attributes:
-        history: Learning curves, one row an epoch.
+        history: Learning curves, one row an epoch. ``seconds`` is known where the table was learnt, not after loading: a
+            generator file holds no wall-clock time, so that one seed gives the same bytes.
         metadata: What each column is.
 
     Raises:
@@ -590,6 +591,12 @@ class TVAESynthesizer:
             self._metadata = Metadata.of(content["metadata"])
         except MetadataError:
             raise _corrupt("metadata") from None
+        learnt = getattr(self._backend, "modelled", None)
+        if learnt is not None and set(learnt) != {c.name for c in self._metadata.columns if c.modelled}:
+            raise _corrupt("metadata")
+        # A ledger that no stage has written must not be believed (promise P9).
+        if content["privacy"] is not None:
+            raise _corrupt("privacy")
         self._writer, self._digest, self._n_columns = content["writer"], content["sha256"], training["n_columns"]
         if self.random_state is None:
             self.random_state = training["random_state"]
@@ -649,7 +656,8 @@ class TVAESynthesizer:
             return f"{head}, not fitted; columns: {columns})"
         facts = getattr(self._backend, "facts", {})
         history = self._backend.history
-        rows = f", learnt {facts['rows']:,} rows in {facts['seconds']:.0f} s" if "rows" in facts else ""
+        rows = f", learnt {facts['rows']:,} rows" if "rows" in facts else ""
+        rows += f" in {facts['seconds']:.0f} s" if "seconds" in facts else ""
         return f"{head}{rows}, {len(history)} epochs; columns: {columns})"
 
     def _repr_html_(self) -> str:
@@ -706,9 +714,12 @@ def _root(random_state: int | None) -> np.random.SeedSequence:
 def _check_seed(random_state: Any) -> None:
     if random_state is None:
         return
-    if isinstance(random_state, bool) or not isinstance(random_state, (int, np.integer)) or random_state < 0:
+    whole = isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool)
+    if not whole or not 0 <= random_state < 2**64:
         raise ConfigError(
-            Problem("random_state", f"must be an integer of at least 0 or None, found {type(random_state).__name__}")
+            Problem(
+                "random_state", f"must be an integer from 0 to 2^64 - 1 or None, found {type(random_state).__name__}"
+            )
         )
 
 

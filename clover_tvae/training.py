@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from clover_tvae.errors import ConfigError, DivergedError, Problem
-from clover_tvae.model.devices import resolve_device, torch_generator
+from clover_tvae.model.devices import flushed_denormals, resolve_device, torch_generator
 from clover_tvae.model.elbo import ElboTerms
 from clover_tvae.optimizers import Muon
 
@@ -185,12 +185,12 @@ def _training_threads() -> Iterator[None]:
     slower than one, and sums split over threads round otherwise. Shards use the other cores instead.
     """
     threads = torch.get_num_threads()
-    _quiet_thread()
+    torch.set_num_threads(1)
     try:
-        yield
+        with flushed_denormals():
+            yield
     finally:
         torch.set_num_threads(threads)
-        torch.set_flush_denormal(False)
 
 
 class _Average:

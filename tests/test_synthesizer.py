@@ -147,8 +147,9 @@ def test_conditioned_rows_follow_the_data():
     rng = np.random.default_rng(0)
     x = rng.choice(["a", "b"], 3000, p=[0.9, 0.1])
     df = pd.DataFrame({"x": x, "y": np.where(x == "a", rng.normal(0, 1, 3000), rng.normal(6, 1, 3000)).round(3)})
-    for decoder, epochs, tolerance in (("autoregressive", 20, 0.8), ("independent", 200, 1.8)):
-        synth = short(df, {"continuous": ["y"], "categorical": ["x"]}, decoder=decoder, epochs=epochs).fit()
+    for decoder, epochs, tolerance in (("autoregressive", 40, 0.8), ("independent", 150, 1.8)):
+        metadata = {"continuous": ["y"], "categorical": ["x"]}
+        synth = short(df, metadata, decoder=decoder, epochs=epochs, batch_size=300).fit()
         # The unconditional mean of y is 0.6.
         assert synth.sample(500, conditions={"x": "b"})["y"].mean() == pytest.approx(6, abs=tolerance)
         assert (synth.sample(500, conditions={"y": (">", 4.5)})["x"] == "b").mean() > 0.8
@@ -317,7 +318,7 @@ def test_the_learned_sigmas_are_in_their_range(people):
 
 def test_one_seed_gives_the_same_bytes_and_rows(people):
     first, second = short(people).fit(), short(people).fit()
-    assert first.to_bytes().replace(b"", b"") is not None
+    assert first.to_bytes() == second.to_bytes()
     pd.testing.assert_frame_equal(first.sample(50), second.sample(50))
     pd.testing.assert_frame_equal(first.sample(50, random_state=9), second.sample(50, random_state=9))
     assert not first.sample(50).equals(short(people, random_state=4).fit().sample(50))
@@ -405,7 +406,8 @@ def test_a_generator_travels_through_its_file(fitted, tmp_path):
     loaded = TVAESynthesizer.load(path, expected_sha256=digest)
     pd.testing.assert_frame_equal(loaded.sample(40, random_state=2), fitted.sample(40, random_state=2))
     assert loaded.metadata == fitted.metadata
-    pd.testing.assert_frame_equal(loaded.history, fitted.history)
+    pd.testing.assert_frame_equal(loaded.history.drop(columns="seconds"), fitted.history.drop(columns="seconds"))
+    assert loaded.history["seconds"].isna().all()
     assert loaded.card()["parameters"] == fitted.card()["parameters"]
     assert loaded.save(tmp_path / "again.pkl") == digest
     assert (tmp_path / "again.pkl").read_bytes() == path.read_bytes()

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-__all__ = ["flushed_denormals", "isolated", "quiet", "seeded_globals"]
+__all__ = ["isolated", "quiet", "seeded_globals"]
 
 #: Generators, warning filters and streams belong to the process: only one thread may have changed them.
 _ONE_AT_A_TIME = threading.RLock()
@@ -76,20 +76,6 @@ def quiet(loggers: Sequence[str], *, progress: bool = False) -> Iterator[None]:
         finally:
             for logger, propagate, handlers in kept:
                 logger.propagate, logger.handlers = propagate, handlers
-
-
-@contextlib.contextmanager
-def flushed_denormals() -> Iterator[None]:
-    """Treat denormal numbers as zero on this thread, because they slow down every step; then as it was before."""
-    import torch
-
-    # There is no function that tells: a denormal number times one does.
-    before = not bool((torch.tensor([1e-310], dtype=torch.float64) * 1.0).item())
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(before)
 
 
 @contextlib.contextmanager

@@ -79,6 +79,7 @@ class NativeBackend:
     name = "native"
 
     def __init__(self, *, decoder: str | None = None, device: str = "cpu", **given: Any) -> None:
+        given = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in given.items()}
         unknown = [name for name in given if name not in _RULES]
         problems = [Problem(name, f"no such parameter{did_you_mean(name, _RULES)}") for name in unknown]
         if decoder not in (None, *NUMBERS):
@@ -125,7 +126,9 @@ class NativeBackend:
             rng=np.random.default_rng(_child(sequence, 0)),
         )
         table = transform.encode(df, np.random.default_rng(_child(sequence, 1)))
-        plan = plan_training(self.decoder, len(df), transform.layout.n_columns, self.given)
+        plan = plan_training(
+            self.decoder, len(df), transform.layout.n_columns, self.given, n_choices=transform.layout.n_choices
+        )
         logger.info("%s", plan.describe())
         vae = build_vae(plan.model, transform.layout, torch_generator(_child(sequence, 2)), table.choices)
         trainer = Trainer(plan.training, device=self.device, verbose=verbose)
@@ -148,7 +151,6 @@ class NativeBackend:
             "best_epoch": training.best_epoch,
             "stopped": training.stopped,
             "device": str(self.device),
-            "threads": torch.get_num_threads(),
         }
         return self
 
@@ -201,8 +203,13 @@ class NativeBackend:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Rows, seconds, best epoch, why training ended, device, threads."""
+        """Rows, best epoch, why training ended, device; and the seconds, where it was trained in this process."""
         return dict(self._facts)
+
+    @property
+    def modelled(self) -> tuple[Hashable, ...]:
+        """Names of the columns that were learnt."""
+        return self._fitted()[1].names
 
     def sigmas(self) -> dict[Hashable, list[float]]:
         """The learned standard deviation of every numeric column (independent decoder), in units of its mode's scale."""
@@ -442,8 +449,9 @@ class NativeBackend:
             "weights": pack_tensors(to_arrays(vae)),
             "training": {
                 "parameters": self.parameters,
-                "facts": self.facts,
-                "history": [list(map(float, epoch)) for epoch in self._history],
+                # No wall-clock time: two fits with one seed give the same bytes.
+                "facts": {name: self._facts[name] for name in ("rows", "best_epoch", "stopped", "device")},
+                "history": [[float(value) for value in epoch._replace(seconds=math.nan)] for epoch in self._history],
             },
         }
 
@@ -586,11 +594,9 @@ class _Parameters(_Strict):
 
 class _Facts(_Strict):
     rows: _Count
-    seconds: float
     best_epoch: _Count
     stopped: Literal["epochs", "patience", "minutes", "diverged"]
     device: Annotated[str, pydantic.Field(max_length=64)]
-    threads: _Count
 
 
 class _TrainingPart(_Strict):

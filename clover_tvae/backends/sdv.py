@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clover_tvae.backends.flat import FlatTable, Wanted
-from clover_tvae.backends.isolation import flushed_denormals, isolated, quiet
+from clover_tvae.backends.isolation import isolated, quiet
 from clover_tvae.errors import (
     ConditionError,
     ConfigError,
@@ -179,6 +179,8 @@ class SdvBackend:
             name: {"sdtype": "numerical" if table.is_numeric(name) else "categorical"} for name in table.flat_names
         }
         settings: dict[str, Any] = {_SDV_NAMES.get(name, name): value for name, value in self._settings.items()}
+        from clover_tvae.model.devices import flushed_denormals
+
         with (
             isolated(_child(_sequence(seed), 0), _LOGGERS, progress=verbose),
             flushed_denormals(),

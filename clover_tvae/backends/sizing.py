@@ -34,7 +34,7 @@ class Plan:
         )
 
 
-def _autoregressive(n_rows: int, n_columns: int) -> Plan:
+def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
     """Small tables want a narrow trunk, dropout and many epochs; large ones fewer epochs of larger batches."""
     if n_rows < 3_000:
         width, dropout, batch_rows = 128, 0.3, 128
@@ -42,8 +42,13 @@ def _autoregressive(n_rows: int, n_columns: int) -> Plan:
         width, dropout, batch_rows = 256, 0.1, 512
     else:
         width, dropout, batch_rows = 256, 0.0, 1024
+    if n_rows < 400 * n_columns:
+        dropout = max(dropout, 0.15)
     # A step costs more the wider the table, so a wide table gets fewer of them: one to three minutes on two cores.
-    steps = 4_000 * min(1.0, 20 / n_columns) ** 0.6
+    # Columns of thousands of categories likewise, and smaller batches: a step holds a logit a row and choice.
+    crowd = max(1.0, n_choices / 4_000)
+    batch_rows = max(128, round(batch_rows / crowd))
+    steps = 4_000 * min(1.0, 20 / n_columns) ** 0.6 / crowd**0.5
     epochs = max(2, round(steps * batch_rows / n_rows))
     return Plan(
         ModelConfig(
@@ -73,7 +78,7 @@ def _autoregressive(n_rows: int, n_columns: int) -> Plan:
     )
 
 
-def _independent(n_rows: int, n_columns: int) -> Plan:
+def _independent(n_rows: int, n_columns: int, n_choices: int) -> Plan:
     return Plan(
         ModelConfig(
             decoder="independent",
@@ -93,20 +98,23 @@ def _independent(n_rows: int, n_columns: int) -> Plan:
     )
 
 
-def plan_training(decoder: DecoderName, n_rows: int, n_columns: int, given: dict[str, Any]) -> Plan:
+def plan_training(
+    decoder: DecoderName, n_rows: int, n_columns: int, given: dict[str, Any], *, n_choices: int = 0
+) -> Plan:
     """Return the defaults for a table of this size, overruled by what the user gave (values that are not ``None``).
 
     Args:
         decoder: Which decoder.
         n_rows: Training rows.
         n_columns: Modelled columns.
+        n_choices: Choices of all columns together, if they are known already.
         given: Constructor parameters of ``TVAESynthesizer``, ``None`` where left to the table.
 
     Example:
         >>> plan_training("independent", 1000, 5, {"epochs": 7}).training.epochs
         7
     """
-    plan = (_autoregressive if decoder == "autoregressive" else _independent)(n_rows, n_columns)
+    plan = (_autoregressive if decoder == "autoregressive" else _independent)(n_rows, n_columns, n_choices)
     given = {name: value for name, value in given.items() if value is not None}
     if "epochs" in given and "patience" not in given:
         # A number of epochs means exactly that many, as users of SDV expect.

@@ -24,7 +24,10 @@ from clover_tvae.transforms.plain import array_from_plain, array_to_plain, check
 __all__ = ["ModeCodec"]
 
 MAX_MODES = 10  # the paper's
-ATOM_SHARE, ATOM_ROWS = 0.05, 20  # values with more than this share of the rows and this many rows have no width: choices
+ATOM_SHARE, ATOM_ROWS = (
+    0.05,
+    20,
+)  # values with more than this share of the rows and this many rows have no width: choices
 MIN_WEIGHT = 0.005  # the paper's
 MIN_MODE_ROWS = 20
 MAX_WIDENING = 3.0  # beyond so many times its reach, a mode leaves a value to be clipped, as the paper does
