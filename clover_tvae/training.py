@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 #: Muon's step, in units of the spectral norm, for a learning rate of 1 (0.02 at Adam's 0.003).
 _MUON_RATE = 7.0
 #: A trapezoid descends over this share of the planned epochs, or of the best epoch's number where patience ran out.
-_DESCENT_SHARE, _DESCENT_AFTER_BEST = 0.3, 0.5
+_DESCENT_SHARE, _DESCENT_AFTER_BEST = 0.3, 1.0
 #: A validation loss is a mean over about so many draws, and no row is drawn more often than that.
 _VALIDATION_DRAWS, _MOST_VALIDATION_PASSES = 1024, 16
 #: Steps between two looks at the loss: a look waits for the device, so it does not happen every step.

@@ -123,9 +123,13 @@ def test_a_wrong_or_missing_file_is_named(bench: SimpleNamespace, tmp_path: Path
 # -- fidelity ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_floor_is_what_a_fresh_sample_scores(bench: SimpleNamespace, data: Path) -> None:
-    parts = bench.tables.load(data, "magic", 1)
-    floor = bench.fidelity.real_rows(parts, seed=1)["floor"]
+@pytest.fixture(scope="module")
+def real_rows(bench: SimpleNamespace, data: Path) -> dict[str, dict[str, float]]:
+    return bench.fidelity.real_rows(bench.tables.load(data, "magic", 1), seed=1)
+
+
+def test_the_floor_is_what_a_fresh_sample_scores(bench: SimpleNamespace, data: Path, real_rows: dict) -> None:
+    parts, floor = bench.tables.load(data, "magic", 1), real_rows["floor"]
     fresh = [make_magic(len(parts.train), seed) for seed in range(10, 30)]
     shape = np.mean([shape_error(parts.train, one, parts.metadata) for one in fresh])
     trend = np.mean([trend_error(parts.train, one, parts.metadata) for one in fresh])
@@ -136,8 +140,8 @@ def test_the_floor_is_what_a_fresh_sample_scores(bench: SimpleNamespace, data: P
     assert floor["downstream"] > 0.7
 
 
-def test_real_rows_have_a_bootstrap_and_the_test_part_beside_the_floor(bench: SimpleNamespace, data: Path) -> None:
-    rows = bench.fidelity.real_rows(bench.tables.load(data, "magic", 1), seed=1)
+def test_real_rows_have_a_bootstrap_and_the_test_part_beside_the_floor(real_rows: dict) -> None:
+    rows = real_rows
     assert list(rows) == ["floor", "bootstrap", "test part"]
     # Copies of training rows lie nearer to them than any fresh row; fewer test rows err more than the floor's.
     assert rows["bootstrap"]["dcr_quantile"] > 50 > rows["floor"]["dcr_quantile"]

@@ -117,30 +117,37 @@ def _balanced_halves(n_rows: int, k: int, rng: np.random.Generator) -> np.ndarra
 def _likelihood_ratios(scores: np.ndarray, is_member: np.ndarray) -> np.ndarray:
     """Log-likelihood ratio of each target's score in each fit, member against not, from the other fits.
 
+    With a fit its twin on the other half is left out too, so that each target has been in as many of the others as out
+    of them: means over unequal numbers would by themselves be nearer or further, and give membership away with no leak.
     With few fits a target's own deviations are guesses, so one deviation is shared by all targets (as Carlini et al. do).
 
     Shape:
         both arguments and the result are (targets, k).
     """
+    n_fits = scores.shape[1]
     ratios = np.empty_like(scores)
-    for fit in range(scores.shape[1]):
-        others = np.arange(scores.shape[1]) != fit
-        means, deviations = [], []
-        for inside in (True, False):
-            mask = is_member[:, others] == inside
-            count = np.maximum(mask.sum(axis=1), 1)
-            mean = np.where(mask, scores[:, others], 0.0).sum(axis=1) / count
-            squared = np.where(mask, (scores[:, others] - mean[:, None]) ** 2, 0.0).sum()
-            freedom = max(int((mask.sum(axis=1) - 1).clip(min=0).sum()), 1)
-            means.append(mean)
-            deviations.append(max(float(np.sqrt(squared / freedom)), _LEAST_DEVIATION))
-        score = scores[:, fit]
-        ratios[:, fit] = (
-            -0.5 * ((score - means[0]) / deviations[0]) ** 2
-            + 0.5 * ((score - means[1]) / deviations[1]) ** 2
-            + np.log(deviations[1] / deviations[0])
-        )
+    for fit in range(n_fits):
+        twin = fit ^ 1  # fits come in pairs 0-1, 2-3, ...; the last of an odd number has none
+        others = np.array([other for other in range(n_fits) if other not in (fit, twin)])
+        inside = _gaussian(scores[:, others], is_member[:, others])
+        outside = _gaussian(scores[:, others], ~is_member[:, others])
+        ratios[:, fit] = _log_density(scores[:, fit], *inside) - _log_density(scores[:, fit], *outside)
     return ratios
+
+
+def _gaussian(scores: np.ndarray, counted: np.ndarray) -> tuple[np.ndarray, float]:
+    """Mean of each target over the fits counted, and the deviation that all targets share."""
+    counts = counted.sum(axis=1)
+    means = np.where(counted, scores, 0.0).sum(axis=1) / np.maximum(counts, 1)
+    freedom = int((counts - 1).clip(min=0).sum())
+    if not freedom:
+        return means, 1.0  # one fit a target: no deviation can be told, and any shared one ranks alike
+    squared = np.where(counted, (scores - means[:, None]) ** 2, 0.0).sum()
+    return means, max(float(np.sqrt(squared / freedom)), _LEAST_DEVIATION)
+
+
+def _log_density(scores: np.ndarray, means: np.ndarray, deviation: float) -> np.ndarray:
+    return -0.5 * ((scores - means) / deviation) ** 2 - np.log(deviation)
 
 
 def _score_people(guesses: np.ndarray, is_member: np.ndarray, rng: np.random.Generator) -> AttackScore:
