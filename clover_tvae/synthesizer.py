@@ -90,7 +90,7 @@ class TVAESynthesizer:
     parameter              ``independent``            ``autoregressive``
     =====================  =========================  ==========================================================
     epochs                 300                        until the validation ELBO stops improving; at most 4,000 steps,
-                                                      fewer for more than 20 columns
+                                                      or 80,000 / (columns + 10) if that is less
     batch_size             500                        128 (n < 3,000), 512 (n < 8,000), 1024
     compress_dims          (128, 128)                 (128, 128)
     decompress_dims        (128, 128)                 (128, 128) (n < 3,000), (256, 256): residual blocks

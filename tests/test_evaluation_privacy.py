@@ -187,7 +187,7 @@ def resample(train: pd.DataFrame, seed: int) -> pd.DataFrame:
 def test_shadow_models_catch_a_generator_that_copies():
     figures = membership_shadow(resample, hospital(400, 0), k=6, seed=1)
     assert set(figures) == {key for key in CATALOGUE if "shadow" in key}
-    assert figures["privacy.shadow_auc"].interval[0] > 0.7
+    assert figures["privacy.shadow_auc"].interval[0] > 0.7  # 0.82 is all: a draw misses 37% of its rows
     assert figures["privacy.shadow_tpr1_outliers"].value > 0.2
     assert figures["privacy.shadow_auc"].n == 400 * 6
 

@@ -48,7 +48,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
     # Columns of thousands of categories likewise, and smaller batches: a step holds a logit a row and choice.
     crowd = max(1.0, n_choices / 4_000)
     batch_rows = max(128, round(batch_rows / crowd))
-    steps = 4_000 * min(1.0, 20 / n_columns) ** 0.6 / crowd**0.5
+    steps = min(4_000, 80_000 / (n_columns + 10)) / crowd**0.5
     epochs = max(2, round(steps * batch_rows / n_rows))
     return Plan(
         ModelConfig(
@@ -73,7 +73,8 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
             validation_fraction=0.05,
             # The average of the weights lags by 200 steps: fewer epochs without progress say nothing yet.
             patience=max(8, round(300 * batch_rows / n_rows)),
-            shards=2,
+            # Halves of a small batch are not worth a second thread.
+            shards=2 if batch_rows >= 512 else 1,
         ),
     )
 

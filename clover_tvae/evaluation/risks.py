@@ -173,7 +173,7 @@ def _singling_out_univariate(train: pd.DataFrame, holdout: pd.DataFrame, synthet
     queries = univariate_singling_out_queries(
         df=_polars(thinned), n_queries=10 * _MAX_SINGLE_QUERIES, rng=generator(seed, 0x501)
     )
-    return _singled_out("singling_out_univariate", queries, train, holdout, synthetic, seed, n_columns=1)
+    return _singled_out("singling_out_univariate", queries, train, holdout, thinned, seed, n_columns=1)
 
 
 def _singling_out_multivariate(
@@ -224,13 +224,29 @@ def _singled_out(
 ) -> Risk:
     if not queries:
         return _no_risk(name, "No query singles out a synthetic row: the attack cannot be run.")
-    # Anonymeter's guessing attacker, run by itself: one attempt at the real attack is the least that it takes.
-    guesser = _evaluators().SinglingOutEvaluator(
-        ori=train, syn=synthetic, n_attacks=len(queries), n_cols=n_columns, max_attempts=1, seed=seed
-    )
-    baseline = guesser.evaluate("multivariate").results().n_baseline / len(queries)
+    baseline = _guessing(train, synthetic, len(queries), n_columns, generator(seed, 0x503))
     n_success, n_control = (_n_singling_out(frame, queries) for frame in (train, holdout))
     return _risk(name, len(queries), n_success, n_control, baseline)
+
+
+def _guessing(
+    train: pd.DataFrame, synthetic: pd.DataFrame, n_queries: int, n_columns: int, rng: np.random.Generator
+) -> float:
+    """Share of random queries that single out a training row: random columns, comparisons and synthetic values.
+
+    This is Anonymeter's guessing attacker; its own draws from a set whose order no seed fixes.
+    """
+    cells = {name: train[name].to_numpy(dtype=np.float64) for name in train.columns}
+    values = {name: np.unique(synthetic[name].to_numpy(dtype=np.float64)) for name in train.columns}
+    numbers, texts = (np.greater_equal, np.less_equal, np.greater, np.less), (np.equal, np.not_equal)
+    hits = 0
+    for _ in range(n_queries):
+        answers = np.ones(len(train), dtype=bool)
+        for name in rng.choice(list(train.columns), n_columns, replace=False):
+            compare = numbers[rng.integers(4)] if name.startswith("n") else texts[rng.integers(2)]
+            answers &= compare(cells[name], rng.choice(values[name]))
+        hits += answers.sum() == 1
+    return float(hits / n_queries)
 
 
 def _n_singling_out(frame: pd.DataFrame, queries: list[Any]) -> int:

@@ -32,6 +32,7 @@ from clover_tvae.evaluation.seeds import generator, sequence
 __all__ = ["membership_shadow"]
 
 _NEIGHBOURS = 5
+_TINY = 1e-6  # keeps the logarithm finite at an exact copy
 _OUTLIER_SHARE = 0.1
 _OUTLIER_POOL = 8_000
 _MIN_ROWS = 40
@@ -87,15 +88,16 @@ def membership_shadow(
     }
     targets = np.union1d(groups["random"], groups["outliers"])
 
-    scores = np.empty((len(targets), k))
+    scores = np.empty((2, len(targets), k))
     for fit in range(k):
         synthetic = fit_and_sample(df[is_member[:, fit]].reset_index(drop=True), int(fit_seeds[fit]))
         both = code_tables({"real": df, "synthetic": synthetic}, metadata)
         space = MixedSpace(both["real"], both)
         distances, _ = nearest(space.place(both["real"].take(targets)), space.place(both["synthetic"]), _NEIGHBOURS)
-        scores[:, fit] = -np.log(distances.mean(axis=1) + 1e-6)
+        for score, distance in zip(scores, (distances[:, 0], distances.mean(axis=1)), strict=True):
+            score[:, fit] = -np.log(distance + _TINY)
 
-    guesses = _likelihood_ratios(scores, is_member[targets])
+    guesses = sum(_likelihood_ratios(score, is_member[targets]) for score in scores)
     results = {
         group: _score_people(guesses[np.isin(targets, rows)], is_member[rows], rng) for group, rows in groups.items()
     }
