@@ -774,3 +774,14 @@ def test_ten_thousand_categories():
     synthetic = short(df, {"categorical": ["code"], "continuous": ["x"]}, epochs=1, batch_size=2000).fit().sample(2000)
     assert set(synthetic["code"]) <= set(df["code"])
     assert synthetic["code"].nunique() > 1000
+
+
+def test_the_example_generator_of_this_format_goes_on_loading():
+    """A file written by version 0.1.0: whatever changes later, it must open and give plausible flowers."""
+    from pathlib import Path
+
+    synth = TVAESynthesizer.load(Path(__file__).resolve().parents[1] / "generators" / "example.pkl")
+    flowers = synth.sample(300)
+    assert set(flowers["species"]) == {"setosa", "versicolor", "virginica"}
+    means = flowers.groupby("species", observed=True)["petal length (cm)"].mean()
+    assert means["setosa"] < 2.2 < means["versicolor"] < means["virginica"]
