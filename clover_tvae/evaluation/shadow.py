@@ -97,7 +97,7 @@ def membership_shadow(
         for score, distance in zip(scores, (distances[:, 0], distances.mean(axis=1)), strict=True):
             score[:, fit] = -np.log(distance + _TINY)
 
-    guesses = sum(_likelihood_ratios(score, is_member[targets]) for score in scores)
+    guesses = np.sum([_likelihood_ratios(score, is_member[targets]) for score in scores], axis=0)
     results = {
         group: _score_people(guesses[np.isin(targets, rows)], is_member[rows], rng) for group, rows in groups.items()
     }
