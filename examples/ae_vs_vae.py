@@ -113,7 +113,7 @@ def train(kind: type[Autoencoder], embedding_dim: int, rows: Tensor) -> Autoenco
         epochs=3 if options.short else 100,
         batch_rows=50,
         learning_rate=0.002,
-        schedule="cosine",
+        schedule="trapezoid",
         validation_fraction=0.0,
     )
     training = Trainer(config, verbose=False).fit(network, (rows,), seed=options.seed)
