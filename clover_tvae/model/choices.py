@@ -37,23 +37,27 @@ class ChoiceGroups(nn.Module):
     """
 
     back: Tensor
+    positions: Tensor
 
     def __init__(self, layout: TableLayout) -> None:
         super().__init__()
         widths = [column.n_choices for column in layout.columns]
         self.spans = [(sum(widths[:i]), sum(widths[: i + 1])) for i in range(len(widths))]
         self.n_groups, self.order = 0, list[int]()
+        positions: list[Tensor] = []
         for members in group_by_width(widths):
             # positions: which logits a group gathers, (columns in the group, widest); the padding gathers logit 0.
             widest = max(widths[i] for i in members)
             reach = torch.arange(widest).expand(len(members), widest)
             starts = torch.tensor([self.spans[i][0] for i in members])[:, None]
             inside = reach < torch.tensor([widths[i] for i in members])[:, None]
-            self._buffer("positions", torch.where(inside, starts + reach, 0))
+            positions.append(torch.where(inside, starts + reach, 0).flatten())
             self._buffer("padding", torch.where(inside, 0.0, -torch.inf))
             self._buffer("members", torch.tensor(members))
             self.order += members
             self.n_groups += 1
+        # One gather for all groups: its backward pass fills one matrix of zeros, not one a group.
+        self.register_buffer("positions", torch.cat(positions), persistent=False)
         self.register_buffer("back", torch.tensor(self.order).argsort(), persistent=False)
 
     def _buffer(self, name: str, value: Tensor) -> None:
@@ -64,10 +68,11 @@ class ChoiceGroups(nn.Module):
 
         **Shape** logits ``(rows, choices of all columns)``, choices and result ``(rows, columns)``.
         """
-        parts = []
+        gathered, start, parts = logits.index_select(1, self.positions), 0, []
         for g in range(self.n_groups):
-            positions: Tensor = getattr(self, f"positions_{g}")
-            block = logits[:, positions.flatten()].view(len(logits), *positions.shape) + getattr(self, f"padding_{g}")
+            padding: Tensor = getattr(self, f"padding_{g}")
+            block = gathered[:, start : start + padding.numel()].view(-1, *padding.shape) + padding
+            start += padding.numel()
             wanted = choices[:, getattr(self, f"members_{g}")].unsqueeze(2)
             parts.append((block.gather(2, wanted)).squeeze(2) - block.logsumexp(2))
         return torch.cat(parts, 1)[:, self.back]
