@@ -392,7 +392,8 @@ def test_real_tables_come_back_to_the_last_digit(tmp_path, load, extension):
 
 
 plain_text = st.text(st.characters(codec="utf-8"), min_size=1, max_size=6)
-names = st.lists(plain_text.filter(str.strip), min_size=1, max_size=4, unique=True)
+# A header of nothing but numbers such as 0E0 is taken for a missing header, and refused: the names here start with a letter.
+names = st.lists(plain_text.map("n".__add__), min_size=1, max_size=4, unique=True)
 
 
 @given(names, st.data())
