@@ -1,8 +1,10 @@
-"""Muon: momentum whose update is made orthogonal, for the matrices of hidden layers.
+"""The two optimisers: Adam, and Muon, momentum whose update is made orthogonal, for the matrices of hidden layers.
 
-It knows torch alone.
+It knows torch alone. Neither is a ``torch.optim.Optimizer``: making the first of these imports torch's compiler, which takes
+longer (1.5 s) than many a table takes to learn.
 
 References:
+    Kingma & Ba 2015, arXiv 1412.6980 (Adam); Loshchilov & Hutter 2019, arXiv 1711.05101 (decoupled weight decay).
     Jordan et al. 2024, Muon: An optimizer for hidden layers in neural networks (the quintic of Newton-Schulz).
     arXiv 2604.15297 (on tabular networks).
     Measured here: benchmarks/README.md, "Ablations".
@@ -10,13 +12,13 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Muon", "orthogonal"]
+__all__ = ["Adam", "Muon", "Optimizer", "orthogonal"]
 
 #: Coefficients of the quintic ``a x + b x^3 + c x^5``, whose iterates bring singular values close to 1 (Jordan et al. 2024).
 _QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -45,14 +47,89 @@ def orthogonal(matrix: Tensor) -> Tensor:
     return x.T if tall else x
 
 
-class Muon(torch.optim.Optimizer):
+class Optimizer(Protocol):
+    """Moves its parameters along the gradients that stand in them."""
+
+    def step(self, rate: float) -> None:
+        """Make one step of size ``rate``."""
+
+
+class Adam:
+    """Adam, by torch's fused kernel: one call for all matrices, one for all else.
+
+    Args:
+        parameters: What to move; every one must have a gradient at each step.
+        betas: Decay rates of the two moments.
+        weight_decay: For matrices only: never for biases, norms, or a learned sigma.
+        decoupled: Weight decay apart from the gradient (AdamW) instead of as an L2 penalty (Adam).
+
+    Example:
+        >>> import torch
+        >>> parameter = torch.nn.Parameter(torch.ones(1))
+        >>> parameter.grad = torch.tensor([3.0])
+        >>> Adam([parameter]).step(0.25)
+        >>> round(parameter.item(), 4)
+        0.75
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.0,
+        decoupled: bool = False,
+    ) -> None:
+        every = list(parameters)
+        self.betas = betas
+        self.update = torch._fused_adamw_ if decoupled else torch._fused_adam_
+        self.groups = [
+            _AdamGroup([p for p in every if p.ndim >= 2], weight_decay),
+            _AdamGroup([p for p in every if p.ndim < 2], 0.0),
+        ]
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Make one step of size ``rate``."""
+        for group in self.groups:
+            if not group.parameters:
+                continue
+            torch._foreach_add_(group.steps, 1.0)
+            self.update(
+                group.parameters,
+                [p.grad for p in group.parameters if p.grad is not None],
+                group.means,
+                group.squares,
+                [],
+                group.steps,
+                lr=rate,
+                beta1=self.betas[0],
+                beta2=self.betas[1],
+                weight_decay=group.weight_decay,
+                eps=1e-8,
+                amsgrad=False,
+                maximize=False,
+            )
+
+
+class _AdamGroup:
+    """Parameters of one weight decay, and the moments of their gradients."""
+
+    def __init__(self, parameters: Sequence[nn.Parameter], weight_decay: float) -> None:
+        self.parameters: list[Tensor] = list(parameters)
+        self.weight_decay = weight_decay
+        self.means = [torch.zeros_like(p) for p in self.parameters]
+        self.squares = [torch.zeros_like(p) for p in self.parameters]
+        self.steps = [torch.zeros((), device=p.device) for p in self.parameters]
+
+
+class Muon:
     """Nesterov momentum, made orthogonal: every direction of a hidden matrix is learnt at the same speed.
 
-    Embeddings, heads, biases and norms want Adam instead.
+    Embeddings, heads, biases and norms want Adam instead. The step size is in units of the spectral norm.
 
     Args:
         parameters: Matrices.
-        lr: Step size, in units of the spectral norm.
         momentum: Decay of the mean gradient.
         weight_decay: Decoupled, as in AdamW.
         run: Runs the updates of all matrices, perhaps side by side: ``run(update, matrices)`` yields each result.
@@ -61,28 +138,26 @@ class Muon(torch.optim.Optimizer):
     def __init__(
         self,
         parameters: Iterable[nn.Parameter],
-        lr: float,
+        *,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
         run: Callable[..., Iterable[Any]] = map,
     ) -> None:
-        super().__init__(list(parameters), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.parameters = list(parameters)
+        self.means = [torch.zeros_like(p) for p in self.parameters]
+        self.momentum, self.weight_decay = momentum, weight_decay
         self._run = run
 
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+    def step(self, rate: float) -> None:
         """Move every matrix by its orthogonalised momentum."""
-        for group in self.param_groups:
-            # The work is in the products of the matrices; each is its own, so any order gives the same result.
-            list(self._run(lambda parameter, group=group: self._move(parameter, group), group["params"]))
+        # The work is in the products of the matrices; each is its own, so any order gives the same result.
+        list(self._run(lambda i: self._move(i, rate), range(len(self.parameters))))
 
-    def _move(self, parameter: nn.Parameter, group: dict[str, Any]) -> None:
-        with torch.no_grad():
-            gradient, state = parameter.grad, self.state[parameter]
-            assert gradient is not None
-            if not state:
-                state["momentum"] = torch.zeros_like(parameter)
-            mean = state["momentum"].lerp_(gradient, 1.0 - group["momentum"])
-            update = orthogonal(gradient.lerp(mean, group["momentum"]))
-            scale = max(1.0, parameter.shape[0] / parameter.shape[1]) ** 0.5
-            parameter.mul_(1.0 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"] * scale)
+    @torch.no_grad()
+    def _move(self, i: int, rate: float) -> None:
+        parameter, gradient = self.parameters[i], self.parameters[i].grad
+        assert gradient is not None
+        mean = self.means[i].lerp_(gradient, 1.0 - self.momentum)
+        update = orthogonal(gradient.lerp(mean, self.momentum))
+        scale = max(1.0, parameter.shape[0] / parameter.shape[1]) ** 0.5
+        parameter.mul_(1.0 - rate * self.weight_decay).add_(update, alpha=-rate * scale)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from clover_tvae.errors import ConfigError, DivergedError, Problem
 from clover_tvae.model.devices import flushed_denormals, resolve_device, torch_generator
 from clover_tvae.model.elbo import ElboTerms
-from clover_tvae.optimizers import Muon
+from clover_tvae.optimizers import Adam, Muon, Optimizer
 
 __all__ = ["ElboTerms", "Epoch", "Trainer", "Training", "TrainingConfig"]
 
@@ -346,24 +346,21 @@ class _Run:
         self.best_loss = math.inf
         self.best_weights: dict[str, Tensor] | None = None
 
-    def _optimizers(self) -> list[tuple[torch.optim.Optimizer, float]]:
+    def _optimizers(self) -> list[tuple[Optimizer, float]]:
         """Each optimiser with the factor on its learning rate."""
         config = self.config
         hidden = list(self.module.hidden_matrices()) if config.optimizer == "muon" else []  # type: ignore[operator]
         apart = {id(p) for p in hidden}
-        parameters = [p for p in self.module.parameters() if p.requires_grad and id(p) not in apart]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-        fused = self.device.type in ("cpu", "cuda")
-        adam = kind(groups, lr=config.learning_rate, betas=config.betas, fused=fused)
+        adam = Adam(
+            (p for p in self.module.parameters() if p.requires_grad and id(p) not in apart),
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+            decoupled=config.optimizer != "adam",
+        )
         if not hidden:
             return [(adam, 1.0)]
         run = map if self.pool is None else self.pool.map
-        muon = Muon(hidden, lr=_MUON_RATE * config.learning_rate, weight_decay=config.weight_decay, run=run)
-        return [(adam, 1.0), (muon, _MUON_RATE)]
+        return [(adam, 1.0), (Muon(hidden, weight_decay=config.weight_decay, run=run), _MUON_RATE)]
 
     def __enter__(self) -> _Run:
         return self
@@ -485,9 +482,7 @@ class _Run:
             if config.gradient_clip is not None:
                 nn.utils.clip_grad_norm_(parameters, config.gradient_clip, foreach=True)
             for optimizer, factor in self.optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = rate * factor
-                optimizer.step()
+                optimizer.step(rate * factor)
             if self.average is not None:
                 self.average.update()
             self.step += 1

@@ -278,17 +278,29 @@ def test_argmax_draws_the_likeliest_choice_and_the_mean():
     assert torch.allclose(drawn.scalars[:, 0], torch.tanh(output[:, 8]))
 
 
-def test_grouped_log_softmax_equals_one_a_column():
-    layout = TableLayout(tuple(ColumnLayout(n) for n in (2, 50, 3, 9, 1, 120)))
-    logits = torch.randn(11, layout.n_choices, generator=generator(1))
+def test_grouped_log_softmax_and_its_gradient_equal_those_of_one_column_at_a_time():
+    widths = (2, 50, 3, 9, 1, 120)
+    layout = TableLayout((*(ColumnLayout(n) for n in widths), ColumnLayout(2, n_numbered=1)))
+    hidden = torch.randn(11, 5, generator=generator(3))
+    head = torch.nn.Linear(5, layout.n_choices + 1)
     choices = torch.stack([torch.randint(c.n_choices, (11,), generator=generator(2)) for c in layout.columns], 1)
-    start, expected = 0, []
+    weights = torch.rand(choices.shape, generator=generator(4))
+    flat, start, expected = head(hidden), 0, []
     for i, column in enumerate(layout.columns):
-        part = logits[:, start : start + column.n_choices].log_softmax(1)
+        part = flat[:, start : start + column.n_choices].log_softmax(1)
         expected.append(part.gather(1, choices[:, i : i + 1]))
         start += column.n_choices
-    assert torch.allclose(ChoiceGroups(layout).log_probability(logits, choices), torch.cat(expected, 1), atol=1e-5)
-    assert sorted(i for group in group_by_width([2, 50, 3, 9, 1, 120]) for i in group) == list(range(6))
+    one_by_one = torch.cat(expected, 1)
+    groups = ChoiceGroups(layout)
+    logits, numbers = groups.outputs(hidden, head)
+    together = groups.log_probability(logits, choices)[:, groups.back]
+    assert torch.allclose(numbers, flat[:, start:], atol=1e-6)
+    assert torch.allclose(together, one_by_one, atol=1e-5)
+    parameters = list(head.parameters())
+    wanted = torch.autograd.grad((one_by_one * weights).sum() + flat[:, start:].sum(), parameters)
+    found = torch.autograd.grad((together * weights).sum() + numbers.sum(), parameters)
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(found, wanted, strict=True))
+    assert sorted(i for group in group_by_width(list(widths)) for i in group) == list(range(6))
 
 
 def test_drawn_choices_follow_their_probabilities():

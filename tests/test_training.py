@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from clover_tvae.errors import ConfigError, DivergedError
+from clover_tvae.optimizers import Adam
 from clover_tvae.training import ElboTerms, Epoch, Trainer, TrainingConfig
 
 
@@ -47,6 +48,25 @@ def test_it_learns():
     assert len(training.history) == 60
     assert training.history[-1].loss < 0.01 * training.history[0].loss
     assert training.history[0]._fields == Epoch._fields
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_adam_moves_as_torch_s_own_does(decoupled):
+    torch.manual_seed(1)
+    ours = torch.nn.ParameterList([torch.randn(4, 3), torch.randn(3)])
+    theirs = torch.nn.ParameterList([p.detach().clone() for p in ours])
+    kind = torch.optim.AdamW if decoupled else torch.optim.Adam
+    groups = [{"params": [theirs[0]], "weight_decay": 0.1}, {"params": [theirs[1]], "weight_decay": 0.0}]
+    reference = kind(groups, lr=0.01, betas=(0.8, 0.95))
+    optimizer = Adam(ours, betas=(0.8, 0.95), weight_decay=0.1, decoupled=decoupled)
+    for _ in range(20):
+        for mine, its in zip(ours, theirs, strict=True):
+            its.grad = torch.randn(its.shape)
+            mine.grad = its.grad.clone()
+        reference.step()
+        optimizer.step(0.01)
+    for mine, its in zip(ours, theirs, strict=True):
+        assert torch.allclose(mine, its, atol=1e-7)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])

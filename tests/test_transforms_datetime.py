@@ -72,7 +72,7 @@ COLUMNS = columns()
 
 
 def fit(column: pd.Series, numbers: str = "rank", **options: str | None) -> DatetimeTransform:
-    fitted = DatetimeTransform.fit(column, "when", numbers, np.random.default_rng(0), **options)
+    fitted = DatetimeTransform.fit(column, "when", numbers, **options)
     plain = pickle.loads(pickle.dumps(fitted.to_plain()))
     again = DatetimeTransform.from_plain(plain, numbers)
     assert again.to_plain() == plain

@@ -12,11 +12,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
 from clover_tvae.errors import ColumnTypeError, DataError, NonFiniteError
 from clover_tvae.transforms.continuous import ContinuousTransform
 from clover_tvae.transforms.dtypes import CellType
+from clover_tvae.transforms.mixture import _clusters
 from clover_tvae.transforms.numbers import Grid
 from clover_tvae.transforms.quantile import MAX_KNOTS
 
@@ -61,7 +63,7 @@ INEXACT = {"mode": {"huge", "int64 ends", "uint64 ends", "float16"}, "rank": set
 
 
 def fit(column: pd.Series, numbers: str) -> ContinuousTransform:
-    fitted = ContinuousTransform.fit(column, "x", numbers, np.random.default_rng(0))
+    fitted = ContinuousTransform.fit(column, "x", numbers)
     plain = pickle.loads(pickle.dumps(fitted.to_plain()))
     again = ContinuousTransform.from_plain(plain, numbers)
     assert again.to_plain() == plain
@@ -426,3 +428,16 @@ def test_changed_modes_are_refused(path: str, value: object) -> None:
         ContinuousTransform.from_plain(changed(plain, path, value), "mode")
     with pytest.raises(ValueError):
         ContinuousTransform.from_plain(plain, "rank")
+
+
+def test_clusters_on_a_line_are_at_least_as_tight_as_those_of_many_restarts():
+    rng = np.random.default_rng(3)
+    x = np.sort(np.concatenate([rng.lognormal(0, 1.5, 150), [80.0, 81.0, 500.0]]))
+    rows = rng.integers(1, 9, len(x)).astype(np.float64)
+    found = _clusters(x, rows, 7)
+    means = np.array([np.average(x[found == k], weights=rows[found == k]) for k in range(7)])
+    squares = (rows * (x - means[found]) ** 2).sum()
+    best = KMeans(7, n_init=50, random_state=1).fit(x[:, None], sample_weight=rows).inertia_
+    assert squares <= best * (1 + 1e-9)
+    assert (np.diff(found) >= 0).all()
+    assert set(found) == set(range(7))

@@ -5,7 +5,10 @@ It knows the layout; it must not know where the logits come from.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clover_tvae.encoded import TableLayout
@@ -30,52 +33,103 @@ def group_by_width(widths: list[int], most_padding: float = 2.0) -> list[list[in
 
 
 class ChoiceGroups(nn.Module):
-    """Log-probabilities of the choices of all columns, from one flat matrix of logits in table order.
+    """Log-probabilities of the choices of all columns, from one head that has a logit a choice and then the numbers.
+
+    The head's rows stand in table order, which is what files hold. For a step they are gathered group by group, each
+    column padded to the widest of its group: a gather of weights is much cheaper than one of every row's logits.
 
     Args:
         layout: The columns; their spans follow each other.
     """
 
-    back: Tensor
     positions: Tensor
+    padding: Tensor
+    order: Tensor
+    back: Tensor
 
     def __init__(self, layout: TableLayout) -> None:
         super().__init__()
         widths = [column.n_choices for column in layout.columns]
         self.spans = [(sum(widths[:i]), sum(widths[: i + 1])) for i in range(len(widths))]
-        self.n_groups, self.order = 0, list[int]()
+        groups = group_by_width(widths)
+        #: Columns and widest of each group.
+        self.shapes = [(len(members), max(widths[i] for i in members)) for members in groups]
         positions: list[Tensor] = []
-        for members in group_by_width(widths):
-            # positions: which logits a group gathers, (columns in the group, widest); the padding gathers logit 0.
-            widest = max(widths[i] for i in members)
+        padding: list[Tensor] = []
+        for members, (_, widest) in zip(groups, self.shapes, strict=True):
+            # The padding gathers row 0, and its bias closes it.
             reach = torch.arange(widest).expand(len(members), widest)
             starts = torch.tensor([self.spans[i][0] for i in members])[:, None]
             inside = reach < torch.tensor([widths[i] for i in members])[:, None]
             positions.append(torch.where(inside, starts + reach, 0).flatten())
-            self._buffer("padding", torch.where(inside, 0.0, -torch.inf))
-            self._buffer("members", torch.tensor(members))
-            self.order += members
-            self.n_groups += 1
-        # One gather for all groups: its backward pass fills one matrix of zeros, not one a group.
+            padding.append(torch.where(inside, 0.0, -torch.inf).flatten())
+        n_choices = sum(widths)
+        positions.append(torch.arange(n_choices, n_choices + layout.n_scalars))
+        padding.append(torch.zeros(layout.n_scalars))
+        order = torch.tensor([i for members in groups for i in members])
         self.register_buffer("positions", torch.cat(positions), persistent=False)
-        self.register_buffer("back", torch.tensor(self.order).argsort(), persistent=False)
+        self.register_buffer("padding", torch.cat(padding), persistent=False)
+        self.register_buffer("order", order, persistent=False)
+        self.register_buffer("back", order.argsort(), persistent=False)
 
-    def _buffer(self, name: str, value: Tensor) -> None:
-        self.register_buffer(f"{name}_{self.n_groups}", value, persistent=False)
+    def outputs(self, hidden: Tensor, head: nn.Linear) -> tuple[Tensor, Tensor]:
+        """Return the padded logits, group after group, and the numbers. **Shape** ``(rows, ...)``, ``(rows, scalars)``."""
+        weight, bias = head.weight.index_select(0, self.positions), head.bias.index_select(0, self.positions)
+        n_logits = sum(columns * widest for columns, widest in self.shapes)
+        output = F.linear(hidden, weight, bias + self.padding)
+        return output[:, :n_logits], output[:, n_logits:]
 
     def log_probability(self, logits: Tensor, choices: Tensor) -> Tensor:
-        """Log-probability of the chosen choice of every column.
+        """Log-probability of the chosen choice of every column, columns in the order ``self.order``.
 
-        **Shape** logits ``(rows, choices of all columns)``, choices and result ``(rows, columns)``.
+        **Shape** logits as :meth:`outputs` gives them, choices and result ``(rows, columns)``.
         """
-        gathered, start, parts = logits.index_select(1, self.positions), 0, []
-        for g in range(self.n_groups):
-            padding: Tensor = getattr(self, f"padding_{g}")
-            block = gathered[:, start : start + padding.numel()].view(-1, *padding.shape) + padding
-            start += padding.numel()
-            wanted = choices[:, getattr(self, f"members_{g}")].unsqueeze(2)
-            parts.append((block.gather(2, wanted)).squeeze(2) - block.logsumexp(2))
-        return torch.cat(parts, 1)[:, self.back]
+        chosen: Tensor = _Chosen.apply(logits, choices.index_select(1, self.order), self.shapes)
+        return chosen
+
+
+class _Chosen(torch.autograd.Function):
+    """``log softmax(logits)[chosen]`` of each column; its gradient, ``onehot - softmax``, is written down, not recorded."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, chosen: Tensor, shapes: list[tuple[int, int]]) -> Tensor:
+        softmax, found = torch.empty_like(logits), []
+        for block, inside, wanted in zip(*_blocks(shapes, logits, softmax), _parts(shapes, chosen), strict=True):
+            top = block.amax(2, keepdim=True)
+            torch.sub(block, top, out=inside)
+            total = inside.exp_().sum(2, keepdim=True)
+            inside.div_(total)
+            found.append((block.gather(2, wanted) - top - total.log_()).squeeze(2))
+        ctx.save_for_backward(softmax, chosen)
+        ctx.shapes = shapes
+        return torch.cat(found, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        softmax, chosen = ctx.saved_tensors
+        gradient = torch.empty_like(softmax)
+        (above,) = gradients
+        blocks, out = _blocks(ctx.shapes, softmax, gradient)
+        for inside, block, wanted, weight in zip(
+            blocks, out, _parts(ctx.shapes, chosen), _parts(ctx.shapes, above), strict=True
+        ):
+            torch.mul(inside, -weight, out=block)
+            block.scatter_add_(2, wanted, weight)
+        return gradient, None, None
+
+
+def _blocks(shapes: list[tuple[int, int]], *flat: Tensor) -> list[list[Tensor]]:
+    """Cut matrices into views. **Shape** each ``(rows, columns of the group, widest)``."""
+    sizes = [columns * widest for columns, widest in shapes]
+    return [
+        [part.unflatten(1, shape) for part, shape in zip(matrix.split(sizes, 1), shapes, strict=True)]
+        for matrix in flat
+    ]
+
+
+def _parts(shapes: list[tuple[int, int]], columns: Tensor) -> list[Tensor]:
+    """Cut a matrix of columns into the groups'. **Shape** each ``(rows, columns of the group, 1)``."""
+    return [part.unsqueeze(2) for part in columns.split([n for n, _ in shapes], 1)]
 
 
 def draw_choice(logits: Tensor, generator: torch.Generator) -> Tensor:

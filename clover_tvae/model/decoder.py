@@ -83,25 +83,25 @@ class Decoder(nn.Module):
 
     def elbo_log_likelihood(self, z: Tensor, rows: Rows, generator: torch.Generator) -> Tensor:
         """``log p(rows | z)``, exactly: nothing to draw. **Shape** ``(rows,)``."""
-        choice, number = self._terms(self(z), rows)
+        choice, number = self._terms(z, rows)
         return choice.sum(1) + number.sum(1)
 
     def log_likelihood(self, z: Tensor, rows: Rows, known: Tensor) -> Tensor:
         """``log p(cell | z)`` of every cell that is not known, 0 elsewhere. **Shape** ``(rows, columns)``."""
-        choice, number = self._terms(self(z), rows)
-        cells = choice.clone()
+        choice, number = self._terms(z, rows)
+        cells = choice.index_select(1, self.groups.back)
         if self.layout.n_scalars:
             columns = torch.tensor(self.layout.scalar_columns, device=cells.device)
             cells.index_add_(1, columns, number)
         return cells.masked_fill(known, 0.0)
 
-    def _terms(self, output: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
-        layout = self.layout
-        logits = output[:, : layout.n_choices]
+    def _terms(self, z: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Log-probability of every choice, columns in the groups' order, and log-density of every number."""
+        logits, numbers = self.groups.outputs(self._hidden(z), self.last)
         choice = self.groups.log_probability(logits, rows.choices)
-        mean, sigma = torch.tanh(output[:, layout.n_choices :]), self.spread()
-        number = -0.5 * ((rows.scalars - mean) / sigma).square() - sigma.log() - _HALF_LOG_2PI
-        return choice, number.masked_fill(~numbered_cells(layout, rows.choices), 0.0)
+        sigma = self.spread()
+        number = -0.5 * ((rows.scalars - torch.tanh(numbers)) / sigma).square() - (sigma.log() + _HALF_LOG_2PI)
+        return choice, number.masked_fill(~numbered_cells(self.layout, rows.choices), 0.0)
 
     @torch.no_grad()
     def sample(

@@ -34,13 +34,11 @@ Numbers = Literal["mode", "rank"]
 CODECS: dict[str, Any] = {"mode": ModeCodec, "rank": RankCodec}
 
 
-def fit_codec(
-    values: NDArray[Any], missing: NDArray[np.bool_], grid: Grid, numbers: str, rng: np.random.Generator
-) -> NumberCodec:
+def fit_codec(values: NDArray[Any], missing: NDArray[np.bool_], grid: Grid, numbers: str) -> NumberCodec:
     """Learn how to code the numbers of a column."""
     known = grid.cast(values[~missing])
     if numbers == "mode":
-        return ModeCodec.fit(known, int(missing.sum()), grid, rng)
+        return ModeCodec.fit(known, int(missing.sum()), grid)
     return RankCodec.fit(known, int(missing.sum()), grid)
 
 
@@ -124,7 +122,7 @@ class ContinuousTransform:
     Example:
         >>> rng = np.random.default_rng(0)
         >>> ages = pd.Series(rng.integers(18, 90, 1000))
-        >>> column = ContinuousTransform.fit(ages, "age", "rank", rng)
+        >>> column = ContinuousTransform.fit(ages, "age", "rank")
         >>> codes = column.encode(ages, rng, "error")
         >>> bool((column.decode(codes.choices, codes.scalars + codes.spreads / 2) == ages).all())
         True
@@ -136,14 +134,13 @@ class ContinuousTransform:
     kind: str = "continuous"
 
     @classmethod
-    def fit(cls, values: pd.Series, name: Any, numbers: str, rng: np.random.Generator) -> ContinuousTransform:
+    def fit(cls, values: pd.Series, name: Any, numbers: str) -> ContinuousTransform:
         """Learn the numbers of a column.
 
         Args:
             values: The column.
             name: Its name.
             numbers: ``mode`` or ``rank``.
-            rng: Randomness of the mixture.
 
         Raises:
             ColumnTypeError: Cells that are not numbers.
@@ -156,7 +153,7 @@ class ContinuousTransform:
         read, missing = read_numbers(values, cells, name)
         exact = values[~missing] if "decimal" in cells.name.lower() else None
         grid = Grid.of(read[~missing], cells, exact)
-        return cls(name, cells, fit_codec(read, missing, grid, numbers, rng))
+        return cls(name, cells, fit_codec(read, missing, grid, numbers))
 
     @property
     def grid(self) -> Grid:

@@ -40,7 +40,7 @@ class DatetimeTransform:
     Example:
         >>> rng = np.random.default_rng(0)
         >>> dates = pd.Series(["03/01/2020", "04/01/2020", "29/02/2020"])
-        >>> column = DatetimeTransform.fit(dates, "hired", "rank", rng, format="%d/%m/%Y")
+        >>> column = DatetimeTransform.fit(dates, "hired", "rank", format="%d/%m/%Y")
         >>> codes = column.encode(dates, rng, "error")
         >>> column.decode(codes.choices, codes.scalars + codes.spreads / 2).tolist()
         ['03/01/2020', '04/01/2020', '29/02/2020']
@@ -57,7 +57,6 @@ class DatetimeTransform:
         values: pd.Series,
         name: Any,
         numbers: str,
-        rng: np.random.Generator,
         format: str | None = None,
         time_zone: str | None = None,
     ) -> DatetimeTransform:
@@ -67,7 +66,6 @@ class DatetimeTransform:
             values: The column.
             name: Its name.
             numbers: ``mode`` or ``rank``.
-            rng: Randomness of the mixture.
             format: How text is written.
             time_zone: What text with offsets (``%z``) is written in; text without them keeps its own clock.
 
@@ -80,7 +78,7 @@ class DatetimeTransform:
         steps = calendar.steps(instants)
         steps[missing] = 0
         grid = Grid.of(steps[~missing], CellType("numpy", "int64"))
-        return cls(name, calendar, fit_codec(steps, missing, grid, numbers, rng))
+        return cls(name, calendar, fit_codec(steps, missing, grid, numbers))
 
     @property
     def grid(self) -> Grid:

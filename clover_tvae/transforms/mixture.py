@@ -8,7 +8,6 @@ References:
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,14 +69,13 @@ class ModeCodec:
     missing: bool
 
     @classmethod
-    def fit(cls, values: NDArray[Any], n_missing: int, grid: Grid, rng: np.random.Generator) -> ModeCodec:
+    def fit(cls, values: NDArray[Any], n_missing: int, grid: Grid) -> ModeCodec:
         """Learn the modes from the values, in at most 1,000 bins.
 
         Args:
             values: The numbers that are not missing.
             n_missing: How many cells are missing.
             grid: Type, decimals and range.
-            rng: Starts the mixture.
         """
         nothing = np.zeros(0)
         values = grid.cast(values)
@@ -97,7 +95,7 @@ class ModeCodec:
         z = made._standardise(x)
         if x.min() == x.max():
             return made
-        weights, means, sigmas = _mixture(z, int(rng.integers(2**31 - 1)))
+        weights, means, sigmas = _mixture(z)
         return cls(grid, centre, scale, weights, means, sigmas, atoms, n_missing > 0)
 
     @property
@@ -283,7 +281,40 @@ def _bins(z: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any], NDArray[A
     return means, rows[used], np.maximum(squares - means**2, 0.0)
 
 
-def _mixture(z: NDArray[np.float64], seed: int) -> tuple[NDArray[Any], ...]:
+def _clusters(x: NDArray[np.float64], rows: NDArray[np.float64], n_clusters: int) -> NDArray[np.int64]:
+    """Return the k-means cluster of each point, the best of all clusterings: on a line, dynamic programming finds it.
+
+    Args:
+        x: Ascending places ``(points,)``.
+        rows: How many values stand at each.
+        n_clusters: At most as many as points.
+
+    References:
+        Wang and Song 2011, Ckmeans.1d.dp, The R Journal 3(2), equation 1.
+    """
+    n = len(x)
+    weight, first, second = (np.concatenate([[0.0], np.cumsum(rows * x**power)]) for power in range(3))
+    # cost[i, j]: sum of squares about their mean of the points i to j, both included; infinite below the diagonal.
+    weights = weight[None, 1:] - weight[:-1, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cost = (second[None, 1:] - second[:-1, None]) - (first[None, 1:] - first[:-1, None]) ** 2 / weights
+    cost = np.where(np.arange(n)[:, None] <= np.arange(n), np.maximum(cost, 0.0), np.inf)
+    best, starts = cost[0], []
+    for _ in range(1, n_clusters):
+        # The last cluster starts at i; the clusters before it end at i - 1.
+        total = cost[1:] + best[:-1, None]
+        start = total.argmin(axis=0)
+        best = total[start, np.arange(n)]
+        starts.append(start + 1)
+    cluster, end = np.empty(n, dtype=np.int64), n
+    for k in range(n_clusters - 1, 0, -1):
+        begin = int(starts[k - 1][end - 1])
+        cluster[begin:end], end = k, begin
+    cluster[:end] = 0
+    return cluster
+
+
+def _mixture(z: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
     """Return weights, means and sigmas of a Dirichlet process mixture of Gaussians, without its idle modes.
 
     Mean-field variational inference with truncated stick-breaking, on binned values: the variance inside a bin is part
@@ -291,24 +322,16 @@ def _mixture(z: NDArray[np.float64], seed: int) -> tuple[NDArray[Any], ...]:
 
     Args:
         z: Standardised values ``(rows,)``.
-        seed: Starts the k-means clusters from which the iteration sets out.
 
     References:
         Blei and Jordan 2006, Variational inference for Dirichlet process mixtures, Bayesian Analysis 1(1), section 3.
         Bishop 2006, Pattern Recognition and Machine Learning, equations 10.58 to 10.66.
     """
     from scipy.special import digamma
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
 
     x, rows, within = _bins(z)  # (bins,) each
     n_modes = min(MAX_MODES, len(x))
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ConvergenceWarning
-        )  # values that differ by a unit in the last place fall together
-        start = KMeans(n_modes, n_init=1, random_state=seed).fit(x[:, None], sample_weight=rows).labels_
-    share = np.asarray(np.eye(n_modes)[start], dtype=np.float64)  # responsibilities (bins, modes)
+    share = np.eye(n_modes)[_clusters(x, rows, n_modes)]  # responsibilities (bins, modes)
     n = rows.sum()
     mean_prior = (rows * x).sum() / n
     rate_prior = PRIOR_VARIANCE * 0.5 * (rows * (x**2 + within)).sum() / n

@@ -79,7 +79,7 @@ class TableTransform:
             metadata: What each column is.
             numbers: ``mode`` (the paper's mode-specific normalisation) or ``rank`` (quantiles).
             copies: Whether to look for columns that repeat other columns' values (only with ``rank``).
-            rng: Randomness of the mixtures and of the keys of identifiers.
+            rng: Randomness of the keys of identifiers.
 
         Raises:
             DataError: Columns that cannot be learnt, all at once.
@@ -119,7 +119,7 @@ class TableTransform:
                     pattern = getattr(column, "pattern", None)
                     identifiers.append(IdentifierTransform.fit(df[name], name, regenerate, pattern, rng))
                 else:
-                    transforms.append(_fit_column(df[name], column, numbers, rng))
+                    transforms.append(_fit_column(df[name], column, numbers))
                 order.append(name)
             except UserError as error:
                 problems += [
@@ -377,13 +377,13 @@ def _plain_names(names: tuple[Hashable, ...]) -> bool:
     return len({type(name) for name in names}) == 1 and not isinstance(names[0], bool)
 
 
-def _fit_column(values: pd.Series, column: Any, numbers: str, rng: np.random.Generator) -> AnyTransform:
+def _fit_column(values: pd.Series, column: Any, numbers: str) -> AnyTransform:
     match column.kind:
         case "continuous":
-            return ContinuousTransform.fit(values, column.name, numbers, rng)
+            return ContinuousTransform.fit(values, column.name, numbers)
         case "datetime":
             format, time_zone = getattr(column, "format", None), getattr(column, "time_zone", None)
-            return DatetimeTransform.fit(values, column.name, numbers, rng, format, time_zone)
+            return DatetimeTransform.fit(values, column.name, numbers, format, time_zone)
         case _:
             order = getattr(column, "order", None) if column.kind == "ordinal" else None
             return CategoricalTransform.fit(values, column.name, column.kind, order)
