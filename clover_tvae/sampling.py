@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import ConditionError
-from clover_tvae.model.devices import torch_generator
+from clover_tvae.model.devices import one_thread, torch_generator
 from clover_tvae.model.rows import Allowance, Rows, Translate
 from clover_tvae.model.vae import TabularVAE, table_tensors
 
@@ -28,6 +27,8 @@ __all__ = ["BLOCK_ROWS", "Sampler"]
 
 #: Rows a block. Large enough that the matrix products dominate, small enough that one row does not cost a second.
 BLOCK_ROWS = 1024
+#: Rows that are drawn in the same order of columns.
+_ROWS_AN_ORDER = 256
 #: Draws of z a row of a block, from which the conditions pick (importance resampling).
 _CANDIDATES = {"rank": 4, "mode": 64}
 _MOST_LOGITS = 2**25
@@ -39,25 +40,14 @@ _SCORE_DRAWS = 4
 T = TypeVar("T")
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Run torch's operators on one thread: a sum split over two threads may round otherwise."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def _in_order(tasks: Iterator[Callable[[], T]], n_threads: int) -> Iterator[T]:
     """Run tasks on up to ``n_threads`` threads, a few ahead, and hand their results on in order."""
     if n_threads == 1:
-        with _one_thread():
+        with one_thread():
             for task in tasks:
                 yield task()
         return
-    with _one_thread(), ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with one_thread(), ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         waiting = []
         for task in tasks:
             waiting.append(pool.submit(task))
@@ -121,16 +111,21 @@ class Sampler:
         child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index))
         generator = torch_generator(child, self.vae.device)
         rows, known, z = self._conditioned(generator, allowances) if allowances else self._fresh(generator, BLOCK_ROWS)
-        columns = self._shuffled([i for i in range(self.layout.n_columns) if i not in allowances], generator)
-        rows, _ = self.vae.decoder.sample(
-            z, rows, known, generator, columns=columns, translate=self._translator(generator), argmax=argmax
-        )
-        return _to_table(rows)
+        unconditioned = [i for i in range(self.layout.n_columns) if i not in allowances]
+        parts, translate = [], self._translator(generator)
+        # Each order of the columns errs in its own way, so a block has several.
+        for part in torch.arange(BLOCK_ROWS, device=z.device).split(_ROWS_AN_ORDER):
+            columns = self._shuffled(unconditioned, generator)
+            drawn, _ = self.vae.decoder.sample(
+                z[part], rows.take(part), known[part], generator, columns=columns, translate=translate, argmax=argmax
+            )
+            parts.append(_to_table(drawn))
+        return _concatenate(parts)
 
     def _fresh(self, generator: torch.Generator, n_rows: int) -> tuple[Rows, Tensor, Tensor]:
         """Blank rows, nothing known, z from the prior."""
         device = self.vae.device
-        z = torch.randn(n_rows, self.vae.embedding_dim, generator=generator, device=device)
+        z = self.vae.prior.draw(n_rows, generator)
         rows = Rows.blank(n_rows, self.layout, device)
         return rows, torch.zeros(rows.choices.shape, dtype=torch.bool, device=device), z
 
@@ -217,7 +212,7 @@ class Sampler:
         # A masked choice (-1) stands for "unknown": any valid index does.
         part = part._replace(choices=part.choices.clamp_min(0), equals=part.equals & self._pairs_known(given))
         allowances = self._nothing_missing() if forbid_missing else {}
-        z = torch.randn(len(part.choices), self.vae.embedding_dim, generator=generator, device=self.vae.device)
+        z = self.vae.prior.draw(len(part.choices), generator)
         for round_ in range(_COMPLETION_ROUNDS[self.layout.numbers] + 1):
             if round_:
                 mu, std = self.vae.posterior(part)
@@ -265,7 +260,7 @@ class Sampler:
         The average over z is taken in probability. **Shape** ``(rows, columns)``.
         """
         layout, out = self.layout, np.full(table.choices.shape, np.nan)
-        with _one_thread():
+        with one_thread():
             for start in range(0, len(table), BLOCK_ROWS):
                 child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, start // BLOCK_ROWS))
                 generator = torch_generator(child, self.vae.device)
@@ -285,7 +280,7 @@ class Sampler:
 
         The cell itself must not reach z, or every cell would look plausible.
         """
-        z = torch.randn(len(part.choices), self.vae.embedding_dim, generator=generator, device=self.vae.device)
+        z = self.vae.prior.draw(len(part.choices), generator)
         filled, _ = self.vae.decoder.sample(
             z, part, known, generator, columns=[i], translate=self._translator(generator)
         )
@@ -297,7 +292,7 @@ class Sampler:
     def embed(self, table: EncodedTable) -> np.ndarray:
         """Mean of ``q(z | x)`` of every row. **Shape** ``(rows, embedding_dim)``."""
         parts = []
-        with _one_thread():
+        with one_thread():
             for start in range(0, len(table), BLOCK_ROWS):
                 part = self._rows(table.take(slice(start, start + BLOCK_ROWS)), None)
                 parts.append(self.vae.posterior(part._replace(choices=part.choices.clamp_min(0)))[0].cpu().numpy())
@@ -307,7 +302,7 @@ class Sampler:
     def reconstruct(self, table: EncodedTable, seed: np.random.SeedSequence, *, argmax: bool = True) -> EncodedTable:
         """Decode the posterior mean of every row: the likeliest choices (``argmax``) or draws."""
         parts = []
-        with _one_thread():
+        with one_thread():
             for start in range(0, len(table), BLOCK_ROWS):
                 child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, start // BLOCK_ROWS))
                 generator = torch_generator(child, self.vae.device)

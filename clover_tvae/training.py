@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from clover_tvae.errors import ConfigError, DivergedError, Problem
-from clover_tvae.model.devices import flushed_denormals, resolve_device, torch_generator
+from clover_tvae.model.devices import flushed_denormals, one_thread, resolve_device, torch_generator
 from clover_tvae.model.elbo import ElboTerms
 from clover_tvae.optimizers import Adam, Muon, Optimizer
 
@@ -177,22 +177,6 @@ def _quiet_thread() -> None:
     torch.set_flush_denormal(True)
 
 
-@contextmanager
-def _training_threads() -> Iterator[None]:
-    """One thread an operator while training, and put back what was there.
-
-    Several threads an operator wait for each other thousands of times a second: on a busy machine that is ten times
-    slower than one, and sums split over threads round otherwise. Shards use the other cores instead.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with flushed_denormals():
-            yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 class _Average:
     """Exponential moving average of a module's weights (Polyak & Juditsky 1992), with a warm start."""
 
@@ -286,7 +270,7 @@ class Trainer:
         rows, validation, held_out = self._split(rows, validation, split_seed)
         run = _Run(self, module.to(self.device), rows, validation, shuffle_seed, noise_seed, validation_seed)
         run.training.validation_rows = held_out
-        with _training_threads(), run:
+        with one_thread(), flushed_denormals(), run:
             run.train()
         return run.training
 

@@ -147,12 +147,13 @@ def test_conditioned_rows_follow_the_data():
     rng = np.random.default_rng(0)
     x = rng.choice(["a", "b"], 3000, p=[0.9, 0.1])
     df = pd.DataFrame({"x": x, "y": np.where(x == "a", rng.normal(0, 1, 3000), rng.normal(6, 1, 3000)).round(3)})
-    for decoder, epochs, tolerance in (("autoregressive", 40, 0.8), ("independent", 150, 1.8)):
+    # The paper's decoder knows y only through z: over seeds it gives 0.5 to 0.9 where the data have 1.
+    for decoder, epochs, tolerance, least in (("autoregressive", 40, 0.8, 0.95), ("independent", 150, 1.8, 0.4)):
         metadata = {"continuous": ["y"], "categorical": ["x"]}
         synth = short(df, metadata, decoder=decoder, epochs=epochs, batch_size=300).fit()
         # The unconditional mean of y is 0.6.
         assert synth.sample(500, conditions={"x": "b"})["y"].mean() == pytest.approx(6, abs=tolerance)
-        assert (synth.sample(500, conditions={"y": (">", 4.5)})["x"] == "b").mean() > 0.8
+        assert (synth.sample(500, conditions={"y": (">", 4.5)})["x"] == "b").mean() > least
 
 
 @pytest.mark.parametrize(

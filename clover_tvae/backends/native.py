@@ -41,7 +41,7 @@ from clover_tvae.model.build import (
     vae_from_arrays,
 )
 from clover_tvae.model.decoder import Decoder
-from clover_tvae.model.devices import resolve_device, torch_generator
+from clover_tvae.model.devices import one_thread, resolve_device, torch_generator
 from clover_tvae.model.rows import Allowance, Rows
 from clover_tvae.model.vae import TabularVAE, table_tensors
 from clover_tvae.sampling import BLOCK_ROWS, Sampler
@@ -144,6 +144,8 @@ class NativeBackend:
                 RuntimeWarning,
                 stacklevel=3,
             )
+        with one_thread():
+            vae.fit_prior(tensors, torch_generator(_child(sequence, 4), self.device))
         self._plan, self._transform, self._vae, self._history = plan, transform, vae.eval(), training.history
         self._facts = {
             "rows": len(df),
@@ -445,6 +447,7 @@ class NativeBackend:
                 "loss_factor": float(model.loss_factor),
                 "free_bits": float(model.free_bits),
                 "dropout": float(model.dropout),
+                "prior_components": model.prior_components,
             },
             "weights": pack_tensors(to_arrays(vae)),
             "training": {
@@ -481,6 +484,7 @@ class NativeBackend:
             loss_factor=model.loss_factor,
             free_bits=model.free_bits,
             dropout=model.dropout,
+            prior_components=model.prior_components,
         )
         arrays = unpack_tensors(parts["weights"], expected_arrays(config, transform.layout))
         try:
@@ -572,6 +576,7 @@ class _ModelPart(_Strict):
     loss_factor: _Positive
     free_bits: Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
     dropout: _Share
+    prior_components: Annotated[int, pydantic.Field(ge=0, le=64)] = 0  # the first files have none
 
 
 class _Parameters(_Strict):

@@ -14,6 +14,10 @@ from clover_tvae.training import TrainingConfig
 __all__ = ["Plan", "plan_training"]
 
 
+#: A full covariance of more dimensions has more entries than rows could fill.
+_WIDEST_FITTED_PRIOR = 32
+
+
 @dataclass(frozen=True)
 class Plan:
     """What to build and how to train it."""
@@ -58,6 +62,8 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
             embedding_dim=8,
             free_bits=0.25,
             dropout=dropout,
+            # Nothing to be seen of it in few rows.
+            prior_components=min(8, n_rows // 1_000),
         ),
         TrainingConfig(
             epochs=epochs,
@@ -135,4 +141,6 @@ def plan_training(
     training = replace(
         plan.training, **{training_names[name]: value for name, value in given.items() if name in training_names}
     )
+    if model.embedding_dim > _WIDEST_FITTED_PRIOR:
+        model = replace(model, prior_components=0)
     return Plan(model, training)

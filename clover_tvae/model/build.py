@@ -37,6 +37,7 @@ class ModelConfig:
         loss_factor: Weight of the reconstruction in the loss.
         free_bits: Nats a latent dimension without cost.
         dropout: Share of units left out in training (autoregressive decoder).
+        prior_components: Gaussians of the prior that is fitted after training; 0 for ``N(0, I)``.
     """
 
     decoder: DecoderName
@@ -46,6 +47,7 @@ class ModelConfig:
     loss_factor: float = 1.0
     free_bits: float = 0.0
     dropout: float = 0.0
+    prior_components: int = 0
 
 
 def _assemble(config: ModelConfig, layout: TableLayout) -> TabularVAE:
@@ -56,7 +58,13 @@ def _assemble(config: ModelConfig, layout: TableLayout) -> TabularVAE:
         decoder = Decoder(config.embedding_dim, config.decompress_dims, width, layout)
     else:
         decoder = AutoregressiveDecoder(config.embedding_dim, config.decompress_dims, layout, config.dropout)
-    return TabularVAE(encoder, decoder, loss_factor=config.loss_factor, free_bits=config.free_bits)
+    return TabularVAE(
+        encoder,
+        decoder,
+        loss_factor=config.loss_factor,
+        free_bits=config.free_bits,
+        prior_components=config.prior_components,
+    )
 
 
 def build_vae(

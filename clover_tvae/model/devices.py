@@ -5,6 +5,7 @@ It knows torch and numpy's seeds; it must not know networks.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +14,7 @@ import torch
 
 from clover_tvae.errors import ConfigError, Problem
 
-__all__ = ["flushed_denormals", "resolve_device", "torch_generator"]
+__all__ = ["flushed_denormals", "one_thread", "precise", "resolve_device", "torch_generator"]
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -55,6 +56,40 @@ def torch_generator(seed: np.random.SeedSequence, device: torch.device | str = "
     generator = torch.Generator(device=device)
     generator.manual_seed(int(seed.generate_state(1, np.uint64)[0]) & (2**63 - 1))
     return generator
+
+
+def precise(device: torch.device) -> torch.dtype:
+    """The widest float that a device computes with: float64, but on MPS."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+class _OneThread:
+    """How many blocks of :func:`one_thread` are open, and what the first of them found."""
+
+    lock = threading.Lock()
+    n_open = 0
+    before = 1
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch's operators on one thread each, and put back what was there when the last such block ends.
+
+    Several threads an operator wait for each other thousands of times a second: on a busy machine that is ten times
+    slower than one. And a sum that is split over threads rounds otherwise, so a seed would not fix the result.
+    """
+    with _OneThread.lock:
+        if not _OneThread.n_open:
+            _OneThread.before = torch.get_num_threads()
+        _OneThread.n_open += 1
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _OneThread.lock:
+            _OneThread.n_open -= 1
+            if not _OneThread.n_open:
+                torch.set_num_threads(_OneThread.before)
 
 
 @contextmanager

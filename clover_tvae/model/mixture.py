@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from clover_tvae.model.choices import draw_choice
+from clover_tvae.model.choices import draw_choice, stratified
 
 __all__ = ["LOG_SIGMA_RANGE", "Mixture", "normal_score"]
 
@@ -81,7 +81,7 @@ class Mixture(NamedTuple):
             picked = draw_choice(self.log_weights.reshape(-1, k), generator).view(rows, numbers, 1)
             mean = self.means.gather(2, picked).squeeze(2)
             sigma = self.log_sigmas.gather(2, picked).squeeze(2).exp()
-            noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+            noise = torch.special.ndtri(stratified(rows, numbers, generator)).to(mean.dtype)
             return torch.special.ndtr(mean + sigma * noise)
         low, high = self._bounds(lower, upper)
         log_mass = self.log_weights + (high - low).clamp_min(1e-300).log().to(self.log_weights.dtype)
@@ -89,7 +89,7 @@ class Mixture(NamedTuple):
         mean = self.means.gather(2, picked).squeeze(2).double()
         sigma = self.log_sigmas.gather(2, picked).squeeze(2).double().exp()
         low, high = low.gather(2, picked).squeeze(2), high.gather(2, picked).squeeze(2)
-        share = torch.rand(mean.shape, generator=generator, device=mean.device, dtype=torch.float64)
+        share = stratified(rows, numbers, generator)
         inverse = torch.special.ndtri((low + share * (high - low)).clamp(1e-300, 1.0 - 1e-16))
         rank = torch.special.ndtr(mean + sigma * inverse).float()
         # Where a component has next to no mass inside, rounding may leave the bounds.

@@ -5,6 +5,8 @@ It knows the two networks through their seams, and encoded rows; it must not kno
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -12,9 +14,13 @@ from clover_tvae.encoded import EncodedTable, TableLayout
 from clover_tvae.model.elbo import ElboTerms
 from clover_tvae.model.encoder import Encoder, gaussian_kl
 from clover_tvae.model.mixture import normal_score
+from clover_tvae.model.prior import LatentPrior
 from clover_tvae.model.rows import OneHotRows, Rows, TableDecoder, numbered_cells
 
 __all__ = ["TabularVAE", "table_tensors"]
+
+#: Rows whose posteriors the prior is fitted to, and how many of them are encoded at once.
+_MOST_PRIOR_ROWS, _ROWS_A_PASS = 40_000, 4_096
 
 
 def table_tensors(table: EncodedTable, layout: TableLayout) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -37,6 +43,7 @@ class TabularVAE(nn.Module):
         decoder: Fills the seam :class:`clover_tvae.model.rows.TableDecoder`.
         loss_factor: Weight of the reconstruction (2 in the TVAE paper's implementation).
         free_bits: Nats a latent dimension that cost nothing; they keep the posterior from collapsing onto the prior.
+        prior_components: Gaussians that :meth:`fit_prior` fits to the aggregate posterior; 0 keeps ``N(0, I)``.
 
     References:
         Kingma & Welling 2014, arXiv 1312.6114, eq. 3; Kingma et al. 2016, arXiv 1606.04934, appendix C.8 (free bits).
@@ -45,10 +52,17 @@ class TabularVAE(nn.Module):
     starts: Tensor
 
     def __init__(
-        self, encoder: Encoder, decoder: TableDecoder, *, loss_factor: float = 1.0, free_bits: float = 0.0
+        self,
+        encoder: Encoder,
+        decoder: TableDecoder,
+        *,
+        loss_factor: float = 1.0,
+        free_bits: float = 0.0,
+        prior_components: int = 0,
     ) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
+        self.prior = LatentPrior(encoder.embedding_dim, prior_components)
         self.loss_factor, self.free_bits = loss_factor, free_bits
         self.layout = decoder.layout
         widths = [column.n_choices for column in self.layout.columns]
@@ -96,6 +110,21 @@ class TabularVAE(nn.Module):
         """Mean and standard deviation of ``q(z | x)``. **Shape** each ``(rows, embedding_dim)``."""
         mu, std, _ = self.encoder(self.encoder_input(rows))
         return mu, std
+
+    @torch.no_grad()
+    def fit_prior(self, tensors: Sequence[Tensor], generator: torch.Generator) -> None:
+        """Fit the prior to draws from the posteriors of (at most 40,000) rows, given as :func:`table_tensors` does."""
+        if not self.prior.n_components:
+            return
+        n_rows, draws = len(tensors[0]), []
+        picked = torch.randperm(n_rows, generator=generator, device=generator.device)[:_MOST_PRIOR_ROWS].cpu()
+        for part in picked.split(_ROWS_A_PASS):
+            choices, scalars, spreads, equals = (t[part].to(self.device) for t in tensors)
+            if spreads.shape[1]:
+                scalars = scalars + spreads * torch.rand(scalars.shape, generator=generator, device=self.device)
+            mu, std = self.posterior(Rows(choices.long(), scalars, equals))
+            draws.append(mu + std * torch.randn(mu.shape, generator=generator, device=self.device))
+        self.prior.fit(torch.cat(draws), generator)
 
     def not_finite(self, rows: Rows, generator: torch.Generator) -> list[int]:
         """Columns whose log-likelihood is not a finite number in some row: where a diverged training went wrong."""

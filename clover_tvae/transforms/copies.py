@@ -38,7 +38,7 @@ def carry(giver: AnyTransform, taker: AnyTransform, values: NDArray[Any]) -> NDA
         values = taker.calendar.steps(giver.calendar.instants(values))
     assert not isinstance(taker, CategoricalTransform)
     grid = taker.grid
-    return np.clip(grid.cast(values), grid.dtype.type(grid.minimum), grid.dtype.type(grid.maximum))
+    return grid.snap(values)
 
 
 def roots(table: EncodedTable, layout: TableLayout) -> dict[int, NDArray[np.int64]]:

@@ -7,8 +7,10 @@ two ways to code the numbers that it reads.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ from clover_tvae.transforms.plain import check, fields, integer, one_of, optiona
 
 __all__ = ["Grid", "fraction", "read_numbers"]
 
+#: Fewer distinct values say nothing about a unit: by chance alone, 20 differences are all even once in a million tables.
+MIN_VALUES_FOR_UNIT = 20
 _CURE = "convert it to numbers, for instance with pandas.to_numeric, or declare the column under 'categorical'"
 
 
@@ -117,6 +121,8 @@ class Grid:
         maximum: Largest value seen in training.
         decimals: Decimals of a float column, ``None`` if its floats are not rounded; 0 for whole numbers.
         single: Whether the column is float32 or float16, whose decimals are those of the short float.
+        unit: All values are the smallest plus a multiple of so many last decimals: 500 for wages in steps of 500, 5 for
+            prices in steps of 0.05.
     """
 
     kind: str
@@ -124,6 +130,7 @@ class Grid:
     maximum: int | float
     decimals: int | None
     single: str | None = None
+    unit: int = 1
 
     @classmethod
     def of(cls, values: NDArray[Any], cells: CellType, exact: pd.Series | None = None) -> Grid:
@@ -142,19 +149,23 @@ class Grid:
         if not len(values):
             return cls(kind, 0, 0, 0) if kind != "float64" else cls(kind, 0.0, 0.0, 0, single)
         if kind != "float64":
-            return cls(kind, int(values.min()), int(values.max()), 0)
+            low, high = int(values.min()), int(values.max())
+            return cls(kind, low, high, 0, unit=_unit(values - values.min()) if high - low < 2**53 else 1)
         if exact is not None and len(exact):
             decimals: int | None = min(15, max(0, max(-_exponent(cell) for cell in exact)))
         else:
             decimals = _decimals(values, single)
         grid = cls(kind, 0.0, 0.0, decimals, single)
         snapped = grid.round(values)
-        return cls(kind, float(snapped.min()), float(snapped.max()), decimals, single)
+        lowest, highest, unit = float(snapped.min()), float(snapped.max()), 1
+        if decimals is not None and single is None and highest / 2 - lowest / 2 < 2.0**52 / 10.0**decimals:
+            unit = _unit(np.rint((snapped - lowest) * 10.0**decimals).astype(np.int64))
+        return cls(kind, lowest, highest, decimals, single, unit)
 
     @property
     def step(self) -> float:
         """Distance of two neighbouring values, 0 where the floats are not rounded."""
-        return 0.0 if self.decimals is None else 10.0**-self.decimals
+        return 0.0 if self.decimals is None else self.unit * 10.0**-self.decimals
 
     @property
     def code(self) -> str:
@@ -210,9 +221,11 @@ class Grid:
     def value(self, offsets: NDArray[np.float64]) -> NDArray[Any]:
         """Return offsets as values of the column: rounded, inside the range, of its own type."""
         if self.kind == "float64":
+            if self.unit > 1:
+                offsets = self.minimum + np.rint((offsets - self.minimum) / self.step) * self.step
             return np.clip(self.round(offsets), self.minimum, self.maximum)
         span = float(self.maximum - self.minimum)
-        steps = np.rint(np.clip(offsets, 0.0, span))
+        steps = np.rint(np.clip(offsets, 0.0, span) / self.unit) * self.unit
         beyond = steps >= span  # the span is a float, which may stand a little beyond the exact one
         low = np.array(self.minimum, self.dtype).astype(np.uint64)
         made = (np.where(beyond, 0.0, steps).astype(np.uint64) + low).astype(self.dtype)
@@ -220,10 +233,25 @@ class Grid:
 
     def snap(self, values: NDArray[np.float64]) -> NDArray[Any]:
         """Return floats as values of the column: rounded, inside the range, of its own type."""
-        return np.clip(self.cast(values), self.dtype.type(self.minimum), self.dtype.type(self.maximum))
+        inside = np.clip(self.cast(values), self.dtype.type(self.minimum), self.dtype.type(self.maximum))
+        return self.value(self.offset(inside)) if self.unit > 1 else inside
 
     def first_at_least(self, bound: float, strict: bool) -> float:
         """Return the smallest value of the grid that is ``>= bound``, or ``> bound``."""
+        return self._on_unit(self._first_decimal(bound, strict), math.ceil)
+
+    def _on_unit(self, value: float, rounding: Callable[[Fraction], int]) -> float:
+        """Return the multiple of the unit next to a value of the grid."""
+        if self.unit == 1:
+            return value
+        if self.kind != "float64":
+            return self.minimum + self.unit * rounding(Fraction(int(value) - int(self.minimum), self.unit))
+        assert self.decimals is not None
+        low = round(self.minimum * 10**self.decimals)
+        last = round(value * 10**self.decimals)
+        return (low + self.unit * rounding(Fraction(last - low, self.unit))) / 10**self.decimals
+
+    def _first_decimal(self, bound: float, strict: bool) -> float:
         if self.kind != "float64":
             whole = math.ceil(bound)
             return whole + 1 if strict and whole <= bound else whole
@@ -234,12 +262,12 @@ class Grid:
             held = float(self.round(np.array([value]))[0])  # as the column's own short float holds it
             if held > bound or (held == bound and not strict):
                 return held
-            value = round(value + self.step, self.decimals)
+            value = round(value + 10.0**-self.decimals, self.decimals)
         return bound
 
     def last_at_most(self, bound: float, strict: bool) -> float:
         """Return the largest value of the grid that is ``<= bound``, or ``< bound``."""
-        return -self.first_at_least(-bound, strict)
+        return self._on_unit(-self._first_decimal(-bound, strict), math.floor)
 
     def to_plain(self) -> dict[str, Any]:
         """Return the grid as plain data."""
@@ -249,12 +277,15 @@ class Grid:
             "maximum": self.maximum,
             "decimals": self.decimals,
             "single": self.single,
+            "unit": self.unit,
         }
 
     @classmethod
     def from_plain(cls, plain: Any) -> Grid:
         """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
-        plain = fields(plain, ("kind", "minimum", "maximum", "decimals", "single"), "grid")
+        if type(plain) is dict and "unit" not in plain:
+            plain = {**plain, "unit": 1}  # files of version 0.1 have none
+        plain = fields(plain, ("kind", "minimum", "maximum", "decimals", "single", "unit"), "grid")
         kind = one_of(plain["kind"], ("int64", "uint64", "float64"), "grid kind")
         ends = plain["minimum"], plain["maximum"]
         for end in ends:
@@ -267,7 +298,17 @@ class Grid:
         decimals = optional(plain["decimals"], integer, "decimals", 0, 15)
         check(kind == "float64" or decimals == 0, "whole numbers have no decimals")
         single = optional(plain["single"], one_of, ("float32", "float16"), "short float")
-        return cls(kind, ends[0], ends[1], decimals, single)
+        unit = integer(plain["unit"], "unit", 1, 2**63 - 1)
+        check(unit == 1 or (decimals is not None and single is None), "floats that are not rounded have no unit")
+        return cls(kind, ends[0], ends[1], decimals, single, unit)
+
+
+def _unit(steps: NDArray[Any]) -> int:
+    """Return the largest number that divides all steps; 1 where there are few."""
+    distinct = np.unique(steps)
+    if len(distinct) < MIN_VALUES_FOR_UNIT:
+        return 1
+    return max(1, int(np.gcd.reduce(distinct.astype(np.int64))))
 
 
 def _exponent(cell: Decimal) -> int:
