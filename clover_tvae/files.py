@@ -123,6 +123,8 @@ def inside(root: str | Path, path: str | Path) -> Path:
     try:
         base = Path(root).resolve()
         resolved = (base / text).resolve()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            resolved.lstat()
     except (OSError, ValueError, RuntimeError):
         raise refuse("cannot be resolved in the folder (a loop of links, or too long)") from None
     if not resolved.is_relative_to(base):

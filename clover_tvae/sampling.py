@@ -9,7 +9,7 @@ size, nor the number of threads or machines, changes a row.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -182,7 +182,13 @@ class Sampler:
     # -- completing ---------------------------------------------------------------------------------------------------
 
     def complete(
-        self, table: EncodedTable, known: np.ndarray, seed: np.random.SeedSequence, *, forbid_missing: bool = False
+        self,
+        table: EncodedTable,
+        known: np.ndarray,
+        seed: np.random.SeedSequence,
+        *,
+        full: Collection[int] = (),
+        argmax: bool = False,
     ) -> EncodedTable:
         """Draw the unknown cells of partial rows from the model, given the known ones.
 
@@ -193,17 +199,24 @@ class Sampler:
             table: Rows; what stands in unknown cells does not matter.
             known: bool ``(rows, columns)``.
             seed: Fixes the draws of each block of rows.
-            forbid_missing: Never fill a gap with ``missing``.
+            full: Columns whose gaps are never filled with ``missing``.
+            argmax: Take the likeliest cells in the last round instead of drawing them.
         """
         tasks = (
-            lambda start=start: self._complete_block(table, known, seed, start, forbid_missing)  # type: ignore[misc]
+            lambda start=start: self._complete_block(table, known, seed, start, full, argmax)  # type: ignore[misc]
             for start in range(0, len(table), BLOCK_ROWS)
         )
         return _concatenate(list(_in_order(tasks, self.n_threads))) if len(table) else table
 
     @torch.no_grad()
     def _complete_block(
-        self, table: EncodedTable, known: np.ndarray, seed: np.random.SeedSequence, start: int, forbid_missing: bool
+        self,
+        table: EncodedTable,
+        known: np.ndarray,
+        seed: np.random.SeedSequence,
+        start: int,
+        full: Collection[int],
+        argmax: bool,
     ) -> EncodedTable:
         child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, start // BLOCK_ROWS))
         generator = torch_generator(child, self.vae.device)
@@ -211,9 +224,10 @@ class Sampler:
         given = torch.from_numpy(known[start : start + BLOCK_ROWS]).to(self.vae.device)
         # A masked choice (-1) stands for "unknown": any valid index does.
         part = part._replace(choices=part.choices.clamp_min(0), equals=part.equals & self._pairs_known(given))
-        allowances = self._nothing_missing() if forbid_missing else {}
+        allowances = {i: allowance for i, allowance in self._nothing_missing().items() if i in full}
+        last = _COMPLETION_ROUNDS[self.layout.numbers]
         z = self.vae.prior.draw(len(part.choices), generator)
-        for round_ in range(_COMPLETION_ROUNDS[self.layout.numbers] + 1):
+        for round_ in range(last + 1):
             if round_:
                 mu, std = self.vae.posterior(part)
                 z = mu + std * torch.randn(mu.shape, generator=generator, device=mu.device)
@@ -226,6 +240,7 @@ class Sampler:
                 columns=columns,
                 allowances=allowances,
                 translate=self._translator(generator),
+                argmax=argmax and round_ == last,
             )
         return _to_table(part)
 

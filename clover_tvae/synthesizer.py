@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clover_tvae.artifact import dump_artifact, read_artifact, write_artifact
+from clover_tvae.artifact import dump_artifact, read_artifact, write_artifact, writer_versions
 from clover_tvae.backends import Backend, ability, load_backend, make_backend
 from clover_tvae.errors import (
+    ColumnsMismatchError,
     ConditionError,
     ConfigError,
     DataError,
@@ -50,6 +51,8 @@ HISTORY_COLUMNS = (
 )
 #: Purposes of the children of the user's seed.
 _FIT, _SAMPLE, _BALANCE, _IMPUTE, _REMAINING, _SCORES = range(6)
+#: ``balance`` draws no more rows than that for each real one: a share of 1e-9 is a slip, not a wish.
+_MOST_ROWS_A_REAL_ROW = 1_000
 
 
 class TVAESynthesizer:
@@ -83,6 +86,8 @@ class TVAESynthesizer:
         verbose: Show a progress bar, and say what was chosen.
         trust_pickle: Open a generator file of the ``sdv`` backend: it holds a pickle, which can run any code.
         discriminator_steps: Accepted with a warning and dropped: a VAE has no discriminator.
+        enforce_min_max_values, enforce_rounding: SDV's own (``backend="sdv"``), both on by default; the native engine
+            always keeps range and decimals.
 
     Defaults where ``None`` (n is the number of rows):
 
@@ -156,6 +161,8 @@ class TVAESynthesizer:
         verbose: bool = True,
         trust_pickle: bool = False,
         discriminator_steps: int | None = None,
+        enforce_min_max_values: bool | None = None,
+        enforce_rounding: bool | None = None,
     ) -> None:
         if discriminator_steps is not None:
             warnings.warn("discriminator_steps is dropped: a VAE has no discriminator", UserWarning, stacklevel=2)
@@ -187,11 +194,14 @@ class TVAESynthesizer:
             "patience": patience,
             "max_minutes": max_minutes,
         }
+        only_in_sdv = {"enforce_min_max_values": enforce_min_max_values, "enforce_rounding": enforce_rounding}
+        parameters |= {name: value for name, value in only_in_sdv.items() if value is not None}
         self._backend: Backend = make_backend(backend, decoder=decoder, device=device, **parameters)
         self._fitted = False
         if self.generator_filepath is not None and self.generator_filepath.exists():
             self._open(self.generator_filepath, device=device, trust_pickle=trust_pickle)
             self._agree_with_file(df, metadata)
+            self._warn_of_others({"decoder": decoder, **parameters})
             return
         if df is None:
             place = "" if self.generator_filepath is None else " (generator_filepath does not exist)"
@@ -328,7 +338,7 @@ class TVAESynthesizer:
                 raise ConditionError(
                     f"a DataFrame of conditions needs one row a synthetic row: expected {n_rows}, found {len(conditions)}"
                 )
-            return iter([self.sample_remaining(conditions, random_state=random_state)])
+            return iter([self._complete(conditions, random_state=random_state, missing=missing, decode=decode)])
         if conditions is not None and not isinstance(conditions, Mapping):
             raise ConditionError(
                 "conditions must be a dict of columns, such as {'sex': 'F'}, or a DataFrame of partial rows, "
@@ -345,6 +355,8 @@ class TVAESynthesizer:
     def sample_remaining(self, df: pd.DataFrame, *, random_state: int | None = None) -> pd.DataFrame:
         """Complete partial rows: known cells stay, empty cells and absent columns are drawn given them.
 
+        The cells of absent columns are missing as often as in the table that was learnt; empty cells are always filled.
+
         Args:
             df: Some or all of the columns; an empty (missing) cell is drawn.
             random_state: Fixes the draws.
@@ -352,11 +364,16 @@ class TVAESynthesizer:
         Raises:
             ConditionError: A column is unknown, or cells hold values never seen in training.
         """
+        return self._complete(df, random_state=random_state, missing=True, decode=self.decode)
+
+    def _complete(
+        self, df: pd.DataFrame, *, random_state: int | None, missing: bool, decode: str | None
+    ) -> pd.DataFrame:
         self._need_fit()
         _check_frame(df)
         seed = self._call_seed(_REMAINING, random_state)
         complete = ability(self._backend, "complete")
-        return complete(df, seed=seed).set_axis(df.index, axis=0)
+        return complete(df, seed=seed, missing=missing, decode=decode).set_axis(df.index, axis=0)
 
     def impute(
         self, df: pd.DataFrame, n: int = 1, *, random_state: int | None = None
@@ -394,14 +411,15 @@ class TVAESynthesizer:
 
         Args:
             column: A column of categories.
-            strategy: ``"equal"`` brings every category up to the most frequent; a dict gives the share of each category
-                (they must sum to 1; those left out are not added to). No real row is ever dropped.
+            strategy: ``"equal"`` brings every category up to the most frequent; a dict gives the share of each category.
+                Those left out share what is left to 1, in the proportions they have; where nothing is left, they are not
+                added to, and the shares are those among the named. No real row is ever dropped.
             df: The real rows; ``None`` takes the table that was learnt.
             random_state: Fixes the synthetic rows.
 
         Raises:
             ConditionError: The column is no column of categories, or a category was never seen.
-            ConfigError: Shares that cannot be met.
+            ConfigError: Shares that cannot be met, or only with more than a thousand times the real rows.
         """
         self._need_fit()
         real = self._df if df is None else df
@@ -415,16 +433,24 @@ class TVAESynthesizer:
             )
         if "is_synthetic" in real.columns:
             raise DataError(Problem("column 'is_synthetic'", "is there already; rename it, the flag needs the name"))
+        absent = [c.name for c in self.metadata.columns if c.modelled and c.name not in real.columns]
+        if absent:
+            text = "is a column that was learnt, but the rows lack it"
+            raise ColumnsMismatchError([Problem(f"column {name!r}", text) for name in absent])
         seed = self._call_seed(_BALANCE, random_state)
-        parts = []
+        sample_frames = ability(self._backend, "sample_frames")
+        parts: list[pd.DataFrame] = []
+        n_drawn = 0
         for i, (category, n) in enumerate(_rows_to_add(real[column], strategy, column).items()):
             if n:
                 child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, i))
-                parts.append(
-                    self._backend.sample(n, seed=child, conditions={column: category}, decode=self.decode, missing=True)
-                )
+                # Identifiers run on from one category to the next, after as many as there are real rows.
+                first_id, conditions = len(real) + n_drawn, {column: category}
+                parts += sample_frames(n, seed=child, conditions=conditions, decode=self.decode, first_id=first_id)
+                n_drawn += n
         kept = [c for c in real.columns if not parts or c in parts[0].columns]
-        flagged = [part.assign(is_synthetic=flag) for part, flag in [(real[kept], False), *((p, True) for p in parts)]]
+        every = [(real[kept], False), *((part[kept], True) for part in parts)]
+        flagged = [part.assign(is_synthetic=flag) for part, flag in every]
         out = pd.concat(flagged, ignore_index=True)
         return out.astype({c: real[c].dtype for c in kept if out[c].dtype != real[c].dtype}, errors="ignore")
 
@@ -624,6 +650,22 @@ class TVAESynthesizer:
         if problems:
             raise DataError.of(problems)
 
+    def _warn_of_others(self, given: Mapping[str, Any]) -> None:
+        """Warn of parameters that the generator file was not trained with: it is used as it is."""
+        learnt = self._backend.parameters
+        others = [
+            name
+            for name, value in given.items()
+            if value is not None and name in learnt and _plain(value) != _plain(learnt[name])
+        ]
+        if others:
+            warnings.warn(
+                f"the generator file is there and is used as it was trained, with other values of {', '.join(others)}; "
+                "delete it, or give another generator_filepath, to train anew",
+                UserWarning,
+                stacklevel=3,
+            )
+
     # -- telling ------------------------------------------------------------------------------------------------------
 
     def card(self) -> dict[str, Any]:
@@ -634,7 +676,7 @@ class TVAESynthesizer:
         return {
             "package": "clover_tvae",
             "backend": self._backend.name,
-            "writer": dict(self._writer) or _versions(),
+            "writer": dict(self._writer) or writer_versions(),
             "sha256": self._digest,
             "random_state": self.random_state,
             "metadata": self.metadata.to_dict(),
@@ -675,16 +717,14 @@ class TVAESynthesizer:
         return f"<details open><summary>{title}</summary><table>{body}</table></details>"
 
 
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, (tuple, list, np.ndarray)) else value
+
+
 def _stderr() -> Any:
     import sys
 
     return sys.stderr
-
-
-def _versions() -> dict[str, str]:
-    from clover_tvae import __version__
-
-    return {"clover_tvae": __version__}
 
 
 def _corrupt(part: str) -> Exception:
@@ -777,13 +817,23 @@ def _rows_to_add(values: pd.Series, strategy: str | Mapping[Any, float], column:
     if not all(isinstance(s, (int, float, np.number)) and not isinstance(s, bool) for s in strategy.values()):
         raise ConfigError(Problem("strategy", "shares must be numbers between 0 and 1"))
     shares = {category: float(share) for category, share in strategy.items()}
-    if not shares or (any(not 0 < share < 1 for share in shares.values()) and len(shares) > 1):
-        raise ConfigError(Problem("strategy", "shares must be numbers between 0 and 1"))
-    if abs(sum(shares.values()) - 1.0) > 1e-6:
-        raise ConfigError(Problem("strategy", f"shares must sum to 1, found {sum(shares.values()):g}"))
+    if not shares or any(not 0 < share < 1 for share in shares.values()):
+        raise ConfigError(Problem("strategy", "shares must be numbers between 0 and 1, both left out"))
     unseen = [category for category in shares if category not in counts.index]
     if unseen:
         raise ConditionError(Problem(f"column {column!r}", f"{len(unseen)} of the categories were never seen"))
+    left = 1.0 - sum(shares.values())
+    others = counts[[category for category in counts.index if category not in shares]]
+    if left < -1e-6 or (left > 1e-6 and others.empty):
+        raise ConfigError(Problem("strategy", f"shares must sum to 1, found {1.0 - left:g}"))
+    if left > 1e-6:
+        shares.update({category: left * int(n) / int(others.sum()) for category, n in others.items()})
     # The total that leaves no category above its share.
     total = max(counts[category] / share for category, share in shares.items())
+    if total > _MOST_ROWS_A_REAL_ROW * len(values):
+        raise ConfigError(
+            Problem(
+                "strategy", f"such shares take {total:.2g} rows, as no real row is dropped; the table has {len(values)}"
+            )
+        )
     return {category: max(0, round(total * share) - int(counts[category])) for category, share in shares.items()}

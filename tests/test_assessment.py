@@ -110,6 +110,12 @@ def test_a_figure_beyond_its_limit_or_not_measured_stops() -> None:
 # ---------------------------------------------------------------- jobs
 
 
+def test_the_example_of_a_release_is_valid_where_it_lies() -> None:
+    (job,) = load_jobs([Path(__file__).parents[1] / "examples/release.yaml"])
+    assert job.holdout_fraction == 0.2
+    assert set(job.limits()) >= {"privacy.membership_auc", "fidelity.c2st", "utility.loss"}
+
+
 def test_a_job_holds_rows_out_reports_and_is_up_to_date_afterwards(folder: Path) -> None:
     job = job_of(folder, "    report: out/report.html\n    limits: {fidelity.shape: {max: 100}}\n")
     result = run_job(job)
@@ -387,8 +393,10 @@ def test_a_synthesizer_reports_and_draws_itself(folder: Path) -> None:
         synth.plot_latent(),
     ):
         assert figure._repr_png_().startswith(b"\x89PNG")
+    before = synth.card()["writer"]
     synth.save(folder / "g.pkl")
     loaded = TVAESynthesizer.load(folder / "g.pkl")
+    assert loaded.card()["writer"] == synth.card()["writer"] == before
     with pytest.raises(ConfigError, match="give the real rows"):
         loaded.report()
     assert "Latent space" in loaded.report(df, figures=()).html()

@@ -426,3 +426,49 @@ def test_ctrl_c_ends_with_130_and_leaves_no_half_file(folder: Path) -> None:
     assert errors.strip().endswith("interrupted")
     assert "Traceback" not in errors
     assert [path.name for path in folder.iterdir()] == ["jobs.yaml"]
+
+
+def test_parts_are_replaced_only_once_all_new_ones_are_there(folder: Path, trained: Path) -> None:
+    draw = ["sample", trained, "--rows", 6, "-o", "parts", "--rows-per-part", 2, "--seed", 1]
+    assert cli(*draw).exit_code == 0
+    before = {path.name: path.read_bytes() for path in (folder / "parts").iterdir()}
+    assert sorted(before) == ["part-00000.csv", "part-00001.csv", "part-00002.csv"]
+    failed = cli(*draw, "--force", "--where", "petal width (cm)>=5000")
+    assert failed.exit_code == 2
+    assert {path.name: path.read_bytes() for path in (folder / "parts").iterdir()} == before
+    assert cli(*draw[:3], 3, *draw[4:], "--force").exit_code == 0
+    assert sorted(path.name for path in (folder / "parts").iterdir()) == ["part-00000.csv", "part-00001.csv"]
+
+
+def test_without_a_seed_every_run_draws_other_rows_and_says_which(folder: Path, trained: Path) -> None:
+    runs = [cli("sample", trained, "--rows", 20, "-o", f"{name}.csv") for name in "ab"]
+    assert (folder / "a.csv").read_bytes() != (folder / "b.csv").read_bytes()
+    seed = re.search(r"seed +(\d+)", text_of(runs[0]))
+    assert seed is not None
+    assert cli("sample", trained, "--rows", 20, "-o", "c.csv", "--seed", seed[1]).exit_code == 0
+    assert (folder / "a.csv").read_bytes() == (folder / "c.csv").read_bytes()
+
+
+def test_a_card_overwrites_nothing_unasked(folder: Path, trained: Path) -> None:
+    (folder / "iris.json").write_text("{}")
+    generator = folder / "copy.pkl"
+    generator.write_bytes(trained.read_bytes())
+    assert cli("inspect", trained, "--card", "iris.md").exit_code == 2
+    assert (folder / "iris.json").read_text() == "{}"
+    assert not (folder / "iris.md").exists()
+    assert cli("inspect", trained, "--card", "iris.md", "--force").exit_code == 0
+    assert cli("inspect", generator, "--card", generator, "--force").exit_code == 2
+    assert generator.read_bytes() == trained.read_bytes()
+
+
+def test_a_summary_overwrites_only_a_summary_and_is_refused_before_any_job_runs(folder: Path, trained: Path) -> None:
+    jobs = job_file(folder, trained)
+    text = jobs.read_text()
+    (folder / "data.json").write_text("[1]")
+    for place in (jobs, "data.json", "nowhere/summary.json", "rows.csv"):
+        assert cli("run", jobs, "--summary", place).exit_code == 2
+    assert jobs.read_text() == text
+    assert not list((folder / "out").glob("*.csv"))
+    for _ in range(2):
+        assert cli("run", jobs, "--summary", "summary.json").exit_code == 0
+    assert json.loads((folder / "summary.json").read_text())["counts"]["up to date"] == 1

@@ -818,3 +818,40 @@ def test_wrong_conditions_are_all_reported_and_quote_no_value() -> None:
     ]
     assert "did you mean 'age'?" in str(caught.value)
     assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "place"),
+    [
+        ({"synthesizer": {"backend": "sdv", "decoder": "independent"}}, "decoder"),
+        ({"synthesizer": {"backend": "sdv", "patience": 3}}, "patience"),
+        ({"synthesizer": {"enforce_rounding": False}}, "enforce_rounding"),
+        ({"synthesizer": {"compress_dims": [20_000]}}, "compress_dims"),
+        ({"sample": {"conditions": {"petal width (cm)": {"between": [5, 2]}}}}, "lower bound first"),
+        ({"sample": {"conditions": {"petal width (cm)": "1.5"}}}, "a number is expected"),
+        ({"sample": {"conditions": {"species": {">=": "setosa"}}}}, "has no order"),
+    ],
+)
+def test_what_would_fail_in_its_turn_is_told_before_any_job_starts(folder: Path, keys: dict, place: str) -> None:
+    job = iris_job(**{key: (iris_job()[key] if key == "sample" else {}) | value for key, value in keys.items()})
+    problems = problems_of(json.dumps({"version": 1, "jobs": [job]}), folder)
+    assert len(problems) == 1
+    assert place in problems[0]
+
+
+def test_a_name_that_no_file_system_takes_is_a_problem_of_the_job_file(folder: Path) -> None:
+    sample = {"rows": 1, "output": "x" * 300 + ".csv"}
+    problems = problems_of(json.dumps({"version": 1, "jobs": [iris_job(sample=sample)]}), folder)
+    assert len(problems) == 1
+    assert "too long" in problems[0]
+
+
+def test_job_files_of_one_name_under_one_root_keep_their_own_records(tmp_path: Path) -> None:
+    files = []
+    for part in "ab":
+        (tmp_path / part).mkdir()
+        sample = {"rows": 3, "output": f"{part}/rows.csv", "seed": 1}
+        files.append(write(tmp_path / part, iris_job(generator_filepath=f"{part}/iris.pkl", sample=sample)))
+    assert exit_code(run_jobs(load_jobs(files, root=tmp_path))) == 0
+    again = run_jobs(load_jobs(files, root=tmp_path))
+    assert [result.status for result in again] == ["up to date", "up to date"]

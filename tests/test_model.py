@@ -7,14 +7,17 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clover_tvae.encoded import ColumnLayout, EncodedTable, TableLayout
 from clover_tvae.model import AutoregressiveDecoder, Decoder, Encoder, TabularVAE
 from clover_tvae.model.build import ModelConfig, build_vae, expected_arrays, to_arrays, vae_from_arrays
-from clover_tvae.model.choices import ChoiceGroups, draw_choice, group_by_width
+from clover_tvae.model.choices import ChoiceGroups, draw_choice, group_by_width, stratified
 from clover_tvae.model.devices import resolve_device, torch_generator
 from clover_tvae.model.encoder import gaussian_kl, one_hot
 from clover_tvae.model.mixture import Mixture, normal_score
+from clover_tvae.model.prior import LatentPrior
 from clover_tvae.model.rows import Allowance, OneHotRows, Rows
 from clover_tvae.model.vae import table_tensors
 
@@ -301,6 +304,49 @@ def test_grouped_log_softmax_and_its_gradient_equal_those_of_one_column_at_a_tim
     found = torch.autograd.grad((together * weights).sum() + numbers.sum(), parameters)
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(found, wanted, strict=True))
     assert sorted(i for group in group_by_width(list(widths)) for i in group) == list(range(6))
+
+
+@given(
+    st.lists(st.booleans(), min_size=2, max_size=12).filter(any),
+    st.integers(1, 400),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_choice_without_probability_is_never_drawn(possible, n_rows, seed):
+    logits = torch.randn(n_rows, len(possible), generator=generator(seed)) * 20
+    logits = logits.masked_fill(~torch.tensor(possible), -torch.inf)
+    drawn = draw_choice(logits, generator(seed))
+    assert torch.tensor(possible)[drawn].all()
+
+
+def test_stratified_numbers_fill_every_stratum_once_and_columns_are_apart():
+    uniform = stratified(1000, 3, generator(1))
+    for column in uniform.T:
+        assert sorted((column * 1000).floor().long().tolist()) == list(range(1000))
+    assert np.abs(np.corrcoef(uniform.T.numpy()) - np.eye(3)).max() < 0.1
+
+
+def test_the_prior_takes_the_shape_of_the_posteriors():
+    points = torch.cat([torch.randn(3000, 2, generator=generator(1)) * 0.3 + 2, torch.randn(1000, 2) * 0.5 - 2])
+    prior = LatentPrior(2, 4)
+    likelihood = prior.fit(points, generator(2))
+    assert likelihood > -1.9  # N(0, I) gives -6.0, the true mixture -1.6
+    drawn = prior.draw(20_000, generator(3))
+    assert torch.allclose(drawn.mean(0), points.mean(0), atol=0.05)
+    assert torch.allclose(torch.cov(drawn.T), torch.cov(points.T), atol=0.15)
+    assert float((drawn[:, 0] > 0).float().mean()) == pytest.approx(0.75, abs=0.01)
+
+
+def test_a_prior_without_components_is_the_standard_normal():
+    drawn = LatentPrior(3).draw(5000, generator(1))
+    assert torch.allclose(drawn.mean(0), torch.zeros(3), atol=0.01)
+    assert torch.allclose(torch.cov(drawn.T), torch.eye(3), atol=0.06)
+
+
+def test_a_prior_fits_few_or_equal_points():
+    for points in (torch.zeros(1, 2), torch.ones(50, 2), torch.zeros(0, 2)):
+        prior = LatentPrior(2, 8)
+        prior.fit(points, generator(1))
+        assert torch.isfinite(prior.draw(100, generator(2))).all()
 
 
 def test_drawn_choices_follow_their_probabilities():

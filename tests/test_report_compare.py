@@ -187,6 +187,7 @@ def test_the_card_as_json_is_strict_json() -> None:
     assert content["card"]["training"]["last"]["loss"] is None
     assert content["figures"]["figures"]["fidelity.shape"]["value"] == 1.0
     assert json.loads(card_json({}))["figures"] is None
+    assert "canary" not in card_json(CARD)
 
 
 # ---------------------------------------------------------------- associations

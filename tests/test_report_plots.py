@@ -59,6 +59,20 @@ def test_marginals_of_all_columns_worst_first(tables) -> None:
     assert drawn(figure)
 
 
+def test_titles_of_marginals_with_spikes_stay_within_the_figure() -> None:
+    rng = np.random.default_rng(0)
+    amounts = np.where(rng.random(900) < 0.6, rng.choice([0.0, 123456.78, 9999999.5], 900), rng.gamma(2, 1e6, 900))
+    real = pd.DataFrame({f"a column with quite a long name {i}": amounts + i for i in range(3)})
+    figure = plot_marginals(real, real.sample(frac=1, random_state=1))
+    figure.canvas.draw()
+    edges = figure.bbox
+    for axes in figure.axes:
+        extent = axes.title.get_window_extent()
+        assert "exactly" in axes.get_title()
+        assert edges.x0 <= extent.x0
+        assert extent.x1 <= edges.x1
+
+
 def test_marginals_name_no_rare_value(tables) -> None:
     shown = texts(plot_marginals(*tables, columns=["id like", "species"]))
     assert "person-" not in shown

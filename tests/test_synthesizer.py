@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import subprocess
 import sys
+import uuid
 import warnings
 from decimal import Decimal
 
@@ -14,6 +15,8 @@ import pytest
 import torch
 from conftest import PEOPLE, make_people
 from sklearn.datasets import load_breast_cancer, load_wine
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
 
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.errors import (
@@ -31,6 +34,8 @@ from clover_tvae.errors import (
     NotFittedError,
     TooFewRowsError,
 )
+from clover_tvae.model.rows import Rows
+from clover_tvae.model.vae import table_tensors
 
 SHORT = {"epochs": 2, "batch_size": 100, "verbose": False, "random_state": 3}
 CANARY = "c4n4ry-31337"
@@ -257,11 +262,69 @@ def test_balance_brings_every_category_up(people):
         ("sex", {"F": 0.9, "M": 0.3}, ConfigError),
         ("sex", {"F": 0.5, "X": 0.5}, ConditionError),
         ("sex", {}, ConfigError),
+        ("sex", {"F": 1.0}, ConfigError),
+        ("sex", {"F": 1e-9, "M": 1 - 1e-9}, ConfigError),
     ],
 )
 def test_a_balance_that_cannot_be_is_refused(fitted, column, strategy, error):
     with pytest.raises(error):
         fitted.balance(column, strategy)
+
+
+def test_a_share_of_one_category_leaves_the_others_as_they_are_to_each_other():
+    df = make_people(600)
+    df["team"] = np.array(list("aaaabbbbcc"))[np.arange(600) % 10]
+    synth = short(df, {**PEOPLE, "categorical": [*PEOPLE["categorical"], "team"]}).fit()
+    shares = synth.balance("team", {"c": 0.5})["team"].value_counts(normalize=True)
+    assert shares["c"] == pytest.approx(0.5, abs=0.01)
+    assert shares["a"] == pytest.approx(shares["b"], abs=0.01)
+
+
+@pytest.mark.parametrize("regenerate", ["sequence", "uuid"])
+def test_balanced_rows_have_identifiers_of_their_own(regenerate):
+    df = make_people(300).drop(columns="number")
+    df["team"] = np.array(list("aaaabbbccd"))[np.arange(300) % 10]
+    df["id"] = np.arange(1, 301) if regenerate == "sequence" else [str(uuid.UUID(int=i)) for i in range(300)]
+    metadata = {**PEOPLE, "categorical": [*PEOPLE["categorical"], "team"], "id": {"id": {"regenerate": regenerate}}}
+    balanced = short(df, metadata).fit().balance("team")
+    assert len(balanced) == 480
+    assert balanced["id"].is_unique
+
+
+def test_balance_needs_every_column_that_was_learnt(fitted, people):
+    with pytest.raises(ColumnsMismatchError, match="age"):
+        fitted.balance("sex", df=people.drop(columns="age"))
+
+
+def test_absent_columns_are_missing_as_often_as_in_training_and_gaps_are_filled(fitted, people):
+    gappy = [c for c in people if people[c].isna().mean() > 0.05]
+    assert gappy
+    given = people[["sex"]].dropna()
+    drawn = fitted.sample_remaining(given)
+    for column in gappy:
+        assert drawn[column].isna().any()
+    drawn = fitted.sample(len(given), given, missing=False)
+    assert drawn.notna().all().all()
+    empty = people[gappy].head(50) * np.nan
+    assert fitted.sample_remaining(empty)[gappy].notna().all().all()
+
+
+def test_a_fraction_in_a_column_of_whole_numbers_is_refused_not_cut():
+    df = pd.DataFrame({"a": np.arange(200), "g": list("xy") * 100})
+    synth = short(df, {"continuous": ["a"], "categorical": ["g"]}).fit()
+    with pytest.raises(ConditionError, match=r"'a'.*2 cells hold fractions"):
+        synth.sample_remaining(pd.DataFrame({"a": [20.5, 21.0, 30.25]}))
+    assert synth.sample_remaining(pd.DataFrame({"a": [20.0, np.nan]}))["a"].iloc[0] == 20
+
+
+def test_parameters_that_a_generator_was_not_trained_with_are_warned_about(people, tmp_path):
+    path = tmp_path / "g.pkl"
+    short(people, generator_filepath=path).fit()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        short(people, generator_filepath=path)
+    with pytest.warns(UserWarning, match=r"decoder, epochs"):
+        TVAESynthesizer(people, PEOPLE, generator_filepath=path, epochs=77, decoder="independent", verbose=False)
 
 
 def test_balance_after_loading_needs_the_rows(fitted, people, tmp_path):
@@ -786,3 +849,24 @@ def test_the_example_generator_of_this_format_goes_on_loading():
     assert set(flowers["species"]) == {"setosa", "versicolor", "virginica"}
     means = flowers.groupby("species", observed=True)["petal length (cm)"].mean()
     assert means["setosa"] < 2.2 < means["versicolor"] < means["virginica"]
+
+
+def test_the_latent_space_is_alive_and_normal():
+    """Free bits: the latent carries over a nat a row, its aggregate is close to N(0, I), and it knows the target."""
+    cancer = load_breast_cancer(as_frame=True).frame
+    numbers = list(cancer.columns[:10])
+    df = cancer[[*numbers, "target"]]
+    synth = TVAESynthesizer(
+        df, {"continuous": numbers, "categorical": ["target"]}, random_state=1, epochs=60, verbose=False
+    ).fit()
+    assert synth.history["kl"].iloc[-1] > 1.0
+    assert synth.history["validation_kl"].iloc[-1] > 1.0
+    vae, transform = synth._backend._fitted()
+    choices, scalars, spreads, equals = table_tensors(transform.encode(df, np.random.default_rng(0)), transform.layout)
+    with torch.no_grad():
+        mean, std = vae.posterior(Rows(choices.long(), scalars + spreads / 2, equals))
+    aggregate = (mean.var(0) + std.square().mean(0)).sqrt()
+    assert aggregate.numpy() == pytest.approx(1.0, abs=0.05)
+    # The majority class is 63% of the rows.
+    accuracy = cross_val_score(LogisticRegression(), synth.encode(df), df["target"], cv=5).mean()
+    assert accuracy > 0.88

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
-from clover_tvae.errors import ColumnTypeError, DataError, NonFiniteError
+from clover_tvae.errors import ColumnTypeError, ConditionError, DataError, NonFiniteError
+from clover_tvae.transforms.conditions import Requirement
 from clover_tvae.transforms.continuous import ContinuousTransform
 from clover_tvae.transforms.dtypes import CellType
 from clover_tvae.transforms.mixture import _clusters
@@ -441,3 +442,51 @@ def test_clusters_on_a_line_are_at_least_as_tight_as_those_of_many_restarts():
     assert squares <= best * (1 + 1e-9)
     assert (np.diff(found) >= 0).all()
     assert set(found) == set(range(7))
+
+
+@pytest.mark.parametrize("numbers", ["rank", "mode"])
+@pytest.mark.parametrize(
+    ("start", "step", "dtype"),
+    [
+        (17_300, 100, "int64"),
+        (-50_007, 10, "int64"),
+        (0.25, 0.05, "float64"),
+        (-1e6, 500.0, "float64"),
+        (1, 7, "uint8"),
+    ],
+)
+def test_values_on_a_coarse_grid_stay_on_it(numbers, start, step, dtype):
+    """Wages in hundreds, prices in steps of 0.05: what is drawn between two seen values is on the same grid."""
+    rng = np.random.default_rng(2)
+    most = 34 if dtype == "uint8" else 5000
+    steps = np.unique(np.concatenate([[0, 1, most], rng.integers(0, most, 700)]))
+    column = pd.Series(start + step * np.concatenate([steps, steps[: len(steps) // 3]])).round(2).astype(dtype)
+    fitted = fit(column, numbers)
+    assert fitted.codec.grid.unit == round(step * 10**fitted.codec.grid.decimals)
+    n = 4000
+    choices = np.zeros(n, np.int32) if numbers == "rank" else rng.integers(0, fitted.layout.n_numbered, n)
+    low = 0.0 if numbers == "rank" else -1.0
+    drawn = fitted.decode(choices, rng.uniform(low, 1.0, n).astype(np.float32))
+    places = (drawn.to_numpy(dtype=float) - start) / step
+    assert np.abs(places - np.rint(places)).max() < 1e-6
+    assert drawn.between(column.min(), column.max()).all()
+    if most > 100:
+        assert len(set(drawn) - set(column)) > 0  # and not only values that were seen
+
+
+def test_a_range_between_two_values_of_a_coarse_grid_is_empty():
+    fitted = fit(pd.Series(np.arange(0, 100_000, 100)), "rank")
+    allowed = fitted.allow(Requirement.of(("between", 1_950, 2_450)))
+    drawn = fitted.decode(
+        np.zeros(500, np.int32), np.linspace(allowed.lower[0], allowed.upper[0], 500, dtype=np.float32)
+    )
+    assert set(drawn) == {2_000, 2_100, 2_200, 2_300, 2_400}
+    with pytest.raises(ConditionError):
+        fitted.allow(Requirement.of(("between", 1_910, 1_990)))
+
+
+def test_a_grid_written_before_there_were_units_is_read():
+    plain = Grid("int64", 0, 900, 0, unit=100).to_plain()
+    assert Grid.from_plain(plain).unit == 100
+    del plain["unit"]
+    assert Grid.from_plain(plain).unit == 1

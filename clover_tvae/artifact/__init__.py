@@ -31,6 +31,7 @@ from clover_tvae.artifact.container import (
     parse_artifact,
     read_artifact,
     write_artifact,
+    writer_versions,
 )
 from clover_tvae.artifact.tensors import pack_tensors, unpack_tensors
 
@@ -45,4 +46,5 @@ __all__ = [
     "read_artifact",
     "unpack_tensors",
     "write_artifact",
+    "writer_versions",
 ]

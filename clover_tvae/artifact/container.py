@@ -39,6 +39,7 @@ __all__ = [
     "parse_artifact",
     "read_artifact",
     "write_artifact",
+    "writer_versions",
 ]
 
 GENERATOR = "clover-tvae-generator"
@@ -77,7 +78,8 @@ def _check_kind(kind: str) -> None:
         raise ValueError(f"kind: expected one of {list(_KINDS)}, found {kind!r}")
 
 
-def _versions() -> dict[str, str]:
+def writer_versions() -> dict[str, str]:
+    """Return the versions of the packages that would write a file now: its ``writer`` part."""
     versions = {"python": platform.python_version()}
     for package in ("clover-tvae", "numpy", "pandas", "torch", "safetensors"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -110,7 +112,7 @@ def dump_artifact(content: Mapping[str, Any], kind: str = GENERATOR) -> bytes:
     whole: dict[str, Any] = {
         "format": kind,
         "format_version": FORMAT_VERSION,
-        "writer": content["writer"] if "writer" in content else _versions(),
+        "writer": content["writer"] if "writer" in content else writer_versions(),
         **{part: content[part] for part in _PARTS if part in content},
         **{key: value for key, value in content.items() if key not in _Container.model_fields},
     }

@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
-from clover_tvae.backends.protocol import BACKENDS, Backend, ability, load_backend, make_backend
+from clover_tvae.backends.protocol import (
+    BACKENDS,
+    LARGEST_WIDTH,
+    NOT_IN_SDV,
+    ONLY_IN_SDV,
+    Backend,
+    ability,
+    load_backend,
+    make_backend,
+)
 
-__all__ = ["BACKENDS", "Backend", "ability", "load_backend", "make_backend"]
+__all__ = [
+    "BACKENDS",
+    "LARGEST_WIDTH",
+    "NOT_IN_SDV",
+    "ONLY_IN_SDV",
+    "Backend",
+    "ability",
+    "load_backend",
+    "make_backend",
+]

@@ -19,6 +19,7 @@ import pydantic
 import torch
 
 from clover_tvae.artifact import pack_tensors, unpack_tensors
+from clover_tvae.backends.protocol import LARGEST_WIDTH
 from clover_tvae.backends.sizing import Plan, plan_training
 from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import (
@@ -54,8 +55,6 @@ logger = logging.getLogger(__name__)
 
 #: Encoded blocks that are put back into pandas together: pandas is slow on many small frames.
 _BLOCKS_A_FRAME = 64
-#: Hostile files are refused before their sizes allocate anything.
-_LARGEST_WIDTH = 16_384
 
 
 def _child(seed: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
@@ -262,8 +261,12 @@ class NativeBackend:
         decode: str | None = None,
         missing: bool = True,
         first_row: int = 0,
+        first_id: int = 0,
     ) -> Iterator[pd.DataFrame]:
-        """Yield the rows in frames of flat size; together they are the same rows whatever ``first_row`` they start at."""
+        """Yield the rows in frames of flat size; together they are the same rows whatever ``first_row`` they start at.
+
+        ``first_id`` identifiers are passed over before the first.
+        """
         _, transform = self._fitted()
         sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
         sampler = self._sampler()
@@ -282,10 +285,10 @@ class NativeBackend:
         for block in blocks:
             batch.append(block)
             if len(batch) == _BLOCKS_A_FRAME:
-                yield self._frame(transform, batch, start, sequence)
+                yield self._frame(transform, batch, first_id + start, sequence)
                 start, batch = start + sum(len(b) for b in batch), []
         if batch:
-            yield self._frame(transform, batch, start, sequence)
+            yield self._frame(transform, batch, first_id + start, sequence)
 
     def _frame(
         self,
@@ -313,14 +316,20 @@ class NativeBackend:
     # -- partial rows -------------------------------------------------------------------------------------------------
 
     def complete(
-        self, df: pd.DataFrame, *, seed: int | np.random.SeedSequence | None, missing: bool = False
+        self,
+        df: pd.DataFrame,
+        *,
+        seed: int | np.random.SeedSequence | None,
+        missing: bool = True,
+        decode: str | None = None,
     ) -> pd.DataFrame:
         """Draw the empty cells of ``df`` (and the columns that it lacks) from the model, given the others.
 
         Args:
             df: Rows with some or all of the modelled columns; what is missing is drawn.
             seed: Fixes the draws.
-            missing: Whether a drawn cell may itself be missing.
+            missing: Whether cells of the columns that ``df`` lacks may be missing; gaps of its own columns are filled.
+            decode: ``"argmax"`` takes the likeliest cells instead of drawing them.
 
         Raises:
             ConditionError: A column is unknown, or cells hold values that were never seen in training.
@@ -347,7 +356,9 @@ class NativeBackend:
                     if n
                 ]
             )
-        return self._filled(whole, given, table, sequence, missing)
+        full = {i for i, name in enumerate(transform.names) if not missing or name in df.columns}
+        drawn = self._drawn(given, table, sequence, full, argmax=decode == "argmax")
+        return self._filled(whole, given, drawn)
 
     def impute(self, df: pd.DataFrame, *, seed: int | np.random.SeedSequence | None) -> pd.DataFrame:
         """Fill the missing cells of ``df`` with draws from the model given the rest of the row; all else is untouched."""
@@ -363,7 +374,7 @@ class NativeBackend:
         given = whole.notna().to_numpy()
         table = transform.encode(whole, np.random.default_rng(_child(sequence, 0)), unseen="mask")
         # A cell with an unseen value stays as it is, but tells the model nothing.
-        drawn = self._drawn(given & (table.choices >= 0), table, sequence, missing=False)
+        drawn = self._drawn(given & (table.choices >= 0), table, sequence, set(range(len(columns))))
         for i, name in enumerate(columns):
             gaps = ~given[:, i]
             if gaps.any():
@@ -371,21 +382,35 @@ class NativeBackend:
         return out
 
     def _drawn(
-        self, known: np.ndarray, table: EncodedTable, seed: np.random.SeedSequence, missing: bool
+        self,
+        known: np.ndarray,
+        table: EncodedTable,
+        seed: np.random.SeedSequence,
+        full: set[int],
+        *,
+        argmax: bool = False,
     ) -> pd.DataFrame:
+        """Draw the unknown cells; those of the columns ``full`` are never missing."""
         _, transform = self._fitted()
-        done = self._sampler().complete(table, known, _child(seed, 1), forbid_missing=not missing)
+        done = self._sampler().complete(table, known, _child(seed, 1), full=full, argmax=argmax)
         return transform.decode(done, rng=np.random.default_rng(_child(seed, 2)))
 
-    def _filled(
-        self, whole: pd.DataFrame, given: np.ndarray, table: EncodedTable, seed: np.random.SeedSequence, missing: bool
-    ) -> pd.DataFrame:
-        drawn = self._drawn(given, table, seed, missing)
+    def _filled(self, whole: pd.DataFrame, given: np.ndarray, drawn: pd.DataFrame) -> pd.DataFrame:
+        problems = []
         for i, name in enumerate(whole.columns):
             kept = np.flatnonzero(given[:, i])
-            if len(kept):
-                # Known cells come back exactly as they were given, not as they were coded.
-                drawn[name] = _fill(drawn[name], kept, whole[name].iloc[kept])
+            if not len(kept):
+                continue
+            cells = whole[name].iloc[kept]
+            if pd.api.types.is_integer_dtype(drawn[name].dtype) and pd.api.types.is_float_dtype(cells.dtype):
+                n = int((cells % 1 != 0).sum())
+                if n:
+                    problems.append(Problem(f"column {name!r}", f"{n} cells hold fractions, the column whole numbers"))
+                    continue
+            # Known cells come back exactly as they were given, not as they were coded.
+            drawn[name] = _fill(drawn[name], kept, cells)
+        if problems:
+            raise ConditionError(problems)
         return drawn
 
     # -- reading rows -------------------------------------------------------------------------------------------------
@@ -533,7 +558,7 @@ def _is_number(value: Any) -> bool:
 
 def _are_widths(value: Any) -> bool:
     return (
-        isinstance(value, (tuple, list)) and len(value) > 0 and all(_is_whole(v) and v <= _LARGEST_WIDTH for v in value)
+        isinstance(value, (tuple, list)) and len(value) > 0 and all(_is_whole(v) and v <= LARGEST_WIDTH for v in value)
     )
 
 
@@ -541,9 +566,9 @@ def _are_widths(value: Any) -> bool:
 _RULES: dict[str, tuple[Any, str]] = {
     "epochs": (_is_whole, "a positive integer or None"),
     "batch_size": (_is_whole, "a positive integer or None"),
-    "compress_dims": (_are_widths, f"a list of widths from 1 to {_LARGEST_WIDTH}"),
-    "decompress_dims": (_are_widths, f"a list of widths from 1 to {_LARGEST_WIDTH}"),
-    "embedding_dim": (lambda v: _is_whole(v) and v <= _LARGEST_WIDTH, f"an integer from 1 to {_LARGEST_WIDTH}"),
+    "compress_dims": (_are_widths, f"a list of widths from 1 to {LARGEST_WIDTH}"),
+    "decompress_dims": (_are_widths, f"a list of widths from 1 to {LARGEST_WIDTH}"),
+    "embedding_dim": (lambda v: _is_whole(v) and v <= LARGEST_WIDTH, f"an integer from 1 to {LARGEST_WIDTH}"),
     "learning_rate": (lambda v: _is_number(v) and v > 0, "a positive number"),
     "weight_decay": (lambda v: _is_number(v) and v >= 0, "a number of at least 0"),
     "loss_factor": (lambda v: _is_number(v) and v > 0, "a positive number"),
@@ -556,7 +581,7 @@ _RULES: dict[str, tuple[Any, str]] = {
 
 # -- the shape of the file's parts ------------------------------------------------------------------------------------
 
-_Width = Annotated[int, pydantic.Field(ge=1, le=_LARGEST_WIDTH)]
+_Width = Annotated[int, pydantic.Field(ge=1, le=LARGEST_WIDTH)]
 _Widths = Annotated[list[_Width], pydantic.Field(min_length=1, max_length=64)]
 _Count = Annotated[int, pydantic.Field(ge=0, le=2**53)]
 _Share = Annotated[float, pydantic.Field(ge=0, lt=1, allow_inf_nan=False)]

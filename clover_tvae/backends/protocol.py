@@ -18,13 +18,28 @@ if TYPE_CHECKING:
 
     from clover_tvae.metadata import Metadata
 
-__all__ = ["BACKENDS", "Backend", "ability", "load_backend", "make_backend"]
+__all__ = [
+    "BACKENDS",
+    "LARGEST_WIDTH",
+    "NOT_IN_SDV",
+    "ONLY_IN_SDV",
+    "Backend",
+    "ability",
+    "load_backend",
+    "make_backend",
+]
 
 BACKENDS: Mapping[str, tuple[str, str]] = {
     "native": ("clover_tvae.backends.native", "NativeBackend"),
     "sdv": ("clover_tvae.backends.sdv", "SdvBackend"),
 }
 """Each backend's module and class, imported when it is first made."""
+
+#: Widest layer of a network; hostile files are refused before their sizes allocate anything.
+LARGEST_WIDTH = 16_384
+#: Parameters of ``TVAESynthesizer`` that SDV's TVAE has not, and those that it alone has.
+NOT_IN_SDV = ("decoder", "learning_rate", "gradient_clip", "validation_fraction", "patience", "max_minutes")
+ONLY_IN_SDV = ("enforce_min_max_values", "enforce_rounding")
 
 
 class Backend(Protocol):

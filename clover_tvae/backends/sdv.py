@@ -23,6 +23,7 @@ import numpy as np
 
 from clover_tvae.backends.flat import FlatTable, Wanted
 from clover_tvae.backends.isolation import isolated, quiet
+from clover_tvae.backends.protocol import NOT_IN_SDV
 from clover_tvae.errors import (
     ConditionError,
     ConfigError,
@@ -57,7 +58,6 @@ SDV_DEFAULTS: Mapping[str, Any] = {
 """What ``None`` means for each parameter: SDV 2's own defaults."""
 
 _SDV_NAMES = {"weight_decay": "l2scale"}
-_NOT_IN_SDV = ("decoder", "learning_rate", "gradient_clip", "validation_fraction", "patience", "max_minutes")
 _LOGGERS = ("sdv", "ctgan", "rdt", "copulas", "SingleTableSynthesizer", "Metadata")
 _TABLE = "table"
 #: Rows are drawn in blocks of this size, each with its own seed, so that a longer sample starts with the shorter one.
@@ -307,14 +307,18 @@ class SdvBackend:
         decode: str | None = None,
         missing: bool = True,
         first_row: int = 0,
+        first_id: int = 0,
     ) -> Iterator[pd.DataFrame]:
-        """Yield rows ``first_row .. first_row + n_rows`` of :meth:`sample` in frames of flat size."""
+        """Yield rows ``first_row .. first_row + n_rows`` of :meth:`sample` in frames of flat size.
+
+        ``first_id`` identifiers are passed over before the first.
+        """
         table = self._fitted()
         if decode not in (None, "sample", "argmax"):
             raise ConfigError(Problem("decode", "SDV always decodes by argmax; leave it out, or use backend='native'"))
         wanted = table.understand(conditions or {})
         sequence = _sequence(seed)
-        return self._frames(table, n_rows, first_row, sequence, wanted, missing)
+        return self._frames(table, n_rows, first_row, sequence, wanted, missing, first_id)
 
     def _frames(
         self,
@@ -324,6 +328,7 @@ class SdvBackend:
         seed: np.random.SeedSequence,
         wanted: Wanted,
         missing: bool,
+        first_id: int,
     ) -> Iterator[pd.DataFrame]:
         """Cut the rows out of the endless table that ``seed`` stands for, less those that do not meet ``wanted``."""
         choosy = bool(wanted) or not missing
@@ -349,7 +354,7 @@ class SdvBackend:
                 # One generator for all frames: identifiers then depend on the row's number alone.
                 rng = np.random.default_rng(_child(seed, 1))
                 first = place - len(flat) + begin
-                yield table.restore(flat.iloc[begin : max(begin, end)], rng, n_offset=first)
+                yield table.restore(flat.iloc[begin : max(begin, end)], rng, n_offset=first_id + first)
                 yielded = True
 
     def _block(self, seed: np.random.SeedSequence) -> pd.DataFrame:
@@ -519,8 +524,8 @@ def _problems(settings: Mapping[str, Any], others: Mapping[str, Any]) -> list[Pr
         if not holds(settings[name])
     ]
     for name, value in others.items():
-        if name not in _NOT_IN_SDV:
-            problems.append(Problem(name, f"no such parameter{did_you_mean(name, (*SDV_DEFAULTS, *_NOT_IN_SDV))}"))
+        if name not in NOT_IN_SDV:
+            problems.append(Problem(name, f"no such parameter{did_you_mean(name, (*SDV_DEFAULTS, *NOT_IN_SDV))}"))
         elif value is not None:
             problems.append(Problem(name, "SDV's TVAE has no such parameter; leave it out, or use backend='native'"))
     return problems

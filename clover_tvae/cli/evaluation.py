@@ -90,7 +90,8 @@ def evaluate(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of every draw of the evaluation.")] = 0,
     min_cell: Annotated[
-        int, typer.Option("--min-cell", min=1, help="Fewest real rows that any part of the report may show.")
+        int,
+        typer.Option("--min-cell", min=1, help="Fewest real rows that any part of the report or the figures may show."),
     ] = 10,
     title: Annotated[str | None, typer.Option("--title", help="Title of the report.")] = None,
     missing: Missing = None,
@@ -125,7 +126,7 @@ def evaluate(
 
     started = time.monotonic()
     note(f"measuring {len(drawn):,} synthetic rows ...", quiet)
-    figures = measure(known, drawn, held, described, seed=seed)
+    figures = measure(known, drawn, held, described, seed=seed, min_cell=min_cell)
     synth = None if generator is None else _opened(generator, trust_pickle)
     if shadow_models is not None and synth is not None:
         from clover_tvae.jobs.assessment import attack_with_shadow_models

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -112,6 +113,13 @@ def fit(
     decode: Annotated[
         str | None, typer.Option(help="sample or argmax. [default: sample]", rich_help_panel=MODEL)
     ] = None,
+    enforce_min_max_values: Annotated[
+        bool | None,
+        typer.Option("--enforce-min-max-values/--no-enforce-min-max-values", help="SDV's own.", hidden=True),
+    ] = None,
+    enforce_rounding: Annotated[
+        bool | None, typer.Option("--enforce-rounding/--no-enforce-rounding", help="SDV's own.", hidden=True)
+    ] = None,
     discriminator_steps: Annotated[int | None, typer.Option(hidden=True)] = None,
     trust_pickle: Annotated[bool, typer.Option("--trust-pickle", hidden=True)] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
@@ -128,7 +136,8 @@ def fit(
         "weight_decay": weight_decay, "loss_factor": loss_factor, "gradient_clip": gradient_clip, "device": device,
         "backend": backend, "decoder": decoder, "compress_dims": _widths("--compress-dims", compress_dims),
         "decompress_dims": _widths("--decompress-dims", decompress_dims), "embedding_dim": embedding_dim,
-        "decode": decode, "discriminator_steps": discriminator_steps, "trust_pickle": trust_pickle or None,
+        "decode": decode, "enforce_min_max_values": enforce_min_max_values, "enforce_rounding": enforce_rounding,
+        "discriminator_steps": discriminator_steps, "trust_pickle": trust_pickle or None,
     }  # fmt: skip
     parameters = _parameters(given)
     if not output.name.lower().endswith(".pkl"):
@@ -201,7 +210,7 @@ def sample(
         Path, typer.Option("--output", "-o", help="A .csv, .csv.gz or .parquet file; or a folder, for parts.")
     ],
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Seed; without one every run draws other rows.")
+        int | None, typer.Option("--seed", min=0, help="Seed of the rows; without one every run draws other rows.")
     ] = None,
     where: Annotated[
         list[str] | None,
@@ -239,6 +248,10 @@ def sample(
     options: dict[str, Any] = {} if device is None else {"device": device}
     synth = TVAESynthesizer.load(generator, expected_sha256=expect_sha256, trust_pickle=trust_pickle, **options)
     conditions = parse_where(where, synth.metadata, dict(synth.sample(0).dtypes)) if where else None
+    if seed is None:
+        # A generator's own seed would give the same rows in every run.
+        seed = secrets.randbelow(2**32)
+        note(f"seed      {seed}", quiet)
     started = time.monotonic()
     written = draw_to(
         synth,
@@ -263,6 +276,7 @@ def inspect(
         Path | None,
         typer.Option("--card", metavar="CARD.md", help="Write the model card as Markdown, and as JSON beside it."),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the card.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
     expect_sha256: Expect = None,
     debug: Debug = False,
@@ -274,8 +288,12 @@ def inspect(
     facts = card_of(generator, expect_sha256)
     if card is not None:
         written = {card.with_suffix(".json"): card_json(facts)}
-        if card.suffix != ".json":
+        if card.suffix.lower() not in (".md", ".json"):
+            raise ConfigError(Problem("--card", "expected a file name that ends in .md or .json"))
+        if card.suffix.lower() == ".md":
             written = {card: card_markdown(facts)} | written
+        if there := [path for path in written if path.exists() and not force]:
+            raise ConfigError([Problem(str(path), "the file exists; --force overwrites it") for path in there])
         for path, text in written.items():
             _write_text(path, text)
             say(f"card      {path}")

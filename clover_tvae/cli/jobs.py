@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clover_tvae.cli.console import Debug, Quiet, command, note, progress_wanted, say, say_json, warn
+from clover_tvae.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from clover_tvae.jobs import Job, JobResult
 
 __all__ = ["add_to"]
+
+SUMMARY_FORMAT = "clover-tvae-summary"
 
 Files = Annotated[list[Path], typer.Argument(metavar="JOB.yaml...", help="Job files.", show_default=False)]
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="NAME", help="Run this job only; may be repeated.")]
@@ -81,6 +84,8 @@ def run(
     from clover_tvae.jobs import exit_code, load_jobs, run_jobs, summary
 
     jobs = load_jobs(files, root=root, only=only or ())
+    if summary_path is not None:
+        _check_summary(summary_path)
     if dry_run:
         _show_plans(jobs, force=force, retrain=retrain, as_json=as_json)
         return
@@ -104,6 +109,22 @@ def run(
     if as_json:
         say_json(plain)
     raise typer.Exit(exit_code(results))
+
+
+def _check_summary(path: Path) -> None:
+    """Refuse a place for the summary before any job is run; only an earlier summary is written over."""
+    if path.suffix.lower() != ".json":
+        raise ConfigError(Problem("--summary", "expected a file name that ends in .json"))
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(Problem(str(path), "its folder does not exist"))
+    if not path.exists():
+        return
+    try:
+        earlier = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        earlier = None
+    if not isinstance(earlier, dict) or earlier.get("format") != SUMMARY_FORMAT:
+        raise ConfigError(Problem(str(path), "the file exists, and is no summary of jobs; give another name"))
 
 
 def _show(result: JobResult, quiet: bool) -> None:

@@ -21,6 +21,7 @@ __all__ = [
     "missing_rates",
     "out_of_range_share",
     "present_share",
+    "protected_share",
     "rare_frequency_ratio",
     "rare_table",
     "unseen_share",
@@ -113,44 +114,68 @@ def _padded(values: np.ndarray, size: int) -> np.ndarray:
     return np.pad(values, (0, size - len(values)))
 
 
-def rare_table(tables: CodedTables, real: CodedTable, others: Mapping[str, CodedTable]) -> pd.DataFrame:
+def rare_table(
+    tables: CodedTables, real: CodedTable, others: Mapping[str, CodedTable], min_cell: int = SMALL_CELL
+) -> pd.DataFrame:
     """Return one row a rare category: column, category, real rows, and its share (%) in each table.
 
-    Categories of fewer than ``SMALL_CELL`` real rows are not named but put together, one row a column.
+    Categories of fewer than ``min_cell`` real rows are not named but put together, one row a column. Counts and shares
+    of real people, the holdout's too, are rounded, and NaN where fewer than ``min_cell`` rows are behind them.
     """
     rows = []
     for position, name in enumerate(tables.category_names):
         n_categories = len(tables.categories[position])
-        codes = real.codes[:, position]
-        counts = np.bincount(codes[codes >= 0], minlength=n_categories)
-        shares = {role: _padded(_category_shares(table, position), n_categories) for role, table in others.items()}
-        rare = (counts > 0) & (counts < RARE * real.n_rows)
-        small = rare & (counts < SMALL_CELL)
+        counts = {role: _category_counts(table, position, n_categories) for role, table in others.items()}
+        known = _category_counts(real, position, n_categories)
+        rare = (known > 0) & (known < RARE * real.n_rows)
+        small = rare & (known < min_cell)
         named = np.flatnonzero(rare & ~small)
-        for code in named[np.argsort(-counts[named], kind="stable")]:
-            label = str(tables.categories[position][code])
-            rows.append(_rare_row(name, label, int(counts[code]), 1, real.n_rows, shares, np.array([code])))
+        groups = [
+            (str(tables.categories[position][code]), np.array([code]))
+            for code in named[np.argsort(-known[named], kind="stable")]
+        ]
         if small.any():
-            label = f"(fewer than {SMALL_CELL} rows each)"
-            chosen = np.flatnonzero(small)
-            rows.append(_rare_row(name, label, int(counts[small].sum()), len(chosen), real.n_rows, shares, chosen))
+            groups.append((f"(fewer than {min_cell} rows each)", np.flatnonzero(small)))
+        for label, codes in groups:
+            share = protected_share(int(known[codes].sum()), real.n_rows, min_cell)
+            row: dict[str, object] = {"column": name, "category": label, "n_categories": len(codes)}
+            row["real_rows"] = round(share * real.n_rows) if not np.isnan(share) else float("nan")
+            row["real"] = 100 * share
+            for role, found in counts.items():
+                count, total = int(found[codes].sum()), int(found.sum())
+                exact = count / max(total, 1)
+                row[role] = 100 * (exact if role == "synthetic" else protected_share(count, total, min_cell))
+            rows.append(row)
     columns = ["column", "category", "n_categories", "real_rows", "real", *others]
     return pd.DataFrame(rows, columns=columns).astype({"column": object})
 
 
-def _rare_row(
-    name: Hashable,
-    label: str,
-    count: int,
-    n_categories: int,
-    n_rows: int,
-    shares: Mapping[str, np.ndarray],
-    codes: np.ndarray,
-) -> dict[str, object]:
-    row: dict[str, object] = {"column": name, "category": label, "n_categories": n_categories, "real_rows": count}
-    row["real"] = 100 * count / n_rows
-    row.update({role: 100 * float(values[codes].sum()) for role, values in shares.items()})
-    return row
+def _category_counts(table: CodedTable, column: int, n_categories: int) -> np.ndarray:
+    codes = table.codes[:, column]
+    return np.bincount(codes[codes >= 0], minlength=n_categories)
+
+
+def protected_share(count: int, n_rows: int, min_cell: int = SMALL_CELL) -> float:
+    """Return the share of real rows that a cell holds as far as it may be told, 0 to 1.
+
+    Args:
+        count: Rows in the cell.
+        n_rows: Rows in all.
+        min_cell: Fewest rows, in the cell or out of it, that may be counted, at least 1.
+
+    Returns:
+        The share of the count rounded to a multiple of half of ``min_cell``, so that a small cell cannot be had by
+        subtraction; NaN where 1 to ``min_cell - 1`` rows are in the cell, or out of it.
+
+    Example:
+        >>> [protected_share(count, 100) for count in (0, 3, 12, 97, 100)]
+        [0.0, nan, 0.1, nan, 1.0]
+    """
+    if 0 < count < min_cell or 0 < n_rows - count < min_cell:
+        return float("nan")
+    base = max(1, min_cell // 2)
+    rounded = n_rows if count == n_rows else min(base * round(count / base), n_rows)
+    return rounded / max(n_rows, 1)
 
 
 def dtype_differences(real: pd.DataFrame, other: pd.DataFrame, names: Iterable[Hashable]) -> list[Hashable]:

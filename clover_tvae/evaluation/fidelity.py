@@ -95,6 +95,7 @@ def fidelity(
     holdout: pd.DataFrame | None = None,
     metadata: Any = None,
     seed: int = 0,
+    min_cell: int = diagnostics.SMALL_CELL,
 ) -> Figures:
     """Measure how much a synthetic table looks like the real one, each figure beside what real rows score.
 
@@ -104,6 +105,8 @@ def fidelity(
         holdout: Real rows that the generator never saw; ``None`` leaves their figures empty.
         metadata: As for ``column_shapes``.
         seed: Seed of every draw.
+        min_cell: Fewest real rows, of training or holdout, that a cell of the tables may show: a smaller one is NaN, and
+            its category is not named.
 
     Returns:
         The ``fidelity`` figures of the catalogue. Beside each value stand the same figure for ``holdout``, and for a
@@ -128,9 +131,9 @@ def fidelity(
     for figures, more in (
         (_classifier_figures(coded, seed), {}),
         (_support_figures(coded, seed), {}),
-        _relation_figures(coded, seed),
-        _category_figures(coded, seed),
-        _diagnostic_figures(coded, frames, seed),
+        _relation_figures(coded, seed, min_cell),
+        _category_figures(coded, seed, min_cell),
+        _diagnostic_figures(coded, frames, seed, min_cell),
     ):
         measured += figures
         tables |= more
@@ -236,10 +239,20 @@ def _support_figures(coded: CodedTables, seed: int) -> list[Figure]:
     ]
 
 
-def _relation_figures(coded: CodedTables, seed: int) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
+def _protected(shares: np.ndarray, n_rows: int, min_cell: int) -> np.ndarray:
+    """Shares of real rows, as far as they may be told, in percent."""
+    counts = np.rint(shares * n_rows).astype(np.int64).tolist()
+    return np.array([100 * diagnostics.protected_share(count, n_rows, min_cell) for count in counts], dtype=np.float64)
+
+
+def _relation_figures(coded: CodedTables, seed: int, min_cell: int) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
     relations = find_relations(coded, seed=seed)
     rates = {role: 100 * break_rates(relations, table) for role, table in coded.tables.items() if role != "bootstrap"}
-    table = relation_table(relations, rates)
+    shown = {
+        role: values if role == "synthetic" else _protected(values / 100, coded[role].n_rows, min_cell)
+        for role, values in rates.items()
+    }
+    table = relation_table(relations, shown)
     note = "" if relations else "No relation holds in 99.5% of the real rows that would not hold by chance."
     others = {role: values for role, values in rates.items() if role != "real"}
     return [
@@ -254,7 +267,7 @@ def _relation_figures(coded: CodedTables, seed: int) -> tuple[list[Figure], dict
     ], {"relations": table}
 
 
-def _category_figures(coded: CodedTables, seed: int) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
+def _category_figures(coded: CodedTables, seed: int, min_cell: int) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
     real, others = coded["real"], _others(coded)
     n_rows = coded["synthetic"].n_rows
     measures = (
@@ -267,11 +280,11 @@ def _category_figures(coded: CodedTables, seed: int) -> tuple[list[Figure], dict
         for name, measure, factor in measures
     ]
     named = {role: table for role, table in others.items() if role != "bootstrap"}
-    return figures, {"rare_categories": diagnostics.rare_table(coded, real, named)}
+    return figures, {"rare_categories": diagnostics.rare_table(coded, real, named, min_cell)}
 
 
 def _diagnostic_figures(
-    coded: CodedTables, frames: Mapping[str, pd.DataFrame | None], seed: int
+    coded: CodedTables, frames: Mapping[str, pd.DataFrame | None], seed: int, min_cell: int
 ) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
     real, others = coded["real"], _others(coded)
     n_rows = coded["synthetic"].n_rows
@@ -324,6 +337,8 @@ def _diagnostic_figures(
     ]
     table = pd.DataFrame({"column": pd.Series(coded.names, dtype=object)})
     for role, values in rates.items():
-        if role != "bootstrap":
+        if role == "synthetic":
             table[role] = 100 * values.to_numpy()
+        elif role != "bootstrap":
+            table[role] = _protected(values.to_numpy(), coded[role].n_rows, min_cell)
     return figures, {"missing_rates": table}

@@ -11,13 +11,14 @@ import csv
 import gzip
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from clover_tvae.backends import NOT_IN_SDV, ONLY_IN_SDV
 from clover_tvae.errors import CloverError, ConfigError, Problem, UserError, did_you_mean
 from clover_tvae.files import inside
 from clover_tvae.jobs.limits import Limits, limit_problems, load_limits
@@ -300,17 +301,49 @@ def _file_problems(draft: _Draft) -> Iterator[Problem]:
     if metadata is not None and columns is not None:
         yield from _column_problems(draft, metadata, columns)
 
+    yield from _backend_problems(draft)
     yield from _assessment_problems(draft)
     for index, sample in enumerate(spec.sample):
         at = draft.at(index)
         yield from _written(draft, (*at, "output"), sample.output, EXTENSIONS)[1]
         known = None if metadata is None else [column.name for column in metadata.modelled]
-        for column in sample.conditions or ():
-            if known is not None and column not in known:
+        for column, condition in (sample.conditions or {}).items():
+            if metadata is not None and known is not None and column in known:
+                fault = _condition_fault(metadata.column(column).kind, condition)
+                if fault is not None:
+                    yield draft.problem((*at, "conditions", column), f"{column}: {fault}")
+            elif known is not None:
                 yield draft.problem(
                     (*at, "conditions", column),
                     f"the metadata has no modelled column {column!r}{did_you_mean(column, known)}",
                 )
+
+
+def _backend_problems(draft: _Draft) -> Iterator[Problem]:
+    """Check that the backend knows the parameters."""
+    given = draft.job.spec.synthesizer.parameters()
+    sdv = given.get("backend") == "sdv"
+    for name in NOT_IN_SDV if sdv else ONLY_IN_SDV:
+        if name in given:
+            what = "SDV's TVAE has no such parameter; leave it out, or use the native backend"
+            yield draft.problem(("synthesizer", name), f"{name}: {what if sdv else 'only the sdv backend has it'}")
+
+
+def _condition_fault(kind: str, condition: Any) -> str | None:
+    """Return why no column of this kind can meet a condition, whatever its values are."""
+    operator, operand = next(iter(condition.items())) if isinstance(condition, Mapping) else ("==", condition)
+    operands = operand if isinstance(operand, (list, tuple)) else (operand,)
+    if operator == "missing" or all(value is None for value in operands):
+        return None
+    if operator in ("<", "<=", ">", ">=", "between") and kind in ("categorical", "boolean"):
+        return f"a {kind} column has no order; give a value or a list of values"
+    if kind == "continuous" and any(isinstance(value, str) for value in operands):
+        return "a number is expected, found text; write it without quotes"
+    if operator == "between" and kind in ("continuous", "datetime"):
+        low, high = operands
+        if type(low) is type(high) and isinstance(low, (int, float)) and low > high:
+            return "between takes the lower bound first"
+    return None
 
 
 def _assessment_problems(draft: _Draft) -> Iterator[Problem]:

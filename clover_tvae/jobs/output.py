@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,9 @@ def draw_to(
         missing: Whether cells may be missing.
         on_part: Called with each file and its number of rows once it is whole.
 
+    Parts are written beside the old ones and take their place once all are whole: a drawing that fails leaves the
+    folder as it was.
+
     Returns:
         The files, in the order of the rows.
     """
@@ -100,15 +104,19 @@ def draw_to(
         return [path]
     with contextlib.suppress(FileExistsError):
         path.mkdir(parents=True)
-    # What an older, longer run has left would be read as part of this table.
-    for old in _old_parts(path):
-        old.unlink()
     files: list[Path] = []
-    for index, part in enumerate(_parts(synth.sample_frames(n_rows, conditions, **options), rows_per_part)):
-        file = path / f"part-{index:05d}{suffix}"
-        write_table(part, file)
-        on_part(file, len(part))
-        files.append(file)
+    with tempfile.TemporaryDirectory(prefix=".clover-tvae-parts-", dir=path) as waiting:
+        for index, part in enumerate(_parts(synth.sample_frames(n_rows, conditions, **options), rows_per_part)):
+            file = path / f"part-{index:05d}{suffix}"
+            write_table(part, Path(waiting) / file.name)
+            on_part(file, len(part))
+            files.append(file)
+        # What an older, longer run has left would be read as part of this table.
+        for old in _old_parts(path):
+            if old not in files:
+                old.unlink()
+        for file in files:
+            (Path(waiting) / file.name).replace(file)
     return files
 
 

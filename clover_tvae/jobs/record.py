@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,8 +95,14 @@ class Record:
 
 
 def record_path(job: Job) -> Path:
-    """Return where the record of ``job`` lies."""
-    return job.path(f"{FOLDER}/{Path(job.file).name}.{job.name}.json")
+    """Return where the record of ``job`` lies; job files of one name in several folders under one root keep apart."""
+    file = Path(job.file).absolute()
+    name = file.name
+    if file.parent.resolve() != job.folder.resolve():
+        name += (
+            "." + hashlib.sha256(os.path.relpath(file, job.folder).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+        )
+    return job.path(f"{FOLDER}/{name}.{job.name}.json")
 
 
 def file_digest(path: Path) -> str | None:

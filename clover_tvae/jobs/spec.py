@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from clover_tvae.backends import LARGEST_WIDTH
 from clover_tvae.errors import did_you_mean
 from clover_tvae.jobs.datasets import DatasetName
 
@@ -42,7 +43,9 @@ def _tuple(value: Any) -> Any:
 
 
 Layers = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=65_536)], ...], Field(min_length=1, max_length=64), BeforeValidator(_tuple)
+    tuple[Annotated[int, Field(ge=1, le=LARGEST_WIDTH)], ...],
+    Field(min_length=1, max_length=64),
+    BeforeValidator(_tuple),
 ]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
 Path_ = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
@@ -64,7 +67,9 @@ class SynthesizerSpec(_Spec):
     batch_size: int | None = Field(default=None, ge=1, le=10_000_000, description="Rows a training step.")
     compress_dims: Layers | None = Field(default=None, description="Widths of the encoder's hidden layers.")
     decompress_dims: Layers | None = Field(default=None, description="Widths of the decoder's hidden layers.")
-    embedding_dim: int | None = Field(default=None, ge=1, le=65_536, description="Dimensions of the latent space.")
+    embedding_dim: int | None = Field(
+        default=None, ge=1, le=LARGEST_WIDTH, description="Dimensions of the latent space."
+    )
     learning_rate: float | None = Field(default=None, gt=0, le=10, description="Step size of the optimiser.")
     weight_decay: float | None = Field(default=None, ge=0, le=10, description="Weight decay of the optimiser.")
     loss_factor: float | None = Field(
@@ -85,6 +90,8 @@ class SynthesizerSpec(_Spec):
     trust_pickle: bool | None = Field(
         default=None, description="Open a generator of the sdv backend, which can run code."
     )
+    enforce_min_max_values: bool | None = Field(default=None, description="SDV's own (backend sdv): keep the range.")
+    enforce_rounding: bool | None = Field(default=None, description="SDV's own (backend sdv): keep the decimals.")
     discriminator_steps: int | None = Field(default=None, ge=0, description="Accepted with a warning: a VAE has none.")
 
     def parameters(self) -> dict[str, Any]:

@@ -125,7 +125,13 @@ def _zone_name(zone: Any) -> str | None:
 
 def _look_at_category(name: Hashable, series: pd.Series, cells: pd.Series) -> Finding:
     dtype = series.dtype
-    assert isinstance(dtype, pd.CategoricalDtype)
+    if not isinstance(dtype, pd.CategoricalDtype):
+        return Finding(
+            Column(name, "ignore"),
+            f"a dtype {dtype}, which cannot be given back",
+            f"has dtype {dtype}, which cannot be given back: declared 'ignore'; "
+            "convert it with astype('category') and declare it 'categorical' to keep it",
+        )
     inner = family(pd.Series(dtype.categories))
     if inner in UNLEARNABLE_LEVELS:
         return Finding(

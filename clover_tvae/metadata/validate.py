@@ -67,11 +67,11 @@ def raise_problems(columns: Sequence[Column], df: Any) -> None:
         rows = "1 row" if len(df) == 1 else f"{len(df)} rows"
         text = f"has {rows}; at least {_MIN_ROWS} are needed, and some hundreds to learn anything of use"
         problems.append(Problem("table", text, TooFewRowsError))
-    counts = df.columns.value_counts() if len(df.columns) else pd.Series(dtype=int)
-    for name in df.columns.unique():
+    repeated = df.columns.duplicated(keep=False)
+    for place, name in enumerate(df.columns):
         column = described.get(name)
-        if column is not None and column.modelled and counts[name] == 1:
-            series = df[name]
+        if column is not None and column.modelled and not repeated[place]:
+            series = df.iloc[:, place]
             problems += [Problem(f"column {name!r}", text, kind) for text, kind in _column_faults(column, series)]
     if problems:
         raise DataError.of(problems)
@@ -299,8 +299,10 @@ def _text_dates(column: Column, series: pd.Series) -> _Faults:
 def _label_faults(column: Column, series: pd.Series, kind: str) -> _Faults:
     if kind in ("timedelta", "period", "interval"):
         return [(_wrong(column, series, kind), ColumnTypeError)]
-    if kind == "category":
-        levels = pd.Series(series.dtype.categories)  # type: ignore[union-attr]
+    if kind == "category" and not isinstance(series.dtype, pd.CategoricalDtype):
+        return [(f"its dtype {series.dtype} cannot be given back; convert it with astype('category')", ColumnTypeError)]
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        levels = pd.Series(series.dtype.categories)
         inner = family(levels)
         if inner in UNLEARNABLE_LEVELS:
             return [(f"declared {column.kind!r}, but its categories are {inner}; {_CURES[inner]}", ColumnTypeError)]

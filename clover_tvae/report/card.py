@@ -115,7 +115,7 @@ def card_markdown(card: Mapping[str, Any], figures: Any = None) -> str:
 
 
 def card_json(card: Mapping[str, Any], figures: Any = None) -> str:
-    """Return the release sheet as JSON: ``card``, ``figures`` (or null) and ``notice``.
+    """Return the release sheet as JSON: ``card``, ``figures`` (or null) and ``notice``; an ``order`` is a count.
 
     Args:
         card: Plain data.
@@ -124,11 +124,28 @@ def card_json(card: Mapping[str, Any], figures: Any = None) -> str:
     content = {
         "format": "clover-tvae-card",
         "format_version": 1,
-        "card": _jsonable(card),
+        "card": _jsonable(_without_orders(card)),
         "figures": None if figures is None else _jsonable(figures.to_plain()),
         "notice": NO_PROOF,
     }
     return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=True)
+
+
+def _without_orders(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the card with the number of ordered categories in the place of the categories, which may be of few people."""
+    metadata = card.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return dict(card)
+    kinds = {
+        kind: [
+            {**column, "order": len(column["order"])} if isinstance(column, Mapping) and column.get("order") else column
+            for column in columns
+        ]
+        if isinstance(columns, list | tuple)
+        else columns
+        for kind, columns in metadata.items()
+    }
+    return {**card, "metadata": kinds}
 
 
 def _title(key: Any) -> str:

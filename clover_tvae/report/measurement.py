@@ -23,6 +23,7 @@ def measure(
     *,
     seed: int = 0,
     attacks: bool = True,
+    min_cell: int = 10,
 ) -> Figures:
     """Measure everything that the tables allow.
 
@@ -33,6 +34,7 @@ def measure(
         metadata: A ``Metadata``, Clover's dict, a path, or ``None``; utility needs its variable to predict.
         seed: Seed of every draw.
         attacks: Whether to run Anonymeter's attacks too.
+        min_cell: Fewest real rows that a cell of the figures' tables may show.
 
     Raises:
         DataError: The tables cannot be compared; all problems at once.
@@ -45,7 +47,7 @@ def measure(
 
     metadata = resolve_metadata(metadata)
     return (
-        fidelity(real, synthetic, holdout, metadata, seed=seed)
+        fidelity(real, synthetic, holdout, metadata, seed=seed, min_cell=min_cell)
         | utility(real, synthetic, holdout, metadata, seed=seed)
         | privacy(real, synthetic, holdout, metadata, seed=seed, attacks=attacks)
     )

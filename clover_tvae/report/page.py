@@ -163,7 +163,7 @@ def build_report(
     holdout_errors = None if holdout is None else dict(column_shapes(real, holdout, metadata))
     shown = marginals(tables, kinds, dict(errors), holdout_errors, orders=_orders(metadata), min_cell=min_cell)
     if figures is None:
-        figures = _computed(real, synthetic, holdout, metadata, seed)
+        figures = _computed(real, synthetic, holdout, metadata, seed, min_cell)
     pairs = PairErrors.of(real, synthetic, holdout, metadata, tables, shown, seed)
     target = None if metadata is None else metadata.variable_to_predict
     read = readings(figures)
@@ -180,7 +180,7 @@ def build_report(
         "columns": [_column(marginal) for marginal in shown],
         "n_open": _N_OPEN,
         "pairs": pairs.content(),
-        "relations": _relations(figures),
+        "relations": _relations(figures, min_cell),
         **_rare(shown, tables, holdout is not None),
         "min_cell": min_cell,
         "rounding": max(1, min_cell // 2),
@@ -207,10 +207,10 @@ _CONTENTS = (
 )
 
 
-def _computed(real: Any, synthetic: Any, holdout: Any, metadata: Any, seed: int) -> Any:
+def _computed(real: Any, synthetic: Any, holdout: Any, metadata: Any, seed: int, min_cell: int) -> Any:
     from clover_tvae.report.measurement import measure
 
-    return measure(real, synthetic, holdout, metadata, seed=seed)
+    return measure(real, synthetic, holdout, metadata, seed=seed, min_cell=min_cell)
 
 
 def _without_categories(plain: dict[str, Any]) -> dict[str, Any]:
@@ -367,7 +367,7 @@ _RELATIONS = {
 }
 
 
-def _relations(figures: Any) -> list[tuple[str, str, str, str, str]]:
+def _relations(figures: Any, min_cell: int) -> list[tuple[str, str, str, str, str]]:
     """Return the relations of the real rows that synthetic rows break most, by the evaluation's table of them."""
     table = getattr(figures, "tables", {}).get("relations")
     if table is None or not len(table) or "broken_synthetic" not in table:
@@ -375,8 +375,10 @@ def _relations(figures: Any) -> list[tuple[str, str, str, str, str]]:
     ordered = table.sort_values("broken_synthetic", ascending=False, kind="stable").head(_N_RELATIONS)
     rows = []
     for row in ordered.to_dict("records"):
-        broken = [row.get(f"broken_{role}") for role in ("synthetic", "holdout")]
-        shown = [percent_text(None if value is None else value / 100) for value in broken]
+        broken, held = row["broken_synthetic"], row.get("broken_holdout")
+        shown = [percent_text(broken / 100), percent_text(None if held is None else held / 100)]
+        if held is not None and math.isnan(held):
+            shown[1] = f"under {min_cell} rows"
         rows.append(
             (printable(row["column_1"]), _RELATIONS.get(row["kind"], row["kind"]), printable(row["column_2"]), *shown)
         )

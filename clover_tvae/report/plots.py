@@ -163,11 +163,13 @@ def _draw_marginal(axes: Axes, marginal: Marginal) -> None:
     title = f"{_label(marginal.title)}: error {percent_text(marginal.error)}"
     histogram = marginal.histogram
     if histogram is not None and marginal.bars:
-        spikes = [
-            f"{bar.label}: {percent_text(bar.real)} | {percent_text(bar.synthetic)}" for bar in marginal.bars[:-1]
-        ]
-        title += "\n" + "; ".join(spikes) + "; the others:"
-    axes.set_title(title, fontsize=10 if "\n" not in title else 9)
+        # One line a spike, short enough for the panel: a longer title runs into its neighbour.
+        title += "".join(
+            f"\n{_label(bar.label, 24)}: {percent_text(bar.real)} real, {percent_text(bar.synthetic)} synthetic"
+            for bar in marginal.bars[:-1]
+        )
+        title += "\nthe others:"
+    axes.set_title(title, fontsize=10 if "\n" not in title else 8)
     if histogram is not None:
         at = np.array(histogram.positions())
         widths = np.diff(at)

@@ -372,7 +372,9 @@ def _remarks(read: Sequence[Reading], shown: Sequence[Marginal], n_holdout: int,
     lost = sum(marginal.n_lost for marginal in shown)
     if lost:
         total = sum(marginal.n_categories for marginal in shown)
-        remarks.append(f"{lost:,} of {total:,} real categories do not appear in the synthetic rows.")
+        remarks.append(
+            f"{lost:,} of {total:,} real categories {'does' if lost == 1 else 'do'} not appear in the synthetic rows."
+        )
     suppressed = sum(marginal.n_suppressed for marginal in shown)
     if suppressed:
         remarks.append(f"{suppressed:,} values that fewer than {min_cell} real rows hold are not named on this page.")

@@ -186,7 +186,8 @@ class Grid:
             whole = np.rint(values)
             inside = (whole > float(info.min)) & (whole < float(info.max))
             made = np.where(inside, whole, 0.0).astype(self.dtype)
-            return np.where(inside, made, np.where(whole <= float(info.min), info.min, info.max).astype(self.dtype))
+            ends = np.array([info.min, info.max], dtype=self.dtype)
+            return np.where(inside, made, np.where(whole <= float(info.min), ends[0], ends[1]))
         if self.kind == "int64":
             return np.minimum(values, np.uint64(info.max)).astype(np.int64)
         return np.maximum(values, 0).astype(np.uint64)

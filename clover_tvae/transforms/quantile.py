@@ -26,6 +26,7 @@ __all__ = ["RankCodec"]
 
 MAX_PLAIN_VALUES = 60  # up to so many distinct values, each is a choice
 MIN_ROWS_A_PLAIN_VALUE = 5  # ... if they repeat so often on average
+MANY_PLAIN_VALUES, MANY_ROWS_A_VALUE = 100, 50  # more values only where there are rows to learn each from
 ATOM_SHARE, ATOM_ROWS = 0.01, 20  # beyond, values with more than this share of the rows and this many rows are choices
 MIN_REPEATS_OF_STEPS, MAX_STEPS = 3, 20_000  # values that repeat so often on average are all kept, up to so many
 MAX_KNOTS, ROWS_A_KNOT, MIN_KNOTS = 2_000, 3, 100  # else the quantile function is a line through so many knots
@@ -72,7 +73,8 @@ class RankCodec:
         distinct, counts = np.unique(values, return_counts=True)
         n, m = len(values), len(distinct)
         nothing = values[:0], np.zeros(0), np.zeros(0)
-        if m <= 2 or (m <= MAX_PLAIN_VALUES and n >= MIN_ROWS_A_PLAIN_VALUE * m):
+        few = m <= MAX_PLAIN_VALUES and n >= MIN_ROWS_A_PLAIN_VALUE * m
+        if m <= 2 or few or (m <= MANY_PLAIN_VALUES and n >= MANY_ROWS_A_VALUE * m):
             return cls(grid, distinct, *nothing, n_missing > 0)
         heavy = (counts > ATOM_SHARE * (n + n_missing)) & (counts >= ATOM_ROWS)
         atoms, distinct, counts = distinct[heavy], distinct[~heavy], counts[~heavy]
