@@ -52,7 +52,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
     # Columns of thousands of categories likewise, and smaller batches: a step holds a logit a row and choice.
     crowd = max(1.0, n_choices / 4_000)
     batch_rows = max(128, round(batch_rows / crowd))
-    steps = min(4_000, 105_000 / (n_columns + 19)) / crowd**0.5
+    steps = min(4_000, 97_000 / (n_columns + 19)) / crowd**0.5
     epochs = max(2, round(steps * batch_rows / n_rows))
     return Plan(
         ModelConfig(
@@ -63,7 +63,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
             free_bits=0.25,
             dropout=dropout,
             # Nothing to be seen of it in few rows.
-            prior_components=min(8, n_rows // 1_000),
+            prior_components=min(16, n_rows // 1_000),
         ),
         TrainingConfig(
             epochs=epochs,

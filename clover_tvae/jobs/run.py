@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 __all__ = ["JobError", "JobResult", "OUR_BUG", "collected_warnings", "exit_code", "run_job", "run_jobs", "summary"]
 
+#: How soon a worker notices that the process that started it has been killed.
+_SECONDS_BETWEEN_LOOKS = 1.0
 OUR_BUG = (
     "this is a bug of clover_tvae, not of your input; please report it with the output of the same command and --debug, "
     "after you have checked that it holds no data of yours"
@@ -448,8 +451,18 @@ def _result_of(future: Future[JobResult], job: Job) -> JobResult:
         return JobResult(job.name, job.file, "failed", error=JobError("BrokenProcessPool", text, 1))
 
 
+def _follow(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    os._exit(1)
+
+
 def _limit_threads(n_threads: int) -> None:
-    """Share the cores among the workers, before torch or a BLAS starts its threads; what the user has set stays."""
+    """Share the cores among the workers, before torch or a BLAS starts its threads; what the user has set stays.
+
+    And end with the process that started this one: killed, it cannot tell its workers.
+    """
+    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, str(n_threads))
 

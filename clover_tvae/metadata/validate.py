@@ -30,6 +30,7 @@ __all__ = ["UNLEARNABLE_LEVELS", "raise_problems", "require_frame"]
 _MIN_ROWS = 2
 # Fewer rows than this can all differ by chance, so that a unique column is no proof of an identifier.
 _MIN_UNIQUE_ROWS = 50
+_UNIQUE_SHARE = 0.95
 _MAX_LISTED = 20
 # What the categories of a category dtype may not be.
 UNLEARNABLE_LEVELS = ("timedelta", "period", "interval", "nested", "complex", "bytes")
@@ -308,8 +309,13 @@ def _label_faults(column: Column, series: pd.Series, kind: str) -> _Faults:
             return [(f"declared {column.kind!r}, but its categories are {inner}; {_CURES[inner]}", ColumnTypeError)]
     cells = present(series)
     n_distinct = int(cells.nunique())
-    if column.kind == "categorical" and kind != "boolean" and n_distinct == len(cells) >= _MIN_UNIQUE_ROWS:
-        text = f"declared 'categorical', but each of its {len(cells)} cells is different: an identifier, which must not be learnt"
+    nearly_all = len(cells) >= _MIN_UNIQUE_ROWS and n_distinct >= _UNIQUE_SHARE * len(cells)
+    if column.kind == "categorical" and kind != "boolean" and nearly_all:
+        how_many = "each" if n_distinct == len(cells) else f"nearly each ({n_distinct})"
+        text = (
+            f"declared 'categorical', but {how_many} of its {len(cells)} cells is different: an identifier, which must not be "
+            "learnt"
+        )
         return [
             (
                 f"{text}; declare it 'id' (dropped, or made anew) or 'ignore'{_or_continuous(kind)}",

@@ -23,7 +23,7 @@ from clover_tvae.model.choices import draw_choice, stratified
 __all__ = ["LatentPrior"]
 
 #: Iterations of expectation and maximisation; they end sooner where the mean log-likelihood gains less than the tolerance.
-_ITERATIONS, _TOLERANCE = 100, 1e-5
+_ITERATIONS, _TOLERANCE = 60, 2e-5
 #: Every component is drawn towards N(0, I) as if so many more points of it had been seen.
 _PRIOR_POINTS = 50.0
 
@@ -87,16 +87,16 @@ class LatentPrior(nn.Module):
         log_weights = z.new_full((self.n_components,), -math.log(self.n_components))
         before = -math.inf
         for _ in range(_ITERATIONS):
-            factors = torch.linalg.cholesky(covariances)
-            joint = log_weights + _log_normal(z, means, factors)
+            joint = log_weights + _log_normal(z, means, torch.linalg.cholesky(covariances))
             total = joint.logsumexp(1)
             share = (joint - total.unsqueeze(1)).exp()
             held = share.sum(0)
             log_weights = ((held + 1.0) / (n + self.n_components)).log()
             means = share.T @ z / (held + 1e-9).unsqueeze(1)
-            offset = z.unsqueeze(1) - means
-            scatter = torch.einsum("nk,nki,nkj->kij", share, offset, offset)
-            covariances = (scatter + _PRIOR_POINTS * eye) / (held + _PRIOR_POINTS).view(-1, 1, 1)
+            for k in range(self.n_components):
+                offset = z - means[k]
+                scatter = (share[:, k : k + 1] * offset).T @ offset
+                covariances[k] = (scatter + _PRIOR_POINTS * eye) / (held[k] + _PRIOR_POINTS)
             now = float(total.mean())
             if now - before < _TOLERANCE:
                 break
@@ -109,8 +109,8 @@ class LatentPrior(nn.Module):
 
 def _log_normal(z: Tensor, means: Tensor, factors: Tensor) -> Tensor:
     """Log-density of every point under every Gaussian. **Shape** ``(points, components)``."""
-    offset = (z.unsqueeze(1) - means).transpose(0, 1)  # (components, points, dim)
-    standard = torch.linalg.solve_triangular(factors, offset.transpose(1, 2), upper=False)  # (components, dim, points)
+    dim = z.shape[1]
+    inverses = torch.linalg.solve_triangular(factors, torch.eye(dim, dtype=z.dtype).expand_as(factors), upper=False)
+    columns = [((z - mean) @ inverse.T).square().sum(1) for mean, inverse in zip(means, inverses, strict=True)]
     log_det = factors.diagonal(dim1=1, dim2=2).log().sum(1)
-    constant = 0.5 * z.shape[1] * math.log(2.0 * math.pi)
-    return (-0.5 * standard.square().sum(1) - (log_det + constant).unsqueeze(1)).T
+    return -0.5 * torch.stack(columns, 1) - log_det - 0.5 * dim * math.log(2.0 * math.pi)

@@ -20,7 +20,9 @@ from clover_tvae.model.rows import OneHotRows, Rows, TableDecoder, numbered_cell
 __all__ = ["TabularVAE", "table_tensors"]
 
 #: Rows whose posteriors the prior is fitted to, and how many of them are encoded at once.
-_MOST_PRIOR_ROWS, _ROWS_A_PASS = 40_000, 4_096
+_MOST_PRIOR_ROWS, _ROWS_A_PASS = 20_000, 4_096
+#: Pairs of draws from each of their posteriors.
+_PAIRS_A_ROW = 2
 
 
 def table_tensors(table: EncodedTable, layout: TableLayout) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -113,7 +115,7 @@ class TabularVAE(nn.Module):
 
     @torch.no_grad()
     def fit_prior(self, tensors: Sequence[Tensor], generator: torch.Generator) -> None:
-        """Fit the prior to draws from the posteriors of (at most 40,000) rows, given as :func:`table_tensors` does."""
+        """Fit the prior to draws from the posteriors of (at most 20,000) rows, given as :func:`table_tensors` does."""
         if not self.prior.n_components:
             return
         n_rows, draws = len(tensors[0]), []
@@ -123,7 +125,10 @@ class TabularVAE(nn.Module):
             if spreads.shape[1]:
                 scalars = scalars + spreads * torch.rand(scalars.shape, generator=generator, device=self.device)
             mu, std = self.posterior(Rows(choices.long(), scalars, equals))
-            draws.append(mu + std * torch.randn(mu.shape, generator=generator, device=self.device))
+            # Antithetic pairs: the noise of the draws must not become the prior's mean.
+            for _ in range(_PAIRS_A_ROW):
+                noise = std * torch.randn(mu.shape, generator=generator, device=self.device)
+                draws += [mu + noise, mu - noise]
         self.prior.fit(torch.cat(draws), generator)
 
     def not_finite(self, rows: Rows, generator: torch.Generator) -> list[int]:

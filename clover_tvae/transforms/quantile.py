@@ -29,7 +29,7 @@ MIN_ROWS_A_PLAIN_VALUE = 5  # ... if they repeat so often on average
 MANY_PLAIN_VALUES, MANY_ROWS_A_VALUE = 100, 50  # more values only where there are rows to learn each from
 ATOM_SHARE, ATOM_ROWS = 0.01, 20  # beyond, values with more than this share of the rows and this many rows are choices
 MIN_REPEATS_OF_STEPS, MAX_STEPS = 3, 20_000  # values that repeat so often on average are all kept, up to so many
-MAX_KNOTS, ROWS_A_KNOT, MIN_KNOTS = 2_000, 3, 100  # else the quantile function is a line through so many knots
+MAX_KNOTS, ROWS_A_KNOT, MIN_KNOTS = 2_000, 3, 20  # else the quantile function is a line through so many knots
 FLAT_ROWS = 3  # ... where values that repeat so often keep an interval of ranks of their own
 
 
