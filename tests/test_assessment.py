@@ -116,6 +116,25 @@ def test_the_example_of_a_release_is_valid_where_it_lies() -> None:
     assert set(job.limits()) >= {"privacy.membership_auc", "fidelity.c2st", "utility.loss"}
 
 
+@pytest.mark.parametrize("metadata", ["infer", "{continuous: [age], categorical: [sex]}"])
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_a_limit_that_needs_a_column_to_predict_is_refused_before_training(
+    tmp_path: Path, metadata: str, in_a_file: bool
+) -> None:
+    (tmp_path / "people.csv").write_text("age,sex\n1,a\n2,b\n", encoding="utf-8")
+    (tmp_path / "limits.yaml").write_text("utility.loss: {max: 0.1}\n", encoding="utf-8")
+    limits = "limits.yaml" if in_a_file else "{utility.loss: {max: 0.1}}"
+    (tmp_path / "jobs.yaml").write_text(
+        "version: 1\njobs:\n  - name: people\n    data: people.csv\n"
+        f"    metadata: {metadata}\n    limits: {limits}\n"
+        "    sample: {rows: 5, output: out.csv}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(ConfigError, match="'utility.loss' cannot be measured without a column to predict") as caught:
+        load_jobs([tmp_path / "jobs.yaml"])
+    assert caught.value.problems[0].where.startswith(str(tmp_path / "jobs.yaml") + ":6:")
+
+
 def test_a_job_holds_rows_out_reports_and_is_up_to_date_afterwards(folder: Path) -> None:
     job = job_of(folder, "    report: out/report.html\n    limits: {fidelity.shape: {max: 100}}\n")
     result = run_job(job)

@@ -902,10 +902,12 @@ def test_declared_formats_zones_and_orders_that_fit():
         Metadata((column,)).validate(pd.DataFrame({"x": cells}))
 
 
-def test_unique_text_below_50_rows_or_with_one_repeat_is_no_identifier():
+def test_text_is_an_identifier_from_50_rows_on_when_19_in_20_of_its_cells_differ():
     meta = Metadata.of({"categorical": ["x"]})
     meta.validate(pd.DataFrame({"x": [f"v{i}" for i in range(49)]}))
-    meta.validate(pd.DataFrame({"x": [f"v{i % 199}" for i in range(200)]}))
+    meta.validate(pd.DataFrame({"x": [f"v{i % 189}" for i in range(200)]}))
+    with pytest.raises(IdentifierColumnError, match="nearly each \\(190\\)"):
+        meta.validate(pd.DataFrame({"x": [f"v{i % 190}" for i in range(200)]}))
 
 
 def test_all_problems_come_at_once_and_no_canary_leaves_a_bad_frame():

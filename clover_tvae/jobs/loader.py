@@ -302,7 +302,7 @@ def _file_problems(draft: _Draft) -> Iterator[Problem]:
         yield from _column_problems(draft, metadata, columns)
 
     yield from _backend_problems(draft)
-    yield from _assessment_problems(draft)
+    yield from _assessment_problems(draft, metadata)
     for index, sample in enumerate(spec.sample):
         at = draft.at(index)
         yield from _written(draft, (*at, "output"), sample.output, EXTENSIONS)[1]
@@ -346,7 +346,7 @@ def _condition_fault(kind: str, condition: Any) -> str | None:
     return None
 
 
-def _assessment_problems(draft: _Draft) -> Iterator[Problem]:
+def _assessment_problems(draft: _Draft, metadata: Metadata | None) -> Iterator[Problem]:
     """Check the keys ``holdout``, ``report`` and ``limits``."""
     job, spec = draft.job, draft.job.spec
     if draft.whole and spec.data is None:
@@ -368,6 +368,19 @@ def _assessment_problems(draft: _Draft) -> Iterator[Problem]:
     elif spec.limits is not None:
         for path, message in limit_problems(spec.limits):
             yield draft.problem(("limits", *path), f"limits: {message}")
+    nothing_to_predict = spec.metadata == "infer" or (metadata is not None and metadata.variable_to_predict is None)
+    if nothing_to_predict and (key := _first_of_utility(job)) is not None:
+        # Found out after the training, it would have cost the night.
+        cure = "write the metadata out with variable_to_predict, or leave this limit out"
+        where = ("limits",) if isinstance(spec.limits, str) else ("limits", key)
+        yield draft.problem(where, f"limits: {key!r} cannot be measured without a column to predict; {cure}")
+
+
+def _first_of_utility(job: Job) -> str | None:
+    try:
+        return next((key for key in job.limits() if key.startswith("utility.")), None)
+    except UserError:
+        return None  # The limits are wrong themselves, which is told already.
 
 
 def _written(
