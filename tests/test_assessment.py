@@ -130,7 +130,7 @@ def test_a_limit_that_needs_a_column_to_predict_is_refused_before_training(
         "    sample: {rows: 5, output: out.csv}\n",
         encoding="utf-8",
     )
-    with pytest.raises(ConfigError, match="'utility.loss' cannot be measured without a column to predict") as caught:
+    with pytest.raises(ConfigError, match=r"'utility\.loss' cannot be measured without a column to predict") as caught:
         load_jobs([tmp_path / "jobs.yaml"])
     assert caught.value.problems[0].where.startswith(str(tmp_path / "jobs.yaml") + ":6:")
 
