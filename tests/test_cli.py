@@ -428,6 +428,20 @@ def test_ctrl_c_ends_with_130_and_leaves_no_half_file(folder: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["jobs.yaml"]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
+def test_a_full_disk_behind_standard_output_is_no_bug_of_ours() -> None:
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "clover_tvae", "schema", "job"],
+            env=environment(LC_ALL="C"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert result.returncode == 2
+    assert result.stderr == "error: cannot write: No space left on device; make room, or write elsewhere\n"
+
+
 def test_parts_are_replaced_only_once_all_new_ones_are_there(folder: Path, trained: Path) -> None:
     draw = ["sample", trained, "--rows", 6, "-o", "parts", "--rows-per-part", 2, "--seed", 1]
     assert cli(*draw).exit_code == 0

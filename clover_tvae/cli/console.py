@@ -6,6 +6,7 @@ a file (a column name, a path) is shown with its control characters spelled out 
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -24,6 +25,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but resu
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. It may quote your data.")]
 
 _INTERRUPTED = 130
+#: A full disk, a used-up quota, a limit on the size of a file.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _console(stderr: bool) -> Console:
@@ -90,17 +93,27 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(_INTERRUPTED) from None
         except BrokenPipeError:
             # The reader of our output has gone, as `head` does. What is still buffered has nowhere to go.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             raise typer.Exit(1) from None
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
+        except MemoryError:
+            _fail("out of memory: close other programs, or use fewer rows or columns at a time", 2, debug)
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                _drop_output()
+                _fail(f"cannot write: {os.strerror(error.errno)}; make room, or write elsewhere", 2, debug)
             from clover_tvae.jobs.run import OUR_BUG
 
             # The text of a foreign error may quote the data: only its kind is shown.
             _fail(f"{type(error).__name__}: {OUR_BUG}", 1, debug)
 
     return run
+
+
+def _drop_output() -> None:
+    """Send what is still buffered for standard output nowhere, or Python fails at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(error: CloverError | str, code: int, debug: bool) -> None:
