@@ -94,14 +94,14 @@ class Adam:
         for group in self.groups:
             if not group.parameters:
                 continue
-            torch._foreach_add_(group.steps, 1.0)
+            group.n_steps.add_(1.0)
             self.update(
                 group.parameters,
                 [p.grad for p in group.parameters if p.grad is not None],
                 group.means,
                 group.squares,
                 [],
-                group.steps,
+                [group.n_steps] * len(group.parameters),
                 lr=rate,
                 beta1=self.betas[0],
                 beta2=self.betas[1],
@@ -120,7 +120,8 @@ class _AdamGroup:
         self.weight_decay = weight_decay
         self.means = [torch.zeros_like(p) for p in self.parameters]
         self.squares = [torch.zeros_like(p) for p in self.parameters]
-        self.steps = [torch.zeros((), device=p.device) for p in self.parameters]
+        # One count for all: they are always moved together.
+        self.n_steps = torch.zeros((), device=self.parameters[0].device if self.parameters else None)
 
 
 class Muon:

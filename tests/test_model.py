@@ -15,7 +15,7 @@ from clover_tvae.model import AutoregressiveDecoder, Decoder, Encoder, TabularVA
 from clover_tvae.model.build import ModelConfig, build_vae, expected_arrays, to_arrays, vae_from_arrays
 from clover_tvae.model.choices import ChoiceGroups, draw_choice, group_by_width, stratified
 from clover_tvae.model.devices import resolve_device, torch_generator
-from clover_tvae.model.encoder import gaussian_kl, one_hot
+from clover_tvae.model.encoder import draw_posterior, gaussian_kl, one_hot
 from clover_tvae.model.mixture import Mixture, normal_score
 from clover_tvae.model.prior import LatentPrior
 from clover_tvae.model.rows import Allowance, OneHotRows, Rows
@@ -63,7 +63,7 @@ def test_the_probabilities_of_each_column_sum_to_one(make):
     z = torch.randn(1, 4, generator=generator(1)).expand(len(rows.choices), 4)
     cells = make(CATEGORIES).log_likelihood(z, rows, torch.zeros(rows.choices.shape, dtype=torch.bool))
     for i, column in enumerate(CATEGORIES.columns):
-        per_choice = {int(c): float(p) for c, p in zip(rows.choices[:, i], cells[:, i].exp(), strict=True)}
+        per_choice = {int(c): float(p) for c, p in zip(rows.choices[:, i], cells[:, i].exp().detach(), strict=True)}
         assert len(per_choice) == column.n_choices
         assert sum(per_choice.values()) == pytest.approx(1.0, abs=1e-5)
 
@@ -256,6 +256,26 @@ def test_the_kl_matches_torch_distributions():
     assert torch.allclose(gaussian_kl(mu, logvar), theirs, atol=1e-6)
 
 
+def test_the_draw_of_the_posterior_and_its_gradient_equal_those_that_torch_records():
+    mu, logvar, noise = (torch.randn(50, 3, generator=generator(seed)) for seed in (1, 2, 3))
+    logvar = logvar * 8.0  # Some beyond the bounds on either side.
+    assert float(logvar.min()) < -10.0
+    assert float(logvar.max()) > 5.0
+    weights = torch.rand(2, 50, 3, generator=generator(4))
+    mu.requires_grad_()
+    logvar.requires_grad_()
+    bounded = logvar.clamp(-10.0, 5.0)
+    recorded = mu + (0.5 * bounded).exp() * noise, gaussian_kl(mu, bounded)
+    written = draw_posterior(mu, logvar, noise)
+    for ours, theirs in zip(written, recorded, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+    gradients = [
+        torch.autograd.grad((weights[0] * z + weights[1] * kl).sum(), (mu, logvar)) for z, kl in (written, recorded)
+    ]
+    for ours, theirs in zip(*gradients, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
 def test_the_number_of_the_independent_decoder_is_a_gaussian_around_tanh():
     decoder = independent(MODES)
     z = torch.ones(1, 4)
@@ -295,8 +315,8 @@ def test_grouped_log_softmax_and_its_gradient_equal_those_of_one_column_at_a_tim
         start += column.n_choices
     one_by_one = torch.cat(expected, 1)
     groups = ChoiceGroups(layout)
-    logits, numbers = groups.outputs(hidden, head)
-    together = groups.log_probability(logits, choices)[:, groups.back]
+    together, numbers = groups.terms(hidden, head, choices)
+    together = together[:, groups.back]
     assert torch.allclose(numbers, flat[:, start:], atol=1e-6)
     assert torch.allclose(together, one_by_one, atol=1e-5)
     parameters = list(head.parameters())

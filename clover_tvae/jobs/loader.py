@@ -369,11 +369,11 @@ def _assessment_problems(draft: _Draft, metadata: Metadata | None) -> Iterator[P
         for path, message in limit_problems(spec.limits):
             yield draft.problem(("limits", *path), f"limits: {message}")
     nothing_to_predict = spec.metadata == "infer" or (metadata is not None and metadata.variable_to_predict is None)
-    if nothing_to_predict and (key := _first_of_utility(job)) is not None:
+    if nothing_to_predict and (figure := _first_of_utility(job)) is not None:
         # Found out after the training, it would have cost the night.
         cure = "write the metadata out with variable_to_predict, or leave this limit out"
-        where = ("limits",) if isinstance(spec.limits, str) else ("limits", key)
-        yield draft.problem(where, f"limits: {key!r} cannot be measured without a column to predict; {cure}")
+        where = ("limits",) if isinstance(spec.limits, str) else ("limits", figure)
+        yield draft.problem(where, f"limits: {figure!r} cannot be measured without a column to predict; {cure}")
 
 
 def _first_of_utility(job: Job) -> str | None:

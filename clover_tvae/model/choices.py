@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clover_tvae.encoded import TableLayout
@@ -37,7 +36,8 @@ class ChoiceGroups(nn.Module):
     """Log-probabilities of the choices of all columns, from one head that has a logit a choice and then the numbers.
 
     The head's rows stand in table order, which is what files hold. For a step they are gathered group by group, each
-    column padded to the widest of its group: a gather of weights is much cheaper than one of every row's logits.
+    column padded to the widest of its group: a gather of weights is much cheaper than one of every row's logits. Table
+    rows run along the last dimension of the logits, so that sums over a column's few choices are sums of long vectors.
 
     Args:
         layout: The columns; their spans follow each other.
@@ -73,64 +73,67 @@ class ChoiceGroups(nn.Module):
         self.register_buffer("order", order, persistent=False)
         self.register_buffer("back", order.argsort(), persistent=False)
 
-    def outputs(self, hidden: Tensor, head: nn.Linear) -> tuple[Tensor, Tensor]:
-        """Return the padded logits, group after group, and the numbers. **Shape** ``(rows, ...)``, ``(rows, scalars)``."""
-        weight, bias = head.weight.index_select(0, self.positions), head.bias.index_select(0, self.positions)
-        n_logits = sum(columns * widest for columns, widest in self.shapes)
-        output = F.linear(hidden, weight, bias + self.padding)
-        return output[:, :n_logits], output[:, n_logits:]
+    def terms(self, hidden: Tensor, head: nn.Linear, choices: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the log-probability of the chosen choice of every column, columns in ``self.order``, and the numbers.
 
-    def log_probability(self, logits: Tensor, choices: Tensor) -> Tensor:
-        """Log-probability of the chosen choice of every column, columns in the order ``self.order``.
-
-        **Shape** logits as :meth:`outputs` gives them, choices and result ``(rows, columns)``.
+        **Shape** hidden ``(rows, width)``, choices ``(rows, columns)``; results ``(rows, columns)``, ``(rows, scalars)``.
         """
-        chosen: Tensor = _Chosen.apply(logits, choices.index_select(1, self.order), self.shapes)
-        return chosen
+        weight, bias = head.weight.index_select(0, self.positions), head.bias.index_select(0, self.positions)
+        output = torch.addmm((bias + self.padding).unsqueeze(1), weight, hidden.t())
+        chosen, numbers = _Chosen.apply(output, choices.t().index_select(0, self.order), self.shapes)
+        return chosen.t(), numbers.t()
 
 
 class _Chosen(torch.autograd.Function):
-    """``log softmax(logits)[chosen]`` of each column; its gradient, ``onehot - softmax``, is written down, not recorded."""
+    """``log softmax(logits)[chosen]`` of each column, and what follows the logits as it is.
+
+    The gradient of the first, ``onehot - softmax``, is written down, not recorded.
+
+    **Shape** output ``(choices + scalars, rows)``, chosen ``(columns, rows)``; results ``(columns, rows)``, ``(scalars, rows)``.
+    """
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, chosen: Tensor, shapes: list[tuple[int, int]]) -> Tensor:
-        softmax, found = torch.empty_like(logits), []
-        for block, inside, wanted in zip(*_blocks(shapes, logits, softmax), _parts(shapes, chosen), strict=True):
-            top = block.amax(2, keepdim=True)
+    def forward(ctx: Any, output: Tensor, chosen: Tensor, shapes: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+        n_logits = sum(columns * widest for columns, widest in shapes)
+        logits, softmax, found = output[:n_logits], torch.empty_like(output), []
+        for block, inside, wanted in zip(
+            *_blocks(shapes, logits, softmax[:n_logits]), _parts(shapes, chosen), strict=True
+        ):
+            top = block.amax(1, keepdim=True)
             torch.sub(block, top, out=inside)
-            total = inside.exp_().sum(2, keepdim=True)
+            total = inside.exp_().sum(1, keepdim=True)
             inside.div_(total)
-            found.append((block.gather(2, wanted) - top - total.log_()).squeeze(2))
+            found.append((block.gather(1, wanted) - top - total.log_()).squeeze(1))
         ctx.save_for_backward(softmax, chosen)
-        ctx.shapes = shapes
-        return torch.cat(found, 1)
+        ctx.shapes, ctx.n_logits = shapes, n_logits
+        return torch.cat(found), output[n_logits:].clone()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         softmax, chosen = ctx.saved_tensors
+        above, of_numbers = gradients
         gradient = torch.empty_like(softmax)
-        (above,) = gradients
-        blocks, out = _blocks(ctx.shapes, softmax, gradient)
+        gradient[ctx.n_logits :] = of_numbers
+        blocks, out = _blocks(ctx.shapes, softmax[: ctx.n_logits], gradient[: ctx.n_logits])
         for inside, block, wanted, weight in zip(
             blocks, out, _parts(ctx.shapes, chosen), _parts(ctx.shapes, above), strict=True
         ):
             torch.mul(inside, -weight, out=block)
-            block.scatter_add_(2, wanted, weight)
+            block.scatter_add_(1, wanted, weight)
         return gradient, None, None
 
 
 def _blocks(shapes: list[tuple[int, int]], *flat: Tensor) -> list[list[Tensor]]:
-    """Cut matrices into views. **Shape** each ``(rows, columns of the group, widest)``."""
+    """Cut matrices into views. **Shape** each ``(columns of the group, widest, rows)``."""
     sizes = [columns * widest for columns, widest in shapes]
     return [
-        [part.unflatten(1, shape) for part, shape in zip(matrix.split(sizes, 1), shapes, strict=True)]
-        for matrix in flat
+        [part.unflatten(0, shape) for part, shape in zip(matrix.split(sizes), shapes, strict=True)] for matrix in flat
     ]
 
 
 def _parts(shapes: list[tuple[int, int]], columns: Tensor) -> list[Tensor]:
-    """Cut a matrix of columns into the groups'. **Shape** each ``(rows, columns of the group, 1)``."""
-    return [part.unsqueeze(2) for part in columns.split([n for n, _ in shapes], 1)]
+    """Cut a matrix of columns into the groups'. **Shape** each ``(columns of the group, 1, rows)``."""
+    return [part.unsqueeze(1) for part in columns.split([n for n, _ in shapes])]
 
 
 def stratified(n_rows: int, n_numbers: int, generator: torch.Generator) -> Tensor:

@@ -68,7 +68,7 @@ class Decoder(nn.Module):
 
     def _hidden(self, z: Tensor) -> Tensor:
         for layer in self.layers:
-            z = F.relu(layer(z))
+            z = torch.relu_(layer(z))
         return z
 
     def _outputs(self, hidden: Tensor, start: int, end: int) -> Tensor:
@@ -97,8 +97,7 @@ class Decoder(nn.Module):
 
     def _terms(self, z: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
         """Log-probability of every choice, columns in the groups' order, and log-density of every number."""
-        logits, numbers = self.groups.outputs(self._hidden(z), self.last)
-        choice = self.groups.log_probability(logits, rows.choices)
+        choice, numbers = self.groups.terms(self._hidden(z), self.last, rows.choices)
         sigma = self.spread()
         number = -0.5 * ((rows.scalars - torch.tanh(numbers)) / sigma).square() - (sigma.log() + _HALF_LOG_2PI)
         return choice, number.masked_fill(~numbered_cells(self.layout, rows.choices), 0.0)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from clover_tvae.encoded import EncodedTable, TableLayout
 from clover_tvae.model.elbo import ElboTerms
-from clover_tvae.model.encoder import Encoder, gaussian_kl
+from clover_tvae.model.encoder import Encoder, draw_posterior
 from clover_tvae.model.mixture import normal_score
 from clover_tvae.model.prior import LatentPrior
 from clover_tvae.model.rows import OneHotRows, Rows, TableDecoder, numbered_cells
@@ -87,10 +87,9 @@ class TabularVAE(nn.Module):
             share = torch.rand(scalars.shape, generator=generator, device=scalars.device)
             scalars = scalars + spreads * share
         rows = Rows(choices.long(), scalars, equals)
-        mu, std, logvar = self.encoder(self.encoder_input(rows))
-        z = mu + std * torch.randn(mu.shape, generator=generator, device=mu.device)
+        mu, logvar = self.encoder.parameters_of(self.encoder_input(rows))
+        z, kl_dims = draw_posterior(mu, logvar, torch.randn(mu.shape, generator=generator, device=mu.device))
         reconstruction = -self.decoder.elbo_log_likelihood(z, rows, generator)
-        kl_dims = gaussian_kl(mu, logvar)
         kl = kl_dims.sum(1)
         # Free bits act on each dimension's mean over the batch: below the floor its gradient is zero.
         floored = kl_dims.mean(0).clamp_min(self.free_bits).sum() if self.free_bits else kl
