@@ -31,7 +31,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from clover_tvae import Metadata, TVAESynthesizer
-from clover_tvae.report import build_report, card_markdown, plot_history, plot_marginals, plot_pairs
+from clover_tvae.report import card_markdown
 from clover_tvae.tables import read_table, write_table
 
 parser = argparse.ArgumentParser(description="From a CSV of patients to a release.", allow_abbrev=False)
@@ -118,7 +118,7 @@ synth.history.tail(3)
 # from: where it stops falling, training stops, and the best epoch's weights are kept.
 
 # %%
-curves = plot_history(synth.history)
+curves = synth.plot_history()
 curves.savefig(hospital / "history.png", dpi=90)
 curves
 
@@ -129,9 +129,9 @@ curves
 # %%
 synthetic = synth.sample(len(train), random_state=options.seed)
 print(pd.DataFrame({"real": train.isna().mean(), "synthetic": synthetic.isna().mean()}).loc[["bmi", "blood_pressure"]])
-marginals = plot_marginals(train, synthetic, metadata=metadata)
+marginals = synth.plot_marginals(train, synthetic)
 marginals.savefig(hospital / "marginals.png", dpi=80)
-pairs = plot_pairs(train, synthetic, metadata=metadata)
+pairs = synth.plot_pairs(train, synthetic)
 pairs.savefig(hospital / "pairs.png", dpi=80)
 synthetic.head()
 
@@ -192,15 +192,55 @@ worst = scores["score"].idxmax()
 print("oddest row, its three oddest cells (nats):", scores.loc[worst].drop("score").nlargest(3).round(1).to_dict())
 
 # %% [markdown]
+# Four of these answers in one picture: new patients, the old among them, the gaps, and the mixed-up records.
+
+# %%
+REAL, SYNTHETIC = "#3b6fb6", "#d9822b"  # told apart by colour-blind people as well
+overview, panels = plt.subplots(2, 2, figsize=(9, 6.4), constrained_layout=True)
+bins = np.histogram_bin_edges(train["bmi"].dropna(), 16)
+for rows, colour, label in ((train, REAL, "real"), (synthetic, SYNTHETIC, "synthetic")):
+    panels[0, 0].hist(rows["bmi"].dropna(), bins, density=True, histtype="step", linewidth=2, color=colour, label=label)
+panels[0, 0].set(title="Body mass index", xlabel="kg/m²", ylabel="density")
+panels[0, 0].legend(frameon=False)
+
+rise = ["blood_pressure", "cholesterol", "glucose"]
+base = train[rise].mean()
+for shift, rows, colour, label in ((-0.2, real_old, REAL, "real, 65+"), (0.2, old, SYNTHETIC, "synthetic, 65+")):
+    higher = 100 * (rows[rise].mean() / base - 1)
+    panels[0, 1].bar(np.arange(3) + shift, higher, 0.38, color=colour, label=label)
+panels[0, 1].set(title="Patients of 65 and older", ylabel="above the mean of all, %")
+panels[0, 1].set_xticks(range(3), [name.replace("_", " ") for name in rise])
+panels[0, 1].legend(frameon=False)
+
+gap = table["bmi"].isna()
+draws = np.stack([one.loc[gap, "bmi"].to_numpy() for one in imputed])
+middle, low, high = draws.mean(0), *np.quantile(draws, (0.05, 0.95), axis=0)
+truth = complete.loc[gap, "bmi"].to_numpy()
+panels[1, 0].errorbar(
+    truth, middle, (middle - low, high - middle), fmt="o", color=SYNTHETIC, ecolor="#c9c9c9", markersize=4
+)
+panels[1, 0].axline((truth.min(), truth.min()), slope=1, color="#888888", linewidth=1, linestyle="--")
+panels[1, 0].set(title="Gaps filled", xlabel="true body mass index", ylabel="mean draw, 90% of draws")
+
+bins = np.histogram_bin_edges(scores["score"], 14)
+for chosen, colour, label in ((~swapped, REAL, "left alone"), (swapped, SYNTHETIC, "mixed up")):
+    panels[1, 1].hist(scores["score"][chosen], bins, histtype="step", linewidth=2, color=colour, label=label)
+panels[1, 1].set(title=f"Odd rows (AUC {auc:.2f})", xlabel="anomaly score, nats", ylabel="held-out patients")
+panels[1, 1].legend(frameon=False)
+for panel in panels.flat:
+    panel.spines[["top", "right"]].set_visible(False)
+overview.savefig(hospital / "overview.png", dpi=100)
+overview
+
+# %% [markdown]
 # ## 8. The report
 # One HTML file, no network needed: every figure beside the holdout's, columns, pairs, rare categories, and attacks. It shows
 # no group of fewer than 10 people. Read the privacy part first.
 
 # %%
-report = build_report(
-    train, synthetic, holdout, metadata, history=synth.history, card=synth.card(), seed=options.seed,
-    figures=() if options.short else None, title="Synthetic patients",
-)  # fmt: skip
+report = synth.report(
+    train, holdout, seed=options.seed, title="Synthetic patients", figures=() if options.short else None
+)
 report.save(release / "report.html")
 if report.figures is not None:
     wanted = (
