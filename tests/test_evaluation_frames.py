@@ -114,6 +114,24 @@ def test_metadata_decides_kinds_and_leaves_identifiers_out():
         column_shapes(real[["id"]], real[["id"]], _Described({"id": _Column("id")}))
 
 
+def test_dates_of_several_offsets_and_of_far_centuries_are_instants():
+    described = _Described({"at": _Column("datetime", "%Y-%m-%d %H:%M:%S%z"), "until": _Column("datetime", "%Y-%m-%d")})
+    real = pd.DataFrame(
+        {
+            "at": ["2020-01-31 12:00:00+01:00", "2020-07-31 12:00:00+02:00", None],
+            "until": ["9999-12-31", "1066-10-14", "2020-01-31"],
+        }
+    )
+    at, until = code_tables({"real": real, "synthetic": real}, described)["real"].numbers.T
+    assert at[0] == pd.Timestamp("2020-01-31 11:00").value
+    assert at[1] == pd.Timestamp("2020-07-31 10:00").value
+    assert np.isnan(at[2])
+    assert until[0] == pytest.approx(np.datetime64("9999-12-31", "s").astype(int) * 1e9)
+    assert until[1] == pytest.approx(np.datetime64("1066-10-14", "s").astype(int) * 1e9)
+    with pytest.raises(ColumnTypeError, match="1 of 3 cells"):
+        column_shapes(real, real.assign(until=["9999-12-31", "never", "2020-01-31"]), described)
+
+
 def test_clovers_mapping_is_read():
     table = pd.DataFrame({"age": [1, 2, 3], "sex": list("FMF")})
     described = {"continuous": ["age"], "categorical": ["sex"], "variable_to_predict": None}

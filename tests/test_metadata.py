@@ -902,6 +902,19 @@ def test_declared_formats_zones_and_orders_that_fit():
         Metadata((column,)).validate(pd.DataFrame({"x": cells}))
 
 
+def test_several_offsets_from_utc_are_named_by_infer_and_refused_by_validate():
+    text = pd.Series(["2020-01-31 12:00:00+01:00", "2020-07-31 12:00:00+02:00"] * 30)
+    df = pd.DataFrame({"admitted": text, "age": range(60)})
+    with pytest.warns(MetadataWarning, match="several offsets from UTC"):
+        inferred = Metadata.infer(df)
+    column = inferred.column("admitted")
+    assert (column.kind, column.time_zone) == ("datetime", "UTC")
+    inferred.validate(df)
+    without = {"continuous": ["age"], "datetime": [{"name": "admitted", "format": column.format}]}
+    with pytest.raises(ColumnTypeError, match=r"'admitted'.*several offsets from UTC.*'time_zone'"):
+        Metadata.of(without).validate(df)
+
+
 def test_text_is_an_identifier_from_50_rows_on_when_19_in_20_of_its_cells_differ():
     meta = Metadata.of({"categorical": ["x"]})
     meta.validate(pd.DataFrame({"x": [f"v{i}" for i in range(49)]}))

@@ -131,6 +131,32 @@ def test_text_with_several_offsets_needs_a_zone() -> None:
     assert round_trip(fit(naive, format="%Y-%m-%d %H:%M", time_zone="Europe/Paris"), naive).equals(naive)
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["2020-01-31 12:00:00+01:00", "2020-07-31 12:00:00+02:00"],
+        ["2020-01-31 12:00:00+0100", "2020-07-31 12:00:00+0200"],
+        ["2020-01-31 12:00:00Z", "2020-07-31 12:00:00Z"],
+        ["2020-01-31 12:00:00-05:30", "2020-07-31 12:00:00-05:30"],
+        ["2020-1-31 12:10:20+01:00", "2020-7-31 12:10:20+02:00"],
+    ],
+)
+def test_offsets_are_written_as_they_were(texts):
+    text = pd.Series(texts)
+    several = texts[0][-6:] != texts[1][-6:]
+    column = fit(text, format="%Y-%m-%d %H:%M:%S%z", time_zone="Europe/Berlin" if several else None)
+    assert round_trip(column, text).tolist() == texts
+    again = DatetimeTransform.from_plain(column.to_plain(), "rank")
+    assert round_trip(again, text).tolist() == texts
+
+
+def test_a_file_that_does_not_say_how_offsets_are_written_has_them_as_strftime_writes_them():
+    text = pd.Series(["2020-01-31 12:00:00+01:00", "2020-02-29 12:00:00+01:00"])
+    plain = fit(text, format="%Y-%m-%d %H:%M:%S%z").to_plain()
+    del plain["calendar"]["offset"]
+    assert round_trip(DatetimeTransform.from_plain(plain, "rank"), text).str.endswith("+0100").all()
+
+
 def test_thousands_of_texts_are_read_as_few_are() -> None:
     many = pd.Series(pd.date_range("1650-01-01", periods=5000, freq="13D", unit="s").strftime("%d.%m.%Y"))
     assert (round_trip(fit(many, format="%d.%m.%Y"), many) == many).mean() > 0.999

@@ -16,6 +16,8 @@ __all__ = ["Plan", "plan_training"]
 
 #: A full covariance of more dimensions has more entries than rows could fill.
 _WIDEST_FITTED_PRIOR = 32
+#: Fewer rows do not fix the mean and covariance of eight dimensions.
+_FEWEST_PRIOR_ROWS = 100
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
             embedding_dim=8,
             free_bits=0.25,
             dropout=dropout,
-            # Nothing to be seen of it in few rows.
-            prior_components=min(16, n_rows // 1_000),
+            # Of a single Gaussian even small tables gain much: benchmarks/README.md, "The prior".
+            prior_components=min(16, max(1, n_rows // 1_000)) if n_rows >= _FEWEST_PRIOR_ROWS else 0,
         ),
         TrainingConfig(
             epochs=epochs,

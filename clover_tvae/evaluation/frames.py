@@ -12,6 +12,7 @@ so that figures, bootstraps and splits are array work, and two tables never disa
 
 from __future__ import annotations
 
+import datetime
 import itertools
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -291,15 +292,23 @@ def _date_values(column: pd.Series, date_format: str | None) -> tuple[np.ndarray
     """Nanoseconds since 1970 as float64; exact to 256 ns for dates of our time, and wide enough for any calendar."""
     if not pd.api.types.is_datetime64_any_dtype(column.dtype):
         text = column.astype(object)
-        parsed = pd.to_datetime(text, format=date_format, errors="coerce", utc=date_format is None)
-        unreadable = int(parsed.isna().sum() - column.isna().sum())
+        # As UTC: a column whose clocks were changed twice a year has several offsets, and no common dtype otherwise.
+        parsed = pd.to_datetime(text, format=date_format, errors="coerce", utc=True)
+        values = _nanoseconds(parsed)
+        for at in np.flatnonzero((parsed.isna() & text.notna()).to_numpy()):
+            values[at] = _far_date(text.iloc[at], date_format)
+        unreadable = int(np.isnan(values).sum() - column.isna().sum())
         if unreadable > 0:
             expected = f"dates written as {date_format}" if date_format else "dates"
             return np.empty(0), (
                 f"expected {expected}, found {unreadable} of {len(column)} cells that are none (dtype {column.dtype})",
                 ColumnTypeError,
             )
-        column = parsed
+        return values, None
+    return _nanoseconds(column), None
+
+
+def _nanoseconds(column: pd.Series) -> np.ndarray:
     if column.dt.tz is not None:
         column = column.dt.tz_convert("UTC").dt.tz_localize(None)
     per_unit = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0}
@@ -307,7 +316,23 @@ def _date_values(column: pd.Series, date_format: str | None) -> tuple[np.ndarray
     unit = np.datetime_data(stored.dtype)[0]
     values = stored.astype("int64").astype(np.float64) * per_unit[unit]
     values[column.isna().to_numpy()] = np.nan
-    return values, None
+    return values
+
+
+def _far_date(cell: Any, date_format: str | None) -> float:
+    """Nanoseconds since 1970 of a date that pandas' nanoseconds do not reach, such as of the year 9999; else NaN."""
+    if isinstance(cell, str) and date_format is not None:
+        try:
+            cell = datetime.datetime.strptime(cell, date_format)
+        except ValueError:
+            return np.nan
+    if not isinstance(cell, datetime.date):
+        return np.nan
+    if not isinstance(cell, datetime.datetime):
+        cell = datetime.datetime(cell.year, cell.month, cell.day)
+    if cell.tzinfo is None:
+        cell = cell.replace(tzinfo=datetime.UTC)
+    return (cell - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)).total_seconds() * 1e9
 
 
 def _category_codes(parts: Sequence[pd.Series]) -> tuple[np.ndarray, np.ndarray]:

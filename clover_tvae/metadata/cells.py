@@ -14,7 +14,17 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-__all__ = ["DATE_FORMATS", "Family", "cell_types", "family", "is_number_text", "parses", "present", "single_format"]
+__all__ = [
+    "DATE_FORMATS",
+    "Family",
+    "cell_types",
+    "family",
+    "has_several_offsets",
+    "is_number_text",
+    "parses",
+    "present",
+    "single_format",
+]
 
 Family = Literal[
     "boolean", "integer", "float", "decimal", "complex", "text", "category", "datetime", "timedelta", "period",
@@ -189,6 +199,21 @@ def parses(texts: pd.Series, format: str) -> pd.Series:
         good.iloc[position] = _strptime_reads(distinct.iloc[position], format)
     accepted = set(distinct[good])
     return texts.map(lambda text: text in accepted).astype(bool)
+
+
+def has_several_offsets(texts: pd.Series, format: str) -> bool:
+    """Return whether dates, written by a format with ``%z``, have more than one offset from UTC, as summer time makes."""
+    if "%z" not in format:
+        return False
+    found = set()
+    for text in texts.unique():
+        try:
+            found.add(datetime.datetime.strptime(text, format).utcoffset())
+        except (ValueError, TypeError, OverflowError, re.error):
+            continue
+        if len(found) > 1:
+            return True
+    return False
 
 
 def _strptime_reads(text: str, format: str) -> bool:

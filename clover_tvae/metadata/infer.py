@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clover_tvae.metadata.cells import family, is_number_text, present, single_format
+from clover_tvae.metadata.cells import family, has_several_offsets, is_number_text, present, single_format
 from clover_tvae.metadata.column import Column
 from clover_tvae.metadata.validate import UNLEARNABLE_LEVELS, require_frame
 
@@ -169,8 +169,13 @@ def _look_at_text(name: Hashable, cells: pd.Series) -> Finding:
     format, ambiguous = single_format(texts, _SHARE)
     if format is not None:
         also = "; other formats read it too, so check the order of day and month" if ambiguous else ""
+        zone = "UTC" if has_several_offsets(texts, format) else None
+        if zone is not None:
+            also += (
+                "; it has several offsets from UTC, so it is declared with the time_zone 'UTC': name its own instead"
+            )
         return Finding(
-            Column(name, "datetime", format=format),
+            Column(name, "datetime", format=format, time_zone=zone),
             f"text that reads as dates by {format!r}",
             f"holds dates written as text: declared 'datetime' with the format {format!r}{also}",
         )

@@ -22,7 +22,15 @@ from clover_tvae.errors import (
     Problem,
     TooFewRowsError,
 )
-from clover_tvae.metadata.cells import cell_types, family, is_number_text, parses, present, single_format
+from clover_tvae.metadata.cells import (
+    cell_types,
+    family,
+    has_several_offsets,
+    is_number_text,
+    parses,
+    present,
+    single_format,
+)
 from clover_tvae.metadata.column import Column
 
 __all__ = ["UNLEARNABLE_LEVELS", "raise_problems", "require_frame"]
@@ -291,6 +299,9 @@ def _text_dates(column: Column, series: pd.Series) -> _Faults:
         return [(f"declared 'datetime' without a format, but holds text; {cure}", ColumnTypeError)]
     bad = int((~parses(texts, column.format)).sum())
     if not bad:
+        if column.time_zone is None and has_several_offsets(texts, column.format):
+            what = "the dates have several offsets from UTC; name their 'time_zone', such as 'Europe/Berlin' or 'UTC'"
+            return [(what, ColumnTypeError)]
         return []
     format, _ = single_format(texts) if bad == len(texts) else (None, False)
     cure = f"the format {format!r} reads them" if format else "mend the format, or make these cells missing"

@@ -9,6 +9,7 @@ local days, so that it stays one of midnights.
 from __future__ import annotations
 
 import datetime
+import itertools
 import re
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,6 +28,7 @@ __all__ = ["Calendar", "instant_of"]
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _EPOCH = datetime.datetime(1970, 1, 1)
 _MICROSECOND = datetime.timedelta(microseconds=1)
+_OFFSETS = ("+0100", "+01:00", "Z")
 STYLE_TEXTS = 2_000  # so many distinct texts tell how all of them are written
 
 
@@ -42,6 +44,7 @@ class Calendar:
         local: Whether steps are counted on the local clock rather than in UTC.
         format: How text is written, ``strptime``'s directives; ``None`` for cells that are no text.
         padded: Whether numbers in text have leading zeros.
+        offset: How text writes the offset from UTC: ``+0100``, ``+01:00``, or the same with ``Z`` for none.
     """
 
     cells: CellType
@@ -51,6 +54,7 @@ class Calendar:
     local: bool = False
     format: str | None = None
     padded: bool = True
+    offset: str = "+0100"
 
     @classmethod
     def of(cls, values: pd.Series, name: object, format: str | None, time_zone: str | None) -> Calendar:
@@ -166,7 +170,7 @@ class Calendar:
         return replace(calendar, step=step)
 
     def _with_style(self, texts: pd.Series, name: object) -> Calendar:
-        """Find out whether the numbers of a text have leading zeros, and its one offset if it has offsets."""
+        """Find out whether a text's numbers have leading zeros, how it writes offsets, and its zone if it has one offset."""
         assert self.format is not None
         distinct = texts.unique()[:STYLE_TEXTS]
         calendar = self
@@ -175,7 +179,9 @@ class Calendar:
             if len(offsets) > 1:
                 raise _refuse(name, "text with several offsets from UTC; name the column's 'time_zone' in the metadata")
             calendar = replace(self, zone=zone_name_of(datetime.timezone(offsets.pop() or datetime.timedelta())))
-        for style in (calendar, replace(calendar, padded=False)):
+        offsets_written = _OFFSETS if "%z" in self.format else _OFFSETS[:1]
+        for padded, offset in itertools.product((True, False), offsets_written):
+            style = replace(calendar, padded=padded, offset=offset)
             if all(style._text(style._parse(cell)) == cell for cell in distinct):
                 return style
         return calendar
@@ -248,6 +254,8 @@ class Calendar:
             if match[0] == "%Y":  # the C library writes years before 1000 without zeros, which strptime then refuses
                 return f"{time.year:04d}"
             made = time.strftime(match[0])
+            if match[0] == "%z" and self.offset != "+0100":
+                return "Z" if self.offset == "Z" and made == "+0000" else f"{made[:3]}:{made[3:]}"
             return (made.lstrip("0") or "0") if not self.padded and match[0][1] in "dmHIMSj" else made
 
         return re.sub(r"%.", write, self.format)
@@ -262,12 +270,15 @@ class Calendar:
             "local": self.local,
             "format": self.format,
             "padded": self.padded,
+            "offset": self.offset,
         }
 
     @classmethod
     def from_plain(cls, plain: Any) -> Calendar:
         """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
-        plain = fields(plain, ("cells", "unit", "step", "zone", "local", "format", "padded"), "calendar")
+        if type(plain) is dict and "offset" not in plain:
+            plain = {**plain, "offset": _OFFSETS[0]}  # the first files have none
+        plain = fields(plain, ("cells", "unit", "step", "zone", "local", "format", "padded", "offset"), "calendar")
         unit = one_of(plain["unit"], tuple(PER_SECOND), "unit")
         step = integer(plain["step"], "step", 1, 86_400 * PER_SECOND[unit])
         if plain["zone"] is not None:
@@ -277,7 +288,8 @@ class Calendar:
         format = optional(plain["format"], text, "format", 200)
         cells = CellType.from_plain(plain["cells"])
         check(format is None or cells.is_text, "only text has a format")
-        return cls(cells, unit, step, plain["zone"], plain["local"], format, plain["padded"])
+        offset = one_of(plain["offset"], _OFFSETS, "offset")
+        return cls(cells, unit, step, plain["zone"], plain["local"], format, plain["padded"], offset)
 
 
 def _refuse(name: object, message: str) -> ColumnTypeError:
