@@ -122,10 +122,10 @@ class Sampler:
             parts.append(_to_table(drawn))
         return _concatenate(parts)
 
-    def _fresh(self, generator: torch.Generator, n_rows: int) -> tuple[Rows, Tensor, Tensor]:
+    def _fresh(self, generator: torch.Generator, n_rows: int, *, stratify: bool = True) -> tuple[Rows, Tensor, Tensor]:
         """Blank rows, nothing known, z from the prior."""
         device = self.vae.device
-        z = self.vae.prior.draw(n_rows, generator)
+        z = self.vae.prior.draw(n_rows, generator, stratify=stratify)
         rows = Rows.blank(n_rows, self.layout, device)
         return rows, torch.zeros(rows.choices.shape, dtype=torch.bool, device=device), z
 
@@ -145,7 +145,8 @@ class Sampler:
         widest = max(self.layout.columns[i].n_choices for i in allowances)
         # Fewer candidates where a column has thousands of choices: their logits must fit into memory.
         candidates = max(4, min(_CANDIDATES[self.layout.numbers], _MOST_LOGITS // (BLOCK_ROWS * widest)))
-        rows, known, z = self._fresh(generator, BLOCK_ROWS * candidates)
+        few = candidates <= _CANDIDATES["rank"]
+        rows, known, z = self._fresh(generator, BLOCK_ROWS * candidates, stratify=few)
         allowances = {i: Allowance(*(part.to(z.device) for part in a)) for i, a in allowances.items()}
         columns = self._shuffled(list(allowances), generator)
         rows, log_weight = self.vae.decoder.sample(

@@ -617,8 +617,10 @@ class TVAESynthesizer:
             self._metadata = Metadata.of(content["metadata"])
         except MetadataError:
             raise _corrupt("metadata") from None
-        learnt = getattr(self._backend, "modelled", None)
-        if learnt is not None and set(learnt) != {c.name for c in self._metadata.columns if c.modelled}:
+        learnt = getattr(self._backend, "kinds", None)
+        # Columns that the metadata did not declare were left out.
+        declared = {c.name: c.kind for c in self._metadata.columns}
+        if learnt is not None and learnt != dict.fromkeys(learnt, "ignore") | declared:
             raise _corrupt("metadata")
         # A ledger that no stage has written must not be believed (promise P9).
         if content["privacy"] is not None:

@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+from csv import reader as csv_rows
 from decimal import Decimal
 from pathlib import Path
 
@@ -329,12 +330,16 @@ def test_formulas_are_written_inert_and_numbers_untouched(tmp_path):
     before = df.copy(deep=True)
     write_table(df, tmp_path / "t.csv")
     pd.testing.assert_frame_equal(df, before)
-    back = read_table(tmp_path / "t.csv")
-    assert back.columns[0] == "'=name"
+    with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv_rows(file)
+    assert header[0] == "'=name"
     escaped = ["'" + text for text in texts[:8]] + texts[8:]
-    for name in ("'=name", "dtype", "label"):
-        assert back[name].fillna("").tolist() == escaped
-    assert back["mixed"].tolist() == [*escaped[:-1], "-5"]
+    assert [row[0] for row in rows] == [row[1] for row in rows] == [row[2] for row in rows] == escaped
+    back = read_table(tmp_path / "t.csv")
+    assert back.columns[0] == "=name"
+    for name in ("=name", "dtype", "label"):
+        assert back[name].fillna("").tolist() == texts
+    assert back["mixed"].tolist() == [*texts[:-1], "-5"]
     assert back["number"].tolist() == df["number"].tolist()
     assert back["whole"].tolist() == df["whole"].tolist()
     assert back["nullable"].equals(df["nullable"])
@@ -349,7 +354,9 @@ def test_no_text_cell_starts_a_formula(tmp_path, cells):
     except TableFileError:
         assert any(0xD800 <= ord(letter) < 0xE000 for cell in cells for letter in cell)
         return
-    for cell in read_table(tmp_path / "t.csv", Metadata.of({"categorical": ["x", "y"]}))["x"].dropna():
+    with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as file:
+        written = [row[0] for row in csv_rows(file)][1:]
+    for cell in written:
         number = cell in ("+", "-") or cell.lstrip("+-").replace(".", "").replace("e", "").replace("E", "").isdigit()
         assert (
             not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))

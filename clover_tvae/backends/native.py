@@ -208,9 +208,10 @@ class NativeBackend:
         return dict(self._facts)
 
     @property
-    def modelled(self) -> tuple[Hashable, ...]:
-        """Names of the columns that were learnt."""
-        return self._fitted()[1].names
+    def kinds(self) -> dict[Hashable, str]:
+        """The kind of every column that was learnt or left out."""
+        _, transform = self._fitted()
+        return {**{column.name: column.kind for column in transform.transforms}, **dict(transform.left_out)}
 
     def sigmas(self) -> dict[Hashable, list[float]]:
         """The learned standard deviation of every numeric column (independent decoder), in units of its mode's scale."""

@@ -65,7 +65,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
             free_bits=0.25,
             dropout=dropout,
             # Of a single Gaussian even small tables gain much: benchmarks/README.md, "The prior".
-            prior_components=min(16, max(1, n_rows // 1_000)) if n_rows >= _FEWEST_PRIOR_ROWS else 0,
+            prior_components=min(32, max(1, n_rows // 1_000)) if n_rows >= _FEWEST_PRIOR_ROWS else 0,
         ),
         TrainingConfig(
             epochs=epochs,

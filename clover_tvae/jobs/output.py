@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.errors import CloverError, ConfigError, Problem, TableFileError
 from clover_tvae.tables import EXTENSIONS, write_table
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def check_target(path: Path, *, suffix: str = ".csv", force: bool = False) -> No
     if path.suffix and not path.exists():
         text = f"no table is written as {path.suffix}; use {', '.join(EXTENSIONS)}, or a folder without a suffix"
         raise ConfigError(Problem(str(path), text))
+    if folders := [part.name for part in _old_parts(path) if part.is_dir()]:
+        raise ConfigError(Problem(str(path), f"a folder stands where a part would: {folders[0]}; move it away"))
     if suffix not in EXTENSIONS:
         raise ConfigError(Problem("--format", f"expected one of {', '.join(name[1:] for name in EXTENSIONS)}"))
     if not force and _old_parts(path):
@@ -102,11 +104,27 @@ def draw_to(
         write_table(synth.sample(n_rows, conditions, **options), path)
         on_part(path, n_rows)
         return [path]
+    try:
+        return _draw_parts(synth.sample_frames(n_rows, conditions, **options), path, suffix, rows_per_part, on_part)
+    except OSError as error:
+        if isinstance(error, CloverError):
+            raise
+        text = f"cannot be written: {error.strerror or type(error).__name__}; check the place, its rights and its space"
+        raise TableFileError(Problem(str(path), text)) from error
+
+
+def _draw_parts(
+    frames: Iterable[pd.DataFrame],
+    path: Path,
+    suffix: str,
+    rows_per_part: int,
+    on_part: Callable[[Path, int], object],
+) -> list[Path]:
     with contextlib.suppress(FileExistsError):
         path.mkdir(parents=True)
     files: list[Path] = []
     with tempfile.TemporaryDirectory(prefix=".clover-tvae-parts-", dir=path) as waiting:
-        for index, part in enumerate(_parts(synth.sample_frames(n_rows, conditions, **options), rows_per_part)):
+        for index, part in enumerate(_parts(frames, rows_per_part)):
             file = path / f"part-{index:05d}{suffix}"
             write_table(part, Path(waiting) / file.name)
             on_part(file, len(part))

@@ -23,7 +23,7 @@ from clover_tvae.model.choices import draw_choice, stratified
 __all__ = ["LatentPrior"]
 
 #: Iterations of expectation and maximisation; they end sooner where the mean log-likelihood gains less than the tolerance.
-_ITERATIONS, _TOLERANCE = 60, 2e-5
+_ITERATIONS, _TOLERANCE = 100, 2e-6
 #: Every component is drawn towards N(0, I) as if so many more points of it had been seen.
 _PRIOR_POINTS = 50.0
 
@@ -56,13 +56,19 @@ class LatentPrior(nn.Module):
             self.register_buffer("means", torch.zeros(n_components, embedding_dim))
             self.register_buffer("factors", torch.eye(embedding_dim).repeat(n_components, 1, 1))
 
-    def draw(self, n_rows: int, generator: torch.Generator) -> Tensor:
+    def draw(self, n_rows: int, generator: torch.Generator, *, stratify: bool = True) -> Tensor:
         """Draw ``z``, stratified in every dimension (:func:`clover_tvae.model.choices.stratified`).
+
+        Without ``stratify`` the rows are independent: strata are sorted for, which costs more than it brings where most
+        rows are thrown away.
 
         **Shape** ``(rows, embedding_dim)``.
         """
-        uniform = stratified(n_rows, self.embedding_dim, generator)
-        noise = torch.special.ndtri(uniform).to(torch.float32)
+        if stratify:
+            uniform = stratified(n_rows, self.embedding_dim, generator)
+            noise = torch.special.ndtri(uniform).to(torch.float32)
+        else:
+            noise = torch.randn(n_rows, self.embedding_dim, generator=generator, device=generator.device)
         if not self.n_components:
             return noise
         component = draw_choice(self.log_weights.expand(n_rows, -1), generator)

@@ -21,8 +21,8 @@ __all__ = ["TabularVAE", "table_tensors"]
 
 #: Rows whose posteriors the prior is fitted to, and how many of them are encoded at once.
 _MOST_PRIOR_ROWS, _ROWS_A_PASS = 20_000, 4_096
-#: Pairs of draws from each of their posteriors.
-_PAIRS_A_ROW = 2
+#: Pairs of draws from their posteriors: two a row, one where rows are many.
+_MOST_PRIOR_PAIRS = 20_000
 
 
 def table_tensors(table: EncodedTable, layout: TableLayout) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -125,7 +125,7 @@ class TabularVAE(nn.Module):
                 scalars = scalars + spreads * torch.rand(scalars.shape, generator=generator, device=self.device)
             mu, std = self.posterior(Rows(choices.long(), scalars, equals))
             # Antithetic pairs: the noise of the draws must not become the prior's mean.
-            for _ in range(_PAIRS_A_ROW):
+            for _ in range(1 if 2 * len(picked) > _MOST_PRIOR_PAIRS else 2):
                 noise = std * torch.randn(mu.shape, generator=generator, device=self.device)
                 draws += [mu + noise, mu - noise]
         self.prior.fit(torch.cat(draws), generator)

@@ -13,7 +13,7 @@ What CSV cannot say is decided here, in the open:
   else dates. Without metadata, a column is whole numbers, numbers, true and false, or text.
 - Whole numbers with gaps are ``Int64``, so that they stay whole.
 - A text cell or a name that a spreadsheet would run as a formula is written with a leading apostrophe. Numbers, and
-  text that is a plain number, are never touched. :func:`read_table` does not take the apostrophe off again.
+  text that is a plain number, are never touched. :func:`read_table` takes the apostrophe off again.
 - An empty text and a missing cell are the same in CSV. Parquet keeps them apart, and keeps every dtype.
 """
 

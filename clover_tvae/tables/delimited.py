@@ -97,7 +97,7 @@ def read_csv(
         column = described.get(head)
         names.append(head if column is None else column.name)
         try:
-            columns.append(column_of(table.column(position), column, missing))
+            columns.append(column_of(_active_cells(table.column(position)), column, missing))
         except BadCells as bad:
             problems.append(Problem(f"{place}: column {head!r}", str(bad), ColumnTypeError))
     if problems:
@@ -176,8 +176,18 @@ def _parse(stream: Any, place: str, n_columns: int) -> tuple[list[str], Any]:
             "file, or quote cells that hold a comma"
         )
         raise TableFileError(Problem(place, text))
-    header = [str(column[0].as_py()) for column in table.columns]
+    header = [_active(str(column[0].as_py())) for column in table.columns]
     return header, table.slice(1)
+
+
+def _active_cells(column: Any) -> Any:
+    """Take off the apostrophes that :func:`write_csv` puts before formulas: what we wrote is read as it was."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pc.any(pc.starts_with(column, pattern="'"), min_count=0).as_py():
+        return column
+    return pa.chunked_array([pa.array([_active(cell) for cell in column.to_pylist()], type=pa.large_string())])
 
 
 def _check_header(header: list[str], place: str) -> None:
@@ -279,8 +289,19 @@ def _iso(cell: Any, *, as_date: bool = False) -> Any:
     return cell.date().isoformat() if as_date and isinstance(cell, datetime.datetime) else cell.isoformat()
 
 
+def _is_formula(text: str) -> bool:
+    """Whether a spreadsheet would run the text; a number and a lone sign it does not."""
+    return text.startswith(_FORMULA) and text not in ("+", "-") and re.fullmatch(NUMBER, text, flags=re.ASCII) is None
+
+
 def _inert(text: str) -> str:
-    """Return text that no spreadsheet runs: a formula gets an apostrophe; a number and a lone sign stay as they are."""
-    if not text.startswith(_FORMULA) or text in ("+", "-") or re.fullmatch(NUMBER, text, flags=re.ASCII):
-        return text
-    return "'" + text
+    """Return text that no spreadsheet runs: a formula gets an apostrophe.
+
+    So does one that has apostrophes already, or reading could not tell whose the first is.
+    """
+    return "'" + text if _is_formula(text.lstrip("'")) else text
+
+
+def _active(text: str) -> str:
+    """Undo :func:`_inert`."""
+    return text[1:] if text.startswith("'") and _is_formula(text.lstrip("'")) else text

@@ -18,7 +18,7 @@ from clover_tvae.transforms.categorical import CategoricalTransform
 from clover_tvae.transforms.continuous import ContinuousTransform
 from clover_tvae.transforms.datetime import DatetimeTransform
 
-__all__ = ["AnyTransform", "carry", "comparable", "find_copies", "roots"]
+__all__ = ["MAX_COPIES", "AnyTransform", "carry", "comparable", "find_copies", "roots"]
 
 COPY_SHARE = 0.02  # a column is copied if more than this share of all rows equals it in a value that is no choice
 SCREEN_SHARE, SCREEN_ROWS = 0.008, 4_000  # pairs that equal less on a sample of the rows are not looked at again

@@ -30,7 +30,7 @@ from clover_tvae.transforms.categorical import CategoricalTransform
 from clover_tvae.transforms.column import Allowed, ColumnCodes, Unseen
 from clover_tvae.transforms.conditions import Requirement
 from clover_tvae.transforms.continuous import ContinuousTransform
-from clover_tvae.transforms.copies import AnyTransform, carry, comparable, find_copies, roots
+from clover_tvae.transforms.copies import MAX_COPIES, AnyTransform, carry, comparable, find_copies, roots
 from clover_tvae.transforms.datetime import DatetimeTransform
 from clover_tvae.transforms.dtypes import where_of
 from clover_tvae.transforms.identifier import IdentifierTransform
@@ -363,6 +363,8 @@ class TableTransform:
                 i < len(transforms) and len(set(sources)) == len(sources) and i not in sources,
                 "copies of other columns",
             )
+            # Each pair becomes choices of a head and cells of a mask: without a bound a small file stands for a huge model.
+            check(len(sources) <= MAX_COPIES, f"a column copies at most {MAX_COPIES} others")
             check(not sources or numbers == "rank", "only ranks have copies")
             for j in (i, *sources) if sources else ():
                 check(transforms[j].layout.n_numbered == 1, "only columns of numbers are copied")
