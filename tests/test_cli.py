@@ -428,6 +428,35 @@ def test_ctrl_c_ends_with_130_and_leaves_no_half_file(folder: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["jobs.yaml"]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sample", "no.pkl", "-n", 3, "-o", "rows.csv"],
+        ["inspect", "no.pkl"],
+        ["fit", "no.csv", "-m", "no.json", "-o", "new.pkl"],
+        [
+            "evaluate",
+            "--real",
+            "no.csv",
+            "--synthetic",
+            "no2.csv",
+            "--holdout",
+            "no3.csv",
+            "-m",
+            "no.json",
+            "-o",
+            "r.html",
+        ],
+        ["compare", "no.csv", "-m", "no.json", "-o", "c.html"],
+    ],
+)
+def test_every_file_that_is_not_there_is_named_at_once(folder: Path, command: list[object]) -> None:
+    result = cli(*command)
+    assert result.exit_code == 2
+    asked = {str(word) for word in command if str(word).startswith("no")}
+    assert set(result.stderr.splitlines()) == {f"error: {path}: no such file" for path in asked}
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
 def test_a_full_disk_behind_standard_output_is_no_bug_of_ours() -> None:
     with open("/dev/full", "w") as full:

@@ -42,10 +42,12 @@ def copy(train, holdout):
 def test_every_figure_but_the_shadow_models_is_there(fresh):
     expected = {key for key in CATALOGUE if key.startswith("privacy.") and "shadow" not in key}
     assert set(fresh) == expected
-    for figure in fresh.values():
-        assert figure.value is not None
-        assert figure.n > 0
-    for key in expected - {"privacy.copies", "privacy.distance_ratio"}:
+    # A tenth of half the held-out rows are outliers: too few to tell one false alarm in a hundred.
+    unmeasured = {"privacy.membership_tpr1_outliers"}
+    assert {key for key, figure in fresh.items() if figure.value is None} == unmeasured
+    assert "Not measured" in fresh["privacy.membership_tpr1_outliers"].note
+    assert all(figure.n > 0 for figure in fresh.values())
+    for key in expected - {"privacy.copies", "privacy.distance_ratio"} - unmeasured:
         low, high = fresh[key].interval
         assert low <= fresh[key].value <= high
 
@@ -59,7 +61,8 @@ def test_a_fresh_sample_gives_nobody_away(fresh):
         low, high = fresh[f"privacy.membership_auc{suffix}"].interval
         assert low < 0.52
         assert high > 0.48
-        assert fresh[f"privacy.membership_tpr1{suffix}"].interval[0] <= 0.01
+        assert fresh[f"privacy.membership_tpr10{suffix}"].interval[0] <= 0.1
+    assert fresh["privacy.membership_tpr1"].interval[0] <= 0.01
     for name in ("singling_out_univariate", "singling_out_multivariate", "linkability", "inference"):
         assert fresh[f"privacy.{name}"].interval[0] <= 0.05
 
@@ -71,7 +74,8 @@ def test_a_copy_is_caught_by_every_attack(copy):
     assert copy["privacy.distance_ratio"].value == 0
     for suffix in ("", "_outliers"):
         assert copy[f"privacy.membership_auc{suffix}"].value > 0.95
-        assert copy[f"privacy.membership_tpr1{suffix}"].value > 0.9
+        assert copy[f"privacy.membership_tpr10{suffix}"].value > 0.9
+    assert copy["privacy.membership_tpr1"].value > 0.9
     for name in ("singling_out_univariate", "singling_out_multivariate", "linkability", "inference"):
         assert copy[f"privacy.{name}"].interval[0] > 0.5
 

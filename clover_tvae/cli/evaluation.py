@@ -104,14 +104,15 @@ def evaluate(
 
     Passing is no proof of anonymity.
     """
+    from clover_tvae.cli.tables import read, require_files
     from clover_tvae.jobs.limits import enforce, load_limits
 
+    require_files(metadata, real, synthetic, holdout, limits, generator)
     bounds = None if limits is None else load_limits(limits)
     if shadow_models is not None and generator is None:
         raise ConfigError(Problem("--shadow-models", "needs --generator: what it was trained with is trained again"))
     _check_targets({output: ".html", json_path: ".json"}, force)
 
-    from clover_tvae.cli.tables import read
     from clover_tvae.metadata import Metadata
 
     described = None if metadata == "infer" else Metadata.load(metadata)
@@ -200,9 +201,11 @@ def compare(
     debug: Debug = False,
 ) -> None:
     """Train several generators on the same rows and compare them: fidelity, utility, privacy, time, learned sigmas."""
+    from clover_tvae.cli.tables import read, require_files
+
+    require_files(metadata, table, holdout)
     _check_targets({output: ".html", json_path: ".json"}, force)
 
-    from clover_tvae.cli.tables import read
     from clover_tvae.jobs.comparison import compare_generators
     from clover_tvae.metadata import Metadata
 

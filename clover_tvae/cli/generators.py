@@ -147,10 +147,11 @@ def fit(
     if not output.absolute().parent.is_dir():
         raise ConfigError(Problem(str(output), "its folder does not exist"))
 
-    from clover_tvae.cli.tables import read
+    from clover_tvae.cli.tables import read, require_files
     from clover_tvae.jobs.run import collected_warnings
     from clover_tvae.metadata import Metadata
 
+    require_files(metadata, table)
     described = None if metadata == "infer" else Metadata.load(metadata)
     df = read(table, described, missing)
     noted: list[str] = []
@@ -240,10 +241,12 @@ def sample(
     if decode not in (None, "sample", "argmax"):
         raise ConfigError(Problem("--decode", "expected sample or argmax"))
 
+    from clover_tvae.cli.tables import require_files
     from clover_tvae.jobs.output import check_target, draw_to
     from clover_tvae.jobs.where import parse_where
     from clover_tvae.synthesizer import TVAESynthesizer
 
+    require_files(generator)
     check_target(output, suffix=f".{part_format}", force=force)
     options: dict[str, Any] = {} if device is None else {"device": device}
     synth = TVAESynthesizer.load(generator, expected_sha256=expect_sha256, trust_pickle=trust_pickle, **options)
@@ -283,8 +286,10 @@ def inspect(
 ) -> None:
     """Tell what a generator learnt, on what, and its digest. Nothing of the file is run."""
     from clover_tvae.cli.card import card_of
+    from clover_tvae.cli.tables import require_files
     from clover_tvae.report.card import card_groups, card_json, card_markdown
 
+    require_files(generator)
     facts = card_of(generator, expect_sha256)
     if card is not None:
         written = {card.with_suffix(".json"): card_json(facts)}

@@ -13,7 +13,17 @@ if TYPE_CHECKING:
 
     from clover_tvae.metadata import Metadata
 
-__all__ = ["read"]
+__all__ = ["read", "require_files"]
+
+
+def require_files(*paths: str | Path | None) -> None:
+    """Refuse all paths at which there is nothing, together, before anything is read."""
+    from clover_tvae.jobs import DATASETS
+
+    asked = dict.fromkeys(str(path) for path in paths if path is not None)
+    lacking = [path for path in asked if path not in (*DATASETS, "infer") and not Path(path).exists()]
+    if lacking:
+        raise ConfigError([Problem(path, "no such file", ConfigError) for path in lacking])
 
 
 def read(table: str, metadata: Metadata | None, missing: Sequence[str] | None) -> pd.DataFrame:

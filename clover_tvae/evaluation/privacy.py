@@ -16,20 +16,21 @@ from clover_tvae.evaluation.closest import ClosestRecords, closest_records
 from clover_tvae.evaluation.diagnostics import copied_share
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTables, code_tables, resolve_metadata
-from clover_tvae.evaluation.membership import attack_membership, attack_table
+from clover_tvae.evaluation.membership import AttackScore, attack_membership, attack_table
 from clover_tvae.evaluation.risks import Risk, measure_risks, risk_table
 from clover_tvae.evaluation.shadow import membership_shadow
 
 __all__ = ["dcr", "membership_shadow", "privacy"]
 
 _MIN_ROWS = 40  # of the training and of the held-out rows, for any figure of privacy
-_MEASURES = ("auc", "tpr1", "tpr10")
+#: Others that a share found at 1% (10%) false alarms needs to raise one alarm: with fewer, guessing scores far above it.
+_FEWEST_OTHERS = {"auc": 1, "tpr1": 100, "tpr10": 10}
 _RISKS = ("singling_out_univariate", "singling_out_multivariate", "linkability", "inference")
 _NEEDS_HOLDOUT = (
     "privacy.dcr_share",
     "privacy.dcr_quantile",
     "privacy.distance_ratio",
-    *(f"privacy.membership_{measure}{suffix}" for suffix in ("", "_outliers") for measure in _MEASURES),
+    *(f"privacy.membership_{measure}{suffix}" for suffix in ("", "_outliers") for measure in _FEWEST_OTHERS),
     *(f"privacy.{name}" for name in _RISKS),
 )
 
@@ -100,18 +101,7 @@ def privacy(
     figures += _closest_figures(closest, seed)
     membership = attack_membership(tables, seed=seed)
     for group, suffix in (("random", ""), ("outliers", "_outliers")):
-        score = membership[group].chosen
-        for measure, interval in zip(_MEASURES, score.intervals, strict=True):
-            figures.append(
-                Figure.of(
-                    f"privacy.membership_{measure}{suffix}",
-                    getattr(score, measure),
-                    n=score.n_members + score.n_others,
-                    seed=seed,
-                    interval=interval,
-                    note=f"{score.n_members:,} members and {score.n_others:,} others attacked.",
-                )
-            )
+        figures += _membership_figures(membership[group].chosen, suffix, seed)
     details = {"membership": attack_table(membership)}
     if attacks:
         secret = getattr(metadata, "variable_to_predict", None)
@@ -166,6 +156,20 @@ def _closest_figures(closest: ClosestRecords, seed: int) -> list[Figure]:
             seed=seed,
         ),
     ]
+
+
+def _membership_figures(score: AttackScore, suffix: str, seed: int) -> list[Figure]:
+    """Return the figures of one attack; a share found at few false alarms only where so few can be counted."""
+    figures = []
+    for (measure, fewest), interval in zip(_FEWEST_OTHERS.items(), score.intervals, strict=True):
+        key, n = f"privacy.membership_{measure}{suffix}", score.n_members + score.n_others
+        if score.n_others < fewest:
+            why = f"Not measured: {score.n_others:,} others were attacked, and this share needs {fewest:,}."
+            figures.append(Figure.of(key, None, n=n, seed=seed, note=why))
+            continue
+        note = f"{score.n_members:,} members and {score.n_others:,} others attacked."
+        figures.append(Figure.of(key, getattr(score, measure), n=n, seed=seed, interval=interval, note=note))
+    return figures
 
 
 def _binomial_interval(share: float, n: int) -> tuple[float, float]:

@@ -32,6 +32,7 @@ _BAD_SIDE = {
     "privacy.copies": 1,
     "privacy.distance_ratio": -1,
     "fidelity.beta_recall": -1,
+    "fidelity.c2st": 1,
 }
 _COPYING_RECALL = 0.52
 
@@ -167,6 +168,11 @@ def _is_too_close(figure: Figure) -> bool:
     value = figure.value or 0.0
     if figure.name == "fidelity.beta_recall":
         return value > max(_COPYING_RECALL, (figure.holdout or 0.0) + 0.02)
+    if figure.name == "fidelity.c2st":
+        # Below 0.5 the trees take rows for the real ones that they learnt; half-way to the bootstrap is copying.
+        reference = min(0.5, 0.5 if figure.holdout is None else figure.holdout)
+        bootstrap = reference - 0.15 if figure.bootstrap is None else figure.bootstrap
+        return value < (reference + bootstrap) / 2
     if figure.name in ("fidelity.shape", "fidelity.trend_shared") and figure.bootstrap is not None:
         return value < 0.8 * min(figure.bootstrap, figure.bootstrap if figure.holdout is None else figure.holdout)
     return False
