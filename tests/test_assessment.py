@@ -382,6 +382,20 @@ def test_a_generator_that_fails_does_not_stop_the_others(folder: Path) -> None:
     assert json.loads(json.dumps(comparison.to_plain()))["generators"][0]["figures"] is None
 
 
+def test_a_limit_on_minutes_holds_for_the_backends_that_know_one(folder: Path) -> None:
+    pytest.importorskip("sdv")
+    df = pd.read_csv(folder / "patients.csv")
+    comparison = compare_generators(
+        df,
+        Metadata.load(folder / "patients.json"),
+        generators=["sdv", "independent"],
+        seed=1,
+        parameters={"epochs": 1, "max_minutes": 5},
+    )
+    assert all("error" not in result for result in comparison.results)
+    assert all(result["sigmas"] for result in comparison.results)
+
+
 def test_a_fitted_generator_can_be_reported_on(folder: Path) -> None:
     from clover_tvae import TVAESynthesizer
     from clover_tvae.report import report_on

@@ -194,7 +194,9 @@ def compare(
     holdout_fraction: Annotated[float, typer.Option("--holdout-fraction", help="Share of the rows to hold out.")] = 0.1,
     seed: Annotated[int, typer.Option("--seed", "--random-state", min=0, help="Seed of everything.")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of all generators. [default: each its own]")] = None,
-    max_minutes: Annotated[float | None, typer.Option(help="Minutes of training each, at most.")] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Minutes of training each, at most; SDV's TVAE knows no such limit.")
+    ] = None,
     missing: Missing = None,
     force: Force = False,
     quiet: Quiet = False,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from clover_tvae.backends import NOT_IN_SDV
 from clover_tvae.errors import CloverError, ConfigError, Problem, did_you_mean
 from clover_tvae.jobs.split import DEFAULT_HOLDOUT, split_holdout
 
@@ -80,7 +81,8 @@ def compare_generators(
         holdout: Real rows to hold out instead.
         holdout_fraction: Share of ``df`` to hold out.
         seed: Seed of split, training, sampling and evaluation.
-        parameters: Further parameters of ``TVAESynthesizer``, for all alike, such as ``epochs``.
+        parameters: Further parameters of ``TVAESynthesizer``, for all alike, such as ``epochs``. SDV's TVAE goes without
+            those that it does not have, such as ``max_minutes``.
         verbose: Show the progress of training.
         on_start: Called with the name of each generator before it is trained.
         on_done: Called with each result.
@@ -139,6 +141,8 @@ def _result(
     result: dict[str, Any] = {"name": name}
     try:
         options = {**parameters, **GENERATORS[name]}
+        if options.get("backend") == "sdv":
+            options = {key: value for key, value in options.items() if key not in NOT_IN_SDV}
         started = time.perf_counter()
         synth = TVAESynthesizer(train, metadata, random_state=seed, verbose=verbose, **options).fit()
         fitted = time.perf_counter()
