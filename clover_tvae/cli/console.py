@@ -25,6 +25,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but resu
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. It may quote your data.")]
 
 _INTERRUPTED = 130
+#: The widest first column of a table that is never broken, and how wide a table in a file may be.
+_WHOLE, _FILE_WIDTH = 40, 160
 #: A full disk, a used-up quota, a limit on the size of a file.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -55,11 +57,14 @@ def say_table(columns: list[str], rows: list[list[object]]) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    # Keys and short names stay in one piece, to be copied.
+    whole = max((len(str(row[0])) for row in rows), default=0) <= _WHOLE
+    for index, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=whole and index == 0)
     for row in rows:
         table.add_row(*(Text(_safe(cell)) for cell in row))
-    Console(highlight=False).print(table)
+    # A file has no width: without one, what is wide there would be broken as in a terminal of 80.
+    Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH).print(table)
 
 
 def note(text: object, quiet: bool = False, style: str | None = None) -> None:
