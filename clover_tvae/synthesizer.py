@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import html
 import logging
-import os
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from importlib import import_module
@@ -17,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from clover_tvae.arguments import check_decode, check_frame, check_path, check_row_count, check_seed
 from clover_tvae.artifact import dump_artifact, read_artifact, write_artifact, writer_versions
 from clover_tvae.backends import Backend, ability, load_backend, make_backend
+from clover_tvae.balancing import rows_to_add
 from clover_tvae.errors import (
     ColumnsMismatchError,
     ConditionError,
     ConfigError,
     DataError,
-    DuplicateColumnsError,
     MetadataError,
     NotFittedError,
     Problem,
@@ -51,8 +51,6 @@ HISTORY_COLUMNS = (
 )
 #: Purposes of the children of the user's seed.
 _FIT, _SAMPLE, _BALANCE, _IMPUTE, _REMAINING, _SCORES = range(6)
-#: ``balance`` draws no more rows than that for each real one: a share of 1e-9 is a slip, not a wish.
-_MOST_ROWS_A_REAL_ROW = 1_000
 
 
 class TVAESynthesizer:
@@ -166,11 +164,11 @@ class TVAESynthesizer:
     ) -> None:
         if discriminator_steps is not None:
             warnings.warn("discriminator_steps is dropped: a VAE has no discriminator", UserWarning, stacklevel=2)
-        _check_seed(random_state)
-        _check_decode(decode)
+        check_seed(random_state)
+        check_decode(decode)
         self.random_state = None if random_state is None else int(random_state)
         self.generator_filepath = (
-            None if generator_filepath is None else _path(generator_filepath, "generator_filepath")
+            None if generator_filepath is None else check_path(generator_filepath, "generator_filepath")
         )
         self.decode, self.verbose = decode, verbose
         self._df = df
@@ -282,7 +280,7 @@ class TVAESynthesizer:
     def _call_seed(self, purpose: int, random_state: int | None) -> np.random.SeedSequence:
         """The seed of one call: the user's, or the next in the synthesizer's own sequence."""
         if random_state is not None:
-            _check_seed(random_state)
+            check_seed(random_state)
             return np.random.SeedSequence(int(random_state), spawn_key=(purpose,))
         self._n_calls += 1
         return self._child(purpose, self._n_calls)
@@ -330,9 +328,9 @@ class TVAESynthesizer:
     ) -> Iterator[pd.DataFrame]:
         """Draw the rows of :meth:`sample` in frames of flat size, for tables larger than memory."""
         self._need_fit()
-        n_rows = _check_rows(n_rows)
+        n_rows = check_row_count(n_rows)
         decode = self.decode if decode is None else decode
-        _check_decode(decode)
+        check_decode(decode)
         if isinstance(conditions, pd.DataFrame):
             if len(conditions) != n_rows:
                 raise ConditionError(
@@ -370,7 +368,7 @@ class TVAESynthesizer:
         self, df: pd.DataFrame, *, random_state: int | None, missing: bool, decode: str | None
     ) -> pd.DataFrame:
         self._need_fit()
-        _check_frame(df)
+        check_frame(df)
         seed = self._call_seed(_REMAINING, random_state)
         complete = ability(self._backend, "complete")
         return complete(df, seed=seed, missing=missing, decode=decode).set_axis(df.index, axis=0)
@@ -391,7 +389,7 @@ class TVAESynthesizer:
         self._need_fit()
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
             raise ConfigError(Problem("n", f"must be a positive integer, however: n={n!r}"))
-        _check_frame(df)
+        check_frame(df)
         impute = ability(self._backend, "impute")
         seed = self._call_seed(_IMPUTE, random_state)
         tables = [
@@ -425,7 +423,7 @@ class TVAESynthesizer:
         real = self._df if df is None else df
         if real is None:
             raise ConfigError(Problem("df", "this generator was loaded without a table; give balance() the real rows"))
-        _check_frame(real)
+        check_frame(real)
         known = [c.name for c in self.metadata.columns if c.kind in ("categorical", "boolean", "ordinal")]
         if column not in known or column not in real.columns:
             raise ConditionError(
@@ -441,7 +439,7 @@ class TVAESynthesizer:
         sample_frames = ability(self._backend, "sample_frames")
         parts: list[pd.DataFrame] = []
         n_drawn = 0
-        for i, (category, n) in enumerate(_rows_to_add(real[column], strategy, column).items()):
+        for i, (category, n) in enumerate(rows_to_add(real[column], strategy, column).items()):
             if n:
                 child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, i))
                 # Identifiers run on from one category to the next, after as many as there are real rows.
@@ -459,14 +457,14 @@ class TVAESynthesizer:
     def encode(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the latent mean of every row: columns ``z0, z1, ...`` on ``df``'s index."""
         self._need_fit()
-        _check_frame(df)
+        check_frame(df)
         return ability(self._backend, "encode")(df)
 
     def reconstruct(self, df: pd.DataFrame, *, random_state: int | None = 0) -> pd.DataFrame:
         """Encode every row and decode its latent mean: what the latent space keeps of it."""
         self._need_fit()
-        _check_frame(df)
-        _check_seed(random_state)
+        check_frame(df)
+        check_seed(random_state)
         return ability(self._backend, "reconstruct")(df, seed=random_state)
 
     def anomaly_scores(self, df: pd.DataFrame, *, random_state: int = 0) -> pd.DataFrame:
@@ -478,8 +476,8 @@ class TVAESynthesizer:
             pseudo-log-likelihood (Besag 1975). A value never seen in n training rows counts log(n + 1).
         """
         self._need_fit()
-        _check_frame(df)
-        _check_seed(random_state)
+        check_frame(df)
+        check_seed(random_state)
         return ability(self._backend, "anomaly_scores")(df, seed=random_state)
 
     def sigmas(self) -> dict[Hashable, list[float]]:
@@ -559,7 +557,7 @@ class TVAESynthesizer:
             The file's SHA-256, to be given to ``load(expected_sha256=...)`` elsewhere.
         """
         self._need_fit()
-        self._digest = write_artifact(_path(path, "path"), self._content())
+        self._digest = write_artifact(check_path(path, "path"), self._content())
         logger.info("generator written, sha256 %s", self._digest)
         return self._digest
 
@@ -605,7 +603,7 @@ class TVAESynthesizer:
         synth = cls.__new__(cls)
         synth.random_state, synth.generator_filepath, synth.decode, synth.verbose = None, None, "sample", verbose
         synth._df, synth._metadata, synth._n_calls, synth._digest = None, None, 0, None
-        synth._open(_path(path, "path"), device=device, trust_pickle=trust_pickle, expected_sha256=expected_sha256)
+        synth._open(check_path(path, "path"), device=device, trust_pickle=trust_pickle, expected_sha256=expected_sha256)
         return synth
 
     def _open(self, path: Path, *, device: str, trust_pickle: bool, expected_sha256: str | None = None) -> None:
@@ -753,48 +751,6 @@ def _root(random_state: int | None) -> np.random.SeedSequence:
     return np.random.SeedSequence(random_state)
 
 
-def _check_seed(random_state: Any) -> None:
-    if random_state is None:
-        return
-    whole = isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool)
-    if not whole or not 0 <= random_state < 2**64:
-        raise ConfigError(
-            Problem(
-                "random_state", f"must be an integer from 0 to 2^64 - 1 or None, found {type(random_state).__name__}"
-            )
-        )
-
-
-def _check_frame(df: Any) -> None:
-    if not isinstance(df, pd.DataFrame):
-        raise DataError(Problem("df", f"must be a pandas DataFrame, found {type(df).__name__}"))
-    if not df.columns.is_unique:
-        twice = list(dict.fromkeys(df.columns[df.columns.duplicated()]))
-        raise DuplicateColumnsError(
-            [
-                Problem(f"column {name!r}", "several columns have this name; rename or drop all but one")
-                for name in twice
-            ]
-        )
-
-
-def _path(path: Any, name: str) -> Path:
-    if not isinstance(path, (str, os.PathLike)):
-        raise ConfigError(Problem(name, f"must be the path of a file, found {type(path).__name__}"))
-    return Path(path)
-
-
-def _check_decode(decode: Any) -> None:
-    if decode not in ("sample", "argmax"):
-        raise ConfigError(Problem("decode", f"must be 'sample' or 'argmax', however: decode={decode!r}"))
-
-
-def _check_rows(n_rows: Any) -> int:
-    if isinstance(n_rows, bool) or not isinstance(n_rows, (int, np.integer)) or n_rows < 0:
-        raise ConfigError(Problem("n_rows", f"must be an integer of at least 0, however: n_rows={n_rows!r}"))
-    return int(n_rows)
-
-
 def _reset(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """Give each frame the index that its rows have in the whole table."""
     start = 0
@@ -802,40 +758,3 @@ def _reset(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         frame.index = pd.RangeIndex(start, start + len(frame))
         start += len(frame)
         yield frame
-
-
-def _rows_to_add(values: pd.Series, strategy: str | Mapping[Any, float], column: Hashable) -> dict[Any, int]:
-    """How many rows of each category bring ``values`` to the wanted shares, without dropping any."""
-    counts = values.value_counts(dropna=True)
-    counts = counts[counts > 0]
-    if isinstance(strategy, str):
-        if strategy != "equal":
-            raise ConfigError(
-                Problem("strategy", f"must be 'equal' or a dict of shares, however: strategy={strategy!r}")
-            )
-        return {category: int(counts.max() - n) for category, n in counts.items()}
-    if not isinstance(strategy, Mapping):
-        raise ConfigError(Problem("strategy", f"must be 'equal' or a dict of shares, found {type(strategy).__name__}"))
-    if not all(isinstance(s, (int, float, np.number)) and not isinstance(s, bool) for s in strategy.values()):
-        raise ConfigError(Problem("strategy", "shares must be numbers between 0 and 1"))
-    shares = {category: float(share) for category, share in strategy.items()}
-    if not shares or any(not 0 < share < 1 for share in shares.values()):
-        raise ConfigError(Problem("strategy", "shares must be numbers between 0 and 1, both left out"))
-    unseen = [category for category in shares if category not in counts.index]
-    if unseen:
-        raise ConditionError(Problem(f"column {column!r}", f"{len(unseen)} of the categories were never seen"))
-    left = 1.0 - sum(shares.values())
-    others = counts[[category for category in counts.index if category not in shares]]
-    if left < -1e-6 or (left > 1e-6 and others.empty):
-        raise ConfigError(Problem("strategy", f"shares must sum to 1, found {1.0 - left:g}"))
-    if left > 1e-6:
-        shares.update({category: left * int(n) / int(others.sum()) for category, n in others.items()})
-    # The total that leaves no category above its share.
-    total = max(counts[category] / share for category, share in shares.items())
-    if total > _MOST_ROWS_A_REAL_ROW * len(values):
-        raise ConfigError(
-            Problem(
-                "strategy", f"such shares take {total:.2g} rows, as no real row is dropped; the table has {len(values)}"
-            )
-        )
-    return {category: max(0, round(total * share) - int(counts[category])) for category, share in shares.items()}
