@@ -302,7 +302,7 @@ class Sampler:
         )
         mu, std = self.vae.posterior(filled)
         z = mu + std * torch.randn(mu.shape, generator=generator, device=mu.device)
-        return self.vae.decoder.log_likelihood(z, part, known)[:, i]
+        return self.vae.decoder.cell_log_likelihood(z, part, known, i)
 
     @torch.no_grad()
     def embed(self, table: EncodedTable) -> np.ndarray:

@@ -147,6 +147,25 @@ def test_a_mixture_draws_what_its_density_says():
     assert torch.isfinite(far).all()
 
 
+@pytest.mark.parametrize(
+    ("make", "layout"),
+    [(autoregressive, CATEGORIES), (autoregressive, MIXED), (autoregressive, COPIES), (independent, CATEGORIES)],
+)
+def test_one_columns_likelihood_is_that_of_all_columns_at_once(make, layout):
+    n = 50
+    choices = torch.stack(
+        [torch.randint(c.n_base, (n,), generator=generator(i)) for i, c in enumerate(layout.columns)], 1
+    )
+    equals = torch.rand(n, len(layout.copy_pairs), generator=generator(7)) < 0.5
+    rows = Rows(choices, torch.rand(n, layout.n_scalars, generator=generator(8)), equals)
+    z, decoder = torch.randn(n, 4, generator=generator(9)), make(layout)
+    for column in range(layout.n_columns):
+        known = torch.rand(n, layout.n_columns, generator=generator(column)) < 0.7
+        known[:, column] = False
+        alone = decoder.cell_log_likelihood(z, rows, known, column)
+        assert torch.allclose(alone, decoder.log_likelihood(z, rows, known)[:, column], atol=1e-5)
+
+
 def test_normal_scores_are_finite_at_both_ends():
     assert torch.isfinite(normal_score(torch.tensor([0.0, 1.0]))).all()
 

@@ -313,6 +313,26 @@ class AutoregressiveDecoder(nn.Module):
         hidden = self._trunk(self._input(z, rows, known))
         return self._cell_log_probability(hidden, rows, known).masked_fill(known, 0.0)
 
+    def cell_log_likelihood(self, z: Tensor, rows: Rows, known: Tensor, column: int) -> Tensor:
+        """``log p(cell | known cells, z)`` of one column's cells, without the other columns' heads. **Shape** ``(rows,)``."""
+        hidden = self._trunk(self._input(z, rows, known))
+        open_copies = self._open_copies(rows, known)
+        logits = self._logits_of(column, hidden, open_copies)
+        cell = logits.gather(1, rows.choices[:, column : column + 1]).squeeze(1)
+        layout = self.layout.columns[column]
+        if layout.n_numbered:
+            s = self.layout.scalar_columns.index(column)
+            score = normal_score(rows.scalars[:, s : s + 1])
+            density = self._mixture_of(column, hidden).log_density(score).squeeze(1)
+            cell = cell + density.masked_fill(rows.choices[:, column] >= layout.n_numbered, 0.0)
+        pairs = self.copies_of.get(column, [])
+        if pairs:
+            assert open_copies is not None
+            holds = rows.equals[:, pairs] & open_copies[:, pairs]
+            copied = logits[:, layout.n_base :].masked_fill(~holds, -torch.inf).logsumexp(1)
+            cell = torch.where(holds.any(1), copied, cell)
+        return cell
+
     @torch.no_grad()
     def sample(
         self,
@@ -363,19 +383,8 @@ class AutoregressiveDecoder(nn.Module):
     ) -> tuple[_Cells, Tensor]:
         """Draw the cells of column ``i``, and the log-probability of its allowance."""
         column = self.layout.columns[i]
-        g, row = self.place[i]
-        head: nn.Linear = self.heads[g]  # type: ignore[assignment]
-        start = row * self.groups[g].width
-        span = slice(start, start + column.n_choices)
-        logits = F.linear(hidden, head.weight[span], head.bias[span])
+        logits = self._logits_of(i, hidden, open_copies if translate is not None else None)
         pairs = self.copies_of.get(i, [])
-        if pairs:
-            assert open_copies is not None
-            allowed = open_copies[:, pairs] if translate is not None else torch.zeros_like(open_copies[:, pairs])
-            logits = torch.cat(
-                [logits[:, : column.n_base], logits[:, column.n_base :].masked_fill(~allowed, -torch.inf)], 1
-            )
-        logits = logits.log_softmax(1)
         mixture = self._mixture_of(i, hidden) if column.n_numbered else None
         copies = [self._copy(i, p, rows, translate) for p in pairs] if translate is not None else []
         if allowance is not None:
@@ -400,6 +409,21 @@ class AutoregressiveDecoder(nn.Module):
             choice = torch.where(taken, copied_choice, choice)
             scalar = torch.where(taken, copied_scalar, scalar)
         return _Cells(choice, scalar, equals), weight
+
+    def _logits_of(self, i: int, hidden: Tensor, open_copies: Tensor | None) -> Tensor:
+        """Log-probabilities of column ``i``'s choices; copy choices that are not open are closed, without any all of them."""
+        column = self.layout.columns[i]
+        g, row = self.place[i]
+        head: nn.Linear = self.heads[g]  # type: ignore[assignment]
+        start = row * self.groups[g].width
+        span = slice(start, start + column.n_choices)
+        logits = F.linear(hidden, head.weight[span], head.bias[span])
+        pairs = self.copies_of.get(i, [])
+        if pairs:
+            base, copies = logits[:, : column.n_base], logits[:, column.n_base :]
+            closed = torch.ones_like(copies, dtype=torch.bool) if open_copies is None else ~open_copies[:, pairs]
+            logits = torch.cat([base, copies.masked_fill(closed, -torch.inf)], 1)
+        return logits.log_softmax(1)
 
     def _mixture_of(self, i: int, hidden: Tensor) -> Mixture:
         assert self.mixtures is not None

@@ -95,6 +95,10 @@ class Decoder(nn.Module):
             cells.index_add_(1, columns, number)
         return cells.masked_fill(known, 0.0)
 
+    def cell_log_likelihood(self, z: Tensor, rows: Rows, known: Tensor, column: int) -> Tensor:
+        """``log p(cell | z)`` of one column's cells. **Shape** ``(rows,)``."""
+        return self.log_likelihood(z, rows, known)[:, column]
+
     def _terms(self, z: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
         """Log-probability of every choice, columns in the groups' order, and log-density of every number."""
         choice, numbers = self.groups.terms(self._hidden(z), self.last, rows.choices)

@@ -84,6 +84,9 @@ class TableDecoder(Protocol):
     def log_likelihood(self, z: Tensor, rows: Rows, known: Tensor) -> Tensor:
         """``log p(cell | known cells, z)`` of every cell that is not known, 0 elsewhere. **Shape** ``(rows, columns)``."""
 
+    def cell_log_likelihood(self, z: Tensor, rows: Rows, known: Tensor, column: int) -> Tensor:
+        """``log p(cell | known cells, z)`` of the cells of one column that is not known. **Shape** ``(rows,)``."""
+
     def sample(
         self,
         z: Tensor,
