@@ -26,6 +26,8 @@ __all__ = ["LatentPrior"]
 _ITERATIONS, _TOLERANCE = 100, 2e-6
 #: Every component is drawn towards N(0, I) as if so many more points of it had been seen.
 _PRIOR_POINTS = 50.0
+#: Points whose monomials are held at a time.
+_POINTS_A_PASS = 8_192
 
 
 class LatentPrior(nn.Module):
@@ -93,17 +95,13 @@ class LatentPrior(nn.Module):
         log_weights = z.new_full((self.n_components,), -math.log(self.n_components))
         before = -math.inf
         for _ in range(_ITERATIONS):
-            joint = log_weights + _log_normal(z, means, torch.linalg.cholesky(covariances))
-            total = joint.logsumexp(1)
-            share = (joint - total.unsqueeze(1)).exp()
-            held = share.sum(0)
+            polynomials = _log_normal_polynomials(means, covariances)
+            polynomials[-1] += log_weights
+            held, first, second, now = _expected_moments(z, polynomials)
             log_weights = ((held + 1.0) / (n + self.n_components)).log()
-            means = share.T @ z / (held + 1e-9).unsqueeze(1)
-            for k in range(self.n_components):
-                offset = z - means[k]
-                scatter = (share[:, k : k + 1] * offset).T @ offset
-                covariances[k] = (scatter + _PRIOR_POINTS * eye) / (held[k] + _PRIOR_POINTS)
-            now = float(total.mean())
+            means = first / (held + 1e-9).unsqueeze(1)
+            scatter = second - held[:, None, None] * means.unsqueeze(2) * means.unsqueeze(1)
+            covariances = (scatter + _PRIOR_POINTS * eye) / (held + _PRIOR_POINTS)[:, None, None]
             if now - before < _TOLERANCE:
                 break
             before = now
@@ -113,10 +111,41 @@ class LatentPrior(nn.Module):
         return now
 
 
-def _log_normal(z: Tensor, means: Tensor, factors: Tensor) -> Tensor:
-    """Log-density of every point under every Gaussian. **Shape** ``(points, components)``."""
-    dim = z.shape[1]
-    inverses = torch.linalg.solve_triangular(factors, torch.eye(dim, dtype=z.dtype).expand_as(factors), upper=False)
-    columns = [((z - mean) @ inverse.T).square().sum(1) for mean, inverse in zip(means, inverses, strict=True)]
+# A log-density of a Gaussian is a polynomial of degree 2, and so are the moments that its new mean and covariance are made
+# of: with the monomials of z side by side, both steps of an iteration are one matrix product each.
+
+
+def _monomials(z: Tensor) -> Tensor:
+    """``z_i z_j`` for ``i <= j``, then ``z_i``, then 1. **Shape** ``(points, dim (dim + 1) / 2 + dim + 1)``."""
+    i, j = torch.triu_indices(z.shape[1], z.shape[1])
+    return torch.cat([z[:, i] * z[:, j], z, z.new_ones(len(z), 1)], 1)
+
+
+def _log_normal_polynomials(means: Tensor, covariances: Tensor) -> Tensor:
+    """Coefficients of every Gaussian's log-density. **Shape** ``(monomials, components)``."""
+    dim = means.shape[1]
+    factors = torch.linalg.cholesky(covariances)
+    precisions = torch.cholesky_inverse(factors)
+    i, j = torch.triu_indices(dim, dim)
+    squares = precisions[:, i, j] * torch.where(i == j, -0.5, -1.0)
+    linear = (precisions @ means.unsqueeze(2)).squeeze(2)
     log_det = factors.diagonal(dim1=1, dim2=2).log().sum(1)
-    return -0.5 * torch.stack(columns, 1) - log_det - 0.5 * dim * math.log(2.0 * math.pi)
+    constant = -0.5 * (linear * means).sum(1) - log_det - 0.5 * dim * math.log(2.0 * math.pi)
+    return torch.cat([squares, linear, constant.unsqueeze(1)], 1).T.contiguous()
+
+
+def _expected_moments(z: Tensor, polynomials: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
+    """What each component holds: points, sum of ``z``, sum of ``z z^T``; and the mean log-likelihood of a point."""
+    n, dim = z.shape
+    moments = z.new_zeros(polynomials.shape[1], len(polynomials))
+    total = 0.0
+    for part in z.split(_POINTS_A_PASS):
+        monomials = _monomials(part)
+        joint = monomials @ polynomials
+        likelihood = joint.logsumexp(1)
+        moments += (joint - likelihood.unsqueeze(1)).exp_().T @ monomials
+        total += float(likelihood.sum())
+    i, j = torch.triu_indices(dim, dim)
+    second = z.new_zeros(len(moments), dim, dim)
+    second[:, i, j] = second[:, j, i] = moments[:, : len(i)]
+    return moments[:, -1], moments[:, len(i) : -1], second, total / n
