@@ -33,6 +33,8 @@ _PIECES = 24
 _MOST_PIECE_INPUTS = 2400
 #: Gaussians a number.
 _COMPONENTS = 8
+#: A column of so many choices has a head of its own pace: half of its cells are known in training, and need no logits.
+_WIDE = 512
 
 
 class _Block(nn.Module):
@@ -241,11 +243,16 @@ class AutoregressiveDecoder(nn.Module):
         return self.norm(hidden)
 
     def _cell_log_probability(self, hidden: Tensor, rows: Rows, known: Tensor) -> Tensor:
-        """``log p(cell | known cells, z)`` of every cell, known ones too. **Shape** ``(rows, columns)``."""
+        """``log p(cell | known cells, z)`` of every cell that is not known, anything elsewhere. **Shape** ``(rows, columns)``."""
         parts, copied = [], []
         open_copies = self._open_copies(rows, known)
         for g, (group, head) in enumerate(zip(self.groups, self.heads, strict=True)):
             assert isinstance(head, nn.Linear)
+            if group.width >= _WIDE and len(group.columns) == 1 and g not in self.copy_places:
+                parts.append(
+                    self._wide_column(head, hidden, rows.choices[:, group.columns[0]], known[:, group.columns[0]])
+                )
+                continue
             # The padding enters by the bias: adding it to every row's logits would be a pass over all of them.
             bias = head.bias + getattr(self, f"padding_{g}").flatten()
             block = F.linear(hidden, head.weight, bias).view(-1, len(group.columns), group.width)
@@ -268,6 +275,12 @@ class AutoregressiveDecoder(nn.Module):
         if open_copies is not None:
             cells = self._credit_copies(cells, torch.cat(copied, 1)[:, self.copy_back], rows, open_copies)
         return cells
+
+    def _wide_column(self, head: nn.Linear, hidden: Tensor, choices: Tensor, known: Tensor) -> Tensor:
+        """Log-probabilities of one column of many choices: no logits where the cell is known. **Shape** ``(rows, 1)``."""
+        wanted = (~known).nonzero().squeeze(1)
+        cells = -F.cross_entropy(head(hidden[wanted]), choices[wanted], reduction="none")
+        return cells.new_zeros(len(hidden)).index_copy(0, wanted, cells).unsqueeze(1)
 
     def _open_copies(self, rows: Rows, known: Tensor) -> Tensor | None:
         """Copy choices that may be drawn: the source is known and has a number. **Shape** ``(rows, copy pairs)``."""

@@ -96,7 +96,7 @@ class LatentPrior(nn.Module):
         before = -math.inf
         for _ in range(_ITERATIONS):
             polynomials = _log_normal_polynomials(means, covariances)
-            polynomials[-1] += log_weights
+            polynomials[:, -1] += log_weights
             held, first, second, now = _expected_moments(z, polynomials)
             log_weights = ((held + 1.0) / (n + self.n_components)).log()
             means = first / (held + 1e-9).unsqueeze(1)
@@ -112,17 +112,18 @@ class LatentPrior(nn.Module):
 
 
 # A log-density of a Gaussian is a polynomial of degree 2, and so are the moments that its new mean and covariance are made
-# of: with the monomials of z side by side, both steps of an iteration are one matrix product each.
+# of: with the monomials of z one below the other, both steps of an iteration are one matrix product each.
 
 
 def _monomials(z: Tensor) -> Tensor:
-    """``z_i z_j`` for ``i <= j``, then ``z_i``, then 1. **Shape** ``(points, dim (dim + 1) / 2 + dim + 1)``."""
+    """``z_i z_j`` for ``i <= j``, then ``z_i``, then 1. **Shape** ``(dim (dim + 1) / 2 + dim + 1, points)``."""
     i, j = torch.triu_indices(z.shape[1], z.shape[1])
-    return torch.cat([z[:, i] * z[:, j], z, z.new_ones(len(z), 1)], 1)
+    rows = z.T.contiguous()
+    return torch.cat([rows[i] * rows[j], rows, z.new_ones(1, len(z))])
 
 
 def _log_normal_polynomials(means: Tensor, covariances: Tensor) -> Tensor:
-    """Coefficients of every Gaussian's log-density. **Shape** ``(monomials, components)``."""
+    """Coefficients of every Gaussian's log-density. **Shape** ``(components, monomials)``."""
     dim = means.shape[1]
     factors = torch.linalg.cholesky(covariances)
     precisions = torch.cholesky_inverse(factors)
@@ -131,19 +132,19 @@ def _log_normal_polynomials(means: Tensor, covariances: Tensor) -> Tensor:
     linear = (precisions @ means.unsqueeze(2)).squeeze(2)
     log_det = factors.diagonal(dim1=1, dim2=2).log().sum(1)
     constant = -0.5 * (linear * means).sum(1) - log_det - 0.5 * dim * math.log(2.0 * math.pi)
-    return torch.cat([squares, linear, constant.unsqueeze(1)], 1).T.contiguous()
+    return torch.cat([squares, linear, constant.unsqueeze(1)], 1)
 
 
 def _expected_moments(z: Tensor, polynomials: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
     """What each component holds: points, sum of ``z``, sum of ``z z^T``; and the mean log-likelihood of a point."""
     n, dim = z.shape
-    moments = z.new_zeros(polynomials.shape[1], len(polynomials))
+    moments = torch.zeros_like(polynomials)
     total = 0.0
     for part in z.split(_POINTS_A_PASS):
         monomials = _monomials(part)
-        joint = monomials @ polynomials
-        likelihood = joint.logsumexp(1)
-        moments += (joint - likelihood.unsqueeze(1)).exp_().T @ monomials
+        joint = polynomials @ monomials
+        likelihood = joint.logsumexp(0)
+        moments += (joint - likelihood).exp_() @ monomials.T
         total += float(likelihood.sum())
     i, j = torch.triu_indices(dim, dim)
     second = z.new_zeros(len(moments), dim, dim)
