@@ -14,7 +14,7 @@ import pandas as pd
 
 from clover_tvae.errors import ConfigError, DataError, DuplicateColumnsError, Problem
 
-__all__ = ["check_decode", "check_frame", "check_path", "check_row_count", "check_seed"]
+__all__ = ["check_decode", "check_frame", "check_path", "check_row_count", "check_seed", "check_writable"]
 
 
 def check_seed(random_state: Any) -> None:
@@ -49,6 +49,16 @@ def check_path(path: Any, name: str) -> Path:
     if not isinstance(path, (str, os.PathLike)):
         raise ConfigError(Problem(name, f"must be the path of a file, found {type(path).__name__}"))
     return Path(path)
+
+
+def check_writable(path: Path, name: str) -> None:
+    """Raise ``ConfigError`` where no file could be written at ``path``, as far as can be told without writing it."""
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(Problem(name, f"the folder of {str(path)!r} does not exist; make it first"))
+    if path.is_dir():
+        raise ConfigError(Problem(name, f"{str(path)!r} is a folder; give the name of a file"))
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise ConfigError(Problem(name, f"the folder of {str(path)!r} cannot be written to"))
 
 
 def check_decode(decode: Any) -> None:

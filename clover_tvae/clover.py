@@ -37,6 +37,14 @@ __all__ = ["Summary", "TVAEGenerator"]
 
 logger = logging.getLogger(__name__)
 
+#: Clover's own.
+_DEFAULTS: dict[str, Any] = {
+    "epochs": 300,
+    "batch_size": 100,
+    "compress_dims": (249, 249),
+    "decompress_dims": (249, 249),
+}
+
 
 class Summary(str):
     """Text that notebooks and consoles show as it is, without quotes."""
@@ -94,10 +102,10 @@ class TVAEGenerator:
         metadata: Metadata | Mapping[str, Any] | str | Path | None,
         random_state: int | None = None,
         generator_filepath: str | Path | None = None,
-        epochs: int = 300,
-        batch_size: int = 100,
-        compress_dims: tuple[int, ...] = (249, 249),
-        decompress_dims: tuple[int, ...] = (249, 249),
+        epochs: int = _DEFAULTS["epochs"],
+        batch_size: int = _DEFAULTS["batch_size"],
+        compress_dims: tuple[int, ...] = _DEFAULTS["compress_dims"],
+        decompress_dims: tuple[int, ...] = _DEFAULTS["decompress_dims"],
         *,
         backend: str = "native",
         decoder: str | None = None,
@@ -106,7 +114,16 @@ class TVAEGenerator:
         discriminator_steps: int | None = None,
         **parameters: Any,
     ) -> None:
-        if decoder is None and backend == "native":
+        sizes: dict[str, Any] = {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "compress_dims": compress_dims,
+            "decompress_dims": decompress_dims,
+        }
+        if generator_filepath is not None and Path(generator_filepath).exists():
+            # Clover's defaults are not wishes of the caller: a generator that is there has its own values.
+            sizes = {name: None if value == _DEFAULTS[name] else value for name, value in sizes.items()}
+        elif decoder is None and backend == "native":
             decoder = "independent"
         if decoder is not None:
             parameters["decoder"] = decoder
@@ -115,10 +132,7 @@ class TVAEGenerator:
             metadata,
             random_state,
             generator_filepath,
-            epochs,
-            batch_size,
-            compress_dims,
-            decompress_dims,
+            **sizes,
             backend=backend,
             verbose=verbose,
             trust_pickle=trust_pickle,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clover_tvae.arguments import check_decode, check_frame, check_path, check_row_count, check_seed
+from clover_tvae.arguments import check_decode, check_frame, check_path, check_row_count, check_seed, check_writable
 from clover_tvae.artifact import dump_artifact, read_artifact, write_artifact, writer_versions
 from clover_tvae.backends import Backend, ability, load_backend, make_backend
 from clover_tvae.balancing import rows_to_add
@@ -220,9 +220,12 @@ class TVAESynthesizer:
             DataError: The table does not fit its metadata; every problem is named.
             TrainingError: Training failed.
             NotFittedError: The generator was loaded without a table: there is nothing to learn.
+            ConfigError: The folder of ``generator_filepath`` is not there; told before training.
         """
         if self._df is None:
             raise NotFittedError("this generator was loaded without a table; give df and metadata to learn one")
+        if self.generator_filepath is not None:
+            check_writable(self.generator_filepath, "generator_filepath")
         metadata = self.metadata
         metadata.validate(self._df)
         names = [column.name for column in metadata.columns]
@@ -336,7 +339,10 @@ class TVAESynthesizer:
                 raise ConditionError(
                     f"a DataFrame of conditions needs one row a synthetic row: expected {n_rows}, found {len(conditions)}"
                 )
-            return iter([self._complete(conditions, random_state=random_state, missing=missing, decode=decode)])
+            completed = self._complete(
+                conditions, "conditions", random_state=random_state, missing=missing, decode=decode
+            )
+            return iter([completed])
         if conditions is not None and not isinstance(conditions, Mapping):
             raise ConditionError(
                 "conditions must be a dict of columns, such as {'sex': 'F'}, or a DataFrame of partial rows, "
@@ -362,15 +368,15 @@ class TVAESynthesizer:
         Raises:
             ConditionError: A column is unknown, or cells hold values never seen in training.
         """
-        return self._complete(df, random_state=random_state, missing=True, decode=self.decode)
+        return self._complete(df, "sample_remaining", random_state=random_state, missing=True, decode=self.decode)
 
     def _complete(
-        self, df: pd.DataFrame, *, random_state: int | None, missing: bool, decode: str | None
+        self, df: pd.DataFrame, called: str, *, random_state: int | None, missing: bool, decode: str | None
     ) -> pd.DataFrame:
         self._need_fit()
         check_frame(df)
         seed = self._call_seed(_REMAINING, random_state)
-        complete = ability(self._backend, "complete")
+        complete = ability(self._backend, "complete", called)
         return complete(df, seed=seed, missing=missing, decode=decode).set_axis(df.index, axis=0)
 
     def impute(
@@ -659,9 +665,9 @@ class TVAESynthesizer:
             if value is not None and name in learnt and _plain(value) != _plain(learnt[name])
         ]
         if others:
+            cure = "" if self._df is None else "; delete it, or give another generator_filepath, to train anew"
             warnings.warn(
-                f"the generator file is there and is used as it was trained, with other values of {', '.join(others)}; "
-                "delete it, or give another generator_filepath, to train anew",
+                f"the generator file is there and is used as it was trained, with other values of {', '.join(others)}{cure}",
                 UserWarning,
                 stacklevel=3,
             )

@@ -382,7 +382,10 @@ def test_checks_hold_in_optimised_python_with_warnings_as_errors_and_without_col
 ) -> None:
     result = python("run", str(job_file(folder, trained, sample={"rows": -1, "output": "../x.csv"})))
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == "error: jobs.yaml:1:91: rows: expected a value greater than or equal to 0\n"
+    assert result.stderr == (
+        "error: jobs.yaml:1:91: rows: expected a value greater than or equal to 0\n"
+        "error: jobs.yaml:1:103: output: the path holds '..', which could leave the folder; give a path below it\n"
+    )
 
 
 # Optimised Python compiles all of torch anew the first time.

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from evaluation_tables import hospital, shuffled
 
-from clover_tvae.evaluation import CATALOGUE, c2st, fidelity
+from clover_tvae.evaluation import CATALOGUE, c2st, column_shapes, fidelity
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +27,14 @@ def broken(real):
 
 def test_every_figure_of_the_catalogue_is_there_beside_the_holdouts(fresh):
     assert set(fresh) == {key for key in CATALOGUE if key.startswith("fidelity.")}
+    few = fresh["fidelity.rare_frequency"]
+    assert few.value is None  # fewer than 10 of the 800 real rows hold a rare category
+    assert "fewer than 10 real rows" in few.note
     for figure in fresh.values():
-        assert figure.value is not None
-        assert figure.holdout is not None
         assert figure.n > 0
+        if figure is not few:
+            assert figure.value is not None
+            assert figure.holdout is not None
 
 
 def test_a_fresh_sample_scores_near_perfect_everywhere(fresh):
@@ -178,3 +182,32 @@ def test_constant_empty_and_unseen_columns_give_an_honest_figure(real):
     figures = fidelity(odd, odd.assign(ward="elsewhere"), odd)
     assert figures["fidelity.shape"].value > 0
     assert figures["fidelity.c2st"].value > 0.9
+
+
+def with_small_cells(n: int, n_yes: int, n_missing: int, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    df = pd.DataFrame({"x": rng.normal(size=n), "sex": rng.choice(["F", "M"], n), "hiv": "no", "y": rng.normal(size=n)})
+    df.loc[: n_yes - 1, "hiv"] = "yes"
+    df.loc[100 : 99 + n_missing, "y"] = np.nan
+    return df
+
+
+def test_no_figure_or_table_tells_how_many_rows_a_small_cell_has():
+    synthetic, holdout = with_small_cells(700, 20, 17, 3), with_small_cells(300, 12, 11, 2)
+    told = [
+        fidelity(with_small_cells(700, n_yes, n_missing, 1), synthetic, holdout)
+        for n_yes, n_missing in ((3, 2), (4, 4))
+    ]
+    for table, key in (("column_shapes", "column"), ("missing_rates", "column"), ("rare_categories", "column")):
+        one, other = (figures.tables[table].set_index(key).loc[:, :] for figures in told)
+        for name in one.index.intersection(["hiv", "y"]):
+            columns = [column for column in ("synthetic", "real") if column in one]
+            pd.testing.assert_series_equal(one.loc[name, columns], other.loc[name, columns])
+    for name in ("missing_rate", "rare_frequency"):
+        assert told[0][f"fidelity.{name}"].value == told[1][f"fidelity.{name}"].value
+
+
+def test_errors_are_exact_where_no_cell_is_small():
+    real, synthetic = with_small_cells(700, 50, 40, 1), with_small_cells(700, 70, 60, 2)
+    table = fidelity(real, synthetic).tables["column_shapes"].set_index("column")["synthetic"]
+    assert table.to_dict() == {name: 100 * error for name, error in column_shapes(real, synthetic).items()}

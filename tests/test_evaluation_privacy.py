@@ -11,7 +11,9 @@ from evaluation_tables import hospital
 
 from clover_tvae.errors import ConfigError, MissingExtraError, TooFewRowsError
 from clover_tvae.evaluation import CATALOGUE, dcr, membership_shadow, privacy
+from clover_tvae.evaluation.closest import closest_records
 from clover_tvae.evaluation.frames import code_tables
+from clover_tvae.evaluation.membership import attack_membership
 from clover_tvae.evaluation.neighbours import MixedSpace, nearest
 
 ROWS = 700
@@ -221,3 +223,30 @@ def test_without_anonymeter_the_pip_line_is_told(train, holdout, monkeypatch):
 def test_a_seed_is_a_whole_number(train, holdout, seed):
     with pytest.raises(ConfigError, match="seed"):
         dcr(train, holdout, train, seed=seed)
+
+
+def test_fresh_rows_are_rarely_accused():
+    """At 95% intervals one in 40 is; with none accused wrongly so often, the rule would be of no use."""
+    alarms = {"dcr": 0, "random": 0, "outliers": 0}
+    n_tables = 30
+    for seed in range(n_tables):
+        tables = code_tables(
+            {
+                "train": hospital(300, seed),
+                "synthetic": hospital(300, 100 + seed),
+                "holdout": hospital(100, 200 + seed),
+            },
+            None,
+        )
+        alarms["dcr"] += closest_records(tables, seed=seed).quantile_interval[0] > 0.02
+        for group, attacked in attack_membership(tables, seed=seed).items():
+            alarms[group] += attacked.chosen.intervals[0][0] > 0.5
+    # More than 5 of 30 have a chance of one in 5,000 at a rate of 1 in 40.
+    assert max(alarms.values()) <= 5
+
+
+def test_copies_are_found_however_few_the_people_are():
+    train, holdout = hospital(100, 1), hospital(60, 2)
+    tables = code_tables({"train": train, "synthetic": train.copy(), "holdout": holdout}, None)
+    assert closest_records(tables).quantile_interval[0] > 0.02
+    assert attack_membership(tables)["random"].chosen.intervals[0][0] > 0.5

@@ -259,7 +259,7 @@ jobs:
         "jobs.yaml:14:23: output: the path is a URL",
         "jobs.yaml:14:66: the metadata has no modelled column 'sexx'; did you mean 'sex'?",
         "jobs.yaml:15:15: data: the file does not exist",
-        "jobs.yaml:15:31: broken.json: broken.json",
+        "jobs.yaml:15:31: broken.json: ",
         "jobs.yaml:15:54: generator_filepath: expected a file name that ends in .pkl",
         "jobs.yaml:16:6: name: expected letters, digits",
         "jobs.yaml:16:51: unknown key 'sampel'; did you mean 'sample'?",
@@ -269,7 +269,7 @@ jobs:
         "jobs.yaml:18:5: expected a mapping with the keys of a job",
     ]:
         assert expected in text, expected
-    assert len(found) == len(set(found)) == 25
+    assert len(found) == len(set(found)) == 26
     assert found == sorted(found, key=lambda line: tuple(map(int, line.split(":")[1:3])))
     assert CANARY not in text
 

@@ -23,10 +23,10 @@ from clover_tvae.backends.protocol import LARGEST_WIDTH
 from clover_tvae.backends.sizing import Plan, plan_training
 from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import (
+    ColumnsMismatchError,
     ConditionError,
     ConfigError,
     CorruptArtifactError,
-    DataError,
     DivergedError,
     NotFittedError,
     Problem,
@@ -453,7 +453,16 @@ class NativeBackend:
     def _need_columns(df: pd.DataFrame, transform: TableTransform) -> None:
         lacking = [c for c in transform.names if c not in df.columns]
         if lacking:
-            raise DataError([Problem(f"column {c!r}", "is missing; it was there in training") for c in lacking])
+            raise ColumnsMismatchError(
+                [
+                    Problem(
+                        f"column {c!r}",
+                        "is not in the table, and was learnt; add it, with missing cells where nothing is known"
+                        + did_you_mean(c, [name for name in df.columns if name not in transform.names]),
+                    )
+                    for c in lacking
+                ]
+            )
 
     # -- the generator file's parts -----------------------------------------------------------------------------------
 

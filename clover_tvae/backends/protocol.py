@@ -129,15 +129,17 @@ def load_backend(parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle:
     return _backend_class(name).from_state(parts, device=device, trust_pickle=trust_pickle)
 
 
-def ability(backend: Backend, name: str) -> Callable[..., Any]:
-    """Return the optional method ``name`` of ``backend``.
+def ability(backend: Backend, name: str, called: str | None = None) -> Callable[..., Any]:
+    """Return the optional method ``name`` of ``backend``; ``called`` is what the user called, where that is another name.
 
     Raises:
         ConfigError: This backend does not offer it.
     """
     method = getattr(backend, name, None)
     if method is None:
-        raise ConfigError(Problem(name, f"the {backend.name!r} backend cannot do this; fit with backend='native'"))
+        raise ConfigError(
+            Problem(called or name, f"the {backend.name!r} backend cannot do this; fit with backend='native'")
+        )
     return cast("Callable[..., Any]", method)
 
 

@@ -281,6 +281,10 @@ def _say_comparison(results: Sequence[Mapping[str, Any]]) -> None:
         values = [result.get(key) for result in results]
         rows.append([label, *("–" if value is None else form.format(value / unit_size) for value in values), ""])
     say_table(["", *(str(result["name"]) for result in results), "real holdout"], rows)
+    for why in dict.fromkeys(
+        text for result in results if (figures := result.get("figures")) is not None for text in figures.notes
+    ):
+        warn(f"{why} --holdout-fraction sets how many rows are held out." if "holdout table has" in why else why)
     sigmas = learned_sigmas(results)
     if sigmas["rows"]:
         say()

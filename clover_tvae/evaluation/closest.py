@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import beta
 
 from clover_tvae.evaluation.frames import CodedTables
 from clover_tvae.evaluation.neighbours import MixedSpace, nearest
@@ -15,6 +16,7 @@ from clover_tvae.evaluation.seeds import generator
 
 __all__ = ["ClosestRecords", "closest_records"]
 
+_LEVEL = 0.02  # of the held-out rows: the nearest, whose distance is "very near"
 _SAME = 1e-9  # distances nearer than this are equal: float64 noise
 
 
@@ -26,6 +28,8 @@ class ClosestRecords:
         share: Share of synthetic rows nearer to the training rows than to as many held-out rows; ties count half.
         interval: 95% interval of ``share``. Synthetic rows that share a nearest real row count as one cluster.
         quantile_share: Share of synthetic rows nearer to a training row than the 2% of held-out rows nearest to one.
+        quantile_interval: 95% interval of it: synthetic rows near one training row count as one cluster, and the distance
+            itself is known from 2% of the held-out rows alone.
         distance_ratio: Median over the synthetic rows of the distance to the nearest over that to the second nearest
             training row, and the same for the held-out rows.
         n_synthetic: Synthetic rows used.
@@ -35,6 +39,7 @@ class ClosestRecords:
     share: float
     interval: tuple[float, float]
     quantile_share: float
+    quantile_interval: tuple[float, float]
     distance_ratio: tuple[float, float]
     n_synthetic: int
     n_reference: int
@@ -59,7 +64,8 @@ def closest_records(tables: CodedTables, *, seed: int = 0, max_rows: int = 5_000
     inside_points, outside_points = space.place(train.take(inside)), space.place(train.take(shuffled[n_reference:]))
     near, near_at = nearest(targets, inside_points, k=2)
     far, far_at = nearest(targets, held_points)
-    to_train = _nearest_of_both(near, nearest(targets, outside_points, k=2)[0])
+    rest, rest_at = nearest(targets, outside_points, k=2)
+    to_train = _nearest_of_both(near, rest)
     held = held_points.take(np.arange(min(n_reference, max_rows)))
     held_to_train = _nearest_of_both(nearest(held, inside_points, k=2)[0], nearest(held, outside_points, k=2)[0])
 
@@ -70,10 +76,16 @@ def closest_records(tables: CodedTables, *, seed: int = 0, max_rows: int = 5_000
     weights = np.bincount(owner).astype(np.float64)
     error = float(np.sqrt(0.25 * (weights**2).sum()) / len(wins))
     interval = (max(0.0, share - 1.96 * error), min(1.0, share + 1.96 * error))
+    if len(outside_points):
+        nearest_at = np.where(near[:, 0] <= rest[:, 0], near_at[:, 0], n_reference + rest_at[:, 0])
+    else:
+        nearest_at = near_at[:, 0]
+    quantile_share = _share_below_quantile(to_train[:, 0], held_to_train[:, 0], _LEVEL)
     return ClosestRecords(
         share=share,
         interval=interval,
-        quantile_share=_share_below_quantile(to_train[:, 0], held_to_train[:, 0], 0.02),
+        quantile_share=quantile_share,
+        quantile_interval=_quantile_interval(quantile_share, to_train[:, 0], nearest_at, len(held)),
         distance_ratio=(_median_ratio(to_train), _median_ratio(held_to_train)),
         n_synthetic=len(targets),
         n_reference=n_reference,
@@ -93,6 +105,27 @@ def _share_below_quantile(distances: np.ndarray, reference: np.ndarray, level: f
     below, at = (reference < cut - _SAME).mean(), (np.abs(reference - cut) <= _SAME).mean()
     tied = (level - below) / at
     return float((distances < cut - _SAME).mean() + tied * (np.abs(distances - cut) <= _SAME).mean())
+
+
+def _quantile_interval(share: float, distances: np.ndarray, nearest_at: np.ndarray, n_held: int) -> tuple[float, float]:
+    """95% interval of the share below a quantile that is itself estimated, both errors added on the scale of logarithms.
+
+    The share of fresh rows below the k-th smallest of m distances has the law Beta(k, m + 1 - k).
+    """
+    n = len(distances)
+    below = np.argsort(distances, kind="stable")[: max(1, round(share * n))]
+    clusters = np.bincount(nearest_at[below]).astype(np.float64)
+    n_alone = n * clusters.sum() / (clusters**2).sum()
+    z2 = 1.96**2
+    centre = share + z2 / (2 * n_alone)
+    spread = 1.96 * np.sqrt(share * (1 - share) / n_alone + z2 / (4 * n_alone**2))
+    low, high = (centre - spread) / (1 + z2 / n_alone), (centre + spread) / (1 + z2 / n_alone)
+    k = max(1, int(np.ceil(_LEVEL * n_held)))
+    fewest, most = beta.ppf([0.025, 0.975], k, n_held + 1 - k) / (k / (n_held + 1))
+    tiny = 1e-12
+    down = np.hypot(np.log(max(share, tiny) / max(low, tiny)), np.log(most))
+    up = np.hypot(np.log(max(high, tiny) / max(share, low, tiny)), np.log(1 / fewest))
+    return float(share * np.exp(-down)), float(min(1.0, max(share, low) * np.exp(up)))
 
 
 def _median_ratio(distances: np.ndarray) -> float:

@@ -5,6 +5,7 @@ Knows coded tables and, for dtypes, DataFrames. Must not know models or how figu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable, Mapping
 
 import numpy as np
@@ -19,11 +20,14 @@ __all__ = [
     "duplicate_share",
     "finer_columns",
     "missing_rates",
+    "n_rare",
     "out_of_range_share",
     "present_share",
     "protected_share",
+    "rare_frequency_interval",
     "rare_frequency_ratio",
     "rare_table",
+    "told_errors",
     "unseen_share",
 ]
 
@@ -94,15 +98,56 @@ def present_share(real: CodedTable, table: CodedTable) -> float:
 
 def rare_frequency_ratio(real: CodedTable, table: CodedTable) -> float:
     """Return the frequency of all rare categories together over their real frequency; NaN without a rare one."""
-    real_share = share = 0.0
-    for column in range(real.codes.shape[1]):
-        real_shares, shares = _category_shares(real, column), _category_shares(table, column)
-        size = max(len(real_shares), len(shares))
-        real_shares, shares = _padded(real_shares, size), _padded(shares, size)
-        rare = (real_shares > 0) & (real_shares < RARE)
-        real_share += real_shares[rare].sum()
-        share += shares[rare].sum()
+    real_share, share = sum(_rare_shares(real, real)), sum(_rare_shares(real, table))
     return float(share / real_share) if real_share else float("nan")
+
+
+def n_rare(real: CodedTable) -> int:
+    """Return the cells, over all columns, that hold a category under 1% of the real rows."""
+    return round(real.n_rows * sum(_rare_shares(real, real)))  # each a whole number of rows
+
+
+def rare_frequency_interval(real: CodedTable, table: CodedTable) -> tuple[float, float] | None:
+    """Return a 95% interval of ``rare_frequency_ratio``: both counts are taken as Poisson; ``None`` without rare cells."""
+    found = sum(_rare_shares(real, table)) * table.n_rows
+    known = sum(_rare_shares(real, real)) * real.n_rows
+    if not known:
+        return None
+    ratio = rare_frequency_ratio(real, table)
+    spread = math.exp(1.96 * math.sqrt(1.0 / max(found, 1.0) + 1.0 / known))
+    return ratio / spread, max(ratio, table.n_rows**-1.0) * spread
+
+
+def _rare_shares(real: CodedTable, table: CodedTable) -> list[float]:
+    """By column, the share of rows of ``table`` whose category is rare in ``real``."""
+    shares = []
+    for column in range(real.codes.shape[1]):
+        known, found = _category_shares(real, column), _category_shares(table, column)
+        size = max(len(known), len(found))
+        known, found = _padded(known, size), _padded(found, size)
+        shares.append(float(found[(known > 0) & (known < RARE)].sum()))
+    return shares
+
+
+def told_errors(errors: np.ndarray, tables: CodedTables, role: str, min_cell: int = SMALL_CELL) -> np.ndarray:
+    """Return the errors of columns or pairs, between ``"real"`` and ``role``, as far as they may be told, 0 to 1.
+
+    An exact error of a column with a cell of 3 real rows says that there are 3. So where some cell of the real tables has
+    1 to ``min_cell - 1`` rows, *all* errors are rounded to half of ``min_cell`` rows: with all of them rounded, the
+    exact mean that stands beside them gives none away either.
+    """
+    held = [tables[name] for name in ("real", role) if name in ("real", "holdout")]
+    if not any(_has_small_cells(table, min_cell) for table in held):
+        return errors
+    step = max(1, min_cell // 2) / min(table.n_rows for table in held)
+    return np.round(errors / step) * step
+
+
+def _has_small_cells(real: CodedTable, min_cell: int) -> bool:
+    """Whether some category, or the missing or the present cells of some column, has 1 to ``min_cell - 1`` rows."""
+    counts = [np.isnan(real.numbers).sum(axis=0), (~np.isnan(real.numbers)).sum(axis=0)]
+    counts += [np.unique(real.codes[:, column], return_counts=True)[1] for column in range(real.codes.shape[1])]
+    return any(bool(((found > 0) & (found < min_cell)).any()) for found in counts)
 
 
 def _category_shares(table: CodedTable, column: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from clover_tvae.evaluation import diagnostics
 from clover_tvae.evaluation.classifier import C2ST_ITERATIONS, two_sample_auc
@@ -127,7 +128,7 @@ def fidelity(
     coded = replace(coded, tables={**coded.tables, "bootstrap": draws[0]})
     frames = {"real": real, "synthetic": synthetic, "holdout": holdout}
 
-    measured, tables = _marginal_figures(coded, draws, seed)
+    measured, tables = _marginal_figures(coded, draws, seed, min_cell)
     for figures, more in (
         (_classifier_figures(coded, seed), {}),
         (_support_figures(coded, seed), {}),
@@ -159,7 +160,7 @@ def _figure(name: str, by_role: Mapping[str, float], n: int, seed: int, **more: 
 
 
 def _marginal_figures(
-    coded: CodedTables, draws: list[CodedTable], seed: int
+    coded: CodedTables, draws: list[CodedTable], seed: int, min_cell: int
 ) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
     others = _others(coded)
     n_real, n_rows = coded["real"].n_rows, coded["synthetic"].n_rows
@@ -190,6 +191,11 @@ def _marginal_figures(
     for role, frame in shared.items():
         pairs[f"error_{role}"] = 100 * frame["error"]
     pairs["error_own_edges"] = 100 * own["synthetic"]["error"]
+    for role in shapes:
+        for frame, name in ((columns, role), (pairs, f"error_{role}")):
+            frame[name] = 100 * diagnostics.told_errors(frame[name].to_numpy() / 100, coded, role, min_cell)
+    own_errors = pairs["error_own_edges"].to_numpy() / 100
+    pairs["error_own_edges"] = 100 * diagnostics.told_errors(own_errors, coded, "synthetic", min_cell)
     return figures, {
         "column_shapes": columns.sort_values("synthetic", ascending=False, ignore_index=True, kind="stable"),
         "pair_trends": pairs.sort_values("error_synthetic", ascending=False, ignore_index=True, kind="stable"),
@@ -245,6 +251,24 @@ def _protected(shares: np.ndarray, n_rows: int, min_cell: int) -> np.ndarray:
     return np.array([100 * diagnostics.protected_share(count, n_rows, min_cell) for count in counts], dtype=np.float64)
 
 
+def _without_small(rates: pd.Series, n_rows: int, min_cell: int) -> pd.Series:
+    """Missing rates of real rows; where 1 to ``min_cell - 1`` rows are missing, or present, as if it were half of that."""
+    counts = (rates * n_rows).round()
+    half = 0.5 * min_cell / n_rows
+    told = rates.where(~((counts > 0) & (counts < min_cell)), half)
+    return told.where(~((counts < n_rows) & (counts > n_rows - min_cell)), 1.0 - half)
+
+
+def _rate_interval(rates: pd.Series, real: pd.Series, n_rows: int, n_real: int) -> tuple[float, float]:
+    """95% interval of the largest difference of missing rates, in percent; wider the more columns it is the largest of."""
+    gaps = (rates - real).abs()
+    worst = int(gaps.to_numpy().argmax())
+    pooled = (rates.iloc[worst] * n_rows + real.iloc[worst] * n_real) / (n_rows + n_real)
+    z = float(norm.isf(0.025 / max(1, int((real > 0).sum()))))
+    spread = z * math.sqrt(pooled * (1 - pooled) * (1 / n_rows + 1 / n_real))
+    return 100 * max(0.0, gaps.iloc[worst] - spread), 100 * (gaps.iloc[worst] + spread)
+
+
 def _relation_figures(coded: CodedTables, seed: int, min_cell: int) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
     relations = find_relations(coded, seed=seed)
     rates = {role: 100 * break_rates(relations, table) for role, table in coded.tables.items() if role != "bootstrap"}
@@ -276,9 +300,21 @@ def _category_figures(coded: CodedTables, seed: int, min_cell: int) -> tuple[lis
         ("fidelity.unseen_categories", diagnostics.unseen_share, 100.0),
     )
     figures = [
-        _figure(name, {role: factor * measure(real, table) for role, table in others.items()}, n_rows, seed)
+        _figure(
+            name,
+            {role: factor * measure(real, table) for role, table in others.items()},
+            n_rows,
+            seed,
+            interval=diagnostics.rare_frequency_interval(real, coded["synthetic"])
+            if name == "fidelity.rare_frequency"
+            else None,
+        )
         for name, measure, factor in measures
+        if name != "fidelity.rare_frequency" or diagnostics.n_rare(real) == 0 or diagnostics.n_rare(real) >= min_cell
     ]
+    if len(figures) < len(measures):
+        note = f"Not shown: fewer than {min_cell} real rows hold a rare category."
+        figures.insert(1, Figure.of("fidelity.rare_frequency", None, n=n_rows, seed=seed, note=note))
     named = {role: table for role, table in others.items() if role != "bootstrap"}
     return figures, {"rare_categories": diagnostics.rare_table(coded, real, named, min_cell)}
 
@@ -289,6 +325,10 @@ def _diagnostic_figures(
     real, others = coded["real"], _others(coded)
     n_rows = coded["synthetic"].n_rows
     rates = {role: diagnostics.missing_rates(coded, table) for role, table in {"real": real, **others}.items()}
+    told = {
+        role: values if role in ("synthetic", "bootstrap") else _without_small(values, coded[role].n_rows, min_cell)
+        for role, values in rates.items()
+    }
     real_frame = frames["real"]
     dtypes = {
         role: diagnostics.dtype_differences(real_frame, frame, coded.names)
@@ -309,9 +349,10 @@ def _diagnostic_figures(
         ),
         _figure(
             "fidelity.missing_rate",
-            {role: 100 * float((rates[role] - rates["real"]).abs().max()) for role in others},
+            {role: 100 * float((told[role] - told["real"]).abs().max()) for role in others},
             n_rows,
             seed,
+            interval=_rate_interval(told["synthetic"], told["real"], n_rows, real.n_rows),
         ),
         _figure(
             "fidelity.decimals",

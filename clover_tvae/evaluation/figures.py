@@ -533,6 +533,10 @@ class Breach:
         return f"{self.key}: {format_number(self.value)} is {side} the limit {self.limit:g}"
 
 
+def _is_number(limit: Any) -> bool:
+    return isinstance(limit, (int, float)) and not isinstance(limit, bool) and math.isfinite(limit)
+
+
 def check_limits(figures: Mapping[str, Figure], limits: Mapping[str, Mapping[str, float]]) -> list[Breach]:
     """Return the figures beyond their limits.
 
@@ -565,13 +569,15 @@ def check_limits(figures: Mapping[str, Figure], limits: Mapping[str, Mapping[str
             if bound not in ("max", "min"):
                 message = f"unknown bound {bound!r}{did_you_mean(bound, ('max', 'min'))}; expected max or min"
                 problems.append(Problem(where, message, ConfigError))
-            elif isinstance(limit, bool) or not isinstance(limit, (int, float)) or not math.isfinite(limit):
+            elif not _is_number(limit):
                 problems.append(Problem(f"{where}.{bound}", "expected a finite number", ConfigError))
             else:
                 value = figures[key].value if key in figures else None
                 beyond = value is None or (value > limit if bound == "max" else value < limit)
                 if beyond:
                     breaches.append(Breach(key, value, bound, float(limit)))
+        if _is_number(bounds.get("min")) and _is_number(bounds.get("max")) and bounds["min"] > bounds["max"]:
+            problems.append(Problem(where, "min is above max: no figure can meet both", ConfigError))
     if problems:
         raise ConfigError.of(problems)
     return breaches

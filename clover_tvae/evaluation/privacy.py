@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from clover_tvae.evaluation.closest import ClosestRecords, closest_records
@@ -143,7 +142,7 @@ def _closest_figures(closest: ClosestRecords, seed: int) -> list[Figure]:
             "privacy.dcr_quantile",
             100 * closest.quantile_share,
             holdout=2.0,
-            interval=_binomial_interval(closest.quantile_share, closest.n_synthetic),
+            interval=tuple(100 * end for end in closest.quantile_interval),
             n=n_rows,
             seed=seed,
         ),
@@ -170,13 +169,6 @@ def _membership_figures(score: AttackScore, suffix: str, seed: int) -> list[Figu
         note = f"{score.n_members:,} members and {score.n_others:,} others attacked."
         figures.append(Figure.of(key, getattr(score, measure), n=n, seed=seed, interval=interval, note=note))
     return figures
-
-
-def _binomial_interval(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95% interval, in percent."""
-    z2 = 1.96**2
-    centre, spread = share + z2 / (2 * n), 1.96 * np.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
-    return 100 * (centre - spread) / (1 + z2 / n), 100 * (centre + spread) / (1 + z2 / n)
 
 
 def _risk_figures(risks: list[Risk], seed: int) -> list[Figure]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clover_tvae.jobs.datasets import DATASETS, builtin_table, make_employees
 from clover_tvae.jobs.loader import Job, load_jobs
-from clover_tvae.jobs.record import Plan, plan_job
+from clover_tvae.jobs.record import Plan, plan_job, reads_rows
 from clover_tvae.jobs.run import JobError, JobResult, exit_code, run_job, run_jobs, summary
 from clover_tvae.jobs.spec import JobSpec, SampleSpec, SynthesizerSpec, job_schema
 
@@ -23,6 +23,7 @@ __all__ = [
     "load_jobs",
     "make_employees",
     "plan_job",
+    "reads_rows",
     "run_job",
     "run_jobs",
     "summary",

@@ -1,7 +1,7 @@
 """Job files read, merged with their defaults and checked whole: every problem of every job, before any of them starts.
 
-This module knows the YAML reader, the schema, the metadata and where files lie. It reads no row of a table, and
-it does not know how a job is run.
+This module knows the YAML reader, the schema, the metadata and where files lie. It reads no row of a table (``cells``
+does, where that is asked for), and it does not know how a job is run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import csv
 import gzip
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,7 +103,11 @@ class Job:
 
 
 def load_jobs(
-    files: Sequence[str | Path], *, root: str | Path | None = None, only: Sequence[str] = ()
+    files: Sequence[str | Path],
+    *,
+    root: str | Path | None = None,
+    only: Sequence[str] = (),
+    read: Callable[[Job], bool] = lambda job: False,
 ) -> tuple[Job, ...]:
     """Read job files and check them whole.
 
@@ -112,6 +116,8 @@ def load_jobs(
         root: The folder that paths are relative to and stay under; the folder of each job file if ``None``.
         only: Names of the jobs that are wanted; all if empty. The others must be well-formed, but their data may be
             elsewhere.
+        read: For which of the wanted jobs to read the tables, too: whether the cells are what the metadata says, and
+            whether some row could meet each condition. Only once everything else is in order.
 
     Returns:
         The wanted jobs, in the order of the files.
@@ -141,6 +147,12 @@ def load_jobs(
     for draft in wanted:
         problems += _file_problems(draft)
     problems += _collisions(wanted)
+    if not problems:
+        from clover_tvae.jobs.cells import cell_problems
+
+        for draft in wanted:
+            if read(draft.job):
+                problems += [draft.problem(draft.place(path), text) for path, text in cell_problems(draft.job)]
     if problems:
         raise ConfigError(sorted(dict.fromkeys(problems), key=_place))
     return tuple(draft.job for draft in wanted)
@@ -160,6 +172,10 @@ class _Draft:
 
     def problem(self, path: Sequence[str | int], message: str) -> Problem:
         return _problem(self.node, self.job.file, path, message)
+
+    def place(self, path: Sequence[str | int]) -> Sequence[str | int]:
+        """Return a path of the schema, where samples are a list, as a path in the job file."""
+        return (*self.at(int(path[1])), *path[2:]) if path[:1] == ("sample",) else path
 
     def at(self, index: int) -> tuple[str | int, ...]:
         """Return the path of a sample in the job file, where a single one need not stand in a list."""
@@ -241,9 +257,34 @@ def _read(file: Path, root: str | Path | None, all_names: set[str], problems: li
 
 
 def _without(job: dict[str, Any], paths: Iterable[Sequence[str | int]]) -> dict[str, Any]:
-    """Return the keys of a job that no problem lies in or under."""
-    refused = {path[0] for path in paths if path}
-    return {"name": "unnamed"} | {key: value for key, value in job.items() if key not in refused}
+    """Return the keys of a job that no problem lies in or under; of a list of samples, the sound parts of each."""
+    in_samples = [path for path in paths if len(path) > 2 and path[0] == "sample" and isinstance(path[1], int)]
+    refused = {path[0] for path in paths if path and path not in in_samples}
+    kept = {"name": "unnamed"} | {key: value for key, value in job.items() if key not in refused}
+    if "sample" in kept and in_samples:
+        kept["sample"] = _sound_samples(kept["sample"], in_samples)
+    return kept
+
+
+def _sound_samples(samples: Any, paths: Iterable[Sequence[str | int]]) -> list[Any]:
+    """Return the samples without what the paths point at, so that what is left of them can be checked further."""
+    sound = [dict(sample) if isinstance(sample, dict) else sample for sample in _listed(samples)]
+    for _, index, key, *rest in paths:
+        sample = sound[int(index)]
+        conditions = sample.get("conditions")
+        if key == "conditions" and rest and isinstance(conditions, dict):
+            sample["conditions"] = {column: condition for column, condition in conditions.items() if column != rest[0]}
+        else:
+            sample.pop(key, None)
+    # What a sample must have and has not: a stand-in that passes every check.
+    return [
+        {"rows": 0, "output": f"refused-{index}.csv"} | sample if isinstance(sample, dict) else sample
+        for index, sample in enumerate(sound)
+    ]
+
+
+def _listed(samples: Any) -> list[Any]:
+    return samples if isinstance(samples, list) else [samples]
 
 
 def _merged(defaults: Node | None, job: Node) -> Node:
@@ -461,10 +502,8 @@ def _metadata(draft: _Draft) -> tuple[Metadata | None, list[Problem]]:
     except UserError as error:
         name = f"{job.spec.metadata}" if isinstance(job.spec.metadata, str) else "metadata"
         folder = f"{job.folder}{os.sep}"
-        problems = [
-            draft.problem(("metadata",), f"{name}: {str(problem).replace(folder, '')}") for problem in error.problems
-        ]
-        return None, problems
+        texts = [str(problem).replace(folder, "").removeprefix(f"{name}: ") for problem in error.problems]
+        return None, [draft.problem(("metadata",), f"{name}: {text}") for text in texts]
 
 
 def _column_problems(draft: _Draft, metadata: Metadata, columns: Sequence[str]) -> Iterator[Problem]:

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.errors import CloverError, ConfigError, Problem
 from clover_tvae.files import atomic_write
 from clover_tvae.jobs.loader import Job
 from clover_tvae.jobs.spec import DatasetSpec, SampleSpec
 
-__all__ = ["Plan", "Record", "assessment_digest", "file_digest", "is_assessed", "plan_job", "record_path"]
+__all__ = ["Plan", "Record", "assessment_digest", "file_digest", "is_assessed", "plan_job", "reads_rows", "record_path"]
 
 FOLDER = ".clover-tvae"
 _FORMAT = "clover-tvae-job-record"
@@ -171,6 +171,15 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     changed = [key for key in ("data", "missing", "metadata", "holdout") if before.get(key) != now[key]]
     old, new = before.get("parameters", {}), now["parameters"]
     return changed + sorted(f"synthesizer.{key}" for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+
+
+def reads_rows(job: Job, *, force: bool = False, retrain: bool = False) -> bool:
+    """Return whether a run of the job would read its table: to learn it, or to measure against it."""
+    try:
+        plan = plan_job(job, force=force, retrain=retrain)
+    except CloverError:
+        return False  # told by the job itself, in its turn
+    return plan.train or plan.assess
 
 
 def plan_job(job: Job, *, force: bool = False, retrain: bool = False) -> Plan:

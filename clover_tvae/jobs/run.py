@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from clover_tvae.errors import CloverError, ConfigError, LimitExceededError, Problem
-from clover_tvae.jobs.datasets import builtin_table
+from clover_tvae.jobs.cells import table_and_metadata
 from clover_tvae.jobs.limits import passed_limits
 from clover_tvae.jobs.loader import Job
 from clover_tvae.jobs.output import draw_to
@@ -37,7 +37,6 @@ from clover_tvae.jobs.record import (
     plan_job,
     sample_digest,
 )
-from clover_tvae.jobs.spec import DatasetSpec
 from clover_tvae.jobs.split import split_holdout
 from clover_tvae.tables import read_table
 
@@ -135,7 +134,8 @@ def run_job(
     result = JobResult(job.name, job.file, "failed", generator=job.spec.generator_filepath)
     try:
         with collected_warnings(noted):
-            result = _run(job, plan_job(job, force=force, retrain=retrain), result, verbose)
+            for so_far in _run(job, plan_job(job, force=force, retrain=retrain), result, verbose):
+                result = so_far
     except CloverError as error:
         result = replace(result, error=JobError(type(error).__name__, _relative(job, str(error)), error.exit_code))
     except MemoryError:
@@ -168,12 +168,15 @@ def collected_warnings(noted: list[str]) -> Iterator[None]:
             warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
 
 
-def _run(job: Job, plan: Plan, result: JobResult, verbose: bool) -> JobResult:
+def _run(job: Job, plan: Plan, result: JobResult, verbose: bool) -> Iterator[JobResult]:
+    """Do what is left to do; after each step yield what is done so far, which stays true where the next step fails."""
     record = Record.load(job) or Record()
     if plan.up_to_date:
         if breaches := _breaches(job, record):
-            return replace(result, report=job.spec.report, error=_limits_passed(breaches))
-        return replace(result, status="up to date", reason=plan.reason)
+            yield replace(result, report=job.spec.report, error=_limits_passed(breaches))
+        else:
+            yield replace(result, status="up to date", reason=plan.reason)
+        return
     tables = _tables_of(job) if plan.train or plan.assess else None
     if plan.train:
         assert tables is not None, "what is learnt is read"
@@ -181,18 +184,22 @@ def _run(job: Job, plan: Plan, result: JobResult, verbose: bool) -> JobResult:
     else:
         synth, digest = _opened(job, plan, record)
     result = replace(result, reason=plan.reason, trained=plan.train, sha256=digest)
+    yield result
     if plan.assess:
         assert tables is not None, "what is measured against is read"
         _assess(job, synth, tables, record)
         result = replace(result, report=job.spec.report)
+        yield result
     # Rows beyond a limit are not drawn: nobody can release by mistake what is not there.
     if breaches := _breaches(job, record):
-        return replace(result, error=_limits_passed(breaches))
+        yield replace(result, error=_limits_passed(breaches))
+        return
     for index in plan.samples:
         _draw(job, index, synth, record)
         sample = job.spec.sample[index]
         result = replace(result, outputs=(*result.outputs, sample.output), rows=result.rows + sample.rows)
-    return replace(result, status="done")
+        yield result
+    yield replace(result, status="done")
 
 
 @dataclass(frozen=True)
@@ -208,7 +215,7 @@ class _Tables:
 def _tables_of(job: Job) -> _Tables:
     # The digest is taken first: if the data changes while we learn, the next run sees it.
     learnt = learnt_from(job)
-    df, metadata = _table_of(job)
+    df, metadata = table_and_metadata(job)
     if (path := job.holdout_path) is not None:
         holdout = read_table(path, metadata=metadata, missing=job.spec.missing)
         metadata.validate(holdout)
@@ -266,19 +273,6 @@ def _limits_passed(breaches: Sequence[str]) -> JobError:
     return JobError(type(error).__name__, str(error), error.exit_code)
 
 
-def _table_of(job: Job) -> tuple[pd.DataFrame, Metadata]:
-    from clover_tvae.metadata import Metadata
-
-    metadata = job.metadata()
-    if isinstance(job.spec.data, DatasetSpec):
-        df = builtin_table(job.spec.data.dataset)
-    else:
-        path = job.data_path
-        assert path is not None, "load_jobs lets no job train without data"
-        df = read_table(path, metadata=metadata, missing=job.spec.missing)
-    return df, Metadata.infer(df) if metadata is None else metadata
-
-
 def _trained(job: Job, record: Record, tables: _Tables, verbose: bool) -> tuple[TVAESynthesizer, str | None]:
     from clover_tvae.synthesizer import TVAESynthesizer
 
@@ -307,7 +301,7 @@ def _opened(job: Job, plan: Plan, record: Record) -> tuple[TVAESynthesizer, str 
     parameters = job.spec.synthesizer.parameters()
     options = {key: parameters[key] for key in ("device", "trust_pickle") if key in parameters}
     if plan.check_data:
-        df, metadata = _table_of(job)
+        df, metadata = table_and_metadata(job)
         synth = TVAESynthesizer(df, metadata, generator_filepath=path, verbose=False, **options)
     else:
         synth = TVAESynthesizer.load(path, **options)

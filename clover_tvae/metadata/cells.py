@@ -67,7 +67,7 @@ DATE_FORMATS = (
 )
 """Ways to write a date that ``infer`` knows; the first of two that fit the same cells is taken."""
 
-_NUMBER = re.compile(r"\s*[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d*)?(?:[eE][-+]?\d+)?\s*%?\s*")
+_NUMBER = re.compile(r"\s*[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?\s*%?\s*")
 _DATE_LIKE = re.compile(r"(?=.*\d).{6,40}", flags=re.DOTALL)
 
 

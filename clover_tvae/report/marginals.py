@@ -29,7 +29,7 @@ from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.evaluation.frames import CodedTables
 from clover_tvae.report.text import edge_labels, number_text, printable, unique_labels
 
-__all__ = ["OTHER_SUPPRESSED", "Bar", "Histogram", "Marginal", "marginals"]
+__all__ = ["OTHER_SUPPRESSED", "Bar", "Histogram", "Marginal", "check_min_cell", "marginals"]
 
 OTHER_SUPPRESSED = "other (suppressed)"
 
@@ -142,6 +142,12 @@ class Marginal:
         return printable(self.name)
 
 
+def check_min_cell(min_cell: Any) -> None:
+    """Raise ``ConfigError`` unless this is a whole number of at least 1."""
+    if isinstance(min_cell, bool) or not isinstance(min_cell, int) or min_cell < 1:
+        raise ConfigError(Problem("min_cell", f"expected a whole number of at least 1, found {min_cell!r}"))
+
+
 def marginals(
     tables: CodedTables,
     kinds: Mapping[Hashable, str],
@@ -164,8 +170,7 @@ def marginals(
     Raises:
         ConfigError: ``min_cell`` is no whole number of at least 1.
     """
-    if isinstance(min_cell, bool) or not isinstance(min_cell, int) or min_cell < 1:
-        raise ConfigError(Problem("min_cell", f"expected a whole number of at least 1, found {min_cell!r}"))
+    check_min_cell(min_cell)
     real, synthetic = tables["real"], tables["synthetic"]
     result = []
     for position, name in enumerate(tables.number_names):

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clover_tvae.evaluation.diagnostics import told_errors
 from clover_tvae.evaluation.fidelity import column_shapes
 from clover_tvae.evaluation.frames import CodedTables, code_tables, column_kinds, resolve_metadata
 from clover_tvae.report import palette, svg
 from clover_tvae.report.card import card_groups
 from clover_tvae.report.document import render, write_document
 from clover_tvae.report.history import CURVES, history_columns
-from clover_tvae.report.marginals import Bar, Marginal, marginals
+from clover_tvae.report.marginals import Bar, Marginal, check_min_cell, marginals
 from clover_tvae.report.pairs import PairErrors
 from clover_tvae.report.space import row_space
 from clover_tvae.report.text import count_text, decimal_text, listed, percent_text, printable, shortened
@@ -156,15 +157,20 @@ def build_report(
         >>> "no proof of anonymity" in report.html()
         True
     """
+    check_min_cell(min_cell)
     metadata = resolve_metadata(metadata)
     tables = code_tables({"real": real, "synthetic": synthetic, "holdout": holdout}, metadata)
     kinds = _shown_kinds(real, metadata)
-    errors = column_shapes(real, synthetic, metadata)
-    holdout_errors = None if holdout is None else dict(column_shapes(real, holdout, metadata))
-    shown = marginals(tables, kinds, dict(errors), holdout_errors, orders=_orders(metadata), min_cell=min_cell)
+    errors = {
+        role: dict(zip(exact.index, told_errors(exact.to_numpy(), tables, role, min_cell), strict=True))
+        for role, exact in _column_errors(real, synthetic, holdout, metadata).items()
+    }
+    shown = marginals(
+        tables, kinds, errors["synthetic"], errors.get("holdout"), orders=_orders(metadata), min_cell=min_cell
+    )
     if figures is None:
         figures = _computed(real, synthetic, holdout, metadata, seed, min_cell)
-    pairs = PairErrors.of(real, synthetic, holdout, metadata, tables, shown, seed)
+    pairs = PairErrors.of(real, synthetic, holdout, metadata, tables, shown, seed, min_cell)
     target = None if metadata is None else metadata.variable_to_predict
     read = readings(figures)
     content = {
@@ -205,6 +211,13 @@ _CONTENTS = (
     ("privacy", "Privacy"),
     ("suppressed", "Left out"),
 )
+
+
+def _column_errors(
+    real: pd.DataFrame, synthetic: pd.DataFrame, holdout: pd.DataFrame | None, metadata: Any
+) -> dict[str, pd.Series]:
+    others = {"synthetic": synthetic, "holdout": holdout}
+    return {role: column_shapes(real, other, metadata) for role, other in others.items() if other is not None}
 
 
 def _computed(real: Any, synthetic: Any, holdout: Any, metadata: Any, seed: int, min_cell: int) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clover_tvae.evaluation.diagnostics import SMALL_CELL, told_errors
 from clover_tvae.evaluation.fidelity import pair_trends
 from clover_tvae.evaluation.frames import CodedTables
 from clover_tvae.report import palette, svg
@@ -48,14 +49,19 @@ class PairErrors:
         tables: CodedTables,
         shown: Sequence[Marginal],
         seed: int,
+        min_cell: int = SMALL_CELL,
     ) -> PairErrors:
         errors = pair_trends(real, synthetic, metadata)
+        errors["error"] = told_errors(errors["error"].to_numpy(), tables, "synthetic", min_cell)
         ordered = _columns_by_error(errors, [marginal.name for marginal in shown])
         maps = [
             associations(tables[role], tables.number_names, tables.category_names, ordered, seed=seed)
             for role in ("real", "synthetic")
         ]
-        floor = None if holdout is None else pair_trends(real, holdout, metadata)["error"].to_numpy()
+        floor = None
+        if holdout is not None:
+            exact = pair_trends(real, holdout, metadata)["error"].to_numpy()
+            floor = told_errors(exact, tables, "holdout", min_cell)
         place = {name: position for position, name in enumerate(ordered)}
         values = errors["error"].to_numpy(dtype=np.float64)
         ranking = [

@@ -456,7 +456,7 @@ def dot_plot(rows: Sequence[tuple[str, Mapping[str, float]]], series: Sequence[s
             _text(chart, x(tick), bottom + 14, number_text(tick), "middle")
     for position, (name, values) in enumerate(rows):
         y = top + row * (position + 0.5)
-        _text(chart, left - 8, y + 3.5, shortened(name, 22), "end")
+        _text(chart, left - 8, y + 3.5, shortened(name, 18), "end")
         seen = [x(value) for value in values.values() if value > 0]
         if len(seen) > 1:
             _add(chart, "path", d=f"M{_at(min(seen))} {_at(y)}H{_at(max(seen))}", stroke="#c4ccd5", stroke_width="2")

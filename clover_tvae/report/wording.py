@@ -35,6 +35,7 @@ _BAD_SIDE = {
     "fidelity.c2st": 1,
 }
 _COPYING_RECALL = 0.52
+_TOO_CLOSE = 0.25  # of the way from a holdout's C2ST to that of the bootstrap, which is copies
 
 # What may lie between two figures that a reader should call equal, by unit, where there is no interval.
 _TOLERANCE = {"%": 0.15, "share": 0.01, "AUC": 0.01, "score": 0.01, "ratio": 0.05}
@@ -147,6 +148,8 @@ def _verdict(figure: Figure) -> Verdict:
     if reference is None:
         return "unknown"
     low, high = figure.interval or _around(value, reference, figure.unit)
+    if figure.name == "fidelity.beta_recall" and figure.perfect is not None:
+        reference = min(reference, figure.perfect)  # a holdout above the perfect value is no better than that
     side = _BAD_SIDE.get(figure.name) or {"lower": 1, "higher": -1, "target": 0}[figure.better]
     if side == 0:
         # Both sides are bad: as far from the target as the holdout is, either way, is still equal.
@@ -169,12 +172,12 @@ def _is_too_close(figure: Figure) -> bool:
     if figure.name == "fidelity.beta_recall":
         return value > max(_COPYING_RECALL, (figure.holdout or 0.0) + 0.02)
     if figure.name == "fidelity.c2st":
-        # Below 0.5 the trees take rows for the real ones that they learnt; half-way to the bootstrap is copying.
+        # Below 0.5 the trees take rows for the real ones that they learnt, as they do with copies.
         reference = min(0.5, 0.5 if figure.holdout is None else figure.holdout)
         bootstrap = reference - 0.15 if figure.bootstrap is None else figure.bootstrap
-        return value < (reference + bootstrap) / 2
+        return value < reference - _TOO_CLOSE * (reference - bootstrap)
     if figure.name in ("fidelity.shape", "fidelity.trend_shared") and figure.bootstrap is not None:
-        return value < 0.8 * min(figure.bootstrap, figure.bootstrap if figure.holdout is None else figure.holdout)
+        return value < 0.6 * min(figure.bootstrap, figure.bootstrap if figure.holdout is None else figure.holdout)
     return False
 
 
