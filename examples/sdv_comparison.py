@@ -172,8 +172,8 @@ for name, synth in synths.items():
 # %% [markdown]
 # ## What differs (4): cells that know of each other
 # The paper's decoder draws all cells of a row on their own, given `z`. What `z` does not carry is lost: the trend and the
-# C2ST say how much (against fresh rows: against the learnt ones it is below 0.5, because so small a table is leant on). The autoregressive decoder draws a salary that fits the level *and* the city *and* the year that it has
-# just drawn. It also makes conditions exact: every employee below was drawn, none thrown away.
+# C2ST say how much. The autoregressive decoder draws a salary that fits the level *and* the city *and* the year that it has
+# just drawn. It leans on the learnt rows more than the others, though, where they are as few as here: its C2ST against them is below 0.5. It also makes conditions exact: every employee below was drawn, none thrown away.
 
 # %%
 wanted = {"gender": "F", "level": ["lead", "principal"], "salary": (">=", 80_000)}

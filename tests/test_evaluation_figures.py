@@ -75,11 +75,9 @@ def test_sections_and_unions(figures):
 
 def test_limits_name_what_is_beyond_them(figures):
     assert check_limits(figures, {"fidelity.shape": {"max": 2.5, "min": 2.5}}) == []
-    breaches = check_limits(figures, {"fidelity.shape": {"max": 2, "min": 3}})
-    assert [str(breach) for breach in breaches] == [
-        "fidelity.shape: 2.5 is above the limit 2",
-        "fidelity.shape: 2.5 is below the limit 3",
-    ]
+    for bounds, text in (({"max": 2}, "above the limit 2"), ({"min": 3, "max": 4}, "below the limit 3")):
+        breaches = check_limits(figures, {"fidelity.shape": bounds})
+        assert [str(breach) for breach in breaches] == [f"fidelity.shape: 2.5 is {text}"]
 
 
 def test_what_was_not_measured_passes_no_limit(figures):

@@ -73,12 +73,15 @@ def one_hot_matrix(
         known = known[~np.isnan(known)]
         if not len(known):
             continue
+        # In units of its own: squares of numbers beyond 1e154 are infinite.
+        unit = np.abs(known).max() or 1.0
+        known = known / unit
         low, high = np.quantile(known, [0.001, 0.999])
         clipped = np.clip(known, low, high)
         mean, deviation = clipped.mean(), clipped.std()
         has_gaps = len(known) < reference.n_rows
         for part, table in zip(parts, tables, strict=True):
-            values = table.numbers[:, column]
+            values = table.numbers[:, column] / unit
             missing = np.isnan(values)
             scaled = (np.clip(values, low, high) - mean) / (deviation if deviation > 0 else 1.0)
             part.append(np.where(missing, 0.0, scaled))

@@ -254,7 +254,7 @@ def _protected(shares: np.ndarray, n_rows: int, min_cell: int) -> np.ndarray:
 def _without_small(rates: pd.Series, n_rows: int, min_cell: int) -> pd.Series:
     """Missing rates of real rows; where 1 to ``min_cell - 1`` rows are missing, or present, as if it were half of that."""
     counts = (rates * n_rows).round()
-    half = 0.5 * min_cell / n_rows
+    half = min(0.5, 0.5 * min_cell / n_rows)
     told = rates.where(~((counts > 0) & (counts < min_cell)), half)
     return told.where(~((counts < n_rows) & (counts > n_rows - min_cell)), 1.0 - half)
 

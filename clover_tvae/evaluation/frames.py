@@ -36,8 +36,6 @@ __all__ = ["CodedTable", "CodedTables", "code_tables", "column_kinds", "resolve_
 
 _CATEGORY_KINDS = frozenset({"categorical", "boolean", "ordinal"})
 _NUMBER_KINDS = frozenset({"continuous", "datetime"})
-#: Variances of larger numbers overflow.
-_LARGEST = 1e150
 
 
 @dataclass(frozen=True)
@@ -287,10 +285,6 @@ def _number_values(column: pd.Series) -> tuple[np.ndarray, tuple[str, type[DataE
     infinite = int(np.isinf(values).sum())
     if infinite:
         return values, (f"found {infinite} infinite cells; make them missing or finite", NonFiniteError)
-    huge = int((np.abs(values) > _LARGEST).sum())
-    if huge:
-        message = f"found {huge} cells beyond {_LARGEST:g}, whose squares no float holds; give the column another unit"
-        return values, (message, NonFiniteError)
     return values, None
 
 
