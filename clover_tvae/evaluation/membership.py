@@ -195,7 +195,7 @@ def _against_chance(
     margins = np.quantile(found, 0.975, axis=0) - np.array([0.5, 0.01, 0.1])
     measured = (score.auc, score.tpr1, score.tpr10)
     intervals = tuple(
-        (min(low, value - float(margin)), high)
+        (max(0.0, min(low, value - float(margin))), high)
         for (low, high), value, margin in zip(score.intervals, measured, margins, strict=True)
     )
     return replace(score, intervals=intervals)  # type: ignore[arg-type]
