@@ -166,6 +166,13 @@ IRIS = (
 )
 
 
+JOB_A = f"""\
+  - name: a
+    data: {{dataset: sklearn.iris}}
+    metadata: {IRIS}
+"""
+
+
 def test_cells_and_conditions_are_checked_before_any_job_starts(tmp_path):
     pd.DataFrame({"other": [1.0, 2.0]}).to_csv(tmp_path / "other.csv", index=False)
     path = job(
@@ -201,10 +208,7 @@ def test_one_wrong_sample_does_not_hide_the_others(tmp_path):
     path = job(
         tmp_path,
         f"""\
-  - name: a
-    data: {{dataset: sklearn.iris}}
-    metadata: {IRIS}
-    sample:
+{JOB_A}    sample:
       - {{rows: 10, output: p.csv}}
       - {{rows: 10, output: p.csv, conditions: {{species: {{"~": 1}}, specis: setosa}}}}
       - {{rows: 10, output: /tmp/zz.csv}}
@@ -223,10 +227,7 @@ def test_what_was_done_before_a_job_failed_stays_in_its_result(tmp_path):
     path = job(
         tmp_path,
         f"""\
-  - name: a
-    data: {{dataset: sklearn.iris}}
-    metadata: {IRIS}
-    synthesizer: {{epochs: 1, random_state: 1}}
+{JOB_A}    synthesizer: {{epochs: 1, random_state: 1}}
     generator_filepath: a.pkl
     sample:
       - {{rows: 10, output: p.csv}}

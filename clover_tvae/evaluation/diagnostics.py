@@ -20,12 +20,12 @@ __all__ = [
     "duplicate_share",
     "finer_columns",
     "missing_rates",
-    "n_rare",
     "out_of_range_share",
     "present_share",
     "protected_share",
     "rare_frequency_interval",
     "rare_frequency_ratio",
+    "rare_rows",
     "rare_table",
     "told_errors",
     "unseen_share",
@@ -96,37 +96,30 @@ def present_share(real: CodedTable, table: CodedTable) -> float:
     return found / total if total else float("nan")
 
 
+def rare_rows(real: CodedTable, table: CodedTable) -> int:
+    """Return the cells of ``table``, over all columns, that hold a category of under 1% of the real rows."""
+    rare_cells = 0
+    for column in range(real.codes.shape[1]):
+        known, found = _category_shares(real, column), table.codes[:, column]
+        rare = np.flatnonzero((known > 0) & (known < RARE))
+        rare_cells += int(np.isin(found, rare).sum())
+    return rare_cells
+
+
 def rare_frequency_ratio(real: CodedTable, table: CodedTable) -> float:
     """Return the frequency of all rare categories together over their real frequency; NaN without a rare one."""
-    real_share, share = sum(_rare_shares(real, real)), sum(_rare_shares(real, table))
-    return float(share / real_share) if real_share else float("nan")
-
-
-def n_rare(real: CodedTable) -> int:
-    """Return the cells, over all columns, that hold a category under 1% of the real rows."""
-    return round(real.n_rows * sum(_rare_shares(real, real)))  # each a whole number of rows
+    known = rare_rows(real, real)
+    return rare_rows(real, table) / max(table.n_rows, 1) * real.n_rows / known if known else float("nan")
 
 
 def rare_frequency_interval(real: CodedTable, table: CodedTable) -> tuple[float, float] | None:
     """Return a 95% interval of ``rare_frequency_ratio``: both counts are taken as Poisson; ``None`` without rare cells."""
-    found = sum(_rare_shares(real, table)) * table.n_rows
-    known = sum(_rare_shares(real, real)) * real.n_rows
+    known, found = rare_rows(real, real), rare_rows(real, table)
     if not known:
         return None
     ratio = rare_frequency_ratio(real, table)
-    spread = math.exp(1.96 * math.sqrt(1.0 / max(found, 1.0) + 1.0 / known))
-    return ratio / spread, max(ratio, table.n_rows**-1.0) * spread
-
-
-def _rare_shares(real: CodedTable, table: CodedTable) -> list[float]:
-    """By column, the share of rows of ``table`` whose category is rare in ``real``."""
-    shares = []
-    for column in range(real.codes.shape[1]):
-        known, found = _category_shares(real, column), _category_shares(table, column)
-        size = max(len(known), len(found))
-        known, found = _padded(known, size), _padded(found, size)
-        shares.append(float(found[(known > 0) & (known < RARE)].sum()))
-    return shares
+    spread = math.exp(1.96 * math.sqrt(1.0 / max(found, 1) + 1.0 / known))
+    return ratio / spread, max(ratio, 1.0 / table.n_rows) * spread
 
 
 def told_errors(errors: np.ndarray, tables: CodedTables, role: str, min_cell: int = SMALL_CELL) -> np.ndarray:
@@ -153,10 +146,6 @@ def _has_small_cells(real: CodedTable, min_cell: int) -> bool:
 def _category_shares(table: CodedTable, column: int) -> np.ndarray:
     codes = table.codes[:, column]
     return np.bincount(codes[codes >= 0]) / max(len(codes), 1)
-
-
-def _padded(values: np.ndarray, size: int) -> np.ndarray:
-    return np.pad(values, (0, size - len(values)))
 
 
 def rare_table(

@@ -294,29 +294,36 @@ def _relation_figures(coded: CodedTables, seed: int, min_cell: int) -> tuple[lis
 def _category_figures(coded: CodedTables, seed: int, min_cell: int) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
     real, others = coded["real"], _others(coded)
     n_rows = coded["synthetic"].n_rows
-    measures = (
-        ("fidelity.categories_present", diagnostics.present_share, 100.0),
-        ("fidelity.rare_frequency", diagnostics.rare_frequency_ratio, 1.0),
-        ("fidelity.unseen_categories", diagnostics.unseen_share, 100.0),
-    )
-    figures = [
-        _figure(
-            name,
-            {role: factor * measure(real, table) for role, table in others.items()},
-            n_rows,
-            seed,
-            interval=diagnostics.rare_frequency_interval(real, coded["synthetic"])
-            if name == "fidelity.rare_frequency"
-            else None,
+    present, unseen = (
+        _figure(name, {role: 100 * measure(real, table) for role, table in others.items()}, n_rows, seed)
+        for name, measure in (
+            ("fidelity.categories_present", diagnostics.present_share),
+            ("fidelity.unseen_categories", diagnostics.unseen_share),
         )
-        for name, measure, factor in measures
-        if name != "fidelity.rare_frequency" or diagnostics.n_rare(real) == 0 or diagnostics.n_rare(real) >= min_cell
-    ]
-    if len(figures) < len(measures):
-        note = f"Not shown: fewer than {min_cell} real rows hold a rare category."
-        figures.insert(1, Figure.of("fidelity.rare_frequency", None, n=n_rows, seed=seed, note=note))
+    )
+    figures = [present, _rare_frequency(coded, seed, min_cell), unseen]
     named = {role: table for role, table in others.items() if role != "bootstrap"}
     return figures, {"rare_categories": diagnostics.rare_table(coded, real, named, min_cell)}
+
+
+def _rare_frequency(coded: CodedTables, seed: int, min_cell: int) -> Figure:
+    """The frequency of rare categories; an exact ratio of fewer than ``min_cell`` real rows would tell how many they are."""
+    real, synthetic = coded["real"], coded["synthetic"]
+    few = {
+        role: 0 < diagnostics.rare_rows(real, coded[role]) < min_cell
+        for role in ("real", "holdout")
+        if role in coded.tables
+    }
+    if few["real"]:
+        note = f"Not shown: fewer than {min_cell} real rows hold a rare category."
+        return Figure.of("fidelity.rare_frequency", None, n=synthetic.n_rows, seed=seed, note=note)
+    ratios = {
+        role: diagnostics.rare_frequency_ratio(real, table)
+        for role, table in _others(coded).items()
+        if not few.get(role)
+    }
+    interval = diagnostics.rare_frequency_interval(real, synthetic)
+    return _figure("fidelity.rare_frequency", ratios, synthetic.n_rows, seed, interval=interval)
 
 
 def _diagnostic_figures(

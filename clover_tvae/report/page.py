@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clover_tvae.evaluation.diagnostics import told_errors
-from clover_tvae.evaluation.fidelity import column_shapes
 from clover_tvae.evaluation.frames import CodedTables, code_tables, column_kinds, resolve_metadata
+from clover_tvae.evaluation.marginals import shape_errors
 from clover_tvae.report import palette, svg
 from clover_tvae.report.card import card_groups
 from clover_tvae.report.document import render, write_document
@@ -161,16 +161,17 @@ def build_report(
     metadata = resolve_metadata(metadata)
     tables = code_tables({"real": real, "synthetic": synthetic, "holdout": holdout}, metadata)
     kinds = _shown_kinds(real, metadata)
+    exact = {role: shape_errors(tables, "real", role) for role in tables.tables if role != "real"}
     errors = {
-        role: dict(zip(exact.index, told_errors(exact.to_numpy(), tables, role, min_cell), strict=True))
-        for role, exact in _column_errors(real, synthetic, holdout, metadata).items()
+        role: dict(zip(of_role.index, told_errors(of_role.to_numpy(), tables, role, min_cell), strict=True))
+        for role, of_role in exact.items()
     }
     shown = marginals(
         tables, kinds, errors["synthetic"], errors.get("holdout"), orders=_orders(metadata), min_cell=min_cell
     )
     if figures is None:
         figures = _computed(real, synthetic, holdout, metadata, seed, min_cell)
-    pairs = PairErrors.of(real, synthetic, holdout, metadata, tables, shown, seed, min_cell)
+    pairs = PairErrors.of(tables, shown, seed, min_cell)
     target = None if metadata is None else metadata.variable_to_predict
     read = readings(figures)
     content = {
@@ -211,13 +212,6 @@ _CONTENTS = (
     ("privacy", "Privacy"),
     ("suppressed", "Left out"),
 )
-
-
-def _column_errors(
-    real: pd.DataFrame, synthetic: pd.DataFrame, holdout: pd.DataFrame | None, metadata: Any
-) -> dict[str, pd.Series]:
-    others = {"synthetic": synthetic, "holdout": holdout}
-    return {role: column_shapes(real, other, metadata) for role, other in others.items() if other is not None}
 
 
 def _computed(real: Any, synthetic: Any, holdout: Any, metadata: Any, seed: int, min_cell: int) -> Any:

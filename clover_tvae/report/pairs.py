@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clover_tvae.evaluation.diagnostics import SMALL_CELL, told_errors
-from clover_tvae.evaluation.fidelity import pair_trends
+from clover_tvae.evaluation.diagnostics import told_errors
 from clover_tvae.evaluation.frames import CodedTables
+from clover_tvae.evaluation.marginals import pair_errors
 from clover_tvae.report import palette, svg
 from clover_tvae.report.associations import associations
 from clover_tvae.report.marginals import Marginal
@@ -42,16 +42,12 @@ class PairErrors:
     @classmethod
     def of(
         cls,
-        real: pd.DataFrame,
-        synthetic: pd.DataFrame,
-        holdout: pd.DataFrame | None,
-        metadata: Any,
         tables: CodedTables,
         shown: Sequence[Marginal],
         seed: int,
-        min_cell: int = SMALL_CELL,
+        min_cell: int,
     ) -> PairErrors:
-        errors = pair_trends(real, synthetic, metadata)
+        errors = pair_errors(tables, "real", "synthetic")
         errors["error"] = told_errors(errors["error"].to_numpy(), tables, "synthetic", min_cell)
         ordered = _columns_by_error(errors, [marginal.name for marginal in shown])
         maps = [
@@ -59,8 +55,8 @@ class PairErrors:
             for role in ("real", "synthetic")
         ]
         floor = None
-        if holdout is not None:
-            exact = pair_trends(real, holdout, metadata)["error"].to_numpy()
+        if "holdout" in tables.tables:
+            exact = pair_errors(tables, "real", "holdout")["error"].to_numpy()
             floor = told_errors(exact, tables, "holdout", min_cell)
         place = {name: position for position, name in enumerate(ordered)}
         values = errors["error"].to_numpy(dtype=np.float64)
