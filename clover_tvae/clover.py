@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clover_tvae.arguments import check_path
 from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.metadata import Metadata
 from clover_tvae.synthesizer import TVAESynthesizer
@@ -120,7 +121,7 @@ class TVAEGenerator:
             "compress_dims": compress_dims,
             "decompress_dims": decompress_dims,
         }
-        if generator_filepath is not None and Path(generator_filepath).exists():
+        if generator_filepath is not None and check_path(generator_filepath, "generator_filepath").exists():
             # Clover's defaults are not wishes of the caller: a generator that is there has its own values.
             sizes = {name: None if value == _DEFAULTS[name] else value for name, value in sizes.items()}
         elif decoder is None and backend == "native":

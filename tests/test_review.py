@@ -240,3 +240,8 @@ def test_what_was_done_before_a_job_failed_stays_in_its_result(tmp_path):
     assert result.error.kind == "ConditionError"
     assert result.sha256 is not None
     assert TVAESynthesizer.load(tmp_path / "a.pkl", expected_sha256=result.sha256).metadata.names
+
+
+def test_clovers_generator_filepath_is_a_path(table):
+    with pytest.raises(ConfigError, match="generator_filepath"):
+        TVAEGenerator(table, METADATA, generator_filepath=5)

@@ -284,7 +284,9 @@ def _say_comparison(results: Sequence[Mapping[str, Any]]) -> None:
     for why in dict.fromkeys(
         text for result in results if (figures := result.get("figures")) is not None for text in figures.notes
     ):
-        warn(f"{why} --holdout-fraction sets how many rows are held out." if "holdout table has" in why else why)
+        warn(why)
+    if any(result.get("figures") and result["figures"]["privacy.dcr_share"].value is None for result in results):
+        note("--holdout-fraction sets how many rows are held out")
     sigmas = learned_sigmas(results)
     if sigmas["rows"]:
         say()

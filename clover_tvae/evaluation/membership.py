@@ -32,7 +32,7 @@ __all__ = ["AttackScore", "Attacked", "attack_membership", "attack_score", "atta
 
 _NEIGHBOURS = (1, 5, 10, 20, 50)
 _N_BOOTSTRAPS = 200
-_N_LOTS = 200
+_N_LOTS = 200  # times that members and others are drawn by lot
 _OUTLIER_SHARE = 0.1  # of the candidates: the rows furthest from others
 _OUTLIER_POOL = 8_000  # real rows that "others" means
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from clover_tvae.jobs.loader import Job
     from clover_tvae.metadata import Metadata
 
-__all__ = ["cell_problems", "table_and_metadata"]
+__all__ = ["cell_problems", "holdout_table", "table_and_metadata"]
 
 Found = tuple[tuple[str | int, ...], str]
 
@@ -44,6 +44,19 @@ def table_and_metadata(job: Job) -> tuple[pd.DataFrame, Metadata]:
         assert path is not None, "load_jobs lets no job train without data"
         df = read_table(path, metadata=metadata, missing=job.spec.missing)
     return df, Metadata.infer(df) if metadata is None else metadata
+
+
+def holdout_table(job: Job, metadata: Metadata) -> pd.DataFrame | None:
+    """Return the held-out rows that a job names by a file; ``None`` where it names none.
+
+    Raises:
+        UserError: The table cannot be read, or does not fit the metadata.
+    """
+    if (path := job.holdout_path) is None:
+        return None
+    holdout = read_table(path, metadata=metadata, missing=job.spec.missing)
+    metadata.validate(holdout)
+    return holdout
 
 
 def cell_problems(job: Job) -> list[Found]:
@@ -72,10 +85,8 @@ def _found(job: Job) -> Iterator[Found]:
 
 
 def _holdout_problems(job: Job, metadata: Metadata) -> Iterator[Found]:
-    if (path := job.holdout_path) is None:
-        return
     try:
-        metadata.validate(read_table(path, metadata=metadata, missing=job.spec.missing))
+        holdout_table(job, metadata)
     except UserError as error:
         for problem in error.problems:
             yield ("holdout",), f"holdout: {problem}"

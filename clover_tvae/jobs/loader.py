@@ -268,7 +268,8 @@ def _without(job: dict[str, Any], paths: Iterable[Sequence[str | int]]) -> dict[
 
 def _sound_samples(samples: Any, paths: Iterable[Sequence[str | int]]) -> list[Any]:
     """Return the samples without what the paths point at, so that what is left of them can be checked further."""
-    sound = [dict(sample) if isinstance(sample, dict) else sample for sample in _listed(samples)]
+    listed = samples if isinstance(samples, list) else [samples]
+    sound = [dict(sample) if isinstance(sample, dict) else sample for sample in listed]
     for _, index, key, *rest in paths:
         sample = sound[int(index)]
         conditions = sample.get("conditions")
@@ -281,10 +282,6 @@ def _sound_samples(samples: Any, paths: Iterable[Sequence[str | int]]) -> list[A
         {"rows": 0, "output": f"refused-{index}.csv"} | sample if isinstance(sample, dict) else sample
         for index, sample in enumerate(sound)
     ]
-
-
-def _listed(samples: Any) -> list[Any]:
-    return samples if isinstance(samples, list) else [samples]
 
 
 def _merged(defaults: Node | None, job: Node) -> Node:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from clover_tvae.errors import CloverError, ConfigError, LimitExceededError, Problem
-from clover_tvae.jobs.cells import table_and_metadata
+from clover_tvae.jobs.cells import holdout_table, table_and_metadata
 from clover_tvae.jobs.limits import passed_limits
 from clover_tvae.jobs.loader import Job
 from clover_tvae.jobs.output import draw_to
@@ -38,7 +38,6 @@ from clover_tvae.jobs.record import (
     sample_digest,
 )
 from clover_tvae.jobs.split import split_holdout
-from clover_tvae.tables import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,9 +215,7 @@ def _tables_of(job: Job) -> _Tables:
     # The digest is taken first: if the data changes while we learn, the next run sees it.
     learnt = learnt_from(job)
     df, metadata = table_and_metadata(job)
-    if (path := job.holdout_path) is not None:
-        holdout = read_table(path, metadata=metadata, missing=job.spec.missing)
-        metadata.validate(holdout)
+    if (holdout := holdout_table(job, metadata)) is not None:
         return _Tables(df, holdout, metadata, learnt)
     fraction = job.holdout_fraction
     if fraction is None:
