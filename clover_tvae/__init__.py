@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from clover_tvae.version import __version__
+
 if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
     from clover_tvae.synthesizer import TVAESynthesizer
 
 __all__ = ["Metadata", "TVAESynthesizer", "__version__"]
-
-__version__ = "0.1.0"
 
 _HOMES = {"Metadata": "clover_tvae.metadata", "TVAESynthesizer": "clover_tvae.synthesizer"}
 

@@ -52,10 +52,9 @@ class TestPublicNames:
         assert dir(clover_tvae) == clover_tvae.__all__
 
     def test_the_version_is_that_of_the_project(self) -> None:
-        import tomllib
+        from importlib.metadata import version
 
-        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        assert clover_tvae.__version__ == project["version"]
+        assert clover_tvae.__version__ == version("clover-tvae")
 
     def test_an_unknown_name_is_an_attribute_error(self) -> None:
         with pytest.raises(AttributeError, match="TVAESynthesiser"):

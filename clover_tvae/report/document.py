@@ -84,7 +84,7 @@ def _hash(source: str) -> str:
 
 
 def _version() -> str:
-    from clover_tvae import __version__
+    from clover_tvae.version import __version__
 
     return __version__
 
