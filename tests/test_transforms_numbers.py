@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
+from clover_tvae.columns.dtypes import CellType
 from clover_tvae.errors import ColumnTypeError, ConditionError, DataError, NonFiniteError
 from clover_tvae.transforms.conditions import Requirement
 from clover_tvae.transforms.continuous import ContinuousTransform
-from clover_tvae.transforms.dtypes import CellType
 from clover_tvae.transforms.mixture import _clusters
 from clover_tvae.transforms.numbers import Grid
 from clover_tvae.transforms.quantile import MAX_KNOTS

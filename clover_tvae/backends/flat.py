@@ -17,6 +17,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.dtypes import CellType
+from clover_tvae.columns.numeric import read_numbers
+from clover_tvae.columns.plain_data import check, fields, list_of, name_from_plain, name_to_plain, one_of
 from clover_tvae.encoded import ColumnLayout
 from clover_tvae.errors import ConditionError, DataError, Problem, UserError, did_you_mean
 from clover_tvae.metadata import Metadata
@@ -25,10 +28,8 @@ from clover_tvae.transforms.column import Allowed, NumberCodec
 from clover_tvae.transforms.conditions import Requirement
 from clover_tvae.transforms.continuous import ContinuousTransform
 from clover_tvae.transforms.datetime import Calendar, DatetimeTransform
-from clover_tvae.transforms.dtypes import CellType
 from clover_tvae.transforms.identifier import IdentifierTransform
-from clover_tvae.transforms.numbers import Grid, read_numbers
-from clover_tvae.transforms.plain import check, fields, list_of, name_from_plain, name_to_plain, one_of
+from clover_tvae.transforms.numbers import Grid
 
 __all__ = ["FlatTable", "RawCodec"]
 

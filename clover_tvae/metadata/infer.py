@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clover_tvae.metadata.cells import family, has_several_offsets, is_number_text, present, single_format
+from clover_tvae.columns.families import family, has_several_offsets, is_number_text, present, single_format
 from clover_tvae.metadata.column import Column
 from clover_tvae.metadata.validate import UNLEARNABLE_LEVELS, require_frame
 

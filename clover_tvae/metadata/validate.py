@@ -12,6 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clover_tvae.columns.families import (
+    cell_types,
+    family,
+    has_several_offsets,
+    is_number_text,
+    parses,
+    present,
+    single_format,
+)
 from clover_tvae.errors import (
     ColumnsMismatchError,
     ColumnTypeError,
@@ -21,15 +30,6 @@ from clover_tvae.errors import (
     NonFiniteError,
     Problem,
     TooFewRowsError,
-)
-from clover_tvae.metadata.cells import (
-    cell_types,
-    family,
-    has_several_offsets,
-    is_number_text,
-    parses,
-    present,
-    single_format,
 )
 from clover_tvae.metadata.column import Column
 

@@ -19,9 +19,9 @@ from typing import Any, BinaryIO, Literal, Protocol
 import numpy as np
 import pandas as pd
 
+from clover_tvae.columns.texts import NUMBER, BadCells, DescribedColumn, column_of, first_of
 from clover_tvae.errors import ColumnTypeError, DataError, DuplicateColumnsError, Problem, TableFileError
 from clover_tvae.files import atomic_write
-from clover_tvae.tables.cells import NUMBER, BadCells, DescribedColumn, column_of, first_of
 
 __all__ = ["MAX_BYTES", "Described", "read_csv", "write_csv"]
 

@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.cells import typed_key, values_from_plain, values_to_plain
+from clover_tvae.columns.dtypes import CellType, factorize, where_of
+from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain, one_of
 from clover_tvae.encoded import ColumnLayout
 from clover_tvae.errors import ColumnTypeError, ConditionError, DataError, IdentifierColumnError, Problem
-from clover_tvae.transforms.cells import typed_key, values_from_plain, values_to_plain
 from clover_tvae.transforms.column import Allowed, ColumnCodes, Unseen
 from clover_tvae.transforms.conditions import Requirement
-from clover_tvae.transforms.dtypes import CellType, factorize, where_of
-from clover_tvae.transforms.plain import check, fields, name_from_plain, name_to_plain, one_of
 
 __all__ = ["CategoricalTransform"]
 

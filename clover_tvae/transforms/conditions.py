@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clover_tvae.columns.cells import is_missing
 from clover_tvae.errors import ConditionError, did_you_mean
-from clover_tvae.transforms.cells import is_missing
 
 __all__ = ["OPERATORS", "Requirement"]
 

@@ -18,14 +18,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.numeric import read_numbers
+from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain
 from clover_tvae.encoded import ColumnLayout
 from clover_tvae.errors import ColumnTypeError, ConditionError, DataError, Problem
 from clover_tvae.transforms.column import Allowed, ColumnCodes, NumberCodec, Unseen
 from clover_tvae.transforms.conditions import Requirement
-from clover_tvae.transforms.dtypes import CellType, where_of
 from clover_tvae.transforms.mixture import ModeCodec
-from clover_tvae.transforms.numbers import Grid, read_numbers
-from clover_tvae.transforms.plain import check, fields, name_from_plain, name_to_plain
+from clover_tvae.transforms.numbers import Grid
 from clover_tvae.transforms.quantile import RankCodec
 
 __all__ = ["CODECS", "ContinuousTransform", "Numbers", "allow_numbers", "fit_codec", "located"]

@@ -14,16 +14,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.calendar import Calendar, instant_of
+from clover_tvae.columns.cells import zone_of
+from clover_tvae.columns.dtypes import CellType
+from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain
 from clover_tvae.encoded import ColumnLayout
 from clover_tvae.errors import ConditionError
-from clover_tvae.transforms.calendar import Calendar, instant_of
-from clover_tvae.transforms.cells import zone_of
 from clover_tvae.transforms.column import Allowed, ColumnCodes, NumberCodec, Unseen
 from clover_tvae.transforms.conditions import Requirement
 from clover_tvae.transforms.continuous import CODECS, allow_numbers, fit_codec, located
-from clover_tvae.transforms.dtypes import CellType
 from clover_tvae.transforms.numbers import Grid
-from clover_tvae.transforms.plain import check, fields, name_from_plain, name_to_plain
 
 __all__ = ["Calendar", "DatetimeTransform"]
 

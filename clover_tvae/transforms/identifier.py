@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain, one_of, optional, text
 from clover_tvae.errors import ColumnTypeError, DataError, MetadataError, Problem
-from clover_tvae.transforms.dtypes import CellType, where_of
-from clover_tvae.transforms.plain import check, fields, name_from_plain, name_to_plain, one_of, optional, text
 
 __all__ = ["IdentifierTransform"]
 

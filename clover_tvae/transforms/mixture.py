@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clover_tvae.columns.plain_data import array_from_plain, array_to_plain, check, fields, number
 from clover_tvae.encoded import ColumnLayout
 from clover_tvae.errors import DataError
 from clover_tvae.transforms.column import Allowed, ColumnCodes, Unseen
 from clover_tvae.transforms.numbers import Grid
-from clover_tvae.transforms.plain import array_from_plain, array_to_plain, check, fields, number
 
 __all__ = ["ModeCodec"]
 

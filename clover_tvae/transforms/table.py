@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.dtypes import where_of
+from clover_tvae.columns.plain_data import check, fields, integer, list_of, name_from_plain, name_to_plain, one_of
 from clover_tvae.encoded import EncodedTable, TableLayout
 from clover_tvae.errors import (
     ColumnsMismatchError,
@@ -32,9 +34,7 @@ from clover_tvae.transforms.conditions import Requirement
 from clover_tvae.transforms.continuous import ContinuousTransform
 from clover_tvae.transforms.copies import MAX_COPIES, AnyTransform, carry, comparable, find_copies, roots
 from clover_tvae.transforms.datetime import DatetimeTransform
-from clover_tvae.transforms.dtypes import where_of
 from clover_tvae.transforms.identifier import IdentifierTransform
-from clover_tvae.transforms.plain import check, fields, integer, list_of, name_from_plain, name_to_plain, one_of
 
 __all__ = ["TableTransform"]
 

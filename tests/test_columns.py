@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clover_tvae.columns.cells import is_missing, typed_key, values_from_plain, values_to_plain
+from clover_tvae.columns.dtypes import CellType, factorize
 from clover_tvae.errors import ColumnTypeError, IdentifierColumnError
 from clover_tvae.transforms.categorical import CategoricalTransform
-from clover_tvae.transforms.cells import is_missing, typed_key, values_from_plain, values_to_plain
-from clover_tvae.transforms.dtypes import CellType, factorize
 
 DAY = datetime.date(1500, 2, 3)
 TIME = datetime.datetime(2020, 5, 6, 7, 8, 9, 10)

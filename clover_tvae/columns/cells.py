@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from clover_tvae.transforms.plain import check, fields, integer, list_of, one_of, text
+from clover_tvae.columns.plain_data import check, fields, integer, list_of, one_of, text
 
 __all__ = [
     "MISSING_MARKERS",

@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.cells import MISSING_MARKERS, zone_name_of, zone_of
+from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.plain_data import check, fields, integer, one_of, optional, text
 from clover_tvae.errors import ColumnTypeError, Problem
-from clover_tvae.transforms.cells import MISSING_MARKERS, zone_name_of, zone_of
-from clover_tvae.transforms.dtypes import CellType, where_of
-from clover_tvae.transforms.plain import check, fields, integer, one_of, optional, text
 
 __all__ = ["Calendar", "instant_of"]
 

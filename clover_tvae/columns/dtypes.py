@@ -17,8 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.errors import ColumnTypeError, Problem
-from clover_tvae.transforms.cells import (
+from clover_tvae.columns.cells import (
     MISSING_MARKERS,
     TAGS,
     UNITS,
@@ -31,7 +30,8 @@ from clover_tvae.transforms.cells import (
     zone_name_of,
     zone_of,
 )
-from clover_tvae.transforms.plain import check, fields, one_of, text
+from clover_tvae.columns.plain_data import check, fields, one_of, text
+from clover_tvae.errors import ColumnTypeError, Problem
 
 __all__ = ["CellType", "factorize", "where_of"]
 
