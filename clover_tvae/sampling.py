@@ -1,7 +1,5 @@
 """Sampling: blocks of rows with their own seeds, conditions without rejection, completion of partial rows.
 
-It knows the autoencoder and encoded rows; it must not know files or pandas.
-
 Rows are drawn in blocks of :data:`BLOCK_ROWS`, always whole, each with its own seed and on one thread: neither the chunk
 size, nor the number of threads or machines, changes a row.
 """

@@ -177,7 +177,7 @@ def test_a_copy_is_open_only_while_its_source_is_known_and_has_a_number():
     decoder = autoregressive(COPIES)
     rows = Rows(torch.tensor([[0, 0, 1], [0, 1, 1]]), torch.full((2, 2), 0.5), torch.zeros(2, 2, dtype=torch.bool))
     known = torch.tensor([[False, True, True], [False, True, True]])
-    open_copies = decoder._open_copies(rows, known)
+    open_copies = decoder.copies.open(rows, known)
     assert open_copies is not None
     assert open_copies.tolist() == [[True, False], [False, False]]
 

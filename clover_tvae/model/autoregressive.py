@@ -3,8 +3,6 @@
 ``log p(x | z) = E_order sum_i log p(x_i | x_before_i, z)``: one network, trained with random sets of known columns, so
 that any order of drawing, any condition, imputation and leave-one-out scores come from the same weights.
 
-It knows the table layout and torch; it must not know pandas.
-
 References:
     Uria, Murray & Larochelle 2014, A Deep and Tractable Density Estimator, arXiv 1310.1757 (order-agnostic training).
     Hoogeboom et al. 2022, Autoregressive Diffusion Models, arXiv 2110.02037 (eq. 5, the C/k weighting).
@@ -23,6 +21,7 @@ from torch import Tensor, nn
 
 from clover_tvae.encoded import TableLayout
 from clover_tvae.model.choices import draw_choice, group_by_width
+from clover_tvae.model.copy_choices import CopyChoices
 from clover_tvae.model.mixture import Mixture, normal_score
 from clover_tvae.model.rows import Allowance, Rows, Translate, numbered_cells
 
@@ -90,11 +89,6 @@ class AutoregressiveDecoder(nn.Module):
     unknown: Tensor
     scalar_columns: Tensor
     back: Tensor
-    copy_sources: Tensor
-    copy_numbered: Tensor
-    copying: Tensor
-    copy_back: Tensor
-    copy_table: Tensor
 
     def __init__(
         self, embedding_dim: int, decompress_dims: Sequence[int], layout: TableLayout, dropout: float = 0.0
@@ -108,7 +102,7 @@ class AutoregressiveDecoder(nn.Module):
         self.blocks = nn.ModuleList(_Block(width, inner, dropout) for inner in decompress_dims)
         self.norm = nn.LayerNorm(width)
         self._place_heads()
-        self._place_copies()
+        self.copies = CopyChoices(layout, [group.columns for group in self.groups])
 
     # -- construction -------------------------------------------------------------------------------------------------
 
@@ -149,39 +143,6 @@ class AutoregressiveDecoder(nn.Module):
         self.register_buffer("back", torch.tensor(order).argsort(), persistent=False)
         self.place = {i: (g, row) for g, group in enumerate(self.groups) for row, i in enumerate(group.columns)}
         self.mixtures = nn.Linear(self.width, layout.n_scalars * 3 * _COMPONENTS) if layout.n_scalars else None
-
-    def _place_copies(self) -> None:
-        """Where each copy choice stands in its group, and which copy choices belong to one column."""
-        pairs = self.layout.copy_pairs
-
-        def keep(name: str, values: list[int]) -> None:
-            self.register_buffer(name, torch.tensor(values, dtype=torch.int64), persistent=False)
-
-        keep("copy_sources", [p.source for p in pairs])
-        keep("copy_numbered", [self.layout.columns[p.source].n_numbered for p in pairs])
-        self.copies_of = {
-            i: [p for p, pair in enumerate(pairs) if pair.column == i]
-            for i, column in enumerate(self.layout.columns)
-            if column.copies
-        }
-        keep("copying", list(self.copies_of))
-        self.copy_places: dict[int, tuple[list[int], list[int], list[int]]] = {}
-        for g, group in enumerate(self.groups):
-            inside = [
-                (p, group.columns.index(pair.column), pair.choice)
-                for p, pair in enumerate(pairs)
-                if pair.column in group.columns
-            ]
-            if inside:
-                self.copy_places[g] = tuple(map(list, zip(*inside, strict=True)))  # type: ignore[assignment]
-        gathered = [p for places in self.copy_places.values() for p in places[0]]
-        keep("copy_back", [gathered.index(p) for p in range(len(pairs))])
-        # One row a copying column, its pairs first, then the index of a sentinel that is never open.
-        most = max(map(len, self.copies_of.values()), default=0)
-        padded = [own + [len(pairs)] * (most - len(own)) for own in self.copies_of.values()]
-        self.register_buffer(
-            "copy_table", torch.tensor(padded, dtype=torch.int64).view(len(padded), most), persistent=False
-        )
 
     def initialise(self, generator: torch.Generator, choice_frequencies: Sequence[Tensor] | None = None) -> None:
         """Draw all weights from ``generator``; start every head's bias at the log-frequencies, if they are given."""
@@ -245,10 +206,10 @@ class AutoregressiveDecoder(nn.Module):
     def _cell_log_probability(self, hidden: Tensor, rows: Rows, known: Tensor) -> Tensor:
         """``log p(cell | known cells, z)`` of every cell that is not known, anything elsewhere. **Shape** ``(rows, columns)``."""
         parts, copied = [], []
-        open_copies = self._open_copies(rows, known)
+        open_copies = self.copies.open(rows, known)
         for g, (group, head) in enumerate(zip(self.groups, self.heads, strict=True)):
             assert isinstance(head, nn.Linear)
-            if group.width >= _WIDE and len(group.columns) == 1 and g not in self.copy_places:
+            if group.width >= _WIDE and len(group.columns) == 1 and g not in self.copies.places:
                 parts.append(
                     self._wide_column(head, hidden, rows.choices[:, group.columns[0]], known[:, group.columns[0]])
                 )
@@ -256,15 +217,15 @@ class AutoregressiveDecoder(nn.Module):
             # The padding enters by the bias: adding it to every row's logits would be a pass over all of them.
             bias = head.bias + getattr(self, f"padding_{g}").flatten()
             block = F.linear(hidden, head.weight, bias).view(-1, len(group.columns), group.width)
-            if open_copies is not None and g in self.copy_places:
-                pairs, row, choice = self.copy_places[g]
+            if open_copies is not None and g in self.copies.places:
+                pairs, row, choice = self.copies.places[g]
                 closed = torch.zeros_like(block)
                 closed[:, row, choice] = torch.where(open_copies[:, pairs], 0.0, -torch.inf)
                 block = block + closed
             wanted = rows.choices[:, getattr(self, f"members_{g}")].unsqueeze(2)
             total = block.logsumexp(2)
             parts.append(block.gather(2, wanted).squeeze(2) - total)
-            if open_copies is not None and g in self.copy_places:
+            if open_copies is not None and g in self.copies.places:
                 copied.append(block[:, row, choice] - total[:, row])
         cells = torch.cat(parts, 1)[:, self.back]
         if self.mixtures is not None:
@@ -273,7 +234,7 @@ class AutoregressiveDecoder(nn.Module):
             density = density.masked_fill(~numbered_cells(self.layout, rows.choices), 0.0)
             cells = cells.index_add(1, self.scalar_columns, density)
         if open_copies is not None:
-            cells = self._credit_copies(cells, torch.cat(copied, 1)[:, self.copy_back], rows, open_copies)
+            cells = self.copies.credit(cells, torch.cat(copied, 1), rows, open_copies)
         return cells
 
     def _wide_column(self, head: nn.Linear, hidden: Tensor, choices: Tensor, known: Tensor) -> Tensor:
@@ -281,25 +242,6 @@ class AutoregressiveDecoder(nn.Module):
         wanted = (~known).nonzero().squeeze(1)
         cells = -F.cross_entropy(head(hidden[wanted]), choices[wanted], reduction="none")
         return cells.new_zeros(len(hidden)).index_copy(0, wanted, cells).unsqueeze(1)
-
-    def _open_copies(self, rows: Rows, known: Tensor) -> Tensor | None:
-        """Copy choices that may be drawn: the source is known and has a number. **Shape** ``(rows, copy pairs)``."""
-        if not self.layout.copy_pairs:
-            return None
-        choices = rows.choices[:, self.copy_sources]
-        return known[:, self.copy_sources] & (choices >= 0) & (choices < self.copy_numbered)
-
-    def _credit_copies(self, cells: Tensor, copied: Tensor, rows: Rows, open_copies: Tensor) -> Tensor:
-        """A cell that equals an open source has the probability of all copy choices that give it.
-
-        **Shape** cells ``(rows, columns)``; copied, the log-probability of every copy choice, ``(rows, copy pairs)``.
-        """
-        holds = rows.equals & open_copies
-        never = copied.new_full((len(copied), 1), -1e30)
-        by_pair = torch.cat([copied.masked_fill(~holds, -1e30), never], 1)
-        by_copy = by_pair[:, self.copy_table].logsumexp(2)
-        gains = (by_copy - cells[:, self.copying]).masked_fill(by_copy < -1e29, 0.0)
-        return cells.index_add(1, self.copying, gains)
 
     # -- the seam -----------------------------------------------------------------------------------------------------
 
@@ -329,7 +271,7 @@ class AutoregressiveDecoder(nn.Module):
     def cell_log_likelihood(self, z: Tensor, rows: Rows, known: Tensor, column: int) -> Tensor:
         """``log p(cell | known cells, z)`` of one column's cells, without the other columns' heads. **Shape** ``(rows,)``."""
         hidden = self._trunk(self._input(z, rows, known))
-        open_copies = self._open_copies(rows, known)
+        open_copies = self.copies.open(rows, known)
         logits = self._logits_of(column, hidden, open_copies)
         cell = logits.gather(1, rows.choices[:, column : column + 1]).squeeze(1)
         layout = self.layout.columns[column]
@@ -338,7 +280,7 @@ class AutoregressiveDecoder(nn.Module):
             score = normal_score(rows.scalars[:, s : s + 1])
             density = self._mixture_of(column, hidden).log_density(score).squeeze(1)
             cell = cell + density.masked_fill(rows.choices[:, column] >= layout.n_numbered, 0.0)
-        pairs = self.copies_of.get(column, [])
+        pairs = self.copies.of.get(column, [])
         if pairs:
             assert open_copies is not None
             holds = rows.equals[:, pairs] & open_copies[:, pairs]
@@ -375,7 +317,7 @@ class AutoregressiveDecoder(nn.Module):
             whole = len(free) == len(z)
             part = rows if whole else rows.take(free)
             hidden = self._trunk(embedded if whole else embedded[free])
-            open_copies = self._open_copies(part, known if whole else known[free])
+            open_copies = self.copies.open(part, known if whole else known[free])
             drawn, weight = self._draw(i, hidden, part, open_copies, allowances.get(i), generator, translate, argmax)
             log_weight[free] += weight
             embedded[free] += self._change(i, drawn)
@@ -397,7 +339,7 @@ class AutoregressiveDecoder(nn.Module):
         """Draw the cells of column ``i``, and the log-probability of its allowance."""
         column = self.layout.columns[i]
         logits = self._logits_of(i, hidden, open_copies if translate is not None else None)
-        pairs = self.copies_of.get(i, [])
+        pairs = self.copies.of.get(i, [])
         mixture = self._mixture_of(i, hidden) if column.n_numbered else None
         copies = [self._copy(i, p, rows, translate) for p in pairs] if translate is not None else []
         if allowance is not None:
@@ -431,7 +373,7 @@ class AutoregressiveDecoder(nn.Module):
         start = row * self.groups[g].width
         span = slice(start, start + column.n_choices)
         logits = F.linear(hidden, head.weight[span], head.bias[span])
-        pairs = self.copies_of.get(i, [])
+        pairs = self.copies.of.get(i, [])
         if pairs:
             base, copies = logits[:, : column.n_base], logits[:, column.n_base :]
             closed = torch.ones_like(copies, dtype=torch.bool) if open_copies is None else ~open_copies[:, pairs]
@@ -489,7 +431,7 @@ class AutoregressiveDecoder(nn.Module):
         rows.choices[free, i] = drawn.choice
         if self.layout.columns[i].n_numbered:
             rows.scalars[free, self.layout.scalar_columns.index(i)] = drawn.scalar
-        for c, p in enumerate(self.copies_of.get(i, [])):
+        for c, p in enumerate(self.copies.of.get(i, [])):
             rows.equals[free, p] = drawn.equals[:, c]
 
 

@@ -1,6 +1,6 @@
 """From a plain configuration to networks, and from networks to named arrays and back.
 
-It knows which decoder a name means; it must not know files or pandas. Nothing in a configuration names a class or a module.
+Nothing in a configuration names a class or a module: a name means a decoder here alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Logits of many columns at once: columns of like width share one padded log-softmax, so no loop runs over columns.
-
-It knows the layout; it must not know where the logits come from.
-"""
+"""Logits of many columns at once: columns of like width share one padded log-softmax, so no loop runs over columns."""
 
 from __future__ import annotations
 

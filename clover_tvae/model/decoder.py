@@ -1,7 +1,4 @@
-"""The paper's decoder: columns are independent given ``z``, and every number has a learned standard deviation.
-
-It knows the table layout and torch; it must not know pandas.
-"""
+"""The paper's decoder: columns are independent given ``z``, and every number has a learned standard deviation."""
 
 from __future__ import annotations
 

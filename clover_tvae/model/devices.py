@@ -1,7 +1,4 @@
-"""Devices and random generators: what torch needs to know of the machine and of the user's seed.
-
-It knows torch and numpy's seeds; it must not know networks.
-"""
+"""Devices and random generators: what torch needs to know of the machine and of the user's seed."""
 
 from __future__ import annotations
 
@@ -34,21 +31,23 @@ def resolve_device(device: str | torch.device) -> torch.device:
     try:
         found = torch.device(device)
     except (RuntimeError, TypeError) as error:
-        raise ConfigError(
-            Problem("device", f"must be 'cpu', 'cuda', 'mps' or 'auto', however: device={str(device)!r}")
-        ) from error
+        raise ConfigError(_unknown(device)) from error
     there = {
         "cpu": True,
         "cuda": torch.cuda.is_available() and (found.index or 0) < torch.cuda.device_count(),
         "mps": torch.backends.mps.is_available(),
     }.get(found.type)
     if there is None:
-        raise ConfigError(Problem("device", f"must be 'cpu', 'cuda', 'mps' or 'auto', however: device={str(device)!r}"))
+        raise ConfigError(_unknown(device))
     if not there:
         raise ConfigError(
             Problem("device", f"this machine has no {str(device)!r}; use 'cpu', or 'auto' for the best at hand")
         )
     return found
+
+
+def _unknown(device: object) -> Problem:
+    return Problem("device", f"must be 'cpu', 'cuda', 'mps' or 'auto', found device={str(device)!r}")
 
 
 def torch_generator(seed: np.random.SeedSequence, device: torch.device | str = "cpu") -> torch.Generator:

@@ -1,7 +1,4 @@
-"""The encoder: ``q(z | x)``, a Gaussian with a diagonal covariance.
-
-It knows rows of numbers, or one-hot rows that are never built; it must not know columns.
-"""
+"""The encoder: ``q(z | x)``, a Gaussian with a diagonal covariance."""
 
 from __future__ import annotations
 

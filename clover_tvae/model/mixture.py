@@ -1,7 +1,7 @@
 """Mixtures of Gaussians on the normal score of a rank: density, truncated mass, and draws.
 
 A number is a rank q in [0, 1]; its normal score is ``u = Phi^-1(q)``. Densities are returned with respect to q, so that a
-column that follows its own marginal and nothing else has log-density 0. It knows torch alone.
+column that follows its own marginal and nothing else has log-density 0.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Encoded rows as tensors, what is known of them, and the seam that every decoder fills.
-
-It knows torch and the table layout; it must not know pandas or which decoder it serves.
-"""
+"""Encoded rows as tensors, what is known of them, and the seam that every decoder fills."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The tabular variational autoencoder: an encoder, a decoder, and the ELBO of every row.
-
-It knows the two networks through their seams, and encoded rows; it must not know pandas, files or training.
-"""
+"""The tabular variational autoencoder: an encoder, a decoder, and the ELBO of every row."""
 
 from __future__ import annotations
 

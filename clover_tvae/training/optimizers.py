@@ -1,6 +1,7 @@
-"""The two optimisers: Adam, and Muon, momentum whose update is made orthogonal, for the matrices of hidden layers.
+"""The optimisers: Adam; Muon, momentum whose update is made orthogonal, for the matrices of hidden layers; and
+the average of the weights along their way.
 
-It knows torch alone. Neither is a ``torch.optim.Optimizer``: making the first of these imports torch's compiler, which takes
+Neither is a ``torch.optim.Optimizer``: making the first of these imports torch's compiler, which takes
 longer (1.5 s) than many a table takes to learn.
 
 References:
@@ -12,13 +13,14 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Adam", "Muon", "Optimizer", "orthogonal"]
+__all__ = ["Adam", "Average", "Muon", "Optimizer", "orthogonal"]
 
 #: Coefficients of the quintic ``a x + b x^3 + c x^5``, whose iterates bring singular values close to 1 (Jordan et al. 2024).
 _QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -162,3 +164,32 @@ class Muon:
         update = orthogonal(gradient.lerp(mean, self.momentum))
         scale = max(1.0, parameter.shape[0] / parameter.shape[1]) ** 0.5
         parameter.mul_(1.0 - rate * self.weight_decay).add_(update, alpha=-rate * scale)
+
+
+class Average:
+    """Exponential moving average of a module's weights (Polyak & Juditsky 1992), with a warm start."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        self.live = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        self.mean = [parameter.detach().clone() for parameter in self.live]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        self.steps += 1
+        # A young average must forget its random start: 1 - 1/t is the plain mean so far.
+        decay = min(self.decay, self.steps / (self.steps + 9.0))
+        torch._foreach_lerp_(self.mean, [parameter.detach() for parameter in self.live], 1.0 - decay)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Put the averaged weights into the module for the length of the block."""
+        kept = [parameter.data for parameter in self.live]
+        for parameter, mean in zip(self.live, self.mean, strict=True):
+            parameter.data = mean
+        try:
+            yield
+        finally:
+            for parameter, data in zip(self.live, kept, strict=True):
+                parameter.data = data

@@ -1,6 +1,7 @@
 """The trainer: epochs, validation, early stopping, minutes, progress.
 
-It trains any ``torch.nn.Module`` whose call ``module(*batch, generator=...)`` returns ``ElboTerms``, one value a row. It must not know columns or pandas: the digit examples train their own small networks with it.
+It trains any ``torch.nn.Module`` whose call ``module(*batch, generator=...)`` returns ``ElboTerms``, one value a row: the
+digit examples train their own small networks with it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,8 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,12 +20,13 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from clover_tvae.errors import ConfigError, DivergedError, Problem
+from clover_tvae.errors import DivergedError
 from clover_tvae.model.devices import flushed_denormals, one_thread, resolve_device, torch_generator
 from clover_tvae.model.elbo import ElboTerms
-from clover_tvae.optimizers import Adam, Muon, Optimizer
+from clover_tvae.training.config import TrainingConfig
+from clover_tvae.training.optimizers import Adam, Average, Muon, Optimizer
 
-__all__ = ["ElboTerms", "Epoch", "Trainer", "Training", "TrainingConfig"]
+__all__ = ["Epoch", "Trainer", "Training"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,97 +38,6 @@ _DESCENT_SHARE, _DESCENT_AFTER_BEST = 0.3, 1.0
 _VALIDATION_DRAWS, _MOST_VALIDATION_PASSES = 1024, 16
 #: Steps between two looks at the loss: a look waits for the device, so it does not happen every step.
 _STEPS_BETWEEN_CHECKS = 25
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How to train.
-
-    Args:
-        epochs: Passes over the training rows, at most. Early stopping may end sooner.
-        batch_rows: Rows a step; the rows of an epoch are dealt into batches of nearly equal size, none larger.
-        learning_rate: Peak step size of the optimiser.
-        optimizer: ``"adam"`` (weight decay as an L2 penalty), ``"adamw"`` (decoupled, Loshchilov & Hutter 2019), or
-            ``"muon"``: Muon for the matrices that the module's ``hidden_matrices()`` names, AdamW for all else.
-        betas: Decay rates of Adam's two moments.
-        weight_decay: For matrices only: never for biases, norms, or a learned sigma.
-        gradient_clip: Largest norm of the whole gradient; ``None`` for no limit.
-        warmup_steps: Steps over which the learning rate rises linearly from 0.
-        schedule: ``"constant"``, which keeps the weights of the best validation loss; or ``"trapezoid"``: constant until the
-            validation loss stops improving or 70% of the planned epochs (or minutes) are over, then linearly down to 0,
-            from the best weights, and the weights at its end are kept (Hägele et al. 2024, arXiv 2405.18392).
-        average: Decay of an exponential moving average of the weights, which then is what is validated and kept;
-            ``None`` for no average.
-        validation_fraction: Share of the rows that is held out of training to watch the ELBO, in [0, 1).
-        max_validation_rows: No more rows than that are held out.
-        patience: Epochs without a better validation loss after which training stops (a trapezoid: descends); ``None``
-            never stops early.
-        min_epochs: Early stopping does not stop before this epoch.
-        max_minutes: Wall-clock limit; ``None`` for none. Where it ends the training, a seed no longer fixes the result.
-        shards: Equal parts that every batch is cut into; on a CPU they are computed side by side, one thread each, and
-            their gradients added. The result depends on the number of parts, never on how many ran at once. Keep 1 for
-            modules that look at the whole batch (batch norm).
-        bfloat16: Run the matrix products in bfloat16 (pays on GPUs and on CPUs with matrix units).
-
-    Raises:
-        ConfigError: A value is out of its range; every such value is named.
-    """
-
-    epochs: int = 300
-    batch_rows: int = 500
-    learning_rate: float = 1e-3
-    optimizer: str = "adam"
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-    gradient_clip: float | None = None
-    warmup_steps: int = 0
-    schedule: str = "constant"
-    average: float | None = None
-    validation_fraction: float = 0.05
-    max_validation_rows: int = 20_000
-    patience: int | None = None
-    min_epochs: int = 0
-    max_minutes: float | None = None
-    shards: int = 1
-    bfloat16: bool = False
-
-    def __post_init__(self) -> None:
-        rules: list[tuple[str, bool, str]] = [
-            ("epochs", _is_int(self.epochs) and self.epochs >= 1, "a positive integer"),
-            ("batch_rows", _is_int(self.batch_rows) and self.batch_rows >= 1, "a positive integer"),
-            ("shards", _is_int(self.shards) and self.shards >= 1, "a positive integer"),
-            ("learning_rate", _is_number(self.learning_rate) and self.learning_rate > 0, "a positive number"),
-            ("optimizer", self.optimizer in ("adam", "adamw", "muon"), "'adam', 'adamw' or 'muon'"),
-            ("weight_decay", _is_number(self.weight_decay) and self.weight_decay >= 0, "a number of at least 0"),
-            (
-                "gradient_clip",
-                self.gradient_clip is None or (_is_number(self.gradient_clip) and self.gradient_clip > 0),
-                "a positive number or None",
-            ),
-            ("schedule", self.schedule in ("constant", "trapezoid"), "'constant' or 'trapezoid'"),
-            (
-                "validation_fraction",
-                _is_number(self.validation_fraction) and 0 <= self.validation_fraction < 1,
-                "a number in [0, 1)",
-            ),
-            (
-                "patience",
-                self.patience is None or (_is_int(self.patience) and self.patience >= 1),
-                "a positive integer or None",
-            ),
-            (
-                "max_minutes",
-                self.max_minutes is None or (_is_number(self.max_minutes) and self.max_minutes > 0),
-                "a positive number or None",
-            ),
-        ]
-        problems = [
-            Problem(name, f"must be {rule}, however: {name}={getattr(self, name)!r}")
-            for name, holds, rule in rules
-            if not holds
-        ]
-        if problems:
-            raise ConfigError(problems)
 
 
 class Epoch(NamedTuple):
@@ -161,49 +71,10 @@ class Training:
     diverged_at: int | None = None
 
 
-def _is_int(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        return False
-    return bool(math.isfinite(value))
-
-
 def _quiet_thread() -> None:
     """One thread an operator, and denormals as zero: well-trained networks are full of them, and they are slow."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-
-
-class _Average:
-    """Exponential moving average of a module's weights (Polyak & Juditsky 1992), with a warm start."""
-
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.steps = 0
-        self.live = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        self.mean = [parameter.detach().clone() for parameter in self.live]
-
-    @torch.no_grad()
-    def update(self) -> None:
-        self.steps += 1
-        # A young average must forget its random start: 1 - 1/t is the plain mean so far.
-        decay = min(self.decay, self.steps / (self.steps + 9.0))
-        torch._foreach_lerp_(self.mean, [parameter.detach() for parameter in self.live], 1.0 - decay)
-
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Put the averaged weights into the module for the length of the block."""
-        kept = [parameter.data for parameter in self.live]
-        for parameter, mean in zip(self.live, self.mean, strict=True):
-            parameter.data = mean
-        try:
-            yield
-        finally:
-            for parameter, data in zip(self.live, kept, strict=True):
-                parameter.data = data
 
 
 class Trainer:
@@ -321,7 +192,7 @@ class _Run:
         self.noise = [torch_generator(child, self.device) for child in noise_seed.spawn(config.shards)]
         n_threads = min(config.shards, os.cpu_count() or 1) if self.device.type == "cpu" else 1
         self.pool = ThreadPoolExecutor(n_threads, initializer=_quiet_thread) if n_threads > 1 else None
-        self.average = None if config.average is None else _Average(module, config.average)
+        self.average = None if config.average is None else Average(module, config.average)
         self.optimizers = self._optimizers()
         self.training = Training()
         self.step = 0
@@ -440,7 +311,7 @@ class _Run:
         if self.best_weights is not None:
             self.module.load_state_dict(self.best_weights)
             if self.average is not None:
-                self.average = _Average(self.module, self.average.decay)
+                self.average = Average(self.module, self.average.decay)
 
     def _is_over(self, epoch: int) -> bool:
         if self._share_of_minutes() >= 1.0:

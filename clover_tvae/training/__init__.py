@@ -1,0 +1,9 @@
+"""Training: the trainer, its settings and its two optimisers."""
+
+from __future__ import annotations
+
+from clover_tvae.model.elbo import ElboTerms
+from clover_tvae.training.config import TrainingConfig
+from clover_tvae.training.trainer import Epoch, Trainer, Training
+
+__all__ = ["ElboTerms", "Epoch", "Trainer", "Training", "TrainingConfig"]
