@@ -505,7 +505,7 @@ class TVAESynthesizer:
         Args:
             real: The rows that were learnt; ``None`` means the table this object was given.
             holdout: Real rows that were never learnt; without them privacy and utility cannot be judged.
-            **options: ``seed``, ``title``, ``min_cell``, ``figures``; see ``clover_tvae.report.build_report``.
+            **options: ``seed``, ``title``, ``min_count``, ``figures``; see ``clover_tvae.report.build_report``.
 
         Returns:
             A ``Report``: ``.save("report.html")``, ``.figures``, ``.to_json()``.

@@ -131,14 +131,14 @@ def test_no_table_counts_a_cell_of_fewer_than_k_real_people():
         # Few are discharged before they are admitted: the relation holds, and its exceptions are few people.
         table.loc[:1, "discharged"] = table.loc[:1, "admitted"] - pd.Timedelta(days=2)
     holdout.loc[4:14, "disease"] = "common"
-    for min_cell in (10, 20):
-        tables = fidelity(real, real.copy(), holdout, min_cell=min_cell).tables
+    for min_count in (10, 20):
+        tables = fidelity(real, real.copy(), holdout, min_count=min_count).tables
         gaps = tables["missing_rates"].set_index("column").loc["weight"]
         assert gaps[["real", "holdout"]].isna().all()
         assert gaps["synthetic"] == pytest.approx(100 * 3 / 1600)
         disease = tables["rare_categories"].set_index("column").loc["disease"]
         assert np.isnan(disease["holdout"])
-        assert disease["category"] == ("few" if min_cell == 10 else "(fewer than 20 rows each)")
+        assert disease["category"] == ("few" if min_count == 10 else "(fewer than 20 rows each)")
         ordered = tables["relations"].query("kind == 'inequality' and column_1 == 'admitted'").iloc[0]
         assert ordered[["broken_real", "broken_holdout"]].isna().all()
         assert ordered["broken_synthetic"] > 0
@@ -149,7 +149,7 @@ def test_no_table_counts_a_cell_of_fewer_than_k_real_people():
         ):
             for column, n_rows in zip(columns, (1600, 800), strict=True):
                 counts = tables[name][column] / 100 * n_rows
-                assert not ((counts > 1e-9) & (counts < min_cell - 1e-9)).any()
+                assert not ((counts > 1e-9) & (counts < min_count - 1e-9)).any()
 
 
 def test_figures_and_tables_hold_no_cell_of_the_data():

@@ -321,7 +321,7 @@ def test_a_category_that_only_the_synthetic_table_has_is_not_named(real, synthet
 
 def test_no_bin_of_fewer_than_k_rows_and_rounded_counts(real, synthetic) -> None:
     for k in (5, 10, 40):
-        report = build_report(real, synthetic, metadata=META, figures=(), min_cell=k)
+        report = build_report(real, synthetic, metadata=META, figures=(), min_count=k)
         for marginal in report.marginals:
             n = real[marginal.name].notna().sum()
             if marginal.histogram is not None:
@@ -403,14 +403,14 @@ def test_relations_that_break_most_come_first(real, synthetic) -> None:
     assert "age is never above visits 40.0% under 10 rows ward settles sex 1.0% 0.5%" in text
 
 
-@pytest.mark.parametrize("min_cell", [0, -1, 2.5, True, "10"])
-def test_min_cell_must_be_a_whole_number(real, synthetic, min_cell) -> None:
-    with pytest.raises(ConfigError, match="min_cell"):
-        build_report(real, synthetic, figures=(), min_cell=min_cell)
+@pytest.mark.parametrize("min_count", [0, -1, 2.5, True, "10"])
+def test_min_count_must_be_a_whole_number(real, synthetic, min_count) -> None:
+    with pytest.raises(ConfigError, match="min_count"):
+        build_report(real, synthetic, figures=(), min_count=min_count)
 
 
-def test_min_cell_of_one_shows_all(real, synthetic) -> None:
-    assert RARE in build_report(real, synthetic, metadata=META, figures=(), min_cell=1).html()
+def test_min_count_of_one_shows_all(real, synthetic) -> None:
+    assert RARE in build_report(real, synthetic, metadata=META, figures=(), min_count=1).html()
 
 
 # ---------------------------------------------------------------- odd tables

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from clover_tvae.evaluation.disclosure import card_to_show
+
 __all__ = ["card_of"]
 
 
@@ -15,6 +17,9 @@ def card_of(path: Path, expected_sha256: str | None = None) -> dict[str, Any]:
     Args:
         path: The file.
         expected_sha256: Refuse the file unless it has this digest.
+
+    Returns:
+        The card, with the number of ordered categories in the place of the categories.
 
     Raises:
         ArtifactError: The file is refused.
@@ -27,7 +32,7 @@ def card_of(path: Path, expected_sha256: str | None = None) -> dict[str, Any]:
     facts = _mapping(inner, "facts")
     history = inner.get("history", inner.get("losses"))
     parameters = _mapping(inner, "parameters") or _mapping(model, "parameters")
-    return {
+    card = {
         "package": "clover_tvae",
         "backend": model.get("backend"),
         "writer": content["writer"],
@@ -41,6 +46,7 @@ def card_of(path: Path, expected_sha256: str | None = None) -> dict[str, Any]:
         "privacy": content["privacy"],
         "opens_without_running_code": not model.get("pickle", False),
     }
+    return card_to_show(card)
 
 
 def _mapping(part: Any, key: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import typer
 
 from clover_tvae.cli.console import Debug, Quiet, command, note, progress_wanted, say, say_table, warn
 from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.parameters import MIN_COUNT
 
 __all__ = ["add_to"]
 
@@ -89,10 +90,12 @@ def evaluate(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of every draw of the evaluation.")] = 0,
-    min_cell: Annotated[
+    min_count: Annotated[
         int,
-        typer.Option("--min-cell", min=1, help="Fewest real rows that any part of the report or the figures may show."),
-    ] = 10,
+        typer.Option(
+            "--min-count", min=1, help="Fewest real rows that any part of the report or the figures may show."
+        ),
+    ] = MIN_COUNT,
     title: Annotated[str | None, typer.Option("--title", help="Title of the report.")] = None,
     missing: Missing = None,
     trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Open a generator of the sdv backend.")] = False,
@@ -127,7 +130,7 @@ def evaluate(
 
     started = time.monotonic()
     note(f"measuring {len(drawn):,} synthetic rows ...", quiet)
-    figures = measure(known, drawn, held, described, seed=seed, min_cell=min_cell)
+    figures = measure(known, drawn, held, described, seed=seed, min_count=min_count)
     synth = None if generator is None else _opened(generator, trust_pickle)
     if shadow_models is not None and synth is not None:
         from clover_tvae.jobs.assessment import attack_with_shadow_models
@@ -149,7 +152,7 @@ def evaluate(
             metadata=described,
             figures=figures,
             seed=seed,
-            min_cell=min_cell,
+            min_count=min_count,
             **about,
             **options,
         )

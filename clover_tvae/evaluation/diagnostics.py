@@ -11,10 +11,10 @@ from collections.abc import Hashable, Iterable, Mapping
 import numpy as np
 import pandas as pd
 
+from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 
 __all__ = [
-    "SMALL_CELL",
     "copied_share",
     "dtype_differences",
     "duplicate_share",
@@ -22,16 +22,13 @@ __all__ = [
     "missing_rates",
     "out_of_range_share",
     "present_share",
-    "protected_share",
     "rare_frequency_interval",
     "rare_frequency_ratio",
     "rare_rows",
     "rare_table",
-    "told_errors",
     "unseen_share",
 ]
 
-SMALL_CELL = 10  # a category with fewer real rows is never named: it may point at a person
 RARE = 0.01  # a category under this share of the real rows is rare
 _MAX_DECIMALS = 12
 
@@ -122,39 +119,17 @@ def rare_frequency_interval(real: CodedTable, table: CodedTable) -> tuple[float,
     return ratio / spread, max(ratio, 1.0 / table.n_rows) * spread
 
 
-def told_errors(errors: np.ndarray, tables: CodedTables, role: str, min_cell: int = SMALL_CELL) -> np.ndarray:
-    """Return the errors of columns or pairs, between ``"real"`` and ``role``, as far as they may be told, 0 to 1.
-
-    An exact error of a column with a cell of 3 real rows says that there are 3. So where some cell of the real tables has
-    1 to ``min_cell - 1`` rows, *all* errors are rounded to half of ``min_cell`` rows: with all of them rounded, the
-    exact mean that stands beside them gives none away either.
-    """
-    held = [tables[name] for name in ("real", role) if name in ("real", "holdout")]
-    if not any(_has_small_cells(table, min_cell) for table in held):
-        return errors
-    step = max(1, min_cell // 2) / min(table.n_rows for table in held)
-    return np.round(errors / step) * step
-
-
-def _has_small_cells(real: CodedTable, min_cell: int) -> bool:
-    """Whether some category, or the missing or the present cells of some column, has 1 to ``min_cell - 1`` rows."""
-    counts = [np.isnan(real.numbers).sum(axis=0), (~np.isnan(real.numbers)).sum(axis=0)]
-    counts += [np.unique(real.codes[:, column], return_counts=True)[1] for column in range(real.codes.shape[1])]
-    return any(bool(((found > 0) & (found < min_cell)).any()) for found in counts)
-
-
 def _category_shares(table: CodedTable, column: int) -> np.ndarray:
     codes = table.codes[:, column]
     return np.bincount(codes[codes >= 0]) / max(len(codes), 1)
 
 
 def rare_table(
-    tables: CodedTables, real: CodedTable, others: Mapping[str, CodedTable], min_cell: int = SMALL_CELL
+    tables: CodedTables, real: CodedTable, others: Mapping[str, CodedTable], disclosure: Disclosure
 ) -> pd.DataFrame:
     """Return one row a rare category: column, category, real rows, and its share (%) in each table.
 
-    Categories of fewer than ``min_cell`` real rows are not named but put together, one row a column. Counts and shares
-    of real people, the holdout's too, are rounded, and NaN where fewer than ``min_cell`` rows are behind them.
+    Categories that may not be named are put together, one row a column.
     """
     rows = []
     for position, name in enumerate(tables.category_names):
@@ -162,23 +137,23 @@ def rare_table(
         counts = {role: _category_counts(table, position, n_categories) for role, table in others.items()}
         known = _category_counts(real, position, n_categories)
         rare = (known > 0) & (known < RARE * real.n_rows)
-        small = rare & (known < min_cell)
+        small = rare & disclosure.is_small(known)
         named = np.flatnonzero(rare & ~small)
         groups = [
             (str(tables.categories[position][code]), np.array([code]))
             for code in named[np.argsort(-known[named], kind="stable")]
         ]
         if small.any():
-            groups.append((f"(fewer than {min_cell} rows each)", np.flatnonzero(small)))
+            groups.append((f"(fewer than {disclosure.min_count} rows each)", np.flatnonzero(small)))
         for label, codes in groups:
-            share = protected_share(int(known[codes].sum()), real.n_rows, min_cell)
+            share = disclosure.share(int(known[codes].sum()), real.n_rows)
             row: dict[str, object] = {"column": name, "category": label, "n_categories": len(codes)}
             row["real_rows"] = round(share * real.n_rows) if not np.isnan(share) else float("nan")
             row["real"] = 100 * share
             for role, found in counts.items():
                 count, total = int(found[codes].sum()), int(found.sum())
                 exact = count / max(total, 1)
-                row[role] = 100 * (exact if role == "synthetic" else protected_share(count, total, min_cell))
+                row[role] = 100 * (exact if role == "synthetic" else disclosure.share(count, total))
             rows.append(row)
     columns = ["column", "category", "n_categories", "real_rows", "real", *others]
     return pd.DataFrame(rows, columns=columns).astype({"column": object})
@@ -187,29 +162,6 @@ def rare_table(
 def _category_counts(table: CodedTable, column: int, n_categories: int) -> np.ndarray:
     codes = table.codes[:, column]
     return np.bincount(codes[codes >= 0], minlength=n_categories)
-
-
-def protected_share(count: int, n_rows: int, min_cell: int = SMALL_CELL) -> float:
-    """Return the share of real rows that a cell holds as far as it may be told, 0 to 1.
-
-    Args:
-        count: Rows in the cell.
-        n_rows: Rows in all.
-        min_cell: Fewest rows, in the cell or out of it, that may be counted, at least 1.
-
-    Returns:
-        The share of the count rounded to a multiple of half of ``min_cell``, so that a small cell cannot be had by
-        subtraction; NaN where 1 to ``min_cell - 1`` rows are in the cell, or out of it.
-
-    Example:
-        >>> [protected_share(count, 100) for count in (0, 3, 12, 97, 100)]
-        [0.0, nan, 0.1, nan, 1.0]
-    """
-    if 0 < count < min_cell or 0 < n_rows - count < min_cell:
-        return float("nan")
-    base = max(1, min_cell // 2)
-    rounded = n_rows if count == n_rows else min(base * round(count / base), n_rows)
-    return rounded / max(n_rows, 1)
 
 
 def dtype_differences(real: pd.DataFrame, other: pd.DataFrame, names: Iterable[Hashable]) -> list[Hashable]:

@@ -17,12 +17,14 @@ from scipy.stats import norm
 
 from clover_tvae.evaluation import diagnostics
 from clover_tvae.evaluation.classifier import C2ST_ITERATIONS, two_sample_auc
+from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTable, CodedTables, code_tables
 from clover_tvae.evaluation.marginals import Edges, pair_errors, shape_errors
 from clover_tvae.evaluation.relations import break_rates, find_relations, relation_table
 from clover_tvae.evaluation.seeds import generator
 from clover_tvae.evaluation.support import alpha_precision_beta_recall
+from clover_tvae.parameters import MIN_COUNT
 
 __all__ = ["c2st", "column_shapes", "fidelity", "pair_trends", "shape_error", "trend_error"]
 
@@ -96,7 +98,7 @@ def fidelity(
     holdout: pd.DataFrame | None = None,
     metadata: Any = None,
     seed: int = 0,
-    min_cell: int = diagnostics.SMALL_CELL,
+    min_count: int = MIN_COUNT,
 ) -> Figures:
     """Measure how much a synthetic table looks like the real one, each figure beside what real rows score.
 
@@ -106,8 +108,7 @@ def fidelity(
         holdout: Real rows that the generator never saw; ``None`` leaves their figures empty.
         metadata: As for ``column_shapes``.
         seed: Seed of every draw.
-        min_cell: Fewest real rows, of training or holdout, that a cell of the tables may show: a smaller one is NaN, and
-            its category is not named.
+        min_count: Fewest real rows, of training or holdout, that a cell of the tables may show; see ``Disclosure``.
 
     Returns:
         The ``fidelity`` figures of the catalogue. Beside each value stand the same figure for ``holdout``, and for a
@@ -118,7 +119,9 @@ def fidelity(
 
     Raises:
         DataError: The tables cannot be compared; all problems at once, names and counts but no values.
+        ConfigError: ``min_count`` is no whole number of at least 1.
     """
+    disclosure = Disclosure(min_count)
     coded = code_tables({"real": real, "synthetic": synthetic, "holdout": holdout}, metadata)
     rng = generator(seed, 0xB007)
     draws = [
@@ -128,13 +131,13 @@ def fidelity(
     coded = replace(coded, tables={**coded.tables, "bootstrap": draws[0]})
     frames = {"real": real, "synthetic": synthetic, "holdout": holdout}
 
-    measured, tables = _marginal_figures(coded, draws, seed, min_cell)
+    measured, tables = _marginal_figures(coded, draws, seed, disclosure)
     for figures, more in (
         (_classifier_figures(coded, seed), {}),
         (_support_figures(coded, seed), {}),
-        _relation_figures(coded, seed, min_cell),
-        _category_figures(coded, seed, min_cell),
-        _diagnostic_figures(coded, frames, seed, min_cell),
+        _relation_figures(coded, seed, disclosure),
+        _category_figures(coded, seed, disclosure),
+        _diagnostic_figures(coded, frames, seed, disclosure),
     ):
         measured += figures
         tables |= more
@@ -160,7 +163,7 @@ def _figure(name: str, by_role: Mapping[str, float], n: int, seed: int, **more: 
 
 
 def _marginal_figures(
-    coded: CodedTables, draws: list[CodedTable], seed: int, min_cell: int
+    coded: CodedTables, draws: list[CodedTable], seed: int, disclosure: Disclosure
 ) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
     others = _others(coded)
     n_real, n_rows = coded["real"].n_rows, coded["synthetic"].n_rows
@@ -193,9 +196,9 @@ def _marginal_figures(
     pairs["error_own_edges"] = 100 * own["synthetic"]["error"]
     for role in shapes:
         for frame, name in ((columns, role), (pairs, f"error_{role}")):
-            frame[name] = 100 * diagnostics.told_errors(frame[name].to_numpy() / 100, coded, role, min_cell)
+            frame[name] = 100 * disclosure.errors(frame[name].to_numpy() / 100, coded, role)
     own_errors = pairs["error_own_edges"].to_numpy() / 100
-    pairs["error_own_edges"] = 100 * diagnostics.told_errors(own_errors, coded, "synthetic", min_cell)
+    pairs["error_own_edges"] = 100 * disclosure.errors(own_errors, coded, "synthetic")
     return figures, {
         "column_shapes": columns.sort_values("synthetic", ascending=False, ignore_index=True, kind="stable"),
         "pair_trends": pairs.sort_values("error_synthetic", ascending=False, ignore_index=True, kind="stable"),
@@ -245,20 +248,6 @@ def _support_figures(coded: CodedTables, seed: int) -> list[Figure]:
     ]
 
 
-def _protected(shares: np.ndarray, n_rows: int, min_cell: int) -> np.ndarray:
-    """Shares of real rows, as far as they may be told, in percent."""
-    counts = np.rint(shares * n_rows).astype(np.int64).tolist()
-    return np.array([100 * diagnostics.protected_share(count, n_rows, min_cell) for count in counts], dtype=np.float64)
-
-
-def _without_small(rates: pd.Series, n_rows: int, min_cell: int) -> pd.Series:
-    """Missing rates of real rows; where 1 to ``min_cell - 1`` rows are missing, or present, as if it were half of that."""
-    counts = (rates * n_rows).round()
-    half = min(0.5, 0.5 * min_cell / n_rows)
-    told = rates.where(~((counts > 0) & (counts < min_cell)), half)
-    return told.where(~((counts < n_rows) & (counts > n_rows - min_cell)), 1.0 - half)
-
-
 def _rate_interval(rates: pd.Series, real: pd.Series, n_rows: int, n_real: int) -> tuple[float, float]:
     """95% interval of the largest difference of missing rates, in percent; wider the more columns it is the largest of."""
     gaps = (rates - real).abs()
@@ -269,11 +258,13 @@ def _rate_interval(rates: pd.Series, real: pd.Series, n_rows: int, n_real: int) 
     return 100 * max(0.0, gaps.iloc[worst] - spread), 100 * (gaps.iloc[worst] + spread)
 
 
-def _relation_figures(coded: CodedTables, seed: int, min_cell: int) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
+def _relation_figures(
+    coded: CodedTables, seed: int, disclosure: Disclosure
+) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
     relations = find_relations(coded, seed=seed)
     rates = {role: 100 * break_rates(relations, table) for role, table in coded.tables.items() if role != "bootstrap"}
     shown = {
-        role: values if role == "synthetic" else _protected(values / 100, coded[role].n_rows, min_cell)
+        role: values if role == "synthetic" else 100 * disclosure.shares(values / 100, coded[role].n_rows)
         for role, values in rates.items()
     }
     table = relation_table(relations, shown)
@@ -291,7 +282,9 @@ def _relation_figures(coded: CodedTables, seed: int, min_cell: int) -> tuple[lis
     ], {"relations": table}
 
 
-def _category_figures(coded: CodedTables, seed: int, min_cell: int) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
+def _category_figures(
+    coded: CodedTables, seed: int, disclosure: Disclosure
+) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
     real, others = coded["real"], _others(coded)
     n_rows = coded["synthetic"].n_rows
     present, unseen = (
@@ -301,21 +294,21 @@ def _category_figures(coded: CodedTables, seed: int, min_cell: int) -> tuple[lis
             ("fidelity.unseen_categories", diagnostics.unseen_share),
         )
     )
-    figures = [present, _rare_frequency(coded, seed, min_cell), unseen]
+    figures = [present, _rare_frequency(coded, seed, disclosure), unseen]
     named = {role: table for role, table in others.items() if role != "bootstrap"}
-    return figures, {"rare_categories": diagnostics.rare_table(coded, real, named, min_cell)}
+    return figures, {"rare_categories": diagnostics.rare_table(coded, real, named, disclosure)}
 
 
-def _rare_frequency(coded: CodedTables, seed: int, min_cell: int) -> Figure:
-    """The frequency of rare categories; an exact ratio of fewer than ``min_cell`` real rows would tell how many they are."""
+def _rare_frequency(coded: CodedTables, seed: int, disclosure: Disclosure) -> Figure:
+    """The frequency of rare categories; an exact ratio of a small count of real rows would tell how many they are."""
     real, synthetic = coded["real"], coded["synthetic"]
     few = {
-        role: 0 < diagnostics.rare_rows(real, coded[role]) < min_cell
+        role: disclosure.is_small(diagnostics.rare_rows(real, coded[role]))
         for role in ("real", "holdout")
         if role in coded.tables
     }
     if few["real"]:
-        note = f"Not shown: fewer than {min_cell} real rows hold a rare category."
+        note = f"Not shown: fewer than {disclosure.min_count} real rows hold a rare category."
         return Figure.of("fidelity.rare_frequency", None, n=synthetic.n_rows, seed=seed, note=note)
     ratios = {
         role: diagnostics.rare_frequency_ratio(real, table)
@@ -327,13 +320,13 @@ def _rare_frequency(coded: CodedTables, seed: int, min_cell: int) -> Figure:
 
 
 def _diagnostic_figures(
-    coded: CodedTables, frames: Mapping[str, pd.DataFrame | None], seed: int, min_cell: int
+    coded: CodedTables, frames: Mapping[str, pd.DataFrame | None], seed: int, disclosure: Disclosure
 ) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
     real, others = coded["real"], _others(coded)
     n_rows = coded["synthetic"].n_rows
     rates = {role: diagnostics.missing_rates(coded, table) for role, table in {"real": real, **others}.items()}
     told = {
-        role: values if role in ("synthetic", "bootstrap") else _without_small(values, coded[role].n_rows, min_cell)
+        role: values if role in ("synthetic", "bootstrap") else disclosure.assumed_shares(values, coded[role].n_rows)
         for role, values in rates.items()
     }
     real_frame = frames["real"]
@@ -388,5 +381,5 @@ def _diagnostic_figures(
         if role == "synthetic":
             table[role] = 100 * values.to_numpy()
         elif role != "bootstrap":
-            table[role] = _protected(values.to_numpy(), coded[role].n_rows, min_cell)
+            table[role] = 100 * disclosure.shares(values.to_numpy(), coded[role].n_rows)
     return figures, {"missing_rates": table}

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clover_tvae.evaluation.disclosure import card_to_show
 from clover_tvae.report.text import count_text, decimal_text, printable, shortened
 from clover_tvae.report.wording import readings
 
@@ -124,28 +125,11 @@ def card_json(card: Mapping[str, Any], figures: Any = None) -> str:
     content = {
         "format": "clover-tvae-card",
         "format_version": 1,
-        "card": _jsonable(_without_orders(card)),
+        "card": _jsonable(card_to_show(card)),
         "figures": None if figures is None else _jsonable(figures.to_plain()),
         "notice": NO_PROOF,
     }
     return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=True)
-
-
-def _without_orders(card: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the card with the number of ordered categories in the place of the categories, which may be of few people."""
-    metadata = card.get("metadata")
-    if not isinstance(metadata, Mapping):
-        return dict(card)
-    kinds = {
-        kind: [
-            {**column, "order": len(column["order"])} if isinstance(column, Mapping) and column.get("order") else column
-            for column in columns
-        ]
-        if isinstance(columns, list | tuple)
-        else columns
-        for kind, columns in metadata.items()
-    }
-    return {**card, "metadata": kinds}
 
 
 def _title(key: Any) -> str:

@@ -28,7 +28,7 @@ def report_on(
         real: The rows that it learnt.
         holdout: Real rows that it never saw; without them privacy and utility cannot be judged.
         seed: Seed of the rows and of the figures.
-        **options: Further arguments of ``build_report``: ``figures``, ``min_cell``, ``title``.
+        **options: Further arguments of ``build_report``: ``figures``, ``min_count``, ``title``.
 
     Returns:
         The report.

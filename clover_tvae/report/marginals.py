@@ -1,19 +1,8 @@
-"""The marginals of a table that may be shown: no cell under k real rows, no extreme value, counts rounded.
+"""The marginals of a table as they may be shown: the page and the notebook plots draw the same :class:`Marginal`.
 
-Knows coded tables and the rules of disclosure control. Must not know HTML, SVG or matplotlib: the page and the
-notebook plots draw the same :class:`Marginal`, so that neither can show what the other hides.
-
-The rules, for k = ``min_cell``:
-
-* a category (or a value that repeats) is named only if at least k real rows hold it; the others share one bar,
-  "other (suppressed)";
-* numbers are shown in bins with round edges, chosen between the 1% and 99% quantiles with at least k real rows beyond
-  each; bins with fewer than k real rows are merged into their neighbour, and the outer bins are open;
-* every count of real rows is rounded to a multiple of k // 2 before a share is made of it, so that a suppressed cell
-  cannot be had by subtraction.
-
-References:
-    Hundepohl et al. (2012), Statistical Disclosure Control, chapter 5 (frequency tables, rounding).
+Knows coded tables and how to lay out bars and round bins. What may be told of the real rows is asked of ``Disclosure``:
+rare categories share one bar, "other (suppressed)", and bins of few rows are merged into their neighbour. Numbers are
+shown in bins with round edges, chosen between the 1% and 99% quantiles; the outer bins are open.
 """
 
 from __future__ import annotations
@@ -25,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.evaluation.diagnostics import missing_rates
+from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTables
+from clover_tvae.evaluation.marginals import shape_errors
 from clover_tvae.report.text import edge_labels, number_text, printable, unique_labels
 
-__all__ = ["OTHER_SUPPRESSED", "Bar", "Histogram", "Marginal", "check_min_cell", "marginals"]
+__all__ = ["OTHER_SUPPRESSED", "Bar", "Histogram", "Marginal", "marginals"]
 
 OTHER_SUPPRESSED = "other (suppressed)"
 
@@ -109,8 +100,7 @@ class Marginal:
         holdout_error: Shape error of the real holdout, 0 to 1; ``None`` without a holdout.
         bars: Categories, or numbers that repeat.
         histogram: The other numbers; ``None`` for categories and where too few rows are left.
-        missing_real: Share of missing real cells, of a rounded count.
-        missing_synthetic: Share of missing synthetic cells.
+        missing: Share of missing cells by role; NaN where it may not be told.
         n_categories: Real categories; 0 for numbers.
         n_suppressed: Real categories or repeated values that fewer than k rows hold, not named.
         n_lost: Real categories that no synthetic row holds.
@@ -126,8 +116,7 @@ class Marginal:
     holdout_error: float | None
     bars: tuple[Bar, ...]
     histogram: Histogram | None
-    missing_real: float
-    missing_synthetic: float
+    missing: Mapping[str, float]
     n_categories: int = 0
     n_suppressed: int = 0
     n_lost: int = 0
@@ -142,96 +131,78 @@ class Marginal:
         return printable(self.name)
 
 
-def check_min_cell(min_cell: Any) -> None:
-    """Raise ``ConfigError`` unless this is a whole number of at least 1."""
-    if isinstance(min_cell, bool) or not isinstance(min_cell, int) or min_cell < 1:
-        raise ConfigError(Problem("min_cell", f"expected a whole number of at least 1, found {min_cell!r}"))
-
-
-def marginals(
-    tables: CodedTables,
-    kinds: Mapping[Hashable, str],
-    errors: Mapping[Hashable, float],
-    holdout_errors: Mapping[Hashable, float] | None = None,
-    *,
-    orders: Mapping[Hashable, Sequence[Any]] | None = None,
-    min_cell: int = 10,
-) -> list[Marginal]:
+def marginals(tables: CodedTables, metadata: Any, disclosure: Disclosure) -> list[Marginal]:
     """Return the marginal of every column, the worst shape error first.
 
     Args:
-        tables: Coded tables with the roles ``real`` and ``synthetic``.
-        kinds: The kind of each column.
-        errors: Shape error of each column, 0 to 1.
-        holdout_errors: The same for the holdout.
-        orders: The categories of ordinal columns, lowest first.
-        min_cell: Fewest real rows that a cell may show, at least 1; 1 shows all.
-
-    Raises:
-        ConfigError: ``min_cell`` is no whole number of at least 1.
+        tables: Coded tables with the roles ``real``, ``synthetic`` and, where rows were held out, ``holdout``.
+        metadata: A ``Metadata``, or ``None``: kinds by dtype.
+        disclosure: What may be shown of the real rows.
     """
-    check_min_cell(min_cell)
-    real, synthetic = tables["real"], tables["synthetic"]
-    result = []
-    for position, name in enumerate(tables.number_names):
-        x, y = real.numbers[:, position], synthetic.numbers[:, position]
-        shown = _of_numbers(x, y, min_cell, is_date=name in tables.dates)
-        missing = _rounded(int(np.isnan(x).sum()), min_cell) / max(len(x), 1), float(np.isnan(y).mean())
-        result.append((name, shown, missing))
-    for position, name in enumerate(tables.category_names):
-        x_codes, y_codes = real.codes[:, position], synthetic.codes[:, position]
-        order = (orders or {}).get(name)
-        shown = _of_categories(x_codes, y_codes, tables.categories[position], min_cell, order, kinds[name] == "ordinal")
-        missing = _rounded(int((x_codes < 0).sum()), min_cell) / max(len(x_codes), 1), float((y_codes < 0).mean())
-        result.append((name, shown, missing))
-    found = [
-        Marginal(
-            name=name,
-            kind=kinds[name],
-            error=float(errors[name]),
-            holdout_error=None if holdout_errors is None else float(holdout_errors[name]),
-            missing_real=missing[0],
-            missing_synthetic=missing[1],
-            **shown,
+    errors, missing = {}, {}
+    for role, table in tables.tables.items():
+        rates = missing_rates(tables, table).to_numpy()
+        told = rates if role == "synthetic" else disclosure.shares(rates, table.n_rows)
+        missing[role] = dict(zip(tables.names, told.tolist(), strict=True))
+        if role != "real":
+            told = disclosure.errors(shape_errors(tables, "real", role).to_numpy(), tables, role)
+            errors[role] = dict(zip(tables.names, told.tolist(), strict=True))
+    found = []
+    for name in (*tables.number_names, *tables.category_names):
+        column = None if metadata is None else metadata.column(name)
+        if name in tables.number_names:
+            kind, position = "datetime" if name in tables.dates else "continuous", tables.number_names.index(name)
+            x, y = (tables[role].numbers[:, position] for role in ("real", "synthetic"))
+            shown = _of_numbers(x, y, disclosure, is_date=name in tables.dates)
+        else:
+            kind, position = "categorical" if column is None else column.kind, tables.category_names.index(name)
+            x, y = (tables[role].codes[:, position] for role in ("real", "synthetic"))
+            order = getattr(column, "order", None)
+            shown = _of_categories(x, y, tables.categories[position], disclosure, order, kind == "ordinal")
+        found.append(
+            Marginal(
+                name=name,
+                kind=kind,
+                error=errors["synthetic"][name],
+                holdout_error=errors["holdout"][name] if "holdout" in errors else None,
+                missing={role: shares[name] for role, shares in missing.items()},
+                **shown,
+            )
         )
-        for name, shown, missing in result
-    ]
     return sorted(found, key=lambda marginal: -marginal.error if not math.isnan(marginal.error) else 1.0)
-
-
-def _rounded(count: int, min_cell: int) -> float:
-    """Round to a multiple of half the smallest cell; what is there never reads as none."""
-    base = max(1, min_cell // 2)
-    rounded = base * round(count / base)
-    return float(rounded if rounded or not count else base)
 
 
 def _of_categories(
     x: np.ndarray,
     y: np.ndarray,
     values: np.ndarray,
-    min_cell: int,
+    disclosure: Disclosure,
     order: Sequence[Any] | None = None,
     is_ordinal: bool = False,
 ) -> dict[str, Any]:
     size = len(values)
     x_counts = np.bincount(x[x >= 0], minlength=size)
     y_counts = np.bincount(y[y >= 0], minlength=size)
-    named = np.flatnonzero(x_counts >= min_cell)
-    hidden = (x_counts > 0) & (x_counts < min_cell)
+    named = np.flatnonzero(disclosure.may_name(x_counts))
+    hidden = disclosure.is_small(x_counts)
     invented = (x_counts == 0) & (y_counts > 0)
     ranking = named[np.argsort(-x_counts[named], kind="stable")]
     kept, merged = ranking[:_MAX_BARS], ranking[_MAX_BARS:]
     if is_ordinal:
         kept = _in_order(kept, values, order)
-    bars = _bars(kept, unique_labels([values[code] for code in kept]), x_counts, y_counts, min_cell)
+    bars = _bars(kept, unique_labels([values[code] for code in kept]), x_counts, y_counts, disclosure)
     n_real, n_synthetic = max(x_counts.sum(), 1), max(y_counts.sum(), 1)
     if len(merged):
         label = f"{len(merged)} further values"
         bars.append(
-            Bar(label, _rounded(x_counts[merged].sum(), min_cell) / n_real, y_counts[merged].sum() / n_synthetic, False)
+            Bar(
+                label,
+                disclosure.rounded(int(x_counts[merged].sum())) / n_real,
+                y_counts[merged].sum() / n_synthetic,
+                False,
+            )
         )
-    real_hidden = _rounded(int(x_counts[hidden].sum()), min_cell) / n_real
+    real_hidden = disclosure.rounded(int(x_counts[hidden].sum())) / n_real
     synthetic_hidden = float(y_counts[hidden | invented].sum() / n_synthetic)
     if hidden.any() or invented.any():
         bars.append(Bar(OTHER_SUPPRESSED, real_hidden, synthetic_hidden, False))
@@ -258,60 +229,62 @@ def _in_order(codes: np.ndarray, values: np.ndarray, order: Sequence[Any] | None
 
 
 def _bars(
-    codes: np.ndarray, labels: Sequence[str], x_counts: np.ndarray, y_counts: np.ndarray, min_cell: int
+    codes: np.ndarray, labels: Sequence[str], x_counts: np.ndarray, y_counts: np.ndarray, disclosure: Disclosure
 ) -> list[Bar]:
     n_real, n_synthetic = max(x_counts.sum(), 1), max(y_counts.sum(), 1)
     return [
-        Bar(label, _rounded(int(x_counts[code]), min_cell) / n_real, float(y_counts[code] / n_synthetic))
+        Bar(label, disclosure.rounded(int(x_counts[code])) / n_real, float(y_counts[code] / n_synthetic))
         for code, label in zip(codes, labels, strict=True)
     ]
 
 
-def _of_numbers(x: np.ndarray, y: np.ndarray, min_cell: int, *, is_date: bool) -> dict[str, Any]:
+def _of_numbers(x: np.ndarray, y: np.ndarray, disclosure: Disclosure, *, is_date: bool) -> dict[str, Any]:
     x, y = x[~np.isnan(x)], y[~np.isnan(y)]
-    if len(x) < 2 * min_cell:
+    if len(x) < 2 * disclosure.min_count:
         return {"bars": (), "histogram": None, "n_suppressed": int(len(x) > 0)}
     values, counts = np.unique(x, return_counts=True)
     if len(values) <= _MAX_DISCRETE:
-        return _discrete(values, counts, y, min_cell, is_date)
-    frequent = np.flatnonzero(counts >= max(min_cell, _SPIKE_SHARE * len(x)))
+        return _discrete(values, counts, y, disclosure, is_date)
+    frequent = np.flatnonzero(counts >= max(disclosure.min_count, _SPIKE_SHARE * len(x)))
     spikes = frequent[np.argsort(-counts[frequent], kind="stable")][:_MAX_SPIKES]
     spike_values = np.sort(values[spikes])
     bars = [
         Bar(
             f"exactly {_value_label(value, is_date)}",
-            _rounded(int((x == value).sum()), min_cell) / len(x),
+            disclosure.rounded(int((x == value).sum())) / len(x),
             float((y == value).mean()) if len(y) else 0.0,
         )
         for value in spike_values
     ]
     rest, y_rest = x[~np.isin(x, spike_values)], y[~np.isin(y, spike_values)]
-    if len(rest) < 2 * min_cell:
+    if len(rest) < 2 * disclosure.min_count:
         if len(rest):
             y_share = len(y_rest) / max(len(y), 1)
-            bars.append(Bar(OTHER_SUPPRESSED, _rounded(len(rest), min_cell) / len(x), y_share, False))
+            bars.append(Bar(OTHER_SUPPRESSED, disclosure.rounded(len(rest)) / len(x), y_share, False))
         return {"bars": tuple(bars), "histogram": None}
     if bars:
         y_share = len(y_rest) / max(len(y), 1)
-        bars.append(Bar("all other values", _rounded(len(rest), min_cell) / len(x), y_share, False))
-    histogram, merged = _histogram(rest, y_rest, min_cell, is_date)
+        bars.append(Bar("all other values", disclosure.rounded(len(rest)) / len(x), y_share, False))
+    histogram, merged = _histogram(rest, y_rest, disclosure, is_date)
     return {"bars": tuple(bars), "histogram": histogram, "merged_bins": merged}
 
 
-def _discrete(values: np.ndarray, counts: np.ndarray, y: np.ndarray, min_cell: int, is_date: bool) -> dict[str, Any]:
+def _discrete(
+    values: np.ndarray, counts: np.ndarray, y: np.ndarray, disclosure: Disclosure, is_date: bool
+) -> dict[str, Any]:
     n_real, n_synthetic = counts.sum(), max(len(y), 1)
-    named = counts >= min_cell
+    named = disclosure.may_name(counts)
     bars = [
         Bar(
             _value_label(value, is_date),
-            _rounded(int(count), min_cell) / n_real,
+            disclosure.rounded(int(count)) / n_real,
             float((y == value).sum() / n_synthetic),
         )
         for value, count in zip(values[named], counts[named], strict=True)
     ]
     hidden = int(counts[~named].sum())
     beyond = float((~np.isin(y, values[named])).sum() / n_synthetic)
-    real_hidden = _rounded(hidden, min_cell) / n_real
+    real_hidden = disclosure.rounded(hidden) / n_real
     if hidden or beyond:
         bars.append(Bar(OTHER_SUPPRESSED, real_hidden, beyond, False))
     return {
@@ -329,9 +302,9 @@ def _value_label(value: float, is_date: bool) -> str:
     return str(np.datetime64(round(value / 1e9), "s")).replace("T00:00:00", "").replace("T", " ")
 
 
-def _histogram(x: np.ndarray, y: np.ndarray, min_cell: int, is_date: bool) -> tuple[Histogram, int]:
+def _histogram(x: np.ndarray, y: np.ndarray, disclosure: Disclosure, is_date: bool) -> tuple[Histogram, int]:
     ordered = np.sort(x)
-    beyond = max(min_cell, math.ceil(_TAIL * len(x)))
+    beyond = max(disclosure.min_count, math.ceil(_TAIL * len(x)))
     beyond = min(beyond, (len(x) - 1) // 2)
     low, high = float(ordered[beyond]), float(ordered[len(x) - 1 - beyond])
     logarithmic = False
@@ -343,11 +316,11 @@ def _histogram(x: np.ndarray, y: np.ndarray, min_cell: int, is_date: bool) -> tu
         edges = _log_edges(low, high) if logarithmic else _even_edges(low, high, bool((x == np.round(x)).all()))
         labels = [number_text(edge) for edge in edges] if logarithmic else edge_labels(edges.tolist())
     counts = _binned(x, edges)
-    keep = _merged(counts, min_cell)
+    keep = disclosure.merged_bins(counts)
     merged = len(edges) - len(keep)
     edges, labels = edges[keep], [labels[position] for position in keep]
     x_counts, y_counts = _binned(x, edges), _binned(y, edges)
-    rounded = np.array([_rounded(int(count), min_cell) for count in x_counts])
+    rounded = np.array([disclosure.rounded(int(count)) for count in x_counts])
     outside = int((x < edges[0]).sum() + (x >= edges[-1]).sum())
     return (
         Histogram(
@@ -356,7 +329,7 @@ def _histogram(x: np.ndarray, y: np.ndarray, min_cell: int, is_date: bool) -> tu
             real=tuple(float(share) for share in rounded / len(x)),
             synthetic=tuple(float(share) for share in y_counts / max(len(y), 1)),
             logarithmic=logarithmic,
-            real_beyond=_rounded(outside, min_cell) / len(x),
+            real_beyond=disclosure.rounded(outside) / len(x),
             synthetic_beyond=float(((y < edges[0]) | (y >= edges[-1])).mean()) if len(y) else 0.0,
         ),
         merged,
@@ -367,20 +340,6 @@ def _binned(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Count the values in each bin; those beyond the outer edges fall in the outer bins."""
     inner = edges[1:-1]
     return np.bincount(np.searchsorted(inner, values, side="right"), minlength=len(inner) + 1)
-
-
-def _merged(counts: np.ndarray, min_cell: int) -> list[int]:
-    """Return the edges to keep so that every bin holds at least ``min_cell`` rows, as far as there are that many."""
-    keep, held = [0], 0
-    for position, count in enumerate(counts):
-        held += int(count)
-        if held >= min_cell:
-            keep.append(position + 1)
-            held = 0
-    if keep[-1] != len(counts):
-        # The last bins are short of rows: they join the bin before them.
-        keep = [*keep[:-1], len(counts)] if len(keep) > 1 else [0, len(counts)]
-    return keep
 
 
 def _nice_step(width: float, whole: bool) -> float:

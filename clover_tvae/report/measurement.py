@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from clover_tvae.parameters import MIN_COUNT
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -23,7 +25,7 @@ def measure(
     *,
     seed: int = 0,
     attacks: bool = True,
-    min_cell: int = 10,
+    min_count: int = MIN_COUNT,
 ) -> Figures:
     """Measure everything that the tables allow.
 
@@ -34,7 +36,7 @@ def measure(
         metadata: A ``Metadata``, Clover's dict, a path, or ``None``; utility needs its variable to predict.
         seed: Seed of every draw.
         attacks: Whether to run Anonymeter's attacks too.
-        min_cell: Fewest real rows that a cell of the figures' tables may show.
+        min_count: Fewest real rows that a cell of the figures' tables may show.
 
     Raises:
         DataError: The tables cannot be compared; all problems at once.
@@ -47,7 +49,7 @@ def measure(
 
     metadata = resolve_metadata(metadata)
     return (
-        fidelity(real, synthetic, holdout, metadata, seed=seed, min_cell=min_cell)
+        fidelity(real, synthetic, holdout, metadata, seed=seed, min_count=min_count)
         | utility(real, synthetic, holdout, metadata, seed=seed)
         | privacy(real, synthetic, holdout, metadata, seed=seed, attacks=attacks)
     )

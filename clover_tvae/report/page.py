@@ -1,8 +1,8 @@
 """The report: one HTML file on one synthetic table, for a reader who has five minutes and a decision to make.
 
 Knows figures, coded tables and templates. Must not know synthesizers or torch: it takes DataFrames and plain dicts, so
-that it reads anyone's synthetic rows. What may be shown of the real rows is decided in ``marginals`` and ``projection``
-alone.
+that it reads anyone's synthetic rows. What may be shown of the real rows is decided by
+``evaluation.disclosure`` alone.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clover_tvae.evaluation.diagnostics import told_errors
-from clover_tvae.evaluation.frames import CodedTables, code_tables, column_kinds, resolve_metadata
-from clover_tvae.evaluation.marginals import shape_errors
+from clover_tvae.evaluation.disclosure import Disclosure, figures_to_show
+from clover_tvae.evaluation.frames import CodedTables, code_tables, resolve_metadata
+from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.report import palette, svg
 from clover_tvae.report.card import card_groups
 from clover_tvae.report.document import render, write_document
 from clover_tvae.report.history import CURVES, history_columns
-from clover_tvae.report.marginals import Bar, Marginal, check_min_cell, marginals
+from clover_tvae.report.marginals import Bar, Marginal, marginals
 from clover_tvae.report.pairs import PairErrors
 from clover_tvae.report.space import row_space
 from clover_tvae.report.text import count_text, decimal_text, listed, percent_text, printable, shortened
@@ -78,7 +78,7 @@ class Report:
         """Return the figures and the errors of columns and pairs as JSON; no value of the data is in it."""
         content = {
             "title": self.title,
-            "figures": None if self.figures is None else _without_categories(self.figures.to_plain()),
+            "figures": None if self.figures is None else figures_to_show(self.figures.to_plain()),
             "columns": [
                 {
                     "name": marginal.title,
@@ -123,7 +123,7 @@ def build_report(
     latent_synthetic: Any = None,
     figures: Any = None,
     seed: int = 0,
-    min_cell: int = 10,
+    min_count: int = MIN_COUNT,
     title: str = DEFAULT_TITLE,
 ) -> Report:
     """Compare a synthetic table with the real one and lay the result out as a page.
@@ -139,7 +139,7 @@ def build_report(
         latent_synthetic: Latent means of the synthetic rows.
         figures: Figures already computed; ``None`` computes them, which takes most of the time.
         seed: Seed of the figures and of every draw.
-        min_cell: Fewest real rows that any part of the page may show.
+        min_count: Fewest real rows that any part of the page may show.
         title: The page's title.
 
     Returns:
@@ -148,7 +148,7 @@ def build_report(
     Raises:
         DataError: The tables do not fit each other; with every problem.
         MetadataError: ``metadata`` is wrong.
-        ConfigError: ``min_cell`` is no whole number of at least 1.
+        ConfigError: ``min_count`` is no whole number of at least 1.
 
     Example:
         >>> import pandas as pd
@@ -157,21 +157,13 @@ def build_report(
         >>> "no proof of anonymity" in report.html()
         True
     """
-    check_min_cell(min_cell)
+    disclosure = Disclosure(min_count)
     metadata = resolve_metadata(metadata)
     tables = code_tables({"real": real, "synthetic": synthetic, "holdout": holdout}, metadata)
-    kinds = _shown_kinds(real, metadata)
-    exact = {role: shape_errors(tables, "real", role) for role in tables.tables if role != "real"}
-    errors = {
-        role: dict(zip(of_role.index, told_errors(of_role.to_numpy(), tables, role, min_cell), strict=True))
-        for role, of_role in exact.items()
-    }
-    shown = marginals(
-        tables, kinds, errors["synthetic"], errors.get("holdout"), orders=_orders(metadata), min_cell=min_cell
-    )
+    shown = marginals(tables, metadata, disclosure)
     if figures is None:
-        figures = _computed(real, synthetic, holdout, metadata, seed, min_cell)
-    pairs = PairErrors.of(tables, shown, seed, min_cell)
+        figures = _computed(real, synthetic, holdout, metadata, seed, min_count)
+    pairs = PairErrors.of(tables, shown, seed, disclosure)
     target = None if metadata is None else metadata.variable_to_predict
     read = readings(figures)
     content = {
@@ -179,21 +171,21 @@ def build_report(
         "subtitle": _subtitle(tables, seed),
         "contents": _CONTENTS,
         "summary": summary(
-            read, shown, pairs.worst, n_holdout=0 if holdout is None else len(holdout), min_cell=min_cell
+            read, shown, pairs.worst, n_holdout=0 if holdout is None else len(holdout), min_count=min_count
         ),
         "facts": _facts(tables, card, target),
         "card_groups": card_groups(card),
         **_history(history),
-        "columns": [_column(marginal) for marginal in shown],
+        "columns": [_column(marginal, disclosure) for marginal in shown],
         "n_open": _N_OPEN,
         "pairs": pairs.content(),
-        "relations": _relations(figures, min_cell),
-        **_rare(shown, tables, holdout is not None),
-        "min_cell": min_cell,
-        "rounding": max(1, min_cell // 2),
-        "space": row_space(tables, target, latent_real, latent_synthetic, min_cell),
+        "relations": _relations(figures, disclosure),
+        **_rare(shown, disclosure),
+        "min_count": min_count,
+        "rounding": disclosure.step,
+        "space": row_space(tables, target, latent_real, latent_synthetic, disclosure),
         "sections": sections(read, has_holdout=holdout is not None, has_target=target is not None),
-        **_suppressed(shown, min_cell),
+        **_suppressed(shown, min_count),
         "left_out": _left_out(real, tables),
     }
     return Report(printable(title), figures if hasattr(figures, "to_plain") else None, tuple(shown), content)
@@ -214,31 +206,14 @@ _CONTENTS = (
 )
 
 
-def _computed(real: Any, synthetic: Any, holdout: Any, metadata: Any, seed: int, min_cell: int) -> Any:
+def _computed(real: Any, synthetic: Any, holdout: Any, metadata: Any, seed: int, min_count: int) -> Any:
     from clover_tvae.report.measurement import measure
 
-    return measure(real, synthetic, holdout, metadata, seed=seed, min_cell=min_cell)
-
-
-def _without_categories(plain: dict[str, Any]) -> dict[str, Any]:
-    """Return plain figures without the table that names categories by another k than the report's."""
-    return {**plain, "tables": {name: table for name, table in plain["tables"].items() if name != "rare_categories"}}
+    return measure(real, synthetic, holdout, metadata, seed=seed, min_count=min_count)
 
 
 def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
-
-
-def _shown_kinds(real: pd.DataFrame, metadata: Any) -> dict[Hashable, str]:
-    kinds = column_kinds(real, metadata)
-    return kinds if metadata is None else {name: metadata.column(name).kind for name in kinds}
-
-
-def _orders(metadata: Any) -> dict[Hashable, Sequence[Any]]:
-    if metadata is None:
-        return {}
-    columns = (metadata.column(name) for name in metadata.names)
-    return {column.name: column.order for column in columns if getattr(column, "order", None) is not None}
 
 
 def _subtitle(tables: CodedTables, seed: int) -> str:
@@ -318,7 +293,7 @@ def _history(history: Any) -> dict[str, Any]:
 # ---------------------------------------------------------------- columns
 
 
-def _column(marginal: Marginal) -> dict[str, Any]:
+def _column(marginal: Marginal, disclosure: Disclosure) -> dict[str, Any]:
     charts: list[svg.Chart] = []
     rows: list[tuple[str, str, str]] = []
     notes: list[str] = []
@@ -339,8 +314,8 @@ def _column(marginal: Marginal) -> dict[str, Any]:
             notes.append("Logarithmic axis.")
     if not charts:
         notes.append("Too few real rows to draw anything without showing a small group.")
-    if marginal.missing_real or marginal.missing_synthetic:
-        missing = percent_text(marginal.missing_real), percent_text(marginal.missing_synthetic)
+    if marginal.missing["real"] or marginal.missing["synthetic"]:
+        missing = _missing_texts(marginal, disclosure)
         notes.append(
             f"Missing: real {missing[0]}, synthetic {missing[1]}; shares above are of the cells that are there."
         )
@@ -374,7 +349,7 @@ _RELATIONS = {
 }
 
 
-def _relations(figures: Any, min_cell: int) -> list[tuple[str, str, str, str, str]]:
+def _relations(figures: Any, disclosure: Disclosure) -> list[tuple[str, str, str, str, str]]:
     """Return the relations of the real rows that synthetic rows break most, by the evaluation's table of them."""
     table = getattr(figures, "tables", {}).get("relations")
     if table is None or not len(table) or "broken_synthetic" not in table:
@@ -383,9 +358,7 @@ def _relations(figures: Any, min_cell: int) -> list[tuple[str, str, str, str, st
     rows = []
     for row in ordered.to_dict("records"):
         broken, held = row["broken_synthetic"], row.get("broken_holdout")
-        shown = [percent_text(broken / 100), percent_text(None if held is None else held / 100)]
-        if held is not None and math.isnan(held):
-            shown[1] = f"under {min_cell} rows"
+        shown = [percent_text(broken / 100), _real_share_text(None if held is None else held / 100, disclosure)]
         rows.append(
             (printable(row["column_1"]), _RELATIONS.get(row["kind"], row["kind"]), printable(row["column_2"]), *shown)
         )
@@ -395,7 +368,7 @@ def _relations(figures: Any, min_cell: int) -> list[tuple[str, str, str, str, st
 # ---------------------------------------------------------------- rare categories, missing cells, suppression
 
 
-def _rare(shown: Sequence[Marginal], tables: CodedTables, has_holdout: bool) -> dict[str, Any]:
+def _rare(shown: Sequence[Marginal], disclosure: Disclosure) -> dict[str, Any]:
     rare_rows = [
         (
             marginal.title,
@@ -409,17 +382,11 @@ def _rare(shown: Sequence[Marginal], tables: CodedTables, has_holdout: bool) -> 
         for marginal in sorted(shown, key=lambda marginal: -marginal.n_lost)
         if marginal.n_categories
     ]
-    missing_rows = []
-    for marginal in sorted(shown, key=lambda marginal: -abs(marginal.missing_real - marginal.missing_synthetic)):
-        if marginal.missing_real or marginal.missing_synthetic:
-            holdout = percent_text(_missing_share(tables, marginal.name)) if has_holdout else "–"
-            row = (
-                marginal.title,
-                percent_text(marginal.missing_real),
-                percent_text(marginal.missing_synthetic),
-                holdout,
-            )
-            missing_rows.append(row)
+    missing_rows = [
+        (marginal.title, *_missing_texts(marginal, disclosure))
+        for marginal in sorted(shown, key=_missing_gap, reverse=True)
+        if marginal.missing["real"] or marginal.missing["synthetic"]
+    ]
     return {
         "rare_head": (
             "column",
@@ -436,17 +403,22 @@ def _rare(shown: Sequence[Marginal], tables: CodedTables, has_holdout: bool) -> 
     }
 
 
-def _missing_share(tables: CodedTables, name: Hashable) -> float:
-    table = tables["holdout"]
-    if name in tables.number_names:
-        missing = np.isnan(table.numbers[:, tables.number_names.index(name)])
-    else:
-        missing = table.codes[:, tables.category_names.index(name)] < 0
-    # Rounded to whole percents: the holdout's rows are people too.
-    return round(float(missing.mean()), 2)
+def _missing_gap(marginal: Marginal) -> float:
+    gap = abs(marginal.missing["real"] - marginal.missing["synthetic"])
+    return 0.0 if math.isnan(gap) else gap
 
 
-def _suppressed(shown: Sequence[Marginal], min_cell: int) -> dict[str, Any]:
+def _missing_texts(marginal: Marginal, disclosure: Disclosure) -> tuple[str, str, str]:
+    real, holdout = (_real_share_text(marginal.missing.get(role), disclosure) for role in ("real", "holdout"))
+    return real, percent_text(marginal.missing["synthetic"]), holdout
+
+
+def _real_share_text(share: float | None, disclosure: Disclosure) -> str:
+    """Return a share of real rows, or the words for one that is withheld."""
+    return disclosure.withheld if share is not None and math.isnan(share) else percent_text(share)
+
+
+def _suppressed(shown: Sequence[Marginal], min_count: int) -> dict[str, Any]:
     rows = []
     for marginal in shown:
         histogram = marginal.histogram
@@ -464,7 +436,7 @@ def _suppressed(shown: Sequence[Marginal], min_cell: int) -> dict[str, Any]:
     return {
         "suppressed_head": (
             "column",
-            f"values under {min_cell} rows, not named",
+            f"values under {min_count} rows, not named",
             "real rows they hold",
             "bins merged",
             "rows clipped into open bins",

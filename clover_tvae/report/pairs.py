@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clover_tvae.evaluation.diagnostics import told_errors
+from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTables
 from clover_tvae.evaluation.marginals import pair_errors
 from clover_tvae.report import palette, svg
@@ -45,10 +45,10 @@ class PairErrors:
         tables: CodedTables,
         shown: Sequence[Marginal],
         seed: int,
-        min_cell: int,
+        disclosure: Disclosure,
     ) -> PairErrors:
         errors = pair_errors(tables, "real", "synthetic")
-        errors["error"] = told_errors(errors["error"].to_numpy(), tables, "synthetic", min_cell)
+        errors["error"] = disclosure.errors(errors["error"].to_numpy(), tables, "synthetic")
         ordered = _columns_by_error(errors, [marginal.name for marginal in shown])
         maps = [
             associations(tables[role], tables.number_names, tables.category_names, ordered, seed=seed)
@@ -57,7 +57,7 @@ class PairErrors:
         floor = None
         if "holdout" in tables.tables:
             exact = pair_errors(tables, "real", "holdout")["error"].to_numpy()
-            floor = told_errors(exact, tables, "holdout", min_cell)
+            floor = disclosure.errors(exact, tables, "holdout")
         place = {name: position for position, name in enumerate(ordered)}
         values = errors["error"].to_numpy(dtype=np.float64)
         ranking = [

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clover_tvae.errors import ColumnsMismatchError, MissingExtraError, Problem, TooFewRowsError, did_you_mean
-from clover_tvae.evaluation.fidelity import column_shapes
-from clover_tvae.evaluation.frames import code_tables, column_kinds, resolve_metadata
+from clover_tvae.evaluation.disclosure import Disclosure
+from clover_tvae.evaluation.frames import code_tables, resolve_metadata
+from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.report import palette
 from clover_tvae.report.associations import associations
 from clover_tvae.report.history import CURVES, history_columns
@@ -112,7 +113,7 @@ def plot_marginals(
     columns: Sequence[Hashable] | None = None,
     *,
     metadata: Any = None,
-    min_cell: int = 10,
+    min_count: int = MIN_COUNT,
 ) -> Figure:
     """Plot the marginals of real and synthetic rows, the worst column first.
 
@@ -121,7 +122,7 @@ def plot_marginals(
         synthetic: The synthetic rows.
         columns: The columns to plot, in this order; ``None`` means all.
         metadata: A ``Metadata``, Clover's dict, a path, or ``None``: kinds by dtype.
-        min_cell: Fewest real rows that a bar or bin may show.
+        min_count: Fewest real rows that a bar or bin may show.
 
     Returns:
         A matplotlib figure.
@@ -132,8 +133,7 @@ def plot_marginals(
     """
     metadata = resolve_metadata(metadata)
     tables = code_tables({"real": real, "synthetic": synthetic}, metadata)
-    errors = column_shapes(real, synthetic, metadata)
-    shown = marginals(tables, column_kinds(real, metadata), dict(errors), min_cell=min_cell)
+    shown = marginals(tables, metadata, Disclosure(min_count))
     if columns is not None:
         by_name = {marginal.name: marginal for marginal in shown}
         unknown = [name for name in columns if name not in by_name]
@@ -249,7 +249,7 @@ def plot_latent(
     latent_synthetic: Any,
     labels: Sequence[Any] | Mapping[str, Sequence[Any]] | None = None,
     *,
-    min_cell: int = 10,
+    min_count: int = MIN_COUNT,
 ) -> Figure:
     """Plot real and synthetic rows in latent space, as densities: no point is a person.
 
@@ -258,7 +258,7 @@ def plot_latent(
         latent_synthetic: Latent means of the synthetic rows.
         labels: The class of each real row, or ``{"real": ..., "synthetic": ...}``; the six most frequent get colours.
             Real rows alone: their classes colour the real panel only.
-        min_cell: Fewest rows of one class that a hexagon may show.
+        min_count: Fewest rows of one class that a hexagon may show.
 
     Returns:
         A matplotlib figure.
@@ -270,18 +270,19 @@ def plot_latent(
     Shape:
         ``latent_real`` and ``latent_synthetic`` are (rows, dimensions).
     """
+    disclosure = Disclosure(min_count)
     points = [np.asarray(part, dtype=np.float64) for part in (latent_real, latent_synthetic)]
     by_role = dict(labels) if isinstance(labels, Mapping) else {"real": labels}
-    kinds, names = _label_codes([by_role.get("real"), by_role.get("synthetic")], min_cell)
+    kinds, names = _label_codes([by_role.get("real"), by_role.get("synthetic")], disclosure)
     for role, kind, part in zip(("real", "synthetic"), kinds, points, strict=True):
         if kind is not None and len(kind) != len(part):
             raise ColumnsMismatchError(
                 Problem(f"labels of the {role} rows", f"expected {len(part)} labels, found {len(kind)}")
             )
-    projection = project(points[0], points[1], kinds[0], kinds[1], names, min_cell=min_cell)
+    projection = project(points[0], points[1], kinds[0], kinds[1], names, disclosure=disclosure)
     if projection is None:
         raise TooFewRowsError(
-            Problem("latent_real", f"expected at least {2 * min_cell} rows that vary, found {len(points[0])} rows")
+            Problem("latent_real", f"expected at least {2 * min_count} rows that vary, found {len(points[0])} rows")
         )
     figure = _figure(10, 4.2)
     panels = (("real", projection.real, palette.REAL), ("synthetic", projection.synthetic, palette.SYNTHETIC))
@@ -299,7 +300,7 @@ def plot_latent(
 
 
 def _label_codes(
-    parts: Sequence[Sequence[Any] | None], min_cell: int
+    parts: Sequence[Sequence[Any] | None], disclosure: Disclosure
 ) -> tuple[list[np.ndarray | None], tuple[str, ...]]:
     import pandas as pd
 
@@ -308,7 +309,7 @@ def _label_codes(
     if not known:
         return [None, None], ()
     counts = known[0].value_counts()
-    frequent = counts.index[counts >= min_cell][:6]
+    frequent = counts.index[disclosure.may_name(counts)][:6]
     names = [shortened(label) for label in unique_labels(list(frequent))]
     codes: list[np.ndarray | None] = []
     for part in given:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTable
 
 __all__ = ["Density", "Projection", "project", "table_points"]
@@ -100,7 +101,7 @@ def project(
     synthetic_classes: np.ndarray | None = None,
     classes: Sequence[str] = (),
     *,
-    min_cell: int = 10,
+    disclosure: Disclosure,
 ) -> Projection | None:
     """Return both tables on the first two principal directions of the real one.
 
@@ -110,7 +111,7 @@ def project(
         real_classes: Class of each real row, from 0; -1 for none.
         synthetic_classes: Class of each synthetic row.
         classes: Names of the classes.
-        min_cell: Fewest rows of one class that a hexagon may show.
+        disclosure: What may be shown of the rows: a hexagon of few of one class may not.
 
     Returns:
         The projection, or ``None`` where the rows are too few or do not vary.
@@ -119,7 +120,7 @@ def project(
         ``real`` and ``synthetic`` are (rows, dimensions).
     """
     real, synthetic = np.asarray(real, dtype=np.float64), np.asarray(synthetic, dtype=np.float64)
-    if len(real) < 2 * min_cell or not len(synthetic) or real.shape[1] < 1:
+    if len(real) < 2 * disclosure.min_count or not len(synthetic) or real.shape[1] < 1:
         return None
     mean = real.mean(axis=0)
     centred = real - mean
@@ -136,11 +137,11 @@ def project(
     low, high = np.quantile(x, [_TAIL, 1 - _TAIL], axis=0)
     margin = 0.05 * np.maximum(high - low, 1e-9)
     low, high = low - margin, high + margin
-    columns = round(min(max(math.sqrt(len(real) / min_cell), _FEWEST_COLUMNS), _MOST_COLUMNS))
+    columns = round(min(max(math.sqrt(len(real) / disclosure.min_count), _FEWEST_COLUMNS), _MOST_COLUMNS))
     shape = columns, round(columns * _ROWS_A_COLUMN)
     return Projection(
-        real=_density(x, real_classes, low, high, shape, min_cell),
-        synthetic=_density(y, synthetic_classes, low, high, shape, min_cell),
+        real=_density(x, real_classes, low, high, shape, disclosure),
+        synthetic=_density(y, synthetic_classes, low, high, shape, disclosure),
         shape=shape,
         explained=float(variances[-2:].sum() / max(variances.sum(), 1e-300)),
         classes=tuple(classes),
@@ -153,7 +154,7 @@ def _density(
     low: np.ndarray,
     high: np.ndarray,
     shape: tuple[int, int],
-    min_cell: int,
+    disclosure: Disclosure,
 ) -> Density:
     columns, rows = shape
     kinds = np.zeros(len(points), dtype=np.int64) if kinds is None else np.asarray(kinds, dtype=np.int64)
@@ -165,7 +166,7 @@ def _density(
     cell = (row[inside] * columns + column[inside]) * n_kinds + kinds[inside]
     counts = np.bincount(cell, minlength=rows * columns * n_kinds).reshape(rows * columns, n_kinds)
     majority, largest, total = counts.argmax(axis=1), counts.max(axis=1), counts.sum(axis=1)
-    shown = np.flatnonzero(largest >= min_cell)
+    shown = np.flatnonzero(disclosure.may_name(largest))
     fullest = total[shown].max(initial=1)
     cells = tuple(
         (int(at % columns), int(at // columns), int(majority[at]), float(np.sqrt(total[at] / fullest))) for at in shown

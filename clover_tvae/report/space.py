@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTables
 from clover_tvae.report import palette, svg
 from clover_tvae.report.projection import Projection, project, table_points
@@ -21,7 +22,7 @@ _N_CLASSES = 6
 
 
 def row_space(
-    tables: CodedTables, target: Hashable | None, latent_real: Any, latent_synthetic: Any, min_cell: int
+    tables: CodedTables, target: Hashable | None, latent_real: Any, latent_synthetic: Any, disclosure: Disclosure
 ) -> dict[str, Any]:
     """Return what the template shows of the space of rows.
 
@@ -30,7 +31,7 @@ def row_space(
         target: The column that colours the hexagons; ``None`` for one colour a table.
         latent_real: Latent means of the real rows, in their order; ``None`` draws the table's own space.
         latent_synthetic: Latent means of the synthetic rows.
-        min_cell: Fewest rows of one class that a hexagon may show.
+        disclosure: What may be shown of the real rows.
     """
     has_latent = latent_real is not None and latent_synthetic is not None
     if has_latent:
@@ -43,10 +44,10 @@ def row_space(
         points = table_points(tables["real"], [tables["real"], tables["synthetic"]])
         title = "The space of rows, real beside synthetic"
         words = "No encoder was given, so this is the table's own space: the two directions in which the real rows vary most."
-    kinds, names = _classes(tables, target, min_cell)
+    kinds, names = _classes(tables, target, disclosure)
     aligned = kinds is not None and [len(kind) for kind in kinds] == [len(part) for part in points]
     colours = kinds if aligned and kinds is not None else (None, None)
-    projection = project(points[0], points[1], colours[0], colours[1], names if aligned else (), min_cell=min_cell)
+    projection = project(points[0], points[1], colours[0], colours[1], names if aligned else (), disclosure=disclosure)
     if projection is None:
         return {"title": title, "maps": [], "note": "Too few rows, or none that vary: there is nothing to draw."}
     return {
@@ -55,7 +56,7 @@ def row_space(
         "maps": _density_maps(projection),
         "classes": projection.classes,
         "target": "" if target is None else f"Most frequent {shortened(printable(target))} in the hexagon",
-        "note": f"Densities, not rows: a hexagon is drawn where at least {min_cell} rows of its class lie; "
+        "note": f"Densities, not rows: a hexagon is drawn where at least {disclosure.min_count} rows of its class lie; "
         f"{percent_text(projection.real.hidden)} of the real and {percent_text(projection.synthetic.hidden)} of the "
         f"synthetic rows lie outside of those drawn. The two directions hold {percent_text(projection.explained)} of the "
         "variance, so two clouds that look alike here can differ in the others.",
@@ -77,14 +78,16 @@ def _density_maps(projection: Projection) -> list[tuple[str, str]]:
 
 
 def _classes(
-    tables: CodedTables, target: Hashable | None, min_cell: int
+    tables: CodedTables, target: Hashable | None, disclosure: Disclosure
 ) -> tuple[tuple[np.ndarray, np.ndarray] | None, tuple[str, ...]]:
     """Return the class of every row by the target: its frequent categories, or thirds of its numbers."""
     if target in tables.category_names:
         position = tables.category_names.index(target)
         codes = [tables[role].codes[:, position] for role in ("real", "synthetic")]
         counts = np.bincount(codes[0][codes[0] >= 0], minlength=len(tables.categories[position]))
-        frequent = [code for code in np.argsort(-counts, kind="stable")[:_N_CLASSES] if counts[code] >= min_cell]
+        frequent = [
+            code for code in np.argsort(-counts, kind="stable")[:_N_CLASSES] if disclosure.may_name(counts[code])
+        ]
         names = [shortened(printable(tables.categories[position][code])) for code in frequent]
         group = np.full(len(counts) + 1, len(frequent))
         group[frequent] = np.arange(len(frequent))

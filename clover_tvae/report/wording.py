@@ -267,7 +267,7 @@ def summary(
     worst_pairs: Sequence[tuple[str, str, float, float | None]],
     *,
     n_holdout: int,
-    min_cell: int,
+    min_count: int,
 ) -> dict[str, Any]:
     """Return the headline and the findings, the worst first.
 
@@ -276,7 +276,7 @@ def summary(
         shown: The marginals, the worst first.
         worst_pairs: Names, error and holdout's error of the worst pairs.
         n_holdout: Real rows held out, 0 for none.
-        min_cell: Fewest real rows that the page shows.
+        min_count: Fewest real rows that the page shows.
     """
     counted = [reading for reading in read if reading.counts and reading.verdict != "unknown"]
     findings = [finding for section in _ORDER for finding in _bad(section, counted)]
@@ -291,7 +291,7 @@ def summary(
     return {
         "headline": _headline(counted, n_holdout > 0),
         "findings": findings,
-        "remarks": _remarks(read, shown, n_holdout, min_cell),
+        "remarks": _remarks(read, shown, n_holdout, min_count),
     }
 
 
@@ -367,7 +367,7 @@ def _far_pairs(worst_pairs: Sequence[tuple[str, str, float, float | None]]) -> l
     return [{"verdict": "worse", "reading": "worst pairs", "sentence": f"{listed(named, most=4)}."}]
 
 
-def _remarks(read: Sequence[Reading], shown: Sequence[Marginal], n_holdout: int, min_cell: int) -> list[str]:
+def _remarks(read: Sequence[Reading], shown: Sequence[Marginal], n_holdout: int, min_count: int) -> list[str]:
     remarks = []
     if 0 < n_holdout < _FEW_HOLDOUT_ROWS:
         remarks.append(
@@ -386,7 +386,7 @@ def _remarks(read: Sequence[Reading], shown: Sequence[Marginal], n_holdout: int,
         )
     suppressed = sum(marginal.n_suppressed for marginal in shown)
     if suppressed:
-        remarks.append(f"{suppressed:,} values that fewer than {min_cell} real rows hold are not named on this page.")
+        remarks.append(f"{suppressed:,} values that fewer than {min_count} real rows hold are not named on this page.")
     unmeasured = [reading.label for reading in read if reading.verdict == "unknown"]
     if unmeasured:
         remarks.append(f"Not judged, because not measured or without a yardstick: {listed(unmeasured, most=6)}.")

@@ -1,0 +1,111 @@
+"""Disclosure: what a page, a plot, a card and JSON tell of few people is decided in one place, alike for all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.text import Text
+from typer.testing import CliRunner
+
+from clover_tvae import TVAESynthesizer
+from clover_tvae.cli.app import app
+from clover_tvae.errors import ConfigError
+from clover_tvae.evaluation import fidelity
+from clover_tvae.evaluation.disclosure import Disclosure, card_to_show
+from clover_tvae.evaluation.frames import code_tables
+from clover_tvae.parameters import MIN_COUNT
+from clover_tvae.report import build_report, plot_marginals
+
+
+def ward(n_rare: int, n_missing: int = 0) -> pd.DataFrame:
+    """60 rows, few of them in a rare ward, few without a weight."""
+    frame = pd.DataFrame({"ward": ["rare"] * n_rare + ["common"] * (60 - n_rare), "weight": np.arange(60.0)})
+    frame.loc[: n_missing - 1, "weight"] = np.nan
+    return frame
+
+
+def test_a_plot_tells_no_more_of_a_suppressed_category_than_the_page():
+    real, synthetic = ward(3), ward(0)
+    page = build_report(real, synthetic, figures=()).to_json()
+    (error,) = [column["shape_error"] for column in json.loads(page)["columns"] if column["name"] == "ward"]
+    assert error == pytest.approx(5 / 60)  # 3 of 60, rounded to a multiple of 5
+    plot = plot_marginals(real, synthetic)
+    titles = [axes.get_title() for axes in plot.axes]
+    assert "ward: error 8.3%" in titles
+    assert not [text for text in plot.findobj(Text) if "5.0%" in text.get_text()]
+
+
+def test_the_page_withholds_missing_shares_of_few_people_as_the_figures_do():
+    real, holdout = ward(0, 4), ward(0, 3)
+    page = build_report(real, ward(0, 12), holdout, figures=()).html()
+    assert "5.0%" not in page
+    assert "under 10 rows" in page
+    rates = fidelity(real, ward(0, 12), holdout).tables["missing_rates"].set_index("column").loc["weight"]
+    assert rates[["real", "holdout"]].isna().all()
+    assert rates["synthetic"] == 20
+
+
+def test_inspect_prints_no_category_of_an_order(tmp_path: Path):
+    order = ["canary-low", "canary-high"]
+    df = pd.DataFrame({"x": np.arange(40.0), "risk": order * 20})
+    metadata = {"continuous": ["x"], "ordinal": [{"name": "risk", "order": order}]}
+    file = tmp_path / "g.pkl"
+    TVAESynthesizer(df, metadata, random_state=1, epochs=1, verbose=False).fit().save(file)
+    for arguments in (("--json",), (), ("--card", str(tmp_path / "card.md"))):
+        result = CliRunner().invoke(app, ["inspect", str(file), *arguments])
+        assert result.exit_code == 0
+        assert "canary" not in result.stdout
+    assert "canary" not in (tmp_path / "card.json").read_text() + (tmp_path / "card.md").read_text()
+    shown = json.loads(CliRunner().invoke(app, ["inspect", str(file), "--json"]).stdout)
+    assert shown["metadata"]["ordinal"] == [{"name": "risk", "order": 2}]
+
+
+def test_orders_are_counted_wherever_a_metadata_holds_them():
+    card = {"metadata": {"ordinal": {"risk": {"order": ["a", "b"]}}, "continuous": ["x"]}, "rows": 3}
+    assert card_to_show(card) == {"metadata": {"ordinal": {"risk": {"order": 2}}, "continuous": ["x"]}, "rows": 3}
+    assert card_to_show(card_to_show(card)) == card_to_show(card)
+    assert card_to_show({"rows": 3}) == {"rows": 3}
+
+
+def test_shares_are_withheld_where_few_are_in_the_cell_or_out_of_it():
+    assert Disclosure() == Disclosure(MIN_COUNT)
+    for k in (1, 2, 5, 10, 25):
+        rule = Disclosure(k)
+        for count in range(101):
+            share = rule.share(count, 100)
+            if 0 < count < k or 0 < 100 - count < k:
+                assert np.isnan(share)
+            else:
+                assert abs(share * 100 - count) <= k / 4 + 0.5
+                assert (share > 0) == (count > 0)
+    assert Disclosure(1).share(3, 7) == pytest.approx(3 / 7)
+
+
+def test_no_bin_is_left_with_few_rows():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        counts = rng.poisson(6, 12)
+        keep = Disclosure(10).merged_bins(counts)
+        assert (keep[0], keep[-1]) == (0, len(counts))
+        merged = np.add.reduceat(counts, keep[:-1])
+        assert merged.min() >= min(10, counts.sum())
+
+
+def test_errors_are_exact_unless_some_cell_is_small():
+    errors = np.array([0.0123, 0.0877])
+    large = code_tables({"real": ward(20, 20), "synthetic": ward(0)})
+    assert Disclosure().errors(errors, large, "synthetic").tolist() == errors.tolist()
+    small = code_tables({"real": ward(20, 20), "holdout": ward(3), "synthetic": ward(0)})
+    assert Disclosure().errors(errors, small, "synthetic").tolist() == errors.tolist()
+    assert Disclosure().errors(errors, small, "holdout") * 60 == pytest.approx([0, 5])
+
+
+@pytest.mark.parametrize("min_count", [0, -1, 2.5, True, "10", None])
+def test_the_least_count_is_a_whole_number(min_count):
+    with pytest.raises(ConfigError) as caught:
+        Disclosure(min_count)
+    assert caught.value.problems[0].where == "min_count"
