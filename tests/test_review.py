@@ -218,7 +218,14 @@ def test_one_wrong_sample_does_not_hide_the_others(tmp_path):
     with pytest.raises(ConfigError) as caught:
         load_jobs([path])
     text = "\n".join(map(str, caught.value.problems))
-    for part in ("is written as", "operators are", "'specis'", "is absolute", "greater than or equal to 0", ".parquet"):
+    for part in (
+        "is written as",
+        "must be one of ==",
+        "'specis'",
+        "is absolute",
+        "greater than or equal to 0",
+        ".parquet",
+    ):
         assert part in text, (part, text)
     assert len(caught.value.problems) == 6
 

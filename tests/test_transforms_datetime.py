@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clover_tvae.conditions import Condition
 from clover_tvae.errors import ColumnTypeError, ConditionError, DataError
-from clover_tvae.transforms.conditions import Requirement
 from clover_tvae.transforms.datetime import Calendar, DatetimeTransform
 
 ANY_TIME = st.datetimes(min_value=datetime.datetime(1, 1, 2), max_value=datetime.datetime(9999, 12, 30))
@@ -205,7 +205,7 @@ def test_dates_of_another_form_are_read_or_refused() -> None:
 
 def allowed_values(fitted: DatetimeTransform, condition: object) -> pd.Series:
     """All kinds of cells that the condition lets through, the ends of every range among them."""
-    allowed = fitted.allow(Requirement.of(condition))
+    allowed = fitted.allow(Condition.of(condition))
     made = []
     for choice in np.flatnonzero(allowed.choices):
         scalars = np.zeros(1, np.float32)
@@ -259,7 +259,7 @@ def test_conditions_follow_the_zone_and_the_format_of_the_column() -> None:
 )
 def test_conditions_that_no_date_can_meet(condition: object) -> None:
     with pytest.raises(ConditionError):
-        fit(DAYS).allow(Requirement.of(condition))
+        fit(DAYS).allow(Condition.of(condition))
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
 from clover_tvae.columns.dtypes import CellType
+from clover_tvae.conditions import Condition
 from clover_tvae.errors import ColumnTypeError, ConditionError, DataError, NonFiniteError
-from clover_tvae.transforms.conditions import Requirement
 from clover_tvae.transforms.continuous import ContinuousTransform
 from clover_tvae.transforms.mixture import _clusters
 from clover_tvae.transforms.numbers import Grid
@@ -476,13 +476,13 @@ def test_values_on_a_coarse_grid_stay_on_it(numbers, start, step, dtype):
 
 def test_a_range_between_two_values_of_a_coarse_grid_is_empty():
     fitted = fit(pd.Series(np.arange(0, 100_000, 100)), "rank")
-    allowed = fitted.allow(Requirement.of(("between", 1_950, 2_450)))
+    allowed = fitted.allow(Condition.of(("between", 1_950, 2_450)))
     drawn = fitted.decode(
         np.zeros(500, np.int32), np.linspace(allowed.lower[0], allowed.upper[0], 500, dtype=np.float32)
     )
     assert set(drawn) == {2_000, 2_100, 2_200, 2_300, 2_400}
     with pytest.raises(ConditionError):
-        fitted.allow(Requirement.of(("between", 1_910, 1_990)))
+        fitted.allow(Condition.of(("between", 1_910, 1_990)))
 
 
 def test_a_grid_written_before_there_were_units_is_read():

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.numeric import read_numbers
 from clover_tvae.columns.plain_data import check, fields, list_of, name_from_plain, name_to_plain, one_of
+from clover_tvae.conditions import Condition
 from clover_tvae.encoded import ColumnLayout
 from clover_tvae.errors import ConditionError, DataError, Problem, UserError, did_you_mean
 from clover_tvae.metadata import Metadata
 from clover_tvae.transforms.categorical import CategoricalTransform
-from clover_tvae.transforms.column import Allowed, NumberCodec
-from clover_tvae.transforms.conditions import Requirement
+from clover_tvae.transforms.column import ConditionCodes, NumberCodec
 from clover_tvae.transforms.continuous import ContinuousTransform
 from clover_tvae.transforms.datetime import Calendar, DatetimeTransform
 from clover_tvae.transforms.identifier import IdentifierTransform
@@ -33,7 +33,7 @@ from clover_tvae.transforms.numbers import Grid
 
 __all__ = ["FlatTable", "RawCodec"]
 
-Wanted = Mapping[Hashable, Requirement]
+Wanted = Mapping[Hashable, Condition]
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class RawCodec:
         values = np.zeros(len(missing)) if scalars is None else np.where(missing, 0.0, scalars)
         return self.grid.snap(values), missing
 
-    def allow(self, low: float, high: float) -> Allowed:
+    def allow(self, low: float, high: float) -> ConditionCodes:
         """Return what holds numbers of the closed range; ``missing`` is not allowed."""
         choices = np.zeros(1 + self.missing, dtype=bool)
         choices[0] = max(low, self.grid.minimum) <= min(high, self.grid.maximum)
-        return Allowed(choices, np.array([low]), np.array([high]))
+        return ConditionCodes(choices, np.array([low]), np.array([high]))
 
     def to_plain(self) -> dict[str, Any]:
         """Return the codec as plain data."""
@@ -202,7 +202,7 @@ class FlatTable:
         Raises:
             ConditionError: With every problem: columns that were not learnt, values never seen in training, empty ranges.
         """
-        wanted: dict[Hashable, Requirement] = {}
+        wanted: dict[Hashable, Condition] = {}
         problems: list[Problem] = []
         known = {column.name: column for column in self.columns}
         for name, condition in conditions.items():
@@ -211,7 +211,7 @@ class FlatTable:
                 problems.append(Problem(where, f"no such column was learnt{did_you_mean(name, known)}"))
                 continue
             try:
-                wanted[name] = Requirement.of(condition)
+                wanted[name] = Condition.of(condition)
                 _allowed(known[name], wanted[name])
             except ConditionError as error:
                 problems += [Problem(where, problem.message) for problem in error.problems]
@@ -333,7 +333,7 @@ def _codes(column: Transform, flat: pd.Series) -> tuple[NDArray[np.int64], NDArr
     return missing.astype(np.int64), snapped.astype(np.float64)
 
 
-def _allowed(column: Transform, wanted: Requirement) -> list[Allowed]:
+def _allowed(column: Transform, wanted: Condition) -> list[ConditionCodes]:
     """Return what meets a condition, as alternatives; for ``not in``, what does not.
 
     Raises:
@@ -343,11 +343,11 @@ def _allowed(column: Transform, wanted: Requirement) -> list[Allowed]:
         return [column.allow(wanted)]
     if wanted.missing and column.layout.missing is None:
         raise ConditionError("asks for missing cells, but the column was never missing in training")
-    return [column.allow(Requirement("in", values=(value,))) for value in wanted.values]
+    return [column.allow(Condition("in", values=(value,))) for value in wanted.values]
 
 
 def _passes(
-    column: Transform, wanted: Requirement, choices: NDArray[np.int64], numbers: NDArray[np.float64] | None
+    column: Transform, wanted: Condition, choices: NDArray[np.int64], numbers: NDArray[np.float64] | None
 ) -> NDArray[np.bool_]:
     passes = np.zeros(len(choices), dtype=bool)
     for allowed in _allowed(column, wanted):

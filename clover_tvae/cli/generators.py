@@ -242,15 +242,15 @@ def sample(
         raise ConfigError(Problem("--decode", "expected sample or argmax"))
 
     from clover_tvae.cli.tables import require_files
+    from clover_tvae.conditions import read_conditions
     from clover_tvae.jobs.output import check_target, draw_to
-    from clover_tvae.jobs.where import parse_where
     from clover_tvae.synthesizer import TVAESynthesizer
 
     require_files(generator)
     check_target(output, suffix=f".{part_format}", force=force)
     options: dict[str, Any] = {} if device is None else {"device": device}
     synth = TVAESynthesizer.load(generator, expected_sha256=expect_sha256, trust_pickle=trust_pickle, **options)
-    conditions = parse_where(where, synth.metadata, dict(synth.sample(0).dtypes)) if where else None
+    conditions = read_conditions(where, synth.metadata, dict(synth.sample(0).dtypes)) if where else None
     if seed is None:
         # A generator's own seed would give the same rows in every run.
         seed = secrets.randbelow(2**32)

@@ -95,7 +95,7 @@ def _holdout_problems(job: Job, metadata: Metadata) -> Iterator[Found]:
 def _condition_problems(job: Job, df: pd.DataFrame, metadata: Metadata) -> Iterator[Found]:
     from clover_tvae.transforms import TableTransform
 
-    asked = [(index, sample.conditions_for_sampling()) for index, sample in enumerate(job.spec.sample)]
+    asked = [(index, sample.parsed_conditions()) for index, sample in enumerate(job.spec.sample)]
     if not any(conditions for _, conditions in asked) or job.spec.synthesizer.backend == "sdv":
         return
     try:
@@ -105,7 +105,7 @@ def _condition_problems(job: Job, df: pd.DataFrame, metadata: Metadata) -> Itera
             yield ("data",), f"data: {problem}"
         return
     for index, conditions in asked:
-        for column, condition in (conditions or {}).items():
+        for column, condition in conditions.items():
             try:
                 transform.allow({column: condition})
             except UserError as error:

@@ -11,7 +11,7 @@ import csv
 import gzip
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from clover_tvae.backends import NOT_IN_SDV, ONLY_IN_SDV
-from clover_tvae.errors import CloverError, ConfigError, Problem, UserError, did_you_mean
+from clover_tvae.errors import CloverError, ConditionError, ConfigError, Problem, UserError, did_you_mean
 from clover_tvae.files import inside
 from clover_tvae.jobs.limits import Limits, limit_problems, load_limits
 from clover_tvae.jobs.spec import DatasetSpec, JobSpec, spec_problems
@@ -345,11 +345,12 @@ def _file_problems(draft: _Draft) -> Iterator[Problem]:
         at = draft.at(index)
         yield from _written(draft, (*at, "output"), sample.output, EXTENSIONS)[1]
         known = None if metadata is None else [column.name for column in metadata.modelled]
-        for column, condition in (sample.conditions or {}).items():
+        for column, condition in sample.parsed_conditions().items():
             if metadata is not None and known is not None and column in known:
-                fault = _condition_fault(metadata.column(column).kind, condition)
-                if fault is not None:
-                    yield draft.problem((*at, "conditions", column), f"{column}: {fault}")
+                try:
+                    condition.check(metadata.column(column).kind)
+                except ConditionError as error:
+                    yield draft.problem((*at, "conditions", column), f"{column}: {error}")
             elif known is not None:
                 yield draft.problem(
                     (*at, "conditions", column),
@@ -365,23 +366,6 @@ def _backend_problems(draft: _Draft) -> Iterator[Problem]:
         if name in given:
             what = "SDV's TVAE has no such parameter; leave it out, or use the native backend"
             yield draft.problem(("synthesizer", name), f"{name}: {what if sdv else 'only the sdv backend has it'}")
-
-
-def _condition_fault(kind: str, condition: Any) -> str | None:
-    """Return why no column of this kind can meet a condition, whatever its values are."""
-    operator, operand = next(iter(condition.items())) if isinstance(condition, Mapping) else ("==", condition)
-    operands = operand if isinstance(operand, (list, tuple)) else (operand,)
-    if operator == "missing" or all(value is None for value in operands):
-        return None
-    if operator in ("<", "<=", ">", ">=", "between") and kind in ("categorical", "boolean"):
-        return f"a {kind} column has no order; give a value or a list of values"
-    if kind == "continuous" and any(isinstance(value, str) for value in operands):
-        return "a number is expected, found text; write it without quotes"
-    if operator == "between" and kind in ("continuous", "datetime"):
-        low, high = operands
-        if type(low) is type(high) and isinstance(low, (int, float)) and low > high:
-            return "between takes the lower bound first"
-    return None
 
 
 def _assessment_problems(draft: _Draft, metadata: Metadata | None) -> Iterator[Problem]:

@@ -322,7 +322,7 @@ def _draw(job: Job, index: int, synth: TVAESynthesizer, record: Record) -> None:
         sample.rows,
         path,
         seed=_seed(job, index),
-        conditions=sample.conditions_for_sampling(),
+        conditions=sample.parsed_conditions(),
         decode=sample.decode or job.spec.synthesizer.decode,
         missing=sample.missing,
     )

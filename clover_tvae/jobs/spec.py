@@ -5,10 +5,11 @@ This module knows pydantic and the names of the synthesizer's parameters. It ope
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -17,10 +18,12 @@ from pydantic import (
     StringConstraints,
     Tag,
     ValidationError,
+    WithJsonSchema,
 )
 from pydantic_core import ErrorDetails
 
 from clover_tvae.backends import LARGEST_WIDTH
+from clover_tvae.conditions import Condition
 from clover_tvae.errors import did_you_mean
 from clover_tvae.jobs.datasets import DatasetName
 
@@ -105,40 +108,32 @@ class DatasetSpec(_Spec):
     dataset: DatasetName = Field(description="A table of scikit-learn, or the employees that this project makes up.")
 
 
-Cell = str | bool | int | float
-_OPERATORS = Literal["==", "!=", "<", "<=", ">", ">=", "between", "missing"]
+def _condition(written: Any) -> Any:
+    Condition.of_yaml(written)
+    return written
 
 
-def _tag_of_condition(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return "any of"
-    return "comparison" if isinstance(value, dict) else "value"
-
-
-def _one_operator(value: Any) -> Any:
-    if isinstance(value, dict) and len(value) == 1:
-        operator, operand = next(iter(value.items()))
-        if operator == "between":
-            fits = isinstance(operand, list) and len(operand) == 2 and all(isinstance(b, Cell) for b in operand)
-            wanted = "between takes a list of two bounds"
-        elif operator == "missing":
-            fits, wanted = isinstance(operand, bool), "missing takes true or false"
-        elif operator in _OPERATORS.__args__:  # type: ignore[attr-defined]
-            fits, wanted = isinstance(operand, Cell), f"{operator} takes one value"
-        else:
-            fits, wanted = False, f"the operators are {', '.join(_OPERATORS.__args__)}"  # type: ignore[attr-defined]
-        if fits:
-            return value
-        raise ValueError(wanted)
-    raise ValueError('a comparison is one operator and its value, such as {">=": 65}')
-
-
-Condition = Annotated[
-    Annotated[Cell | None, Tag("value")]
-    | Annotated[tuple[Cell | None, ...], Field(min_length=1), BeforeValidator(_tuple), Tag("any of")]
-    | Annotated[dict[str, Any], BeforeValidator(_one_operator), Tag("comparison")],
-    Discriminator(_tag_of_condition),
-]
+_CELL_SCHEMA: dict[str, Any] = {"type": ["string", "boolean", "integer", "number", "null"]}
+_CONDITION_SCHEMA: dict[str, Any] = {
+    "oneOf": [
+        _CELL_SCHEMA,
+        {"type": "array", "items": _CELL_SCHEMA, "minItems": 1},
+        {
+            "type": "object",
+            "properties": {
+                **dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), _CELL_SCHEMA),
+                "between": {"type": "array", "items": _CELL_SCHEMA, "minItems": 2, "maxItems": 2},
+                "in": {"type": "array", "items": _CELL_SCHEMA, "minItems": 1},
+                "missing": {"type": "boolean"},
+            },
+            "additionalProperties": False,
+            "minProperties": 1,
+            "maxProperties": 1,
+        },
+    ]
+}
+WrittenCondition = Annotated[Any, AfterValidator(_condition), WithJsonSchema(_CONDITION_SCHEMA)]
+"""A condition as it is written in a job file; :meth:`SampleSpec.parsed_conditions` reads it."""
 
 
 class SampleSpec(_Spec):
@@ -146,7 +141,7 @@ class SampleSpec(_Spec):
 
     rows: int = Field(ge=0, le=10**10, description="Number of rows.")
     output: Path_ = Field(description="A .csv, .csv.gz or .parquet file under the folder of the job file.")
-    conditions: dict[str, Condition] | None = Field(
+    conditions: dict[str, WrittenCondition] | None = Field(
         default=None,
         description="What every row must meet, a column each: a value, a list of values, null (missing), or one "
         'operator: {">=": 65}, {between: [18, 30]}, {missing: false}.',
@@ -157,22 +152,9 @@ class SampleSpec(_Spec):
     decode: Literal["sample", "argmax"] | None = Field(default=None, description="How choices are decoded.")
     missing: bool = Field(default=True, description="false: no missing cells.")
 
-    def conditions_for_sampling(self) -> dict[str, Any] | None:
-        """Return the conditions in the form that ``TVAESynthesizer.sample`` takes."""
-        if self.conditions is None:
-            return None
-        return {column: _in_python(condition) for column, condition in self.conditions.items()}
-
-
-def _in_python(condition: Any) -> Any:
-    if isinstance(condition, tuple):
-        return list(condition)
-    if not isinstance(condition, Mapping):
-        return condition
-    ((operator, operand),) = condition.items()
-    if operator == "missing":
-        return None if operand else ("not missing",)
-    return ("between", *operand) if operator == "between" else (operator, operand)
+    def parsed_conditions(self) -> dict[str, Condition]:
+        """Return the conditions, parsed."""
+        return {column: Condition.of_yaml(written) for column, written in (self.conditions or {}).items()}
 
 
 def _samples(value: Any) -> Any:
@@ -312,11 +294,7 @@ _PATTERNS = {
 
 
 def _named(path: Iterable[str | int]) -> str:
-    words = [
-        step
-        for step in path
-        if isinstance(step, str) and step not in ("text", "mapping", "number", "value", "any of", "comparison")
-    ]
+    words = [step for step in path if isinstance(step, str) and step not in ("text", "mapping", "number")]
     return f"{words[-1]}: " if words else ""
 
 

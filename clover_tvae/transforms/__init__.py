@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clover_tvae.transforms.column import Allowed, ColumnCodes, ColumnTransform
+from clover_tvae.transforms.column import ColumnCodes, ColumnTransform, ConditionCodes
 from clover_tvae.transforms.table import TableTransform
 
-__all__ = ["Allowed", "ColumnCodes", "ColumnTransform", "TableTransform"]
+__all__ = ["ConditionCodes", "ColumnCodes", "ColumnTransform", "TableTransform"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -19,10 +18,10 @@ from numpy.typing import NDArray
 from clover_tvae.columns.cells import typed_key, values_from_plain, values_to_plain
 from clover_tvae.columns.dtypes import CellType, factorize, where_of
 from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain, one_of
+from clover_tvae.conditions import Condition, is_number
 from clover_tvae.encoded import ColumnLayout
 from clover_tvae.errors import ColumnTypeError, ConditionError, DataError, IdentifierColumnError, Problem
-from clover_tvae.transforms.column import Allowed, ColumnCodes, Unseen
-from clover_tvae.transforms.conditions import Requirement
+from clover_tvae.transforms.column import ColumnCodes, ConditionCodes, Unseen
 
 __all__ = ["CategoricalTransform"]
 
@@ -111,7 +110,7 @@ class CategoricalTransform:
         """Places of numeric categories by value, where only one category has that value."""
         places: dict[Any, list[int]] = {}
         for place, value in enumerate(self.categories):
-            if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+            if is_number(value):
                 places.setdefault(value, []).append(place)
         return {value: found[0] for value, found in places.items() if len(found) == 1}
 
@@ -166,7 +165,7 @@ class CategoricalTransform:
         """Return the cells of the choices, in the dtype of training."""
         return self.cells.take([*self.categories, *([None] if self.missing else [])], choices)
 
-    def allow(self, requirement: Requirement) -> Allowed:
+    def allow(self, condition: Condition) -> ConditionCodes:
         """Return the categories that meet a condition.
 
         Raises:
@@ -174,25 +173,29 @@ class CategoricalTransform:
         """
         n = len(self.categories)
         mask = np.zeros(n + self.missing, dtype=bool)
-        match requirement.form:
+        in_order = self.kind == "ordinal" or self.cells.ordered
+        condition.check(
+            "ordinal" if in_order else self.kind, "number" if all(map(is_number, self.categories)) else "other"
+        )
+        match condition.form:
             case "not missing":
                 mask[:n] = True
             case "in" | "not in":
-                places = [self._place(value, exact=False) for value in requirement.values]
+                places = [self._place(value, exact=False) for value in condition.values]
                 if unknown := sum(place < 0 for place in places):
-                    raise ConditionError(self._unseen_message(requirement.values, places, unknown))
+                    raise ConditionError(self._unseen_message(condition.values, places, unknown))
                 mask[places] = True
-                if requirement.form == "not in":
+                if condition.form == "not in":
                     mask[:n] = ~mask[:n]
-                if requirement.missing:
+                if condition.missing:
                     if not self.missing:
                         raise ConditionError("asks for missing cells, but the column was never missing in training")
                     mask[n] = True
             case _:
-                mask[:n] = self._in_range(requirement)
+                mask[:n] = self._in_range(condition, in_order)
         if not mask.any():
             raise ConditionError("no category that was seen in training meets it")
-        return Allowed(mask, np.zeros(0, np.float32), np.zeros(0, np.float32))
+        return ConditionCodes(mask, np.zeros(0, np.float32), np.zeros(0, np.float32))
 
     def _unseen_message(self, values: Sequence[Any], places: Sequence[int], unknown: int) -> str:
         message = f"{unknown} of {len(values)} values were never seen in training"
@@ -202,27 +205,16 @@ class CategoricalTransform:
             message += f" (the column holds {', '.join(known) or 'no values'}, found {', '.join(found)})"
         return message + f"; it has {len(self.categories)} categories"
 
-    def _in_range(self, requirement: Requirement) -> NDArray[np.bool_]:
-        numeric = all(
-            isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) for value in self.categories
-        )
-        n = len(self.categories)
-        keys: Sequence[Any]
-        low, high = requirement.low, requirement.high
-        if self.kind == "ordinal" or self.cells.ordered:
-            keys = range(n)
+    def _in_range(self, condition: Condition, in_order: bool) -> NDArray[np.bool_]:
+        keys: Sequence[Any] = self.categories
+        low, high = condition.low, condition.high
+        if in_order:
+            keys = range(len(keys))
             low, high = (None if end is None else self._place(end, exact=False) for end in (low, high))
             if -1 in (low, high):
                 raise ConditionError("an end of the range was never seen in training")
-        elif numeric:
-            keys = self.categories
-            ends = [end for end in (low, high) if end is not None]
-            if not all(isinstance(end, (int, float, np.number, Decimal)) for end in ends):
-                raise ConditionError("the ends of a range must be numbers here")
-        else:
-            raise ConditionError("a range needs numbers, dates or an ordinal column; list the categories instead")
-        above = [low is None or (key > low if requirement.above else key >= low) for key in keys]
-        below = [high is None or (key < high if requirement.below else key <= high) for key in keys]
+        above = [low is None or (key > low if condition.above else key >= low) for key in keys]
+        below = [high is None or (key < high if condition.below else key <= high) for key in keys]
         return np.array(above, dtype=bool) & np.array(below, dtype=bool)
 
     def to_plain(self) -> dict[str, Any]:

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.conditions import Condition
 from clover_tvae.encoded import ColumnLayout
-from clover_tvae.transforms.conditions import Requirement
 from clover_tvae.transforms.numbers import Grid
 
-__all__ = ["Allowed", "ColumnCodes", "ColumnTransform", "NumberCodec", "Unseen"]
+__all__ = ["ConditionCodes", "ColumnCodes", "ColumnTransform", "NumberCodec", "Unseen"]
 
 Unseen = Literal["error", "mask"]
 
@@ -39,7 +39,7 @@ class ColumnCodes:
 
 
 @dataclass(frozen=True)
-class Allowed:
+class ConditionCodes:
     """The cells that a condition lets through.
 
     Args:
@@ -74,7 +74,7 @@ class ColumnTransform(Protocol):
         """Return the cells: dtype, decimals and range as in training."""
         ...
 
-    def allow(self, requirement: Requirement) -> Allowed:
+    def allow(self, condition: Condition) -> ConditionCodes:
         """Return the choices and numbers that meet a condition.
 
         Raises:
@@ -110,7 +110,7 @@ class NumberCodec(Protocol):
         """Return the numbers, of the column's own type, and which are missing."""
         ...
 
-    def allow(self, low: float, high: float) -> Allowed:
+    def allow(self, low: float, high: float) -> ConditionCodes:
         """Return what codes numbers of the closed range; no choice if there are none. ``missing`` is not allowed."""
         ...
 

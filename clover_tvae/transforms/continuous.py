@@ -7,11 +7,9 @@ This module knows dtypes and numbers; how numbers become choices is the business
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -21,10 +19,10 @@ from numpy.typing import NDArray
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.numeric import read_numbers
 from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain
+from clover_tvae.conditions import Condition
 from clover_tvae.encoded import ColumnLayout
 from clover_tvae.errors import ColumnTypeError, ConditionError, DataError, Problem
-from clover_tvae.transforms.column import Allowed, ColumnCodes, NumberCodec, Unseen
-from clover_tvae.transforms.conditions import Requirement
+from clover_tvae.transforms.column import ColumnCodes, ConditionCodes, NumberCodec, Unseen
 from clover_tvae.transforms.mixture import ModeCodec
 from clover_tvae.transforms.numbers import Grid
 from clover_tvae.transforms.quantile import RankCodec
@@ -53,38 +51,38 @@ def located(name: Any) -> Iterator[None]:
         raise DataError(Problem(where_of(name), message)) from None
 
 
-def allow_numbers(codec: NumberCodec, requirement: Requirement, read: Any) -> Allowed:
+def allow_numbers(codec: NumberCodec, condition: Condition, read: Any) -> ConditionCodes:
     """Return what meets a condition on numbers.
 
     Args:
         codec: The column's codec.
-        requirement: The condition.
-        read: Makes a number of the column's own kind of an operand, or raises ``ConditionError``.
+        condition: The condition.
+        read: Makes a number of the column's own kind of a value.
     """
     layout, grid = codec.layout, codec.grid
     never_missing = "asks for missing cells, but the column was never missing in training"
-    if requirement.form == "not missing":
+    if condition.form == "not missing":
         allowed = codec.allow(-math.inf, math.inf)
-    elif requirement.form == "range":
-        low = -math.inf if requirement.low is None else grid.first_at_least(read(requirement.low), requirement.above)
-        high = math.inf if requirement.high is None else grid.last_at_most(read(requirement.high), requirement.below)
+    elif condition.form == "range":
+        low = -math.inf if condition.low is None else grid.first_at_least(read(condition.low), condition.above)
+        high = math.inf if condition.high is None else grid.last_at_most(read(condition.high), condition.below)
         allowed = codec.allow(low, high)
         if low > high or not allowed.choices.any():
             raise ConditionError(
                 "no value of the range was seen in training: it is empty, or outside the column's range"
             )
-    elif requirement.form == "not in":
+    elif condition.form == "not in":
         allowed = codec.allow(-math.inf, math.inf)
-        for value in requirement.values:
+        for value in condition.values:
             alone = codec.allow(*[read(value)] * 2)
             if alone.choices[: layout.n_numbered].any():
                 raise ConditionError("'!=' needs a value that repeats often in the column; use '<' or '>' here")
-            allowed = Allowed(allowed.choices & ~alone.choices, allowed.lower, allowed.upper)
+            allowed = ConditionCodes(allowed.choices & ~alone.choices, allowed.lower, allowed.upper)
     else:
         mask = np.zeros(layout.n_base, dtype=bool)
         lower, upper = codec.allow(-math.inf, math.inf).lower, codec.allow(-math.inf, math.inf).upper
         n_unseen = n_between = n_numbered = 0
-        for value in requirement.values:
+        for value in condition.values:
             alone = codec.allow(*[read(value)] * 2)
             if not alone.choices.any():
                 n_unseen += 1
@@ -96,16 +94,14 @@ def allow_numbers(codec: NumberCodec, requirement: Requirement, read: Any) -> Al
         if n_between:
             raise ConditionError("its numbers have so many digits that none equals another; use ('between', low, high)")
         if n_unseen:
-            raise ConditionError(
-                f"{n_unseen} of {len(requirement.values)} values are outside what was seen in training"
-            )
+            raise ConditionError(f"{n_unseen} of {len(condition.values)} values are outside what was seen in training")
         if n_numbered > 1:
             raise ConditionError("a list of several numbers needs values that repeat often; use ('between', low, high)")
-        if requirement.missing:
+        if condition.missing:
             if layout.missing is None:
                 raise ConditionError(never_missing)
             mask[layout.missing] = True
-        allowed = Allowed(mask, lower, upper)
+        allowed = ConditionCodes(mask, lower, upper)
     if not allowed.choices.any():
         raise ConditionError("no value that was seen in training meets it")
     return allowed
@@ -191,19 +187,12 @@ class ContinuousTransform:
         """Return numbers of the column as its cells."""
         return self.cells.of_numbers(values, missing, self.grid.decimals)
 
-    def allow(self, requirement: Requirement) -> Allowed:
+    def allow(self, condition: Condition) -> ConditionCodes:
         """Return what meets a condition; the column must have been such in training."""
-        return allow_numbers(self.codec, requirement, self._operand)
+        condition.check(self.kind, "truth" if "bool" in self.cells.name else "number")
+        return allow_numbers(self.codec, condition, self._operand)
 
     def _operand(self, value: Any) -> float:
-        if isinstance(value, (bool, np.bool_)) and "bool" not in self.cells.name:
-            raise ConditionError("a number is expected, found bool")
-        if not isinstance(value, (int, float, np.number, np.bool_, Decimal)):
-            raise ConditionError(f"a number is expected, found {type(value).__name__}")
-        if isinstance(value, int) and abs(value) > sys.float_info.max:
-            raise ConditionError("a number within the range of 64-bit floats is expected")
-        if not math.isfinite(value):
-            raise ConditionError("a finite number is expected")
         if isinstance(value, (int, np.integer)):
             return int(value)
         # 0.1 is not the nearest number of a float32 column, nor 0.1 + 0.2 one of a column with one decimal.

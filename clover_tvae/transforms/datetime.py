@@ -18,10 +18,10 @@ from clover_tvae.columns.calendar import Calendar, instant_of
 from clover_tvae.columns.cells import zone_of
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain
+from clover_tvae.conditions import Condition
 from clover_tvae.encoded import ColumnLayout
 from clover_tvae.errors import ConditionError
-from clover_tvae.transforms.column import Allowed, ColumnCodes, NumberCodec, Unseen
-from clover_tvae.transforms.conditions import Requirement
+from clover_tvae.transforms.column import ColumnCodes, ConditionCodes, NumberCodec, Unseen
 from clover_tvae.transforms.continuous import CODECS, allow_numbers, fit_codec, located
 from clover_tvae.transforms.numbers import Grid
 
@@ -116,9 +116,10 @@ class DatetimeTransform:
         """Return steps as cells."""
         return self.calendar.write(self.calendar.instants(values), missing)
 
-    def allow(self, requirement: Requirement) -> Allowed:
+    def allow(self, condition: Condition) -> ConditionCodes:
         """Return what meets a condition; text is read as an ISO date, or in the column's own format."""
-        return allow_numbers(self.codec, requirement, self._operand)
+        condition.check(self.kind)
+        return allow_numbers(self.codec, condition, self._operand)
 
     def _operand(self, value: Any) -> float:
         """Return a date as steps; half a step more where it lies between two of them."""
@@ -128,8 +129,6 @@ class DatetimeTransform:
             value = self._parse(value)
         if isinstance(value, np.datetime64):
             value = pd.Timestamp(value)
-        if not isinstance(value, datetime.date):
-            raise ConditionError(f"a date is expected, found {type(value).__name__}")
         if not isinstance(value, datetime.datetime):
             value = datetime.datetime(value.year, value.month, value.day)
         if value.tzinfo is None and zone is not None:

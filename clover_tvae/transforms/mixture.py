@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.plain_data import array_from_plain, array_to_plain, check, fields, number
 from clover_tvae.encoded import ColumnLayout
 from clover_tvae.errors import DataError
-from clover_tvae.transforms.column import Allowed, ColumnCodes, Unseen
+from clover_tvae.transforms.column import ColumnCodes, ConditionCodes, Unseen
 from clover_tvae.transforms.numbers import Grid
 
 __all__ = ["ModeCodec"]
@@ -205,17 +205,17 @@ class ModeCodec:
             out[at_atom] = self.atoms[choices[at_atom] - n_modes]
         return out, missing
 
-    def allow(self, low: float, high: float) -> Allowed:
+    def allow(self, low: float, high: float) -> ConditionCodes:
         """Return the modes, and the scalars in each, of values in the closed range."""
         n_modes = len(self.weights)
         mask = np.zeros(self.layout.n_base, dtype=bool)
         grid = self.grid
         lower, upper = np.full(n_modes, -1, np.float32), np.full(n_modes, 1, np.float32)
         if low > grid.maximum or high < grid.minimum:
-            return Allowed(mask, lower, upper)
+            return ConditionCodes(mask, lower, upper)
         mask[n_modes : n_modes + len(self.atoms)] = (self.atoms >= low) & (self.atoms <= high)
         if not n_modes:
-            return Allowed(mask, lower, upper)
+            return ConditionCodes(mask, lower, upper)
         # Values within half a step of the range are rounded into it; beyond the column's own range they are moved into it.
         half = 0.49 * grid.step
         ends = np.array([-np.inf, np.inf])
@@ -232,7 +232,7 @@ class ModeCodec:
             upper = np.where(self.decode(at, upper)[0] > high, np.nextafter(upper, np.float32(-2)), upper)
         ends_inside = (self.decode(at, lower)[0] >= low) & (self.decode(at, upper)[0] <= high)
         mask[:n_modes] = ends_inside & (lower <= upper) & (scalar[0] <= 1) & (scalar[1] >= -1)
-        return Allowed(mask, lower, upper)
+        return ConditionCodes(mask, lower, upper)
 
     def to_plain(self) -> dict[str, Any]:
         """Return the codec as plain data."""

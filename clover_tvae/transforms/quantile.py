@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.plain_data import array_from_plain, array_to_plain, check, fields
 from clover_tvae.encoded import ColumnLayout
 from clover_tvae.errors import DataError
-from clover_tvae.transforms.column import Allowed, ColumnCodes, Unseen
+from clover_tvae.transforms.column import ColumnCodes, ConditionCodes, Unseen
 from clover_tvae.transforms.numbers import Grid, fraction
 
 __all__ = ["RankCodec"]
@@ -198,7 +198,7 @@ class RankCodec:
             out[number] = self._quantile(np.clip(np.asarray(scalars, dtype=np.float64)[number], 0.0, 1.0))
         return out, missing
 
-    def allow(self, low: float, high: float) -> Allowed:
+    def allow(self, low: float, high: float) -> ConditionCodes:
         """Return the atoms and ranks of values in the closed range."""
         layout = self.layout
         mask = np.zeros(layout.n_base, dtype=bool)
@@ -209,7 +209,7 @@ class RankCodec:
             lower[0], upper[0] = self._rank_range(low, high)
             inside = self._quantile(np.array([lower[0], upper[0]], dtype=np.float64))
             mask[0] = bool(lower[0] <= upper[0] and inside[0] >= low and inside[1] <= high)
-        return Allowed(mask, lower, upper)
+        return ConditionCodes(mask, lower, upper)
 
     def _rank_range(self, low: float, high: float) -> tuple[np.float32, np.float32]:
         ends = np.array([max(low, self.grid.minimum), min(high, self.grid.maximum)], dtype=self.grid.dtype)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import where_of
 from clover_tvae.columns.plain_data import check, fields, integer, list_of, name_from_plain, name_to_plain, one_of
+from clover_tvae.conditions import Condition
 from clover_tvae.encoded import EncodedTable, TableLayout
 from clover_tvae.errors import (
     ColumnsMismatchError,
@@ -29,8 +30,7 @@ from clover_tvae.errors import (
     did_you_mean,
 )
 from clover_tvae.transforms.categorical import CategoricalTransform
-from clover_tvae.transforms.column import Allowed, ColumnCodes, Unseen
-from clover_tvae.transforms.conditions import Requirement
+from clover_tvae.transforms.column import ColumnCodes, ConditionCodes, Unseen
 from clover_tvae.transforms.continuous import ContinuousTransform
 from clover_tvae.transforms.copies import MAX_COPIES, AnyTransform, carry, comparable, find_copies, roots
 from clover_tvae.transforms.datetime import DatetimeTransform
@@ -284,7 +284,7 @@ class TableTransform:
         has_number = (made >= 0) & (made < taker.layout.n_numbered)
         return made, np.where(has_number, numbers, np.float32(0))
 
-    def allow(self, conditions: Mapping[Hashable, Any]) -> dict[int, Allowed]:
+    def allow(self, conditions: Mapping[Hashable, Any]) -> dict[int, ConditionCodes]:
         """Return what conditions let through.
 
         Args:
@@ -300,7 +300,7 @@ class TableTransform:
         """
         index = {name: i for i, name in enumerate(self.names)}
         left_out = dict(self.left_out)
-        allowed: dict[int, Allowed] = {}
+        allowed: dict[int, ConditionCodes] = {}
         problems: list[Problem] = []
         for name, condition in conditions.items():
             try:
@@ -310,7 +310,7 @@ class TableTransform:
                     )
                 if name not in index:
                     raise ConditionError(f"there is no such column{did_you_mean(name, self.names)}")
-                allowed[index[name]] = self.transforms[index[name]].allow(Requirement.of(condition))
+                allowed[index[name]] = self.transforms[index[name]].allow(Condition.of(condition))
             except ConditionError as error:
                 problems += [Problem(p.where or where_of(name), p.message, ConditionError) for p in error.problems]
         if problems:

@@ -1,0 +1,283 @@
+"""Conditions on the cells of one column: what users ask of the rows that are drawn.
+
+A condition is written in Python (``(">=", 65)``), in YAML (``{">=": 65}``) or as text (``age>=65``). All three become one
+``Condition``, and ``Condition.check`` is the one check of a condition against what a column holds. Which cells were seen in
+training, the transform of the column knows.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import sys
+from collections.abc import Collection, Hashable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from clover_tvae.columns.cells import is_missing
+from clover_tvae.errors import ConditionError, Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from clover_tvae.metadata import Metadata
+
+__all__ = ["OPERATORS", "Condition", "is_number", "read_conditions"]
+
+OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "between", "in", "missing", "not missing")
+_N_OPERANDS = {"between": 2, "missing": 0, "not missing": 0}
+# In text, longer operators first: "a>=1" is not "a" > "=1".
+_TEXT_OPERATORS = (">=", "<=", "!=", "==", "=", ">", "<")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a cell must be.
+
+    Args:
+        form: ``in`` (one of ``values``), ``not in``, ``range`` or ``not missing``.
+        values: The values of ``in`` and ``not in``, none of them missing.
+        missing: Whether a missing cell meets the condition too (only with ``in``).
+        low: Lower end of a range, ``None`` for open.
+        high: Upper end of a range, ``None`` for open.
+        above: Whether the lower end itself is left out.
+        below: Whether the upper end itself is left out.
+    """
+
+    form: Literal["in", "not in", "range", "not missing"]
+    values: tuple[Any, ...] = ()
+    missing: bool = False
+    low: Any = None
+    high: Any = None
+    above: bool = False
+    below: bool = False
+
+    @classmethod
+    def of(cls, condition: Any) -> Condition:
+        """Read a condition as it is written in Python.
+
+        Args:
+            condition: A value, a list or set of values, ``None`` (missing), or a tuple that starts with an operator.
+
+        Raises:
+            ConditionError: An unknown operator, or the wrong values after it.
+
+        Example:
+            >>> Condition.of((">=", 65)).low
+            65
+            >>> Condition.of(["F", None]).missing
+            True
+        """
+        if isinstance(condition, Condition):
+            return condition
+        if isinstance(condition, np.ndarray) and condition.ndim == 0:
+            condition = condition.item()
+        if not isinstance(condition, tuple):
+            several = isinstance(condition, list | Set | np.ndarray | pd.Series | pd.Index)
+            condition = ("in" if several else "==", condition)
+        operator, operands = next(iter(condition), None), list(condition[1:])
+        if not isinstance(operator, str) or operator not in OPERATORS:
+            guess = did_you_mean(operator, OPERATORS) if isinstance(operator, str) else ""
+            message = f"the operator of a tuple must be one of {', '.join(OPERATORS)}, found {_named(operator)}{guess}"
+            raise ConditionError(f"{message}; write several values as a list")
+        if len(operands) != (expected := _N_OPERANDS.get(operator, 1)):
+            raise ConditionError(f"{operator!r} must have {expected} value(s), found {len(operands)}")
+        if operator == "in":
+            if isinstance(operands[0], str | bytes | Mapping) or not hasattr(operands[0], "__iter__"):
+                raise ConditionError(f"'in' must have a list of values, found {type(operands[0]).__name__}")
+            operands = list(operands[0])
+            if not operands:
+                raise ConditionError("a list must hold at least one value, found none: no row can meet it")
+        for operand in operands:
+            if isinstance(operand, list | tuple | Set | Mapping | np.ndarray):
+                raise ConditionError(f"{operator!r} must have single values, found {type(operand).__name__}")
+        known = tuple(operand for operand in operands if not is_missing(operand))
+        match operator:
+            case "in" | "==" | "missing":
+                return cls("in", known, missing=len(known) < len(operands) or operator == "missing")
+            case "not missing":
+                return cls("not missing")
+            case "!=":
+                return cls("not in", known) if known else cls("not missing")
+        if len(known) < len(operands):
+            raise ConditionError(f"{operator!r} must have values to compare with, found a missing value")
+        low = operands[0] if operator in ("between", ">=", ">") else None
+        high = operands[-1] if operator in ("between", "<=", "<") else None
+        return cls("range", low=low, high=high, above=operator == ">", below=operator == "<")
+
+    @classmethod
+    def of_yaml(cls, written: Any) -> Condition:
+        """Read a condition as it is written in a job file.
+
+        Args:
+            written: A value, a list of values, ``None`` (missing), or a mapping of one operator: ``{">=": 65}``,
+                ``{"between": [18, 30]}``, ``{"missing": False}``.
+
+        Raises:
+            ConditionError: Another mapping, or what :meth:`of` refuses.
+
+        Example:
+            >>> Condition.of_yaml({"between": [18, 30]}) == Condition.of(("between", 18, 30))
+            True
+        """
+        if not isinstance(written, Mapping):
+            return cls.of(list(written) if isinstance(written, tuple) else written)
+        if len(written) != 1:
+            raise ConditionError(f'a comparison must be one operator, such as {{">=": 65}}, found {len(written)}')
+        ((operator, operand),) = written.items()
+        if operator == "missing":
+            if not isinstance(operand, bool):
+                raise ConditionError(f"'missing' must be true or false, found {type(operand).__name__}")
+            return cls.of(("missing",) if operand else ("not missing",))
+        return cls.of(
+            (operator, *operand) if operator == "between" and isinstance(operand, list) else (operator, operand)
+        )
+
+    def check(self, kind: str, cells: Literal["number", "truth", "other"] | None = None) -> None:
+        """Refuse a condition that no cell of such a column can meet, whatever the values of the column are.
+
+        Args:
+            kind: Kind of the column in the metadata; ``ordinal`` for every column whose categories have an order.
+            cells: What the cells are; ``None`` where it is not known yet.
+
+        Raises:
+            ConditionError: A range without an order, or values of another type than the column's.
+        """
+        ends = [end for end in (self.low, self.high) if end is not None]
+        for value in (*self.values, *ends):
+            if kind == "datetime" and not isinstance(value, str | datetime.date | np.datetime64):
+                raise ConditionError(f"the value must be a date, found {type(value).__name__}")
+            if kind == "continuous":
+                _check_number(value, truth=cells != "number")
+        if kind in ("categorical", "boolean") and ends and cells is not None:
+            if cells != "number":
+                raise ConditionError(
+                    f"a range must be of numbers, dates or ordered categories, found {kind} cells; list the categories"
+                )
+            if odd := {type(end).__name__ for end in ends if not is_number(end)}:
+                raise ConditionError(f"the ends of the range must be numbers, found {', '.join(sorted(odd))}")
+        if kind == "continuous" and len(ends) == 2 and ends[0] > ends[1]:
+            raise ConditionError("a range must have its lower end first, found the higher one")
+
+
+def _named(operator: Any) -> str:
+    return repr(operator) if isinstance(operator, str) else type(operator).__name__
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a number, and no truth value."""
+    return isinstance(value, int | float | np.number | Decimal) and not isinstance(value, bool)
+
+
+def _check_number(value: Any, *, truth: bool) -> None:
+    if not (is_number(value) or (truth and isinstance(value, bool | np.bool_))):
+        raise ConditionError(f"the value must be a number, found {type(value).__name__}")
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        raise ConditionError("the value must be within the range of 64-bit floats, found one beyond it")
+    if not math.isfinite(value):
+        raise ConditionError("the value must be finite, found an infinite one")
+
+
+def read_conditions(
+    texts: Sequence[str], metadata: Metadata, dtypes: Mapping[Any, Any] | None = None
+) -> dict[Hashable, Condition]:
+    """Return the conditions that texts state together.
+
+    ``COLUMN=VALUE``, ``COLUMN=A|B`` (any of them), ``COLUMN=`` (missing), ``COLUMN!=`` (not missing), and ``!=``, ``<``,
+    ``<=``, ``>``, ``>=``. Two bounds on one column, ``age>=18`` and ``age<=30``, make a range.
+
+    Args:
+        texts: One condition each.
+        metadata: The columns of the generator.
+        dtypes: The dtypes of the table, where they are known: codes that are numbers, 1, are not the text "1".
+
+    Raises:
+        ConditionError: With every problem.
+
+    Example:
+        >>> from clover_tvae.metadata import Metadata
+        >>> meta = Metadata.of({"continuous": ["age"], "categorical": ["sex"]})
+        >>> read_conditions(["age>=65", "sex=F|M"], meta)["sex"].values
+        ('F', 'M')
+    """
+    found: dict[Hashable, Condition] = {}
+    problems: list[Problem] = []
+    columns = {str(column.name): column for column in metadata.modelled}
+    for number, text in enumerate(texts, start=1):
+        name, operator, operand = _split(text, columns)
+        if operator not in _TEXT_OPERATORS:
+            problems.append(Problem(f"--where {number}", _no_column(text, columns), ConditionError))
+            continue
+        column = columns[name]
+        try:
+            condition = _of_text(operator, operand, column.kind, None if dtypes is None else dtypes.get(column.name))
+            found[column.name] = _both(found[column.name], condition) if column.name in found else condition
+        except ConditionError as error:
+            problems.append(Problem(f"--where {number} (column {name!r})", str(error), ConditionError))
+    if problems:
+        raise ConditionError(problems)
+    return found
+
+
+def _split(text: str, names: Collection[str]) -> tuple[str, str, str]:
+    # The longest name that fits: a column may be called "a" and another one "a=b".
+    for name in sorted(names, key=len, reverse=True):
+        if text.startswith(name):
+            rest = text[len(name) :].lstrip(" ") if name else text
+            for operator in _TEXT_OPERATORS:
+                if rest.startswith(operator):
+                    return name, operator, rest[len(operator) :].strip(" ")
+    return "", "", ""
+
+
+def _no_column(text: str, names: Collection[str]) -> str:
+    at = min((position for operator in _TEXT_OPERATORS if (position := text.find(operator)) >= 0), default=-1)
+    if at < 0:
+        return "a condition must be COLUMN=VALUE, or with !=, <, <=, >, >= in place of =, found none of them"
+    guess = text[:at].strip()
+    return f"the generator has no modelled column {guess!r}{did_you_mean(guess, names)}"
+
+
+def _of_text(operator: str, operand: str, kind: str, dtype: Any) -> Condition:
+    equal, cells = operator in ("=", "=="), getattr(getattr(dtype, "categories", dtype), "dtype", dtype)
+    code = getattr(cells, "kind", "O")
+    if operand == "" and (equal or operator == "!="):
+        return Condition.of(("missing",) if equal else ("not missing",))
+    if operand == "":
+        raise ConditionError(f"{operator} must have a value after it, found none")
+    family: Literal["number", "truth"] | None = "truth" if code == "b" else "number" if code in "iuf" else None
+    if getattr(dtype, "ordered", False):
+        kind = "ordinal"
+
+    def read(text: str) -> Any:
+        if family == "truth" or (kind == "boolean" and family is None):
+            return {"true": True, "false": False}.get(text.lower(), text)
+        # A range of categories that have no order can only be one of numbers.
+        if kind == "continuous" or family == "number" or (kind == "categorical" and not equal and operator != "!="):
+            return _number(text)
+        return text
+
+    condition = Condition.of([read(part) for part in operand.split("|")] if equal else (operator, read(operand)))
+    condition.check(kind, family)
+    return condition
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _both(first: Condition, second: Condition) -> Condition:
+    """Join a lower and an upper bound of one column."""
+    lower, upper = (first, second) if first.high is None else (second, first)
+    if first.form == second.form == "range" and lower.high is None and upper.low is None:
+        return replace(lower, high=upper.high, below=upper.below)
+    raise ConditionError(
+        "a column must have one condition, or a lower and an upper bound, found others; A|B gives several values"
+    )
