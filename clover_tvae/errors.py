@@ -24,8 +24,6 @@
       |   + UnsupportedArtifactError       a known format that we do not read (Clover, SDV 1, a torch file)
       + TrainingError (RuntimeError)       exit 4
       |   + DivergedError                  the loss is no longer a number
-      |   + CheckpointMismatchError        a checkpoint of other data or another configuration
-      + PrivacyError (RuntimeError)        exit 5
       + LimitExceededError (RuntimeError)  exit 6, a figure of the evaluation is beyond its limit
 
 This module knows no other module. A message says what is wrong, where, what was expected, what was found (names,
@@ -40,7 +38,6 @@ from dataclasses import dataclass
 
 __all__ = [
     "ArtifactError",
-    "CheckpointMismatchError",
     "CloverError",
     "ColumnTypeError",
     "ColumnsMismatchError",
@@ -57,7 +54,6 @@ __all__ = [
     "NewerArtifactError",
     "NonFiniteError",
     "NotFittedError",
-    "PrivacyError",
     "Problem",
     "TableFileError",
     "TooFewRowsError",
@@ -217,16 +213,6 @@ class TrainingError(CloverError, RuntimeError):
 
 class DivergedError(TrainingError):
     """The loss is no longer a finite number."""
-
-
-class CheckpointMismatchError(TrainingError):
-    """A checkpoint belongs to other data or to another configuration."""
-
-
-class PrivacyError(CloverError, RuntimeError):
-    """A privacy condition is not met."""
-
-    exit_code = 5
 
 
 class LimitExceededError(CloverError, RuntimeError):

@@ -307,7 +307,6 @@ def test_conditions_on_the_command_line(folder: Path, trained: Path) -> None:
         (["-o", "folder.csv"], "there is a folder of this name"),
         (["-o", "plain"], "expected a folder, or a file name"),
         (["-o", "parts", "--format", "xlsx"], "--format: expected one of csv"),
-        (["-o", "x.csv", "--engine", "ray"], "--engine"),
         (["-o", "x.csv", "--decode", "best"], "--decode: expected sample or argmax"),
     ],
 )

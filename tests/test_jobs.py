@@ -249,8 +249,8 @@ jobs:
         "jobs.yaml:8:5: metadata: continous: unknown key",
         "jobs.yaml:9:14: rows: expected a value greater than or equal to 0",
         "jobs.yaml:10:5: the name 'A' is taken by another job",
-        "jobs.yaml:12:5: column 'agee' is in the metadata but not in the table; did you mean 'age'?",
-        "jobs.yaml:12:5: not in the metadata: 'age'",
+        "jobs.yaml:12:5: column 'agee': the table has no such column, declared 'continuous'; did you mean 'age'?",
+        "jobs.yaml:12:5: column 'age': the metadata does not know this column",
         "jobs.yaml:13:19: decoder: expected one of autoregressive, independent; did you mean 'autoregressive'?",
         "jobs.yaml:13:43: epochs: expected a whole number, found text",
         "jobs.yaml:13:72: compress_dims: expected a value greater than or equal to 1",
@@ -459,11 +459,23 @@ def test_columns_are_compared_before_anything_starts(folder: Path) -> None:
         assert load_jobs([write(folder, iris_job(data=data))])
         with pytest.raises(ConfigError) as caught:
             load_jobs([write(folder, iris_job(data=data, metadata=short))])
-        assert "column 'kind' is in the metadata but not in the table" in str(caught.value)
-        assert "not in the metadata: 'sepal width (cm)', 'petal length (cm)'" in str(caught.value)
+        assert "column 'kind': the table has no such column" in str(caught.value)
+        for name in ("sepal width (cm)", "petal length (cm)"):
+            assert f"column '{name}': the metadata does not know this column" in str(caught.value)
     for data in ("broken.parquet", "broken.csv.gz"):
-        with pytest.raises(ConfigError, match="cannot be read as a table"):
+        with pytest.raises(ConfigError, match="or a broken one"):
             load_jobs([write(folder, iris_job(data=data))])
+
+
+def test_a_table_is_read_by_one_reader_whatever_it_ends_in(folder: Path) -> None:
+    builtin_table("sklearn.iris").to_parquet(folder / "t.pq")
+    assert run_job(only_job(write(folder, iris_job(data="t.pq")))).status == "done"
+    # Parquet under the name of a CSV file: told without the bytes of the file.
+    (folder / "t.pq").rename(folder / "t.csv")
+    with pytest.raises(ConfigError) as caught:
+        load_jobs([write(folder, iris_job(data="t.csv"))])
+    assert "is Parquet inside, not CSV" in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 def test_the_schema_for_editors_is_current_and_agrees_with_the_loader(folder: Path) -> None:

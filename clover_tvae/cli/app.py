@@ -23,7 +23,7 @@ app = typer.Typer(
     help="Learn a table of patients or employees; give back synthetic rows that have its statistics and none of its people.",
     epilog=(
         "Exit codes: 0 done, 1 our bug, 2 your input is wrong, 3 a generator file is refused, 4 training failed, "
-        "5 a privacy condition is not met, 6 a limit of the evaluation is passed, 130 interrupted."
+        "6 a limit of the evaluation is passed, 130 interrupted."
     ),
     no_args_is_help=True,
     add_completion=False,

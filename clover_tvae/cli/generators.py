@@ -223,7 +223,6 @@ def sample(
     part_format: Annotated[str, typer.Option("--format", help="Of the parts: csv, csv.gz or parquet.")] = "csv",
     decode: Annotated[str | None, typer.Option(help="sample or argmax. [default: as the generator says]")] = None,
     no_missing: Annotated[bool, typer.Option("--no-missing", help="Draw no missing cells.")] = False,
-    engine: Annotated[str, typer.Option("--engine", help="Where the rows are drawn: local.")] = "local",
     device: Device = None,
     expect_sha256: Expect = None,
     trust_pickle: Trust = False,
@@ -236,8 +235,6 @@ def sample(
     Into a folder, the rows go to part-00000.csv, part-00001.csv ...: memory stays flat, and the rows are the same however
     many stand in a part.
     """
-    if engine != "local":
-        raise ConfigError(Problem("--engine", "this release draws rows with the engine local"))
     if decode not in (None, "sample", "argmax"):
         raise ConfigError(Problem("--decode", "expected sample or argmax"))
 

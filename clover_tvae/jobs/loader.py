@@ -7,9 +7,6 @@ does, where that is asked for), and it does not know how a job is run.
 from __future__ import annotations
 
 import contextlib
-import csv
-import gzip
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,14 +22,13 @@ from clover_tvae.jobs.limits import Limits, limit_problems, load_limits
 from clover_tvae.jobs.spec import DatasetSpec, JobSpec, spec_problems
 from clover_tvae.jobs.split import DEFAULT_HOLDOUT
 from clover_tvae.jobs.yaml_file import Node, read_yaml
-from clover_tvae.tables import EXTENSIONS
+from clover_tvae.tables import EXTENSIONS, column_names
 
 if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
 
 __all__ = ["Job", "load_jobs"]
 
-_MAX_HEADER = 2**24
 _TOP_KEYS = ("version", "defaults", "jobs")
 # Of these mappings, single keys of the defaults stay where the job gives others; every other value replaces whole.
 _MERGED = ("synthesizer", "sample")
@@ -322,23 +318,18 @@ def _file_problems(draft: _Draft) -> Iterator[Problem]:
         yield from found
         generator_exists = path is not None and path.is_file()
 
-    columns: tuple[str, ...] | None = None
+    metadata, found = _metadata(draft)
+    yield from found
     if draft.whole and spec.data is None and not generator_exists:
         there = "no generator_filepath" if spec.generator_filepath is None else "no file at generator_filepath yet"
         yield draft.problem((), f"the key 'data' is missing: there is {there}, and nothing to learn one from")
     elif isinstance(spec.data, str):
-        columns, found = _table(draft, spec.data, generator_exists)
-        yield from found
+        yield from _table(draft, "data", spec.data, metadata, generator_exists)
     elif isinstance(spec.data, DatasetSpec) and spec.missing != ("",):
         yield draft.problem(("missing",), "missing belongs to a CSV file; a built-in table has real missing cells")
 
     if draft.whole and spec.data is not None and spec.metadata is None and not generator_exists:
         yield draft.problem((), "the key 'metadata' is missing; give a JSON file, a mapping, or the word infer")
-    metadata, found = _metadata(draft)
-    yield from found
-    if metadata is not None and columns is not None:
-        yield from _column_problems(draft, metadata, columns)
-
     yield from _backend_problems(draft)
     yield from _assessment_problems(draft, metadata)
     for index, sample in enumerate(spec.sample):
@@ -378,7 +369,7 @@ def _assessment_problems(draft: _Draft, metadata: Metadata | None) -> Iterator[P
     if spec.report is not None:
         yield from _written(draft, ("report",), spec.report, (".html",))[1]
     if isinstance(spec.holdout, str):
-        yield from _table(draft, spec.holdout, generator_exists=False, key="holdout")[1]
+        yield from _table(draft, "holdout", spec.holdout, None, generator_exists=False)
     if isinstance(spec.limits, str):
         try:
             load_limits(job.path(spec.limits))
@@ -427,48 +418,40 @@ def _written(
     return resolved, []
 
 
-def _table(
-    draft: _Draft, text: str, generator_exists: bool, key: str = "data"
-) -> tuple[tuple[str, ...] | None, list[Problem]]:
-    """Return the column names of the table of a job."""
+def _table(draft: _Draft, key: str, text: str, metadata: Metadata | None, generator_exists: bool) -> Iterator[Problem]:
+    """Check a table that the job reads, as far as its name and its header tell."""
     job = draft.job
     if not text.lower().endswith(EXTENSIONS):
-        return None, [draft.problem((key,), f"{key}: expected a file that ends in {' or '.join(EXTENSIONS)}")]
+        yield draft.problem((key,), f"{key}: expected a file that ends in {' or '.join(EXTENSIONS)}")
+        return
     try:
         path = job.path(text)
     except UserError as error:
-        return None, [draft.problem((key,), f"{key}: the path {problem.message}") for problem in error.problems]
+        yield from (draft.problem((key,), f"{key}: the path {problem.message}") for problem in error.problems)
+        return
+    # With a generator, rows can be drawn on a machine that never sees the data.
+    if generator_exists and not path.exists():
+        return
     if not path.is_file():
-        # With a generator, rows can be drawn on a machine that never sees the data.
-        if generator_exists and not path.exists():
-            return None, []
         what = "is a folder" if path.is_dir() else "does not exist"
-        return None, [draft.problem((key,), f"{key}: the file {what} (paths are relative to {_called(job.folder)})")]
+        yield draft.problem((key,), f"{key}: the file {what} (paths are relative to {_called(job.folder)})")
+        return
     try:
-        return _header(path), []
-    except Exception as error:
-        # Readers of foreign formats raise what they like; the text of such an error may quote the file.
-        return None, [draft.problem((key,), f"{key}: the file cannot be read as a table ({type(error).__name__})")]
+        names = column_names(path, metadata)
+    except UserError as error:
+        yield from (draft.problem((key,), f"{key}: {problem.message}") for problem in error.problems)
+        return
+    if metadata is not None:
+        try:
+            metadata.check_names(names)
+        except UserError as error:
+            yield from (draft.problem(("metadata",), str(problem)) for problem in error.problems)
 
 
 def _called(path: Path) -> str:
     """Return how messages call a path: from the working folder, where it lies below that."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
-
-
-def _header(path: Path) -> tuple[str, ...]:
-    if path.name.lower().endswith(".parquet"):
-        import pyarrow.parquet
-
-        schema = pyarrow.parquet.read_schema(path)
-        index = (schema.pandas_metadata or {}).get("index_columns", [])
-        return tuple(name for name in schema.names if name not in index)
-    opened: Any = gzip.open if path.name.lower().endswith(".gz") else open
-    with opened(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        # A gzip of zeros unpacks to one endless line; no header is longer than this.
-        head = file.read(_MAX_HEADER)
-    return tuple(next(csv.reader(io.StringIO(head, newline="")), []))
 
 
 def _metadata(draft: _Draft) -> tuple[Metadata | None, list[Problem]]:
@@ -485,22 +468,6 @@ def _metadata(draft: _Draft) -> tuple[Metadata | None, list[Problem]]:
         folder = f"{job.folder}{os.sep}"
         texts = [str(problem).replace(folder, "").removeprefix(f"{name}: ") for problem in error.problems]
         return None, [draft.problem(("metadata",), f"{name}: {text}") for text in texts]
-
-
-def _column_problems(draft: _Draft, metadata: Metadata, columns: Sequence[str]) -> Iterator[Problem]:
-    # A name that is a number, 2019, is the header that spells it.
-    needed = [str(column.name) for column in metadata.modelled]
-    for name in needed:
-        if name not in columns:
-            hint = did_you_mean(name, (column for column in columns if column not in needed))
-            yield draft.problem(("metadata",), f"column {name!r} is in the metadata but not in the table{hint}")
-    known = {str(name) for name in metadata.names}
-    extra = [repr(name) for name in columns if name not in known]
-    if extra:
-        shown = ", ".join(extra[:10]) + (f" and {len(extra) - 10} more" if len(extra) > 10 else "")
-        yield draft.problem(
-            ("metadata",), f"not in the metadata: {shown}; say what they are, or list them under ignore"
-        )
 
 
 def _collisions(drafts: Iterable[_Draft]) -> Iterator[Problem]:

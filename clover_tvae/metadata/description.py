@@ -13,11 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clover_tvae.errors import MetadataError, Problem, did_you_mean
+from clover_tvae.errors import ColumnsMismatchError, MetadataError, Problem, did_you_mean
 from clover_tvae.metadata import exchange, json_file, plain
 from clover_tvae.metadata.column import KINDS, Column, Kind, plain_scalar
 from clover_tvae.metadata.infer import MetadataWarning, inferred
-from clover_tvae.metadata.validate import raise_problems
+from clover_tvae.metadata.validate import name_problems, raise_problems
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -225,6 +225,15 @@ class Metadata:
             DataError: With every problem; a subclass if all problems are of one class. No message quotes a cell.
         """
         raise_problems(self.columns, df)
+
+    def check_names(self, names: Iterable[Hashable]) -> None:
+        """Check the names of a table's columns as :meth:`validate` does, before its rows are read.
+
+        Raises:
+            ColumnsMismatchError: With every column that is missing or unknown.
+        """
+        if problems := name_problems(self.columns, names):
+            raise ColumnsMismatchError(problems)
 
     def to_sdv(self) -> dict[str, Any]:
         """Return the description as the dict of SDV 2, as ``sdv.metadata.Metadata.load_from_dict`` takes it.

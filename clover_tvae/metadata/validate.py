@@ -33,7 +33,7 @@ from clover_tvae.errors import (
 )
 from clover_tvae.metadata.column import Column
 
-__all__ = ["UNLEARNABLE_LEVELS", "raise_problems", "require_frame"]
+__all__ = ["UNLEARNABLE_LEVELS", "name_problems", "raise_problems", "require_frame"]
 
 _MIN_ROWS = 2
 # Fewer rows than this can all differ by chance, so that a unique column is no proof of an identifier.
@@ -71,7 +71,7 @@ def raise_problems(columns: Sequence[Column], df: Any) -> None:
     if not any(column.modelled for column in columns):
         text = "the metadata declares no column that can be modelled; declare at least one that is not 'id' or 'ignore'"
         problems.append(Problem("metadata", text))
-    problems += _mismatches(described, list(dict.fromkeys(df.columns)))
+    problems += name_problems(columns, df.columns)
     if len(df) < _MIN_ROWS:
         rows = "1 row" if len(df) == 1 else f"{len(df)} rows"
         text = f"has {rows}; at least {_MIN_ROWS} are needed, and some hundreds to learn anything of use"
@@ -116,7 +116,9 @@ def _duplicates(df: pd.DataFrame) -> list[Problem]:
     ]
 
 
-def _mismatches(described: dict[Hashable, Column], found: list[Hashable]) -> list[Problem]:
+def name_problems(columns: Sequence[Column], names: Iterable[Hashable]) -> list[Problem]:
+    """Return a problem for each column that a table lacks, and for each that nothing describes."""
+    described, found = {column.name: column for column in columns}, list(dict.fromkeys(names))
     held = set(found)
     missing = [name for name, column in described.items() if name not in held and not _may_be_absent(column)]
     extra = [name for name in found if name not in described]

@@ -23,7 +23,7 @@ from clover_tvae.columns.texts import NUMBER, BadCells, DescribedColumn, column_
 from clover_tvae.errors import ColumnTypeError, DataError, DuplicateColumnsError, Problem, TableFileError
 from clover_tvae.files import atomic_write
 
-__all__ = ["MAX_BYTES", "Described", "read_csv", "write_csv"]
+__all__ = ["MAX_BYTES", "Described", "csv_names", "read_csv", "write_csv"]
 
 MAX_BYTES = 8 * 2**30
 """A table that unpacks to more than this is refused unless the caller asks for more."""
@@ -79,14 +79,8 @@ def read_csv(
     gzipped: bool,
 ) -> pd.DataFrame:
     """Read a CSV file that is open in binary; see :func:`clover_tvae.tables.read_table`."""
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    limit = MAX_BYTES if max_bytes is None else max_bytes
-    if gzipped and max_bytes is None:
-        limit = min(MAX_BYTES, max(_FREE_BYTES, size * _MAX_RATIO))
-    source = gzip.GzipFile(fileobj=file) if gzipped else file
-    stream = io.BufferedReader(_Capped(source, place, limit), buffer_size=_PEEK)
-    n_columns = _check_start(stream.peek(_PEEK)[:_PEEK], place)
+    stream = _unpacked(file, place, max_bytes, gzipped)
+    n_columns = len(_header(stream, place))
     header, table = _parse(stream, place, n_columns)
     _check_header(header, place)
     described = _by_header(header, metadata)
@@ -107,8 +101,26 @@ def read_csv(
     return df
 
 
-def _check_start(start: bytes, place: str) -> int:
-    """Return how many columns the header line names, or say what the file is instead of a CSV table."""
+def csv_names(file: BinaryIO, place: str, metadata: Described | None, *, gzipped: bool) -> list[Hashable]:
+    """Return the names that :func:`read_csv` gives the columns, from the header alone."""
+    header = [_active(head) for head in _header(_unpacked(file, place, None, gzipped), place)]
+    _check_header(header, place)
+    described = _by_header(header, metadata)
+    return [described[head].name if head in described else head for head in header]
+
+
+def _unpacked(file: BinaryIO, place: str, max_bytes: int | None, gzipped: bool) -> io.BufferedReader:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    limit = MAX_BYTES if max_bytes is None else max_bytes
+    if gzipped and max_bytes is None:
+        limit = min(MAX_BYTES, max(_FREE_BYTES, size * _MAX_RATIO))
+    return io.BufferedReader(_Capped(gzip.GzipFile(fileobj=file) if gzipped else file, place, limit), buffer_size=_PEEK)
+
+
+def _header(stream: io.BufferedReader, place: str) -> list[str]:
+    """Return what the header line names, without moving on, or say what the file is instead of a CSV table."""
+    start = stream.peek(_PEEK)[:_PEEK]
     signs = {
         b"PAR1": "Parquet",
         b"PK\x03\x04": "a zip or Excel file",
@@ -133,7 +145,7 @@ def _check_start(start: bytes, place: str) -> int:
         counts = {line.count(mark) for line in lines}
         if len(header) == 1 and len(lines) == 2 and '"' not in lines[0] and len(counts) == 1 and counts != {0}:
             raise TableFileError(Problem(place, f"seems to be separated by {name}; save it with commas"))
-    return len(header)
+    return header
 
 
 def _parse(stream: Any, place: str, n_columns: int) -> tuple[list[str], Any]:

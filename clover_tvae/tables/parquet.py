@@ -39,8 +39,8 @@ _LEVEL_DTYPES = (
 )
 
 
-def read_parquet(file: BinaryIO, place: str, max_bytes: int) -> pd.DataFrame:
-    """Read a Parquet file that is open in binary; see :func:`clover_tvae.tables.read_table`."""
+def read_parquet(file: BinaryIO, place: str, max_bytes: int, *, rows: bool = True) -> pd.DataFrame:
+    """Read a Parquet file that is open in binary, or without ``rows`` its columns alone; see :func:`clover_tvae.tables.read_table`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -57,7 +57,7 @@ def read_parquet(file: BinaryIO, place: str, max_bytes: int) -> pd.DataFrame:
         if repeated:
             text = "more than one column has this name; rename or drop all but one"
             raise DuplicateColumnsError([Problem(f"{place}: column {name!r}", text) for name in sorted(repeated)])
-        table = parquet.read()
+        table = parquet.read() if rows else parquet.schema_arrow.empty_table()
         extras = (table.schema.metadata or {}).get(_EXTRAS_KEY)
         df = table.to_pandas(timestamp_as_object=False)
         if not isinstance(df.index, pd.RangeIndex):

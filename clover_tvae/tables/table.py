@@ -5,19 +5,22 @@ This module knows paths and what makes a DataFrame a table; ``delimited`` knows 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 
 from clover_tvae.errors import ConfigError, DataError, DuplicateColumnsError, Problem, TableFileError
-from clover_tvae.tables.delimited import MAX_BYTES, Described, read_csv, write_csv
+from clover_tvae.tables.delimited import MAX_BYTES, Described, csv_names, read_csv, write_csv
 from clover_tvae.tables.parquet import read_parquet, write_parquet
 
-__all__ = ["EXTENSIONS", "MAX_BYTES", "Described", "read_table", "write_table"]
+__all__ = ["EXTENSIONS", "MAX_BYTES", "Described", "column_names", "read_table", "write_table"]
 
 EXTENSIONS = (".csv", ".csv.gz", ".parquet", ".pq")
 """What a table's file name may end in."""
+_PARQUET = (".parquet", ".pq")
 
 
 def read_table(
@@ -54,6 +57,28 @@ def read_table(
     """
     if isinstance(missing, str) or not all(isinstance(token, str) for token in missing):
         raise ConfigError(Problem("missing", "must be a list of texts, such as ['', 'NA'], found something else"))
+    with _opened(path) as (file, extension):
+        if extension in _PARQUET:
+            return read_parquet(file, str(path), MAX_BYTES if max_bytes is None else max_bytes)
+        return read_csv(file, str(path), metadata, frozenset(missing), max_bytes, gzipped=extension == ".csv.gz")
+
+
+def column_names(path: str | Path, metadata: Described | None = None) -> list[Hashable]:
+    """Return the names of the columns that :func:`read_table` would give, without reading a row.
+
+    Raises:
+        TableFileError: The file is missing, of another format or broken, as far as its start shows.
+        DuplicateColumnsError: Two columns share a name.
+    """
+    with _opened(path) as (file, extension):
+        if extension in _PARQUET:
+            return read_parquet(file, str(path), MAX_BYTES, rows=False).columns.tolist()
+        return csv_names(file, str(path), metadata, gzipped=extension == ".csv.gz")
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[tuple[BinaryIO, str]]:
+    """Open a table file, and tell what it ends in."""
     file_path = Path(path)
     extension = _extension(file_path)
     try:
@@ -62,9 +87,7 @@ def read_table(
                 Problem(str(path), "is a folder or a device, not a file" if file_path.exists() else "does not exist")
             )
         with file_path.open("rb") as file:
-            if extension in (".parquet", ".pq"):
-                return read_parquet(file, str(path), MAX_BYTES if max_bytes is None else max_bytes)
-            return read_csv(file, str(path), metadata, frozenset(missing), max_bytes, gzipped=extension == ".csv.gz")
+            yield file, extension
     except OSError as error:
         raise TableFileError(Problem(str(path), f"cannot be read: {error.strerror or 'the file is broken'}")) from None
     except ValueError:
@@ -114,7 +137,7 @@ def write_table(df: pd.DataFrame, path: str | Path) -> None:
         text = "more than one column has this name; rename or drop all but one"
         raise DuplicateColumnsError([Problem(f"column {name!r}", text) for name in repeated])
     try:
-        if extension in (".parquet", ".pq"):
+        if extension in _PARQUET:
             write_parquet(df, path)
         else:
             write_csv(df, path, gzipped=extension == ".csv.gz")
