@@ -1,8 +1,185 @@
-"""What each parameter may be, and what it is where the user says nothing."""
+"""What each parameter may be, what it means, and what it is where the user says nothing.
+
+The one home of the parameters of ``TVAESynthesizer``: the constructor, YAML jobs, the ``fit`` command and the reader of
+generator files take ranges and descriptions from here.
+"""
 
 from __future__ import annotations
 
-__all__ = ["MIN_COUNT"]
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from clover_tvae.errors import ConfigError, Problem, did_you_mean
+
+__all__ = ["LARGEST_WIDTH", "MIN_COUNT", "NOT_IN_SDV", "ONLY_IN_SDV", "Parameters", "Seed"]
 
 #: Fewest people that a figure, a category's name or a stored value may rest on; fewer are withheld.
 MIN_COUNT = 10
+#: Widest layer of a network; hostile files are refused before their sizes allocate anything.
+LARGEST_WIDTH = 16_384
+#: Parameters that SDV's TVAE has not, and those that it alone has.
+NOT_IN_SDV = ("decoder", "learning_rate", "gradient_clip", "validation_fraction", "patience", "max_minutes")
+ONLY_IN_SDV = ("enforce_min_max_values", "enforce_rounding")
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy scalars and arrays into Python's, and lists into tuples."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
+
+
+_Plain = BeforeValidator(_plain)
+Seed = Annotated[int, Field(ge=0, le=2**64 - 1), _Plain]
+_Count = Annotated[int, Field(ge=1, le=1_000_000_000), _Plain]
+_Width = Annotated[int, Field(ge=1, le=LARGEST_WIDTH), _Plain]
+_Widths = Annotated[tuple[_Width, ...], Field(min_length=1, max_length=64), _Plain]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), _Plain]
+_Flag = Annotated[bool, _Plain]
+
+
+class Parameters(BaseModel):
+    """The parameters of ``TVAESynthesizer``, by their own names; ``None`` leaves one to the engine and the table."""
+
+    # strict: "5" is no number and 1 is no truth. hide_input: a message never quotes what stands in a file.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+    backend: Literal["native", "sdv"] | None = Field(
+        None, description="The engine: native (default), or sdv for SDV's own TVAE behind the same face."
+    )
+    decoder: Literal["autoregressive", "independent"] | None = Field(
+        None,
+        description="autoregressive (default, best), or independent, the TVAE paper's; native backend only.",
+    )
+    random_state: Seed | None = Field(
+        None,
+        description="A seed from 0 to 2^64 - 1: training and sampling then give the same result in every process; "
+        "left out, one is drawn.",
+    )
+    epochs: _Count | None = Field(
+        None,
+        description="Passes over the rows: exactly that many, unless patience or max_minutes ends training sooner; "
+        "left out, it finds its own length.",
+    )
+    batch_size: _Count | None = Field(None, description="Rows a training step.")
+    compress_dims: _Widths | None = Field(None, description="Widths of the encoder's hidden layers.")
+    decompress_dims: _Widths | None = Field(
+        None,
+        description="Widths of the decoder's hidden layers; of the residual blocks in the autoregressive decoder.",
+    )
+    embedding_dim: _Width | None = Field(None, description="Dimensions of the latent space.")
+    learning_rate: _Positive | None = Field(None, description="Step size of the optimiser at its peak.")
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False), _Plain] | None = Field(
+        None, description="Decay of the weight matrices: L2 for Adam, decoupled for Muon."
+    )
+    loss_factor: _Positive | None = Field(None, description="Weight of the reconstruction against the KL term.")
+    gradient_clip: _Positive | None = Field(None, description="Largest norm of the gradient of a step.")
+    validation_fraction: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), _Plain] | None = Field(
+        None, description="Share of the rows held out of training to watch the ELBO."
+    )
+    patience: _Count | None = Field(
+        None, description="Epochs without a better validation ELBO after which training stops."
+    )
+    max_minutes: _Positive | None = Field(
+        None,
+        description="Minutes of training by the clock, at most; where this limit strikes, a seed no longer fixes the "
+        "result.",
+    )
+    device: Annotated[str, Field(pattern=r"^(cpu|mps|auto|cuda(:[0-9]{1,3})?)$")] | None = Field(
+        None,
+        description="Where to compute: cpu (default), cuda, cuda:N, mps, or auto for the best at hand.",
+        examples=["cpu", "cuda", "cuda:1", "mps", "auto"],
+    )
+    decode: Literal["sample", "argmax"] | None = Field(
+        None,
+        description="sample (default) draws every choice; argmax takes the likeliest, as SDV does, and loses rare "
+        "categories.",
+    )
+    trust_pickle: _Flag | None = Field(
+        None, description="Open a generator file of the sdv backend: it holds a pickle, which can run any code."
+    )
+    discriminator_steps: Annotated[int, Field(ge=0), _Plain] | None = Field(
+        None, description="Accepted with a warning and dropped: a VAE has no discriminator."
+    )
+    enforce_min_max_values: _Flag | None = Field(
+        None, description="SDV's own (sdv backend): keep numbers in the range of the table; on by default."
+    )
+    enforce_rounding: _Flag | None = Field(
+        None, description="SDV's own (sdv backend): keep the decimals of the table; on by default."
+    )
+
+    @classmethod
+    def of(cls, **given: Any) -> Parameters:
+        """Check parameters as a caller in Python gives them: numpy's numbers and arrays will do.
+
+        Raises:
+            ConfigError: Parameters are out of range, unknown, or not of this backend; all of them are named.
+
+        Example:
+            >>> Parameters.of(epochs=0)
+            Traceback (most recent call last):
+                ...
+            clover_tvae.errors.ConfigError: epochs: must be a whole number from 1 to 1,000,000,000 or None, found epochs=0
+        """
+        found: dict[str, str] = {}
+        parameters = None
+        try:
+            parameters = cls.model_validate(given)
+        except ValidationError as error:
+            for name in {str(detail["loc"][0]) for detail in error.errors(include_url=False, include_input=False)}:
+                found[name] = f"no such parameter{did_you_mean(name, cls.model_fields)}"
+                if name in cls.model_fields:
+                    rule, value = cls.rule(name), given[name]
+                    hint = did_you_mean(value, re.findall("'(.+?)'", rule)) if isinstance(value, str) else ""
+                    found[name] = f"must be {rule}, found {_shown(name, value)}{hint}"
+        here, other = ("sdv", "native") if given.get("backend") == "sdv" else ("native", "sdv")
+        for name in NOT_IN_SDV if here == "sdv" else ONLY_IN_SDV:
+            if given.get(name) is not None:
+                found[name] = f"the {here} backend has no such parameter; leave it out, or use backend={other!r}"
+        if parameters is None or found:
+            raise ConfigError([Problem(name, found[name]) for name in given if name in found])
+        return parameters
+
+    @classmethod
+    def rule(cls, name: str) -> str:
+        """Return in words what the parameter ``name`` must be.
+
+        Example:
+            >>> Parameters.rule("validation_fraction")
+            'a number of at least 0 and below 1 or None'
+        """
+        return _in_words(cls.model_json_schema()["properties"][name])
+
+    def given(self) -> dict[str, Any]:
+        """Return the parameters that are not ``None``."""
+        return self.model_dump(exclude_none=True)
+
+
+def _shown(name: str, value: Any) -> str:
+    """A parameter's value as a message may quote it; of anything larger, such as a table, the type alone."""
+    value = _plain(value)
+    if isinstance(value, tuple) and len(value) > 64:
+        return f"{len(value)} of them"
+    parts = value if isinstance(value, tuple) else (value,)
+    plain = all(isinstance(part, int | float | str) for part in parts)
+    return f"{name}={value!r}"[:200] if plain else type(value).__name__
+
+
+def _in_words(schema: Mapping[str, Any]) -> str:
+    """Say in words what a JSON Schema allows."""
+    if "anyOf" in schema:
+        return " or ".join(_in_words({"examples": schema.get("examples"), **each}) for each in schema["anyOf"])
+    if choices := schema.get("enum") or schema.get("examples") if schema["type"] == "string" else None:
+        return ", ".join(map(repr, choices))
+    if schema["type"] == "array":
+        return f"a list of {schema['minItems']} to {schema['maxItems']} widths, each {_in_words(schema['items'])}"
+    if schema["type"] in ("null", "boolean"):
+        return {"null": "None", "boolean": "True or False"}[schema["type"]]
+    kind = "a whole number" if schema["type"] == "integer" else "a number"
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and high is not None:
+        return f"{kind} from {low:,} to {high:,}"
+    bounds = {"minimum": "of at least", "exclusiveMinimum": "above", "exclusiveMaximum": "and below"}
+    return " ".join([kind, *(f"{words} {schema[key]:,}" for key, words in bounds.items() if key in schema)])

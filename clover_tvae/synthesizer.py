@@ -31,6 +31,7 @@ from clover_tvae.errors import (
     did_you_mean,
 )
 from clover_tvae.metadata import Metadata
+from clover_tvae.parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,31 +62,34 @@ class TVAESynthesizer:
         metadata: What each column is: Clover's dict ``{"continuous": [...], "categorical": [...],
             "variable_to_predict": name}`` (also ``datetime``, ``boolean``, ``ordinal``, ``id``, ``ignore``), a
             :class:`~clover_tvae.Metadata`, or the path of its JSON file. ``None`` infers it from ``df``, with its warnings.
-        random_state: A seed of at least 0: fit and sample then give the same result in every process. ``None`` draws one.
+        random_state: A seed from 0 to 2^64 - 1: training and sampling then give the same result in every process;
+            left out, one is drawn.
         generator_filepath: A generator that exists is loaded, and ``fit`` is not needed; one that does not is written
             by ``fit``.
-        epochs: Exactly that many passes over the table (fewer only if ``patience`` or ``max_minutes`` is given); ``None``
-            finds its own length.
-        batch_size: Rows a step.
+        epochs: Passes over the rows: exactly that many, unless ``patience`` or ``max_minutes`` ends training sooner;
+            left out, it finds its own length.
+        batch_size: Rows a training step.
         compress_dims: Widths of the encoder's hidden layers.
-        decompress_dims: Widths of the decoder's hidden layers; of the autoregressive decoder's residual blocks.
-        backend: ``"native"``, or ``"sdv"`` for SDV's own TVAE behind the same face.
-        decoder: ``"autoregressive"`` (best), or ``"independent"`` (the TVAE paper's). Native backend only.
+        decompress_dims: Widths of the decoder's hidden layers; of the residual blocks in the autoregressive decoder.
+        backend: The engine: ``native`` (default), or ``sdv`` for SDV's own TVAE behind the same face.
+        decoder: ``autoregressive`` (default, best), or ``independent``, the TVAE paper's; native backend only.
         embedding_dim: Dimensions of the latent space.
-        learning_rate: Step size of Adam at its peak.
-        weight_decay: Of weight matrices.
-        loss_factor: Weight of the reconstruction against the KL.
-        gradient_clip: Largest norm of the gradient.
-        validation_fraction: Share of rows held out to watch the ELBO, in [0, 1).
+        learning_rate: Step size of the optimiser at its peak.
+        weight_decay: Decay of the weight matrices: L2 for Adam, decoupled for Muon.
+        loss_factor: Weight of the reconstruction against the KL term.
+        gradient_clip: Largest norm of the gradient of a step.
+        validation_fraction: Share of the rows held out of training to watch the ELBO.
         patience: Epochs without a better validation ELBO after which training stops.
-        max_minutes: Wall-clock limit of training. Where it strikes, a seed no longer fixes the result.
-        device: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
-        decode: ``"sample"`` draws every choice; ``"argmax"`` takes the likeliest, as SDV does, and loses rare categories.
+        max_minutes: Minutes of training by the clock, at most; where this limit strikes, a seed no longer fixes the
+            result.
+        device: Where to compute: ``cpu`` (default), ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best at hand.
+        decode: ``sample`` (default) draws every choice; ``argmax`` takes the likeliest, as SDV does, and loses rare
+            categories.
         verbose: Show a progress bar, and say what was chosen.
         trust_pickle: Open a generator file of the ``sdv`` backend: it holds a pickle, which can run any code.
         discriminator_steps: Accepted with a warning and dropped: a VAE has no discriminator.
-        enforce_min_max_values, enforce_rounding: SDV's own (``backend="sdv"``), both on by default; the native engine
-            always keeps range and decimals.
+        enforce_min_max_values: SDV's own (``sdv`` backend): keep numbers in the range of the table; on by default.
+        enforce_rounding: SDV's own (``sdv`` backend): keep the decimals of the table; on by default.
 
     Defaults where ``None`` (n is the number of rows):
 
@@ -93,7 +97,8 @@ class TVAESynthesizer:
     parameter              ``independent``            ``autoregressive``
     =====================  =========================  ==========================================================
     epochs                 300                        until the validation ELBO stops improving; at most 4,000 steps,
-                                                      or 80,000 / (columns + 10) if that is less
+                                                      or 97,000 / (columns + 19) if that is less; fewer
+                                                      where the columns have thousands of categories
     batch_size             500                        128 (n < 3,000), 512 (n < 8,000), 1024
     compress_dims          (128, 128)                 (128, 128)
     decompress_dims        (128, 128)                 (128, 128) (n < 3,000), (256, 256): residual blocks
@@ -164,9 +169,15 @@ class TVAESynthesizer:
     ) -> None:
         if discriminator_steps is not None:
             warnings.warn("discriminator_steps is dropped: a VAE has no discriminator", UserWarning, stacklevel=2)
-        check_seed(random_state)
-        check_decode(decode)
-        self.random_state = None if random_state is None else int(random_state)
+        parameters = Parameters.of(
+            backend=backend, decoder=decoder, random_state=random_state, epochs=epochs, batch_size=batch_size,
+            compress_dims=compress_dims, decompress_dims=decompress_dims, embedding_dim=embedding_dim,
+            learning_rate=learning_rate, weight_decay=weight_decay, loss_factor=loss_factor,
+            gradient_clip=gradient_clip, validation_fraction=validation_fraction, patience=patience,
+            max_minutes=max_minutes, device=str(device), decode=decode, trust_pickle=trust_pickle,
+            enforce_min_max_values=enforce_min_max_values, enforce_rounding=enforce_rounding,
+        )  # fmt: skip
+        self.random_state = parameters.random_state
         self.generator_filepath = (
             None if generator_filepath is None else check_path(generator_filepath, "generator_filepath")
         )
@@ -178,28 +189,13 @@ class TVAESynthesizer:
         self._writer: dict[str, str] = {}
         self._metadata: Metadata | None = None
         self._n_columns = 0
-        parameters = {
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "compress_dims": compress_dims,
-            "decompress_dims": decompress_dims,
-            "embedding_dim": embedding_dim,
-            "learning_rate": learning_rate,
-            "weight_decay": weight_decay,
-            "loss_factor": loss_factor,
-            "gradient_clip": gradient_clip,
-            "validation_fraction": validation_fraction,
-            "patience": patience,
-            "max_minutes": max_minutes,
-        }
-        only_in_sdv = {"enforce_min_max_values": enforce_min_max_values, "enforce_rounding": enforce_rounding}
-        parameters |= {name: value for name, value in only_in_sdv.items() if value is not None}
-        self._backend: Backend = make_backend(backend, decoder=decoder, device=device, **parameters)
+        given = parameters.given()
+        self._backend: Backend = make_backend(given.pop("backend"), **given)
         self._fitted = False
         if self.generator_filepath is not None and self.generator_filepath.exists():
             self._open(self.generator_filepath, device=device, trust_pickle=trust_pickle)
             self._agree_with_file(df, metadata)
-            self._warn_of_others({"decoder": decoder, **parameters})
+            self._warn_of_others(given)
             return
         if df is None:
             place = "" if self.generator_filepath is None else " (generator_filepath does not exist)"
@@ -230,23 +226,12 @@ class TVAESynthesizer:
         metadata.validate(self._df)
         names = [column.name for column in metadata.columns]
         df = self._df[[name for name in self._df.columns if name in names]]
-        if self.verbose:
-            self._say(df, metadata)
         self._backend.fit(df, metadata, seed=self._child(_FIT), verbose=self.verbose)
         self._fitted, self._n_calls, self._n_columns = True, 0, len(df.columns)
         self._digest, self._writer = None, {}
         if self.generator_filepath is not None:
             self.save(self.generator_filepath)
         return self
-
-    def _say(self, df: pd.DataFrame, metadata: Metadata) -> None:
-        """Tell on the progress stream what will be built; only the progress bar and this line are ever shown."""
-        describe = getattr(self._backend, "describe", None)
-        if describe is not None:
-            from tqdm.auto import tqdm
-
-            n_modelled = sum(column.kind not in ("id", "ignore") for column in metadata.columns)
-            tqdm.write(f"{len(df):,} rows x {n_modelled} columns: {describe(len(df), n_modelled)}", file=_stderr())
 
     @property
     def fitted(self) -> bool:
@@ -725,12 +710,6 @@ class TVAESynthesizer:
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, (tuple, list, np.ndarray)) else value
-
-
-def _stderr() -> Any:
-    import sys
-
-    return sys.stderr
 
 
 def _corrupt(part: str) -> Exception:

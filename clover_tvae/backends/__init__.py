@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from clover_tvae.backends.protocol import (
     BACKENDS,
-    LARGEST_WIDTH,
-    NOT_IN_SDV,
-    ONLY_IN_SDV,
     Backend,
     ability,
     load_backend,
@@ -15,9 +12,6 @@ from clover_tvae.backends.protocol import (
 
 __all__ = [
     "BACKENDS",
-    "LARGEST_WIDTH",
-    "NOT_IN_SDV",
-    "ONLY_IN_SDV",
     "Backend",
     "ability",
     "load_backend",

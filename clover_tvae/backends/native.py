@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import time
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
@@ -17,15 +18,14 @@ import numpy as np
 import pandas as pd
 import pydantic
 import torch
+from tqdm.auto import tqdm
 
 from clover_tvae.artifact import pack_tensors, unpack_tensors
-from clover_tvae.backends.protocol import LARGEST_WIDTH
 from clover_tvae.backends.sizing import Plan, plan_training
 from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import (
     ColumnsMismatchError,
     ConditionError,
-    ConfigError,
     CorruptArtifactError,
     DivergedError,
     NotFittedError,
@@ -35,6 +35,7 @@ from clover_tvae.errors import (
 from clover_tvae.metadata import Metadata
 from clover_tvae.model.build import (
     NUMBERS,
+    DecoderName,
     ModelConfig,
     build_vae,
     expected_arrays,
@@ -45,6 +46,7 @@ from clover_tvae.model.decoder import Decoder
 from clover_tvae.model.devices import one_thread, resolve_device, torch_generator
 from clover_tvae.model.rows import Allowance, Rows
 from clover_tvae.model.vae import TabularVAE, table_tensors
+from clover_tvae.parameters import LARGEST_WIDTH, Parameters
 from clover_tvae.sampling import BLOCK_ROWS, Sampler
 from clover_tvae.training import Epoch, Trainer
 from clover_tvae.transforms import TableTransform
@@ -66,10 +68,7 @@ class NativeBackend:
     """Our own engine, with either decoder.
 
     Args:
-        decoder: ``"autoregressive"`` or ``"independent"``.
-        epochs, batch_size, compress_dims, decompress_dims, embedding_dim, learning_rate, weight_decay, loss_factor,
-            gradient_clip, validation_fraction, patience, max_minutes: See ``TVAESynthesizer``; ``None`` leaves it to the table's size.
-        device: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
+        **given: Parameters of ``TVAESynthesizer``; ``None`` leaves one to the table's size.
 
     Raises:
         ConfigError: Parameters out of range; all of them are named.
@@ -77,27 +76,10 @@ class NativeBackend:
 
     name = "native"
 
-    def __init__(self, *, decoder: str | None = None, device: str = "cpu", **given: Any) -> None:
-        given = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in given.items()}
-        unknown = [name for name in given if name not in _RULES]
-        problems = [Problem(name, f"no such parameter{did_you_mean(name, _RULES)}") for name in unknown]
-        if decoder not in (None, *NUMBERS):
-            problems.append(
-                Problem("decoder", f"must be 'autoregressive' or 'independent', however: decoder={decoder!r}")
-            )
-        for name, value in given.items():
-            if value is not None and name in _RULES and not _RULES[name][0](value):
-                problems.append(Problem(name, f"must be {_RULES[name][1]}, however: {name}={value!r}"))
-        if problems:
-            raise ConfigError(problems)
-        self.decoder: Literal["autoregressive", "independent"] = (
-            "independent" if decoder == "independent" else "autoregressive"
-        )
-        self.given = {
-            name: tuple(value) if name.endswith("_dims") and value is not None else value
-            for name, value in given.items()
-        }
-        self.device = resolve_device(device)
+    def __init__(self, **given: Any) -> None:
+        self.given = Parameters.of(**given)
+        self.decoder: DecoderName = self.given.decoder or "autoregressive"
+        self.device = resolve_device(self.given.device or "cpu")
         self._plan: Plan | None = None
         self._transform: TableTransform | None = None
         self._vae: TabularVAE | None = None
@@ -125,10 +107,12 @@ class NativeBackend:
             rng=np.random.default_rng(_child(sequence, 0)),
         )
         table = transform.encode(df, np.random.default_rng(_child(sequence, 1)))
-        plan = plan_training(
-            self.decoder, len(df), transform.layout.n_columns, self.given, n_choices=transform.layout.n_choices
-        )
+        layout = transform.layout
+        plan = plan_training(self.given, len(df), layout.n_columns, n_choices=layout.n_choices)
         logger.info("%s", plan.describe())
+        if verbose:
+            # Only this line and the progress bar are ever shown.
+            tqdm.write(f"{len(df):,} rows x {layout.n_columns} columns: {plan.describe()}", file=sys.stderr)
         vae = build_vae(plan.model, transform.layout, torch_generator(_child(sequence, 2)), table.choices)
         trainer = Trainer(plan.training, device=self.device, verbose=verbose)
         tensors = table_tensors(table, transform.layout)
@@ -167,35 +151,12 @@ class NativeBackend:
         names = ", ".join(repr(transform.names[i]) for i in columns)
         return f" (not finite in: {names})" if names else ""
 
-    def describe(self, n_rows: int, n_columns: int) -> str:
-        """What would be built for a table of this size, in one line."""
-        return plan_training(self.decoder, n_rows, n_columns, self.given).describe()
-
     # -- what is known ------------------------------------------------------------------------------------------------
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Parameters in force, defaults resolved once the table is known."""
-        if self._plan is None:
-            return {"decoder": self.decoder, **{k: v for k, v in self.given.items() if v is not None}}
-        model, training = self._plan.model, self._plan.training
-        return {
-            "decoder": self.decoder,
-            "epochs": training.epochs,
-            "batch_size": training.batch_rows,
-            "compress_dims": list(model.compress_dims),
-            "decompress_dims": list(model.decompress_dims),
-            "embedding_dim": model.embedding_dim,
-            "learning_rate": float(training.learning_rate),
-            "weight_decay": float(training.weight_decay),
-            "loss_factor": float(model.loss_factor),
-            "gradient_clip": None if training.gradient_clip is None else float(training.gradient_clip),
-            "validation_fraction": float(training.validation_fraction),
-            "patience": training.patience,
-            "max_minutes": None if training.max_minutes is None else float(training.max_minutes),
-            "dropout": float(model.dropout),
-            "free_bits": model.free_bits,
-        }
+        return {"decoder": self.decoder, **self.given.given()} if self._plan is None else self._plan.parameters
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -503,6 +464,9 @@ class NativeBackend:
         try:
             model = _ModelPart.model_validate(parts["model"])
             training = _TrainingPart.model_validate(parts["training"])
+            given = Parameters.model_validate(
+                {name: value for name, value in training.parameters.items() if name not in ("dropout", "free_bits")}
+            )
         except pydantic.ValidationError as error:
             raise CorruptArtifactError(_first_problem(error)) from None
         try:
@@ -530,12 +494,13 @@ class NativeBackend:
             raise CorruptArtifactError("the file's training part is not valid: history: epochs must count from 1")
         backend = cls(decoder=model.decoder, device=device)
         backend._transform, backend._vae = transform, vae.to(backend.device)
-        parameters = training.parameters.model_dump()
-        backend.given = {name: parameters[name] for name in _RULES}
-        for name in ("compress_dims", "decompress_dims"):
-            backend.given[name] = tuple(backend.given[name])
-        backend._plan = plan_training(model.decoder, training.facts.rows, transform.layout.n_columns, backend.given)
-        backend._plan = Plan(config, backend._plan.training)
+        backend.given = given
+        plan = plan_training(given, training.facts.rows, transform.layout.n_columns)
+        backend._plan = Plan(config, plan.training)
+        if backend.parameters != training.parameters:
+            raise CorruptArtifactError(
+                "the file's training part is not valid: its parameters are not those of its model"
+            )
         backend._history = [Epoch(int(row[0]), *row[1:]) for row in training.history]
         backend._facts = training.facts.model_dump()
         return backend
@@ -552,41 +517,6 @@ def _fill(column: pd.Series, positions: np.ndarray, values: pd.Series) -> pd.Ser
         wide.iloc[positions] = values.astype(object).array  # type: ignore[call-overload]
         return wide if isinstance(column.dtype, pd.CategoricalDtype) else wide.infer_objects()
     return filled
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
-
-
-def _is_number(value: Any) -> bool:
-    return (
-        isinstance(value, (int, float, np.integer, np.floating))
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    )
-
-
-def _are_widths(value: Any) -> bool:
-    return (
-        isinstance(value, (tuple, list)) and len(value) > 0 and all(_is_whole(v) and v <= LARGEST_WIDTH for v in value)
-    )
-
-
-#: What each parameter must be: a test, and the rule in words.
-_RULES: dict[str, tuple[Any, str]] = {
-    "epochs": (_is_whole, "a positive integer or None"),
-    "batch_size": (_is_whole, "a positive integer or None"),
-    "compress_dims": (_are_widths, f"a list of widths from 1 to {LARGEST_WIDTH}"),
-    "decompress_dims": (_are_widths, f"a list of widths from 1 to {LARGEST_WIDTH}"),
-    "embedding_dim": (lambda v: _is_whole(v) and v <= LARGEST_WIDTH, f"an integer from 1 to {LARGEST_WIDTH}"),
-    "learning_rate": (lambda v: _is_number(v) and v > 0, "a positive number"),
-    "weight_decay": (lambda v: _is_number(v) and v >= 0, "a number of at least 0"),
-    "loss_factor": (lambda v: _is_number(v) and v > 0, "a positive number"),
-    "gradient_clip": (lambda v: _is_number(v) and v > 0, "a positive number or None"),
-    "validation_fraction": (lambda v: _is_number(v) and 0 <= v < 1, "a number in [0, 1)"),
-    "patience": (_is_whole, "a positive integer or None"),
-    "max_minutes": (lambda v: _is_number(v) and v > 0, "a positive number or None"),
-}
 
 
 # -- the shape of the file's parts ------------------------------------------------------------------------------------
@@ -614,24 +544,6 @@ class _ModelPart(_Strict):
     prior_components: Annotated[int, pydantic.Field(ge=0, le=64)] = 0  # the first files have none
 
 
-class _Parameters(_Strict):
-    decoder: Literal["autoregressive", "independent"]
-    epochs: Annotated[int, pydantic.Field(ge=1)]
-    batch_size: Annotated[int, pydantic.Field(ge=1)]
-    compress_dims: _Widths
-    decompress_dims: _Widths
-    embedding_dim: _Width
-    learning_rate: _Positive
-    weight_decay: Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
-    loss_factor: _Positive
-    gradient_clip: _Positive | None
-    validation_fraction: _Share
-    patience: Annotated[int, pydantic.Field(ge=1)] | None
-    max_minutes: _Positive | None
-    dropout: _Share
-    free_bits: float
-
-
 class _Facts(_Strict):
     rows: _Count
     best_epoch: _Count
@@ -640,7 +552,7 @@ class _Facts(_Strict):
 
 
 class _TrainingPart(_Strict):
-    parameters: _Parameters
+    parameters: dict[str, Any]
     facts: _Facts
     history: Annotated[
         list[Annotated[list[float], pydantic.Field(min_length=8, max_length=8)]], pydantic.Field(max_length=1_000_000)

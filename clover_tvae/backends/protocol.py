@@ -10,7 +10,8 @@ from collections.abc import Callable, Hashable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from clover_tvae.errors import ConfigError, CorruptArtifactError, Problem, did_you_mean
+from clover_tvae.errors import ConfigError, CorruptArtifactError, Problem
+from clover_tvae.parameters import Parameters
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BACKENDS",
-    "LARGEST_WIDTH",
-    "NOT_IN_SDV",
-    "ONLY_IN_SDV",
     "Backend",
     "ability",
     "load_backend",
@@ -34,12 +32,6 @@ BACKENDS: Mapping[str, tuple[str, str]] = {
     "sdv": ("clover_tvae.backends.sdv", "SdvBackend"),
 }
 """Each backend's module and class, imported when it is first made."""
-
-#: Widest layer of a network; hostile files are refused before their sizes allocate anything.
-LARGEST_WIDTH = 16_384
-#: Parameters of ``TVAESynthesizer`` that SDV's TVAE has not, and those that it alone has.
-NOT_IN_SDV = ("decoder", "learning_rate", "gradient_clip", "validation_fraction", "patience", "max_minutes")
-ONLY_IN_SDV = ("enforce_min_max_values", "enforce_rounding")
 
 
 class Backend(Protocol):
@@ -105,8 +97,10 @@ def make_backend(name: str, **parameters: Any) -> Backend:
         >>> make_backend("sdvv")
         Traceback (most recent call last):
             ...
-        clover_tvae.errors.ConfigError: backend: expected one of 'native', 'sdv', found 'sdvv'; did you mean 'sdv'?
+        clover_tvae.errors.ConfigError: backend: must be 'native', 'sdv' or None, found backend='sdvv'; did you mean 'sdv'?
     """
+    if name not in BACKENDS:
+        Parameters.of(backend=name)
     return cast("Backend", _backend_class(name)(**parameters))
 
 
@@ -144,8 +138,5 @@ def ability(backend: Backend, name: str, called: str | None = None) -> Callable[
 
 
 def _backend_class(name: str) -> Any:
-    if name not in BACKENDS:
-        known = ", ".join(repr(known) for known in BACKENDS)
-        raise ConfigError(Problem("backend", f"expected one of {known}, found {name!r}{did_you_mean(name, BACKENDS)}"))
     module, attribute = BACKENDS[name]
     return getattr(import_module(module), attribute)

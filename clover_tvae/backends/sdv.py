@@ -16,14 +16,13 @@ import importlib.metadata
 import math
 import time
 import warnings
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from clover_tvae.backends.flat import FlatTable, Wanted
 from clover_tvae.backends.isolation import isolated, quiet
-from clover_tvae.backends.protocol import NOT_IN_SDV
 from clover_tvae.errors import (
     ConditionError,
     ConfigError,
@@ -34,8 +33,8 @@ from clover_tvae.errors import (
     TrainingError,
     UnsafeArtifactError,
     UserError,
-    did_you_mean,
 )
+from clover_tvae.parameters import Parameters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +50,7 @@ SDV_DEFAULTS: Mapping[str, Any] = {
     "decompress_dims": (128, 128),
     "embedding_dim": 128,
     "weight_decay": 1e-5,
-    "loss_factor": 2,
+    "loss_factor": 2.0,
     "enforce_min_max_values": True,
     "enforce_rounding": True,
 }
@@ -75,18 +74,7 @@ class SdvBackend:
     missing numbers at random places, and draws conditional rows by throwing others away; the native engine does not.
 
     Args:
-        epochs: Passes over the rows, at least 1.
-        batch_size: Rows a step, at least 1.
-        compress_dims: Widths of the encoder's hidden layers.
-        decompress_dims: Widths of the decoder's hidden layers.
-        embedding_dim: Width of the latent space, at least 1.
-        weight_decay: SDV's ``l2scale``, at least 0.
-        loss_factor: Weight of the reconstruction, above 0.
-        enforce_min_max_values: Keep numbers inside the range of the training table.
-        enforce_rounding: Keep the decimals of the training table.
-        device: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
-        discriminator_steps: Accepted because Clover documents it; warned about and dropped: a VAE has no discriminator.
-        **others: ``None`` for parameters that only the native engine has.
+        **given: Parameters of ``TVAESynthesizer``; ``weight_decay`` is SDV's ``l2scale``.
 
     Raises:
         ConfigError: With every parameter that is out of range, or that SDV does not have.
@@ -95,49 +83,14 @@ class SdvBackend:
 
     name = "sdv"
 
-    def __init__(
-        self,
-        *,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        compress_dims: Sequence[int] | None = None,
-        decompress_dims: Sequence[int] | None = None,
-        embedding_dim: int | None = None,
-        weight_decay: float | None = None,
-        loss_factor: float | None = None,
-        enforce_min_max_values: bool | None = None,
-        enforce_rounding: bool | None = None,
-        device: str = "cpu",
-        discriminator_steps: int | None = None,
-        **others: Any,
-    ) -> None:
-        given: dict[str, Any] = {
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "compress_dims": compress_dims,
-            "decompress_dims": decompress_dims,
-            "embedding_dim": embedding_dim,
-            "weight_decay": weight_decay,
-            "loss_factor": loss_factor,
-            "enforce_min_max_values": enforce_min_max_values,
-            "enforce_rounding": enforce_rounding,
-        }
-        self._settings: dict[str, Any] = {
-            name: SDV_DEFAULTS[name] if value is None else value for name, value in given.items()
-        }
-        problems = _problems(self._settings, others)
-        if problems:
-            raise ConfigError(problems)
-        if discriminator_steps is not None:
+    def __init__(self, **given: Any) -> None:
+        parameters = Parameters.of(**{**given, "backend": self.name}).given()
+        if "discriminator_steps" in parameters:
             message = "discriminator_steps is dropped: a VAE has no discriminator; leave the parameter out"
             warnings.warn(message, UserWarning, stacklevel=2)
-        for name in ("compress_dims", "decompress_dims"):
-            self._settings[name] = tuple(int(width) for width in self._settings[name])
-        for name, kind in (("epochs", int), ("batch_size", int), ("embedding_dim", int), ("weight_decay", float)):
-            self._settings[name] = kind(self._settings[name])
-        self._settings["loss_factor"] = float(self._settings["loss_factor"])
+        self._settings: dict[str, Any] = {name: parameters.get(name, default) for name, default in SDV_DEFAULTS.items()}
         _sdv_version()
-        self._device = _device(device)
+        self._device = _device(parameters.get("device", "cpu"))
         self._synthesizer: Any = None
         self._table: FlatTable | None = None
         self._losses: list[float] = []
@@ -484,51 +437,6 @@ def _device(name: str) -> Any:
     if device.index not in (None, 0):
         raise ConfigError(Problem("device", f"SDV computes on the first GPU only, found {str(name)!r}; use 'cuda'"))
     return device
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 1)
-
-
-def _is_number(value: Any) -> bool:
-    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)
-
-
-def _are_widths(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) > 0 and all(_is_whole(width) for width in value)
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-#: What each parameter must be: a test, and the rule in words.
-_RULES: Mapping[str, tuple[Any, str]] = {
-    "epochs": (_is_whole, "a positive integer"),
-    "batch_size": (_is_whole, "a positive integer"),
-    "compress_dims": (_are_widths, "a list of positive integers"),
-    "decompress_dims": (_are_widths, "a list of positive integers"),
-    "embedding_dim": (_is_whole, "a positive integer"),
-    "weight_decay": (lambda value: _is_number(value) and value >= 0, "a number of at least 0"),
-    "loss_factor": (lambda value: _is_number(value) and value > 0, "a positive number"),
-    "enforce_min_max_values": (_is_flag, "True or False"),
-    "enforce_rounding": (_is_flag, "True or False"),
-}
-
-
-def _problems(settings: Mapping[str, Any], others: Mapping[str, Any]) -> list[Problem]:
-    problems = [
-        Problem(name, f"must be {rule}, however: {name}={settings[name]!r}")
-        for name, (holds, rule) in _RULES.items()
-        if not holds(settings[name])
-    ]
-    for name, value in others.items():
-        if name not in NOT_IN_SDV:
-            problems.append(Problem(name, f"no such parameter{did_you_mean(name, (*SDV_DEFAULTS, *NOT_IN_SDV))}"))
-        elif value is not None:
-            problems.append(Problem(name, "SDV's TVAE has no such parameter; leave it out, or use backend='native'"))
-    return problems
 
 
 @contextlib.contextmanager

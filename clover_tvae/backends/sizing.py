@@ -5,14 +5,16 @@ It knows the two decoders' defaults in one table; it must not know networks or c
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
-from clover_tvae.model.build import DecoderName, ModelConfig
+from clover_tvae.model.build import ModelConfig
+from clover_tvae.parameters import Parameters
 from clover_tvae.training import TrainingConfig
 
 __all__ = ["Plan", "plan_training"]
 
+_Config = TypeVar("_Config", ModelConfig, TrainingConfig)
 
 #: A full covariance of more dimensions has more entries than rows could fill.
 _WIDEST_FITTED_PRIOR = 32
@@ -26,6 +28,28 @@ class Plan:
 
     model: ModelConfig
     training: TrainingConfig
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter in force, as plain values under the names of ``TVAESynthesizer``."""
+        model, training = self.model, self.training
+        return {
+            "decoder": model.decoder,
+            "epochs": training.epochs,
+            "batch_size": training.batch_rows,
+            "compress_dims": list(model.compress_dims),
+            "decompress_dims": list(model.decompress_dims),
+            "embedding_dim": model.embedding_dim,
+            "learning_rate": training.learning_rate,
+            "weight_decay": training.weight_decay,
+            "loss_factor": model.loss_factor,
+            "gradient_clip": training.gradient_clip,
+            "validation_fraction": training.validation_fraction,
+            "patience": training.patience,
+            "max_minutes": training.max_minutes,
+            "dropout": model.dropout,
+            "free_bits": model.free_bits,
+        }
 
     def describe(self) -> str:
         """One line for the user."""
@@ -107,42 +131,30 @@ def _independent(n_rows: int, n_columns: int, n_choices: int) -> Plan:
     )
 
 
-def plan_training(
-    decoder: DecoderName, n_rows: int, n_columns: int, given: dict[str, Any], *, n_choices: int = 0
-) -> Plan:
-    """Return the defaults for a table of this size, overruled by what the user gave (values that are not ``None``).
+def plan_training(given: Parameters, n_rows: int, n_columns: int, *, n_choices: int = 0) -> Plan:
+    """Return the defaults for a table of this size, overruled by what the user gave.
 
     Args:
-        decoder: Which decoder.
+        given: The parameters, ``None`` where left to the table.
         n_rows: Training rows.
         n_columns: Modelled columns.
-        n_choices: Choices of all columns together, if they are known already.
-        given: Constructor parameters of ``TVAESynthesizer``, ``None`` where left to the table.
+        n_choices: Choices of all columns together.
 
     Example:
-        >>> plan_training("independent", 1000, 5, {"epochs": 7}).training.epochs
+        >>> plan_training(Parameters(decoder="independent", epochs=7), 1000, 5).training.epochs
         7
     """
-    plan = (_autoregressive if decoder == "autoregressive" else _independent)(n_rows, n_columns, n_choices)
-    given = {name: value for name, value in given.items() if value is not None}
-    if "epochs" in given and "patience" not in given:
+    plan = (_independent if given.decoder == "independent" else _autoregressive)(n_rows, n_columns, n_choices)
+    wanted = given.given()
+    if "batch_size" in wanted:
+        wanted["batch_rows"] = wanted["batch_size"]
+    if "epochs" in wanted:
         # A number of epochs means exactly that many, as users of SDV expect.
-        plan = replace(plan, training=replace(plan.training, patience=None))
-    model_names = {"compress_dims", "decompress_dims", "embedding_dim", "loss_factor"}
-    training_names = {
-        "epochs": "epochs",
-        "batch_size": "batch_rows",
-        "learning_rate": "learning_rate",
-        "weight_decay": "weight_decay",
-        "gradient_clip": "gradient_clip",
-        "validation_fraction": "validation_fraction",
-        "patience": "patience",
-        "max_minutes": "max_minutes",
-    }
-    model = replace(plan.model, **{name: value for name, value in given.items() if name in model_names})
-    training = replace(
-        plan.training, **{training_names[name]: value for name, value in given.items() if name in training_names}
-    )
-    if model.embedding_dim > _WIDEST_FITTED_PRIOR:
-        model = replace(model, prior_components=0)
-    return Plan(model, training)
+        wanted.setdefault("patience", None)
+    if wanted.get("embedding_dim", 0) > _WIDEST_FITTED_PRIOR:
+        wanted["prior_components"] = 0
+    return Plan(_overruled(plan.model, wanted), _overruled(plan.training, wanted))
+
+
+def _overruled(config: _Config, wanted: dict[str, Any]) -> _Config:
+    return replace(config, **{field.name: wanted[field.name] for field in fields(config) if field.name in wanted})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +23,7 @@ Examples:
 
   clover-tvae fit patients.csv --metadata infer -o patients.pkl --epochs 200 --random-state 42
 
-  clover-tvae fit sklearn.breast_cancer --metadata infer -o patients.pkl --decoder independent --compress-dims 128,128
+  clover-tvae fit sklearn.breast_cancer --metadata infer -o patients.pkl --decoder independent
 """
 _SAMPLE_EXAMPLES = """\
 Examples:
@@ -52,9 +53,12 @@ Trust = Annotated[
 Expect = Annotated[
     str | None, typer.Option("--expect-sha256", metavar="HEX", help="Refuse the file unless it has this digest.")
 ]
-Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N, mps or auto. [default: cpu]")]
-MODEL = "Model"
-TRAINING = "Training"
+
+
+Device = Annotated[
+    str | None,
+    typer.Option("--device", help="Where to compute: cpu (default), cuda, cuda:N, mps, or auto for the best at hand."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -76,70 +80,61 @@ def fit(
     missing: Annotated[
         list[str] | None, typer.Option("--missing", help='A cell that means missing; may be repeated. [default: ""]')
     ] = None,
-    random_state: Annotated[int | None, typer.Option("--random-state", "--seed", help="Seed.")] = None,
+    random_state: Annotated[
+        int | None,
+        typer.Option(
+            "--random-state",
+            "--seed",
+            help="A seed from 0 to 2^64 - 1: training and sampling then give the same result in every process; left out, one is drawn.",
+        ),
+    ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the rows, at most.", rich_help_panel=TRAINING, show_default=False)
+        int | None,
+        typer.Option(
+            help="Passes over the rows: exactly that many, unless patience or max_minutes ends training sooner; left out, it finds its own length."
+        ),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows a step.", rich_help_panel=TRAINING)] = None,
-    max_minutes: Annotated[float | None, typer.Option(help="Minutes, at most.", rich_help_panel=TRAINING)] = None,
-    patience: Annotated[
-        int | None, typer.Option(help="Checks without improvement before training stops.", rich_help_panel=TRAINING)
+    batch_size: Annotated[int | None, typer.Option(help="Rows a training step.")] = None,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Minutes of training by the clock, at most; where this limit strikes, a seed no longer fixes the result."
+        ),
     ] = None,
-    validation_fraction: Annotated[
-        float | None, typer.Option(help="Share of the rows kept for early stopping.", rich_help_panel=TRAINING)
+    decoder: Annotated[
+        str | None,
+        typer.Option(help="autoregressive (default, best), or independent, the TVAE paper's; native backend only."),
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Step size.", rich_help_panel=TRAINING)] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Weight decay.", rich_help_panel=TRAINING)] = None,
-    loss_factor: Annotated[
-        float | None, typer.Option(help="Weight of the reconstruction against the KL term.", rich_help_panel=TRAINING)
-    ] = None,
-    gradient_clip: Annotated[
-        float | None, typer.Option(help="Largest norm of a gradient.", rich_help_panel=TRAINING)
+    backend: Annotated[
+        str | None, typer.Option(help="The engine: native (default), or sdv for SDV's own TVAE behind the same face.")
     ] = None,
     device: Device = None,
-    backend: Annotated[str | None, typer.Option(help="native or sdv. [default: native]", rich_help_panel=MODEL)] = None,
-    decoder: Annotated[
-        str | None, typer.Option(help="autoregressive or independent. [default: autoregressive]", rich_help_panel=MODEL)
-    ] = None,
-    compress_dims: Annotated[
-        str | None, typer.Option(metavar="N,N,...", help="Widths of the encoder.", rich_help_panel=MODEL)
-    ] = None,
-    decompress_dims: Annotated[
-        str | None, typer.Option(metavar="N,N,...", help="Widths of the decoder.", rich_help_panel=MODEL)
-    ] = None,
-    embedding_dim: Annotated[
-        int | None, typer.Option(help="Dimensions of the latent space.", rich_help_panel=MODEL)
-    ] = None,
     decode: Annotated[
-        str | None, typer.Option(help="sample or argmax. [default: sample]", rich_help_panel=MODEL)
+        str | None,
+        typer.Option(
+            help="sample (default) draws every choice; argmax takes the likeliest, as SDV does, and loses rare categories."
+        ),
     ] = None,
-    enforce_min_max_values: Annotated[
-        bool | None,
-        typer.Option("--enforce-min-max-values/--no-enforce-min-max-values", help="SDV's own.", hidden=True),
-    ] = None,
-    enforce_rounding: Annotated[
-        bool | None, typer.Option("--enforce-rounding/--no-enforce-rounding", help="SDV's own.", hidden=True)
-    ] = None,
-    discriminator_steps: Annotated[int | None, typer.Option(hidden=True)] = None,
-    trust_pickle: Annotated[bool, typer.Option("--trust-pickle", hidden=True)] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Learn a table and write the generator file.
 
-    What is left out has the default of the decoder, and depends on the size of the table.
+    What is left out has the default of the decoder, and depends on the size of the table. The other parameters are set
+    in a YAML job: see the command run.
     """
     given = {
         "random_state": random_state, "epochs": epochs, "batch_size": batch_size, "max_minutes": max_minutes,
-        "patience": patience, "validation_fraction": validation_fraction, "learning_rate": learning_rate,
-        "weight_decay": weight_decay, "loss_factor": loss_factor, "gradient_clip": gradient_clip, "device": device,
-        "backend": backend, "decoder": decoder, "compress_dims": _widths("--compress-dims", compress_dims),
-        "decompress_dims": _widths("--decompress-dims", decompress_dims), "embedding_dim": embedding_dim,
-        "decode": decode, "enforce_min_max_values": enforce_min_max_values, "enforce_rounding": enforce_rounding,
-        "discriminator_steps": discriminator_steps, "trust_pickle": trust_pickle or None,
+        "decoder": decoder, "backend": backend, "device": device, "decode": decode,
     }  # fmt: skip
-    parameters = _parameters(given)
+    from clover_tvae.parameters import Parameters
+
+    try:
+        parameters = Parameters.of(**given).given()
+    except ConfigError as error:
+        options = [replace(problem, where=f"--{problem.where.replace('_', '-')}") for problem in error.problems]
+        raise ConfigError(options) from None
     if not output.name.lower().endswith(".pkl"):
         raise ConfigError(Problem("--output", "expected a file name that ends in .pkl"))
     if output.exists() and not force:
@@ -176,31 +171,6 @@ def _show_warnings(noted: list[str]) -> None:
     for text in noted:
         warn(text)
     noted.clear()
-
-
-def _widths(option: str, text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.strip("()[] ").rstrip(",").split(",")]
-    except ValueError:
-        raise ConfigError(Problem(option, "expected whole numbers with commas, such as 128,128")) from None
-
-
-def _parameters(given: dict[str, Any]) -> dict[str, Any]:
-    """Check the parameters by the rules of a job file, which are the same."""
-    from pydantic import ValidationError
-
-    from clover_tvae.jobs.spec import SynthesizerSpec, spec_problems
-
-    try:
-        return SynthesizerSpec.model_validate(given).parameters()
-    except ValidationError as error:
-        problems = []
-        for path, message in spec_problems(error):
-            text = message.removeprefix(f"{path[0]}: ")
-            problems.append(Problem("--" + str(path[0]).replace("_", "-"), text, ConfigError))
-        raise ConfigError(problems) from None
 
 
 @command

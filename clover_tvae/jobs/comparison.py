@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clover_tvae.backends import NOT_IN_SDV
 from clover_tvae.errors import CloverError, ConfigError, Problem, did_you_mean
 from clover_tvae.jobs.split import DEFAULT_HOLDOUT, split_holdout
+from clover_tvae.parameters import NOT_IN_SDV
 
 if TYPE_CHECKING:
     import pandas as pd

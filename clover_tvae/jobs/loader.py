@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from clover_tvae.backends import NOT_IN_SDV, ONLY_IN_SDV
 from clover_tvae.errors import CloverError, ConditionError, ConfigError, Problem, UserError, did_you_mean
 from clover_tvae.files import inside
 from clover_tvae.jobs.limits import Limits, limit_problems, load_limits
 from clover_tvae.jobs.spec import DatasetSpec, JobSpec, spec_problems
 from clover_tvae.jobs.split import DEFAULT_HOLDOUT
 from clover_tvae.jobs.yaml_file import Node, read_yaml
+from clover_tvae.parameters import NOT_IN_SDV, ONLY_IN_SDV
 from clover_tvae.tables import EXTENSIONS, column_names
 
 if TYPE_CHECKING:

@@ -22,10 +22,10 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from clover_tvae.backends import LARGEST_WIDTH
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import did_you_mean
 from clover_tvae.jobs.datasets import DatasetName
+from clover_tvae.parameters import LARGEST_WIDTH
 
 __all__ = [
     "JobSpec",
