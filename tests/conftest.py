@@ -14,6 +14,12 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark as fast what is neither long nor slow."""
+    if not any(item.get_closest_marker(name) for name in ("long", "slow")):
+        item.add_marker("fast")
+
+
 def make_people(n: int = 400, seed: int = 0) -> pd.DataFrame:
     """A mixed table: skewed and zero-inflated numbers, rare categories, gaps, dates, booleans, an identifier."""
     rng = np.random.default_rng(seed)

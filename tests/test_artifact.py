@@ -414,7 +414,7 @@ def test_a_later_version_is_refused_by_name():
         with pytest.raises(NewerArtifactError, match=rf"version {version}, written by clover_tvae 9\.8\.7.*version 1"):
             parse_artifact(data)
         # A later form need not keep today's rules.
-        with pytest.raises(NewerArtifactError, match="pip install --upgrade"):
+        with pytest.raises(NewerArtifactError, match="a later one"):
             parse_artifact(data[:-100] + b"\x95whatever")
     with pytest.raises(NewerArtifactError, match="a later clover_tvae"):
         parse_artifact(signed(filled(format_version=2, writer={})))

@@ -214,7 +214,7 @@ def test_shadow_models_want_enough_fits_and_rows():
 
 def test_without_anonymeter_the_pip_line_is_told(train, holdout, monkeypatch):
     monkeypatch.setitem(sys.modules, "anonymeter", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'clover-tvae\[report\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[report\]'"):
         privacy(train.head(60), train.head(60), holdout.head(60))
     assert "privacy.linkability" not in privacy(train.head(60), train.head(60), holdout.head(60), attacks=False)
 

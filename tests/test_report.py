@@ -520,7 +520,7 @@ def test_the_package_imports_without_its_extras() -> None:
         "report = build_report(pd.DataFrame({'x': range(40)}), pd.DataFrame({'x': range(40)}), figures=())\n"
         "for call in (report.html, lambda: plot_history([{'loss': 1.0}])):\n"
         "    try:\n        call()\n"
-        "    except MissingExtraError as error:\n        assert \"pip install 'clover-tvae[report]'\" in str(error)\n"
+        "    except MissingExtraError as error:\n        assert \"pip install '.[report]'\" in str(error)\n"
         "    else:\n        raise SystemExit('no error')\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

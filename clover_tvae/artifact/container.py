@@ -279,7 +279,7 @@ def _check_header(data: bytes, kind: str, name: str) -> None:
         by = f"clover_tvae {writer[1].decode('ascii')}" if writer else "a later clover_tvae"
         raise NewerArtifactError(
             f"{name} has format version {version}, written by {by}; this clover_tvae reads up to version "
-            f"{FORMAT_VERSION}. Upgrade with: pip install --upgrade clover-tvae"
+            f"{FORMAT_VERSION}. Install that version of clover_tvae or a later one"
         )
     if version < 1:
         raise CorruptArtifactError(f"{name} is damaged: there is no format version {version}")

@@ -43,15 +43,15 @@ def seeded_globals(seed: np.random.SeedSequence) -> Iterator[None]:
     of_python, of_numpy, of_torch = (int(word) for word in seed.generate_state(3))
     devices = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
     with _ONE_AT_A_TIME, torch.random.fork_rng(devices=devices):
-        python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002  the library draws from it
+        python_state, numpy_state = random.getstate(), np.random.get_state()
         try:
             random.seed(of_python)
-            np.random.seed(of_numpy)  # noqa: NPY002
+            np.random.seed(of_numpy)
             torch.manual_seed(of_torch)
             yield
         finally:
             random.setstate(python_state)
-            np.random.set_state(numpy_state)  # noqa: NPY002
+            np.random.set_state(numpy_state)
 
 
 @contextlib.contextmanager

@@ -105,7 +105,7 @@ def _evaluators() -> Any:
         import anonymeter.evaluators
     except ImportError as error:
         raise MissingExtraError(
-            "singling out, linkability and inference need anonymeter: pip install 'clover-tvae[report]'; "
+            "singling out, linkability and inference need anonymeter: pip install '.[report]'; "
             "or measure privacy without them (attacks=False)"
         ) from error
     return anonymeter.evaluators

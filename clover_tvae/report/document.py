@@ -63,7 +63,7 @@ def _environment() -> Any:
         import jinja2
     except ImportError as error:
         raise MissingExtraError(
-            "the report needs jinja2, which is not installed; run: pip install 'clover-tvae[report]'"
+            "the report needs jinja2, which is not installed; in the project's folder run: pip install '.[report]'"
         ) from error
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),

@@ -48,7 +48,7 @@ def _figure_class() -> Any:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError(
-            "plots need matplotlib, which is not installed; run: pip install 'clover-tvae[report]'"
+            "plots need matplotlib, which is not installed; run: pip install '.[report]'"
         ) from error
 
     class NotebookFigure(Figure):
