@@ -499,7 +499,7 @@ class TVAESynthesizer:
         return import_module("clover_tvae.report").report_on(self, self._table(real), holdout, **options)
 
     def plot_history(self) -> Any:
-        """Plot the learning curves; a matplotlib figure, as all plots here, that a notebook shows."""
+        """Draw the learning curves: a ``Chart``, as all plots here, that a notebook shows and ``save`` writes."""
         return import_module("clover_tvae.report").plot_history(self.history)
 
     def plot_marginals(

@@ -119,7 +119,7 @@ synth.history.tail(3)
 
 # %%
 curves = synth.plot_history()
-curves.savefig(hospital / "history.png", dpi=90)
+curves.save(hospital / "history.svg")
 curves
 
 # %% [markdown]
@@ -130,9 +130,9 @@ curves
 synthetic = synth.sample(len(train), random_state=options.seed)
 print(pd.DataFrame({"real": train.isna().mean(), "synthetic": synthetic.isna().mean()}).loc[["bmi", "blood_pressure"]])
 marginals = synth.plot_marginals(train, synthetic)
-marginals.savefig(hospital / "marginals.png", dpi=80)
+marginals.save(hospital / "marginals.svg")
 pairs = synth.plot_pairs(train, synthetic)
-pairs.savefig(hospital / "pairs.png", dpi=80)
+pairs.save(hospital / "pairs.svg")
 synthetic.head()
 
 # %% [markdown]

@@ -101,7 +101,7 @@ def test_patients_go_the_whole_way_from_csv_to_release(run: Any, tmp_path: Path)
     release = {path.name for path in (tmp_path / "patients_release").iterdir()}
     assert release == {"synthetic.csv", "report.html", "card.md"}
     hospital = {path.name for path in (tmp_path / "patients_hospital").iterdir()}
-    assert hospital == {"patients.csv", "generator.pkl", "history.png", "marginals.png", "overview.png", "pairs.png"}
+    assert hospital == {"patients.csv", "generator.pkl", "history.svg", "marginals.svg", "overview.png", "pairs.svg"}
     old = names["old"]
     assert len(old) == 200
     assert (old["age"] >= 65).all()

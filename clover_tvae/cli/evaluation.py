@@ -108,8 +108,7 @@ def evaluate(
     Passing is no proof of anonymity.
     """
     from clover_tvae.cli.tables import read, require_files
-    from clover_tvae.evaluation.limits import enforce
-    from clover_tvae.jobs.limits_file import load_limits
+    from clover_tvae.jobs.limits import enforce, load_limits
 
     require_files(metadata, real, synthetic, holdout, limits, generator)
     bounds = None if limits is None else load_limits(limits)
@@ -127,7 +126,7 @@ def evaluate(
     if holdout is None:
         warn("no --holdout: privacy and utility cannot be measured, and no figure has its yardstick")
 
-    from clover_tvae.report.measurement import measure
+    from clover_tvae.report import measure
 
     started = time.monotonic()
     note(f"measuring {len(drawn):,} synthetic rows ...", quiet)
@@ -140,8 +139,7 @@ def evaluate(
         figures = figures | attack_with_shadow_models(synth, known, held, n_models=shadow_models, seed=seed)
     note(f"measured in {time.monotonic() - started:.1f} s", quiet)
     if output is not None:
-        from clover_tvae.report import write_report
-        from clover_tvae.report.generator import about_generator
+        from clover_tvae.report import about_generator, write_report
 
         about = {} if synth is None else about_generator(synth, known, drawn)
         options: dict[str, Any] = {} if title is None else {"title": title}
@@ -255,7 +253,7 @@ def _progress(result: Mapping[str, Any]) -> str:
 
 
 def _say_figures(figures: Any) -> None:
-    from clover_tvae.report.wording import readings
+    from clover_tvae.report import readings
 
     rows: list[list[object]] = []
     for row in readings(figures):
@@ -265,8 +263,7 @@ def _say_figures(figures: Any) -> None:
 
 
 def _say_comparison(results: Sequence[Mapping[str, Any]]) -> None:
-    from clover_tvae.report.compare import learned_sigmas
-    from clover_tvae.report.wording import figure_text
+    from clover_tvae.report import figure_text, learned_sigmas
 
     rows: list[list[object]] = []
     for key in _SHOWN:

@@ -254,7 +254,7 @@ def inspect(
     """Tell what a generator learnt, on what, and its digest. Nothing of the file is run."""
     from clover_tvae.cli.card import card_of
     from clover_tvae.cli.tables import require_files
-    from clover_tvae.report.card import card_groups, card_json, card_markdown
+    from clover_tvae.report import card_groups, card_json, card_markdown
 
     require_files(generator)
     facts = card_of(generator, expect_sha256)

@@ -9,7 +9,7 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clover_tvae.evaluation.limits import Limits
+from clover_tvae.jobs.limits import Limits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,14 +47,13 @@ def assess(
     Returns:
         A sentence for each limit that is passed.
     """
-    from clover_tvae.evaluation.limits import check_limits
-    from clover_tvae.report.measurement import measure
+    from clover_tvae.evaluation.figures import check_limits
+    from clover_tvae.report import measure
 
     synthetic = synth.sample(len(train), random_state=seed)
     figures = measure(train, synthetic, holdout, metadata, seed=seed)
     if report is not None:
-        from clover_tvae.report.generator import about_generator
-        from clover_tvae.report.page import write_report
+        from clover_tvae.report import about_generator, write_report
 
         about = about_generator(synth, train, synthetic)
         options: dict[str, Any] = {"figures": figures, "seed": seed, "title": title}

@@ -1,44 +1,56 @@
 """The report: one HTML file on one synthetic table, for a reader who has five minutes and a decision to make.
 
-Knows figures, coded tables and templates. Must not know synthesizers or torch: it takes DataFrames and plain dicts, so
-that it reads anyone's synthetic rows. What may be shown of the real rows is decided by
-``evaluation.disclosure`` alone.
+It takes DataFrames and plain dicts, so that it reads anyone's synthetic rows. What may be shown of the real rows is
+decided by ``evaluation.disclosure`` alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from clover_tvae.errors import ConfigError
 from clover_tvae.evaluation.disclosure import Disclosure, figures_to_show
 from clover_tvae.evaluation.frames import CodedTables, code_tables, resolve_metadata
 from clover_tvae.parameters import MIN_COUNT
-from clover_tvae.report import palette, svg
-from clover_tvae.report.card import card_groups
-from clover_tvae.report.document import render, write_document
-from clover_tvae.report.history import CURVES, history_columns
-from clover_tvae.report.marginals import Bar, Marginal, marginals
-from clover_tvae.report.pairs import PairErrors
-from clover_tvae.report.space import row_space
-from clover_tvae.report.text import count_text, decimal_text, listed, percent_text, printable, shortened
+from clover_tvae.report.column_section import column_card, column_tables
+from clover_tvae.report.distributions import Marginal, marginals
+from clover_tvae.report.formatting import count_text, listed, printable, shortened
+from clover_tvae.report.html_document import render, write_document
+from clover_tvae.report.learning_curves import learning_curves
+from clover_tvae.report.measurement import measure
+from clover_tvae.report.model_card import card_groups
+from clover_tvae.report.pair_section import PairTrends, broken_relations
+from clover_tvae.report.space_section import space_section
 from clover_tvae.report.wording import readings, sections, summary
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Report", "build_report", "write_report"]
+__all__ = ["Report", "about_generator", "build_report", "report_on", "write_report"]
 
 DEFAULT_TITLE = "Synthetic data report"
 
-_N_OPEN = 24
-_N_BARS = 9
-_N_RELATIONS = 12
+_N_OPEN = 24  # cards of columns that are open at first
+_CONTENTS = (
+    ("summary", "Summary"),
+    ("card", "Model card"),
+    ("training", "Learning curves"),
+    ("columns", "Columns"),
+    ("pairs", "Pairs"),
+    ("rare", "Rare and missing"),
+    ("space", "Space of rows"),
+    ("fidelity", "Fidelity"),
+    ("utility", "Utility"),
+    ("privacy", "Privacy"),
+    ("suppressed", "Left out"),
+)
+_ROLES = (("real", "real training"), ("synthetic", "synthetic"), ("holdout", "real holdout"))
 
 
 @dataclass(frozen=True)
@@ -94,6 +106,10 @@ class Report:
         return json.dumps(content, indent=2, allow_nan=False, default=str)
 
 
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
+
+
 def write_report(path: str | Path, real: pd.DataFrame, synthetic: pd.DataFrame, **options: Any) -> Report:
     """Build a report and write it.
 
@@ -109,6 +125,43 @@ def write_report(path: str | Path, real: pd.DataFrame, synthetic: pd.DataFrame, 
     report = build_report(real, synthetic, **options)
     report.save(path)
     return report
+
+
+def report_on(
+    synth: Any, real: pd.DataFrame, holdout: pd.DataFrame | None = None, *, seed: int = 0, **options: Any
+) -> Report:
+    """Draw as many rows as were learnt and report on them.
+
+    Args:
+        synth: A fitted ``TVAESynthesizer``, or whatever has its ``sample``, ``encode``, ``card``, ``history`` and
+            ``metadata``.
+        real: The rows that it learnt.
+        holdout: Real rows that it never saw; without them privacy and utility cannot be judged.
+        seed: Seed of the rows and of the figures.
+        **options: Further arguments of ``build_report``: ``figures``, ``min_count``, ``title``.
+
+    Returns:
+        The report.
+
+    Raises:
+        DataError: The tables do not fit the generator.
+        MissingExtraError: A package of the extra ``report`` is not installed.
+    """
+    synthetic = synth.sample(len(real), random_state=seed)
+    about = about_generator(synth, real, synthetic)
+    return build_report(real, synthetic, holdout, synth.metadata, seed=seed, **about, **options)
+
+
+def about_generator(synth: Any, real: pd.DataFrame, synthetic: pd.DataFrame) -> dict[str, Any]:
+    """Return what a report shows of the generator itself, as arguments of ``build_report``.
+
+    Returns:
+        ``card`` and ``history``, and ``latent_real`` and ``latent_synthetic`` where the backend has an encoder.
+    """
+    about: dict[str, Any] = {"card": synth.card(), "history": synth.history}
+    with contextlib.suppress(ConfigError):  # the sdv backend keeps no encoder: the table's own space is drawn then
+        about |= {"latent_real": synth.encode(real), "latent_synthetic": synth.encode(synthetic)}
+    return about
 
 
 def build_report(
@@ -160,60 +213,33 @@ def build_report(
     disclosure = Disclosure(min_count)
     metadata = resolve_metadata(metadata)
     tables = code_tables({"real": real, "synthetic": synthetic, "holdout": holdout}, metadata)
-    shown = marginals(tables, metadata, disclosure)
     if figures is None:
-        figures = _computed(real, synthetic, holdout, metadata, seed, min_count)
-    pairs = PairErrors.of(tables, shown, seed, disclosure)
+        figures = measure(real, synthetic, holdout, metadata, seed=seed, min_count=min_count)
+    shown = marginals(tables, metadata, disclosure)
+    pairs = PairTrends.of(tables, disclosure, figures)
     target = None if metadata is None else metadata.variable_to_predict
     read = readings(figures)
+    n_holdout = 0 if holdout is None else len(holdout)
     content = {
         "title": printable(title),
         "subtitle": _subtitle(tables, seed),
         "contents": _CONTENTS,
-        "summary": summary(
-            read, shown, pairs.worst, n_holdout=0 if holdout is None else len(holdout), min_count=min_count
-        ),
+        "summary": summary(read, shown, pairs.worst(), n_holdout=n_holdout, min_count=min_count),
         "facts": _facts(tables, card, target),
         "card_groups": card_groups(card),
-        **_history(history),
-        "columns": [_column(marginal, disclosure) for marginal in shown],
+        "training": learning_curves(history),
+        "columns": [column_card(marginal, disclosure) for marginal in shown],
         "n_open": _N_OPEN,
         "pairs": pairs.content(),
-        "relations": _relations(figures, disclosure),
-        **_rare(shown, disclosure),
+        "relations": broken_relations(figures, disclosure),
+        "tables": column_tables(shown, disclosure),
         "min_count": min_count,
         "rounding": disclosure.step,
-        "space": row_space(tables, target, latent_real, latent_synthetic, disclosure),
+        "space": space_section(tables, target, latent_real, latent_synthetic, disclosure),
         "sections": sections(read, has_holdout=holdout is not None, has_target=target is not None),
-        **_suppressed(shown, min_count),
-        "left_out": _left_out(real, tables),
+        "left_out": ", ".join(printable(name) for name in real.columns if name not in tables.names),
     }
     return Report(printable(title), figures if hasattr(figures, "to_plain") else None, tuple(shown), content)
-
-
-_CONTENTS = (
-    ("summary", "Summary"),
-    ("card", "Model card"),
-    ("training", "Learning curves"),
-    ("columns", "Columns"),
-    ("pairs", "Pairs"),
-    ("rare", "Rare and missing"),
-    ("space", "Space of rows"),
-    ("fidelity", "Fidelity"),
-    ("utility", "Utility"),
-    ("privacy", "Privacy"),
-    ("suppressed", "Left out"),
-)
-
-
-def _computed(real: Any, synthetic: Any, holdout: Any, metadata: Any, seed: int, min_count: int) -> Any:
-    from clover_tvae.report.measurement import measure
-
-    return measure(real, synthetic, holdout, metadata, seed=seed, min_count=min_count)
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def _subtitle(tables: CodedTables, seed: int) -> str:
@@ -221,230 +247,18 @@ def _subtitle(tables: CodedTables, seed: int) -> str:
     return f"{listed(rows)} rows, {len(tables.names)} columns compared, seed of the evaluation {seed}."
 
 
-_ROLES = (("real", "real training"), ("synthetic", "synthetic"), ("holdout", "real holdout"))
-
-
 def _facts(tables: CodedTables, card: Mapping[str, Any] | None, target: Hashable | None) -> list[tuple[str, str]]:
     facts = [
-        ("Real training rows", count_text(tables["real"].n_rows)),
-        ("Synthetic rows", count_text(tables["synthetic"].n_rows)),
-        ("Real holdout rows", count_text(tables["holdout"].n_rows) if "holdout" in tables.tables else "none"),
+        (f"{words.capitalize()} rows", count_text(tables[role].n_rows) if role in tables.tables else "none")
+        for role, words in _ROLES
+    ]
+    facts += [
         ("Numbers and dates", str(len(tables.number_names))),
         ("Categories", str(len(tables.category_names))),
     ]
     if target is not None:
         facts.append(("Column to predict", shortened(printable(target))))
-    seed = None if card is None else card.get("seed", card.get("random_state"))
     if card is not None:
+        seed = card.get("seed", card.get("random_state"))
         facts.append(("Seed of the training", "none: not repeatable" if seed is None else shortened(printable(seed))))
     return facts
-
-
-# ---------------------------------------------------------------- learning curves
-
-
-def _history(history: Any) -> dict[str, Any]:
-    frame = history_columns(history)
-    empty: dict[str, Any] = {
-        "history_charts": [],
-        "history_note": "",
-        "history_head": (),
-        "history_rows": [],
-    }
-    if not frame:
-        return empty
-    charts = []
-    for words, names in (
-        ("Loss: negative ELBO, nats a row", ("loss", "validation_loss")),
-        ("Its two parts, nats a row", ("reconstruction", "validation_reconstruction", "kl", "validation_kl")),
-    ):
-        series = {CURVES[name]: (frame["epoch"], frame[name]) for name in names if name in frame}
-        charts.append(
-            svg.line_chart(
-                series,
-                f"{words}, by epoch: {listed(list(series))}",
-                x_label="epoch",
-                y_label=words,
-                colours=(palette.REAL, palette.SYNTHETIC, palette.HOLDOUT, "#CC79A7"),
-            )
-        )
-    n_epochs = len(frame["epoch"])
-    note = f"{n_epochs} epochs."
-    validation = np.asarray(frame.get("validation_loss", ()), dtype=np.float64)
-    if np.isfinite(validation).any():
-        best = int(np.nanargmin(validation))
-        note += f" The validation loss is lowest at epoch {count_text(frame['epoch'][best])}."
-        note += " Where training keeps falling while validation rises, the model learns rows by heart."
-    else:
-        note += " No validation rows: these curves cannot show whether the model learns rows by heart."
-    curves = [name for name in ("epoch", "seconds", *CURVES) if name in frame]
-    rows = sorted({*np.linspace(0, n_epochs - 1, min(n_epochs, 20)).round().astype(int).tolist()})
-    return {
-        "history_charts": [chart for chart in charts if chart],
-        "history_note": note,
-        "history_head": [name.replace("_", " ") for name in curves],
-        "history_rows": [
-            [count_text(frame["epoch"][row]), *(decimal_text(frame[name][row], 4) for name in curves[1:])]
-            for row in rows
-        ],
-    }
-
-
-# ---------------------------------------------------------------- columns
-
-
-def _column(marginal: Marginal, disclosure: Disclosure) -> dict[str, Any]:
-    charts: list[svg.Chart] = []
-    rows: list[tuple[str, str, str]] = []
-    notes: list[str] = []
-    if marginal.bars:
-        drawn = _few(marginal.bars) if marginal.kind == "categorical" else marginal.bars
-        charts.append(svg.bar_chart(drawn, f"{marginal.title}: share of each value, real and synthetic"))
-        rows += [(bar.label, percent_text(bar.real), percent_text(bar.synthetic)) for bar in marginal.bars]
-    histogram = marginal.histogram
-    if histogram is not None:
-        charts.append(svg.histogram_chart(histogram, f"{marginal.title}: histogram of real and synthetic numbers"))
-        rows += [
-            (histogram.bin_label(position), percent_text(real), percent_text(synthetic))
-            for position, (real, synthetic) in enumerate(zip(histogram.real, histogram.synthetic, strict=True))
-        ]
-        if marginal.bars:
-            notes.append("The histogram shows the other values.")
-        if histogram.logarithmic:
-            notes.append("Logarithmic axis.")
-    if not charts:
-        notes.append("Too few real rows to draw anything without showing a small group.")
-    if marginal.missing["real"] or marginal.missing["synthetic"]:
-        missing = _missing_texts(marginal, disclosure)
-        notes.append(
-            f"Missing: real {missing[0]}, synthetic {missing[1]}; shares above are of the cells that are there."
-        )
-    return {
-        "title": marginal.title,
-        "kind": marginal.kind,
-        "error": percent_text(marginal.error),
-        "holdout_error": None if marginal.holdout_error is None else percent_text(marginal.holdout_error),
-        "charts": charts,
-        "rows": rows,
-        "notes": notes,
-    }
-
-
-def _few(bars: Sequence[Bar]) -> list[Bar]:
-    """Return the bars that a card has room for; the table beneath it has them all."""
-    named = [bar for bar in bars if bar.is_value]
-    words = [bar for bar in bars if not bar.is_value]
-    if len(named) <= _N_BARS:
-        return list(bars)
-    rest = named[_N_BARS - 1 :]
-    real, synthetic = sum(bar.real for bar in rest), sum(bar.synthetic for bar in rest)
-    return [*named[: _N_BARS - 1], Bar(f"{len(rest)} in the table", real, synthetic, False), *words]
-
-
-_RELATIONS = {
-    "equality": "equals",
-    "inequality": "is never above",
-    "dependency": "settles",
-    "combination": "goes only with some of",
-}
-
-
-def _relations(figures: Any, disclosure: Disclosure) -> list[tuple[str, str, str, str, str]]:
-    """Return the relations of the real rows that synthetic rows break most, by the evaluation's table of them."""
-    table = getattr(figures, "tables", {}).get("relations")
-    if table is None or not len(table) or "broken_synthetic" not in table:
-        return []
-    ordered = table.sort_values("broken_synthetic", ascending=False, kind="stable").head(_N_RELATIONS)
-    rows = []
-    for row in ordered.to_dict("records"):
-        broken, held = row["broken_synthetic"], row.get("broken_holdout")
-        shown = [percent_text(broken / 100), _real_share_text(None if held is None else held / 100, disclosure)]
-        rows.append(
-            (printable(row["column_1"]), _RELATIONS.get(row["kind"], row["kind"]), printable(row["column_2"]), *shown)
-        )
-    return rows
-
-
-# ---------------------------------------------------------------- rare categories, missing cells, suppression
-
-
-def _rare(shown: Sequence[Marginal], disclosure: Disclosure) -> dict[str, Any]:
-    rare_rows = [
-        (
-            marginal.title,
-            count_text(marginal.n_categories),
-            count_text(marginal.n_categories - marginal.n_lost),
-            count_text(marginal.n_lost),
-            count_text(marginal.n_invented),
-            percent_text(marginal.real_suppressed),
-            percent_text(marginal.synthetic_suppressed),
-        )
-        for marginal in sorted(shown, key=lambda marginal: -marginal.n_lost)
-        if marginal.n_categories
-    ]
-    missing_rows = [
-        (marginal.title, *_missing_texts(marginal, disclosure))
-        for marginal in sorted(shown, key=_missing_gap, reverse=True)
-        if marginal.missing["real"] or marginal.missing["synthetic"]
-    ]
-    return {
-        "rare_head": (
-            "column",
-            "real categories",
-            "in synthetic",
-            "lost",
-            "invented",
-            "real rows in rare ones",
-            "synthetic rows in rare ones",
-        ),
-        "rare_rows": rare_rows,
-        "missing_head": ("column", "real", "synthetic", "holdout"),
-        "missing_rows": missing_rows,
-    }
-
-
-def _missing_gap(marginal: Marginal) -> float:
-    gap = abs(marginal.missing["real"] - marginal.missing["synthetic"])
-    return 0.0 if math.isnan(gap) else gap
-
-
-def _missing_texts(marginal: Marginal, disclosure: Disclosure) -> tuple[str, str, str]:
-    real, holdout = (_real_share_text(marginal.missing.get(role), disclosure) for role in ("real", "holdout"))
-    return real, percent_text(marginal.missing["synthetic"]), holdout
-
-
-def _real_share_text(share: float | None, disclosure: Disclosure) -> str:
-    """Return a share of real rows, or the words for one that is withheld."""
-    return disclosure.withheld if share is not None and math.isnan(share) else percent_text(share)
-
-
-def _suppressed(shown: Sequence[Marginal], min_count: int) -> dict[str, Any]:
-    rows = []
-    for marginal in shown:
-        histogram = marginal.histogram
-        beyond = histogram.real_beyond if histogram is not None else 0.0
-        if marginal.n_suppressed or marginal.merged_bins or beyond:
-            row = (
-                marginal.title,
-                count_text(marginal.n_suppressed),
-                percent_text(marginal.real_suppressed) if marginal.n_suppressed else "–",
-                count_text(marginal.merged_bins),
-                percent_text(beyond) if histogram is not None else "–",
-            )
-            rows.append((-marginal.n_suppressed, -marginal.merged_bins, row))
-    rows.sort(key=lambda entry: entry[:2])
-    return {
-        "suppressed_head": (
-            "column",
-            f"values under {min_count} rows, not named",
-            "real rows they hold",
-            "bins merged",
-            "rows clipped into open bins",
-        ),
-        "suppressed_rows": [row for *_, row in rows],
-    }
-
-
-def _left_out(real: pd.DataFrame, tables: CodedTables) -> str:
-    compared = set(tables.names)
-    return ", ".join(printable(name) for name in real.columns if name not in compared)

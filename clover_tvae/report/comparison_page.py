@@ -1,7 +1,4 @@
-"""The comparison page: several generators of one table, same split, same seed, side by side.
-
-Knows figures, histories and plain facts of each generator. Must not know synthesizers, torch or tables.
-"""
+"""The comparison page: several generators of one table, same split, same seed, side by side."""
 
 from __future__ import annotations
 
@@ -12,11 +9,11 @@ from typing import Any
 
 from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.evaluation.figures import Figure, Figures
-from clover_tvae.report import palette, svg
-from clover_tvae.report.card import NO_PROOF
-from clover_tvae.report.document import render, write_document
-from clover_tvae.report.history import CURVES, history_columns
-from clover_tvae.report.text import count_text, decimal_text, printable
+from clover_tvae.report.charts import dot_plot
+from clover_tvae.report.formatting import count_text, decimal_text, printable
+from clover_tvae.report.html_document import render, write_document
+from clover_tvae.report.learning_curves import curve_charts, history_table
+from clover_tvae.report.model_card import NO_PROOF
 from clover_tvae.report.wording import figure_text
 
 __all__ = ["build_comparison", "comparison_rows", "learned_sigmas", "write_comparison"]
@@ -86,7 +83,13 @@ def build_comparison(
         "costs": _costs(results),
         "sections": sections,
         "sigmas": learned_sigmas(results),
-        "curves": _curves(shown, results),
+        "curves": [
+            chart
+            for name, result in zip(shown, results, strict=True)
+            for chart in curve_charts(
+                history_table(result.get("history")), {f"{name}: loss a row": ("loss", "validation_loss")}
+            )
+        ],
         "notice": NO_PROOF,
     }
     return render("compare.html.j2", content)
@@ -219,8 +222,7 @@ def _cost(result: Mapping[str, Any], key: str) -> float | None:
         rows, seconds = result.get("sampled_rows"), result.get("sample_seconds")
         return rows / seconds if rows and seconds else None
     if key == "epochs" and key not in result:
-        epochs = history_columns(result.get("history")).get("epoch", [])
-        return float(len(epochs)) if epochs else None
+        return float(len(history_table(result.get("history")))) or None
     value = result.get(key)
     return None if value is None else float(value)
 
@@ -254,7 +256,7 @@ def learned_sigmas(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 values[name] = sorted(numbers)[len(numbers) // 2]
         rows.append(tuple(cells))
         points.append((printable(column), values))
-    chart = svg.dot_plot(points, list(learned), "Learned sigma of each continuous column") if rows else ""
+    chart = dot_plot(points, list(learned), "Learned sigma of each continuous column") if rows else ""
     return {"head": ("column", *learned), "rows": rows, "chart": chart}
 
 
@@ -275,23 +277,3 @@ def _sigma_text(numbers: Sequence[float]) -> str:
     return (
         f"{decimal_text(middle)} ({decimal_text(min(numbers))} to {decimal_text(max(numbers))}, {len(numbers)} scalars)"
     )
-
-
-def _curves(names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> list[svg.Chart]:
-    charts = []
-    for name, result in zip(names, results, strict=True):
-        columns = history_columns(result.get("history"))
-        series = {
-            CURVES[key]: (columns["epoch"], columns[key]) for key in ("loss", "validation_loss") if key in columns
-        }
-        if series:
-            charts.append(
-                svg.line_chart(
-                    series,
-                    f"Learning curves of {name}: loss by epoch",
-                    x_label="epoch",
-                    y_label=f"{name}: loss a row",
-                    colours=(palette.REAL, palette.SYNTHETIC),
-                )
-            )
-    return [chart for chart in charts if chart]

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clover_tvae.evaluation.disclosure import card_to_show
-from clover_tvae.report.text import count_text, decimal_text, printable, shortened
+from clover_tvae.report.formatting import count_text, decimal_text, printable, shortened
 from clover_tvae.report.wording import readings
 
 __all__ = ["card_groups", "card_json", "card_markdown"]

@@ -10,12 +10,10 @@ import pytest
 from test_report import Elements, words
 
 from clover_tvae.errors import ConfigError
-from clover_tvae.evaluation import CATALOGUE, Figure, Figures
-from clover_tvae.evaluation.frames import code_tables
+from clover_tvae.evaluation.figures import CATALOGUE, Figure, Figures
 from clover_tvae.report import build_comparison, card_json, card_markdown, write_comparison
-from clover_tvae.report.associations import associations
-from clover_tvae.report.card import card_groups
-from clover_tvae.report.compare import comparison_rows
+from clover_tvae.report.comparison_page import comparison_rows
+from clover_tvae.report.model_card import card_groups
 from clover_tvae.report.wording import readings
 
 
@@ -119,7 +117,7 @@ def test_an_interval_decides_where_there_is_one() -> None:
 
 
 def test_copying_is_never_read_as_quality() -> None:
-    assert reading_of("fidelity.c2st", 0.2, holdout=0.5, bootstrap=0.3) == "odd"
+    assert reading_of("fidelity.beta_recall", 0.8, holdout=0.5) == "odd"
     assert reading_of("fidelity.shape", 0.0, holdout=0.9, bootstrap=0.5) == "odd"
     assert reading_of("privacy.dcr_share", 1.0, holdout=0.5, interval=(0.99, 1.0)) == "worse"
     assert reading_of("privacy.copies", 100.0, holdout=0.1) == "worse"
@@ -133,8 +131,8 @@ def test_both_sides_of_a_target_are_bad() -> None:
 
 
 def test_what_was_not_measured_is_not_judged() -> None:
-    assert reading_of("privacy.dcr_share", None) == "unknown"
-    assert readings([Figure.of("privacy.dcr_share", None)])[0].reading == "not measured"
+    assert reading_of("privacy.linkability", None) == "unknown"
+    assert readings([Figure.of("privacy.linkability", None)])[0].reading == "not measured"
     assert reading_of("fidelity.duplicates", 1.0) == "unknown"
 
 
@@ -188,49 +186,3 @@ def test_the_card_as_json_is_strict_json() -> None:
     assert content["figures"]["figures"]["fidelity.shape"]["value"] == 1.0
     assert json.loads(card_json({}))["figures"] is None
     assert "canary" not in card_json(CARD)
-
-
-# ---------------------------------------------------------------- associations
-
-
-def test_associations_are_what_the_formulas_say() -> None:
-    rng = np.random.default_rng(0)
-    n = 4000
-    x = rng.normal(size=n)
-    group = rng.choice(list("abcd"), n)
-    frame = pd.DataFrame(
-        {
-            "x": x,
-            "monotone": np.exp(x),
-            "against": -x,
-            "noise": rng.normal(size=n),
-            "group": group,
-            "twin": group,
-            "by group": (group == "a") * 100.0 + rng.normal(size=n),
-            "other": rng.choice(list("uvw"), n),
-            "constant": 1.0,
-            "many": rng.integers(0, 500, n).astype(str),
-        }
-    )
-    coded = code_tables({"real": frame})
-    names = coded.names
-    matrix = pd.DataFrame(associations(coded["real"], coded.number_names, coded.category_names, names), names, names)
-    np.testing.assert_allclose(matrix, matrix.T)
-    assert matrix.loc["x", "monotone"] == pytest.approx(1.0)
-    assert matrix.loc["x", "against"] == pytest.approx(-1.0)
-    assert abs(matrix.loc["x", "noise"] - frame["x"].corr(frame["noise"], method="spearman")) < 1e-9
-    assert matrix.loc["group", "twin"] == pytest.approx(1.0, abs=1e-3)
-    assert matrix.loc["group", "by group"] > 0.7
-    assert matrix.loc["group", "other"] < 0.05
-    assert matrix.loc["many", "group"] < 0.1
-    assert np.isnan(matrix.loc["constant", "x"])
-
-
-def test_associations_use_the_rows_where_both_are_there() -> None:
-    rng = np.random.default_rng(1)
-    frame = pd.DataFrame(rng.normal(size=(500, 3)), columns=list("abc"))
-    frame["b"] += frame["a"]
-    frame.loc[rng.random(500) < 0.3, "b"] = np.nan
-    coded = code_tables({"real": frame})
-    matrix = associations(coded["real"], coded.number_names, coded.category_names, coded.names)
-    assert matrix[0, 1] == pytest.approx(frame.corr(method="spearman").loc["a", "b"], abs=0.02)

@@ -1,13 +1,12 @@
-"""Names, numbers and shares as a reader wants them, and safe to show.
-
-Knows strings and numbers. Must not know tables, figures or HTML: escaping is the template's work.
-"""
+"""Names, numbers and shares as text that is safe to show; escaping for HTML is the template's work."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from typing import Any
+
+from clover_tvae.evaluation.disclosure import Disclosure
 
 __all__ = [
     "count_text",
@@ -17,6 +16,7 @@ __all__ = [
     "number_text",
     "percent_text",
     "printable",
+    "real_share_text",
     "shortened",
     "unique_labels",
 ]
@@ -152,3 +152,14 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     if len(names) > most:
         shown.append(f"{len(names) - most} more")
     return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + " and " + shown[-1] if shown else "none"
+
+
+def real_share_text(share: float | None, disclosure: Disclosure) -> str:
+    """Return a share of real rows in percent, or the words for one that is withheld (NaN).
+
+    Example:
+        >>> from clover_tvae.evaluation.disclosure import Disclosure
+        >>> real_share_text(0.25, Disclosure(10)), real_share_text(float("nan"), Disclosure(10))
+        ('25.0%', 'under 10 rows')
+    """
+    return disclosure.withheld if share is not None and math.isnan(share) else percent_text(share)

@@ -1,0 +1,285 @@
+"""The distribution of each column as it may be shown: bars of its values and a histogram of its numbers, real beside synthetic.
+
+Page and notebook draw the same :class:`Marginal`. What may be told of the real rows is asked of ``Disclosure``: rare
+categories share one bar, "other (suppressed)", and bins of few rows are merged into their neighbour. Numbers are shown in
+bins with round edges, chosen between the 1% and 99% quantiles; the outer bins are open.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clover_tvae.evaluation.diagnostics import missing_rates
+from clover_tvae.evaluation.disclosure import Disclosure
+from clover_tvae.evaluation.frames import CodedTables
+from clover_tvae.evaluation.marginals import shape_errors
+from clover_tvae.report.bins import bin_counts, date_edges, number_edges
+from clover_tvae.report.formatting import number_text, printable, unique_labels
+
+__all__ = ["Bar", "Histogram", "Marginal", "marginals"]
+
+_OTHER = "other (suppressed)"
+_MAX_BARS = 30
+_MAX_DISCRETE = 16  # numbers with at most this many distinct values are drawn as bars
+_SPIKE_SHARE = 0.1  # a value that this share of the rows repeats is drawn apart from the histogram
+_MAX_SPIKES = 3
+_TAIL = 0.01
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A named value, or a group of values, and its share of the rows of each table.
+
+    Args:
+        label: What the bar stands for.
+        real: Share of the real rows, 0 to 1, of a rounded count.
+        synthetic: Share of the synthetic rows, 0 to 1.
+        is_value: Whether the label is a value of the data (else it is our words).
+    """
+
+    label: str
+    real: float
+    synthetic: float
+    is_value: bool = True
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts in bins as shares of the rows that are in one of them.
+
+    Args:
+        edges: Edges of the bins, one more than there are bins; the outer bins are open beyond theirs.
+        labels: One label an edge.
+        real: Shares of the real rows, of rounded counts; sum to about 1.
+        synthetic: Shares of the synthetic rows; sum to 1.
+        logarithmic: Whether the edges are evenly spaced on a log scale.
+        real_beyond: Share of these real rows beyond the outer edges, of a rounded count.
+    """
+
+    edges: tuple[float, ...]
+    labels: tuple[str, ...]
+    real: tuple[float, ...]
+    synthetic: tuple[float, ...]
+    logarithmic: bool = False
+    real_beyond: float = 0.0
+
+    def positions(self) -> tuple[float, ...]:
+        """Return the edges on the axis, from 0 to 1."""
+        values = [math.log10(edge) for edge in self.edges] if self.logarithmic else list(self.edges)
+        span = values[-1] - values[0] or 1.0
+        return tuple((value - values[0]) / span for value in values)
+
+    def bin_label(self, position: int) -> str:
+        """Return the words for one bin."""
+        if len(self.real) == 1:
+            return "all values"
+        if position == 0:
+            return f"under {self.labels[1]}"
+        if position == len(self.real) - 1:
+            return f"{self.labels[-2]} and over"
+        return f"{self.labels[position]} to {self.labels[position + 1]}"
+
+
+@dataclass(frozen=True)
+class Marginal:
+    """What may be shown of one column.
+
+    Args:
+        name: The column.
+        kind: ``continuous``, ``datetime``, ``categorical``, ``boolean`` or ``ordinal``.
+        error: Shape error of the synthetic table, 0 to 1; NaN if it has none.
+        holdout_error: Shape error of the real holdout, 0 to 1; ``None`` without a holdout.
+        missing: Share of missing cells by role; NaN where it may not be told.
+        bars: Categories, or numbers that repeat.
+        histogram: The other numbers; ``None`` for categories and where too few rows are left.
+        n_categories: Real categories; 0 for numbers.
+        n_suppressed: Real categories or repeated values that fewer than k rows hold, not named.
+        n_lost: Real categories that no synthetic row holds.
+        n_invented: Categories that only synthetic rows hold.
+        real_suppressed: Share of real rows in suppressed categories, of a rounded count.
+        synthetic_suppressed: Share of synthetic rows in categories that are suppressed or invented.
+        merged_bins: Bins merged because they held fewer than k real rows.
+    """
+
+    name: Hashable
+    kind: str
+    error: float
+    holdout_error: float | None
+    missing: Mapping[str, float]
+    bars: tuple[Bar, ...] = ()
+    histogram: Histogram | None = None
+    n_categories: int = 0
+    n_suppressed: int = 0
+    n_lost: int = 0
+    n_invented: int = 0
+    real_suppressed: float = 0.0
+    synthetic_suppressed: float = 0.0
+    merged_bins: int = 0
+
+    @property
+    def title(self) -> str:
+        """The column's name as printable text."""
+        return printable(self.name)
+
+
+def marginals(tables: CodedTables, metadata: Any, disclosure: Disclosure) -> list[Marginal]:
+    """Return the marginal of every column, the worst shape error first.
+
+    Args:
+        tables: Coded tables with the roles ``real``, ``synthetic`` and, where rows were held out, ``holdout``.
+        metadata: A ``Metadata``, or ``None``: kinds by dtype.
+        disclosure: What may be shown of the real rows.
+    """
+    errors, missing = {}, {}
+    for role, table in tables.tables.items():
+        rates = missing_rates(tables, table).to_numpy()
+        told = rates if role == "synthetic" else disclosure.shares(rates, table.n_rows)
+        missing[role] = dict(zip(tables.names, told.tolist(), strict=True))
+        if role != "real":
+            told = disclosure.errors(shape_errors(tables, "real", role).to_numpy(), tables, role)
+            errors[role] = dict(zip(tables.names, told.tolist(), strict=True))
+    real, synthetic = tables["real"], tables["synthetic"]
+    found = []
+    for name in (*tables.number_names, *tables.category_names):
+        if name in tables.number_names:
+            at, kind = tables.number_names.index(name), "datetime" if name in tables.dates else "continuous"
+            shown = _of_numbers(real.numbers[:, at], synthetic.numbers[:, at], disclosure, name in tables.dates)
+        else:
+            column = None if metadata is None else metadata.column(name)
+            at, kind = tables.category_names.index(name), "categorical" if column is None else column.kind
+            order = getattr(column, "order", None) if kind == "ordinal" else None
+            values = tables.categories[at]
+            shown = _of_categories(real.codes[:, at], synthetic.codes[:, at], values, disclosure, kind, order)
+        found.append(
+            Marginal(
+                name=name,
+                kind=kind,
+                error=errors["synthetic"][name],
+                holdout_error=errors["holdout"][name] if "holdout" in errors else None,
+                missing={role: shares[name] for role, shares in missing.items()},
+                **shown,
+            )
+        )
+    return sorted(found, key=lambda marginal: -marginal.error if not math.isnan(marginal.error) else 1.0)
+
+
+class _Bars:
+    """The bars of one column, and what every one of them asks of the disclosure rule."""
+
+    def __init__(self, n_real: int, n_synthetic: int, disclosure: Disclosure) -> None:
+        self.bars: list[Bar] = []
+        self._n_real, self._n_synthetic, self._disclosure = max(n_real, 1), max(n_synthetic, 1), disclosure
+
+    def real_share(self, count: int) -> float:
+        return self._disclosure.rounded(int(count)) / self._n_real
+
+    def add(self, label: str, real: int, synthetic: int, *, is_value: bool = False) -> None:
+        self.bars.append(Bar(label, self.real_share(real), float(synthetic / self._n_synthetic), is_value))
+
+
+def _of_categories(
+    x: np.ndarray, y: np.ndarray, values: np.ndarray, disclosure: Disclosure, kind: str, order: Sequence[Any] | None
+) -> dict[str, Any]:
+    x_counts = np.bincount(x[x >= 0], minlength=len(values))
+    y_counts = np.bincount(y[y >= 0], minlength=len(values))
+    hidden, invented = disclosure.is_small(x_counts), (x_counts == 0) & (y_counts > 0)
+    named = np.flatnonzero(disclosure.may_name(x_counts))
+    ranking = named[np.argsort(-x_counts[named], kind="stable")]
+    kept, further = ranking[:_MAX_BARS], ranking[_MAX_BARS:]
+    if kind == "ordinal":
+        kept = _in_order(kept, values, order)
+    bars = _Bars(x_counts.sum(), y_counts.sum(), disclosure)
+    for code, label in zip(kept, unique_labels([values[code] for code in kept]), strict=True):
+        bars.add(label, x_counts[code], y_counts[code], is_value=True)
+    if len(further):
+        bars.add(f"{len(further)} further values", x_counts[further].sum(), y_counts[further].sum())
+    n_hidden, n_beyond = x_counts[hidden].sum(), y_counts[hidden | invented].sum()
+    if hidden.any() or invented.any():
+        bars.add(_OTHER, n_hidden, n_beyond)
+    return {
+        "bars": tuple(bars.bars),
+        "n_categories": int((x_counts > 0).sum()),
+        "n_suppressed": int(hidden.sum()),
+        "n_lost": int(((x_counts > 0) & (y_counts == 0)).sum()),
+        "n_invented": int(invented.sum()),
+        "real_suppressed": bars.real_share(n_hidden),
+        "synthetic_suppressed": float(n_beyond / max(y_counts.sum(), 1)),
+    }
+
+
+def _in_order(codes: np.ndarray, values: np.ndarray, order: Sequence[Any] | None) -> np.ndarray:
+    rank = {value: position for position, value in enumerate(order or ())}
+    try:
+        ranked = sorted(codes, key=lambda code: rank.get(values[code], len(rank)) if rank else values[code])
+    except TypeError:
+        return codes
+    return np.array(ranked, dtype=codes.dtype)
+
+
+def _of_numbers(x: np.ndarray, y: np.ndarray, disclosure: Disclosure, is_date: bool) -> dict[str, Any]:
+    x, y = x[~np.isnan(x)], y[~np.isnan(y)]
+    if len(x) < 2 * disclosure.min_count:
+        return {"n_suppressed": int(len(x) > 0)}
+    values, counts = np.unique(x, return_counts=True)
+    bars = _Bars(len(x), len(y), disclosure)
+    if len(values) <= _MAX_DISCRETE:
+        named = disclosure.may_name(counts)
+        for value, count in zip(values[named], counts[named], strict=True):
+            bars.add(_value_label(value, is_date), count, (y == value).sum(), is_value=True)
+        n_hidden, n_beyond = int(counts[~named].sum()), int((~np.isin(y, values[named])).sum())
+        if n_hidden or n_beyond:
+            bars.add(_OTHER, n_hidden, n_beyond)
+        return {
+            "bars": tuple(bars.bars),
+            "n_suppressed": int((~named).sum()),
+            "real_suppressed": bars.real_share(n_hidden),
+            "synthetic_suppressed": n_beyond / max(len(y), 1),
+        }
+    frequent = np.flatnonzero(counts >= max(disclosure.min_count, _SPIKE_SHARE * len(x)))
+    spikes = np.sort(values[frequent[np.argsort(-counts[frequent], kind="stable")][:_MAX_SPIKES]])
+    for value in spikes:
+        bars.add(f"exactly {_value_label(value, is_date)}", (x == value).sum(), (y == value).sum(), is_value=True)
+    rest, y_rest = x[~np.isin(x, spikes)], y[~np.isin(y, spikes)]
+    few = len(rest) < 2 * disclosure.min_count
+    if len(rest) and len(spikes):
+        bars.add(_OTHER if few else "all other values", len(rest), len(y_rest))
+    if few:
+        return {"bars": tuple(bars.bars)}
+    histogram, n_merged = _histogram(rest, y_rest, disclosure, is_date)
+    return {"bars": tuple(bars.bars), "histogram": histogram, "merged_bins": n_merged}
+
+
+def _value_label(value: float, is_date: bool) -> str:
+    if not is_date:
+        return number_text(float(value))
+    return str(np.datetime64(round(value / 1e9), "s")).replace("T00:00:00", "").replace("T", " ")
+
+
+def _histogram(x: np.ndarray, y: np.ndarray, disclosure: Disclosure, is_date: bool) -> tuple[Histogram, int]:
+    """Return the histogram, and how many of its bins were merged."""
+    ordered = np.sort(x)
+    beyond = min(max(disclosure.min_count, math.ceil(_TAIL * len(x))), (len(x) - 1) // 2)
+    low, high, logarithmic = float(ordered[beyond]), float(ordered[len(x) - 1 - beyond]), False
+    if is_date:
+        edges, labels = date_edges(low, high)
+    else:
+        whole = bool((x == np.round(x)).all())
+        edges, labels, logarithmic = number_edges(low, high, float(ordered[len(x) // 10]), whole=whole)
+    keep = disclosure.merged_bins(bin_counts(x, edges))
+    n_merged = len(edges) - len(keep)
+    edges = edges[keep]
+    outside = int(((x < edges[0]) | (x >= edges[-1])).sum())
+    histogram = Histogram(
+        edges=tuple(edges.tolist()),
+        labels=tuple(labels[position] for position in keep),
+        real=tuple(disclosure.rounded(int(count)) / len(x) for count in bin_counts(x, edges)),
+        synthetic=tuple((bin_counts(y, edges) / max(len(y), 1)).tolist()),
+        logarithmic=logarithmic,
+        real_beyond=disclosure.rounded(outside) / len(x),
+    )
+    return histogram, n_merged

@@ -1,0 +1,87 @@
+"""Learning curves, from whatever form a training history has: as a table of numbers, as charts, as a section of the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clover_tvae.report.charts import line_chart
+from clover_tvae.report.formatting import count_text, decimal_text, listed
+from clover_tvae.report.svg import Chart
+
+__all__ = ["curve_charts", "history_table", "learning_curves"]
+
+_CURVES = {
+    "loss": "training",
+    "validation_loss": "validation",
+    "reconstruction": "reconstruction",
+    "validation_reconstruction": "reconstruction (validation)",
+    "kl": "KL",
+    "validation_kl": "KL (validation)",
+}
+_PARTS = {
+    "Loss: negative ELBO, nats a row": ("loss", "validation_loss"),
+    "Its two parts, nats a row": ("reconstruction", "validation_reconstruction", "kl", "validation_kl"),
+}
+
+
+def history_table(history: Any) -> pd.DataFrame:
+    """Return the curves of a history as numbers, ``epoch`` first; empty where there is no curve.
+
+    Args:
+        history: A DataFrame, a list of dicts, a dict of lists, or ``None``; one row an epoch.
+
+    Example:
+        >>> history_table([{"loss": 3.0, "device": "cpu"}, {"loss": 2.0, "device": "cpu"}]).to_dict("list")
+        {'epoch': [1.0, 2.0], 'loss': [3.0, 2.0]}
+    """
+    frame = pd.DataFrame([] if history is None else history).reset_index(drop=True)
+    known = [name for name in ("epoch", "seconds", *_CURVES) if name in frame]
+    frame = frame[known].astype(np.float64).replace([np.inf, -np.inf], np.nan).dropna(axis=1, how="all")
+    if not any(name in frame for name in _CURVES):
+        return pd.DataFrame()
+    if "epoch" not in frame:
+        frame.insert(0, "epoch", np.arange(1.0, len(frame) + 1))
+    return frame
+
+
+def curve_charts(frame: pd.DataFrame, parts: dict[str, tuple[str, ...]] = _PARTS) -> list[Chart]:
+    """Return one chart a part: its words, and the curves in it.
+
+    Args:
+        frame: What ``history_table`` returns.
+        parts: Names of the curves by the words above the y axis.
+    """
+    charts = []
+    for words, names in parts.items():
+        series = {_CURVES[name]: (frame["epoch"].tolist(), frame[name].tolist()) for name in names if name in frame}
+        title = f"{words}, by epoch: {listed(list(series))}"
+        charts.append(line_chart(series, title, x_label="epoch", y_label=words))
+    return [chart for chart in charts if chart is not None]
+
+
+def learning_curves(history: Any) -> dict[str, Any]:
+    """Return what the page shows of a history: its charts, a note on the validation rows, and up to 20 epochs as a table."""
+    frame = history_table(history)
+    if frame.empty:
+        return {"charts": []}
+    note = f"{len(frame)} epochs."
+    if "validation_loss" in frame:
+        best = frame["epoch"].iloc[int(np.nanargmin(frame["validation_loss"]))]
+        note += f" The validation loss is lowest at epoch {count_text(best)}."
+        note += " Where training keeps falling while validation rises, the model learns rows by heart."
+    else:
+        note += " No validation rows: these curves cannot show whether the model learns rows by heart."
+    shown = np.unique(np.linspace(0, len(frame) - 1, min(len(frame), 20)).round().astype(int))
+    rows = frame.drop(columns="epoch").iloc[shown].itertuples(index=False, name=None)
+    return {
+        "charts": curve_charts(frame),
+        "note": note,
+        "head": [str(name).replace("_", " ") for name in frame],
+        "rows": [
+            [count_text(epoch), *(decimal_text(value, 4) for value in row)]
+            for epoch, row in zip(frame["epoch"].iloc[shown], rows, strict=True)
+        ],
+    }

@@ -1,0 +1,146 @@
+"""The pairs of columns: how strongly they go together in real and synthetic rows, and the trend error of each.
+
+The trend errors are those of the evaluation, and how strongly two columns go together is what it compares: Pearson's r of
+two numbers, Cramér's V where one of them is a category.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clover_tvae.evaluation.disclosure import Disclosure
+from clover_tvae.evaluation.frames import CodedTables
+from clover_tvae.evaluation.marginals import pair_errors
+from clover_tvae.report.charts import heat_map
+from clover_tvae.report.formatting import count_text, decimal_text, percent_text, printable, real_share_text
+from clover_tvae.report.svg import Chart, diverging, sequential
+
+__all__ = ["PairTrends", "broken_relations"]
+
+_N_WORST = 15
+_N_RELATIONS = 12
+_DARKEST = 0.3  # the trend error that is drawn darkest
+_RELATIONS = {
+    "equality": "equals",
+    "inequality": "is never above",
+    "dependency": "settles",
+    "combination": "goes only with some of",
+}
+
+
+@dataclass(frozen=True)
+class PairTrends:
+    """The pairs of columns of two tables, the worst first.
+
+    Args:
+        names: The columns, those with the largest errors first.
+        pairs: One row a pair, the worst first: ``column_1, column_2, real, synthetic, error_synthetic`` and, where rows
+            were held out, ``error_holdout``; errors from 0 to 1, as far as they may be told.
+    """
+
+    names: tuple[Hashable, ...]
+    pairs: pd.DataFrame
+
+    @classmethod
+    def of(cls, tables: CodedTables, disclosure: Disclosure, figures: Any = None) -> PairTrends:
+        """Return the pairs of the coded tables.
+
+        Args:
+            tables: Coded tables with the roles ``real``, ``synthetic`` and, where rows were held out, ``holdout``.
+            disclosure: What may be told of the real rows.
+            figures: ``Figures`` of these tables, whose trend errors are taken; measured here where it has none.
+        """
+        pairs = getattr(figures, "tables", {}).get("pair_trends")
+        roles = [role for role in ("synthetic", "holdout") if role in tables.tables]
+        needed = {"real", "synthetic", *(f"error_{role}" for role in roles)}
+        if pairs is None or not needed <= set(pairs) or {*pairs["column_1"], *pairs["column_2"]} != set(tables.names):
+            measured = {role: pair_errors(tables, "real", role) for role in roles}
+            exact = {f"error_{role}": 100 * frame["error"] for role, frame in measured.items()}
+            pairs = measured["synthetic"].assign(**exact)
+        told = {f"error_{role}": pairs[f"error_{role}"].to_numpy(dtype=np.float64) / 100 for role in roles}
+        told = {f"error_{role}": disclosure.errors(told[f"error_{role}"], tables, role) for role in roles}
+        pairs = pairs.assign(**told).sort_values("error_synthetic", ascending=False, kind="stable", ignore_index=True)
+        errors = pairs["error_synthetic"].fillna(0.0)
+        total = dict.fromkeys(tables.names, 0.0)
+        for column in ("column_1", "column_2"):
+            for name, error in zip(pairs[column], errors, strict=True):
+                total[name] += error
+        return cls(tuple(sorted(tables.names, key=lambda name: -total[name])), pairs)
+
+    def worst(self) -> list[tuple[str, str, float, float | None]]:
+        """Return names, error and the holdout's error of the worst pairs."""
+        known = self.pairs.dropna(subset="error_synthetic").head(_N_WORST)
+        floors = known.get("error_holdout", [None] * len(known))
+        return [
+            (printable(first), printable(second), float(error), floor)
+            for first, second, error, floor in zip(
+                known["column_1"], known["column_2"], known["error_synthetic"], floors, strict=True
+            )
+        ]
+
+    def maps(self) -> list[tuple[str, Chart]]:
+        """Return caption and chart of three heat maps: real, synthetic, and the trend errors; none without a pair."""
+        if self.pairs.empty:
+            return []
+        names = [printable(name) for name in self.names]
+        place = {name: position for position, name in enumerate(self.names)}
+        at = self.pairs["column_1"].map(place).to_numpy(), self.pairs["column_2"].map(place).to_numpy()
+        size = f"{len(names)} by {len(names)} columns"
+        worst = "".join(f"; the worst pair is {first} and {second}" for first, second, *_ in self.worst()[:1])
+        charts = []
+        for caption, column, words, colour in (
+            ("Real", "real", "How strongly columns go together in the real rows", diverging),
+            ("Synthetic", "synthetic", "How strongly columns go together in the synthetic rows", diverging),
+            (
+                f"Trend error (darkest: {_DARKEST:.0%} and more)",
+                "error_synthetic",
+                f"Trend error of each pair{worst}",
+                lambda error: sequential(error / _DARKEST),
+            ),
+        ):
+            matrix = np.full((len(names), len(names)), np.nan)
+            matrix[at] = matrix[at[::-1]] = self.pairs[column].to_numpy(dtype=np.float64)
+            charts.append((caption, heat_map(names, matrix, f"{words}, {size}", colour)))
+        return charts
+
+    def content(self) -> dict[str, Any]:
+        """Return what the page shows: the maps, and the worst pairs as a table."""
+        worst = self.worst()
+        strengths = self.pairs[["real", "synthetic"]].head(len(worst)).to_numpy(dtype=np.float64)
+        return {
+            "maps": self.maps(),
+            "n_columns": len(self.names),
+            "rows": [
+                (
+                    *pair[:2],
+                    percent_text(pair[2]),
+                    percent_text(pair[3]),
+                    *(decimal_text(value, 2) for value in strength),
+                )
+                for pair, strength in zip(worst, strengths, strict=True)
+            ],
+            "n_pairs": count_text(len(self.pairs)),
+        }
+
+
+def broken_relations(figures: Any, disclosure: Disclosure) -> list[tuple[str, ...]]:
+    """Return the relations of the real rows that synthetic rows break most, by the evaluation's table of them."""
+    table = getattr(figures, "tables", {}).get("relations")
+    if table is None or "broken_synthetic" not in table:
+        return []
+    rows = table.sort_values("broken_synthetic", ascending=False, kind="stable").head(_N_RELATIONS).to_dict("records")
+    return [
+        (
+            printable(row["column_1"]),
+            _RELATIONS.get(row["kind"], row["kind"]),
+            printable(row["column_2"]),
+            percent_text(row["broken_synthetic"] / 100),
+            real_share_text(row["broken_holdout"] / 100 if "broken_holdout" in row else None, disclosure),
+        )
+        for row in rows
+    ]
