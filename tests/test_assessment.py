@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 from clover_tvae.cli.app import app
 from clover_tvae.errors import ConfigError, LimitExceededError, TooFewRowsError
 from clover_tvae.evaluation.figures import Figure, Figures
+from clover_tvae.evaluation.limits import enforce
 from clover_tvae.jobs import load_jobs, plan_job, run_job
 from clover_tvae.jobs.comparison import compare_generators
-from clover_tvae.jobs.limits import enforce, load_limits
+from clover_tvae.jobs.limits_file import load_limits
 from clover_tvae.jobs.split import split_holdout
 from clover_tvae.metadata import Metadata
 
@@ -83,9 +84,9 @@ def test_limits_are_read_strictly_with_places(tmp_path: Path) -> None:
         load_limits(path)
     text = str(caught.value)
     assert "limits.yaml:1:1: no figure has this key; did you mean 'fidelity.shape'?" in text
-    assert "limits.yaml:2:1: unknown bound 'maximum'" in text
-    assert "limits.yaml:2:33: expected a finite number" in text
-    assert "limits.yaml:3:1: expected max: number" in text
+    assert "limits.yaml:2:1: a bound must be max or min, found 'maximum'" in text
+    assert "limits.yaml:2:33: must be a finite number" in text
+    assert "limits.yaml:3:1: must be max: number" in text
 
 
 @pytest.mark.parametrize(
@@ -99,10 +100,10 @@ def test_files_that_are_no_limits_are_refused(tmp_path: Path, text: str) -> None
 
 
 def test_a_figure_beyond_its_limit_or_not_measured_stops() -> None:
-    figures = Figures.of([Figure.of("fidelity.shape", 2.0), Figure.of("privacy.linkability", None)])
+    figures = Figures.of([Figure.of("fidelity.shape", 2.0), Figure.of("privacy.dcr_share", None)])
     enforce(figures, {"fidelity.shape": {"max": 2.0, "min": 1}})
     with pytest.raises(LimitExceededError, match="3 limits are passed") as caught:
-        enforce(figures, {"fidelity.shape": {"max": 1}, "privacy.linkability": {"max": 1}, "fidelity.c2st": {"max": 1}})
+        enforce(figures, {"fidelity.shape": {"max": 1}, "privacy.dcr_share": {"max": 1}, "fidelity.c2st": {"max": 1}})
     assert "not measured" in str(caught.value)
     assert caught.value.exit_code == 6
 

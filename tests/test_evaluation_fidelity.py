@@ -39,8 +39,6 @@ def test_every_figure_of_the_catalogue_is_there_beside_the_holdouts(fresh):
 
 def test_a_fresh_sample_scores_near_perfect_everywhere(fresh):
     assert fresh["fidelity.c2st"].value == pytest.approx(0.5, abs=0.04)
-    assert fresh["fidelity.alpha_precision"].value > 0.95
-    assert fresh["fidelity.beta_recall"].value == pytest.approx(0.49, abs=0.04)
     for name in ("shape", "trend_shared"):
         figure = fresh[f"fidelity.{name}"]
         assert 0.6 * figure.perfect < figure.value < 1.5 * figure.perfect
@@ -66,14 +64,12 @@ def test_shuffled_columns_are_caught(broken):
     assert broken["fidelity.c2st"].value > 0.85
     assert broken["fidelity.trend_strong"].value > 20
     assert broken["fidelity.relations_worst"].value > 20
-    assert broken["fidelity.beta_recall"].value < 0.3
 
 
 def test_a_copy_is_shown_as_one(real):
     copy = fidelity(real, real.sample(frac=1, random_state=0), hospital(800, 1))
     assert copy["fidelity.shape"].value == 0
     assert copy["fidelity.c2st"].value < 0.3
-    assert copy["fidelity.beta_recall"].value > 0.9
 
 
 def test_relations_are_found_and_named(broken):

@@ -11,6 +11,7 @@ import pytest
 
 from clover_tvae.errors import ConfigError
 from clover_tvae.evaluation import CATALOGUE, Figure, Figures, check_limits
+from clover_tvae.evaluation.catalogue import REMOVED
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_all_faults_of_limits_are_told_at_once(figures):
         "fidelity.shpae": {"max": 1},
         "fidelity.shape": {"maxx": 1, "min": "two", "max": True},
         "fidelity.c2st": 0.6,
-        "fidelity.beta_recall": {"max": float("nan")},
+        "fidelity.duplicates": {"max": float("nan")},
     }
     with pytest.raises(ConfigError) as caught:
         check_limits(figures, limits)
@@ -100,6 +101,19 @@ def test_all_faults_of_limits_are_told_at_once(figures):
     assert "did you mean 'fidelity.shape'" in str(caught.value)
     with pytest.raises(ConfigError, match="mapping"):
         check_limits(figures, [("fidelity.shape", 1)])
+
+
+@pytest.mark.parametrize("key", REMOVED)
+def test_a_limit_of_a_figure_that_is_gone_says_what_to_use(figures, key):
+    with pytest.raises(ConfigError) as caught:
+        check_limits(figures, {key: {"max": 1}, "fidelity.shape": {"max": 0}})
+    (problem,) = caught.value.problems
+    assert problem.where == f"limits.{key}"
+    assert "removed" in problem.message
+    assert key not in CATALOGUE
+    named = [word for word in problem.message.replace(",", " ").split() if "." in word and not word[0].isdigit()]
+    assert named
+    assert set(named) <= set(CATALOGUE)
 
 
 def test_no_figure_promises_safety():

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 
 from clover_tvae.errors import ColumnsMismatchError, ConfigError, DataError, TableFileError
-from clover_tvae.evaluation.figures import Figure, Figures
+from clover_tvae.evaluation import CATALOGUE, Figure, Figures
 from clover_tvae.report import build_report, write_report
 
 META = {
@@ -77,12 +77,11 @@ def figures() -> Figures:
             Figure.of("fidelity.shape", 9.3, holdout=0.5, bootstrap=0.4, n=600),
             Figure.of("fidelity.trend_shared", 0.2, holdout=1.2, bootstrap=0.9, n=600),
             Figure.of("fidelity.c2st", 0.9, holdout=0.5, n=600, interval=(0.88, 0.92)),
-            Figure.of("fidelity.beta_recall", 0.6, holdout=0.5, n=600),
             Figure.of("fidelity.rare_frequency", 1.02, holdout=0.95, n=600),
             Figure.of("utility.trees_auc", 0.926, perfect=0.927, n=300),
             Figure.of("privacy.dcr_share", 0.7, holdout=0.5, n=600, interval=(0.66, 0.74)),
             Figure.of("privacy.membership_auc", 0.51, n=600, interval=(0.48, 0.54)),
-            Figure.of("privacy.linkability", None, n=0, note="Too few rows."),
+            Figure.of("privacy.distance_ratio", None, n=0, note="Too few rows."),
         ]
     )
 
@@ -162,10 +161,10 @@ def test_it_never_claims_anonymity_and_says_that_passing_proves_nothing(page: st
 def test_the_summary_names_what_is_worse_and_does_not_hide_leaks(page: str) -> None:
     text = words(page)
     assert "1 of 2 privacy figures find a leak." in text
-    assert "2 of 6 other figures are worse than for real rows." in text
-    assert "2 lie closer to the training rows than fresh rows would." in text
+    assert "2 of 5 other figures are worse than for real rows." in text
+    assert "1 lies closer to the training rows than fresh rows would." in text
     assert "9.30%, 0.500% for real rows never seen" in text
-    assert "Not judged, because not measured or without a yardstick: Linkability" in text
+    assert "Not judged, because not measured or without a yardstick: Nearest over second nearest" in text
 
 
 def test_the_card_shows_digest_seed_and_kinds(page: str) -> None:
@@ -411,6 +410,29 @@ def test_min_count_must_be_a_whole_number(real, synthetic, min_count) -> None:
 
 def test_min_count_of_one_shows_all(real, synthetic) -> None:
     assert RARE in build_report(real, synthetic, metadata=META, figures=(), min_count=1).html()
+
+
+def test_the_page_says_which_figure_speaks_to_each_risk_of_the_regulators(
+    real, synthetic, holdout, figures, page
+) -> None:
+    text = words(page)
+    assert "Does a row point at one person? Nearest over second nearest training row: not measured" in text
+    assert "Membership inference, AUC: no leak found by this" in text
+    assert "Nearer to training than to holdout (DCR share): leak found" in text
+    unmeasured = words(build_report(real, synthetic, holdout, META, figures=()).html())
+    assert unmeasured.count("none was measured") == 3
+
+
+def test_every_figure_that_a_risk_names_is_in_the_catalogue(real, synthetic) -> None:
+    everything = Figures.of([Figure.of(key, 0.5, n=9) for key in CATALOGUE])
+    (risks,) = [
+        section["risks"] for section in build_report(real, synthetic, figures=everything).content["sections"][2:]
+    ]
+    assert [(word, len(spoken.split("; "))) for word, _, spoken, _ in risks] == [
+        ("Singling out", 5),
+        ("Linkage", 4),
+        ("Inference", 1),
+    ]
 
 
 # ---------------------------------------------------------------- odd tables

@@ -10,7 +10,7 @@ import pytest
 from test_report import Elements, words
 
 from clover_tvae.errors import ConfigError
-from clover_tvae.evaluation.figures import CATALOGUE, Figure, Figures
+from clover_tvae.evaluation import CATALOGUE, Figure, Figures
 from clover_tvae.report import build_comparison, card_json, card_markdown, write_comparison
 from clover_tvae.report.comparison_page import comparison_rows
 from clover_tvae.report.model_card import card_groups
@@ -117,7 +117,7 @@ def test_an_interval_decides_where_there_is_one() -> None:
 
 
 def test_copying_is_never_read_as_quality() -> None:
-    assert reading_of("fidelity.beta_recall", 0.8, holdout=0.5) == "odd"
+    assert reading_of("fidelity.c2st", 0.2, holdout=0.5, bootstrap=0.3) == "odd"
     assert reading_of("fidelity.shape", 0.0, holdout=0.9, bootstrap=0.5) == "odd"
     assert reading_of("privacy.dcr_share", 1.0, holdout=0.5, interval=(0.99, 1.0)) == "worse"
     assert reading_of("privacy.copies", 100.0, holdout=0.1) == "worse"
@@ -131,8 +131,8 @@ def test_both_sides_of_a_target_are_bad() -> None:
 
 
 def test_what_was_not_measured_is_not_judged() -> None:
-    assert reading_of("privacy.linkability", None) == "unknown"
-    assert readings([Figure.of("privacy.linkability", None)])[0].reading == "not measured"
+    assert reading_of("privacy.dcr_share", None) == "unknown"
+    assert readings([Figure.of("privacy.dcr_share", None)])[0].reading == "not measured"
     assert reading_of("fidelity.duplicates", 1.0) == "unknown"
 
 

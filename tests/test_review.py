@@ -20,8 +20,7 @@ from clover_tvae.errors import (
     DataError,
     DuplicateColumnsError,
 )
-from clover_tvae.evaluation import fidelity, tstr
-from clover_tvae.evaluation.figures import check_limits
+from clover_tvae.evaluation import check_limits, fidelity, tstr
 from clover_tvae.jobs import load_jobs, run_job
 from clover_tvae.metadata import MetadataWarning
 

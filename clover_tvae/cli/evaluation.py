@@ -108,7 +108,8 @@ def evaluate(
     Passing is no proof of anonymity.
     """
     from clover_tvae.cli.tables import read, require_files
-    from clover_tvae.jobs.limits import enforce, load_limits
+    from clover_tvae.evaluation.limits import enforce
+    from clover_tvae.jobs.limits_file import load_limits
 
     require_files(metadata, real, synthetic, holdout, limits, generator)
     bounds = None if limits is None else load_limits(limits)

@@ -5,8 +5,10 @@ Knows nothing of torch or synthesizers: the synthetic rows may come from anywher
 
 from __future__ import annotations
 
+from clover_tvae.evaluation.catalogue import CATALOGUE
 from clover_tvae.evaluation.fidelity import c2st, column_shapes, fidelity, pair_trends, shape_error, trend_error
-from clover_tvae.evaluation.figures import CATALOGUE, Breach, Figure, Figures, check_limits
+from clover_tvae.evaluation.figures import Figure, Figures
+from clover_tvae.evaluation.limits import Breach, check_limits
 from clover_tvae.evaluation.privacy import dcr, membership_shadow, privacy
 from clover_tvae.evaluation.utility import tstr, utility
 

@@ -23,7 +23,6 @@ from clover_tvae.evaluation.frames import CodedTable, CodedTables, code_tables
 from clover_tvae.evaluation.marginals import Edges, pair_errors, shape_errors
 from clover_tvae.evaluation.relations import break_rates, find_relations, relation_table
 from clover_tvae.evaluation.seeds import generator
-from clover_tvae.evaluation.support import alpha_precision_beta_recall
 from clover_tvae.parameters import MIN_COUNT
 
 __all__ = ["c2st", "column_shapes", "fidelity", "pair_trends", "shape_error", "trend_error"]
@@ -134,7 +133,6 @@ def fidelity(
     measured, tables = _marginal_figures(coded, draws, seed, disclosure)
     for figures, more in (
         (_classifier_figures(coded, seed), {}),
-        (_support_figures(coded, seed), {}),
         _relation_figures(coded, seed, disclosure),
         _category_figures(coded, seed, disclosure),
         _diagnostic_figures(coded, frames, seed, disclosure),
@@ -233,18 +231,6 @@ def _classifier_figures(coded: CodedTables, seed: int) -> list[Figure]:
     return [
         _figure("fidelity.c2st", areas, n_rows, seed, note=note),
         _figure("fidelity.c2st_score", scores, n_rows, seed, note=note),
-    ]
-
-
-def _support_figures(coded: CodedTables, seed: int) -> list[Figure]:
-    found = {
-        role: alpha_precision_beta_recall(coded, coded["real"], table, seed=seed)
-        for role, table in _others(coded).items()
-    }
-    n_rows = found["synthetic"][2]
-    return [
-        _figure(name, {role: values[index] for role, values in found.items()}, n_rows, seed)
-        for index, name in enumerate(("fidelity.alpha_precision", "fidelity.beta_recall"))
     ]
 
 

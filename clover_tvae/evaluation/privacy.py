@@ -1,8 +1,7 @@
 """Privacy: what do the synthetic rows give away of the training rows?
 
-Knows pandas, and brings together distances to the closest record, membership inference and Anonymeter's risks. Must not
-know torch, or how the synthetic table was made. It calls no table private or anonymous: an attack that fails proves
-nothing.
+Brings together distances to the closest record and membership inference. It calls no table private or anonymous: an
+attack that fails proves nothing.
 """
 
 from __future__ import annotations
@@ -14,9 +13,8 @@ import pandas as pd
 from clover_tvae.evaluation.closest import ClosestRecords, closest_records
 from clover_tvae.evaluation.diagnostics import copied_share
 from clover_tvae.evaluation.figures import Figure, Figures
-from clover_tvae.evaluation.frames import CodedTables, code_tables, resolve_metadata
+from clover_tvae.evaluation.frames import CodedTables, code_tables
 from clover_tvae.evaluation.membership import AttackScore, attack_membership, attack_table
-from clover_tvae.evaluation.risks import Risk, measure_risks, risk_table
 from clover_tvae.evaluation.shadow import membership_shadow
 
 __all__ = ["dcr", "membership_shadow", "privacy"]
@@ -24,13 +22,11 @@ __all__ = ["dcr", "membership_shadow", "privacy"]
 _MIN_ROWS = 40  # of the training and of the held-out rows, for any figure of privacy
 #: Others that a share found at 1% (10%) false alarms needs to raise one alarm: with fewer, guessing scores far above it.
 _FEWEST_OTHERS = {"auc": 1, "tpr1": 100, "tpr10": 10}
-_RISKS = ("singling_out_univariate", "singling_out_multivariate", "linkability", "inference")
 _NEEDS_HOLDOUT = (
     "privacy.dcr_share",
     "privacy.dcr_quantile",
     "privacy.distance_ratio",
     *(f"privacy.membership_{measure}{suffix}" for suffix in ("", "_outliers") for measure in _FEWEST_OTHERS),
-    *(f"privacy.{name}" for name in _RISKS),
 )
 
 
@@ -65,7 +61,6 @@ def privacy(
     holdout: pd.DataFrame | None,
     metadata: Any = None,
     seed: int = 0,
-    attacks: bool = True,
 ) -> Figures:
     """Attack a synthetic table and say what the attacks found.
 
@@ -74,26 +69,21 @@ def privacy(
         synthetic: The synthetic rows.
         holdout: Real rows that it never saw: every figure of privacy is a comparison with them. With ``None``, or
             fewer than 40 rows, all but the copies are left without a value.
-        metadata: A ``Metadata`` or what it is made of; without, dtypes decide. Its ``variable_to_predict`` is the
-            secret of the inference attack; otherwise the last category column is.
+        metadata: A ``Metadata`` or what it is made of; without, dtypes decide.
         seed: Seed of all draws.
-        attacks: Whether to run Anonymeter's attacks too.
 
     Returns:
-        The ``privacy`` figures of the catalogue, shadow models aside (``membership_shadow``). Tables: ``membership``
-        (each attack by itself) and ``anonymeter`` (main attack, control and baseline).
+        The ``privacy`` figures of the catalogue, shadow models aside (``membership_shadow``). Table: ``membership``,
+        each attack by itself.
 
     Raises:
         DataError: The tables cannot be compared; all problems at once.
-        MissingExtraError: anonymeter is not installed and ``attacks`` is true.
     """
-    metadata = resolve_metadata(metadata)
     tables = code_tables({"train": train, "synthetic": synthetic, "holdout": holdout}, metadata)
     figures = [_copies(tables, seed)]
     too_small = _too_small(tables)
     if too_small is not None:
-        wanted = [name for name in _NEEDS_HOLDOUT if attacks or name.partition(".")[2] not in _RISKS]
-        figures += [Figure.of(name, None, seed=seed, note=f"Not measured: {too_small}") for name in wanted]
+        figures += [Figure.of(name, None, seed=seed, note=f"Not measured: {too_small}") for name in _NEEDS_HOLDOUT]
         return Figures.of(figures, notes=[f"Privacy was not measured: {too_small}"])
 
     closest = closest_records(tables, seed=seed)
@@ -102,11 +92,6 @@ def privacy(
     for group, suffix in (("random", ""), ("outliers", "_outliers")):
         figures += _membership_figures(membership[group].chosen, suffix, seed)
     details = {"membership": attack_table(membership)}
-    if attacks:
-        secret = getattr(metadata, "variable_to_predict", None)
-        risks = measure_risks(tables, secret=secret if secret in tables.names else None, seed=seed)
-        figures += _risk_figures(risks, seed)
-        details["anonymeter"] = risk_table(risks)
     return Figures.of(figures, details, ["No figure here proves that the table is safe to publish, or anonymous."])
 
 
@@ -168,22 +153,4 @@ def _membership_figures(score: AttackScore, suffix: str, seed: int) -> list[Figu
             continue
         note = f"{score.n_members:,} members and {score.n_others:,} others attacked."
         figures.append(Figure.of(key, getattr(score, measure), n=n, seed=seed, interval=interval, note=note))
-    return figures
-
-
-def _risk_figures(risks: list[Risk], seed: int) -> list[Figure]:
-    by_name = {risk.name: risk for risk in risks}
-    figures = []
-    for name in _RISKS:
-        risk = by_name.get(name)
-        if risk is None:
-            figures.append(Figure.of(f"privacy.{name}", None, seed=seed, note="Not measured: too few distinct rows."))
-            continue
-        note = risk.note
-        if risk.n_attacks:
-            rates = (risk.main, risk.control, risk.baseline)
-            note = f"Success: {rates[0]:.1%}; control {rates[1]:.1%}; guessing {rates[2]:.1%}. {note}".strip()
-        figures.append(
-            Figure.of(f"privacy.{name}", risk.risk, interval=risk.interval, n=risk.n_attacks, seed=seed, note=note)
-        )
     return figures

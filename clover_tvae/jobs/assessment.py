@@ -9,7 +9,7 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clover_tvae.jobs.limits import Limits
+from clover_tvae.evaluation.limits import Limits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def assess(
     Returns:
         A sentence for each limit that is passed.
     """
-    from clover_tvae.evaluation.figures import check_limits
+    from clover_tvae.evaluation.limits import check_limits
     from clover_tvae.report import measure
 
     synthetic = synth.sample(len(train), random_state=seed)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from clover_tvae.errors import CloverError, ConditionError, ConfigError, Problem, UserError, did_you_mean
+from clover_tvae.evaluation.limits import Limits, limit_problems
 from clover_tvae.files import inside
-from clover_tvae.jobs.limits import Limits, limit_problems, load_limits
+from clover_tvae.jobs.limits_file import load_limits
 from clover_tvae.jobs.spec import DatasetSpec, JobSpec, spec_problems
 from clover_tvae.jobs.split import DEFAULT_HOLDOUT
 from clover_tvae.jobs.yaml_file import Node, read_yaml

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from clover_tvae.errors import CloverError, ConfigError, LimitExceededError, Problem
+from clover_tvae.evaluation.limits import passed_limits
 from clover_tvae.jobs.cells import holdout_table, table_and_metadata
-from clover_tvae.jobs.limits import passed_limits
 from clover_tvae.jobs.loader import Job
 from clover_tvae.jobs.output import draw_to
 from clover_tvae.jobs.record import (

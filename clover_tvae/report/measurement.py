@@ -24,7 +24,6 @@ def measure(
     metadata: Any = None,
     *,
     seed: int = 0,
-    attacks: bool = True,
     min_count: int = MIN_COUNT,
 ) -> Figures:
     """Measure everything that the tables allow.
@@ -35,12 +34,10 @@ def measure(
         holdout: Real rows that the generator never saw; without them there is no utility and no privacy figure.
         metadata: A ``Metadata``, Clover's dict, a path, or ``None``; utility needs its variable to predict.
         seed: Seed of every draw.
-        attacks: Whether to run Anonymeter's attacks too.
         min_count: Fewest real rows that a cell of the figures' tables may show.
 
     Raises:
         DataError: The tables cannot be compared; all problems at once.
-        MissingExtraError: anonymeter is not installed and ``attacks`` is true.
     """
     from clover_tvae.evaluation.fidelity import fidelity
     from clover_tvae.evaluation.frames import resolve_metadata
@@ -51,5 +48,5 @@ def measure(
     return (
         fidelity(real, synthetic, holdout, metadata, seed=seed, min_count=min_count)
         | utility(real, synthetic, holdout, metadata, seed=seed)
-        | privacy(real, synthetic, holdout, metadata, seed=seed, attacks=attacks)
+        | privacy(real, synthetic, holdout, metadata, seed=seed)
     )

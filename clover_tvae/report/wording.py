@@ -32,10 +32,8 @@ _BAD_SIDE = {
     "privacy.dcr_quantile": 1,
     "privacy.copies": 1,
     "privacy.distance_ratio": -1,
-    "fidelity.beta_recall": -1,
     "fidelity.c2st": 1,
 }
-_COPYING_RECALL = 0.52
 _TOO_CLOSE = 0.25  # of the way from a holdout's C2ST to that of the bootstrap, which is copies
 
 # What may lie between two figures that a reader should call equal, by unit, where there is no interval.
@@ -57,12 +55,40 @@ _LEADING = frozenset(
         "fidelity.shape",
         "fidelity.trend_shared",
         "fidelity.c2st",
-        "fidelity.beta_recall",
         "fidelity.relations_broken",
         "utility.loss",
     }
 )
 _FEW_HOLDOUT_ROWS = 1_000
+
+# The three risks of Opinion 05/2014 of the European data protection authorities (WP 216): what each asks, the figures that
+# speak to it, and what these cannot say.
+_RISKS = (
+    (
+        "Singling out",
+        "Does a row point at one person?",
+        (
+            "privacy.copies",
+            "privacy.dcr_quantile",
+            "privacy.distance_ratio",
+            "privacy.membership_auc_outliers",
+            "privacy.membership_tpr10_outliers",
+        ),
+        "They look at whole rows: a few cells that single a person out are not looked for.",
+    ),
+    (
+        "Linkage",
+        "Can who holds a person's row tell that the person was in the training rows?",
+        ("privacy.membership_auc", "privacy.membership_tpr1", "privacy.shadow_auc", "privacy.shadow_tpr1"),
+        "The attacker is taken to hold the whole row; joining two parts of a row is not tried.",
+    ),
+    (
+        "Inference",
+        "Do the rows tell more of the people in training than of people never seen?",
+        ("privacy.dcr_share",),
+        "No single cell is guessed. What the rows tell of everybody alike, as any statistic does, is not counted.",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -149,8 +175,6 @@ def _verdict(figure: Figure) -> Verdict:
     if reference is None:
         return "unknown"
     low, high = figure.interval or _around(value, reference, figure.unit)
-    if figure.name == "fidelity.beta_recall" and figure.perfect is not None:
-        reference = min(reference, figure.perfect)  # a holdout above the perfect value is no better than that
     side = _BAD_SIDE.get(figure.name) or {"lower": 1, "higher": -1, "target": 0}[figure.better]
     if side == 0:
         # Both sides are bad: as far from the target as the holdout is, either way, is still equal.
@@ -170,8 +194,6 @@ def _around(value: float, reference: float, unit: str) -> tuple[float, float]:
 def _is_too_close(figure: Figure) -> bool:
     """Whether the rows lie nearer to the training rows than rows drawn from these themselves."""
     value = figure.value or 0.0
-    if figure.name == "fidelity.beta_recall":
-        return value > max(_COPYING_RECALL, (figure.holdout or 0.0) + 0.02)
     if figure.name == "fidelity.c2st":
         # Below 0.5 the trees take rows for the real ones that they learnt, as they do with copies.
         reference = min(0.5, 0.5 if figure.holdout is None else figure.holdout)
@@ -257,9 +279,20 @@ def sections(read: Sequence[Reading], *, has_holdout: bool, has_target: bool) ->
             "words": words,
             "rows": [reading for reading in read if reading.section == anchor],
             "empty": empty,
+            "risks": _risks(read) if anchor == "privacy" else [],
         }
         for anchor, title, words, empty in described
     ]
+
+
+def _risks(read: Sequence[Reading]) -> list[tuple[str, str, str, str]]:
+    """Return the regulators' three words, and which of the figures speaks to each."""
+    by_key = {reading.key: reading for reading in read}
+    rows = []
+    for word, question, keys, cannot in _RISKS:
+        spoken = [f"{by_key[key].label}: {by_key[key].reading}" for key in keys if key in by_key]
+        rows.append((word, question, "; ".join(spoken) or "none was measured", cannot))
+    return rows
 
 
 def summary(

@@ -1,0 +1,233 @@
+"""The catalogue of figures: title, unit, direction and meaning of every key, ``section.name``.
+
+A key stays the same from version to version: limits and pipelines rely on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["CATALOGUE", "REMOVED", "Better", "Meaning"]
+
+Better = Literal["lower", "higher", "target"]
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a figure's key stands for.
+
+    Args:
+        title: A short name for people.
+        unit: ``"%"``, ``"share"`` (0 to 1), ``"AUC"``, ``"ratio"``, ``"count"`` or ``"score"``.
+        better: ``"lower"``, ``"higher"``, or ``"target"``: the nearer to ``perfect`` the better.
+        perfect: What a perfect generator would score; ``None`` where only the holdout can tell.
+        note: What it says, and what it cannot say.
+    """
+
+    title: str
+    unit: str
+    better: Better
+    perfect: float | None
+    note: str
+
+
+_NOT_PROOF = "A good value is no proof that the table is safe to publish."
+
+_FIDELITY = {
+    "shape": Meaning(
+        "Shape error",
+        "%",
+        "lower",
+        None,
+        "Mean distance of the columns' distributions. Says nothing about how columns hang together; below the floor "
+        "of a fresh sample the table follows its training rows, not the population.",
+    ),
+    "trend_shared": Meaning(
+        "Trend error, shared edges",
+        "%",
+        "lower",
+        None,
+        "Mean distance over the pairs of columns, numbers in the real table's 10 bins.",
+    ),
+    "trend_own": Meaning(
+        "Trend error, own edges (sdmetrics, all pairs)",
+        "%",
+        "lower",
+        None,
+        "As sdmetrics bins: each table between its own extremes, so that one outlier moves it. For comparison with "
+        "published figures.",
+    ),
+    "trend_strong": Meaning(
+        "Trend error, own edges, strong pairs (sdmetrics' default)",
+        "%",
+        "lower",
+        None,
+        "Over the pairs whose real correlation is above 0.5 or association above 0.3, as sdmetrics 0.32 reports.",
+    ),
+    "c2st": Meaning(
+        "Real or synthetic, told by trees (C2ST)",
+        "AUC",
+        "target",
+        0.5,
+        "How well gradient-boosted trees tell the two tables apart: 0.5 is a coin, 1 is always. Clearly below 0.5, as "
+        "for the bootstrap, means copies: the trees take a copy for the real row that they learnt.",
+    ),
+    "c2st_score": Meaning(
+        "C2ST as the literature prints it",
+        "score",
+        "higher",
+        1.0,
+        "1 - 2 (AUC - 0.5), at most 1: the same figure turned round. Copies score 1 here too.",
+    ),
+    "relations_broken": Meaning(
+        "Relations broken, mean",
+        "%",
+        "lower",
+        None,
+        "Mean share of rows that break a relation which holds in at least 99.5% of the real rows.",
+    ),
+    "relations_worst": Meaning(
+        "Relations broken, worst", "%", "lower", None, "Share of rows that break the relation broken most often."
+    ),
+    "categories_present": Meaning(
+        "Real categories that appear", "%", "higher", None, "Share of the real categories that appear at all."
+    ),
+    "rare_frequency": Meaning(
+        "Frequency of rare categories",
+        "ratio",
+        "target",
+        1.0,
+        "Frequency of the categories under 1% of the real rows, all together, over their real frequency.",
+    ),
+    "unseen_categories": Meaning(
+        "Cells with categories never seen", "%", "lower", 0.0, "Cells whose category the real table does not have."
+    ),
+    "out_of_range": Meaning(
+        "Numbers out of range", "%", "lower", 0.0, "Cells outside the real column's smallest and largest value."
+    ),
+    "missing_rate": Meaning(
+        "Missing rate, largest difference",
+        "%",
+        "lower",
+        None,
+        "Largest difference of a column's share of missing cells, in percentage points.",
+    ),
+    "decimals": Meaning(
+        "Columns with more decimals than real", "count", "lower", 0.0, "Number columns written more finely than real."
+    ),
+    "dtypes": Meaning(
+        "Columns of another dtype", "count", "lower", 0.0, "Columns whose dtype is of another kind than the real one."
+    ),
+    "duplicates": Meaning(
+        "Rows that occur more than once", "%", "target", None, "Rows that are the same as an earlier one of the table."
+    ),
+}
+
+_SCORES: dict[str, tuple[str, str, Better]] = {
+    "auc": ("AUC", "AUC", "higher"),
+    "accuracy": ("accuracy", "share", "higher"),
+    "rarest_recall": ("recall of the rarest class", "share", "higher"),
+    "r2": ("R2", "score", "higher"),
+    "mae": ("mean absolute error", "target's unit", "lower"),
+}
+_UTILITY = {
+    "loss": Meaning(
+        "Utility lost",
+        "score",
+        "lower",
+        0.0,
+        "AUC (or R2) of trees trained on real rows, less that of trees trained on synthetic rows; both tested on real "
+        "rows that neither saw.",
+    ),
+} | {
+    f"{model}_{score}": Meaning(
+        f"{title}, {name}",
+        unit,
+        better,
+        None,
+        f"{name} on real rows after training on synthetic ones; 'perfect' is the same after training on real ones.",
+    )
+    for model, title in (("trees", "Gradient boosting"), ("linear", "Linear model"))
+    for score, (name, unit, better) in _SCORES.items()
+}
+
+_ATTACKS = {
+    "membership": (
+        "Membership inference",
+        "An attacker who holds a person's row and the synthetic table guesses whether the person was in the training rows.",
+    ),
+    "shadow": (
+        "Membership inference by shadow models",
+        "An attacker who can also train the generator guesses whether a person was in the training rows.",
+    ),
+}
+_ROC = {
+    "auc": ("AUC", "AUC", 0.5, "0.5 is a coin, 1 is always right."),
+    "tpr1": ("found at 1% false alarms", "share", 0.01, "Share of members found while 1% of others are accused."),
+    "tpr10": ("found at 10% false alarms", "share", 0.1, "Share of members found, 10% of others accused."),
+}
+_PRIVACY = {
+    "dcr_share": Meaning(
+        "Nearer to training than to holdout (DCR share)",
+        "share",
+        "target",
+        0.5,
+        "Share of synthetic rows nearer to the training rows than to as many held-out rows. Above 0.5 rows lean on the "
+        f"people in training. It sees copying on average and misses single people (arXiv 2505.01524). {_NOT_PROOF}",
+    ),
+    "dcr_quantile": Meaning(
+        "Very near to training (DCR 2%)",
+        "%",
+        "target",
+        2.0,
+        "Share of synthetic rows nearer to a training row than the nearest 2% of held-out rows are. Above 2%: near "
+        f"copies. {_NOT_PROOF}",
+    ),
+    "distance_ratio": Meaning(
+        "Nearest over second nearest training row",
+        "ratio",
+        "target",
+        None,
+        "Median distance to the nearest training row over that to the second nearest; lower than the holdout's means "
+        f"that rows sit upon single people. {_NOT_PROOF}",
+    ),
+    "copies": Meaning(
+        "Exact copies of training rows",
+        "%",
+        "target",
+        None,
+        "Rows that equal a training row in every column compared. People who are alike give copies by chance: the "
+        f"holdout's value is the yardstick. {_NOT_PROOF}",
+    ),
+} | {
+    f"{attack}_{measure}{suffix}": Meaning(
+        f"{title}, {name}{of}",
+        unit,
+        "lower",
+        perfect,
+        f"{sentence} {meaning} A weak attack proves nothing: a stronger one may come. Intervals: 95%, over the "
+        "people attacked.",
+    )
+    for attack, (title, sentence) in _ATTACKS.items()
+    for suffix, of in (("", ""), ("_outliers", ", outliers"))
+    for measure, (name, unit, perfect, meaning) in _ROC.items()
+}
+
+#: All figures, in the order that a page shows them.
+CATALOGUE: Mapping[str, Meaning] = {
+    f"{section}.{name}": meaning
+    for section, meanings in (("fidelity", _FIDELITY), ("utility", _UTILITY), ("privacy", _PRIVACY))
+    for name, meaning in meanings.items()
+}
+
+#: Figures of version 0.1.0 that are measured no more, and those that say it instead.
+REMOVED: Mapping[str, str] = {
+    "fidelity.alpha_precision": "fidelity.c2st",
+    "fidelity.beta_recall": "fidelity.c2st and privacy.dcr_share",
+    "privacy.singling_out_univariate": "privacy.copies and privacy.dcr_quantile",
+    "privacy.singling_out_multivariate": "privacy.copies and privacy.membership_tpr10_outliers",
+    "privacy.linkability": "privacy.membership_auc and privacy.membership_tpr1",
+    "privacy.inference": "privacy.dcr_share",
+}

@@ -1,0 +1,125 @@
+"""Limits: bounds of figures that stop a release, what is wrong with them, and which figures lie beyond."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clover_tvae.errors import ConfigError, LimitExceededError, Problem, did_you_mean
+from clover_tvae.evaluation.catalogue import CATALOGUE, REMOVED
+from clover_tvae.evaluation.figures import Figure, format_number
+
+__all__ = ["Breach", "Limits", "check_limits", "enforce", "limit_problems", "passed_limits"]
+
+Limits = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A figure beyond its limit.
+
+    Args:
+        key: The figure's key.
+        value: What was measured; ``None`` where it was not, which passes no limit.
+        bound: ``"max"`` or ``"min"``.
+        limit: The limit.
+    """
+
+    key: str
+    value: float | None
+    bound: str
+    limit: float
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"{self.key}: not measured, but a limit ({self.bound} {self.limit:g}) is set"
+        side = "above" if self.bound == "max" else "below"
+        return f"{self.key}: {format_number(self.value)} is {side} the limit {self.limit:g}"
+
+
+def limit_problems(limits: object) -> list[tuple[tuple[str, ...], str]]:
+    """Return what is wrong with limits: the path of keys, and the message.
+
+    Example:
+        >>> limit_problems({"fidelity.shap": {"max": 2}})
+        [(('fidelity.shap',), "no figure has this key; did you mean 'fidelity.shape'?")]
+    """
+    if not isinstance(limits, Mapping):
+        return [((), f"must be a mapping of figures to bounds, found {type(limits).__name__}")]
+    return [problem for key, bounds in limits.items() for problem in _bound_problems(str(key), bounds)]
+
+
+def _bound_problems(key: str, bounds: object) -> list[tuple[tuple[str, ...], str]]:
+    if key in REMOVED:
+        return [((key,), f"this figure was removed after version 0.1.0; use {REMOVED[key]} instead")]
+    if key not in CATALOGUE:
+        return [((key,), f"no figure has this key{did_you_mean(key, CATALOGUE)}")]
+    if not isinstance(bounds, Mapping) or not bounds:
+        return [((key,), f"must be max: number, min: number, or both, found {type(bounds).__name__}")]
+    found: list[tuple[tuple[str, ...], str]] = []
+    for bound, limit in bounds.items():
+        if bound not in ("max", "min"):
+            found.append(((key,), f"a bound must be max or min, found {bound!r}{did_you_mean(bound, ('max', 'min'))}"))
+        elif not _is_number(limit):
+            found.append(((key, bound), f"must be a finite number, found {type(limit).__name__}"))
+    if not found and bounds.get("min", -math.inf) > bounds.get("max", math.inf):
+        found.append(((key,), "min is above max: no figure can meet both"))
+    return found
+
+
+def _is_number(limit: Any) -> bool:
+    return isinstance(limit, int | float) and not isinstance(limit, bool) and math.isfinite(limit)
+
+
+def check_limits(figures: Mapping[str, Figure], limits: Limits) -> list[Breach]:
+    """Return the figures beyond their limits.
+
+    Args:
+        figures: The figures measured.
+        limits: By key of the catalogue ``{"max": number}``, ``{"min": number}`` or both; a figure equal to its limit
+            passes. A figure that was not measured is a breach: an unmeasured risk must not pass a gate.
+
+    Raises:
+        ConfigError: An unknown or removed key, an unknown bound, or a bound that is no number; all of them at once.
+
+    Example:
+        >>> from clover_tvae.evaluation.figures import Figures
+        >>> measured = Figures.of([Figure.of("fidelity.shape", 2.5)])
+        >>> [str(breach) for breach in check_limits(measured, {"fidelity.shape": {"max": 2}})]
+        ['fidelity.shape: 2.5 is above the limit 2']
+    """
+    problems = limit_problems(limits)
+    if problems:
+        raise ConfigError([Problem(".".join(("limits", *path)), message) for path, message in problems])
+    breaches = []
+    for key, bounds in limits.items():
+        value = figures[key].value if key in figures else None
+        for bound, limit in bounds.items():
+            if value is None or (value > limit if bound == "max" else value < limit):
+                breaches.append(Breach(key, value, bound, float(limit)))
+    return breaches
+
+
+def enforce(figures: Mapping[str, Figure], limits: Limits) -> None:
+    """Stop if a figure is beyond its limit, or was not measured.
+
+    Raises:
+        LimitExceededError: Naming every figure that is.
+    """
+    breaches = check_limits(figures, limits)
+    if breaches:
+        raise LimitExceededError(passed_limits([str(breach) for breach in breaches]))
+
+
+def passed_limits(breaches: Sequence[str]) -> str:
+    """Return one message for the limits that are passed.
+
+    Example:
+        >>> passed_limits(["fidelity.shape: 2.5 is above the limit 2"])
+        'a limit is passed: fidelity.shape: 2.5 is above the limit 2'
+    """
+    if len(breaches) == 1:
+        return f"a limit is passed: {breaches[0]}"
+    return f"{len(breaches)} limits are passed:\n" + "\n".join(f"  - {breach}" for breach in breaches)
