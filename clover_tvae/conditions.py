@@ -12,19 +12,18 @@ import math
 import sys
 from collections.abc import Collection, Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from clover_tvae.columns.cells import is_missing
+from clover_tvae.columns.cells import is_missing, is_number
 from clover_tvae.errors import ConditionError, Problem, did_you_mean
 
 if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
 
-__all__ = ["OPERATORS", "Condition", "is_number", "read_conditions"]
+__all__ = ["OPERATORS", "Condition", "read_conditions"]
 
 OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "between", "in", "missing", "not missing")
 _N_OPERANDS = {"between": 2, "missing": 0, "not missing": 0}
@@ -164,11 +163,6 @@ class Condition:
 
 def _named(operator: Any) -> str:
     return repr(operator) if isinstance(operator, str) else type(operator).__name__
-
-
-def is_number(value: Any) -> bool:
-    """Return whether a value is a number, and no truth value."""
-    return isinstance(value, int | float | np.number | Decimal) and not isinstance(value, bool)
 
 
 def _check_number(value: Any, *, truth: bool) -> None:

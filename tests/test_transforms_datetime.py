@@ -165,16 +165,16 @@ def test_thousands_of_texts_are_read_as_few_are() -> None:
 @pytest.mark.parametrize(
     ("column", "options", "match"),
     [
-        (pd.Series(["2020-01-01"]), {}, "'format'"),
-        (pd.Series(["2020-01-01", "CANARY"]), {"format": "%Y-%m-%d"}, "1 cells are not dates"),
-        (pd.Series([1, 2]), {}, "dates are expected"),
-        (pd.Series([1.5, 2]), {}, "dates are expected"),
-        (pd.Series(["2020-01-01"], dtype="category"), {"format": "%Y-%m-%d"}, "dates are expected"),
-        (pd.Series([datetime.date(2020, 1, 1), "CANARY"], dtype=object), {}, "dates are expected"),
+        (pd.Series(["2020-01-01"]), {}, "must have a format"),
+        (pd.Series(["2020-01-01", "CANARY"]), {"format": "%Y-%m-%d"}, "found 1 of 2 cells"),
+        (pd.Series([1, 2]), {}, "must hold dates"),
+        (pd.Series([1.5, 2]), {}, "must hold dates"),
+        (pd.Series(["2020-01-01"], dtype="category"), {"format": "%Y-%m-%d"}, "must hold dates"),
+        (pd.Series([datetime.date(2020, 1, 1), "CANARY"], dtype=object), {}, "must hold dates"),
         (
             pd.Series([pd.Timestamp("2020", tz="UTC"), pd.Timestamp("2020", tz="Asia/Tokyo")], dtype=object),
             {},
-            "several time zones",
+            "must have one time zone",
         ),
     ],
 )

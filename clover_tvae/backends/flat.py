@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, cast
 
@@ -269,9 +270,8 @@ class FlatTable:
 def _fit_numbers(
     values: pd.Series, name: Hashable, keep_range: bool, keep_decimals: bool
 ) -> tuple[ContinuousTransform, NDArray[Any]]:
-    cells = CellType.of(values, name)
-    numbers, missing = read_numbers(values, cells, name)
-    exact = values[~missing] if "decimal" in cells.name.lower() else None
+    cells, numbers, missing = read_numbers(values, name)
+    exact = values[~missing].map(Decimal) if "decimal" in cells.name.lower() else None
     grid = Grid.of(numbers[~missing], cells, exact)
     if not keep_decimals and grid.kind == "float64":
         grid = replace(grid, decimals=None)
@@ -288,9 +288,7 @@ def _fit_numbers(
 def _fit_dates(
     values: pd.Series, name: Hashable, format: str | None, time_zone: str | None
 ) -> tuple[DatetimeTransform, NDArray[Any]]:
-    calendar = Calendar.of(values, name, format, time_zone)
-    instants, missing = calendar.read(values, name)
-    calendar = calendar.fitted(instants, values, missing, name)
+    calendar, instants, missing = Calendar.learn(values, name, format, time_zone)
     steps = np.where(missing, 0, calendar.steps(instants))
     grid = Grid.of(steps[~missing], CellType("numpy", "int64"))
     return DatetimeTransform(name, calendar, _codec(grid, missing)), _numbers(steps, missing)

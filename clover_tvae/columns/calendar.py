@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.columns.cells import MISSING_MARKERS, zone_name_of, zone_of
-from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.cells import MISSING_MARKERS, ZONEINFO, zone_name_of, zone_of
+from clover_tvae.columns.date_formats import guess_format, read_texts
+from clover_tvae.columns.dtypes import CellType, tags_of, where_of
 from clover_tvae.columns.plain_data import check, fields, integer, one_of, optional, text
 from clover_tvae.errors import ColumnTypeError, Problem
 
@@ -28,6 +29,7 @@ __all__ = ["Calendar", "instant_of"]
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _EPOCH = datetime.datetime(1970, 1, 1)
 _MICROSECOND = datetime.timedelta(microseconds=1)
+_TIMES = {"date", "datetime", "Timestamp"}
 _OFFSETS = ("+0100", "+01:00", "Z")
 STYLE_TEXTS = 2_000  # so many distinct texts tell how all of them are written
 
@@ -57,132 +59,143 @@ class Calendar:
     offset: str = "+0100"
 
     @classmethod
-    def of(cls, values: pd.Series, name: object, format: str | None, time_zone: str | None) -> Calendar:
-        """Describe a column, its resolution still one unit."""
+    def learn(
+        cls, values: pd.Series, name: object, format: str | None = None, time_zone: str | None = None
+    ) -> tuple[Calendar, NDArray[np.int64], NDArray[np.bool_]]:
+        """Read a column of dates, or of any dtype that can be learnt if every cell is missing.
+
+        Args:
+            values: The column.
+            name: What to call it in messages.
+            format: How text is written.
+            time_zone: The zone of the cells; what text with offsets (``%z``) is given back in.
+
+        Returns:
+            The calendar, and what ``read`` makes of the column.
+
+        Raises:
+            ColumnTypeError: Cells that are not dates, or not of the format, or not of the time zone.
+        """
         cells = CellType.of(values, name)
-        if cells.is_text and cells.family != "category":
+        missing = values.isna().to_numpy(dtype=bool)
+        known = values[~missing]
+        if missing.all():
+            unit, zone = _unit_and_zone(cells)
+            as_text = format if cells.holds == "text" else None
+            zone = time_zone if "%z" in (as_text or "") else zone
+            instants = np.zeros(len(values), np.int64)
+            return cls(cells, unit, 86_400 * PER_SECOND[unit], zone, format=as_text), instants, missing
+        calendar = cls._of(cells, known, name, format, time_zone)
+        instants, missing = calendar.read(values, name)
+        return calendar._fitted(np.unique(instants[~missing]), known, name), instants, missing
+
+    @classmethod
+    def _of(
+        cls, cells: CellType, known: pd.Series, name: object, format: str | None, time_zone: str | None
+    ) -> Calendar:
+        """Describe a column, its resolution still one unit."""
+        if cells.holds == "text":
             if format is None:
-                raise _refuse(name, "dates written as text need a 'format' in the metadata, such as '%Y-%m-%d'")
+                fitting, _ = guess_format(known.astype(object))
+                cure = f"format={fitting!r} reads it" if fitting else "convert it with pd.to_datetime"
+                raise _refuse(name, f"must have a format, such as '%Y-%m-%d', where dates are text, found none; {cure}")
             return cls(cells, "us", zone=time_zone if "%z" in format else None, format=format)
-        if cells.family == "datetime":
-            return cls(cells, cells.name, zone=cells.time_zone)
-        if cells.family == "arrow" and cells.name.startswith(("timestamp", "date")):
-            unit, _, zone = cells.name[:-1].partition("[")[2].partition(", tz=")
-            return cls(cells, {"day": "s"}.get(unit, unit), zone=zone or None)
-        if cells.family == "object" and cells.name in ("date", "datetime", "Timestamp", "empty"):
-            zones = (
-                {_zone_of(cell) for cell in values[values.notna()]}
-                if cells.name in ("datetime", "Timestamp")
-                else {None}
+        if cells.holds == "mixed" and (tags := set(tags_of(known))) <= _TIMES:
+            cells = replace(cells, name="Timestamp" if "Timestamp" in tags else "datetime")
+        if cells.holds != "datetime":
+            cure = (
+                "convert it with pd.to_datetime(..., unit='s') (or the unit it counts in), or declare it 'continuous'"
             )
-            if len(zones) > 1:
+            cure = cure if cells.holds in ("integer", "float", "decimal") else "convert it with pd.to_datetime"
+            raise _refuse(name, f"must hold dates, found {cells.found_in(known)}; {cure}")
+        unit, zone = _unit_and_zone(cells)
+        if cells.family == "object":
+            zones = [None if (zone := getattr(cell, "tzinfo", None)) is None else zone_name_of(zone) for cell in known]
+            if len(set(zones)) > 1:
+                aware = sum(zone is not None for zone in zones)
+                found = f"{len(set(zones))}, and {aware} of {len(zones)} dates that have a time zone"
                 raise _refuse(
-                    name, "cells of several time zones; convert them to one with pandas.to_datetime(utc=True)"
+                    name, f"must have one time zone, or none, found {found}; use pd.to_datetime(..., utc=True)"
                 )
-            return cls(cells, "ns" if cells.name == "Timestamp" else "us", zone=zones.pop() if zones else None)
-        found = f"{cells.family} cells of type '{cells.name}'"
-        raise _refuse(name, f"dates are expected, found {found}; convert them with pandas.to_datetime")
+            zone = zones[0]
+        elif time_zone is not None and (label := zone and zone.removeprefix(ZONEINFO)) != time_zone:
+            cure = "add it with .dt.tz_localize" if zone is None else "convert it with .dt.tz_convert"
+            message = f"must be in the time zone {time_zone!r}, found {label or 'none'!r}; {cure}, or mend the metadata"
+            raise _refuse(name, message)
+        return cls(cells, unit, zone=zone)
 
     def read(self, values: pd.Series, name: object) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return the cells as instants: int64 units since 1970 in UTC (or without zone), and which are missing."""
         missing = values.isna().to_numpy(dtype=bool)
-        if self.format is not None and CellType.of(values, name).is_text:
-            instants = self._read_text(values, missing, name)
+        if missing.all():  # whatever dtype pandas gives a column without a value
+            return np.zeros(len(values), np.int64), missing
+        cells = CellType.of(values, name)
+        if self.format is not None and cells.is_text:
+            instants = self._read_text(values, name)
         else:
-            instants = self._read_times(values, missing, name)
+            instants = self._read_times(values, cells, missing, name)
         instants[missing] = 0
         return instants, missing
 
-    def _read_times(self, values: pd.Series, missing: NDArray[np.bool_], name: object) -> NDArray[np.int64]:
-        cells = CellType.of(values, name)
-        if cells.family == "object" and cells.name in ("date", "datetime", "Timestamp", "mixed"):
-            made = np.zeros(len(values), dtype=np.int64)
-            raw, cache = values.to_numpy(dtype=object), dict[Any, int]()
-            for row in np.flatnonzero(~missing):
-                cell = raw[row]
-                if cell not in cache:
-                    cache[cell] = instant_of(cell, self.unit)[0]
-                made[row] = cache[cell]
-            return made
-        if cells.family == "object" and cells.name == "empty":
-            return np.zeros(len(values), dtype=np.int64)
-        if cells.family == "arrow" and cells.name.startswith(("timestamp", "date")):
+    def _read_times(
+        self, values: pd.Series, cells: CellType, missing: NDArray[np.bool_], name: object
+    ) -> NDArray[np.int64]:
+        if cells.family == "object" and set(tags_of(values[~missing])) <= _TIMES:
+            codes, found = pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
+            return np.array([instant_of(cell, self.unit)[0] for cell in found] + [0], dtype=np.int64)[codes]
+        if cells.family == "arrow" and cells.holds == "datetime":
             import pyarrow as pa
 
-            array = pa.chunked_array(values.array.__arrow_array__()).cast(
-                pa.timestamp(self.unit, tz=self._arrow_zone(cells))
-            )
+            zone = cells.name[:-1].partition(", tz=")[2] or None
+            array = pa.chunked_array(values.array.__arrow_array__()).cast(pa.timestamp(self.unit, tz=zone))
             return array.cast(pa.int64()).fill_null(0).to_numpy().astype(np.int64)
         if cells.family == "datetime":
             times = values.dt.tz_convert("UTC").dt.tz_localize(None) if cells.time_zone else values
             if (cells.time_zone is None) != (self.zone is None) and self.format is None:
-                raise _refuse(name, "the column was fitted with a time zone and now has none, or the reverse")
+                now = "none" if cells.time_zone is None else "one"
+                raise _refuse(name, f"must have a time zone exactly if it had one in training, found {now}")
             return times.to_numpy().astype(f"M8[{self.unit}]").astype(np.int64)
-        raise _refuse(name, f"dates are expected, found {cells.family} cells of type '{cells.name}'")
+        raise _refuse(name, f"must hold dates, found {cells.found_in(values)}; convert it with pd.to_datetime")
 
-    @staticmethod
-    def _arrow_zone(cells: CellType) -> str | None:
-        return cells.name[:-1].partition(", tz=")[2] or None
-
-    def _read_text(self, values: pd.Series, missing: NDArray[np.bool_], name: object) -> NDArray[np.int64]:
-        codes, texts = pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
-        instants = np.zeros(len(texts) + 1, dtype=np.int64)
-        bad = np.zeros(len(texts) + 1, dtype=bool)
-        done = np.zeros(len(texts), dtype=bool)
-        if len(texts) > STYLE_TEXTS and "%z" not in (self.format or ""):
-            # pandas parses many texts at once, but only of 1678 to 2261; it leaves the others to the loop.
-            times = pd.to_datetime(pd.Series(texts), format=self.format, errors="coerce").to_numpy()
-            done = ~np.isnat(times)
-            instants[:-1][done] = times[done].astype("M8[us]").astype(np.int64)
-        for i in np.flatnonzero(~done):
-            cell = texts[i]
-            try:
-                instants[i] = self._parse(cell)
-            except (ValueError, OverflowError):
-                bad[i] = True
-        if n_bad := int(bad[codes].sum()):
-            raise _refuse(
-                name, f"{n_bad} cells are not dates of the format {self.format!r}; mend them, the format, or the kind"
-            )
-        return instants[codes]
-
-    def _parse(self, cell: str) -> int:
+    def _read_text(self, values: pd.Series, name: object) -> NDArray[np.int64]:
         assert self.format is not None
-        time = datetime.datetime.strptime(cell, self.format)
-        if time.tzinfo is not None:
-            time = time.astimezone(datetime.UTC).replace(tzinfo=None)
-        return (time - _EPOCH) // _MICROSECOND
+        codes, texts = pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
+        instants, readable, offsets = read_texts(texts, self.format)
+        if n_bad := int((~np.append(readable, True))[codes].sum()):
+            n_known = int((codes >= 0).sum())
+            fitting, _ = guess_format(pd.Series(texts)) if n_bad == n_known else (None, False)
+            cure = f"the format {fitting!r} reads them" if fitting else "mend the format, or make these cells missing"
+            found = f"{n_bad} of {n_known} cells that are none"
+            raise _refuse(name, f"must hold dates of the format {self.format!r}, found {found}; {cure}")
+        if self.zone is None and len(offsets) > 1:
+            cure = "name the column's 'time_zone', such as 'Europe/Berlin' or 'UTC'"
+            raise _refuse(name, f"must have one offset from UTC, found several offsets from UTC; {cure}")
+        return np.append(instants, 0)[codes]
 
-    def fitted(
-        self, instants: NDArray[np.int64], values: pd.Series, missing: NDArray[np.bool_], name: object
-    ) -> Calendar:
+    def _fitted(self, known: NDArray[np.int64], values: pd.Series, name: object) -> Calendar:
         """Return the calendar with the resolution, and the way of writing, that these cells have."""
-        calendar = self
-        known = np.unique(instants[~missing])
-        if self.format is not None:
-            calendar = self._with_style(values[~missing], name)
+        calendar = self if self.format is None else self._with_style(values.unique()[:STYLE_TEXTS])
         step = _resolution(known, self.unit)
         day = 86_400 * PER_SECOND[self.unit]
-        if calendar.zone is not None and calendar.format is None and step < day and len(known):
-            local = calendar.to_local(known)
-            if (local % day == 0).all():
-                return replace(calendar, step=day, local=True)
+        if (
+            calendar.zone is not None
+            and calendar.format is None
+            and step < day
+            and (calendar.to_local(known) % day == 0).all()
+        ):
+            return replace(calendar, step=day, local=True)
         return replace(calendar, step=step)
 
-    def _with_style(self, texts: pd.Series, name: object) -> Calendar:
+    def _with_style(self, texts: NDArray[Any]) -> Calendar:
         """Find out whether a text's numbers have leading zeros, how it writes offsets, and its zone if it has one offset."""
         assert self.format is not None
-        distinct = texts.unique()[:STYLE_TEXTS]
-        calendar = self
-        if "%z" in self.format and self.zone is None and len(distinct):
-            offsets = {datetime.datetime.strptime(cell, self.format).utcoffset() for cell in distinct}
-            if len(offsets) > 1:
-                raise _refuse(name, "text with several offsets from UTC; name the column's 'time_zone' in the metadata")
-            calendar = replace(self, zone=zone_name_of(datetime.timezone(offsets.pop() or datetime.timedelta())))
+        calendar, (instants, _, offsets) = self, read_texts(texts, self.format)
+        if "%z" in self.format and self.zone is None:
+            calendar = replace(self, zone=zone_name_of(datetime.timezone(offsets.pop())))
         offsets_written = _OFFSETS if "%z" in self.format else _OFFSETS[:1]
         for padded, offset in itertools.product((True, False), offsets_written):
             style = replace(calendar, padded=padded, offset=offset)
-            if all(style._text(style._parse(cell)) == cell for cell in distinct):
+            if all(style._text(int(instant)) == text for instant, text in zip(instants, texts, strict=True)):
                 return style
         return calendar
 
@@ -211,6 +224,8 @@ class Calendar:
     def write(self, instants: NDArray[np.int64], missing: NDArray[np.bool_]) -> pd.Series:
         """Return instants as cells."""
         cells = self.cells
+        if missing.all():
+            return cells.build([None] * len(missing))
         if self.format is not None or cells.family == "object":
             codes, distinct = pd.factorize(instants)
             made = np.empty(len(distinct) + 1, dtype=object)
@@ -296,11 +311,14 @@ def _refuse(name: object, message: str) -> ColumnTypeError:
     return ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
 
 
-def _zone_of(cell: Any) -> str | None:
-    zone = getattr(cell, "tzinfo", None)
-    if zone is None:
-        return None
-    return zone_name_of(zone)
+def _unit_and_zone(cells: CellType) -> tuple[str, str | None]:
+    """Return the unit in which the cells are counted, and the zone that their dtype names."""
+    if cells.family == "datetime":
+        return cells.name, cells.time_zone
+    if cells.family == "arrow" and cells.holds == "datetime":
+        unit, _, zone = cells.name[:-1].partition("[")[2].partition(", tz=")
+        return {"day": "s"}.get(unit, unit), zone or None
+    return "ns" if cells.name == "Timestamp" else "us", None
 
 
 def instant_of(cell: Any, unit: str) -> tuple[int, bool]:

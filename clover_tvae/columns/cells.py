@@ -24,6 +24,7 @@ __all__ = [
     "UNITS",
     "ZONEINFO",
     "is_missing",
+    "is_number",
     "plain_cell",
     "typed_key",
     "values_from_plain",
@@ -56,6 +57,11 @@ def is_missing(value: Any) -> bool:
     if isinstance(value, (float, np.floating)):
         return bool(value != value)
     return isinstance(value, (np.datetime64, np.timedelta64)) and bool(np.isnat(value))
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a number, and no truth value."""
+    return isinstance(value, int | float | np.number | Decimal) and not isinstance(value, bool)
 
 
 def plain_cell(value: Any) -> Any:

@@ -1,13 +1,15 @@
 """What the cells of a column are in pandas, as plain data, and how a column of that kind is built again.
 
-This module knows pandas, numpy and pyarrow dtypes. It knows no statistics: what a column's values mean is the business
-of the transforms.
+This module knows the dtypes of pandas, numpy and pyarrow, and which of them cannot be learnt. It knows no statistics.
 """
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -33,7 +35,7 @@ from clover_tvae.columns.cells import (
 from clover_tvae.columns.plain_data import check, fields, one_of, text
 from clover_tvae.errors import ColumnTypeError, Problem
 
-__all__ = ["CellType", "factorize", "where_of"]
+__all__ = ["CellType", "factorize", "tags_of", "where_of"]
 
 _INTS = tuple(f"{u}int{b}" for u in ("", "u") for b in (8, 16, 32, 64))
 _NUMPY = ("bool", "float16", "float32", "float64", *_INTS)
@@ -44,6 +46,29 @@ _ARROW = ("bool", "halffloat", "float", "double", "string", "large_string", "dat
 _ARROW_TIMESTAMP = re.compile(r"timestamp\[(s|ms|us|ns)(?:, tz=([A-Za-z0-9_+\-:/]{1,64}))?\]")
 _ARROW_DECIMAL = re.compile(r"decimal128\((\d{1,2}), (-?\d{1,2})\)")
 _FAMILIES = ("numpy", "nullable", "string", "arrow", "datetime", "category", "object")
+# The first part of a dtype's name that fits says what its cells are.
+_HOLDS = {
+    "bool": "boolean", "int": "integer", "decimal": "decimal", "float": "float", "double": "float", "date": "datetime",
+    "timestamp": "datetime", "str": "text", "mixed": "mixed", "empty": "empty",
+}  # fmt: skip
+_CURES = {
+    "complex": "split it into a real and an imaginary column",
+    "timedelta": "convert it to seconds with .dt.total_seconds()",
+    "period": "convert it with .dt.to_timestamp() and declare it 'datetime'",
+    "interval": "declare the bounds as two columns, or convert it with astype(str) and declare it 'categorical'",
+    "dictionary": "convert it with astype('category')",
+    "bytes": "decode it to text, or declare it 'ignore'",
+    "nested": "spread lists, dicts and other objects over columns of their own, or declare it 'ignore'",
+    "sparse": "convert it with .sparse.to_dense()",
+}
+_UNLEARNABLE_CELLS: tuple[tuple[Any, str], ...] = (
+    (bytes, "bytes"),
+    ((datetime.timedelta, np.timedelta64, datetime.time), "timedelta"),
+    (pd.Period, "period"),
+    (pd.Interval, "interval"),
+    ((complex, np.complexfloating), "complex"),
+    (object, "nested"),
+)
 
 
 def where_of(name: object) -> str:
@@ -51,8 +76,19 @@ def where_of(name: object) -> str:
     return f"column {name!r}"
 
 
-def _refuse(name: object, found: str, cure: str) -> ColumnTypeError:
-    return ColumnTypeError(Problem(where_of(name), f"cells of type {found} cannot be learnt; {cure}", ColumnTypeError))
+def tags_of(cells: Iterable[Any]) -> Counter[str]:
+    """Count cells, none of them missing, by the name of their type; those that cannot be learnt by what they are."""
+    counts: Counter[str] = Counter()
+    for kind, count in Counter(map(type, cells)).items():
+        tag = next((TAGS[base] for base in kind.__mro__ if base in TAGS), None)
+        if tag is None and issubclass(kind, np.generic):
+            tag = {"b": "bool", "i": "int", "u": "int", "f": "float", "M": "Timestamp"}.get(np.dtype(kind).kind)
+        counts[tag or next(word for classes, word in _UNLEARNABLE_CELLS if issubclass(kind, classes))] += count
+    return counts
+
+
+def _holds(name: str) -> str:
+    return next((word for part, word in _HOLDS.items() if part in name.lower()), "text")
 
 
 @dataclass(frozen=True)
@@ -92,7 +128,11 @@ class CellType:
         dtype = values.dtype
         if isinstance(dtype, pd.CategoricalDtype):
             categories = dtype.categories
-            inner = cls.of(categories, name)
+            try:
+                inner = cls.of(categories, name)
+            except ColumnTypeError as error:
+                message = f"{error.problems[0].message}; or convert the categories with astype(str)"
+                raise ColumnTypeError(Problem(where_of(name), message, ColumnTypeError)) from None
             if inner.family == "object" and inner.name == "empty":
                 inner = cls("object", "str", "none")
             return cls(
@@ -103,12 +143,12 @@ class CellType:
             return cls("string", dtype.storage.removesuffix("_numpy") + ("-nan" if not_na else ""), "NA")
         if isinstance(dtype, pd.ArrowDtype):
             arrow = str(dtype.pyarrow_dtype)
-            if arrow in _ARROW or _ARROW_TIMESTAMP.fullmatch(arrow) or _ARROW_DECIMAL.fullmatch(arrow):
+            with contextlib.suppress(ValueError):
+                _arrow_type(arrow)
                 return cls("arrow", arrow, "NA")
-            raise _refuse(name, str(dtype), "convert it to text or to a number first")
-        if isinstance(dtype, pd.DatetimeTZDtype):
+        elif isinstance(dtype, pd.DatetimeTZDtype):
             return cls("datetime", dtype.unit, "NaT", time_zone=_zone_name(dtype.tz, name))
-        if isinstance(dtype, np.dtype):
+        elif isinstance(dtype, np.dtype):
             unit = dtype.str.partition("[")[2].removesuffix("]")
             if dtype.kind == "M" and unit in UNITS:
                 return cls("datetime", unit, "NaT")
@@ -118,39 +158,40 @@ class CellType:
                 return cls._of_objects(np.asarray(values, dtype=object), name)
         elif str(dtype) in _NULLABLE:
             return cls("nullable", str(dtype), "NA")
-        raise _refuse(name, str(dtype), "convert it to text or to a number first, or declare it under 'ignore'")
+        raise _refuse(name, _unlearnable(dtype), f"dtype {dtype}")
 
     @classmethod
     def _of_objects(cls, cells: NDArray[Any], name: object) -> CellType:
-        absent = pd.isna(cells)
+        try:
+            absent = pd.isna(cells)
+        except InvalidOperation:
+            raise _refuse(name, "Decimal('sNaN')", "dtype object", "make these cells missing") from None
         missing = "nan"
         if absent.any():
             markers = [_marker(cell) for cell in cells[absent]]
             missing = max(MISSING_MARKERS, key=markers.count)
-        known = {
-            "string": "str", "integer": "int", "floating": "float", "boolean": "bool", "decimal": "Decimal",
-            "date": "date", "empty": "empty",
-        }  # fmt: skip
-        inferred = known.get(pd.api.types.infer_dtype(cells, skipna=True))
-        if inferred is None:
-            tags = set()
-            for kind in {type(cell) for cell in cells[~absent]}:
-                tag = next((TAGS[base] for base in kind.__mro__ if base in TAGS), None)
-                if tag is None and issubclass(kind, np.generic):
-                    tag = {"b": "bool", "i": "int", "u": "int", "f": "float", "M": "Timestamp"}.get(np.dtype(kind).kind)
-                if tag is None:
-                    raise _refuse(
-                        name, kind.__name__, "convert the column to text or numbers, or declare it under 'ignore'"
-                    )
-                tags.add(tag)
-            inferred = tags.pop() if len(tags) == 1 else "mixed"
-        return cls("object", inferred, missing)
+        tags = tags_of(cells[~absent])
+        for word in sorted(tags.keys() & _CURES.keys()):
+            raise _refuse(name, f"{tags[word]} of {len(cells)} {word}", "dtype object", _CURES[word])
+        return cls("object", "empty" if not tags else next(iter(tags)) if len(tags) == 1 else "mixed", missing)
+
+    @property
+    def holds(self) -> str:
+        """What the cells are, in one word: boolean, integer, float, decimal, text, datetime, category, mixed or empty."""
+        return self.family if self.family in ("category", "datetime") else _holds(self.name)
+
+    def found_in(self, values: pd.Series) -> str:
+        """Return what messages say that a column of this dtype holds: words and counts, never a cell."""
+        if self.family == "object" and self.name == "mixed":
+            tags = tags_of(values[values.notna()])
+            counts = " and ".join(f"{count} {_holds(tag)}" for tag, count in tags.items())
+            return f"{counts} cells (dtype object)"
+        return f"{self.holds} cells (dtype {values.dtype})"
 
     @property
     def is_text(self) -> bool:
         """Whether all cells are strings."""
-        cells = self.inner or self
-        return cells.family == "string" or (cells.name in ("str", "string", "large_string"))
+        return (self.inner or self).holds == "text"
 
     @property
     def pandas(self) -> Any:
@@ -211,6 +252,8 @@ class CellType:
             missing: Which cells are missing; their values do not matter.
             decimals: Of ``Decimal`` cells.
         """
+        if missing.all():
+            return self.build([None] * len(values))
         match self.family:
             case "numpy":
                 column = values.astype(self.name)
@@ -301,6 +344,29 @@ def _marker(cell: Any) -> str:
     return "NA" if cell is pd.NA else "NaT" if cell is pd.NaT or isinstance(cell, np.datetime64) else "nan"
 
 
+def _unlearnable(dtype: Any) -> str:
+    """Return in one word what cannot be learnt of a dtype."""
+    classes = {pd.SparseDtype: "sparse", pd.IntervalDtype: "interval", pd.PeriodDtype: "period"}
+    if word := classes.get(type(dtype)):
+        return word
+    if not isinstance(dtype, pd.ArrowDtype):
+        return {"m": "timedelta", "c": "complex"}.get(getattr(dtype, "kind", ""), str(dtype))
+    from pyarrow import types
+
+    kinds = {
+        "timedelta": (types.is_duration, types.is_time), "dictionary": (types.is_dictionary,),
+        "bytes": (types.is_binary, types.is_large_binary), "nested": (types.is_nested,),
+    }  # fmt: skip
+    arrow = dtype.pyarrow_dtype
+    return next((word for word, checks in kinds.items() if any(check(arrow) for check in checks)), str(dtype))
+
+
+def _refuse(name: object, found: str, dtype: str, cure: str | None = None) -> ColumnTypeError:
+    cure = cure or _CURES.get(found, "convert it to text or to numbers, or declare it 'ignore'")
+    message = f"must hold numbers, text, dates or true and false, found {found} cells ({dtype}); {cure}"
+    return ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
+
+
 def _zone_name(zone: Any, name: object) -> str:
     zone_name = zone_name_of(zone)
     if isinstance(zone, ZoneInfo) and zone.key != "UTC":
@@ -308,9 +374,8 @@ def _zone_name(zone: Any, name: object) -> str:
     try:
         zone_of(zone_name)
     except ValueError:
-        raise _refuse(
-            name, "datetime with a time zone without a name", "convert it with .dt.tz_convert('UTC')"
-        ) from None
+        cure = "convert it with .dt.tz_convert('UTC')"
+        raise _refuse(name, "dates in a time zone without a name, as", "dtype datetime64", cure) from None
     return zone_name
 
 
@@ -357,7 +422,11 @@ def factorize(series: pd.Series, cells: CellType) -> tuple[NDArray[np.int64], li
             return _factorize_slowly(raw)
         series = pd.Series(raw, dtype=object)
     codes, found = pd.factorize(series, use_na_sentinel=True)
-    return codes.astype(np.int64), _uniques(found)
+    codes, uniques = codes.astype(np.int64), _uniques(found)
+    if any(gone := [is_missing(value) for value in uniques]):  # Arrow holds a NaN to be a number
+        places = np.array([*np.where(gone, -1, np.cumsum(~np.array(gone)) - 1), -1])
+        return places[codes], [value for value in uniques if not is_missing(value)]
+    return codes, uniques
 
 
 def _hashes_well(cells: NDArray[Any]) -> bool:

@@ -2,91 +2,107 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.dtypes import CellType, tags_of, where_of
 from clover_tvae.errors import ColumnTypeError, NonFiniteError, Problem
 
-__all__ = ["read_numbers"]
+__all__ = ["is_number_text", "read_numbers"]
 
-_CURE = "convert it to numbers, for instance with pandas.to_numeric, or declare the column under 'categorical'"
+_NUMBERS = ("boolean", "integer", "float", "decimal", "empty")
+_CURES = {
+    "boolean": "declare it 'boolean', or convert it with astype('int64')",
+    "category": "declare it 'categorical' or 'ordinal', or convert it with astype(float)",
+    "datetime": "declare it 'datetime'",
+    "mixed": "give every cell one type, or declare it 'categorical'",
+}
+_NUMBER = re.compile(r"\s*[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?\s*%?\s*")
 
 
-def read_numbers(series: pd.Series, cells: CellType, name: object) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def read_numbers(series: pd.Series, name: object) -> tuple[CellType, NDArray[Any], NDArray[np.bool_]]:
     """Return the numbers of a column, without loss, and which cells are missing.
 
     Args:
-        series: Numbers of any dtype: numpy, nullable, Arrow, or Python ints, floats, bools or Decimals.
-        cells: Its ``CellType``.
+        series: Numbers of any dtype: numpy, nullable, Arrow, or Python ints, floats, bools or Decimals; or a column of
+            any dtype in which every cell is missing.
         name: What to call the column in messages.
 
     Returns:
-        int64, uint64 or float64 ``(rows,)``, 0 where missing; and bool ``(rows,)``.
+        The type that numbers of the column are written back in; int64, uint64 or float64 ``(rows,)``, 0 where missing;
+        and bool ``(rows,)``.
 
     Raises:
         ColumnTypeError: The cells are not numbers.
         NonFiniteError: Some are infinite.
     """
-    kind = f"{cells.family} {cells.name}".lower()
+    cells = CellType.of(series, name)
     missing = series.isna().to_numpy(dtype=bool)
-    if cells.family == "object" and cells.name == "mixed" and _only_numbers(series[~missing]):
-        cells, kind = CellType("object", "float", cells.missing), "object float"
-    numeric = cells.family in ("numpy", "nullable") or (
-        cells.family in ("arrow", "object")
-        and any(word in kind for word in ("int", "float", "double", "bool", "decimal", "empty"))
-    )
-    if not numeric:
-        found = f"'{cells.family}' cells of type '{cells.name}'" if cells.family != "category" else "a 'category' dtype"
-        raise ColumnTypeError(Problem(where_of(name), f"numbers are expected, found {found}; {_CURE}", ColumnTypeError))
-    whole = "int" in kind or "bool" in kind
+    known = series[~missing]
+    if cells.holds == "mixed" and (tags := set(tags_of(known))) <= {"int", "float", "Decimal"}:
+        cells = replace(cells, name="float" if "float" in tags else "Decimal")
+    if cells.holds not in _NUMBERS:
+        if missing.all():
+            return cells, np.zeros(len(series)), missing
+        raise _no_numbers(cells, known, name)
     if cells.family == "numpy":
         raw = series.to_numpy()
-    elif whole:
-        raw = series.to_numpy(dtype=object, na_value=0) if cells.family == "object" else _integers(series, kind)
-        if cells.family == "object":
-            raw = _object_integers(raw, missing, name)
+    elif cells.holds in ("boolean", "integer"):
+        raw = _object_integers(known, missing, name) if cells.family == "object" else _integers(series, cells)
     else:
         raw = np.zeros(len(series))
-        known = series[~missing]
         raw[~missing] = (
             known.astype(float).to_numpy() if cells.family == "object" else known.to_numpy(dtype=float, na_value=np.nan)
         )
     values = raw.astype(np.uint64 if raw.dtype == np.uint64 else np.int64 if raw.dtype.kind in "biu" else np.float64)
     if values.dtype.kind == "f":
-        infinite = int(np.isinf(values).sum())
-        if infinite:
-            message = f"{infinite} infinite cells; replace them by finite numbers or by missing cells"
+        missing = missing | np.isnan(values)  # nullable and Arrow dtypes hold a NaN to be a number
+        if infinite := int(np.isinf(values).sum()):
+            plural = "s" if infinite > 1 else ""
+            message = f"must hold finite numbers, found {infinite} infinite cell{plural}; make them missing or finite"
             raise NonFiniteError(Problem(where_of(name), message, NonFiniteError))
     values[missing] = 0
-    return values, missing
+    return cells, values, missing
 
 
-def _only_numbers(known: pd.Series) -> bool:
-    return pd.api.types.infer_dtype(known, skipna=False) == "mixed-integer-float"
+def is_number_text(texts: pd.Series) -> pd.Series:
+    """Return, for each text, whether it is a plain number: ``12.5``, ``-3``, ``1,234``, ``40 %``."""
+
+    def check(text: str) -> bool:
+        return len(text) <= 64 and any(map(str.isdigit, text)) and _NUMBER.fullmatch(text) is not None
+
+    return texts.map(check).astype(bool)
 
 
-def _integers(series: pd.Series, kind: str) -> NDArray[Any]:
-    dtype = np.uint64 if "uint64" in kind else np.int64
-    if "bool" in kind:
+def _no_numbers(cells: CellType, known: pd.Series, name: object) -> ColumnTypeError:
+    texts = known[[isinstance(cell, str) for cell in known]].astype(object)
+    as_text = int(is_number_text(texts).sum()) if cells.family != "category" else 0
+    found = cells.found_in(known) + (f", {as_text} of them numbers written as text" if as_text else "")
+    cure = _CURES.get(cells.holds, "mend these cells, declare missing tokens, or declare it 'categorical'")
+    if as_text == len(known):
+        cure = "convert it with pd.to_numeric"
+    return ColumnTypeError(Problem(where_of(name), f"must hold numbers, found {found}; {cure}", ColumnTypeError))
+
+
+def _integers(series: pd.Series, cells: CellType) -> NDArray[Any]:
+    if cells.holds == "boolean":
         return series.to_numpy(dtype=bool, na_value=False).astype(np.int64)
-    return series.to_numpy(dtype=dtype, na_value=0)
+    return series.to_numpy(dtype=np.uint64 if "uint64" in cells.name.lower() else np.int64, na_value=0)
 
 
-def _object_integers(cells: NDArray[Any], missing: NDArray[np.bool_], name: object) -> NDArray[Any]:
-    cells = cells.copy()
-    cells[missing] = 0
-    try:
-        return cells.astype(np.int64)
-    except OverflowError:
-        pass
-    try:
-        if all(cell >= 0 for cell in cells):
-            return cells.astype(np.uint64)
-    except OverflowError:
-        pass
-    message = f"Python integers that do not fit 64 bits; convert the column to float, or {_CURE}"
+def _object_integers(known: pd.Series, missing: NDArray[np.bool_], name: object) -> NDArray[Any]:
+    cells = np.zeros(len(missing), dtype=object)
+    cells[~missing] = known.to_numpy(dtype=object)
+    for dtype in (np.int64, np.uint64):
+        info = np.iinfo(dtype)
+        if all(info.min <= cell <= info.max for cell in cells):
+            return cells.astype(dtype)
+    beyond = sum(not -(2**63) <= cell < 2**63 for cell in cells)
+    plural = "s" if beyond > 1 else ""
+    message = f"must hold numbers of 64 bits, found {beyond} whole number{plural} beyond; convert it with astype(float)"
     raise ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))

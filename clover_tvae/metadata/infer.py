@@ -8,14 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from clover_tvae.columns.families import family, has_several_offsets, is_number_text, present, single_format
-from clover_tvae.metadata.column import Column
-from clover_tvae.metadata.validate import UNLEARNABLE_LEVELS, require_frame
+from clover_tvae.columns.calendar import Calendar
+from clover_tvae.columns.cells import ZONEINFO
+from clover_tvae.columns.date_formats import guess_format, read_texts
+from clover_tvae.columns.dtypes import CellType, tags_of
+from clover_tvae.columns.numeric import is_number_text
+from clover_tvae.errors import ColumnTypeError
+from clover_tvae.metadata.column import Column, Kind
+from clover_tvae.metadata.validate import require_frame
 
 __all__ = ["Finding", "MetadataWarning", "inferred"]
 
@@ -60,33 +64,31 @@ def inferred(df: pd.DataFrame) -> list[Finding]:
 
 
 def _look(name: Hashable, series: pd.Series) -> Finding:
-    cells = present(series)
-    kind = family(series)
-    if cells.empty:
-        number = kind in ("integer", "float", "decimal")
-        return Finding(
-            Column(name, "continuous" if number else "categorical"), f"{series.dtype}, every cell is missing"
-        )
-    match kind:
+    try:
+        cells = CellType.of(series, name)
+    except ColumnTypeError as error:
+        found = error.problems[0].message
+        return Finding(Column(name, "ignore"), found, f"{found}: declared 'ignore' as it stands")
+    known = series[series.notna().to_numpy(dtype=bool)]
+    if known.empty:
+        kind: Kind = "continuous" if cells.holds in ("integer", "float", "decimal") else "categorical"
+        return Finding(Column(name, kind), f"{series.dtype}, every cell is missing")
+    match cells.holds:
         case "boolean":
             return Finding(Column(name, "boolean"), f"{series.dtype}: true and false")
         case "integer" | "float" | "decimal":
-            return _look_at_numbers(name, series, cells)
+            return _look_at_numbers(name, series, known)
         case "datetime":
-            return _look_at_dates(name, series, cells)
-        case "category":
-            return _look_at_category(name, series, cells)
-        case "text":
-            return _look_at_text(name, cells)
-        case "mixed":
-            return _look_at_mixed(name, cells)
-        case _:
+            zone = Calendar.learn(series, name)[0].zone if cells.family != "object" else None
             return Finding(
-                Column(name, "ignore"),
-                f"{kind} cells, which cannot be modelled",
-                f"holds {kind} cells ({series.dtype}), which cannot be modelled: declared 'ignore'; "
-                "convert it to numbers, text or dates to keep it",
+                Column(name, "datetime", time_zone=zone and zone.removeprefix(ZONEINFO)), f"{series.dtype}: dates"
             )
+        case "category":
+            return _look_at_category(name, cells, known)
+        case "text":
+            return _look_at_text(name, known)
+        case _:
+            return _look_at_mixed(name, series, known)
 
 
 def _look_at_numbers(name: Hashable, series: pd.Series, cells: pd.Series) -> Finding:
@@ -114,48 +116,25 @@ def _look_at_numbers(name: Hashable, series: pd.Series, cells: pd.Series) -> Fin
     return Finding(Column(name, "continuous"), f"{series.dtype} with {n_distinct} distinct values")
 
 
-def _look_at_dates(name: Hashable, series: pd.Series, cells: pd.Series) -> Finding:
-    zone = getattr(series.dtype, "tz", None) or getattr(getattr(series.dtype, "pyarrow_dtype", None), "tz", None)
-    return Finding(Column(name, "datetime", time_zone=_zone_name(zone)), f"{series.dtype}: dates")
-
-
-def _zone_name(zone: Any) -> str | None:
-    return None if zone is None else str(zone)
-
-
-def _look_at_category(name: Hashable, series: pd.Series, cells: pd.Series) -> Finding:
-    dtype = series.dtype
-    if not isinstance(dtype, pd.CategoricalDtype):
-        return Finding(
-            Column(name, "ignore"),
-            f"a dtype {dtype}, which cannot be given back",
-            f"has dtype {dtype}, which cannot be given back: declared 'ignore'; "
-            "convert it with astype('category') and declare it 'categorical' to keep it",
-        )
-    inner = family(pd.Series(dtype.categories))
-    if inner in UNLEARNABLE_LEVELS:
-        return Finding(
-            Column(name, "ignore"),
-            f"a category dtype of {inner} levels, which cannot be modelled",
-            f"has {inner} categories, which cannot be modelled: declared 'ignore'; "
-            "convert it with astype(str) and declare it 'categorical' to keep it",
-        )
-    if dtype.ordered:
-        levels = dtype.categories.tolist()
-        plain = all(isinstance(level, str | int | float) for level in levels)
-        return Finding(
-            Column(name, "ordinal", order=tuple(levels) if plain and levels else None),
-            f"an ordered category dtype with {len(levels)} levels",
-        )
-    values = cells.astype(object)
-    if family(values) == "text":
-        found = _look_at_text(name, values)
+def _look_at_category(name: Hashable, cells: CellType, known: pd.Series) -> Finding:
+    if cells.ordered:
+        plain = all(isinstance(level, str | int | float) for level in cells.categories)
+        order = cells.categories if plain and cells.categories else None
+        reason = f"an ordered category dtype with {len(cells.categories)} levels"
+        return Finding(Column(name, "ordinal", order=order), reason)
+    if cells.is_text:
+        found = _look_at_text(name, known.astype(object))
         if found.column.kind in ("id", "ignore"):
             return found
-    return Finding(Column(name, "categorical"), f"a category dtype with {int(values.nunique())} values in use")
+    return Finding(Column(name, "categorical"), f"a category dtype with {known.nunique()} values in use")
 
 
-def _look_at_mixed(name: Hashable, cells: pd.Series) -> Finding:
+def _look_at_mixed(name: Hashable, series: pd.Series, known: pd.Series) -> Finding:
+    tags = set(tags_of(known))
+    if tags <= {"int", "float", "Decimal"}:
+        return _look_at_numbers(name, series, known)
+    if tags <= {"date", "datetime", "Timestamp"}:
+        return Finding(Column(name, "datetime"), f"{series.dtype}: dates")
     return Finding(
         Column(name, "categorical"),
         "cells of several types, taken as labels",
@@ -166,10 +145,10 @@ def _look_at_mixed(name: Hashable, cells: pd.Series) -> Finding:
 def _look_at_text(name: Hashable, cells: pd.Series) -> Finding:
     n_distinct, n_cells = int(cells.nunique()), len(cells)
     texts = cells.astype(object)
-    format, ambiguous = single_format(texts, _SHARE)
+    format, ambiguous = guess_format(texts, _SHARE)
     if format is not None:
         also = "; other formats read it too, so check the order of day and month" if ambiguous else ""
-        zone = "UTC" if has_several_offsets(texts, format) else None
+        zone = "UTC" if "%z" in format and len(read_texts(texts.unique(), format)[2]) > 1 else None
         if zone is not None:
             also += (
                 "; it has several offsets from UTC, so it is declared with the time_zone 'UTC': name its own instead"

@@ -5,9 +5,8 @@ This module knows single cells and their types. It knows no distribution of numb
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,19 +14,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.columns.cells import typed_key, values_from_plain, values_to_plain
+from clover_tvae.columns.cells import is_number, typed_key, values_from_plain, values_to_plain
 from clover_tvae.columns.dtypes import CellType, factorize, where_of
+from clover_tvae.columns.labels import Labels, read_labels
 from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain, one_of
-from clover_tvae.conditions import Condition, is_number
+from clover_tvae.conditions import Condition
 from clover_tvae.encoded import ColumnLayout
-from clover_tvae.errors import ColumnTypeError, ConditionError, DataError, IdentifierColumnError, Problem
+from clover_tvae.errors import ConditionError, DataError, Problem
 from clover_tvae.transforms.column import ColumnCodes, ConditionCodes, Unseen
 
 __all__ = ["CategoricalTransform"]
 
 KINDS = ("categorical", "boolean", "ordinal")
-# Fewer rows than this can all differ by chance or by design (a code book); more of them name their rows.
-MIN_ROWS_OF_IDENTIFIER = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +52,6 @@ class CategoricalTransform:
     cells: CellType
     categories: tuple[Any, ...]
     missing: bool
-    _places: dict[tuple[str, Any], int] = field(default_factory=dict, repr=False)
-
-    def __post_init__(self) -> None:
-        self._places.update({typed_key(value): i for i, value in enumerate(self.categories)})
 
     @classmethod
     def fit(
@@ -72,69 +66,22 @@ class CategoricalTransform:
             order: Of an ordinal column, lowest first; ``None`` for the order of its dtype, or sorted.
 
         Raises:
-            IdentifierColumnError: A text column with another value in every row.
-            ColumnTypeError: Cells of a type that cannot be learnt, or outside ``order``.
+            IdentifierColumnError: A categorical column whose cells differ in nearly every row.
+            ColumnTypeError: Cells of a type that cannot be learnt, outside ``order``, or not true and false.
         """
-        cells = CellType.of(values, name)
-        codes, found = factorize(values, cells)
-        n_known = int((codes >= 0).sum())
-        if kind == "categorical" and cells.is_text and len(found) == n_known > MIN_ROWS_OF_IDENTIFIER:
-            message = (
-                f"text that differs in each of its {n_known} rows is an identifier, which must not be learnt; "
-                f"declare the column under 'id' or 'ignore'"
-            )
-            raise IdentifierColumnError(Problem(where_of(name), message, IdentifierColumnError))
-        missing = n_known < len(values)
-        made = cls(name, kind, cells, tuple(sorted(found, key=_sorting)), missing)
-        if order is not None:
-            places = [made._place(value, exact=False) for value in order]
-            if len({place for place in places if place >= 0}) < len(found):
-                extra = len(found) - len({place for place in places if place >= 0})
-                message = f"{extra} values of the column are not in its declared order; add them to 'order'"
-                raise ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
-            ordered = dict.fromkeys(place for place in places if place >= 0)
-            return cls(name, kind, cells, tuple(made.categories[place] for place in ordered), missing)
-        if cells.family == "category":
-            rank = {typed_key(value): i for i, value in enumerate(cells.categories)}
-            return cls(name, kind, cells, tuple(sorted(found, key=lambda value: rank[typed_key(value)])), missing)
-        return made
+        labels, n_missing = read_labels(values, name, kind, order)
+        return cls(name, kind, labels.cells, labels.values, n_missing > 0)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Which category a cell is."""
+        return Labels(self.cells, self.categories)
 
     @property
     def layout(self) -> ColumnLayout:
         """The choices: categories, then ``missing`` if it was seen."""
         n = len(self.categories)
         return ColumnLayout(n + self.missing, 0, n if self.missing else None)
-
-    @cached_property
-    def _by_number(self) -> dict[Any, int]:
-        """Places of numeric categories by value, where only one category has that value."""
-        places: dict[Any, list[int]] = {}
-        for place, value in enumerate(self.categories):
-            if is_number(value):
-                places.setdefault(value, []).append(place)
-        return {value: found[0] for value, found in places.items() if len(found) == 1}
-
-    def _place(self, value: Any, *, exact: bool) -> int:
-        """Return the category of a cell, -1 if there is none; numbers may match by value if not ``exact``."""
-        try:
-            key = typed_key(value)
-        except TypeError:
-            return -1
-        place = self._places.get(key, -1)
-        if place >= 0 or exact:
-            return place
-        if key[0] in ("int", "float", "Decimal"):
-            place = self._by_number.get(value, -1)
-            if place < 0 and "float32" in self.cells.name.lower() and math.isfinite(value):
-                place = self._by_number.get(float(np.float32(value)), -1)
-        elif key[0] in ("str", "date", "datetime", "Timestamp") and any(
-            isinstance(c, pd.Timestamp) for c in self.categories
-        ):
-            try:
-                place = self._places.get(("Timestamp", pd.Timestamp(value)), -1)
-            except (ValueError, TypeError):
-                place = -1
-        return place
 
     def encode(self, values: pd.Series, rng: np.random.Generator, unseen: Unseen) -> ColumnCodes:
         """Return the choice of every cell.
@@ -149,7 +96,7 @@ class CategoricalTransform:
         """
         codes, found = factorize(values, CellType.of(values, self.name))
         lookup = np.array(
-            [self._place(value, exact=False) for value in found] + [len(self.categories) if self.missing else -1],
+            [self.labels.place(value) for value in found] + [len(self.categories) if self.missing else -1],
             dtype=np.int32,
         )
         choices = lookup[codes]
@@ -181,7 +128,7 @@ class CategoricalTransform:
             case "not missing":
                 mask[:n] = True
             case "in" | "not in":
-                places = [self._place(value, exact=False) for value in condition.values]
+                places = [self.labels.place(value) for value in condition.values]
                 if unknown := sum(place < 0 for place in places):
                     raise ConditionError(self._unseen_message(condition.values, places, unknown))
                 mask[places] = True
@@ -210,7 +157,7 @@ class CategoricalTransform:
         low, high = condition.low, condition.high
         if in_order:
             keys = range(len(keys))
-            low, high = (None if end is None else self._place(end, exact=False) for end in (low, high))
+            low, high = (None if end is None else self.labels.place(end) for end in (low, high))
             if -1 in (low, high):
                 raise ConditionError("an end of the range was never seen in training")
         above = [low is None or (key > low if condition.above else key >= low) for key in keys]
@@ -243,14 +190,6 @@ class CategoricalTransform:
             back = [typed_key(value) for value in factorize(built, cells)[1]]
         except Exception as error:
             raise ValueError("the categories do not fit their dtype") from error
-        check(set(back) == set(made._places), "the categories do not fit their dtype")
+        check(set(back) == made.labels.places.keys(), "the categories do not fit their dtype")
         check(int(absent.sum()) == made.missing, "the dtype cannot hold missing cells")
         return made
-
-
-def _sorting(value: Any) -> tuple[str, Any, str]:
-    """Return a key that sorts any cells: by type, then by value; times of several zones by how they are written."""
-    tag, key = typed_key(value)
-    if tag in ("Timestamp", "datetime"):
-        return tag, str(key), ""
-    return (tag, value, str(key)) if tag == "Decimal" else (tag, key, "")

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ from clover_tvae.columns.numeric import read_numbers
 from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain
 from clover_tvae.conditions import Condition
 from clover_tvae.encoded import ColumnLayout
-from clover_tvae.errors import ColumnTypeError, ConditionError, DataError, Problem
+from clover_tvae.errors import ConditionError, DataError, Problem
 from clover_tvae.transforms.column import ColumnCodes, ConditionCodes, NumberCodec, Unseen
 from clover_tvae.transforms.mixture import ModeCodec
 from clover_tvae.transforms.numbers import Grid
@@ -143,12 +144,8 @@ class ContinuousTransform:
             ColumnTypeError: Cells that are not numbers.
             NonFiniteError: Infinite cells.
         """
-        cells = CellType.of(values, name)
-        if cells.family == "object" and cells.name == "mixed":
-            message = "cells of several types, which decoding could not give back; convert them with pandas.to_numeric"
-            raise ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
-        read, missing = read_numbers(values, cells, name)
-        exact = values[~missing] if "decimal" in cells.name.lower() else None
+        cells, read, missing = read_numbers(values, name)
+        exact = values[~missing].map(Decimal) if "decimal" in cells.name.lower() else None
         grid = Grid.of(read[~missing], cells, exact)
         return cls(name, cells, fit_codec(read, missing, grid, numbers))
 
@@ -170,7 +167,7 @@ class ContinuousTransform:
         """Return the numbers of cells, and which are missing."""
         if values.isna().all():  # whatever dtype pandas gives a column without a value
             return np.zeros(len(values), self.grid.dtype), np.ones(len(values), dtype=bool)
-        return read_numbers(values, CellType.of(values, self.name), self.name)
+        return read_numbers(values, self.name)[1:]
 
     def encode_numbers(
         self, values: NDArray[Any], missing: NDArray[np.bool_], rng: np.random.Generator, unseen: Unseen
@@ -211,8 +208,9 @@ class ContinuousTransform:
         made = cls(name_from_plain(plain["name"]), cells, CODECS[numbers].from_plain(plain["codec"]))
         try:
             ends = np.array([made.grid.minimum, made.grid.maximum], dtype=made.grid.dtype)
-            back, _ = read_numbers(made.restore(ends, np.zeros(2, dtype=bool)), cells, made.name)
-            absent = made.restore(ends, np.array([made.layout.missing is not None, False])).isna()
+            unknown = np.full(2, made.layout.n_base == 1 and made.layout.missing is not None)
+            _, back, _ = read_numbers(made.restore(ends, unknown), made.name)
+            absent = made.restore(ends, unknown | np.array([made.layout.missing is not None, False])).isna()
         except Exception as error:
             raise ValueError("the numbers do not fit their dtype") from error
         check(bool(absent.iloc[0]) == (made.layout.missing is not None), "the dtype cannot hold missing cells")

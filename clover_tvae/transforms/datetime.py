@@ -72,9 +72,7 @@ class DatetimeTransform:
         Raises:
             ColumnTypeError: Cells that are not dates, or not of the format.
         """
-        calendar = Calendar.of(values, name, format, time_zone)
-        instants, missing = calendar.read(values, name)
-        calendar = calendar.fitted(instants, values, missing, name)
+        calendar, instants, missing = Calendar.learn(values, name, format, time_zone)
         steps = calendar.steps(instants)
         steps[missing] = 0
         grid = Grid.of(steps[~missing], CellType("numpy", "int64"))
@@ -169,8 +167,9 @@ class DatetimeTransform:
         check(max(abs(made.grid.minimum), abs(made.grid.maximum)) * calendar.step < 2**63, "dates beyond their unit")
         try:
             ends = np.array([made.grid.minimum, made.grid.maximum], dtype=np.int64)
-            back, _ = calendar.read(made.restore(ends, np.zeros(2, dtype=bool)), made.name)
-            absent = made.restore(ends, np.array([made.layout.missing is not None, False])).isna()
+            unknown = np.full(2, made.layout.n_base == 1 and made.layout.missing is not None)
+            back, _ = calendar.read(made.restore(ends, unknown), made.name)
+            absent = made.restore(ends, unknown | np.array([made.layout.missing is not None, False])).isna()
         except Exception as error:
             raise ValueError("the dates do not fit their dtype") from error
         check(bool(absent.iloc[0]) == (made.layout.missing is not None), "the dtype cannot hold missing cells")

@@ -1,0 +1,149 @@
+"""The labels of a pandas column: its distinct cells by type and value, in order, and which of them a cell is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clover_tvae.columns.cells import is_number, typed_key
+from clover_tvae.columns.dtypes import CellType, factorize, where_of
+from clover_tvae.errors import ColumnTypeError, IdentifierColumnError, Problem
+
+__all__ = ["Labels", "read_labels"]
+
+# Fewer rows than this can all differ by chance or by design (a code book); more of them name their rows.
+_MIN_ROWS_OF_IDENTIFIER = 50
+_IDENTIFIER_SHARE = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The distinct cells of a column.
+
+    Args:
+        cells: The dtype of the column.
+        values: The cells by type and value, in order.
+    """
+
+    cells: CellType
+    values: tuple[Any, ...]
+
+    @cached_property
+    def places(self) -> dict[tuple[str, Any], int]:
+        """The place of every label by its type and value."""
+        return {typed_key(value): place for place, value in enumerate(self.values)}
+
+    @cached_property
+    def _by_number(self) -> dict[Any, int]:
+        """Places of numeric labels by value, where only one label has that value."""
+        places: dict[Any, list[int]] = {}
+        for place, value in enumerate(self.values):
+            if is_number(value):
+                places.setdefault(value, []).append(place)
+        return {value: found[0] for value, found in places.items() if len(found) == 1}
+
+    def place(self, value: Any) -> int:
+        """Return which label a cell is, -1 for none; a number or a date may be of another type and the same value."""
+        try:
+            key = typed_key(value)
+        except TypeError:
+            return -1
+        place = self.places.get(key, -1)
+        if place >= 0:
+            return place
+        if key[0] in ("int", "float", "Decimal"):
+            place = self._by_number.get(value, -1)
+            if place < 0 and "float32" in self.cells.name.lower() and math.isfinite(value):
+                place = self._by_number.get(float(np.float32(value)), -1)
+        elif key[0] in ("str", "date", "datetime", "Timestamp") and any(
+            isinstance(v, pd.Timestamp) for v in self.values
+        ):
+            try:
+                place = self.places.get(("Timestamp", pd.Timestamp(value)), -1)
+            except (ValueError, TypeError):
+                place = -1
+        return place
+
+
+def read_labels(
+    series: pd.Series, name: object, kind: str = "categorical", order: Sequence[Any] | None = None
+) -> tuple[Labels, int]:
+    """Return the labels of a column, and how many of its cells are missing.
+
+    Args:
+        series: A column of any dtype that can be learnt.
+        name: What to call it in messages.
+        kind: ``categorical``; ``boolean``: true and false, or 0 and 1; or ``ordinal``.
+        order: Of an ordinal column, lowest first; ``None`` for the order of its dtype, or sorted.
+
+    Raises:
+        IdentifierColumnError: A categorical column whose cells differ in nearly every row.
+        ColumnTypeError: Cells of a type that cannot be learnt, outside ``order``, or not true and false.
+    """
+    cells = CellType.of(series, name)
+    codes, found = factorize(series, cells)
+    n_known = int((codes >= 0).sum())
+    n_missing = len(series) - n_known
+    if kind == "categorical" and cells.holds != "boolean" and _names_rows(len(found), n_known):
+        how_many = "each" if len(found) == n_known else f"nearly each ({len(found)})"
+        also = ", or 'continuous' if it is a measurement" if cells.holds in ("integer", "float", "decimal") else ""
+        message = (
+            f"must repeat its values to be 'categorical', found another one in {how_many} of {n_known} cells: an "
+            f"identifier, which must not be learnt; declare it 'id' (dropped, or made anew) or 'ignore'{also}"
+        )
+        raise IdentifierColumnError(Problem(where_of(name), message, IdentifierColumnError))
+    if kind == "boolean" and n_known and not _is_truth(cells, found):
+        counted = f"{len(found)} distinct value{'s' if len(found) > 1 else ''} in {cells.found_in(series)}"
+        message = f"must hold true and false, or 0 and 1, found {counted}; declare it 'categorical', or convert it with astype('boolean')"
+        raise _refused(name, message)
+    labels = Labels(cells, tuple(sorted(found, key=_sorting)))
+    if order is not None:
+        places = dict.fromkeys(place for place in map(labels.place, order) if place >= 0)
+        if len(places) < len(found):
+            raise _refused(name, _not_in_order(labels, order, set(places), codes, found))
+        return Labels(cells, tuple(labels.values[place] for place in places)), n_missing
+    if cells.family == "category":
+        rank = {typed_key(value): place for place, value in enumerate(cells.categories)}
+        return Labels(cells, tuple(sorted(found, key=lambda value: rank[typed_key(value)]))), n_missing
+    if kind == "ordinal" and cells.holds == "mixed":
+        message = f"must have an order, found {cells.found_in(series)}, which have none; list the values as 'order', lowest first"
+        raise _refused(name, message)
+    return labels, n_missing
+
+
+def _names_rows(n_distinct: int, n_known: int) -> bool:
+    return n_known >= _MIN_ROWS_OF_IDENTIFIER and n_distinct >= _IDENTIFIER_SHARE * n_known
+
+
+def _is_truth(cells: CellType, found: Sequence[Any]) -> bool:
+    return cells.holds == "boolean" or (cells.holds in ("integer", "float") and set(found) <= {0, 1})
+
+
+def _not_in_order(
+    labels: Labels, order: Sequence[Any], places: set[int], codes: np.ndarray, found: Sequence[Any]
+) -> str:
+    unknown = np.array([labels.place(value) not in places for value in found])
+    n_cells = int(np.append(unknown, False)[codes].sum())
+    alike = {str(value) for value, is_unknown in zip(found, unknown, strict=True) if is_unknown} <= set(map(str, order))
+    types = " and ".join(sorted({type(value).__name__ for value in order}))
+    cure = f"the same values as {types} are: use one type" if alike else "list every value, or make these cells missing"
+    counted = f"{n_cells} of {int((codes >= 0).sum())} cells ({int(unknown.sum())} distinct) that are not"
+    return f"must be listed in 'order', found {counted}; {cure}"
+
+
+def _refused(name: object, message: str) -> ColumnTypeError:
+    return ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
+
+
+def _sorting(value: Any) -> tuple[str, Any, str]:
+    """Return a key that sorts any cells: by type, then by value; times of several zones by how they are written."""
+    tag, key = typed_key(value)
+    if tag in ("Timestamp", "datetime"):
+        return tag, str(key), ""
+    return (tag, value, str(key)) if tag == "Decimal" else (tag, key, "")

@@ -1,0 +1,188 @@
+"""What ``validate`` passes, ``fit`` learns; what ``fit`` refuses for its cells, ``validate`` refuses with the same words."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from clover_tvae.errors import DataError
+from clover_tvae.metadata import Column, Metadata
+from clover_tvae.transforms.table import TableTransform
+
+N = 24
+PARIS = ZoneInfo("Europe/Paris")
+DAY, NOON = datetime.date(2024, 1, 1), datetime.datetime(2024, 1, 1, 12)
+DATES = ["2024-01-01", "2024-03-05", "2024-02-29"]
+
+
+def objects(*cells: Any) -> pd.Series:
+    return pd.Series([cells[i % len(cells)] for i in range(N)], dtype=object)
+
+
+def typed(dtype: Any, *cells: Any) -> pd.Series:
+    return pd.Series([cells[i % len(cells)] for i in range(N)], dtype=dtype)
+
+
+def arrow(kind: pa.DataType, *cells: Any) -> pd.Series:
+    return pd.Series(pd.arrays.ArrowExtensionArray(pa.array([cells[i % len(cells)] for i in range(N)], type=kind)))
+
+
+def category(*cells: Any, **options: Any) -> pd.Series:
+    return pd.Series(pd.Categorical([cells[i % len(cells)] for i in range(N)], **options))
+
+
+COLUMNS: dict[str, pd.Series] = {
+    "int64": typed("int64", 1, 2, 3),
+    "Int64": typed("Int64", 1, 2, None),
+    "uint64": typed("uint64", 1, 2, 2**63 + 5),
+    "zeros and ones": typed("int64", 0, 1),
+    "float64": typed("float64", 1.5, np.nan),
+    "float32": typed("float32", 1.5, np.nan),
+    "Float64": typed("Float64", 1.5, None),
+    "infinite": typed("float64", 1.5, np.inf),
+    "bool": typed("bool", True, False),
+    "boolean": typed("boolean", True, None),
+    "text": objects("a", "b", None),
+    "string": typed("string[python]", "a", None),
+    "string[pyarrow]": typed("string[pyarrow]", "a", None),
+    "numbers as text": objects("1", "2.5"),
+    "dates as text": objects(*DATES, None),
+    "dates as string": typed("string[pyarrow]", *DATES),
+    "several offsets": objects("2024-01-01T00:00:00+0100", "2024-07-01T00:00:00+0200"),
+    "category": category("a", "b", None),
+    "category of numbers": category(1, 2),
+    "category of dates": category(*pd.to_datetime(DATES)),
+    "category of dates as text": category(*DATES),
+    "category of several types": category("a", 1),
+    "category of timedeltas": category(*pd.to_timedelta([1, 2])),
+    "category of intervals": category(pd.Interval(0, 1), pd.Interval(1, 2)),
+    "ordered": category("lo", "hi", categories=["lo", "hi"], ordered=True),
+    "datetime64[ns]": typed("datetime64[ns]", *DATES),
+    "datetime64[s]": typed("datetime64[s]", *DATES),
+    "Paris": typed("datetime64[ns]", *DATES).dt.tz_localize("Europe/Paris"),
+    "fixed offset": pd.Series(pd.to_datetime([f"{day}T10:00:00+02:00" for day in DATES] * 8)),
+    "date": objects(DAY, None),
+    "datetime": objects(NOON, None),
+    "datetime in Paris": objects(NOON.replace(tzinfo=PARIS), None),
+    "datetimes of two zones": objects(NOON.replace(tzinfo=PARIS), NOON.replace(tzinfo=datetime.UTC)),
+    "datetimes with a zone and without": objects(NOON.replace(tzinfo=PARIS), NOON),
+    "Timestamp": objects(pd.Timestamp("2024"), pd.Timestamp("2025")),
+    "date and datetime": objects(DAY, NOON),
+    "Timestamp and datetime": objects(pd.Timestamp("2024"), NOON),
+    "datetime64 cells": objects(np.datetime64("2024-01-01"), np.datetime64("2024-01-03")),
+    "date of the year 9999": objects(datetime.date(9999, 1, 1), DAY),
+    "date and text": objects(DAY, "x"),
+    "Decimal": objects(Decimal("1.50"), None),
+    "signalling NaN": objects(Decimal("1.50"), Decimal("sNaN")),
+    "infinite Decimal": objects(Decimal("1.50"), Decimal("Infinity")),
+    "Decimal and float": objects(Decimal("1.50"), 2.5),
+    "Decimal and int": objects(Decimal("1.50"), 2),
+    "int": objects(1, 2, None),
+    "int of 70 bits": objects(1, 2**70),
+    "int of 64 bits": objects(1, 2**63 + 1),
+    "int and float": objects(1, 2.5, None),
+    "bool and int": objects(True, 2),
+    "text and int": objects("a", 2),
+    "arrow int": arrow(pa.int8(), 1, None),
+    "arrow double": arrow(pa.float64(), 1.5, None),
+    "arrow NaN": arrow(pa.float64(), 1.5, float("nan"), None),
+    "arrow bool": arrow(pa.bool_(), True, False, None),
+    "arrow string": arrow(pa.string(), "a", None),
+    "arrow string_view": arrow(pa.string_view(), "a", None),
+    "arrow timestamp": arrow(pa.timestamp("us"), NOON, None),
+    "arrow timestamp in Paris": arrow(pa.timestamp("ns", tz="Europe/Paris"), NOON, None),
+    "arrow timestamp of an offset": arrow(pa.timestamp("ns", tz="+02:00"), NOON, None),
+    "arrow date32": arrow(pa.date32(), DAY, None),
+    "arrow date64": arrow(pa.date64(), DAY, None),
+    "arrow decimal": arrow(pa.decimal128(10, 2), Decimal("1.5"), None),
+    "arrow decimal256": arrow(pa.decimal256(40, 2), Decimal("1.5"), None),
+    "arrow time": arrow(pa.time64("us"), datetime.time(1), None),
+    "arrow dictionary": pd.Series(pd.arrays.ArrowExtensionArray(pa.array(["a", "b"] * 12).dictionary_encode())),
+    "arrow null": arrow(pa.null(), None),
+    "timedelta": pd.Series(pd.to_timedelta([1, 2] * 12)),
+    "period": pd.Series(pd.period_range("2020", periods=N, freq="M")),
+    "complex": pd.Series([1j] * N),
+    "sparse": pd.Series(pd.arrays.SparseArray([0, 1] * 12)),
+    "bytes": objects(b"a", b"b"),
+    "lists": objects([1], [2]),
+    "all None": objects(None),
+    "all NaT": objects(pd.NaT),
+    "all missing float64": typed("float64", np.nan),
+    "all missing Int64": typed("Int64", None),
+    "all missing boolean": typed("boolean", None),
+    "all missing string": typed("string[python]", None),
+    "all missing datetime64": typed("datetime64[s]", None),
+    "all missing in Paris": typed("datetime64[ns, Europe/Paris]", None),
+    "all missing category": category(None, categories=["a", "b"]),
+    "category without levels": category(None),
+    "all missing timedelta": typed("timedelta64[ns]", None),
+    "all missing arrow int": arrow(pa.int64(), None),
+    "all missing arrow string": arrow(pa.string(), None),
+    "all missing arrow timestamp": arrow(pa.timestamp("us"), None),
+    "all missing arrow time": arrow(pa.time64("us"), None),
+}
+
+DECLARED = [
+    Column("x", "continuous"),
+    Column("x", "categorical"),
+    Column("x", "boolean"),
+    Column("x", "ordinal"),
+    Column("x", "ordinal", order=("a", "b")),
+    Column("x", "ordinal", order=(1, 2, 3)),
+    Column("x", "datetime"),
+    Column("x", "datetime", format="%Y-%m-%d"),
+    Column("x", "datetime", format="%Y-%m-%dT%H:%M:%S%z", time_zone="Europe/Paris"),
+    Column("x", "datetime", time_zone="Europe/Paris"),
+]
+
+
+def problems_of(action: Any) -> set[str]:
+    try:
+        action()
+    except DataError as error:
+        return {str(problem) for problem in error.problems}
+    return set()
+
+
+@pytest.mark.parametrize(
+    "column", DECLARED, ids=lambda column: " ".join(map(str, [column.kind, *column.options.values()]))
+)
+@pytest.mark.parametrize("name", COLUMNS)
+def test_validate_and_fit_say_the_same_of_a_column(name: str, column: Column) -> None:
+    df = pd.DataFrame({"x": COLUMNS[name], "y": np.arange(N) % 2 + 0.5})
+    metadata = Metadata((column, Column("y", "continuous")))
+    for numbers in ("rank", "mode"):
+        fitted: list[TableTransform] = []
+
+        def fit(numbers: str = numbers, fitted: list[TableTransform] = fitted) -> None:
+            fitted.append(TableTransform.fit(df, metadata, numbers=numbers, rng=np.random.default_rng(0)))
+
+        assert problems_of(fit) <= problems_of(lambda: metadata.validate(df))
+        if fitted:
+            loaded = TableTransform.from_plain(fitted[0].to_plain())
+            made = loaded.decode(loaded.encode(df, np.random.default_rng(1)))["x"]
+            assert made.dtype == df["x"].dtype
+            assert name == "arrow NaN" or made.isna().equals(df["x"].isna())
+
+
+UNFIT = (
+    "infinite",
+    "infinite Decimal",
+    "int of 70 bits",
+    "datetimes of two zones",
+    "datetimes with a zone and without",
+)
+
+
+@pytest.mark.filterwarnings("ignore::clover_tvae.metadata.MetadataWarning")
+@pytest.mark.parametrize("name", [name for name in COLUMNS if name not in UNFIT])
+def test_what_is_inferred_of_a_column_is_valid_for_it(name: str) -> None:
+    df = pd.DataFrame({"x": COLUMNS[name], "y": np.arange(N) % 2 + 0.5})
+    Metadata.infer(df).validate(df)
