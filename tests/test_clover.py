@@ -8,6 +8,7 @@ import logging
 import random
 import re
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -201,3 +202,16 @@ class TestDisplay:
         summary = Summary("a <b>\nsecond line")
         assert repr(summary) == "a <b>\nsecond line"
         assert summary._repr_html_() == "<pre>a &lt;b&gt;\nsecond line</pre>"
+
+    def test_it_warns_of_nothing_that_the_caller_did_not_say(self, patients: pd.DataFrame, tmp_path: Path) -> None:
+        path = tmp_path / "g.pkl"
+        TVAESynthesizer(patients, METADATA, generator_filepath=path, epochs=1, verbose=False).fit()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            TVAEGenerator(None, None, generator_filepath=path)
+        with pytest.warns(UserWarning, match="other values of epochs$"):
+            TVAEGenerator(None, None, generator_filepath=path, epochs=7)
+
+    def test_its_generator_filepath_is_a_path(self, patients: pd.DataFrame) -> None:
+        with pytest.raises(ConfigError, match="generator_filepath"):
+            TVAEGenerator(patients, METADATA, generator_filepath=5)

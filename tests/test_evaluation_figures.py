@@ -122,3 +122,8 @@ def test_no_figure_promises_safety():
         assert "anonymous" not in meaning.note
         if key.startswith("privacy."):
             assert "proof" in meaning.note or "proves" in meaning.note
+
+
+def test_limits_that_nothing_can_meet_are_refused():
+    with pytest.raises(ConfigError, match="min is above max"):
+        check_limits({}, {"fidelity.shape": {"min": 5, "max": 1}})

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import make_people
 from evaluation_tables import hospital, shuffled
 from sklearn.datasets import load_diabetes, load_wine
 
 from clover_tvae.errors import ColumnsMismatchError
-from clover_tvae.evaluation import tstr, utility
+from clover_tvae.evaluation import fidelity, tstr, utility
 
 
 def test_a_fresh_sample_is_as_useful_as_the_real_rows_and_shuffled_columns_are_useless():
@@ -78,3 +79,18 @@ def test_missing_answers_and_empty_columns_are_left_out():
     assert utility(gaps, gaps, train, target="sick")["utility.trees_auc"].value > 0.8
     only_target = train[["sick"]]
     assert utility(only_target, only_target, only_target, target="sick")["utility.trees_auc"].value is None
+
+
+NARROW = {"continuous": ["age", "bmi"], "categorical": ["sex"]}
+
+
+@pytest.mark.parametrize("factor", [1e305, 1e200])
+def test_numbers_whose_squares_overflow_are_measured(factor):
+    table = make_people(80)[["age", "bmi", "sex"]]
+    huge = table.assign(bmi=table["bmi"] * factor)
+    halves = huge[:40], huge[40:]
+    scores = tstr(*halves, huge[:40], "bmi", NARROW).set_index(["model", "score"])
+    assert np.isfinite(scores.to_numpy()).all()
+    scores = tstr(*halves, huge[:40], "sex", NARROW).set_index(["model", "score"])
+    assert np.isfinite(scores.to_numpy()).all()
+    assert fidelity(*halves, metadata=NARROW)["fidelity.shape"].value > 0

@@ -667,6 +667,23 @@ def test_inferring_needs_a_frame_and_single_names():
         Metadata.infer(pd.DataFrame([[1, 2]], columns=["a", "a"]))
 
 
+def test_what_infer_says_of_a_category_of_intervals_can_be_learnt():
+    age = pd.Series(range(80)) % 40
+    df = pd.DataFrame({"age": age, "group": pd.cut(age, 4)})
+    with pytest.warns(MetadataWarning, match=r"group.*interval"):
+        metadata = Metadata.infer(df)
+    assert metadata.column("group").kind == "ignore"
+    metadata.validate(df)
+
+
+def test_codes_with_an_e_are_no_numbers():
+    df = pd.DataFrame({"icd10": ["E10", "E11", "E78"] * 20, "price": ["1.5", "2e3", ".5"] * 20})
+    with pytest.warns(MetadataWarning) as caught:
+        metadata = Metadata.infer(df)
+    assert metadata.column("icd10").kind == "categorical"
+    assert [str(warning.message).split(":")[0] for warning in caught] == ["column 'price'"]
+
+
 def test_warnings_and_reasons_never_quote_a_cell():
     cells = {
         "text": [f"{CANARY} {i}" for i in range(N)],

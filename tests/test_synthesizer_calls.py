@@ -1,0 +1,105 @@
+"""Odd calls of the synthesizer, such as a newcomer makes: each is answered by an error that says what was expected, or works."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from conftest import make_people
+
+from clover_tvae import TVAESynthesizer
+from clover_tvae.artifact import dump_artifact, parse_artifact
+from clover_tvae.errors import (
+    ColumnsMismatchError,
+    ConditionError,
+    ConfigError,
+    CorruptArtifactError,
+    DataError,
+    DuplicateColumnsError,
+)
+
+METADATA = {"continuous": ["age", "bmi"], "categorical": ["sex"]}
+READERS = ("impute", "encode", "reconstruct", "anomaly_scores", "sample_remaining")
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return make_people(80)[["age", "bmi", "sex"]]
+
+
+@pytest.fixture(scope="module")
+def synth(table) -> TVAESynthesizer:
+    return TVAESynthesizer(table, METADATA, random_state=1, epochs=1, verbose=False).fit()
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400)], ids=["above", "below"])
+@pytest.mark.parametrize("operator", [">=", "==", "<"])
+def test_a_condition_beyond_every_float_is_a_condition_error(synth, operator, number):
+    with pytest.raises(ConditionError, match="age"):
+        synth.sample(3, conditions={"age": (operator, number)})
+
+
+@pytest.mark.parametrize("conditions", ["sex", 5, [("sex", "F")], ["sex"]])
+def test_conditions_are_a_dict_or_a_frame(synth, conditions):
+    with pytest.raises(ConditionError, match=f"dict.*found {type(conditions).__name__}"):
+        synth.sample(3, conditions=conditions)
+
+
+@pytest.mark.parametrize("method", READERS)
+def test_what_reads_rows_reads_frames_of_unique_columns(synth, table, method):
+    for no_frame in ([1], None, {"age": [40]}):
+        with pytest.raises(DataError, match="DataFrame"):
+            getattr(synth, method)(no_frame)
+    twice = pd.concat([table, table[["sex"]]], axis=1)
+    with pytest.raises(DuplicateColumnsError, match="sex"):
+        getattr(synth, method)(twice)
+
+
+@pytest.mark.parametrize("method", READERS)
+def test_no_rows_in_no_rows_out(synth, table, method):
+    assert len(getattr(synth, method)(table.head(0))) == 0
+
+
+@pytest.mark.parametrize("strategy", [5, None, ["F"], {"F": "much", "M": "little"}, {"F": None, "M": 0.5}])
+def test_a_strategy_is_a_word_or_shares(synth, strategy):
+    with pytest.raises(ConfigError, match="strategy"):
+        synth.balance("sex", strategy)
+
+
+@pytest.mark.parametrize("method", ["anomaly_scores", "reconstruct"])
+@pytest.mark.parametrize("seed", [-1, "a", 1.5])
+def test_a_seed_is_a_seed_everywhere(synth, table, method, seed):
+    with pytest.raises(ConfigError, match="random_state"):
+        getattr(synth, method)(table, random_state=seed)
+
+
+def test_a_path_is_a_path(synth, table):
+    with pytest.raises(ConfigError, match="path"):
+        synth.save(None)
+    with pytest.raises(ConfigError, match="path"):
+        TVAESynthesizer.load(None)
+    with pytest.raises(ConfigError, match="generator_filepath"):
+        TVAESynthesizer(table, METADATA, generator_filepath=5)
+
+
+@pytest.mark.parametrize("epoch", [float("nan"), float("inf"), -1.0])
+def test_a_file_whose_history_counts_no_epochs_is_refused(synth, tmp_path, epoch):
+    content = parse_artifact(synth.to_bytes())
+    content["training"]["backend"]["history"][0][0] = epoch
+    kept = {key: content[key] for key in ("metadata", "transforms", "model", "weights", "training", "privacy")}
+    (tmp_path / "odd.pkl").write_bytes(dump_artifact(kept))
+    with pytest.raises(CorruptArtifactError, match="history"):
+        TVAESynthesizer.load(tmp_path / "odd.pkl")
+
+
+def test_a_generator_file_that_cannot_be_written_is_told_before_training(table, tmp_path):
+    path = tmp_path / "nowhere" / "x.pkl"
+    synth = TVAESynthesizer(table, METADATA, generator_filepath=path, epochs=1, verbose=False)
+    with pytest.raises(ConfigError, match=r"generator_filepath.*does not exist; make it first"):
+        synth.fit()
+    assert "not fitted" in repr(synth)
+
+
+@pytest.mark.parametrize("method", ["impute", "encode", "reconstruct", "anomaly_scores"])
+def test_a_column_that_was_learnt_and_is_not_there_is_named_with_its_cure(synth, table, method):
+    with pytest.raises(ColumnsMismatchError, match=r"'bmi'.*was learnt; add it"):
+        getattr(synth, method)(table.drop(columns="bmi"))
