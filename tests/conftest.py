@@ -72,3 +72,16 @@ def fitted(request: pytest.FixtureRequest, people: pd.DataFrame) -> TVAESynthesi
     return TVAESynthesizer(
         people, PEOPLE, random_state=7, epochs=30, batch_size=100, decoder=request.param, verbose=False
     ).fit()
+
+
+@pytest.fixture(scope="session")
+def quick(people: pd.DataFrame) -> TVAESynthesizer:
+    """A generator that has learnt as good as nothing, for tests that need any: to draw from, to save, to hand over."""
+    return TVAESynthesizer(
+        people.drop(columns="number"),
+        {key: value for key, value in PEOPLE.items() if key != "id"},
+        random_state=7,
+        epochs=1,
+        decoder="independent",
+        verbose=False,
+    ).fit()

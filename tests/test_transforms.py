@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import pickle
 import tracemalloc
@@ -606,3 +607,15 @@ def test_a_changed_identifier_is_refused(change: dict[str, Any]) -> None:
 
 def table_index(plain: dict[str, Any], name: str) -> int:
     return [column["column"]["name"] for column in plain["columns"]].index(["str", name])
+
+
+def test_a_file_cannot_ask_for_more_copies_than_fitting_ever_makes():
+    values = np.random.default_rng(0).normal(size=200)
+    df = pd.DataFrame({f"c{i}": values * (i + 1) for i in range(12)})
+    metadata = Metadata.of({"continuous": list(df.columns), "categorical": []})
+    plain = TableTransform.fit(df, metadata, numbers="rank", copies=True, rng=np.random.default_rng(0)).to_plain()
+    plain["copies"] = [[j for j in range(12) if j != i] for i in range(12)]
+    with pytest.raises(ValueError, match="copies at most 8"):
+        TableTransform.from_plain(plain)
+    plain["copies"] = [copies[:8] for copies in plain["copies"]]
+    TableTransform.from_plain(copy.deepcopy(plain))
