@@ -110,7 +110,8 @@ class EncodedTable:
 
     Args:
         choices: int32 ``(rows, columns)``: the base choice of every cell, never a copy.
-        scalars: float32 ``(rows, scalars)``: the number of every cell that has one, anything finite elsewhere (0).
+        scalars: float32 ``(rows, scalars)``: the number of every cell that has one, anything finite elsewhere (0); float64
+            where numbers are coded as they are.
         spreads: float32 ``(rows, scalars)`` or ``None``: the number is only known to lie in
             ``[scalar, scalar + spread]`` and is drawn uniformly there each time the row is used (dequantisation,
             Theis et al. 2016, arXiv 1511.01844); ``None`` means exact.
@@ -118,8 +119,8 @@ class EncodedTable:
     """
 
     choices: NDArray[np.int32]
-    scalars: NDArray[np.float32]
-    spreads: NDArray[np.float32] | None = None
+    scalars: NDArray[np.floating[Any]]
+    spreads: NDArray[np.floating[Any]] | None = None
     equals: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:

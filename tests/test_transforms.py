@@ -289,8 +289,13 @@ def test_identifiers_are_made_anew_and_run_on() -> None:
 @pytest.mark.parametrize(
     ("column", "options", "error", "match"),
     [
-        (pd.Series([1.5, 2.5]), {"regenerate": "sequence"}, ColumnTypeError, "convert the column to text"),
-        (pd.Series([1, 2]), {"regenerate": "uuid"}, ColumnTypeError, "'sequence'"),
+        (
+            pd.Series([1.5, 2.5]),
+            {"regenerate": "sequence", "pattern": None},
+            ColumnTypeError,
+            "convert the column to text",
+        ),
+        (pd.Series([1, 2]), {"regenerate": "uuid", "pattern": None}, ColumnTypeError, "'sequence'"),
         (pd.Series(["a", "b"]), {"regenerate": "pattern", "pattern": "E"}, MetadataError, "'#'"),
     ],
 )

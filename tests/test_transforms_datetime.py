@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clover_tvae.columns.calendar import Calendar
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import ColumnTypeError, ConditionError, DataError
-from clover_tvae.transforms.datetime import Calendar, DatetimeTransform
+from clover_tvae.transforms.numbers import NumberTransform
 
 ANY_TIME = st.datetimes(min_value=datetime.datetime(1, 1, 2), max_value=datetime.datetime(9999, 12, 30))
 RNG = np.random.default_rng(11)
@@ -71,15 +72,15 @@ def columns() -> dict[str, tuple[pd.Series, str | None]]:
 COLUMNS = columns()
 
 
-def fit(column: pd.Series, numbers: str = "rank", **options: str | None) -> DatetimeTransform:
-    fitted = DatetimeTransform.fit(column, "when", numbers, **options)
+def fit(column: pd.Series, numbers: str = "rank", **options: str | None) -> NumberTransform:
+    fitted = NumberTransform.fit(column, "when", numbers, "datetime", **options)
     plain = pickle.loads(pickle.dumps(fitted.to_plain()))
-    again = DatetimeTransform.from_plain(plain, numbers)
+    again = NumberTransform.from_plain(plain, numbers, "datetime")
     assert again.to_plain() == plain
     return again
 
 
-def round_trip(fitted: DatetimeTransform, column: pd.Series) -> pd.Series:
+def round_trip(fitted: NumberTransform, column: pd.Series) -> pd.Series:
     codes = fitted.encode(column, np.random.default_rng(1), "error")
     middle = codes.scalars if codes.spreads is None else codes.scalars + codes.spreads / 2
     return fitted.decode(codes.choices, middle)
@@ -146,7 +147,7 @@ def test_offsets_are_written_as_they_were(texts):
     several = texts[0][-6:] != texts[1][-6:]
     column = fit(text, format="%Y-%m-%d %H:%M:%S%z", time_zone="Europe/Berlin" if several else None)
     assert round_trip(column, text).tolist() == texts
-    again = DatetimeTransform.from_plain(column.to_plain(), "rank")
+    again = NumberTransform.from_plain(column.to_plain(), "rank", "datetime")
     assert round_trip(again, text).tolist() == texts
 
 
@@ -154,7 +155,7 @@ def test_a_file_that_does_not_say_how_offsets_are_written_has_them_as_strftime_w
     text = pd.Series(["2020-01-31 12:00:00+01:00", "2020-02-29 12:00:00+01:00"])
     plain = fit(text, format="%Y-%m-%d %H:%M:%S%z").to_plain()
     del plain["calendar"]["offset"]
-    assert round_trip(DatetimeTransform.from_plain(plain, "rank"), text).str.endswith("+0100").all()
+    assert round_trip(NumberTransform.from_plain(plain, "rank", "datetime"), text).str.endswith("+0100").all()
 
 
 def test_thousands_of_texts_are_read_as_few_are() -> None:
@@ -203,7 +204,7 @@ def test_dates_of_another_form_are_read_or_refused() -> None:
     assert (text.encode(DAYS, RNG, "error").scalars == fitted.encode(DAYS, RNG, "error").scalars).all()
 
 
-def allowed_values(fitted: DatetimeTransform, condition: object) -> pd.Series:
+def allowed_values(fitted: NumberTransform, condition: object) -> pd.Series:
     """All kinds of cells that the condition lets through, the ends of every range among them."""
     allowed = fitted.allow(Condition.of(condition))
     made = []
@@ -279,7 +280,7 @@ def test_conditions_that_no_date_can_meet(condition: object) -> None:
 def test_a_changed_calendar_is_refused(change: dict[str, object]) -> None:
     plain = fit(DAYS).to_plain()
     with pytest.raises(ValueError):
-        DatetimeTransform.from_plain(plain | {"calendar": plain["calendar"] | change}, "rank")
+        NumberTransform.from_plain(plain | {"calendar": plain["calendar"] | change}, "rank", "datetime")
     with pytest.raises(ValueError):
         Calendar.from_plain([])
 
@@ -289,13 +290,13 @@ def test_a_changed_range_of_dates_is_refused() -> None:
     codec = plain["codec"]
     for change in ({"minimum": -(2**62), "maximum": 2**62}, {"kind": "float64", "minimum": 0.0, "maximum": 1.0}):
         with pytest.raises(ValueError):
-            DatetimeTransform.from_plain(plain | {"codec": codec | {"grid": codec["grid"] | change}}, "rank")
+            NumberTransform.from_plain(plain | {"codec": codec | {"grid": codec["grid"] | change}}, "rank", "datetime")
     with pytest.raises(ValueError):
-        DatetimeTransform.from_plain(plain | {"codec": codec | {"missing": True}, "calendar": 1}, "rank")
+        NumberTransform.from_plain(plain | {"codec": codec | {"missing": True}, "calendar": 1}, "rank", "datetime")
     dates = fit(COLUMNS["old dates"][0]).to_plain()
     far = dates["codec"] | {"grid": dates["codec"]["grid"] | {"maximum": 10**7}}
     with pytest.raises(ValueError):
-        DatetimeTransform.from_plain(dates | {"codec": far}, "rank")
+        NumberTransform.from_plain(dates | {"codec": far}, "rank", "datetime")
 
 
 @settings(max_examples=40, deadline=None)

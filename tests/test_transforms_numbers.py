@@ -18,10 +18,10 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import ColumnTypeError, ConditionError, DataError, NonFiniteError
-from clover_tvae.transforms.continuous import ContinuousTransform
-from clover_tvae.transforms.mixture import _clusters
-from clover_tvae.transforms.numbers import Grid
-from clover_tvae.transforms.quantile import MAX_KNOTS
+from clover_tvae.transforms.grid import Grid
+from clover_tvae.transforms.mode_codec import _clusters
+from clover_tvae.transforms.numbers import NumberTransform
+from clover_tvae.transforms.rank_codec import MAX_KNOTS
 
 RNG = np.random.default_rng(7)
 
@@ -63,15 +63,15 @@ COLUMNS = columns()
 INEXACT = {"mode": {"huge", "int64 ends", "uint64 ends", "float16"}, "rank": set()}
 
 
-def fit(column: pd.Series, numbers: str) -> ContinuousTransform:
-    fitted = ContinuousTransform.fit(column, "x", numbers)
+def fit(column: pd.Series, numbers: str) -> NumberTransform:
+    fitted = NumberTransform.fit(column, "x", numbers)
     plain = pickle.loads(pickle.dumps(fitted.to_plain()))
-    again = ContinuousTransform.from_plain(plain, numbers)
+    again = NumberTransform.from_plain(plain, numbers)
     assert again.to_plain() == plain
     return again
 
 
-def round_trip(fitted: ContinuousTransform, column: pd.Series) -> pd.Series:
+def round_trip(fitted: NumberTransform, column: pd.Series) -> pd.Series:
     codes = fitted.encode(column, np.random.default_rng(1), "error")
     middle = codes.scalars if codes.spreads is None else codes.scalars + codes.spreads / 2
     return fitted.decode(codes.choices, middle)
@@ -383,7 +383,7 @@ def changed(plain: dict, path: str, value: object) -> dict:
 def test_a_changed_column_is_refused(numbers: str, path: str, value: object) -> None:
     plain = fit(pd.Series(np.arange(500) / 4), numbers).to_plain()
     with pytest.raises(ValueError):
-        ContinuousTransform.from_plain(changed(plain, path, value), numbers)
+        NumberTransform.from_plain(changed(plain, path, value), numbers)
 
 
 def array(*values: float, dtype: str = "<f8", length: int | None = None) -> dict[str, object]:
@@ -416,12 +416,12 @@ def test_changed_knots_are_refused(path: str, value: object) -> None:
     small = plain | {"codec": plain["codec"] | {
         "values": array(1.0, 2.0, 3.0), "lower": array(0.0, 0.2, 0.5), "upper": array(0.1, 0.2, 1.0),
     }}  # fmt: skip
-    ContinuousTransform.from_plain(small, "rank")
+    NumberTransform.from_plain(small, "rank")
     with pytest.raises(ValueError):
-        ContinuousTransform.from_plain(changed(small, path, value), "rank")
+        NumberTransform.from_plain(changed(small, path, value), "rank")
     empty = small["codec"] | {"values": array(), "lower": array(), "upper": array(), "atoms": array()}
     with pytest.raises(ValueError, match="at least one choice"):
-        ContinuousTransform.from_plain(small | {"codec": empty}, "rank")
+        NumberTransform.from_plain(small | {"codec": empty}, "rank")
 
 
 @pytest.mark.parametrize(
@@ -439,9 +439,9 @@ def test_changed_knots_are_refused(path: str, value: object) -> None:
 def test_changed_modes_are_refused(path: str, value: object) -> None:
     plain = fit(pd.Series([2.5] * 50), "mode").to_plain()
     with pytest.raises(ValueError):
-        ContinuousTransform.from_plain(changed(plain, path, value), "mode")
+        NumberTransform.from_plain(changed(plain, path, value), "mode")
     with pytest.raises(ValueError):
-        ContinuousTransform.from_plain(plain, "rank")
+        NumberTransform.from_plain(plain, "rank")
 
 
 def test_clusters_on_a_line_are_at_least_as_tight_as_those_of_many_restarts():

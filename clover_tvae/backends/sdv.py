@@ -1,8 +1,8 @@
 """SDV's TVAE behind the face of a backend: the incumbent, to compare with and to carry on with.
 
 The only module that imports sdv (Business Source License: see the README for what it means to you). It knows SDV's
-objects, seeds them, keeps them quiet, and hands them numbers and labels only (see ``flat``), so that nothing that SDV
-says, warns or raises can quote a cell. It must not know files, YAML, or the native engine.
+objects, seeds them, keeps them quiet, and hands them a *flat* table: numbers as they are, dates as whole steps, and a
+category as the label of its choice (``c0``, ``c1``...), so that nothing that SDV says, warns or raises can quote a cell.
 
 References:
     Xu, Skoularidou, Cuesta-Infante & Veeramachaneni 2019, Modeling tabular data using conditional GAN, arXiv 1907.00503.
@@ -17,12 +17,15 @@ import math
 import time
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
-from clover_tvae.backends.flat import FlatTable, Wanted
 from clover_tvae.backends.isolation import isolated, quiet
+from clover_tvae.columns.plain_data import array_to_plain
+from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import (
     ConditionError,
     ConfigError,
@@ -35,10 +38,11 @@ from clover_tvae.errors import (
     UserError,
 )
 from clover_tvae.parameters import Parameters
+from clover_tvae.transforms import TableTransform
+from clover_tvae.transforms.numbers import NumberCells, NumberTransform
+from clover_tvae.transforms.raw_codec import RawCodec
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from clover_tvae.metadata import Metadata
 
 __all__ = ["SDV_DEFAULTS", "SdvBackend"]
@@ -58,7 +62,7 @@ SDV_DEFAULTS: Mapping[str, Any] = {
 
 _SDV_NAMES = {"weight_decay": "l2scale"}
 _LOGGERS = ("sdv", "ctgan", "rdt", "copulas", "SingleTableSynthesizer", "Metadata")
-_TABLE = "table"
+_TABLE, _FLAT = "table", "column_"
 #: Rows are drawn in blocks of this size, each with its own seed, so that a longer sample starts with the shorter one.
 _BLOCK_ROWS = 5_000
 #: How many rows are drawn, at most, for each row that meets the conditions; and at least.
@@ -92,7 +96,7 @@ class SdvBackend:
         _sdv_version()
         self._device = _device(parameters.get("device", "cpu"))
         self._synthesizer: Any = None
-        self._table: FlatTable | None = None
+        self._table: TableTransform | None = None
         self._losses: list[float] = []
         self._facts: dict[str, Any] = {}
 
@@ -122,14 +126,16 @@ class SdvBackend:
             TrainingError: SDV gave up.
         """
         started = time.monotonic()
-        table, flat = FlatTable.fit(
-            df,
-            metadata,
+        rng = np.random.default_rng(0)
+        table = _loosened(
+            TableTransform.fit(df, metadata, numbers="raw", rng=rng),
             keep_range=self._settings["enforce_min_max_values"],
             keep_decimals=self._settings["enforce_rounding"],
         )
+        flat = _flat(table, table.encode(df, rng))
         sdtypes = {
-            name: {"sdtype": "numerical" if table.is_numeric(name) else "categorical"} for name in table.flat_names
+            name: {"sdtype": "numerical" if isinstance(column, NumberTransform) else "categorical"}
+            for name, column in zip(flat, table.transforms, strict=True)
         }
         settings: dict[str, Any] = {_SDV_NAMES.get(name, name): value for name, value in self._settings.items()}
         from clover_tvae.model.devices import flushed_denormals
@@ -198,7 +204,8 @@ class SdvBackend:
         for column in self._synthesizer._model.transformer._column_transform_info_list:
             for span in column.output_info:
                 if span.activation_fn == "tanh":
-                    found.setdefault(table.name_of(column.column_name), []).append(sigma[place])
+                    name = table.names[int(column.column_name.removeprefix(_FLAT))]
+                    found.setdefault(name, []).append(sigma[place])
                 place += span.dim
         return found
 
@@ -212,7 +219,7 @@ class SdvBackend:
         if self._synthesizer is not None:
             self._synthesizer._model.set_device(self._device)
 
-    def _fitted(self) -> FlatTable:
+    def _fitted(self) -> TableTransform:
         if self._table is None:
             raise NotFittedError("the synthesizer has not learnt a table yet; call fit() first, or load a generator")
         return self._table
@@ -246,8 +253,6 @@ class SdvBackend:
             ConfigError: ``decode`` is something that SDV cannot do.
             ConditionError: The conditions name an unknown column or a value never seen, or are met too rarely.
         """
-        import pandas as pd
-
         frames = list(self.sample_frames(n_rows, seed=seed, conditions=conditions, decode=decode, missing=missing))
         return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
@@ -269,45 +274,45 @@ class SdvBackend:
         table = self._fitted()
         if decode not in (None, "sample", "argmax"):
             raise ConfigError(Problem("decode", "SDV always decodes by argmax; leave it out, or use backend='native'"))
-        wanted = table.understand(conditions or {})
-        sequence = _sequence(seed)
-        return self._frames(table, n_rows, first_row, sequence, wanted, missing, first_id)
+        conditions = dict(conditions or {})
+        table.allow(conditions)
+        return self._frames(table, n_rows, first_row, _sequence(seed), conditions, missing, first_id)
 
     def _frames(
         self,
-        table: FlatTable,
+        table: TableTransform,
         n_rows: int,
         first_row: int,
         seed: np.random.SeedSequence,
-        wanted: Wanted,
+        conditions: Mapping[Hashable, Any],
         missing: bool,
         first_id: int,
     ) -> Iterator[pd.DataFrame]:
-        """Cut the rows out of the endless table that ``seed`` stands for, less those that do not meet ``wanted``."""
-        choosy = bool(wanted) or not missing
+        """Cut the rows out of the endless table that ``seed`` stands for, less those that do not meet the conditions."""
+        conditional = bool(conditions) or not missing
         # Without conditions, the block of a row is known; with them, it takes all blocks before it to find it.
-        block = 0 if choosy else first_row // _BLOCK_ROWS
+        block = 0 if conditional else first_row // _BLOCK_ROWS
         place = block * _BLOCK_ROWS
         last_row = first_row + n_rows
         limit = max(_MIN_DRAWS, _DRAWS_A_ROW * last_row)
         n_drawn, yielded = 0, False
         while place < last_row or not yielded:
-            if choosy and n_drawn >= limit:
+            if conditional and n_drawn >= limit:
                 raise ConditionError(
                     f"{place} of the {last_row} rows wanted were found among {n_drawn} rows drawn: the SDV backend can only "
                     "throw rows away until enough meet the conditions; use backend='native', which draws them exactly"
                 )
-            flat = self._block(_child(seed, 0, block))
-            n_drawn, block = n_drawn + len(flat), block + 1
-            if choosy:
-                flat = flat[table.meets(flat, wanted, missing=missing)]
-            begin, end = max(first_row - place, 0), min(last_row - place, len(flat))
-            place += len(flat)
+            rows = _encoded(table, self._block(_child(seed, 0, block)))
+            n_drawn, block = n_drawn + len(rows), block + 1
+            if conditional:
+                rows = rows.take(table.meets(rows, conditions, missing=missing))
+            begin, end = max(first_row - place, 0), min(last_row - place, len(rows))
+            place += len(rows)
             if begin < end or (n_rows == 0 and not yielded):
                 # One generator for all frames: identifiers then depend on the row's number alone.
                 rng = np.random.default_rng(_child(seed, 1))
-                first = place - len(flat) + begin
-                yield table.restore(flat.iloc[begin : max(begin, end)], rng, n_offset=first_id + first)
+                first = place - len(rows) + begin
+                yield table.decode(rows.take(slice(begin, max(begin, end))), rng, n_offset=first_id + first)
                 yielded = True
 
     def _block(self, seed: np.random.SeedSequence) -> pd.DataFrame:
@@ -373,17 +378,76 @@ class SdvBackend:
         try:
             writer, pickle, training = parts["model"]["sdv"], parts["weights"], parts["training"]
             backend = cls(**training["parameters"])
-            table = FlatTable.from_plain(parts["transforms"])
+            table = _table_from_plain(parts["transforms"])
             backend._losses = [float(loss) for loss in training["losses"]]
             backend._facts = {name: training["facts"][name] for name in _FACTS}
         except (KeyError, TypeError, ValueError):
             raise wrong from None
         synthesizer = _open_pickle(pickle, writer)
-        if set(table.flat_names) != set(synthesizer.get_transformers()):
+        if {f"{_FLAT}{i}" for i in range(len(table.transforms))} != set(synthesizer.get_transformers()):
             raise wrong
         backend._synthesizer, backend._table = synthesizer, table
         backend.set_device(device)
         return backend
+
+
+def _loosened(table: TableTransform, *, keep_range: bool, keep_decimals: bool) -> TableTransform:
+    """Return the table with the freedom that SDV's ``enforce_...`` ask for. Dates always stay inside their range."""
+
+    def loosen(column: Any) -> Any:
+        if not (isinstance(column, NumberTransform) and isinstance(column.reader, NumberCells)):
+            return column
+        assert isinstance(column.codec, RawCodec)
+        limits = None if keep_range else column.reader.limits(column.grid)
+        return replace(column, codec=column.codec.loosened(limits, keep_decimals=keep_decimals))
+
+    return replace(table, transforms=tuple(map(loosen, table.transforms)))
+
+
+def _flat(table: TableTransform, rows: EncodedTable) -> pd.DataFrame:
+    """Return encoded rows as SDV takes them: int64, float64 (NaN where missing) and labels that say nothing."""
+    flat: dict[str, Any] = {}
+    scalars = iter(rows.scalars.T)
+    for i, column in enumerate(table.transforms):
+        choices = rows.choices[:, i]
+        if isinstance(column, NumberTransform):
+            numbers, missing = next(scalars), choices == column.layout.missing
+            cells = np.where(missing, np.nan, numbers) if missing.any() else numbers.astype(column.grid.dtype)
+        else:
+            cells = np.array([f"c{choice}" for choice in range(column.layout.n_choices)], dtype=object)[choices]
+        flat[f"{_FLAT}{i}"] = cells
+    return pd.DataFrame(flat)
+
+
+def _encoded(table: TableTransform, flat: pd.DataFrame) -> EncodedTable:
+    """Return the rows of a flat table, encoded."""
+    choices, scalars = [], []
+    for i, column in enumerate(table.transforms):
+        cells = flat[f"{_FLAT}{i}"]
+        if isinstance(column, NumberTransform):
+            numbers = cells.to_numpy(dtype=np.float64, na_value=np.nan)
+            choices.append(np.isnan(numbers).astype(np.int32))
+            scalars.append(np.nan_to_num(numbers, nan=0.0))
+        else:
+            codes, labels = pd.factorize(cells.to_numpy(dtype=object))
+            choices.append(np.array([int(label[1:]) for label in labels], dtype=np.int32)[codes])
+    return EncodedTable(np.stack(choices, axis=1), np.stack(scalars, axis=1) if scalars else np.zeros((len(flat), 0)))
+
+
+def _table_from_plain(plain: Any) -> TableTransform:
+    """Read the columns of a generator file; those that version 0.1.0 wrote have another form."""
+    if "names" in plain:
+        columns = []
+        for column in plain["columns"]:
+            kind, rest = column["kind"], {key: part for key, part in column.items() if key != "kind"}
+            if "codec" in rest:
+                atoms = array_to_plain(np.zeros(0, rest["codec"]["grid"]["kind"]))
+                rest = {**rest, "codec": {**rest["codec"], "atoms": atoms}}
+            columns.append({"kind": kind, "column": rest if "codec" in rest else {"kind": kind, **rest}})
+        rest = {key: part for key, part in plain.items() if key not in ("names", "columns")}
+        copies: list[list[int]] = [[] for _ in columns]
+        plain = {"numbers": "raw", "columns": columns, "order": plain["names"], "left_out": [], "copies": copies} | rest
+    return TableTransform.from_plain(plain)
 
 
 _FACTS = ("rows", "seconds", "best_epoch", "stopped", "device")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clover_tvae.transforms.column import ColumnCodes, ColumnTransform, ConditionCodes
-from clover_tvae.transforms.table import TableTransform
+from clover_tvae.transforms.codes import ColumnCodes, ConditionCodes
+from clover_tvae.transforms.table_transform import TableTransform
 
-__all__ = ["ConditionCodes", "ColumnCodes", "ColumnTransform", "TableTransform"]
+__all__ = ["ColumnCodes", "ConditionCodes", "TableTransform"]

@@ -21,7 +21,7 @@ from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_
 from clover_tvae.conditions import Condition
 from clover_tvae.encoded import ColumnLayout
 from clover_tvae.errors import ConditionError, DataError, Problem
-from clover_tvae.transforms.column import ColumnCodes, ConditionCodes, Unseen
+from clover_tvae.transforms.codes import ColumnCodes, ConditionCodes, Unseen
 
 __all__ = ["CategoricalTransform"]
 
@@ -163,6 +163,10 @@ class CategoricalTransform:
         above = [low is None or (key > low if condition.above else key >= low) for key in keys]
         below = [high is None or (key < high if condition.below else key <= high) for key in keys]
         return np.array(above, dtype=bool) & np.array(below, dtype=bool)
+
+    def meets(self, condition: Condition, choices: NDArray[Any], scalars: NDArray[Any] | None) -> NDArray[np.bool_]:
+        """Return which cells, by choices, meet a condition."""
+        return self.allow(condition).choices[choices]
 
     def to_plain(self) -> dict[str, Any]:
         """Return the fitted column as plain data."""

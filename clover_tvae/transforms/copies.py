@@ -15,30 +15,20 @@ from numpy.typing import NDArray
 
 from clover_tvae.encoded import EncodedTable, TableLayout
 from clover_tvae.transforms.categorical import CategoricalTransform
-from clover_tvae.transforms.continuous import ContinuousTransform
-from clover_tvae.transforms.datetime import DatetimeTransform
+from clover_tvae.transforms.numbers import NumberTransform
 
-__all__ = ["MAX_COPIES", "AnyTransform", "carry", "comparable", "find_copies", "roots"]
+__all__ = ["MAX_COPIES", "AnyTransform", "carry", "find_copies", "roots"]
 
 COPY_SHARE = 0.02  # a column is copied if more than this share of all rows equals it in a value that is no choice
 SCREEN_SHARE, SCREEN_ROWS = 0.008, 4_000  # pairs that equal less on a sample of the rows are not looked at again
 MAX_COPIES = 8
 
-AnyTransform = CategoricalTransform | ContinuousTransform | DatetimeTransform
+AnyTransform = CategoricalTransform | NumberTransform
 
 
-def comparable(transform: AnyTransform, numbers: NDArray[Any]) -> NDArray[Any]:
-    """Return numbers of a column in a form that can be compared across columns of its kind."""
-    return transform.calendar.instants(numbers) if isinstance(transform, DatetimeTransform) else numbers
-
-
-def carry(giver: AnyTransform, taker: AnyTransform, values: NDArray[Any]) -> NDArray[Any]:
+def carry(giver: NumberTransform, taker: NumberTransform, values: NDArray[Any]) -> NDArray[Any]:
     """Return numbers of one column as numbers of another: rounded to its decimals, inside its range."""
-    if isinstance(giver, DatetimeTransform) and isinstance(taker, DatetimeTransform):
-        values = taker.calendar.steps(giver.calendar.instants(values))
-    assert not isinstance(taker, CategoricalTransform)
-    grid = taker.grid
-    return grid.snap(values)
+    return taker.grid.snap(taker.reader.from_scale(giver.reader.to_scale(values)))
 
 
 def roots(table: EncodedTable, layout: TableLayout) -> dict[int, NDArray[np.int64]]:
@@ -75,10 +65,8 @@ def find_copies(transforms: Sequence[AnyTransform], df: pd.DataFrame) -> tuple[t
     """Return, for every column, the columns with which it shares more than 2% of the rows in values that are no choice."""
     groups: dict[Any, list[int]] = {}
     for i, transform in enumerate(transforms):
-        if transform.layout.n_numbered and not isinstance(transform, CategoricalTransform):
-            calendar = getattr(transform, "calendar", None)
-            key = ("number",) if calendar is None else (calendar.unit, calendar.zone is None)
-            groups.setdefault(key, []).append(i)
+        if isinstance(transform, NumberTransform) and transform.layout.n_numbered:
+            groups.setdefault(transform.reader.scale, []).append(i)
     found: list[list[tuple[float, int]]] = [[] for _ in transforms]
     stride = max(1, len(df) // SCREEN_ROWS)
     for group in groups.values():
@@ -98,8 +86,8 @@ def find_copies(transforms: Sequence[AnyTransform], df: pd.DataFrame) -> tuple[t
 
 
 def _rare_numbers(transform: AnyTransform, df: pd.DataFrame) -> NDArray[np.float64]:
-    assert not isinstance(transform, CategoricalTransform)
+    assert isinstance(transform, NumberTransform)
     numbers, missing = transform.read(df[transform.name])
     codes = transform.codec.encode(numbers, missing, np.random.default_rng(0), "mask")
-    values = comparable(transform, transform.grid.cast(numbers)).astype(np.float64)
+    values = transform.reader.to_scale(transform.grid.cast(numbers)).astype(np.float64)
     return np.where(codes.choices == 0, values, np.nan)

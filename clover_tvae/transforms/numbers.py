@@ -1,260 +1,372 @@
-"""The numbers of a column: read exactly, with the decimals and the range that decoding must give back.
+"""Columns of numbers, of dates and of times: read as numbers, coded by a codec, and written back as cells.
 
-This module knows pandas dtypes of numbers and float arithmetic. It knows neither mixtures nor quantiles: those are the
-two ways to code the numbers that it reads.
+A reader knows how the cells of a column are numbers: ``NumberCells`` by their dtype, ``DateCells`` by a calendar. A codec knows
+how those numbers become choices and scalars.
 """
 
 from __future__ import annotations
 
+import datetime
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.columns.dtypes import CellType
-from clover_tvae.columns.plain_data import check, fields, integer, one_of, optional
+from clover_tvae.columns.calendar import Calendar, instant_of
+from clover_tvae.columns.cells import zone_of
+from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.numeric import read_numbers
+from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain
+from clover_tvae.conditions import Condition
+from clover_tvae.encoded import ColumnLayout
+from clover_tvae.errors import ConditionError, DataError, Problem
+from clover_tvae.transforms.codes import ColumnCodes, ConditionCodes, Unseen
+from clover_tvae.transforms.grid import Grid
+from clover_tvae.transforms.mode_codec import ModeCodec
+from clover_tvae.transforms.number_codec import NumberCodec
+from clover_tvae.transforms.rank_codec import RankCodec
+from clover_tvae.transforms.raw_codec import RawCodec
 
-__all__ = ["Grid", "fraction"]
+__all__ = ["CODECS", "DateCells", "NumberCells", "NumberTransform"]
 
-#: Fewer distinct values say nothing about a unit: by chance alone, 20 differences are all even once in a million tables.
-MIN_VALUES_FOR_UNIT = 20
-
-
-def fraction(x: NDArray[np.float64], low: Any, high: Any) -> NDArray[np.float64]:
-    """Return ``(x - low) / (high - low)`` in [0, 1], 0 where ``high == low``; halves keep 1e308 from overflowing."""
-    width = np.asarray(high) / 2 - np.asarray(low) / 2
-    safe = np.where(width > 0, width, 1.0)
-    return np.clip(np.where(width > 0, (np.asarray(x) / 2 - np.asarray(low) / 2) / safe, 0.0), 0.0, 1.0)
+CODECS: dict[str, type[ModeCodec] | type[RankCodec] | type[RawCodec]] = {
+    "mode": ModeCodec,
+    "rank": RankCodec,
+    "raw": RawCodec,
+}
+"""The ways to code numbers, by the name of the setting."""
 
 
 @dataclass(frozen=True)
-class Grid:
-    """The values that a column can hold: whole numbers, decimals, or any float, in a range.
+class NumberCells:
+    """Cells that are numbers."""
+
+    cells: CellType
+    kind = "continuous"
+
+    @property
+    def scale(self) -> Any:
+        """Columns of one scale can be compared cell by cell."""
+        return "number"
+
+    @property
+    def content(self) -> Literal["number", "truth", "other"]:
+        """What the cells are, as ``Condition.check`` calls it."""
+        return "truth" if "bool" in self.cells.name else "number"
+
+    def limits(self, grid: Grid) -> tuple[Any, Any]:
+        """Return the smallest and the largest number that the dtype can hold."""
+        if grid.kind == "float64":
+            largest = float(np.finfo(grid.single or grid.kind).max)
+            return -largest, largest
+        if self.content == "truth":
+            return grid.minimum, grid.maximum
+        info = np.iinfo(grid.kind if self.cells.family == "object" else self.cells.name.lower())
+        return int(info.min), int(info.max)
+
+    def read(self, values: pd.Series, name: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Return the numbers of cells, and which are missing."""
+        return read_numbers(values, name)[1:]
+
+    def write(self, numbers: NDArray[Any], missing: NDArray[np.bool_], grid: Grid) -> pd.Series:
+        """Return numbers as cells."""
+        return self.cells.of_numbers(numbers, missing, grid.decimals)
+
+    def to_scale(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """Return numbers of the column as numbers of its scale."""
+        return numbers
+
+    def from_scale(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """Return numbers of the scale as numbers of the column."""
+        return numbers
+
+    def number_of(self, value: Any, grid: Grid) -> float:
+        """Return a value of a condition as a number of the column."""
+        if isinstance(value, int | np.integer):
+            return int(value)
+        # 0.1 is not the nearest number of a float32 column, nor 0.1 + 0.2 one of a column with one decimal.
+        near = float(grid.cast(np.array([float(value)]))[0])
+        return near if math.isclose(near, value, rel_tol=1e-6 if grid.single else 1e-12) else float(value)
+
+
+@dataclass(frozen=True)
+class DateCells:
+    """Cells that are dates or times: whole steps of the column's own resolution."""
+
+    calendar: Calendar
+    kind = "datetime"
+    content: ClassVar[Literal["other"]] = "other"
+
+    @property
+    def scale(self) -> Any:
+        """Columns of one scale can be compared cell by cell."""
+        return self.calendar.unit, self.calendar.zone is None
+
+    def read(self, values: pd.Series, name: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Return the steps of cells, and which are missing."""
+        instants, missing = self.calendar.read(values, name)
+        return self.calendar.steps(instants), missing
+
+    def write(self, numbers: NDArray[Any], missing: NDArray[np.bool_], grid: Grid) -> pd.Series:
+        """Return steps as cells."""
+        return self.calendar.write(self.calendar.instants(numbers), missing)
+
+    def to_scale(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """Return steps as instants."""
+        return self.calendar.instants(numbers)
+
+    def from_scale(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """Return instants as steps."""
+        return self.calendar.steps(numbers)
+
+    def number_of(self, value: Any, grid: Grid) -> float:
+        """Return a date of a condition as steps; half a step more where it lies between two of them.
+
+        Text is read as an ISO date, or in the column's own format.
+        """
+        calendar = self.calendar
+        zone = None if calendar.zone is None else zone_of(calendar.zone)
+        if isinstance(value, str):
+            value = self._parse(value)
+        if isinstance(value, np.datetime64):
+            value = pd.Timestamp(value)
+        if not isinstance(value, datetime.datetime):
+            value = datetime.datetime(value.year, value.month, value.day)
+        if value.tzinfo is None and zone is not None:
+            value = value.tz_localize(zone) if isinstance(value, pd.Timestamp) else value.replace(tzinfo=zone)
+        elif value.tzinfo is not None and zone is None:
+            raise ConditionError("the date must have no time zone, as the column has none, found one with a time zone")
+        whole, between = instant_of(value, calendar.unit)
+        if abs(whole) >= 2**63:
+            raise ConditionError("the date must lie within what the column's dtype can hold, found one beyond it")
+        if calendar.local:
+            whole = int(calendar.to_local(np.array([whole], dtype=np.int64))[0])
+        steps, rest = divmod(whole, calendar.step)
+        return steps + 0.5 if between or rest else steps
+
+    def _parse(self, value: str) -> datetime.datetime:
+        for parse in (
+            lambda: datetime.datetime.strptime(value, self.calendar.format or ""),
+            lambda: datetime.datetime.fromisoformat(value),
+        ):
+            try:
+                return parse()
+            except ValueError:
+                continue
+        form = "" if self.calendar.format is None else f" or in the format {self.calendar.format!r}"
+        raise ConditionError(f"text must be a date as in '2020-01-31'{form}, found other text")
+
+
+@dataclass(frozen=True, eq=False)
+class NumberTransform:
+    """A fitted column of numbers, dates or times.
 
     Args:
-        kind: ``int64``, ``uint64`` or ``float64``: the type of the values.
-        minimum: Smallest value seen in training.
-        maximum: Largest value seen in training.
-        decimals: Decimals of a float column, ``None`` if its floats are not rounded; 0 for whole numbers.
-        single: Whether the column is float32 or float16, whose decimals are those of the short float.
-        unit: All values are the smallest plus a multiple of so many last decimals: 500 for wages in steps of 500, 5 for
-            prices in steps of 0.05.
+        name: Name of the column.
+        reader: How its cells are numbers.
+        codec: How the numbers are coded.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> ages = pd.Series(rng.integers(18, 90, 1000))
+        >>> column = NumberTransform.fit(ages, "age", "rank")
+        >>> codes = column.encode(ages, rng, "error")
+        >>> bool((column.decode(codes.choices, codes.scalars + codes.spreads / 2) == ages).all())
+        True
+        >>> dates = pd.Series(["03/01/2020", "04/01/2020", "29/02/2020"])
+        >>> column = NumberTransform.fit(dates, "hired", "rank", "datetime", format="%d/%m/%Y")
+        >>> codes = column.encode(dates, rng, "error")
+        >>> column.decode(codes.choices, codes.scalars + codes.spreads / 2).tolist()
+        ['03/01/2020', '04/01/2020', '29/02/2020']
     """
 
-    kind: str
-    minimum: int | float
-    maximum: int | float
-    decimals: int | None
-    single: str | None = None
-    unit: int = 1
+    name: Any
+    reader: NumberCells | DateCells
+    codec: NumberCodec
 
     @classmethod
-    def of(cls, values: NDArray[Any], cells: CellType, exact: pd.Series | None = None) -> Grid:
-        """Infer decimals and range.
+    def fit(
+        cls,
+        values: pd.Series,
+        name: Any,
+        numbers: str,
+        kind: str = "continuous",
+        format: str | None = None,
+        time_zone: str | None = None,
+    ) -> NumberTransform:
+        """Learn the numbers of a column.
 
         Args:
-            values: The numbers that are not missing.
-            cells: The type of the column.
-            exact: Decimal cells, whose exponents tell the decimals.
+            values: The column.
+            name: Its name.
+            numbers: ``mode``, ``rank`` or ``raw``.
+            kind: ``continuous`` or ``datetime``.
+            format: Of dates, how text is written.
+            time_zone: Of dates, what text with offsets (``%z``) is written in; text without them keeps its own clock.
+
+        Raises:
+            ColumnTypeError: Cells that are not numbers, or no dates of the format.
+            NonFiniteError: Infinite cells.
         """
-        single = {"float32": "float32", "float16": "float16", "float": "float32", "halffloat": "float16"}.get(
-            cells.name.lower()
-        )
-        single = None if cells.family == "object" else single
-        kind = values.dtype.name
-        if not len(values):
-            return cls(kind, 0, 0, 0) if kind != "float64" else cls(kind, 0.0, 0.0, 0, single)
-        if kind != "float64":
-            low, high = int(values.min()), int(values.max())
-            return cls(kind, low, high, 0, unit=_unit(values - values.min()) if high - low < 2**53 else 1)
-        if exact is not None and len(exact):
-            decimals: int | None = min(15, max(0, max(-_exponent(cell) for cell in exact)))
+        reader: NumberCells | DateCells
+        if kind == "datetime":
+            calendar, instants, missing = Calendar.learn(values, name, format, time_zone)
+            reader, read = DateCells(calendar), np.where(missing, 0, calendar.steps(instants))
+            grid = Grid.of(read[~missing], CellType("numpy", "int64"))
         else:
-            decimals = _decimals(values, single)
-        grid = cls(kind, 0.0, 0.0, decimals, single)
-        snapped = grid.round(values)
-        lowest, highest, unit = float(snapped.min()), float(snapped.max()), 1
-        if decimals is not None and single is None and highest / 2 - lowest / 2 < 2.0**52 / 10.0**decimals:
-            unit = _unit(np.rint((snapped - lowest) * 10.0**decimals).astype(np.int64))
-        return cls(kind, lowest, highest, decimals, single, unit)
+            cells, read, missing = read_numbers(values, name)
+            reader = NumberCells(cells)
+            exact = values[~missing].map(Decimal) if "decimal" in cells.name.lower() else None
+            grid = Grid.of(read[~missing], cells, exact)
+        return cls(name, reader, CODECS[numbers].fit(grid.cast(read[~missing]), int(missing.sum()), grid))
 
     @property
-    def step(self) -> float:
-        """Distance of two neighbouring values, 0 where the floats are not rounded."""
-        return 0.0 if self.decimals is None else self.unit * 10.0**-self.decimals
+    def kind(self) -> str:
+        """``continuous`` or ``datetime``."""
+        return self.reader.kind
 
     @property
-    def code(self) -> str:
-        """The type of the values in a file."""
-        return {"int64": "<i8", "uint64": "<u8", "float64": "<f8"}[self.kind]
+    def grid(self) -> Grid:
+        """Type, decimals and range of the numbers."""
+        return self.codec.grid
 
-    def cast(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return numbers of any type as the column's own type, rounded to its decimals but not moved into its range.
+    @property
+    def layout(self) -> ColumnLayout:
+        """The choices of the codec."""
+        return self.codec.layout
 
-        A whole number that does not fit the type becomes the type's end, which is out of range or the range's end.
+    def read(self, values: pd.Series) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Return the numbers of cells, and which are missing."""
+        if values.isna().all():  # whatever dtype pandas gives a column without a value
+            return np.zeros(len(values), self.grid.dtype), np.ones(len(values), dtype=bool)
+        return self.reader.read(values, self.name)
+
+    def encode(self, values: pd.Series, rng: np.random.Generator, unseen: Unseen) -> ColumnCodes:
+        """Return the cells as choices and numbers."""
+        return self.encode_numbers(*self.read(values), rng, unseen)
+
+    def encode_numbers(
+        self, values: NDArray[Any], missing: NDArray[np.bool_], rng: np.random.Generator, unseen: Unseen
+    ) -> ColumnCodes:
+        """Return numbers of the column as choices and numbers."""
+        try:
+            return self.codec.encode(values, missing, rng, unseen)
+        except DataError as error:
+            message = f"{error}; remove those rows, or fit on data that have them"
+            raise DataError(Problem(where_of(self.name), message)) from None
+
+    def decode(self, choices: NDArray[Any], scalars: NDArray[Any] | None) -> pd.Series:
+        """Return the cells."""
+        return self.restore(*self.codec.decode(choices, scalars))
+
+    def restore(self, values: NDArray[Any], missing: NDArray[np.bool_]) -> pd.Series:
+        """Return numbers of the column as its cells."""
+        return self.reader.write(values, missing, self.grid)
+
+    def allow(self, condition: Condition) -> ConditionCodes:
+        """Return what meets a condition.
+
+        Raises:
+            ConditionError: No cell does, or not one range of numbers alone.
         """
-        if self.kind == "float64":
-            return self.round(values.astype(np.float64))
-        if values.dtype == self.dtype:
-            return values
-        info = np.iinfo(self.kind)
-        if values.dtype.kind == "f":
-            whole = np.rint(values)
-            inside = (whole > float(info.min)) & (whole < float(info.max))
-            made = np.where(inside, whole, 0.0).astype(self.dtype)
-            ends = np.array([info.min, info.max], dtype=self.dtype)
-            return np.where(inside, made, np.where(whole <= float(info.min), ends[0], ends[1]))
-        if self.kind == "int64":
-            return np.minimum(values, np.uint64(info.max)).astype(np.int64)
-        return np.maximum(values, 0).astype(np.uint64)
+        condition.check(self.kind, self.reader.content)
+        every = self.codec.allow(-math.inf, math.inf)
+        if condition.form == "not missing":
+            allowed = every
+        elif condition.form == "range":
+            low, high = self._ends(condition)
+            allowed = self.codec.allow(low, high)
+            if low > high or not allowed.choices.any():
+                raise ConditionError("the range must hold a value that was seen in training, found none")
+        else:
+            allowed = self._allow_values(condition, every)
+        if not allowed.choices.any():
+            raise ConditionError("no value that was seen in training meets it")
+        return allowed
 
-    @property
-    def dtype(self) -> Any:
-        """Numpy dtype of the values."""
-        return np.dtype(self.kind)
+    def _ends(self, condition: Condition) -> tuple[float, float]:
+        """Return the smallest and the largest number of a range."""
+        low, high = (
+            None if end is None else self.reader.number_of(end, self.grid) for end in (condition.low, condition.high)
+        )
+        return (
+            -math.inf if low is None else self.grid.first_at_least(low, condition.above),
+            math.inf if high is None else self.grid.last_at_most(high, condition.below),
+        )
 
-    def round(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return floats rounded to the column's decimals (and to its short floats)."""
-        if self.decimals is not None:
-            # Beyond 2**53 / 10**decimals every float is on the grid already, and rounding could overflow.
-            small = np.abs(values) < 2.0**53 / 10.0**self.decimals
-            values = np.where(small, np.round(np.where(small, values, 0.0), self.decimals), values)
-        values = values + 0.0  # no "-0.0" among the decimals
-        if self.single is not None:
-            with np.errstate(over="ignore"):
-                values = values.astype(self.single).astype(np.float64)
-        return values
+    def _allow_values(self, condition: Condition, every: ConditionCodes) -> ConditionCodes:
+        grid, layout, exact = self.grid, self.layout, isinstance(self.codec, RawCodec)
+        values = [self.reader.number_of(value, grid) for value in condition.values]
+        each = [self.codec.allow(value, value) for value in values]
+        numbered = [alone for alone in each if alone.choices[: layout.n_numbered].any()]
+        if condition.form == "not in":
+            if numbered and not exact:
+                raise ConditionError("'!=' needs a value that repeats often in the column; use '<' or '>' here")
+            held = np.any([alone.choices for alone in each], axis=0) & (not exact)
+            return ConditionCodes(every.choices & ~held, every.lower, every.upper)
+        absent = [value for value, alone in zip(values, each, strict=True) if not alone.choices.any()]
+        if grid.decimals is None and any(grid.minimum <= value <= grid.maximum for value in absent):
+            raise ConditionError("its numbers have so many digits that none equals another; use ('between', low, high)")
+        if absent:
+            raise ConditionError(f"{len(absent)} of {len(values)} values are outside what was seen in training")
+        if len(numbered) > 1 and not exact:
+            raise ConditionError("a list of several numbers needs values that repeat often; use ('between', low, high)")
+        mask = np.any([np.zeros(layout.n_base, dtype=bool), *(alone.choices for alone in each)], axis=0)
+        if condition.missing:
+            if layout.missing is None:
+                raise ConditionError("asks for missing cells, but the column was never missing in training")
+            mask[layout.missing] = True
+        ends = numbered[-1] if numbered else every
+        return ConditionCodes(mask, ends.lower, ends.upper)
 
-    def offset(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Return values as floats: whole numbers counted from the smallest, near which floats tell them all apart."""
-        if self.kind == "float64":
-            return values
-        # As uint64, differences of 64-bit integers wrap around rightly.
-        low = np.array(self.minimum, self.dtype)
-        gap = (values.astype(np.uint64) - low.astype(np.uint64)).astype(np.float64)
-        short = (low.astype(np.uint64) - values.astype(np.uint64)).astype(np.float64)
-        return np.where(values >= low, gap, -short)
-
-    def value(self, offsets: NDArray[np.float64]) -> NDArray[Any]:
-        """Return offsets as values of the column: rounded, inside the range, of its own type."""
-        if self.kind == "float64":
-            if self.unit > 1:
-                offsets = self.minimum + np.rint((offsets - self.minimum) / self.step) * self.step
-            return np.clip(self.round(offsets), self.minimum, self.maximum)
-        span = float(self.maximum - self.minimum)
-        steps = np.rint(np.clip(offsets, 0.0, span) / self.unit) * self.unit
-        beyond = steps >= span  # the span is a float, which may stand a little beyond the exact one
-        low = np.array(self.minimum, self.dtype).astype(np.uint64)
-        made = (np.where(beyond, 0.0, steps).astype(np.uint64) + low).astype(self.dtype)
-        return np.where(beyond, np.array(self.maximum, self.dtype), made)
-
-    def snap(self, values: NDArray[np.float64]) -> NDArray[Any]:
-        """Return floats as values of the column: rounded, inside the range, of its own type."""
-        inside = np.clip(self.cast(values), self.dtype.type(self.minimum), self.dtype.type(self.maximum))
-        return self.value(self.offset(inside)) if self.unit > 1 else inside
-
-    def first_at_least(self, bound: float, strict: bool) -> float:
-        """Return the smallest value of the grid that is ``>= bound``, or ``> bound``."""
-        return self._on_unit(self._first_decimal(bound, strict), math.ceil)
-
-    def _on_unit(self, value: float, rounding: Callable[[Fraction], int]) -> float:
-        """Return the multiple of the unit next to a value of the grid."""
-        if self.unit == 1:
-            return value
-        if self.kind != "float64":
-            return self.minimum + self.unit * rounding(Fraction(int(value) - int(self.minimum), self.unit))
-        assert self.decimals is not None
-        low = round(self.minimum * 10**self.decimals)
-        last = round(value * 10**self.decimals)
-        return (low + self.unit * rounding(Fraction(last - low, self.unit))) / 10**self.decimals
-
-    def _first_decimal(self, bound: float, strict: bool) -> float:
-        if self.kind != "float64":
-            whole = math.ceil(bound)
-            return whole + 1 if strict and whole <= bound else whole
-        if self.decimals is None or abs(bound) >= 2.0**53 / 10.0**self.decimals:
-            return float(np.nextafter(bound, np.inf)) if strict else bound
-        value = round(bound, self.decimals)
-        for _ in range(4):
-            held = float(self.round(np.array([value]))[0])  # as the column's own short float holds it
-            if held > bound or (held == bound and not strict):
-                return held
-            value = round(value + 10.0**-self.decimals, self.decimals)
-        return bound
-
-    def last_at_most(self, bound: float, strict: bool) -> float:
-        """Return the largest value of the grid that is ``<= bound``, or ``< bound``."""
-        return self._on_unit(-self._first_decimal(-bound, strict), math.floor)
+    def meets(self, condition: Condition, choices: NDArray[Any], scalars: NDArray[Any] | None) -> NDArray[np.bool_]:
+        """Return which cells, by choices and numbers, meet a condition."""
+        numbers, missing = self.codec.decode(choices, scalars)
+        if condition.form == "range":
+            low, high = self._ends(condition)
+            return (numbers >= low) & (numbers <= high) & ~missing
+        found = np.isin(numbers, [self.reader.number_of(value, self.grid) for value in condition.values]) & ~missing
+        if condition.form == "in":
+            return found | (missing & condition.missing)
+        return ~found & ~missing
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the grid as plain data."""
-        return {
-            "kind": self.kind,
-            "minimum": self.minimum,
-            "maximum": self.maximum,
-            "decimals": self.decimals,
-            "single": self.single,
-            "unit": self.unit,
-        }
+        """Return the fitted column as plain data."""
+        cells = (
+            {"calendar": self.reader.calendar.to_plain()}
+            if isinstance(self.reader, DateCells)
+            else {"cells": self.reader.cells.to_plain()}
+        )
+        return {"name": name_to_plain(self.name), **cells, "codec": self.codec.to_plain()}
 
     @classmethod
-    def from_plain(cls, plain: Any) -> Grid:
+    def from_plain(cls, plain: Any, numbers: str, kind: str = "continuous") -> NumberTransform:
         """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
-        if type(plain) is dict and "unit" not in plain:
-            plain = {**plain, "unit": 1}  # files of version 0.1 have none
-        plain = fields(plain, ("kind", "minimum", "maximum", "decimals", "single", "unit"), "grid")
-        kind = one_of(plain["kind"], ("int64", "uint64", "float64"), "grid kind")
-        ends = plain["minimum"], plain["maximum"]
-        for end in ends:
-            if kind == "float64":
-                check(type(end) is float and math.isfinite(end), "the range must be finite floats")
-            else:
-                info = np.iinfo(kind)
-                integer(end, "range", int(info.min), int(info.max))
-        check(ends[0] <= ends[1], "the range must not be empty")
-        decimals = optional(plain["decimals"], integer, "decimals", 0, 15)
-        check(kind == "float64" or decimals == 0, "whole numbers have no decimals")
-        single = optional(plain["single"], one_of, ("float32", "float16"), "short float")
-        unit = integer(plain["unit"], "unit", 1, 2**63 - 1)
-        check(unit == 1 or (decimals is not None and single is None), "floats that are not rounded have no unit")
-        return cls(kind, ends[0], ends[1], decimals, single, unit)
-
-
-def _unit(steps: NDArray[Any]) -> int:
-    """Return the largest number that divides all steps; 1 where there are few."""
-    distinct = np.unique(steps)
-    if len(distinct) < MIN_VALUES_FOR_UNIT:
-        return 1
-    return max(1, int(np.gcd.reduce(distinct.astype(np.int64))))
-
-
-def _exponent(cell: Decimal) -> int:
-    exponent = cell.as_tuple().exponent
-    return exponent if isinstance(exponent, int) else 0
-
-
-def _decimals(values: NDArray[np.float64], single: str | None) -> int | None:
-    """Return the fewest decimals that write all values down, ``None`` for floats of full precision.
-
-    A value counts as written with ``d`` decimals if rounding moves it by at most a few units in the last place, so that
-    ``0.1 + 0.2`` has one decimal. Where the grid would be as fine as those units it means nothing, hence the bound.
-    """
-    if len(values) > 100_000:
-        values = values[:: len(values) // 100_000 + 1]
-    ulp = {"float32": 2.0**-24, "float16": 2.0**-11}.get(single or "", 2.0**-53)
-    left = np.abs(values[np.abs(values) < 1 / ulp])
-    top = float(left.max(initial=0.0))
-    for decimals in range(16):
-        tolerance = 4 * ulp * left
-        if 10.0**-decimals < 32 * ulp * top:
-            return None
-        left = left[np.abs(np.round(left, decimals) - left) > tolerance]
-        if not len(left):
-            return decimals
-    return None
+        key = "calendar" if kind == "datetime" else "cells"
+        plain = fields(plain, ("name", key, "codec"), f"{kind} column")
+        reader = (
+            DateCells(Calendar.from_plain(plain[key]))
+            if kind == "datetime"
+            else NumberCells(CellType.from_plain(plain[key]))
+        )
+        made = cls(name_from_plain(plain["name"]), reader, CODECS[numbers].from_plain(plain["codec"]))
+        grid, may_be_missing = made.grid, made.layout.missing is not None
+        if isinstance(reader, DateCells):
+            most = max(abs(grid.minimum), abs(grid.maximum)) * reader.calendar.step
+            check(grid.kind == "int64" and most < 2**63, "dates are counted in whole steps, within their unit")
+        if numbers == "raw":  # the range may be that of the dtype, which not every cell type can be read back from
+            return made
+        try:
+            ends = np.array([grid.minimum, grid.maximum], dtype=grid.dtype)
+            unknown = np.full(2, made.layout.n_base == 1 and may_be_missing)
+            back, _ = reader.read(made.restore(ends, unknown), made.name)
+            absent = made.restore(ends, unknown | np.array([may_be_missing, False])).isna()
+        except Exception as error:
+            raise ValueError("the numbers do not fit their dtype") from error
+        check(bool(absent.iloc[0]) == may_be_missing, "the dtype cannot hold missing cells")
+        check(bool((back == ends).all()), "the numbers do not fit their dtype")
+        return made

@@ -1,15 +1,11 @@
-"""A whole table as choices and numbers, and back.
-
-This module knows the columns' transforms, their order, and cells that equal another cell of their row. It knows no
-network: what it writes is an ``EncodedTable``.
-"""
+"""A whole table as choices and numbers, and back: the transforms of its columns, and cells that equal another of their row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -29,12 +25,14 @@ from clover_tvae.errors import (
     UserError,
     did_you_mean,
 )
-from clover_tvae.transforms.categorical import CategoricalTransform
-from clover_tvae.transforms.column import ColumnCodes, ConditionCodes, Unseen
-from clover_tvae.transforms.continuous import ContinuousTransform
-from clover_tvae.transforms.copies import MAX_COPIES, AnyTransform, carry, comparable, find_copies, roots
-from clover_tvae.transforms.datetime import DatetimeTransform
+from clover_tvae.transforms.categorical import KINDS, CategoricalTransform
+from clover_tvae.transforms.codes import ConditionCodes, Unseen
+from clover_tvae.transforms.copies import MAX_COPIES, AnyTransform, carry, find_copies, roots
 from clover_tvae.transforms.identifier import IdentifierTransform
+from clover_tvae.transforms.numbers import CODECS, NumberTransform
+
+if TYPE_CHECKING:
+    from clover_tvae.metadata import Column, Metadata
 
 __all__ = ["TableTransform"]
 
@@ -48,13 +46,13 @@ class TableTransform:
         identifiers: The columns that are made anew.
         order: Names of all columns that decoding gives, in the order of the table.
         left_out: Columns that are in the table but are not learnt, with their kind (``id`` or ``ignore``).
-        numbers: ``mode`` or ``rank``.
+        numbers: How numbers are coded: ``mode``, ``rank`` or ``raw``.
         copies: For each modelled column, the columns that it may equal.
 
     Example:
-        >>> from types import SimpleNamespace as Column
+        >>> from clover_tvae.metadata import Metadata
         >>> df = pd.DataFrame({"age": [30, 41, 30, 52], "sex": ["F", "M", None, "F"]})
-        >>> metadata = Column(columns=(Column(name="age", kind="continuous"), Column(name="sex", kind="categorical")))
+        >>> metadata = Metadata.of({"continuous": ["age"], "categorical": ["sex"]})
         >>> rng = np.random.default_rng(0)
         >>> table = TableTransform.fit(df, metadata, numbers="rank", copies=False, rng=rng)
         >>> table.decode(table.encode(df, rng)).equals(df)
@@ -70,72 +68,59 @@ class TableTransform:
 
     @classmethod
     def fit(
-        cls, df: pd.DataFrame, metadata: Any, *, numbers: str = "rank", copies: bool = True, rng: np.random.Generator
+        cls,
+        df: pd.DataFrame,
+        metadata: Metadata,
+        *,
+        numbers: str = "rank",
+        copies: bool = True,
+        rng: np.random.Generator,
     ) -> TableTransform:
         """Learn every column of a table.
 
         Args:
             df: The table; it is not changed.
             metadata: What each column is.
-            numbers: ``mode`` (the paper's mode-specific normalisation) or ``rank`` (quantiles).
+            numbers: ``mode`` (the paper's mode-specific normalisation), ``rank`` (quantiles), or ``raw`` (as they are, for
+                an engine that codes them itself).
             copies: Whether to look for columns that repeat other columns' values (only with ``rank``).
             rng: Randomness of the keys of identifiers.
 
         Raises:
             DataError: Columns that cannot be learnt, all at once.
         """
-        if numbers not in ("mode", "rank"):
-            raise ValueError(f"numbers must be 'mode' or 'rank', found {numbers!r}")
-        if not df.columns.is_unique:
-            n = int(df.columns.duplicated().sum())
-            raise DuplicateColumnsError(f"{n} column names occur more than once; rename them")
+        if numbers not in CODECS:
+            raise ValueError(f"numbers must be one of {', '.join(CODECS)}, found {numbers!r}")
         columns = {column.name: column for column in metadata.columns}
-        if absent := [name for name in columns if name not in df.columns]:
-            raise ColumnsMismatchError(
-                [
-                    Problem(where_of(name), "is in the metadata but not in the table", ColumnsMismatchError)
-                    for name in absent
-                ]
-            )
-        if odd := [name for name in df.columns if not isinstance(name, (str, int, float, np.integer, np.floating))]:
-            kinds = ", ".join(sorted({type(name).__name__ for name in odd}))
-            raise DataError(f"{len(odd)} column names are of type {kinds}; rename the columns to text or numbers")
+        _check_names(df, columns)
         if not len(df):
             raise TooFewRowsError("the table has no rows; there is nothing to learn from")
         transforms: list[AnyTransform] = []
         identifiers: list[IdentifierTransform] = []
-        order: list[Hashable] = []
         left_out: list[tuple[Hashable, str]] = []
         problems: list[Problem] = []
         for name in df.columns:
             column = columns.get(name)
-            kind = "ignore" if column is None else column.kind
             try:
-                if kind in ("id", "ignore"):
-                    left_out.append((name, kind))
-                    regenerate = getattr(column, "regenerate", None)
-                    if kind == "ignore" or regenerate is None:
-                        continue
-                    pattern = getattr(column, "pattern", None)
-                    identifiers.append(IdentifierTransform.fit(df[name], name, regenerate, pattern, rng))
+                if column is None or column.kind in ("id", "ignore"):
+                    left_out.append((name, "ignore" if column is None else column.kind))
+                    if column is not None and column.kind == "id" and column.regenerate is not None:
+                        identifiers.append(
+                            IdentifierTransform.fit(df[name], name, column.regenerate, column.pattern, rng)
+                        )
                 else:
                     transforms.append(_fit_column(df[name], column, numbers))
-                order.append(name)
             except UserError as error:
-                problems += [
-                    Problem(p.where or where_of(name), p.message, p.kind or type(error)) for p in error.problems
-                ]
+                problems += _located(error, name)
         if problems:
             raise DataError.of(problems)
         if not transforms:
             raise DataError("the table has no column to learn: all of them are declared 'id' or 'ignore'")
-        made = cls(
-            tuple(transforms), tuple(identifiers), tuple(order), tuple(left_out), numbers, tuple(() for _ in transforms)
-        )
-        if copies and numbers == "rank":
-            pairs = find_copies(made.transforms, df)
-            made = cls(made.transforms, made.identifiers, made.order, made.left_out, numbers, pairs)
-        return made
+        made_anew = {column.name for column in (*transforms, *identifiers)}
+        order = tuple(name for name in df.columns if name in made_anew)
+        without = tuple(() for _ in transforms)
+        found = find_copies(transforms, df) if copies and numbers == "rank" else without
+        return cls(tuple(transforms), tuple(identifiers), order, tuple(left_out), numbers, found)
 
     @cached_property
     def names(self) -> tuple[Hashable, ...]:
@@ -145,11 +130,16 @@ class TableTransform:
     @cached_property
     def layout(self) -> TableLayout:
         """What a network has to know of the table."""
-        columns = []
-        for transform, copies in zip(self.transforms, self.copies, strict=True):
-            base = transform.layout
-            columns.append(type(base)(base.n_choices + len(copies), base.n_numbered, base.missing, copies))
+        columns = (
+            replace(transform.layout, n_choices=transform.layout.n_choices + len(copies), copies=copies)
+            for transform, copies in zip(self.transforms, self.copies, strict=True)
+        )
         return TableLayout(tuple(columns), self.numbers)
+
+    @cached_property
+    def _place(self) -> dict[int, int]:
+        """Column to its place among the columns with a number."""
+        return {column: s for s, column in enumerate(self.layout.scalar_columns)}
 
     def encode(self, df: pd.DataFrame, rng: np.random.Generator, unseen: Unseen = "error") -> EncodedTable:
         """Return a table as choices and numbers.
@@ -166,10 +156,11 @@ class TableTransform:
         """
         layout = self.layout
         choices = np.full((len(df), layout.n_columns), -1, dtype=np.int32)
-        scalars = np.zeros((len(df), layout.n_scalars), dtype=np.float32)
+        scalars: NDArray[np.floating[Any]] = np.zeros(
+            (len(df), layout.n_scalars), dtype=np.float64 if self.numbers == "raw" else np.float32
+        )
         spreads = np.zeros_like(scalars) if self.numbers == "rank" else None
-        place = {column: s for s, column in enumerate(layout.scalar_columns)}
-        wanted = {index for pair in layout.copy_pairs for index in (pair.column, pair.source)}
+        in_pairs = {index for pair in layout.copy_pairs for index in (pair.column, pair.source)}
         known: dict[int, NDArray[Any]] = {}
         problems: list[Problem] = []
         for i, transform in enumerate(self.transforms):
@@ -179,17 +170,21 @@ class TableTransform:
                     problems.append(Problem(where_of(transform.name), message, ColumnsMismatchError))
                 continue
             try:
-                codes, numbers = _encode_column(transform, df[transform.name], rng, unseen)
+                if isinstance(transform, NumberTransform):
+                    numbers, missing = transform.read(df[transform.name])
+                    codes = transform.encode_numbers(numbers, missing, rng, unseen)
+                    if i in in_pairs:
+                        known[i] = transform.reader.to_scale(transform.grid.cast(numbers))
+                else:
+                    codes = transform.encode(df[transform.name], rng, unseen)
             except UserError as error:
-                problems += [Problem(p.where, p.message, p.kind or type(error)) for p in error.problems]
+                problems += _located(error, transform.name)
                 continue
             choices[:, i] = codes.choices
-            if i in place and codes.scalars is not None:
-                scalars[:, place[i]] = codes.scalars
-                if spreads is not None and codes.spreads is not None:
-                    spreads[:, place[i]] = codes.spreads
-            if i in wanted and numbers is not None:
-                known[i] = comparable(transform, numbers)
+            if codes.scalars is not None:
+                scalars[:, self._place[i]] = codes.scalars
+            if spreads is not None and codes.spreads is not None:
+                spreads[:, self._place[i]] = codes.spreads
         if problems:
             raise DataError.of(problems)
         equals = None
@@ -216,45 +211,42 @@ class TableTransform:
         bases = np.array([column.n_base for column in layout.columns])
         if ((table.choices < 0) | (table.choices >= bases)).any():
             raise ValueError("every cell must hold a base choice: masked cells and copies cannot be decoded")
-        place = {column: s for s, column in enumerate(layout.scalar_columns)}
         copied = roots(table, layout) if table.equals is not None and len(layout.copy_pairs) else {}
-        numbers: dict[int, tuple[NDArray[Any], NDArray[np.bool_]]] = {}
-
-        def number(i: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-            if i not in numbers:
-                transform = self.transforms[i]
-                assert not isinstance(transform, CategoricalTransform)
-                numbers[i] = transform.codec.decode(table.choices[:, i], self._scalars(table, place.get(i)))
-            return numbers[i]
-
+        numbers = {
+            i: transform.codec.decode(table.choices[:, i], self._scalars(table, i))
+            for i, transform in enumerate(self.transforms)
+            if isinstance(transform, NumberTransform)
+        }
         columns: dict[Hashable, pd.Series] = {}
         for i, transform in enumerate(self.transforms):
             if isinstance(transform, CategoricalTransform):
                 columns[transform.name] = transform.decode(table.choices[:, i])
                 continue
-            values, missing = number(i)
+            values, missing = numbers[i]
             for source in np.unique(copied[i]) if i in copied else ():
-                if source != i:
+                giver = self.transforms[source]
+                if source != i and isinstance(giver, NumberTransform):
                     rows = copied[i] == source
-                    other, gone = number(int(source))
+                    other, gone = numbers[int(source)]
                     values, missing = values.copy(), missing.copy()
-                    values[rows] = carry(self.transforms[source], transform, other[rows])
+                    values[rows] = carry(giver, transform, other[rows])
                     missing[rows] = gone[rows]
             columns[transform.name] = transform.restore(values, missing)
         for identifier in self.identifiers:
             columns[identifier.name] = identifier.make(len(table), n_offset, rng)
         # Built column by column: a dict would give odd names (numbers beside text) a common type.
         out = pd.concat([columns[name] for name in self.order], axis=1)
-        out.columns = pd.Index(list(self.order), dtype=None if _plain_names(self.order) else object)
+        # pandas may choose the type of the index where that changes no name.
+        plain = len({type(name) for name in self.order}) == 1 and not isinstance(self.order[0], bool)
+        out.columns = pd.Index(list(self.order), dtype=None if plain else object)
         return out
 
-    @staticmethod
-    def _scalars(table: EncodedTable, place: int | None) -> NDArray[Any] | None:
+    def _scalars(self, table: EncodedTable, column: int) -> NDArray[Any] | None:
         """Return a column's numbers: the middle of their interval where they are only known to lie in one."""
-        if place is None:
+        if column not in self._place:
             return None
-        scalars = table.scalars[:, place]
-        return scalars if table.spreads is None else scalars + table.spreads[:, place] / 2
+        scalars = table.scalars[:, self._place[column]]
+        return scalars if table.spreads is None else scalars + table.spreads[:, self._place[column]] / 2
 
     def translate(
         self, column: int, source: int, choices: NDArray[Any], scalars: NDArray[Any] | None, rng: np.random.Generator
@@ -272,7 +264,7 @@ class TableTransform:
             Base choices and numbers of the column; choice -1 for a missing cell where the column was never missing.
         """
         giver, taker = self.transforms[source], self.transforms[column]
-        if isinstance(giver, CategoricalTransform) or isinstance(taker, CategoricalTransform):
+        if not (isinstance(giver, NumberTransform) and isinstance(taker, NumberTransform)):
             raise TypeError("only columns of numbers can be copied")
         values, missing = giver.codec.decode(np.asarray(choices), scalars)
         codes = taker.codec.encode(carry(giver, taker, values), np.zeros(len(values), dtype=bool), rng, "error")
@@ -298,8 +290,7 @@ class TableTransform:
         Raises:
             ConditionError: All conditions that no row can meet, or that name what training never saw.
         """
-        index = {name: i for i, name in enumerate(self.names)}
-        left_out = dict(self.left_out)
+        index, left_out = {name: i for i, name in enumerate(self.names)}, dict(self.left_out)
         allowed: dict[int, ConditionCodes] = {}
         problems: list[Problem] = []
         for name, condition in conditions.items():
@@ -312,10 +303,33 @@ class TableTransform:
                     raise ConditionError(f"there is no such column{did_you_mean(name, self.names)}")
                 allowed[index[name]] = self.transforms[index[name]].allow(Condition.of(condition))
             except ConditionError as error:
-                problems += [Problem(p.where or where_of(name), p.message, ConditionError) for p in error.problems]
+                problems += _located(error, name)
         if problems:
             raise ConditionError(problems)
         return allowed
+
+    def meets(
+        self, table: EncodedTable, conditions: Mapping[Hashable, Any], *, missing: bool = True
+    ) -> NDArray[np.bool_]:
+        """Return which encoded rows meet all conditions.
+
+        Args:
+            table: Rows with a base choice in every cell.
+            conditions: As :meth:`allow` takes them.
+            missing: Whether rows with missing cells may pass.
+
+        Shape:
+            ``(rows,)``.
+        """
+        keep = np.ones(len(table), dtype=bool)
+        for i, transform in enumerate(self.transforms):
+            choices = table.choices[:, i]
+            if not missing and transform.layout.missing is not None:
+                keep &= choices != transform.layout.missing
+            if transform.name in conditions:
+                condition = Condition.of(conditions[transform.name])
+                keep &= transform.meets(condition, choices, self._scalars(table, i))
+        return keep
 
     def to_plain(self) -> dict[str, Any]:
         """Return all fitted columns as plain data."""
@@ -336,7 +350,7 @@ class TableTransform:
             ValueError: Anything else.
         """
         plain = fields(plain, ("numbers", "columns", "identifiers", "order", "left_out", "copies"), "transforms")
-        numbers = one_of(plain["numbers"], ("mode", "rank"), "numbers")
+        numbers = one_of(plain["numbers"], CODECS, "numbers")
         transforms = [_column_from_plain(column, numbers) for column in list_of(plain["columns"], "columns")]
         identifiers = [
             IdentifierTransform.from_plain(column) for column in list_of(plain["identifiers"], "identifiers")
@@ -348,14 +362,10 @@ class TableTransform:
             left_out.append((name_from_plain(pair[0]), one_of(pair[1], ("id", "ignore"), "kind")))
         names = [column.name for column in (*transforms, *identifiers)]
         check(len(transforms) > 0, "there must be a column")
-        check(
-            len(set(names)) == len(names) == len(order) and set(names) == set(order),
-            "order must name every column once",
-        )
-        check(
-            [name for name in order if name in {t.name for t in transforms}] == [t.name for t in transforms],
-            "order differs",
-        )
+        check(len(set(names)) == len(names) and set(names) == set(order), "order must name every column")
+        learnt = {transform.name for transform in transforms}
+        in_order = len(order) == len(names) and [n for n in order if n in learnt] == [t.name for t in transforms]
+        check(in_order, "order must name every column once, in the order of the columns")
         copies = []
         for i, sources in enumerate(list_of(plain["copies"], "copies")):
             sources = [integer(source, "copies", 0, len(transforms) - 1) for source in list_of(sources, "copies")]
@@ -374,42 +384,34 @@ class TableTransform:
         return cls(tuple(transforms), tuple(identifiers), tuple(order), tuple(left_out), numbers, tuple(copies))
 
 
-def _plain_names(names: tuple[Hashable, ...]) -> bool:
-    """Return whether pandas may choose the type of the column index without changing a name."""
-    return len({type(name) for name in names}) == 1 and not isinstance(names[0], bool)
+def _check_names(df: pd.DataFrame, columns: Mapping[Hashable, Column]) -> None:
+    if not df.columns.is_unique:
+        n = int(df.columns.duplicated().sum())
+        raise DuplicateColumnsError(f"{n} column names occur more than once; rename them")
+    if absent := [name for name in columns if name not in df.columns]:
+        message = "is in the metadata but not in the table"
+        raise ColumnsMismatchError([Problem(where_of(name), message, ColumnsMismatchError) for name in absent])
+    if odd := [name for name in df.columns if not isinstance(name, str | int | float | np.integer | np.floating)]:
+        kinds = ", ".join(sorted({type(name).__name__ for name in odd}))
+        raise DataError(f"{len(odd)} column names are of type {kinds}; rename the columns to text or numbers")
 
 
-def _fit_column(values: pd.Series, column: Any, numbers: str) -> AnyTransform:
-    match column.kind:
-        case "continuous":
-            return ContinuousTransform.fit(values, column.name, numbers)
-        case "datetime":
-            format, time_zone = getattr(column, "format", None), getattr(column, "time_zone", None)
-            return DatetimeTransform.fit(values, column.name, numbers, format, time_zone)
-        case _:
-            order = getattr(column, "order", None) if column.kind == "ordinal" else None
-            return CategoricalTransform.fit(values, column.name, column.kind, order)
+def _located(error: UserError, name: Hashable) -> list[Problem]:
+    """Return the problems of an error, each with its column and its class."""
+    return [Problem(p.where or where_of(name), p.message, p.kind or type(error)) for p in error.problems]
+
+
+def _fit_column(values: pd.Series, column: Column, numbers: str) -> AnyTransform:
+    if column.kind in ("continuous", "datetime"):
+        return NumberTransform.fit(values, column.name, numbers, column.kind, column.format, column.time_zone)
+    return CategoricalTransform.fit(values, column.name, column.kind, column.order)
 
 
 def _column_from_plain(plain: Any, numbers: str) -> AnyTransform:
     plain = fields(plain, ("kind", "column"), "column")
-    readers: dict[str, Callable[[Any], AnyTransform]] = {
-        "continuous": lambda column: ContinuousTransform.from_plain(column, numbers),
-        "datetime": lambda column: DatetimeTransform.from_plain(column, numbers),
-        "categorical": CategoricalTransform.from_plain,
-        "boolean": CategoricalTransform.from_plain,
-        "ordinal": CategoricalTransform.from_plain,
-    }
-    made = readers[one_of(plain["kind"], readers, "kind")](plain["column"])
-    check(made.kind == plain["kind"], "the kind of a column is told in two ways")
+    kind = one_of(plain["kind"], ("continuous", "datetime", *KINDS), "kind")
+    if kind not in KINDS:
+        return NumberTransform.from_plain(plain["column"], numbers, kind)
+    made = CategoricalTransform.from_plain(plain["column"])
+    check(made.kind == kind, "the kind of a column is told in two ways")
     return made
-
-
-def _encode_column(
-    transform: AnyTransform, values: pd.Series, rng: np.random.Generator, unseen: Unseen
-) -> tuple[ColumnCodes, NDArray[Any] | None]:
-    """Return the codes of a column, and its numbers if it has any."""
-    if isinstance(transform, CategoricalTransform):
-        return transform.encode(values, rng, unseen), None
-    numbers, missing = transform.read(values)
-    return transform.encode_numbers(numbers, missing, rng, unseen), transform.grid.cast(numbers)

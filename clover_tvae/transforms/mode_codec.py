@@ -1,6 +1,4 @@
-"""Numbers by mode: mode-specific normalisation, as in the paper of TVAE.
-
-This module knows one-dimensional Gaussian mixtures. It knows no pandas and no network.
+"""Numbers by mode: mode-specific normalisation, as in the paper of TVAE, and the one-dimensional Gaussian mixture under it.
 
 References:
     Xu et al. 2019, Modeling tabular data using conditional GAN, arXiv 1907.00503, section 4.2.
@@ -14,19 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clover_tvae.columns.plain_data import array_from_plain, array_to_plain, check, fields, number
-from clover_tvae.encoded import ColumnLayout
-from clover_tvae.errors import DataError
-from clover_tvae.transforms.column import ColumnCodes, ConditionCodes, Unseen
-from clover_tvae.transforms.numbers import Grid
+from clover_tvae.columns.plain_data import array_from_plain, check, number
+from clover_tvae.transforms.grid import Grid
+from clover_tvae.transforms.number_codec import NumberCodec
 
 __all__ = ["ModeCodec"]
 
 MAX_MODES = 10  # the paper's
-ATOM_SHARE, ATOM_ROWS = (
-    0.05,
-    20,
-)  # values with more than this share of the rows and this many rows have no width: choices
+ATOM_SHARE, ATOM_ROWS = 0.05, 20  # values with more than this share of the rows and this many rows are choices
 MIN_WEIGHT = 0.005  # the paper's
 MIN_MODE_ROWS = 20
 MAX_WIDENING = 3.0  # beyond so many times its reach, a mode leaves a value to be clipped, as the paper does
@@ -42,31 +35,28 @@ BLOCK_ROWS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
-class ModeCodec:
-    """Numbers of one column, by mode of a Gaussian mixture.
+class ModeCodec(NumberCodec):
+    """Numbers of one column, by mode of a Gaussian mixture: the numbered choices are the modes.
 
-    Choices are the modes, then the atoms, then ``missing``. The mode of a cell is *drawn* from its responsibilities. An atom
-    is a value that repeats (zero inflation, a cap): a Gaussian around it would give values near it, never it itself.
+    The mode of a cell is *drawn* from its responsibilities. A value that repeats is an atom: a Gaussian around it would give
+    values near it, never it itself.
 
     Args:
         grid: Type, decimals and range of the values.
+        atoms: Values that are choices of their own, ascending.
+        missing: Whether missing cells were seen.
         centre: What is subtracted from the offset of a value before anything else.
         scale: What it is divided by then, positive.
         weights: Of the modes, summing to 1.
         means: Of the modes, after centring and scaling.
         sigmas: Standard deviations of the modes, likewise.
-        atoms: Values that are choices of their own, ascending.
-        missing: Whether missing cells were seen.
     """
 
-    grid: Grid
     centre: float
     scale: float
     weights: NDArray[np.float64]
     means: NDArray[np.float64]
     sigmas: NDArray[np.float64]
-    atoms: NDArray[Any]
-    missing: bool
 
     @classmethod
     def fit(cls, values: NDArray[Any], n_missing: int, grid: Grid) -> ModeCodec:
@@ -77,96 +67,35 @@ class ModeCodec:
             n_missing: How many cells are missing.
             grid: Type, decimals and range.
         """
-        nothing = np.zeros(0)
-        values = grid.cast(values)
         distinct, counts = np.unique(values, return_counts=True)
         heavy = (counts > ATOM_SHARE * len(values)) & (counts >= ATOM_ROWS) & (len(distinct) > 1)
         atoms = distinct[heavy]
         values = values[~np.isin(values, atoms)] if len(atoms) else values
         if not len(values):
-            return cls(grid, 0.0, 1.0, nothing, nothing, nothing, atoms, n_missing > 0)
+            return cls(grid, atoms, n_missing > 0, 0.0, 1.0, *[np.zeros(0)] * 3)
         x = grid.offset(values)
         # Divided by the largest first, so that the mean and the squares of 1e300 do not overflow.
         top = float(np.abs(x).max()) or 1.0
         centre, scale = float((x / top).mean()) * top, float((x / top).std()) * top
         if not scale > 1e-12 * top or x.min() == x.max():
             centre, scale = float(x[0]), max(abs(top) * 1e-9, grid.step, 1e-300)
-        made = cls(grid, centre, scale, np.ones(1), np.zeros(1), np.ones(1), atoms, n_missing > 0)
-        z = made._standardise(x)
-        if x.min() == x.max():
-            return made
-        weights, means, sigmas = _mixture(z)
-        return cls(grid, centre, scale, weights, means, sigmas, atoms, n_missing > 0)
+        modes = (
+            (np.ones(1), np.zeros(1), np.ones(1)) if x.min() == x.max() else _mixture(_standardise(x, centre, scale))
+        )
+        return cls(grid, atoms, n_missing > 0, centre, scale, *modes)
 
     @property
-    def layout(self) -> ColumnLayout:
-        """The choices: modes, then atoms, then ``missing``."""
-        n_modes, n = len(self.weights), len(self.weights) + len(self.atoms)
-        return ColumnLayout(n + self.missing, n_modes, n if self.missing else None)
+    def n_numbered(self) -> int:
+        """One choice a mode."""
+        return len(self.weights)
 
-    def _standardise(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        return (x / 2 - self.centre / 2) / (self.scale / 2)
-
-    def encode(
-        self, values: NDArray[Any], missing: NDArray[np.bool_], rng: np.random.Generator, unseen: Unseen
-    ) -> ColumnCodes:
-        """Return numbers as modes, drawn from their responsibilities, and scalars.
-
-        Args:
-            values: Numbers of any type.
-            missing: Which of them are missing.
-            rng: Draws the modes.
-            unseen: ``mask``: numbers out of range, and missing cells where none was ever missing, get choice -1.
-                ``error``: numbers are moved into the range instead.
-
-        Raises:
-            DataError: Missing cells in a column that never was missing, or numbers in one that always was.
-        """
-        n, n_modes = len(values), len(self.weights)
-        choices, scalars = np.zeros(n, np.int32), np.zeros(n, np.float32)
-        cast = self.grid.cast(values)
-        outside = ((cast < self.grid.minimum) | (cast > self.grid.maximum)) & ~missing
-        is_atom, atom = self._atoms_at(cast)
-        n_known = n_modes + len(self.atoms)
-        if not n_known:
-            outside = ~missing
-        elif not n_modes:
-            outside = ~missing & ~is_atom
-        bad_missing = int(missing.sum()) if not self.missing else 0
-        if unseen == "error":
-            if bad_missing:
-                raise DataError(f"{bad_missing} cells are missing, and the column never was in training")
-            if not n_known and outside.any():
-                raise DataError(
-                    f"{int(outside.sum())} cells hold numbers, and the column was always missing in training"
-                )
-        if n_modes:
-            x = np.clip(cast, self.grid.dtype.type(self.grid.minimum), self.grid.dtype.type(self.grid.maximum))
-            z = self._standardise(self.grid.offset(x))
-            uniform = rng.random(n)
-            for start in range(0, n, BLOCK_ROWS):
-                part = slice(start, start + BLOCK_ROWS)
-                choices[part], scalars[part] = self._draw(z[part], uniform[part])
-        # Without modes every number is an atom, or takes the nearest.
-        at_atom = is_atom if n_modes else np.full(n, n_known > 0)
-        choices[at_atom] = n_modes + atom[at_atom]
-        choices[missing] = n_known if self.missing else -1
-        if unseen == "mask":
-            choices[outside] = -1
-        scalars[(choices < 0) | (choices >= n_modes)] = 0
-        return ColumnCodes(choices, scalars if n_modes else None, None, int(outside.sum()) + bad_missing)
-
-    def _atoms_at(self, values: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-        """Return which values are atoms, and the nearest atom of each."""
-        if not len(self.atoms):
-            return np.zeros(len(values), dtype=bool), np.zeros(len(values), dtype=np.int64)
-        right = np.clip(np.searchsorted(self.atoms, values), 0, len(self.atoms) - 1)
-        left = np.maximum(right - 1, 0)
-        # Halved, so that the distance between the ends of int64 or float64 does not overflow.
-        half = values.astype(np.float64) / 2
-        nearer = np.abs(self.atoms[left] / 2.0 - half) < np.abs(self.atoms[right] / 2.0 - half)
-        nearest = np.where(self.atoms[right] == values, right, np.where(nearer, left, right))
-        return self.atoms[nearest] == values, nearest
+    def _code(self, values: NDArray[Any], rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any], Any]:
+        inside = np.clip(values, self.grid.dtype.type(self.grid.minimum), self.grid.dtype.type(self.grid.maximum))
+        z = _standardise(self.grid.offset(inside), self.centre, self.scale)
+        uniform = rng.random(len(z))
+        starts = range(0, len(z), BLOCK_ROWS) or [0]
+        blocks = [self._draw(z[s : s + BLOCK_ROWS], uniform[s : s + BLOCK_ROWS]) for s in starts]
+        return np.concatenate([mode for mode, _ in blocks]), np.concatenate([scalar for _, scalar in blocks]), None
 
     def _draw(
         self, z: NDArray[np.float64], uniform: NDArray[np.float64]
@@ -187,35 +116,16 @@ class ModeCodec:
         scalar = np.clip(offset[np.arange(len(z)), mode] / WIDTHS, -LIMIT, LIMIT)
         return mode.astype(np.int32), scalar.astype(np.float32)
 
-    def decode(self, choices: NDArray[Any], scalars: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Return the numbers of modes and scalars, and which are missing."""
-        choices, n_modes = np.asarray(choices), len(self.weights)
-        n_known = n_modes + len(self.atoms)
-        missing = choices == n_known if self.missing else np.zeros(len(choices), dtype=bool)
-        if n_modes and scalars is not None:
-            mode = np.clip(choices, 0, n_modes - 1)
-            z = self.means[mode] + WIDTHS * self.sigmas[mode] * np.asarray(scalars, dtype=np.float64)
-            with np.errstate(over="ignore"):
-                x = (z / 2 * self.scale + self.centre / 2) * 2
-            out = self.grid.value(np.where(choices < n_modes, x, 0.0))
-        else:
-            out = np.zeros(len(choices), self.grid.dtype)
-        at_atom = (choices >= n_modes) & (choices < n_known)
-        if at_atom.any():
-            out[at_atom] = self.atoms[choices[at_atom] - n_modes]
-        return out, missing
+    def _value(self, choices: NDArray[Any], scalars: NDArray[Any]) -> NDArray[Any]:
+        z = self.means[choices] + WIDTHS * self.sigmas[choices] * scalars
+        with np.errstate(over="ignore"):
+            x = (z / 2 * self.scale + self.centre / 2) * 2
+        return self.grid.value(x)
 
-    def allow(self, low: float, high: float) -> ConditionCodes:
-        """Return the modes, and the scalars in each, of values in the closed range."""
-        n_modes = len(self.weights)
-        mask = np.zeros(self.layout.n_base, dtype=bool)
-        grid = self.grid
-        lower, upper = np.full(n_modes, -1, np.float32), np.full(n_modes, 1, np.float32)
+    def _range(self, low: float, high: float) -> tuple[NDArray[np.bool_], NDArray[Any], NDArray[Any]]:
+        grid, at = self.grid, np.arange(self.n_numbered)
         if low > grid.maximum or high < grid.minimum:
-            return ConditionCodes(mask, lower, upper)
-        mask[n_modes : n_modes + len(self.atoms)] = (self.atoms >= low) & (self.atoms <= high)
-        if not n_modes:
-            return ConditionCodes(mask, lower, upper)
+            return np.zeros(len(at), dtype=bool), np.full(len(at), -1, np.float32), np.ones(len(at), np.float32)
         # Values within half a step of the range are rounded into it; beyond the column's own range they are moved into it.
         half = 0.49 * grid.step
         ends = np.array([-np.inf, np.inf])
@@ -224,45 +134,33 @@ class ModeCodec:
             ends[0] = float(low - start) - half
         if high < grid.maximum:
             ends[1] = float(high - start) + half
-        scalar = (self._standardise(ends)[:, None] - self.means) / (WIDTHS * self.sigmas)  # (2, modes)
+        scalar = (_standardise(ends, self.centre, self.scale)[:, None] - self.means) / (
+            WIDTHS * self.sigmas
+        )  # (2, modes)
         lower, upper = (np.clip(bound, -1.0, 1.0).astype(np.float32) for bound in scalar)
-        at = np.arange(n_modes, dtype=np.int32)
         for _ in range(8):
-            lower = np.where(self.decode(at, lower)[0] < low, np.nextafter(lower, np.float32(2)), lower)
-            upper = np.where(self.decode(at, upper)[0] > high, np.nextafter(upper, np.float32(-2)), upper)
-        ends_inside = (self.decode(at, lower)[0] >= low) & (self.decode(at, upper)[0] <= high)
-        mask[:n_modes] = ends_inside & (lower <= upper) & (scalar[0] <= 1) & (scalar[1] >= -1)
-        return ConditionCodes(mask, lower, upper)
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return the codec as plain data."""
-        return {
-            "grid": self.grid.to_plain(),
-            "centre": self.centre,
-            "scale": self.scale,
-            "weights": array_to_plain(self.weights),
-            "means": array_to_plain(self.means),
-            "sigmas": array_to_plain(self.sigmas),
-            "atoms": array_to_plain(self.atoms),
-            "missing": self.missing,
-        }
+            lower = np.where(self._value(at, lower) < low, np.nextafter(lower, np.float32(2)), lower)
+            upper = np.where(self._value(at, upper) > high, np.nextafter(upper, np.float32(-2)), upper)
+        ends_inside = (self._value(at, lower) >= low) & (self._value(at, upper) <= high)
+        return ends_inside & (lower <= upper) & (scalar[0] <= 1) & (scalar[1] >= -1), lower, upper
 
     @classmethod
     def from_plain(cls, plain: Any) -> ModeCodec:
         """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
-        plain = fields(plain, ("grid", "centre", "scale", "weights", "means", "sigmas", "atoms", "missing"), "modes")
-        grid = Grid.from_plain(plain["grid"])
-        atoms = array_from_plain(plain["atoms"], "atoms", grid.code, low=grid.minimum, high=grid.maximum)
-        check(bool((atoms[1:] > atoms[:-1]).all()) and len(atoms) <= 1 / ATOM_SHARE, "atoms must ascend, and be few")
+        grid, atoms, missing, plain = cls._shared_parts(plain)
+        check(len(atoms) <= 1 / ATOM_SHARE, "atoms must be few")
         weights = array_from_plain(plain["weights"], "weights", "<f8", low=1e-300, high=1.0)
         means = array_from_plain(plain["means"], "means", "<f8")
         sigmas = array_from_plain(plain["sigmas"], "sigmas", "<f8", low=1e-300)
         check(len(weights) == len(means) == len(sigmas) <= MAX_MODES, "one weight, mean and sigma a mode are expected")
-        check(type(plain["missing"]) is bool, "missing must be true or false")
-        check(len(weights) + len(atoms) + plain["missing"] >= 1, "a column has at least one choice")
+        check(len(weights) + len(atoms) + missing >= 1, "a column has at least one choice")
         centre, scale = number(plain["centre"], "centre"), number(plain["scale"], "scale", 0.0)
         check(scale > 0, "scale must be positive")
-        return cls(grid, centre, scale, weights, means, sigmas, atoms, plain["missing"])
+        return cls(grid, atoms, missing, centre, scale, weights, means, sigmas)
+
+
+def _standardise(x: NDArray[np.float64], centre: float, scale: float) -> NDArray[np.float64]:
+    return (x / 2 - centre / 2) / (scale / 2)
 
 
 def _bins(z: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

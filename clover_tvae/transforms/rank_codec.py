@@ -1,8 +1,5 @@
 """Numbers as ranks: values that repeat are choices, the rest is one choice with the rank of the value in [0, 1].
 
-This module knows sorted numbers and their counts. It knows no pandas and no network: that the rank later becomes a
-normal score is the decoder's business.
-
 A value that occurs ``n_k`` times occupies the interval ``[F(v-), F(v)]`` of ranks, so that integers and rounded decimals
 need no special case (dequantisation: Theis et al. 2016, arXiv 1511.01844).
 """
@@ -16,11 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clover_tvae.columns.plain_data import array_from_plain, array_to_plain, check, fields
-from clover_tvae.encoded import ColumnLayout
-from clover_tvae.errors import DataError
-from clover_tvae.transforms.column import ColumnCodes, ConditionCodes, Unseen
-from clover_tvae.transforms.numbers import Grid, fraction
+from clover_tvae.columns.plain_data import array_from_plain, check
+from clover_tvae.transforms.grid import Grid, fraction
+from clover_tvae.transforms.number_codec import NumberCodec
 
 __all__ = ["RankCodec"]
 
@@ -34,26 +29,21 @@ FLAT_ROWS = 3  # ... where values that repeat so often keep an interval of ranks
 
 
 @dataclass(frozen=True, eq=False)
-class RankCodec:
-    """Numbers of one column, by rank.
-
-    Choice 0 is ``continuous`` (if the column has values that are not choices), then one choice an atom, then missing.
+class RankCodec(NumberCodec):
+    """Numbers of one column, by rank: the one numbered choice, ``continuous``, is there if not all values are atoms.
 
     Args:
         grid: Type, decimals and range of the values.
         atoms: Values that are choices of their own, ascending.
+        missing: Whether missing cells were seen.
         values: Knots of the quantile function of the other values, ascending and distinct; empty if there are none.
         lower: Rank at which each knot begins; 0 at the first.
         upper: Rank at which it ends; 1 at the last. Between ``upper[i]`` and ``lower[i + 1]`` values are interpolated.
-        missing: Whether missing cells were seen.
     """
 
-    grid: Grid
-    atoms: NDArray[Any]
     values: NDArray[Any]
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
-    missing: bool
 
     @classmethod
     def fit(cls, values: NDArray[Any], n_missing: int, grid: Grid) -> RankCodec:
@@ -75,23 +65,17 @@ class RankCodec:
         nothing = values[:0], np.zeros(0), np.zeros(0)
         few = m <= MAX_PLAIN_VALUES and n >= MIN_ROWS_A_PLAIN_VALUE * m
         if m <= 2 or few or (m <= MANY_PLAIN_VALUES and n >= MANY_ROWS_A_VALUE * m):
-            return cls(grid, distinct, *nothing, n_missing > 0)
+            return cls(grid, distinct, n_missing > 0, *nothing)
         heavy = (counts > ATOM_SHARE * (n + n_missing)) & (counts >= ATOM_ROWS)
         atoms, distinct, counts = distinct[heavy], distinct[~heavy], counts[~heavy]
         if not len(distinct):
-            return cls(grid, atoms, *nothing, n_missing > 0)
-        return cls(grid, atoms, *_knots(distinct, counts), n_missing > 0)
+            return cls(grid, atoms, n_missing > 0, *nothing)
+        return cls(grid, atoms, n_missing > 0, *_knots(distinct, counts))
 
     @property
-    def has_continuous(self) -> bool:
-        """Whether choice 0 is ``continuous``."""
-        return len(self.values) > 0
-
-    @property
-    def layout(self) -> ColumnLayout:
-        """The choices: ``continuous``, atoms, ``missing``."""
-        n = int(self.has_continuous) + len(self.atoms)
-        return ColumnLayout(n + self.missing, int(self.has_continuous), n if self.missing else None)
+    def n_numbered(self) -> int:
+        """1 if there is a choice ``continuous``."""
+        return int(len(self.values) > 0)
 
     @cached_property
     def _offsets(self) -> NDArray[np.float64]:
@@ -131,85 +115,20 @@ class RankCodec:
         lower = np.minimum(lower, np.float32(1))
         return lower, np.maximum(upper, lower)
 
-    def encode(
-        self, values: NDArray[Any], missing: NDArray[np.bool_], rng: np.random.Generator, unseen: Unseen
-    ) -> ColumnCodes:
-        """Return numbers as choices, ranks and spreads of ranks.
+    def _code(self, values: NDArray[Any], rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any], Any]:
+        lower, upper = self._interval(values)
+        return np.zeros(len(values), np.int32), lower, upper - lower
 
-        Args:
-            values: Numbers of the column's type or any float.
-            missing: Which of them are missing.
-            rng: Not used: ranks are drawn each time that a row is used.
-            unseen: ``mask``: numbers out of range, values that are no choice of a column of choices, and missing cells
-                where none was ever missing get choice -1. ``error``: numbers take the nearest value instead.
+    def _value(self, choices: NDArray[Any], scalars: NDArray[Any]) -> NDArray[Any]:
+        return self._quantile(np.clip(scalars, 0.0, 1.0))
 
-        Raises:
-            DataError: Missing cells in a column that never was missing (only with ``error``).
-        """
-        layout = self.layout
-        values = self.grid.cast(values)
-        first = layout.n_numbered
-        choices = np.zeros(len(values), dtype=np.int32)
-        outside = np.zeros(len(values), dtype=bool)
-        if len(self.atoms):
-            place = np.minimum(np.searchsorted(self.atoms, values), len(self.atoms) - 1)
-            is_atom = self.atoms[place] == values
-            if first:
-                choices[is_atom] = first + place[is_atom]
-            else:
-                outside = ~is_atom
-                choices[:] = _nearest(self.atoms, values)
-        elif not first:
-            outside[:] = True
-        scalars = spreads = None
-        if first:
-            lower, upper = self._interval(values)
-            number = choices == 0
-            number &= ~missing
-            scalars = np.where(number, lower, np.float32(0))
-            spreads = np.where(number, upper - lower, np.float32(0))
-            outside |= (values < self.grid.minimum) | (values > self.grid.maximum)
-        outside &= ~missing
-        n_unseen = int(outside.sum())
-        if layout.missing is None and missing.any():
-            n_unseen += int(missing.sum())
-            if unseen == "error":
-                raise DataError(f"{int(missing.sum())} cells are missing, and the column never was in training")
-        if unseen == "error" and outside.any() and not first and not len(self.atoms):
-            raise DataError(f"{int(outside.sum())} cells hold numbers, and the column was always missing in training")
-        choices[missing] = -1 if layout.missing is None else layout.missing
-        if unseen == "mask":
-            choices[outside] = -1
-            if scalars is not None and spreads is not None:
-                scalars[outside] = 0
-                spreads[outside] = 0
-        return ColumnCodes(choices, scalars, spreads, n_unseen)
-
-    def decode(self, choices: NDArray[Any], scalars: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Return the numbers of choices and ranks, and which are missing."""
-        layout = self.layout
-        missing = choices == layout.missing if layout.missing is not None else np.zeros(len(choices), dtype=bool)
-        out = np.zeros(len(choices), dtype=self.grid.dtype)
-        if len(self.atoms):
-            plain = (choices >= layout.n_numbered) & ~missing
-            out[plain] = self.atoms[np.asarray(choices)[plain] - layout.n_numbered]
-        if layout.n_numbered and scalars is not None:
-            number = choices == 0
-            out[number] = self._quantile(np.clip(np.asarray(scalars, dtype=np.float64)[number], 0.0, 1.0))
-        return out, missing
-
-    def allow(self, low: float, high: float) -> ConditionCodes:
-        """Return the atoms and ranks of values in the closed range."""
-        layout = self.layout
-        mask = np.zeros(layout.n_base, dtype=bool)
-        first = layout.n_numbered
-        mask[first : first + len(self.atoms)] = (self.atoms >= low) & (self.atoms <= high)
-        lower, upper = np.zeros(first, np.float32), np.ones(first, np.float32)
-        if first and low <= self.values[-1].item() and high >= self.values[0].item():
-            lower[0], upper[0] = self._rank_range(low, high)
-            inside = self._quantile(np.array([lower[0], upper[0]], dtype=np.float64))
-            mask[0] = bool(lower[0] <= upper[0] and inside[0] >= low and inside[1] <= high)
-        return ConditionCodes(mask, lower, upper)
+    def _range(self, low: float, high: float) -> tuple[NDArray[np.bool_], NDArray[Any], NDArray[Any]]:
+        if low > self.values[-1].item() or high < self.values[0].item():
+            return np.zeros(1, dtype=bool), np.zeros(1, np.float32), np.ones(1, np.float32)
+        ends = self._rank_range(low, high)
+        inside = self._quantile(np.array(ends, dtype=np.float64))
+        held = ends[0] <= ends[1] and inside[0] >= low and inside[1] <= high
+        return np.array([bool(held)]), np.array(ends[:1], np.float32), np.array(ends[1:], np.float32)
 
     def _rank_range(self, low: float, high: float) -> tuple[np.float32, np.float32]:
         ends = np.array([max(low, self.grid.minimum), min(high, self.grid.maximum)], dtype=self.grid.dtype)
@@ -226,44 +145,20 @@ class RankCodec:
             stop = np.nextafter(stop, np.float32(-1))
         return start, stop
 
-    def to_plain(self) -> dict[str, Any]:
-        """Return the codec as plain data."""
-        return {
-            "grid": self.grid.to_plain(),
-            "atoms": array_to_plain(self.atoms),
-            "values": array_to_plain(self.values),
-            "lower": array_to_plain(self.lower),
-            "upper": array_to_plain(self.upper),
-            "missing": self.missing,
-        }
-
     @classmethod
     def from_plain(cls, plain: Any) -> RankCodec:
         """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
-        plain = fields(plain, ("grid", "atoms", "values", "lower", "upper", "missing"), "ranks")
-        grid = Grid.from_plain(plain["grid"])
-        ends = {"low": grid.minimum, "high": grid.maximum}
-        atoms = array_from_plain(plain["atoms"], "atoms", grid.code, **ends)
-        values = array_from_plain(plain["values"], "knots", grid.code, **ends)
+        grid, atoms, missing, plain = cls._shared_parts(plain)
+        values = array_from_plain(plain["values"], "knots", grid.code, low=grid.minimum, high=grid.maximum)
         lower = array_from_plain(plain["lower"], "ranks", "<f8", low=0.0, high=1.0)
         upper = array_from_plain(plain["upper"], "ranks", "<f8", low=0.0, high=1.0)
-        check(type(plain["missing"]) is bool, "missing must be true or false")
         check(len(values) == len(lower) == len(upper), "one interval of ranks a knot is expected")
-        check(all(bool((a[1:] > a[:-1]).all()) for a in (atoms, values)), "values must ascend")
+        check(bool((values[1:] > values[:-1]).all()), "values must ascend")
         check(bool((lower <= upper).all()) and bool((lower[1:] >= upper[:-1]).all()), "ranks must ascend")
         check(not len(values) or (lower[0] == 0 and upper[-1] == 1), "ranks must run from 0 to 1")
-        made = cls(grid, atoms, values, lower, upper, plain["missing"])
+        made = cls(grid, atoms, missing, values, lower, upper)
         check(made.layout.n_choices >= 1, "a column has at least one choice")
         return made
-
-
-def _nearest(sorted_values: NDArray[Any], values: NDArray[Any]) -> NDArray[np.intp]:
-    """Return the place of the nearest of some sorted values."""
-    right = np.clip(np.searchsorted(sorted_values, values), 0, len(sorted_values) - 1)
-    left = np.maximum(right - 1, 0)
-    x = values.astype(np.float64)
-    nearer_left = np.abs(x / 2 - sorted_values[left] / 2) < np.abs(sorted_values[right] / 2 - x / 2)
-    return np.where(nearer_left, left, right)
 
 
 def _knots(

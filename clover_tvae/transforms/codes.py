@@ -1,0 +1,46 @@
+"""The two small tables that the transform of a column hands over: its cells in codes, and a condition in codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ColumnCodes", "ConditionCodes", "Unseen"]
+
+Unseen = Literal["error", "mask"]
+"""What becomes of cells that were never seen in training."""
+
+
+@dataclass(frozen=True)
+class ColumnCodes:
+    """The cells of one column, encoded.
+
+    Args:
+        choices: int32 ``(rows,)``: the base choice of every cell, -1 for a cell that is unseen and masked.
+        scalars: float32 ``(rows,)``: its number, 0 where it has none; ``None`` for a column without numbers.
+        spreads: float32 ``(rows,)`` or ``None``: the number lies in ``[scalar, scalar + spread]``.
+        unseen: How many cells were never seen in training, and so are masked (or replaced by the nearest number).
+    """
+
+    choices: NDArray[np.int32]
+    scalars: NDArray[Any] | None = None
+    spreads: NDArray[Any] | None = None
+    unseen: int = 0
+
+
+@dataclass(frozen=True)
+class ConditionCodes:
+    """The choices and numbers that meet a condition.
+
+    Args:
+        choices: bool ``(n_base,)``: which base choices.
+        lower: float32 ``(n_numbered,)``: smallest number of every numbered choice.
+        upper: float32 ``(n_numbered,)``: largest number.
+    """
+
+    choices: NDArray[np.bool_]
+    lower: NDArray[np.float32]
+    upper: NDArray[np.float32]

@@ -1,0 +1,256 @@
+"""The values that a column of numbers can hold: their type, decimals, unit and range."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clover_tvae.columns.dtypes import CellType
+from clover_tvae.columns.plain_data import check, fields, integer, one_of, optional
+
+__all__ = ["Grid", "fraction"]
+
+#: Fewer distinct values say nothing about a unit: by chance alone, 20 differences are all even once in a million tables.
+MIN_VALUES_FOR_UNIT = 20
+
+
+def fraction(x: NDArray[np.float64], low: Any, high: Any) -> NDArray[np.float64]:
+    """Return ``(x - low) / (high - low)`` in [0, 1], 0 where ``high == low``; halves keep 1e308 from overflowing."""
+    width = np.asarray(high) / 2 - np.asarray(low) / 2
+    safe = np.where(width > 0, width, 1.0)
+    return np.clip(np.where(width > 0, (np.asarray(x) / 2 - np.asarray(low) / 2) / safe, 0.0), 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The values that a column can hold: whole numbers, decimals, or any float, in a range.
+
+    Args:
+        kind: ``int64``, ``uint64`` or ``float64``: the type of the values.
+        minimum: Smallest value seen in training.
+        maximum: Largest value seen in training.
+        decimals: Decimals of a float column, ``None`` if its floats are not rounded; 0 for whole numbers.
+        single: Whether the column is float32 or float16, whose decimals are those of the short float.
+        unit: All values are the smallest plus a multiple of so many last decimals: 500 for wages in steps of 500, 5 for
+            prices in steps of 0.05.
+    """
+
+    kind: str
+    minimum: int | float
+    maximum: int | float
+    decimals: int | None
+    single: str | None = None
+    unit: int = 1
+
+    @classmethod
+    def of(cls, values: NDArray[Any], cells: CellType, exact: pd.Series | None = None) -> Grid:
+        """Infer decimals and range.
+
+        Args:
+            values: The numbers that are not missing.
+            cells: The type of the column.
+            exact: Decimal cells, whose exponents tell the decimals.
+        """
+        single = {"float32": "float32", "float16": "float16", "float": "float32", "halffloat": "float16"}.get(
+            cells.name.lower()
+        )
+        single = None if cells.family == "object" else single
+        kind = values.dtype.name
+        if not len(values):
+            return cls(kind, 0, 0, 0) if kind != "float64" else cls(kind, 0.0, 0.0, 0, single)
+        if kind != "float64":
+            low, high = int(values.min()), int(values.max())
+            return cls(kind, low, high, 0, unit=_unit(values - values.min()) if high - low < 2**53 else 1)
+        if exact is not None and len(exact):
+            decimals: int | None = min(15, max(0, max(-_exponent(cell) for cell in exact)))
+        else:
+            decimals = _decimals(values, single)
+        grid = cls(kind, 0.0, 0.0, decimals, single)
+        snapped = grid.round(values)
+        lowest, highest, unit = float(snapped.min()), float(snapped.max()), 1
+        if decimals is not None and single is None and highest / 2 - lowest / 2 < 2.0**52 / 10.0**decimals:
+            unit = _unit(np.rint((snapped - lowest) * 10.0**decimals).astype(np.int64))
+        return cls(kind, lowest, highest, decimals, single, unit)
+
+    @property
+    def step(self) -> float:
+        """Distance of two neighbouring values, 0 where the floats are not rounded."""
+        return 0.0 if self.decimals is None else self.unit * 10.0**-self.decimals
+
+    @property
+    def code(self) -> str:
+        """The type of the values in a file."""
+        return {"int64": "<i8", "uint64": "<u8", "float64": "<f8"}[self.kind]
+
+    def cast(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return numbers of any type as the column's own type, rounded to its decimals but not moved into its range.
+
+        A whole number that does not fit the type becomes the type's end, which is out of range or the range's end.
+        """
+        if self.kind == "float64":
+            return self.round(values.astype(np.float64))
+        if values.dtype == self.dtype:
+            return values
+        info = np.iinfo(self.kind)
+        if values.dtype.kind == "f":
+            whole = np.rint(values)
+            inside = (whole > float(info.min)) & (whole < float(info.max))
+            made = np.where(inside, whole, 0.0).astype(self.dtype)
+            ends = np.array([info.min, info.max], dtype=self.dtype)
+            return np.where(inside, made, np.where(whole <= float(info.min), ends[0], ends[1]))
+        if self.kind == "int64":
+            return np.minimum(values, np.uint64(info.max)).astype(np.int64)
+        return np.maximum(values, 0).astype(np.uint64)
+
+    @property
+    def dtype(self) -> Any:
+        """Numpy dtype of the values."""
+        return np.dtype(self.kind)
+
+    def round(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return floats rounded to the column's decimals (and to its short floats)."""
+        if self.decimals is not None:
+            # Beyond 2**53 / 10**decimals every float is on the grid already, and rounding could overflow.
+            small = np.abs(values) < 2.0**53 / 10.0**self.decimals
+            values = np.where(small, np.round(np.where(small, values, 0.0), self.decimals), values)
+        values = values + 0.0  # no "-0.0" among the decimals
+        if self.single is not None:
+            with np.errstate(over="ignore"):
+                values = values.astype(self.single).astype(np.float64)
+        return values
+
+    def offset(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Return values as floats: whole numbers counted from the smallest, near which floats tell them all apart."""
+        if self.kind == "float64":
+            return values
+        # As uint64, differences of 64-bit integers wrap around rightly.
+        low = np.array(self.minimum, self.dtype)
+        gap = (values.astype(np.uint64) - low.astype(np.uint64)).astype(np.float64)
+        short = (low.astype(np.uint64) - values.astype(np.uint64)).astype(np.float64)
+        return np.where(values >= low, gap, -short)
+
+    def value(self, offsets: NDArray[np.float64]) -> NDArray[Any]:
+        """Return offsets as values of the column: rounded, inside the range, of its own type."""
+        if self.kind == "float64":
+            if self.unit > 1:
+                offsets = self.minimum + np.rint((offsets - self.minimum) / self.step) * self.step
+            return np.clip(self.round(offsets), self.minimum, self.maximum)
+        span = float(self.maximum - self.minimum)
+        steps = np.rint(np.clip(offsets, 0.0, span) / self.unit) * self.unit
+        beyond = steps >= span  # the span is a float, which may stand a little beyond the exact one
+        low = np.array(self.minimum, self.dtype).astype(np.uint64)
+        made = (np.where(beyond, 0.0, steps).astype(np.uint64) + low).astype(self.dtype)
+        return np.where(beyond, np.array(self.maximum, self.dtype), made)
+
+    def snap(self, values: NDArray[np.float64]) -> NDArray[Any]:
+        """Return floats as values of the column: rounded, inside the range, of its own type."""
+        inside = np.clip(self.cast(values), self.dtype.type(self.minimum), self.dtype.type(self.maximum))
+        return self.value(self.offset(inside)) if self.unit > 1 else inside
+
+    def first_at_least(self, bound: float, strict: bool) -> float:
+        """Return the smallest value of the grid that is ``>= bound``, or ``> bound``."""
+        return self._on_unit(self._first_decimal(bound, strict), math.ceil)
+
+    def _on_unit(self, value: float, rounding: Callable[[Fraction], int]) -> float:
+        """Return the multiple of the unit next to a value of the grid."""
+        if self.unit == 1:
+            return value
+        if self.kind != "float64":
+            return self.minimum + self.unit * rounding(Fraction(int(value) - int(self.minimum), self.unit))
+        assert self.decimals is not None
+        low = round(self.minimum * 10**self.decimals)
+        last = round(value * 10**self.decimals)
+        return (low + self.unit * rounding(Fraction(last - low, self.unit))) / 10**self.decimals
+
+    def _first_decimal(self, bound: float, strict: bool) -> float:
+        if self.kind != "float64":
+            whole = math.ceil(bound)
+            return whole + 1 if strict and whole <= bound else whole
+        if self.decimals is None or abs(bound) >= 2.0**53 / 10.0**self.decimals:
+            return float(np.nextafter(bound, np.inf)) if strict else bound
+        value = round(bound, self.decimals)
+        for _ in range(4):
+            held = float(self.round(np.array([value]))[0])  # as the column's own short float holds it
+            if held > bound or (held == bound and not strict):
+                return held
+            value = round(value + 10.0**-self.decimals, self.decimals)
+        return bound
+
+    def last_at_most(self, bound: float, strict: bool) -> float:
+        """Return the largest value of the grid that is ``<= bound``, or ``< bound``."""
+        return self._on_unit(-self._first_decimal(-bound, strict), math.floor)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the grid as plain data."""
+        return {
+            "kind": self.kind,
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "decimals": self.decimals,
+            "single": self.single,
+            "unit": self.unit,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> Grid:
+        """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
+        if type(plain) is dict and "unit" not in plain:
+            plain = {**plain, "unit": 1}  # files of version 0.1 have none
+        plain = fields(plain, ("kind", "minimum", "maximum", "decimals", "single", "unit"), "grid")
+        kind = one_of(plain["kind"], ("int64", "uint64", "float64"), "grid kind")
+        ends = plain["minimum"], plain["maximum"]
+        for end in ends:
+            if kind == "float64":
+                check(type(end) is float and math.isfinite(end), "the range must be finite floats")
+            else:
+                info = np.iinfo(kind)
+                integer(end, "range", int(info.min), int(info.max))
+        check(ends[0] <= ends[1], "the range must not be empty")
+        decimals = optional(plain["decimals"], integer, "decimals", 0, 15)
+        check(kind == "float64" or decimals == 0, "whole numbers have no decimals")
+        single = optional(plain["single"], one_of, ("float32", "float16"), "short float")
+        unit = integer(plain["unit"], "unit", 1, 2**63 - 1)
+        check(unit == 1 or (decimals is not None and single is None), "floats that are not rounded have no unit")
+        return cls(kind, ends[0], ends[1], decimals, single, unit)
+
+
+def _unit(steps: NDArray[Any]) -> int:
+    """Return the largest number that divides all steps; 1 where there are few."""
+    distinct = np.unique(steps)
+    if len(distinct) < MIN_VALUES_FOR_UNIT:
+        return 1
+    return max(1, int(np.gcd.reduce(distinct.astype(np.int64))))
+
+
+def _exponent(cell: Decimal) -> int:
+    exponent = cell.as_tuple().exponent
+    return exponent if isinstance(exponent, int) else 0
+
+
+def _decimals(values: NDArray[np.float64], single: str | None) -> int | None:
+    """Return the fewest decimals that write all values down, ``None`` for floats of full precision.
+
+    A value counts as written with ``d`` decimals if rounding moves it by at most a few units in the last place, so that
+    ``0.1 + 0.2`` has one decimal. Where the grid would be as fine as those units it means nothing, hence the bound.
+    """
+    if len(values) > 100_000:
+        values = values[:: len(values) // 100_000 + 1]
+    ulp = {"float32": 2.0**-24, "float16": 2.0**-11}.get(single or "", 2.0**-53)
+    left = np.abs(values[np.abs(values) < 1 / ulp])
+    top = float(left.max(initial=0.0))
+    for decimals in range(16):
+        tolerance = 4 * ulp * left
+        if 10.0**-decimals < 32 * ulp * top:
+            return None
+        left = left[np.abs(np.round(left, decimals) - left) > tolerance]
+        if not len(left):
+            return decimals
+    return None
