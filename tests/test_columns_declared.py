@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from clover_tvae.transforms.table import TableTransform
+from clover_tvae.transforms.table_transform import TableTransform
 
 from clover_tvae.errors import DataError
 from clover_tvae.metadata import Column, Metadata

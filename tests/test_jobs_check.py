@@ -54,7 +54,7 @@ def test_cells_and_conditions_are_checked_before_any_job_starts(tmp_path: Path) 
         ":9:47: conditions: column 'species': 1 of 1 values were never seen",
         ":10:47: conditions: column 'species': asks for missing cells",
         ":10:62: conditions: column 'petal width (cm)': the range must hold a value",
-        ":11:15: data: column 'species': declared 'continuous', but",
+        ":11:15: data: column 'species': must hold numbers, found text",
     ):
         assert any(part in text for text in found), "\n".join(found)
     assert not any("rose" in text for text in found)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_breast_cancer, load_diabetes
@@ -107,6 +107,7 @@ numbers_in_python = st.one_of(
 
 @settings(max_examples=60, deadline=None)
 @given(numbers_in_python)
+@example(pd.Series([65536.015625], dtype="float32"))
 def test_ranks_of_any_numbers_stay_in_range_and_type(column: pd.Series) -> None:
     fitted = fit(column, "rank")
     decoded = round_trip(fitted, column)

@@ -247,7 +247,7 @@ def _decimals(values: NDArray[np.float64], single: str | None) -> int | None:
     left = np.abs(values[np.abs(values) < 1 / ulp])
     top = float(left.max(initial=0.0))
     for decimals in range(16):
-        tolerance = 4 * ulp * left
+        tolerance = (4 if single is None else 2) * ulp * left
         if 10.0**-decimals < 32 * ulp * top:
             return None
         left = left[np.abs(np.round(left, decimals) - left) > tolerance]
