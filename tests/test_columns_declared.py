@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from clover_tvae.transforms.table_transform import TableTransform
 
 from clover_tvae.errors import DataError
 from clover_tvae.metadata import Column, Metadata
+from clover_tvae.transforms.table_transform import TableTransform
 
 N = 24
 PARIS = ZoneInfo("Europe/Paris")
