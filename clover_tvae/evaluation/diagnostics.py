@@ -6,7 +6,7 @@ Knows coded tables and, for dtypes, DataFrames. Must not know models or how figu
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -124,19 +124,17 @@ def _category_shares(table: CodedTable, column: int) -> np.ndarray:
     return np.bincount(codes[codes >= 0]) / max(len(codes), 1)
 
 
-def rare_table(
-    tables: CodedTables, real: CodedTable, others: Mapping[str, CodedTable], disclosure: Disclosure
-) -> pd.DataFrame:
-    """Return one row a rare category: column, category, real rows, and its share (%) in each table.
+def rare_table(tables: CodedTables, disclosure: Disclosure) -> pd.DataFrame:
+    """Return one row a rare category: column, category, real rows, and its share (%) in each table but the bootstrap.
 
     Categories that may not be named are put together, one row a column.
     """
     rows = []
+    roles = [role for role in tables.tables if role != "bootstrap"]
     for position, name in enumerate(tables.category_names):
-        n_categories = len(tables.categories[position])
-        counts = {role: _category_counts(table, position, n_categories) for role, table in others.items()}
-        known = _category_counts(real, position, n_categories)
-        rare = (known > 0) & (known < RARE * real.n_rows)
+        counts = {role: category_counts(tables, role, position) for role in roles}
+        known = counts["real"]
+        rare = (known > 0) & (known < RARE * tables["real"].n_rows)
         small = rare & disclosure.is_small(known)
         named = np.flatnonzero(rare & ~small)
         groups = [
@@ -146,22 +144,22 @@ def rare_table(
         if small.any():
             groups.append((f"(fewer than {disclosure.min_count} rows each)", np.flatnonzero(small)))
         for label, codes in groups:
-            share = disclosure.share(int(known[codes].sum()), real.n_rows)
             row: dict[str, object] = {"column": name, "category": label, "n_categories": len(codes)}
-            row["real_rows"] = round(share * real.n_rows) if not np.isnan(share) else float("nan")
-            row["real"] = 100 * share
             for role, found in counts.items():
-                count, total = int(found[codes].sum()), int(found.sum())
-                exact = count / max(total, 1)
-                row[role] = 100 * (exact if role == "synthetic" else disclosure.share(count, total))
+                count, total = int(found[codes].sum()), tables[role].n_rows if role == "real" else int(found.sum())
+                share = count / max(total, 1) if role == "synthetic" else disclosure.share(count, total)
+                row[role] = 100 * share
+                if role == "real":
+                    row["real_rows"] = round(share * total) if not np.isnan(share) else float("nan")
             rows.append(row)
-    columns = ["column", "category", "n_categories", "real_rows", "real", *others]
+    columns = ["column", "category", "n_categories", "real_rows", *roles]
     return pd.DataFrame(rows, columns=columns).astype({"column": object})
 
 
-def _category_counts(table: CodedTable, column: int, n_categories: int) -> np.ndarray:
-    codes = table.codes[:, column]
-    return np.bincount(codes[codes >= 0], minlength=n_categories)
+def category_counts(tables: CodedTables, role: str, position: int) -> np.ndarray:
+    """Return how often a table holds each category of a column."""
+    codes = tables[role].codes[:, position]
+    return np.bincount(codes[codes >= 0], minlength=len(tables.categories[position]))
 
 
 def dtype_differences(real: pd.DataFrame, other: pd.DataFrame, names: Iterable[Hashable]) -> list[Hashable]:

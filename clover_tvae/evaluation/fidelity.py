@@ -1,13 +1,9 @@
-"""Fidelity: does a synthetic table look like the real one?
-
-Knows pandas, and brings together marginals, C2ST, support, relations and diagnostics. Must not know torch, or how the
-synthetic table was made: it may come from anywhere.
-"""
+"""Fidelity: does a synthetic table look like the real one? Columns, pairs, C2ST, relations and diagnostics."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,13 +12,13 @@ import pandas as pd
 from scipy.stats import norm
 
 from clover_tvae.evaluation import diagnostics
-from clover_tvae.evaluation.classifier import C2ST_ITERATIONS, two_sample_auc
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTable, CodedTables, code_tables
-from clover_tvae.evaluation.marginals import Edges, pair_errors, shape_errors
 from clover_tvae.evaluation.relations import break_rates, find_relations, relation_table
 from clover_tvae.evaluation.seeds import generator
+from clover_tvae.evaluation.shape_and_trend import EDGES, Edges, pair_errors, shape_errors
+from clover_tvae.evaluation.two_sample import C2ST_ITERATIONS, two_sample_auc
 from clover_tvae.parameters import MIN_COUNT
 
 __all__ = ["c2st", "column_shapes", "fidelity", "pair_trends", "shape_error", "trend_error"]
@@ -128,14 +124,14 @@ def fidelity(
         for _ in range(_N_BOOTSTRAPS if len(coded.names) <= _MANY_COLUMNS else 1)
     ]
     coded = replace(coded, tables={**coded.tables, "bootstrap": draws[0]})
-    frames = {"real": real, "synthetic": synthetic, "holdout": holdout}
+    frames = {"synthetic": synthetic} | ({} if holdout is None else {"holdout": holdout})
 
     measured, tables = _marginal_figures(coded, draws, seed, disclosure)
     for figures, more in (
         (_classifier_figures(coded, seed), {}),
         _relation_figures(coded, seed, disclosure),
         _category_figures(coded, seed, disclosure),
-        _diagnostic_figures(coded, frames, seed, disclosure),
+        _diagnostic_figures(coded, seed, disclosure, real, frames),
     ):
         measured += figures
         tables |= more
@@ -143,87 +139,73 @@ def fidelity(
     return Figures.of(measured, tables, notes)
 
 
-def _others(coded: CodedTables) -> dict[str, CodedTable]:
-    """The tables held against the real one, by the figure's field that they fill."""
-    return {role: table for role, table in coded.tables.items() if role != "real"}
+Measured = tuple[list[Figure], dict[str, pd.DataFrame]]
+
+
+def _of_others(coded: CodedTables, measure: Callable[[CodedTable], Any]) -> dict[str, Any]:
+    """Measure each table held against the real one, by the figure's field that it fills."""
+    return {role: measure(table) for role, table in coded.tables.items() if role != "real"}
 
 
 def _figure(name: str, by_role: Mapping[str, float], n: int, seed: int, **more: Any) -> Figure:
-    return Figure.of(
-        name,
-        by_role["synthetic"],
-        holdout=by_role.get("holdout"),
-        bootstrap=by_role.get("bootstrap"),
-        n=n,
-        seed=seed,
-        **more,
-    )
+    value, floors = by_role["synthetic"], {role: by_role.get(role) for role in ("holdout", "bootstrap")}
+    return Figure.of(name, value, **floors, n=n, seed=seed, **more)
 
 
-def _marginal_figures(
-    coded: CodedTables, draws: list[CodedTable], seed: int, disclosure: Disclosure
-) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
-    others = _others(coded)
+def _marginal_figures(coded: CodedTables, draws: list[CodedTable], seed: int, disclosure: Disclosure) -> Measured:
     n_real, n_rows = coded["real"].n_rows, coded["synthetic"].n_rows
-    shapes = {role: shape_errors(coded, "real", role) for role in others}
-    shared = {role: pair_errors(coded, "real", role, "shared") for role in others}
-    own = {role: pair_errors(coded, "real", role, "own") for role in others}
-    strong = {role: pairs.loc[pairs["strong"]] for role, pairs in own.items()}
+    shapes, shared, own = {}, {}, {}
+    means: dict[str, dict[str, float]] = {}
+    for role in coded.tables:
+        if role != "real":
+            shapes[role] = shape_errors(coded, "real", role)
+            shared[role], own[role] = (pair_errors(coded, "real", role, edges) for edges in EDGES)
+            means[role] = _means(shapes[role], shared[role], own[role])
+    # One draw of few columns would be a noisy floor.
+    floors = [means["bootstrap"]]
+    for draw in draws[1:]:
+        held = replace(coded, tables={"real": coded["real"], "draw": draw})
+        floors.append(
+            _means(shape_errors(held, "real", "draw"), *(pair_errors(held, "real", "draw", e) for e in EDGES))
+        )
+    means["bootstrap"] = {name: float(np.mean([floor[name] for floor in floors])) for name in floors[0]}
     # A fresh sample of m rows errs as sqrt(1/n + 1/m) against n rows; a bootstrap of those n rows only as sqrt(1/m).
     to_floor = math.sqrt(1 + n_rows / n_real)
-    bootstrap = _bootstrap_means(coded, draws)
     note = "" if "holdout" not in coded.tables else f"Holdout: {coded['holdout'].n_rows:,} rows."
-    figures = []
-    for name, errors in (
-        ("fidelity.shape", shapes),
-        ("fidelity.trend_shared", {role: pairs["error"] for role, pairs in shared.items()}),
-        ("fidelity.trend_own", {role: pairs["error"] for role, pairs in own.items()}),
-        ("fidelity.trend_strong", {role: pairs["error"] for role, pairs in strong.items()}),
-    ):
-        means = {role: 100 * float(values.mean()) for role, values in errors.items()}
-        means["bootstrap"] = bootstrap[name]
-        figures.append(_figure(name, means, n_rows, seed, perfect=means["bootstrap"] * to_floor, note=note))
-
+    figures = [
+        _figure(
+            f"fidelity.{name}",
+            {role: values[name] for role, values in means.items()},
+            n_rows,
+            seed,
+            perfect=floor * to_floor,
+            note=note,
+        )
+        for name, floor in means["bootstrap"].items()
+    ]
     columns = pd.DataFrame({"column": pd.Series(coded.names, dtype=object)})
     columns["kind"] = ["number" if name in coded.number_names else "category" for name in coded.names]
-    for role, column_errors in shapes.items():
-        columns[role] = 100 * column_errors.to_numpy()
     pairs = shared["synthetic"].drop(columns="error")
-    for role, frame in shared.items():
-        pairs[f"error_{role}"] = 100 * frame["error"]
-    pairs["error_own_edges"] = 100 * own["synthetic"]["error"]
     for role in shapes:
-        for frame, name in ((columns, role), (pairs, f"error_{role}")):
-            frame[name] = 100 * disclosure.errors(frame[name].to_numpy() / 100, coded, role)
-    own_errors = pairs["error_own_edges"].to_numpy() / 100
-    pairs["error_own_edges"] = 100 * disclosure.errors(own_errors, coded, "synthetic")
+        columns[role] = 100 * disclosure.errors(shapes[role].to_numpy(), coded, role)
+        pairs[f"error_{role}"] = 100 * disclosure.errors(shared[role]["error"].to_numpy(), coded, role)
+    pairs["error_own_edges"] = 100 * disclosure.errors(own["synthetic"]["error"].to_numpy(), coded, "synthetic")
     return figures, {
         "column_shapes": columns.sort_values("synthetic", ascending=False, ignore_index=True, kind="stable"),
         "pair_trends": pairs.sort_values("error_synthetic", ascending=False, ignore_index=True, kind="stable"),
     }
 
 
-def _bootstrap_means(coded: CodedTables, draws: list[CodedTable]) -> dict[str, float]:
-    """Mean over the draws of the four marginal figures: one draw of few columns would be a noisy floor."""
-    values: dict[str, list[float]] = {}
-    for draw in draws:
-        held = replace(coded, tables={"real": coded["real"], "draw": draw})
-        own = pair_errors(held, "real", "draw", "own")
-        for name, errors in (
-            ("fidelity.shape", shape_errors(held, "real", "draw")),
-            ("fidelity.trend_shared", pair_errors(held, "real", "draw", "shared")["error"]),
-            ("fidelity.trend_own", own["error"]),
-            ("fidelity.trend_strong", own.loc[own["strong"], "error"]),
-        ):
-            values.setdefault(name, []).append(100 * float(errors.mean()))
-    return {name: float(np.mean(means)) for name, means in values.items()}
+def _means(shapes: pd.Series, shared: pd.DataFrame, own: pd.DataFrame) -> dict[str, float]:
+    """The four figures of columns and pairs, in percent."""
+    errors = {"shape": shapes, "trend_shared": shared["error"], "trend_own": own["error"]}
+    errors["trend_strong"] = own.loc[own["strong"], "error"]
+    return {name: 100 * float(values.mean()) for name, values in errors.items()}
 
 
 def _classifier_figures(coded: CodedTables, seed: int) -> list[Figure]:
-    areas, n_rows = {}, 0
-    for role, table in _others(coded).items():
-        areas[role], used = two_sample_auc(coded["real"], table, seed=seed)
-        n_rows = used if role == "synthetic" else n_rows
+    found = _of_others(coded, lambda table: two_sample_auc(coded["real"], table, seed=seed))
+    areas, n_rows = {role: area for role, (area, _) in found.items()}, found["synthetic"][1]
     note = f"{C2ST_ITERATIONS} rounds of boosting, 3 folds, {n_rows:,} rows of each table."
     if math.isnan(areas["synthetic"]):
         note = f"Not measured: too few rows ({n_rows})."
@@ -234,6 +216,95 @@ def _classifier_figures(coded: CodedTables, seed: int) -> list[Figure]:
     ]
 
 
+def _relation_figures(coded: CodedTables, seed: int, disclosure: Disclosure) -> Measured:
+    relations = find_relations(coded, seed=seed)
+    rates = {role: break_rates(relations, table) for role, table in coded.tables.items() if role != "bootstrap"}
+    shown = {
+        role: 100 * (values if role == "synthetic" else disclosure.shares(values, coded[role].n_rows))
+        for role, values in rates.items()
+    }
+    note = "" if relations else "No relation holds in 99.5% of the real rows that would not hold by chance."
+    return [
+        _figure(
+            name,
+            {role: float(summary(100 * values)) if relations else math.nan for role, values in rates.items()},
+            len(relations),
+            seed,
+            note=f"{note} n is the number of relations.".strip(),
+        )
+        for name, summary in (("fidelity.relations_broken", np.mean), ("fidelity.relations_worst", np.max))
+    ], {"relations": relation_table(relations, shown)}
+
+
+def _category_figures(coded: CodedTables, seed: int, disclosure: Disclosure) -> Measured:
+    real, n_rows = coded["real"], coded["synthetic"].n_rows
+    present = _of_others(coded, lambda table: 100 * diagnostics.present_share(real, table))
+    unseen = _of_others(coded, lambda table: 100 * diagnostics.unseen_share(real, table))
+    figures = [
+        _figure("fidelity.categories_present", present, n_rows, seed),
+        _rare_frequency(coded, seed, disclosure),
+        _figure("fidelity.unseen_categories", unseen, n_rows, seed),
+    ]
+    return figures, {"rare_categories": diagnostics.rare_table(coded, disclosure)}
+
+
+def _rare_frequency(coded: CodedTables, seed: int, disclosure: Disclosure) -> Figure:
+    """The frequency of rare categories; an exact ratio of a small count of real rows would tell how many they are."""
+    name, real, n_rows = "fidelity.rare_frequency", coded["real"], coded["synthetic"].n_rows
+    if disclosure.is_small(diagnostics.rare_rows(real, real)):
+        note = f"Not shown: fewer than {disclosure.min_count} real rows hold a rare category."
+        return Figure.of(name, None, n=n_rows, seed=seed, note=note)
+    ratios = _of_others(coded, lambda table: diagnostics.rare_frequency_ratio(real, table))
+    if "holdout" in ratios and disclosure.is_small(diagnostics.rare_rows(real, coded["holdout"])):
+        del ratios["holdout"]
+    interval = diagnostics.rare_frequency_interval(real, coded["synthetic"])
+    return _figure(name, ratios, n_rows, seed, interval=interval)
+
+
+def _diagnostic_figures(
+    coded: CodedTables, seed: int, disclosure: Disclosure, real_frame: pd.DataFrame, frames: Mapping[str, pd.DataFrame]
+) -> Measured:
+    real, n_rows = coded["real"], coded["synthetic"].n_rows
+    rates = {role: diagnostics.missing_rates(coded, table) for role, table in coded.tables.items()}
+    told = {
+        role: values if role in ("synthetic", "bootstrap") else disclosure.assumed_shares(values, coded[role].n_rows)
+        for role, values in rates.items()
+    }
+    dtypes = {role: diagnostics.dtype_differences(real_frame, frame, coded.names) for role, frame in frames.items()}
+    finer = _of_others(coded, lambda table: diagnostics.finer_columns(coded, real, table))
+    outside = _of_others(coded, lambda table: 100 * diagnostics.out_of_range_share(real, table))
+    repeated = _of_others(coded, lambda table: 100 * diagnostics.duplicate_share(table))
+    gaps = {role: 100 * float((shares - told["real"]).abs().max()) for role, shares in told.items()}
+    interval = _rate_interval(told["synthetic"], told["real"], n_rows, real.n_rows)
+    figures = [
+        _figure("fidelity.out_of_range", outside, n_rows, seed),
+        _figure("fidelity.missing_rate", gaps, n_rows, seed, interval=interval),
+        *(
+            _figure(
+                name,
+                {role: float(len(columns)) for role, columns in found.items()},
+                n_rows,
+                seed,
+                note=f"Columns: {', '.join(map(repr, found['synthetic']))}." if found["synthetic"] else "",
+            )
+            for name, found in (("fidelity.decimals", finer), ("fidelity.dtypes", dtypes))
+        ),
+        _figure(
+            "fidelity.duplicates",
+            repeated,
+            n_rows,
+            seed,
+            perfect=100 * diagnostics.duplicate_share(real) if n_rows == real.n_rows else None,
+        ),
+    ]
+    table = pd.DataFrame({"column": pd.Series(coded.names, dtype=object)})
+    for role in ("real", "synthetic", "holdout"):
+        if role in rates:
+            shares = rates[role].to_numpy()
+            table[role] = 100 * (shares if role == "synthetic" else disclosure.shares(shares, coded[role].n_rows))
+    return figures, {"missing_rates": table}
+
+
 def _rate_interval(rates: pd.Series, real: pd.Series, n_rows: int, n_real: int) -> tuple[float, float]:
     """95% interval of the largest difference of missing rates, in percent; wider the more columns it is the largest of."""
     gaps = (rates - real).abs()
@@ -242,130 +313,3 @@ def _rate_interval(rates: pd.Series, real: pd.Series, n_rows: int, n_real: int) 
     z = float(norm.isf(0.025 / max(1, int((real > 0).sum()))))
     spread = z * math.sqrt(pooled * (1 - pooled) * (1 / n_rows + 1 / n_real))
     return 100 * max(0.0, gaps.iloc[worst] - spread), 100 * (gaps.iloc[worst] + spread)
-
-
-def _relation_figures(
-    coded: CodedTables, seed: int, disclosure: Disclosure
-) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
-    relations = find_relations(coded, seed=seed)
-    rates = {role: 100 * break_rates(relations, table) for role, table in coded.tables.items() if role != "bootstrap"}
-    shown = {
-        role: values if role == "synthetic" else 100 * disclosure.shares(values / 100, coded[role].n_rows)
-        for role, values in rates.items()
-    }
-    table = relation_table(relations, shown)
-    note = "" if relations else "No relation holds in 99.5% of the real rows that would not hold by chance."
-    others = {role: values for role, values in rates.items() if role != "real"}
-    return [
-        _figure(
-            name,
-            {role: float(summary(values)) if len(values) else math.nan for role, values in others.items()},
-            len(relations),
-            seed,
-            note=f"{note} n is the number of relations.".strip(),
-        )
-        for name, summary in (("fidelity.relations_broken", np.mean), ("fidelity.relations_worst", np.max))
-    ], {"relations": table}
-
-
-def _category_figures(
-    coded: CodedTables, seed: int, disclosure: Disclosure
-) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
-    real, others = coded["real"], _others(coded)
-    n_rows = coded["synthetic"].n_rows
-    present, unseen = (
-        _figure(name, {role: 100 * measure(real, table) for role, table in others.items()}, n_rows, seed)
-        for name, measure in (
-            ("fidelity.categories_present", diagnostics.present_share),
-            ("fidelity.unseen_categories", diagnostics.unseen_share),
-        )
-    )
-    figures = [present, _rare_frequency(coded, seed, disclosure), unseen]
-    named = {role: table for role, table in others.items() if role != "bootstrap"}
-    return figures, {"rare_categories": diagnostics.rare_table(coded, real, named, disclosure)}
-
-
-def _rare_frequency(coded: CodedTables, seed: int, disclosure: Disclosure) -> Figure:
-    """The frequency of rare categories; an exact ratio of a small count of real rows would tell how many they are."""
-    real, synthetic = coded["real"], coded["synthetic"]
-    few = {
-        role: disclosure.is_small(diagnostics.rare_rows(real, coded[role]))
-        for role in ("real", "holdout")
-        if role in coded.tables
-    }
-    if few["real"]:
-        note = f"Not shown: fewer than {disclosure.min_count} real rows hold a rare category."
-        return Figure.of("fidelity.rare_frequency", None, n=synthetic.n_rows, seed=seed, note=note)
-    ratios = {
-        role: diagnostics.rare_frequency_ratio(real, table)
-        for role, table in _others(coded).items()
-        if not few.get(role)
-    }
-    interval = diagnostics.rare_frequency_interval(real, synthetic)
-    return _figure("fidelity.rare_frequency", ratios, synthetic.n_rows, seed, interval=interval)
-
-
-def _diagnostic_figures(
-    coded: CodedTables, frames: Mapping[str, pd.DataFrame | None], seed: int, disclosure: Disclosure
-) -> tuple[list[Figure], dict[str, pd.DataFrame]]:
-    real, others = coded["real"], _others(coded)
-    n_rows = coded["synthetic"].n_rows
-    rates = {role: diagnostics.missing_rates(coded, table) for role, table in {"real": real, **others}.items()}
-    told = {
-        role: values if role in ("synthetic", "bootstrap") else disclosure.assumed_shares(values, coded[role].n_rows)
-        for role, values in rates.items()
-    }
-    real_frame = frames["real"]
-    dtypes = {
-        role: diagnostics.dtype_differences(real_frame, frame, coded.names)
-        for role, frame in frames.items()
-        if role != "real" and frame is not None and real_frame is not None
-    }
-    finer = {role: diagnostics.finer_columns(coded, real, table) for role, table in others.items()}
-    named = {
-        key: f"Columns: {', '.join(repr(name) for name in columns)}." if columns else ""
-        for key, columns in (("dtypes", dtypes["synthetic"]), ("decimals", finer["synthetic"]))
-    }
-    figures = [
-        _figure(
-            "fidelity.out_of_range",
-            {role: 100 * diagnostics.out_of_range_share(real, table) for role, table in others.items()},
-            n_rows,
-            seed,
-        ),
-        _figure(
-            "fidelity.missing_rate",
-            {role: 100 * float((told[role] - told["real"]).abs().max()) for role in others},
-            n_rows,
-            seed,
-            interval=_rate_interval(told["synthetic"], told["real"], n_rows, real.n_rows),
-        ),
-        _figure(
-            "fidelity.decimals",
-            {role: float(len(columns)) for role, columns in finer.items()},
-            n_rows,
-            seed,
-            note=named["decimals"],
-        ),
-        _figure(
-            "fidelity.dtypes",
-            {role: float(len(columns)) for role, columns in dtypes.items()},
-            n_rows,
-            seed,
-            note=named["dtypes"],
-        ),
-        _figure(
-            "fidelity.duplicates",
-            {role: 100 * diagnostics.duplicate_share(table) for role, table in others.items()},
-            n_rows,
-            seed,
-            perfect=100 * diagnostics.duplicate_share(real) if n_rows == real.n_rows else None,
-        ),
-    ]
-    table = pd.DataFrame({"column": pd.Series(coded.names, dtype=object)})
-    for role, values in rates.items():
-        if role == "synthetic":
-            table[role] = 100 * values.to_numpy()
-        elif role != "bootstrap":
-            table[role] = 100 * disclosure.shares(values.to_numpy(), coded[role].n_rows)
-    return figures, {"missing_rates": table}

@@ -15,7 +15,7 @@ from clover_tvae.evaluation.diagnostics import copied_share
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTables, code_tables
 from clover_tvae.evaluation.membership import AttackScore, attack_membership, attack_table
-from clover_tvae.evaluation.shadow import membership_shadow
+from clover_tvae.evaluation.shadow_models import membership_shadow
 
 __all__ = ["dcr", "membership_shadow", "privacy"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from clover_tvae.evaluation.diagnostics import missing_rates
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTables
-from clover_tvae.evaluation.marginals import shape_errors
+from clover_tvae.evaluation.shape_and_trend import shape_errors
 from clover_tvae.report.bins import bin_counts, date_edges, number_edges
 from clover_tvae.report.formatting import number_text, printable, unique_labels
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTables
-from clover_tvae.evaluation.marginals import pair_errors
+from clover_tvae.evaluation.shape_and_trend import pair_errors
 from clover_tvae.report.charts import heat_map
 from clover_tvae.report.formatting import count_text, decimal_text, percent_text, printable, real_share_text
 from clover_tvae.report.svg import Chart, diverging, sequential

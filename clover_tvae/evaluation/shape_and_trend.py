@@ -24,9 +24,10 @@ import pandas as pd
 
 from clover_tvae.evaluation.frames import CodedTables
 
-__all__ = ["Edges", "pair_errors", "shape_errors"]
+__all__ = ["EDGES", "Edges", "pair_errors", "shape_errors"]
 
 Edges = Literal["own", "shared"]
+EDGES: tuple[Edges, Edges] = ("shared", "own")
 
 _N_BINS = 10
 _DECIMALS = 14  # sdmetrics compares numbers to this many decimals
