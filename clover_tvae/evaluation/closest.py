@@ -1,7 +1,4 @@
-"""Distance to the closest record: are synthetic rows nearer to the training rows than to rows never seen?
-
-Knows coded tables and distances (``neighbours``). Must not know how figures are shown.
-"""
+"""Distance to the closest record: are synthetic rows nearer to the training rows than to rows never seen?"""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Diagnostics: the plain checks that a table must pass before any other figure is worth reading.
-
-Knows coded tables and, for dtypes, DataFrames. Must not know models or how figures are shown.
-"""
+"""Diagnostics: the plain checks that a table must pass before any other figure is worth reading."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ __all__ = [
     "unseen_share",
 ]
 
-RARE = 0.01  # a category under this share of the real rows is rare
+_RARE = 0.01  # a category under this share of the real rows is rare
 _MAX_DECIMALS = 12
 
 
@@ -73,34 +70,34 @@ def out_of_range_share(real: CodedTable, table: CodedTable) -> float:
 
 def unseen_share(real: CodedTable, table: CodedTable) -> float:
     """Return the share of category cells whose category the real table does not have; NaN without any."""
-    unseen = present = 0
-    for column in range(real.codes.shape[1]):
-        codes = table.codes[:, column]
-        codes = codes[codes >= 0]
-        unseen += int((~np.isin(codes, real.codes[:, column])).sum())
-        present += len(codes)
-    return unseen / present if present else float("nan")
+    known, found = _category_counts(real, table)
+    return float(found[known == 0].sum() / found.sum()) if found.any() else float("nan")
 
 
 def present_share(real: CodedTable, table: CodedTable) -> float:
     """Return the share of the real table's categories, over all columns, that the other table has."""
-    found = total = 0
-    for column in range(real.codes.shape[1]):
-        known = np.unique(real.codes[:, column])
-        known = known[known >= 0]
-        found += int(np.isin(known, table.codes[:, column]).sum())
-        total += len(known)
-    return found / total if total else float("nan")
+    known, found = _category_counts(real, table)
+    return float((found[known > 0] > 0).sum() / (known > 0).sum()) if known.any() else float("nan")
 
 
 def rare_rows(real: CodedTable, table: CodedTable) -> int:
     """Return the cells of ``table``, over all columns, that hold a category of under 1% of the real rows."""
-    rare_cells = 0
-    for column in range(real.codes.shape[1]):
-        known, found = _category_shares(real, column), table.codes[:, column]
-        rare = np.flatnonzero((known > 0) & (known < RARE))
-        rare_cells += int(np.isin(found, rare).sum())
-    return rare_cells
+    known, found = _category_counts(real, table)
+    return int(found[(known > 0) & (known / max(real.n_rows, 1) < _RARE)].sum())
+
+
+def _category_counts(real: CodedTable, table: CodedTable) -> tuple[np.ndarray, np.ndarray]:
+    """How often two tables hold each category, the columns one after the other."""
+    sizes = np.maximum(real.codes.max(axis=0, initial=-1), table.codes.max(axis=0, initial=-1)) + 1
+    known, found = ([np.zeros(0, dtype=np.int64)] for _ in range(2))
+    for column, size in enumerate(sizes):
+        known.append(_counts(real.codes[:, column], size))
+        found.append(_counts(table.codes[:, column], size))
+    return np.concatenate(known), np.concatenate(found)
+
+
+def _counts(codes: np.ndarray, n_categories: int) -> np.ndarray:
+    return np.bincount(codes[codes >= 0], minlength=n_categories)
 
 
 def rare_frequency_ratio(real: CodedTable, table: CodedTable) -> float:
@@ -119,11 +116,6 @@ def rare_frequency_interval(real: CodedTable, table: CodedTable) -> tuple[float,
     return ratio / spread, max(ratio, 1.0 / table.n_rows) * spread
 
 
-def _category_shares(table: CodedTable, column: int) -> np.ndarray:
-    codes = table.codes[:, column]
-    return np.bincount(codes[codes >= 0]) / max(len(codes), 1)
-
-
 def rare_table(tables: CodedTables, disclosure: Disclosure) -> pd.DataFrame:
     """Return one row a rare category: column, category, real rows, and its share (%) in each table but the bootstrap.
 
@@ -132,9 +124,10 @@ def rare_table(tables: CodedTables, disclosure: Disclosure) -> pd.DataFrame:
     rows = []
     roles = [role for role in tables.tables if role != "bootstrap"]
     for position, name in enumerate(tables.category_names):
-        counts = {role: category_counts(tables, role, position) for role in roles}
+        size = len(tables.categories[position])
+        counts = {role: _counts(tables[role].codes[:, position], size) for role in roles}
         known = counts["real"]
-        rare = (known > 0) & (known < RARE * tables["real"].n_rows)
+        rare = (known > 0) & (known < _RARE * tables["real"].n_rows)
         small = rare & disclosure.is_small(known)
         named = np.flatnonzero(rare & ~small)
         groups = [
@@ -154,12 +147,6 @@ def rare_table(tables: CodedTables, disclosure: Disclosure) -> pd.DataFrame:
             rows.append(row)
     columns = ["column", "category", "n_categories", "real_rows", *roles]
     return pd.DataFrame(rows, columns=columns).astype({"column": object})
-
-
-def category_counts(tables: CodedTables, role: str, position: int) -> np.ndarray:
-    """Return how often a table holds each category of a column."""
-    codes = tables[role].codes[:, position]
-    return np.bincount(codes[codes >= 0], minlength=len(tables.categories[position]))
 
 
 def dtype_differences(real: pd.DataFrame, other: pd.DataFrame, names: Iterable[Hashable]) -> list[Hashable]:

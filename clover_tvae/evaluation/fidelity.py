@@ -148,8 +148,8 @@ def _of_others(coded: CodedTables, measure: Callable[[CodedTable], Any]) -> dict
 
 
 def _figure(name: str, by_role: Mapping[str, float], n: int, seed: int, **more: Any) -> Figure:
-    value, floors = by_role["synthetic"], {role: by_role.get(role) for role in ("holdout", "bootstrap")}
-    return Figure.of(name, value, **floors, n=n, seed=seed, **more)
+    floors: dict[str, Any] = {role: by_role.get(role) for role in ("holdout", "bootstrap")}
+    return Figure.of(name, by_role["synthetic"], n=n, seed=seed, **floors, **more)
 
 
 def _marginal_figures(coded: CodedTables, draws: list[CodedTable], seed: int, disclosure: Disclosure) -> Measured:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -140,19 +139,7 @@ class Figures(Mapping[str, Figure]):
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a figure, indexed by key."""
-        columns = [
-            "title",
-            "value",
-            "holdout",
-            "bootstrap",
-            "perfect",
-            "interval",
-            "n",
-            "seed",
-            "unit",
-            "better",
-            "note",
-        ]
+        columns = "title value holdout bootstrap perfect interval n seed unit better note".split()
         rows = [[getattr(figure, column) for column in columns] for figure in self.figures.values()]
         frame = pd.DataFrame(rows, columns=columns, index=pd.Index(list(self.figures), name="figure", dtype=object))
         numeric = ["value", "holdout", "bootstrap", "perfect"]
@@ -199,21 +186,8 @@ class Figures(Mapping[str, Figure]):
         return cls(figures, tables, notes)
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{title}</th>" for title in ("figure", "value", "holdout", "bootstrap", "perfect", "n"))
-        body = []
-        for figure in self.figures.values():
-            value = format_number(figure.value)
-            if figure.interval:
-                value += f" ({format_number(figure.interval[0])} to {format_number(figure.interval[1])})"
-            cells = [value] + [format_number(x) for x in (figure.holdout, figure.bootstrap, figure.perfect)]
-            cells.append(f"{figure.n:,}")
-            label = html.escape(f"{figure.title} [{figure.unit}]")
-            body.append(
-                f'<tr title="{html.escape(figure.note, quote=True)}"><th style="text-align:left">{label}</th>'
-                + "".join(f"<td>{cell}</td>" for cell in cells)
-                + "</tr>"
-            )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        shown = self.to_frame()[["title", "unit", "value", "interval", "holdout", "bootstrap", "perfect", "n"]]
+        return str(shown.to_html(float_format=format_number, na_rep="–", index=False))
 
 
 def format_number(value: float | None) -> str:

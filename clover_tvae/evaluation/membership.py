@@ -1,7 +1,5 @@
 """Membership inference: can an attacker tell who was in the training rows?
 
-Knows coded tables and distances (``neighbours``). Must not know torch, or how the synthetic table was made.
-
 The attacker holds a person's real row, the synthetic table and, for the density ratio, a sample of the population. No
 generator is trained; ``shadow`` is the stronger attack that does.
 
@@ -18,23 +16,35 @@ choosing the best of many attacks does not flatter the attacker.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from clover_tvae.evaluation.frames import CodedTables
 from clover_tvae.evaluation.neighbours import MixedSpace, Points, nearest
 from clover_tvae.evaluation.seeds import generator
 
-__all__ = ["AttackScore", "Attacked", "attack_membership", "attack_score", "attack_table", "roc_measures"]
+__all__ = [
+    "MEASURES",
+    "OUTLIER_POOL",
+    "OUTLIER_SHARE",
+    "AttackScore",
+    "Attacked",
+    "attack_membership",
+    "attack_table",
+    "score_with_intervals",
+]
+
+MEASURES = ("auc", "tpr1", "tpr10")
+OUTLIER_SHARE = 0.1  # of the candidates: the rows furthest from others
+OUTLIER_POOL = 8_000  # real rows that "others" means
 
 _NEIGHBOURS = (1, 5, 10, 20, 50)
 _N_BOOTSTRAPS = 200
 _N_LOTS = 200  # times that members and others are drawn by lot
-_OUTLIER_SHARE = 0.1  # of the candidates: the rows furthest from others
-_OUTLIER_POOL = 8_000  # real rows that "others" means
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ class AttackScore:
     auc: float
     tpr1: float
     tpr10: float
-    intervals: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+    intervals: tuple[tuple[float, float], ...]
     n_members: int
     n_others: int
 
@@ -92,7 +102,7 @@ def attack_membership(tables: CodedTables, *, seed: int = 0, n_targets: int = 2_
     n_candidates = min(2 * n_targets, train.n_rows, holdout.n_rows // 2)
 
     # The scale and the idea of an outlier must treat members and others alike, or they would give members away.
-    n_pool = min(train.n_rows, holdout.n_rows, _OUTLIER_POOL // 2)
+    n_pool = min(train.n_rows, holdout.n_rows, OUTLIER_POOL // 2)
     space = MixedSpace(train.take(train_order[:n_pool]).append(holdout.take(holdout_order[:n_pool])), tables)
     members = space.place(train.take(train_order[:n_candidates]))
     others = space.place(holdout.take(holdout_order[:n_candidates]))
@@ -130,7 +140,7 @@ def _furthest(candidates: Points, own_pool: Points, other_pool: Points) -> np.nd
     own, _ = nearest(candidates, own_pool, k, exclude=itself)
     other, _ = nearest(candidates, other_pool, k)
     oddness = np.sort(np.hstack([own, other]), axis=1)[:, :k].mean(axis=1)
-    n_outliers = max(1, round(_OUTLIER_SHARE * n_candidates))
+    n_outliers = max(1, round(OUTLIER_SHARE * n_candidates))
     marked = np.zeros(n_candidates, dtype=bool)
     marked[np.argsort(-oddness, kind="stable")[:n_outliers]] = True
     return marked
@@ -171,7 +181,7 @@ def _cross_fitted(members: Mapping[str, np.ndarray], others: Mapping[str, np.nda
         )
         # Scores of two attacks are not alike; their ranks within the half that they are measured on are.
         inside, outside = members[chosen][member_half != half], others[chosen][other_half != half]
-        ranks = _ranks(np.concatenate([inside, outside])) / max(len(inside) + len(outside), 1)
+        ranks = (rankdata(np.concatenate([inside, outside])) - 0.5) / max(len(inside) + len(outside), 1)
         member_ranks[member_half != half], other_ranks[other_half != half] = ranks[: len(inside)], ranks[len(inside) :]
     return member_ranks, other_ranks
 
@@ -193,39 +203,45 @@ def _against_chance(
         left = dict(zip(attacks, drawn[:, score.n_members :], strict=True))
         found[lot] = roc_measures(*_cross_fitted(by_lot, left))
     margins = np.quantile(found, 0.975, axis=0) - np.array([0.5, 0.01, 0.1])
-    measured = (score.auc, score.tpr1, score.tpr10)
     intervals = tuple(
         (max(0.0, min(low, value - float(margin))), high)
-        for (low, high), value, margin in zip(score.intervals, measured, margins, strict=True)
+        for (low, high), value, margin in zip(
+            score.intervals, (score.auc, score.tpr1, score.tpr10), margins, strict=True
+        )
     )
-    return replace(score, intervals=intervals)  # type: ignore[arg-type]
+    return replace(score, intervals=intervals)
 
 
 def attack_score(members: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> AttackScore:
     """Score an attack, with bootstrap intervals over the targets.
-
-    Args:
-        members: Scores of the members.
-        others: Scores of the others.
-        rng: For the bootstrap.
 
     Example:
         >>> score = attack_score(np.array([2.0, 3.0]), np.array([0.0, 1.0]), np.random.default_rng(0))
         >>> score.auc, score.tpr1
         (1.0, 1.0)
     """
-    measured = roc_measures(members, others)
-    draws = np.array(
-        [
-            roc_measures(
-                members[rng.integers(0, len(members), len(members))], others[rng.integers(0, len(others), len(others))]
-            )
-            for _ in range(_N_BOOTSTRAPS)
-        ]
-    )
-    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
-    intervals = tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
-    return AttackScore(*measured, intervals, len(members), len(others))  # type: ignore[arg-type]
+
+    def draw() -> tuple[np.ndarray, np.ndarray]:
+        drawn = members[rng.integers(0, len(members), len(members))]
+        return drawn, others[rng.integers(0, len(others), len(others))]
+
+    return score_with_intervals(members, others, draw)
+
+
+def score_with_intervals(
+    members: np.ndarray, others: np.ndarray, draw: Callable[[], tuple[np.ndarray, np.ndarray]]
+) -> AttackScore:
+    """Score an attack.
+
+    Args:
+        members: Scores of the members.
+        others: Scores of the others.
+        draw: Returns such scores of people drawn with replacement, for the bootstrap.
+    """
+    draws = np.array([roc_measures(*draw()) for _ in range(_N_BOOTSTRAPS)])
+    low, high = np.quantile(draws, [0.025, 0.975], axis=0).tolist()
+    intervals = tuple(zip(low, high, strict=True))
+    return AttackScore(*roc_measures(members, others), intervals, len(members), len(others))
 
 
 def roc_measures(members: np.ndarray, others: np.ndarray) -> tuple[float, float, float]:
@@ -249,18 +265,13 @@ def _tpr_at(members: np.ndarray, others: np.ndarray, false_alarms: float) -> flo
     return float((members > threshold).mean() + np.clip(lot, 0.0, 1.0) * (members == threshold).mean())
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - counts / 2)[inverse]
-
-
 def attack_table(results: Mapping[str, Attacked]) -> pd.DataFrame:
     """Return one row a group and attack: AUC and shares found, with their intervals."""
     rows = []
     for group, attacked in results.items():
         for attack, score in {"chosen": attacked.chosen, **attacked.by_attack}.items():
             row: dict[str, object] = {"group": group, "attack": attack, "n": score.n_members}
-            for name, interval in zip(("auc", "tpr1", "tpr10"), score.intervals, strict=True):
+            for name, interval in zip(MEASURES, score.intervals, strict=True):
                 row[name], row[f"{name}_low"], row[f"{name}_high"] = getattr(score, name), *interval
             rows.append(row)
     return pd.DataFrame(rows)

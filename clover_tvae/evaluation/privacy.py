@@ -14,7 +14,7 @@ from clover_tvae.evaluation.closest import ClosestRecords, closest_records
 from clover_tvae.evaluation.diagnostics import copied_share
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTables, code_tables
-from clover_tvae.evaluation.membership import AttackScore, attack_membership, attack_table
+from clover_tvae.evaluation.membership import MEASURES, AttackScore, attack_membership, attack_table
 from clover_tvae.evaluation.shadow_models import membership_shadow
 
 __all__ = ["dcr", "membership_shadow", "privacy"]
@@ -23,10 +23,8 @@ _MIN_ROWS = 40  # of the training and of the held-out rows, for any figure of pr
 #: Others that a share found at 1% (10%) false alarms needs to raise one alarm: with fewer, guessing scores far above it.
 _FEWEST_OTHERS = {"auc": 1, "tpr1": 100, "tpr10": 10}
 _NEEDS_HOLDOUT = (
-    "privacy.dcr_share",
-    "privacy.dcr_quantile",
-    "privacy.distance_ratio",
-    *(f"privacy.membership_{measure}{suffix}" for suffix in ("", "_outliers") for measure in _FEWEST_OTHERS),
+    *("dcr_share", "dcr_quantile", "distance_ratio"),
+    *(f"membership_{measure}{suffix}" for suffix in ("", "_outliers") for measure in MEASURES),
 )
 
 
@@ -83,16 +81,15 @@ def privacy(
     figures = [_copies(tables, seed)]
     too_small = _too_small(tables)
     if too_small is not None:
-        figures += [Figure.of(name, None, seed=seed, note=f"Not measured: {too_small}") for name in _NEEDS_HOLDOUT]
+        why = f"Not measured: {too_small}"
+        figures += [Figure.of(f"privacy.{name}", None, seed=seed, note=why) for name in _NEEDS_HOLDOUT]
         return Figures.of(figures, notes=[f"Privacy was not measured: {too_small}"])
-
-    closest = closest_records(tables, seed=seed)
-    figures += _closest_figures(closest, seed)
     membership = attack_membership(tables, seed=seed)
+    figures += _closest_figures(closest_records(tables, seed=seed), seed)
     for group, suffix in (("random", ""), ("outliers", "_outliers")):
         figures += _membership_figures(membership[group].chosen, suffix, seed)
-    details = {"membership": attack_table(membership)}
-    return Figures.of(figures, details, ["No figure here proves that the table is safe to publish, or anonymous."])
+    no_proof = "No figure here proves that the table is safe to publish, or anonymous."
+    return Figures.of(figures, {"membership": attack_table(membership)}, [no_proof])
 
 
 def _too_small(tables: CodedTables) -> str | None:
@@ -106,51 +103,35 @@ def _too_small(tables: CodedTables) -> str | None:
 
 
 def _copies(tables: CodedTables, seed: int) -> Figure:
-    synthetic, train = tables["synthetic"], tables["train"]
-    holdout = tables.tables.get("holdout")
-    return Figure.of(
-        "privacy.copies",
-        100 * copied_share(synthetic, train),
-        holdout=None if holdout is None else 100 * copied_share(holdout, train),
-        bootstrap=100.0,
-        n=synthetic.n_rows,
-        seed=seed,
-    )
+    copied = {
+        role: 100 * copied_share(table, tables["train"]) for role, table in tables.tables.items() if role != "train"
+    }
+    floors: dict[str, Any] = {"holdout": copied.get("holdout"), "bootstrap": 100.0}
+    return Figure.of("privacy.copies", copied["synthetic"], n=tables["synthetic"].n_rows, seed=seed, **floors)
 
 
 def _closest_figures(closest: ClosestRecords, seed: int) -> list[Figure]:
-    n_rows = closest.n_synthetic
+    size: dict[str, Any] = {"n": closest.n_synthetic, "seed": seed}
     note = f"{closest.n_reference:,} training and as many held-out rows compared."
+    percents = tuple(100 * end for end in closest.quantile_interval)
+    ratio, floor = closest.distance_ratio
     return [
-        Figure.of("privacy.dcr_share", closest.share, interval=closest.interval, note=note, n=n_rows, seed=seed),
-        Figure.of(
-            "privacy.dcr_quantile",
-            100 * closest.quantile_share,
-            holdout=2.0,
-            interval=tuple(100 * end for end in closest.quantile_interval),
-            n=n_rows,
-            seed=seed,
-        ),
-        Figure.of(
-            "privacy.distance_ratio",
-            closest.distance_ratio[0],
-            holdout=closest.distance_ratio[1],
-            perfect=closest.distance_ratio[1],
-            n=n_rows,
-            seed=seed,
-        ),
+        Figure.of("privacy.dcr_share", closest.share, interval=closest.interval, note=note, **size),
+        Figure.of("privacy.dcr_quantile", 100 * closest.quantile_share, holdout=2.0, interval=percents, **size),
+        Figure.of("privacy.distance_ratio", ratio, holdout=floor, perfect=floor, **size),
     ]
 
 
 def _membership_figures(score: AttackScore, suffix: str, seed: int) -> list[Figure]:
     """Return the figures of one attack; a share found at few false alarms only where so few can be counted."""
     figures = []
-    for (measure, fewest), interval in zip(_FEWEST_OTHERS.items(), score.intervals, strict=True):
-        key, n = f"privacy.membership_{measure}{suffix}", score.n_members + score.n_others
-        if score.n_others < fewest:
-            why = f"Not measured: {score.n_others:,} others were attacked, and this share needs {fewest:,}."
-            figures.append(Figure.of(key, None, n=n, seed=seed, note=why))
-            continue
-        note = f"{score.n_members:,} members and {score.n_others:,} others attacked."
-        figures.append(Figure.of(key, getattr(score, measure), n=n, seed=seed, interval=interval, note=note))
+    size: dict[str, Any] = {"n": score.n_members + score.n_others, "seed": seed}
+    for measure, interval in zip(MEASURES, score.intervals, strict=True):
+        key = f"privacy.membership_{measure}{suffix}"
+        if score.n_others < _FEWEST_OTHERS[measure]:
+            needed = f"{score.n_others:,} others were attacked, and this share needs {_FEWEST_OTHERS[measure]:,}."
+            figures.append(Figure.of(key, None, note=f"Not measured: {needed}", **size))
+        else:
+            note = f"{score.n_members:,} members and {score.n_others:,} others attacked."
+            figures.append(Figure.of(key, getattr(score, measure), interval=interval, note=note, **size))
     return figures

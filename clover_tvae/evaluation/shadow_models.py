@@ -1,8 +1,5 @@
 """Shadow models: the attacker who can train the generator himself.
 
-Knows DataFrames, coded tables and distances, and takes the generator as a function. Must not know torch or any
-synthesizer.
-
 The likelihood-ratio attack of Carlini et al. (2022), carried over to synthetic tables: the real pipeline is fitted K
 times, each time on a random half of the rows, so that every target is a member of about half of the fits. Its score in
 one fit is minus the logarithm of the mean distance to its 5 nearest synthetic rows. To attack fit j, the scores of the
@@ -25,7 +22,7 @@ import pandas as pd
 from clover_tvae.errors import ConfigError, Problem, TooFewRowsError
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import code_tables
-from clover_tvae.evaluation.membership import AttackScore, roc_measures
+from clover_tvae.evaluation.membership import MEASURES, OUTLIER_POOL, OUTLIER_SHARE, AttackScore, score_with_intervals
 from clover_tvae.evaluation.neighbours import MixedSpace, nearest
 from clover_tvae.evaluation.seeds import generator, sequence
 
@@ -33,10 +30,7 @@ __all__ = ["membership_shadow"]
 
 _NEIGHBOURS = 5
 _TINY = 1e-6  # keeps the logarithm finite at an exact copy
-_OUTLIER_SHARE = 0.1
-_OUTLIER_POOL = 8_000
 _MIN_ROWS = 40
-_N_BOOTSTRAPS = 200
 _LEAST_DEVIATION = 1e-3  # of log distances: keeps a likelihood finite where a target's scores agree
 
 
@@ -68,20 +62,20 @@ def membership_shadow(
         DataError: A synthetic table does not fit ``df``.
     """
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 4:
-        raise ConfigError(Problem("k", f"expected a whole number of at least 4 shadow models, found {k!r}"))
+        raise ConfigError(Problem("k", f"must be a whole number of at least 4 shadow models, found k={k!r}"))
     if len(df) < _MIN_ROWS:
-        raise TooFewRowsError(Problem("df", f"expected at least {_MIN_ROWS} rows, found {len(df)}"))
+        raise TooFewRowsError(Problem("df", f"must have at least {_MIN_ROWS} rows, found {len(df)}"))
     rng = generator(seed, 0x5AD0)
     fit_seeds = sequence(seed, 0xF175).generate_state(k)
     is_member = _balanced_halves(len(df), k, rng)
 
     coded = code_tables({"real": df}, metadata)
     everyone = MixedSpace(coded["real"], coded).place(coded["real"])
-    pool = rng.permutation(len(df))[:_OUTLIER_POOL]
+    pool = rng.permutation(len(df))[:OUTLIER_POOL]
     position = np.full(len(df), -1)
     position[pool] = np.arange(len(pool))
     oddness = nearest(everyone, everyone.take(pool), _NEIGHBOURS, exclude=position)[0].mean(axis=1)
-    n_outliers = min(n_targets, max(10, round(_OUTLIER_SHARE * len(df))))
+    n_outliers = min(n_targets, max(10, round(OUTLIER_SHARE * len(df))))
     groups = {
         "random": np.sort(rng.permutation(len(df))[:n_targets]),
         "outliers": np.sort(np.argsort(-oddness, kind="stable")[:n_outliers]),
@@ -154,34 +148,24 @@ def _log_density(scores: np.ndarray, means: np.ndarray, deviation: float) -> np.
 
 def _score_people(guesses: np.ndarray, is_member: np.ndarray, rng: np.random.Generator) -> AttackScore:
     """Score all guesses; the intervals draw people, as the guesses about one person in K fits are no K people."""
-    measured = roc_measures(guesses[is_member], guesses[~is_member])
-    draws = []
-    for _ in range(_N_BOOTSTRAPS):
+
+    def draw() -> tuple[np.ndarray, np.ndarray]:
         people = rng.integers(0, len(guesses), len(guesses))
         drawn, inside = guesses[people], is_member[people]
-        draws.append(roc_measures(drawn[inside], drawn[~inside]))
-    low, high = np.quantile(np.array(draws), [0.025, 0.975], axis=0).tolist()
-    intervals = (low[0], high[0]), (low[1], high[1]), (low[2], high[2])
-    return AttackScore(*measured, intervals, int(is_member.sum()), int((~is_member).sum()))
+        return drawn[inside], drawn[~inside]
+
+    return score_with_intervals(guesses[is_member], guesses[~is_member], draw)
 
 
 def _figures(results: dict[str, AttackScore], k: int, seed: int) -> Figures:
     figures, rows = [], []
-    for group, suffix in (("random", ""), ("outliers", "_outliers")):
-        result = results[group]
-        n_guesses = result.n_members + result.n_others
-        for measure, interval in zip(("auc", "tpr1", "tpr10"), result.intervals, strict=True):
+    for (group, result), suffix in zip(results.items(), ("", "_outliers"), strict=True):
+        n = result.n_members + result.n_others
+        note = f"{k} shadow models, {n:,} guesses about {n // k:,} people."
+        for measure, interval in zip(MEASURES, result.intervals, strict=True):
             value = getattr(result, measure)
-            figures.append(
-                Figure.of(
-                    f"privacy.shadow_{measure}{suffix}",
-                    value,
-                    n=n_guesses,
-                    seed=seed,
-                    interval=interval,
-                    note=f"{k} shadow models, {n_guesses:,} guesses about {n_guesses // k:,} people.",
-                )
-            )
-            rows.append((group, measure, value, *interval, n_guesses))
+            key = f"privacy.shadow_{measure}{suffix}"
+            figures.append(Figure.of(key, value, n=n, seed=seed, interval=interval, note=note))
+            rows.append((group, measure, value, *interval, n))
     table = pd.DataFrame(rows, columns=["group", "measure", "value", "low", "high", "n_guesses"])
     return Figures.of(figures, {"shadow": table})

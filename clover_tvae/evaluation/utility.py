@@ -1,10 +1,8 @@
-"""Utility: does a model trained on synthetic rows work on real ones?
-
-Knows pandas, coded tables and scikit-learn. Must not know torch, or how the synthetic table was made.
-"""
+"""Utility: does a model trained on synthetic rows work on real ones?"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from typing import Any
 
@@ -17,11 +15,11 @@ from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTable, CodedTables, code_tables, resolve_metadata
 from clover_tvae.evaluation.seeds import generator
 
-__all__ = ["MODEL_ROWS", "tstr", "utility"]
+__all__ = ["tstr", "utility"]
 
-MODEL_ROWS = 50_000  # most rows that a model is trained on, by a seeded draw
+_MODEL_ROWS = 50_000  # most rows that a model is trained on, by a seeded draw
 _LARGEST_ANSWER = 1e100  # a larger target is divided: sums of its squares overflow
-MAX_CLASSES = 30  # the most frequent classes of a target; rows of the others are left out
+_MAX_CLASSES = 30  # the most frequent classes of a target; rows of the others are left out
 
 
 def utility(
@@ -57,24 +55,17 @@ def utility(
     if test is None:
         return Figures.of([], notes=["Utility was not measured: no real rows to test on were given."])
     scores = scores_of_models(tables, target, seed=seed)
+    note = f"Target: column {target!r}."
     figures: list[Figure] = []
-    losses: dict[tuple[str, str], float] = {}
+    losses: dict[str, float] = {}
     for row in scores.to_dict("records"):
-        key = row["model"], row["score"]
-        losses[key] = row["real"] - row["synthetic"]
-        missing = "" if np.isfinite(row["synthetic"]) else "Not defined: test or training rows lack classes."
-        figures.append(
-            Figure.of(
-                f"utility.{key[0]}_{key[1]}",
-                row["synthetic"],
-                perfect=row["real"],
-                n=len(test),
-                seed=seed,
-                note=f"Target: column {target!r}. {missing}".strip(),
-            )
-        )
-    main = "auc" if target in tables.category_names else "r2"
-    loss = Figure.of("utility.loss", losses["trees", main], n=len(test), seed=seed, note=f"Target: column {target!r}.")
+        name = f"{row['model']}_{row['score']}"
+        losses[name] = row["real"] - row["synthetic"]
+        missing = "" if np.isfinite(row["synthetic"]) else " Not defined: test or training rows lack classes."
+        options: dict[str, Any] = {"perfect": row["real"], "n": len(test), "seed": seed, "note": note + missing}
+        figures.append(Figure.of(f"utility.{name}", row["synthetic"], **options))
+    main = losses["trees_auc" if target in tables.category_names else "trees_r2"]
+    loss = Figure.of("utility.loss", main, n=len(test), seed=seed, note=note)
     return Figures.of([loss, *figures], {"utility": scores})
 
 
@@ -121,36 +112,32 @@ def scores_of_models(tables: CodedTables, target: Hashable, *, seed: int = 0) ->
             Problem("target", f"column {target!r} is none of the columns compared{did_you_mean(target, tables.names)}")
         )
     rng = generator(seed, 0x757)
-    n_rows = min(tables["train"].n_rows, MODEL_ROWS)
-    drawn = {
-        "real": _with_target(tables, tables["train"].take(rng.permutation(tables["train"].n_rows)[:n_rows]), target),
-        "synthetic": _with_target(
-            tables, tables["synthetic"].take(rng.permutation(tables["synthetic"].n_rows)[:n_rows]), target
-        ),
+    n_rows = min(tables["train"].n_rows, _MODEL_ROWS)
+    parts = {
+        role: _with_target(tables, table.take(rng.permutation(table.n_rows)[:n_rows]), target)
+        for role, table in (("real", tables["train"]), ("synthetic", tables["synthetic"]))
     }
-    test = _with_target(tables, tables["test"], target)
+    parts["test"] = _with_target(tables, tables["test"], target)
     is_category = target in tables.category_names
     if is_category:
-        real_answers, answers = drawn["real"][1], drawn["synthetic"][1]
-        known, invented = _most_frequent(real_answers), _most_frequent(answers[~np.isin(answers, real_answers)])
-        kept = np.concatenate([known, invented])
-        drawn, test = {role: _of_classes(part, kept) for role, part in drawn.items()}, _of_classes(test, kept)
-    scores = {
-        role: _scores(*part, *test, is_category=is_category, seed=seed, rarest=_rarest(drawn["real"][1], test[1]))
-        for role, part in drawn.items()
-    }
-    keys = list(scores["real"])
-    return pd.DataFrame(
-        {
-            "model": [model for model, _ in keys],
-            "score": [score for _, score in keys],
-            "synthetic": [scores["synthetic"][key] for key in keys],
-            "real": [scores["real"][key] for key in keys],
+        real, synthetic = parts["real"][1], parts["synthetic"][1]
+        kept = np.concatenate([_most_frequent(real), _most_frequent(synthetic[~np.isin(synthetic, real)])])
+        kept_rows = {role: np.isin(answers, kept) for role, (_, answers) in parts.items()}
+        parts = {
+            role: (table.take(kept_rows[role]), answers[kept_rows[role]]) for role, (table, answers) in parts.items()
         }
-    )
+    rarest = _rarest(parts["real"][1], parts["test"][1]) if is_category else math.nan
+    scores = {role: _scores(parts[role], parts["test"], is_category, seed, rarest) for role in ("synthetic", "real")}
+    names = ("auc", "accuracy", "rarest_recall") if is_category else ("r2", "mae")
+    keys = [(model, name) for model in ("trees", "linear") for name in names]
+    frame = pd.DataFrame(keys, columns=["model", "score"])
+    return frame.assign(**{role: [found.get(key, math.nan) for key in keys] for role, found in scores.items()})
 
 
-def _with_target(tables: CodedTables, table: CodedTable, target: Hashable) -> tuple[CodedTable, np.ndarray]:
+Part = tuple[CodedTable, np.ndarray]  # the other columns, and the answers
+
+
+def _with_target(tables: CodedTables, table: CodedTable, target: Hashable) -> Part:
     """Split the target off; rows where it is missing are left out."""
     if target in tables.category_names:
         position = tables.category_names.index(target)
@@ -167,80 +154,69 @@ def _with_target(tables: CodedTables, table: CodedTable, target: Hashable) -> tu
 
 def _most_frequent(answers: np.ndarray) -> np.ndarray:
     classes, counts = np.unique(answers, return_counts=True)
-    return classes[np.argsort(-counts, kind="stable")[:MAX_CLASSES]]
-
-
-def _of_classes(part: tuple[CodedTable, np.ndarray], classes: np.ndarray) -> tuple[CodedTable, np.ndarray]:
-    kept = np.isin(part[1], classes)
-    return part[0].take(kept), part[1][kept]
+    return classes[np.argsort(-counts, kind="stable")[:_MAX_CLASSES]]
 
 
 def _rarest(train_answers: np.ndarray, test_answers: np.ndarray) -> float:
     """The class that is rarest in the real training rows, of those that the test rows have."""
     classes, counts = np.unique(train_answers, return_counts=True)
     in_test = np.isin(classes, test_answers)
-    return classes[in_test][counts[in_test].argmin()] if in_test.any() else np.nan
+    return classes[in_test][counts[in_test].argmin()] if in_test.any() else math.nan
 
 
-def _scores(
-    table: CodedTable,
-    answers: np.ndarray,
-    test_table: CodedTable,
-    test_answers: np.ndarray,
-    *,
-    is_category: bool,
-    seed: int,
-    rarest: float,
-) -> dict[tuple[str, str], float]:
-    names = ("auc", "accuracy", "rarest_recall") if is_category else ("r2", "mae")
-    empty = {("trees", name): float("nan") for name in names} | {("linear", name): float("nan") for name in names}
-    enough_columns = table.numbers.shape[1] + table.codes.shape[1] > 0
-    if len(answers) < 2 or len(test_answers) < 2 or not enough_columns:
-        return empty
-    if is_category:
-        return empty | _classification(table, answers, test_table, test_answers, seed=seed, rarest=rarest)
-    return empty | _regression(table, answers, test_table, test_answers, seed=seed)
+def _scores(train: Part, test: Part, is_category: bool, seed: int, rarest: float) -> dict[tuple[str, str], float]:
+    """The scores of trees and of a linear model; none where there is too little to learn from or to test on."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    (table, answers), (test_table, test_answers) = train, test
+    if len(answers) < 2 or len(test_answers) < 2 or table.numbers.shape[1] + table.codes.shape[1] == 0:
+        return {}
+    (features, test_features), columns = tree_matrix([table, test_table])
+    linear_features, linear_test = one_hot_matrix(table, [table, test_table])
+    options: dict[str, Any] = {
+        "categorical_features": columns,
+        "early_stopping": False,
+        "random_state": seed % 2**32,
+    }
+    # One round grows a tree a class: fewer rounds where there are many keep the cost of two classes.
+    rounds = max(10, min(100, 300 // len(np.unique(answers))))
+    models = {
+        "trees": HistGradientBoostingClassifier(max_iter=rounds, **options)
+        if is_category
+        else HistGradientBoostingRegressor(**options),
+        "linear": LogisticRegression(max_iter=300) if is_category else Ridge(),
+    }
+    inputs = {"trees": (filled_where_empty(features), test_features), "linear": (linear_features, linear_test)}
+    scores: dict[tuple[str, str], float] = {}
+    for name, model in models.items():
+        if is_category:
+            found = _classification(model, *inputs[name], answers, test_answers, rarest)
+        else:
+            found = _regression(model, *inputs[name], answers, test_answers)
+        scores |= {(name, score): value for score, value in found.items()}
+    return scores
 
 
 def _classification(
-    table: CodedTable,
+    model: Any,
+    features: np.ndarray,
+    test_features: np.ndarray,
     answers: np.ndarray,
-    test_table: CodedTable,
     test_answers: np.ndarray,
-    *,
-    seed: int,
     rarest: float,
-) -> dict[tuple[str, str], float]:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.linear_model import LogisticRegression
-
-    (features, test_features), is_category = tree_matrix([table, test_table])
-    linear_features, linear_test = one_hot_matrix(table, [table, test_table])
-    # One round grows a tree a class: fewer rounds where there are many keep the cost of two classes.
-    rounds = max(10, min(100, 300 // len(np.unique(answers))))
-    trees = HistGradientBoostingClassifier(
-        max_iter=rounds, categorical_features=is_category, early_stopping=False, random_state=seed % 2**32
-    )
-    models = {
-        "trees": (trees, filled_where_empty(features), test_features),
-        "linear": (LogisticRegression(max_iter=300), linear_features, linear_test),
-    }
-    scores: dict[tuple[str, str], float] = {}
+) -> dict[str, float]:
     classes = np.unique(answers)
-    for name, (model, inputs, test_inputs) in models.items():
-        if len(classes) == 1:
-            probabilities = np.ones((len(test_answers), 1))
-        else:
-            model.fit(inputs, answers)
-            classes, probabilities = model.classes_, model.predict_proba(test_inputs)
-        guesses = classes[probabilities.argmax(axis=1)]
-        of_rarest = test_answers == rarest
-        scores[name, "auc"] = _mean_auc(classes, probabilities, test_answers)
-        scores[name, "accuracy"] = float((guesses == test_answers).mean())
-        scores[name, "rarest_recall"] = (
-            float((guesses[of_rarest] == rarest).mean()) if of_rarest.any() else float("nan")
-        )
-    return scores
+    probabilities = np.ones((len(test_answers), 1))
+    if len(classes) > 1:
+        classes, probabilities = model.fit(features, answers).classes_, model.predict_proba(test_features)
+    right = classes[probabilities.argmax(axis=1)] == test_answers
+    of_rarest = test_answers == rarest
+    return {
+        "auc": _mean_auc(classes, probabilities, test_answers),
+        "accuracy": float(right.mean()),
+        "rarest_recall": float(right[of_rarest].mean()) if of_rarest.any() else math.nan,
+    }
 
 
 def _mean_auc(classes: np.ndarray, probabilities: np.ndarray, test_answers: np.ndarray) -> float:
@@ -249,7 +225,7 @@ def _mean_auc(classes: np.ndarray, probabilities: np.ndarray, test_answers: np.n
 
     present = np.unique(test_answers)
     if len(present) < 2:
-        return float("nan")
+        return math.nan
     column_of = {label: column for column, label in enumerate(classes)}
     areas = [
         roc_auc_score(test_answers == label, probabilities[:, column_of[label]]) if label in column_of else 0.5
@@ -259,27 +235,15 @@ def _mean_auc(classes: np.ndarray, probabilities: np.ndarray, test_answers: np.n
 
 
 def _regression(
-    table: CodedTable, answers: np.ndarray, test_table: CodedTable, test_answers: np.ndarray, *, seed: int
-) -> dict[tuple[str, str], float]:
-    from sklearn.ensemble import HistGradientBoostingRegressor
-    from sklearn.linear_model import Ridge
+    model: Any, features: np.ndarray, test_features: np.ndarray, answers: np.ndarray, test_answers: np.ndarray
+) -> dict[str, float]:
     from sklearn.metrics import mean_absolute_error, r2_score
 
-    (features, test_features), is_category = tree_matrix([table, test_table])
-    linear_features, linear_test = one_hot_matrix(table, [table, test_table])
-    trees = HistGradientBoostingRegressor(
-        categorical_features=is_category, early_stopping=False, random_state=seed % 2**32
-    )
-    models = {
-        "trees": (trees, filled_where_empty(features), test_features),
-        "linear": (Ridge(), linear_features, linear_test),
-    }
-    scores: dict[tuple[str, str], float] = {}
     unit = max(1.0, np.abs(answers).max() / _LARGEST_ANSWER)
     answers, test_answers = answers / unit, test_answers / unit
-    for name, (model, inputs, test_inputs) in models.items():
-        guesses = model.fit(inputs, answers).predict(test_inputs)
-        constant = test_answers.min() == test_answers.max()
-        scores[name, "r2"] = float("nan") if constant else float(r2_score(test_answers, guesses))
-        scores[name, "mae"] = unit * float(mean_absolute_error(test_answers, guesses))
-    return scores
+    guesses = model.fit(features, answers).predict(test_features)
+    constant = test_answers.min() == test_answers.max()
+    return {
+        "r2": math.nan if constant else float(r2_score(test_answers, guesses)),
+        "mae": unit * float(mean_absolute_error(test_answers, guesses)),
+    }
