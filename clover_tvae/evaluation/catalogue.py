@@ -21,16 +21,16 @@ class Meaning:
     Args:
         title: A short name for people.
         unit: ``"%"``, ``"share"`` (0 to 1), ``"AUC"``, ``"ratio"``, ``"count"`` or ``"score"``.
+        note: What it says, and what it cannot say.
         better: ``"lower"``, ``"higher"``, or ``"target"``: the nearer to ``perfect`` the better.
         perfect: What a perfect generator would score; ``None`` where only the holdout can tell.
-        note: What it says, and what it cannot say.
     """
 
     title: str
     unit: str
-    better: Better
-    perfect: float | None
     note: str
+    better: Better = "lower"
+    perfect: float | None = None
 
 
 _NOT_PROOF = "A good value is no proof that the table is safe to publish."
@@ -39,89 +39,77 @@ _FIDELITY = {
     "shape": Meaning(
         "Shape error",
         "%",
-        "lower",
-        None,
         "Mean distance of the columns' distributions. Says nothing about how columns hang together; below the floor "
         "of a fresh sample the table follows its training rows, not the population.",
     ),
     "trend_shared": Meaning(
         "Trend error, shared edges",
         "%",
-        "lower",
-        None,
         "Mean distance over the pairs of columns, numbers in the real table's 10 bins.",
     ),
     "trend_own": Meaning(
         "Trend error, own edges (sdmetrics, all pairs)",
         "%",
-        "lower",
-        None,
         "As sdmetrics bins: each table between its own extremes, so that one outlier moves it. For comparison with "
         "published figures.",
     ),
     "trend_strong": Meaning(
         "Trend error, own edges, strong pairs (sdmetrics' default)",
         "%",
-        "lower",
-        None,
         "Over the pairs whose real correlation is above 0.5 or association above 0.3, as sdmetrics 0.32 reports.",
     ),
     "c2st": Meaning(
         "Real or synthetic, told by trees (C2ST)",
         "AUC",
-        "target",
-        0.5,
         "How well gradient-boosted trees tell the two tables apart: 0.5 is a coin, 1 is always. Clearly below 0.5, as "
         "for the bootstrap, means copies: the trees take a copy for the real row that they learnt.",
+        better="target",
+        perfect=0.5,
     ),
     "c2st_score": Meaning(
         "C2ST as the literature prints it",
         "score",
-        "higher",
-        1.0,
         "1 - 2 (AUC - 0.5), at most 1: the same figure turned round. Copies score 1 here too.",
+        better="higher",
+        perfect=1.0,
     ),
     "relations_broken": Meaning(
         "Relations broken, mean",
         "%",
-        "lower",
-        None,
         "Mean share of rows that break a relation which holds in at least 99.5% of the real rows.",
     ),
     "relations_worst": Meaning(
-        "Relations broken, worst", "%", "lower", None, "Share of rows that break the relation broken most often."
+        "Relations broken, worst", "%", "Share of rows that break the relation broken most often."
     ),
     "categories_present": Meaning(
-        "Real categories that appear", "%", "higher", None, "Share of the real categories that appear at all."
+        "Real categories that appear", "%", "Share of the real categories that appear at all.", better="higher"
     ),
     "rare_frequency": Meaning(
         "Frequency of rare categories",
         "ratio",
-        "target",
-        1.0,
         "Frequency of the categories under 1% of the real rows, all together, over their real frequency.",
+        better="target",
+        perfect=1.0,
     ),
     "unseen_categories": Meaning(
-        "Cells with categories never seen", "%", "lower", 0.0, "Cells whose category the real table does not have."
+        "Cells with categories never seen", "%", "Cells whose category the real table does not have.", perfect=0.0
     ),
     "out_of_range": Meaning(
-        "Numbers out of range", "%", "lower", 0.0, "Cells outside the real column's smallest and largest value."
+        "Numbers out of range", "%", "Cells outside the real column's smallest and largest value.", perfect=0.0
     ),
     "missing_rate": Meaning(
         "Missing rate, largest difference",
         "%",
-        "lower",
-        None,
         "Largest difference of a column's share of missing cells, in percentage points.",
     ),
     "decimals": Meaning(
-        "Columns with more decimals than real", "count", "lower", 0.0, "Number columns written more finely than real."
+        "Columns with more decimals than real", "count", "Number columns written more finely than real.", perfect=0.0
     ),
     "dtypes": Meaning(
-        "Columns of another dtype", "count", "lower", 0.0, "Columns whose dtype is of another kind than the real one."
+        "Columns of another dtype", "count", "Columns whose dtype is of another kind than the real one.", perfect=0.0
     ),
     "duplicates": Meaning(
-        "Rows that occur more than once", "%", "target", None, "Rows that are the same as an earlier one of the table."
+        "Rows that occur more than once", "%", "Rows that are the same as an earlier one of the table.", better="target"
     ),
 }
 
@@ -136,18 +124,16 @@ _UTILITY = {
     "loss": Meaning(
         "Utility lost",
         "score",
-        "lower",
-        0.0,
         "AUC (or R2) of trees trained on real rows, less that of trees trained on synthetic rows; both tested on real "
         "rows that neither saw.",
+        perfect=0.0,
     ),
 } | {
     f"{model}_{score}": Meaning(
         f"{title}, {name}",
         unit,
-        better,
-        None,
         f"{name} on real rows after training on synthetic ones; 'perfect' is the same after training on real ones.",
+        better=better,
     )
     for model, title in (("trees", "Gradient boosting"), ("linear", "Linear model"))
     for score, (name, unit, better) in _SCORES.items()
@@ -172,43 +158,40 @@ _PRIVACY = {
     "dcr_share": Meaning(
         "Nearer to training than to holdout (DCR share)",
         "share",
-        "target",
-        0.5,
         "Share of synthetic rows nearer to the training rows than to as many held-out rows. Above 0.5 rows lean on the "
         f"people in training. It sees copying on average and misses single people (arXiv 2505.01524). {_NOT_PROOF}",
+        better="target",
+        perfect=0.5,
     ),
     "dcr_quantile": Meaning(
         "Very near to training (DCR 2%)",
         "%",
-        "target",
-        2.0,
         "Share of synthetic rows nearer to a training row than the nearest 2% of held-out rows are. Above 2%: near "
         f"copies. {_NOT_PROOF}",
+        better="target",
+        perfect=2.0,
     ),
     "distance_ratio": Meaning(
         "Nearest over second nearest training row",
         "ratio",
-        "target",
-        None,
         "Median distance to the nearest training row over that to the second nearest; lower than the holdout's means "
         f"that rows sit upon single people. {_NOT_PROOF}",
+        better="target",
     ),
     "copies": Meaning(
         "Exact copies of training rows",
         "%",
-        "target",
-        None,
         "Rows that equal a training row in every column compared. People who are alike give copies by chance: the "
         f"holdout's value is the yardstick. {_NOT_PROOF}",
+        better="target",
     ),
 } | {
     f"{attack}_{measure}{suffix}": Meaning(
         f"{title}, {name}{of}",
         unit,
-        "lower",
-        perfect,
         f"{sentence} {meaning} A weak attack proves nothing: a stronger one may come. Intervals: 95%, over the "
         "people attacked.",
+        perfect=perfect,
     )
     for attack, (title, sentence) in _ATTACKS.items()
     for suffix, of in (("", ""), ("_outliers", ", outliers"))

@@ -1,7 +1,5 @@
 """Relations that hold in a real table, and how often another table breaks them.
 
-Knows coded tables (``frames``). Must not know figures, or how a table was made.
-
 Four kinds, each found in the real rows alone:
 
 * **equality**: two columns hold the same;
@@ -17,7 +15,7 @@ independent, at most 95% of the rows would.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,11 +58,32 @@ class Relation:
 
 @dataclass(frozen=True)
 class _Levels:
-    """A column as few levels: code of each row (-1: missing or unknown), and how other tables' cells are coded so."""
+    """A column of few values as levels.
 
-    codes: np.ndarray
+    Args:
+        name: The column.
+        position: Of the column among the categories, or among the numbers.
+        known: The values behind the levels of a number; ``None`` for a category, whose codes are levels already.
+        n_levels: Number of levels.
+        codes: The level of each row in which relations are sought; -1: missing.
+    """
+
+    name: Hashable
+    position: int
+    known: np.ndarray | None
     n_levels: int
-    code: Callable[[CodedTable], np.ndarray]
+    codes: np.ndarray
+
+    def code(self, table: CodedTable) -> np.ndarray:
+        """Return the level of each row of another table; -1: missing, or a number that the real table lacks."""
+        if self.known is None:
+            return table.codes[:, self.position]
+        return _level_of(table.numbers[:, self.position], self.known)
+
+
+def _level_of(numbers: np.ndarray, known: np.ndarray) -> np.ndarray:
+    at = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
+    return np.where(known[at] == numbers, at, -1)
 
 
 def find_relations(tables: CodedTables, role: str = "real", *, seed: int = 0) -> list[Relation]:
@@ -84,11 +103,9 @@ def find_relations(tables: CodedTables, role: str = "real", *, seed: int = 0) ->
         table = table.take(np.sort(rng.permutation(table.n_rows)[:_MAX_ROWS]))
     relations = _number_relations(tables, table)
     settled = {frozenset((relation.first, relation.second)) for relation in relations}
-    levels = _all_levels(tables, table)
-    for name_1, name_2 in itertools.combinations(levels, 2):
-        pair = frozenset((name_1, name_2))
-        if pair not in settled:
-            relations += _level_relations(name_1, levels[name_1], name_2, levels[name_2], tables)
+    for levels_1, levels_2 in itertools.combinations(_all_levels(tables, table), 2):
+        if frozenset((levels_1.name, levels_2.name)) not in settled:
+            relations += _level_relations(levels_1, levels_2)
     return sorted(relations, key=lambda relation: relation.by_chance)[:_MAX_RELATIONS]
 
 
@@ -101,26 +118,32 @@ def _number_relations(tables: CodedTables, table: CodedTable) -> list[Relation]:
     relations = []
     columns = [np.sort(column[~np.isnan(column)]) for column in table.numbers.T]
     for i, j in itertools.combinations(range(len(columns)), 2):
-        name_i, name_j = tables.number_names[i], tables.number_names[j]
-        if (name_i in tables.dates) != (name_j in tables.dates):
-            continue
+        names = tables.number_names[i], tables.number_names[j]
         x, y = table.numbers[:, i], table.numbers[:, j]
         both = ~np.isnan(x) & ~np.isnan(y)
-        if both.sum() < _MIN_ROWS:
+        if (names[0] in tables.dates) != (names[1] in tables.dates) or both.sum() < _MIN_ROWS:
             continue
         same, below, above = (float(test[both].mean()) for test in (x == y, x <= y, x >= y))
         if same >= HOLDS_IN:
             chance = _chance_equal(columns[i], columns[j])
             if chance <= _BY_CHANCE:
-                relations.append(Relation("equality", name_i, name_j, chance, _unequal(i, j)))
+                relations.append(Relation("equality", *names, chance, _number_break(np.not_equal, i, j)))
             continue
         for holds, first, second in ((below, i, j), (above, j, i)):
             chance = _chance_below(columns[first], columns[second])
             if holds >= HOLDS_IN and chance <= _BY_CHANCE:
                 names = tables.number_names[first], tables.number_names[second]
-                relations.append(Relation("inequality", *names, chance, _greater(first, second)))
+                relations.append(Relation("inequality", *names, chance, _number_break(np.greater, first, second)))
                 break
     return relations
+
+
+def _number_break(compare: np.ufunc, first: int, second: int) -> Callable[[CodedTable], np.ndarray]:
+    def breaks(table: CodedTable) -> np.ndarray:
+        x, y = table.numbers[:, first], table.numbers[:, second]
+        return compare(x, y) & ~np.isnan(x) & ~np.isnan(y)
+
+    return breaks
 
 
 def _chance_below(x: np.ndarray, y: np.ndarray) -> float:
@@ -133,54 +156,23 @@ def _chance_equal(x: np.ndarray, y: np.ndarray) -> float:
     return float(hits.mean() / len(y))
 
 
-def _unequal(i: int, j: int) -> Callable[[CodedTable], np.ndarray]:
-    def breaks(table: CodedTable) -> np.ndarray:
-        x, y = table.numbers[:, i], table.numbers[:, j]
-        return (x != y) & ~np.isnan(x) & ~np.isnan(y)
-
-    return breaks
-
-
-def _greater(i: int, j: int) -> Callable[[CodedTable], np.ndarray]:
-    def breaks(table: CodedTable) -> np.ndarray:
-        return table.numbers[:, i] > table.numbers[:, j]  # a comparison with NaN is False: missing breaks nothing
-
-    return breaks
-
-
-def _all_levels(tables: CodedTables, table: CodedTable) -> dict[Hashable, _Levels]:
+def _all_levels(tables: CodedTables, table: CodedTable) -> list[_Levels]:
     """The columns whose values repeat often enough to take part in dependencies and combinations."""
-    levels: dict[Hashable, _Levels] = {}
+    levels = []
+    most = table.n_rows / _MIN_ROWS_A_VALUE
     for position, name in enumerate(tables.category_names):
         codes = table.codes[:, position]
-        known = np.unique(codes[codes >= 0])
-        if 2 <= len(known) <= table.n_rows / _MIN_ROWS_A_VALUE:
-            levels[name] = _Levels(codes, len(tables.categories[position]), _category_coder(position))
+        if 2 <= len(np.unique(codes[codes >= 0])) <= most:
+            levels.append(_Levels(name, position, None, len(tables.categories[position]), codes))
     for position, name in enumerate(tables.number_names):
         numbers = table.numbers[:, position]
         known = np.unique(numbers[~np.isnan(numbers)])
-        if 2 <= len(known) <= table.n_rows / _MIN_ROWS_A_VALUE:
-            coder = _number_coder(position, known)
-            levels[name] = _Levels(coder(table), len(known), coder)
+        if 2 <= len(known) <= most:
+            levels.append(_Levels(name, position, known, len(known), _level_of(numbers, known)))
     return levels
 
 
-def _category_coder(position: int) -> Callable[[CodedTable], np.ndarray]:
-    return lambda table: table.codes[:, position]
-
-
-def _number_coder(position: int, known: np.ndarray) -> Callable[[CodedTable], np.ndarray]:
-    def code(table: CodedTable) -> np.ndarray:
-        numbers = table.numbers[:, position]
-        at = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
-        return np.where(known[at] == numbers, at, -1)
-
-    return code
-
-
-def _level_relations(
-    name_1: Hashable, levels_1: _Levels, name_2: Hashable, levels_2: _Levels, tables: CodedTables
-) -> list[Relation]:
+def _level_relations(levels_1: _Levels, levels_2: _Levels) -> list[Relation]:
     both = (levels_1.codes >= 0) & (levels_2.codes >= 0)
     n_rows = int(both.sum())
     if n_rows < _MIN_ROWS:
@@ -188,13 +180,11 @@ def _level_relations(
     first, second = levels_1.codes[both].astype(np.int64), levels_2.codes[both].astype(np.int64)
     cells, counts = _count_cells(first * levels_2.n_levels + second, levels_1.n_levels * levels_2.n_levels)
     rows, columns = cells // levels_2.n_levels, cells % levels_2.n_levels
-    found = _dependency(name_1, levels_1, name_2, levels_2, rows, columns, counts)
-    found += _dependency(name_2, levels_2, name_1, levels_1, columns, rows, counts)
-    if found:
+    found = _dependency(levels_1, levels_2, rows, columns, counts)
+    found += _dependency(levels_2, levels_1, columns, rows, counts)
+    if found or levels_1.known is not None or levels_2.known is not None:
         return found
-    if name_1 in tables.category_names and name_2 in tables.category_names:
-        return _combination(name_1, levels_1, name_2, levels_2, cells, counts)
-    return []
+    return _combination(levels_1, levels_2, cells, counts)
 
 
 def _count_cells(cells: np.ndarray, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
@@ -207,15 +197,9 @@ def _count_cells(cells: np.ndarray, n_cells: int) -> tuple[np.ndarray, np.ndarra
 
 
 def _dependency(
-    name: Hashable,
-    levels: _Levels,
-    settled_name: Hashable,
-    settled: _Levels,
-    rows: np.ndarray,
-    columns: np.ndarray,
-    counts: np.ndarray,
+    levels: _Levels, settled: _Levels, rows: np.ndarray, columns: np.ndarray, counts: np.ndarray
 ) -> list[Relation]:
-    """``name`` settles ``settled_name`` if its majority answers are right often enough, and better than one for all."""
+    """A column settles another if its majority answers are right often enough, and better than one for all."""
     n_rows = counts.sum()
     row_totals = np.bincount(rows, weights=counts, minlength=levels.n_levels)
     if (row_totals > 0).sum() * _MIN_ROWS_A_VALUE > n_rows:
@@ -233,19 +217,12 @@ def _dependency(
 
     def breaks(table: CodedTable) -> np.ndarray:
         expected, given = answers[levels.code(table)], settled.code(table)
-        # A value that the real table never shows here (-1) is not the expected one either, unless it is missing.
-        return (expected >= 0) & (given != expected) & ~_is_missing(table, settled)
+        return (expected >= 0) & (given != expected) & (given >= 0)
 
-    return [Relation("dependency", name, settled_name, chance, breaks)]
-
-
-def _is_missing(table: CodedTable, levels: _Levels) -> np.ndarray:
-    return levels.code(table) < 0
+    return [Relation("dependency", levels.name, settled.name, chance, breaks)]
 
 
-def _combination(
-    name_1: Hashable, levels_1: _Levels, name_2: Hashable, levels_2: _Levels, cells: np.ndarray, counts: np.ndarray
-) -> list[Relation]:
+def _combination(levels_1: _Levels, levels_2: _Levels, cells: np.ndarray, counts: np.ndarray) -> list[Relation]:
     """The most frequent combinations that cover 99.5% of the rows; the others count as never."""
     n_rows = counts.sum()
     # Good and Turing: the share of cells seen once estimates how many fresh rows bring a combination never seen.
@@ -267,24 +244,17 @@ def _combination(
         known = (first >= 0) & (second >= 0) & known_1[first] & known_2[second]
         return known & ~np.isin(first * n_2 + second, allowed)
 
-    return [Relation("combination", name_1, name_2, chance, breaks)]
+    return [Relation("combination", levels_1.name, levels_2.name, chance, breaks)]
 
 
-def relation_table(relations: list[Relation], shares: dict[str, np.ndarray]) -> pd.DataFrame:
+def relation_table(relations: list[Relation], shares: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Return one row a relation: kind, columns, share by chance, and the share of rows that break it in each table.
 
     Args:
         relations: The relations.
         shares: ``break_rates`` by role.
     """
-    frame = pd.DataFrame(
-        {
-            "kind": [relation.kind for relation in relations],
-            "column_1": pd.Series([relation.first for relation in relations], dtype=object),
-            "column_2": pd.Series([relation.second for relation in relations], dtype=object),
-            "kept_by_chance": np.array([relation.by_chance for relation in relations], dtype=np.float64),
-        }
-    )
-    for role, values in shares.items():
-        frame[f"broken_{role}"] = values
-    return frame
+    rows = [(relation.kind, relation.first, relation.second, relation.by_chance) for relation in relations]
+    frame = pd.DataFrame(rows, columns=["kind", "column_1", "column_2", "kept_by_chance"], dtype=object)
+    frame["kept_by_chance"] = frame["kept_by_chance"].astype(np.float64)
+    return frame.assign(**{f"broken_{role}": values for role, values in shares.items()})
