@@ -1,7 +1,7 @@
 """A library that uses the state of the whole process, run without leaving a trace in it.
 
-This module knows global generators, warnings, streams and loggers. It knows no library and no table. Nothing else in the
-package may touch a global generator.
+Global generators, warnings, streams and loggers are changed here and put back; nothing else in the package may touch a global
+generator.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Columns of categories: categorical, boolean and ordinal. One choice a category, and ``missing``; no numbers.
-
-This module knows single cells and their types. It knows no distribution of numbers.
-"""
+"""Columns of categories: categorical, boolean and ordinal. One choice a category, and ``missing``; no numbers."""
 
 from __future__ import annotations
 
@@ -100,13 +97,12 @@ class CategoricalTransform:
             dtype=np.int32,
         )
         choices = lookup[codes]
-        n_unseen = int((choices < 0).sum())
-        if n_unseen and unseen == "error":
-            what = f"{n_unseen} cells hold values that were never seen in training"
+        if unseen == "error" and (choices < 0).any():
+            what = f"{int((choices < 0).sum())} cells hold values that were never seen in training"
             if not self.missing and (codes < 0).any():
                 what += f" ({int((codes < 0).sum())} of them are missing, and the column never was)"
             raise DataError(Problem(where_of(self.name), f"{what}; remove those rows, or fit on data that have them"))
-        return ColumnCodes(choices, unseen=n_unseen)
+        return ColumnCodes(choices)
 
     def decode(self, choices: NDArray[Any], scalars: NDArray[Any] | None = None) -> pd.Series:
         """Return the cells of the choices, in the dtype of training."""
@@ -186,7 +182,7 @@ class CategoricalTransform:
         check(type(plain["missing"]) is bool, "missing must be true or false")
         cells = CellType.from_plain(plain["cells"])
         categories = values_from_plain(plain["categories"])
-        check(len(categories) + plain["missing"] >= 1, "a column has at least one choice")
+        check(len(categories) + plain["missing"] >= 1, "a column must have at least one choice")
         made = cls(name_from_plain(plain["name"]), kind, cells, tuple(categories), plain["missing"])
         try:
             absent = cells.build([*made.categories, *([None] if made.missing else [])]).isna()

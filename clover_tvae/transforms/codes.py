@@ -22,13 +22,11 @@ class ColumnCodes:
         choices: int32 ``(rows,)``: the base choice of every cell, -1 for a cell that is unseen and masked.
         scalars: float32 ``(rows,)``: its number, 0 where it has none; ``None`` for a column without numbers.
         spreads: float32 ``(rows,)`` or ``None``: the number lies in ``[scalar, scalar + spread]``.
-        unseen: How many cells were never seen in training, and so are masked (or replaced by the nearest number).
     """
 
     choices: NDArray[np.int32]
     scalars: NDArray[Any] | None = None
     spreads: NDArray[Any] | None = None
-    unseen: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Cells that equal another cell of their row: which columns have them, and how they are followed to their source.
 
-This module knows pairs of columns of numbers. It knows no network: that a copy is one more choice is told by the layout.
 A density gives exact equality the probability zero, whatever its quality; a choice gives it the rate that it has.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType
-from clover_tvae.columns.plain_data import check, fields, integer, one_of, optional
+from clover_tvae.columns.plain_data import check, fields, integer, number, one_of, optional
 
 __all__ = ["Grid", "fraction"]
 
@@ -65,7 +66,7 @@ class Grid:
         single = None if cells.family == "object" else single
         kind = values.dtype.name
         if not len(values):
-            return cls(kind, 0, 0, 0) if kind != "float64" else cls(kind, 0.0, 0.0, 0, single)
+            return cls(kind, values.dtype.type(0).item(), values.dtype.type(0).item(), 0, single)
         if kind != "float64":
             low, high = int(values.min()), int(values.max())
             return cls(kind, low, high, 0, unit=_unit(values - values.min()) if high - low < 2**53 else 1)
@@ -190,36 +191,28 @@ class Grid:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the grid as plain data."""
-        return {
-            "kind": self.kind,
-            "minimum": self.minimum,
-            "maximum": self.maximum,
-            "decimals": self.decimals,
-            "single": self.single,
-            "unit": self.unit,
-        }
+        return dataclasses.asdict(self)
 
     @classmethod
     def from_plain(cls, plain: Any) -> Grid:
         """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
         if type(plain) is dict and "unit" not in plain:
-            plain = {**plain, "unit": 1}  # files of version 0.1 have none
-        plain = fields(plain, ("kind", "minimum", "maximum", "decimals", "single", "unit"), "grid")
+            plain = {**plain, "unit": 1}  # the first files have none
+        plain = fields(plain, [field.name for field in dataclasses.fields(cls)], "grid")
         kind = one_of(plain["kind"], ("int64", "uint64", "float64"), "grid kind")
-        ends = plain["minimum"], plain["maximum"]
-        for end in ends:
+        low, high = plain["minimum"], plain["maximum"]
+        for end in (low, high):
             if kind == "float64":
-                check(type(end) is float and math.isfinite(end), "the range must be finite floats")
+                number(end, "range")
             else:
-                info = np.iinfo(kind)
-                integer(end, "range", int(info.min), int(info.max))
-        check(ends[0] <= ends[1], "the range must not be empty")
+                integer(end, "range", int(np.iinfo(kind).min), int(np.iinfo(kind).max))
+        check(low <= high, "the range must not be empty")
         decimals = optional(plain["decimals"], integer, "decimals", 0, 15)
         check(kind == "float64" or decimals == 0, "whole numbers have no decimals")
         single = optional(plain["single"], one_of, ("float32", "float16"), "short float")
         unit = integer(plain["unit"], "unit", 1, 2**63 - 1)
         check(unit == 1 or (decimals is not None and single is None), "floats that are not rounded have no unit")
-        return cls(kind, ends[0], ends[1], decimals, single, unit)
+        return cls(kind, low, high, decimals, single, unit)
 
 
 def _unit(steps: NDArray[Any]) -> int:

@@ -1,6 +1,6 @@
 """Columns of identifiers: never learnt, made anew as a sequence, a UUID or a pattern.
 
-This module knows how an identifier looks; no value of the training data ever reaches it.
+No value of the training data reaches this module.
 """
 
 from __future__ import annotations
@@ -100,13 +100,7 @@ class IdentifierTransform:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the column as plain data."""
-        return {
-            "name": name_to_plain(self.name),
-            "regenerate": self.regenerate,
-            "cells": self.cells.to_plain(),
-            "pattern": self.pattern,
-            "key": self.key,
-        }
+        return vars(self) | {"name": name_to_plain(self.name), "cells": self.cells.to_plain()}
 
     @classmethod
     def from_plain(cls, plain: Any) -> IdentifierTransform:

@@ -100,7 +100,7 @@ class NumberCodec(ABC):
         for numbers in (scalars, spreads):
             if numbers is not None:
                 numbers[(choices < 0) | (choices >= first)] = 0
-        return ColumnCodes(choices, scalars, spreads, int(outside.sum()) + n_missing)
+        return ColumnCodes(choices, scalars, spreads)
 
     def _nearest_atom(self, values: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Return which values are atoms, and the place of the nearest atom of each."""

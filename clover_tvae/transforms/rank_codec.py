@@ -152,12 +152,12 @@ class RankCodec(NumberCodec):
         values = array_from_plain(plain["values"], "knots", grid.code, low=grid.minimum, high=grid.maximum)
         lower = array_from_plain(plain["lower"], "ranks", "<f8", low=0.0, high=1.0)
         upper = array_from_plain(plain["upper"], "ranks", "<f8", low=0.0, high=1.0)
-        check(len(values) == len(lower) == len(upper), "one interval of ranks a knot is expected")
+        check(len(values) == len(lower) == len(upper), "a knot must have one interval of ranks")
         check(bool((values[1:] > values[:-1]).all()), "values must ascend")
         check(bool((lower <= upper).all()) and bool((lower[1:] >= upper[:-1]).all()), "ranks must ascend")
         check(not len(values) or (lower[0] == 0 and upper[-1] == 1), "ranks must run from 0 to 1")
         made = cls(grid, atoms, missing, values, lower, upper)
-        check(made.layout.n_choices >= 1, "a column has at least one choice")
+        check(made.layout.n_choices >= 1, "a column must have at least one choice")
         return made
 
 

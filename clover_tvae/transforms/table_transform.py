@@ -358,7 +358,7 @@ class TableTransform:
         order = [name_from_plain(name) for name in list_of(plain["order"], "order")]
         left_out = []
         for pair in list_of(plain["left_out"], "left_out"):
-            check(type(pair) is list and len(pair) == 2, "left_out: a name and a kind are expected")
+            check(type(pair) is list and len(pair) == 2, "left_out must be pairs of a name and a kind")
             left_out.append((name_from_plain(pair[0]), one_of(pair[1], ("id", "ignore"), "kind")))
         names = [column.name for column in (*transforms, *identifiers)]
         check(len(transforms) > 0, "there must be a column")
@@ -371,16 +371,16 @@ class TableTransform:
             sources = [integer(source, "copies", 0, len(transforms) - 1) for source in list_of(sources, "copies")]
             check(
                 i < len(transforms) and len(set(sources)) == len(sources) and i not in sources,
-                "copies of other columns",
+                "copies must be of other columns",
             )
             # Each pair becomes choices of a head and cells of a mask: without a bound a small file stands for a huge model.
-            check(len(sources) <= MAX_COPIES, f"a column copies at most {MAX_COPIES} others")
+            check(len(sources) <= MAX_COPIES, f"a column must copy at most {MAX_COPIES} others")
             check(not sources or numbers == "rank", "only ranks have copies")
             for j in (i, *sources) if sources else ():
                 check(transforms[j].layout.n_numbered == 1, "only columns of numbers are copied")
                 check(transforms[j].kind == transforms[i].kind, "only columns of one kind are copied")
             copies.append(tuple(sources))
-        check(len(copies) == len(transforms), "copies: one list a column is expected")
+        check(len(copies) == len(transforms), "copies must be one list a column")
         return cls(tuple(transforms), tuple(identifiers), tuple(order), tuple(left_out), numbers, tuple(copies))
 
 
