@@ -14,7 +14,7 @@ from clover_tvae.evaluation import CATALOGUE, Figure, Figures
 from clover_tvae.report import build_comparison, card_json, card_markdown, write_comparison
 from clover_tvae.report.comparison_page import comparison_rows
 from clover_tvae.report.model_card import card_groups
-from clover_tvae.report.wording import readings
+from clover_tvae.report.readings import readings
 
 
 def figures(shape: float, auc: float) -> Figures:
@@ -91,9 +91,9 @@ def test_sigmas_stand_side_by_side(results) -> None:
 def test_results_without_names_or_twice_are_refused() -> None:
     with pytest.raises(ConfigError, match="found none"):
         build_comparison([])
-    with pytest.raises(ConfigError, match="two generators are named 'a'"):
+    with pytest.raises(ConfigError, match="two generators named 'a'"):
         build_comparison([{"name": "a"}, {"name": "a"}])
-    with pytest.raises(ConfigError, match="expected a name"):
+    with pytest.raises(ConfigError, match=r"results\[0\].name"):
         build_comparison([{"fit_seconds": 3}])
 
 

@@ -7,8 +7,8 @@ from clover_tvae.report.measurement import measure
 from clover_tvae.report.model_card import card_groups, card_json, card_markdown
 from clover_tvae.report.page import Report, about_generator, build_report, report_on, write_report
 from clover_tvae.report.plots import plot_history, plot_latent, plot_marginals, plot_pairs
+from clover_tvae.report.readings import figure_text, readings
 from clover_tvae.report.svg import Chart
-from clover_tvae.report.wording import figure_text, readings
 
 __all__ = [
     "Chart",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.evaluation.figures import Figure, Figures
@@ -14,25 +15,20 @@ from clover_tvae.report.formatting import count_text, decimal_text, printable
 from clover_tvae.report.html_document import render, write_document
 from clover_tvae.report.learning_curves import curve_charts, history_table
 from clover_tvae.report.model_card import NO_PROOF
-from clover_tvae.report.wording import figure_text
+from clover_tvae.report.readings import figure_text, interval_text
 
 __all__ = ["build_comparison", "comparison_rows", "learned_sigmas", "write_comparison"]
 
 DEFAULT_TITLE = "Comparison of generators"
 
-_SECTIONS = (
-    ("fidelity", "Fidelity: do the rows look real?"),
-    ("utility", "Utility: does a model trained on them work on real rows?"),
-    ("privacy", "Privacy: what do the rows give away of the people in training?"),
-)
-_COSTS: tuple[tuple[str, str, str], ...] = (
-    ("fit_seconds", "Fit, seconds", "decimal"),
-    ("sample_seconds", "Sample, seconds", "decimal"),
-    ("sampled_rows", "Rows sampled", "count"),
-    ("rows_per_second", "Rows sampled a second", "count"),
-    ("file_bytes", "Generator file, MB", "megabytes"),
-    ("parameters", "Parameters of the networks", "count"),
-    ("epochs", "Epochs", "count"),
+_COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("fit_seconds", "Fit, seconds", decimal_text),
+    ("sample_seconds", "Sample, seconds", decimal_text),
+    ("sampled_rows", "Rows sampled", count_text),
+    ("rows_per_second", "Rows sampled a second", count_text),
+    ("file_bytes", "Generator file, MB", lambda size: decimal_text(size / 1e6)),
+    ("parameters", "Parameters of the networks", count_text),
+    ("epochs", "Epochs", count_text),
 )
 
 
@@ -63,32 +59,22 @@ def build_comparison(
     """
     names = _names(results)
     shown = [printable(name) for name in names]
-    by_name: dict[Hashable, Mapping[str, Figure]] = {
-        name: _figures(result.get("figures")) for name, result in zip(names, results, strict=True)
-    }
-    sections = []
-    for key, heading in _SECTIONS:
-        rows = comparison_rows(by_name, key)
-        if rows:
-            sections.append({"anchor": key, "title": heading, "rows": rows})
+    named = list(zip(shown, results, strict=True))
+    by_name = dict(zip(names, (_figures(result.get("figures")) for result in results), strict=True))
+    sections = [{"anchor": key, "rows": comparison_rows(by_name, key)} for key in ("fidelity", "utility", "privacy")]
+    losses = ("loss", "validation_loss")
     content = {
         "title": printable(title),
         "facts": [(printable(key), _fact(value)) for key, value in (facts or {}).items()],
         "names": shown,
-        "errors": [
-            (name, printable(result["error"]))
-            for name, result in zip(shown, results, strict=True)
-            if result.get("error")
-        ],
+        "errors": [(name, printable(result["error"])) for name, result in named if result.get("error")],
         "costs": _costs(results),
-        "sections": sections,
+        "sections": [section for section in sections if section["rows"]],
         "sigmas": learned_sigmas(results),
         "curves": [
             chart
-            for name, result in zip(shown, results, strict=True)
-            for chart in curve_charts(
-                history_table(result.get("history")), {f"{name}: loss a row": ("loss", "validation_loss")}
-            )
+            for name, result in named
+            for chart in curve_charts(history_table(result.get("history")), {f"{name}: loss a row": losses})
         ],
         "notice": NO_PROOF,
     }
@@ -106,7 +92,7 @@ def write_comparison(path: str | Path, results: Sequence[Mapping[str, Any]], **o
     write_document(path, build_comparison(results, **options))
 
 
-def comparison_rows(by_name: Mapping[Hashable, Mapping[str, Figure]], section: str) -> list[dict[str, Any]]:
+def comparison_rows(by_name: Mapping[str, Mapping[str, Figure]], section: str) -> list[dict[str, Any]]:
     """Return one row a figure of a section: its text for each generator, the best marked, and the floor.
 
     Args:
@@ -124,14 +110,15 @@ def comparison_rows(by_name: Mapping[Hashable, Mapping[str, Figure]], section: s
     for key in keys:
         found = [figures.get(key) for figures in by_name.values()]
         known = [figure for figure in found if figure is not None]
-        best = _best(found)
-        first = known[0]
-        floors = [figure.holdout for figure in known if figure.holdout is not None]
-        perfect = [figure.perfect for figure in known if figure.perfect is not None]
+        unit, best = known[0].unit, _best(found)
+        floor, perfect = (
+            next((getattr(figure, field) for figure in known if getattr(figure, field) is not None), None)
+            for field in ("holdout", "perfect")
+        )
         cells = [
             {
-                "text": "–" if figure is None else figure_text(figure.value, figure.unit),
-                "interval": _interval(figure),
+                "text": figure_text(None if figure is None else figure.value, unit),
+                "interval": "" if figure is None else interval_text(figure),
                 "best": position in best,
             }
             for position, figure in enumerate(found)
@@ -139,11 +126,11 @@ def comparison_rows(by_name: Mapping[Hashable, Mapping[str, Figure]], section: s
         rows.append(
             {
                 "key": key,
-                "label": first.title or key,
-                "says": first.note,
+                "label": known[0].title or key,
+                "says": known[0].note,
                 "cells": cells,
-                "holdout": figure_text(floors[0] if floors else None, first.unit),
-                "perfect": figure_text(perfect[0] if perfect else None, first.unit),
+                "holdout": figure_text(floor, unit),
+                "perfect": figure_text(perfect, unit),
             }
         )
     return rows
@@ -152,26 +139,21 @@ def comparison_rows(by_name: Mapping[Hashable, Mapping[str, Figure]], section: s
 def _names(results: Sequence[Mapping[str, Any]]) -> list[str]:
     names = [result.get("name") for result in results]
     problems = [
-        Problem(f"results[{position}].name", "expected a name, found none")
+        Problem(f"results[{position}].name", f"must be a name, found {'none' if not name else type(name).__name__}")
         for position, name in enumerate(names)
         if not isinstance(name, str) or not name
     ]
-    problems += [
-        Problem("results", f"two generators are named {name!r}") for name in {n for n in names if names.count(n) > 1}
-    ]
+    twice = {name for name in names if names.count(name) > 1}
+    problems += [Problem("results", f"must have one name each, found two generators named {name!r}") for name in twice]
     if not results:
-        problems.append(Problem("results", "expected at least one generator, found none"))
+        problems.append(Problem("results", "must be at least one generator, found none"))
     if problems:
         raise ConfigError(problems)
     return [str(name) for name in names]
 
 
 def _figures(given: Any) -> Mapping[str, Figure]:
-    if given is None:
-        return {}
-    if isinstance(given, Mapping) and "format" in given and not isinstance(given, Figures):
-        return Figures.from_plain(given)
-    return given
+    return Figures.from_plain(given) if isinstance(given, Mapping) and "format" in given else given or {}
 
 
 def _best(found: Sequence[Figure | None]) -> set[int]:
@@ -189,15 +171,7 @@ def _best(found: Sequence[Figure | None]) -> set[int]:
             scores[position] = figure.value if figure.better == "lower" else -figure.value
     if len(scores) < 2 or max(scores.values()) == min(scores.values()):
         return set()
-    least = min(scores.values())
-    return {position for position, score in scores.items() if score == least}
-
-
-def _interval(figure: Figure | None) -> str:
-    if figure is None or figure.interval is None:
-        return ""
-    low, high = figure.interval
-    return f"{figure_text(low, figure.unit)} to {figure_text(high, figure.unit)}"
+    return {position for position, score in scores.items() if score == min(scores.values())}
 
 
 def _fact(value: Any) -> str:
@@ -209,11 +183,11 @@ def _fact(value: Any) -> str:
 
 
 def _costs(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
-    for key, label, form in _COSTS:
+    rows = []
+    for key, label, text in _COSTS:
         values = [_cost(result, key) for result in results]
         if any(value is not None for value in values):
-            rows.append((label, *(_cost_text(value, form) for value in values)))
+            rows.append((label, *("–" if value is None else text(value) for value in values)))
     return rows
 
 
@@ -222,17 +196,9 @@ def _cost(result: Mapping[str, Any], key: str) -> float | None:
         rows, seconds = result.get("sampled_rows"), result.get("sample_seconds")
         return rows / seconds if rows and seconds else None
     if key == "epochs" and key not in result:
-        return float(len(history_table(result.get("history")))) or None
+        return len(history_table(result.get("history"))) or None
     value = result.get(key)
     return None if value is None else float(value)
-
-
-def _cost_text(value: float | None, form: str) -> str:
-    if value is None:
-        return "–"
-    if form == "megabytes":
-        return decimal_text(value / 1e6)
-    return count_text(value) if form == "count" else decimal_text(value)
 
 
 def learned_sigmas(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -245,35 +211,21 @@ def learned_sigmas(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         ``head``, the names of the columns of the table; ``rows``, its texts; ``chart``.
     """
     learned = {printable(result["name"]): result["sigmas"] for result in results if result.get("sigmas")}
-    columns = list(dict.fromkeys(column for sigmas in learned.values() for column in sigmas))
+    columns = dict.fromkeys(column for sigmas in learned.values() for column in sigmas)
     rows, points = [], []
     for column in columns:
-        cells, values = [printable(column)], {}
+        cells, medians = [printable(column)], {}
         for name, sigmas in learned.items():
-            numbers = [float(sigma) for sigma in _as_list(sigmas.get(column)) if math.isfinite(float(sigma))]
-            cells.append(_sigma_text(numbers))
-            if numbers:
-                values[name] = sorted(numbers)[len(numbers) // 2]
+            numbers = np.sort(np.ravel(np.asarray(sigmas.get(column, ()), dtype=np.float64)))
+            numbers = numbers[np.isfinite(numbers)]
+            text = "–"
+            if len(numbers):
+                medians[name] = float(numbers[len(numbers) // 2])
+                text = decimal_text(medians[name])
+            if len(numbers) > 1:
+                text += f" ({decimal_text(numbers[0])} to {decimal_text(numbers[-1])}, {len(numbers)} scalars)"
+            cells.append(text)
         rows.append(tuple(cells))
-        points.append((printable(column), values))
-    chart = dot_plot(points, list(learned), "Learned sigma of each continuous column") if rows else ""
-    return {"head": ("column", *learned), "rows": rows, "chart": chart}
-
-
-def _as_list(value: Any) -> Sequence[Any]:
-    if value is None:
-        return ()
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    return value if isinstance(value, list | tuple) else (value,)
-
-
-def _sigma_text(numbers: Sequence[float]) -> str:
-    if not numbers:
-        return "–"
-    if len(numbers) == 1:
-        return decimal_text(numbers[0])
-    middle = sorted(numbers)[len(numbers) // 2]
-    return (
-        f"{decimal_text(middle)} ({decimal_text(min(numbers))} to {decimal_text(max(numbers))}, {len(numbers)} scalars)"
-    )
+        points.append((cells[0], medians))
+    chart = dot_plot(points, list(learned), "Learned sigma of each continuous column")
+    return {"head": ("column", *learned), "rows": rows, "chart": chart or ""}

@@ -109,12 +109,9 @@ def decimal_text(value: float | None, digits: int = 3) -> str:
         return "–"
     if value == 0:
         return "0"
-    exponent = math.floor(math.log10(abs(value)))
-    if exponent >= digits:
+    if abs(value) >= 10**digits - 0.5:
         return f"{value:,.0f}"
-    if exponent < -4:
-        return f"{value:.{digits - 1}e}"
-    return f"{value:.{max(0, digits - 1 - exponent)}f}" if exponent < 0 else f"{value:.{digits - 1 - exponent}f}"
+    return f"{value:#.{digits}g}".removesuffix(".")
 
 
 def percent_text(share: float | None) -> str:

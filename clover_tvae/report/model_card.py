@@ -1,7 +1,6 @@
-"""The model card, or release sheet: what was trained on what, by whom to be answered for, as rows, Markdown and JSON.
+"""The model card, or release sheet: what was trained on what, as rows for a page, as Markdown and as JSON.
 
-Knows plain dicts as ``TVAESynthesizer.card()`` returns them, and figures. Must not know synthesizers, tables or values of
-the data: categories that a metadata may list (``order``) are counted, not shown.
+Categories that a metadata may list (``order``) are counted, not shown.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 
 from clover_tvae.evaluation.disclosure import card_to_show
 from clover_tvae.report.formatting import count_text, decimal_text, printable, shortened
-from clover_tvae.report.wording import readings
+from clover_tvae.report.readings import readings
 
 __all__ = ["card_groups", "card_json", "card_markdown"]
 
@@ -58,16 +57,12 @@ def card_groups(card: Mapping[str, Any] | None) -> list[tuple[str, list[tuple[st
         >>> card_groups({"rows": 900, "seed": None, "parameters": {"epochs": 3}})
         [('The generator', [('Training rows', '900'), ('Seed', 'none')]), ('Parameters', [('epochs', '3')])]
     """
-    if not card:
-        return []
     general: list[tuple[str, str]] = []
     groups: list[tuple[str, list[tuple[str, str]]]] = []
-    for key, value in card.items():
-        if key == "metadata" and isinstance(value, Mapping):
-            groups.append((_GROUPS[key], _metadata_rows(value)))
-        elif isinstance(value, Mapping):
-            if value:
-                groups.append((_GROUPS.get(key, _title(key)), _flat(value)))
+    for key, value in (card or {}).items():
+        if isinstance(value, Mapping):
+            rows = _metadata_rows(value) if key == "metadata" else _flat(value)
+            groups += [(_GROUPS.get(key, _title(key)), rows)] if rows else []
         elif key == "privacy" and value is None:
             general.append((_title(key), "none: trained without it"))
         else:
@@ -88,31 +83,24 @@ def card_markdown(card: Mapping[str, Any], figures: Any = None) -> str:
     """
     lines = ["# Model card of a synthetic data generator", "", f"> {NO_PROOF}", ""]
     for name, rows in card_groups(card):
-        lines += [f"## {_plain(name)}", "", "| | |", "| --- | --- |"]
-        lines += [f"| {_plain(key)} | {_plain(value)} |" for key, value in rows]
-        lines.append("")
+        lines += [f"## {_plain(name)}", "", "| | |", "| --- | --- |", *(_line(row) for row in rows), ""]
     lines += ["## Evaluation", ""]
     read = [] if figures is None else readings(figures)
-    if read:
-        lines += [
-            "| figure | synthetic | interval | real holdout | bootstrap | perfect | n | seed | reading |",
-            "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | --- |",
-        ]
-        for row in read:
-            cells = (
-                row.label,
-                row.value,
-                row.interval or "–",
-                row.holdout,
-                row.bootstrap,
-                row.perfect,
-                row.n,
-                row.seed,
-            )
-            lines.append("| " + " | ".join(_plain(str(cell)) for cell in (*cells, row.reading)) + " |")
-    else:
+    if not read:
         lines.append("The generator's rows were not evaluated: nothing is known of their fidelity, utility or privacy.")
+        return "\n".join([*lines, ""])
+    lines += [
+        "| figure | synthetic | interval | real holdout | bootstrap | perfect | n | seed | reading |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for row in read:
+        values = (row.value, row.interval or "–", row.holdout, row.bootstrap, row.perfect)
+        lines.append(_line((row.label, *values, row.n, str(row.seed), row.reading)))
     return "\n".join([*lines, ""])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(_plain(cell) for cell in cells) + " |"
 
 
 def card_json(card: Mapping[str, Any], figures: Any = None) -> str:

@@ -26,8 +26,9 @@ from clover_tvae.report.learning_curves import learning_curves
 from clover_tvae.report.measurement import measure
 from clover_tvae.report.model_card import card_groups
 from clover_tvae.report.pair_section import PairTrends, broken_relations
+from clover_tvae.report.readings import readings
 from clover_tvae.report.space_section import space_section
-from clover_tvae.report.wording import readings, sections, summary
+from clover_tvae.report.summary import risks, summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -236,7 +237,9 @@ def build_report(
         "min_count": min_count,
         "rounding": disclosure.step,
         "space": space_section(tables, target, latent_real, latent_synthetic, disclosure),
-        "sections": sections(read, has_holdout=holdout is not None, has_target=target is not None),
+        "readings": read,
+        "risks": risks(read),
+        "n_holdout": n_holdout,
         "left_out": ", ".join(printable(name) for name in real.columns if name not in tables.names),
     }
     return Report(printable(title), figures if hasattr(figures, "to_plain") else None, tuple(shown), content)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
@@ -72,7 +73,7 @@ def space_section(
         disclosure: What may be told of real rows.
     """
     if latent_real is None or latent_synthetic is None:
-        real, synthetic = _table_points(tables["real"], [tables["real"], tables["synthetic"]])
+        real, synthetic = _table_points(tables["real"], tables["synthetic"])
         title = "The space of rows, real beside synthetic"
         words = "No encoder was given, so this is the table's own space: the two directions in which the real rows vary most."
     else:
@@ -142,42 +143,33 @@ def _classes_of(tables: CodedTables, target: Hashable | None, disclosure: Disclo
     return Classes()
 
 
-def _table_points(reference: CodedTable, tables: Sequence[CodedTable]) -> list[np.ndarray]:
-    """Return points for tables that no network has encoded: numbers as scores of the reference, categories as dummies.
+def _table_points(real: CodedTable, synthetic: CodedTable) -> list[np.ndarray]:
+    """Return points for tables that no network has encoded: numbers as scores of the real rows, categories as dummies.
 
-    Every number is clipped to the reference's 1% and 99% quantiles and scaled, a missing one is 0; each category column
-    gives dummies of its 8 most frequent categories, less their mean.
+    Every number is clipped to the real 1% and 99% quantiles and scaled, a missing one is 0; each category column gives
+    dummies of its 8 most frequent categories, less their mean.
 
     Shape:
         each result is (rows, dimensions).
     """
-    parts: list[list[np.ndarray]] = [[] for _ in tables]
-    for column in range(reference.numbers.shape[1]):
-        known = reference.numbers[:, column]
-        known = known[~np.isnan(known)]
-        if not len(known):
-            continue
-        # Of order 1 first, so that no sum of huge numbers overflows.
-        largest = np.abs(known).max() or 1.0
-        low, high = np.quantile(known / largest, [0.01, 0.99])
-        clipped = np.clip(known / largest, low, high)
-        mean, deviation = clipped.mean(), clipped.std() or 1.0
-        for part, table in zip(parts, tables, strict=True):
-            with np.errstate(over="ignore"):  # a synthetic number beyond the largest real one is clipped at once
-                scaled = (np.clip(table.numbers[:, column] / largest, low, high) - mean) / deviation
-            part.append(np.nan_to_num(scaled))
-    for column in range(reference.codes.shape[1]):
-        codes = reference.codes[:, column]
+    used = ~np.isnan(real.numbers).all(axis=0)
+    # Of order 1 first, so that no sum of huge numbers overflows.
+    largest = np.nanmax(np.abs(real.numbers[:, used]), axis=0, initial=0.0)
+    largest[largest == 0] = 1.0
+    with np.errstate(over="ignore"):  # a synthetic number beyond the largest real one is clipped at once
+        frames = [pd.DataFrame(table.numbers[:, used] / largest) for table in (real, synthetic)]
+    low, high = frames[0].quantile(0.01), frames[0].quantile(0.99)
+    clipped = [frame.clip(low, high, axis=1) for frame in frames]
+    mean, deviation = clipped[0].mean(), clipped[0].std(ddof=0).replace(0.0, 1.0)
+    parts = [[((frame - mean) / deviation).fillna(0.0).to_numpy()] for frame in clipped]
+    for column in range(real.codes.shape[1]):
+        codes = real.codes[:, column]
         counts = np.bincount(codes[codes >= 0], minlength=1)
         frequent = np.argsort(-counts, kind="stable")[:_MAX_CATEGORIES]
-        for code in frequent[counts[frequent] > 0]:
-            share = counts[code] / max(counts.sum(), 1)
-            for part, table in zip(parts, tables, strict=True):
-                part.append((table.codes[:, column] == code) - share)
-    return [
-        np.column_stack(part) if part else np.zeros((table.n_rows, 1))
-        for part, table in zip(parts, tables, strict=True)
-    ]
+        frequent = frequent[counts[frequent] > 0]
+        for part, table in zip(parts, (real, synthetic), strict=True):
+            part.append((table.codes[:, [column]] == frequent) - counts[frequent] / max(counts.sum(), 1))
+    return [np.hstack(part) for part in parts]
 
 
 def row_space(real: np.ndarray, synthetic: np.ndarray, classes: Classes, disclosure: Disclosure) -> RowSpace | None:

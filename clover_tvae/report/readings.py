@@ -1,0 +1,169 @@
+"""What each figure means: its texts, its chart and its verdict, in plain words that do not flatter.
+
+A figure is judged against the same figure for real rows that the generator never saw; where there is none, against what
+a perfect generator would score. With a confidence interval, worse means: the whole interval lies on the bad side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from clover_tvae.evaluation.figures import Figure
+from clover_tvae.report.charts import dot_strip
+from clover_tvae.report.formatting import decimal_text
+from clover_tvae.report.svg import Chart
+
+__all__ = ["LIKE_REAL", "Reading", "figure_text", "interval_text", "readings"]
+
+Verdict = Literal["worse", "equal", "odd", "unknown"]
+
+# Other forms of figures that are judged already: shown, but not counted twice.
+_OTHER_FORMS = frozenset({"fidelity.c2st_score", "fidelity.trend_own", "fidelity.trend_strong"})
+
+# The bad side of figures whose catalogue entry only says that a target is to be met: 1 above it, -1 below it.
+_BAD_SIDE = {
+    "privacy.dcr_share": 1,
+    "privacy.dcr_quantile": 1,
+    "privacy.copies": 1,
+    "privacy.distance_ratio": -1,
+    "fidelity.c2st": 1,
+}
+_TOO_CLOSE = 0.25  # of the way from a holdout's C2ST to that of the bootstrap, which is copies
+
+# What may lie between two figures that a reader should call equal, by unit, where there is no interval.
+_TOLERANCE = {"%": 0.15, "share": 0.01, "AUC": 0.01, "score": 0.01, "ratio": 0.05}
+_RELATIVE_TOLERANCE = 0.1
+
+LIKE_REAL = {"privacy": "no leak found by this", "fidelity": "like a real holdout", "utility": "like real rows"}
+_WORSE = {"privacy": "leak found", "fidelity": "worse than a real holdout", "utility": "worse than real rows"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One figure as the page shows it: texts, its chart, and the verdict."""
+
+    key: str
+    section: str
+    label: str
+    value: str
+    interval: str
+    holdout: str
+    bootstrap: str
+    perfect: str
+    says: str
+    n: str
+    seed: int | None
+    strip: Chart | str
+    verdict: Verdict
+    reading: str
+    sentence: str
+    counts: bool
+
+
+def figure_text(value: float | None, unit: str) -> str:
+    """Return a figure with its unit.
+
+    Example:
+        >>> figure_text(1.254, "%"), figure_text(0.5234, "AUC"), figure_text(None, "%"), figure_text(3.0, "count")
+        ('1.25%', '0.523', '–', '3')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:,.0f}" if unit == "count" else decimal_text(value) + ("%" if unit == "%" else "")
+
+
+def interval_text(figure: Figure) -> str:
+    """Return the figure's confidence interval, or nothing where it has none."""
+    return " to ".join(figure_text(end, figure.unit) for end in figure.interval or ())
+
+
+def readings(figures: Any) -> list[Reading]:
+    """Return the figures ready to be shown.
+
+    Args:
+        figures: A ``Figures``, any mapping of figures, or an empty sequence.
+    """
+    return [_reading(figure) for figure in (figures.values() if isinstance(figures, Mapping) else figures)]
+
+
+def _reading(figure: Figure) -> Reading:
+    verdict, sentence = _verdict(figure), _sentence(figure)
+    words = {"worse": _WORSE, "equal": LIKE_REAL, "odd": {"fidelity": "too close to be fresh"}}.get(verdict, {})
+    return Reading(
+        key=figure.name,
+        section=figure.section,
+        label=figure.title or figure.name,
+        value=figure_text(figure.value, figure.unit),
+        interval=interval_text(figure),
+        holdout=figure_text(figure.holdout, figure.unit),
+        bootstrap=figure_text(figure.bootstrap, figure.unit),
+        perfect=figure_text(figure.perfect, figure.unit),
+        says=figure.note,
+        n=f"{figure.n:,}",
+        seed=figure.seed,
+        strip=_strip(figure, sentence),
+        verdict=verdict,
+        reading="not measured" if figure.value is None else words.get(figure.section, "not judged"),
+        sentence=sentence,
+        counts=figure.name not in _OTHER_FORMS and verdict != "unknown",
+    )
+
+
+def _verdict(figure: Figure) -> Verdict:
+    value = figure.value
+    reference = figure.perfect if figure.section == "privacy" and figure.perfect is not None else figure.holdout
+    reference = figure.perfect if reference is None else reference
+    if value is None or reference is None:
+        return "unknown"
+    slack = max(_TOLERANCE.get(figure.unit, 0.0), _RELATIVE_TOLERANCE * abs(reference) if figure.unit == "%" else 0.0)
+    low, high = figure.interval or (value - slack, value + slack)
+    side = _BAD_SIDE.get(figure.name) or {"lower": 1, "higher": -1, "target": 0}[figure.better]
+    if side == 0:
+        # Both sides are bad: as far from the target as the holdout is, either way, is still equal.
+        target = figure.perfect if figure.perfect is not None else reference
+        distance = abs(reference - target)
+        return "worse" if low > target + distance or high < target - distance else "equal"
+    if (side > 0 and low > reference) or (side < 0 and high < reference):
+        return "worse"
+    return "odd" if _is_too_close(figure, value) else "equal"
+
+
+def _is_too_close(figure: Figure, value: float) -> bool:
+    """Whether the rows lie nearer to the training rows than rows drawn from these themselves."""
+    if figure.name == "fidelity.c2st":
+        # Below 0.5 the trees take rows for the real ones that they learnt, as they do with copies.
+        reference = min(0.5, 0.5 if figure.holdout is None else figure.holdout)
+        bootstrap = reference - 0.15 if figure.bootstrap is None else figure.bootstrap
+        return value < reference - _TOO_CLOSE * (reference - bootstrap)
+    if figure.name in ("fidelity.shape", "fidelity.trend_shared") and figure.bootstrap is not None:
+        return value < 0.6 * min(figure.bootstrap, figure.bootstrap if figure.holdout is None else figure.holdout)
+    return False
+
+
+def _sentence(figure: Figure) -> str:
+    title = figure.title or figure.name
+    if figure.value is None:
+        return f"{title}: not measured."
+    interval = interval_text(figure)
+    parts = [figure_text(figure.value, figure.unit) + (f" (95% interval {interval})" if interval else "")]
+    if figure.holdout is not None:
+        parts.append(f"{figure_text(figure.holdout, figure.unit)} for real rows never seen")
+    if figure.perfect is not None:
+        words = "for a model trained on real rows" if figure.section == "utility" else "for a perfect generator"
+        parts.append(f"{figure_text(figure.perfect, figure.unit)} {words}")
+    return f"{title}: {', '.join(parts)}."
+
+
+def _strip(figure: Figure, sentence: str) -> Chart | str:
+    if figure.value is None:
+        return ""
+    marks = [figure.value, figure.holdout, figure.perfect, *(figure.interval or ())]
+    known = [mark for mark in marks if mark is not None]
+    least = {"%": 0.0, "count": 0.0, "share": 0.0, "AUC": 0.5}.get(figure.unit, math.inf)
+    widest = {"AUC": 0.1, "share": 0.1, "%": 1.0, "count": 1.0}.get(figure.unit, 0.05)
+    low = min(*known, least)
+    reference = figure.holdout if figure.holdout is not None else figure.perfect
+    return dot_strip(figure.value, figure.interval, reference, (low, max(*known, low + widest)), sentence)
