@@ -250,14 +250,14 @@ def test_ordinal_categories_have_ranges() -> None:
         (["a", "b"], None, "never missing"),
         (["a", "b"], (">=", "a"), "a range must be of numbers"),
         (["a", "b"], ("!=", "CANARY"), "never seen"),
-        (["a"], ("!=", "a"), "no category"),
+        (["a"], ("!=", "a"), "must meet it, found none"),
         ([1, 2], (">=", "1"), "must be numbers"),
-        ([1, 2], (">=", 3), "no category"),
+        ([1, 2], (">=", 3), "must meet it, found none"),
         ([True, False], 1, "never seen"),
         ([1, 2], True, "never seen"),
         (pd.Categorical(["b", "a"], ordered=True), (">=", "CANARY"), "an end of the range"),
         (pd.to_datetime(["2020-01-01"]), "CANARY", "never seen"),
-        ([None, None], ("not missing",), "no category"),
+        ([None, None], ("not missing",), "must meet it, found none"),
     ],
 )
 def test_conditions_on_categories_that_are_refused(values: Any, condition: Any, match: str) -> None:

@@ -130,15 +130,10 @@ class CategoricalTransform:
                 mask[places] = True
                 if condition.form == "not in":
                     mask[:n] = ~mask[:n]
-                if condition.missing:
-                    if not self.missing:
-                        raise ConditionError("asks for missing cells, but the column was never missing in training")
-                    mask[n] = True
             case _:
                 mask[:n] = self._in_range(condition, in_order)
-        if not mask.any():
-            raise ConditionError("no category that was seen in training meets it")
-        return ConditionCodes(mask, np.zeros(0, np.float32), np.zeros(0, np.float32))
+        nothing = np.zeros(0, np.float32)
+        return ConditionCodes(mask, nothing, nothing).with_missing(condition, self.layout)
 
     def _unseen_message(self, values: Sequence[Any], places: Sequence[int], unknown: int) -> str:
         message = f"{unknown} of {len(values)} values were never seen in training"

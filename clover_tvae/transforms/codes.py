@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from clover_tvae.conditions import Condition
+from clover_tvae.encoded import ColumnLayout
+from clover_tvae.errors import ConditionError
 
 __all__ = ["ColumnCodes", "ConditionCodes", "Unseen"]
 
@@ -42,3 +46,18 @@ class ConditionCodes:
     choices: NDArray[np.bool_]
     lower: NDArray[np.float32]
     upper: NDArray[np.float32]
+
+    def with_missing(self, condition: Condition, layout: ColumnLayout) -> ConditionCodes:
+        """Return the codes with the choice ``missing`` where the condition lets it through.
+
+        Raises:
+            ConditionError: It asks for missing cells where none was ever seen, or no cell at all meets it.
+        """
+        choices = self.choices.copy()
+        if condition.missing and layout.missing is None:
+            raise ConditionError("asks for missing cells, but the column was never missing in training")
+        if condition.missing:
+            choices[layout.missing] = True
+        if not choices.any():
+            raise ConditionError("a value that was seen in training must meet it, found none")
+        return replace(self, choices=choices)

@@ -284,9 +284,7 @@ class NumberTransform:
                 raise ConditionError("the range must hold a value that was seen in training, found none")
         else:
             allowed = self._allow_values(condition, every)
-        if not allowed.choices.any():
-            raise ConditionError("no value that was seen in training meets it")
-        return allowed
+        return allowed.with_missing(condition, self.layout)
 
     def _ends(self, condition: Condition) -> tuple[float, float]:
         """Return the smallest and the largest number of a range."""
@@ -316,10 +314,6 @@ class NumberTransform:
         if len(numbered) > 1 and not exact:
             raise ConditionError("a list of several numbers needs values that repeat often; use ('between', low, high)")
         mask = np.any([np.zeros(layout.n_base, dtype=bool), *(alone.choices for alone in each)], axis=0)
-        if condition.missing:
-            if layout.missing is None:
-                raise ConditionError("asks for missing cells, but the column was never missing in training")
-            mask[layout.missing] = True
         ends = numbered[-1] if numbered else every
         return ConditionCodes(mask, ends.lower, ends.upper)
 
