@@ -348,7 +348,7 @@ def test_compare_holds_generators_side_by_side(folder: Path) -> None:
     code, out, err = command(*arguments, "-o", "compare.html", "--json", "compare.json")
     assert code == 0, err
     assert "fidelity.shape" in out
-    assert "fit, seconds" in out
+    assert "Fit, seconds" in out
     page = (folder / "compare.html").read_text()
     assert "Learned sigma of each continuous column" in page
     content = json.loads((folder / "compare.json").read_text())

@@ -12,7 +12,6 @@ import typer
 
 from clover_tvae.cli.console import Debug, Quiet, command, note, progress_wanted, say, say_table, warn
 from clover_tvae.errors import ConfigError, Problem
-from clover_tvae.parameters import MIN_COUNT
 
 __all__ = ["add_to"]
 
@@ -91,11 +90,11 @@ def evaluate(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of every draw of the evaluation.")] = 0,
     min_count: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--min-count", min=1, help="Fewest real rows that any part of the report or the figures may show."
         ),
-    ] = MIN_COUNT,
+    ] = None,
     title: Annotated[str | None, typer.Option("--title", help="Title of the report.")] = None,
     missing: Missing = None,
     trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Open a generator of the sdv backend.")] = False,
@@ -107,7 +106,7 @@ def evaluate(
 
     Passing is no proof of anonymity.
     """
-    from clover_tvae.cli.tables import read, require_files
+    from clover_tvae.cli.tables import require_files
     from clover_tvae.evaluation.limits import enforce
     from clover_tvae.jobs.limits_file import load_limits
 
@@ -117,22 +116,22 @@ def evaluate(
         raise ConfigError(Problem("--shadow-models", "needs --generator: what it was trained with is trained again"))
     _check_targets({output: ".html", json_path: ".json"}, force)
 
-    from clover_tvae.metadata import Metadata
-
-    described = None if metadata == "infer" else Metadata.load(metadata)
-    known, drawn = read(real, described, missing), read(synthetic, described, missing)
-    held = None if holdout is None else read(holdout, described, missing)
-    if described is None:
-        described = Metadata.infer(known)
+    described, (known, drawn, held) = _read(metadata, missing, real, synthetic, holdout)
     if holdout is None:
         warn("no --holdout: privacy and utility cannot be measured, and no figure has its yardstick")
 
+    from clover_tvae.parameters import MIN_COUNT
     from clover_tvae.report import measure
 
+    min_count = MIN_COUNT if min_count is None else min_count
     started = time.monotonic()
     note(f"measuring {len(drawn):,} synthetic rows ...", quiet)
     figures = measure(known, drawn, held, described, seed=seed, min_count=min_count)
-    synth = None if generator is None else _opened(generator, trust_pickle)
+    synth = None
+    if generator is not None:
+        from clover_tvae.synthesizer import TVAESynthesizer
+
+        synth = TVAESynthesizer.load(generator, trust_pickle=trust_pickle)
     if shadow_models is not None and synth is not None:
         from clover_tvae.jobs.assessment import attack_with_shadow_models
 
@@ -142,20 +141,10 @@ def evaluate(
     if output is not None:
         from clover_tvae.report import about_generator, write_report
 
-        about = {} if synth is None else about_generator(synth, known, drawn)
-        options: dict[str, Any] = {} if title is None else {"title": title}
-        write_report(
-            output,
-            known,
-            drawn,
-            holdout=held,
-            metadata=described,
-            figures=figures,
-            seed=seed,
-            min_count=min_count,
-            **about,
-            **options,
-        )
+        options: dict[str, Any] = {"figures": figures, "seed": seed, "min_count": min_count}
+        options |= {} if title is None else {"title": title}
+        options |= {} if synth is None else about_generator(synth, known, drawn)
+        write_report(output, known, drawn, holdout=held, metadata=described, **options)
     if json_path is not None:
         _write_json(json_path, figures.to_plain())
     if not quiet:
@@ -168,10 +157,14 @@ def evaluate(
         say(f"limits    {len(bounds)} figure(s) within their limits; this is no proof of anonymity")
 
 
-def _opened(path: Path, trust_pickle: bool) -> Any:
-    from clover_tvae.synthesizer import TVAESynthesizer
+def _read(metadata: str, missing: Sequence[str] | None, *tables: str | None) -> tuple[Any, list[Any]]:
+    """Read the description of the columns, or infer it from the first table, and the tables."""
+    from clover_tvae.cli.tables import read
+    from clover_tvae.metadata import Metadata
 
-    return TVAESynthesizer.load(path, trust_pickle=trust_pickle)
+    described = None if metadata == "infer" else Metadata.load(metadata)
+    frames: list[Any] = [None if table is None else read(table, described, missing) for table in tables]
+    return (Metadata.infer(frames[0]) if described is None else described), frames
 
 
 @command
@@ -206,19 +199,14 @@ def compare(
     debug: Debug = False,
 ) -> None:
     """Train several generators on the same rows and compare them: fidelity, utility, privacy, time, learned sigmas."""
-    from clover_tvae.cli.tables import read, require_files
+    from clover_tvae.cli.tables import require_files
 
     require_files(metadata, table, holdout)
     _check_targets({output: ".html", json_path: ".json"}, force)
 
     from clover_tvae.jobs.comparison import compare_generators
-    from clover_tvae.metadata import Metadata
 
-    described = None if metadata == "infer" else Metadata.load(metadata)
-    df = read(table, described, missing)
-    held = None if holdout is None else read(holdout, described, missing)
-    if described is None:
-        described = Metadata.infer(df)
+    described, (df, held) = _read(metadata, missing, table, holdout)
     parameters = {"epochs": epochs, "max_minutes": max_minutes}
     comparison = compare_generators(
         df,
@@ -264,25 +252,17 @@ def _say_figures(figures: Any) -> None:
 
 
 def _say_comparison(results: Sequence[Mapping[str, Any]]) -> None:
-    from clover_tvae.report import figure_text, learned_sigmas
+    from clover_tvae.report.comparison_page import comparison_rows, cost_rows, learned_sigmas
 
-    rows: list[list[object]] = []
-    for key in _SHOWN:
-        found = [result["figures"].get(key) if result.get("figures") is not None else None for result in results]
-        known = [figure for figure in found if figure is not None]
-        if known:
-            unit = known[0].unit
-            cells = ["–" if figure is None else figure_text(figure.value, unit) for figure in found]
-            rows.append([key, *cells, figure_text(known[0].holdout, unit)])
-    costs = (
-        ("fit, seconds", "fit_seconds", "{:,.1f}", 1.0),
-        ("sample, seconds", "sample_seconds", "{:,.2f}", 1.0),
-        ("file, MB", "file_bytes", "{:,.2f}", 1e6),
-    )
-    for label, key, form, unit_size in costs:
-        values = [result.get(key) for result in results]
-        rows.append([label, *("–" if value is None else form.format(value / unit_size) for value in values), ""])
-    say_table(["", *(str(result["name"]) for result in results), "real holdout"], rows)
+    by_name = {result["name"]: result.get("figures") or {} for result in results}
+    rows: list[list[object]] = [
+        [row["key"], *(cell["text"] for cell in row["cells"]), row["holdout"]]
+        for section in ("fidelity", "utility", "privacy")
+        for row in comparison_rows(by_name, section)
+        if row["key"] in _SHOWN
+    ]
+    rows += [[*costs, ""] for costs in cost_rows(results)]
+    say_table(["", *by_name, "real holdout"], rows)
     for why in dict.fromkeys(
         text for result in results if (figures := result.get("figures")) is not None for text in figures.notes
     ):
@@ -301,7 +281,7 @@ def _check_targets(targets: Mapping[Path | None, str], force: bool) -> None:
         if path is None:
             continue
         if path.suffix.lower() != suffix:
-            problems.append(Problem(str(path), f"expected a file name that ends in {suffix}"))
+            problems.append(Problem(str(path), f"must be a file name that ends in {suffix}, found {path.name!r}"))
         elif path.exists() and not force:
             problems.append(Problem(str(path), "the file exists; --force overwrites it"))
         elif not path.absolute().parent.is_dir():

@@ -1,7 +1,4 @@
-"""Coded tables as the matrices that models and distances take.
-
-Knows coded tables (``frames``). Must not know figures, pandas or metadata.
-"""
+"""Coded tables as the matrices that models take: codes for trees, one-hot columns for linear models."""
 
 from __future__ import annotations
 
@@ -54,18 +51,25 @@ def filled_where_empty(features: np.ndarray) -> np.ndarray:
 
 
 def one_hot_matrix(
-    reference: CodedTable, tables: Sequence[CodedTable], *, max_categories: int = 50
+    reference: CodedTable,
+    tables: Sequence[CodedTable],
+    *,
+    max_categories: int = 50,
+    tail: float = 0.001,
+    mark_missing: bool = True,
 ) -> list[np.ndarray]:
     """Return one float matrix a table for linear models.
 
-    Numbers are clipped to the reference's 0.1% and 99.9% quantiles, scaled to mean 0 and deviation 1, and missing ones
-    put to 0 beside a column that marks them. Each category column gives one column a category, for its most frequent
-    ones in the reference; all others, missing ones too, are zeros in these.
+    Numbers are clipped to quantiles of the reference, scaled to mean 0 and deviation 1, and missing ones put to 0. Each
+    category column gives one column a category, for its most frequent ones in the reference; all others, missing ones
+    too, are zeros in these.
 
     Args:
         reference: The table that fixes scales and categories: the one that a model is trained on.
         tables: The tables to transform.
         max_categories: Most categories with a column of their own.
+        tail: Share of the numbers beyond each of the two quantiles.
+        mark_missing: Whether a number column with gaps has another beside it, which marks them.
     """
     parts: list[list[np.ndarray]] = [[] for _ in tables]
     for column in range(reference.numbers.shape[1]):
@@ -76,16 +80,17 @@ def one_hot_matrix(
         # In units of its own: squares of numbers beyond 1e154 are infinite.
         unit = np.abs(known).max() or 1.0
         known = known / unit
-        low, high = np.quantile(known, [0.001, 0.999])
+        low, high = np.quantile(known, [tail, 1 - tail])
         clipped = np.clip(known, low, high)
         mean, deviation = clipped.mean(), clipped.std()
-        has_gaps = len(known) < reference.n_rows
+        mark = mark_missing and len(known) < reference.n_rows
         for part, table in zip(parts, tables, strict=True):
-            values = table.numbers[:, column] / unit
+            with np.errstate(over="ignore"):  # a number far beyond the reference's largest is clipped at once
+                values = table.numbers[:, column] / unit
             missing = np.isnan(values)
             scaled = (np.clip(values, low, high) - mean) / (deviation if deviation > 0 else 1.0)
             part.append(np.where(missing, 0.0, scaled))
-            if has_gaps:
+            if mark:
                 part.append(missing.astype(np.float64))
     for column in range(reference.codes.shape[1]):
         known_codes = reference.codes[:, column]

@@ -32,7 +32,6 @@ __all__ = [
     "OUTLIER_POOL",
     "OUTLIER_SHARE",
     "AttackScore",
-    "Attacked",
     "attack_membership",
     "attack_table",
     "score_with_intervals",
@@ -52,37 +51,22 @@ class AttackScore:
     """How well scores tell members from others.
 
     Args:
-        auc: Area under the ROC curve.
-        tpr1: Share of members found at 1% false alarms.
-        tpr10: Share of members found at 10% false alarms.
+        values: Area under the ROC curve, and the shares of members found at 1% and at 10% false alarms.
         intervals: 95% intervals of the three: a bootstrap over the targets, and for a chosen attack never narrower towards
             chance than what it finds where members and others are drawn by lot.
         n_members: Members attacked.
         n_others: Others attacked.
     """
 
-    auc: float
-    tpr1: float
-    tpr10: float
+    values: tuple[float, float, float]
     intervals: tuple[tuple[float, float], ...]
     n_members: int
     n_others: int
 
 
-@dataclass(frozen=True)
-class Attacked:
-    """The result of all attacks on one group of people.
-
-    Args:
-        chosen: The attack chosen on the other half of the targets.
-        by_attack: Each attack by itself.
-    """
-
-    chosen: AttackScore
-    by_attack: Mapping[str, AttackScore]
-
-
-def attack_membership(tables: CodedTables, *, seed: int = 0, n_targets: int = 2_500) -> dict[str, Attacked]:
+def attack_membership(
+    tables: CodedTables, *, seed: int = 0, n_targets: int = 2_500
+) -> dict[str, dict[str, AttackScore]]:
     """Attack random people and outliers.
 
     Args:
@@ -92,8 +76,8 @@ def attack_membership(tables: CodedTables, *, seed: int = 0, n_targets: int = 2_
             the attacker's reference sample.
 
     Returns:
-        The results for ``"random"`` people and for ``"outliers"``: the tenth of as many people that lies furthest from
-        5 other real rows.
+        For ``"random"`` people and for ``"outliers"``, the tenth of as many people that lies furthest from 5 other real
+        rows: the score of the attack ``"chosen"`` on the other half of the targets, then of each attack by itself.
     """
     rng = generator(seed, 0x313)
     train, holdout = tables["train"], tables["holdout"]
@@ -113,20 +97,14 @@ def attack_membership(tables: CodedTables, *, seed: int = 0, n_targets: int = 2_
     member_outlier = _furthest(members, pools[0], pools[1])
     other_outlier = _furthest(others, pools[1], pools[0])
 
-    attacked_members, attacked_others = is_random | member_outlier, is_random | other_outlier
-    member_scores = _scores(members.take(attacked_members), synthetic, reference)
-    other_scores = _scores(others.take(attacked_others), synthetic, reference)
-    groups = {
-        "random": (is_random[attacked_members], is_random[attacked_others]),
-        "outliers": (member_outlier[attacked_members], other_outlier[attacked_others]),
-    }
+    groups = (("random", is_random, is_random), ("outliers", member_outlier, other_outlier))
     return {
         group: _attacked(
-            {attack: scores[inside] for attack, scores in member_scores.items()},
-            {attack: scores[outside] for attack, scores in other_scores.items()},
+            _scores(members.take(inside), synthetic, reference),
+            _scores(others.take(outside), synthetic, reference),
             rng,
         )
-        for group, (inside, outside) in groups.items()
+        for group, inside, outside in groups
     }
 
 
@@ -163,10 +141,10 @@ def _scores(targets: Points, synthetic: Points, reference: Points) -> dict[str, 
 
 def _attacked(
     members: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray], rng: np.random.Generator
-) -> Attacked:
+) -> dict[str, AttackScore]:
     by_attack = {attack: attack_score(members[attack], others[attack], rng) for attack in members}
     chosen = attack_score(*_cross_fitted(members, others), rng)
-    return Attacked(_against_chance(chosen, members, others, rng), by_attack)
+    return {"chosen": _against_chance(chosen, members, others, rng), **by_attack}
 
 
 def _cross_fitted(members: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -205,9 +183,7 @@ def _against_chance(
     margins = np.quantile(found, 0.975, axis=0) - np.array([0.5, 0.01, 0.1])
     intervals = tuple(
         (max(0.0, min(low, value - float(margin))), high)
-        for (low, high), value, margin in zip(
-            score.intervals, (score.auc, score.tpr1, score.tpr10), margins, strict=True
-        )
+        for (low, high), value, margin in zip(score.intervals, score.values, margins, strict=True)
     )
     return replace(score, intervals=intervals)
 
@@ -216,9 +192,8 @@ def attack_score(members: np.ndarray, others: np.ndarray, rng: np.random.Generat
     """Score an attack, with bootstrap intervals over the targets.
 
     Example:
-        >>> score = attack_score(np.array([2.0, 3.0]), np.array([0.0, 1.0]), np.random.default_rng(0))
-        >>> score.auc, score.tpr1
-        (1.0, 1.0)
+        >>> attack_score(np.array([2.0, 3.0]), np.array([0.0, 1.0]), np.random.default_rng(0)).values
+        (1.0, 1.0, 1.0)
     """
 
     def draw() -> tuple[np.ndarray, np.ndarray]:
@@ -241,7 +216,7 @@ def score_with_intervals(
     draws = np.array([roc_measures(*draw()) for _ in range(_N_BOOTSTRAPS)])
     low, high = np.quantile(draws, [0.025, 0.975], axis=0).tolist()
     intervals = tuple(zip(low, high, strict=True))
-    return AttackScore(*roc_measures(members, others), intervals, len(members), len(others))
+    return AttackScore(roc_measures(members, others), intervals, len(members), len(others))
 
 
 def roc_measures(members: np.ndarray, others: np.ndarray) -> tuple[float, float, float]:
@@ -265,13 +240,13 @@ def _tpr_at(members: np.ndarray, others: np.ndarray, false_alarms: float) -> flo
     return float((members > threshold).mean() + np.clip(lot, 0.0, 1.0) * (members == threshold).mean())
 
 
-def attack_table(results: Mapping[str, Attacked]) -> pd.DataFrame:
+def attack_table(results: Mapping[str, Mapping[str, AttackScore]]) -> pd.DataFrame:
     """Return one row a group and attack: AUC and shares found, with their intervals."""
     rows = []
-    for group, attacked in results.items():
-        for attack, score in {"chosen": attacked.chosen, **attacked.by_attack}.items():
+    for group, attacks in results.items():
+        for attack, score in attacks.items():
             row: dict[str, object] = {"group": group, "attack": attack, "n": score.n_members}
-            for name, interval in zip(MEASURES, score.intervals, strict=True):
-                row[name], row[f"{name}_low"], row[f"{name}_high"] = getattr(score, name), *interval
+            for name, value, (low, high) in zip(MEASURES, score.values, score.intervals, strict=True):
+                row |= {name: value, f"{name}_low": low, f"{name}_high": high}
             rows.append(row)
     return pd.DataFrame(rows)

@@ -87,7 +87,7 @@ def privacy(
     membership = attack_membership(tables, seed=seed)
     figures += _closest_figures(closest_records(tables, seed=seed), seed)
     for group, suffix in (("random", ""), ("outliers", "_outliers")):
-        figures += _membership_figures(membership[group].chosen, suffix, seed)
+        figures += _membership_figures(membership[group]["chosen"], suffix, seed)
     no_proof = "No figure here proves that the table is safe to publish, or anonymous."
     return Figures.of(figures, {"membership": attack_table(membership)}, [no_proof])
 
@@ -126,12 +126,12 @@ def _membership_figures(score: AttackScore, suffix: str, seed: int) -> list[Figu
     """Return the figures of one attack; a share found at few false alarms only where so few can be counted."""
     figures = []
     size: dict[str, Any] = {"n": score.n_members + score.n_others, "seed": seed}
-    for measure, interval in zip(MEASURES, score.intervals, strict=True):
+    for measure, value, interval in zip(MEASURES, score.values, score.intervals, strict=True):
         key = f"privacy.membership_{measure}{suffix}"
         if score.n_others < _FEWEST_OTHERS[measure]:
             needed = f"{score.n_others:,} others were attacked, and this share needs {_FEWEST_OTHERS[measure]:,}."
             figures.append(Figure.of(key, None, note=f"Not measured: {needed}", **size))
         else:
             note = f"{score.n_members:,} members and {score.n_others:,} others attacked."
-            figures.append(Figure.of(key, getattr(score, measure), interval=interval, note=note, **size))
+            figures.append(Figure.of(key, value, interval=interval, note=note, **size))
     return figures

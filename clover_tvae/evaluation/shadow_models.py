@@ -162,8 +162,7 @@ def _figures(results: dict[str, AttackScore], k: int, seed: int) -> Figures:
     for (group, result), suffix in zip(results.items(), ("", "_outliers"), strict=True):
         n = result.n_members + result.n_others
         note = f"{k} shadow models, {n:,} guesses about {n // k:,} people."
-        for measure, interval in zip(MEASURES, result.intervals, strict=True):
-            value = getattr(result, measure)
+        for measure, value, interval in zip(MEASURES, result.values, result.intervals, strict=True):
             key = f"privacy.shadow_{measure}{suffix}"
             figures.append(Figure.of(key, value, n=n, seed=seed, interval=interval, note=note))
             rows.append((group, measure, value, *interval, n))

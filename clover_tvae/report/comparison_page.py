@@ -17,7 +17,7 @@ from clover_tvae.report.learning_curves import curve_charts, history_table
 from clover_tvae.report.model_card import NO_PROOF
 from clover_tvae.report.readings import figure_text, interval_text
 
-__all__ = ["build_comparison", "comparison_rows", "learned_sigmas", "write_comparison"]
+__all__ = ["build_comparison", "comparison_rows", "cost_rows", "learned_sigmas", "write_comparison"]
 
 DEFAULT_TITLE = "Comparison of generators"
 
@@ -68,7 +68,7 @@ def build_comparison(
         "facts": [(printable(key), _fact(value)) for key, value in (facts or {}).items()],
         "names": shown,
         "errors": [(name, printable(result["error"])) for name, result in named if result.get("error")],
-        "costs": _costs(results),
+        "costs": cost_rows(results),
         "sections": [section for section in sections if section["rows"]],
         "sigmas": learned_sigmas(results),
         "curves": [
@@ -182,7 +182,8 @@ def _fact(value: Any) -> str:
     return decimal_text(value, 4) if isinstance(value, float) else printable(value)
 
 
-def _costs(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+def cost_rows(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return one row a cost that some generator tells of: its label, and its text for each generator."""
     rows = []
     for key, label, text in _COSTS:
         values = [_cost(result, key) for result in results]

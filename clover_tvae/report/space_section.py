@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from clover_tvae.evaluation.disclosure import Disclosure
-from clover_tvae.evaluation.frames import CodedTable, CodedTables
+from clover_tvae.evaluation.features import one_hot_matrix
+from clover_tvae.evaluation.frames import CodedTables
 from clover_tvae.report.charts import hex_map
 from clover_tvae.report.formatting import percent_text, printable, shortened, unique_labels
 from clover_tvae.report.svg import CLASSES, REAL, SYNTHETIC, Chart
@@ -25,7 +25,6 @@ __all__ = ["Classes", "RowSpace", "frequent_classes", "row_space", "space_sectio
 _MOST_COLUMNS = 34  # hexagons across
 _FEWEST_COLUMNS = 8
 _ROWS_A_COLUMN = 0.76
-_MAX_CATEGORIES = 8
 _N_CLASSES = 6
 _TAIL = 0.005
 
@@ -73,7 +72,8 @@ def space_section(
         disclosure: What may be told of real rows.
     """
     if latent_real is None or latent_synthetic is None:
-        real, synthetic = _table_points(tables["real"], tables["synthetic"])
+        pair = [tables["real"], tables["synthetic"]]
+        real, synthetic = one_hot_matrix(tables["real"], pair, max_categories=8, tail=0.01, mark_missing=False)
         title = "The space of rows, real beside synthetic"
         words = "No encoder was given, so this is the table's own space: the two directions in which the real rows vary most."
     else:
@@ -141,35 +141,6 @@ def _classes_of(tables: CodedTables, target: Hashable | None, disclosure: Disclo
             names = ("lowest third", "middle third", "highest third", "missing")
             return Classes(kinds[0], kinds[1], names if any((kind == 3).any() for kind in kinds) else names[:3])
     return Classes()
-
-
-def _table_points(real: CodedTable, synthetic: CodedTable) -> list[np.ndarray]:
-    """Return points for tables that no network has encoded: numbers as scores of the real rows, categories as dummies.
-
-    Every number is clipped to the real 1% and 99% quantiles and scaled, a missing one is 0; each category column gives
-    dummies of its 8 most frequent categories, less their mean.
-
-    Shape:
-        each result is (rows, dimensions).
-    """
-    used = ~np.isnan(real.numbers).all(axis=0)
-    # Of order 1 first, so that no sum of huge numbers overflows.
-    largest = np.nanmax(np.abs(real.numbers[:, used]), axis=0, initial=0.0)
-    largest[largest == 0] = 1.0
-    with np.errstate(over="ignore"):  # a synthetic number beyond the largest real one is clipped at once
-        frames = [pd.DataFrame(table.numbers[:, used] / largest) for table in (real, synthetic)]
-    low, high = frames[0].quantile(0.01), frames[0].quantile(0.99)
-    clipped = [frame.clip(low, high, axis=1) for frame in frames]
-    mean, deviation = clipped[0].mean(), clipped[0].std(ddof=0).replace(0.0, 1.0)
-    parts = [[((frame - mean) / deviation).fillna(0.0).to_numpy()] for frame in clipped]
-    for column in range(real.codes.shape[1]):
-        codes = real.codes[:, column]
-        counts = np.bincount(codes[codes >= 0], minlength=1)
-        frequent = np.argsort(-counts, kind="stable")[:_MAX_CATEGORIES]
-        frequent = frequent[counts[frequent] > 0]
-        for part, table in zip(parts, (real, synthetic), strict=True):
-            part.append((table.codes[:, [column]] == frequent) - counts[frequent] / max(counts.sum(), 1))
-    return [np.hstack(part) for part in parts]
 
 
 def row_space(real: np.ndarray, synthetic: np.ndarray, classes: Classes, disclosure: Disclosure) -> RowSpace | None:
