@@ -25,7 +25,8 @@ from sklearn.datasets import load_wine
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.backends import BACKENDS, ability, load_backend, make_backend
 from clover_tvae.backends.isolation import quiet, seeded_globals
-from clover_tvae.backends.sdv import SDV_DEFAULTS, SdvBackend, _encoded, _flat
+from clover_tvae.backends.sdv import SDV_DEFAULTS, SdvBackend
+from clover_tvae.backends.sdv_rows import encoded, flattened
 from clover_tvae.errors import (
     ColumnTypeError,
     ConditionError,
@@ -587,11 +588,11 @@ def frames(draw: st.DrawFn) -> tuple[pd.DataFrame, Metadata]:
     return df, Metadata.of({"continuous": ["whole", 7], "categorical": ["label"], "datetime": ["day"]})
 
 
-def flattened(df: pd.DataFrame, metadata: Metadata) -> tuple[TableTransform, pd.DataFrame]:
+def flat_table(df: pd.DataFrame, metadata: Metadata) -> tuple[TableTransform, pd.DataFrame]:
     """What SDV is given of a table; the transform as a file would hold it."""
     rng = np.random.default_rng(0)
     table = TableTransform.from_plain(TableTransform.fit(df, metadata, numbers="raw", rng=rng).to_plain())
-    return table, _flat(table, table.encode(df, rng))
+    return table, flattened(table, table.encode(df, rng))
 
 
 class TestFlatTable:
@@ -599,12 +600,12 @@ class TestFlatTable:
     @given(frames())
     def test_what_is_flattened_comes_back(self, case: tuple[pd.DataFrame, Metadata]) -> None:
         df, metadata = case
-        table, flat = flattened(df, metadata)
+        table, flat = flat_table(df, metadata)
         assert {dtype.kind for dtype in flat.dtypes} <= set("ifO")
-        pd.testing.assert_frame_equal(table.decode(_encoded(table, flat)), df)
+        pd.testing.assert_frame_equal(table.decode(encoded(table, flat)), df)
 
     def test_labels_say_nothing_of_the_cells(self, table: pd.DataFrame) -> None:
-        transform, flat = flattened(table, METADATA)
+        transform, flat = flat_table(table, METADATA)
         labels = {cell for name in flat if flat[name].dtype == object for cell in flat[name]}
         assert labels <= {f"c{i}" for i in range(10)}
         assert list(flat) == [f"column_{i}" for i in range(10)]
@@ -612,8 +613,8 @@ class TestFlatTable:
 
     def test_numbers_out_of_range_are_put_back_into_it(self) -> None:
         df = load_wine(as_frame=True).data[["alcohol", "proline"]]
-        table, flat = flattened(df, Metadata.of({"continuous": list(df)}))
-        far = table.decode(_encoded(table, flat * 100 - 1000))
+        table, flat = flat_table(df, Metadata.of({"continuous": list(df)}))
+        far = table.decode(encoded(table, flat * 100 - 1000))
         assert far["alcohol"].between(df["alcohol"].min(), df["alcohol"].max()).all()
 
     def test_a_generator_of_version_0_1_0_is_read(self, fitted: SdvBackend) -> None:

@@ -1,8 +1,8 @@
 """SDV's TVAE behind the face of a backend: the incumbent, to compare with and to carry on with.
 
 The only module that imports sdv (Business Source License: see the README for what it means to you). It knows SDV's
-objects, seeds them, keeps them quiet, and hands them a *flat* table: numbers as they are, dates as whole steps, and a
-category as the label of its choice (``c0``, ``c1``...), so that nothing that SDV says, warns or raises can quote a cell.
+objects, seeds them, keeps them quiet, and hands them numbers and labels only (``sdv_rows``), so that nothing that SDV
+says, warns or raises can quote a cell.
 
 References:
     Xu, Skoularidou, Cuesta-Infante & Veeramachaneni 2019, Modeling tabular data using conditional GAN, arXiv 1907.00503.
@@ -17,15 +17,13 @@ import math
 import time
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from clover_tvae.backends.isolation import isolated, quiet
-from clover_tvae.columns.plain_data import array_to_plain
-from clover_tvae.encoded import EncodedTable
+from clover_tvae.backends.sdv_rows import encoded, flat_names, flattened, loosened, table_from_plain
 from clover_tvae.errors import (
     ConditionError,
     ConfigError,
@@ -39,8 +37,7 @@ from clover_tvae.errors import (
 )
 from clover_tvae.parameters import Parameters
 from clover_tvae.transforms import TableTransform
-from clover_tvae.transforms.numbers import NumberCells, NumberTransform
-from clover_tvae.transforms.raw_codec import RawCodec
+from clover_tvae.transforms.numbers import NumberTransform
 
 if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
@@ -62,7 +59,7 @@ SDV_DEFAULTS: Mapping[str, Any] = {
 
 _SDV_NAMES = {"weight_decay": "l2scale"}
 _LOGGERS = ("sdv", "ctgan", "rdt", "copulas", "SingleTableSynthesizer", "Metadata")
-_TABLE, _FLAT = "table", "column_"
+_TABLE = "table"
 #: Rows are drawn in blocks of this size, each with its own seed, so that a longer sample starts with the shorter one.
 _BLOCK_ROWS = 5_000
 #: How many rows are drawn, at most, for each row that meets the conditions; and at least.
@@ -127,12 +124,12 @@ class SdvBackend:
         """
         started = time.monotonic()
         rng = np.random.default_rng(0)
-        table = _loosened(
+        table = loosened(
             TableTransform.fit(df, metadata, numbers="raw", rng=rng),
             keep_range=self._settings["enforce_min_max_values"],
             keep_decimals=self._settings["enforce_rounding"],
         )
-        flat = _flat(table, table.encode(df, rng))
+        flat = flattened(table, table.encode(df, rng))
         sdtypes = {
             name: {"sdtype": "numerical" if isinstance(column, NumberTransform) else "categorical"}
             for name, column in zip(flat, table.transforms, strict=True)
@@ -199,13 +196,13 @@ class SdvBackend:
         """
         table = self._fitted()
         sigma = self._synthesizer._model.decoder.sigma.detach().cpu().tolist()
+        names = dict(zip(flat_names(table), table.names, strict=True))
         found: dict[Hashable, list[float]] = {}
         place = 0
         for column in self._synthesizer._model.transformer._column_transform_info_list:
             for span in column.output_info:
                 if span.activation_fn == "tanh":
-                    name = table.names[int(column.column_name.removeprefix(_FLAT))]
-                    found.setdefault(name, []).append(sigma[place])
+                    found.setdefault(names[column.column_name], []).append(sigma[place])
                 place += span.dim
         return found
 
@@ -302,7 +299,7 @@ class SdvBackend:
                     f"{place} of the {last_row} rows wanted were found among {n_drawn} rows drawn: the SDV backend can only "
                     "throw rows away until enough meet the conditions; use backend='native', which draws them exactly"
                 )
-            rows = _encoded(table, self._block(_child(seed, 0, block)))
+            rows = encoded(table, self._block(_child(seed, 0, block)))
             n_drawn, block = n_drawn + len(rows), block + 1
             if conditional:
                 rows = rows.take(table.meets(rows, conditions, missing=missing))
@@ -378,76 +375,17 @@ class SdvBackend:
         try:
             writer, pickle, training = parts["model"]["sdv"], parts["weights"], parts["training"]
             backend = cls(**training["parameters"])
-            table = _table_from_plain(parts["transforms"])
+            table = table_from_plain(parts["transforms"])
             backend._losses = [float(loss) for loss in training["losses"]]
             backend._facts = {name: training["facts"][name] for name in _FACTS}
         except (KeyError, TypeError, ValueError):
             raise wrong from None
         synthesizer = _open_pickle(pickle, writer)
-        if {f"{_FLAT}{i}" for i in range(len(table.transforms))} != set(synthesizer.get_transformers()):
+        if set(flat_names(table)) != set(synthesizer.get_transformers()):
             raise wrong
         backend._synthesizer, backend._table = synthesizer, table
         backend.set_device(device)
         return backend
-
-
-def _loosened(table: TableTransform, *, keep_range: bool, keep_decimals: bool) -> TableTransform:
-    """Return the table with the freedom that SDV's ``enforce_...`` ask for. Dates always stay inside their range."""
-
-    def loosen(column: Any) -> Any:
-        if not (isinstance(column, NumberTransform) and isinstance(column.reader, NumberCells)):
-            return column
-        assert isinstance(column.codec, RawCodec)
-        limits = None if keep_range else column.reader.limits(column.grid)
-        return replace(column, codec=column.codec.loosened(limits, keep_decimals=keep_decimals))
-
-    return replace(table, transforms=tuple(map(loosen, table.transforms)))
-
-
-def _flat(table: TableTransform, rows: EncodedTable) -> pd.DataFrame:
-    """Return encoded rows as SDV takes them: int64, float64 (NaN where missing) and labels that say nothing."""
-    flat: dict[str, Any] = {}
-    scalars = iter(rows.scalars.T)
-    for i, column in enumerate(table.transforms):
-        choices = rows.choices[:, i]
-        if isinstance(column, NumberTransform):
-            numbers, missing = next(scalars), choices == column.layout.missing
-            cells = np.where(missing, np.nan, numbers) if missing.any() else numbers.astype(column.grid.dtype)
-        else:
-            cells = np.array([f"c{choice}" for choice in range(column.layout.n_choices)], dtype=object)[choices]
-        flat[f"{_FLAT}{i}"] = cells
-    return pd.DataFrame(flat)
-
-
-def _encoded(table: TableTransform, flat: pd.DataFrame) -> EncodedTable:
-    """Return the rows of a flat table, encoded."""
-    choices, scalars = [], []
-    for i, column in enumerate(table.transforms):
-        cells = flat[f"{_FLAT}{i}"]
-        if isinstance(column, NumberTransform):
-            numbers = cells.to_numpy(dtype=np.float64, na_value=np.nan)
-            choices.append(np.isnan(numbers).astype(np.int32))
-            scalars.append(np.nan_to_num(numbers, nan=0.0))
-        else:
-            codes, labels = pd.factorize(cells.to_numpy(dtype=object))
-            choices.append(np.array([int(label[1:]) for label in labels], dtype=np.int32)[codes])
-    return EncodedTable(np.stack(choices, axis=1), np.stack(scalars, axis=1) if scalars else np.zeros((len(flat), 0)))
-
-
-def _table_from_plain(plain: Any) -> TableTransform:
-    """Read the columns of a generator file; those that version 0.1.0 wrote have another form."""
-    if "names" in plain:
-        columns = []
-        for column in plain["columns"]:
-            kind, rest = column["kind"], {key: part for key, part in column.items() if key != "kind"}
-            if "codec" in rest:
-                atoms = array_to_plain(np.zeros(0, rest["codec"]["grid"]["kind"]))
-                rest = {**rest, "codec": {**rest["codec"], "atoms": atoms}}
-            columns.append({"kind": kind, "column": rest if "codec" in rest else {"kind": kind, **rest}})
-        rest = {key: part for key, part in plain.items() if key not in ("names", "columns")}
-        copies: list[list[int]] = [[] for _ in columns]
-        plain = {"numbers": "raw", "columns": columns, "order": plain["names"], "left_out": [], "copies": copies} | rest
-    return TableTransform.from_plain(plain)
 
 
 _FACTS = ("rows", "seconds", "best_epoch", "stopped", "device")
