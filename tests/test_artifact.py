@@ -134,6 +134,7 @@ def test_bytes_depend_on_values_not_on_objects():
     assert dump_artifact(once) == dump_artifact(apart)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("flags", [(), ("-O",), ("-W", "error")])
 def test_another_process_reads_it_and_writes_the_same_bytes(tmp_path, flags):
     path = tmp_path / "wine.pkl"
@@ -164,6 +165,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=60)
 @given(st.dictionaries(st.text(), values, max_size=5))
 def test_any_plain_data_comes_back(part):
@@ -172,6 +174,7 @@ def test_any_plain_data_comes_back(part):
     assert dump_artifact(parse_artifact(data)) == data
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n", [0, 255, 256, 70_000])
 def test_lengths_at_the_edges(n):
     part = {"text": "x" * n, "blob": b"x" * n, "list": [None] * n, "dict": {str(i): i for i in range(n)}}
@@ -208,6 +211,7 @@ def test_other_types_are_refused_with_their_path(value, found):
     assert found in str(caught.value)
 
 
+@pytest.mark.long
 def test_what_could_not_be_read_is_not_written():
     deep: list = []
     for _ in range(70):
@@ -252,6 +256,7 @@ def extension_codes():
     copyreg.clear_extension_cache()
 
 
+@pytest.mark.long
 def test_every_attack_is_refused(tmp_path, extension_codes):
     marker = tmp_path / "marker"
     attacks = pickles.all_files(marker)
@@ -282,6 +287,7 @@ def test_attacks_that_run_code_are_called_unsafe(tmp_path, extension_codes):
             pytest.fail(f"{name} was read: {parse_artifact(data)!r}")
 
 
+@pytest.mark.long
 def test_the_attacks_work_on_pickle_itself(tmp_path):
     """Or the tests above would show nothing. In another process: it is this that generator files must not do."""
     code = (
@@ -313,6 +319,7 @@ def test_each_gate_alone_stops_code(tmp_path):
     assert not marker.exists()
 
 
+@pytest.mark.long
 def test_bombs_take_no_memory():
     """In another process, whose memory may not grow by more than 400 MB, and does not by more than 60."""
     code = (
@@ -337,6 +344,7 @@ def test_bombs_take_no_memory():
     assert run_python(code, str(Path(__file__).parent)) == ""
 
 
+@pytest.mark.long
 def test_too_many_values_are_refused_before_they_are_built():
     with pytest.raises(CorruptArtifactError, match="more than 2,000,000 values"):
         parse_artifact(pickles.disguised(b"](" + b"}" * 2_000_000 + b"e"))
@@ -370,6 +378,7 @@ def test_appended_bytes_are_found():
             parse_artifact(data + tail)
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=300)
 @given(st.binary(max_size=200))
 def test_any_bytes_raise_only_our_errors(data):
@@ -661,6 +670,7 @@ def test_the_file_is_private_and_alone(tmp_path):
     assert (tmp_path / "a.pkl").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n_runs", [10, pytest.param(200, marks=pytest.mark.slow)])
 def test_killed_at_each_step_of_saving(tmp_path, n_runs):
     """SIGKILL before and after each system call, and in between: the file is the old one or the new one, whole."""
@@ -671,6 +681,7 @@ def test_killed_at_each_step_of_saving(tmp_path, n_runs):
     assert found["old"] + found["new"] == found["runs"] >= n_runs
 
 
+@pytest.mark.long
 def test_interrupted_at_each_step_of_saving(tmp_path):
     """Ctrl-C: as above, and nothing is left beside the file."""
     found = drive("interrupt", tmp_path, 40)
@@ -679,6 +690,7 @@ def test_interrupted_at_each_step_of_saving(tmp_path):
     assert found["old"] >= 1
 
 
+@pytest.mark.long
 def test_a_full_disk_leaves_the_old_file(tmp_path):
     found = drive("full", tmp_path, 1)
     assert found["error"] == "ArtifactError"
@@ -687,6 +699,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
     assert found["same"]
 
 
+@pytest.mark.long
 def test_a_folder_without_the_right_to_write(tmp_path):
     found = drive("readonly", tmp_path, 1)
     assert found["error"] == "ArtifactError"
@@ -695,6 +708,7 @@ def test_a_folder_without_the_right_to_write(tmp_path):
     assert found["same"]
 
 
+@pytest.mark.long
 def test_two_writers_leave_one_whole_file(tmp_path):
     found = drive("two", tmp_path, 25)
     assert found["broken"] == []

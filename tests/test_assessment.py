@@ -136,6 +136,7 @@ def test_a_limit_that_needs_a_column_to_predict_is_refused_before_training(
     assert caught.value.problems[0].where.startswith(str(tmp_path / "jobs.yaml") + ":6:")
 
 
+@pytest.mark.long
 def test_a_job_holds_rows_out_reports_and_is_up_to_date_afterwards(folder: Path) -> None:
     job = job_of(folder, "    report: out/report.html\n    limits: {fidelity.shape: {max: 100}}\n")
     result = run_job(job)
@@ -157,6 +158,7 @@ def test_a_job_holds_rows_out_reports_and_is_up_to_date_afterwards(folder: Path)
     assert "26 real holdout rows" in (folder / "out/report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_beyond_a_limit_no_row_is_drawn_however_often_the_job_is_run(folder: Path) -> None:
     job = (
         job_of(folder, "    report: report.html\n    limits: limits.yaml\n")
@@ -263,6 +265,7 @@ def split_files(folder: Path) -> None:
     data.sample(130, replace=True, random_state=0).to_csv(folder / "synthetic.csv", index=False)
 
 
+@pytest.mark.long
 def test_evaluate_writes_the_report_and_the_figures(folder: Path) -> None:
     split_files(folder)
     tables = ("--real", "train.csv", "--holdout", "test.csv", "--synthetic", "synthetic.csv", "-m", "patients.json")
@@ -283,6 +286,7 @@ def test_evaluate_writes_the_report_and_the_figures(folder: Path) -> None:
     assert "no proof of anonymity" in out
 
 
+@pytest.mark.long
 def test_evaluate_says_what_is_wrong_and_where(folder: Path) -> None:
     split_files(folder)
     (folder / "limits.yaml").write_text("fidelity.shap: {max: 2}\n")
@@ -334,6 +338,7 @@ def test_shadow_models_need_the_generator(folder: Path) -> None:
     assert "needs --generator" in err
 
 
+@pytest.mark.long
 def test_compare_holds_generators_side_by_side(folder: Path) -> None:
     arguments = (
         "compare",
@@ -383,6 +388,7 @@ def test_a_generator_that_fails_does_not_stop_the_others(folder: Path) -> None:
     assert json.loads(json.dumps(comparison.to_plain()))["generators"][0]["figures"] is None
 
 
+@pytest.mark.long
 def test_a_limit_on_minutes_holds_for_the_backends_that_know_one(folder: Path) -> None:
     pytest.importorskip("sdv")
     df = pd.read_csv(folder / "patients.csv")
@@ -397,6 +403,7 @@ def test_a_limit_on_minutes_holds_for_the_backends_that_know_one(folder: Path) -
     assert all(result["sigmas"] for result in comparison.results)
 
 
+@pytest.mark.long
 def test_a_fitted_generator_can_be_reported_on(folder: Path) -> None:
     from clover_tvae import TVAESynthesizer
     from clover_tvae.report import report_on
@@ -410,6 +417,7 @@ def test_a_fitted_generator_can_be_reported_on(folder: Path) -> None:
     assert report.title == "Mine"
 
 
+@pytest.mark.long
 def test_a_synthesizer_reports_and_draws_itself(folder: Path) -> None:
     from clover_tvae import TVAESynthesizer
     from clover_tvae.errors import NotFittedError

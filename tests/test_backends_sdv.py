@@ -40,6 +40,8 @@ from clover_tvae.errors import (
 )
 from clover_tvae.transforms import TableTransform
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = {"epochs": 2, "batch_size": 100, "compress_dims": (16,), "decompress_dims": (16,), "embedding_dim": 4}
 CANARY = "canary-7f3a9c"

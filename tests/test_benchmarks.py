@@ -16,6 +16,8 @@ from clover_tvae.errors import ColumnsMismatchError, TableFileError
 from clover_tvae.evaluation import shape_error, trend_error
 from clover_tvae.tables import write_table
 
+pytestmark = pytest.mark.long
+
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 
 

@@ -68,6 +68,7 @@ def job_file(folder: Path, trained: Path, **keys: object) -> Path:
 # --- help ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_help_teaches_every_command_by_example() -> None:
     overview = text_of(cli("--help"))
     for command in ("run", "validate", "schema", "fit", "sample", "inspect", "metadata"):
@@ -92,6 +93,7 @@ def test_the_command_line_starts_without_the_heavy_packages() -> None:
 # --- run, validate, schema -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_run_says_what_it_did_and_then_that_there_is_nothing_to_do(folder: Path, trained: Path) -> None:
     path = job_file(folder, trained)
     first = cli("run", path, "--summary", "summary.json")
@@ -141,6 +143,7 @@ def test_run_trains_and_keeps_the_generator(folder: Path) -> None:
     assert "warning: iris: discriminator_steps" in result.stderr
 
 
+@pytest.mark.long
 def test_problems_are_red_words_on_stderr_and_exit_code_2(folder: Path, trained: Path) -> None:
     path = job_file(folder, trained, sampel=1, synthesizer={"epoch": 1})
     for command in (["run"], ["validate"], ["run", "--json"]):
@@ -184,6 +187,7 @@ def test_schemas_are_those_in_the_repository(which: str) -> None:
 # --- fit, sample, inspect ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_fit_sample_inspect(folder: Path) -> None:
     builtin_table("sklearn.iris").to_csv("iris.csv", index=False)
     Metadata.of(IRIS).save("iris.json")
@@ -213,6 +217,7 @@ def test_fit_sample_inspect(folder: Path) -> None:
     assert cli("inspect", "iris.pkl", "--card", "other.json").stdout == "card      other.json\n"
 
 
+@pytest.mark.long
 def test_fit_reports_every_wrong_option_at_once(folder: Path) -> None:
     result = cli(
         "fit", "sklearn.iris", "-m", "infer", "-o", "x.pkl", "--epochs", 0, "--decoder", "auto", "--device", "gpu"
@@ -251,6 +256,7 @@ def test_no_value_of_the_data_in_errors(folder: Path) -> None:
     assert CANARY not in result.output
 
 
+@pytest.mark.long
 def test_parts_hold_the_same_rows_however_many_stand_in_a_part(folder: Path, trained: Path) -> None:
     cli("sample", trained, "-n", 2500, "-o", "whole.csv", "--seed", 4)
     whole = Path("whole.csv").read_text()
@@ -269,6 +275,7 @@ def test_parts_hold_the_same_rows_however_many_stand_in_a_part(folder: Path, tra
     assert len(pd.read_parquet("parts700/part-00000.parquet").columns) == 5
 
 
+@pytest.mark.long
 def test_conditions_on_the_command_line(folder: Path, trained: Path) -> None:
     where = ["--where", "species=setosa|virginica", "--where", "sepal width (cm)>=3", "--where", "sepal width (cm)<=4"]
     result = cli("sample", trained, "-n", 40, "-o", "rows.csv", *where)
@@ -324,6 +331,7 @@ def test_a_file_that_would_run_code_is_refused_by_every_command(folder: Path) ->
 # --- metadata ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_metadata_infer(folder: Path) -> None:
     result = cli("metadata", "infer", "clover.employees", "-o", "employees.json", "--predict", "salary")
     assert result.exit_code == 0, result.output
@@ -365,6 +373,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_checks_hold_in_optimised_python_with_warnings_as_errors_and_without_colour_or_home(
     folder: Path, trained: Path
 ) -> None:
@@ -387,6 +396,7 @@ def test_jobs_run_in_optimised_python_with_warnings_as_errors_and_without_colour
     assert "iris: done" in result.stdout
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 def test_ctrl_c_ends_with_130_and_leaves_no_half_file(folder: Path) -> None:
     job = {
@@ -448,6 +458,7 @@ def test_every_file_that_is_not_there_is_named_at_once(folder: Path, command: li
     assert set(result.stderr.splitlines()) == {f"error: {path}: no such file" for path in asked}
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
 def test_a_full_disk_behind_standard_output_is_no_bug_of_ours() -> None:
     with open("/dev/full", "w") as full:
@@ -462,6 +473,7 @@ def test_a_full_disk_behind_standard_output_is_no_bug_of_ours() -> None:
     assert result.stderr == "error: cannot write: No space left on device; make room, or write elsewhere\n"
 
 
+@pytest.mark.long
 def test_parts_are_replaced_only_once_all_new_ones_are_there(folder: Path, trained: Path) -> None:
     draw = ["sample", trained, "--rows", 6, "-o", "parts", "--rows-per-part", 2, "--seed", 1]
     assert cli(*draw).exit_code == 0
@@ -474,6 +486,7 @@ def test_parts_are_replaced_only_once_all_new_ones_are_there(folder: Path, train
     assert sorted(path.name for path in (folder / "parts").iterdir()) == ["part-00000.csv", "part-00001.csv"]
 
 
+@pytest.mark.long
 def test_without_a_seed_every_run_draws_other_rows_and_says_which(folder: Path, trained: Path) -> None:
     runs = [cli("sample", trained, "--rows", 20, "-o", f"{name}.csv") for name in "ab"]
     assert (folder / "a.csv").read_bytes() != (folder / "b.csv").read_bytes()
@@ -495,6 +508,7 @@ def test_a_card_overwrites_nothing_unasked(folder: Path, trained: Path) -> None:
     assert generator.read_bytes() == trained.read_bytes()
 
 
+@pytest.mark.long
 def test_a_summary_overwrites_only_a_summary_and_is_refused_before_any_job_runs(folder: Path, trained: Path) -> None:
     jobs = job_file(folder, trained)
     text = jobs.read_text()

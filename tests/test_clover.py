@@ -20,6 +20,8 @@ from clover_tvae import TVAESynthesizer
 from clover_tvae.clover import Summary, TVAEGenerator
 from clover_tvae.errors import ConfigError, MetadataError, NotFittedError, UnsafeArtifactError
 
+pytestmark = pytest.mark.long
+
 QUICK = {"epochs": 2, "batch_size": 100, "compress_dims": (16, 16), "decompress_dims": (16, 16)}
 
 

@@ -158,6 +158,7 @@ cells = st.one_of(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(st.lists(cells, min_size=1, max_size=20))
 def test_any_mixture_of_cells_comes_back_cell_by_cell(values: list[object]) -> None:

@@ -9,6 +9,8 @@ from evaluation_tables import hospital, shuffled
 
 from clover_tvae.evaluation import CATALOGUE, c2st, column_shapes, fidelity
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def real() -> pd.DataFrame:

@@ -144,6 +144,7 @@ def test_names_may_be_anything_hashable():
     assert list(column_shapes(table, table).index) == [1, "a\U0001f600b", ("t", 2)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n_rows", [1, 2, 5])
 def test_tiny_tables_give_figures_without_values_rather_than_tracebacks(n_rows):
     table = hospital(n_rows, 0)
@@ -153,6 +154,7 @@ def test_tiny_tables_give_figures_without_values_rather_than_tracebacks(n_rows):
     assert utility(table, table, table, target="sick")["utility.trees_auc"].value in (None, 0.5, 1.0)
 
 
+@pytest.mark.long
 def test_frames_are_not_changed():
     real, synthetic = hospital(60, 0), hospital(60, 1)
     before = real.copy(), synthetic.copy()

@@ -47,6 +47,7 @@ def odd_pair() -> tuple[pd.DataFrame, pd.DataFrame]:
     return tables[0], tables[1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("thresholds", [False, True])
 def test_agrees_with_sdmetrics_on_mixed_columns_with_gaps(odd_pair, thresholds):
     real, synthetic = odd_pair
@@ -124,6 +125,7 @@ def test_ten_thousand_categories_need_little_memory():
     assert 0.9 < pair_trends(*tables)["error"].item() <= 1.0
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.one_of(st.none(), st.floats(-1e300, 1e300)), min_size=2, max_size=30),

@@ -13,6 +13,7 @@ from clover_tvae.errors import ColumnsMismatchError
 from clover_tvae.evaluation import fidelity, tstr, utility
 
 
+@pytest.mark.long
 def test_a_fresh_sample_is_as_useful_as_the_real_rows_and_shuffled_columns_are_useless():
     train, test = hospital(1000, 0), hospital(1000, 1)
     fresh = utility(train, hospital(1000, 2), test, target="sick")
@@ -24,6 +25,7 @@ def test_a_fresh_sample_is_as_useful_as_the_real_rows_and_shuffled_columns_are_u
     assert broken["utility.linear_auc"].value == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.long
 def test_training_on_the_training_rows_loses_nothing():
     wine = load_wine(as_frame=True).frame.rename(columns={"target": "sort"}).sample(frac=1, random_state=0)
     wine["sort"] = wine["sort"].map({0: "a", 1: "b", 2: "c"})
@@ -33,6 +35,7 @@ def test_training_on_the_training_rows_loses_nothing():
     assert scores.set_index(["model", "score"]).loc[("linear", "auc"), "real"] > 0.95
 
 
+@pytest.mark.long
 def test_numbers_are_regressed():
     table = load_diabetes(as_frame=True).frame
     train, test = table.head(300), table.tail(142)
@@ -59,6 +62,7 @@ def test_an_unknown_target_is_named():
         tstr(table, table, table, "sik")
 
 
+@pytest.mark.long
 def test_one_class_missing_classes_and_many_classes_give_honest_scores():
     train, test = hospital(300, 0), hospital(300, 1)
     one_class = utility(train, hospital(300, 2).assign(sick="yes"), test, target="sick")
@@ -84,6 +88,7 @@ def test_missing_answers_and_empty_columns_are_left_out():
 NARROW = {"continuous": ["age", "bmi"], "categorical": ["sex"]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("factor", [1e305, 1e200])
 def test_numbers_whose_squares_overflow_are_measured(factor):
     table = make_people(80)[["age", "bmi", "sex"]]

@@ -15,6 +15,8 @@ import pytest
 from clover_tvae.jobs import builtin_table, load_jobs, make_employees, run_jobs
 from clover_tvae.metadata import Metadata
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 

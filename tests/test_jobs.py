@@ -175,6 +175,7 @@ _json = st.recursive(
 )
 
 
+@pytest.mark.long
 @given(_json)
 def test_json_is_read_as_json_reads_it(value: object) -> None:
     node, problems = parse_yaml(json.dumps(value, ensure_ascii=False))
@@ -508,6 +509,7 @@ def test_a_job_knows_every_parameter_of_the_synthesizer() -> None:
 # --- running -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_job_trains_once_and_then_has_nothing_to_do(folder: Path) -> None:
     path = write(folder, iris_job(sample=[
         {"rows": 7, "output": "out/iris.csv", "seed": 1},
@@ -731,6 +733,7 @@ def test_a_failure_skips_the_rest_unless_told_to_keep_going(folder: Path, traine
     assert plain["jobs"][1]["error"]["exit_code"] == 3
 
 
+@pytest.mark.long
 def test_jobs_in_processes_give_the_same_as_one_after_another(folder: Path, trained: bytes) -> None:
     for place in ("one", "two"):
         (folder / place / "out").mkdir(parents=True)

@@ -101,8 +101,8 @@ def test_samples_of_the_autoregressive_decoder_follow_its_own_chain_rule():
     share = torch.bincount(code, minlength=42).double() / n
     expected = torch.zeros(42, dtype=torch.float64)
     expected[wanted] = log_p.exp().double().detach()
-    assert float(expected.sum()) == pytest.approx(1.0, abs=1e-5)
-    assert float((share - expected).abs().sum()) / 2 < 0.02
+    assert expected.sum().item() == pytest.approx(1.0, abs=1e-5)
+    assert (share - expected).abs().sum().item() / 2 < 0.02
 
 
 def test_the_training_estimate_is_unbiased():
@@ -114,13 +114,13 @@ def test_the_training_estimate_is_unbiased():
     for order in ([0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]):
         known, total = torch.zeros(1, 3, dtype=torch.bool), 0.0
         for i in order:
-            total += float(decoder.log_likelihood(z, row, known)[0, i])
+            total += decoder.log_likelihood(z, row, known)[0, i].item()
             known[0, i] = True
         exact.append(total)
     n = 30_000
     many = Rows(*(part.expand(n, *part.shape[1:]) for part in row))
     estimate = decoder.elbo_log_likelihood(z.expand(n, 4), many, generator(3)).mean()
-    assert float(estimate) == pytest.approx(float(np.mean(exact)), abs=0.03)
+    assert estimate.item() == pytest.approx(float(np.mean(exact)), abs=0.03)
 
 
 def test_the_density_of_a_rank_integrates_to_one():
@@ -130,7 +130,7 @@ def test_the_density_of_a_rank_integrates_to_one():
     known = torch.tensor([[True, True, False]]).expand(1000, 3)
     rows.scalars[:, 0] = 0.3
     density = decoder.log_likelihood(torch.ones(1000, 4), rows, known)[:, 2].exp()
-    assert float(density.mean()) == pytest.approx(1.0, abs=0.02)
+    assert density.mean().item() == pytest.approx(1.0, abs=0.02)
 
 
 def test_a_mixture_draws_what_its_density_says():
@@ -139,10 +139,10 @@ def test_a_mixture_draws_what_its_density_says():
     drawn = mixture.sample(generator(1))
     assert ((drawn >= 0) & (drawn <= 1)).all()
     below = Mixture.of(parameters).log_mass(torch.zeros(1, 1), torch.full((1, 1), 0.4)).logsumexp(2).exp()
-    assert float((drawn < 0.4).float().mean()) == pytest.approx(float(below), abs=0.015)
+    assert (drawn < 0.4).float().mean().item() == pytest.approx(below.item(), abs=0.015)
     inside = mixture.sample(generator(2), torch.full((20_000, 1), 0.2), torch.full((20_000, 1), 0.25))
-    assert float(inside.min()) >= 0.2
-    assert float(inside.max()) <= 0.25
+    assert inside.min().item() >= 0.2
+    assert inside.max().item() <= 0.25
     far = mixture.sample(generator(2), torch.full((20_000, 1), 0.999999), torch.ones(20_000, 1))
     assert torch.isfinite(far).all()
 
@@ -199,8 +199,8 @@ def test_an_equal_cell_has_the_probability_of_its_copy_choice():
         translate=lambda c, s, choices, scalars: (choices, scalars),
     )
     copied = drawn.equals[:, 0].float().mean()
-    assert float(copied) == pytest.approx(float(equal), abs=0.015)
-    assert float(unequal) != pytest.approx(float(equal), abs=1e-3)
+    assert copied.item() == pytest.approx(equal.item(), abs=0.015)
+    assert unequal.item() != pytest.approx(equal.item(), abs=1e-3)
 
 
 def test_without_a_translation_nothing_is_copied():
@@ -225,7 +225,7 @@ def test_an_allowance_is_met_and_its_weight_is_its_probability(make):
     share = ((free.choices[:, 2] == 1) | (free.choices[:, 2] == 3)).float().mean()
     held, log_weight = decoder.sample(z, blank, known, generator(1), columns=[2], allowances={2: allowance})
     assert set(held.choices[:, 2].tolist()) <= {1, 3}
-    assert float(log_weight.exp().mean()) == pytest.approx(float(share), abs=0.025)
+    assert log_weight.exp().mean().item() == pytest.approx(share.item(), abs=0.025)
 
 
 @pytest.mark.parametrize(("make", "layout", "column"), [(autoregressive, MIXED, 1), (independent, MODES, 1)])
@@ -240,9 +240,9 @@ def test_a_range_is_met_and_its_weight_is_its_probability(make, layout, column):
     inside = (free.choices[:, column] < numbered) & (free.scalars[:, 0] >= low) & (free.scalars[:, 0] <= high)
     held, log_weight = decoder.sample(z, blank, known, generator(2), columns=[column], allowances={column: allowance})
     assert (held.choices[:, column] < numbered).all()
-    assert float(held.scalars[:, 0].min()) >= low - 1e-6
-    assert float(held.scalars[:, 0].max()) <= high + 1e-6
-    assert float(log_weight.exp().mean()) == pytest.approx(float(inside.float().mean()), abs=0.025)
+    assert held.scalars[:, 0].min().item() >= low - 1e-6
+    assert held.scalars[:, 0].max().item() <= high + 1e-6
+    assert log_weight.exp().mean().item() == pytest.approx(inside.float().mean().item(), abs=0.025)
 
 
 # -- the paper's decoder ----------------------------------------------------------------------------------------------
@@ -278,8 +278,8 @@ def test_the_kl_matches_torch_distributions():
 def test_the_draw_of_the_posterior_and_its_gradient_equal_those_that_torch_records():
     mu, logvar, noise = (torch.randn(50, 3, generator=generator(seed)) for seed in (1, 2, 3))
     logvar = logvar * 8.0  # Some beyond the bounds on either side.
-    assert float(logvar.min()) < -10.0
-    assert float(logvar.max()) > 5.0
+    assert logvar.min().item() < -10.0
+    assert logvar.max().item() > 5.0
     weights = torch.rand(2, 50, 3, generator=generator(4))
     mu.requires_grad_()
     logvar.requires_grad_()
@@ -305,10 +305,10 @@ def test_the_number_of_the_independent_decoder_is_a_gaussian_around_tanh():
     logits = output[0, 3:8].log_softmax(0)
     normal = torch.distributions.Normal(torch.tanh(output[0, 8]), decoder.spread()[0])
     expected = logits[2] + normal.log_prob(torch.tensor(0.2))
-    assert float(decoder.log_likelihood(z, rows, nothing)[0, 1]) == pytest.approx(float(expected), abs=1e-5)
-    assert float(decoder.log_likelihood(z, missing, nothing)[0, 1]) == pytest.approx(float(logits[4]), abs=1e-5)
+    assert decoder.log_likelihood(z, rows, nothing)[0, 1].item() == pytest.approx(expected.item(), abs=1e-5)
+    assert decoder.log_likelihood(z, missing, nothing)[0, 1].item() == pytest.approx(logits[4].item(), abs=1e-5)
     total = decoder.elbo_log_likelihood(z, rows, generator())
-    assert float(total) == pytest.approx(float(decoder.log_likelihood(z, rows, nothing).sum()), abs=1e-5)
+    assert total.item() == pytest.approx(decoder.log_likelihood(z, rows, nothing).sum().item(), abs=1e-5)
 
 
 def test_argmax_draws_the_likeliest_choice_and_the_mean():
@@ -345,6 +345,7 @@ def test_grouped_log_softmax_and_its_gradient_equal_those_of_one_column_at_a_tim
     assert sorted(i for group in group_by_width(list(widths)) for i in group) == list(range(6))
 
 
+@pytest.mark.long
 @given(
     st.lists(st.booleans(), min_size=2, max_size=12).filter(any),
     st.integers(1, 400),
@@ -372,7 +373,7 @@ def test_the_prior_takes_the_shape_of_the_posteriors():
     drawn = prior.draw(20_000, generator(3))
     assert torch.allclose(drawn.mean(0), points.mean(0), atol=0.05)
     assert torch.allclose(torch.cov(drawn.T), torch.cov(points.T), atol=0.15)
-    assert float((drawn[:, 0] > 0).float().mean()) == pytest.approx(0.75, abs=0.01)
+    assert (drawn[:, 0] > 0).float().mean().item() == pytest.approx(0.75, abs=0.01)
 
 
 def test_a_prior_without_components_is_the_standard_normal():
@@ -461,7 +462,7 @@ def test_output_biases_start_at_the_log_frequencies():
         ModelConfig("autoregressive", (8,), (8,), 2), layout, generator(1), np.array([[0]] * 90 + [[1]] * 10)
     )
     bias = vae.decoder.heads[0].bias.detach()
-    assert float((bias[0] - bias[1]).exp()) == pytest.approx(9.0, rel=0.1)
+    assert (bias[0] - bias[1]).exp().item() == pytest.approx(9.0, rel=0.1)
 
 
 def test_a_column_of_10_000_categories_costs_no_one_hot_matrix():
@@ -470,7 +471,7 @@ def test_a_column_of_10_000_categories_costs_no_one_hot_matrix():
     table = EncodedTable(np.full((32, 2), 2, np.int32), np.zeros((32, 0), np.float32))
     terms = vae(*table_tensors(table, layout), generator=generator(2))
     assert torch.isfinite(terms.objective).all()
-    assert math.isfinite(float(terms.kl.sum()))
+    assert math.isfinite(terms.kl.sum().item())
 
 
 def test_devices_are_resolved_or_refused():

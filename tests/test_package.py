@@ -79,6 +79,7 @@ class TestCostOfAnImport:
     def test_importing_the_package_pulls_in_nothing_heavy(self) -> None:
         assert heavy_after("import clover_tvae") == set()
 
+    @pytest.mark.long
     def test_help_pulls_in_no_engine(self) -> None:
         code = (
             "import sys, io, contextlib\n"
@@ -89,6 +90,7 @@ class TestCostOfAnImport:
         )
         assert heavy_after(code) & {"torch", "sdv", "sklearn", "pandas", "matplotlib", "ray"} == set()
 
+    @pytest.mark.long
     def test_the_native_engine_works_without_sdv_and_its_family(self) -> None:
         printed = run_python(
             "import sys\n"

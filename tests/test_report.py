@@ -192,6 +192,7 @@ def test_without_holdout_history_card_and_metadata_the_page_says_what_is_missing
     assert "the table's own space" in text
 
 
+@pytest.mark.long
 def test_figures_are_computed_where_none_are_given() -> None:
     data = load_breast_cancer(as_frame=True).frame.iloc[:, [0, 1, 2, -1]]
     report = build_report(
@@ -289,6 +290,7 @@ def test_hostile_names_and_categories_are_text() -> None:
     assert "\x00" not in page
 
 
+@pytest.mark.long
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.text(min_size=1, max_size=12), min_size=2, max_size=3, unique=True))
 def test_any_text_gives_a_well_formed_page(names: list[str]) -> None:
@@ -499,6 +501,7 @@ def test_identifiers_are_left_out_and_said_to_be(real, synthetic) -> None:
     assert "MRN1" not in page
 
 
+@pytest.mark.long
 def test_two_hundred_columns_stay_small_and_named_in_the_search() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({f"measure {i}": rng.normal(size=200) for i in range(120)})
@@ -530,6 +533,7 @@ def test_json_holds_figures_and_errors_and_no_values(real, synthetic, holdout, f
     assert "north" not in json.dumps(content)
 
 
+@pytest.mark.long
 def test_the_package_imports_without_its_extras() -> None:
     code = (
         "import sys; sys.modules['jinja2'] = None; sys.modules['matplotlib'] = None\n"

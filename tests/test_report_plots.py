@@ -134,6 +134,7 @@ def test_no_chart_needs_matplotlib() -> None:
 # ---------------------------------------------------------------- learning curves
 
 
+@pytest.mark.long
 def test_history_has_both_curves() -> None:
     history = pd.DataFrame({"epoch": [1, 2], "loss": [3.0, 2.0], "validation_loss": [np.nan, 2.5], "kl": [1.0, 1.5]})
     shown = texts(plot_history(history))
@@ -151,6 +152,7 @@ def test_a_history_without_a_loss_is_refused(history) -> None:
 # ---------------------------------------------------------------- marginals
 
 
+@pytest.mark.long
 def test_marginals_of_all_columns_worst_first(tables) -> None:
     real, synthetic = tables
     titles = captions(plot_marginals(real, synthetic))
@@ -189,6 +191,7 @@ def test_numbers_that_repeat_and_too_few_rows() -> None:
 # ---------------------------------------------------------------- pairs
 
 
+@pytest.mark.long
 def test_pairs_show_three_maps(tables) -> None:
     chart = plot_pairs(*tables)
     assert captions(chart) == ["Real", "Synthetic", "Trend error (darkest: 30% and more)"]
@@ -235,6 +238,7 @@ def test_latent_space_refuses_wrong_labels_and_few_rows() -> None:
         plot_latent(np.ones((100, 3)), rows)
 
 
+@pytest.mark.long
 def test_a_rare_label_is_not_named() -> None:
     rows = np.random.default_rng(0).normal(size=(300, 2))
     labels = ["common"] * 297 + ["canary"] * 3

@@ -70,12 +70,14 @@ def test_identifiers_are_made_anew(fitted, people):
     assert list(first["number"]) == list(second["number"])
 
 
+@pytest.mark.long
 def test_the_input_frame_is_left_as_it_was(people):
     before = people.copy(deep=True)
     short(people).fit().sample(3)
     pd.testing.assert_frame_equal(people, before)
 
 
+@pytest.mark.long
 def test_a_shuffled_index_and_reordered_columns_are_welcome(people):
     odd = people.sample(frac=1.0, random_state=1)[list(people.columns[::-1])]
     assert list(short(odd).fit().sample(3).columns) == list(odd.columns)
@@ -92,6 +94,7 @@ def test_no_other_number_of_rows(fitted, n):
         fitted.sample(n)
 
 
+@pytest.mark.long
 def test_argmax_loses_what_sampling_keeps(people):
     synth = short(people, decoder="independent", epochs=10).fit()
     drawn, likeliest = synth.sample(1000), synth.sample(1000, decode="argmax")
@@ -99,11 +102,13 @@ def test_argmax_loses_what_sampling_keeps(people):
     assert drawn["sex"].value_counts(normalize=True)["F"] == pytest.approx(0.3, abs=0.12)
 
 
+@pytest.mark.long
 def test_no_missing_cells_on_demand(fitted):
     assert fitted.sample(300)["bmi"].isna().any()
     assert not fitted.sample(300, missing=False).isna().any().any()
 
 
+@pytest.mark.long
 def test_real_tables_of_scikit_learn_go_through():
     for load in (load_breast_cancer, load_wine):
         df = load(as_frame=True).frame
@@ -116,6 +121,7 @@ def test_real_tables_of_scikit_learn_go_through():
 # -- conditions -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("condition", "holds"),
     [
@@ -140,6 +146,7 @@ def test_every_row_meets_the_condition(fitted, condition, holds):
     assert holds(synthetic).all()
 
 
+@pytest.mark.long
 def test_a_rare_category_costs_no_more_rows():
     df = make_people(1000)
     df["city"] = np.where(np.arange(1000) == 500, "Vaduz", "Bonn")
@@ -147,18 +154,22 @@ def test_a_rare_category_costs_no_more_rows():
     assert (synth.sample(1000, conditions={"city": "Vaduz"})["city"] == "Vaduz").all()
 
 
-def test_conditioned_rows_follow_the_data():
+# The paper's decoder knows y only through z: over seeds it gives 0.5 to 0.9 where the data have 1.
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("decoder", "epochs", "tolerance", "least"),
+    [("autoregressive", 40, 0.8, 0.95), pytest.param("independent", 150, 1.8, 0.4, marks=pytest.mark.slow)],
+)
+def test_conditioned_rows_follow_the_data(decoder, epochs, tolerance, least):
     """A condition shifts the other columns as it does in the real table: here x decides y."""
     rng = np.random.default_rng(0)
     x = rng.choice(["a", "b"], 3000, p=[0.9, 0.1])
     df = pd.DataFrame({"x": x, "y": np.where(x == "a", rng.normal(0, 1, 3000), rng.normal(6, 1, 3000)).round(3)})
-    # The paper's decoder knows y only through z: over seeds it gives 0.5 to 0.9 where the data have 1.
-    for decoder, epochs, tolerance, least in (("autoregressive", 40, 0.8, 0.95), ("independent", 150, 1.8, 0.4)):
-        metadata = {"continuous": ["y"], "categorical": ["x"]}
-        synth = short(df, metadata, decoder=decoder, epochs=epochs, batch_size=300).fit()
-        # The unconditional mean of y is 0.6.
-        assert synth.sample(500, conditions={"x": "b"})["y"].mean() == pytest.approx(6, abs=tolerance)
-        assert (synth.sample(500, conditions={"y": (">", 4.5)})["x"] == "b").mean() > least
+    metadata = {"continuous": ["y"], "categorical": ["x"]}
+    synth = short(df, metadata, decoder=decoder, epochs=epochs, batch_size=300).fit()
+    # The unconditional mean of y is 0.6.
+    assert synth.sample(500, conditions={"x": "b"})["y"].mean() == pytest.approx(6, abs=tolerance)
+    assert (synth.sample(500, conditions={"y": (">", 4.5)})["x"] == "b").mean() > least
 
 
 @pytest.mark.parametrize(
@@ -240,6 +251,7 @@ def test_a_full_table_is_returned_as_it_is(fitted, people):
     pd.testing.assert_frame_equal(fitted.impute(full), full)
 
 
+@pytest.mark.long
 def test_balance_brings_every_category_up(people):
     synth = short(people).fit()
     balanced = synth.balance("sex")
@@ -271,6 +283,7 @@ def test_a_balance_that_cannot_be_is_refused(fitted, column, strategy, error):
         fitted.balance(column, strategy)
 
 
+@pytest.mark.long
 def test_a_share_of_one_category_leaves_the_others_as_they_are_to_each_other():
     df = make_people(600)
     df["team"] = np.array(list("aaaabbbbcc"))[np.arange(600) % 10]
@@ -280,6 +293,7 @@ def test_a_share_of_one_category_leaves_the_others_as_they_are_to_each_other():
     assert shares["a"] == pytest.approx(shares["b"], abs=0.01)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("regenerate", ["sequence", "uuid"])
 def test_balanced_rows_have_identifiers_of_their_own(regenerate):
     df = make_people(300).drop(columns="number")
@@ -296,6 +310,7 @@ def test_balance_needs_every_column_that_was_learnt(fitted, people):
         fitted.balance("sex", df=people.drop(columns="age"))
 
 
+@pytest.mark.long
 def test_absent_columns_are_missing_as_often_as_in_training_and_gaps_are_filled(fitted, people):
     gappy = [c for c in people if people[c].isna().mean() > 0.05]
     assert gappy
@@ -317,6 +332,7 @@ def test_a_fraction_in_a_column_of_whole_numbers_is_refused_not_cut():
     assert synth.sample_remaining(pd.DataFrame({"a": [20.0, np.nan]}))["a"].iloc[0] == 20
 
 
+@pytest.mark.long
 def test_parameters_that_a_generator_was_not_trained_with_are_warned_about(people, tmp_path):
     path = tmp_path / "g.pkl"
     short(people, generator_filepath=path).fit()
@@ -327,6 +343,7 @@ def test_parameters_that_a_generator_was_not_trained_with_are_warned_about(peopl
         TVAESynthesizer(people, PEOPLE, generator_filepath=path, epochs=77, decoder="independent", verbose=False)
 
 
+@pytest.mark.long
 def test_balance_after_loading_needs_the_rows(fitted, people, tmp_path):
     fitted.save(tmp_path / "g.pkl")
     loaded = TVAESynthesizer.load(tmp_path / "g.pkl")
@@ -335,6 +352,7 @@ def test_balance_after_loading_needs_the_rows(fitted, people, tmp_path):
     assert loaded.balance("sex", df=people)["is_synthetic"].any()
 
 
+@pytest.mark.long
 def test_a_wrong_cell_is_pointed_at(people):
     """Columns that determine each other: the swapped cell is the oddest of its row."""
     rng = np.random.default_rng(1)
@@ -380,6 +398,7 @@ def test_the_learned_sigmas_are_in_their_range(people):
 # -- seeds ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_one_seed_gives_the_same_bytes_and_rows(people):
     first, second = short(people).fit(), short(people).fit()
     assert first.to_bytes() == second.to_bytes()
@@ -388,17 +407,20 @@ def test_one_seed_gives_the_same_bytes_and_rows(people):
     assert not first.sample(50).equals(short(people, random_state=4).fit().sample(50))
 
 
+@pytest.mark.long
 def test_the_weights_of_two_fits_are_the_same(people):
     for decoder in ("autoregressive", "independent"):
         first, second = (short(people, decoder=decoder).fit()._backend.state()["weights"] for _ in range(2))
         assert first == second
 
 
+@pytest.mark.long
 def test_two_calls_draw_different_rows_and_the_same_seed_the_same(fitted):
     assert not fitted.sample(20).equals(fitted.sample(20))
     pd.testing.assert_frame_equal(fitted.sample(20, random_state=1), fitted.sample(20, random_state=1))
 
 
+@pytest.mark.long
 def test_neither_chunks_nor_threads_change_a_row(fitted):
     whole = fitted.sample(2500, random_state=5)
     pd.testing.assert_frame_equal(fitted.sample(1100, random_state=5), whole.head(1100))
@@ -418,6 +440,7 @@ def test_neither_chunks_nor_threads_change_a_row(fitted):
     pd.testing.assert_frame_equal(one, two)
 
 
+@pytest.mark.long
 def test_the_global_generators_are_left_alone(people):
     import random
 
@@ -434,6 +457,7 @@ def test_the_global_generators_are_left_alone(people):
     assert torch.equal(torch.get_rng_state(), states[2])
 
 
+@pytest.mark.long
 def test_a_new_process_draws_the_same_rows(people, tmp_path):
     people.to_pickle(tmp_path / "people.pickle")
     code = (
@@ -451,6 +475,7 @@ def test_a_new_process_draws_the_same_rows(people, tmp_path):
     assert done.stdout.strip() == short(people).fit().sample(20).to_json()
 
 
+@pytest.mark.long
 def test_sampling_streams_in_frames(fitted):
     frames = (
         list(fitted.sample_frames(70_000, random_state=1))
@@ -464,6 +489,7 @@ def test_sampling_streams_in_frames(fitted):
 # -- the file ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_generator_travels_through_its_file(fitted, tmp_path):
     path = tmp_path / "g.pkl"
     digest = fitted.save(path)
@@ -479,12 +505,14 @@ def test_a_generator_travels_through_its_file(fitted, tmp_path):
         TVAESynthesizer.load(path, expected_sha256="0" * 64)
 
 
+@pytest.mark.long
 def test_the_first_rows_after_loading_are_the_first_after_fitting(people, tmp_path):
     synth = short(people, generator_filepath=tmp_path / "g.pkl").fit()
     loaded = TVAESynthesizer.load(tmp_path / "g.pkl")
     pd.testing.assert_frame_equal(loaded.sample(30), synth.sample(30))
 
 
+@pytest.mark.long
 def test_generator_filepath_is_written_once_and_then_loaded(people, tmp_path):
     path = tmp_path / "g.pkl"
     short(people, generator_filepath=path).fit()
@@ -499,6 +527,7 @@ def test_generator_filepath_is_written_once_and_then_loaded(people, tmp_path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.long
 def test_what_is_given_beside_a_generator_must_agree_with_it(people, tmp_path):
     path = tmp_path / "g.pkl"
     short(people, generator_filepath=path).fit()
@@ -508,6 +537,7 @@ def test_what_is_given_beside_a_generator_must_agree_with_it(people, tmp_path):
         short(people.drop(columns="bmi"), PEOPLE, generator_filepath=path)
 
 
+@pytest.mark.long
 def test_no_value_of_a_text_column_that_is_not_learnt_reaches_the_file(people, tmp_path):
     df = people.assign(note=[f"{CANARY}-{i}" for i in range(len(people))])
     synth = short(df, {**PEOPLE, "ignore": ["note"]}).fit()
@@ -576,6 +606,7 @@ def test_the_card_is_plain(fitted):
     assert card["random_state"] == 7
 
 
+@pytest.mark.long
 def test_the_choice_of_size_is_told(people, capsys):
     TVAESynthesizer(people, PEOPLE, **{**SHORT, "verbose": True}).fit()
     told = capsys.readouterr()
@@ -594,25 +625,27 @@ def test_the_positional_order_is_clovers(people, tmp_path):
     assert len(synth.history) == 2
 
 
-def test_every_parameter_changes_something(people):
-    for decoder in ("autoregressive", "independent"):
-        base = short(people, decoder=decoder).fit()._backend.state()["weights"]
-        for change in (
-            {"epochs": 3},
-            {"batch_size": 50},
-            {"compress_dims": (16,)},
-            {"decompress_dims": (16, 16)},
-            {"embedding_dim": 3},
-            {"learning_rate": 0.01},
-            {"weight_decay": 0.7},
-            {"loss_factor": 5.0},
-            {"gradient_clip": 0.01},
-            {"validation_fraction": 0.3},
-            {"random_state": 99},
-        ):
-            assert short(people, decoder=decoder, **change).fit()._backend.state()["weights"] != base, (decoder, change)
+@pytest.mark.long
+@pytest.mark.parametrize("decoder", ["autoregressive", "independent"])
+def test_every_parameter_changes_something(people, decoder):
+    base = short(people, decoder=decoder).fit()._backend.state()["weights"]
+    for change in (
+        {"epochs": 3},
+        {"batch_size": 50},
+        {"compress_dims": (16,)},
+        {"decompress_dims": (16, 16)},
+        {"embedding_dim": 3},
+        {"learning_rate": 0.01},
+        {"weight_decay": 0.7},
+        {"loss_factor": 5.0},
+        {"gradient_clip": 0.01},
+        {"validation_fraction": 0.3},
+        {"random_state": 99},
+    ):
+        assert short(people, decoder=decoder, **change).fit()._backend.state()["weights"] != base, change
 
 
+@pytest.mark.long
 def test_training_finds_its_own_length_or_is_cut_short(people):
     synth = TVAESynthesizer(people, PEOPLE, 1, patience=1, epochs=500, learning_rate=0.1, verbose=False).fit()
     assert synth.card()["training"]["stopped"] == "patience"
@@ -645,6 +678,7 @@ def test_discriminator_steps_are_accepted_with_a_warning(people):
         TVAESynthesizer(people, PEOPLE, discriminator_steps=1)
 
 
+@pytest.mark.long
 def test_before_fit_and_fit_twice(people):
     synth = short(people)
     with pytest.raises(NotFittedError, match="fit"):
@@ -753,11 +787,13 @@ def test_only_frames_are_tables(not_a_frame):
         TVAESynthesizer(not_a_frame, {"continuous": ["a"]})
 
 
+@pytest.mark.long
 def test_two_rows_and_fewer_rows_than_a_batch(people):
     for n in (2, 3, 30):
         assert len(short(people.head(n)).fit().sample(5)) == 5
 
 
+@pytest.mark.long
 def test_one_column_constants_and_all_missing(people):
     df = pd.DataFrame(
         {
@@ -778,6 +814,7 @@ def test_one_column_constants_and_all_missing(people):
         assert single["one"].tolist() == [1, 1, 1, 1]
 
 
+@pytest.mark.long
 def test_dtypes_of_every_kind_come_back():
     n = 60
     rng = np.random.default_rng(0)
@@ -832,6 +869,7 @@ def test_values_that_look_alike_stay_distinct():
     assert {(type(v), v) for v in synthetic["x"]} == {(type(v), v) for v in values}
 
 
+@pytest.mark.long
 def test_ten_thousand_categories():
     rng = np.random.default_rng(0)
     df = pd.DataFrame({"code": rng.integers(0, 10_000, 20_000).astype(str), "x": rng.normal(size=20_000)})
@@ -851,6 +889,7 @@ def test_the_example_generator_of_this_format_goes_on_loading():
     assert means["setosa"] < 2.2 < means["versicolor"] < means["virginica"]
 
 
+@pytest.mark.long
 def test_the_latent_space_is_alive_and_normal():
     """Free bits: the latent carries over a nat a row, its aggregate is close to N(0, I), and it knows the target."""
     cancer = load_breast_cancer(as_frame=True).frame

@@ -116,6 +116,7 @@ def wine():
     return synth.fit()
 
 
+@pytest.mark.long
 def test_a_condition_costs_no_more_than_its_candidates(wine):
     def cpu_seconds(**options):
         taken = []

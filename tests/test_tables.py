@@ -270,6 +270,7 @@ def test_a_pipe_is_no_table(tmp_path):
 # ------------------------------------------------------------------------------------------------ bombs
 
 
+@pytest.mark.long
 def test_a_gzip_bomb_is_not_unpacked(csv):
     bomb = gzip.compress(b"a,b\n" + b"0,0\n" * (25 * 2**20))
     assert len(bomb) < 2**20
@@ -344,6 +345,7 @@ def test_formulas_are_written_inert_and_numbers_untouched(tmp_path):
     assert back["nullable"].equals(df["nullable"])
 
 
+@pytest.mark.long
 @given(st.lists(st.text(max_size=6), min_size=1, max_size=5))
 @same_folder
 def test_no_text_cell_starts_a_formula(tmp_path, cells):
@@ -402,6 +404,7 @@ plain_text = st.text(st.characters(codec="utf-8"), min_size=1, max_size=6)
 names = st.lists(plain_text.map("n".__add__), min_size=1, max_size=4, unique=True)
 
 
+@pytest.mark.long
 @given(names, st.data())
 @same_folder
 def test_csv_round_trips_any_names_and_cells(tmp_path, names, data):
@@ -512,6 +515,7 @@ def test_parquet_keeps_names(tmp_path, columns):
     assert [type(name) for name in back.columns] == [type(name) for name in columns]
 
 
+@pytest.mark.long
 @given(st.data())
 @same_folder
 def test_parquet_round_trips_any_cells(tmp_path, data):
@@ -545,6 +549,7 @@ def test_cells_that_parquet_has_no_type_for(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_a_broken_parquet_file_says_so_whatever_is_broken(tmp_path):
     path = tmp_path / "t.parquet"
     write_table(pd.DataFrame({"a": [1.5, 2.5] * 50, "b": pd.Categorical(["x", CANARY] * 50)}), path)
@@ -645,6 +650,7 @@ def run_python(code: str, *args: object, **options) -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("extension", [".csv.gz", ".parquet"])
 def test_a_full_disk_leaves_the_old_file(tmp_path, extension):
     resource = pytest.importorskip("resource", reason="needs POSIX limits")
@@ -692,6 +698,7 @@ for _ in range(n_times):
 """
 
 
+@pytest.mark.long
 def test_two_writers_never_mix_their_files(tmp_path):
     path = tmp_path / "f"
     path.write_bytes(b"a" * 200_000)
@@ -781,6 +788,7 @@ def test_inside_never_gives_a_path_outside(tmp_path, parts):
     assert found == tmp_path.resolve() or tmp_path.resolve() in found.parents
 
 
+@pytest.mark.long
 @given(st.lists(st.text(alphabet="'=+-@\t\r\n＝1x ", min_size=1, max_size=5), min_size=1, max_size=5))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_text_that_looks_like_a_formula_is_read_as_it_was_written(tmp_path, cells):

@@ -44,6 +44,7 @@ def fit(config: TrainingConfig, seed: int = 1, module: nn.Module | None = None, 
     return module, Trainer(config, verbose=False).fit(module, data(), seed=seed, **more)
 
 
+@pytest.mark.long
 def test_it_learns():
     line, training = fit(TrainingConfig(epochs=60, batch_rows=20, learning_rate=0.05))
     assert line.weight.detach().numpy() == pytest.approx(np.array([[2.0, -1.0]]), abs=0.02)
@@ -153,6 +154,7 @@ def test_early_stopping_keeps_the_best_weights():
     assert float(error) == pytest.approx(min(losses), rel=0.05, abs=0.01)
 
 
+@pytest.mark.long
 def test_a_trapezoid_descends_from_the_best_weights_when_patience_runs_out():
     config = TrainingConfig(epochs=200, batch_rows=20, learning_rate=0.5, patience=6, schedule="trapezoid")
     line, training = fit(config)
@@ -171,6 +173,7 @@ def test_a_trapezoid_without_patience_uses_every_epoch():
     assert (len(training.history), training.best_epoch, training.stopped) == (10, 10, "epochs")
 
 
+@pytest.mark.long
 def test_min_epochs_holds_early_stopping_back():
     config = TrainingConfig(epochs=50, batch_rows=20, learning_rate=3.0, patience=1, min_epochs=30)
     assert len(fit(config)[1].history) >= 30
@@ -217,8 +220,8 @@ def test_weight_decay_leaves_biases_alone():
 
     config = TrainingConfig(epochs=3, batch_rows=20, weight_decay=0.5, learning_rate=0.1)
     idle = fit(config, module=Idle())[0]
-    assert float(idle.weight.max()) < 1.0
-    assert float(idle.bias) == 1.0
+    assert idle.weight.max().item() < 1.0
+    assert idle.bias.item() == 1.0
 
 
 def test_the_average_is_what_is_validated_and_kept():
@@ -249,6 +252,7 @@ def test_parameters_out_of_range_are_all_named():
     assert places == ["epochs", "learning_rate", "optimizer", "validation_fraction", "patience", "max_minutes"]
 
 
+@pytest.mark.long
 def test_changing_a_parameter_changes_something():
     base = fit(TrainingConfig(epochs=4, batch_rows=20))[0].weight.detach()
     for change in (

@@ -85,6 +85,7 @@ def fit(df: pd.DataFrame, metadata: Any, numbers: str = "rank", copies: bool = T
     return again
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("numbers", ["mode", "rank"])
 def test_a_table_comes_back_with_columns_order_dtypes_and_values(numbers: str) -> None:
     df, metadata = patients()
@@ -103,6 +104,7 @@ def test_a_table_comes_back_with_columns_order_dtypes_and_values(numbers: str) -
     pd.testing.assert_frame_equal(df, before)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("numbers", ["mode", "rank"])
 def test_the_layout_tells_what_the_codes_are(numbers: str) -> None:
     df, metadata = patients()
@@ -135,6 +137,7 @@ def test_the_layout_tells_what_the_codes_are(numbers: str) -> None:
     assert (encoded.equals is None) == (numbers == "mode")
 
 
+@pytest.mark.long
 def test_cells_that_equal_another_cell_are_found_and_come_back_equal() -> None:
     df, metadata = patients()
     table = fit(df, metadata)
@@ -462,6 +465,7 @@ def test_a_real_table_of_patients_comes_back() -> None:
     np.testing.assert_allclose(decoded, df, rtol=2e-5, atol=2e-6)
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_codes() -> None:
     df, metadata = patients()
     for numbers in ("mode", "rank"):
@@ -480,6 +484,7 @@ def test_the_global_generator_is_left_alone() -> None:
     assert (np.random.get_state()[1] == before).all()
 
 
+@pytest.mark.long
 def test_ten_thousand_categories_are_cheap() -> None:
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 10_000, 100_000)
@@ -538,6 +543,7 @@ def replaced(plain: Any, path: tuple[Any, ...], value: Any) -> Any:
     return made
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("numbers", ["mode", "rank"])
 def test_hostile_files_raise_value_errors_and_nothing_else(numbers: str) -> None:
     df, metadata = patients(60)

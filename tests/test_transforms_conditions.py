@@ -59,6 +59,7 @@ def let_through(fitted: Any, condition: Any) -> pd.Series:
     return pd.concat(made)
 
 
+@pytest.mark.long
 @settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(sorted(FITTED)),

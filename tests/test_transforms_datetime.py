@@ -299,6 +299,7 @@ def test_a_changed_range_of_dates_is_refused() -> None:
         NumberTransform.from_plain(dates | {"codec": far}, "rank", "datetime")
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(st.lists(ANY_TIME, min_size=1, max_size=40))
 def test_any_times_of_python_come_back(times: list[datetime.datetime]) -> None:

@@ -105,6 +105,7 @@ numbers_in_python = st.one_of(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(numbers_in_python)
 @example(pd.Series([65536.015625], dtype="float32"))
