@@ -16,7 +16,7 @@ import pandas as pd
 
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain, one_of, optional, text
-from clover_tvae.errors import ColumnTypeError, DataError, MetadataError, Problem
+from clover_tvae.errors import ColumnTypeError, DataError, Problem
 
 __all__ = ["IdentifierTransform"]
 
@@ -55,20 +55,16 @@ class IdentifierTransform:
 
         Raises:
             ColumnTypeError: A dtype that cannot hold the new identifiers.
-            MetadataError: A pattern without ``#``, or with several runs of it.
         """
         cells = CellType.of(values, name)
         if cells.family == "category":
             cells = cells.inner or cells
         if cells.family == "object":
             cells = CellType("object", "int" if cells.name == "int" else "str", cells.missing)
-        if regenerate == "pattern" and len(_PLACES.findall(pattern or "")) != 1:
-            message = "'pattern' must hold exactly one run of '#', the running number, as in 'E-######'"
-            raise MetadataError(Problem(where_of(name), message, MetadataError))
         made = cls(name, regenerate, cells, pattern if regenerate == "pattern" else None, rng.bytes(16))
         if not cells.is_text and (regenerate != "sequence" or not made._is_whole):
             cure = "regenerate it as a 'sequence'" if made._is_whole else "convert the column to text"
-            message = f"a column of dtype {cells.name} cannot hold identifiers of the kind '{regenerate}'; {cure}"
+            message = f"the dtype must hold identifiers of the kind '{regenerate}', found {cells.name}; {cure}"
             raise ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
         return made
 
