@@ -120,8 +120,8 @@ def evaluate(
     if holdout is None:
         warn("no --holdout: privacy and utility cannot be measured, and no figure has its yardstick")
 
+    from clover_tvae.evaluation import measure
     from clover_tvae.parameters import MIN_COUNT
-    from clover_tvae.report import measure
 
     min_count = MIN_COUNT if min_count is None else min_count
     started = time.monotonic()

@@ -9,6 +9,7 @@ from clover_tvae.evaluation.catalogue import CATALOGUE
 from clover_tvae.evaluation.fidelity import c2st, column_shapes, fidelity, pair_trends, shape_error, trend_error
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.limits import Breach, check_limits
+from clover_tvae.evaluation.measurement import measure
 from clover_tvae.evaluation.privacy import dcr, membership_shadow, privacy
 from clover_tvae.evaluation.utility import tstr, utility
 
@@ -22,6 +23,7 @@ __all__ = [
     "column_shapes",
     "dcr",
     "fidelity",
+    "measure",
     "membership_shadow",
     "pair_trends",
     "privacy",

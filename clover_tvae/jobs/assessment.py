@@ -47,8 +47,8 @@ def assess(
     Returns:
         A sentence for each limit that is passed.
     """
+    from clover_tvae.evaluation import measure
     from clover_tvae.evaluation.limits import check_limits
-    from clover_tvae.report import measure
 
     synthetic = synth.sample(len(train), random_state=seed)
     figures = measure(train, synthetic, holdout, metadata, seed=seed)

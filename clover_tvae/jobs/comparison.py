@@ -135,7 +135,7 @@ def _result(
     parameters: dict[str, Any],
     verbose: bool,
 ) -> dict[str, Any]:
-    from clover_tvae.report import measure
+    from clover_tvae.evaluation import measure
     from clover_tvae.synthesizer import TVAESynthesizer
 
     result: dict[str, Any] = {"name": name}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from clover_tvae.evaluation.measurement import measure
 from clover_tvae.report.comparison_page import build_comparison, learned_sigmas, write_comparison
-from clover_tvae.report.measurement import measure
 from clover_tvae.report.model_card import card_groups, card_json, card_markdown
 from clover_tvae.report.page import Report, about_generator, build_report, report_on, write_report
 from clover_tvae.report.plots import plot_history, plot_latent, plot_marginals, plot_pairs

@@ -17,27 +17,20 @@ from clover_tvae.report.readings import readings
 __all__ = ["card_groups", "card_json", "card_markdown"]
 
 _TITLES = {
-    "digest": "Generator file, SHA-256",
-    "sha256": "Generator file, SHA-256",
-    "rows": "Training rows",
-    "n_rows": "Training rows",
-    "columns": "Columns",
-    "seed": "Seed",
-    "random_state": "Seed",
-    "backend": "Backend",
-    "decoder": "Decoder",
     "package": "Made by",
-    "privacy": "Differential privacy",
-    "opens_without_running_code": "Opens without running code",
-    "last": "last epoch",
-}
-_GROUPS = {
+    "backend": "Backend",
+    "writer": "Versions",
+    "sha256": "Generator file, SHA-256",
+    "random_state": "Seed",
+    "seed": "Seed",
     "metadata": "Columns by kind",
+    "rows": "Training rows",
+    "columns": "Columns",
     "parameters": "Parameters",
     "training": "Training",
-    "versions": "Versions",
-    "writer": "Versions",
+    "last": "last epoch",
     "privacy": "Differential privacy",
+    "opens_without_running_code": "Opens without running code",
 }
 _KINDS = ("continuous", "datetime", "categorical", "boolean", "ordinal", "id", "ignore")
 
@@ -62,7 +55,7 @@ def card_groups(card: Mapping[str, Any] | None) -> list[tuple[str, list[tuple[st
     for key, value in (card or {}).items():
         if isinstance(value, Mapping):
             rows = _metadata_rows(value) if key == "metadata" else _flat(value)
-            groups += [(_GROUPS.get(key, _title(key)), rows)] if rows else []
+            groups += [(_title(key), rows)] if rows else []
         elif key == "privacy" and value is None:
             general.append((_title(key), "none: trained without it"))
         else:
@@ -117,12 +110,11 @@ def card_json(card: Mapping[str, Any], figures: Any = None) -> str:
         "figures": None if figures is None else _jsonable(figures.to_plain()),
         "notice": NO_PROOF,
     }
-    return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=True)
+    return json.dumps(content, indent=2, allow_nan=False, default=str)
 
 
 def _title(key: Any) -> str:
-    known = _TITLES.get(key) if isinstance(key, str) else None
-    return known or printable(key).replace("_", " ")
+    return _TITLES.get(key) or printable(key).replace("_", " ")
 
 
 def _metadata_rows(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -177,8 +169,4 @@ def _jsonable(value: Any) -> Any:
         return {str(key): _jsonable(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_jsonable(inner) for inner in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value

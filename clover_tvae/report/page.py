@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from clover_tvae.errors import ConfigError
 from clover_tvae.evaluation.disclosure import Disclosure, figures_to_show
 from clover_tvae.evaluation.frames import CodedTables, code_tables, resolve_metadata
+from clover_tvae.evaluation.measurement import measure
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.report.column_section import column_card, column_tables
 from clover_tvae.report.distributions import Marginal, marginals
 from clover_tvae.report.formatting import count_text, listed, printable, shortened
 from clover_tvae.report.html_document import render, write_document
 from clover_tvae.report.learning_curves import learning_curves
-from clover_tvae.report.measurement import measure
 from clover_tvae.report.model_card import card_groups
 from clover_tvae.report.pair_section import PairTrends, broken_relations
 from clover_tvae.report.readings import readings
@@ -38,19 +38,6 @@ __all__ = ["Report", "about_generator", "build_report", "report_on", "write_repo
 DEFAULT_TITLE = "Synthetic data report"
 
 _N_OPEN = 24  # cards of columns that are open at first
-_CONTENTS = (
-    ("summary", "Summary"),
-    ("card", "Model card"),
-    ("training", "Learning curves"),
-    ("columns", "Columns"),
-    ("pairs", "Pairs"),
-    ("rare", "Rare and missing"),
-    ("space", "Space of rows"),
-    ("fidelity", "Fidelity"),
-    ("utility", "Utility"),
-    ("privacy", "Privacy"),
-    ("suppressed", "Left out"),
-)
 _ROLES = (("real", "real training"), ("synthetic", "synthetic"), ("holdout", "real holdout"))
 
 
@@ -224,7 +211,6 @@ def build_report(
     content = {
         "title": printable(title),
         "subtitle": _subtitle(tables, seed),
-        "contents": _CONTENTS,
         "summary": summary(read, shown, pairs.worst(), n_holdout=n_holdout, min_count=min_count),
         "facts": _facts(tables, card, target),
         "card_groups": card_groups(card),

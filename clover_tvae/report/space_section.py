@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.decomposition import PCA
 
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.features import one_hot_matrix
@@ -158,19 +159,12 @@ def row_space(real: np.ndarray, synthetic: np.ndarray, classes: Classes, disclos
     Shape:
         ``real`` and ``synthetic`` are (rows, dimensions).
     """
-    if len(real) < 2 * disclosure.min_count or not len(synthetic) or real.shape[1] < 1:
+    if len(real) < 2 * disclosure.min_count or not len(synthetic):
         return None
-    mean = real.mean(axis=0)
-    centred = real - mean
-    variances, directions = np.linalg.eigh(centred.T @ centred / len(real))
-    if not np.isfinite(variances).all() or variances[-1] <= 1e-12:
+    if not np.isfinite(real).all() or real.var(axis=0).sum() <= 1e-12:
         return None
-    axes = directions[:, ::-1][:, :2]
-    # The sign of a direction is arbitrary: its largest part points up.
-    axes = axes * np.where(np.abs(axes).max(axis=0) == axes.max(axis=0), 1.0, -1.0)
-    if axes.shape[1] == 1:
-        axes = np.column_stack([axes, np.zeros(len(axes))])
-    x, y = centred @ axes, (synthetic - mean) @ axes
+    pca = PCA(min(2, real.shape[1]), svd_solver="covariance_eigh").fit(real)
+    x, y = (np.pad(pca.transform(part), ((0, 0), (0, 2 - pca.n_components_))) for part in (real, synthetic))
     low, high = np.quantile(x, [_TAIL, 1 - _TAIL], axis=0)
     margin = 0.05 * np.maximum(high - low, 1e-9)
     bounds = low - margin, high + margin
@@ -181,7 +175,7 @@ def row_space(real: np.ndarray, synthetic: np.ndarray, classes: Classes, disclos
     return RowSpace(
         maps=(("Real", real_map), ("Synthetic", synthetic_map)),
         hidden=(disclosure.share(n_hidden, len(x)), n_beyond / len(y)),
-        explained=float(variances[-2:].sum() / max(variances.sum(), 1e-300)),
+        explained=float(pca.explained_variance_ratio_.sum()),
     )
 
 

@@ -1,18 +1,17 @@
-"""All figures of one evaluation: fidelity, utility and privacy together, as far as the tables allow.
-
-Knows the evaluation's three doors. Must not know how a figure is computed or shown.
-"""
+"""All figures of one evaluation: fidelity, utility and privacy together, as far as the tables allow."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+
+from clover_tvae.evaluation.fidelity import fidelity
+from clover_tvae.evaluation.figures import Figures
+from clover_tvae.evaluation.frames import resolve_metadata
+from clover_tvae.evaluation.privacy import privacy
+from clover_tvae.evaluation.utility import utility
 from clover_tvae.parameters import MIN_COUNT
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from clover_tvae.evaluation.figures import Figures
 
 __all__ = ["measure"]
 
@@ -39,11 +38,6 @@ def measure(
     Raises:
         DataError: The tables cannot be compared; all problems at once.
     """
-    from clover_tvae.evaluation.fidelity import fidelity
-    from clover_tvae.evaluation.frames import resolve_metadata
-    from clover_tvae.evaluation.privacy import privacy
-    from clover_tvae.evaluation.utility import utility
-
     metadata = resolve_metadata(metadata)
     return (
         fidelity(real, synthetic, holdout, metadata, seed=seed, min_count=min_count)
