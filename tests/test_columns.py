@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clover_tvae.columns.cells import is_missing, typed_key, values_from_plain, values_to_plain
-from clover_tvae.columns.dtypes import CellType, factorize
+from clover_tvae.columns.dtypes import CellType
+from clover_tvae.columns.labels import factorize
 from clover_tvae.errors import ColumnTypeError, IdentifierColumnError
 from clover_tvae.transforms.categorical import CategoricalTransform
 

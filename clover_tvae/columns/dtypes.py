@@ -35,7 +35,7 @@ from clover_tvae.columns.cells import (
 from clover_tvae.columns.plain_data import check, fields, one_of, text
 from clover_tvae.errors import ColumnTypeError, Problem
 
-__all__ = ["CellType", "factorize", "tags_of", "where_of"]
+__all__ = ["CellType", "tags_of", "where_of"]
 
 _INTS = tuple(f"{u}int{b}" for u in ("", "u") for b in (8, 16, 32, 64))
 _NUMPY = ("bool", "float16", "float32", "float64", *_INTS)
@@ -396,59 +396,3 @@ def _arrow_type(name: str) -> Any:
 def _uniques(uniques: pd.Index) -> list[Any]:
     """Return distinct cells of a homogeneous index as Python values."""
     return [plain_cell(value) for value in uniques.tolist()]
-
-
-def factorize(series: pd.Series, cells: CellType) -> tuple[NDArray[np.int64], list[Any]]:
-    """Return the codes of a column (-1 where missing) and its distinct cells by type and value.
-
-    Args:
-        series: A column.
-        cells: Its ``CellType``.
-
-    Returns:
-        int64 codes ``(rows,)`` and the Python values that they stand for, in no promised order.
-    """
-    if cells.family == "category":
-        codes = series.cat.codes.to_numpy().astype(np.int64)
-        present = np.unique(codes[codes >= 0])
-        lookup = np.full(len(cells.categories) + 1, -1, dtype=np.int64)  # the last place answers code -1
-        lookup[present] = np.arange(len(present))
-        return lookup[codes], [cells.categories[i] for i in present]
-    if cells.family == "object" and cells.name in ("mixed", "Decimal", "datetime", "Timestamp", "date"):
-        return _factorize_slowly(series.to_numpy(dtype=object))
-    if cells.family == "object" or cells.name.startswith("python"):
-        raw = series.to_numpy(dtype=object)
-        if cells.is_text and not _hashes_well(raw[~pd.isna(raw)]):
-            return _factorize_slowly(raw)
-        series = pd.Series(raw, dtype=object)
-    codes, found = pd.factorize(series, use_na_sentinel=True)
-    codes, uniques = codes.astype(np.int64), _uniques(found)
-    if any(gone := [is_missing(value) for value in uniques]):  # Arrow holds a NaN to be a number
-        places = np.array([*np.where(gone, -1, np.cumsum(~np.array(gone)) - 1), -1])
-        return places[codes], [value for value in uniques if not is_missing(value)]
-    return codes, uniques
-
-
-def _hashes_well(cells: NDArray[Any]) -> bool:
-    """Return whether pandas can tell these strings apart: its table of strings ends them at a NUL, and needs UTF-8."""
-    joined = "".join(cells)
-    try:
-        joined.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in joined
-
-
-def _factorize_slowly(cells: NDArray[Any]) -> tuple[NDArray[np.int64], list[Any]]:
-    places: dict[tuple[str, Any], int] = {}
-    uniques: list[Any] = []
-    codes = np.full(len(cells), -1, dtype=np.int64)
-    for row, cell in enumerate(cells):
-        if is_missing(cell):
-            continue
-        key = typed_key(cell)
-        place = places.setdefault(key, len(uniques))
-        if place == len(uniques):
-            uniques.append(plain_cell(cell))
-        codes[row] = place
-    return codes, uniques

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from clover_tvae.columns.cells import is_number, typed_key
-from clover_tvae.columns.dtypes import CellType, factorize, where_of
+from clover_tvae.columns.cells import is_missing, is_number, plain_cell, typed_key
+from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.errors import ColumnTypeError, IdentifierColumnError, Problem
 
-__all__ = ["Labels", "read_labels"]
+__all__ = ["Labels", "factorize", "read_labels"]
 
 # Fewer rows than this can all differ by chance or by design (a code book); more of them name their rows.
 _MIN_ROWS_OF_IDENTIFIER = 50
@@ -117,6 +118,37 @@ def read_labels(
     return labels, n_missing
 
 
+def factorize(series: pd.Series, cells: CellType) -> tuple[NDArray[np.int64], list[Any]]:
+    """Return the codes of a column (-1 where missing) and its distinct cells by type and value.
+
+    Args:
+        series: A column.
+        cells: Its ``CellType``.
+
+    Returns:
+        int64 codes ``(rows,)`` and the Python values that they stand for, in no promised order.
+    """
+    if cells.family == "category":
+        codes = series.cat.codes.to_numpy().astype(np.int64)
+        present = np.unique(codes[codes >= 0])
+        lookup = np.full(len(cells.categories) + 1, -1, dtype=np.int64)  # the last place answers code -1
+        lookup[present] = np.arange(len(present))
+        return lookup[codes], [cells.categories[i] for i in present]
+    if cells.family == "object" and cells.name in ("mixed", "Decimal", "datetime", "Timestamp", "date"):
+        return _factorize_slowly(series.to_numpy(dtype=object))
+    if cells.family == "object" or cells.name.startswith("python"):
+        raw = series.to_numpy(dtype=object)
+        if cells.is_text and not _hashes_well(raw[~pd.isna(raw)]):
+            return _factorize_slowly(raw)
+        series = pd.Series(raw, dtype=object)
+    codes, found = pd.factorize(series, use_na_sentinel=True)
+    codes, uniques = codes.astype(np.int64), [plain_cell(value) for value in found.tolist()]
+    if any(gone := [is_missing(value) for value in uniques]):  # Arrow holds a NaN to be a number
+        places = np.array([*np.where(gone, -1, np.cumsum(~np.array(gone)) - 1), -1])
+        return places[codes], [value for value in uniques if not is_missing(value)]
+    return codes, uniques
+
+
 def _names_rows(n_distinct: int, n_known: int) -> bool:
     return n_known >= _MIN_ROWS_OF_IDENTIFIER and n_distinct >= _IDENTIFIER_SHARE * n_known
 
@@ -147,3 +179,28 @@ def _sorting(value: Any) -> tuple[str, Any, str]:
     if tag in ("Timestamp", "datetime"):
         return tag, str(key), ""
     return (tag, value, str(key)) if tag == "Decimal" else (tag, key, "")
+
+
+def _hashes_well(cells: NDArray[Any]) -> bool:
+    """Return whether pandas can tell these strings apart: its table of strings ends them at a NUL, and needs UTF-8."""
+    joined = "".join(cells)
+    try:
+        joined.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in joined
+
+
+def _factorize_slowly(cells: NDArray[Any]) -> tuple[NDArray[np.int64], list[Any]]:
+    places: dict[tuple[str, Any], int] = {}
+    uniques: list[Any] = []
+    codes = np.full(len(cells), -1, dtype=np.int64)
+    for row, cell in enumerate(cells):
+        if is_missing(cell):
+            continue
+        key = typed_key(cell)
+        place = places.setdefault(key, len(uniques))
+        if place == len(uniques):
+            uniques.append(plain_cell(cell))
+        codes[row] = place
+    return codes, uniques

@@ -1,7 +1,5 @@
 """Tables made comparable: every column a number or a category, coded once for all the tables of one evaluation.
 
-Knows pandas and what a metadata says of each column. Must not know any figure, model, or how a table was made.
-
 A DataFrame's columns become two arrays::
 
     numbers float64 (rows, number columns)      NaN: missing; a date is nanoseconds since 1970
@@ -12,7 +10,6 @@ so that figures, bootstraps and splits are array work, and two tables never disa
 
 from __future__ import annotations
 
-import datetime
 import itertools
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +18,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clover_tvae.columns.calendar import PER_SECOND, Calendar
+from clover_tvae.columns.date_formats import read_texts
+from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.numeric import read_numbers
 from clover_tvae.errors import (
     ColumnsMismatchError,
     ColumnTypeError,
     DataError,
     DuplicateColumnsError,
-    NonFiniteError,
     Problem,
     TooFewRowsError,
     did_you_mean,
@@ -161,7 +161,7 @@ def code_tables(tables: Mapping[str, pd.DataFrame | None], metadata: Any = None,
     """
     given = {role: table for role, table in tables.items() if table is not None}
     problems = [
-        Problem(f"{role} table", f"expected a pandas DataFrame, found {type(table).__name__}", DataError)
+        Problem(f"{role} table", f"must be a pandas DataFrame, found {type(table).__name__}", DataError)
         for role, table in given.items()
         if not isinstance(table, pd.DataFrame)
     ]
@@ -183,7 +183,7 @@ def code_tables(tables: Mapping[str, pd.DataFrame | None], metadata: Any = None,
         problems += _column_problems(role, table, kinds, metadata)
         if len(table) < min_rows:
             problems.append(
-                Problem(f"{role} table", f"expected at least {min_rows} row(s), found {len(table)}", TooFewRowsError)
+                Problem(f"{role} table", f"must have at least {min_rows} row(s), found {len(table)}", TooFewRowsError)
             )
     if not kinds:
         problems.append(Problem(f"{first} table", "no column is left to compare; all are identifiers or ignored"))
@@ -196,23 +196,12 @@ def _column_problems(role: str, table: pd.DataFrame, kinds: Mapping[Hashable, st
     known = set(kinds) if metadata is None else set(metadata.names)
     missing = [name for name in kinds if name not in table.columns]
     extra = [name for name in table.columns if name not in known]
-    problems = [
-        Problem(
-            f"{role} table",
-            f"column {name!r} is missing{did_you_mean(name, extra)}",
-            ColumnsMismatchError,
-        )
-        for name in missing
-    ]
-    problems += [
-        Problem(
-            f"{role} table",
-            f"column {name!r} is not one of the {len(kinds)} columns to compare{did_you_mean(name, missing)}; drop it",
-            ColumnsMismatchError,
-        )
+    texts = [f"column {name!r} is missing{did_you_mean(name, extra)}" for name in missing]
+    texts += [
+        f"column {name!r} is not one of the {len(kinds)} columns to compare{did_you_mean(name, missing)}; drop it"
         for name in extra
     ]
-    return problems
+    return [Problem(f"{role} table", text, ColumnsMismatchError) for text in texts]
 
 
 def _code(given: Mapping[str, pd.DataFrame], kinds: Mapping[Hashable, str], metadata: Any) -> CodedTables:
@@ -223,29 +212,26 @@ def _code(given: Mapping[str, pd.DataFrame], kinds: Mapping[Hashable, str], meta
 
     numbers = {role: np.empty((len(table), len(number_names))) for role, table in given.items()}
     for position, name in enumerate(number_names):
-        date_format = getattr(metadata.column(name), "format", None) if metadata is not None else None
+        format = getattr(metadata.column(name), "format", None) if metadata is not None else None
         for role, table in given.items():
-            if name in dates:
-                values, problem = _date_values(table[name], date_format)
-            else:
-                values, problem = _number_values(table[name])
-            if problem is not None:
-                problems.append(Problem(f"{role} table, column {name!r}", problem[0], problem[1]))
-            else:
-                numbers[role][:, position] = values
+            try:
+                column = table[name]
+                numbers[role][:, position] = _dates(column, name, format) if name in dates else _numbers(column, name)
+            except DataError as error:
+                problems += [Problem(f"{role} table, {p.where}", p.message, p.kind) for p in error.problems]
 
     codes = {role: np.empty((len(table), len(category_names)), dtype=np.int32) for role, table in given.items()}
     categories: list[np.ndarray] = []
     for position, name in enumerate(category_names):
-        column = [table[name] for table in given.values()]
+        parts_given = [table[name] for table in given.values()]
         try:
-            column_codes, values = _category_codes(column)
+            column_codes, values = _category_codes(parts_given)
         except TypeError:
             problems.append(
                 Problem(f"column {name!r}", "holds objects that cannot be categories (lists, dicts)", ColumnTypeError)
             )
             continue
-        ends = list(itertools.accumulate(len(part) for part in column))
+        ends = list(itertools.accumulate(len(part) for part in parts_given))
         parts = np.split(column_codes, ends[:-1])
         for role, part in zip(given, parts, strict=True):
             codes[role][:, position] = part
@@ -263,76 +249,41 @@ def _code(given: Mapping[str, pd.DataFrame], kinds: Mapping[Hashable, str], meta
     )
 
 
-def _number_values(column: pd.Series) -> tuple[np.ndarray, tuple[str, type[DataError]] | None]:
+def _numbers(column: pd.Series, name: Hashable) -> np.ndarray:
     if pd.api.types.is_timedelta64_dtype(column.dtype):
-        return column.dt.total_seconds().to_numpy(dtype=np.float64), None
+        return column.dt.total_seconds().to_numpy(dtype=np.float64)
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return np.empty(0), ("expected numbers, found dates; declare the column as datetime", ColumnTypeError)
-    try:
-        numeric = pd.to_numeric(column, errors="coerce")
-        values = numeric.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError, OverflowError):
-        return np.empty(0), (f"expected numbers, found dtype {column.dtype}", ColumnTypeError)
-    unreadable = int(np.isnan(values).sum() - column.isna().sum())
-    if unreadable > 0:
-        return values, (
-            f"expected numbers, found {unreadable} of {len(column)} cells that are none (dtype {column.dtype}); "
-            "declare the column as categorical or mend the cells",
-            ColumnTypeError,
-        )
-    infinite = int(np.isinf(values).sum())
-    if infinite:
-        return values, (f"found {infinite} infinite cells; make them missing or finite", NonFiniteError)
-    return values, None
+    if CellType.of(column, name).holds in ("text", "mixed"):
+        column = _all_read(column, pd.to_numeric(column, errors="coerce"), name, "numbers")
+    _, values, missing = read_numbers(column, name)
+    return np.where(missing, np.nan, values.astype(np.float64))
 
 
-def _date_values(column: pd.Series, date_format: str | None) -> tuple[np.ndarray, tuple[str, type[DataError]] | None]:
+def _dates(column: pd.Series, name: Hashable, format: str | None) -> np.ndarray:
     """Nanoseconds since 1970 as float64; exact to 256 ns for dates of our time, and wide enough for any calendar."""
-    if not pd.api.types.is_datetime64_any_dtype(column.dtype):
-        text = column.astype(object)
-        # As UTC: a column whose clocks were changed twice a year has several offsets, and no common dtype otherwise.
-        parsed = pd.to_datetime(text, format=date_format, errors="coerce", utc=True)
-        values = _nanoseconds(parsed)
-        for at in np.flatnonzero((parsed.isna() & text.notna()).to_numpy()):
-            values[at] = _far_date(text.iloc[at], date_format)
-        unreadable = int(np.isnan(values).sum() - column.isna().sum())
-        if unreadable > 0:
-            expected = f"dates written as {date_format}" if date_format else "dates"
-            return np.empty(0), (
-                f"expected {expected}, found {unreadable} of {len(column)} cells that are none (dtype {column.dtype})",
-                ColumnTypeError,
-            )
-        return values, None
-    return _nanoseconds(column), None
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
+    if CellType.of(column, name).holds == "text":
+        if format is not None:
+            codes, texts = pd.factorize(column.to_numpy(dtype=object), use_na_sentinel=True)
+            instants, readable, _ = read_texts(texts, format)
+            values = np.append(np.where(readable, instants * 1e3, np.nan), np.nan)[codes]
+            return _all_read(column, pd.Series(values), name, f"dates written as {format}").to_numpy()
+        parsed = pd.to_datetime(column.astype(object), errors="coerce", utc=True)
+        column = _all_read(column, parsed, name, "dates")
+    calendar, instants, missing = Calendar.learn(column, name)
+    return np.where(missing, np.nan, instants * (1e9 / PER_SECOND[calendar.unit]))
 
 
-def _nanoseconds(column: pd.Series) -> np.ndarray:
-    if column.dt.tz is not None:
-        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
-    per_unit = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0}
-    stored = column.to_numpy()
-    unit = np.datetime_data(stored.dtype)[0]
-    values = stored.astype("int64").astype(np.float64) * per_unit[unit]
-    values[column.isna().to_numpy()] = np.nan
-    return values
-
-
-def _far_date(cell: Any, date_format: str | None) -> float:
-    """Nanoseconds since 1970 of a date that pandas' nanoseconds do not reach, such as of the year 9999; else NaN."""
-    if isinstance(cell, str) and date_format is not None:
-        try:
-            cell = datetime.datetime.strptime(cell, date_format)
-        except ValueError:
-            return np.nan
-    if not isinstance(cell, datetime.date):
-        return np.nan
-    if not isinstance(cell, datetime.datetime):
-        cell = datetime.datetime(cell.year, cell.month, cell.day)
-    if cell.tzinfo is None:
-        cell = cell.replace(tzinfo=datetime.UTC)
-    return (cell - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)).total_seconds() * 1e9
+def _all_read(cells: pd.Series, read: pd.Series, name: Hashable, rule: str) -> pd.Series:
+    """Return what was read of text, and refuse cells that could not be."""
+    if unreadable := int(read.isna().sum() - cells.isna().sum()):
+        message = (
+            f"must hold {rule}, found {unreadable} of {len(cells)} cells that are none; mend them, or the metadata"
+        )
+        raise ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
+    return read
 
 
 def _category_codes(parts: Sequence[pd.Series]) -> tuple[np.ndarray, np.ndarray]:

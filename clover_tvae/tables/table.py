@@ -72,8 +72,8 @@ def column_names(path: str | Path, metadata: Described | None = None) -> list[Ha
     """
     with _opened(path) as (file, extension):
         if extension in _PARQUET:
-            return read_parquet(file, str(path), MAX_BYTES, rows=False).columns.tolist()
-        return list(csv_names(file, str(path), metadata, gzipped=extension == ".csv.gz"))
+            return [*read_parquet(file, str(path), MAX_BYTES, rows=False).columns]
+        return csv_names(file, str(path), metadata, gzipped=extension == ".csv.gz")
 
 
 @contextmanager

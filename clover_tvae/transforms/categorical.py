@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.cells import is_number, typed_key, values_from_plain, values_to_plain
-from clover_tvae.columns.dtypes import CellType, factorize, where_of
-from clover_tvae.columns.labels import Labels, read_labels
+from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.labels import Labels, factorize, read_labels
 from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain, one_of
 from clover_tvae.conditions import Condition
 from clover_tvae.encoded import ColumnLayout
