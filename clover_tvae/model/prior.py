@@ -3,6 +3,8 @@
 Training pulls the aggregate posterior, the mean of ``q(z | x)`` over the rows, towards ``N(0, I)`` but not onto it; rows drawn
 from ``N(0, I)`` then have slightly wrong shares of everything that ``z`` decides. A few Gaussians close most of the gap.
 
+Own EM: scikit-learn's mixture is as good, but importing it takes longer than most tables' whole EM (benchmarks/README.md).
+
 References:
     Tomczak & Welling 2018, VAE with a VampPrior, arXiv 1705.07120 (eq. 5: the best prior is the aggregate posterior).
     Ghosh et al. 2020, From Variational to Deterministic Autoencoders, arXiv 1903.12436 (a mixture fitted after training).
