@@ -405,6 +405,13 @@ def test_a_broken_file_says_how(tmp_path, text, fault):
         Metadata.load(write(tmp_path / "m.json", text))
 
 
+def test_one_key_of_very_many_that_is_given_twice_is_found(tmp_path):
+    keys = ", ".join(f'"c{i}": null' for i in range(100_000))
+    with pytest.raises(MetadataError, match="'c7' is given twice") as error:
+        Metadata.load(write(tmp_path / "m.json", f'{{"continuous": {{{keys}, "c7": null}}}}'))
+    assert len(error.value.problems) == 1
+
+
 def test_a_byte_order_mark_is_fine(tmp_path):
     assert Metadata.load(write(tmp_path / "m.json", '\ufeff{"continuous": ["a"]}')).names == ("a",)
 
@@ -1047,8 +1054,8 @@ def test_from_sdv_reads_every_kind_it_has():
     ("wrong", "fault"),
     [
         ({"tables": {"a": {"columns": {}}, "b": {"columns": {}}}}, "one table, found 2"),
-        ({"continuous": []}, "no metadata of SDV"),
-        ("metadata.json", "no metadata of SDV"),
+        ({"continuous": []}, "must be metadata of SDV"),
+        ("metadata.json", "must be metadata of SDV"),
         ({"columns": {"x": {}, "y": 3}}, "(?s)'x'.*no 'sdtype'.*'y'"),
         (
             {"columns": {"x": {"sdtype": "datetime", "datetime_format": "none"}}},

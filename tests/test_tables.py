@@ -122,14 +122,17 @@ def test_a_cell_that_is_no_number_is_an_error_with_a_count_and_rows(csv):
         {"continuous": ["age", "bmi"], "boolean": ["smoker"]},
         error=ColumnTypeError,
     )
-    assert "column 'age': 2 of 3 cells are no number (data rows 2, 3); mend them, declare the tokens" in text
-    assert "column 'bmi': 2 of 3 cells are no number (data rows 1, 3)" in text
-    assert "column 'smoker': 1 of 3 cells is no true or false (data row 2)" in text
+    assert (
+        "column 'age': must hold numbers, found 2 of 3 cells that are none (data rows 2, 3); mend them, declare the tokens"
+        in text
+    )
+    assert "column 'bmi': must hold numbers, found 2 of 3 cells that are none (data rows 1, 3)" in text
+    assert "column 'smoker': must hold true or false, found 1 of 3 cells that are none (data row 2)" in text
 
 
 def test_many_misfits_are_listed_in_part(csv):
     text = fault(csv, "age\n" + "x\n" * 100, {"continuous": ["age"]}, error=ColumnTypeError)
-    assert "100 of 100 cells are no number (data rows 1, 2, 3, 4, 5, ...)" in text
+    assert "found 100 of 100 cells that are none (data rows 1, 2, 3, 4, 5, ...)" in text
 
 
 def test_infinite_numbers_are_read_for_validation_to_refuse(csv):
@@ -191,7 +194,7 @@ def test_dates_in_iso_are_read_and_kept_in_range(csv):
 @pytest.mark.parametrize(
     ("cells", "said"),
     [
-        ((CANARY, "2024-01-01"), r"1 of 2 cells is no date as in 2024-12-31"),
+        ((CANARY, "2024-01-01"), r"must hold dates as in 2024-12-31"),
         (("2024-13-01", "2024-01-01"), "shape of a date and are none"),
         (("2024-01-01T00:00:00Z", "2024-01-01T00:00:00"), "1 of 2 dates have a time zone"),
         (("2024-03-31T02:30:00", "2024-01-01"), "do not exist, or are ambiguous, in the time zone 'Europe/Paris'"),

@@ -128,10 +128,9 @@ def _refuse_misfits(cells: Any, pattern: str, expected: str, cure: str) -> None:
     fits = _matches(cells, pattern).to_numpy(zero_copy_only=False)
     rows = np.flatnonzero(fits == False) + 1  # noqa: E712  (a missing cell is None here, neither true nor false)
     if rows.size:
-        listed = first_of(rows.tolist())
-        raise BadCells(
-            f"{rows.size} of {len(cells)} cells {'are' if rows.size > 1 else 'is'} no {expected} (data row{'s' if rows.size > 1 else ''} {listed}); {cure}"
-        )
+        where = f"data row{'s' if rows.size > 1 else ''} {first_of(rows.tolist())}"
+        found = f"{rows.size} of {len(cells)} cells that are none"
+        raise BadCells(f"must hold {expected}, found {found} ({where}); {cure}")
 
 
 def _numbers(cells: Any) -> pd.Series:
@@ -139,7 +138,7 @@ def _numbers(cells: Any) -> pd.Series:
     import pyarrow.compute as pc
 
     cure = "mend them, declare the tokens that mean 'missing', or declare the column 'categorical'"
-    _refuse_misfits(cells, _NUMBER_OR_INFINITE, "number", cure)
+    _refuse_misfits(cells, _NUMBER_OR_INFINITE, "numbers", cure)
     filled = cells.drop_null()
     if not len(filled):
         return pd.Series(np.full(len(cells), np.nan))
@@ -176,7 +175,7 @@ def _dates(cells: Any, time_zone: str | None) -> pd.Series:
     import pyarrow.compute as pc
 
     _refuse_misfits(
-        cells, _ISO, "date as in 2024-12-31 or 2024-12-31T23:59:59", "mend them, or give the column's format"
+        cells, _ISO, "dates as in 2024-12-31 or 2024-12-31T23:59:59", "mend them, or give the column's format"
     )
     filled = cells.drop_null()
     zoned = _matches(filled, _ZONE)

@@ -1,13 +1,14 @@
 """One column: its name, its kind, and the options of that kind.
 
-This module knows the rules of one description and nothing of a table: no pandas, no files.
+The rules of one description stand here: of a name, a kind and each option.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
@@ -82,7 +83,8 @@ class Column:
         object.__setattr__(self, "name", plain_scalar(self.name))
         if isinstance(self.order, list | tuple):
             object.__setattr__(self, "order", tuple(plain_scalar(value) for value in self.order))
-        problems = option_problems(self.name, self.kind, {option: getattr(self, option) for option in _ALL_OPTIONS})
+        given = {option: getattr(self, option) for option in _ALL_OPTIONS if getattr(self, option) is not None}
+        problems = option_problems(self.name, self.kind, given)
         if problems:
             place = f"column {self.name!r}"
             raise MetadataError([Problem(f"{place}.{option}" if option else place, text) for option, text in problems])
@@ -103,7 +105,7 @@ class Column:
         return self.kind not in ("id", "ignore")
 
 
-def option_problems(name: Any, kind: Any, options: dict[str, Any]) -> list[tuple[str, str]]:
+def option_problems(name: Any, kind: Any, options: Mapping[Any, Any]) -> list[tuple[str, str]]:
     """Return every (option, message) that is wrong with one column; the option is ``""`` for the column itself."""
     problems: list[tuple[str, str]] = []
     if fault := _name_fault(name):
@@ -112,14 +114,13 @@ def option_problems(name: Any, kind: Any, options: dict[str, Any]) -> list[tuple
         problems.append(("", f"unknown kind {kind!r}; use one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}"))
         return problems
     for option, value in options.items():
-        if value is None:
-            continue
         if option not in OPTIONS[kind]:
-            homes = [other for other in KINDS if option in OPTIONS[other]]
-            problems.append(
-                (option, f"a column of kind {kind!r} takes no {option!r}; it belongs to {' and '.join(homes)}")
-            )
-        elif fault := _FAULTS[option](value):
+            homes = " and ".join(other for other in KINDS if option in OPTIONS[other])
+            takes = f"a column of kind {kind!r} takes {', '.join(OPTIONS[kind]) or 'no options'}"
+            unknown = f"unknown option; {takes}{did_you_mean(option, OPTIONS[kind])}"
+            text = f"a column of kind {kind!r} takes no {option!r}; it belongs to {homes}" if homes else unknown
+            problems.append((option, text))
+        elif value is not None and (fault := _FAULTS[option](value)):
             problems.append((option, fault))
     if not problems and kind == "id":
         regenerate, pattern = options.get("regenerate"), options.get("pattern")
@@ -178,7 +179,7 @@ def _order_fault(value: Any) -> str:
     # 1, 1.0 and True are one key to Python and three values to us.
     keys = [(type(plain_scalar(item)), plain_scalar(item)) for item in value]
     if len(set(keys)) < len(keys):
-        repeated = sum(keys.count(key) > 1 for key in set(keys)) if len(keys) < 1000 else len(keys) - len(set(keys))
+        repeated = sum(count > 1 for count in Counter(keys).values())
         return f"must list each value once, found {repeated} that are repeated"
     return ""
 

@@ -1,7 +1,6 @@
 """The description of a whole table: one frozen object, and its ways in and out.
 
-This module knows columns and hands the work to its neighbours: ``plain`` (dicts, JSON), ``infer``, ``validate``,
-``exchange`` (SDV's form). It must not know torch, networks or transforms.
+It hands the work to its neighbours: ``document`` (dicts), ``json_file``, ``infer``, ``validate``, ``exchange`` (SDV's form).
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clover_tvae.errors import ColumnsMismatchError, MetadataError, Problem, did_you_mean
-from clover_tvae.metadata import exchange, json_file, plain
+from clover_tvae.metadata import document, exchange, json_file
 from clover_tvae.metadata.column import KINDS, Column, Kind, plain_scalar
 from clover_tvae.metadata.infer import MetadataWarning, inferred
 from clover_tvae.metadata.validate import name_problems, raise_problems
@@ -61,9 +60,9 @@ class Metadata:
         object.__setattr__(self, "reasons", dict(self.reasons))
         problems = [
             Problem(f"column {name!r}", text)
-            for name, text in plain.duplicate_problems((c.name, c.kind) for c in columns)
+            for name, text in document.duplicate_problems((c.name, c.kind) for c in columns)
         ]
-        if fault := plain.target_fault(self.variable_to_predict, {column.name: column.kind for column in columns}):
+        if fault := document.target_fault(self.variable_to_predict, {column.name: column.kind for column in columns}):
             problems.append(Problem("variable_to_predict", fault))
         if problems:
             raise MetadataError(problems)
@@ -155,7 +154,7 @@ class Metadata:
             >>> Metadata.from_dict({"datetime": {"admitted": {"format": "%Y-%m-%d"}}}).column("admitted").format
             '%Y-%m-%d'
         """
-        columns, target = plain.read_document(obj)
+        columns, target = document.read_document(obj)
         return cls(columns, target)
 
     def to_dict(self) -> dict[str, Any]:
@@ -165,7 +164,7 @@ class Metadata:
             >>> Metadata((Column("age", "continuous"), Column("no", "id", regenerate="sequence"))).to_dict()
             {'continuous': ['age'], 'categorical': [], 'id': [{'name': 'no', 'regenerate': 'sequence'}], 'variable_to_predict': None}
         """
-        return plain.write_document(self.columns, self.variable_to_predict)
+        return document.write_document(self.columns, self.variable_to_predict)
 
     @classmethod
     def load(cls, path: str | Path) -> Metadata:

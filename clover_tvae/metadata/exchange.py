@@ -100,7 +100,7 @@ def _one_table(document: Any) -> Mapping[Hashable, Any]:
         document = next(iter(tables.values()))
     if not isinstance(document, Mapping) or not isinstance(document.get("columns"), Mapping):
         raise MetadataError(
-            f"no metadata of SDV: expected its dict or an object with to_dict(), with 'tables' or 'columns', "
+            "must be metadata of SDV (its dict, or an object with to_dict(), with 'tables' or 'columns'), "
             f"found {type(document).__name__}"
         )
     return document["columns"]

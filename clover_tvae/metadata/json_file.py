@@ -1,6 +1,6 @@
 """The plain form as a JSON file: loaded with ``file:line:column`` for every problem, saved atomically.
 
-This module knows files and JSON. What a document means is said by ``plain``.
+What a document means is said by ``document``.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import bisect
 import json
 import re
+from collections import Counter
 from collections.abc import Hashable, Mapping
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 from clover_tvae.errors import MetadataError, Problem
 from clover_tvae.files import atomic_write
 from clover_tvae.metadata.column import KINDS, Column
-from clover_tvae.metadata.plain import Place, read_parts, spell
+from clover_tvae.metadata.document import Place, read_parts, spell
 
 __all__ = ["load_document", "save_document"]
 
@@ -33,8 +34,7 @@ def load_document(path: Path) -> tuple[tuple[Column, ...], Hashable | None]:
     repeated: list[str] = []
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in items]
-        repeated.extend(dict.fromkeys(key for key in keys if keys.count(key) > 1) if len(set(keys)) < len(keys) else ())
+        repeated.extend(key for key, count in Counter(key for key, _ in items).items() if count > 1)
         return dict(items)
 
     try:

@@ -1,65 +1,17 @@
-"""The options of each kind as pydantic models, and the JSON Schema that editors read.
+"""The JSON Schema of a metadata file, which editors read.
 
-This module knows what a document may hold, and no document.
+What a document means, and every fault of one, is said by ``document`` and ``column``.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from clover_tvae.metadata.column import KINDS, OPTIONS, Kind
 
-from clover_tvae.metadata.column import KINDS, Kind
-
-__all__ = ["ENTRIES", "Entry", "metadata_schema"]
+__all__ = ["metadata_schema"]
 
 _SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
-
-
-class Entry(BaseModel):
-    """A column without options."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _Ordinal(Entry):
-    """A column whose values have an order."""
-
-    order: list[str | bool | int | float] | None = Field(
-        default=None,
-        min_length=1,
-        description="The values, lowest first. Left out: sorted, or the category's own order.",
-    )
-
-
-class _Datetime(Entry):
-    """A column of dates or times."""
-
-    format: str | None = Field(
-        default=None,
-        description="How the text is written, in strptime's letters. Left out: the column holds dates, not text.",
-        examples=["%Y-%m-%d", "%d/%m/%Y %H:%M"],
-    )
-    time_zone: str | None = Field(
-        default=None, description="The IANA name of the time zone.", examples=["Europe/Paris", "UTC"]
-    )
-
-
-class _Id(Entry):
-    """An identifier: never learnt. Dropped, or made anew."""
-
-    regenerate: Literal["sequence", "uuid", "pattern"] | None = Field(
-        default=None, description="How to make new identifiers. Left out: the column is dropped."
-    )
-    pattern: str | None = Field(
-        default=None,
-        pattern="^[^#]*#+[^#]*$",
-        description="Text with one run of '#', which becomes the row's running number.",
-        examples=["E-######"],
-    )
-
-
-ENTRIES: dict[str, type[Entry]] = {"ordinal": _Ordinal, "datetime": _Datetime, "id": _Id}
 
 _ABOUT: dict[Kind, str] = {
     "continuous": "Columns of numbers to measure or count with: ages, doses, salaries.",
@@ -69,6 +21,37 @@ _ABOUT: dict[Kind, str] = {
     "datetime": "Columns of dates or times.",
     "id": "Identifiers of rows or people: never learnt; dropped, or made anew.",
     "ignore": "Columns that are neither learnt nor given back, such as free text.",
+}
+
+_ABOUT_ONE = {
+    "ordinal": "A column whose values have an order.",
+    "datetime": "A column of dates or times.",
+    "id": "An identifier: never learnt. Dropped, or made anew.",
+}
+_TEXT = {"type": ["string", "null"]}
+_OPTION_SCHEMAS: dict[str, dict[str, Any]] = {
+    "order": {
+        "description": "The values, lowest first. Left out: sorted, or the category's own order.",
+        "type": ["array", "null"],
+        "items": {"anyOf": [{"type": kind} for kind in ("string", "boolean", "integer", "number")]},
+        "minItems": 1,
+    },
+    "format": {
+        **_TEXT,
+        "description": "How the text is written, in strptime's letters. Left out: the column holds dates, not text.",
+        "examples": ["%Y-%m-%d", "%d/%m/%Y %H:%M"],
+    },
+    "time_zone": {**_TEXT, "description": "The IANA name of the time zone.", "examples": ["Europe/Paris", "UTC"]},
+    "regenerate": {
+        "description": "How to make new identifiers. Left out: the column is dropped.",
+        "enum": ["sequence", "uuid", "pattern", None],
+    },
+    "pattern": {
+        **_TEXT,
+        "description": "Text with one run of '#', which becomes the row's running number.",
+        "pattern": "^[^#]*#+[^#]*$",
+        "examples": ["E-######"],
+    },
 }
 
 
@@ -84,11 +67,10 @@ def metadata_schema() -> dict[str, Any]:
     }
     name = {"$ref": "#/$defs/name"}
     for kind in KINDS:
-        entry = ENTRIES.get(kind, Entry).model_json_schema()
-        options = {key: _without_null(option) for key, option in entry.get("properties", {}).items()}
+        options = {option: _OPTION_SCHEMAS[option] for option in OPTIONS[kind]}
         with_name = {
             "type": "object",
-            "description": entry["description"],
+            "description": _ABOUT_ONE.get(kind, "A column without options."),
             "properties": {"name": name, **options},
             "required": ["name"],
             "additionalProperties": False,
@@ -121,12 +103,3 @@ def metadata_schema() -> dict[str, Any]:
         },
         "examples": [{"continuous": ["age"], "categorical": ["sex"], "variable_to_predict": "sex"}],
     }
-
-
-def _without_null(option: dict[str, Any]) -> dict[str, Any]:
-    """Flatten pydantic's ``anyOf [X, null]`` into X-or-null, with its title and default left out."""
-    plain = {key: value for key, value in option.items() if key not in ("title", "default", "anyOf")}
-    chosen = next(part for part in option["anyOf"] if part.get("type") != "null")
-    if "enum" in chosen:
-        return {**plain, "enum": [*chosen["enum"], None]}
-    return {**plain, **chosen, "type": [chosen["type"], "null"]}

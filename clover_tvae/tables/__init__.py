@@ -1,7 +1,7 @@
 """Tables as files: CSV (plain or gzipped) and Parquet, read and written without a silent change of any cell.
 
-This module knows pandas, pyarrow and files. It must not know torch, nor how a description is made: of the metadata it
-asks each column's ``name``, ``kind`` and a few options. Files replace older ones atomically (``clover_tvae.files``).
+Of the metadata it asks each column's ``name``, ``kind`` and a few options. Files replace older ones atomically
+(``clover_tvae.files``).
 
 What CSV cannot say is decided here, in the open:
 

@@ -1,6 +1,6 @@
-"""The two doors: a table from a file, a file from a table, by the file's extension.
+"""A table from a file, and a file from a table, by what the file's name ends in.
 
-This module knows paths and what makes a DataFrame a table; ``delimited`` knows CSV, ``parquet`` knows Parquet.
+``delimited`` knows CSV, ``parquet`` knows Parquet.
 """
 
 from __future__ import annotations

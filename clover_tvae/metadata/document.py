@@ -1,6 +1,6 @@
 """The plain form of a description: Clover's dict, read with every problem in its place, and written.
 
-This module knows dicts. It must not know files, nor pandas.
+A document is a dict of kinds, each with its columns; ``json_file`` reads one from a file.
 """
 
 from __future__ import annotations
@@ -10,11 +10,8 @@ import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from clover_tvae.errors import MetadataError, Problem, did_you_mean
-from clover_tvae.metadata.column import KINDS, OPTIONS, Column, Kind, option_problems, plain_scalar
-from clover_tvae.metadata.schema import ENTRIES, Entry
+from clover_tvae.metadata.column import KINDS, OPTIONS, Column, Kind, option_problems
 
 __all__ = ["Place", "duplicate_problems", "read_document", "read_parts", "spell", "target_fault", "write_document"]
 
@@ -98,27 +95,8 @@ def _entries(kind: Kind, value: Any, problems: list[tuple[Place, str]]) -> Itera
 
 def _read_entry(kind: Kind, place: Place, entry: Mapping[Any, Any], problems: list[tuple[Place, str]]) -> Column | None:
     options = {key: value for key, value in entry.items() if key != "name"}
-    found: list[tuple[Place, str]] = []
-    for key in [key for key in options if key not in OPTIONS[kind]]:
-        options.pop(key)
-        homes = [other for other in KINDS if key in OPTIONS[other]]
-        if homes:
-            text = f"a column of kind {kind!r} takes no {key!r}; it belongs to {' and '.join(homes)}"
-        else:
-            takes = ", ".join(OPTIONS[kind]) or "no options"
-            text = f"unknown option; a column of kind {kind!r} takes {takes}{did_you_mean(key, OPTIONS[kind])}"
-        found.append(((*place, _step(key)), text))
-    if isinstance(options.get("order"), list | tuple):
-        options["order"] = [plain_scalar(value) for value in options["order"]]
-    faults = option_problems(entry["name"], kind, options)
-    found += [((*place, option) if option else place, text) for option, text in faults]
-    if not found:
-        # Our own rules speak in our words; pydantic has the last word on types, so that schema and reader agree.
-        try:
-            ENTRIES.get(kind, Entry).model_validate(options)
-        except ValidationError as error:
-            found += [((*place, *fault["loc"][:1]), fault["msg"]) for fault in error.errors(include_input=False)]
-    problems += found
+    found = option_problems(entry["name"], kind, options)
+    problems += [((*place, _step(option)) if option != "" else place, text) for option, text in found]
     return None if found else Column(entry["name"], kind, **options)
 
 
