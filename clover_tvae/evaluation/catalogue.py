@@ -39,7 +39,7 @@ _FIDELITY = {
     "shape": Meaning(
         "Shape error",
         "%",
-        "Mean distance of the columns' distributions. Says nothing about how columns hang together; below the floor "
+        "Mean distance of the columns' distributions. Says nothing about how columns go together; below the floor "
         "of a fresh sample the table follows its training rows, not the population.",
     ),
     "trend_shared": Meaning(

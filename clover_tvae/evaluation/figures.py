@@ -15,8 +15,7 @@ from clover_tvae.evaluation.catalogue import CATALOGUE, Better
 
 __all__ = ["Figure", "Figures", "format_number"]
 
-_FORMAT = "clover-tvae-figures"
-_FORMAT_VERSION = 1
+_FORMAT = {"format": "clover-tvae-figures", "format_version": 1}
 
 
 @dataclass(frozen=True)
@@ -149,8 +148,7 @@ class Figures(Mapping[str, Figure]):
     def to_plain(self) -> dict[str, Any]:
         """Return plain data (dicts, lists, strings, numbers, ``None``) that JSON can hold."""
         return {
-            "format": _FORMAT,
-            "format_version": _FORMAT_VERSION,
+            **_FORMAT,
             "figures": {
                 key: {**asdict(figure), "interval": list(figure.interval) if figure.interval else None}
                 for key, figure in self.figures.items()
@@ -166,12 +164,9 @@ class Figures(Mapping[str, Figure]):
         Raises:
             ConfigError: The data is something else.
         """
-        if not isinstance(plain, Mapping) or plain.get("format") != _FORMAT:
-            raise ConfigError(Problem("figures", f"expected a mapping with format {_FORMAT!r}, as to_plain() gives"))
-        if plain.get("format_version") != _FORMAT_VERSION:
-            raise ConfigError(
-                Problem("figures", f"expected format_version {_FORMAT_VERSION}, found {plain.get('format_version')!r}")
-            )
+        found = {key: plain.get(key) for key in _FORMAT} if isinstance(plain, Mapping) else type(plain).__name__
+        if found != _FORMAT:
+            raise ConfigError(Problem("figures", f"must have {_FORMAT}, as to_plain() gives, found {found}"))
         try:
             figures = {
                 key: Figure(**{**fields, "interval": tuple(fields["interval"]) if fields.get("interval") else None})
@@ -208,12 +203,7 @@ def _plain_table(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _plain_cell(cell: Hashable) -> Any:
-    if cell is None or isinstance(cell, str):
-        return cell
-    if isinstance(cell, (bool, np.bool_)):
-        return bool(cell)
-    if isinstance(cell, (int, np.integer)):
-        return int(cell)
-    if isinstance(cell, (float, np.floating)):
-        return float(cell) if math.isfinite(cell) else None
-    return str(cell)
+    cell = cell.item() if isinstance(cell, np.generic) else cell
+    if isinstance(cell, float):
+        return cell if math.isfinite(cell) else None
+    return cell if cell is None or isinstance(cell, str | bool | int) else str(cell)

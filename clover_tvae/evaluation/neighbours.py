@@ -1,7 +1,5 @@
 """Distances between rows of mixed type, and the nearest rows.
 
-Knows coded tables (``frames``). Must not know figures, attacks or pandas.
-
 The squared distance of two rows is a sum over columns, each between 0 and 1:
 
 * a number: the squared difference of its ranks (0 to 1, interpolated between the reference's values), so that neither

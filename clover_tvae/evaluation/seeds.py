@@ -1,7 +1,4 @@
-"""One seed, and a generator of its own for every purpose.
-
-Knows numpy's SeedSequence. Must not know what the draws are for.
-"""
+"""One seed, and a generator of its own for every purpose."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ def sequence(seed: int, purpose: int) -> np.random.SeedSequence:
         ConfigError: The seed is no whole number of at least 0.
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ConfigError(Problem("seed", f"expected a whole number of at least 0, found {seed!r}"))
+        raise ConfigError(Problem("seed", f"must be a whole number of at least 0, found seed={seed!r}"))
     return np.random.SeedSequence([int(seed), purpose])
 
 

@@ -1,7 +1,7 @@
 """Shape and Trend: how far the columns, and the pairs of columns, of two tables are apart.
 
-Knows coded tables (``frames``). Must not know holdouts, bootstraps, or how figures are shown. The definitions are those
-of sdmetrics' Column Shapes and Column Pair Trends, computed at once for all columns; the tests hold the two together.
+The definitions are those of sdmetrics' Column Shapes and Column Pair Trends, computed at once for all columns; the tests
+hold the two together.
 
 What sdmetrics 0.32 does, and so does this module:
 

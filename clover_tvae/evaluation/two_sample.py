@@ -1,7 +1,4 @@
-"""The classifier two-sample test: can gradient-boosted trees tell two tables apart?
-
-Knows coded tables and scikit-learn. Must not know how figures are shown.
-"""
+"""The classifier two-sample test: can gradient-boosted trees tell two tables apart?"""
 
 from __future__ import annotations
 
@@ -23,8 +20,8 @@ def two_sample_auc(
 ) -> tuple[float, int]:
     """Return the area under the ROC curve of trees that tell two tables apart, and the rows used of each.
 
-    Both tables are cut to the same number of rows, and to a million cells, by a seeded draw; the AUC is the mean over stratified folds, each
-    scored on rows that its trees never saw. 0.5: they cannot be told apart; 1: always.
+    Both tables are cut to the same number of rows, and to a million cells, by a seeded draw; the AUC is the mean over
+    stratified folds, each scored on rows that its trees never saw. 0.5: they cannot be told apart; 1: always.
 
     Args:
         real: The first table.
