@@ -31,8 +31,9 @@ from clover_tvae.errors import (
     DuplicateColumnsError,
     TableFileError,
 )
+from clover_tvae.files import atomic_write, inside
 from clover_tvae.metadata import Metadata
-from clover_tvae.tables import atomic_write, inside, read_table, write_table
+from clover_tvae.tables import read_table, write_table
 
 CANARY = "CANARY-7f3a"
 EXTENSIONS = [".csv", ".csv.gz", ".parquet", ".pq"]

@@ -24,7 +24,7 @@ from clover_tvae.columns.dtypes import CellType, tags_of, where_of
 from clover_tvae.columns.plain_data import check, fields, integer, one_of, optional, text
 from clover_tvae.errors import ColumnTypeError, Problem
 
-__all__ = ["Calendar", "instant_of"]
+__all__ = ["PER_SECOND", "Calendar", "instant_of", "unit_and_zone"]
 
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -80,7 +80,7 @@ class Calendar:
         missing = values.isna().to_numpy(dtype=bool)
         known = values[~missing]
         if missing.all():
-            unit, zone = _unit_and_zone(cells)
+            unit, zone = unit_and_zone(cells)
             as_text = format if cells.holds == "text" else None
             zone = time_zone if "%z" in (as_text or "") else zone
             instants = np.zeros(len(values), np.int64)
@@ -108,7 +108,7 @@ class Calendar:
             )
             cure = cure if cells.holds in ("integer", "float", "decimal") else "convert it with pd.to_datetime"
             raise _refuse(name, f"must hold dates, found {cells.found_in(known)}; {cure}")
-        unit, zone = _unit_and_zone(cells)
+        unit, zone = unit_and_zone(cells)
         if cells.family == "object":
             zones = [None if (zone := getattr(cell, "tzinfo", None)) is None else zone_name_of(zone) for cell in known]
             if len(set(zones)) > 1:
@@ -311,7 +311,7 @@ def _refuse(name: object, message: str) -> ColumnTypeError:
     return ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
 
 
-def _unit_and_zone(cells: CellType) -> tuple[str, str | None]:
+def unit_and_zone(cells: CellType) -> tuple[str, str | None]:
     """Return the unit in which the cells are counted, and the zone that their dtype names."""
     if cells.family == "datetime":
         return cells.name, cells.time_zone

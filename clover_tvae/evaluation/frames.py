@@ -26,11 +26,11 @@ from clover_tvae.errors import (
     ColumnsMismatchError,
     ColumnTypeError,
     DataError,
-    DuplicateColumnsError,
     Problem,
     TooFewRowsError,
     did_you_mean,
 )
+from clover_tvae.metadata.validate import require_frame
 
 __all__ = ["CodedTable", "CodedTables", "code_tables", "column_kinds", "resolve_metadata"]
 
@@ -160,23 +160,16 @@ def code_tables(tables: Mapping[str, pd.DataFrame | None], metadata: Any = None,
             cannot be read as its kind, infinities.
     """
     given = {role: table for role, table in tables.items() if table is not None}
-    problems = [
-        Problem(f"{role} table", f"must be a pandas DataFrame, found {type(table).__name__}", DataError)
-        for role, table in given.items()
-        if not isinstance(table, pd.DataFrame)
-    ]
-    if problems:
-        raise DataError.of(problems)
-    metadata = resolve_metadata(metadata)
+    problems: list[Problem] = []
     for role, table in given.items():
-        duplicated = table.columns[table.columns.duplicated()].unique()
-        problems += [
-            Problem(f"{role} table", f"two columns are named {name!r}; rename one", DuplicateColumnsError)
-            for name in duplicated
-        ]
+        try:
+            require_frame(table)
+        except DataError as error:
+            problems += [Problem(f"{role} table", str(Problem(p.where, p.message)), p.kind) for p in error.problems]
     if problems:
         raise DataError.of(problems)
 
+    metadata = resolve_metadata(metadata)
     first = next(iter(given))
     kinds = column_kinds(given[first], metadata)
     for role, table in given.items():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clover_tvae.columns.calendar import Calendar
+from clover_tvae.columns.calendar import unit_and_zone
 from clover_tvae.columns.cells import ZONEINFO
 from clover_tvae.columns.date_formats import guess_format, read_texts
 from clover_tvae.columns.dtypes import CellType, tags_of
@@ -79,7 +79,7 @@ def _look(name: Hashable, series: pd.Series) -> Finding:
         case "integer" | "float" | "decimal":
             return _look_at_numbers(name, series, known)
         case "datetime":
-            zone = Calendar.learn(series, name)[0].zone if cells.family != "object" else None
+            zone = unit_and_zone(cells)[1]
             return Finding(
                 Column(name, "datetime", time_zone=zone and zone.removeprefix(ZONEINFO)), f"{series.dtype}: dates"
             )

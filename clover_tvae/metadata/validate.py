@@ -6,6 +6,7 @@ This module knows pandas and columns. It never quotes a cell.
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ from clover_tvae.errors import (
 )
 from clover_tvae.metadata.column import Column
 
-__all__ = ["name_problems", "raise_problems", "require_frame"]
+__all__ = ["name_problems", "raise_problems", "repeated_names", "require_frame"]
 
 _MIN_ROWS = 2
 _MAX_LISTED = 20
@@ -38,7 +39,7 @@ _LARGEST = 1e307
 def raise_problems(columns: Sequence[Column], df: Any) -> None:
     """Raise a :class:`DataError` with every problem, or return if the table fits."""
     require_frame(df, duplicates_too=False)
-    problems = _duplicates(df)
+    problems = repeated_names(df.columns)
     described = {column.name: column for column in columns}
     if not any(column.modelled for column in columns):
         text = "the metadata declares no column that can be modelled; declare at least one that is not 'id' or 'ignore'"
@@ -72,19 +73,22 @@ def require_frame(df: Any, *, duplicates_too: bool = True) -> None:
     n_missing = int(np.count_nonzero(df.columns.isna()))
     if n_missing:
         raise DataError(f"the table has {n_missing} column(s) whose name is missing; name every column")
-    problems = _duplicates(df) if duplicates_too else []
+    problems = repeated_names(df.columns) if duplicates_too else []
     if problems:
         raise DataError.of(problems)
 
 
-def _duplicates(df: pd.DataFrame) -> list[Problem]:
-    counts = df.columns[df.columns.duplicated(keep=False)].value_counts(sort=False)
-    return [
-        Problem(
-            f"column {name!r}", f"{count} columns have this name; rename or drop all but one", DuplicateColumnsError
-        )
-        for name, count in counts.items()
-    ]
+def repeated_names(names: Iterable[Hashable], place: str = "") -> list[Problem]:
+    """Return a problem for every name that several columns have.
+
+    Args:
+        names: The names of a table's columns.
+        place: The table or file, if there are several.
+    """
+    text = "columns have this name; rename or drop all but one"
+    where = f"{place}: column" if place else "column"
+    counts = Counter(names).items()
+    return [Problem(f"{where} {name!r}", f"{n} {text}", DuplicateColumnsError) for name, n in counts if n > 1]
 
 
 def name_problems(columns: Sequence[Column], names: Iterable[Hashable]) -> list[Problem]:

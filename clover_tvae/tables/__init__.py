@@ -19,16 +19,13 @@ What CSV cannot say is decided here, in the open:
 
 from __future__ import annotations
 
-from clover_tvae.files import atomic_write, inside
 from clover_tvae.tables.table import EXTENSIONS, MAX_BYTES, Described, column_names, read_table, write_table
 
 __all__ = [
     "EXTENSIONS",
     "MAX_BYTES",
     "Described",
-    "atomic_write",
     "column_names",
-    "inside",
     "read_table",
     "write_table",
 ]

@@ -11,7 +11,6 @@ import gzip
 import io
 import re
 import zlib
-from collections import Counter
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
@@ -20,8 +19,9 @@ import numpy as np
 import pandas as pd
 
 from clover_tvae.columns.texts import NUMBER, BadCells, DescribedColumn, column_of, first_of
-from clover_tvae.errors import ColumnTypeError, DataError, DuplicateColumnsError, Problem, TableFileError
+from clover_tvae.errors import ColumnTypeError, DataError, Problem, TableFileError
 from clover_tvae.files import atomic_write
+from clover_tvae.metadata.validate import repeated_names
 
 __all__ = ["MAX_BYTES", "Described", "csv_names", "read_csv", "write_csv"]
 
@@ -203,15 +203,7 @@ def _active_cells(column: Any) -> Any:
 
 
 def _check_header(header: list[str], place: str) -> None:
-    problems = [
-        Problem(
-            f"{place}: column {head!r}",
-            f"{count} columns have this name; rename or drop all but one",
-            DuplicateColumnsError,
-        )
-        for head, count in Counter(header).items()
-        if head and count > 1
-    ]
+    problems = repeated_names(filter(None, header), place)
     unnamed = [position for position, head in enumerate(header, start=1) if not head.strip()]
     if unnamed:
         cure = (

@@ -14,8 +14,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
-from clover_tvae.errors import ColumnTypeError, DataError, DuplicateColumnsError, Problem, TableFileError
+from clover_tvae.errors import ColumnTypeError, DataError, Problem, TableFileError
 from clover_tvae.files import atomic_write
+from clover_tvae.metadata.validate import repeated_names
 
 __all__ = ["read_parquet", "write_parquet"]
 
@@ -53,10 +54,8 @@ def read_parquet(file: BinaryIO, place: str, max_bytes: int, *, rows: bool = Tru
                 f"unpacks to more than {max_bytes:,} bytes, which is refused; pass max_bytes= if it is what you expect"
             )
             raise TableFileError(Problem(place, text))
-        repeated = {name for name in parquet.schema_arrow.names if parquet.schema_arrow.names.count(name) > 1}
-        if repeated:
-            text = "more than one column has this name; rename or drop all but one"
-            raise DuplicateColumnsError([Problem(f"{place}: column {name!r}", text) for name in sorted(repeated)])
+        if repeated := repeated_names(parquet.schema_arrow.names, place):
+            raise DataError.of(repeated)
         table = parquet.read() if rows else parquet.schema_arrow.empty_table()
         extras = (table.schema.metadata or {}).get(_EXTRAS_KEY)
         df = table.to_pandas(timestamp_as_object=False)

@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 import pandas as pd
 
-from clover_tvae.errors import ConfigError, DataError, DuplicateColumnsError, Problem, TableFileError
+from clover_tvae.errors import ConfigError, DataError, Problem, TableFileError
+from clover_tvae.metadata.validate import repeated_names
 from clover_tvae.tables.delimited import MAX_BYTES, Described, csv_names, read_csv, write_csv
 from clover_tvae.tables.parquet import read_parquet, write_parquet
 
@@ -132,10 +133,8 @@ def write_table(df: pd.DataFrame, path: str | Path) -> None:
         raise DataError(f"only a pandas DataFrame with one level of names can be written, found {type(df).__name__}")
     if not len(df.columns):
         raise DataError("the table has no columns, so that there is nothing to write")
-    repeated = df.columns[df.columns.duplicated()].unique()
-    if len(repeated):
-        text = "more than one column has this name; rename or drop all but one"
-        raise DuplicateColumnsError([Problem(f"column {name!r}", text) for name in repeated])
+    if repeated := repeated_names(df.columns):
+        raise DataError.of(repeated)
     try:
         if extension in _PARQUET:
             write_parquet(df, path)
