@@ -18,8 +18,11 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 
 from clover_tvae.errors import ColumnsMismatchError, ConfigError, DataError, TableFileError
-from clover_tvae.evaluation import CATALOGUE, Figure, Figures
+from clover_tvae.evaluation import CATALOGUE, Figure, Figures, fidelity
+from clover_tvae.evaluation.disclosure import Disclosure
+from clover_tvae.evaluation.frames import code_tables
 from clover_tvae.report import build_report, write_report
+from clover_tvae.report.pair_section import PairTrends
 
 META = {
     "continuous": ["age", "salary", "visits"],
@@ -433,6 +436,39 @@ def test_every_figure_that_a_risk_names_is_in_the_catalogue(real, synthetic) -> 
         ("Linkage", 4),
         ("Inference", 1),
     ]
+
+
+def test_the_pairs_are_those_that_the_figures_hold_rounded_by_the_page(real, synthetic, holdout) -> None:
+    """The page draws the trend errors of the figures; where they were measured for another k, its own rule rounds them."""
+    tables = code_tables({"real": real, "synthetic": synthetic, "holdout": holdout}, META)
+    exact = fidelity(real, synthetic, holdout, META, min_count=1)
+    held, measured = (PairTrends.of(tables, Disclosure(10), figures) for figures in (exact, None))
+    assert held.worst() == measured.worst()
+    assert held.names == measured.names
+    step = 5 / len(holdout)
+    for first, second, error, floor in held.worst():
+        assert error / (5 / len(real)) == pytest.approx(round(error / (5 / len(real))))
+        assert floor / step == pytest.approx(round(floor / step))
+        told = exact.tables["pair_trends"].set_index(["column_1", "column_2"]).loc[(first, second)]
+        assert 100 * error == pytest.approx(told["error_synthetic"], abs=100 * 2.5 / len(real) + 1e-9)
+    marked = Figures.of([], {"pair_trends": exact.tables["pair_trends"].assign(error_synthetic=50.0)})
+    assert {pair[2] for pair in PairTrends.of(tables, Disclosure(1), marked).worst()} == {0.5}
+    others = code_tables({name: table.rename(columns={"age": "years"}) for name, table in tables_of(real, synthetic)})
+    assert "years" in PairTrends.of(others, Disclosure(10), exact).names  # figures of other columns are not taken
+
+
+def tables_of(real: pd.DataFrame, synthetic: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    return [("real", real), ("synthetic", synthetic)]
+
+
+def test_the_share_of_rows_in_no_hexagon_is_withheld_where_they_are_few(real, synthetic) -> None:
+    points = np.zeros((60, 2))
+    points[:3] = 40.0, 1.0  # three people far from everyone
+    metadata = {**META, "variable_to_predict": None}
+    latent = {"latent_real": points, "latent_synthetic": np.zeros((500, 2))}
+    space = build_report(real.iloc[:60], synthetic, metadata=metadata, figures=(), **latent).content["space"]
+    assert "under 10 rows of the real" in space["note"]
+    assert "5.0%" not in space["note"]
 
 
 # ---------------------------------------------------------------- odd tables

@@ -64,13 +64,15 @@ class PairTrends:
             pairs = measured["synthetic"].assign(**exact)
         told = {f"error_{role}": pairs[f"error_{role}"].to_numpy(dtype=np.float64) / 100 for role in roles}
         told = {f"error_{role}": disclosure.errors(told[f"error_{role}"], tables, role) for role in roles}
-        pairs = pairs.assign(**told).sort_values("error_synthetic", ascending=False, kind="stable", ignore_index=True)
-        errors = pairs["error_synthetic"].fillna(0.0)
-        total = dict.fromkeys(tables.names, 0.0)
-        for column in ("column_1", "column_2"):
-            for name, error in zip(pairs[column], errors, strict=True):
-                total[name] += error
-        return cls(tuple(sorted(tables.names, key=lambda name: -total[name])), pairs)
+        place = {name: position for position, name in enumerate(tables.names)}
+        ends = [pairs[column].map(place).to_numpy() for column in ("column_1", "column_2")]
+        # Of equal errors the columns' order decides, so that no order of exact errors shows through rounded ones.
+        order = np.lexsort((ends[1], ends[0], -told["error_synthetic"]))
+        pairs = pairs.assign(**told).iloc[order].reset_index(drop=True)
+        total = np.zeros(len(place))
+        for positions in ends:
+            np.add.at(total, positions[order], pairs["error_synthetic"].fillna(0.0))
+        return cls(tuple(sorted(tables.names, key=lambda name: -total[place[name]])), pairs)
 
     def worst(self) -> list[tuple[str, str, float, float | None]]:
         """Return names, error and the holdout's error of the worst pairs."""
