@@ -1,22 +1,74 @@
-"""How many rows of each category a balanced table lacks.
-
-It knows pandas and the errors; it must not know how rows are drawn.
-"""
+"""Balance: the synthetic rows that bring the categories of a column to the wanted shares, beside the real ones."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Any
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
-from clover_tvae.errors import ConditionError, ConfigError, Problem
+from clover_tvae.errors import ColumnsMismatchError, ConditionError, ConfigError, DataError, Problem, did_you_mean
+from clover_tvae.metadata import Metadata
+from clover_tvae.seeds import child
 
-__all__ = ["rows_to_add"]
+__all__ = ["balanced"]
 
 #: No more rows than that for each real one: a share of 1e-9 is a slip, not a wish.
 _MOST_ROWS_A_REAL_ROW = 1_000
+
+
+class _Draw(Protocol):
+    """Draws rows that meet conditions, passing over the first identifiers."""
+
+    def __call__(
+        self, n_rows: int, *, seed: np.random.SeedSequence, conditions: dict[Hashable, Any], first_id: int
+    ) -> Iterator[pd.DataFrame]: ...
+
+
+def balanced(
+    real: pd.DataFrame,
+    metadata: Metadata,
+    column: Hashable,
+    strategy: str | Mapping[Any, float],
+    draw: _Draw,
+    seed: np.random.SeedSequence,
+) -> pd.DataFrame:
+    """Return the real rows and as many synthetic ones as balance ``column``, flagged in ``is_synthetic``.
+
+    Args:
+        real: The real rows.
+        metadata: What their columns are.
+        column: A column of categories.
+        strategy: See :func:`rows_to_add`.
+        draw: Draws the synthetic rows.
+        seed: Fixes them.
+
+    Raises:
+        ConditionError: The column is no column of categories, or a category was never seen.
+        ConfigError: Shares that cannot be met, or only with more than a thousand times the real rows.
+    """
+    known = [c.name for c in metadata.columns if c.kind in ("categorical", "boolean", "ordinal")]
+    if column not in known or column not in real.columns:
+        raise ConditionError(
+            Problem(f"column {column!r}", f"is not a column of categories{did_you_mean(column, known)}")
+        )
+    if "is_synthetic" in real.columns:
+        raise DataError(Problem("column 'is_synthetic'", "is there already; rename it, the flag needs the name"))
+    if absent := [c.name for c in metadata.columns if c.modelled and c.name not in real.columns]:
+        text = "is a column that was learnt, but the rows lack it"
+        raise ColumnsMismatchError([Problem(f"column {name!r}", text) for name in absent])
+    parts: list[pd.DataFrame] = []
+    # Identifiers run on from one category to the next, after as many as there are real rows.
+    first_id = len(real)
+    for i, (category, n) in enumerate(rows_to_add(real[column], strategy, column).items()):
+        if n:
+            parts += draw(n, seed=child(seed, i), conditions={column: category}, first_id=first_id)
+            first_id += n
+    kept = [c for c in real.columns if not parts or c in parts[0].columns]
+    every = [(real[kept], False), *((part[kept], True) for part in parts)]
+    out = pd.concat([part.assign(is_synthetic=flag) for part, flag in every], ignore_index=True)
+    return out.astype({c: real[c].dtype for c in kept if out[c].dtype != real[c].dtype}, errors="ignore")
 
 
 def rows_to_add(values: pd.Series, strategy: str | Mapping[Any, float], column: Hashable) -> dict[Any, int]:
@@ -39,15 +91,12 @@ def rows_to_add(values: pd.Series, strategy: str | Mapping[Any, float], column: 
     """
     counts = values.value_counts(dropna=True)
     counts = counts[counts > 0]
-    if isinstance(strategy, str):
-        if strategy != "equal":
-            raise ConfigError(
-                Problem("strategy", f"must be 'equal' or a dict of shares, however: strategy={strategy!r}")
-            )
+    if strategy == "equal":
         return {category: int(counts.max() - n) for category, n in counts.items()}
     if not isinstance(strategy, Mapping):
-        raise ConfigError(Problem("strategy", f"must be 'equal' or a dict of shares, found {type(strategy).__name__}"))
-    if not all(isinstance(s, (int, float, np.number)) and not isinstance(s, bool) for s in strategy.values()):
+        found = f"strategy={strategy!r}" if isinstance(strategy, str) else type(strategy).__name__
+        raise ConfigError(Problem("strategy", f"must be 'equal' or a dict of shares, found {found}"))
+    if not all(isinstance(s, int | float | np.number) and not isinstance(s, bool) for s in strategy.values()):
         raise ConfigError(Problem("strategy", "shares must be numbers between 0 and 1"))
     shares = {category: float(share) for category, share in strategy.items()}
     if not shares or any(not 0 < share < 1 for share in shares.values()):

@@ -6,6 +6,7 @@ It is the seam between the two.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -134,4 +135,14 @@ class EncodedTable:
             scalars=self.scalars[rows],
             spreads=None if self.spreads is None else self.spreads[rows],
             equals=None if self.equals is None else self.equals[rows],
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[EncodedTable]) -> EncodedTable:
+        """Return the rows of all parts, which are drawn rows: their numbers have no spread."""
+        return cls(
+            np.concatenate([part.choices for part in parts]),
+            np.concatenate([part.scalars for part in parts]),
+            None,
+            None if parts[0].equals is None else np.concatenate([p.equals for p in parts if p.equals is not None]),
         )

@@ -6,15 +6,31 @@ generator files take ranges and descriptions from here.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from clover_tvae.errors import ConfigError, Problem, did_you_mean
 
-__all__ = ["LARGEST_WIDTH", "MIN_COUNT", "NOT_IN_SDV", "ONLY_IN_SDV", "Parameters", "Seed"]
+__all__ = [
+    "LARGEST_WIDTH",
+    "MIN_COUNT",
+    "NOT_IN_SDV",
+    "ONLY_IN_SDV",
+    "Count",
+    "Parameters",
+    "Positive",
+    "Seed",
+    "Share",
+    "Width",
+    "Widths",
+    "check_count",
+    "check_path",
+]
 
 #: Fewest people that a figure, a category's name or a stored value may rest on; fewer are withheld.
 MIN_COUNT = 10
@@ -33,15 +49,39 @@ def _plain(value: Any) -> Any:
 
 _Plain = BeforeValidator(_plain)
 Seed = Annotated[int, Field(ge=0, le=2**64 - 1), _Plain]
-_Count = Annotated[int, Field(ge=1, le=1_000_000_000), _Plain]
-_Width = Annotated[int, Field(ge=1, le=LARGEST_WIDTH), _Plain]
-_Widths = Annotated[tuple[_Width, ...], Field(min_length=1, max_length=64), _Plain]
-_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), _Plain]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000), _Plain]
+Width = Annotated[int, Field(ge=1, le=LARGEST_WIDTH), _Plain]
+Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=64), _Plain]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), _Plain]
+Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), _Plain]
 _Flag = Annotated[bool, _Plain]
 
 
 class Parameters(BaseModel):
-    """The parameters of ``TVAESynthesizer``, by their own names; ``None`` leaves one to the engine and the table."""
+    """The parameters of ``TVAESynthesizer``, by their own names; ``None`` leaves one to the engine and the table.
+
+    Defaults of the native engine, by its decoder (n is the number of rows):
+
+    =====================  =========================  ==========================================================
+    parameter              ``independent``            ``autoregressive``
+    =====================  =========================  ==========================================================
+    epochs                 300                        until the validation ELBO stops improving; at most 4,000 steps,
+                                                      or 97,000 / (columns + 19) if that is less; fewer
+                                                      where the columns have thousands of categories
+    batch_size             500                        128 (n < 3,000), 512 (n < 8,000), 1024
+    compress_dims          (128, 128)                 (128, 128)
+    decompress_dims        (128, 128)                 (128, 128) (n < 3,000), (256, 256): residual blocks
+    embedding_dim          128                        8, with 0.25 free bits (nats) each
+    learning_rate          0.001 (Adam)               0.003 (Adam; Muon's 0.02 for the trunk), warmed up; its last part
+                                                      descends to 0
+    weight_decay           0.00001 (L2)               0.02 (decoupled)
+    loss_factor            2                          1
+    gradient_clip          none                       1.0
+    validation_fraction    0.05                       0.05
+    patience               none                       8 epochs, or 300 steps if that is more; none where epochs is given
+    max_minutes            none                       none
+    =====================  =========================  ==========================================================
+    """
 
     # strict: "5" is no number and 1 is no truth. hide_input: a message never quotes what stands in a file.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
@@ -58,31 +98,31 @@ class Parameters(BaseModel):
         description="A seed from 0 to 2^64 - 1: training and sampling then give the same result in every process; "
         "left out, one is drawn.",
     )
-    epochs: _Count | None = Field(
+    epochs: Count | None = Field(
         None,
         description="Passes over the rows: exactly that many, unless patience or max_minutes ends training sooner; "
         "left out, it finds its own length.",
     )
-    batch_size: _Count | None = Field(None, description="Rows a training step.")
-    compress_dims: _Widths | None = Field(None, description="Widths of the encoder's hidden layers.")
-    decompress_dims: _Widths | None = Field(
+    batch_size: Count | None = Field(None, description="Rows a training step.")
+    compress_dims: Widths | None = Field(None, description="Widths of the encoder's hidden layers.")
+    decompress_dims: Widths | None = Field(
         None,
         description="Widths of the decoder's hidden layers; of the residual blocks in the autoregressive decoder.",
     )
-    embedding_dim: _Width | None = Field(None, description="Dimensions of the latent space.")
-    learning_rate: _Positive | None = Field(None, description="Step size of the optimiser at its peak.")
+    embedding_dim: Width | None = Field(None, description="Dimensions of the latent space.")
+    learning_rate: Positive | None = Field(None, description="Step size of the optimiser at its peak.")
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False), _Plain] | None = Field(
         None, description="Decay of the weight matrices: L2 for Adam, decoupled for Muon."
     )
-    loss_factor: _Positive | None = Field(None, description="Weight of the reconstruction against the KL term.")
-    gradient_clip: _Positive | None = Field(None, description="Largest norm of the gradient of a step.")
-    validation_fraction: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), _Plain] | None = Field(
+    loss_factor: Positive | None = Field(None, description="Weight of the reconstruction against the KL term.")
+    gradient_clip: Positive | None = Field(None, description="Largest norm of the gradient of a step.")
+    validation_fraction: Share | None = Field(
         None, description="Share of the rows held out of training to watch the ELBO."
     )
-    patience: _Count | None = Field(
+    patience: Count | None = Field(
         None, description="Epochs without a better validation ELBO after which training stops."
     )
-    max_minutes: _Positive | None = Field(
+    max_minutes: Positive | None = Field(
         None,
         description="Minutes of training by the clock, at most; where this limit strikes, a seed no longer fixes the "
         "result.",
@@ -155,6 +195,34 @@ class Parameters(BaseModel):
     def given(self) -> dict[str, Any]:
         """Return the parameters that are not ``None``."""
         return self.model_dump(exclude_none=True)
+
+
+def check_count(value: Any, name: str, *, least: int = 0) -> int:
+    """Return a number of rows or tables as an ``int``, or raise ``ConfigError``."""
+    value = _plain(value)
+    if type(value) is not int or value < least:
+        raise ConfigError(Problem(name, f"must be a whole number of at least {least}, found {_shown(name, value)}"))
+    return value
+
+
+def check_path(path: Any, name: str, *, to_write: bool = False) -> Path:
+    """Return the path of a file as a ``Path``, or raise ``ConfigError``.
+
+    Args:
+        path: What the caller gave.
+        name: The parameter that it came by.
+        to_write: Whether a file will be written there, which is told as far as it can be without writing it.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise ConfigError(Problem(name, f"must be the path of a file, found {type(path).__name__}"))
+    folder = Path(path).absolute().parent
+    if to_write and not folder.is_dir():
+        raise ConfigError(Problem(name, f"the folder of {str(path)!r} does not exist; make it first"))
+    if to_write and Path(path).is_dir():
+        raise ConfigError(Problem(name, f"{str(path)!r} is a folder; give the name of a file"))
+    if to_write and not os.access(folder, os.W_OK):
+        raise ConfigError(Problem(name, f"the folder of {str(path)!r} cannot be written to"))
+    return Path(path)
 
 
 def _shown(name: str, value: Any) -> str:

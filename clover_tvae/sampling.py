@@ -6,6 +6,7 @@ size, nor the number of threads or machines, changes a row.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from clover_tvae.errors import ConditionError
 from clover_tvae.model.devices import one_thread, torch_generator
 from clover_tvae.model.rows import Allowance, Rows, Translate
 from clover_tvae.model.vae import TabularVAE, table_tensors
+from clover_tvae.seeds import child
 
 __all__ = ["BLOCK_ROWS", "Sampler"]
 
@@ -85,29 +87,24 @@ class Sampler:
         *,
         allowances: Mapping[int, Allowance] | None = None,
         argmax: bool = False,
-        first_row: int = 0,
     ) -> Iterator[EncodedTable]:
-        """Yield rows ``first_row .. first_row + n_rows`` of the endless table that ``seed`` fixes, block by block.
+        """Yield the first ``n_rows`` rows of the endless table that ``seed`` fixes, block by block.
 
         Raises:
             ConditionError: The allowances of several columns exclude each other.
         """
-        first, last = first_row // BLOCK_ROWS, (first_row + n_rows - 1) // BLOCK_ROWS
         tasks = (
             lambda b=b: self._block(b, seed, allowances or {}, argmax)  # type: ignore[misc]
-            for b in range(first, last + 1 if n_rows else first)
+            for b in range(math.ceil(n_rows / BLOCK_ROWS))
         )
-        for b, block in enumerate(_in_order(tasks, self.n_threads), start=first):
-            begin = max(first_row - b * BLOCK_ROWS, 0)
-            end = min(first_row + n_rows - b * BLOCK_ROWS, BLOCK_ROWS)
-            yield block.take(slice(begin, end))
+        for b, block in enumerate(_in_order(tasks, self.n_threads)):
+            yield block.take(slice(0, n_rows - b * BLOCK_ROWS))
 
     @torch.no_grad()
     def _block(
         self, index: int, seed: np.random.SeedSequence, allowances: Mapping[int, Allowance], argmax: bool
     ) -> EncodedTable:
-        child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index))
-        generator = torch_generator(child, self.vae.device)
+        generator = torch_generator(child(seed, index), self.vae.device)
         rows, known, z = self._conditioned(generator, allowances) if allowances else self._fresh(generator, BLOCK_ROWS)
         unconditioned = [i for i in range(self.layout.n_columns) if i not in allowances]
         parts, translate = [], self._translator(generator)
@@ -118,7 +115,7 @@ class Sampler:
                 z[part], rows.take(part), known[part], generator, columns=columns, translate=translate, argmax=argmax
             )
             parts.append(_to_table(drawn))
-        return _concatenate(parts)
+        return EncodedTable.concatenate(parts)
 
     def _fresh(self, generator: torch.Generator, n_rows: int, *, stratify: bool = True) -> tuple[Rows, Tensor, Tensor]:
         """Blank rows, nothing known, z from the prior."""
@@ -205,7 +202,7 @@ class Sampler:
             lambda start=start: self._complete_block(table, known, seed, start, full, argmax)  # type: ignore[misc]
             for start in range(0, len(table), BLOCK_ROWS)
         )
-        return _concatenate(list(_in_order(tasks, self.n_threads))) if len(table) else table
+        return EncodedTable.concatenate(list(_in_order(tasks, self.n_threads))) if len(table) else table
 
     @torch.no_grad()
     def _complete_block(
@@ -217,8 +214,7 @@ class Sampler:
         full: Collection[int],
         argmax: bool,
     ) -> EncodedTable:
-        child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, start // BLOCK_ROWS))
-        generator = torch_generator(child, self.vae.device)
+        generator = torch_generator(child(seed, start // BLOCK_ROWS), self.vae.device)
         part = self._rows(table.take(slice(start, start + BLOCK_ROWS)), generator)
         given = torch.from_numpy(known[start : start + BLOCK_ROWS]).to(self.vae.device)
         # A masked choice (-1) stands for "unknown": any valid index does.
@@ -276,8 +272,7 @@ class Sampler:
         layout, out = self.layout, np.full(table.choices.shape, np.nan)
         with one_thread():
             for start in range(0, len(table), BLOCK_ROWS):
-                child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, start // BLOCK_ROWS))
-                generator = torch_generator(child, self.vae.device)
+                generator = torch_generator(child(seed, start // BLOCK_ROWS), self.vae.device)
                 part = self._rows(table.take(slice(start, start + BLOCK_ROWS)), generator)
                 seen = part.choices >= 0
                 part = part._replace(choices=part.choices.clamp_min(0))
@@ -318,8 +313,7 @@ class Sampler:
         parts = []
         with one_thread():
             for start in range(0, len(table), BLOCK_ROWS):
-                child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, start // BLOCK_ROWS))
-                generator = torch_generator(child, self.vae.device)
+                generator = torch_generator(child(seed, start // BLOCK_ROWS), self.vae.device)
                 part = self._rows(table.take(slice(start, start + BLOCK_ROWS)), None)
                 z = self.vae.posterior(part._replace(choices=part.choices.clamp_min(0)))[0]
                 blank = Rows.blank(len(z), self.layout, self.vae.device)
@@ -328,7 +322,7 @@ class Sampler:
                     z, blank, unknown, generator, translate=self._translator(generator), argmax=argmax
                 )
                 parts.append(_to_table(rows))
-        return _concatenate(parts) if parts else _to_table(Rows.blank(0, self.layout))
+        return EncodedTable.concatenate(parts) if parts else _to_table(Rows.blank(0, self.layout))
 
     def _rows(self, table: EncodedTable, generator: torch.Generator | None) -> Rows:
         """Tensors of encoded rows; each number is drawn inside its spread, or its middle where there is no generator."""
@@ -365,13 +359,4 @@ def _to_table(rows: Rows) -> EncodedTable:
         rows.scalars.cpu().numpy(),
         None,
         rows.equals.cpu().numpy() if rows.equals.shape[1] else None,
-    )
-
-
-def _concatenate(parts: list[EncodedTable]) -> EncodedTable:
-    return EncodedTable(
-        np.concatenate([p.choices for p in parts]),
-        np.concatenate([p.scalars for p in parts]),
-        None,
-        None if parts[0].equals is None else np.concatenate([p.equals for p in parts if p.equals is not None]),
     )

@@ -1,57 +1,41 @@
-"""The synthesizer: the face of the package.
-
-It knows backends, metadata and the generator file; it must not know YAML, HTML or networks.
-"""
+"""The synthesizer: the face of the package."""
 
 from __future__ import annotations
 
-import html
 import logging
+import os
 import warnings
-from collections.abc import Hashable, Iterator, Mapping
-from importlib import import_module
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from clover_tvae.arguments import check_decode, check_frame, check_path, check_row_count, check_seed, check_writable
-from clover_tvae.artifact import dump_artifact, read_artifact, write_artifact, writer_versions
-from clover_tvae.backends import Backend, ability, load_backend, make_backend
-from clover_tvae.balancing import rows_to_add
+from clover_tvae import report
+from clover_tvae.artifact import read_artifact
+from clover_tvae.backends import Generator, make_backend, reader
+from clover_tvae.balancing import balanced
 from clover_tvae.errors import (
-    ColumnsMismatchError,
     ConditionError,
     ConfigError,
     DataError,
-    MetadataError,
     NotFittedError,
     Problem,
-    did_you_mean,
 )
 from clover_tvae.metadata import Metadata
-from clover_tvae.parameters import Parameters
+from clover_tvae.parameters import Parameters, check_count, check_path
+from clover_tvae.report.representation import as_html, as_text
+from clover_tvae.seeds import Call, child, root
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from clover_tvae.report import Report
 
-__all__ = ["HISTORY_COLUMNS", "TVAESynthesizer"]
+__all__ = ["TVAESynthesizer"]
 
 logger = logging.getLogger(__name__)
-
-HISTORY_COLUMNS = (
-    "epoch",
-    "seconds",
-    "loss",
-    "reconstruction",
-    "kl",
-    "validation_loss",
-    "validation_reconstruction",
-    "validation_kl",
-)
-#: Purposes of the children of the user's seed.
-_FIT, _SAMPLE, _BALANCE, _IMPUTE, _REMAINING, _SCORES = range(6)
 
 
 class TVAESynthesizer:
@@ -90,36 +74,11 @@ class TVAESynthesizer:
         discriminator_steps: Accepted with a warning and dropped: a VAE has no discriminator.
         enforce_min_max_values: SDV's own (``sdv`` backend): keep numbers in the range of the table; on by default.
         enforce_rounding: SDV's own (``sdv`` backend): keep the decimals of the table; on by default.
+        expected_sha256: The digest that ``save`` returned; any other file at ``generator_filepath`` is refused.
 
-    Defaults where ``None`` (n is the number of rows):
-
-    =====================  =========================  ==========================================================
-    parameter              ``independent``            ``autoregressive``
-    =====================  =========================  ==========================================================
-    epochs                 300                        until the validation ELBO stops improving; at most 4,000 steps,
-                                                      or 97,000 / (columns + 19) if that is less; fewer
-                                                      where the columns have thousands of categories
-    batch_size             500                        128 (n < 3,000), 512 (n < 8,000), 1024
-    compress_dims          (128, 128)                 (128, 128)
-    decompress_dims        (128, 128)                 (128, 128) (n < 3,000), (256, 256): residual blocks
-    embedding_dim          128                        8, with 0.25 free bits (nats) each
-    learning_rate          0.001 (Adam)               0.003 (Adam; Muon's 0.02 for the trunk), warmed up; its last part
-                                                      descends to 0
-    weight_decay           0.00001 (L2)               0.02 (decoupled)
-    loss_factor            2                          1
-    gradient_clip          none                       1.0
-    validation_fraction    0.05                       0.05
-    patience               none                       8 epochs, or 300 steps if that is more; none where epochs is given
-    max_minutes            none                       none
-    =====================  =========================  ==========================================================
-
-    One thread an operator is used, and two halves of a batch side by side: a second free core is used, a busy one does no
-    harm, and neither changes the result.
-
-    Attributes:
-        history: Learning curves, one row an epoch. ``seconds`` is known where the table was learnt, not after loading: a
-            generator file holds no wall-clock time, so that one seed gives the same bytes.
-        metadata: What each column is.
+    What is left out has the defaults that :class:`~clover_tvae.parameters.Parameters` tells. One thread an operator is
+    used, and two halves of a batch side by side: a second free core is used, a busy one does no harm, and neither changes
+    the result.
 
     Raises:
         ConfigError: Parameters out of range: all of them are named.
@@ -160,12 +119,13 @@ class TVAESynthesizer:
         patience: int | None = None,
         max_minutes: float | None = None,
         device: str = "cpu",
-        decode: str = "sample",
+        decode: str | None = None,
         verbose: bool = True,
         trust_pickle: bool = False,
         discriminator_steps: int | None = None,
         enforce_min_max_values: bool | None = None,
         enforce_rounding: bool | None = None,
+        expected_sha256: str | None = None,
     ) -> None:
         if discriminator_steps is not None:
             warnings.warn("discriminator_steps is dropped: a VAE has no discriminator", UserWarning, stacklevel=2)
@@ -177,34 +137,30 @@ class TVAESynthesizer:
             max_minutes=max_minutes, device=str(device), decode=decode, trust_pickle=trust_pickle,
             enforce_min_max_values=enforce_min_max_values, enforce_rounding=enforce_rounding,
         )  # fmt: skip
-        self.random_state = parameters.random_state
-        self.generator_filepath = (
-            None if generator_filepath is None else check_path(generator_filepath, "generator_filepath")
-        )
-        self.decode, self.verbose = decode, verbose
-        self._df = df
-        self._seed = _root(self.random_state)
-        self._n_calls = 0
-        self._digest: str | None = None
-        self._writer: dict[str, str] = {}
-        self._metadata: Metadata | None = None
-        self._n_columns = 0
+        path = None if generator_filepath is None else check_path(generator_filepath, "generator_filepath")
+        self.generator_filepath, self.random_state, self.verbose = path, parameters.random_state, verbose
+        self.decode: str = parameters.decode or "sample"
+        self._df, self._n_calls = df, 0
+        self._generator: Generator | None = None
         given = parameters.given()
-        self._backend: Backend = make_backend(given.pop("backend"), **given)
-        self._fitted = False
-        if self.generator_filepath is not None and self.generator_filepath.exists():
-            self._open(self.generator_filepath, device=device, trust_pickle=trust_pickle)
-            self._agree_with_file(df, metadata)
-            self._warn_of_others(given)
-            return
-        if df is None:
-            place = "" if self.generator_filepath is None else " (generator_filepath does not exist)"
-            raise ConfigError(Problem("df", f"a DataFrame is needed where no generator is loaded{place}"))
-        if not isinstance(df, pd.DataFrame):
-            raise DataError(Problem("df", f"must be a pandas DataFrame, found {type(df).__name__}"))
-        self._metadata = Metadata.infer(df) if metadata is None else Metadata.of(metadata)
-
-    # -- learning -----------------------------------------------------------------------------------------------------
+        if path is not None and path.exists():
+            self._generator = generator = Generator.load(
+                path, expected_sha256=expected_sha256, device=str(device), trust_pickle=trust_pickle
+            )
+            self._backend, self._metadata = generator.backend, generator.metadata
+            self.decode = parameters.decode or generator.decode
+            if self.random_state is None:
+                self.random_state = generator.random_state
+            generator.check_agrees(df, metadata, given)
+        elif df is None:
+            place = "" if path is None else " (generator_filepath does not exist)"
+            raise ConfigError(Problem("df", f"must be a DataFrame where no generator is loaded{place}, found None"))
+        else:
+            if not isinstance(df, pd.DataFrame):
+                raise DataError(Problem("df", f"must be a pandas DataFrame, found {type(df).__name__}"))
+            self._backend = make_backend(given.pop("backend"), **given)
+            self._metadata = Metadata.infer(df) if metadata is None else Metadata.of(metadata)
+        self._seed = root(self.random_state)
 
     def fit(self) -> TVAESynthesizer:
         """Learn the table, and write the generator where ``generator_filepath`` says.
@@ -221,14 +177,13 @@ class TVAESynthesizer:
         if self._df is None:
             raise NotFittedError("this generator was loaded without a table; give df and metadata to learn one")
         if self.generator_filepath is not None:
-            check_writable(self.generator_filepath, "generator_filepath")
-        metadata = self.metadata
-        metadata.validate(self._df)
-        names = [column.name for column in metadata.columns]
+            check_path(self.generator_filepath, "generator_filepath", to_write=True)
+        self._metadata.validate(self._df)
+        names = [column.name for column in self._metadata.columns]
         df = self._df[[name for name in self._df.columns if name in names]]
-        self._backend.fit(df, metadata, seed=self._child(_FIT), verbose=self.verbose)
-        self._fitted, self._n_calls, self._n_columns = True, 0, len(df.columns)
-        self._digest, self._writer = None, {}
+        self._backend.fit(df, self._metadata, seed=child(self._seed, Call.FIT), verbose=self.verbose)
+        self._generator = Generator(self._backend, self._metadata, len(df.columns), self.random_state, self.decode)
+        self._n_calls = 0
         if self.generator_filepath is not None:
             self.save(self.generator_filepath)
         return self
@@ -236,44 +191,32 @@ class TVAESynthesizer:
     @property
     def fitted(self) -> bool:
         """Whether there is a table learnt, or loaded."""
-        return self._fitted
+        return self._generator is not None
 
     @property
     def metadata(self) -> Metadata:
         """What each column is."""
-        if self._metadata is None:
-            raise NotFittedError("there is no metadata yet; give df and metadata, or load a generator")
         return self._metadata
 
     @property
     def history(self) -> pd.DataFrame:
-        """Learning curves: one row an epoch; loss, reconstruction and KL in nats a row, training and validation."""
-        self._need_fit()
-        frame = pd.DataFrame(self._backend.history, columns=list(HISTORY_COLUMNS))
-        return frame.astype({"epoch": "int64"})
+        """Learning curves: one row an epoch; loss, reconstruction and KL in nats a row, training and validation.
 
-    def loss_curves(self) -> pd.DataFrame:
-        """The same as :attr:`history`, under the name that SDV's users look for."""
-        return self.history
+        ``seconds`` is missing after loading: a file holds no wall-clock time, so that one seed gives the same bytes.
+        """
+        return pd.DataFrame(self._learnt().backend.history).astype({"epoch": "int64"})
 
-    def _need_fit(self) -> None:
-        if not self._fitted:
+    def _learnt(self) -> Generator:
+        if self._generator is None:
             raise NotFittedError("the synthesizer has not learnt a table yet; call fit() first, or load a generator")
+        return replace(self._generator, random_state=self.random_state, decode=self.decode)
 
-    # -- seeds --------------------------------------------------------------------------------------------------------
-
-    def _child(self, purpose: int, *key: int) -> np.random.SeedSequence:
-        return np.random.SeedSequence(self._seed.entropy, spawn_key=(purpose, *key))
-
-    def _call_seed(self, purpose: int, random_state: int | None) -> np.random.SeedSequence:
+    def _call_seed(self, purpose: Call, random_state: int | None) -> np.random.SeedSequence:
         """The seed of one call: the user's, or the next in the synthesizer's own sequence."""
         if random_state is not None:
-            check_seed(random_state)
-            return np.random.SeedSequence(int(random_state), spawn_key=(purpose,))
+            return child(root(Parameters.of(random_state=random_state).random_state), purpose)
         self._n_calls += 1
-        return self._child(purpose, self._n_calls)
-
-    # -- drawing ------------------------------------------------------------------------------------------------------
+        return child(self._seed, purpose, self._n_calls)
 
     def sample(
         self,
@@ -315,54 +258,24 @@ class TVAESynthesizer:
         missing: bool = True,
     ) -> Iterator[pd.DataFrame]:
         """Draw the rows of :meth:`sample` in frames of flat size, for tables larger than memory."""
-        self._need_fit()
-        n_rows = check_row_count(n_rows)
-        decode = self.decode if decode is None else decode
-        check_decode(decode)
+        backend = self._learnt().backend
+        n_rows = check_count(n_rows, "n_rows")
+        decode = self.decode if decode is None else Parameters.of(decode=decode).decode
         if isinstance(conditions, pd.DataFrame):
             if len(conditions) != n_rows:
                 raise ConditionError(
-                    f"a DataFrame of conditions needs one row a synthetic row: expected {n_rows}, found {len(conditions)}"
+                    f"a DataFrame of conditions must have one row a synthetic row, {n_rows}, found {len(conditions)}"
                 )
-            completed = self._complete(
-                conditions, "conditions", random_state=random_state, missing=missing, decode=decode
-            )
-            return iter([completed])
+            able, seed = reader(backend, conditions, "conditions"), self._call_seed(Call.COMPLETE, random_state)
+            drawn = able.complete(conditions, seed=seed, missing=missing, decode=decode)
+            return iter([drawn.set_axis(conditions.index, axis=0)])
         if conditions is not None and not isinstance(conditions, Mapping):
             raise ConditionError(
                 "conditions must be a dict of columns, such as {'sex': 'F'}, or a DataFrame of partial rows, "
                 f"found {type(conditions).__name__}"
             )
-        seed = self._call_seed(_SAMPLE, random_state)
-        conditions = dict(conditions or {})
-        frames = getattr(self._backend, "sample_frames", None)
-        if frames is None:
-            drawn = self._backend.sample(n_rows, seed=seed, conditions=conditions, decode=decode, missing=missing)
-            return iter([drawn])
-        return _reset(frames(n_rows, seed=seed, conditions=conditions, decode=decode, missing=missing))
-
-    def sample_remaining(self, df: pd.DataFrame, *, random_state: int | None = None) -> pd.DataFrame:
-        """Complete partial rows: known cells stay, empty cells and absent columns are drawn given them.
-
-        The cells of absent columns are missing as often as in the table that was learnt; empty cells are always filled.
-
-        Args:
-            df: Some or all of the columns; an empty (missing) cell is drawn.
-            random_state: Fixes the draws.
-
-        Raises:
-            ConditionError: A column is unknown, or cells hold values never seen in training.
-        """
-        return self._complete(df, "sample_remaining", random_state=random_state, missing=True, decode=self.decode)
-
-    def _complete(
-        self, df: pd.DataFrame, called: str, *, random_state: int | None, missing: bool, decode: str | None
-    ) -> pd.DataFrame:
-        self._need_fit()
-        check_frame(df)
-        seed = self._call_seed(_REMAINING, random_state)
-        complete = ability(self._backend, "complete", called)
-        return complete(df, seed=seed, missing=missing, decode=decode).set_axis(df.index, axis=0)
+        seed = self._call_seed(Call.SAMPLE, random_state)
+        return _counted(backend.sample_frames(n_rows, seed=seed, conditions=conditions, decode=decode, missing=missing))
 
     def impute(
         self, df: pd.DataFrame, n: int = 1, *, random_state: int | None = None
@@ -377,15 +290,9 @@ class TVAESynthesizer:
         Returns:
             ``df`` filled, same index, columns and dtypes; a list of ``n`` of them where ``n > 1``.
         """
-        self._need_fit()
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-            raise ConfigError(Problem("n", f"must be a positive integer, however: n={n!r}"))
-        check_frame(df)
-        impute = ability(self._backend, "impute")
-        seed = self._call_seed(_IMPUTE, random_state)
-        tables = [
-            impute(df, seed=np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, i))) for i in range(n)
-        ]
+        backend, n = reader(self._learnt().backend, df, "impute"), check_count(n, "n", least=1)
+        seed = self._call_seed(Call.IMPUTE, random_state)
+        tables = [backend.impute(df, seed=child(seed, i)) for i in range(n)]
         return tables[0] if n == 1 else tables
 
     def balance(
@@ -410,53 +317,18 @@ class TVAESynthesizer:
             ConditionError: The column is no column of categories, or a category was never seen.
             ConfigError: Shares that cannot be met, or only with more than a thousand times the real rows.
         """
-        self._need_fit()
-        real = self._df if df is None else df
-        if real is None:
-            raise ConfigError(Problem("df", "this generator was loaded without a table; give balance() the real rows"))
-        check_frame(real)
-        known = [c.name for c in self.metadata.columns if c.kind in ("categorical", "boolean", "ordinal")]
-        if column not in known or column not in real.columns:
-            raise ConditionError(
-                Problem(f"column {column!r}", f"is not a column of categories{did_you_mean(column, known)}")
-            )
-        if "is_synthetic" in real.columns:
-            raise DataError(Problem("column 'is_synthetic'", "is there already; rename it, the flag needs the name"))
-        absent = [c.name for c in self.metadata.columns if c.modelled and c.name not in real.columns]
-        if absent:
-            text = "is a column that was learnt, but the rows lack it"
-            raise ColumnsMismatchError([Problem(f"column {name!r}", text) for name in absent])
-        seed = self._call_seed(_BALANCE, random_state)
-        sample_frames = ability(self._backend, "sample_frames")
-        parts: list[pd.DataFrame] = []
-        n_drawn = 0
-        for i, (category, n) in enumerate(rows_to_add(real[column], strategy, column).items()):
-            if n:
-                child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, i))
-                # Identifiers run on from one category to the next, after as many as there are real rows.
-                first_id, conditions = len(real) + n_drawn, {column: category}
-                parts += sample_frames(n, seed=child, conditions=conditions, decode=self.decode, first_id=first_id)
-                n_drawn += n
-        kept = [c for c in real.columns if not parts or c in parts[0].columns]
-        every = [(real[kept], False), *((part[kept], True) for part in parts)]
-        flagged = [part.assign(is_synthetic=flag) for part, flag in every]
-        out = pd.concat(flagged, ignore_index=True)
-        return out.astype({c: real[c].dtype for c in kept if out[c].dtype != real[c].dtype}, errors="ignore")
-
-    # -- reading rows -------------------------------------------------------------------------------------------------
+        real = self._real(df, "df")
+        draw = partial(self._learnt().backend.sample_frames, decode=self.decode)
+        return balanced(real, self.metadata, column, strategy, draw, self._call_seed(Call.BALANCE, random_state))
 
     def encode(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the latent mean of every row: columns ``z0, z1, ...`` on ``df``'s index."""
-        self._need_fit()
-        check_frame(df)
-        return ability(self._backend, "encode")(df)
+        return reader(self._learnt().backend, df, "encode").encode(df)
 
     def reconstruct(self, df: pd.DataFrame, *, random_state: int | None = 0) -> pd.DataFrame:
         """Encode every row and decode its latent mean: what the latent space keeps of it."""
-        self._need_fit()
-        check_frame(df)
-        check_seed(random_state)
-        return ability(self._backend, "reconstruct")(df, seed=random_state)
+        backend = reader(self._learnt().backend, df, "reconstruct")
+        return backend.reconstruct(df, seed=root(Parameters.of(random_state=random_state).random_state))
 
     def anomaly_scores(self, df: pd.DataFrame, *, random_state: int = 0) -> pd.DataFrame:
         """Return how odd every row and every cell is.
@@ -466,25 +338,19 @@ class TVAESynthesizer:
             the log-likelihood of the cell given the rest of its row. ``score`` is their sum, minus the
             pseudo-log-likelihood (Besag 1975). A value never seen in n training rows counts log(n + 1).
         """
-        self._need_fit()
-        check_frame(df)
-        check_seed(random_state)
-        return ability(self._backend, "anomaly_scores")(df, seed=random_state)
+        backend = reader(self._learnt().backend, df, "anomaly_scores")
+        return backend.anomaly_scores(df, seed=root(Parameters.of(random_state=random_state).random_state))
 
     def sigmas(self) -> dict[Hashable, list[float]]:
         """Learned standard deviations of each continuous column (independent decoder, and SDV's)."""
-        self._need_fit()
-        return ability(self._backend, "sigmas")()
+        return self._learnt().backend.sigmas()
 
     def set_device(self, device: str) -> TVAESynthesizer:
         """Move the model to ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``."""
-        ability(self._backend, "set_device")(device)
+        self._backend.set_device(device)
         return self
 
-    # -- reports and pictures -----------------------------------------------------------------------------------------
-    # The room of these, report/, lies above this one and is opened by name only when it is asked for.
-
-    def report(self, real: pd.DataFrame | None = None, holdout: pd.DataFrame | None = None, **options: Any) -> Any:
+    def report(self, real: pd.DataFrame | None = None, holdout: pd.DataFrame | None = None, **options: Any) -> Report:
         """Draw as many rows as were learnt, measure them, and lay the result out as a page.
 
         Args:
@@ -495,12 +361,11 @@ class TVAESynthesizer:
         Returns:
             A ``Report``: ``.save("report.html")``, ``.figures``, ``.to_json()``.
         """
-        self._need_fit()
-        return import_module("clover_tvae.report").report_on(self, self._table(real), holdout, **options)
+        return report.report_on(self, self._real(real), holdout, **options)
 
     def plot_history(self) -> Any:
         """Draw the learning curves: a ``Chart``, as all plots here, that a notebook shows and ``save`` writes."""
-        return import_module("clover_tvae.report").plot_history(self.history)
+        return report.plot_history(self.history)
 
     def plot_marginals(
         self,
@@ -509,37 +374,30 @@ class TVAESynthesizer:
         columns: Sequence[Hashable] | None = None,
     ) -> Any:
         """Plot every column, real beside synthetic, the worst first; rare categories are not named."""
-        real, synthetic = self._real_and_synthetic(real, synthetic)
-        plots = import_module("clover_tvae.report")
-        return plots.plot_marginals(real, synthetic, columns, metadata=self.metadata)
+        return report.plot_marginals(*self._pair(real, synthetic), columns, metadata=self.metadata)
 
     def plot_pairs(self, real: pd.DataFrame | None = None, synthetic: pd.DataFrame | None = None) -> Any:
         """Plot how strongly every two columns go together: real, synthetic and the difference."""
-        real, synthetic = self._real_and_synthetic(real, synthetic)
-        return import_module("clover_tvae.report").plot_pairs(real, synthetic, metadata=self.metadata)
+        return report.plot_pairs(*self._pair(real, synthetic), metadata=self.metadata)
 
     def plot_latent(self, real: pd.DataFrame | None = None, synthetic: pd.DataFrame | None = None) -> Any:
         """Plot real and synthetic rows in latent space as densities, coloured by the variable to predict."""
-        real, synthetic = self._real_and_synthetic(real, synthetic)
+        real, synthetic = self._pair(real, synthetic)
         target = self.metadata.variable_to_predict
         is_number = target in self.metadata.of_kind("continuous", "datetime")
-        labels = None if target is None or is_number else {"real": real[target], "synthetic": synthetic[target]}
-        return import_module("clover_tvae.report").plot_latent(self.encode(real), self.encode(synthetic), labels)
+        labels: Any = None if target is None or is_number else {"real": real[target], "synthetic": synthetic[target]}
+        return report.plot_latent(self.encode(real), self.encode(synthetic), labels)
 
-    def _table(self, real: pd.DataFrame | None) -> pd.DataFrame:
-        table = self._df if real is None else real
-        if table is None:
-            raise ConfigError(Problem("real", "this generator was loaded without a table; give the real rows"))
-        return table
+    def _real(self, given: pd.DataFrame | None, name: str = "real") -> pd.DataFrame:
+        self._learnt()
+        real = self._df if given is None else given
+        if real is None:
+            raise ConfigError(Problem(name, "this generator was loaded without a table; give the real rows"))
+        return real
 
-    def _real_and_synthetic(
-        self, real: pd.DataFrame | None, synthetic: pd.DataFrame | None
-    ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        self._need_fit()
-        real = self._table(real)
+    def _pair(self, real: pd.DataFrame | None, synthetic: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+        real = self._real(real)
         return real, self.sample(len(real), random_state=0) if synthetic is None else synthetic
-
-    # -- the generator file -------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> str:
         """Write the generator file: plain data only, verified before it replaces an older one.
@@ -547,27 +405,9 @@ class TVAESynthesizer:
         Returns:
             The file's SHA-256, to be given to ``load(expected_sha256=...)`` elsewhere.
         """
-        self._need_fit()
-        self._digest = write_artifact(check_path(path, "path"), self._content())
-        logger.info("generator written, sha256 %s", self._digest)
-        return self._digest
-
-    def to_bytes(self) -> bytes:
-        """Return what :meth:`save` writes."""
-        self._need_fit()
-        return dump_artifact(self._content())
-
-    def _content(self) -> dict[str, Any]:
-        parts = self._backend.state()
-        content = {
-            **parts,
-            "metadata": self.metadata.to_dict(),
-            "training": {"random_state": self.random_state, "n_columns": self._n_columns, "backend": parts["training"]},
-            "privacy": None,
-        }
-        if self._writer:
-            content["writer"] = self._writer
-        return content
+        self._generator = self._learnt().save(check_path(path, "path"))
+        logger.info("generator written, sha256 %s", self._generator.sha256)
+        return str(self._generator.sha256)
 
     @classmethod
     def load(
@@ -591,152 +431,25 @@ class TVAESynthesizer:
         Raises:
             ArtifactError: The file is corrupt, unsafe, newer than this version, or of another program.
         """
-        synth = cls.__new__(cls)
-        synth.random_state, synth.generator_filepath, synth.decode, synth.verbose = None, None, "sample", verbose
-        synth._df, synth._metadata, synth._n_calls, synth._digest = None, None, 0, None
-        synth._open(check_path(path, "path"), device=device, trust_pickle=trust_pickle, expected_sha256=expected_sha256)
-        return synth
-
-    def _open(self, path: Path, *, device: str, trust_pickle: bool, expected_sha256: str | None = None) -> None:
-        content = read_artifact(path, expected_sha256=expected_sha256)
-        training = _training_part(content)
-        parts = {**content, "training": training["backend"]}
-        self._backend = load_backend(parts, device=device, trust_pickle=trust_pickle)
-        try:
-            self._metadata = Metadata.of(content["metadata"])
-        except MetadataError:
-            raise _corrupt("metadata") from None
-        learnt = getattr(self._backend, "kinds", None)
-        # Columns that the metadata did not declare were left out.
-        declared = {c.name: c.kind for c in self._metadata.columns}
-        if learnt is not None and learnt != dict.fromkeys(learnt, "ignore") | declared:
-            raise _corrupt("metadata")
-        # A ledger that no stage has written must not be believed (promise P9).
-        if content["privacy"] is not None:
-            raise _corrupt("privacy")
-        self._writer, self._digest, self._n_columns = content["writer"], content["sha256"], training["n_columns"]
-        if self.random_state is None:
-            self.random_state = training["random_state"]
-        self._seed = _root(self.random_state)
-        self._fitted, self._n_calls = True, 0
-
-    def _agree_with_file(self, df: pd.DataFrame | None, metadata: Any) -> None:
-        """What is given beside a generator that exists must describe the same table."""
-        problems = []
-        if metadata is not None and Metadata.of(metadata) != self.metadata:
-            problems.append(
-                Problem(
-                    "metadata",
-                    "differs from the generator's own; leave it out, or delete the generator to learn the table anew",
-                    MetadataError,
-                )
-            )
-        if df is not None:
-            modelled = {c.name for c in self.metadata.columns if c.kind not in ("id", "ignore")}
-            lacking = sorted(map(repr, modelled - set(df.columns)))
-            if lacking:
-                problems.append(
-                    Problem("df", f"lacks columns that the generator learnt: {', '.join(lacking)}", DataError)
-                )
-        if problems:
-            raise DataError.of(problems)
-
-    def _warn_of_others(self, given: Mapping[str, Any]) -> None:
-        """Warn of parameters that the generator file was not trained with: it is used as it is."""
-        learnt = self._backend.parameters
-        others = [
-            name
-            for name, value in given.items()
-            if value is not None and name in learnt and _plain(value) != _plain(learnt[name])
-        ]
-        if others:
-            cure = "" if self._df is None else "; delete it, or give another generator_filepath, to train anew"
-            warnings.warn(
-                f"the generator file is there and is used as it was trained, with other values of {', '.join(others)}{cure}",
-                UserWarning,
-                stacklevel=3,
-            )
-
-    # -- telling ------------------------------------------------------------------------------------------------------
+        path = check_path(path, "path")
+        if not os.path.exists(path):
+            read_artifact(path)  # says why not
+        given: dict[str, Any] = {"expected_sha256": expected_sha256, "trust_pickle": trust_pickle, "device": device}
+        return cls(generator_filepath=path, verbose=verbose, **given)
 
     def card(self) -> dict[str, Any]:
         """Return what was learnt on what, as plain data: the model card."""
-        self._need_fit()
-        facts = getattr(self._backend, "facts", {})
-        history = self._backend.history
-        return {
-            "package": "clover_tvae",
-            "backend": self._backend.name,
-            "writer": dict(self._writer) or writer_versions(),
-            "sha256": self._digest,
-            "random_state": self.random_state,
-            "metadata": self.metadata.to_dict(),
-            "rows": facts.get("rows"),
-            "columns": self._n_columns,
-            "parameters": dict(self._backend.parameters),
-            "training": {**facts, "epochs": len(history), "last": history[-1] if history else None},
-            "privacy": None,
-        }
+        return self._learnt().card()
 
     def __repr__(self) -> str:
-        kinds: dict[str, int] = {}
-        for column in self._metadata.columns if self._metadata is not None else ():
-            kinds[column.kind] = kinds.get(column.kind, 0) + 1
-        columns = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
-        decoder = self._backend.parameters.get("decoder")
-        head = f"TVAESynthesizer(backend={self._backend.name!r}" + (f", decoder={decoder!r}" if decoder else "")
-        if not self._fitted:
-            return f"{head}, not fitted; columns: {columns})"
-        facts = getattr(self._backend, "facts", {})
-        history = self._backend.history
-        rows = f", learnt {facts['rows']:,} rows" if "rows" in facts else ""
-        rows += f" in {facts['seconds']:.0f} s" if "seconds" in facts else ""
-        return f"{head}{rows}, {len(history)} epochs; columns: {columns})"
+        return as_text(self._backend, self.metadata, fitted=self.fitted)
 
     def _repr_html_(self) -> str:
-        rows = [("state", "fitted" if self._fitted else "not fitted"), ("backend", self._backend.name)]
-        rows += [(name, str(value)) for name, value in self._backend.parameters.items() if value is not None]
-        if self._fitted:
-            facts = getattr(self._backend, "facts", {})
-            rows += [(name, str(value)) for name, value in facts.items()]
-            history = self._backend.history
-            if history:
-                rows += [(f"last {name}", f"{history[-1][name]:.4g}") for name in ("loss", "validation_loss")]
-            rows.append(("sha256", str(self._digest or "not saved yet")))
-        body = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in rows)
-        title = html.escape(repr(self))
-        return f"<details open><summary>{title}</summary><table>{body}</table></details>"
+        sha256 = None if self._generator is None else self._generator.sha256
+        return as_html(self._backend, self.metadata, fitted=self.fitted, sha256=sha256)
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, (tuple, list, np.ndarray)) else value
-
-
-def _corrupt(part: str) -> Exception:
-    from clover_tvae.errors import CorruptArtifactError
-
-    return CorruptArtifactError(
-        f"the file's {part} part is not valid: it was changed, or is no generator of clover_tvae"
-    )
-
-
-def _training_part(content: Mapping[str, Any]) -> dict[str, Any]:
-    training = content["training"]
-    if set(training) != {"random_state", "n_columns", "backend"}:
-        raise _corrupt("training")
-    seed, n_columns = training["random_state"], training["n_columns"]
-    if not (seed is None or (type(seed) is int and seed >= 0)) or type(n_columns) is not int or n_columns < 0:
-        raise _corrupt("training")
-    if not isinstance(training["backend"], dict):
-        raise _corrupt("training")
-    return training
-
-
-def _root(random_state: int | None) -> np.random.SeedSequence:
-    return np.random.SeedSequence(random_state)
-
-
-def _reset(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+def _counted(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """Give each frame the index that its rows have in the whole table."""
     start = 0
     for frame in frames:

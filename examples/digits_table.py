@@ -127,14 +127,14 @@ sevens = synths["autoregressive"].sample(8, conditions={"digit": "7", "p33": (">
 print(sevens[["digit", "p33"]].T.to_string())
 
 # %% [markdown]
-# Half a digit is a condition too. `sample_remaining` keeps the known cells and draws the others: the upper half of a real
+# Half a digit is a condition too. a table of partial rows keeps its known cells, and the others are drawn: the upper half of a real
 # "0" is completed four times.
 
 # %%
 upper = [name for name in names if name[1] in "0123"]
 zero = test.loc[test["digit"] == "0", upper][:1]
-completed = synths["autoregressive"].sample_remaining(
-    pd.concat([zero] * 4, ignore_index=True), random_state=options.seed
+completed = synths["autoregressive"].sample(
+    4, conditions=pd.concat([zero] * 4, ignore_index=True), random_state=options.seed
 )
 fig, axes = plt.subplots(1, 5, figsize=(7, 1.9), layout="constrained")
 real = test.loc[zero.index, names]

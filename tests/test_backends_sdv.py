@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_wine
 
 from clover_tvae import Metadata, TVAESynthesizer
-from clover_tvae.backends import BACKENDS, ability, load_backend, make_backend
+from clover_tvae.backends import BACKENDS, ReadsRows, load_backend, make_backend
 from clover_tvae.backends.isolation import quiet, seeded_globals
 from clover_tvae.backends.sdv import SDV_DEFAULTS, SdvBackend
 from clover_tvae.backends.sdv_rows import encoded, flattened
@@ -127,20 +127,24 @@ def without_last_column(plain: dict) -> dict:
     return {**plain, "columns": kept, "order": order, "copies": plain["copies"][:-1]}
 
 
+def rows_of(backend: SdvBackend, n_rows: int, **options: object) -> pd.DataFrame:
+    return pd.concat(list(backend.sample_frames(n_rows, **options)), ignore_index=True)
+
+
 def digest(df: pd.DataFrame) -> str:
     return hashlib.sha256(df.to_csv().encode()).hexdigest()
 
 
 class TestRows:
     def test_columns_order_and_dtypes_are_those_of_training(self, table: pd.DataFrame, fitted: SdvBackend) -> None:
-        rows = fitted.sample(300, seed=1)
+        rows = rows_of(fitted, 300, seed=1)
         expected = table.drop(columns="note")
         assert list(rows.columns) == list(expected.columns)
         assert rows.dtypes.to_dict() == expected.dtypes.to_dict()
         assert len(rows) == 300
 
     def test_values_lie_on_the_grid_and_in_the_range_of_training(self, table: pd.DataFrame, fitted: SdvBackend) -> None:
-        rows = fitted.sample(300, seed=1)
+        rows = rows_of(fitted, 300, seed=1)
         for name in ("age", "score", "rate", "hired"):
             assert rows[name].min() >= table[name].min()
             assert rows[name].max() <= table[name].max()
@@ -151,18 +155,18 @@ class TestRows:
         assert set(rows["left"].dropna()) <= {f"{day:02d}/06/2020" for day in range(1, 31)}
 
     def test_cells_that_look_alike_stay_apart(self, fitted: SdvBackend) -> None:
-        kinds = {(type(cell), str(cell)) for cell in fitted.sample(300, seed=1)["both"]}
+        kinds = {(type(cell), str(cell)) for cell in rows_of(fitted, 300, seed=1)["both"]}
         assert kinds <= {(int, "1"), (str, "1"), (float, "1.0"), (bool, "True")}
         assert len(kinds) > 1
 
     def test_missing_cells_come_where_training_had_them(self, table: pd.DataFrame, fitted: SdvBackend) -> None:
-        rows = fitted.sample(2000, seed=1)
+        rows = rows_of(fitted, 2000, seed=1)
         never = [name for name in rows if not table[name].isna().any()]
         assert not rows[never].isna().any(axis=None)
         assert abs(rows["salary"].isna().mean() - 0.1) < 0.04
 
     def test_identifiers_are_made_anew_and_ignored_columns_are_gone(self, fitted: SdvBackend) -> None:
-        rows = fitted.sample(3, seed=1)
+        rows = rows_of(fitted, 3, seed=1)
         assert rows["number"].tolist() == ["E-00001", "E-00002", "E-00003"]
         assert "note" not in rows
 
@@ -172,7 +176,7 @@ class TestRows:
         pd.testing.assert_frame_equal(table, before)
 
     def test_no_rows_have_the_columns_all_the_same(self, table: pd.DataFrame, fitted: SdvBackend) -> None:
-        rows = fitted.sample(0, seed=1)
+        rows = rows_of(fitted, 0, seed=1)
         assert len(rows) == 0
         assert list(rows.columns) == list(table.drop(columns="note").columns)
 
@@ -181,7 +185,7 @@ class TestRows:
         df = pd.DataFrame({"x": np.round(rng.normal(size=300), 1), "k": rng.integers(0, 100, 300).astype("int8")})
         metadata = Metadata.of({"continuous": ["x", "k"]})
         loose = SdvBackend(**SMALL, enforce_min_max_values=False, enforce_rounding=False).fit(df, metadata, seed=1)
-        rows = loose.sample(2000, seed=1)
+        rows = rows_of(loose, 2000, seed=1)
         assert (np.round(rows["x"], 1) != rows["x"]).mean() > 0.5
         assert rows["k"].dtype == np.int8
         outside = (rows["x"] < df["x"].min()) | (rows["x"] > df["x"].max()) | (rows["k"] < 0) | (rows["k"] > 99)
@@ -191,48 +195,46 @@ class TestRows:
 class TestSeeds:
     def test_two_fits_with_one_seed_give_the_same_rows(self, table: pd.DataFrame, fitted: SdvBackend) -> None:
         again = SdvBackend(**SMALL).fit(table, METADATA, seed=11)
-        pd.testing.assert_frame_equal(again.sample(100, seed=3), fitted.sample(100, seed=3))
+        pd.testing.assert_frame_equal(rows_of(again, 100, seed=3), rows_of(fitted, 100, seed=3))
         assert [row["loss"] for row in again.history] == [row["loss"] for row in fitted.history]
 
     def test_another_seed_gives_another_generator(self, few: pd.DataFrame) -> None:
-        one, other = (SdvBackend(**SMALL).fit(few, FEW, seed=seed).sample(100, seed=3) for seed in (1, 2))
+        one, other = (rows_of(SdvBackend(**SMALL).fit(few, FEW, seed=seed), 100, seed=3) for seed in (1, 2))
         assert not one.equals(other)
 
     def test_a_new_process_gives_the_same_rows(self, fitted: SdvBackend) -> None:
         code = (
-            "from test_backends_sdv import METADATA, SMALL, digest, staff\n"
+            "from test_backends_sdv import METADATA, SMALL, digest, rows_of, staff\n"
             "from clover_tvae.backends.sdv import SdvBackend\n"
-            "print(digest(SdvBackend(**SMALL).fit(staff(), METADATA, seed=11).sample(100, seed=3)))\n"
+            "print(digest(rows_of(SdvBackend(**SMALL).fit(staff(), METADATA, seed=11), 100, seed=3)))\n"
         )
-        assert run_python(code, PYTHONHASHSEED="77").strip() == digest(fitted.sample(100, seed=3))
+        assert run_python(code, PYTHONHASHSEED="77").strip() == digest(rows_of(fitted, 100, seed=3))
 
     def test_a_seed_fixes_rows_whatever_was_drawn_before(self, fitted: SdvBackend) -> None:
-        first = fitted.sample(50, seed=5)
-        fitted.sample(30, seed=6)
-        pd.testing.assert_frame_equal(fitted.sample(50, seed=5), first)
-        assert not fitted.sample(50, seed=6).equals(first)
+        first = rows_of(fitted, 50, seed=5)
+        rows_of(fitted, 30, seed=6)
+        pd.testing.assert_frame_equal(rows_of(fitted, 50, seed=5), first)
+        assert not rows_of(fitted, 50, seed=6).equals(first)
 
     def test_gaps_depend_on_the_seed_too(self, fitted: SdvBackend) -> None:
-        a, b = (fitted.sample(500, seed=seed)["salary"].isna() for seed in (1, 2))
+        a, b = (rows_of(fitted, 500, seed=seed)["salary"].isna() for seed in (1, 2))
         assert (a != b).any()
 
     def test_a_longer_sample_starts_with_the_shorter_one(self, fitted: SdvBackend) -> None:
-        long = fitted.sample(7000, seed=5)
-        pd.testing.assert_frame_equal(fitted.sample(10, seed=5), long.head(10))
-        later = pd.concat(fitted.sample_frames(1500, seed=5, first_row=4800), ignore_index=True)
-        pd.testing.assert_frame_equal(later, long.iloc[4800:6300].reset_index(drop=True))
+        long = rows_of(fitted, 7000, seed=5)
+        pd.testing.assert_frame_equal(rows_of(fitted, 10, seed=5), long.head(10))
 
     def test_a_seed_sequence_is_left_as_it_was(self, fitted: SdvBackend) -> None:
         seed = np.random.SeedSequence(9)
-        pd.testing.assert_frame_equal(fitted.sample(20, seed=seed), fitted.sample(20, seed=seed))
+        pd.testing.assert_frame_equal(rows_of(fitted, 20, seed=seed), rows_of(fitted, 20, seed=seed))
         assert seed.n_children_spawned == 0
 
     def test_without_a_seed_every_call_draws_other_rows(self, fitted: SdvBackend) -> None:
-        assert not fitted.sample(50).equals(fitted.sample(50))
+        assert not rows_of(fitted, 50).equals(rows_of(fitted, 50))
 
     def test_the_global_generators_are_left_alone(self, few: pd.DataFrame) -> None:
         before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
-        SdvBackend(**{**SMALL, "epochs": 1}).fit(few, FEW, seed=1).sample(10, seed=1)
+        rows_of(SdvBackend(**{**SMALL, "epochs": 1}).fit(few, FEW, seed=1), 10, seed=1)
         after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
         assert before == after
 
@@ -277,18 +279,18 @@ class TestConditions:
         ids=[str(i) for i in range(12)],
     )
     def test_every_row_meets_it(self, fitted: SdvBackend, condition: dict, holds) -> None:
-        rows = fitted.sample(40, seed=2, conditions=condition)
+        rows = rows_of(fitted, 40, seed=2, conditions=condition)
         assert len(rows) == 40
         assert holds(rows).all()
 
     def test_conditional_rows_are_fixed_by_the_seed(self, fitted: SdvBackend) -> None:
         wanted = {"age": (">=", 40)}
-        long = fitted.sample(60, seed=2, conditions=wanted)
-        pd.testing.assert_frame_equal(fitted.sample(20, seed=2, conditions=wanted), long.head(20))
+        long = rows_of(fitted, 60, seed=2, conditions=wanted)
+        pd.testing.assert_frame_equal(rows_of(fitted, 20, seed=2, conditions=wanted), long.head(20))
         assert long["number"].tolist() == [f"E-{i:05d}" for i in range(1, 61)]
 
     def test_missing_cells_can_be_forbidden(self, fitted: SdvBackend) -> None:
-        assert not fitted.sample(40, seed=2, missing=False).isna().any(axis=None)
+        assert not rows_of(fitted, 40, seed=2, missing=False).isna().any(axis=None)
 
     def test_all_problems_are_told_at_once_and_no_value(self, fitted: SdvBackend) -> None:
         conditions = {
@@ -301,7 +303,7 @@ class TestConditions:
             "grade": ("about", 3),
         }
         with pytest.raises(ConditionError) as caught:
-            fitted.sample(3, seed=1, conditions=conditions)
+            rows_of(fitted, 3, seed=1, conditions=conditions)
         message = str(caught.value)
         assert len(caught.value.problems) == len(conditions)
         assert "did you mean 'age'" in message
@@ -312,11 +314,11 @@ class TestConditions:
         df = pd.DataFrame({"x": rng.normal(size=200)})
         backend = SdvBackend(**SMALL).fit(df, Metadata.of({"continuous": ["x"]}), seed=1)
         with pytest.raises(ConditionError, match=r"0 of the 1 rows wanted.*backend='native'"):
-            backend.sample(1, seed=1, conditions={"x": 0.123456789})
+            rows_of(backend, 1, seed=1, conditions={"x": 0.123456789})
 
     def test_stratified_decoding_is_refused(self, fitted: SdvBackend) -> None:
         with pytest.raises(ConfigError, match="argmax"):
-            fitted.sample(3, decode="stratified")
+            rows_of(fitted, 3, decode="stratified")
 
 
 class TestParameters:
@@ -414,20 +416,18 @@ class TestHistory:
     def test_nothing_is_known_before_fit(self) -> None:
         backend = SdvBackend(**SMALL)
         assert backend.history == []
-        for ask in (backend.sigmas, backend.state, lambda: backend.sample(1)):
+        for ask in (backend.sigmas, backend.state, lambda: rows_of(backend, 1)):
             with pytest.raises(NotFittedError):
                 ask()
 
     def test_what_sdv_cannot_do_says_who_can(self, fitted: SdvBackend) -> None:
-        with pytest.raises(ConfigError, match="backend='native'"):
-            ability(fitted, "anomaly_scores")
-        assert ability(fitted, "sigmas")() == fitted.sigmas()
+        assert not isinstance(fitted, ReadsRows)
 
 
 class TestState:
     def test_a_loaded_generator_draws_the_same_rows(self, fitted: SdvBackend) -> None:
         loaded = load_backend(fitted.state(), trust_pickle=True)
-        pd.testing.assert_frame_equal(loaded.sample(100, seed=3), fitted.sample(100, seed=3))
+        pd.testing.assert_frame_equal(rows_of(loaded, 100, seed=3), rows_of(fitted, 100, seed=3))
         assert loaded.parameters == fitted.parameters
         assert [row["loss"] for row in loaded.history] == [row["loss"] for row in fitted.history]
         assert loaded.sigmas() == fitted.sigmas()
@@ -508,7 +508,7 @@ class TestSilence:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 backend = SdvBackend(**{**SMALL, "epochs": 1}).fit(table, METADATA, seed=1)
-                backend.sample(5, seed=1, conditions={"gender": "F"})
+                rows_of(backend, 5, seed=1, conditions={"gender": "F"})
         finally:
             os.chdir(directory)
             root.setLevel(level)
@@ -630,4 +630,4 @@ class TestFlatTable:
             columns.append(old)
         parts["transforms"] = {"columns": columns, "identifiers": new["identifiers"], "names": new["order"]}
         loaded = load_backend(parts, trust_pickle=True)
-        pd.testing.assert_frame_equal(loaded.sample(100, seed=3), fitted.sample(100, seed=3))
+        pd.testing.assert_frame_equal(rows_of(loaded, 100, seed=3), rows_of(fitted, 100, seed=3))

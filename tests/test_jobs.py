@@ -80,8 +80,9 @@ def problems_of(text: str, folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A generator of the iris table."""
-    synth = TVAESynthesizer(builtin_table("sklearn.iris"), IRIS, verbose=False, **QUICK).fit()
-    return synth.to_bytes()
+    path = tmp_path_factory.mktemp("generator") / "iris.pkl"
+    TVAESynthesizer(builtin_table("sklearn.iris"), IRIS, verbose=False, **QUICK).fit().save(path)
+    return path.read_bytes()
 
 
 @pytest.fixture

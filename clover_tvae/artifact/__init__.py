@@ -8,8 +8,8 @@ file can change the digest inside it. Keep the digest that :func:`write_artifact
 
 The parts of the container, in their order::
 
-    format          "clover-tvae-generator" or "clover-tvae-checkpoint"
-    format_version  1
+    format          "clover-tvae-generator"
+    format_version  2; files of version 1 are read as well
     writer          versions of the packages that wrote it
     metadata, transforms, model, training     dicts, whose inside is checked by their owners
     weights         one safetensors blob: see pack_tensors and unpack_tensors
@@ -23,7 +23,6 @@ names a class, a module or a path.
 from __future__ import annotations
 
 from clover_tvae.artifact.container import (
-    CHECKPOINT,
     FORMAT_VERSION,
     GENERATOR,
     MAX_BYTES,
@@ -36,7 +35,6 @@ from clover_tvae.artifact.container import (
 from clover_tvae.artifact.tensors import pack_tensors, unpack_tensors
 
 __all__ = [
-    "CHECKPOINT",
     "FORMAT_VERSION",
     "GENERATOR",
     "MAX_BYTES",

@@ -31,7 +31,6 @@ from clover_tvae.errors import (
 from clover_tvae.files import atomic_write
 
 __all__ = [
-    "CHECKPOINT",
     "FORMAT_VERSION",
     "GENERATOR",
     "MAX_BYTES",
@@ -43,14 +42,8 @@ __all__ = [
 ]
 
 GENERATOR = "clover-tvae-generator"
-CHECKPOINT = "clover-tvae-checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_BYTES = 4 * 2**30
-
-_KINDS = {GENERATOR: "generator", CHECKPOINT: "checkpoint"}
-_PARTS = ("metadata", "transforms", "model", "weights", "training", "privacy")
-# Version v -> a function from the content of version v to that of v + 1. Files of an older format stay readable.
-_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 _DIGEST_BYTES = 64
 _DIGEST_KEY = b"\x8c\x06sha256\x8c\x40"
@@ -59,10 +52,12 @@ _TAIL_BYTES = len(_DIGEST_KEY) + _DIGEST_BYTES + len(_END)
 
 
 class _Container(BaseModel):
+    """The parts, in their order. A part that a later feature adds is a field with a default: a file may lack it."""
+
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    format: Literal["clover-tvae-generator", "clover-tvae-checkpoint"]
-    format_version: Literal[1]
+    format: Literal["clover-tvae-generator"]
+    format_version: Literal[2]
     writer: dict[str, str]
     metadata: dict[str, Any]
     transforms: dict[str, Any]
@@ -73,9 +68,13 @@ class _Container(BaseModel):
     sha256: str
 
 
-def _check_kind(kind: str) -> None:
-    if kind not in _KINDS:
-        raise ValueError(f"kind: expected one of {list(_KINDS)}, found {kind!r}")
+def _with_decode(content: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 did not keep how cells are drawn."""
+    return {**content, "training": {**content["training"], "decode": "sample"}}
+
+
+# Version v -> a function from the content of version v to that of v + 1. Files of an older format stay readable.
+_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _with_decode}
 
 
 def writer_versions() -> dict[str, str]:
@@ -87,13 +86,12 @@ def writer_versions() -> dict[str, str]:
     return versions
 
 
-def dump_artifact(content: Mapping[str, Any], kind: str = GENERATOR) -> bytes:
+def dump_artifact(content: Mapping[str, Any]) -> bytes:
     """Return the bytes of a generator file.
 
     Args:
         content: ``metadata``, ``transforms``, ``model``, ``weights``, ``training`` and ``privacy``: plain data only.
             ``writer`` is filled in where it is missing; ``format``, ``format_version`` and ``sha256`` always are.
-        kind: ``GENERATOR`` or ``CHECKPOINT``.
 
     Returns:
         The file. Equal content gives equal bytes, in every process.
@@ -108,25 +106,17 @@ def dump_artifact(content: Mapping[str, Any], kind: str = GENERATOR) -> bytes:
         >>> parse_artifact(dump_artifact(parts))["format"]
         'clover-tvae-generator'
     """
-    _check_kind(kind)
-    whole: dict[str, Any] = {
-        "format": kind,
-        "format_version": FORMAT_VERSION,
-        "writer": content["writer"] if "writer" in content else writer_versions(),
-        **{part: content[part] for part in _PARTS if part in content},
-        **{key: value for key, value in content.items() if key not in _Container.model_fields},
-    }
-    problems = _schema_problems({**whole, "sha256": ""})
-    if content.get("format", kind) != kind:
-        problems.append(f"format: expected {kind!r}")
-    if problems:
+    given = {"format": GENERATOR, "writer": writer_versions(), **content, "format_version": FORMAT_VERSION}
+    given.pop("sha256", None)
+    whole = {part: given.pop(part) for part in _Container.model_fields if part in given} | given
+    if problems := _schema_problems({**whole, "sha256": ""}):
         raise ValueError("the content of a generator file is wrong: " + "; ".join(problems))
     encoded = encode(whole)
     digest = hashlib.sha256(encoded).hexdigest()
     return bytes(encoded[: -len(_END)] + _DIGEST_KEY + digest.encode("ascii") + _END)
 
 
-def write_artifact(path: str | os.PathLike[str], content: Mapping[str, Any], kind: str = GENERATOR) -> str:
+def write_artifact(path: str | os.PathLike[str], content: Mapping[str, Any]) -> str:
     """Write a generator file as one step: afterwards there is the whole new file, or the old one untouched.
 
     The bytes go to a temporary file beside ``path`` (mode 0600), are flushed to the disk, read back and verified, and
@@ -135,7 +125,6 @@ def write_artifact(path: str | os.PathLike[str], content: Mapping[str, Any], kin
     Args:
         path: The file. Its folder must exist; an existing file is replaced.
         content: As for :func:`dump_artifact`.
-        kind: ``GENERATOR`` or ``CHECKPOINT``.
 
     Returns:
         The digest (sha256, 64 hex digits) to keep and to hand to :func:`read_artifact`.
@@ -145,13 +134,13 @@ def write_artifact(path: str | os.PathLike[str], content: Mapping[str, Any], kin
             from the disk as it was written.
         TypeError, ValueError: As for :func:`dump_artifact`.
     """
-    data = dump_artifact(content, kind)
+    data = dump_artifact(content)
     digest = data[-len(_END) - _DIGEST_BYTES : -len(_END)].decode("ascii")
     try:
         atomic_write(
             Path(path),
             lambda file: file.write(data),
-            verify=lambda written: read_artifact(written, kind, expected_sha256=digest, max_bytes=len(data)),
+            verify=lambda written: read_artifact(written, expected_sha256=digest, max_bytes=len(data)),
         )
     except ArtifactError:
         raise
@@ -161,16 +150,12 @@ def write_artifact(path: str | os.PathLike[str], content: Mapping[str, Any], kin
 
 
 def read_artifact(
-    path: str | os.PathLike[str],
-    kind: str = GENERATOR,
-    expected_sha256: str | None = None,
-    max_bytes: int = MAX_BYTES,
+    path: str | os.PathLike[str], expected_sha256: str | None = None, max_bytes: int = MAX_BYTES
 ) -> dict[str, Any]:
     """Read a generator file, verified, without ever running code from it.
 
     Args:
         path: A regular file (or a link to one).
-        kind: ``GENERATOR`` or ``CHECKPOINT``.
         expected_sha256: The digest that :func:`write_artifact` returned; ``None`` compares only with the one inside.
         max_bytes: Larger files are refused unread.
 
@@ -185,29 +170,24 @@ def read_artifact(
         ArtifactError: The file cannot be opened.
         ConfigError: ``expected_sha256`` is no digest.
     """
-    _check_kind(kind)
     name = os.fspath(path)
     with only_our_errors(name):
-        return parse_artifact(_read_file(name, max_bytes), kind, expected_sha256=expected_sha256, name=name)
+        return parse_artifact(_read_file(name, max_bytes), expected_sha256=expected_sha256, name=name)
 
 
-def parse_artifact(
-    data: bytes, kind: str = GENERATOR, *, expected_sha256: str | None = None, name: str = "the file"
-) -> dict[str, Any]:
+def parse_artifact(data: bytes, *, expected_sha256: str | None = None, name: str = "the file") -> dict[str, Any]:
     """Read the bytes of a generator file: as :func:`read_artifact`, which says what is raised.
 
     Args:
         data: The whole file.
-        kind: ``GENERATOR`` or ``CHECKPOINT``.
         expected_sha256: The digest that the content must have, or ``None``.
         name: How errors call the file.
     """
-    _check_kind(kind)
     expected = _digest_argument(expected_sha256)
     with only_our_errors(name):
         if not data.startswith(MAGIC):
             raise foreign(data[:HEAD_BYTES], len(data), name)
-        _check_header(data, kind, name)
+        _check_header(data, name)
         _check_digest(data, expected, name)
         content = decode(data, name)
         content = _upgrade(content, name)
@@ -265,14 +245,14 @@ _HEADER = re.compile(
 _WRITER = re.compile(rb"\x8c\x0bclover_tvae\x8c(?s:.)([0-9A-Za-z.+-]{1,40})")
 
 
-def _check_header(data: bytes, kind: str, name: str) -> None:
-    """Refuse a later version and the other kind by name, before the rest is held against today's rules."""
+def _check_header(data: bytes, name: str) -> None:
+    """Refuse a later version by name, before the rest is held against today's rules."""
     header = _HEADER.match(data)
     if header is None:
         raise CorruptArtifactError(f"{name} is damaged: its first entries are not format and format_version")
     found = header["format"].decode("ascii")
-    if found not in _KINDS:
-        raise CorruptArtifactError(f"{name} is damaged: it calls itself {found!r}, expected {kind!r}")
+    if found != GENERATOR:
+        raise CorruptArtifactError(f"{name} is damaged: its format must be {GENERATOR!r}, found {found!r}")
     version = int.from_bytes(header["one"] or header["two"] or header["four"], "little", signed=bool(header["four"]))
     if version > FORMAT_VERSION:
         writer = _WRITER.search(data, header.end(), header.end() + 4096)
@@ -283,8 +263,6 @@ def _check_header(data: bytes, kind: str, name: str) -> None:
         )
     if version < 1:
         raise CorruptArtifactError(f"{name} is damaged: there is no format version {version}")
-    if found != kind:
-        raise UnsupportedArtifactError(f"{name} is a {_KINDS[found]} of clover_tvae, expected a {_KINDS[kind]}")
 
 
 def _stored_digest(data: bytes) -> str | None:

@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-from clover_tvae.backends.protocol import (
-    BACKENDS,
-    Backend,
-    ability,
-    load_backend,
-    make_backend,
-)
+from clover_tvae.backends.generator import Generator
+from clover_tvae.backends.protocol import BACKENDS, Backend, ReadsRows, load_backend, make_backend, reader
 
-__all__ = [
-    "BACKENDS",
-    "Backend",
-    "ability",
-    "load_backend",
-    "make_backend",
-]
+__all__ = ["BACKENDS", "Backend", "Generator", "ReadsRows", "load_backend", "make_backend", "reader"]

@@ -1,16 +1,11 @@
-"""The seam between the synthesizer and what learns the table: the protocol of a backend, and how one is made.
-
-This module knows the names of the backends and imports none of them before it is asked for. It must not know torch,
-networks, files or YAML, and nothing above it asks which backend it talks to.
-"""
+"""The seam between the synthesizer and what learns the table: what a backend offers, and how one is made by its name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from collections.abc import Hashable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from clover_tvae.errors import ConfigError, CorruptArtifactError, Problem
+from clover_tvae.errors import ConfigError, CorruptArtifactError, DataError, DuplicateColumnsError, Problem
 from clover_tvae.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -19,30 +14,21 @@ if TYPE_CHECKING:
 
     from clover_tvae.metadata import Metadata
 
-__all__ = [
-    "BACKENDS",
-    "Backend",
-    "ability",
-    "load_backend",
-    "make_backend",
-]
+__all__ = ["BACKENDS", "Backend", "ReadsRows", "load_backend", "make_backend", "reader"]
 
-BACKENDS: Mapping[str, tuple[str, str]] = {
-    "native": ("clover_tvae.backends.native", "NativeBackend"),
-    "sdv": ("clover_tvae.backends.sdv", "SdvBackend"),
-}
-"""Each backend's module and class, imported when it is first made."""
+BACKENDS = ("native", "sdv")
 
 
 class Backend(Protocol):
     """What learns one table and draws rows from what it learnt.
 
-    A backend is made from constructor parameters alone, ``None`` meaning "my own default"; one that it has no use for,
-    given a value, is a :class:`~clover_tvae.errors.ConfigError`. Beyond these methods a backend may offer ``encode``,
-    ``reconstruct``, ``anomaly_scores``, ``impute``, ``sigmas``...: ask with :func:`ability`.
+    A backend is made from parameters of ``TVAESynthesizer`` alone, ``None`` meaning "my own default". One that knows the
+    probability of a cell given the others offers :class:`ReadsRows` as well.
     """
 
     name: str
+
+    def __init__(self, **given: Any) -> None: ...
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -54,22 +40,39 @@ class Backend(Protocol):
         """One dict an epoch: epoch, seconds, loss, reconstruction, kl and validation_loss, _reconstruction, _kl."""
         ...
 
-    def fit(
-        self, df: pd.DataFrame, metadata: Metadata, *, seed: int | np.random.SeedSequence | None, verbose: bool
-    ) -> Any:
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Rows, best epoch, why training ended, the device and, where they are known, the seconds."""
+        ...
+
+    @property
+    def kinds(self) -> dict[Hashable, str]:
+        """The kind of every column that was learnt or left out."""
+        ...
+
+    def fit(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence, verbose: bool) -> Any:
         """Learn ``df``, which ``metadata`` describes; the same seed gives the same generator."""
         ...
 
-    def sample(
+    def sample_frames(
         self,
         n_rows: int,
         *,
-        seed: int | np.random.SeedSequence | None,
+        seed: np.random.SeedSequence,
         conditions: Mapping[Hashable, Any] | None = None,
         decode: str | None = None,
         missing: bool = True,
-    ) -> pd.DataFrame:
-        """Draw ``n_rows`` rows with the columns, order and dtypes of the table that was learnt."""
+        first_id: int = 0,
+    ) -> Iterator[pd.DataFrame]:
+        """Yield ``n_rows`` rows with the columns, order and dtypes of the table that was learnt, in several frames."""
+        ...
+
+    def sigmas(self) -> dict[Hashable, list[float]]:
+        """Learned standard deviations of each numeric column, where the decoder has such."""
+        ...
+
+    def set_device(self, device: str) -> None:
+        """Move what was learnt to another device."""
         ...
 
     def state(self) -> dict[str, Any]:
@@ -82,12 +85,60 @@ class Backend(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsRows(Protocol):
+    """What reads rows that are given, too: it knows the probability of their cells."""
+
+    def complete(
+        self, df: pd.DataFrame, *, seed: np.random.SeedSequence, missing: bool = True, decode: str | None = None
+    ) -> pd.DataFrame:
+        """Draw the empty cells of ``df`` and the columns that it lacks."""
+        ...
+
+    def impute(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
+        """Fill the missing cells of ``df``."""
+        ...
+
+    def encode(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the latent mean of every row."""
+        ...
+
+    def reconstruct(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
+        """Decode the latent mean of every row."""
+        ...
+
+    def anomaly_scores(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
+        """Return how odd every row and every cell is."""
+        ...
+
+
+def reader(backend: Backend, df: Any, called: str) -> ReadsRows:
+    """Return what reads the rows of ``df``, for the method that the user ``called``.
+
+    Raises:
+        DataError: ``df`` is no DataFrame whose columns have names of their own.
+        ConfigError: The backend cannot read rows.
+    """
+    import pandas as pd
+
+    if not isinstance(df, pd.DataFrame):
+        raise DataError(Problem("df", f"must be a pandas DataFrame, found {type(df).__name__}"))
+    if not df.columns.is_unique:
+        text = "several columns have this name; rename or drop all but one"
+        twice = dict.fromkeys(df.columns[df.columns.duplicated()])
+        raise DuplicateColumnsError([Problem(f"column {name!r}", text) for name in twice])
+    if not isinstance(backend, ReadsRows):
+        cure = f"the {backend.name!r} backend cannot do this; fit with backend='native'"
+        raise ConfigError(Problem(called, cure))
+    return backend
+
+
 def make_backend(name: str, **parameters: Any) -> Backend:
     """Return a backend that has not learnt anything yet.
 
     Args:
         name: ``"native"`` or ``"sdv"``.
-        **parameters: The backend's constructor parameters; ``None`` is its default.
+        **parameters: Parameters of ``TVAESynthesizer``; ``None`` is the backend's default.
 
     Raises:
         ConfigError: There is no such backend, or it has no use for a parameter.
@@ -101,7 +152,7 @@ def make_backend(name: str, **parameters: Any) -> Backend:
     """
     if name not in BACKENDS:
         Parameters.of(backend=name)
-    return cast("Backend", _backend_class(name)(**parameters))
+    return _backend_class(name)(**parameters)
 
 
 def load_backend(parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle: bool = False) -> Backend:
@@ -123,20 +174,12 @@ def load_backend(parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle:
     return _backend_class(name).from_state(parts, device=device, trust_pickle=trust_pickle)
 
 
-def ability(backend: Backend, name: str, called: str | None = None) -> Callable[..., Any]:
-    """Return the optional method ``name`` of ``backend``; ``called`` is what the user called, where that is another name.
+def _backend_class(name: str) -> type[Backend]:
+    # Each is imported when it is first asked for: sdv takes seconds.
+    if name == "sdv":
+        from clover_tvae.backends.sdv import SdvBackend
 
-    Raises:
-        ConfigError: This backend does not offer it.
-    """
-    method = getattr(backend, name, None)
-    if method is None:
-        raise ConfigError(
-            Problem(called or name, f"the {backend.name!r} backend cannot do this; fit with backend='native'")
-        )
-    return cast("Callable[..., Any]", method)
+        return SdvBackend
+    from clover_tvae.backends.native import NativeBackend
 
-
-def _backend_class(name: str) -> Any:
-    module, attribute = BACKENDS[name]
-    return getattr(import_module(module), attribute)
+    return NativeBackend

@@ -36,6 +36,7 @@ from clover_tvae.errors import (
     UserError,
 )
 from clover_tvae.parameters import Parameters
+from clover_tvae.seeds import Draw, Sdv, Seed, child, generator, root
 from clover_tvae.transforms import TableTransform
 from clover_tvae.transforms.numbers import NumberTransform
 
@@ -104,7 +105,7 @@ class SdvBackend:
         df: pd.DataFrame,
         metadata: Metadata,
         *,
-        seed: int | np.random.SeedSequence | None = None,
+        seed: Seed = None,
         verbose: bool = False,
     ) -> SdvBackend:
         """Learn a table.
@@ -138,7 +139,7 @@ class SdvBackend:
         from clover_tvae.model.devices import flushed_denormals
 
         with (
-            isolated(_child(_sequence(seed), 0), _LOGGERS, progress=verbose),
+            isolated(child(root(seed), Sdv.GLOBALS), _LOGGERS, progress=verbose),
             flushed_denormals(),
             _translated("learn"),
         ):
@@ -185,6 +186,12 @@ class SdvBackend:
         """Rows, seconds, and how training ended."""
         return dict(self._facts)
 
+    @property
+    def kinds(self) -> dict[Hashable, str]:
+        """The kind of every column that was learnt or left out."""
+        table = self._fitted()
+        return {**{column.name: column.kind for column in table.transforms}, **dict(table.left_out)}
+
     def sigmas(self) -> dict[Hashable, list[float]]:
         """Return the standard deviation that SDV's decoder learnt for each numeric column.
 
@@ -223,16 +230,17 @@ class SdvBackend:
 
     # -- drawing ------------------------------------------------------------------------------------------------------
 
-    def sample(
+    def sample_frames(
         self,
         n_rows: int,
         *,
-        seed: int | np.random.SeedSequence | None = None,
+        seed: Seed = None,
         conditions: Mapping[Hashable, Any] | None = None,
         decode: str | None = None,
         missing: bool = True,
-    ) -> pd.DataFrame:
-        """Draw rows.
+        first_id: int = 0,
+    ) -> Iterator[pd.DataFrame]:
+        """Yield rows in frames of flat size, with the columns, order and dtypes of the training table.
 
         Args:
             n_rows: How many, at least 0.
@@ -241,85 +249,45 @@ class SdvBackend:
                 are drawn and thrown away until enough meet them.
             decode: ``None``, ``"sample"`` or ``"argmax"``: SDV always takes the likeliest category.
             missing: Whether cells may be missing; ``False`` throws rows with missing cells away.
-
-        Returns:
-            The columns, order and dtypes of the training table, without ``ignore`` columns and dropped ids.
+            first_id: How many identifiers are passed over before the first.
 
         Raises:
             NotFittedError: Nothing was learnt yet.
             ConfigError: ``decode`` is something that SDV cannot do.
             ConditionError: The conditions name an unknown column or a value never seen, or are met too rarely.
         """
-        frames = list(self.sample_frames(n_rows, seed=seed, conditions=conditions, decode=decode, missing=missing))
-        return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-
-    def sample_frames(
-        self,
-        n_rows: int,
-        *,
-        seed: int | np.random.SeedSequence | None = None,
-        conditions: Mapping[Hashable, Any] | None = None,
-        decode: str | None = None,
-        missing: bool = True,
-        first_row: int = 0,
-        first_id: int = 0,
-    ) -> Iterator[pd.DataFrame]:
-        """Yield rows ``first_row .. first_row + n_rows`` of :meth:`sample` in frames of flat size.
-
-        ``first_id`` identifiers are passed over before the first.
-        """
         table = self._fitted()
         if decode not in (None, "sample", "argmax"):
             raise ConfigError(Problem("decode", "SDV always decodes by argmax; leave it out, or use backend='native'"))
         conditions = dict(conditions or {})
         table.allow(conditions)
-        return self._frames(table, n_rows, first_row, _sequence(seed), conditions, missing, first_id)
-
-    def _frames(
-        self,
-        table: TableTransform,
-        n_rows: int,
-        first_row: int,
-        seed: np.random.SeedSequence,
-        conditions: Mapping[Hashable, Any],
-        missing: bool,
-        first_id: int,
-    ) -> Iterator[pd.DataFrame]:
-        """Cut the rows out of the endless table that ``seed`` stands for, less those that do not meet the conditions."""
-        conditional = bool(conditions) or not missing
-        # Without conditions, the block of a row is known; with them, it takes all blocks before it to find it.
-        block = 0 if conditional else first_row // _BLOCK_ROWS
-        place = block * _BLOCK_ROWS
-        last_row = first_row + n_rows
-        limit = max(_MIN_DRAWS, _DRAWS_A_ROW * last_row)
-        n_drawn, yielded = 0, False
-        while place < last_row or not yielded:
+        seed, conditional = root(seed), bool(conditions) or not missing
+        limit = max(_MIN_DRAWS, _DRAWS_A_ROW * n_rows)
+        place = n_drawn = block = 0
+        while place < n_rows or block == 0:
             if conditional and n_drawn >= limit:
                 raise ConditionError(
-                    f"{place} of the {last_row} rows wanted were found among {n_drawn} rows drawn: the SDV backend can only "
+                    f"{place} of the {n_rows} rows wanted were found among {n_drawn} rows drawn: the SDV backend can only "
                     "throw rows away until enough meet the conditions; use backend='native', which draws them exactly"
                 )
-            rows = encoded(table, self._block(_child(seed, 0, block)))
+            rows = encoded(table, self._block(child(seed, Draw.ROWS, block)))
             n_drawn, block = n_drawn + len(rows), block + 1
             if conditional:
                 rows = rows.take(table.meets(rows, conditions, missing=missing))
-            begin, end = max(first_row - place, 0), min(last_row - place, len(rows))
-            place += len(rows)
-            if begin < end or (n_rows == 0 and not yielded):
+            rows = rows.take(slice(0, n_rows - place))
+            if len(rows) or n_rows == 0:
                 # One generator for all frames: identifiers then depend on the row's number alone.
-                rng = np.random.default_rng(_child(seed, 1))
-                first = place - len(rows) + begin
-                yield table.decode(rows.take(slice(begin, max(begin, end))), rng, n_offset=first_id + first)
-                yielded = True
+                yield table.decode(rows, generator(seed, Draw.CELLS), n_offset=first_id + place)
+            place += len(rows)
 
     def _block(self, seed: np.random.SeedSequence) -> pd.DataFrame:
         """Draw one block of flat rows."""
-        with isolated(_child(seed, 0), _LOGGERS), _translated("sample"):
+        with isolated(child(seed, Sdv.GLOBALS), _LOGGERS), _translated("sample"):
             # SDV seeds itself with a constant the first time, and its transformers with the names of the columns.
-            self._synthesizer._set_random_state(int(_child(seed, 1).generate_state(1)[0]))
+            self._synthesizer._set_random_state(int(child(seed, Sdv.SYNTHESIZER).generate_state(1)[0]))
             for i, (_, transformer) in enumerate(sorted(self._synthesizer.get_transformers().items())):
                 if transformer is not None:
-                    gaps = np.random.RandomState(np.random.MT19937(_child(seed, 2, i)))
+                    gaps = np.random.RandomState(np.random.MT19937(child(seed, Sdv.TRANSFORMER, i)))
                     transformer.set_random_state(gaps, "reverse_transform")
             return self._synthesizer.sample(_BLOCK_ROWS)[_TABLE]  # type: ignore[no-any-return]
 
@@ -421,15 +389,6 @@ def _sdv_version() -> str:
     if int(version.partition(".")[0]) < 2:
         raise MissingExtraError(f"the SDV backend needs sdv 2, found {version}: pip install 'sdv>=2'")
     return version
-
-
-def _sequence(seed: int | np.random.SeedSequence | None) -> np.random.SeedSequence:
-    return seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
-
-
-def _child(seed: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
-    """The child of ``seed`` for one purpose; unlike ``spawn`` it does not depend on what was asked for before."""
-    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key))
 
 
 def _device(name: str) -> Any:

@@ -38,6 +38,7 @@ def card_of(path: Path, expected_sha256: str | None = None) -> dict[str, Any]:
         "writer": content["writer"],
         "sha256": content["sha256"],
         "random_state": training.get("random_state"),
+        "decode": training.get("decode"),
         "metadata": content["metadata"],
         "rows": facts.get("rows"),
         "columns": training.get("n_columns"),

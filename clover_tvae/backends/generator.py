@@ -1,0 +1,150 @@
+"""A generator: a table that a backend learnt, with its metadata and seed; and the generator file that holds it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from clover_tvae.artifact import read_artifact, write_artifact, writer_versions
+from clover_tvae.backends.protocol import Backend, load_backend
+from clover_tvae.errors import CorruptArtifactError, DataError, MetadataError, Problem
+from clover_tvae.metadata import Metadata
+from clover_tvae.parameters import Seed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Generator"]
+
+
+class _Training(BaseModel):
+    """The file's part ``training``: what is known beside the backend's own."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    random_state: Seed | None
+    n_columns: Annotated[int, Field(ge=0)]
+    decode: Literal["sample", "argmax"]
+    backend: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Generator:
+    """What was learnt.
+
+    Args:
+        backend: What learnt the table.
+        metadata: What each column is.
+        n_columns: Columns of the table that was given.
+        random_state: The seed.
+        decode: How cells are drawn where the caller does not say.
+        writer: The versions that wrote its file; those of now before it is written.
+        sha256: The digest of its file; ``None`` before it is written.
+    """
+
+    backend: Backend
+    metadata: Metadata
+    n_columns: int
+    random_state: int | None
+    decode: str
+    writer: Mapping[str, str] = field(default_factory=writer_versions)
+    sha256: str | None = None
+
+    def save(self, path: Path) -> Generator:
+        """Write the generator file, and return the generator that knows its digest."""
+        parts = self.backend.state()
+        training = {name: getattr(self, name) for name in ("random_state", "n_columns", "decode")}
+        content = {
+            **parts,
+            "metadata": self.metadata.to_dict(),
+            "training": {**training, "backend": parts["training"]},
+            "privacy": None,
+            "writer": dict(self.writer),
+        }
+        return replace(self, sha256=write_artifact(path, content))
+
+    @classmethod
+    def load(
+        cls, path: Path, *, expected_sha256: str | None = None, device: str = "cpu", trust_pickle: bool = False
+    ) -> Generator:
+        """Open a generator file.
+
+        Raises:
+            ArtifactError: The file is refused.
+        """
+        content = read_artifact(path, expected_sha256=expected_sha256)
+        try:
+            training = _Training.model_validate(content["training"])
+        except ValidationError:
+            raise _corrupt("training") from None
+        parts = {**content, "training": training.backend}
+        backend = load_backend(parts, device=device, trust_pickle=trust_pickle)
+        try:
+            metadata = Metadata.of(content["metadata"])
+        except MetadataError:
+            raise _corrupt("metadata") from None
+        # Columns that the metadata did not declare were left out.
+        declared = {column.name: column.kind for column in metadata.columns}
+        if backend.kinds != dict.fromkeys(backend.kinds, "ignore") | declared:
+            raise _corrupt("metadata")
+        # A ledger that no stage has written must not be believed.
+        if content["privacy"] is not None:
+            raise _corrupt("privacy")
+        known = training.model_dump(exclude={"backend"})
+        return cls(backend, metadata, **known, writer=content["writer"], sha256=content["sha256"])
+
+    def check_agrees(self, df: pd.DataFrame | None, metadata: Any, given: Mapping[str, Any]) -> None:
+        """Compare the file with what is given beside it: another table is an error, another parameter a warning.
+
+        Raises:
+            MetadataError: The metadata is another.
+            DataError: The table lacks columns.
+        """
+        problems = []
+        if metadata is not None and Metadata.of(metadata) != self.metadata:
+            cure = "differs from the generator's own; leave it out, or delete the generator to learn the table anew"
+            problems.append(Problem("metadata", cure, MetadataError))
+        modelled = {column.name for column in self.metadata.columns if column.kind not in ("id", "ignore")}
+        if df is not None and (lacking := sorted(map(repr, modelled - set(df.columns)))):
+            text = f"lacks columns that the generator learnt: {', '.join(lacking)}"
+            problems.append(Problem("df", text, DataError))
+        if problems:
+            raise DataError.of(problems)
+        learnt = self.backend.parameters
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+        if others := [name for name, value in plain.items() if name in learnt and value != learnt[name]]:
+            cure = "" if df is None else "; delete it, or give another generator_filepath, to train anew"
+            warnings.warn(
+                f"the generator file is there and is used as it was trained, with other values of {', '.join(others)}{cure}",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def card(self) -> dict[str, Any]:
+        """Return what was learnt on what, as plain data: the model card."""
+        facts, history = self.backend.facts, self.backend.history
+        return {
+            "package": "clover_tvae",
+            "backend": self.backend.name,
+            "writer": dict(self.writer),
+            "sha256": self.sha256,
+            "random_state": self.random_state,
+            "decode": self.decode,
+            "metadata": self.metadata.to_dict(),
+            "rows": facts.get("rows"),
+            "columns": self.n_columns,
+            "parameters": self.backend.parameters,
+            "training": {**facts, "epochs": len(history), "last": history[-1] if history else None},
+            "privacy": None,
+        }
+
+
+def _corrupt(part: str) -> CorruptArtifactError:
+    return CorruptArtifactError(
+        f"the file's {part} part is not valid: it was changed, or is no generator of clover_tvae"
+    )

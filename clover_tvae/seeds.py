@@ -1,0 +1,61 @@
+"""The children of a seed: every purpose has numbers of its own, under a key that never changes, so a seed keeps its rows."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+__all__ = ["Call", "Draw", "Fit", "Read", "Sdv", "Seed", "child", "generator", "root"]
+
+Seed = int | np.random.SeedSequence | None
+
+
+class Call(IntEnum):
+    """Of the user's seed: what was called. Each call without a seed of its own takes the next number below it."""
+
+    FIT, SAMPLE, BALANCE, IMPUTE, COMPLETE = range(5)
+
+
+class Fit(IntEnum):
+    """Of a fit."""
+
+    TRANSFORMS, ENCODE, WEIGHTS, TRAINING, PRIOR = range(5)
+
+
+class Draw(IntEnum):
+    """Of drawing rows: the rows, block by block, and what their cells need to be written out."""
+
+    ROWS, CELLS = range(2)
+
+
+class Read(IntEnum):
+    """Of reading rows that are given: coding them, drawing what they lack, and writing the cells out."""
+
+    ENCODE, ROWS, CELLS = range(3)
+
+
+class Sdv(IntEnum):
+    """Of a call of SDV: the global generators, SDV's own, and one for each of its transformers."""
+
+    GLOBALS, SYNTHESIZER, TRANSFORMER = range(3)
+
+
+def root(seed: Seed) -> np.random.SeedSequence:
+    """Return the sequence of a user's seed; ``None`` draws one, and a sequence is itself."""
+    return seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+
+
+def child(seed: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
+    """Return the child of ``seed`` for one purpose; unlike with ``spawn``, what was asked for before does not matter.
+
+    Example:
+        >>> child(root(7), Call.SAMPLE, 3).spawn_key
+        (1, 3)
+    """
+    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *map(int, key)))
+
+
+def generator(seed: np.random.SeedSequence, *key: int) -> np.random.Generator:
+    """Return numpy's generator of the child of ``seed`` for one purpose."""
+    return np.random.default_rng(child(seed, *key))
