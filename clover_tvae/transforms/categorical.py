@@ -153,11 +153,12 @@ class CategoricalTransform:
                 raise ConditionError("an end of the range was never seen in training")
         above = [low is None or (key > low if condition.above else key >= low) for key in keys]
         below = [high is None or (key < high if condition.below else key <= high) for key in keys]
-        return np.array(above, dtype=bool) & np.array(below, dtype=bool)
+        return np.array([over and under for over, under in zip(above, below, strict=True)], dtype=bool)
 
     def meets(self, condition: Condition, choices: NDArray[Any], scalars: NDArray[Any] | None) -> NDArray[np.bool_]:
         """Return which cells, by choices, meet a condition."""
-        return self.allow(condition).choices[choices]
+        met: NDArray[np.bool_] = self.allow(condition).choices[choices]
+        return met
 
     def to_plain(self) -> dict[str, Any]:
         """Return the fitted column as plain data."""

@@ -167,9 +167,9 @@ class Grid:
         if self.kind != "float64":
             return self.minimum + self.unit * rounding(Fraction(int(value) - int(self.minimum), self.unit))
         assert self.decimals is not None
-        low = round(self.minimum * 10**self.decimals)
-        last = round(value * 10**self.decimals)
-        return (low + self.unit * rounding(Fraction(last - low, self.unit))) / 10**self.decimals
+        scale: int = 10**self.decimals
+        low, last = round(self.minimum * scale), round(value * scale)
+        return (low + self.unit * rounding(Fraction(last - low, self.unit))) / scale
 
     def _first_decimal(self, bound: float, strict: bool) -> float:
         if self.kind != "float64":

@@ -6,6 +6,7 @@ how those numbers become choices and scalars.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
 from dataclasses import dataclass
@@ -149,14 +150,10 @@ class DateCells:
         return steps + 0.5 if between or rest else steps
 
     def _parse(self, value: str) -> datetime.datetime:
-        for parse in (
-            lambda: datetime.datetime.strptime(value, self.calendar.format or ""),
-            lambda: datetime.datetime.fromisoformat(value),
-        ):
-            try:
-                return parse()
-            except ValueError:
-                continue
+        with contextlib.suppress(ValueError):
+            return datetime.datetime.strptime(value, self.calendar.format or "")
+        with contextlib.suppress(ValueError):
+            return datetime.datetime.fromisoformat(value)
         form = "" if self.calendar.format is None else f" or in the format {self.calendar.format!r}"
         raise ConditionError(f"text must be a date as in '2020-01-31'{form}, found other text")
 
