@@ -16,7 +16,7 @@ import pandas as pd
 
 from clover_tvae import report
 from clover_tvae.artifact import read_artifact
-from clover_tvae.backends import Generator, make_backend, reader
+from clover_tvae.backends import Generator, ReadsRows, make_backend, reader
 from clover_tvae.balancing import balanced
 from clover_tvae.errors import (
     ConditionError,
@@ -140,7 +140,7 @@ class TVAESynthesizer:
         path = None if generator_filepath is None else check_path(generator_filepath, "generator_filepath")
         self.generator_filepath, self.random_state, self.verbose = path, parameters.random_state, verbose
         self.decode: str = parameters.decode or "sample"
-        self._df, self._n_calls = df, 0
+        self._df, self._n_calls, self._prepared = df, 0, False
         self._generator: Generator | None = None
         given = parameters.given()
         if path is not None and path.exists():
@@ -162,6 +162,38 @@ class TVAESynthesizer:
             self._metadata = Metadata.infer(df) if metadata is None else Metadata.of(metadata)
         self._seed = root(self.random_state)
 
+    def prepare(self) -> TVAESynthesizer:
+        """Check the table and fit its transforms, the first step of :meth:`fit`: conditions can be checked after it.
+
+        Returns:
+            The synthesizer itself.
+
+        Raises:
+            DataError: The table does not fit its metadata; every problem is named.
+            NotFittedError: The generator was loaded without a table: there is nothing to learn.
+        """
+        if self._df is None:
+            raise NotFittedError("this generator was loaded without a table; give df and metadata to learn one")
+        self._metadata.validate(self._df)
+        if isinstance(self._backend, ReadsRows):
+            self._backend.prepare(self._declared(self._df), self._metadata, seed=child(self._seed, Call.FIT))
+        self._prepared = True
+        return self
+
+    def check_conditions(self, conditions: Mapping[Hashable, Any]) -> None:
+        """Refuse conditions that no row could meet, as far as :meth:`prepare` or :meth:`fit` tells.
+
+        Raises:
+            ConditionError: A column or a value was never seen, or a range holds no value.
+        """
+        if isinstance(self._backend, ReadsRows):
+            self._backend.check_conditions(conditions)
+
+    def _declared(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns that the metadata declares."""
+        names = [column.name for column in self._metadata.columns]
+        return df[[name for name in df.columns if name in names]]
+
     def fit(self) -> TVAESynthesizer:
         """Learn the table, and write the generator where ``generator_filepath`` says.
 
@@ -178,9 +210,9 @@ class TVAESynthesizer:
             raise NotFittedError("this generator was loaded without a table; give df and metadata to learn one")
         if self.generator_filepath is not None:
             check_path(self.generator_filepath, "generator_filepath", to_write=True)
-        self._metadata.validate(self._df)
-        names = [column.name for column in self._metadata.columns]
-        df = self._df[[name for name in self._df.columns if name in names]]
+        if not self._prepared:
+            self.prepare()
+        df, self._prepared = self._declared(self._df), False
         self._backend.fit(df, self._metadata, seed=child(self._seed, Call.FIT), verbose=self.verbose)
         self._generator = Generator(self._backend, self._metadata, len(df.columns), self.random_state, self.decode)
         self._n_calls = 0

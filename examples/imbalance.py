@@ -35,7 +35,7 @@ from sklearn.model_selection import train_test_split
 
 from clover_tvae import TVAESynthesizer
 from clover_tvae.evaluation.fidelity import c2st
-from clover_tvae.jobs import make_employees
+from clover_tvae.workflows import make_employees
 
 parser = argparse.ArgumentParser(description="Make more of the rare class, and measure it.", allow_abbrev=False)
 parser.add_argument("--output", default="examples/output", help="folder of the picture")

@@ -34,7 +34,7 @@ import pandas as pd
 from clover_tvae import TVAESynthesizer
 from clover_tvae.errors import CloverError
 from clover_tvae.evaluation import c2st, dcr, shape_error, trend_error
-from clover_tvae.jobs import make_employees
+from clover_tvae.workflows import make_employees
 
 parser = argparse.ArgumentParser(description="SDV's TVAE and ours on one table.", allow_abbrev=False)
 parser.add_argument("--epochs", type=int, default=300, help="of SDV's and of the independent decoder")

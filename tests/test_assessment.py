@@ -16,10 +16,10 @@ from clover_tvae.errors import ConfigError, LimitExceededError, TooFewRowsError
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.limits import enforce
 from clover_tvae.jobs import load_jobs, plan_job, run_job
-from clover_tvae.jobs.comparison import compare_generators
 from clover_tvae.jobs.limits_file import load_limits
-from clover_tvae.jobs.split import split_holdout
 from clover_tvae.metadata import Metadata
+from clover_tvae.workflows.comparison import compare_generators
+from clover_tvae.workflows.split import split_holdout
 
 JOB = """\
 version: 1
@@ -114,7 +114,7 @@ def test_a_figure_beyond_its_limit_or_not_measured_stops() -> None:
 def test_the_example_of_a_release_is_valid_where_it_lies() -> None:
     (job,) = load_jobs([Path(__file__).parents[1] / "examples/release.yaml"])
     assert job.holdout_fraction == 0.2
-    assert set(job.limits()) >= {"privacy.membership_auc", "fidelity.c2st", "utility.loss"}
+    assert set(job.limits) >= {"privacy.membership_auc", "fidelity.c2st", "utility.loss"}
 
 
 @pytest.mark.parametrize("metadata", ["infer", "{continuous: [age], categorical: [sex]}"])
@@ -220,17 +220,17 @@ def test_a_report_of_somebody_else_is_not_overwritten(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("    report: report.txt\n", "report: expected a file name that ends in .html"),
+        ("    report: report.txt\n", "report: must be a file name that ends in .html"),
         ("    report: ../report.html\n", "report: the path holds '..'"),
         ("    report: /tmp/report.html\n", "report: the path is absolute"),
-        ("    holdout: 1.5\n", "holdout: expected a value less than 1"),
-        ("    holdout: 0.0\n", "holdout: expected a value greater than 0"),
+        ("    holdout: 1.5\n", "holdout: must be less than 1"),
+        ("    holdout: 0.0\n", "holdout: must be greater than 0"),
         ("    holdout: none.csv\n", "holdout: the file does not exist"),
-        ("    holdout: true\n", "holdout: expected a number"),
+        ("    holdout: true\n", "holdout: must be a number"),
         ("    limits: none.yaml\n", "limits: "),
         ("    limits: {fidelity.shap: {max: 1}}\n", "did you mean 'fidelity.shape'"),
         ("    limits: {fidelity.shape: {max: yes}}\n", "yes"),
-        ("    limits: 3\n", "limits: expected text"),
+        ("    limits: 3\n", "limits: must be text"),
         ("    report: rows.html\n    reprt: x\n", "unknown key 'reprt'; did you mean 'report'?"),
     ],
 )

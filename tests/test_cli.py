@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 
 from clover_tvae import TVAESynthesizer, __version__
 from clover_tvae.cli import app
-from clover_tvae.jobs import builtin_table
 from clover_tvae.metadata import Metadata
+from clover_tvae.workflows import builtin_table
 
 ROOT = Path(__file__).parents[1]
 CANARY = "canary-7391"
@@ -380,7 +380,7 @@ def test_checks_hold_in_optimised_python_with_warnings_as_errors_and_without_col
     result = python("run", str(job_file(folder, trained, sample={"rows": -1, "output": "../x.csv"})))
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == (
-        "error: jobs.yaml:1:91: rows: expected a value greater than or equal to 0\n"
+        "error: jobs.yaml:1:91: rows: must be greater than or equal to 0, found rows=-1\n"
         "error: jobs.yaml:1:103: output: the path holds '..', which could leave the folder; give a path below it\n"
     )
 

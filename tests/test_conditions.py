@@ -193,7 +193,7 @@ def test_a_range_of_numeric_categories_is_drawn_whatever_it_is_written_in(
     pd.testing.assert_frame_equal(pd.read_csv(staff / "cli.csv"), by_python)
     yaml = {condition[0]: condition[1]} if isinstance(condition, tuple) else condition
     (staff / "rows.csv").unlink(missing_ok=True)
-    (job,) = load_jobs([job_file(staff, yaml)], read=lambda _: True)
+    (job,) = load_jobs([job_file(staff, yaml)], tables="always")
     result_of_job = run_job(job, force=True)
     assert result_of_job.error is None, result_of_job.error
     pd.testing.assert_frame_equal(pd.read_csv(staff / "rows.csv"), by_python)
@@ -210,4 +210,4 @@ def test_what_python_refuses_no_other_way_draws(staff: Path, text: str, conditio
     yaml = {condition[0]: condition[1]} if isinstance(condition, tuple) else condition
     path.write_text(path.read_text().replace('{"grade": 3}', json.dumps({name: yaml})))
     with pytest.raises(ConfigError):
-        load_jobs([path], read=lambda _: True)
+        load_jobs([path], tables="always")

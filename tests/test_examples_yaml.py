@@ -89,7 +89,7 @@ def test_examples_are_valid_where_they_lie() -> None:
     jobs = load_jobs([EXAMPLES / "patients.yaml", EXAMPLES / "employees.yaml"])
     assert [job.name for job in jobs] == ["patients", "employees"]
     # The metadata in the job, in the metadata folder and of the table itself are one.
-    described = jobs[1].metadata()
+    described = jobs[1].metadata
     assert described == Metadata.load(ROOT / "metadata/employees.json")
     described.validate(make_employees())
     Metadata.load(ROOT / "metadata/patients.json").validate(builtin_table("sklearn.breast_cancer"))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
+import pickle
+import signal
 import string
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +28,6 @@ from clover_tvae.errors import ConfigError
 from clover_tvae.jobs import (
     DATASETS,
     JobResult,
-    SynthesizerSpec,
     builtin_table,
     exit_code,
     job_schema,
@@ -35,6 +40,7 @@ from clover_tvae.jobs import (
 )
 from clover_tvae.jobs.yaml_file import MAX_BYTES, parse_yaml, read_yaml
 from clover_tvae.metadata import Metadata
+from clover_tvae.parameters import Parameters
 
 ROOT = Path(__file__).parents[1]
 CANARY = "canary-7391"
@@ -249,26 +255,26 @@ jobs:
         "jobs.yaml:4:17: unknown key 'epoch'; did you mean 'epochs'?",
         "jobs.yaml:7:5: data: the path holds '..'",
         "jobs.yaml:8:5: metadata: continous: unknown key",
-        "jobs.yaml:9:14: rows: expected a value greater than or equal to 0",
+        "jobs.yaml:9:14: rows: must be greater than or equal to 0, found rows=-1",
         "jobs.yaml:10:5: the name 'A' is taken by another job",
         "jobs.yaml:12:5: column 'agee': the table has no such column, declared 'continuous'; did you mean 'age'?",
         "jobs.yaml:12:5: column 'age': the metadata does not know this column",
-        "jobs.yaml:13:19: decoder: expected one of autoregressive, independent; did you mean 'autoregressive'?",
-        "jobs.yaml:13:43: epochs: expected a whole number, found text",
-        "jobs.yaml:13:72: compress_dims: expected a value greater than or equal to 1",
-        "jobs.yaml:13:76: device: expected cpu, cuda, cuda:N, mps or auto",
-        "jobs.yaml:13:89: random_state: expected a whole number, found a number with a fraction",
+        "jobs.yaml:13:19: decoder: must be 'autoregressive', 'independent', found text; did you mean 'autoregressive'?",
+        "jobs.yaml:13:43: epochs: must be a whole number from 1 to 1,000,000,000, found text",
+        "jobs.yaml:13:72: compress_dims: must be a list of 1 to 64 widths, each a whole number from 1 to 16,384, found",
+        "jobs.yaml:13:76: device: must be 'cpu', 'cuda', 'cuda:1', 'mps', 'auto', found text",
+        "jobs.yaml:13:89: random_state: must be a whole number from 0 to 18,446,744,073,709,551,615, found random_state=1.5",
         "jobs.yaml:14:23: output: the path is a URL",
         "jobs.yaml:14:66: the metadata has no modelled column 'sexx'; did you mean 'sex'?",
         "jobs.yaml:15:15: data: the file does not exist",
         "jobs.yaml:15:31: broken.json: ",
-        "jobs.yaml:15:54: generator_filepath: expected a file name that ends in .pkl",
-        "jobs.yaml:16:6: name: expected letters, digits",
+        "jobs.yaml:15:54: generator_filepath: must be a file name that ends in .pkl",
+        "jobs.yaml:16:6: name: must be letters, digits",
         "jobs.yaml:16:51: unknown key 'sampel'; did you mean 'sample'?",
-        "jobs.yaml:17:15: data: expected a file that ends in .csv",
+        "jobs.yaml:17:15: data: must be a file that ends in .csv",
         "jobs.yaml:17:32: metadata: the path holds '..'",
-        "jobs.yaml:17:71: output: expected a file name that ends in .csv",
-        "jobs.yaml:18:5: expected a mapping with the keys of a job",
+        "jobs.yaml:17:71: output: must be a file name that ends in .csv",
+        "jobs.yaml:18:5: must be a mapping with the keys of a job",
     ]:
         assert expected in text, expected
     assert len(found) == len(set(found)) == 26
@@ -348,13 +354,20 @@ def test_two_jobs_may_not_write_one_file(folder: Path) -> None:
         ({"generator_filepath": None, "sample": None}, "leaves nothing behind"),
         ({"missing": ["NA"]}, "missing belongs to a CSV file"),
         ({"data": {"dataset": "sklearn.irs"}}, "did you mean 'sklearn.iris'?"),
-        ({"data": 5}, "data: expected text, found a whole number"),
+        ({"data": 5}, "data: must be text, found data=5"),
         ({"sample": {"rows": 1}}, "the key 'output' is missing"),
-        ({"sample": 3}, "sample: expected"),
-        ({"synthesizer": {"epochs": True}}, "epochs: expected a whole number, found true or false"),
-        ({"synthesizer": {"validation_fraction": 1}}, "validation_fraction: expected a value less than 1"),
-        ({"synthesizer": [1]}, "synthesizer: expected a mapping of names to values, found a list"),
+        ({"sample": 3}, "sample: must be"),
+        (
+            {"synthesizer": {"epochs": True}},
+            "epochs: must be a whole number from 1 to 1,000,000,000, found true or false",
+        ),
+        (
+            {"synthesizer": {"validation_fraction": 1}},
+            "validation_fraction: must be a number of at least 0 and below 1, found validation_fraction=1",
+        ),
+        ({"synthesizer": [1]}, "synthesizer: must be a mapping of names to values, found a list"),
         ({"synthesizer": {"verbose": True}}, "unknown key 'verbose'"),
+        ({"synthesizer": {"random_state": 10**23 - 1}}, "random_state: must be a whole number from 0 to"),
         ({"sample": {"rows": 1, "output": "x.csv", "conditions": {"species": {"~": 1}}}}, "must be one of =="),
         ({"sample": {"rows": 1, "output": "x.csv", "conditions": {"species": {}}}}, "must be one operator"),
         (
@@ -408,13 +421,13 @@ def test_defaults_lie_under_each_job(folder: Path) -> None:
         ]
     )
     a, b, c = (job.spec for job in jobs)
-    assert a.synthesizer.parameters() == {"epochs": 1, "batch_size": 50}
+    assert a.synthesizer.given() == {"epochs": 1, "batch_size": 50}
     assert [(s.rows, s.seed, s.output) for s in (*a.sample, *b.sample)] == [
         (5, 2, "a.csv"),
         (6, 2, "b.csv"),
         (5, 2, "c.parquet"),
     ]
-    assert jobs[1].metadata() == Metadata.of(IRIS)
+    assert jobs[1].metadata == Metadata.of(IRIS)
     assert c.sample == ()
 
 
@@ -498,7 +511,7 @@ def test_a_job_knows_every_parameter_of_the_synthesizer() -> None:
     import inspect
 
     constructor = set(inspect.signature(TVAESynthesizer.__init__).parameters)
-    assert set(SynthesizerSpec.model_fields) == constructor - {
+    assert set(Parameters.model_fields) == constructor - {
         "self",
         "df",
         "metadata",
@@ -752,6 +765,135 @@ def test_workers_are_at_least_one() -> None:
     with pytest.raises(ConfigError, match="workers"):
         run_jobs([], workers=0)
     assert summary([JobResult("a", "f", "skipped")])["exit_code"] == 0
+
+
+def test_the_table_is_read_checked_and_its_transforms_fitted_once(folder: Path, monkeypatch) -> None:
+    from clover_tvae.jobs import table
+    from clover_tvae.transforms import TableTransform
+
+    calls: list[str] = []
+
+    def counted(owner: object, name: str) -> None:
+        called = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *given, **named: calls.append(name) or called(*given, **named))
+
+    counted(table, "read_table")
+    counted(Metadata, "validate")
+    counted(Metadata, "load")
+    counted(TableTransform, "fit")
+    builtin_table("sklearn.iris").to_csv(folder / "t.csv", index=False)
+    Metadata.of(IRIS).save(folder / "m.json")
+    sample = {"rows": 7, "output": "out/iris.csv", "conditions": {"species": "setosa"}}
+    path = write(folder, iris_job(data="t.csv", metadata="m.json", sample=sample))
+    (job,) = load_jobs([path], tables="due")
+    assert job.table is not None
+    assert run_job(job).status == "done"
+    assert sorted(calls) == ["fit", "load", "read_table", "validate"]
+    # Afterwards it is let go; and there is nothing to read in what is up to date.
+    assert job.table is None
+    (again,) = load_jobs([path], tables="due")
+    assert again.table is None
+    assert run_job(again).status == "up to date"
+    assert calls.count("read_table") == 1
+
+
+def test_a_table_that_changes_after_the_check_is_read_again(folder: Path) -> None:
+    frame = builtin_table("sklearn.iris")
+    frame.to_csv(folder / "t.csv", index=False)
+    path = write(folder, iris_job(data="t.csv"))
+    (job,) = load_jobs([path], tables="due")
+    frame.iloc[:120].to_csv(folder / "t.csv", index=False)
+    assert run_job(job).status == "done"
+    assert TVAESynthesizer.load(folder / "out/iris.pkl").card()["rows"] == 120
+    assert plan_job(only_job(path)).up_to_date
+
+
+def test_what_is_learnt_is_the_same_whether_it_was_checked_before_or_not(folder: Path) -> None:
+    for place, tables in (("one", "never"), ("two", "always")):
+        (folder / place).mkdir()
+        keys = {"synthesizer": QUICK | {"decoder": "autoregressive"}, "report": None, "holdout": 0.2}
+        assert run_job(load_jobs([write(folder / place, iris_job(**keys))], tables=tables)[0]).status == "done"
+    assert (folder / "one/out/iris.csv").read_bytes() == (folder / "two/out/iris.csv").read_bytes()
+
+
+def test_another_process_is_sent_no_table(folder: Path) -> None:
+    (job,) = load_jobs([write(folder, iris_job())], tables="due")
+    sent = pickle.loads(pickle.dumps(job))
+    assert (job.table is None, sent.table, sent.spec) == (False, None, job.spec)
+
+
+SCRIPT = """
+import os, signal, sys
+from clover_tvae.jobs import load_jobs, run_jobs
+if __name__ == "__main__":
+    jobs = load_jobs(["jobs.yaml"])
+    results = run_jobs(jobs, workers=2, on_start=lambda job: print("start", job.name, flush=True))
+    print([(result.name, result.status, result.error and result.error.kind) for result in results], flush=True)
+"""
+
+
+def children_of(pid: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if status.read_text().rpartition(")")[2].split()[1] == str(pid):
+                found.append(int(status.parent.name))
+    return found
+
+
+def workers_of(pid: int) -> list[int]:
+    """Return the workers that have started on a job: they hold more than an interpreter does."""
+    found = []
+    for child in children_of(pid):
+        with contextlib.suppress(OSError):
+            if "LokyProcess" in Path(f"/proc/{child}/cmdline").read_text():
+                found.append(child)
+    return found
+
+
+def until(told: Callable[[], object], seconds: float = 120) -> None:
+    start = time.monotonic()
+    while not told():
+        assert time.monotonic() - start < seconds
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+@pytest.mark.parametrize("victim", ["worker", "parent"])
+def test_a_process_that_is_killed_leaves_no_other_hanging(folder: Path, victim: str) -> None:
+    long = {"epochs": 1_000_000, "random_state": 1}
+    write(folder, *(iris_job(name, synthesizer=long) for name in "abc"))
+    (folder / "run.py").write_text(SCRIPT)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "run.py"], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        until(lambda: len(workers_of(process.pid)) == 2 and len(list(folder.rglob("out"))) == 1)
+        workers = workers_of(process.pid)
+        os.kill(workers[0] if victim == "worker" else process.pid, signal.SIGKILL)
+        out, _ = process.communicate(timeout=120)
+        if victim == "worker":
+            killed = (
+                "[('a', 'failed', 'BrokenProcessPool'), ('b', 'failed', 'BrokenProcessPool'), ('c', 'skipped', None)]"
+            )
+            assert killed in out
+        until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    finally:
+        process.kill()
+
+
+def test_workers_skip_what_is_left_after_a_failure(folder: Path, trained: bytes) -> None:
+    (folder / "out").mkdir()
+    names = "abcdef"
+    for name in names:
+        (folder / f"out/{name}.pkl").write_bytes(b"no generator" if name == "a" else trained)
+    jobs = load_jobs([write(folder, *(iris_job(name, data=None, metadata=None) for name in names))])
+    results = run_jobs(jobs, workers=2)
+    assert [result.name for result in results] == list(names)
+    assert (results[0].status, results[-1].status) == ("failed", "skipped")
+    assert exit_code(results) == 3
 
 
 def test_an_output_may_not_move_outside_after_the_checks(folder: Path, present) -> None:

@@ -47,7 +47,7 @@ def test_cells_and_conditions_are_checked_before_any_job_starts(tmp_path: Path) 
     )
     assert len(load_jobs([path])) == 3  # without reading a row, nothing is wrong
     with pytest.raises(ConfigError) as caught:
-        load_jobs([path], read=lambda _: True)
+        load_jobs([path], tables="always")
     found = [str(problem) for problem in caught.value.problems]
     for part in (
         ":7:5: holdout: ",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clover_tvae.errors import ConfigError, TableFileError
-from clover_tvae.jobs.output import check_target, draw_to
+from clover_tvae.workflows.output import check_target, draw_to
 
 
 def test_a_folder_in_the_place_of_a_part_is_refused_before_rows_are_quick(tmp_path):

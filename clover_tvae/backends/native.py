@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -92,8 +92,30 @@ class NativeBackend:
         self.given = Parameters.of(**given)
         self.device = resolve_device(self.given.device or "cpu")
         self._known: _Learnt | None = None
+        self._prepared: TableTransform | None = None
 
     # -- learning -----------------------------------------------------------------------------------------------------
+
+    def prepare(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence) -> None:
+        """Fit the transforms: the first step of :meth:`fit` with the same table and seed, which goes on from it."""
+        decoder = self.given.decoder or "autoregressive"
+        self._prepared = TableTransform.fit(
+            df,
+            metadata,
+            numbers=NUMBERS[decoder],
+            copies=decoder == "autoregressive",
+            rng=generator(seed, Fit.TRANSFORMS),
+        )
+
+    def check_conditions(self, conditions: Mapping[Hashable, Any]) -> None:
+        """Refuse conditions that no row could meet, as far as the table that is prepared or learnt tells.
+
+        Raises:
+            ConditionError: A column or a value was never seen, or a range holds no value.
+        """
+        transform = self._prepared or (self._known and self._known.transform)
+        if transform is not None:
+            transform.allow(conditions)
 
     def fit(
         self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence, verbose: bool = False
@@ -105,14 +127,9 @@ class NativeBackend:
             DivergedError: The loss stopped being a number before anything was learnt; the columns are named.
         """
         started = time.monotonic()
-        decoder = self.given.decoder or "autoregressive"
-        transform = TableTransform.fit(
-            df,
-            metadata,
-            numbers=NUMBERS[decoder],
-            copies=decoder == "autoregressive",
-            rng=generator(seed, Fit.TRANSFORMS),
-        )
+        if self._prepared is None:
+            self.prepare(df, metadata, seed=seed)
+        transform, self._prepared = cast("TableTransform", self._prepared), None
         table, layout = transform.encode(df, generator(seed, Fit.ENCODE)), transform.layout
         plan = plan_training(self.given, len(df), layout.n_columns, n_choices=layout.n_choices)
         logger.info("%s", plan.describe())

@@ -89,6 +89,14 @@ class Backend(Protocol):
 class ReadsRows(Protocol):
     """What reads rows that are given, too: it knows the probability of their cells."""
 
+    def prepare(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence) -> None:
+        """Take the first step of ``fit``, which goes on from it."""
+        ...
+
+    def check_conditions(self, conditions: Mapping[Hashable, Any]) -> None:
+        """Refuse conditions that no row could meet, once there is a table prepared or learnt."""
+        ...
+
     def complete(
         self, df: pd.DataFrame, *, seed: np.random.SeedSequence, missing: bool = True, decode: str | None = None
     ) -> pd.DataFrame:

@@ -108,7 +108,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 _drop_output()
                 _fail(f"cannot write: {os.strerror(error.errno)}; make room, or write elsewhere", 2, debug)
-            from clover_tvae.jobs.run import OUR_BUG
+            from clover_tvae.jobs.result import OUR_BUG
 
             # The text of a foreign error may quote the data: only its kind is shown.
             _fail(f"{type(error).__name__}: {OUR_BUG}", 1, debug)

@@ -133,7 +133,7 @@ def evaluate(
 
         synth = TVAESynthesizer.load(generator, trust_pickle=trust_pickle)
     if shadow_models is not None and synth is not None:
-        from clover_tvae.jobs.assessment import attack_with_shadow_models
+        from clover_tvae.workflows.assessment import attack_with_shadow_models
 
         note(f"training {shadow_models} shadow models ...", quiet)
         figures = figures | attack_with_shadow_models(synth, known, held, n_models=shadow_models, seed=seed)
@@ -204,7 +204,7 @@ def compare(
     require_files(metadata, table, holdout)
     _check_targets({output: ".html", json_path: ".json"}, force)
 
-    from clover_tvae.jobs.comparison import compare_generators
+    from clover_tvae.workflows.comparison import compare_generators
 
     described, (df, held) = _read(metadata, missing, table, holdout)
     parameters = {"epochs": epochs, "max_minutes": max_minutes}

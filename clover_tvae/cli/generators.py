@@ -143,7 +143,7 @@ def fit(
         raise ConfigError(Problem(str(output), "its folder does not exist"))
 
     from clover_tvae.cli.tables import read, require_files
-    from clover_tvae.jobs.run import collected_warnings
+    from clover_tvae.jobs.result import collected_warnings
     from clover_tvae.metadata import Metadata
 
     require_files(metadata, table)
@@ -210,8 +210,8 @@ def sample(
 
     from clover_tvae.cli.tables import require_files
     from clover_tvae.conditions import read_conditions
-    from clover_tvae.jobs.output import check_target, draw_to
     from clover_tvae.synthesizer import TVAESynthesizer
+    from clover_tvae.workflows.output import check_target, draw_to
 
     require_files(generator)
     check_target(output, suffix=f".{part_format}", force=force)

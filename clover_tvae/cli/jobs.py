@@ -81,9 +81,9 @@ def run(
     Every job of every file is checked before the first one starts. What is up to date is not done again; a generator
     that is there is used without training.
     """
-    from clover_tvae.jobs import exit_code, load_jobs, reads_rows, run_jobs, summary
+    from clover_tvae.jobs import exit_code, load_jobs, run_jobs, summary
 
-    jobs = load_jobs(files, root=root, only=only or (), read=lambda job: reads_rows(job, force=force, retrain=retrain))
+    jobs = load_jobs(files, root=root, only=only or (), tables="due", force=force, retrain=retrain)
     if summary_path is not None:
         _check_summary(summary_path)
     if dry_run:
@@ -184,7 +184,7 @@ def validate(files: Files, only: Only = None, root: Root = None, quiet: Quiet = 
     """Check job files, their metadata, tables, conditions and outputs; report every problem at once."""
     from clover_tvae.jobs import load_jobs
 
-    jobs = load_jobs(files, root=root, only=only or (), read=lambda job: True)
+    jobs = load_jobs(files, root=root, only=only or (), tables="always")
     if not quiet:
         say(f"valid: {len(jobs)} job{'' if len(jobs) == 1 else 's'} ({', '.join(job.name for job in jobs)})", "green")
 

@@ -37,7 +37,7 @@ def infer(
 ) -> None:
     """Say what each column looks like, and why; warn of identifiers, free text and dates in disguise."""
     from clover_tvae.cli.tables import read
-    from clover_tvae.jobs.run import collected_warnings
+    from clover_tvae.jobs.result import collected_warnings
     from clover_tvae.metadata import Metadata
 
     if output is not None and output.exists() and not force:

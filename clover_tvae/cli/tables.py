@@ -18,7 +18,7 @@ __all__ = ["read", "require_files"]
 
 def require_files(*paths: str | Path | None) -> None:
     """Refuse all paths at which there is nothing, together, before anything is read."""
-    from clover_tvae.jobs import DATASETS
+    from clover_tvae.workflows import DATASETS
 
     asked = dict.fromkeys(str(path) for path in paths if path is not None)
     lacking = [path for path in asked if path not in (*DATASETS, "infer") and not Path(path).exists()]
@@ -28,8 +28,8 @@ def require_files(*paths: str | Path | None) -> None:
 
 def read(table: str, metadata: Metadata | None, missing: Sequence[str] | None) -> pd.DataFrame:
     """Read the file ``table``, or the built-in table of that name where there is no such file."""
-    from clover_tvae.jobs import DATASETS, builtin_table
     from clover_tvae.tables import read_table
+    from clover_tvae.workflows import DATASETS, builtin_table
 
     if table in DATASETS and not Path(table).exists():
         if missing:

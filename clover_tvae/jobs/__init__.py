@@ -1,12 +1,17 @@
-"""YAML jobs: read strictly, checked whole, run again at no cost."""
+"""YAML jobs: read strictly, checked whole, planned, and run; run again, they cost nothing.
+
+``read`` and ``check`` make a :class:`Job` of each job of a file, ``plan`` says what there is to do, ``run`` does it.
+"""
 
 from __future__ import annotations
 
-from clover_tvae.jobs.datasets import DATASETS, builtin_table, make_employees
-from clover_tvae.jobs.loader import Job, load_jobs
-from clover_tvae.jobs.record import Plan, plan_job, reads_rows
-from clover_tvae.jobs.run import JobError, JobResult, exit_code, run_job, run_jobs, summary
-from clover_tvae.jobs.spec import JobSpec, SampleSpec, SynthesizerSpec, job_schema
+from clover_tvae.jobs.check import load_jobs
+from clover_tvae.jobs.job import Job
+from clover_tvae.jobs.plan import Plan, plan_job
+from clover_tvae.jobs.result import JobError, JobResult, exit_code, summary
+from clover_tvae.jobs.run import run_job, run_jobs
+from clover_tvae.jobs.spec import JobSpec, SampleSpec, job_schema
+from clover_tvae.workflows.datasets import DATASETS, builtin_table, make_employees
 
 __all__ = [
     "DATASETS",
@@ -16,14 +21,12 @@ __all__ = [
     "JobSpec",
     "Plan",
     "SampleSpec",
-    "SynthesizerSpec",
     "builtin_table",
     "exit_code",
     "job_schema",
     "load_jobs",
     "make_employees",
     "plan_job",
-    "reads_rows",
     "run_job",
     "run_jobs",
     "summary",

@@ -1,116 +1,41 @@
 """Jobs run: one at a time, or several in processes of their own.
 
-``run_job(job)`` depends on the job and on its folder and on nothing else, so that a loop, a process pool and a cluster
-are three ways to call it. It prints nothing and lets no error out: what happened is in the :class:`JobResult`.
-
-This module knows the synthesizer's public face, tables and records. It knows no command line.
+``run_job(job)`` depends on the job and on its folder and on nothing else, so that a loop and a pool of processes are two
+ways to call it. It lets no error out: what happened is in the :class:`JobResult`.
 """
 
 from __future__ import annotations
 
-import multiprocessing
+import functools
 import os
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clover_tvae.errors import CloverError, ConfigError, LimitExceededError, Problem
+from clover_tvae.errors import ConfigError, LimitExceededError, Problem
 from clover_tvae.evaluation.limits import passed_limits
-from clover_tvae.jobs.cells import holdout_table, table_and_metadata
-from clover_tvae.jobs.loader import Job
-from clover_tvae.jobs.output import draw_to
-from clover_tvae.jobs.record import (
-    Plan,
-    Record,
-    assessment_digest,
-    file_digest,
-    learnt_from,
-    plan_job,
-    sample_digest,
-)
-from clover_tvae.jobs.split import split_holdout
+from clover_tvae.jobs.job import Job
+from clover_tvae.jobs.plan import Plan, assessment_digest, plan_job, sample_digest
+from clover_tvae.jobs.record import Record
+from clover_tvae.jobs.result import JobError, JobResult, collected_warnings
+from clover_tvae.jobs.table import JobTable, read_data
+from clover_tvae.metadata import Metadata
+from clover_tvae.workflows.assessment import assess
+from clover_tvae.workflows.output import draw_to
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from clover_tvae.metadata import Metadata
     from clover_tvae.synthesizer import TVAESynthesizer
 
-__all__ = ["JobError", "JobResult", "OUR_BUG", "collected_warnings", "exit_code", "run_job", "run_jobs", "summary"]
+__all__ = ["run_job", "run_jobs"]
 
 #: How soon a worker notices that the process that started it has been killed.
 _SECONDS_BETWEEN_LOOKS = 1.0
-OUR_BUG = (
-    "this is a bug of clover_tvae, not of your input; please report it with the output of the same command and --debug, "
-    "after you have checked that it holds no data of yours"
-)
-_PACKAGE = Path(__file__).resolve().parents[1]
-Status = Literal["done", "up to date", "failed", "skipped"]
-
-
-@dataclass(frozen=True)
-class JobError:
-    """Why a job failed.
-
-    Args:
-        kind: Name of the error class.
-        message: What the user is told; no value of the data.
-        exit_code: What a command that runs only this job exits with.
-    """
-
-    kind: str
-    message: str
-    exit_code: int
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """What became of a job.
-
-    Args:
-        name: The job.
-        file: Its job file.
-        status: What became of it.
-        reason: Why it was done, or why not.
-        seconds: How long it took.
-        trained: Whether a table was learnt, rather than a generator opened.
-        generator: The generator file, as the job file calls it.
-        sha256: The digest of the generator that was written or opened; hand it to ``load(expected_sha256=...)``.
-        outputs: The files that were written.
-        rows: Rows drawn, all outputs together.
-        warnings: What the user should know although it went well.
-        error: Why it failed, if it did.
-        report: The report that was written, as the job file calls it.
-    """
-
-    name: str
-    file: str
-    status: Status
-    reason: str = ""
-    seconds: float = 0.0
-    trained: bool = False
-    generator: str | None = None
-    sha256: str | None = None
-    outputs: tuple[str, ...] = ()
-    rows: int = 0
-    warnings: tuple[str, ...] = ()
-    error: JobError | None = None
-    report: str | None = None
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return the result as dicts, lists, text and numbers."""
-        error = None if self.error is None else dict(vars(self.error))
-        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
-        return plain | {"seconds": round(self.seconds, 3), "error": error}
 
 
 def run_job(
@@ -135,58 +60,36 @@ def run_job(
         with collected_warnings(noted):
             for so_far in _run(job, plan_job(job, force=force, retrain=retrain), result, verbose):
                 result = so_far
-    except CloverError as error:
-        result = replace(result, error=JobError(type(error).__name__, _relative(job, str(error)), error.exit_code))
-    except MemoryError:
-        text = "out of memory: draw fewer rows at once, or train with a smaller batch_size"
-        result = replace(result, error=JobError("MemoryError", text, 1))
     except Exception as error:
-        if debug:
+        told = JobError.of(error)
+        if debug and told.is_bug:
             raise
-        # The text of a foreign error may quote the data.
-        result = replace(result, error=JobError(type(error).__name__, f"{type(error).__name__}: {OUR_BUG}", 1))
+        result = replace(result, error=replace(told, message=told.message.replace(f"{job.folder}{os.sep}", "")))
+    finally:
+        job.table = None
     return replace(result, seconds=time.monotonic() - started, warnings=tuple(dict.fromkeys(noted)))
-
-
-def _relative(job: Job, text: str) -> str:
-    return text.replace(f"{job.folder}{os.sep}", "")
-
-
-@contextmanager
-def collected_warnings(noted: list[str]) -> Iterator[None]:
-    """Collect the text of our own warnings in ``noted``; hand all others on to the filters of the user."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.filterwarnings("always", category=UserWarning, module=r"clover_tvae(\.|$)")
-        try:
-            yield
-        finally:
-            ours = [w for w in caught if Path(w.filename).is_relative_to(_PACKAGE)]
-            noted += dict.fromkeys(str(w.message) for w in ours)
-    for other in caught:
-        if other not in ours:
-            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
 
 
 def _run(job: Job, plan: Plan, result: JobResult, verbose: bool) -> Iterator[JobResult]:
     """Do what is left to do; after each step yield what is done so far, which stays true where the next step fails."""
-    record = Record.load(job) or Record()
+    record = plan.record
     if plan.up_to_date:
         if breaches := _breaches(job, record):
             yield replace(result, report=job.spec.report, error=_limits_passed(breaches))
         else:
             yield replace(result, status="up to date", reason=plan.reason)
         return
-    tables = _tables_of(job) if plan.train or plan.assess else None
+    table = _table(job, plan) if plan.train or plan.assess else None
     if plan.train:
-        assert tables is not None, "what is learnt is read"
-        synth, digest = _trained(job, record, tables, verbose)
+        assert table is not None, "what is learnt is read"
+        synth, digest = _trained(job, table, record, verbose)
     else:
-        synth, digest = _opened(job, plan, record)
+        synth, digest = _opened(job, plan.check_data, record)
     result = replace(result, reason=plan.reason, trained=plan.train, sha256=digest)
     yield result
     if plan.assess:
-        assert tables is not None, "what is measured against is read"
-        _assess(job, synth, tables, record)
+        assert table is not None, "what is measured against is read"
+        _assess(job, synth, table, record)
         result = replace(result, report=job.spec.report)
         yield result
     # Rows beyond a limit are not drawn: nobody can release by mistake what is not there.
@@ -201,33 +104,43 @@ def _run(job: Job, plan: Plan, result: JobResult, verbose: bool) -> Iterator[Job
     yield replace(result, status="done")
 
 
-@dataclass(frozen=True)
-class _Tables:
-    """The real rows of a job: those to learn, those held out of it, what each column is, and digests of it all."""
-
-    train: pd.DataFrame
-    holdout: pd.DataFrame | None
-    metadata: Metadata
-    learnt: dict[str, Any]
-
-
-def _tables_of(job: Job) -> _Tables:
-    # The digest is taken first: if the data changes while we learn, the next run sees it.
-    learnt = learnt_from(job)
-    df, metadata = table_and_metadata(job)
-    if (holdout := holdout_table(job, metadata)) is not None:
-        return _Tables(df, holdout, metadata, learnt)
-    fraction = job.holdout_fraction
-    if fraction is None:
-        return _Tables(df, None, metadata, learnt)
-    train, holdout = split_holdout(df, fraction, job.spec.synthesizer.random_state or 0)
-    return _Tables(train, holdout, metadata, learnt)
+def _table(job: Job, plan: Plan) -> JobTable:
+    """Return the table that the check has read, or read it where it did not, or where the table has changed since."""
+    if job.table is not None and job.table.learnt == plan.learnt:
+        for text in job.table.warnings:
+            warnings.warn(text, UserWarning, stacklevel=2)
+        return job.table
+    return JobTable.read(job, plan.learnt).with_holdout(job)
 
 
-def _assess(job: Job, synth: TVAESynthesizer, tables: _Tables, record: Record) -> None:
+def _trained(job: Job, table: JobTable, record: Record, verbose: bool) -> tuple[TVAESynthesizer, str | None]:
+    path = None if job.spec.generator_filepath is None else job.target(job.spec.generator_filepath)
+    synth = table.synth
+    synth.verbose = verbose
+    synth.fit()
+    digest = None if path is None else synth.save(path)
+    record.trained(table.learnt, path)
+    return synth, digest
+
+
+def _opened(job: Job, check_data: bool, record: Record) -> tuple[TVAESynthesizer, str | None]:
+    from clover_tvae.synthesizer import TVAESynthesizer
+
+    path = job.generator
+    assert path is not None, "a plan without training has a generator"
+    parameters = job.spec.synthesizer.given()
+    options = {key: parameters[key] for key in ("device", "trust_pickle") if key in parameters}
+    # The columns of the data have been compared with the metadata; whether these are the generator's is asked here.
+    metadata = job.metadata if check_data else None
+    if check_data and metadata is None:
+        metadata = Metadata.infer(read_data(job))
+    synth = TVAESynthesizer(None, metadata, generator_filepath=path, verbose=False, **options)
+    record.opened(path)
+    return synth, synth.card().get("sha256")
+
+
+def _assess(job: Job, synth: TVAESynthesizer, table: JobTable, record: Record) -> None:
     """Measure the generator's rows; write the report and note the limits that are passed."""
-    from clover_tvae.jobs.assessment import assess
-
     if record.learnt.get("holdout") != job.holdout_fraction:
         warnings.warn(
             "the generator was not trained by this job: it may have seen the rows held out here, and then privacy "
@@ -235,29 +148,18 @@ def _assess(job: Job, synth: TVAESynthesizer, tables: _Tables, record: Record) -
             UserWarning,
             stacklevel=2,
         )
-    path = None if job.spec.report is None else job.path(job.spec.report)
-    if path is not None:
-        _make_folder(path)
-    # Noted as ours before it is written: after a crash the next run may overwrite it.
-    record.assessment = {"report": None}
-    record.save(job)
-    breaches = assess(
-        synth,
-        tables.train,
-        tables.holdout,
-        tables.metadata,
-        seed=job.spec.synthesizer.random_state or 0,
-        limits=job.limits(),
-        report=path,
-        title=f"{job.name}: synthetic data report",
-    )
-    record.assessment = {
-        "asked": assessment_digest(job),
-        "generator": record.generator,
-        "report": None if path is None else file_digest(path),
-        "breaches": breaches,
-    }
-    record.save(job)
+    report = None if job.spec.report is None else job.target(job.spec.report)
+    with record.measuring(report, assessment_digest(job, table.learnt)) as breaches:
+        breaches += assess(
+            synth,
+            table.train,
+            table.holdout,
+            table.metadata,
+            seed=job.spec.synthesizer.random_state or 0,
+            limits=job.limits,
+            report=report,
+            title=f"{job.name}: synthetic data report",
+        )
 
 
 def _breaches(job: Job, record: Record) -> list[str]:
@@ -266,68 +168,22 @@ def _breaches(job: Job, record: Record) -> list[str]:
 
 
 def _limits_passed(breaches: Sequence[str]) -> JobError:
-    error = LimitExceededError(passed_limits(breaches))
-    return JobError(type(error).__name__, str(error), error.exit_code)
-
-
-def _trained(job: Job, record: Record, tables: _Tables, verbose: bool) -> tuple[TVAESynthesizer, str | None]:
-    from clover_tvae.synthesizer import TVAESynthesizer
-
-    learnt = tables.learnt
-    synth = TVAESynthesizer(tables.train, tables.metadata, verbose=verbose, **job.spec.synthesizer.parameters()).fit()
-    digest = None
-    record.learnt, record.generator, record.outputs = learnt, None, _forgotten(record)
-    if (path := job.generator) is not None:
-        _make_folder(path)
-        digest = synth.save(path)
-        record.generator = file_digest(path)
-    record.save(job)
-    return synth, digest
-
-
-def _forgotten(record: Record) -> dict[str, dict[str, Any]]:
-    """Return the outputs as still ours, but drawn from a generator that is gone."""
-    return {path: {**entry, "generator": "replaced"} for path, entry in record.outputs.items()}
-
-
-def _opened(job: Job, plan: Plan, record: Record) -> tuple[TVAESynthesizer, str | None]:
-    from clover_tvae.synthesizer import TVAESynthesizer
-
-    path = job.generator
-    assert path is not None, "a plan without training has a generator"
-    parameters = job.spec.synthesizer.parameters()
-    options = {key: parameters[key] for key in ("device", "trust_pickle") if key in parameters}
-    if plan.check_data:
-        df, metadata = table_and_metadata(job)
-        synth = TVAESynthesizer(df, metadata, generator_filepath=path, verbose=False, **options)
-    else:
-        synth = TVAESynthesizer.load(path, **options)
-    digest = file_digest(path)
-    if record.generator != digest:
-        record.learnt, record.generator = {}, digest
-    record.save(job)
-    return synth, synth.card().get("sha256")
+    return JobError.of(LimitExceededError(passed_limits(breaches)))
 
 
 def _draw(job: Job, index: int, synth: TVAESynthesizer, record: Record) -> None:
     sample = job.spec.sample[index]
-    path = job.path(sample.output)
-    _make_folder(path)
-    entry = {"sample": sample_digest(job, sample), "generator": record.generator, "sha256": None}
-    # Noted as ours before it is written: after a crash the next run may overwrite it.
-    record.outputs[sample.output] = entry
-    record.save(job)
-    draw_to(
-        synth,
-        sample.rows,
-        path,
-        seed=_seed(job, index),
-        conditions=sample.parsed_conditions(),
-        decode=sample.decode or job.spec.synthesizer.decode,
-        missing=sample.missing,
-    )
-    entry["sha256"] = file_digest(path)
-    record.save(job)
+    path = job.target(sample.output)
+    with record.drawing(sample.output, path, sample_digest(job, sample)):
+        draw_to(
+            synth,
+            sample.rows,
+            path,
+            seed=_seed(job, index),
+            conditions=sample.parsed_conditions(),
+            decode=sample.decode or job.spec.synthesizer.decode,
+            missing=sample.missing,
+        )
 
 
 def _seed(job: Job, index: int) -> int | None:
@@ -336,13 +192,6 @@ def _seed(job: Job, index: int) -> int | None:
     if seed is not None or state is None:
         return seed
     return int(np.random.SeedSequence([state, index]).generate_state(1)[0])
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(Problem(path.parent.name, f"the folder cannot be made ({error.strerror})")) from None
 
 
 def run_jobs(
@@ -367,7 +216,7 @@ def run_jobs(
         workers: Processes; 1 runs the jobs in this one.
         verbose: Show the progress of training; only with one worker.
         debug: See :func:`run_job`.
-        on_start: Called with each job that starts (with several workers: that is handed in).
+        on_start: Called with each job that starts; with several workers perhaps from another thread.
         on_done: Called with each result.
 
     Returns:
@@ -377,104 +226,63 @@ def run_jobs(
         ConfigError: ``workers`` is not at least 1.
     """
     if workers < 1:
-        raise ConfigError(Problem("workers", "expected at least 1"))
+        raise ConfigError(Problem("workers", f"must be at least 1, found workers={workers}"))
     options = {"force": force, "retrain": retrain, "debug": debug}
-    if workers > 1 and len(jobs) > 1:
-        return _run_in_processes(jobs, min(workers, len(jobs)), keep_going, options, on_start, on_done)
-    results: list[JobResult] = []
-    for job in jobs:
-        if not keep_going and any(result.status == "failed" for result in results):
-            result = _skipped(job)
-        else:
-            on_start(job)
-            result = run_job(job, verbose=verbose, **options)
-        results.append(result)
-        on_done(result)
-    return results
-
-
-def _skipped(job: Job) -> JobResult:
-    return JobResult(job.name, job.file, "skipped", "a job before it failed; --keep-going goes on")
-
-
-def _run_in_processes(
-    jobs: Sequence[Job],
-    workers: int,
-    keep_going: bool,
-    options: dict[str, bool],
-    on_start: Callable[[Job], object],
-    on_done: Callable[[JobResult], object],
-) -> list[JobResult]:
-    # A forked copy of a process that has run torch may hang; a spawned one starts clean.
-    context = multiprocessing.get_context("spawn")
-    threads = max(1, (os.cpu_count() or 1) // workers)
     results: dict[int, JobResult] = {}
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_limit_threads, initargs=(threads,))
-    try:
-        futures: dict[Future[JobResult], int] = {}
+    started: list[int] = []
+
+    def due() -> Iterator[int]:
         for index, job in enumerate(jobs):
+            if not keep_going and any(result.status == "failed" for result in list(results.values())):
+                return
+            started.append(index)
             on_start(job)
-            futures[pool.submit(run_job, job, **options)] = index
-        for future in as_completed(futures):
-            index = futures[future]
-            if future.cancelled():
-                results[index] = _skipped(jobs[index])
-            else:
-                results[index] = _result_of(future, jobs[index])
-            on_done(results[index])
-            if results[index].status == "failed" and not keep_going:
-                for other in futures:
-                    other.cancel()
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.terminate()
-        raise
-    pool.shutdown()
+            yield index
+
+    def take(index: int, result: JobResult) -> None:
+        results[index] = result
+        on_done(result)
+
+    if workers == 1 or len(jobs) < 2:
+        for index in due():
+            take(index, run_job(jobs[index], verbose=verbose, **options))
+    else:
+        try:
+            for index, result in _in_processes(jobs, due(), min(workers, len(jobs)), options):
+                take(index, result)
+        except BrokenProcessPool:
+            text = "the process of the job, or of one beside it, was killed; often memory is short: use fewer --jobs"
+            for index in set(started) - set(results):
+                error = JobError("BrokenProcessPool", text, 1)
+                take(index, JobResult(jobs[index].name, jobs[index].file, "failed", error=error))
+    for index, job in enumerate(jobs):
+        if index not in results:
+            take(index, JobResult(job.name, job.file, "skipped", "a job before it failed; --keep-going goes on"))
     return [results[index] for index in range(len(jobs))]
 
 
-def _result_of(future: Future[JobResult], job: Job) -> JobResult:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        text = "the process of the job, or of one beside it, was killed; often memory is short: use fewer --jobs"
-        return JobResult(job.name, job.file, "failed", error=JobError("BrokenProcessPool", text, 1))
+def _in_processes(
+    jobs: Sequence[Job], due: Iterator[int], workers: int, options: dict[str, bool]
+) -> Iterator[tuple[int, JobResult]]:
+    """Run the jobs that are due in worker processes; yield each result as it comes."""
+    from joblib import Parallel, delayed
+
+    pool = Parallel(workers, "loky", return_as="generator_unordered", pre_dispatch=workers, batch_size=1)
+    yield from pool(delayed(_in_worker)(index, jobs[index], os.getpid(), options) for index in due)
 
 
-def _follow(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
-    os._exit(1)
+def _in_worker(index: int, job: Job, parent: int, options: dict[str, Any]) -> tuple[int, JobResult]:
+    _end_with(parent)
+    return index, run_job(job, **options)
 
 
-def _limit_threads(n_threads: int) -> None:
-    """Share the cores among the workers, before torch or a BLAS starts its threads; what the user has set stays.
+@functools.cache
+def _end_with(parent: int) -> None:
+    """End this process soon after ``parent``: loky's workers outlive a parent that is killed."""
 
-    And end with the process that started this one: killed, it cannot tell its workers.
-    """
-    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, str(n_threads))
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        os._exit(1)
 
-
-def exit_code(results: Sequence[JobResult]) -> int:
-    """Return 0 if no job failed, else the exit code of the first that did."""
-    return next((result.error.exit_code for result in results if result.error is not None), 0)
-
-
-def summary(results: Sequence[JobResult]) -> dict[str, Any]:
-    """Return the results as plain data for machines.
-
-    Example:
-        >>> summary([JobResult("a", "jobs.yaml", "up to date")])["counts"]
-        {'done': 0, 'up to date': 1, 'failed': 0, 'skipped': 0}
-    """
-    statuses = ("done", "up to date", "failed", "skipped")
-    return {
-        "format": "clover-tvae-summary",
-        "version": 1,
-        "exit_code": exit_code(results),
-        "counts": {status: sum(result.status == status for result in results) for status in statuses},
-        "jobs": [result.to_plain() for result in results],
-    }
+    threading.Thread(target=follow, daemon=True).start()

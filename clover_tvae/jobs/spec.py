@@ -5,7 +5,8 @@ This module knows pydantic and the names of the synthesizer's parameters. It ope
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from types import NoneType
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -24,13 +25,12 @@ from pydantic_core import ErrorDetails
 
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import did_you_mean
-from clover_tvae.jobs.datasets import DatasetName
-from clover_tvae.parameters import LARGEST_WIDTH
+from clover_tvae.parameters import Parameters, Seed
+from clover_tvae.workflows.datasets import DatasetName
 
 __all__ = [
     "JobSpec",
     "SampleSpec",
-    "SynthesizerSpec",
     "job_schema",
     "spec_problems",
 ]
@@ -45,61 +45,8 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-Layers = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=LARGEST_WIDTH)], ...],
-    Field(min_length=1, max_length=64),
-    BeforeValidator(_tuple),
-]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
 Path_ = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-
-
-class SynthesizerSpec(_Spec):
-    """The parameters of ``TVAESynthesizer``, by their own names. What is left out keeps the synthesizer's default."""
-
-    backend: Literal["native", "sdv"] | None = Field(
-        default=None, description="The engine; native is the project's own."
-    )
-    decoder: Literal["autoregressive", "independent"] | None = Field(
-        default=None, description="autoregressive (default), or independent: the decoder of the TVAE paper."
-    )
-    random_state: int | None = Field(
-        default=None, ge=0, description="Seed of training and, if a sample has none, of sampling."
-    )
-    epochs: int | None = Field(default=None, ge=1, le=1_000_000, description="Passes over the rows, at most.")
-    batch_size: int | None = Field(default=None, ge=1, le=10_000_000, description="Rows a training step.")
-    compress_dims: Layers | None = Field(default=None, description="Widths of the encoder's hidden layers.")
-    decompress_dims: Layers | None = Field(default=None, description="Widths of the decoder's hidden layers.")
-    embedding_dim: int | None = Field(
-        default=None, ge=1, le=LARGEST_WIDTH, description="Dimensions of the latent space."
-    )
-    learning_rate: float | None = Field(default=None, gt=0, le=10, description="Step size of the optimiser.")
-    weight_decay: float | None = Field(default=None, ge=0, le=10, description="Weight decay of the optimiser.")
-    loss_factor: float | None = Field(
-        default=None, gt=0, description="Weight of the reconstruction against the KL term."
-    )
-    gradient_clip: float | None = Field(default=None, gt=0, description="Largest norm of a gradient.")
-    validation_fraction: float | None = Field(
-        default=None, ge=0, lt=1, description="Share of the rows kept for early stopping."
-    )
-    patience: int | None = Field(default=None, ge=1, description="Checks without improvement before training stops.")
-    max_minutes: float | None = Field(default=None, gt=0, description="Minutes of training, at most.")
-    device: Annotated[str, StringConstraints(pattern=r"^(cpu|mps|auto|cuda(:[0-9]{1,3})?)$")] | None = Field(
-        default=None, description="cpu, cuda, cuda:N, mps or auto."
-    )
-    decode: Literal["sample", "argmax"] | None = Field(
-        default=None, description="How choices are decoded; argmax as SDV does."
-    )
-    trust_pickle: bool | None = Field(
-        default=None, description="Open a generator of the sdv backend, which can run code."
-    )
-    enforce_min_max_values: bool | None = Field(default=None, description="SDV's own (backend sdv): keep the range.")
-    enforce_rounding: bool | None = Field(default=None, description="SDV's own (backend sdv): keep the decimals.")
-    discriminator_steps: int | None = Field(default=None, ge=0, description="Accepted with a warning: a VAE has none.")
-
-    def parameters(self) -> dict[str, Any]:
-        """Return the parameters that were given, as keyword arguments of ``TVAESynthesizer``."""
-        return self.model_dump(exclude_none=True)
 
 
 class DatasetSpec(_Spec):
@@ -146,9 +93,7 @@ class SampleSpec(_Spec):
         description="What every row must meet, a column each: a value, a list of values, null (missing), or one "
         'operator: {">=": 65}, {between: [18, 30]}, {missing: false}.',
     )
-    seed: int | None = Field(
-        default=None, ge=0, description="Seed of these rows; without one every run draws other rows."
-    )
+    seed: Seed | None = Field(default=None, description="Seed of these rows; without one every run draws other rows.")
     decode: Literal["sample", "argmax"] | None = Field(default=None, description="How choices are decoded.")
     missing: bool = Field(default=True, description="false: no missing cells.")
 
@@ -190,7 +135,9 @@ class JobSpec(_Spec):
         | None
     ) = Field(default=None, description="What each column is: a JSON file, a mapping written here, or the word infer.")
     missing: Texts = Field(default=("",), description="Cells of a CSV file that mean missing.")
-    synthesizer: SynthesizerSpec = Field(default=SynthesizerSpec(), description="Parameters of the synthesizer.")
+    synthesizer: Parameters = Field(
+        default_factory=lambda: Parameters.model_validate({}), description="Parameters of the synthesizer."
+    )
     generator_filepath: Path_ | None = Field(
         default=None, description="The generator file (.pkl). Loaded if it exists, else written after training."
     )
@@ -229,25 +176,30 @@ class JobSpec(_Spec):
         return self.report is not None or self.limits is not None
 
 
-_MODELS: dict[str, type[BaseModel]] = {"synthesizer": SynthesizerSpec, "sample": SampleSpec, "data": DatasetSpec}
-_FOUND = {dict: "a mapping", list: "a list", tuple: "a list", str: "text", bool: "true or false", int: "a whole number"}
-_EXPECTED = {
-    "string_type": "expected text",
-    "int_type": "expected a whole number",
-    "int_from_float": "expected a whole number",
-    "float_type": "expected a number",
-    "bool_type": "expected true or false",
-    "tuple_type": "expected a list",
-    "list_type": "expected a list",
-    "dict_type": "expected a mapping of names to values",
-    "model_type": "expected a mapping of names to values",
-    "model_attributes_type": "expected a mapping of names to values",
-    "finite_number": "expected a finite number",
+_MODELS: dict[str, type[BaseModel]] = {"synthesizer": Parameters, "sample": SampleSpec, "data": DatasetSpec}
+_FOUND = {dict: "a mapping", list: "a list", tuple: "a list", str: "text", bool: "true or false", NoneType: "nothing"}
+_MAPPING = "a mapping of names to values"
+# What pydantic calls an error, and the rule that is broken.
+_RULES = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
+    "finite_number": "a finite number",
+    "too_short": "a list of at least one item",
+    "string_too_short": "text of at least one character",
+    "string_pattern_mismatch": "letters, digits, '_', '.' and '-', at most 100, not starting with '.' or '-'",
 }
 
 
 def spec_problems(error: ValidationError) -> list[tuple[tuple[str | int, ...], str]]:
-    """Return what pydantic found as (path, message): the path in the job file, the message without any value of it.
+    """Return what pydantic found as (path, message): the path in the job file, the message without any text of it.
 
     Args:
         error: What validating a :class:`JobSpec` raised.
@@ -262,44 +214,23 @@ def spec_problems(error: ValidationError) -> list[tuple[tuple[str | int, ...], s
 
 
 def _message(path: tuple[str | int, ...], detail: ErrorDetails) -> str:
-    kind, context = detail["type"], detail.get("ctx", {})
-    key = path[-1] if path else ""
+    kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
     if kind == "extra_forbidden":
         owner = next((step for step in reversed(path[:-1]) if step in _MODELS), None)
         known = _MODELS.get(str(owner), JobSpec).model_fields
-        hint = did_you_mean(key, known) or f"; known: {', '.join(known)}"
-        return f"unknown key {key!r}{hint}"
+        hint = did_you_mean(path[-1], known) or f"; known: {', '.join(known)}"
+        return f"unknown key {path[-1]!r}{hint}"
     if kind == "missing":
-        return f"the key {key!r} is missing"
-    if kind in _EXPECTED:
-        return f"{_named(path)}{_EXPECTED[kind]}, found {_found(detail['input'])}"
-    if kind == "literal_error":
-        choices = [part.strip(" '") for part in str(context["expected"]).replace(" or ", ",").split(",")]
-        hint = did_you_mean(detail["input"], choices) if isinstance(detail["input"], str) else ""
-        return f"{_named(path)}expected one of {', '.join(choices)}{hint}"
+        return f"the key {path[-1]!r} is missing"
+    names = [step for step in path if isinstance(step, str) and step not in ("text", "mapping", "number")]
+    name = names[-1] if names else ""
     if kind == "value_error":
-        return f"{_named(path)}{context['error']}"
-    if kind in ("too_short", "string_too_short"):
-        return f"{_named(path)}expected at least one {'item' if kind == 'too_short' else 'character'}"
-    if kind == "string_pattern_mismatch":
-        return f"{_named(path)}{_PATTERNS.get(str(key), 'the text has the wrong form')}"
-    # What is left are ranges and lengths, whose messages hold the limit and not the value.
-    return f"{_named(path)}{detail['msg'].replace('Input should be', 'expected a value')}"
-
-
-_PATTERNS = {
-    "name": "expected letters, digits, '_', '.' and '-', at most 100, not starting with '.' or '-'",
-    "device": "expected cpu, cuda, cuda:N, mps or auto",
-}
-
-
-def _named(path: Iterable[str | int]) -> str:
-    words = [step for step in path if isinstance(step, str) and step not in ("text", "mapping", "number")]
-    return f"{words[-1]}: " if words else ""
-
-
-def _found(value: Any) -> str:
-    return "nothing" if value is None else _FOUND.get(type(value), "a number with a fraction")
+        return f"{name}: {context['error']}"
+    rule = _RULES.get(kind) or detail["msg"].removeprefix("Input should be ")
+    if len(names) > 1 and names[0] == "synthesizer":
+        rule = Parameters.rule(name).removesuffix(" or None")
+    hint = did_you_mean(value, re.findall("'(.+?)'", rule)) if isinstance(value, str) else ""
+    return f"{name}: must be {rule}, found {_FOUND.get(type(value), f'{name}={value!r}')}{hint}"
 
 
 def job_schema() -> dict[str, Any]:

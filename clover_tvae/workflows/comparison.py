@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clover_tvae.errors import CloverError, ConfigError, Problem, did_you_mean
-from clover_tvae.jobs.split import DEFAULT_HOLDOUT, split_holdout
 from clover_tvae.parameters import NOT_IN_SDV
+from clover_tvae.workflows.split import DEFAULT_HOLDOUT, split_holdout
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,320 @@
+"""Jobs checked whole: every problem of every job, before any of them starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from clover_tvae.errors import CloverError, ConfigError, Problem, UserError, did_you_mean
+from clover_tvae.evaluation.limits import Limits, limit_problems
+from clover_tvae.files import inside
+from clover_tvae.jobs.job import Job
+from clover_tvae.jobs.limits_file import load_limits
+from clover_tvae.jobs.plan import learnt_from, plan_job
+from clover_tvae.jobs.read import Draft, path_called, read_drafts
+from clover_tvae.jobs.record import record_path
+from clover_tvae.jobs.result import collected_warnings
+from clover_tvae.jobs.spec import DatasetSpec
+from clover_tvae.jobs.table import JobTable
+from clover_tvae.metadata import Metadata
+from clover_tvae.parameters import Parameters
+from clover_tvae.tables import EXTENSIONS, column_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["load_jobs"]
+
+#: Checked tables are held until their job runs, together no more than this; a job reads its own again beyond it.
+_HELD_BYTES = 2**30
+Place = Sequence[str | int]
+
+
+def load_jobs(
+    files: Sequence[str | Path],
+    *,
+    root: str | Path | None = None,
+    only: Sequence[str] = (),
+    tables: Literal["never", "due", "always"] = "never",
+    force: bool = False,
+    retrain: bool = False,
+) -> tuple[Job, ...]:
+    """Read job files and check them whole.
+
+    Args:
+        files: The YAML files.
+        root: The folder that paths are relative to and stay under; the folder of each job file if ``None``.
+        only: Names of the jobs that are wanted; all if empty. The others must be well-formed, but their data may be
+            elsewhere.
+        tables: Of which of the wanted jobs to read the tables, too, once everything else is in order: whether the cells
+            are what the metadata says, and whether some row could meet each condition. ``"due"`` reads those that a run
+            would read.
+        force: See ``run_job``; it says what is due.
+        retrain: See ``run_job``; it says what is due.
+
+    Returns:
+        The wanted jobs, in the order of the files.
+
+    Raises:
+        ConfigError: With every problem of every file, each as ``file:line:column: message``.
+    """
+    problems: list[Problem] = []
+    drafts: list[Draft] = []
+    names: set[str] = set()
+    seen = dict.fromkeys(Path(os.path.abspath(file)) for file in files)
+    if len(seen) < len(files):
+        problems.append(Problem("", "a job file is given twice", ConfigError))
+    for file in seen:
+        found, known = read_drafts(file, root, problems)
+        drafts += found
+        names |= known
+    # Where a file cannot be read, a name that is not known may stand in it.
+    if not problems:
+        for name in set(only) - names:
+            hint = did_you_mean(name, names) or f"; known: {', '.join(sorted(names))}"
+            problems.append(Problem("--only", f"there is no job {name!r}{hint}", ConfigError))
+    checks = [_Check(draft) for draft in drafts if not only or draft.spec.name in only]
+    _find_collisions(checks)
+    problems += [problem for check in checks for problem in check.problems]
+    jobs = [] if problems else [check.job() for check in checks]
+    held = 0
+    for check, job in zip(checks, jobs, strict=False):
+        if tables == "always" or (tables == "due" and _reads_table(job, force, retrain)):
+            check.read_table(job)
+            if job.table is not None and (held := held + _n_bytes(job.table.train)) > _HELD_BYTES:
+                job.table = None
+            problems += check.problems
+    if problems:
+        raise ConfigError(sorted(dict.fromkeys(problems), key=_reading_order))
+    return tuple(jobs)
+
+
+def _reading_order(problem: Problem) -> tuple[str, int, int]:
+    file, line, column = ([*problem.where.rsplit(":", 2), "", ""])[:3]
+    return (file, int(line), int(column)) if line.isdigit() and column.isdigit() else (problem.where, 0, 0)
+
+
+def _reads_table(job: Job, force: bool, retrain: bool) -> bool:
+    try:
+        plan = plan_job(job, force=force, retrain=retrain)
+    except CloverError:
+        return False  # told by the job itself, in its turn
+    return plan.train or plan.assess
+
+
+def _n_bytes(df: pd.DataFrame) -> int:
+    return int(df.memory_usage(deep=True).sum())
+
+
+class _Check:
+    """The check of one job: all that can be told without reading a row, and then the rows.
+
+    Attributes:
+        problems: What is wrong.
+        written: The files that the job writes: where the job says so, and what they are.
+    """
+
+    def __init__(self, draft: Draft) -> None:
+        self.draft, self.spec = draft, draft.spec
+        self.problems: list[Problem] = []
+        self.written: list[tuple[Place, Path]] = []
+        self.paths: dict[str, Path] = {}
+        self.limits: Limits = self.spec.limits if isinstance(self.spec.limits, dict) else {}
+        self.metadata: Metadata | None = None
+        generator = self._writes(("generator_filepath",), self.spec.generator_filepath, (".pkl",))
+        self._has_generator = generator is not None and generator.is_file()
+        self._check_metadata()
+        self._check_data()
+        self._check_parameters()
+        self._check_assessment()
+        for index, sample in enumerate(self.spec.sample):
+            self._writes(("sample", index, "output"), sample.output, EXTENSIONS)
+        self._check_conditions()
+
+    def job(self) -> Job:
+        """Return the job, where nothing is wrong."""
+        draft = self.draft
+        record = record_path(draft.folder, draft.path, self.spec.name)
+        return Job(self.spec, draft.folder, draft.file, self.paths, record, self.metadata, self.limits)
+
+    def tell(self, path: Place, message: str) -> None:
+        self.problems.append(self.draft.problem(path, message))
+
+    @contextmanager
+    def _telling(self, path: Place, before: str) -> Iterator[None]:
+        """Tell the errors of what is tried as problems of the key at ``path``."""
+        try:
+            yield
+        except UserError as error:
+            for problem in error.problems:
+                text = str(problem).replace(f"{self.draft.folder}{os.sep}", "")
+                self.tell(path, before + text.removeprefix(before))
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    def _resolve(self, path: Place, text: str) -> Path | None:
+        try:
+            self.paths[text] = inside(self.draft.folder, text)
+        except UserError as error:
+            for problem in error.problems:
+                self.tell(path, f"{path[-1]}: the path {problem.message}")
+        return self.paths.get(text)
+
+    def _writes(self, path: Place, text: str | None, suffixes: Sequence[str]) -> Path | None:
+        """Check a file that the job writes, and return where it goes."""
+        if text is None:
+            return None
+        if not text.lower().endswith(tuple(suffixes)) or Path(text).name.lower() in suffixes:
+            self.tell(path, f"{path[-1]}: must be a file name that ends in {' or '.join(suffixes)}")
+            return None
+        if (target := self._resolve(path, text)) is None:
+            return None
+        self.written.append((path, target))
+        there = next((parent for parent in target.parents if parent.exists()), target.parent)
+        if target.is_dir():
+            self.tell(path, f"{path[-1]}: there is a folder of this name")
+        elif not there.is_dir():
+            self.tell(path, f"{path[-1]}: {there.name!r} is a file, not a folder")
+        return target
+
+    def _reads(self, key: str, text: str, *, may_lack: bool = False) -> Path | None:
+        """Check a table that the job reads, and return it if it is there."""
+        if not text.lower().endswith(EXTENSIONS):
+            self.tell((key,), f"{key}: must be a file that ends in {' or '.join(EXTENSIONS)}")
+            return None
+        path = self._resolve((key,), text)
+        if path is None or path.is_file():
+            return path
+        if not (may_lack and not path.exists()):
+            what = "is a folder" if path.is_dir() else "does not exist"
+            folder = path_called(self.draft.folder)
+            self.tell((key,), f"{key}: the file {what} (paths are relative to {folder})")
+        return None
+
+    # -- keys ---------------------------------------------------------------------------------------------------------
+
+    def _check_metadata(self) -> None:
+        said = self.spec.metadata
+        if said == "infer" or (isinstance(said, str) and self._resolve(("metadata",), said) is None):
+            return
+        if said is not None:
+            with self._telling(("metadata",), f"{said}: " if isinstance(said, str) else "metadata: "):
+                self.metadata = Metadata.of(self.paths[said] if isinstance(said, str) else said)
+        elif self.draft.whole and self.spec.data is not None and not self._has_generator:
+            self.tell((), "the key 'metadata' is missing; give a JSON file, a mapping, or the word infer")
+
+    def _check_data(self) -> None:
+        spec = self.spec
+        if self.draft.whole and spec.generator_filepath is None and not spec.sample and spec.report is None:
+            self.tell((), "the job leaves nothing behind; give generator_filepath, sample, or both")
+        if self.draft.whole and spec.data is None and not self._has_generator:
+            there = "no generator_filepath" if spec.generator_filepath is None else "no file at generator_filepath yet"
+            self.tell((), f"the key 'data' is missing: there is {there}, and nothing to learn one from")
+        elif isinstance(spec.data, DatasetSpec) and spec.missing != ("",):
+            self.tell(("missing",), "missing belongs to a CSV file; a built-in table has real missing cells")
+        # With a generator, rows can be drawn on a machine that never sees the data.
+        if isinstance(spec.data, str) and (path := self._reads("data", spec.data, may_lack=self._has_generator)):
+            names = None
+            with self._telling(("data",), "data: "):
+                names = column_names(path, self.metadata)
+            if names is not None and self.metadata is not None:
+                with self._telling(("metadata",), ""):
+                    self.metadata.check_names(names)
+
+    def _check_parameters(self) -> None:
+        try:
+            Parameters.of(**self.spec.synthesizer.given())
+        except ConfigError as error:
+            for problem in error.problems:
+                self.tell(("synthesizer", problem.where), str(problem))
+
+    def _check_assessment(self) -> None:
+        """Check the keys ``holdout``, ``report`` and ``limits``."""
+        spec = self.spec
+        for key in ("holdout", "report", "limits"):
+            if self.draft.whole and spec.data is None and getattr(spec, key) is not None:
+                self.tell((key,), f"{key} needs the key 'data': rows are measured against real ones")
+        self._writes(("report",), spec.report, (".html",))
+        if isinstance(spec.holdout, str):
+            self._reads("holdout", spec.holdout)
+        if isinstance(spec.limits, str):
+            with self._telling(("limits",), "limits: "):
+                if file := self._resolve(("limits",), spec.limits):
+                    self.limits = load_limits(file)
+        elif spec.limits is not None:
+            for path, message in limit_problems(spec.limits):
+                self.tell(("limits", *path), f"limits: {message}")
+        if self.metadata is None and spec.metadata != "infer":
+            return
+        utility = next((key for key in self.limits if key.startswith("utility.")), None)
+        if utility and (self.metadata is None or self.metadata.variable_to_predict is None):
+            # Found out after the training, it would have cost the night.
+            cure = "write the metadata out with variable_to_predict, or leave this limit out"
+            text = f"limits: {utility!r} cannot be measured without a column to predict; {cure}"
+            self.tell(("limits", utility), text)
+
+    def _check_conditions(self) -> None:
+        if self.metadata is None:
+            return
+        kinds = {column.name: column.kind for column in self.metadata.modelled}
+        for index, sample in enumerate(self.spec.sample):
+            for name, condition in sample.parsed_conditions().items():
+                place = ("sample", index, "conditions", name)
+                if name in kinds:
+                    with self._telling(place, f"{name}: "):
+                        condition.check(kinds[name])
+                else:
+                    self.tell(place, f"the metadata has no modelled column {name!r}{did_you_mean(name, kinds)}")
+
+    # -- rows ---------------------------------------------------------------------------------------------------------
+
+    def read_table(self, job: Job) -> None:
+        """Read the tables of the job, where they are there, and ask whether some row could meet each condition."""
+        if not job.has_data:
+            return
+        noted: list[str] = []
+        table = None
+        with collected_warnings(noted), self._telling(("data",), "data: "):
+            table = JobTable.read(job, learnt_from(job))
+        if table is None:
+            return
+        for index, sample in enumerate(self.spec.sample):
+            for name, condition in sample.parsed_conditions().items():
+                with self._telling(("sample", index, "conditions", name), "conditions: "):
+                    table.synth.check_conditions({name: condition})
+        with collected_warnings(noted), self._telling(("holdout",), "holdout: "):
+            job.table = replace(table.with_holdout(job), warnings=tuple(noted))
+
+
+def _find_collisions(checks: Iterable[_Check]) -> None:
+    """Find files that two jobs write, or that one writes and another reads."""
+    written: dict[str, str] = {}
+    read: dict[str, str] = {}
+    for check in checks:
+        spec = check.spec
+        read.setdefault(_key(check.draft.path), "a job file")
+        for what in ("data", "metadata", "holdout", "limits"):
+            if isinstance(text := getattr(spec, what), str) and text in check.paths:
+                read.setdefault(_key(check.paths[text]), f"the {what} of job {spec.name!r}")
+        if spec.data is None and check.draft.whole and spec.generator_filepath in check.paths:
+            what = f"the generator of job {spec.name!r}, which has no data to train it"
+            read.setdefault(_key(check.paths[spec.generator_filepath]), what)
+    for check in checks:
+        for place, path in check.written:
+            what, key = str(place[-1]), _key(path)
+            if what == "generator_filepath" and check.spec.data is None and check.draft.whole:
+                continue
+            if key in written:
+                check.tell(place, f"{what}: the file is written as {written[key]} too; give each its own")
+            elif key in read:
+                check.tell(place, f"{what}: the file is {read[key]}; it would be overwritten")
+            written.setdefault(key, f"{what} of job {check.spec.name!r}")
+
+
+def _key(path: Path) -> str:
+    # Some file systems know no case: two names that differ only there may be one file.
+    return str(path.resolve()).casefold()

@@ -1,0 +1,93 @@
+"""A job that may be run: what its file asks for, where its files lie, and its table once it has been read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.files import inside
+from clover_tvae.jobs.spec import JobSpec
+from clover_tvae.workflows.split import DEFAULT_HOLDOUT
+
+if TYPE_CHECKING:
+    from clover_tvae.evaluation.limits import Limits
+    from clover_tvae.jobs.table import JobTable
+    from clover_tvae.metadata import Metadata
+
+__all__ = ["Job"]
+
+
+@dataclass
+class Job:
+    """A valid job. ``load_jobs`` makes it and ``run_job`` runs it.
+
+    Args:
+        spec: What the job file says, defaults merged in.
+        folder: The folder, absolute, that its paths are relative to and stay under.
+        file: The job file, as the user called it.
+        paths: Every path that the spec names, and where it leads.
+        record: Where the job keeps its record.
+        metadata: What each column is; ``None`` where that is to be inferred, or is not given.
+        limits: The bounds of figures; empty where there are none.
+        table: The table, if the check has read it; it is let go after the run.
+    """
+
+    spec: JobSpec
+    folder: Path
+    file: str
+    paths: Mapping[str, Path]
+    record: Path
+    metadata: Metadata | None = None
+    limits: Limits = field(default_factory=dict)
+    table: JobTable | None = field(default=None, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what goes to another process, which reads the table itself."""
+        return vars(self) | {"table": None}
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def generator(self) -> Path | None:
+        return None if self.spec.generator_filepath is None else self.paths[self.spec.generator_filepath]
+
+    @property
+    def data_path(self) -> Path | None:
+        """The file of the table; ``None`` for a built-in table or none."""
+        return self.paths[self.spec.data] if isinstance(self.spec.data, str) else None
+
+    @property
+    def holdout_path(self) -> Path | None:
+        """The file of the held-out rows; ``None`` where a share of the data is held out, or nothing."""
+        return self.paths[self.spec.holdout] if isinstance(self.spec.holdout, str) else None
+
+    @property
+    def holdout_fraction(self) -> float | None:
+        """The share of the data kept away from training; ``None`` where all of it is learnt."""
+        if isinstance(self.spec.holdout, float):
+            return self.spec.holdout
+        return DEFAULT_HOLDOUT if self.spec.holdout is None and self.spec.assessed else None
+
+    @property
+    def has_data(self) -> bool:
+        """Whether the table is on this machine."""
+        return self.spec.data is not None and (self.data_path is None or self.data_path.is_file())
+
+    def target(self, text: str) -> Path:
+        """Return where a file goes that is written now, in a folder that is there.
+
+        Raises:
+            TableFileError: A link that was made since the check leads it out of the folder of the job.
+            ConfigError: The folder cannot be made.
+        """
+        path = inside(self.folder, text)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(Problem(path.parent.name, f"the folder cannot be made ({error.strerror})")) from None
+        return path

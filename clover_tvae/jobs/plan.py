@@ -1,0 +1,177 @@
+"""What there is to do for a job now, and why: the job held against what it left behind the last time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.jobs.job import Job
+from clover_tvae.jobs.record import Record, file_digest
+from clover_tvae.jobs.spec import DatasetSpec, SampleSpec
+
+__all__ = ["Plan", "assessment_digest", "learnt_from", "plan_job", "sample_digest"]
+
+# Parameters that do not change what is learnt.
+_NOT_LEARNT = ("decode", "device", "trust_pickle", "discriminator_steps")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run of the job would do.
+
+    Args:
+        train: Learn the table (again), rather than open the generator.
+        samples: Indices of the samples to draw.
+        reason: Why, in a sentence for the user.
+        record: What the job left behind the last time.
+        learnt: What decides on a training, as it is now.
+        check_data: Compare the generator with the data of the job, because nothing else says that they belong together.
+        assess: Measure the generator's rows, for a report or for limits.
+    """
+
+    train: bool
+    samples: tuple[int, ...]
+    reason: str
+    record: Record
+    learnt: Mapping[str, Any]
+    check_data: bool = False
+    assess: bool = False
+
+    @property
+    def up_to_date(self) -> bool:
+        return not self.train and not self.samples and not self.assess
+
+
+def plan_job(job: Job, *, force: bool = False, retrain: bool = False) -> Plan:
+    """Compare a job with what lies in its folder.
+
+    A generator file that is there is used, unless this job trained it and the data, the metadata or the parameters
+    have changed since. An output is drawn again if it is not there, or if what it was drawn from or asked for has
+    changed. A file that this job did not write is never overwritten without ``force``.
+
+    Args:
+        job: The job.
+        force: Draw every output again, and overwrite files that the job did not write.
+        retrain: Train again, too.
+
+    Raises:
+        ConfigError: An output exists and was not written by this job, or was changed since; or there is nothing to
+            train again from.
+    """
+    record = Record.load(job.record, job.name)
+    learnt = learnt_from(job)
+    generator = None if job.generator is None else file_digest(job.generator)
+    train, reason, check = _training(job, record, learnt, generator)
+    if retrain and not train:
+        if not job.has_data:
+            raise ConfigError("--retrain: the data of the job is not there, so that nothing can be learnt again")
+        train, reason, check = True, "asked to train again", False
+    if not force and not retrain:
+        _refuse_foreign(job, record)
+    every = tuple(range(len(job.spec.sample)))
+    stale = (
+        every if train or force else tuple(i for i in every if _is_stale(job, job.spec.sample[i], record, generator))
+    )
+    assess = job.spec.assessed and (train or force or not _is_assessed(job, record, learnt, generator))
+    if not train and not stale and not assess:
+        return Plan(False, (), "nothing has changed since the last run", record, learnt)
+    if not train and generator is None:
+        reason = "an output is due, and the job keeps no generator"
+        return Plan(True, every, reason, record, learnt, assess=job.spec.assessed)
+    if not train:
+        reason = f"{reason}: {'sampling' if stale else 'measuring'} without training"
+    return Plan(train, stale, reason, record, learnt, check, assess)
+
+
+def _training(job: Job, record: Record, learnt: Mapping[str, Any], generator: str | None) -> tuple[bool, str, bool]:
+    """Tell whether to train, why, and whether the generator must be compared with the data."""
+    if generator is None and job.generator is not None:
+        return True, "no generator file yet", False
+    if generator is None and not record.outputs:
+        return True, "not run before", False
+    if generator is not None and record.generator != generator:
+        return False, "generator present (not trained by this job)", job.has_data
+    # Without the data there is nothing to compare: the generator is used.
+    changed = _changes(record.learnt, learnt) if generator is None or (record.learnt and job.has_data) else []
+    return (
+        bool(changed),
+        f"changed since the last training: {', '.join(changed)}" if changed else "generator present",
+        False,
+    )
+
+
+def learnt_from(job: Job) -> dict[str, Any]:
+    """Return what decides on a training: digests of data and metadata, and the parameters."""
+    spec = job.spec
+    data = None if job.data_path is None else file_digest(job.data_path)
+    parameters = {k: v for k, v in spec.synthesizer.given().items() if k not in _NOT_LEARNT}
+    return {
+        "data": spec.data.dataset if isinstance(spec.data, DatasetSpec) else data,
+        "missing": _digest(sorted(spec.missing)),
+        "metadata": "infer" if job.metadata is None else _digest(job.metadata.to_dict()),
+        "parameters": json.loads(json.dumps(parameters)),
+        "holdout": job.holdout_fraction,
+    }
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    changed = [key for key in ("data", "missing", "metadata", "holdout") if before.get(key) != now[key]]
+    old, new = before.get("parameters", {}), now["parameters"]
+    return changed + sorted(f"synthesizer.{key}" for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+
+
+def sample_digest(job: Job, sample: SampleSpec) -> str:
+    """Return the digest of what a sample asks for, the path aside."""
+    asked = sample.model_dump(mode="json", exclude={"output"})
+    asked["decode"] = sample.decode or job.spec.synthesizer.decode
+    if sample.seed is None:
+        asked["random_state"] = job.spec.synthesizer.random_state
+    return _digest(asked)
+
+
+def assessment_digest(job: Job, learnt: Mapping[str, Any]) -> str:
+    """Return the digest of what a job wants measured: its limits, the data and what is held out of it."""
+    held = job.holdout_fraction if job.holdout_path is None else file_digest(job.holdout_path)
+    return _digest({**learnt, "limits": job.limits, "held": held, "report": job.spec.report})
+
+
+def _is_assessed(job: Job, record: Record, learnt: Mapping[str, Any], generator: str | None) -> bool:
+    """Tell whether the record holds the measurement that the job asks for, of this generator."""
+    measured = record.assessment
+    if measured.get("generator") != generator or measured.get("asked") != assessment_digest(job, learnt):
+        return False
+    return job.spec.report is None or job.paths[job.spec.report].is_file()
+
+
+def _is_stale(job: Job, sample: SampleSpec, record: Record, generator: str | None) -> bool:
+    entry = record.outputs.get(sample.output, {})
+    if entry.get("sha256") is None or not job.paths[sample.output].is_file():
+        return True
+    return entry.get("sample") != sample_digest(job, sample) or entry.get("generator") != generator
+
+
+def _refuse_foreign(job: Job, record: Record) -> None:
+    """Refuse to write over files that the job did not write, or that were changed since."""
+    written = {text: entry.get("sha256") for text, entry in record.outputs.items()}
+    if job.spec.report is not None and "report" in record.assessment:
+        written[job.spec.report] = record.assessment["report"]
+    problems = []
+    for text in filter(None, (job.spec.report, *(sample.output for sample in job.spec.sample))):
+        if not job.paths[text].exists():
+            continue
+        if text not in written:
+            problems.append((text, "the file exists and was not written by this job"))
+        # What is noted without a digest was being written when the job stopped.
+        elif written[text] is not None and written[text] != file_digest(job.paths[text]):
+            problems.append((text, "the file was changed after this job wrote it"))
+    if problems:
+        cure = "move it away, or overwrite it with --force"
+        raise ConfigError([Problem(text, f"{what}; {cure}", ConfigError) for text, what in problems])
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode("utf-8")).hexdigest()

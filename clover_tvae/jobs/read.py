@@ -1,0 +1,183 @@
+"""Job files read: the YAML of every job merged with the defaults of its file, and held against the keys of a job."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from clover_tvae.errors import ConfigError, Problem, did_you_mean
+from clover_tvae.jobs.spec import JobSpec, spec_problems
+from clover_tvae.jobs.yaml_file import Node, read_yaml
+
+__all__ = ["Draft", "path_called", "read_drafts"]
+
+_TOP_KEYS = ("version", "defaults", "jobs")
+# Of these mappings, single keys of the defaults stay where the job gives others; every other value replaces whole.
+_MERGED = ("synthesizer", "sample")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A job as its file says it, before it is checked.
+
+    Args:
+        spec: What the file says, less what the schema refuses.
+        node: The job in the file, defaults merged in; it knows where everything stands.
+        folder: The folder, absolute, that paths are relative to.
+        path: The job file, absolute.
+        whole: Whether the schema refused nothing. What is left of a refused job is checked further, so that a path that
+            leaves the folder is reported together with a misspelt key.
+    """
+
+    spec: JobSpec
+    node: Node
+    folder: Path
+    path: Path
+    whole: bool = True
+
+    @property
+    def file(self) -> str:
+        """The job file, as messages call it."""
+        return path_called(self.path)
+
+    def problem(self, path: Sequence[str | int], message: str) -> Problem:
+        return _problem(self.node, self.file, path, message)
+
+
+def path_called(path: Path) -> str:
+    """Return how messages call a path: from the working folder, where it lies below that."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def read_drafts(file: Path, root: str | Path | None, problems: list[Problem]) -> tuple[list[Draft], set[str]]:
+    """Read one job file.
+
+    Args:
+        file: Its absolute path.
+        root: The folder that paths are relative to; that of the file if ``None``.
+        problems: Takes what is wrong.
+
+    Returns:
+        The jobs, and the names of all that stand in the file.
+    """
+    called = path_called(file)
+    document, found = read_yaml(file, called)
+    problems += found
+    if document is None:
+        return [], set()
+    folder = (file.parent if root is None else Path(root)).resolve()
+    drafts: list[Draft] = []
+    names: dict[str, str] = {}
+
+    def tell(path: Sequence[str | int], message: str) -> None:
+        problems.append(_problem(document, called, path, message))
+
+    for index, node in _job_nodes(document, tell):
+        name = node.value["name"].value if "name" in node.value else None
+        if isinstance(name, str):
+            # Names become file names, and some file systems know no case.
+            if name.casefold() in names:
+                tell(("jobs", index, "name"), f"the name {name!r} is taken by another job of this file")
+            names.setdefault(name.casefold(), name)
+        try:
+            drafts.append(Draft(JobSpec.model_validate(node.plain()), node, folder, file))
+        except ValidationError as error:
+            refused = spec_problems(error)
+            # What the YAML reader has reported already would only be reported again as something else.
+            problems += [_problem(node, called, path, text) for path, text in refused if not node.is_flagged(path)]
+            with contextlib.suppress(ValidationError):
+                sound = _sound(node.plain(), [path for path, _ in refused])
+                drafts.append(Draft(JobSpec.model_validate(sound), node, folder, file, whole=False))
+    return drafts, set(names.values())
+
+
+def _problem(node: Node, file: str, path: Sequence[str | int], message: str) -> Problem:
+    line, column = node.place(path)
+    return Problem(f"{file}:{line}:{column}", message, ConfigError)
+
+
+def _job_nodes(document: Node, tell: Callable[[Sequence[str | int], str], None]) -> Iterator[tuple[int, Node]]:
+    """Yield the mapping of each job, the defaults merged in, and its place in the list."""
+    top = document.value
+    if not isinstance(top, dict):
+        tell((), "must be a mapping with the keys version and jobs")
+        return
+    for key in top:
+        if key not in _TOP_KEYS:
+            hint = did_you_mean(key, _TOP_KEYS) or f"; known: {', '.join(_TOP_KEYS)}"
+            tell((key,), f"unknown key {key!r}{hint}")
+    version = top.get("version")
+    if version is None:
+        tell((), "the key 'version' is missing; write version: 1")
+    elif not (type(version.value) is int and version.value == 1):
+        tell(("version",), "this release reads version 1 of a job file; write version: 1")
+    defaults = top.get("defaults")
+    if defaults is not None and not isinstance(defaults.value, dict):
+        tell(("defaults",), "must be a mapping of the keys of a job")
+        defaults = None
+    if defaults is not None and "name" in defaults.value:
+        tell(("defaults", "name"), "the key 'name' belongs to a job, not to the defaults")
+    nodes = top.get("jobs")
+    if nodes is None or not isinstance(nodes.value, list) or not nodes.value:
+        tell(("jobs",), "must be a list of jobs, at least one")
+        return
+    for index, node in enumerate(nodes.value):
+        if isinstance(node.value, dict):
+            yield index, node if defaults is None else _merged(defaults, node)
+        else:
+            tell(("jobs", index), "must be a mapping with the keys of a job")
+
+
+def _merged(defaults: Node, job: Node) -> Node:
+    # A default sample only completes the samples of a job; it gives none to a job that has none.
+    dropped = {"name"} if "sample" in job.value else {"name", "sample"}
+    kept = {key: node for key, node in defaults.value.items() if key not in dropped}
+    merged = _over(replace(defaults, value=kept), job)
+    for key in _MERGED:
+        if key in kept and key in job.value and isinstance(kept[key].value, dict):
+            node = job.value[key]
+            several = isinstance(node.value, list)
+            merged.value[key] = (
+                replace(node, value=[_over(kept[key], part) for part in node.value])
+                if several
+                else _over(kept[key], node)
+            )
+    return merged
+
+
+def _over(default: Node, node: Node) -> Node:
+    """Return a mapping with what it lacks from ``default``."""
+    if not isinstance(node.value, dict):
+        return node
+    return replace(node, value={**default.value, **node.value}, keys={**default.keys, **node.keys})
+
+
+def _sound(job: dict[str, Any], paths: Iterable[Sequence[str | int]]) -> dict[str, Any]:
+    """Return the keys of a job that no problem lies in or under; of its samples, the sound keys and conditions."""
+    sound = dict(job)
+    said = job.get("sample")
+    samples: list[Any] = said if isinstance(said, list) else [said]
+    # What a sample must have and has not gets a stand-in that passes every check.
+    stand_ins = [{"rows": 0, "output": f"refused-{index}.csv"} for index in range(len(samples))]
+    samples = [sample | {} if isinstance(sample, dict) else sample for sample in samples]
+    for key, *rest in paths:
+        if key != "sample" or len(rest) < 2 or not isinstance(rest[0], int):
+            sound.pop(str(key), None)
+        elif rest[1] == "conditions" and len(rest) > 2 and isinstance(samples[rest[0]].get("conditions"), dict):
+            conditions = samples[rest[0]]["conditions"]
+            samples[rest[0]]["conditions"] = {name: said for name, said in conditions.items() if name != rest[2]}
+        else:
+            samples[rest[0]].pop(rest[1], None)
+    if "sample" in sound:
+        sound["sample"] = [
+            stand_in | sample if isinstance(sample, dict) else sample
+            for stand_in, sample in zip(stand_ins, samples, strict=True)
+        ]
+    return {"name": "unnamed", **sound}
