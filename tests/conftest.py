@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import settings
 
 from clover_tvae import TVAESynthesizer
+from clover_tvae.errors import UserError
 
 # The same examples in every run: what fails once fails again. A longer search is a matter of max_examples, not of luck.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -18,6 +22,15 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark as fast what is neither long nor slow."""
     if not any(item.get_closest_marker(name) for name in ("long", "slow")):
         item.add_marker("fast")
+
+
+@contextlib.contextmanager
+def refuses(error: type[UserError], *places: str) -> Iterator[pytest.ExceptionInfo[UserError]]:
+    """Check that exactly this class is raised, with one problem at each of these places, whatever the words."""
+    with pytest.raises(error) as caught:
+        yield caught
+    assert type(caught.value) is error, f"{type(caught.value).__name__}: {caught.value}"
+    assert sorted(problem.where for problem in caught.value.problems) == sorted(places), str(caught.value)
 
 
 def make_people(n: int = 400, seed: int = 0) -> pd.DataFrame:

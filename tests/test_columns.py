@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from conftest import refuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -133,13 +134,13 @@ def test_strings_that_pandas_takes_for_equal_are_kept_apart() -> None:
     ids=lambda column: str(column.dtype),
 )
 def test_cells_that_cannot_be_learnt_are_refused_by_name(column: pd.Series) -> None:
-    with pytest.raises(ColumnTypeError, match=r"column 'odd'.*(convert|ignore|split)"):
+    with refuses(ColumnTypeError, "column 'odd'"):
         CategoricalTransform.fit(column, "odd")
 
 
 def test_text_that_differs_in_every_row_is_an_identifier() -> None:
     names = pd.Series([f"person {i} CANARY" for i in range(60)])
-    with pytest.raises(IdentifierColumnError, match="declare it 'id'") as caught:
+    with refuses(IdentifierColumnError, "column 'name'") as caught:
         CategoricalTransform.fit(names, "name")
     assert "CANARY" not in str(caught.value)
     assert CategoricalTransform.fit(names[:40], "name").layout.n_choices == 40

@@ -6,7 +6,7 @@ import time
 
 import pandas as pd
 import pytest
-from conftest import make_people
+from conftest import make_people, refuses
 from sklearn.datasets import load_wine
 
 from clover_tvae import TVAESynthesizer
@@ -37,7 +37,7 @@ def synth(table) -> TVAESynthesizer:
 @pytest.mark.parametrize("number", [10**400, -(10**400)], ids=["above", "below"])
 @pytest.mark.parametrize("operator", [">=", "==", "<"])
 def test_a_condition_beyond_every_float_is_a_condition_error(synth, operator, number):
-    with pytest.raises(ConditionError, match="age"):
+    with refuses(ConditionError, "column 'age'"):
         synth.sample(3, conditions={"age": (operator, number)})
 
 
@@ -50,10 +50,10 @@ def test_conditions_are_a_dict_or_a_frame(synth, conditions):
 @pytest.mark.parametrize("method", READERS)
 def test_what_reads_rows_reads_frames_of_unique_columns(synth, table, method):
     for no_frame in ([1], None, {"age": [40]}):
-        with pytest.raises(DataError, match="DataFrame"):
+        with refuses(DataError, "df"):
             getattr(synth, method)(no_frame)
     twice = pd.concat([table, table[["sex"]]], axis=1)
-    with pytest.raises(DuplicateColumnsError, match="sex"):
+    with refuses(DuplicateColumnsError, "column 'sex'"):
         getattr(synth, method)(twice)
 
 
@@ -70,23 +70,23 @@ def test_no_rows_in_no_rows_out(synth, table, method):
 
 @pytest.mark.parametrize("strategy", [5, None, ["F"], {"F": "much", "M": "little"}, {"F": None, "M": 0.5}])
 def test_a_strategy_is_a_word_or_shares(synth, strategy):
-    with pytest.raises(ConfigError, match="strategy"):
+    with refuses(ConfigError, "strategy"):
         synth.balance("sex", strategy)
 
 
 @pytest.mark.parametrize("method", ["anomaly_scores", "reconstruct"])
 @pytest.mark.parametrize("seed", [-1, "a", 1.5])
 def test_a_seed_is_a_seed_everywhere(synth, table, method, seed):
-    with pytest.raises(ConfigError, match="random_state"):
+    with refuses(ConfigError, "random_state"):
         getattr(synth, method)(table, random_state=seed)
 
 
 def test_a_path_is_a_path(synth, table):
-    with pytest.raises(ConfigError, match="path"):
+    with refuses(ConfigError, "path"):
         synth.save(None)
-    with pytest.raises(ConfigError, match="path"):
+    with refuses(ConfigError, "path"):
         TVAESynthesizer.load(None)
-    with pytest.raises(ConfigError, match="generator_filepath"):
+    with refuses(ConfigError, "generator_filepath"):
         TVAESynthesizer(table, METADATA, generator_filepath=5)
 
 
@@ -104,14 +104,14 @@ def test_a_file_whose_history_counts_no_epochs_is_refused(synth, tmp_path, epoch
 def test_a_generator_file_that_cannot_be_written_is_told_before_training(table, tmp_path):
     path = tmp_path / "nowhere" / "x.pkl"
     synth = TVAESynthesizer(table, METADATA, generator_filepath=path, epochs=1, verbose=False)
-    with pytest.raises(ConfigError, match=r"generator_filepath.*does not exist; make it first"):
+    with refuses(ConfigError, "generator_filepath"):
         synth.fit()
     assert "not fitted" in repr(synth)
 
 
 @pytest.mark.parametrize("method", ["impute", "encode", "reconstruct", "anomaly_scores"])
 def test_a_column_that_was_learnt_and_is_not_there_is_named_with_its_cure(synth, table, method):
-    with pytest.raises(ColumnsMismatchError, match=r"'bmi'.*was learnt; add it"):
+    with refuses(ColumnsMismatchError, "column 'bmi'"):
         getattr(synth, method)(table.drop(columns="bmi"))
 
 

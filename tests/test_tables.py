@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import refuses
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
@@ -110,7 +111,7 @@ def test_missing_tokens_are_declared(csv):
     assert df["a"].isna().tolist() == [False, True, True, False]
     assert df["b"].isna().tolist() == [False, True, True, False]
     assert csv(text)["a"].tolist() == ["1", "NA", "?", " 7 "]
-    with pytest.raises(ConfigError, match="missing: must be a list of texts"):
+    with refuses(ConfigError, "missing"):
         csv(text, missing="NA")
     with pytest.raises(ConfigError):
         csv(text, missing=[None])
@@ -462,7 +463,7 @@ def test_odd_tables_are_not_written(tmp_path):
     ):
         with pytest.raises(DataError):
             write_table(wrong, path)
-    with pytest.raises(DuplicateColumnsError, match="column 'a'"):
+    with refuses(DuplicateColumnsError, "column 'a'"):
         write_table(pd.DataFrame([[1, 2]], columns=["a", "a"]), path)
     for extension in EXTENSIONS:
         for frame in (pd.DataFrame({"a": ["\ud800", "x"]}), pd.DataFrame({"\ud800": [1]})):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import refuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
@@ -310,7 +311,7 @@ def test_identifiers_that_a_column_cannot_hold(column: pd.Series, options: dict,
 def test_a_sequence_that_leaves_its_dtype_is_refused() -> None:
     df = pd.DataFrame({"id": pd.Series(range(100), dtype="int8"), "x": range(100)})
     table = fit(df, Metadata((Column("id", "id", regenerate="sequence"), Column("x", "continuous"))))
-    with pytest.raises(DataError, match=r"column 'id'.*int8"):
+    with refuses(DataError, "column 'id'"):
         table.decode(table.encode(df, np.random.default_rng(0)), n_offset=100)
 
 
@@ -425,7 +426,7 @@ def test_tables_that_are_no_tables() -> None:
         TableTransform.fit(df, metadata, numbers="quantile", rng=rng)
     with pytest.raises(TooFewRowsError):
         TableTransform.fit(df[:0], metadata, rng=rng)
-    with pytest.raises(ColumnsMismatchError, match="column 'age'"):
+    with refuses(ColumnsMismatchError, "column 'age'"):
         TableTransform.fit(df.drop(columns="age"), metadata, rng=rng)
     with pytest.raises(DuplicateColumnsError):
         TableTransform.fit(pd.concat([df, df[["age"]]], axis=1), metadata, rng=rng)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from conftest import refuses
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
@@ -326,7 +327,7 @@ def test_a_column_is_encoded_in_whatever_dtype_it_comes() -> None:
     ids=lambda column: f"{column.dtype} {column.tolist()}"[:40],
 )
 def test_cells_that_are_no_numbers_are_refused(column: pd.Series) -> None:
-    with pytest.raises(ColumnTypeError, match=r"column 'x'.*must hold numbers") as caught:
+    with refuses(ColumnTypeError, "column 'x'") as caught:
         fit(column, "rank")
     assert "CANARY" not in str(caught.value)
 
