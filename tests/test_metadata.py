@@ -784,7 +784,7 @@ def test_frames_with_odd_column_indexes():
 
 @pytest.mark.parametrize(("n_rows", "said"), [(0, "0 rows"), (1, "1 row;")])
 def test_too_few_rows(n_rows, said):
-    with refuses(TooFewRowsError, "table"):
+    with pytest.raises(TooFewRowsError, match=f"has {said}.*at least 2"):
         Metadata.of(PATIENTS).validate(patients().head(n_rows))
 
 
@@ -948,7 +948,7 @@ def test_text_is_an_identifier_from_50_rows_on_when_19_in_20_of_its_cells_differ
     meta = Metadata.of({"categorical": ["x"]})
     meta.validate(pd.DataFrame({"x": [f"v{i}" for i in range(49)]}))
     meta.validate(pd.DataFrame({"x": [f"v{i % 189}" for i in range(200)]}))
-    with refuses(IdentifierColumnError, "column 'x'"):
+    with pytest.raises(IdentifierColumnError, match=r"nearly each \(190\)"):
         meta.validate(pd.DataFrame({"x": [f"v{i % 190}" for i in range(200)]}))
 
 

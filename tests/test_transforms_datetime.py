@@ -181,7 +181,7 @@ def test_thousands_of_texts_are_read_as_few_are() -> None:
     ],
 )
 def test_cells_that_are_no_dates_are_refused(column: pd.Series, options: dict[str, str], match: str) -> None:
-    with refuses(ColumnTypeError, "column 'when'") as caught:
+    with pytest.raises(ColumnTypeError, match=f"column 'when'.*{match}") as caught:
         fit(column, **options)
     assert "CANARY" not in str(caught.value)
 
