@@ -113,7 +113,7 @@ class NativeBackend:
         Raises:
             ConditionError: A column or a value was never seen, or a range holds no value.
         """
-        transform = self._prepared or (self._known and self._known.transform)
+        transform = self._known.transform if self._prepared is None and self._known is not None else self._prepared
         if transform is not None:
             transform.allow(conditions)
 

@@ -19,7 +19,7 @@ from clover_tvae.jobs.read import Draft, path_called, read_drafts
 from clover_tvae.jobs.record import record_path
 from clover_tvae.jobs.result import collected_warnings
 from clover_tvae.jobs.spec import DatasetSpec
-from clover_tvae.jobs.table import JobTable
+from clover_tvae.jobs.table import read_job_table, with_holdout
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Parameters
 from clover_tvae.tables import EXTENSIONS, column_names
@@ -279,7 +279,7 @@ class _Check:
         noted: list[str] = []
         table = None
         with collected_warnings(noted), self._telling(("data",), "data: "):
-            table = JobTable.read(job, learnt_from(job))
+            table = read_job_table(job, learnt_from(job))
         if table is None:
             return
         for index, sample in enumerate(self.spec.sample):
@@ -287,7 +287,7 @@ class _Check:
                 with self._telling(("sample", index, "conditions", name), "conditions: "):
                     table.synth.check_conditions({name: condition})
         with collected_warnings(noted), self._telling(("holdout",), "holdout: "):
-            job.table = replace(table.with_holdout(job), warnings=tuple(noted))
+            job.table = replace(with_holdout(table, job), warnings=tuple(noted))
 
 
 def _find_collisions(checks: Iterable[_Check]) -> None:

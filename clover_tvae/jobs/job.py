@@ -13,11 +13,35 @@ from clover_tvae.jobs.spec import JobSpec
 from clover_tvae.workflows.split import DEFAULT_HOLDOUT
 
 if TYPE_CHECKING:
-    from clover_tvae.evaluation.limits import Limits
-    from clover_tvae.jobs.table import JobTable
-    from clover_tvae.metadata import Metadata
+    import pandas as pd
 
-__all__ = ["Job"]
+    from clover_tvae.evaluation.limits import Limits
+    from clover_tvae.metadata import Metadata
+    from clover_tvae.synthesizer import TVAESynthesizer
+
+__all__ = ["Job", "JobTable"]
+
+
+@dataclass(frozen=True)
+class JobTable:
+    """The real rows of a job.
+
+    Args:
+        train: The rows to learn.
+        holdout: The rows that are held out; ``None`` where all are learnt.
+        metadata: What each column is.
+        synth: The synthesizer that is to learn ``train``; it has read it already.
+        learnt: What decided on the reading (``plan.learnt_from``), taken before it: a table that has changed since is
+            read again.
+        warnings: What the user should know of the rows.
+    """
+
+    train: pd.DataFrame
+    holdout: pd.DataFrame | None
+    metadata: Metadata
+    synth: TVAESynthesizer
+    learnt: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass

@@ -20,11 +20,11 @@ import numpy as np
 
 from clover_tvae.errors import ConfigError, LimitExceededError, Problem
 from clover_tvae.evaluation.limits import passed_limits
-from clover_tvae.jobs.job import Job
+from clover_tvae.jobs.job import Job, JobTable
 from clover_tvae.jobs.plan import Plan, assessment_digest, plan_job, sample_digest
 from clover_tvae.jobs.record import Record
 from clover_tvae.jobs.result import JobError, JobResult, collected_warnings
-from clover_tvae.jobs.table import JobTable, read_data
+from clover_tvae.jobs.table import read_data, read_job_table, with_holdout
 from clover_tvae.metadata import Metadata
 from clover_tvae.workflows.assessment import assess
 from clover_tvae.workflows.output import draw_to
@@ -110,7 +110,7 @@ def _table(job: Job, plan: Plan) -> JobTable:
         for text in job.table.warnings:
             warnings.warn(text, UserWarning, stacklevel=2)
         return job.table
-    return JobTable.read(job, plan.learnt).with_holdout(job)
+    return with_holdout(read_job_table(job, plan.learnt), job)
 
 
 def _trained(job: Job, table: JobTable, record: Record, verbose: bool) -> tuple[TVAESynthesizer, str | None]:

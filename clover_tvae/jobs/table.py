@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from clover_tvae.jobs.job import Job
+from clover_tvae.jobs.job import Job, JobTable
 from clover_tvae.jobs.spec import DatasetSpec
 from clover_tvae.metadata import Metadata
 from clover_tvae.tables import read_table
@@ -16,61 +16,38 @@ from clover_tvae.workflows.split import split_holdout
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["read_data", "read_job_table", "with_holdout"]
+
+
+def read_job_table(job: Job, learnt: Mapping[str, Any]) -> JobTable:
+    """Read the table of ``job``, all but a file of held-out rows.
+
+    Raises:
+        UserError: The table does not fit its metadata, or cannot be learnt.
+    """
     from clover_tvae.synthesizer import TVAESynthesizer
 
-__all__ = ["JobTable", "read_data"]
+    df = read_data(job)
+    metadata = Metadata.infer(df) if job.metadata is None else job.metadata
+    train, holdout = df, None
+    if job.holdout_fraction is not None:
+        metadata.validate(df)
+        train, holdout = split_holdout(df, job.holdout_fraction, job.spec.synthesizer.random_state or 0)
+    synth = TVAESynthesizer(train, metadata, verbose=False, **job.spec.synthesizer.given()).prepare()
+    return JobTable(train, holdout, metadata, synth, learnt)
 
 
-@dataclass(frozen=True)
-class JobTable:
-    """The real rows of a job.
+def with_holdout(table: JobTable, job: Job) -> JobTable:
+    """Return the table with the held-out rows that ``job`` names by a file, if it does.
 
-    Args:
-        train: The rows to learn.
-        holdout: The rows that are held out; ``None`` where all are learnt.
-        metadata: What each column is.
-        synth: The synthesizer that is to learn ``train``; it has read it already.
-        learnt: What decided on the reading (``plan.learnt_from``), taken before it: a table that has changed since is
-            read again.
-        warnings: What the user should know of the rows.
+    Raises:
+        UserError: They do not fit the metadata.
     """
-
-    train: pd.DataFrame
-    holdout: pd.DataFrame | None
-    metadata: Metadata
-    synth: TVAESynthesizer
-    learnt: Mapping[str, Any]
-    warnings: tuple[str, ...] = ()
-
-    @classmethod
-    def read(cls, job: Job, learnt: Mapping[str, Any]) -> JobTable:
-        """Read the table of ``job``, all but a file of held-out rows.
-
-        Raises:
-            UserError: The table does not fit its metadata, or cannot be learnt.
-        """
-        from clover_tvae.synthesizer import TVAESynthesizer
-
-        df = read_data(job)
-        metadata = Metadata.infer(df) if job.metadata is None else job.metadata
-        train, holdout = df, None
-        if job.holdout_fraction is not None:
-            metadata.validate(df)
-            train, holdout = split_holdout(df, job.holdout_fraction, job.spec.synthesizer.random_state or 0)
-        synth = TVAESynthesizer(train, metadata, verbose=False, **job.spec.synthesizer.given()).prepare()
-        return cls(train, holdout, metadata, synth, learnt)
-
-    def with_holdout(self, job: Job) -> JobTable:
-        """Return the table with the held-out rows that ``job`` names by a file, if it does.
-
-        Raises:
-            UserError: They do not fit the metadata.
-        """
-        if job.holdout_path is None:
-            return self
-        holdout = read_table(job.holdout_path, metadata=self.metadata, missing=job.spec.missing)
-        self.metadata.validate(holdout)
-        return replace(self, holdout=holdout)
+    if job.holdout_path is None:
+        return table
+    holdout = read_table(job.holdout_path, metadata=table.metadata, missing=job.spec.missing)
+    table.metadata.validate(holdout)
+    return replace(table, holdout=holdout)
 
 
 def read_data(job: Job) -> pd.DataFrame:
