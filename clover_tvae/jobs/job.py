@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clover_tvae.errors import ConfigError, Problem
-from clover_tvae.files import inside
+from clover_tvae.errors import ConfigError, Problem, TableFileError
 from clover_tvae.jobs.spec import JobSpec
 from clover_tvae.workflows.split import DEFAULT_HOLDOUT
 
@@ -106,10 +105,14 @@ class Job:
         """Return where a file goes that is written now, in a folder that is there.
 
         Raises:
-            TableFileError: A link that was made since the check leads it out of the folder of the job.
+            TableFileError: A link that was made since the check leads it elsewhere.
             ConfigError: The folder cannot be made.
         """
-        path = inside(self.folder, text)
+        path = self.paths[text]
+        if path.resolve() != path:
+            raise TableFileError(
+                Problem(text, "a link that was made since the check leads it elsewhere; remove the link")
+            )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

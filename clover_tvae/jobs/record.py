@@ -67,14 +67,18 @@ class Record:
         text = json.dumps({"format": _FORMAT, "version": 1, **content}, indent=1, sort_keys=True)
         atomic_write(self.path, lambda file: file.write(text.encode("utf-8")))
 
-    def trained(self, learnt: Mapping[str, Any], generator: Path | None) -> None:
-        """Note a generator that was just trained; the outputs stay ours, but were drawn from one that is gone."""
+    @contextmanager
+    def training(self, learnt: Mapping[str, Any], generator: Path | None) -> Iterator[None]:
+        """Note a generator once it is trained; the outputs stay ours, but were drawn from one that is gone."""
+        yield
         self.learnt, self.generator = learnt, None if generator is None else file_digest(generator)
         self.outputs = {path: {**entry, "generator": "replaced"} for path, entry in self.outputs.items()}
         self._save()
 
-    def opened(self, generator: Path) -> None:
-        """Note the generator file that was opened."""
+    @contextmanager
+    def opening(self, generator: Path) -> Iterator[None]:
+        """Note a generator file once it is open."""
+        yield
         digest = file_digest(generator)
         if self.generator != digest:
             self.learnt, self.generator = {}, digest

@@ -58,7 +58,8 @@ def run_job(
     result = JobResult(job.name, job.file, "failed", generator=job.spec.generator_filepath)
     try:
         with collected_warnings(noted):
-            for so_far in _run(job, plan_job(job, force=force, retrain=retrain), result, verbose):
+            plan = plan_job(job, force=force, retrain=retrain)
+            for so_far in _run(job, plan, result, verbose):
                 result = so_far
     except Exception as error:
         told = JobError.of(error)
@@ -117,9 +118,9 @@ def _trained(job: Job, table: JobTable, record: Record, verbose: bool) -> tuple[
     path = None if job.spec.generator_filepath is None else job.target(job.spec.generator_filepath)
     synth = table.synth
     synth.verbose = verbose
-    synth.fit()
-    digest = None if path is None else synth.save(path)
-    record.trained(table.learnt, path)
+    with record.training(table.learnt, path):
+        synth.fit()
+        digest = None if path is None else synth.save(path)
     return synth, digest
 
 
@@ -134,8 +135,8 @@ def _opened(job: Job, check_data: bool, record: Record) -> tuple[TVAESynthesizer
     metadata = job.metadata if check_data else None
     if check_data and metadata is None:
         metadata = Metadata.infer(read_data(job))
-    synth = TVAESynthesizer(None, metadata, generator_filepath=path, verbose=False, **options)
-    record.opened(path)
+    with record.opening(path):
+        synth = TVAESynthesizer(None, metadata, generator_filepath=path, verbose=False, **options)
     return synth, synth.card().get("sha256")
 
 
@@ -173,13 +174,13 @@ def _limits_passed(breaches: Sequence[str]) -> JobError:
 
 def _draw(job: Job, index: int, synth: TVAESynthesizer, record: Record) -> None:
     sample = job.spec.sample[index]
-    path = job.target(sample.output)
+    path, seed = job.target(sample.output), _seed(job, index)
     with record.drawing(sample.output, path, sample_digest(job, sample)):
         draw_to(
             synth,
             sample.rows,
             path,
-            seed=_seed(job, index),
+            seed=seed,
             conditions=sample.parsed_conditions(),
             decode=sample.decode or job.spec.synthesizer.decode,
             missing=sample.missing,

@@ -9,6 +9,7 @@ import contextlib
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,13 +100,13 @@ def draw_to(
     Returns:
         The files, in the order of the rows.
     """
-    options: dict[str, Any] = {"random_state": seed, "decode": decode, "missing": missing}
+    draw = partial(synth.sample_frames, n_rows, conditions, random_state=seed, decode=decode, missing=missing)
     if is_table_file(path):
-        write_table(synth.sample(n_rows, conditions, **options), path)
+        write_table(next(_parts(draw, max(n_rows, 1))), path)
         on_part(path, n_rows)
         return [path]
     try:
-        return _draw_parts(synth.sample_frames(n_rows, conditions, **options), path, suffix, rows_per_part, on_part)
+        return _draw_parts(draw, path, suffix, rows_per_part, on_part)
     except OSError as error:
         if isinstance(error, CloverError):
             raise
@@ -114,7 +115,7 @@ def draw_to(
 
 
 def _draw_parts(
-    frames: Iterable[pd.DataFrame],
+    draw: Callable[[], Iterable[pd.DataFrame]],
     path: Path,
     suffix: str,
     rows_per_part: int,
@@ -124,7 +125,7 @@ def _draw_parts(
         path.mkdir(parents=True)
     files: list[Path] = []
     with tempfile.TemporaryDirectory(prefix=".clover-tvae-parts-", dir=path) as waiting:
-        for index, part in enumerate(_parts(frames, rows_per_part)):
+        for index, part in enumerate(_parts(draw, rows_per_part)):
             file = path / f"part-{index:05d}{suffix}"
             write_table(part, Path(waiting) / file.name)
             on_part(file, len(part))
@@ -138,13 +139,13 @@ def _draw_parts(
     return files
 
 
-def _parts(blocks: Iterable[pd.DataFrame], rows_per_part: int) -> Iterator[pd.DataFrame]:
-    """Cut a stream of frames into frames of ``rows_per_part`` rows; the last may be shorter, the first empty."""
+def _parts(draw: Callable[[], Iterable[pd.DataFrame]], rows_per_part: int) -> Iterator[pd.DataFrame]:
+    """Cut the frames that ``draw()`` yields into frames of ``rows_per_part`` rows; the last may be shorter, the first empty."""
     import pandas as pd
 
     held: list[pd.DataFrame] = []
     n_held, started = 0, False
-    for block in blocks:
+    for block in draw():
         held.append(block)
         n_held += len(block)
         while n_held >= rows_per_part:
