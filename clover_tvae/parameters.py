@@ -28,7 +28,6 @@ __all__ = [
     "Share",
     "Width",
     "Widths",
-    "check_count",
     "check_path",
 ]
 
@@ -195,14 +194,6 @@ class Parameters(BaseModel):
     def given(self) -> dict[str, Any]:
         """Return the parameters that are not ``None``."""
         return self.model_dump(exclude_none=True)
-
-
-def check_count(value: Any, name: str, *, least: int = 0) -> int:
-    """Return a number of rows or tables as an ``int``, or raise ``ConfigError``."""
-    value = _plain(value)
-    if type(value) is not int or value < least:
-        raise ConfigError(Problem(name, f"must be a whole number of at least {least}, found {_shown(name, value)}"))
-    return value
 
 
 def check_path(path: Any, name: str, *, to_write: bool = False) -> Path:

@@ -26,7 +26,7 @@ from clover_tvae.errors import (
     Problem,
 )
 from clover_tvae.metadata import Metadata
-from clover_tvae.parameters import Parameters, check_count, check_path
+from clover_tvae.parameters import Parameters, check_path
 from clover_tvae.report.representation import as_html, as_text
 from clover_tvae.seeds import Call, child, root
 
@@ -291,7 +291,7 @@ class TVAESynthesizer:
     ) -> Iterator[pd.DataFrame]:
         """Draw the rows of :meth:`sample` in frames of flat size, for tables larger than memory."""
         backend = self._learnt().backend
-        n_rows = check_count(n_rows, "n_rows")
+        n_rows = _whole(n_rows, "n_rows")
         decode = self.decode if decode is None else Parameters.of(decode=decode).decode
         if isinstance(conditions, pd.DataFrame):
             if len(conditions) != n_rows:
@@ -322,7 +322,7 @@ class TVAESynthesizer:
         Returns:
             ``df`` filled, same index, columns and dtypes; a list of ``n`` of them where ``n > 1``.
         """
-        backend, n = reader(self._learnt().backend, df, "impute"), check_count(n, "n", least=1)
+        backend, n = reader(self._learnt().backend, df, "impute"), _whole(n, "n", least=1)
         seed = self._call_seed(Call.IMPUTE, random_state)
         tables = [backend.impute(df, seed=child(seed, i)) for i in range(n)]
         return tables[0] if n == 1 else tables
@@ -479,6 +479,15 @@ class TVAESynthesizer:
     def _repr_html_(self) -> str:
         sha256 = None if self._generator is None else self._generator.sha256
         return as_html(self._backend, self.metadata, fitted=self.fitted, sha256=sha256)
+
+
+def _whole(value: Any, name: str, *, least: int = 0) -> int:
+    """Return a number of rows or tables as an ``int``, or raise ``ConfigError``."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < least:
+        found = f"{name}={value!r}" if whole or isinstance(value, float) else type(value).__name__
+        raise ConfigError(Problem(name, f"must be a whole number of at least {least}, found {found}"))
+    return int(value)
 
 
 def _counted(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:

@@ -516,6 +516,7 @@ def test_a_job_knows_every_parameter_of_the_synthesizer() -> None:
         "df",
         "metadata",
         "generator_filepath",
+        "expected_sha256",
         "verbose",
     }
 

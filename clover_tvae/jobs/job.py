@@ -105,13 +105,13 @@ class Job:
         """Return where a file goes that is written now, in a folder that is there.
 
         Raises:
-            TableFileError: A link that was made since the check leads it elsewhere.
+            TableFileError: A symbolic link that was made since the check leads it elsewhere.
             ConfigError: The folder cannot be made.
         """
         path = self.paths[text]
         if path.resolve() != path:
             raise TableFileError(
-                Problem(text, "a link that was made since the check leads it elsewhere; remove the link")
+                Problem(text, "a symbolic link made since the check leads it elsewhere; remove the link")
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
