@@ -19,7 +19,9 @@ settings.load_profile("repeatable")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark as fast what is neither long nor slow."""
+    """Mark as long what waits for the fitted generators, and as fast what is neither long nor slow."""
+    if {"fitted", "people"} <= set(getattr(item, "fixturenames", ())):
+        item.add_marker("long")
     if not any(item.get_closest_marker(name) for name in ("long", "slow")):
         item.add_marker("fast")
 

@@ -265,6 +265,7 @@ def test_every_attack_is_refused(tmp_path, extension_codes):
     assert set(sys.modules) == modules
 
 
+@pytest.mark.long
 def test_attacks_that_run_code_are_called_unsafe(tmp_path, extension_codes):
     marker = tmp_path / "marker"
     fragments = pickles.code_fragments(marker) | pickles.handover_fragments()
@@ -352,6 +353,7 @@ def test_truncated_at_every_byte():
         parse_artifact(data[:-20])
 
 
+@pytest.mark.long
 def test_every_flipped_bit_is_found():
     data = dump_artifact(small())
     for n in range(8 * len(data)):
@@ -376,6 +378,7 @@ def test_any_bytes_raise_only_our_errors(data):
         parse_artifact(data)
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.sampled_from([bytes([code]) for code in b"(]}euNK.GX\x88\x8a\x8c\x00\x01k"]), max_size=30))
 def test_any_opcodes_in_a_signed_file_raise_only_our_errors(codes):

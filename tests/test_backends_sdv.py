@@ -420,6 +420,7 @@ class TestHistory:
             with pytest.raises(NotFittedError):
                 ask()
 
+    @pytest.mark.long
     def test_what_sdv_cannot_do_says_who_can(self, fitted: SdvBackend) -> None:
         assert not isinstance(fitted, ReadsRows)
 

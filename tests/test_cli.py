@@ -125,6 +125,7 @@ def test_dry_run_says_what_would_be_done_and_does_nothing(folder: Path, trained:
     assert not (folder / ".clover-tvae").exists()
 
 
+@pytest.mark.long
 def test_run_trains_and_keeps_the_generator(folder: Path) -> None:
     job = {
         "name": "iris",

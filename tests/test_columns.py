@@ -170,6 +170,7 @@ def test_any_mixture_of_cells_comes_back_cell_by_cell(values: list[object]) -> N
     assert all((a is None and b is None) or typed_key(a) == typed_key(b) for a, b in zip(column, decoded, strict=True))
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(
     st.recursive(

@@ -151,6 +151,7 @@ def problems_of(action: Any) -> set[str]:
     return set()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "column", DECLARED, ids=lambda column: " ".join(map(str, [column.kind, *column.options.values()]))
 )

@@ -181,6 +181,7 @@ def job_file(folder: Path, condition: object) -> Path:
     return path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("text", "condition"), [("grade>=3", (">=", 3)), ("grade!=3", ("!=", 3)), ("grade=3", 3)])
 def test_a_range_of_numeric_categories_is_drawn_whatever_it_is_written_in(
     staff: Path, text: str, condition: object
@@ -199,6 +200,7 @@ def test_a_range_of_numeric_categories_is_drawn_whatever_it_is_written_in(
     pd.testing.assert_frame_equal(pd.read_csv(staff / "rows.csv"), by_python)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("text", "condition"), [("grade>=x", (">=", "x")), ("size>=m", (">=", "m")), ("pay=x", "x")])
 def test_what_python_refuses_no_other_way_draws(staff: Path, text: str, condition: object) -> None:
     name = next(name for name in STAFF if text.startswith(name))

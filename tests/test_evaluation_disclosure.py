@@ -37,6 +37,7 @@ def test_a_plot_tells_no_more_of_a_suppressed_category_than_the_page():
     assert "5.0%" not in plot._repr_svg_()
 
 
+@pytest.mark.long
 def test_the_page_withholds_missing_shares_of_few_people_as_the_figures_do():
     real, holdout = ward(0, 4), ward(0, 3)
     page = build_report(real, ward(0, 12), holdout, figures=()).html()

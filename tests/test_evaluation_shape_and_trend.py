@@ -58,6 +58,7 @@ def test_agrees_with_sdmetrics_on_mixed_columns_with_gaps(odd_pair, thresholds):
     np.testing.assert_allclose(ours.to_numpy(), pair_scores, atol=1e-9)
 
 
+@pytest.mark.long
 def test_agrees_with_sdmetrics_on_a_real_table():
     iris = load_iris(as_frame=True).frame
     iris["target"] = iris["target"].map({0: "setosa", 1: "versicolor", 2: "virginica"})

@@ -191,6 +191,7 @@ def test_json_is_read_as_json_reads_it(value: object) -> None:
     assert node.plain() == value
 
 
+@pytest.mark.long
 @given(st.text() | st.text("&*!<[]{}:-?|>'\"%#,~ \n\tabc01", max_size=60))
 @settings(max_examples=200)
 def test_no_text_makes_the_reader_raise(text: str) -> None:
@@ -885,6 +886,7 @@ def test_a_process_that_is_killed_leaves_no_other_hanging(folder: Path, victim: 
         process.kill()
 
 
+@pytest.mark.long
 def test_workers_skip_what_is_left_after_a_failure(folder: Path, trained: bytes) -> None:
     (folder / "out").mkdir()
     names = "abcdef"

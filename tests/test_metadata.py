@@ -406,6 +406,7 @@ def test_a_broken_file_says_how(tmp_path, text, fault):
         Metadata.load(write(tmp_path / "m.json", text))
 
 
+@pytest.mark.long
 def test_one_key_of_very_many_that_is_given_twice_is_found(tmp_path):
     keys = ", ".join(f'"c{i}": null' for i in range(100_000))
     with pytest.raises(MetadataError, match="'c7' is given twice") as error:
@@ -1012,6 +1013,7 @@ def test_any_cells_are_accepted_or_refused_in_our_words(cells, kind):
 # ------------------------------------------------------------------------------------------- SDV's metadata
 
 
+@pytest.mark.long
 def test_to_sdv_is_read_by_sdv_and_comes_back():
     sdv = pytest.importorskip("sdv.metadata")
     meta = Metadata.of({**PATIENTS, "variable_to_predict": None})

@@ -138,6 +138,7 @@ def test_65_layers_are_refused_before_they_are_trained_and_cannot_be_loaded(peop
     assert [problem.where for problem in caught.value.problems] == ["compress_dims"]
 
 
+@pytest.mark.long
 def test_what_is_announced_is_what_is_trained(capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     df = pd.DataFrame({"code": [f"c{i}" for i in np.arange(8_000) % 6_000], "x": rng.normal(size=8_000).round(2)})

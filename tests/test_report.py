@@ -438,6 +438,7 @@ def test_every_figure_that_a_risk_names_is_in_the_catalogue(real, synthetic) -> 
     ]
 
 
+@pytest.mark.long
 def test_the_pairs_are_those_that_the_figures_hold_rounded_by_the_page(real, synthetic, holdout) -> None:
     """The page draws the trend errors of the figures; where they were measured for another k, its own rule rounds them."""
     tables = code_tables({"real": real, "synthetic": synthetic, "holdout": holdout}, META)

@@ -114,6 +114,7 @@ def test_page_and_notebook_draw_the_same_chart(tables) -> None:
             assert f'd="{mark.get("d")}"' in page
 
 
+@pytest.mark.long
 def test_no_chart_needs_matplotlib() -> None:
     import subprocess
     import sys

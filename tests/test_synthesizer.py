@@ -897,6 +897,7 @@ def test_a_generator_of_version_1_becomes_one_of_version_2_with_the_same_rows(tm
     assert {**new.card(), "training": None} == {**old.card(), "training": None, "sha256": digest}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("decode", ["argmax", "sample"])
 def test_how_cells_are_drawn_travels_with_the_file(people, tmp_path, decode):
     path = tmp_path / "g.pkl"
@@ -918,6 +919,7 @@ def test_a_digest_may_be_given_beside_generator_filepath(people, tmp_path):
         TVAESynthesizer.load(tmp_path / "none.pkl")
 
 
+@pytest.mark.long
 def test_what_sdv_cannot_do_says_who_can(people):
     synth = short(people[["age", "sex"]], {"continuous": ["age"], "categorical": ["sex"]}, backend="sdv").fit()
     for method in ("impute", "encode", "reconstruct", "anomaly_scores"):
