@@ -1,7 +1,4 @@
-"""What may stand in a job file: every key, its type, its range, and the JSON Schema that tells an editor the same.
-
-This module knows pydantic and the names of the synthesizer's parameters. It opens no file and knows no table.
-"""
+"""What may stand in a job file: every key, its type, its range, and the JSON Schema that tells an editor the same."""
 
 from __future__ import annotations
 
@@ -28,12 +25,7 @@ from clover_tvae.errors import did_you_mean
 from clover_tvae.parameters import Parameters, Seed
 from clover_tvae.workflows.datasets import DatasetName
 
-__all__ = [
-    "JobSpec",
-    "SampleSpec",
-    "job_schema",
-    "spec_problems",
-]
+__all__ = ["JobSpec", "SampleSpec", "job_schema", "spec_problems"]
 
 
 class _Spec(BaseModel):
@@ -106,12 +98,13 @@ def _samples(value: Any) -> Any:
     return (value,) if isinstance(value, dict) else _tuple(value)
 
 
-def _tag_of_text_or_mapping(value: Any) -> str:
-    return "mapping" if isinstance(value, dict) else "text"
-
-
-def _tag_of_text_or_number(value: Any) -> str:
-    return "text" if isinstance(value, str) else "number"
+# Discriminated, so that a problem is told of the alternative that was meant, and not of both.
+_Text = Annotated[Path_, Tag("text")]
+_by_mapping = Discriminator(lambda value: "mapping" if isinstance(value, dict) else "text")
+_by_text = Discriminator(lambda value: "text" if isinstance(value, str) else "number")
+_PathOrDataset = Annotated[_Text | Annotated[DatasetSpec, Tag("mapping")], _by_mapping]
+_PathOrMapping = Annotated[_Text | Annotated[dict[str, Any], Tag("mapping")], _by_mapping]
+_PathOrShare = Annotated[_Text | Annotated[float, Field(gt=0, lt=1), Tag("number")], _by_text]
 
 
 class JobSpec(_Spec):
@@ -120,20 +113,12 @@ class JobSpec(_Spec):
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")] = Field(
         description="Letters, digits, _ . -; its own among the jobs of a file."
     )
-    data: (
-        Annotated[
-            Annotated[Path_, Tag("text")] | Annotated[DatasetSpec, Tag("mapping")],
-            Discriminator(_tag_of_text_or_mapping),
-        ]
-        | None
-    ) = Field(default=None, description="The table: a .csv, .csv.gz or .parquet file, or a built-in one.")
-    metadata: (
-        Annotated[
-            Annotated[Path_, Tag("text")] | Annotated[dict[str, Any], Tag("mapping")],
-            Discriminator(_tag_of_text_or_mapping),
-        ]
-        | None
-    ) = Field(default=None, description="What each column is: a JSON file, a mapping written here, or the word infer.")
+    data: _PathOrDataset | None = Field(
+        default=None, description="The table: a .csv, .csv.gz or .parquet file, or a built-in one."
+    )
+    metadata: _PathOrMapping | None = Field(
+        default=None, description="What each column is: a JSON file, a mapping written here, or the word infer."
+    )
     missing: Texts = Field(default=("",), description="Cells of a CSV file that mean missing.")
     synthesizer: Parameters = Field(
         default_factory=lambda: Parameters.model_validate({}), description="Parameters of the synthesizer."
@@ -144,13 +129,7 @@ class JobSpec(_Spec):
     sample: Annotated[tuple[SampleSpec, ...], BeforeValidator(_samples)] = Field(
         default=(), description="What to draw: one sample, or a list of them."
     )
-    holdout: (
-        Annotated[
-            Annotated[Path_, Tag("text")] | Annotated[float, Field(gt=0, lt=1), Tag("number")],
-            Discriminator(_tag_of_text_or_number),
-        ]
-        | None
-    ) = Field(
+    holdout: _PathOrShare | None = Field(
         default=None,
         description="Real rows kept away from training: a share of the data, or a table of their own. "
         "Without it a report or limits hold 0.1 of the rows out.",
@@ -158,13 +137,7 @@ class JobSpec(_Spec):
     report: Path_ | None = Field(
         default=None, description="The report on fidelity, utility and privacy (.html), against the held-out rows."
     )
-    limits: (
-        Annotated[
-            Annotated[Path_, Tag("text")] | Annotated[dict[str, Any], Tag("mapping")],
-            Discriminator(_tag_of_text_or_mapping),
-        ]
-        | None
-    ) = Field(
+    limits: _PathOrMapping | None = Field(
         default=None,
         description="Bounds of figures, such as {privacy.membership_auc: {max: 0.55}}, or a YAML file of them. "
         "No row is drawn beyond one, and the job fails with exit code 6.",

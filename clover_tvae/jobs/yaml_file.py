@@ -4,8 +4,6 @@ YAML has features that turn a small file into a large one (aliases), into code (
 what its author sees (``NO`` is false, ``2024-01-01`` is a date, a second key silently wins). None of them is read here.
 The text is parsed by PyYAML; this module composes the values from PyYAML's events, without recursion, so that a
 deeply nested file is refused and not followed.
-
-It knows PyYAML and the error tree. It does not know what a job is.
 """
 
 from __future__ import annotations
@@ -38,7 +36,12 @@ _ODD_NUMBER = re.compile(
     r"[-+]?(0[0-9_]+|0[xob][0-9a-fA-F_]+|[0-9][0-9_,]*_[0-9_]*(\.[0-9_]*)?|[0-9]+(:[0-9]+)+(\.[0-9]*)?|\.(inf|nan))",
     re.I,
 )
-_SWITCHES = frozenset({"yes", "no", "on", "off", "y", "n", "true", "false", "null"})
+#: Bare words that some readers of YAML take for something else.
+_MEANING = {
+    **dict.fromkeys(("yes", "on", "y", "true"), "true"),
+    **dict.fromkeys(("no", "off", "n", "false"), "false"),
+    "null": "nothing",
+}
 
 
 @dataclass(frozen=True)
@@ -274,7 +277,7 @@ def _resolve(text: str) -> tuple[Any, str | None]:
         return None, None
     if text in ("true", "false"):
         return text == "true", None
-    if text.lower() in _SWITCHES:
+    if text.lower() in _MEANING:
         return text, (
             f"the bare word {text} means {_MEANING[text.lower()]} to some readers of YAML; "
             "write true or false, or put it in quotes"
@@ -291,8 +294,3 @@ def _resolve(text: str) -> tuple[Any, str | None]:
     if _ODD_NUMBER.fullmatch(text):
         return text, "a number in an unusual form; put it in quotes if it is text, else write it in decimal"
     return text, None
-
-
-_MEANING = {"yes": "true", "on": "true", "y": "true", "true": "true", "null": "nothing"} | dict.fromkeys(
-    ("no", "off", "n", "false"), "false"
-)
