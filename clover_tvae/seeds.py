@@ -6,7 +6,9 @@ from enum import IntEnum
 
 import numpy as np
 
-__all__ = ["Call", "Draw", "Fit", "Read", "Sdv", "Seed", "child", "generator", "root"]
+from clover_tvae.errors import ConfigError, Problem
+
+__all__ = ["Call", "Draw", "Fit", "Measure", "Read", "Sdv", "Seed", "child", "generator", "of_measure", "root"]
 
 Seed = int | np.random.SeedSequence | None
 
@@ -41,9 +43,27 @@ class Sdv(IntEnum):
     GLOBALS, SYNTHESIZER, TRANSFORMER = range(3)
 
 
+class Measure(IntEnum):
+    """Of the seed of an evaluation."""
+
+    MEMBERSHIP, RELATIONS, UTILITY, CLOSEST_RECORDS = 0x313, 0x4E1, 0x757, 0xDC6
+    SHADOW_HALVES, BOOTSTRAP, TWO_SAMPLE, SHADOW_FITS = 0x5AD0, 0xB007, 0xC257, 0xF175
+
+
 def root(seed: Seed) -> np.random.SeedSequence:
     """Return the sequence of a user's seed; ``None`` draws one, and a sequence is itself."""
     return seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+
+
+def of_measure(seed: int, measure: Measure) -> np.random.SeedSequence:
+    """Return the sequence of one measure of an evaluation.
+
+    Raises:
+        ConfigError: The seed is no whole number of at least 0.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ConfigError(Problem("seed", f"must be a whole number of at least 0, found seed={seed!r}"))
+    return np.random.SeedSequence([int(seed), int(measure)])
 
 
 def child(seed: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:

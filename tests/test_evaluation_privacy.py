@@ -215,7 +215,7 @@ def test_fresh_rows_are_rarely_accused(n_tables, at_most):
     for seed in range(n_tables):
         tables = code_tables(
             {
-                "train": hospital(300, seed),
+                "real": hospital(300, seed),
                 "synthetic": hospital(300, 100 + seed),
                 "holdout": hospital(100, 200 + seed),
             },
@@ -229,6 +229,6 @@ def test_fresh_rows_are_rarely_accused(n_tables, at_most):
 
 def test_copies_are_found_however_few_the_people_are():
     train, holdout = hospital(100, 1), hospital(60, 2)
-    tables = code_tables({"train": train, "synthetic": train.copy(), "holdout": holdout}, None)
+    tables = code_tables({"real": train, "synthetic": train.copy(), "holdout": holdout}, None)
     assert closest_records(tables).quantile_interval[0] > 0.02
     assert attack_membership(tables)["random"]["chosen"].intervals[0][0] > 0.5

@@ -10,7 +10,7 @@ from evaluation_tables import hospital, shuffled
 from sklearn.datasets import load_diabetes, load_wine
 
 from clover_tvae.errors import ColumnsMismatchError
-from clover_tvae.evaluation import fidelity, tstr, utility
+from clover_tvae.evaluation import fidelity, measure, tstr, utility
 
 
 @pytest.mark.long
@@ -83,6 +83,26 @@ def test_missing_answers_and_empty_columns_are_left_out():
     assert utility(gaps, gaps, train, target="sick")["utility.trees_auc"].value > 0.8
     only_target = train[["sick"]]
     assert utility(only_target, only_target, only_target, target="sick")["utility.trees_auc"].value is None
+
+
+def test_the_recall_of_a_class_of_few_test_rows_is_withheld():
+    def rows(n_rare: int) -> pd.DataFrame:
+        return pd.DataFrame({"x": np.arange(120.0), "sort": np.where(np.arange(120) < n_rare, "rare", "common")})
+
+    names = ["utility.trees_rarest_recall", "utility.linear_rarest_recall"]
+    few, more = (utility(rows(30), rows(30), rows(n_rare), target="sort") for n_rare in (9, 10))
+    for name in names:
+        assert (few[name].value, few[name].perfect) == (None, None)
+        assert more[name].value is not None
+        assert more[name].perfect is not None
+    shown = few.tables["utility"].set_index("score")[["synthetic", "real"]]
+    assert shown.loc["rarest_recall"].isna().all(axis=None)
+    assert shown.drop("rarest_recall").notna().all(axis=None)
+    described = {"continuous": ["x"], "categorical": ["sort"], "variable_to_predict": "sort"}
+    measured = (measure(rows(30), rows(30), rows(9), described, min_count=k) for k in (9, 10))
+    assert [figures[names[0]].value is None for figures in measured] == [False, True]
+    recalls = tstr(rows(30), rows(30), rows(9), "sort").set_index("score").loc["rarest_recall"]
+    assert recalls[["synthetic", "real"]].notna().all(axis=None)
 
 
 NARROW = {"continuous": ["age", "bmi"], "categorical": ["sex"]}

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.stats import beta
 
 from clover_tvae.evaluation.frames import CodedTables
-from clover_tvae.evaluation.neighbours import MixedSpace, nearest
-from clover_tvae.evaluation.seeds import generator
+from clover_tvae.evaluation.neighbours import MixedSpace, nearest, nearest_of_all
+from clover_tvae.seeds import Measure, generator, of_measure
 
 __all__ = ["ClosestRecords", "closest_records"]
 
@@ -46,25 +46,23 @@ def closest_records(tables: CodedTables, *, seed: int = 0, max_rows: int = 5_000
     """Compare the synthetic rows' distances to the training rows with those to held-out rows.
 
     Args:
-        tables: With the roles ``train``, ``holdout`` and ``synthetic``.
+        tables: With the roles ``real``, ``synthetic`` and ``holdout``.
         seed: Seed of the draws.
         max_rows: Most synthetic, and most held-out, rows whose neighbours are sought. All training rows are searched.
     """
-    rng = generator(seed, 0xDC6)
-    train, holdout, synthetic = tables["train"], tables["holdout"], tables["synthetic"]
+    rng = generator(of_measure(seed, Measure.CLOSEST_RECORDS))
+    train, holdout, synthetic = tables["real"], tables["holdout"], tables["synthetic"]
     n_reference = min(train.n_rows, holdout.n_rows)
-    shuffled = rng.permutation(train.n_rows)
-    inside, holdout_drawn = shuffled[:n_reference], rng.permutation(holdout.n_rows)[:n_reference]
-    space = MixedSpace(train.take(inside).append(holdout.take(holdout_drawn)), tables)
-    targets = space.place(synthetic.take(rng.permutation(synthetic.n_rows)[:max_rows]))
-    held_points = space.place(holdout.take(holdout_drawn))
-    inside_points, outside_points = space.place(train.take(inside)), space.place(train.take(shuffled[n_reference:]))
-    near, near_at = nearest(targets, inside_points, k=2)
-    far, far_at = nearest(targets, held_points)
-    rest, rest_at = nearest(targets, outside_points, k=2)
-    to_train = _nearest_of_both(near, rest)
-    held = held_points.take(np.arange(min(n_reference, max_rows)))
-    held_to_train = _nearest_of_both(nearest(held, inside_points, k=2)[0], nearest(held, outside_points, k=2)[0])
+    shuffled, holdout = train.draw(train.n_rows, rng), holdout.draw(n_reference, rng)
+    inside, outside = shuffled.take(slice(n_reference)), shuffled.take(slice(n_reference, None))
+    space = MixedSpace(inside.append(holdout), tables)
+    targets, held = space.place(synthetic.draw(max_rows, rng)), space.place(holdout)
+    pools = space.place(inside), space.place(outside)
+    (near, near_at), (rest, rest_at) = (nearest(targets, pool, k=2) for pool in pools)
+    far, far_at = nearest(targets, held)
+    to_train = nearest_of_all(2, near, rest)
+    held = held.take(slice(max_rows))
+    held_to_train = nearest_of_all(2, *(nearest(held, pool, k=2)[0] for pool in pools))
 
     gap = far[:, 0] - near[:, 0]
     wins = np.where(np.abs(gap) < _SAME, 0.5, (gap > 0).astype(np.float64))
@@ -73,10 +71,9 @@ def closest_records(tables: CodedTables, *, seed: int = 0, max_rows: int = 5_000
     weights = np.bincount(owner).astype(np.float64)
     error = float(np.sqrt(0.25 * (weights**2).sum()) / len(wins))
     interval = (max(0.0, share - 1.96 * error), min(1.0, share + 1.96 * error))
-    if len(outside_points):
-        nearest_at = np.where(near[:, 0] <= rest[:, 0], near_at[:, 0], n_reference + rest_at[:, 0])
-    else:
-        nearest_at = near_at[:, 0]
+    nearest_at = near_at[:, 0]
+    if outside.n_rows:
+        nearest_at = np.where(near[:, 0] <= rest[:, 0], nearest_at, n_reference + rest_at[:, 0])
     quantile_share = _share_below_quantile(to_train[:, 0], held_to_train[:, 0], _LEVEL)
     return ClosestRecords(
         share=share,
@@ -87,10 +84,6 @@ def closest_records(tables: CodedTables, *, seed: int = 0, max_rows: int = 5_000
         n_synthetic=len(targets),
         n_reference=n_reference,
     )
-
-
-def _nearest_of_both(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return np.sort(np.hstack([first, second]), axis=1)[:, :2]
 
 
 def _share_below_quantile(distances: np.ndarray, reference: np.ndarray, level: float) -> float:

@@ -13,14 +13,13 @@ from clover_tvae.evaluation.frames import CodedTable, CodedTables
 
 __all__ = [
     "copied_share",
-    "dtype_differences",
+    "dtype_kinds",
     "duplicate_share",
     "finer_columns",
     "missing_rates",
     "out_of_range_share",
     "present_share",
-    "rare_frequency_interval",
-    "rare_frequency_ratio",
+    "rare_frequency",
     "rare_rows",
     "rare_table",
     "unseen_share",
@@ -32,12 +31,7 @@ _MAX_DECIMALS = 12
 
 def missing_rates(tables: CodedTables, table: CodedTable) -> pd.Series:
     """Return the share of missing cells by column."""
-    shares: dict[Hashable, float] = dict(
-        zip(tables.number_names, np.isnan(table.numbers).mean(axis=0).tolist(), strict=True)
-    )
-    shares.update(zip(tables.category_names, (table.codes < 0).mean(axis=0).tolist(), strict=True))
-    index = pd.Index(tables.names, dtype=object, name="column", tupleize_cols=False)
-    return pd.Series([shares[name] for name in tables.names], index=index, dtype=np.float64)
+    return tables.by_column(np.isnan(table.numbers).mean(axis=0), (table.codes < 0).mean(axis=0))
 
 
 def duplicate_share(table: CodedTable) -> float:
@@ -59,9 +53,8 @@ def row_hashes(table: CodedTable) -> np.ndarray:
 def out_of_range_share(real: CodedTable, table: CodedTable) -> float:
     """Return the share of number cells outside the real column's range; NaN without any number."""
     outside = present = 0
-    for column in range(real.numbers.shape[1]):
-        known, values = real.numbers[:, column], table.numbers[:, column]
-        known, values = known[~np.isnan(known)], values[~np.isnan(values)]
+    for columns in zip(real.numbers.T, table.numbers.T, strict=True):
+        known, values = (column[~np.isnan(column)] for column in columns)
         if len(known):
             outside += int(((values < known.min()) | (values > known.max())).sum())
             present += len(values)
@@ -83,37 +76,35 @@ def present_share(real: CodedTable, table: CodedTable) -> float:
 def rare_rows(real: CodedTable, table: CodedTable) -> int:
     """Return the cells of ``table``, over all columns, that hold a category of under 1% of the real rows."""
     known, found = _category_counts(real, table)
-    return int(found[(known > 0) & (known / max(real.n_rows, 1) < _RARE)].sum())
+    return int(found[(known > 0) & (known / real.n_rows < _RARE)].sum())
 
 
 def _category_counts(real: CodedTable, table: CodedTable) -> tuple[np.ndarray, np.ndarray]:
     """How often two tables hold each category, the columns one after the other."""
     sizes = np.maximum(real.codes.max(axis=0, initial=-1), table.codes.max(axis=0, initial=-1)) + 1
-    known, found = ([np.zeros(0, dtype=np.int64)] for _ in range(2))
-    for column, size in enumerate(sizes):
-        known.append(_counts(real.codes[:, column], size))
-        found.append(_counts(table.codes[:, column], size))
-    return np.concatenate(known), np.concatenate(found)
+    none = np.zeros(0, dtype=np.int64)
+    known, found = (
+        np.concatenate([none, *(_counts(codes, size) for codes, size in zip(coded.codes.T, sizes, strict=True))])
+        for coded in (real, table)
+    )
+    return known, found
 
 
 def _counts(codes: np.ndarray, n_categories: int) -> np.ndarray:
-    return np.bincount(codes[codes >= 0], minlength=n_categories)
+    return np.bincount(codes + 1, minlength=n_categories + 1)[1:]  # the first is missing
 
 
-def rare_frequency_ratio(real: CodedTable, table: CodedTable) -> float:
-    """Return the frequency of all rare categories together over their real frequency; NaN without a rare one."""
-    known = rare_rows(real, real)
-    return rare_rows(real, table) / max(table.n_rows, 1) * real.n_rows / known if known else float("nan")
+def rare_frequency(real: CodedTable, table: CodedTable) -> tuple[float, tuple[float, float]]:
+    """Return the frequency of all rare categories together over their real one, and its 95% interval; NaN without any.
 
-
-def rare_frequency_interval(real: CodedTable, table: CodedTable) -> tuple[float, float] | None:
-    """Return a 95% interval of ``rare_frequency_ratio``: both counts are taken as Poisson; ``None`` without rare cells."""
+    For the interval both counts are taken as Poisson.
+    """
     known, found = rare_rows(real, real), rare_rows(real, table)
     if not known:
-        return None
-    ratio = rare_frequency_ratio(real, table)
+        return math.nan, (math.nan, math.nan)
+    ratio = found / table.n_rows * real.n_rows / known
     spread = math.exp(1.96 * math.sqrt(1.0 / max(found, 1) + 1.0 / known))
-    return ratio / spread, max(ratio, 1.0 / table.n_rows) * spread
+    return ratio, (ratio / spread, max(ratio, 1.0 / table.n_rows) * spread)
 
 
 def rare_table(tables: CodedTables, disclosure: Disclosure) -> pd.DataFrame:
@@ -149,9 +140,9 @@ def rare_table(tables: CodedTables, disclosure: Disclosure) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).astype({"column": object})
 
 
-def dtype_differences(real: pd.DataFrame, other: pd.DataFrame, names: Iterable[Hashable]) -> list[Hashable]:
-    """Return the columns whose dtype is of another kind; whole numbers and fractions are one kind, as are all texts."""
-    return [name for name in names if _dtype_kind(real[name]) != _dtype_kind(other[name])]
+def dtype_kinds(frame: pd.DataFrame, names: Iterable[Hashable]) -> dict[Hashable, str]:
+    """Return the kind of each column's dtype; whole numbers and fractions are one kind, as are all texts."""
+    return {name: _dtype_kind(frame[name]) for name in names}
 
 
 def _dtype_kind(column: pd.Series) -> str:

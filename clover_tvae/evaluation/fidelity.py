@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,12 @@ from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTable, CodedTables, code_tables
 from clover_tvae.evaluation.relations import break_rates, find_relations, relation_table
-from clover_tvae.evaluation.seeds import generator
 from clover_tvae.evaluation.shape_and_trend import EDGES, Edges, pair_errors, shape_errors
 from clover_tvae.evaluation.two_sample import C2ST_ITERATIONS, two_sample_auc
 from clover_tvae.parameters import MIN_COUNT
+from clover_tvae.seeds import Measure, generator, of_measure
 
-__all__ = ["c2st", "column_shapes", "fidelity", "pair_trends", "shape_error", "trend_error"]
+__all__ = ["c2st", "column_shapes", "fidelity", "fidelity_figures", "pair_trends", "shape_error", "trend_error"]
 
 _N_BOOTSTRAPS = 5  # draws of the training rows that the floor of Shape and Trend is averaged over
 _MANY_COLUMNS = 60  # above it one draw is enough: the mean over so many columns and pairs is steady by itself
@@ -62,7 +62,7 @@ def pair_trends(
 
     Returns:
         One row a pair: ``column_1, column_2, metric, error, real, synthetic, strength, strong``; see
-        ``marginals.pair_errors``. Pairs with a constant column have no correlation and so no error (NaN).
+        ``shape_and_trend.pair_errors``. Pairs with a constant column have no correlation and so no error (NaN).
     """
     return pair_errors(code_tables({"real": real, "synthetic": synthetic}, metadata), "real", "synthetic", edges)
 
@@ -81,7 +81,7 @@ def c2st(real: pd.DataFrame, synthetic: pd.DataFrame, metadata: Any = None, seed
     """Return the AUC of gradient-boosted trees that tell real from synthetic: 0.5 is perfect, 1 always told apart.
 
     100 rounds of scikit-learn's ``HistGradientBoostingClassifier``, no early stopping; see
-    ``classifier.two_sample_auc``.
+    ``two_sample.two_sample_auc``.
     """
     tables = code_tables({"real": real, "synthetic": synthetic}, metadata)
     return two_sample_auc(tables["real"], tables["synthetic"], seed=seed, folds=folds)[0]
@@ -103,7 +103,7 @@ def fidelity(
         holdout: Real rows that the generator never saw; ``None`` leaves their figures empty.
         metadata: As for ``column_shapes``.
         seed: Seed of every draw.
-        min_count: Fewest real rows, of training or holdout, that a cell of the tables may show; see ``Disclosure``.
+        min_count: Fewest real rows that a cell of the tables may show; see ``Disclosure``.
 
     Returns:
         The ``fidelity`` figures of the catalogue. Beside each value stand the same figure for ``holdout``, and for a
@@ -117,83 +117,97 @@ def fidelity(
         ConfigError: ``min_count`` is no whole number of at least 1.
     """
     disclosure = Disclosure(min_count)
-    coded = code_tables({"real": real, "synthetic": synthetic, "holdout": holdout}, metadata)
-    rng = generator(seed, 0xB007)
+    frames = {"real": real, "synthetic": synthetic, "holdout": holdout}
+    return fidelity_figures(code_tables(frames, metadata), frames, seed=seed, disclosure=disclosure)
+
+
+def fidelity_figures(
+    coded: CodedTables, frames: Mapping[str, pd.DataFrame | None], *, seed: int, disclosure: Disclosure
+) -> Figures:
+    """Return what ``fidelity`` does, for tables coded by the roles ``real``, ``synthetic`` and perhaps ``holdout``.
+
+    Args:
+        coded: The coded tables.
+        frames: The tables themselves, whose dtypes are compared.
+        seed: Seed of every draw.
+        disclosure: What the tables may show.
+    """
+    rng = generator(of_measure(seed, Measure.BOOTSTRAP))
     draws = [
         coded["real"].take(rng.integers(0, coded["real"].n_rows, coded["synthetic"].n_rows))
         for _ in range(_N_BOOTSTRAPS if len(coded.names) <= _MANY_COLUMNS else 1)
     ]
-    coded = replace(coded, tables={**coded.tables, "bootstrap": draws[0]})
-    frames = {"synthetic": synthetic} | ({} if holdout is None else {"holdout": holdout})
-
-    measured, tables = _marginal_figures(coded, draws, seed, disclosure)
-    for figures, more in (
-        (_classifier_figures(coded, seed), {}),
-        _relation_figures(coded, seed, disclosure),
-        _category_figures(coded, seed, disclosure),
-        _diagnostic_figures(coded, seed, disclosure, real, frames),
-    ):
-        measured += figures
-        tables |= more
-    notes = [] if holdout is not None else ["No holdout was given: no figure can be held against fresh real rows."]
-    return Figures.of(measured, tables, notes)
+    held = _Comparison(replace(coded, tables={**coded.tables, "bootstrap": draws[0]}), seed, disclosure)
+    no_holdout = ["No holdout was given: no figure can be held against fresh real rows."]
+    return (
+        _marginals(held, draws)
+        | _classifier(held)
+        | _relations(held)
+        | _categories(held)
+        | _diagnostics(held, frames)
+        | Figures.of([], notes=[] if "holdout" in coded.tables else no_holdout)
+    )
 
 
-Measured = tuple[list[Figure], dict[str, pd.DataFrame]]
+@dataclass(frozen=True)
+class _Comparison:
+    """The real table and those held against it, each in the role of the figure's field that it fills."""
+
+    coded: CodedTables
+    seed: int
+    disclosure: Disclosure
+
+    def of_others(self, measure: Callable[[CodedTable], Any]) -> dict[str, Any]:
+        return {role: measure(table) for role, table in self.coded.tables.items() if role != "real"}
+
+    def percents(self, measure: Callable[[CodedTable, CodedTable], float]) -> dict[str, float]:
+        return self.of_others(lambda table: 100 * measure(self.coded["real"], table))
+
+    def told(self, shares: np.ndarray, role: str) -> np.ndarray:
+        """Shares of rows in percent, as far as they may be told."""
+        return 100 * (shares if role == "synthetic" else self.disclosure.shares(shares, self.coded[role].n_rows))
+
+    def figure(self, name: str, by_role: Mapping[str, float], *, n: int | None = None, **more: Any) -> Figure:
+        floors: dict[str, Any] = {role: by_role.get(role) for role in ("holdout", "bootstrap")}
+        n = self.coded["synthetic"].n_rows if n is None else n
+        return Figure.of(f"fidelity.{name}", by_role["synthetic"], n=n, seed=self.seed, **floors, **more)
 
 
-def _of_others(coded: CodedTables, measure: Callable[[CodedTable], Any]) -> dict[str, Any]:
-    """Measure each table held against the real one, by the figure's field that it fills."""
-    return {role: measure(table) for role, table in coded.tables.items() if role != "real"}
-
-
-def _figure(name: str, by_role: Mapping[str, float], n: int, seed: int, **more: Any) -> Figure:
-    floors: dict[str, Any] = {role: by_role.get(role) for role in ("holdout", "bootstrap")}
-    return Figure.of(name, by_role["synthetic"], n=n, seed=seed, **floors, **more)
-
-
-def _marginal_figures(coded: CodedTables, draws: list[CodedTable], seed: int, disclosure: Disclosure) -> Measured:
-    n_real, n_rows = coded["real"].n_rows, coded["synthetic"].n_rows
-    shapes, shared, own = {}, {}, {}
-    means: dict[str, dict[str, float]] = {}
-    for role in coded.tables:
-        if role != "real":
-            shapes[role] = shape_errors(coded, "real", role)
-            shared[role], own[role] = (pair_errors(coded, "real", role, edges) for edges in EDGES)
-            means[role] = _means(shapes[role], shared[role], own[role])
+def _marginals(held: _Comparison, draws: list[CodedTable]) -> Figures:
+    coded = held.coded
+    distances = {role: _distances(coded, role) for role in coded.tables if role != "real"}
+    means = {role: _means(*found) for role, found in distances.items()}
     # One draw of few columns would be a noisy floor.
-    floors = [means["bootstrap"]]
-    for draw in draws[1:]:
-        held = replace(coded, tables={"real": coded["real"], "draw": draw})
-        floors.append(
-            _means(shape_errors(held, "real", "draw"), *(pair_errors(held, "real", "draw", e) for e in EDGES))
-        )
+    fresh = [replace(coded, tables={"real": coded["real"], "draw": draw}) for draw in draws[1:]]
+    floors = [means["bootstrap"], *(_means(*_distances(tables, "draw")) for tables in fresh)]
     means["bootstrap"] = {name: float(np.mean([floor[name] for floor in floors])) for name in floors[0]}
     # A fresh sample of m rows errs as sqrt(1/n + 1/m) against n rows; a bootstrap of those n rows only as sqrt(1/m).
-    to_floor = math.sqrt(1 + n_rows / n_real)
+    to_floor = math.sqrt(1 + coded["synthetic"].n_rows / coded["real"].n_rows)
     note = "" if "holdout" not in coded.tables else f"Holdout: {coded['holdout'].n_rows:,} rows."
     figures = [
-        _figure(
-            f"fidelity.{name}",
-            {role: values[name] for role, values in means.items()},
-            n_rows,
-            seed,
-            perfect=floor * to_floor,
-            note=note,
-        )
+        held.figure(name, {role: found[name] for role, found in means.items()}, perfect=floor * to_floor, note=note)
         for name, floor in means["bootstrap"].items()
     ]
-    columns = pd.DataFrame({"column": pd.Series(coded.names, dtype=object)})
+    columns = _column_table(coded)
     columns["kind"] = ["number" if name in coded.number_names else "category" for name in coded.names]
-    pairs = shared["synthetic"].drop(columns="error")
-    for role in shapes:
-        columns[role] = 100 * disclosure.errors(shapes[role].to_numpy(), coded, role)
-        pairs[f"error_{role}"] = 100 * disclosure.errors(shared[role]["error"].to_numpy(), coded, role)
-    pairs["error_own_edges"] = 100 * disclosure.errors(own["synthetic"]["error"].to_numpy(), coded, "synthetic")
-    return figures, {
-        "column_shapes": columns.sort_values("synthetic", ascending=False, ignore_index=True, kind="stable"),
-        "pair_trends": pairs.sort_values("error_synthetic", ascending=False, ignore_index=True, kind="stable"),
+    pairs = distances["synthetic"][1].drop(columns="error")
+    for role, (shapes, shared, _) in distances.items():
+        columns[role] = 100 * held.disclosure.errors(shapes.to_numpy(), coded, role)
+        pairs[f"error_{role}"] = 100 * held.disclosure.errors(shared["error"].to_numpy(), coded, role)
+    own = distances["synthetic"][2]["error"].to_numpy()
+    pairs["error_own_edges"] = 100 * held.disclosure.errors(own, coded, "synthetic")
+    worst_first: dict[str, Any] = {"ascending": False, "ignore_index": True, "kind": "stable"}
+    tables = {
+        "column_shapes": columns.sort_values("synthetic", **worst_first),
+        "pair_trends": pairs.sort_values("error_synthetic", **worst_first),
     }
+    return Figures.of(figures, tables)
+
+
+def _distances(coded: CodedTables, role: str) -> tuple[pd.Series, pd.DataFrame, pd.DataFrame]:
+    """The errors of columns, of pairs with shared edges, and of pairs with own edges."""
+    shared, own = (pair_errors(coded, "real", role, edges) for edges in EDGES)
+    return shape_errors(coded, "real", role), shared, own
 
 
 def _means(shapes: pd.Series, shared: pd.DataFrame, own: pd.DataFrame) -> dict[str, float]:
@@ -203,106 +217,88 @@ def _means(shapes: pd.Series, shared: pd.DataFrame, own: pd.DataFrame) -> dict[s
     return {name: 100 * float(values.mean()) for name, values in errors.items()}
 
 
-def _classifier_figures(coded: CodedTables, seed: int) -> list[Figure]:
-    found = _of_others(coded, lambda table: two_sample_auc(coded["real"], table, seed=seed))
-    areas, n_rows = {role: area for role, (area, _) in found.items()}, found["synthetic"][1]
-    note = f"{C2ST_ITERATIONS} rounds of boosting, 3 folds, {n_rows:,} rows of each table."
+def _column_table(coded: CodedTables) -> pd.DataFrame:
+    return pd.DataFrame({"column": pd.Series(coded.names, dtype=object)})
+
+
+def _classifier(held: _Comparison) -> Figures:
+    found = held.of_others(lambda table: two_sample_auc(held.coded["real"], table, seed=held.seed))
+    areas, n = {role: area for role, (area, _) in found.items()}, found["synthetic"][1]
+    note = f"{C2ST_ITERATIONS} rounds of boosting, 3 folds, {n:,} rows of each table."
     if math.isnan(areas["synthetic"]):
-        note = f"Not measured: too few rows ({n_rows})."
+        note = f"Not measured: too few rows ({n})."
     scores = {role: min(1.0, 1 - 2 * (area - 0.5)) for role, area in areas.items()}
-    return [
-        _figure("fidelity.c2st", areas, n_rows, seed, note=note),
-        _figure("fidelity.c2st_score", scores, n_rows, seed, note=note),
-    ]
+    return Figures.of(
+        [held.figure(name, values, n=n, note=note) for name, values in (("c2st", areas), ("c2st_score", scores))]
+    )
 
 
-def _relation_figures(coded: CodedTables, seed: int, disclosure: Disclosure) -> Measured:
-    relations = find_relations(coded, seed=seed)
-    rates = {role: break_rates(relations, table) for role, table in coded.tables.items() if role != "bootstrap"}
-    shown = {
-        role: 100 * (values if role == "synthetic" else disclosure.shares(values, coded[role].n_rows))
-        for role, values in rates.items()
-    }
-    note = "" if relations else "No relation holds in 99.5% of the real rows that would not hold by chance."
-    return [
-        _figure(
-            name,
-            {role: float(summary(100 * values)) if relations else math.nan for role, values in rates.items()},
-            len(relations),
-            seed,
-            note=f"{note} n is the number of relations.".strip(),
-        )
-        for name, summary in (("fidelity.relations_broken", np.mean), ("fidelity.relations_worst", np.max))
-    ], {"relations": relation_table(relations, shown)}
+def _relations(held: _Comparison) -> Figures:
+    relations = find_relations(held.coded, seed=held.seed)
+    rates = {role: break_rates(relations, table) for role, table in held.coded.tables.items() if role != "bootstrap"}
+    note = "n is the number of relations."
+    if not relations:
+        note = f"No relation holds in 99.5% of the real rows that would not hold by chance. {note}"
+    figures = []
+    for name, summary in (("relations_broken", np.mean), ("relations_worst", np.max)):
+        broken = {role: float(summary(100 * values)) if relations else math.nan for role, values in rates.items()}
+        figures.append(held.figure(name, broken, n=len(relations), note=note))
+    shown = {role: held.told(values, role) for role, values in rates.items()}
+    return Figures.of(figures, {"relations": relation_table(relations, shown)})
 
 
-def _category_figures(coded: CodedTables, seed: int, disclosure: Disclosure) -> Measured:
-    real, n_rows = coded["real"], coded["synthetic"].n_rows
-    present = _of_others(coded, lambda table: 100 * diagnostics.present_share(real, table))
-    unseen = _of_others(coded, lambda table: 100 * diagnostics.unseen_share(real, table))
+def _categories(held: _Comparison) -> Figures:
     figures = [
-        _figure("fidelity.categories_present", present, n_rows, seed),
-        _rare_frequency(coded, seed, disclosure),
-        _figure("fidelity.unseen_categories", unseen, n_rows, seed),
+        held.figure("categories_present", held.percents(diagnostics.present_share)),
+        _rare_frequency(held),
+        held.figure("unseen_categories", held.percents(diagnostics.unseen_share)),
     ]
-    return figures, {"rare_categories": diagnostics.rare_table(coded, disclosure)}
+    return Figures.of(figures, {"rare_categories": diagnostics.rare_table(held.coded, held.disclosure)})
 
 
-def _rare_frequency(coded: CodedTables, seed: int, disclosure: Disclosure) -> Figure:
+def _rare_frequency(held: _Comparison) -> Figure:
     """The frequency of rare categories; an exact ratio of a small count of real rows would tell how many they are."""
-    name, real, n_rows = "fidelity.rare_frequency", coded["real"], coded["synthetic"].n_rows
-    if disclosure.is_small(diagnostics.rare_rows(real, real)):
-        note = f"Not shown: fewer than {disclosure.min_count} real rows hold a rare category."
-        return Figure.of(name, None, n=n_rows, seed=seed, note=note)
-    ratios = _of_others(coded, lambda table: diagnostics.rare_frequency_ratio(real, table))
-    if "holdout" in ratios and disclosure.is_small(diagnostics.rare_rows(real, coded["holdout"])):
+    real = held.coded["real"]
+    if held.disclosure.is_small(diagnostics.rare_rows(real, real)):
+        note = f"Not shown: fewer than {held.disclosure.min_count} real rows hold a rare category."
+        return held.figure("rare_frequency", {"synthetic": math.nan}, note=note)
+    found = held.of_others(lambda table: diagnostics.rare_frequency(real, table))
+    ratios = {role: ratio for role, (ratio, _) in found.items()}
+    if "holdout" in ratios and held.disclosure.is_small(diagnostics.rare_rows(real, held.coded["holdout"])):
         del ratios["holdout"]
-    interval = diagnostics.rare_frequency_interval(real, coded["synthetic"])
-    return _figure(name, ratios, n_rows, seed, interval=interval)
+    return held.figure("rare_frequency", ratios, interval=found["synthetic"][1])
 
 
-def _diagnostic_figures(
-    coded: CodedTables, seed: int, disclosure: Disclosure, real_frame: pd.DataFrame, frames: Mapping[str, pd.DataFrame]
-) -> Measured:
-    real, n_rows = coded["real"], coded["synthetic"].n_rows
+def _diagnostics(held: _Comparison, frames: Mapping[str, pd.DataFrame | None]) -> Figures:
+    coded, real, n_rows = held.coded, held.coded["real"], held.coded["synthetic"].n_rows
     rates = {role: diagnostics.missing_rates(coded, table) for role, table in coded.tables.items()}
     told = {
-        role: values if role in ("synthetic", "bootstrap") else disclosure.assumed_shares(values, coded[role].n_rows)
+        role: held.disclosure.assumed_shares(values, coded[role].n_rows) if role in ("real", "holdout") else values
         for role, values in rates.items()
     }
-    dtypes = {role: diagnostics.dtype_differences(real_frame, frame, coded.names) for role, frame in frames.items()}
-    finer = _of_others(coded, lambda table: diagnostics.finer_columns(coded, real, table))
-    outside = _of_others(coded, lambda table: 100 * diagnostics.out_of_range_share(real, table))
-    repeated = _of_others(coded, lambda table: 100 * diagnostics.duplicate_share(table))
     gaps = {role: 100 * float((shares - told["real"]).abs().max()) for role, shares in told.items()}
     interval = _rate_interval(told["synthetic"], told["real"], n_rows, real.n_rows)
+    kinds = {role: diagnostics.dtype_kinds(frame, coded.names) for role, frame in frames.items() if frame is not None}
+    differing = {
+        "decimals": held.of_others(lambda table: diagnostics.finer_columns(coded, real, table)),
+        "dtypes": {
+            role: [name for name in coded.names if found[name] != kinds["real"][name]] for role, found in kinds.items()
+        },
+    }
+    repeated = held.of_others(lambda table: 100 * diagnostics.duplicate_share(table))
+    real_repeated = 100 * diagnostics.duplicate_share(real) if n_rows == real.n_rows else None
     figures = [
-        _figure("fidelity.out_of_range", outside, n_rows, seed),
-        _figure("fidelity.missing_rate", gaps, n_rows, seed, interval=interval),
-        *(
-            _figure(
-                name,
-                {role: float(len(columns)) for role, columns in found.items()},
-                n_rows,
-                seed,
-                note=f"Columns: {', '.join(map(repr, found['synthetic']))}." if found["synthetic"] else "",
-            )
-            for name, found in (("fidelity.decimals", finer), ("fidelity.dtypes", dtypes))
-        ),
-        _figure(
-            "fidelity.duplicates",
-            repeated,
-            n_rows,
-            seed,
-            perfect=100 * diagnostics.duplicate_share(real) if n_rows == real.n_rows else None,
-        ),
+        held.figure("out_of_range", held.percents(diagnostics.out_of_range_share)),
+        held.figure("missing_rate", gaps, interval=interval),
     ]
-    table = pd.DataFrame({"column": pd.Series(coded.names, dtype=object)})
-    for role in ("real", "synthetic", "holdout"):
-        if role in rates:
-            shares = rates[role].to_numpy()
-            table[role] = 100 * (shares if role == "synthetic" else disclosure.shares(shares, coded[role].n_rows))
-    return figures, {"missing_rates": table}
+    for key, by_role in differing.items():
+        note = f"Columns: {', '.join(map(repr, by_role['synthetic']))}." if by_role["synthetic"] else ""
+        figures.append(held.figure(key, {role: float(len(names)) for role, names in by_role.items()}, note=note))
+    figures.append(held.figure("duplicates", repeated, perfect=real_repeated))
+    table = _column_table(coded)
+    for role in [role for role in ("real", "synthetic", "holdout") if role in rates]:
+        table[role] = held.told(rates[role].to_numpy(), role)
+    return Figures.of(figures, {"missing_rates": table})
 
 
 def _rate_interval(rates: pd.Series, real: pd.Series, n_rows: int, n_real: int) -> tuple[float, float]:

@@ -11,7 +11,7 @@ so that figures, bootstraps and splits are array work, and two tables never disa
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,9 +58,13 @@ class CodedTable:
         """Number of rows."""
         return len(self.numbers)
 
-    def take(self, rows: np.ndarray) -> CodedTable:
+    def take(self, rows: np.ndarray | slice) -> CodedTable:
         """Return the given rows, by position or by mask."""
         return CodedTable(self.numbers[rows], self.codes[rows])
+
+    def draw(self, n_rows: int, rng: np.random.Generator) -> CodedTable:
+        """Return at most ``n_rows`` of the rows, in random order."""
+        return self.take(rng.permutation(self.n_rows)[:n_rows])
 
     def append(self, other: CodedTable) -> CodedTable:
         """Return the rows of this table, then those of ``other``."""
@@ -89,6 +93,12 @@ class CodedTables:
 
     def __getitem__(self, role: str) -> CodedTable:
         return self.tables[role]
+
+    def by_column(self, of_numbers: Iterable[float], of_categories: Iterable[float]) -> pd.Series:
+        """Return one float a column, indexed by name, from those of the numbers and those of the categories."""
+        values = dict(zip((*self.number_names, *self.category_names), [*of_numbers, *of_categories], strict=True))
+        index = pd.Index(self.names, dtype=object, name="column", tupleize_cols=False)
+        return pd.Series([values[name] for name in self.names], index=index, dtype=np.float64)
 
     @property
     def n_categories(self) -> tuple[int, ...]:

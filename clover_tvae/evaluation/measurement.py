@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from clover_tvae.evaluation.fidelity import fidelity
+from clover_tvae.evaluation.disclosure import Disclosure
+from clover_tvae.evaluation.fidelity import fidelity_figures
 from clover_tvae.evaluation.figures import Figures
-from clover_tvae.evaluation.frames import resolve_metadata
-from clover_tvae.evaluation.privacy import privacy
-from clover_tvae.evaluation.utility import utility
+from clover_tvae.evaluation.frames import code_tables, resolve_metadata
+from clover_tvae.evaluation.privacy import privacy_figures
+from clover_tvae.evaluation.utility import target_of, utility_figures
 from clover_tvae.parameters import MIN_COUNT
 
 __all__ = ["measure"]
@@ -38,9 +39,12 @@ def measure(
     Raises:
         DataError: The tables cannot be compared; all problems at once.
     """
+    disclosure = Disclosure(min_count)
     metadata = resolve_metadata(metadata)
+    frames = {"real": real, "synthetic": synthetic, "holdout": holdout}
+    tables = code_tables(frames, metadata)
     return (
-        fidelity(real, synthetic, holdout, metadata, seed=seed, min_count=min_count)
-        | utility(real, synthetic, holdout, metadata, seed=seed)
-        | privacy(real, synthetic, holdout, metadata, seed=seed)
+        fidelity_figures(tables, frames, seed=seed, disclosure=disclosure)
+        | utility_figures(tables, target_of(metadata), seed=seed, disclosure=disclosure)
+        | privacy_figures(tables, seed=seed)
     )

@@ -24,8 +24,8 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from clover_tvae.evaluation.frames import CodedTables
-from clover_tvae.evaluation.neighbours import MixedSpace, Points, nearest
-from clover_tvae.evaluation.seeds import generator
+from clover_tvae.evaluation.neighbours import MixedSpace, Points, nearest, nearest_of_all
+from clover_tvae.seeds import Measure, generator, of_measure
 
 __all__ = [
     "MEASURES",
@@ -34,6 +34,7 @@ __all__ = [
     "AttackScore",
     "attack_membership",
     "attack_table",
+    "furthest",
     "score_with_intervals",
 ]
 
@@ -42,6 +43,8 @@ OUTLIER_SHARE = 0.1  # of the candidates: the rows furthest from others
 OUTLIER_POOL = 8_000  # real rows that "others" means
 
 _NEIGHBOURS = (1, 5, 10, 20, 50)
+Rows = np.ndarray | slice
+
 _N_BOOTSTRAPS = 200
 _N_LOTS = 200  # times that members and others are drawn by lot
 
@@ -70,7 +73,7 @@ def attack_membership(
     """Attack random people and outliers.
 
     Args:
-        tables: With the roles ``train`` (members), ``holdout`` (others) and ``synthetic``.
+        tables: With the roles ``real`` (members), ``holdout`` (others) and ``synthetic``.
         seed: Seed of all draws.
         n_targets: Most members, and most others, attacked; at most half of the held-out rows, as the other half is
             the attacker's reference sample.
@@ -79,49 +82,49 @@ def attack_membership(
         For ``"random"`` people and for ``"outliers"``, the tenth of as many people that lies furthest from 5 other real
         rows: the score of the attack ``"chosen"`` on the other half of the targets, then of each attack by itself.
     """
-    rng = generator(seed, 0x313)
-    train, holdout = tables["train"], tables["holdout"]
+    rng = generator(of_measure(seed, Measure.MEMBERSHIP))
+    train, holdout = (tables[role].draw(tables[role].n_rows, rng) for role in ("real", "holdout"))
     n_targets = min(n_targets, train.n_rows, holdout.n_rows // 2)
-    train_order, holdout_order = rng.permutation(train.n_rows), rng.permutation(holdout.n_rows)
     n_candidates = min(2 * n_targets, train.n_rows, holdout.n_rows // 2)
 
     # The scale and the idea of an outlier must treat members and others alike, or they would give members away.
     n_pool = min(train.n_rows, holdout.n_rows, OUTLIER_POOL // 2)
-    space = MixedSpace(train.take(train_order[:n_pool]).append(holdout.take(holdout_order[:n_pool])), tables)
-    members = space.place(train.take(train_order[:n_candidates]))
-    others = space.place(holdout.take(holdout_order[:n_candidates]))
-    reference = space.place(holdout.take(holdout_order[n_candidates:]))
+    pools = [table.take(slice(n_pool)) for table in (train, holdout)]
+    space = MixedSpace(pools[0].append(pools[1]), tables)
+    own, other = (space.place(pool) for pool in pools)
+    members, others = (space.place(table.take(slice(n_candidates))) for table in (train, holdout))
+    reference = space.place(holdout.take(slice(n_candidates, None)))
     synthetic = space.place(tables["synthetic"])
-    pools = space.place(train.take(train_order[:n_pool])), space.place(holdout.take(holdout_order[:n_pool]))
-    is_random = np.arange(n_candidates) < n_targets
-    member_outlier = _furthest(members, pools[0], pools[1])
-    other_outlier = _furthest(others, pools[1], pools[0])
-
-    groups = (("random", is_random, is_random), ("outliers", member_outlier, other_outlier))
+    groups: dict[str, tuple[Rows, Rows]] = {
+        "random": (slice(n_targets), slice(n_targets)),
+        "outliers": (_furthest(members, own, other), _furthest(others, other, own)),
+    }
     return {
         group: _attacked(
             _scores(members.take(inside), synthetic, reference),
             _scores(others.take(outside), synthetic, reference),
             rng,
         )
-        for group, inside, outside in groups
+        for group, (inside, outside) in groups.items()
     }
 
 
-def _furthest(candidates: Points, own_pool: Points, other_pool: Points) -> np.ndarray:
-    """Mark the tenth of the candidates furthest from 5 real rows, themselves (first in their own pool) left out."""
-    n_candidates, n_pool = len(candidates), len(own_pool)
-    itself = np.where(np.arange(n_candidates) < n_pool, np.arange(n_candidates), -1)
-    k = min(5, n_pool - 1)
-    if k < 1:
-        return np.ones(n_candidates, dtype=bool)
-    own, _ = nearest(candidates, own_pool, k, exclude=itself)
+def _furthest(candidates: Points, own_pool: Points, other_pool: Points) -> Rows:
+    """Return the tenth of the candidates furthest from 5 real rows, themselves (first in their own pool) left out."""
+    position = np.arange(len(candidates))
+    k = min(5, len(own_pool) - 1)
+    own, _ = nearest(candidates, own_pool, k, exclude=np.where(position < len(own_pool), position, -1))
     other, _ = nearest(candidates, other_pool, k)
-    oddness = np.sort(np.hstack([own, other]), axis=1)[:, :k].mean(axis=1)
-    n_outliers = max(1, round(OUTLIER_SHARE * n_candidates))
-    marked = np.zeros(n_candidates, dtype=bool)
-    marked[np.argsort(-oddness, kind="stable")[:n_outliers]] = True
-    return marked
+    return furthest(nearest_of_all(k, own, other), max(1, round(OUTLIER_SHARE * len(candidates))))
+
+
+def furthest(distances: np.ndarray, n_rows: int) -> np.ndarray:
+    """Return the positions, in order, of the ``n_rows`` rows that lie furthest from their neighbours.
+
+    Shape:
+        ``distances`` is (rows, neighbours).
+    """
+    return np.sort(np.argsort(-distances.mean(axis=1), kind="stable")[:n_rows])
 
 
 def _scores(targets: Points, synthetic: Points, reference: Points) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 
-__all__ = ["MixedSpace", "Points", "nearest"]
+__all__ = ["MixedSpace", "Points", "nearest", "nearest_of_all"]
 
 _MAX_ONE_HOT = 8  # above this many categories, comparing codes is cheaper than a one-hot product
 _BLOCK_CELLS = 2_000_000  # cells of one block of distances: 8 MB in float32, about a cache
@@ -44,7 +44,7 @@ class Points:
     def __len__(self) -> int:
         return len(self.ranks)
 
-    def take(self, rows: np.ndarray) -> Points:
+    def take(self, rows: np.ndarray | slice) -> Points:
         """Return the given rows, by position or by mask."""
         return Points(self.ranks[rows], self.missing[rows], self.codes[rows], self.dense[rows], self.wide[rows])
 
@@ -59,12 +59,10 @@ class MixedSpace:
     """
 
     def __init__(self, reference: CodedTable, tables: CodedTables) -> None:
-        self._scales = [_rank_scale(reference.numbers[:, column]) for column in range(reference.numbers.shape[1])]
+        self._scales = [_rank_scale(values) for values in reference.numbers.T]
         self._n_categories = tables.n_categories
         self._wide = np.array([n + 1 > _MAX_ONE_HOT for n in self._n_categories], dtype=bool)
-        self._gaps = np.zeros(len(self._scales), dtype=bool)
-        for table in tables.tables.values():
-            self._gaps |= np.isnan(table.numbers).any(axis=0)
+        self._gaps = np.any([np.isnan(table.numbers).any(axis=0) for table in tables.tables.values()], axis=0)
 
     def place(self, table: CodedTable) -> Points:
         """Place the rows of a table."""
@@ -77,7 +75,7 @@ class MixedSpace:
         for column in np.flatnonzero(~self._wide):
             levels = np.arange(-1, self._n_categories[column])
             parts.append((table.codes[:, column, None] == levels) * np.sqrt(0.5))
-        dense = np.hstack(parts).astype(np.float32) if parts else np.zeros((table.n_rows, 0), dtype=np.float32)
+        dense = np.hstack(parts).astype(np.float32)
         return Points(ranks, missing, table.codes, dense, np.ascontiguousarray(table.codes[:, self._wide]))
 
 
@@ -126,6 +124,11 @@ def nearest(
         squared[rows] = np.take_along_axis(exact, order, axis=1)
         positions[rows] = np.take_along_axis(candidates, order, axis=1)
     return np.sqrt(squared), positions
+
+
+def nearest_of_all(k: int, *distances: np.ndarray) -> np.ndarray:
+    """Return the distances to the ``k`` nearest rows of several pools together, from those to the nearest of each."""
+    return np.sort(np.hstack(distances), axis=1)[:, :k]
 
 
 def _smallest(distance: np.ndarray, k: int) -> np.ndarray:

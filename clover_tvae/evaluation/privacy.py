@@ -17,7 +17,7 @@ from clover_tvae.evaluation.frames import CodedTables, code_tables
 from clover_tvae.evaluation.membership import MEASURES, AttackScore, attack_membership, attack_table
 from clover_tvae.evaluation.shadow_models import membership_shadow
 
-__all__ = ["dcr", "membership_shadow", "privacy"]
+__all__ = ["dcr", "membership_shadow", "privacy", "privacy_figures"]
 
 _MIN_ROWS = 40  # of the training and of the held-out rows, for any figure of privacy
 #: Others that a share found at 1% (10%) false alarms needs to raise one alarm: with fewer, guessing scores far above it.
@@ -49,7 +49,7 @@ def dcr(
     Raises:
         DataError: The tables cannot be compared; all problems at once.
     """
-    tables = {"train": train, "holdout": holdout, "synthetic": synthetic}
+    tables = {"real": train, "holdout": holdout, "synthetic": synthetic}
     return closest_records(code_tables(tables, metadata), seed=seed, max_rows=max_rows)
 
 
@@ -77,7 +77,13 @@ def privacy(
     Raises:
         DataError: The tables cannot be compared; all problems at once.
     """
-    tables = code_tables({"train": train, "synthetic": synthetic, "holdout": holdout}, metadata)
+    return privacy_figures(
+        code_tables({"real": train, "synthetic": synthetic, "holdout": holdout}, metadata), seed=seed
+    )
+
+
+def privacy_figures(tables: CodedTables, *, seed: int) -> Figures:
+    """Return what ``privacy`` does, for tables coded by the roles ``real``, ``synthetic`` and perhaps ``holdout``."""
     figures = [_copies(tables, seed)]
     too_small = _too_small(tables)
     if too_small is not None:
@@ -95,7 +101,7 @@ def privacy(
 def _too_small(tables: CodedTables) -> str | None:
     if "holdout" not in tables.tables:
         return "no holdout was given, and each of these figures is a comparison with people who were not in training."
-    for role in ("train", "holdout", "synthetic"):
+    for role in ("real", "holdout", "synthetic"):
         n_rows = tables[role].n_rows
         if n_rows < _MIN_ROWS:
             return f"the {role} table has {n_rows} rows, and at least {_MIN_ROWS} are needed."
@@ -104,10 +110,10 @@ def _too_small(tables: CodedTables) -> str | None:
 
 def _copies(tables: CodedTables, seed: int) -> Figure:
     copied = {
-        role: 100 * copied_share(table, tables["train"]) for role, table in tables.tables.items() if role != "train"
+        role: 100 * copied_share(table, tables["real"]) for role, table in tables.tables.items() if role != "real"
     }
-    floors: dict[str, Any] = {"holdout": copied.get("holdout"), "bootstrap": 100.0}
-    return Figure.of("privacy.copies", copied["synthetic"], n=tables["synthetic"].n_rows, seed=seed, **floors)
+    size: dict[str, Any] = {"n": tables["synthetic"].n_rows, "seed": seed}
+    return Figure.of("privacy.copies", copied["synthetic"], holdout=copied.get("holdout"), bootstrap=100.0, **size)
 
 
 def _closest_figures(closest: ClosestRecords, seed: int) -> list[Figure]:

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
-from clover_tvae.evaluation.seeds import generator
+from clover_tvae.seeds import Measure, generator, of_measure
 
 __all__ = ["HOLDS_IN", "Relation", "break_rates", "find_relations", "relation_table"]
 
@@ -86,21 +86,17 @@ def _level_of(numbers: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.where(known[at] == numbers, at, -1)
 
 
-def find_relations(tables: CodedTables, role: str = "real", *, seed: int = 0) -> list[Relation]:
-    """Find the relations of a table.
+def find_relations(tables: CodedTables, *, seed: int = 0) -> list[Relation]:
+    """Find the relations of the real table.
 
     Args:
         tables: The coded tables.
-        role: The table in which relations must hold.
         seed: Seed of the draw of at most 20,000 rows.
 
     Returns:
         At most 300 relations, those least likely by chance first.
     """
-    table = tables[role]
-    if table.n_rows > _MAX_ROWS:
-        rng = generator(seed, 0x4E1)
-        table = table.take(np.sort(rng.permutation(table.n_rows)[:_MAX_ROWS]))
+    table = tables["real"].draw(_MAX_ROWS, generator(of_measure(seed, Measure.RELATIONS)))
     relations = _number_relations(tables, table)
     settled = {frozenset((relation.first, relation.second)) for relation in relations}
     for levels_1, levels_2 in itertools.combinations(_all_levels(tables, table), 2):

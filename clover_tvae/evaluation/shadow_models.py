@@ -22,9 +22,16 @@ import pandas as pd
 from clover_tvae.errors import ConfigError, Problem, TooFewRowsError
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import code_tables
-from clover_tvae.evaluation.membership import MEASURES, OUTLIER_POOL, OUTLIER_SHARE, AttackScore, score_with_intervals
+from clover_tvae.evaluation.membership import (
+    MEASURES,
+    OUTLIER_POOL,
+    OUTLIER_SHARE,
+    AttackScore,
+    furthest,
+    score_with_intervals,
+)
 from clover_tvae.evaluation.neighbours import MixedSpace, nearest
-from clover_tvae.evaluation.seeds import generator, sequence
+from clover_tvae.seeds import Measure, generator, of_measure
 
 __all__ = ["membership_shadow"]
 
@@ -65,8 +72,8 @@ def membership_shadow(
         raise ConfigError(Problem("k", f"must be a whole number of at least 4 shadow models, found k={k!r}"))
     if len(df) < _MIN_ROWS:
         raise TooFewRowsError(Problem("df", f"must have at least {_MIN_ROWS} rows, found {len(df)}"))
-    rng = generator(seed, 0x5AD0)
-    fit_seeds = sequence(seed, 0xF175).generate_state(k)
+    rng = generator(of_measure(seed, Measure.SHADOW_HALVES))
+    fit_seeds = of_measure(seed, Measure.SHADOW_FITS).generate_state(k)
     is_member = _balanced_halves(len(df), k, rng)
 
     coded = code_tables({"real": df}, metadata)
@@ -74,11 +81,11 @@ def membership_shadow(
     pool = rng.permutation(len(df))[:OUTLIER_POOL]
     position = np.full(len(df), -1)
     position[pool] = np.arange(len(pool))
-    oddness = nearest(everyone, everyone.take(pool), _NEIGHBOURS, exclude=position)[0].mean(axis=1)
+    distances, _ = nearest(everyone, everyone.take(pool), _NEIGHBOURS, exclude=position)
     n_outliers = min(n_targets, max(10, round(OUTLIER_SHARE * len(df))))
     groups = {
         "random": np.sort(rng.permutation(len(df))[:n_targets]),
-        "outliers": np.sort(np.argsort(-oddness, kind="stable")[:n_outliers]),
+        "outliers": furthest(distances, n_outliers),
     }
     targets = np.union1d(groups["random"], groups["outliers"])
 

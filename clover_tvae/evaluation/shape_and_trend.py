@@ -49,13 +49,9 @@ def shape_errors(tables: CodedTables, first: str, second: str) -> pd.Series:
         Distances from 0 to 1 by column; NaN where a table has no value at all.
     """
     real, other = tables[first], tables[second]
-    errors = {}
-    for position, name in enumerate(tables.number_names):
-        errors[name] = _ks_distance(real.numbers[:, position], other.numbers[:, position])
-    for position, name in enumerate(tables.category_names):
-        errors[name] = _tv_distance(real.codes[:, position], other.codes[:, position])
-    index = pd.Index(tables.names, dtype=object, name="column", tupleize_cols=False)
-    return pd.Series([errors[name] for name in tables.names], index=index, name="error", dtype=np.float64)
+    of_numbers = [_ks_distance(*columns) for columns in zip(real.numbers.T, other.numbers.T, strict=True)]
+    of_categories = [_tv_distance(*columns) for columns in zip(real.codes.T, other.codes.T, strict=True)]
+    return tables.by_column(of_numbers, of_categories).rename("error")
 
 
 def _ks_distance(real: np.ndarray, other: np.ndarray) -> float:
@@ -63,10 +59,8 @@ def _ks_distance(real: np.ndarray, other: np.ndarray) -> float:
     if not len(real) or not len(other):
         return float("nan")
     grid = np.concatenate([real, other])
-    gap = np.searchsorted(real, grid, side="right") / len(real) - np.searchsorted(other, grid, side="right") / len(
-        other
-    )
-    return float(np.abs(gap).max())
+    below, below_other = (np.searchsorted(values, grid, side="right") / len(values) for values in (real, other))
+    return float(np.abs(below - below_other).max())
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
@@ -115,25 +109,28 @@ def pair_errors(tables: CodedTables, first: str, second: str, edges: Edges = "sh
 
     number_position = {name: position for position, name in enumerate(tables.number_names)}
     rows = []
-    for name_1, name_2 in itertools.combinations(tables.names, 2):
-        if name_1 in number_position and name_2 in number_position:
-            at = number_position[name_1], number_position[name_2]
-            r_real, r_other = float(correlations[0][at]), float(correlations[1][at])
-            strength = abs(r_real)
-            rows.append(("correlation", abs(r_real - r_other) / 2, r_real, r_other, strength))
-        else:
-            error, v_real, v_other = _contingency(levels[name_1], levels[name_2])
-            rows.append(("contingency", error, v_real, v_other, v_real))
     pairs = list(itertools.combinations(tables.names, 2))
+    for pair in pairs:
+        if number_position.keys() >= set(pair):
+            at = number_position[pair[0]], number_position[pair[1]]
+            r_real, r_other = float(correlations[0][at]), float(correlations[1][at])
+            rows.append(("correlation", abs(r_real - r_other) / 2, r_real, r_other, abs(r_real)))
+        else:
+            error, v_real, v_other = _contingency(levels[pair[0]], levels[pair[1]])
+            rows.append(("contingency", error, v_real, v_other, v_real))
     frame = pd.DataFrame(rows, columns=["metric", "error", "real", "synthetic", "strength"])
-    frame.insert(0, "column_1", pd.Series([pair[0] for pair in pairs], dtype=object))
-    frame.insert(1, "column_2", pd.Series([pair[1] for pair in pairs], dtype=object))
+    for position in (0, 1):
+        names = pd.Series([pair[position] for pair in pairs], dtype=object)
+        frame.insert(position, f"column_{position + 1}", names)
     threshold = np.where(frame["metric"] == "correlation", _STRONG_CORRELATION, _STRONG_ASSOCIATION)
     frame["strong"] = frame["strength"].to_numpy(dtype=np.float64) > threshold
     return frame
 
 
-def _binned(real: np.ndarray, other: np.ndarray, edges: Edges) -> tuple[np.ndarray, np.ndarray, int]:
+Levels = tuple[np.ndarray, np.ndarray, int]  # of one column: of each row of the two tables, and how many there are
+
+
+def _binned(real: np.ndarray, other: np.ndarray, edges: Edges) -> Levels:
     binned = []
     for values in (real, other):
         source = values if edges == "own" else real
@@ -148,9 +145,7 @@ def _binned(real: np.ndarray, other: np.ndarray, edges: Edges) -> tuple[np.ndarr
     return binned[0], binned[1], _N_BINS + 2
 
 
-def _contingency(
-    levels_1: tuple[np.ndarray, np.ndarray, int], levels_2: tuple[np.ndarray, np.ndarray, int]
-) -> tuple[float, float, float]:
+def _contingency(levels_1: Levels, levels_2: Levels) -> tuple[float, float, float]:
     """Total variation of two contingency tables, and Cramér's V of each."""
     n_2 = levels_2[2]
     real = levels_1[0].astype(np.int64) * n_2 + levels_2[0]
@@ -158,11 +153,10 @@ def _contingency(
     n_cells = levels_1[2] * n_2
     if n_cells <= _DENSE_CELLS:
         cells = np.arange(n_cells)
-        real_counts, other_counts = np.bincount(real, minlength=n_cells), np.bincount(other, minlength=n_cells)
     else:
         cells, inverse = np.unique(np.concatenate([real, other]), return_inverse=True)
-        real_counts = np.bincount(inverse[: len(real)], minlength=len(cells))
-        other_counts = np.bincount(inverse[len(real) :], minlength=len(cells))
+        real, other = np.split(inverse, [len(real)])
+    real_counts, other_counts = (np.bincount(table, minlength=len(cells)) for table in (real, other))
     distance = 0.5 * np.abs(real_counts / len(real) - other_counts / len(other)).sum()
     return float(distance), _cramers_v(cells, real_counts, n_2), _cramers_v(cells, other_counts, n_2)
 
@@ -170,7 +164,7 @@ def _contingency(
 def _cramers_v(cells: np.ndarray, counts: np.ndarray, n_columns: int) -> float:
     """Cramér's V, without correction, of a table given as cell numbers and counts; NaN with one row or column."""
     filled = counts > 0
-    counts, rows, columns = counts[filled].astype(np.float64), cells[filled] // n_columns, cells[filled] % n_columns
+    counts, (rows, columns) = counts[filled].astype(np.float64), np.divmod(cells[filled], n_columns)
     row_totals, column_totals = np.bincount(rows, weights=counts), np.bincount(columns, weights=counts)
     smaller_side = min((row_totals > 0).sum(), (column_totals > 0).sum())
     if smaller_side < 2:
@@ -185,8 +179,7 @@ def _correlations(numbers: np.ndarray) -> np.ndarray:
     n_columns = numbers.shape[1]
     result = np.full((n_columns, n_columns), np.nan)
     present = ~np.isnan(numbers)
-    varied = np.array([_varies(numbers[present[:, j], j]) for j in range(n_columns)], dtype=bool)
-    usable = np.flatnonzero(varied)
+    usable = np.flatnonzero([_varies(numbers[present[:, j], j]) for j in range(n_columns)])
     if not len(usable):
         return result
     # Scaled first, so that neither dates (1e18) nor tiny numbers lose digits in the sums below.
@@ -203,12 +196,11 @@ def _correlations(numbers: np.ndarray) -> np.ndarray:
         block = values[:, whole]
         norms = np.linalg.norm(block, axis=0)
         result[np.ix_(usable[whole], usable[whole])] = np.clip((block / norms).T @ (block / norms), -1, 1)
-    gaps = np.flatnonzero(~complete)
-    for i in gaps:
+    for i in np.flatnonzero(~complete):
         both = present[:, usable[i]]
         for j in range(len(usable)):
-            if complete[j] or j < i or i == j:
-                rows = both if complete[j] else both & present[:, usable[j]]
+            if complete[j] or j <= i:
+                rows = both & present[:, usable[j]]
                 r = _pearson(values[rows, i], values[rows, j])
                 result[usable[i], usable[j]] = result[usable[j], usable[i]] = r
     return result

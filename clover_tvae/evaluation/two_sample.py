@@ -6,7 +6,7 @@ import numpy as np
 
 from clover_tvae.evaluation.features import filled_where_empty, tree_matrix
 from clover_tvae.evaluation.frames import CodedTable
-from clover_tvae.evaluation.seeds import generator
+from clover_tvae.seeds import Measure, generator, of_measure
 
 __all__ = ["C2ST_ITERATIONS", "C2ST_MAX_ROWS", "two_sample_auc"]
 
@@ -44,11 +44,10 @@ def two_sample_auc(
     n_rows = min(real.n_rows, synthetic.n_rows, max_rows, max(1_000, _MAX_CELLS // max(n_columns, 1)))
     if n_rows < 2 * folds:
         return float("nan"), n_rows
-    rng = generator(seed, 0xC257)
-    drawn = [table.take(rng.permutation(table.n_rows)[:n_rows]) for table in (real, synthetic)]
+    rng = generator(of_measure(seed, Measure.TWO_SAMPLE))
+    drawn = [table.draw(n_rows, rng) for table in (real, synthetic)]
     matrices, is_category = tree_matrix(drawn)
-    features = np.vstack(matrices)
-    labels = np.repeat([0, 1], n_rows)
+    features, labels = np.vstack(matrices), np.repeat([0, 1], n_rows)
     scores = []
     splitter = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed % 2**32)
     for train, test in splitter.split(features, labels):

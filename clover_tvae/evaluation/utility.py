@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from clover_tvae.errors import ColumnsMismatchError, Problem, did_you_mean
+from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.features import filled_where_empty, one_hot_matrix, tree_matrix
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTable, CodedTables, code_tables, resolve_metadata
-from clover_tvae.evaluation.seeds import generator
+from clover_tvae.parameters import MIN_COUNT
+from clover_tvae.seeds import Measure, generator, of_measure
 
-__all__ = ["tstr", "utility"]
+__all__ = ["target_of", "tstr", "utility", "utility_figures"]
 
 _MODEL_ROWS = 50_000  # most rows that a model is trained on, by a seeded draw
 _LARGEST_ANSWER = 1e100  # a larger target is divided: sums of its squares overflow
@@ -29,6 +32,7 @@ def utility(
     metadata: Any = None,
     target: Hashable | None = None,
     seed: int = 0,
+    min_count: int = MIN_COUNT,
 ) -> Figures:
     """Measure how well models trained on synthetic rows work on real ones, beside models trained on real rows.
 
@@ -39,6 +43,7 @@ def utility(
         metadata: A ``Metadata`` or what it is made of; without, dtypes decide.
         target: The column to predict; by default the metadata's ``variable_to_predict``.
         seed: Seed of draws and models.
+        min_count: Fewest test rows that the recall of one class may rest on; see ``Disclosure``.
 
     Returns:
         The ``utility`` figures of the catalogue: ``value`` after training on synthetic rows, ``perfect`` after training
@@ -48,24 +53,37 @@ def utility(
         DataError: The tables cannot be compared, or do not have the target.
     """
     metadata = resolve_metadata(metadata)
-    target = getattr(metadata, "variable_to_predict", None) if target is None else target
-    tables = code_tables({"train": train, "synthetic": synthetic, "test": test}, metadata)
+    tables = code_tables({"real": train, "synthetic": synthetic, "holdout": test}, metadata)
+    target = target_of(metadata) if target is None else target
+    return utility_figures(tables, target, seed=seed, disclosure=Disclosure(min_count))
+
+
+def target_of(metadata: Any) -> Hashable | None:
+    """Return the column that the metadata, resolved, names for prediction."""
+    return getattr(metadata, "variable_to_predict", None)
+
+
+def utility_figures(tables: CodedTables, target: Hashable | None, *, seed: int, disclosure: Disclosure) -> Figures:
+    """Return what ``utility`` does, for tables coded by the roles ``real``, ``synthetic`` and perhaps ``holdout``."""
     if target is None:
         return Figures.of([], notes=["Utility was not measured: no column to predict was named."])
-    if test is None:
+    if "holdout" not in tables.tables:
         return Figures.of([], notes=["Utility was not measured: no real rows to test on were given."])
-    scores = scores_of_models(tables, target, seed=seed)
+    scores = _scores_of_models(tables, target, seed, disclosure)
     note = f"Target: column {target!r}."
+    options: dict[str, Any] = {"n": tables["holdout"].n_rows, "seed": seed}
     figures: list[Figure] = []
     losses: dict[str, float] = {}
     for row in scores.to_dict("records"):
         name = f"{row['model']}_{row['score']}"
         losses[name] = row["real"] - row["synthetic"]
-        missing = "" if np.isfinite(row["synthetic"]) else " Not defined: test or training rows lack classes."
-        options: dict[str, Any] = {"perfect": row["real"], "n": len(test), "seed": seed, "note": note + missing}
-        figures.append(Figure.of(f"utility.{name}", row["synthetic"], **options))
+        missing = " Not defined: test or training rows lack classes."
+        if row["score"] == "rarest_recall":
+            missing = f" Not defined, or not shown as it rests on fewer than {disclosure.min_count} test rows."
+        told = note if np.isfinite(row["synthetic"]) else note + missing
+        figures.append(Figure.of(f"utility.{name}", row["synthetic"], perfect=row["real"], note=told, **options))
     main = losses["trees_auc" if target in tables.category_names else "trees_r2"]
-    loss = Figure.of("utility.loss", main, n=len(test), seed=seed, note=note)
+    loss = Figure.of("utility.loss", main, note=note, **options)
     return Figures.of([loss, *figures], {"utility": scores})
 
 
@@ -101,33 +119,32 @@ def tstr(
         >>> bool(abs(scores.loc[("linear", "auc"), "synthetic"] - scores.loc[("linear", "auc"), "real"]) < 0.05)
         True
     """
-    tables = code_tables({"train": train, "synthetic": synthetic, "test": test}, metadata)
-    return scores_of_models(tables, target, seed=seed)
+    tables = code_tables({"real": train, "synthetic": synthetic, "holdout": test}, metadata)
+    return _scores_of_models(tables, target, seed, Disclosure(1))
 
 
-def scores_of_models(tables: CodedTables, target: Hashable, *, seed: int = 0) -> pd.DataFrame:
-    """Return the table of ``tstr`` for coded tables with the roles ``train``, ``synthetic`` and ``test``."""
+def _scores_of_models(tables: CodedTables, target: Hashable, seed: int, disclosure: Disclosure) -> pd.DataFrame:
+    """The table of ``tstr``; a recall that rests on too few test rows is NaN."""
     if target not in tables.names:
         raise ColumnsMismatchError(
             Problem("target", f"column {target!r} is none of the columns compared{did_you_mean(target, tables.names)}")
         )
-    rng = generator(seed, 0x757)
-    n_rows = min(tables["train"].n_rows, _MODEL_ROWS)
-    parts = {
-        role: _with_target(tables, table.take(rng.permutation(table.n_rows)[:n_rows]), target)
-        for role, table in (("real", tables["train"]), ("synthetic", tables["synthetic"]))
-    }
-    parts["test"] = _with_target(tables, tables["test"], target)
+    rng = generator(of_measure(seed, Measure.UTILITY))
+    n_rows = min(tables["real"].n_rows, _MODEL_ROWS)
+    parts = {role: _with_target(tables, tables[role].draw(n_rows, rng), target) for role in ("real", "synthetic")}
+    parts["holdout"] = _with_target(tables, tables["holdout"], target)
     is_category = target in tables.category_names
     if is_category:
         real, synthetic = parts["real"][1], parts["synthetic"][1]
         kept = np.concatenate([_most_frequent(real), _most_frequent(synthetic[~np.isin(synthetic, real)])])
-        kept_rows = {role: np.isin(answers, kept) for role, (_, answers) in parts.items()}
-        parts = {
-            role: (table.take(kept_rows[role]), answers[kept_rows[role]]) for role, (table, answers) in parts.items()
-        }
-    rarest = _rarest(parts["real"][1], parts["test"][1]) if is_category else math.nan
-    scores = {role: _scores(parts[role], parts["test"], is_category, seed, rarest) for role in ("synthetic", "real")}
+        for role, (table, answers) in parts.items():
+            rows = np.isin(answers, kept)
+            parts[role] = table.take(rows), answers[rows]
+    test = parts["holdout"]
+    rarest = _rarest(parts["real"][1], test[1]) if is_category else math.nan
+    if disclosure.is_small((test[1] == rarest).sum()):
+        rarest = math.nan
+    scores = {role: _scores(parts[role], test, is_category, seed, rarest) for role in ("synthetic", "real")}
     names = ("auc", "accuracy", "rarest_recall") if is_category else ("r2", "mae")
     keys = [(model, name) for model in ("trees", "linear") for name in names]
     frame = pd.DataFrame(keys, columns=["model", "score"])
@@ -174,11 +191,7 @@ def _scores(train: Part, test: Part, is_category: bool, seed: int, rarest: float
         return {}
     (features, test_features), columns = tree_matrix([table, test_table])
     linear_features, linear_test = one_hot_matrix(table, [table, test_table])
-    options: dict[str, Any] = {
-        "categorical_features": columns,
-        "early_stopping": False,
-        "random_state": seed % 2**32,
-    }
+    options = {"categorical_features": columns, "early_stopping": False, "random_state": seed % 2**32}
     # One round grows a tree a class: fewer rounds where there are many keep the cost of two classes.
     rounds = max(10, min(100, 300 // len(np.unique(answers))))
     models = {
@@ -188,14 +201,9 @@ def _scores(train: Part, test: Part, is_category: bool, seed: int, rarest: float
         "linear": LogisticRegression(max_iter=300) if is_category else Ridge(),
     }
     inputs = {"trees": (filled_where_empty(features), test_features), "linear": (linear_features, linear_test)}
-    scores: dict[tuple[str, str], float] = {}
-    for name, model in models.items():
-        if is_category:
-            found = _classification(model, *inputs[name], answers, test_answers, rarest)
-        else:
-            found = _regression(model, *inputs[name], answers, test_answers)
-        scores |= {(name, score): value for score, value in found.items()}
-    return scores
+    measure = partial(_classification, rarest=rarest) if is_category else _regression
+    found = {name: measure(model, *inputs[name], answers, test_answers) for name, model in models.items()}
+    return {(name, score): value for name, scores in found.items() for score, value in scores.items()}
 
 
 def _classification(
