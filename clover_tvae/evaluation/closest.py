@@ -42,11 +42,11 @@ class ClosestRecords:
     n_reference: int
 
 
-def closest_records(tables: CodedTables, *, seed: int = 0, max_rows: int = 5_000) -> ClosestRecords:
+def closest_records(tables: CodedTables, *, seed: int, max_rows: int = 5_000) -> ClosestRecords:
     """Compare the synthetic rows' distances to the training rows with those to held-out rows.
 
     Args:
-        tables: With the roles ``real``, ``synthetic`` and ``holdout``.
+        tables: In the roles ``real``, ``synthetic`` and ``holdout``.
         seed: Seed of the draws.
         max_rows: Most synthetic, and most held-out, rows whose neighbours are sought. All training rows are searched.
     """
@@ -74,7 +74,7 @@ def closest_records(tables: CodedTables, *, seed: int = 0, max_rows: int = 5_000
     nearest_at = near_at[:, 0]
     if outside.n_rows:
         nearest_at = np.where(near[:, 0] <= rest[:, 0], nearest_at, n_reference + rest_at[:, 0])
-    quantile_share = _share_below_quantile(to_train[:, 0], held_to_train[:, 0], _LEVEL)
+    quantile_share = _share_below_quantile(to_train[:, 0], held_to_train[:, 0])
     return ClosestRecords(
         share=share,
         interval=interval,
@@ -86,15 +86,16 @@ def closest_records(tables: CodedTables, *, seed: int = 0, max_rows: int = 5_000
     )
 
 
-def _share_below_quantile(distances: np.ndarray, reference: np.ndarray, level: float) -> float:
+def _share_below_quantile(distances: np.ndarray, reference: np.ndarray) -> float:
     """Share of ``distances`` under the reference's quantile; ties with it count as much as they do in the reference.
 
-    Without that, a reference with more than ``level`` exact copies would hide all copies: no distance is under 0.
+    Without that, a reference with more than 2% exact copies would hide all copies: no distance is under 0.
     """
-    cut = np.quantile(reference, level, method="inverted_cdf")
-    below, at = (reference < cut - _SAME).mean(), (np.abs(reference - cut) <= _SAME).mean()
-    tied = (level - below) / at
-    return float((distances < cut - _SAME).mean() + tied * (np.abs(distances - cut) <= _SAME).mean())
+    cut = np.quantile(reference, _LEVEL, method="inverted_cdf")
+    (below_reference, at_reference), (below, at) = (
+        ((values < cut - _SAME).mean(), (np.abs(values - cut) <= _SAME).mean()) for values in (reference, distances)
+    )
+    return float(below + (_LEVEL - below_reference) / at_reference * at)
 
 
 def _quantile_interval(share: float, distances: np.ndarray, nearest_at: np.ndarray, n_held: int) -> tuple[float, float]:

@@ -8,18 +8,15 @@ import numpy as np
 
 from clover_tvae.evaluation.frames import CodedTable
 
-__all__ = ["MAX_TREE_CATEGORIES", "filled_where_empty", "one_hot_matrix", "tree_matrix"]
+__all__ = ["filled_where_empty", "one_hot_matrix", "tree_matrix"]
 
-MAX_TREE_CATEGORIES = 255  # HistGradientBoosting's limit for one column; the rarest categories share the last code
+_MAX_TREE_CATEGORIES = 255  # HistGradientBoosting's limit for one column; the rarest categories share the last code
 
 
 def tree_matrix(tables: Sequence[CodedTable]) -> tuple[list[np.ndarray], np.ndarray]:
     """Return one float matrix a table for gradient-boosted trees: numbers, then categories; NaN where missing.
 
     The 254 categories most frequent over all the tables keep a code of their own, the rest share the code 254.
-
-    Args:
-        tables: Tables of the same columns.
 
     Returns:
         The matrices, and which of their columns are categories.
@@ -31,10 +28,9 @@ def tree_matrix(tables: Sequence[CodedTable]) -> tuple[list[np.ndarray], np.ndar
     coded = [table.codes.astype(np.float64) for table in tables]
     for column in range(n_categories):
         codes = np.concatenate([table.codes[:, column] for table in tables])
-        counts = np.bincount(codes[codes >= 0]) if (codes >= 0).any() else np.zeros(1, dtype=np.int64)
+        counts = np.bincount(codes + 1)[1:]  # the first is missing
         group = np.full(len(counts) + 1, np.nan)  # the last entry is read for code -1
-        order = np.argsort(-counts, kind="stable")
-        group[order] = np.minimum(np.arange(len(counts)), MAX_TREE_CATEGORIES - 1)
+        group[np.argsort(-counts, kind="stable")] = np.minimum(np.arange(len(counts)), _MAX_TREE_CATEGORIES - 1)
         for part, table in zip(coded, tables, strict=True):
             part[:, column] = group[table.codes[:, column]]
     mask = np.arange(n_numbers + n_categories) >= n_numbers
@@ -72,9 +68,8 @@ def one_hot_matrix(
         mark_missing: Whether a number column with gaps has another beside it, which marks them.
     """
     parts: list[list[np.ndarray]] = [[] for _ in tables]
-    for column in range(reference.numbers.shape[1]):
-        known = reference.numbers[:, column]
-        known = known[~np.isnan(known)]
+    for column, cells in enumerate(reference.numbers.T):
+        known = cells[~np.isnan(cells)]
         if not len(known):
             continue
         # In units of its own: squares of numbers beyond 1e154 are infinite.
@@ -92,9 +87,8 @@ def one_hot_matrix(
             part.append(np.where(missing, 0.0, scaled))
             if mark:
                 part.append(missing.astype(np.float64))
-    for column in range(reference.codes.shape[1]):
-        known_codes = reference.codes[:, column]
-        counts = np.bincount(known_codes[known_codes >= 0], minlength=1)
+    for column, known_codes in enumerate(reference.codes.T):
+        counts = np.bincount(known_codes + 1, minlength=1)[1:]  # the first is missing
         frequent = np.argsort(-counts, kind="stable")[:max_categories]
         frequent = frequent[counts[frequent] > 0]
         for part, table in zip(parts, tables, strict=True):

@@ -57,12 +57,7 @@ def pair_trends(
         real: The real rows.
         synthetic: The synthetic rows.
         metadata: As for ``column_shapes``.
-        edges: ``"shared"``: numbers in ten bins of the real table's range; ``"own"``: each table in its own range, as
-            sdmetrics does.
-
-    Returns:
-        One row a pair: ``column_1, column_2, metric, error, real, synthetic, strength, strong``; see
-        ``shape_and_trend.pair_errors``. Pairs with a constant column have no correlation and so no error (NaN).
+        edges: See ``shape_and_trend.pair_errors``, as for what is returned.
     """
     return pair_errors(code_tables({"real": real, "synthetic": synthetic}, metadata), "real", "synthetic", edges)
 
@@ -80,8 +75,7 @@ def trend_error(real: pd.DataFrame, synthetic: pd.DataFrame, metadata: Any = Non
 def c2st(real: pd.DataFrame, synthetic: pd.DataFrame, metadata: Any = None, seed: int = 0, folds: int = 3) -> float:
     """Return the AUC of gradient-boosted trees that tell real from synthetic: 0.5 is perfect, 1 always told apart.
 
-    100 rounds of scikit-learn's ``HistGradientBoostingClassifier``, no early stopping; see
-    ``two_sample.two_sample_auc``.
+    See ``two_sample.two_sample_auc``.
     """
     tables = code_tables({"real": real, "synthetic": synthetic}, metadata)
     return two_sample_auc(tables["real"], tables["synthetic"], seed=seed, folds=folds)[0]
@@ -124,14 +118,7 @@ def fidelity(
 def fidelity_figures(
     coded: CodedTables, frames: Mapping[str, pd.DataFrame | None], *, seed: int, disclosure: Disclosure
 ) -> Figures:
-    """Return what ``fidelity`` does, for tables coded by the roles ``real``, ``synthetic`` and perhaps ``holdout``.
-
-    Args:
-        coded: The coded tables.
-        frames: The tables themselves, whose dtypes are compared.
-        seed: Seed of every draw.
-        disclosure: What the tables may show.
-    """
+    """Return what ``fidelity`` does, for tables in the roles ``real``, ``synthetic`` and perhaps ``holdout``."""
     rng = generator(of_measure(seed, Measure.BOOTSTRAP))
     draws = [
         coded["real"].take(rng.integers(0, coded["real"].n_rows, coded["synthetic"].n_rows))

@@ -56,24 +56,15 @@ class Figure:
 
         NaN becomes ``None``: a figure that is not defined.
         """
-        meaning = CATALOGUE[name]
-        for key in ("holdout", "bootstrap", "perfect"):
+        meaning = asdict(CATALOGUE[name])
+        measured["value"] = value
+        for key in ("value", "holdout", "bootstrap", "perfect"):
             measured[key] = _number_or_none(measured.get(key))
         if measured["perfect"] is None:
-            measured["perfect"] = meaning.perfect
-        interval = measured.pop("interval", None)
-        if interval is not None and not all(math.isfinite(end) for end in interval):
-            interval = None
-        return cls(
-            name=name,
-            value=_number_or_none(value),
-            interval=None if interval is None else (float(interval[0]), float(interval[1])),
-            unit=meaning.unit,
-            note=f"{meaning.note} {note}".strip(),
-            better=meaning.better,
-            title=meaning.title,
-            **measured,
-        )
+            measured["perfect"] = meaning["perfect"]
+        low, high = (_number_or_none(end) for end in measured.get("interval") or (None, None))
+        measured["interval"] = None if low is None or high is None else (low, high)
+        return cls(name, **{**meaning, **measured, "note": f"{meaning['note']} {note}".strip()})
 
     @property
     def section(self) -> str:
@@ -82,10 +73,7 @@ class Figure:
 
 
 def _number_or_none(value: Any) -> float | None:
-    if value is None:
-        return None
-    value = float(value)
-    return value if math.isfinite(value) else None
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 @dataclass(frozen=True)
@@ -150,7 +138,7 @@ class Figures(Mapping[str, Figure]):
         return {
             **_FORMAT,
             "figures": {
-                key: {**asdict(figure), "interval": list(figure.interval) if figure.interval else None}
+                key: asdict(figure) | {"interval": figure.interval and list(figure.interval)}
                 for key, figure in self.figures.items()
             },
             "tables": {name: _plain_table(table) for name, table in self.tables.items()},
@@ -169,7 +157,7 @@ class Figures(Mapping[str, Figure]):
             raise ConfigError(Problem("figures", f"must have {_FORMAT}, as to_plain() gives, found {found}"))
         try:
             figures = {
-                key: Figure(**{**fields, "interval": tuple(fields["interval"]) if fields.get("interval") else None})
+                key: Figure(**fields | {"interval": fields.get("interval") and tuple(fields["interval"])})
                 for key, fields in plain["figures"].items()
             }
             tables = {
@@ -205,5 +193,5 @@ def _plain_table(table: pd.DataFrame) -> dict[str, Any]:
 def _plain_cell(cell: Hashable) -> Any:
     cell = cell.item() if isinstance(cell, np.generic) else cell
     if isinstance(cell, float):
-        return cell if math.isfinite(cell) else None
+        return _number_or_none(cell)
     return cell if cell is None or isinstance(cell, str | bool | int) else str(cell)

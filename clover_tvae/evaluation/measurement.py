@@ -11,7 +11,7 @@ from clover_tvae.evaluation.fidelity import fidelity_figures
 from clover_tvae.evaluation.figures import Figures
 from clover_tvae.evaluation.frames import code_tables, resolve_metadata
 from clover_tvae.evaluation.privacy import privacy_figures
-from clover_tvae.evaluation.utility import target_of, utility_figures
+from clover_tvae.evaluation.utility import utility_figures
 from clover_tvae.parameters import MIN_COUNT
 
 __all__ = ["measure"]
@@ -45,6 +45,6 @@ def measure(
     tables = code_tables(frames, metadata)
     return (
         fidelity_figures(tables, frames, seed=seed, disclosure=disclosure)
-        | utility_figures(tables, target_of(metadata), seed=seed, disclosure=disclosure)
+        | utility_figures(tables, getattr(metadata, "variable_to_predict", None), seed=seed, disclosure=disclosure)
         | privacy_figures(tables, seed=seed)
     )

@@ -31,6 +31,7 @@ __all__ = [
     "MEASURES",
     "OUTLIER_POOL",
     "OUTLIER_SHARE",
+    "TINY",
     "AttackScore",
     "attack_membership",
     "attack_table",
@@ -41,7 +42,9 @@ __all__ = [
 MEASURES = ("auc", "tpr1", "tpr10")
 OUTLIER_SHARE = 0.1  # of the candidates: the rows furthest from others
 OUTLIER_POOL = 8_000  # real rows that "others" means
+TINY = 1e-6  # keeps the logarithm finite at exact copies, far under any distance of two different rows
 
+_N_TARGETS = 2_500  # most members, and most others, attacked
 _NEIGHBOURS = (1, 5, 10, 20, 50)
 Rows = np.ndarray | slice
 
@@ -67,16 +70,14 @@ class AttackScore:
     n_others: int
 
 
-def attack_membership(
-    tables: CodedTables, *, seed: int = 0, n_targets: int = 2_500
-) -> dict[str, dict[str, AttackScore]]:
+def attack_membership(tables: CodedTables, *, seed: int) -> dict[str, dict[str, AttackScore]]:
     """Attack random people and outliers.
+
+    At most half of the held-out rows are attacked, as the other half is the attacker's reference sample.
 
     Args:
         tables: With the roles ``real`` (members), ``holdout`` (others) and ``synthetic``.
         seed: Seed of all draws.
-        n_targets: Most members, and most others, attacked; at most half of the held-out rows, as the other half is
-            the attacker's reference sample.
 
     Returns:
         For ``"random"`` people and for ``"outliers"``, the tenth of as many people that lies furthest from 5 other real
@@ -84,7 +85,7 @@ def attack_membership(
     """
     rng = generator(of_measure(seed, Measure.MEMBERSHIP))
     train, holdout = (tables[role].draw(tables[role].n_rows, rng) for role in ("real", "holdout"))
-    n_targets = min(n_targets, train.n_rows, holdout.n_rows // 2)
+    n_targets = min(_N_TARGETS, train.n_rows, holdout.n_rows // 2)
     n_candidates = min(2 * n_targets, train.n_rows, holdout.n_rows // 2)
 
     # The scale and the idea of an outlier must treat members and others alike, or they would give members away.
@@ -128,25 +129,21 @@ def furthest(distances: np.ndarray, n_rows: int) -> np.ndarray:
 
 
 def _scores(targets: Points, synthetic: Points, reference: Points) -> dict[str, np.ndarray]:
-    largest = max(_NEIGHBOURS)
-    to_synthetic, _ = nearest(targets, synthetic, largest)
-    to_reference, _ = nearest(targets, reference, largest)
+    to_synthetic, to_reference = (nearest(targets, pool, max(_NEIGHBOURS))[0] for pool in (synthetic, reference))
     scores: dict[str, np.ndarray] = {}
-    for k in _NEIGHBOURS:
-        if k <= to_synthetic.shape[1]:
-            scores[f"distance_{k}"] = -to_synthetic[:, :k].mean(axis=1)
-        if k <= min(to_synthetic.shape[1], to_reference.shape[1]):
-            near, far = to_synthetic[:, :k].mean(axis=1), to_reference[:, :k].mean(axis=1)
-            tiny = 1e-6  # keeps the logarithm finite at exact copies, far under any distance of two different rows
-            scores[f"density_{k}"] = np.log(far + tiny) - np.log(near + tiny)
+    for k in [k for k in _NEIGHBOURS if k <= to_synthetic.shape[1]]:
+        near, far = (distances[:, :k].mean(axis=1) for distances in (to_synthetic, to_reference))
+        scores[f"distance_{k}"] = -near
+        if k <= to_reference.shape[1]:
+            scores[f"density_{k}"] = np.log(far + TINY) - np.log(near + TINY)
     return scores
 
 
 def _attacked(
     members: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray], rng: np.random.Generator
 ) -> dict[str, AttackScore]:
-    by_attack = {attack: attack_score(members[attack], others[attack], rng) for attack in members}
-    chosen = attack_score(*_cross_fitted(members, others), rng)
+    by_attack = {attack: _score(members[attack], others[attack], rng) for attack in members}
+    chosen = _score(*_cross_fitted(members, others), rng)
     return {"chosen": _against_chance(chosen, members, others, rng), **by_attack}
 
 
@@ -175,14 +172,11 @@ def _against_chance(
     Where nobody was learnt, members and others are alike, so that this is exact: a lower end above chance is a false alarm
     in one case of 40, however few people there are.
     """
-    attacks = list(members)
-    pooled = np.array([np.concatenate([members[attack], others[attack]]) for attack in attacks])
-    found = np.empty((_N_LOTS, 3))
-    for lot in range(_N_LOTS):
-        drawn = pooled[:, rng.permutation(pooled.shape[1])]
-        by_lot = dict(zip(attacks, drawn[:, : score.n_members], strict=True))
-        left = dict(zip(attacks, drawn[:, score.n_members :], strict=True))
-        found[lot] = roc_measures(*_cross_fitted(by_lot, left))
+    pooled = np.array([np.concatenate([members[attack], others[attack]]) for attack in members])
+    found = []
+    for _ in range(_N_LOTS):
+        halves = np.split(pooled[:, rng.permutation(pooled.shape[1])], [score.n_members], axis=1)
+        found.append(_roc_measures(*_cross_fitted(*(dict(zip(members, half, strict=True)) for half in halves))))
     margins = np.quantile(found, 0.975, axis=0) - np.array([0.5, 0.01, 0.1])
     intervals = tuple(
         (max(0.0, min(low, value - float(margin))), high)
@@ -191,14 +185,7 @@ def _against_chance(
     return replace(score, intervals=intervals)
 
 
-def attack_score(members: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> AttackScore:
-    """Score an attack, with bootstrap intervals over the targets.
-
-    Example:
-        >>> attack_score(np.array([2.0, 3.0]), np.array([0.0, 1.0]), np.random.default_rng(0)).values
-        (1.0, 1.0, 1.0)
-    """
-
+def _score(members: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> AttackScore:
     def draw() -> tuple[np.ndarray, np.ndarray]:
         drawn = members[rng.integers(0, len(members), len(members))]
         return drawn, others[rng.integers(0, len(others), len(others))]
@@ -209,29 +196,29 @@ def attack_score(members: np.ndarray, others: np.ndarray, rng: np.random.Generat
 def score_with_intervals(
     members: np.ndarray, others: np.ndarray, draw: Callable[[], tuple[np.ndarray, np.ndarray]]
 ) -> AttackScore:
-    """Score an attack.
+    """Score an attack by the scores of members and others.
 
-    Args:
-        members: Scores of the members.
-        others: Scores of the others.
-        draw: Returns such scores of people drawn with replacement, for the bootstrap.
+    For the bootstrap ``draw`` returns such scores of people drawn with replacement.
+
+    Example:
+        >>> members, others = np.array([2.0, 3.0]), np.array([0.0, 1.0])
+        >>> score_with_intervals(members, others, lambda: (members, others)).values
+        (1.0, 1.0, 1.0)
     """
-    draws = np.array([roc_measures(*draw()) for _ in range(_N_BOOTSTRAPS)])
+    draws = [_roc_measures(*draw()) for _ in range(_N_BOOTSTRAPS)]
     low, high = np.quantile(draws, [0.025, 0.975], axis=0).tolist()
-    intervals = tuple(zip(low, high, strict=True))
-    return AttackScore(roc_measures(members, others), intervals, len(members), len(others))
+    return AttackScore(_roc_measures(members, others), tuple(zip(low, high, strict=True)), len(members), len(others))
 
 
-def roc_measures(members: np.ndarray, others: np.ndarray) -> tuple[float, float, float]:
-    """Return the AUC, and the shares of members found at 1% and 10% false alarms."""
+def _roc_measures(members: np.ndarray, others: np.ndarray) -> tuple[float, float, float]:
+    """The AUC, and the shares of members found at 1% and 10% false alarms."""
     return _auc(members, others), _tpr_at(members, others, 0.01), _tpr_at(members, others, 0.1)
 
 
 def _auc(members: np.ndarray, others: np.ndarray) -> float:
     """P(member scores higher) + P(tie) / 2."""
     ordered = np.sort(others)
-    below = np.searchsorted(ordered, members, side="left")
-    not_above = np.searchsorted(ordered, members, side="right")
+    below, not_above = np.searchsorted(ordered, members, side="left"), np.searchsorted(ordered, members, side="right")
     return float((below + not_above).mean() / (2 * len(others)))
 
 

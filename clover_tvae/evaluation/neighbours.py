@@ -95,21 +95,20 @@ def nearest(
 
     Args:
         targets: The rows asked about.
-        pool: The rows searched.
-        k: Number of neighbours; at most the size of the pool, less one with ``exclude``.
+        pool: The rows searched; where it has fewer than ``k`` (one less with ``exclude``), all are found.
+        k: Number of neighbours.
         exclude: For each target the position of one row of the pool that does not count (itself), -1 for none.
 
     Shape:
         both results are (targets, k).
     """
-    n_pool = len(pool)
-    k = min(k, n_pool if exclude is None else n_pool - 1)
+    k = min(k, len(pool) if exclude is None else len(pool) - 1)
     squared, positions = np.empty((len(targets), k)), np.empty((len(targets), k), dtype=np.int64)
     # |a - b|^2 less |a|^2, which no order depends on, as one product: (-2a, 1) . (b, |b|^2)
     left = np.hstack([-2 * targets.dense, np.ones((len(targets), 1), dtype=np.float32)])
     right = np.hstack([pool.dense, (pool.dense**2).sum(axis=1, keepdims=True)])
-    pool_wide = [np.ascontiguousarray(pool.wide[:, column]) for column in range(pool.wide.shape[1])]
-    block = max(1, _BLOCK_CELLS // max(n_pool, 1))
+    pool_wide = [np.ascontiguousarray(codes) for codes in pool.wide.T]
+    block = max(1, _BLOCK_CELLS // max(len(pool), 1))
     for start in range(0, len(targets), block):
         rows = np.arange(start, min(start + block, len(targets)))
         distance = left[rows] @ right.T

@@ -83,10 +83,9 @@ def privacy(
 
 
 def privacy_figures(tables: CodedTables, *, seed: int) -> Figures:
-    """Return what ``privacy`` does, for tables coded by the roles ``real``, ``synthetic`` and perhaps ``holdout``."""
+    """Return what ``privacy`` does, for tables in the roles ``real``, ``synthetic`` and perhaps ``holdout``."""
     figures = [_copies(tables, seed)]
-    too_small = _too_small(tables)
-    if too_small is not None:
+    if too_small := _too_small(tables):
         why = f"Not measured: {too_small}"
         figures += [Figure.of(f"privacy.{name}", None, seed=seed, note=why) for name in _NEEDS_HOLDOUT]
         return Figures.of(figures, notes=[f"Privacy was not measured: {too_small}"])

@@ -24,9 +24,9 @@ import pandas as pd
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 from clover_tvae.seeds import Measure, generator, of_measure
 
-__all__ = ["HOLDS_IN", "Relation", "break_rates", "find_relations", "relation_table"]
+__all__ = ["Relation", "break_rates", "find_relations", "relation_table"]
 
-HOLDS_IN = 0.995  # share of the real rows that must keep a relation
+_HOLDS_IN = 0.995  # share of the real rows that must keep a relation
 _BY_CHANCE = 0.95  # largest share that would keep it if the columns were independent
 _MIN_ROWS = 100  # rows where both cells are there, to call anything a relation
 _MIN_ROWS_A_VALUE = 5  # rows a value, on average, of a column that is to settle another
@@ -45,8 +45,7 @@ class Relation:
         first: A column.
         second: Another column.
         by_chance: Share of rows that would keep it if the columns were independent.
-        breaks: Says for each row of a table coded alike whether it breaks the relation; rows where a cell is missing
-            or has a value that the real table lacks do not.
+        breaks: Marks the rows of a table that break it; a missing cell, or a value that the real table lacks, breaks none.
     """
 
     kind: str
@@ -65,7 +64,7 @@ class _Levels:
         position: Of the column among the categories, or among the numbers.
         known: The values behind the levels of a number; ``None`` for a category, whose codes are levels already.
         n_levels: Number of levels.
-        codes: The level of each row in which relations are sought; -1: missing.
+        codes: The level of each row in which relations are sought.
     """
 
     name: Hashable
@@ -86,15 +85,12 @@ def _level_of(numbers: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.where(known[at] == numbers, at, -1)
 
 
-def find_relations(tables: CodedTables, *, seed: int = 0) -> list[Relation]:
-    """Find the relations of the real table.
+def find_relations(tables: CodedTables, *, seed: int) -> list[Relation]:
+    """Find the relations of the real table, at most 300, those least likely by chance first.
 
     Args:
         tables: The coded tables.
         seed: Seed of the draw of at most 20,000 rows.
-
-    Returns:
-        At most 300 relations, those least likely by chance first.
     """
     table = tables["real"].draw(_MAX_ROWS, generator(of_measure(seed, Measure.RELATIONS)))
     relations = _number_relations(tables, table)
@@ -120,14 +116,14 @@ def _number_relations(tables: CodedTables, table: CodedTable) -> list[Relation]:
         if (names[0] in tables.dates) != (names[1] in tables.dates) or both.sum() < _MIN_ROWS:
             continue
         same, below, above = (float(test[both].mean()) for test in (x == y, x <= y, x >= y))
-        if same >= HOLDS_IN:
+        if same >= _HOLDS_IN:
             chance = _chance_equal(columns[i], columns[j])
             if chance <= _BY_CHANCE:
                 relations.append(Relation("equality", *names, chance, _number_break(np.not_equal, i, j)))
             continue
         for holds, first, second in ((below, i, j), (above, j, i)):
             chance = _chance_below(columns[first], columns[second])
-            if holds >= HOLDS_IN and chance <= _BY_CHANCE:
+            if holds >= _HOLDS_IN and chance <= _BY_CHANCE:
                 names = tables.number_names[first], tables.number_names[second]
                 relations.append(Relation("inequality", *names, chance, _number_break(np.greater, first, second)))
                 break
@@ -148,8 +144,7 @@ def _chance_below(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _chance_equal(x: np.ndarray, y: np.ndarray) -> float:
-    hits = np.searchsorted(y, x, side="right") - np.searchsorted(y, x, side="left")
-    return float(hits.mean() / len(y))
+    return float((np.searchsorted(y, x, side="right") - np.searchsorted(y, x, side="left")).mean() / len(y))
 
 
 def _all_levels(tables: CodedTables, table: CodedTable) -> list[_Levels]:
@@ -170,12 +165,11 @@ def _all_levels(tables: CodedTables, table: CodedTable) -> list[_Levels]:
 
 def _level_relations(levels_1: _Levels, levels_2: _Levels) -> list[Relation]:
     both = (levels_1.codes >= 0) & (levels_2.codes >= 0)
-    n_rows = int(both.sum())
-    if n_rows < _MIN_ROWS:
+    if both.sum() < _MIN_ROWS:
         return []
-    first, second = levels_1.codes[both].astype(np.int64), levels_2.codes[both].astype(np.int64)
+    first, second = levels_1.codes[both].astype(np.int64), levels_2.codes[both]
     cells, counts = _count_cells(first * levels_2.n_levels + second, levels_1.n_levels * levels_2.n_levels)
-    rows, columns = cells // levels_2.n_levels, cells % levels_2.n_levels
+    rows, columns = np.divmod(cells, levels_2.n_levels)
     found = _dependency(levels_1, levels_2, rows, columns, counts)
     found += _dependency(levels_2, levels_1, columns, rows, counts)
     if found or levels_1.known is not None or levels_2.known is not None:
@@ -207,8 +201,7 @@ def _dependency(
     leading = np.concatenate([[True], np.diff(rows[order]) > 0])
     answers = np.full(levels.n_levels + 1, -1, dtype=np.int64)  # the last entry is read for code -1
     answers[rows[order][leading]] = columns[order][leading]
-    right = counts[order][leading].sum() / n_rows
-    if right < HOLDS_IN:
+    if counts[order][leading].sum() / n_rows < _HOLDS_IN:
         return []
 
     def breaks(table: CodedTable) -> np.ndarray:
@@ -222,34 +215,30 @@ def _combination(levels_1: _Levels, levels_2: _Levels, cells: np.ndarray, counts
     """The most frequent combinations that cover 99.5% of the rows; the others count as never."""
     n_rows = counts.sum()
     # Good and Turing: the share of cells seen once estimates how many fresh rows bring a combination never seen.
-    if (counts == 1).sum() / n_rows > 1 - HOLDS_IN:
+    if (counts == 1).sum() / n_rows > 1 - _HOLDS_IN:
         return []
     order = np.argsort(-counts, kind="stable")
     covered = np.cumsum(counts[order]) / n_rows
-    allowed = np.sort(cells[order[: int(np.searchsorted(covered, HOLDS_IN)) + 1]])
+    allowed = np.sort(cells[order[: int(np.searchsorted(covered, _HOLDS_IN)) + 1]])
     n_2 = levels_2.n_levels
-    share_1 = np.bincount(cells // n_2, weights=counts, minlength=levels_1.n_levels) / n_rows
-    share_2 = np.bincount(cells % n_2, weights=counts, minlength=n_2) / n_rows
+    share_1, share_2 = (
+        np.bincount(of_cells, weights=counts, minlength=levels.n_levels) / n_rows
+        for levels, of_cells in zip((levels_1, levels_2), np.divmod(cells, n_2), strict=True)
+    )
     chance = float((share_1[allowed // n_2] * share_2[allowed % n_2]).sum())
     if chance > _BY_CHANCE:
         return []
-    known_1, known_2 = share_1 > 0, share_2 > 0
 
     def breaks(table: CodedTable) -> np.ndarray:
         first, second = levels_1.code(table).astype(np.int64), levels_2.code(table).astype(np.int64)
-        known = (first >= 0) & (second >= 0) & known_1[first] & known_2[second]
+        known = (first >= 0) & (second >= 0) & (share_1[first] > 0) & (share_2[second] > 0)
         return known & ~np.isin(first * n_2 + second, allowed)
 
     return [Relation("combination", levels_1.name, levels_2.name, chance, breaks)]
 
 
 def relation_table(relations: list[Relation], shares: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Return one row a relation: kind, columns, share by chance, and the share of rows that break it in each table.
-
-    Args:
-        relations: The relations.
-        shares: ``break_rates`` by role.
-    """
+    """Return one row a relation, with the ``shares`` of rows that break it in the table of each role."""
     rows = [(relation.kind, relation.first, relation.second, relation.by_chance) for relation in relations]
     frame = pd.DataFrame(rows, columns=["kind", "column_1", "column_2", "kept_by_chance"], dtype=object)
     frame["kept_by_chance"] = frame["kept_by_chance"].astype(np.float64)

@@ -26,6 +26,7 @@ from clover_tvae.evaluation.membership import (
     MEASURES,
     OUTLIER_POOL,
     OUTLIER_SHARE,
+    TINY,
     AttackScore,
     furthest,
     score_with_intervals,
@@ -36,7 +37,6 @@ from clover_tvae.seeds import Measure, generator, of_measure
 __all__ = ["membership_shadow"]
 
 _NEIGHBOURS = 5
-_TINY = 1e-6  # keeps the logarithm finite at an exact copy
 _MIN_ROWS = 40
 _LEAST_DEVIATION = 1e-3  # of log distances: keeps a likelihood finite where a target's scores agree
 
@@ -96,7 +96,7 @@ def membership_shadow(
         space = MixedSpace(both["real"], both)
         distances, _ = nearest(space.place(both["real"].take(targets)), space.place(both["synthetic"]), _NEIGHBOURS)
         for score, distance in zip(scores, (distances[:, 0], distances.mean(axis=1)), strict=True):
-            score[:, fit] = -np.log(distance + _TINY)
+            score[:, fit] = -np.log(distance + TINY)
 
     guesses = np.sum([_likelihood_ratios(score, is_member[targets]) for score in scores], axis=0)
     results = {
@@ -108,12 +108,9 @@ def membership_shadow(
 def _balanced_halves(n_rows: int, k: int, rng: np.random.Generator) -> np.ndarray:
     """Which rows each fit trains on, (rows, k): half of the rows in every fit, and every row in half of the fits."""
     is_member = np.zeros((n_rows, k), dtype=bool)
-    for fit in range(0, k - 1, 2):
-        half = rng.permutation(n_rows)[: n_rows // 2]
-        is_member[half, fit] = True
-        is_member[:, fit + 1] = ~is_member[:, fit]
-    if k % 2:
-        is_member[rng.permutation(n_rows)[: n_rows // 2], k - 1] = True
+    for fit in range(0, k, 2):
+        is_member[rng.permutation(n_rows)[: n_rows // 2], fit] = True
+        is_member[:, fit + 1 : fit + 2] = ~is_member[:, [fit]]
     return is_member
 
 
@@ -127,11 +124,10 @@ def _likelihood_ratios(scores: np.ndarray, is_member: np.ndarray) -> np.ndarray:
     Shape:
         both arguments and the result are (targets, k).
     """
-    n_fits = scores.shape[1]
     ratios = np.empty_like(scores)
-    for fit in range(n_fits):
-        twin = fit ^ 1  # fits come in pairs 0-1, 2-3, ...; the last of an odd number has none
-        others = np.array([other for other in range(n_fits) if other not in (fit, twin)])
+    pairs = np.arange(scores.shape[1]) // 2  # fits come in pairs 0-1, 2-3, ...; the last of an odd number has no twin
+    for fit, pair in enumerate(pairs):
+        others = pairs != pair
         inside = _gaussian(scores[:, others], is_member[:, others])
         outside = _gaussian(scores[:, others], ~is_member[:, others])
         ratios[:, fit] = _log_density(scores[:, fit], *inside) - _log_density(scores[:, fit], *outside)

@@ -38,15 +38,9 @@ _STRONG_ASSOCIATION = 0.3
 
 
 def shape_errors(tables: CodedTables, first: str, second: str) -> pd.Series:
-    """Return each column's distance: Kolmogorov-Smirnov for numbers, total variation for categories.
+    """Return each column's distance between the tables of two roles, from 0 to 1; NaN where a table has no value at all.
 
-    Args:
-        tables: The coded tables.
-        first: Role of the real table.
-        second: Role of the table held against it.
-
-    Returns:
-        Distances from 0 to 1 by column; NaN where a table has no value at all.
+    Kolmogorov-Smirnov for numbers, total variation for categories.
     """
     real, other = tables[first], tables[second]
     of_numbers = [_ks_distance(*columns) for columns in zip(real.numbers.T, other.numbers.T, strict=True)]
@@ -74,8 +68,7 @@ def _tv_distance(real: np.ndarray, other: np.ndarray) -> float:
     if not len(real) or not len(other):
         return float("nan")
     size = max(real.max(), other.max()) + 1
-    real_counts = np.bincount(real, minlength=size).astype(np.float64)
-    other_counts = np.bincount(other, minlength=size).astype(np.float64)
+    real_counts, other_counts = (np.bincount(codes, minlength=size).astype(np.float64) for codes in (real, other))
     real_counts[(real_counts == 0) & (other_counts > 0)] = _UNSEEN_COUNT
     return float(0.5 * np.abs(real_counts / real_counts.sum() - other_counts / other_counts.sum()).sum())
 
@@ -134,8 +127,7 @@ def _binned(real: np.ndarray, other: np.ndarray, edges: Edges) -> Levels:
     binned = []
     for values in (real, other):
         source = values if edges == "own" else real
-        present = source[~np.isnan(source)]
-        borders = np.histogram_bin_edges(present, bins=_N_BINS)
+        borders = np.histogram_bin_edges(source[~np.isnan(source)], bins=_N_BINS)
         bins = np.searchsorted(borders, values, side="right")
         if edges == "shared":
             bins = np.clip(bins, 1, _N_BINS)
@@ -190,12 +182,8 @@ def _correlations(numbers: np.ndarray) -> np.ndarray:
         values = values - np.nanmean(values, axis=0)
         values = values / np.sqrt(np.nanmean(values**2, axis=0))
     complete = present[:, usable].all(axis=0)
-
-    whole = np.flatnonzero(complete)
-    if len(whole):
-        block = values[:, whole]
-        norms = np.linalg.norm(block, axis=0)
-        result[np.ix_(usable[whole], usable[whole])] = np.clip((block / norms).T @ (block / norms), -1, 1)
+    block = values[:, complete] / np.linalg.norm(values[:, complete], axis=0)
+    result[np.ix_(usable[complete], usable[complete])] = np.clip(block.T @ block, -1, 1)
     for i in np.flatnonzero(~complete):
         both = present[:, usable[i]]
         for j in range(len(usable)):

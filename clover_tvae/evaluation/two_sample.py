@@ -8,30 +8,24 @@ from clover_tvae.evaluation.features import filled_where_empty, tree_matrix
 from clover_tvae.evaluation.frames import CodedTable
 from clover_tvae.seeds import Measure, generator, of_measure
 
-__all__ = ["C2ST_ITERATIONS", "C2ST_MAX_ROWS", "two_sample_auc"]
+__all__ = ["C2ST_ITERATIONS", "two_sample_auc"]
 
 C2ST_ITERATIONS = 100  # boosting rounds of 31 leaves at a rate of 0.1: scikit-learn's defaults, without early stopping
-C2ST_MAX_ROWS = 20_000  # rows drawn from each table
+_MAX_ROWS = 20_000  # rows drawn from each table
 _MAX_CELLS = 1_000_000  # of each table: a table of 200 columns is cut to 5,000 rows
 
 
-def two_sample_auc(
-    real: CodedTable, synthetic: CodedTable, *, seed: int = 0, folds: int = 3, max_rows: int = C2ST_MAX_ROWS
-) -> tuple[float, int]:
+def two_sample_auc(real: CodedTable, synthetic: CodedTable, *, seed: int, folds: int = 3) -> tuple[float, int]:
     """Return the area under the ROC curve of trees that tell two tables apart, and the rows used of each.
 
     Both tables are cut to the same number of rows, and to a million cells, by a seeded draw; the AUC is the mean over
     stratified folds, each scored on rows that its trees never saw. 0.5: they cannot be told apart; 1: always.
 
     Args:
-        real: The first table.
-        synthetic: The second table.
+        real: One table.
+        synthetic: The other.
         seed: Seed of the draw, the folds and the trees.
-        folds: Number of folds, at least 2.
-        max_rows: Most rows drawn from each table.
-
-    Returns:
-        The AUC, NaN where a table has fewer rows than two a fold; and the rows used of each table.
+        folds: Number of folds, at least 2; with fewer rows than two a fold the AUC is NaN.
 
     References:
         Lopez-Paz and Oquab, Revisiting Classifier Two-Sample Tests, 2017, arXiv 1610.06545.
@@ -41,7 +35,7 @@ def two_sample_auc(
     from sklearn.model_selection import StratifiedKFold
 
     n_columns = real.numbers.shape[1] + real.codes.shape[1]
-    n_rows = min(real.n_rows, synthetic.n_rows, max_rows, max(1_000, _MAX_CELLS // max(n_columns, 1)))
+    n_rows = min(real.n_rows, synthetic.n_rows, _MAX_ROWS, max(1_000, _MAX_CELLS // max(n_columns, 1)))
     if n_rows < 2 * folds:
         return float("nan"), n_rows
     rng = generator(of_measure(seed, Measure.TWO_SAMPLE))

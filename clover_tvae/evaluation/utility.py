@@ -18,7 +18,7 @@ from clover_tvae.evaluation.frames import CodedTable, CodedTables, code_tables, 
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.seeds import Measure, generator, of_measure
 
-__all__ = ["target_of", "tstr", "utility", "utility_figures"]
+__all__ = ["tstr", "utility", "utility_figures"]
 
 _MODEL_ROWS = 50_000  # most rows that a model is trained on, by a seeded draw
 _LARGEST_ANSWER = 1e100  # a larger target is divided: sums of its squares overflow
@@ -54,17 +54,12 @@ def utility(
     """
     metadata = resolve_metadata(metadata)
     tables = code_tables({"real": train, "synthetic": synthetic, "holdout": test}, metadata)
-    target = target_of(metadata) if target is None else target
+    target = getattr(metadata, "variable_to_predict", None) if target is None else target
     return utility_figures(tables, target, seed=seed, disclosure=Disclosure(min_count))
 
 
-def target_of(metadata: Any) -> Hashable | None:
-    """Return the column that the metadata, resolved, names for prediction."""
-    return getattr(metadata, "variable_to_predict", None)
-
-
 def utility_figures(tables: CodedTables, target: Hashable | None, *, seed: int, disclosure: Disclosure) -> Figures:
-    """Return what ``utility`` does, for tables coded by the roles ``real``, ``synthetic`` and perhaps ``holdout``."""
+    """Return what ``utility`` does, for tables in the roles ``real``, ``synthetic`` and perhaps ``holdout``."""
     if target is None:
         return Figures.of([], notes=["Utility was not measured: no column to predict was named."])
     if "holdout" not in tables.tables:
@@ -102,7 +97,7 @@ def tstr(
         synthetic: The synthetic rows; cut to as many as ``train`` has.
         test: Real rows that neither saw.
         target: The column to predict: a category is classified, a number regressed.
-        metadata: See ``frames.resolve_metadata``.
+        metadata: As for ``utility``.
         seed: Seed of draws and models.
 
     Returns:
@@ -191,7 +186,7 @@ def _scores(train: Part, test: Part, is_category: bool, seed: int, rarest: float
         return {}
     (features, test_features), columns = tree_matrix([table, test_table])
     linear_features, linear_test = one_hot_matrix(table, [table, test_table])
-    options = {"categorical_features": columns, "early_stopping": False, "random_state": seed % 2**32}
+    options: dict[str, Any] = {"categorical_features": columns, "early_stopping": False, "random_state": seed % 2**32}
     # One round grows a tree a class: fewer rounds where there are many keep the cost of two classes.
     rounds = max(10, min(100, 300 // len(np.unique(answers))))
     models = {
