@@ -36,15 +36,15 @@ def missing_rates(tables: CodedTables, table: CodedTable) -> pd.Series:
 
 def duplicate_share(table: CodedTable) -> float:
     """Return the share of rows that equal an earlier row."""
-    return float(pd.Series(row_hashes(table)).duplicated().mean())
+    return float(pd.Series(_row_hashes(table)).duplicated().mean())
 
 
 def copied_share(table: CodedTable, source: CodedTable) -> float:
     """Return the share of rows that equal a row of ``source`` in every column."""
-    return float(np.isin(row_hashes(table), row_hashes(source)).mean())
+    return float(np.isin(_row_hashes(table), _row_hashes(source)).mean())
 
 
-def row_hashes(table: CodedTable) -> np.ndarray:
+def _row_hashes(table: CodedTable) -> np.ndarray:
     """One 64-bit hash a row; equal rows, missing cells included, have equal ones."""
     frame = pd.DataFrame(np.hstack([table.numbers + 0.0, table.codes]))  # + 0.0 makes -0.0 the 0.0 that it equals
     return pd.util.hash_pandas_object(frame, index=False).to_numpy()
@@ -163,17 +163,13 @@ def _dtype_kind(column: pd.Series) -> str:
 
 def finer_columns(tables: CodedTables, real: CodedTable, table: CodedTable) -> list[Hashable]:
     """Return the number columns with more decimals than the real ones have."""
-    return [
-        name
-        for position, name in enumerate(tables.number_names)
-        if name not in tables.dates and _decimals(table.numbers[:, position]) > _decimals(real.numbers[:, position])
-    ]
+    columns = zip(tables.number_names, table.numbers.T, real.numbers.T, strict=True)
+    return [name for name, x, known in columns if name not in tables.dates and _decimals(x) > _decimals(known)]
 
 
 def _decimals(values: np.ndarray) -> int:
     """Most decimals that any value is written with; 13 stands for full precision."""
-    values = values[~np.isnan(values)]
-    values = values[np.abs(values) < 1e15]
+    values = values[np.abs(values) < 1e15]  # no missing ones either
     for decimals in range(_MAX_DECIMALS + 1):
         values = values[np.abs(np.round(values, decimals) - values) > 1e-12 * np.maximum(np.abs(values), 1.0)]
         if not len(values):

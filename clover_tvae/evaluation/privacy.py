@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from clover_tvae.evaluation.catalogue import CATALOGUE
 from clover_tvae.evaluation.closest import ClosestRecords, closest_records
 from clover_tvae.evaluation.diagnostics import copied_share
 from clover_tvae.evaluation.figures import Figure, Figures
@@ -22,10 +23,7 @@ __all__ = ["dcr", "membership_shadow", "privacy", "privacy_figures"]
 _MIN_ROWS = 40  # of the training and of the held-out rows, for any figure of privacy
 #: Others that a share found at 1% (10%) false alarms needs to raise one alarm: with fewer, guessing scores far above it.
 _FEWEST_OTHERS = {"auc": 1, "tpr1": 100, "tpr10": 10}
-_NEEDS_HOLDOUT = (
-    *("dcr_share", "dcr_quantile", "distance_ratio"),
-    *(f"membership_{measure}{suffix}" for suffix in ("", "_outliers") for measure in MEASURES),
-)
+_NEEDS_HOLDOUT = [key for key in CATALOGUE if key.startswith(("privacy.d", "privacy.membership_"))]
 
 
 def dcr(
@@ -87,7 +85,7 @@ def privacy_figures(tables: CodedTables, *, seed: int) -> Figures:
     figures = [_copies(tables, seed)]
     if too_small := _too_small(tables):
         why = f"Not measured: {too_small}"
-        figures += [Figure.of(f"privacy.{name}", None, seed=seed, note=why) for name in _NEEDS_HOLDOUT]
+        figures += [Figure.of(key, None, seed=seed, note=why) for key in _NEEDS_HOLDOUT]
         return Figures.of(figures, notes=[f"Privacy was not measured: {too_small}"])
     membership = attack_membership(tables, seed=seed)
     figures += _closest_figures(closest_records(tables, seed=seed), seed)
@@ -101,9 +99,8 @@ def _too_small(tables: CodedTables) -> str | None:
     if "holdout" not in tables.tables:
         return "no holdout was given, and each of these figures is a comparison with people who were not in training."
     for role in ("real", "holdout", "synthetic"):
-        n_rows = tables[role].n_rows
-        if n_rows < _MIN_ROWS:
-            return f"the {role} table has {n_rows} rows, and at least {_MIN_ROWS} are needed."
+        if tables[role].n_rows < _MIN_ROWS:
+            return f"the {role} table has {tables[role].n_rows} rows, and at least {_MIN_ROWS} are needed."
     return None
 
 

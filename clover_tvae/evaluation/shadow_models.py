@@ -83,10 +83,7 @@ def membership_shadow(
     position[pool] = np.arange(len(pool))
     distances, _ = nearest(everyone, everyone.take(pool), _NEIGHBOURS, exclude=position)
     n_outliers = min(n_targets, max(10, round(OUTLIER_SHARE * len(df))))
-    groups = {
-        "random": np.sort(rng.permutation(len(df))[:n_targets]),
-        "outliers": furthest(distances, n_outliers),
-    }
+    groups = {"random": np.sort(rng.permutation(len(df))[:n_targets]), "outliers": furthest(distances, n_outliers)}
     targets = np.union1d(groups["random"], groups["outliers"])
 
     scores = np.empty((2, len(targets), k))

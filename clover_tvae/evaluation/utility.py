@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -153,14 +154,12 @@ def _with_target(tables: CodedTables, table: CodedTable, target: Hashable) -> Pa
     """Split the target off; rows where it is missing are left out."""
     if target in tables.category_names:
         position = tables.category_names.index(target)
-        answers = table.codes[:, position]
+        answers, rest = table.codes[:, position], replace(table, codes=np.delete(table.codes, position, axis=1))
         known = answers >= 0
-        rest = CodedTable(table.numbers, np.delete(table.codes, position, axis=1))
     else:
         position = tables.number_names.index(target)
-        answers = table.numbers[:, position]
+        answers, rest = table.numbers[:, position], replace(table, numbers=np.delete(table.numbers, position, axis=1))
         known = ~np.isnan(answers)
-        rest = CodedTable(np.delete(table.numbers, position, axis=1), table.codes)
     return rest.take(known), answers[known]
 
 
