@@ -182,8 +182,10 @@ def _correlations(numbers: np.ndarray) -> np.ndarray:
         values = values - np.nanmean(values, axis=0)
         values = values / np.sqrt(np.nanmean(values**2, axis=0))
     complete = present[:, usable].all(axis=0)
-    block = values[:, complete] / np.linalg.norm(values[:, complete], axis=0)
-    result[np.ix_(usable[complete], usable[complete])] = np.clip(block.T @ block, -1, 1)
+    whole = np.flatnonzero(complete)
+    block = values[:, whole]
+    norms = np.linalg.norm(block, axis=0)
+    result[np.ix_(usable[whole], usable[whole])] = np.clip((block / norms).T @ (block / norms), -1, 1)
     for i in np.flatnonzero(~complete):
         both = present[:, usable[i]]
         for j in range(len(usable)):
