@@ -77,6 +77,11 @@ class TableLayout:
         return tuple(i for i, column in enumerate(self.columns) if column.n_numbered)
 
     @cached_property
+    def scalar_of(self) -> dict[int, int]:
+        """The place of each column's number among all numbers."""
+        return {column: s for s, column in enumerate(self.scalar_columns)}
+
+    @cached_property
     def n_scalars(self) -> int:
         return len(self.scalar_columns)
 
@@ -88,21 +93,6 @@ class TableLayout:
             for i, column in enumerate(self.columns)
             for j, source in enumerate(column.copies)
         )
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return the layout as dicts, lists, strings and ints."""
-        return {
-            "numbers": self.numbers,
-            "columns": [
-                {
-                    "n_choices": column.n_choices,
-                    "n_numbered": column.n_numbered,
-                    "missing": column.missing,
-                    "copies": list(column.copies),
-                }
-                for column in self.columns
-            ],
-        }
 
 
 @dataclass(frozen=True)

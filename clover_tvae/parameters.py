@@ -22,6 +22,7 @@ __all__ = [
     "NOT_IN_SDV",
     "ONLY_IN_SDV",
     "Count",
+    "Decay",
     "Parameters",
     "Positive",
     "Seed",
@@ -29,6 +30,7 @@ __all__ = [
     "Width",
     "Widths",
     "check_path",
+    "in_words",
 ]
 
 #: Fewest people that a figure, a category's name or a stored value may rest on; fewer are withheld.
@@ -52,6 +54,7 @@ Count = Annotated[int, Field(ge=1, le=1_000_000_000), _Plain]
 Width = Annotated[int, Field(ge=1, le=LARGEST_WIDTH), _Plain]
 Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=64), _Plain]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), _Plain]
+Decay = Annotated[float, Field(ge=0, allow_inf_nan=False), _Plain]
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), _Plain]
 _Flag = Annotated[bool, _Plain]
 
@@ -110,7 +113,7 @@ class Parameters(BaseModel):
     )
     embedding_dim: Width | None = Field(None, description="Dimensions of the latent space.")
     learning_rate: Positive | None = Field(None, description="Step size of the optimiser at its peak.")
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False), _Plain] | None = Field(
+    weight_decay: Decay | None = Field(
         None, description="Decay of the weight matrices: L2 for Adam, decoupled for Muon."
     )
     loss_factor: Positive | None = Field(None, description="Weight of the reconstruction against the KL term.")
@@ -189,7 +192,7 @@ class Parameters(BaseModel):
             >>> Parameters.rule("validation_fraction")
             'a number of at least 0 and below 1 or None'
         """
-        return _in_words(cls.model_json_schema()["properties"][name])
+        return in_words(cls.model_json_schema()["properties"][name])
 
     def given(self) -> dict[str, Any]:
         """Return the parameters that are not ``None``."""
@@ -226,14 +229,16 @@ def _shown(name: str, value: Any) -> str:
     return f"{name}={value!r}"[:200] if plain else type(value).__name__
 
 
-def _in_words(schema: Mapping[str, Any]) -> str:
+def in_words(schema: Mapping[str, Any]) -> str:
     """Say in words what a JSON Schema allows."""
     if "anyOf" in schema:
-        return " or ".join(_in_words({"examples": schema.get("examples"), **each}) for each in schema["anyOf"])
+        return " or ".join(in_words({"examples": schema.get("examples"), **each}) for each in schema["anyOf"])
     if choices := schema.get("enum") or schema.get("examples") if schema["type"] == "string" else None:
         return ", ".join(map(repr, choices))
+    if "prefixItems" in schema:
+        return f"{len(schema['prefixItems'])} values, each {in_words(schema['prefixItems'][0])}"
     if schema["type"] == "array":
-        return f"a list of {schema['minItems']} to {schema['maxItems']} widths, each {_in_words(schema['items'])}"
+        return f"a list of {schema['minItems']} to {schema['maxItems']} widths, each {in_words(schema['items'])}"
     if schema["type"] in ("null", "boolean"):
         return {"null": "None", "boolean": "True or False"}[schema["type"]]
     kind = "a whole number" if schema["type"] == "integer" else "a number"

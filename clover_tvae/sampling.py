@@ -19,7 +19,7 @@ from torch import Tensor
 from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import ConditionError
 from clover_tvae.model.devices import one_thread, torch_generator
-from clover_tvae.model.rows import Allowance, Rows, Translate
+from clover_tvae.model.rows import ConditionTensors, Drawing, Rows, Translate
 from clover_tvae.model.vae import TabularVAE, table_tensors
 from clover_tvae.seeds import child
 
@@ -85,16 +85,16 @@ class Sampler:
         n_rows: int,
         seed: np.random.SeedSequence,
         *,
-        allowances: Mapping[int, Allowance] | None = None,
+        conditions: Mapping[int, ConditionTensors] | None = None,
         argmax: bool = False,
     ) -> Iterator[EncodedTable]:
         """Yield the first ``n_rows`` rows of the endless table that ``seed`` fixes, block by block.
 
         Raises:
-            ConditionError: The allowances of several columns exclude each other.
+            ConditionError: The conditions on several columns exclude each other.
         """
         tasks = (
-            lambda b=b: self._block(b, seed, allowances or {}, argmax)  # type: ignore[misc]
+            lambda b=b: self._block(b, seed, conditions or {}, argmax)  # type: ignore[misc]
             for b in range(math.ceil(n_rows / BLOCK_ROWS))
         )
         for b, block in enumerate(_in_order(tasks, self.n_threads)):
@@ -102,18 +102,17 @@ class Sampler:
 
     @torch.no_grad()
     def _block(
-        self, index: int, seed: np.random.SeedSequence, allowances: Mapping[int, Allowance], argmax: bool
+        self, index: int, seed: np.random.SeedSequence, conditions: Mapping[int, ConditionTensors], argmax: bool
     ) -> EncodedTable:
         generator = torch_generator(child(seed, index), self.vae.device)
-        rows, known, z = self._conditioned(generator, allowances) if allowances else self._fresh(generator, BLOCK_ROWS)
-        unconditioned = [i for i in range(self.layout.n_columns) if i not in allowances]
+        rows, known, z = self._conditioned(generator, conditions) if conditions else self._fresh(generator, BLOCK_ROWS)
+        unconditioned = [i for i in range(self.layout.n_columns) if i not in conditions]
         parts, translate = [], self._translator(generator)
         # Each order of the columns errs in its own way, so a block has several.
         for part in torch.arange(BLOCK_ROWS, device=z.device).split(_ROWS_AN_ORDER):
             columns = self._shuffled(unconditioned, generator)
-            drawn, _ = self.vae.decoder.sample(
-                z[part], rows.take(part), known[part], generator, columns=columns, translate=translate, argmax=argmax
-            )
+            how = Drawing(columns, None, translate, argmax)
+            drawn, _ = self.vae.decoder.sample(z[part], rows.take(part), known[part], generator, how)
             parts.append(_to_table(drawn))
         return EncodedTable.concatenate(parts)
 
@@ -129,7 +128,7 @@ class Sampler:
         return [columns[j] for j in order]
 
     def _conditioned(
-        self, generator: torch.Generator, allowances: Mapping[int, Allowance]
+        self, generator: torch.Generator, conditions: Mapping[int, ConditionTensors]
     ) -> tuple[Rows, Tensor, Tensor]:
         """Draw the conditioned columns and the z that go with them.
 
@@ -137,25 +136,18 @@ class Sampler:
         conditioned columns inside the condition, and resample by weight (importance resampling, Rubin 1987). The
         candidates' number is fixed, so a rare condition takes no longer than a common one.
         """
-        widest = max(self.layout.columns[i].n_choices for i in allowances)
+        widest = max(self.layout.columns[i].n_choices for i in conditions)
         # Fewer candidates where a column has thousands of choices: their logits must fit into memory.
         candidates = max(4, min(_CANDIDATES[self.layout.numbers], _MOST_LOGITS // (BLOCK_ROWS * widest)))
         few = candidates <= _CANDIDATES["rank"]
         rows, known, z = self._fresh(generator, BLOCK_ROWS * candidates, stratify=few)
-        allowances = {i: Allowance(*(part.to(z.device) for part in a)) for i, a in allowances.items()}
-        columns = self._shuffled(list(allowances), generator)
-        rows, log_weight = self.vae.decoder.sample(
-            z,
-            rows,
-            known,
-            generator,
-            columns=columns,
-            allowances=allowances,
-            translate=self._translator(generator),
-        )
+        conditions = {i: ConditionTensors(*(part.to(z.device) for part in c)) for i, c in conditions.items()}
+        columns = self._shuffled(list(conditions), generator)
+        how = Drawing(columns, conditions, self._translator(generator))
+        rows, log_weight = self.vae.decoder.sample(z, rows, known, generator, how)
         if not bool(torch.isfinite(log_weight).any()):
             raise ConditionError(
-                f"no row can meet the conditions on {len(allowances)} columns together; drop or widen one of them"
+                f"no row can meet the conditions on {len(conditions)} columns together; drop or widen one of them"
             )
         picked = _systematic(log_weight, BLOCK_ROWS, generator)
         known[:, columns] = True
@@ -217,9 +209,8 @@ class Sampler:
         generator = torch_generator(child(seed, start // BLOCK_ROWS), self.vae.device)
         part = self._rows(table.take(slice(start, start + BLOCK_ROWS)), generator)
         given = torch.from_numpy(known[start : start + BLOCK_ROWS]).to(self.vae.device)
-        # A masked choice (-1) stands for "unknown": any valid index does.
-        part = part._replace(choices=part.choices.clamp_min(0), equals=part.equals & self._pairs_known(given))
-        allowances = {i: allowance for i, allowance in self._nothing_missing().items() if i in full}
+        part = part._replace(equals=part.equals & self._pairs_known(given))
+        conditions = {i: condition for i, condition in self._nothing_missing().items() if i in full}
         last = _COMPLETION_ROUNDS[self.layout.numbers]
         z = self.vae.prior.draw(len(part.choices), generator)
         for round_ in range(last + 1):
@@ -227,16 +218,8 @@ class Sampler:
                 mu, std = self.vae.posterior(part)
                 z = mu + std * torch.randn(mu.shape, generator=generator, device=mu.device)
             columns = self._shuffled(list(range(self.layout.n_columns)), generator)
-            part, _ = self.vae.decoder.sample(
-                z,
-                part,
-                given,
-                generator,
-                columns=columns,
-                allowances=allowances,
-                translate=self._translator(generator),
-                argmax=argmax and round_ == last,
-            )
+            how = Drawing(columns, conditions, self._translator(generator), argmax and round_ == last)
+            part, _ = self.vae.decoder.sample(z, part, given, generator, how)
         return _to_table(part)
 
     def _pairs_known(self, known: Tensor) -> Tensor:
@@ -244,21 +227,23 @@ class Sampler:
         sources = torch.tensor([p.source for p in self.layout.copy_pairs], dtype=torch.int64, device=known.device)
         return known[:, columns] & known[:, sources]
 
-    def _nothing_missing(self) -> dict[int, Allowance]:
-        return {
-            i: _allow_all_but_missing(column.n_base, column.n_numbered, column.missing, self.vae.device)
-            for i, column in enumerate(self.layout.columns)
+    def _nothing_missing(self) -> dict[int, ConditionTensors]:
+        made = {}
+        for i, column in enumerate(self.layout.columns):
             # A column that is always missing has nothing else to offer.
-            if column.missing is not None and column.n_base > 1
-        }
+            if column.missing is not None and column.n_base > 1:
+                choices = torch.arange(column.n_base, device=self.vae.device) != column.missing
+                infinite = torch.full((column.n_numbered,), torch.inf, device=self.vae.device)
+                made[i] = ConditionTensors(choices, -infinite, infinite)
+        return made
 
-    def without_missing(self, allowances: Mapping[int, Allowance]) -> dict[int, Allowance]:
-        """The allowances, with ``missing`` forbidden in every column that has another choice."""
+    def without_missing(self, conditions: Mapping[int, ConditionTensors]) -> dict[int, ConditionTensors]:
+        """The conditions, with ``missing`` forbidden in every column that has another choice."""
         merged = self._nothing_missing()
-        for i, allowance in allowances.items():
+        for i, condition in conditions.items():
             if i in merged:
-                allowance = allowance._replace(choices=allowance.choices & merged[i].choices)
-            merged[i] = allowance
+                condition = condition._replace(choices=condition.choices & merged[i].choices)
+            merged[i] = condition
         return merged
 
     # -- scoring ------------------------------------------------------------------------------------------------------
@@ -273,9 +258,8 @@ class Sampler:
         with one_thread():
             for start in range(0, len(table), BLOCK_ROWS):
                 generator = torch_generator(child(seed, start // BLOCK_ROWS), self.vae.device)
-                part = self._rows(table.take(slice(start, start + BLOCK_ROWS)), generator)
-                seen = part.choices >= 0
-                part = part._replace(choices=part.choices.clamp_min(0))
+                block = table.take(slice(start, start + BLOCK_ROWS))
+                part, seen = self._rows(block, generator), torch.from_numpy(block.choices >= 0).to(self.vae.device)
                 for i in range(layout.n_columns):
                     known = seen.clone()
                     known[:, i] = False
@@ -290,9 +274,8 @@ class Sampler:
         The cell itself must not reach z, or every cell would look plausible.
         """
         z = self.vae.prior.draw(len(part.choices), generator)
-        filled, _ = self.vae.decoder.sample(
-            z, part, known, generator, columns=[i], translate=self._translator(generator)
-        )
+        how = Drawing([i], translate=self._translator(generator))
+        filled, _ = self.vae.decoder.sample(z, part, known, generator, how)
         mu, std = self.vae.posterior(filled)
         z = mu + std * torch.randn(mu.shape, generator=generator, device=mu.device)
         return self.vae.decoder.cell_log_likelihood(z, part, known, i)
@@ -304,7 +287,7 @@ class Sampler:
         with one_thread():
             for start in range(0, len(table), BLOCK_ROWS):
                 part = self._rows(table.take(slice(start, start + BLOCK_ROWS)), None)
-                parts.append(self.vae.posterior(part._replace(choices=part.choices.clamp_min(0)))[0].cpu().numpy())
+                parts.append(self.vae.posterior(part)[0].cpu().numpy())
         return np.concatenate(parts) if parts else np.zeros((0, self.vae.embedding_dim), np.float32)
 
     @torch.no_grad()
@@ -315,12 +298,10 @@ class Sampler:
             for start in range(0, len(table), BLOCK_ROWS):
                 generator = torch_generator(child(seed, start // BLOCK_ROWS), self.vae.device)
                 part = self._rows(table.take(slice(start, start + BLOCK_ROWS)), None)
-                z = self.vae.posterior(part._replace(choices=part.choices.clamp_min(0)))[0]
+                z = self.vae.posterior(part)[0]
                 blank = Rows.blank(len(z), self.layout, self.vae.device)
-                unknown = torch.zeros(blank.choices.shape, dtype=torch.bool, device=self.vae.device)
-                rows, _ = self.vae.decoder.sample(
-                    z, blank, unknown, generator, translate=self._translator(generator), argmax=argmax
-                )
+                how = Drawing(translate=self._translator(generator), argmax=argmax)
+                rows, _ = self.vae.decoder.sample(z, blank, torch.zeros_like(blank.choices).bool(), generator, how)
                 parts.append(_to_table(rows))
         return EncodedTable.concatenate(parts) if parts else _to_table(Rows.blank(0, self.layout))
 
@@ -332,15 +313,8 @@ class Sampler:
             if generator is not None:
                 share = torch.rand(scalars.shape, generator=generator, device=scalars.device)
             scalars = scalars + spreads * share
-        return Rows(choices.long(), scalars, equals)
-
-
-def _allow_all_but_missing(n_base: int, n_numbered: int, missing: int | None, device: torch.device) -> Allowance:
-    choices = torch.ones(n_base, dtype=torch.bool, device=device)
-    if missing is not None:
-        choices[missing] = False
-    infinite = torch.full((n_numbered,), torch.inf, device=device)
-    return Allowance(choices, -infinite, infinite)
+        # A masked choice (-1) stands for "unknown": any valid index does.
+        return Rows(choices.long().clamp_min(0), scalars, equals)
 
 
 def _systematic(log_weight: Tensor, n: int, generator: torch.Generator) -> Tensor:

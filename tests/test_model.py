@@ -18,7 +18,7 @@ from clover_tvae.model.devices import resolve_device, torch_generator
 from clover_tvae.model.encoder import draw_posterior, gaussian_kl, one_hot
 from clover_tvae.model.mixture import Mixture, normal_score
 from clover_tvae.model.prior import LatentPrior
-from clover_tvae.model.rows import Allowance, OneHotRows, Rows
+from clover_tvae.model.rows import ConditionTensors, Drawing, OneHotRows, Rows
 from clover_tvae.model.vae import table_tensors
 
 CATEGORIES = TableLayout((ColumnLayout(3), ColumnLayout(2), ColumnLayout(7, missing=6)), "rank")
@@ -94,7 +94,7 @@ def test_samples_of_the_autoregressive_decoder_follow_its_own_chain_rule():
         Rows.blank(n, CATEGORIES),
         torch.zeros(n, 3, dtype=torch.bool),
         generator(2),
-        columns=[0, 1, 2],
+        Drawing([0, 1, 2]),
     )
     code = drawn.choices @ torch.tensor([14, 7, 1])
     wanted = rows.choices @ torch.tensor([14, 7, 1])
@@ -196,7 +196,7 @@ def test_an_equal_cell_has_the_probability_of_its_copy_choice():
         many,
         known.expand(n, 3),
         generator(5),
-        translate=lambda c, s, choices, scalars: (choices, scalars),
+        Drawing(translate=lambda c, s, choices, scalars: (choices, scalars)),
     )
     copied = drawn.equals[:, 0].float().mean()
     assert copied.item() == pytest.approx(equal.item(), abs=0.015)
@@ -216,14 +216,16 @@ def test_without_a_translation_nothing_is_copied():
 
 
 @pytest.mark.parametrize("make", [autoregressive, independent])
-def test_an_allowance_is_met_and_its_weight_is_its_probability(make):
+def test_a_condition_is_met_and_its_weight_is_its_probability(make):
     decoder, n = make(CATEGORIES), 5_000
-    allowance = Allowance(torch.tensor([False, True, False, True, False, False, False]), torch.zeros(0), torch.zeros(0))
+    condition = ConditionTensors(
+        torch.tensor([False, True, False, True, False, False, False]), torch.zeros(0), torch.zeros(0)
+    )
     z, blank = torch.ones(n, 4), Rows.blank(n, CATEGORIES)
     known = torch.zeros(n, 3, dtype=torch.bool)
-    free, _ = decoder.sample(z, blank, known, generator(1), columns=[2])
+    free, _ = decoder.sample(z, blank, known, generator(1), Drawing([2]))
     share = ((free.choices[:, 2] == 1) | (free.choices[:, 2] == 3)).float().mean()
-    held, log_weight = decoder.sample(z, blank, known, generator(1), columns=[2], allowances={2: allowance})
+    held, log_weight = decoder.sample(z, blank, known, generator(1), Drawing([2], {2: condition}))
     assert set(held.choices[:, 2].tolist()) <= {1, 3}
     assert log_weight.exp().mean().item() == pytest.approx(share.item(), abs=0.025)
 
@@ -234,11 +236,11 @@ def test_a_range_is_met_and_its_weight_is_its_probability(make, layout, column):
     numbered = layout.columns[column].n_numbered
     low, high = (0.3, 0.6) if layout.numbers == "rank" else (-0.5, 0.1)
     choices = torch.arange(layout.columns[column].n_base) < numbered
-    allowance = Allowance(choices, torch.full((numbered,), low), torch.full((numbered,), high))
+    condition = ConditionTensors(choices, torch.full((numbered,), low), torch.full((numbered,), high))
     z, blank, known = torch.ones(n, 4), Rows.blank(n, layout), torch.zeros(n, layout.n_columns, dtype=torch.bool)
-    free, _ = decoder.sample(z, blank, known, generator(1), columns=[column])
+    free, _ = decoder.sample(z, blank, known, generator(1), Drawing([column]))
     inside = (free.choices[:, column] < numbered) & (free.scalars[:, 0] >= low) & (free.scalars[:, 0] <= high)
-    held, log_weight = decoder.sample(z, blank, known, generator(2), columns=[column], allowances={column: allowance})
+    held, log_weight = decoder.sample(z, blank, known, generator(2), Drawing([column], {column: condition}))
     assert (held.choices[:, column] < numbered).all()
     assert held.scalars[:, 0].min().item() >= low - 1e-6
     assert held.scalars[:, 0].max().item() <= high + 1e-6
@@ -314,7 +316,9 @@ def test_the_number_of_the_independent_decoder_is_a_gaussian_around_tanh():
 def test_argmax_draws_the_likeliest_choice_and_the_mean():
     decoder = independent(MODES)
     z = torch.ones(3, 4)
-    drawn, _ = decoder.sample(z, Rows.blank(3, MODES), torch.zeros(3, 2, dtype=torch.bool), generator(), argmax=True)
+    drawn, _ = decoder.sample(
+        z, Rows.blank(3, MODES), torch.zeros(3, 2, dtype=torch.bool), generator(), Drawing(argmax=True)
+    )
     output = decoder(z)
     assert (drawn.choices[:, 0] == output[:, :3].argmax(1)).all()
     assert torch.allclose(drawn.scalars[:, 0], torch.tanh(output[:, 8]))

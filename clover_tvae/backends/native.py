@@ -35,7 +35,7 @@ from clover_tvae.metadata import Metadata
 from clover_tvae.model.build import NUMBERS, ModelConfig, build_vae, expected_arrays, to_arrays, vae_from_arrays
 from clover_tvae.model.decoder import Decoder
 from clover_tvae.model.devices import one_thread, resolve_device, torch_generator
-from clover_tvae.model.rows import Allowance, Rows
+from clover_tvae.model.rows import ConditionTensors, Rows
 from clover_tvae.model.vae import TabularVAE, table_tensors
 from clover_tvae.parameters import Parameters, Positive, Share, Width, Widths
 from clover_tvae.sampling import BLOCK_ROWS, Sampler
@@ -225,13 +225,13 @@ class NativeBackend:
         """
         learnt = self._learnt()
         transform, sampler = learnt.transform, learnt.sampler
-        allowances = {
-            i: Allowance(torch.from_numpy(a.choices), torch.from_numpy(a.lower), torch.from_numpy(a.upper))
+        allowed = {
+            i: ConditionTensors(torch.from_numpy(a.choices), torch.from_numpy(a.lower), torch.from_numpy(a.upper))
             for i, a in transform.allow(conditions or {}).items()
         }
         if not missing:
-            allowances = sampler.without_missing(allowances)
-        blocks = sampler.blocks(n_rows, child(seed, Draw.ROWS), allowances=allowances, argmax=decode == "argmax")
+            allowed = sampler.without_missing(allowed)
+        blocks = sampler.blocks(n_rows, child(seed, Draw.ROWS), conditions=allowed, argmax=decode == "argmax")
         if n_rows == 0:
             rows = Rows.blank(0, transform.layout)
             blocks = iter([EncodedTable(rows.choices.int().numpy(), rows.scalars.numpy(), None, rows.equals.numpy())])

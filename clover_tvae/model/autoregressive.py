@@ -12,7 +12,8 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -23,7 +24,7 @@ from clover_tvae.encoded import TableLayout
 from clover_tvae.model.choices import draw_choice, group_by_width
 from clover_tvae.model.copy_choices import CopyChoices
 from clover_tvae.model.mixture import Mixture, normal_score
-from clover_tvae.model.rows import Allowance, Rows, Translate, numbered_cells
+from clover_tvae.model.rows import EVERY_CELL, ConditionTensors, Drawing, Rows, Translate, numbered_cells
 
 __all__ = ["AutoregressiveDecoder"]
 
@@ -108,14 +109,12 @@ class AutoregressiveDecoder(nn.Module):
 
     def _place_inputs(self, embedding_dim: int) -> None:
         """One embedding a base choice and one ``unknown`` a column; pieces of each number; z."""
-        layout, starts, start = self.layout, [], 0
-        for column in layout.columns:
-            starts.append(start)
-            start += column.n_base + 1
+        layout = self.layout
+        *starts, n_embeddings = accumulate((column.n_base + 1 for column in layout.columns), initial=0)
         self.register_buffer("starts", torch.tensor(starts, dtype=torch.int64), persistent=False)
         unknown = [s + column.n_base for s, column in zip(starts, layout.columns, strict=True)]
         self.register_buffer("unknown", torch.tensor(unknown, dtype=torch.int64), persistent=False)
-        self.cells = nn.Parameter(torch.empty(start, self.width))
+        self.cells = nn.Parameter(torch.empty(n_embeddings, self.width))
         n_inputs = layout.n_scalars * (self.n_pieces + 1)
         self.pieces = nn.Linear(n_inputs, self.width, bias=False) if layout.n_scalars else None
         self.latent = nn.Linear(embedding_dim, self.width)
@@ -171,8 +170,7 @@ class AutoregressiveDecoder(nn.Module):
 
     def hidden_matrices(self) -> list[nn.Parameter]:
         """The matrices of the residual blocks, without embeddings and heads."""
-        layers = [layer for block in self.blocks for layer in block.modules() if isinstance(layer, nn.Linear)]
-        return [parameter for layer in layers for parameter in layer.parameters() if parameter.ndim == 2]
+        return [parameter for parameter in self.blocks.parameters() if parameter.ndim == 2]
 
     # -- the network --------------------------------------------------------------------------------------------------
 
@@ -276,7 +274,7 @@ class AutoregressiveDecoder(nn.Module):
         cell = logits.gather(1, rows.choices[:, column : column + 1]).squeeze(1)
         layout = self.layout.columns[column]
         if layout.n_numbered:
-            s = self.layout.scalar_columns.index(column)
+            s = self.layout.scalar_of[column]
             score = normal_score(rows.scalars[:, s : s + 1])
             density = self._mixture_of(column, hidden).log_density(score).squeeze(1)
             cell = cell + density.masked_fill(rows.choices[:, column] >= layout.n_numbered, 0.0)
@@ -290,25 +288,16 @@ class AutoregressiveDecoder(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self,
-        z: Tensor,
-        rows: Rows,
-        known: Tensor,
-        generator: torch.Generator,
-        *,
-        columns: list[int] | None = None,
-        allowances: Mapping[int, Allowance] | None = None,
-        translate: Translate | None = None,
-        argmax: bool = False,
+        self, z: Tensor, rows: Rows, known: Tensor, generator: torch.Generator, how: Drawing = EVERY_CELL
     ) -> tuple[Rows, Tensor]:
-        """Draw the unknown cells one column at a time, ``columns`` in the order given or all in a random one."""
-        layout, allowances = self.layout, allowances or {}
+        """Draw the unknown cells one column at a time, in the order given or in a random one."""
+        columns, conditions = how.columns, how.conditions or {}
         rows = Rows(rows.choices.clone(), rows.scalars.clone(), rows.equals.clone())
         known = known.clone()
         log_weight = torch.zeros(len(z), device=z.device)
         if columns is None:
             # Drawn on the CPU, so that the order does not depend on the device.
-            columns = torch.randperm(layout.n_columns, generator=generator, device=generator.device).tolist()
+            columns = torch.randperm(self.layout.n_columns, generator=generator, device=generator.device).tolist()
         embedded = self._input(z, rows, known)
         for i in columns:
             free = (~known[:, i]).nonzero().squeeze(1)
@@ -318,11 +307,15 @@ class AutoregressiveDecoder(nn.Module):
             part = rows if whole else rows.take(free)
             hidden = self._trunk(embedded if whole else embedded[free])
             open_copies = self.copies.open(part, known if whole else known[free])
-            drawn, weight = self._draw(i, hidden, part, open_copies, allowances.get(i), generator, translate, argmax)
+            drawn, weight = self._draw(i, hidden, part, open_copies, conditions.get(i), generator, how)
             log_weight[free] += weight
             embedded[free] += self._change(i, drawn)
             known[free, i] = True
-            self._put(rows, free, i, drawn)
+            rows.choices[free, i] = drawn.choice
+            if i in self.layout.scalar_of:
+                rows.scalars[free, self.layout.scalar_of[i]] = drawn.scalar
+            for c, p in enumerate(self.copies.of.get(i, [])):
+                rows.equals[free, p] = drawn.equals[:, c]
         return rows, log_weight
 
     def _draw(
@@ -331,32 +324,24 @@ class AutoregressiveDecoder(nn.Module):
         hidden: Tensor,
         rows: Rows,
         open_copies: Tensor | None,
-        allowance: Allowance | None,
+        condition: ConditionTensors | None,
         generator: torch.Generator,
-        translate: Translate | None,
-        argmax: bool,
+        how: Drawing,
     ) -> tuple[_Cells, Tensor]:
-        """Draw the cells of column ``i``, and the log-probability of its allowance."""
-        column = self.layout.columns[i]
+        """Draw the cells of column ``i``, and the log-probability of its condition."""
+        column, translate = self.layout.columns[i], how.translate
         logits = self._logits_of(i, hidden, open_copies if translate is not None else None)
         pairs = self.copies.of.get(i, [])
         mixture = self._mixture_of(i, hidden) if column.n_numbered else None
         copies = [self._copy(i, p, rows, translate) for p in pairs] if translate is not None else []
-        if allowance is not None:
-            logits = self._restrict(logits, mixture, copies, allowance, column.n_base)
-        weight = logits.logsumexp(1) if allowance is not None else torch.zeros(len(hidden), device=hidden.device)
-        choice = logits.argmax(1) if argmax else draw_choice(logits, generator)
+        if condition is not None:
+            logits = self._restrict(logits, mixture, copies, condition, column.n_base)
+        weight = logits.logsumexp(1) if condition is not None else torch.zeros(len(hidden), device=hidden.device)
+        choice = logits.argmax(1) if how.argmax else draw_choice(logits, generator)
         scalar = torch.zeros(len(hidden), device=hidden.device)
         if mixture is not None:
-            bounds = (
-                {}
-                if allowance is None
-                else {
-                    "lower": allowance.lower[:1].expand(len(hidden), 1),
-                    "upper": allowance.upper[:1].expand(len(hidden), 1),
-                }
-            )
-            scalar = (mixture.mode() if argmax else mixture.sample(generator, **bounds)).squeeze(1)
+            bounds = () if condition is None else condition.bounds(len(hidden))
+            scalar = (mixture.mode() if how.argmax else mixture.sample(generator, *bounds)).squeeze(1)
         equals = torch.zeros(len(hidden), len(pairs), dtype=torch.bool, device=hidden.device)
         for c, (copied_choice, copied_scalar) in enumerate(copies):
             taken = choice == column.n_base + c
@@ -382,7 +367,7 @@ class AutoregressiveDecoder(nn.Module):
 
     def _mixture_of(self, i: int, hidden: Tensor) -> Mixture:
         assert self.mixtures is not None
-        s = self.layout.scalar_columns.index(i)
+        s = self.layout.scalar_of[i]
         span = slice(s * 3 * _COMPONENTS, (s + 1) * 3 * _COMPONENTS)
         raw = F.linear(hidden, self.mixtures.weight[span], self.mixtures.bias[span])
         return Mixture.of(raw.view(-1, 1, 3, _COMPONENTS))
@@ -390,8 +375,7 @@ class AutoregressiveDecoder(nn.Module):
     def _copy(self, i: int, p: int, rows: Rows, translate: Translate) -> tuple[Tensor, Tensor]:
         """The source's cells, coded as cells of column ``i``."""
         source = self.layout.copy_pairs[p].source
-        s = self.layout.scalar_columns.index(source)
-        choices, scalars = translate(i, source, rows.choices[:, source], rows.scalars[:, s])
+        choices, scalars = translate(i, source, rows.choices[:, source], rows.scalars[:, self.layout.scalar_of[source]])
         return choices.to(rows.choices.device), scalars.to(rows.scalars.device)
 
     def _restrict(
@@ -399,18 +383,19 @@ class AutoregressiveDecoder(nn.Module):
         logits: Tensor,
         mixture: Mixture | None,
         copies: list[tuple[Tensor, Tensor]],
-        allowance: Allowance,
+        condition: ConditionTensors,
         n_base: int,
     ) -> Tensor:
-        """Take away from each choice the probability that the allowance forbids. **Shape** ``(rows, choices)``."""
-        base = logits[:, :n_base].masked_fill(~allowance.choices, -torch.inf)
+        """Take away from each choice the probability that the condition forbids. **Shape** ``(rows, choices)``."""
+        base = logits[:, :n_base].masked_fill(~condition.choices, -torch.inf)
         if mixture is not None:
-            bounds = allowance.lower[:1].expand(len(logits), 1), allowance.upper[:1].expand(len(logits), 1)
-            base = torch.cat([base[:, :1] + mixture.log_mass(*bounds).logsumexp(2), base[:, 1:]], 1)
+            base = torch.cat(
+                [base[:, :1] + mixture.log_mass(*condition.bounds(len(logits))).logsumexp(2), base[:, 1:]], 1
+            )
         parts = [base]
         for c, (choice, scalar) in enumerate(copies):
-            fits = allowance.choices[choice]
-            fits &= (choice > 0) | ((scalar >= allowance.lower[0]) & (scalar <= allowance.upper[0]))
+            fits = condition.choices[choice]
+            fits &= (choice > 0) | ((scalar >= condition.lower[0]) & (scalar <= condition.upper[0]))
             parts.append(logits[:, n_base + c].masked_fill(~fits, -torch.inf).unsqueeze(1))
         if not copies:
             parts.append(logits[:, n_base:])
@@ -421,18 +406,11 @@ class AutoregressiveDecoder(nn.Module):
         change = self.cells[drawn.choice + self.starts[i]] - self.cells[self.unknown[i]]
         column = self.layout.columns[i]
         if column.n_numbered and self.pieces is not None:
-            s = self.layout.scalar_columns.index(i)
+            s = self.layout.scalar_of[i]
             pieces = self._piecewise(drawn.scalar.unsqueeze(1), (drawn.choice < column.n_numbered).unsqueeze(1))
             weight = self.pieces.weight[:, s * (self.n_pieces + 1) : (s + 1) * (self.n_pieces + 1)]
             change = change + F.linear(pieces.flatten(1), weight)
         return change
-
-    def _put(self, rows: Rows, free: Tensor, i: int, drawn: _Cells) -> None:
-        rows.choices[free, i] = drawn.choice
-        if self.layout.columns[i].n_numbered:
-            rows.scalars[free, self.layout.scalar_columns.index(i)] = drawn.scalar
-        for c, p in enumerate(self.copies.of.get(i, [])):
-            rows.equals[free, p] = drawn.equals[:, c]
 
 
 class _Cells(NamedTuple):

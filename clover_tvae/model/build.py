@@ -51,20 +51,16 @@ class ModelConfig:
 
 
 def _assemble(config: ModelConfig, layout: TableLayout) -> TabularVAE:
-    width = layout.n_choices + layout.n_scalars
-    encoder = Encoder(width, config.compress_dims, config.embedding_dim)
+    width, dims = layout.n_choices + layout.n_scalars, config.decompress_dims
     decoder: Decoder | AutoregressiveDecoder
-    if config.decoder == "independent":
-        decoder = Decoder(config.embedding_dim, config.decompress_dims, width, layout)
-    else:
-        decoder = AutoregressiveDecoder(config.embedding_dim, config.decompress_dims, layout, config.dropout)
-    return TabularVAE(
-        encoder,
-        decoder,
-        loss_factor=config.loss_factor,
-        free_bits=config.free_bits,
-        prior_components=config.prior_components,
-    )
+    # Torch's constructors draw from the global generator; what they draw is overwritten, and the generator put back.
+    with torch.random.fork_rng(devices=[]):
+        encoder = Encoder(width, config.compress_dims, config.embedding_dim)
+        if config.decoder == "independent":
+            decoder = Decoder(config.embedding_dim, dims, width, layout)
+        else:
+            decoder = AutoregressiveDecoder(config.embedding_dim, dims, layout, config.dropout)
+        return TabularVAE(encoder, decoder, config.loss_factor, config.free_bits, config.prior_components)
 
 
 def build_vae(
@@ -78,9 +74,7 @@ def build_vae(
         generator: Source of the initial weights.
         choices: Encoded training cells ``(rows, columns)``, to start the output biases at the log-frequencies.
     """
-    # Torch's constructors draw from the global generator; what they draw is overwritten, and the generator put back.
-    with torch.random.fork_rng(devices=[]):
-        vae = _assemble(config, layout)
+    vae = _assemble(config, layout)
     initialise(vae, generator)
     if isinstance(vae.decoder, AutoregressiveDecoder):
         counts = None
@@ -100,7 +94,7 @@ def to_arrays(vae: TabularVAE) -> dict[str, np.ndarray]:
 
 def expected_arrays(config: ModelConfig, layout: TableLayout) -> dict[str, tuple[tuple[int, ...], str]]:
     """Names, shapes and dtypes of the weights that a configuration implies, without allocating any."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with torch.device("meta"):
         vae = _assemble(config, layout)
     return {name: (tuple(tensor.shape), "float32") for name, tensor in vae.state_dict().items()}
 
@@ -111,8 +105,7 @@ def vae_from_arrays(config: ModelConfig, layout: TableLayout, arrays: Mapping[st
     Raises:
         ValueError: Names, shapes or values are not what the configuration implies.
     """
-    with torch.random.fork_rng(devices=[]):
-        vae = _assemble(config, layout)
+    vae = _assemble(config, layout)
     weights = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
     sigma = weights.get("decoder.sigma")
     if sigma is not None and bool(((sigma < 0) | (sigma > 10 * SIGMA_RANGE[1])).any()):

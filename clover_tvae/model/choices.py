@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -48,7 +49,7 @@ class ChoiceGroups(nn.Module):
     def __init__(self, layout: TableLayout) -> None:
         super().__init__()
         widths = [column.n_choices for column in layout.columns]
-        self.spans = [(sum(widths[:i]), sum(widths[: i + 1])) for i in range(len(widths))]
+        self.spans = list(pairwise(accumulate(widths, initial=0)))
         groups = group_by_width(widths)
         #: Columns and widest of each group.
         self.shapes = [(len(members), max(widths[i] for i in members)) for members in groups]

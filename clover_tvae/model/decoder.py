@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from clover_tvae.encoded import TableLayout
 from clover_tvae.model.choices import ChoiceGroups, draw_choice, stratified
-from clover_tvae.model.rows import Allowance, Rows, Translate, numbered_cells
+from clover_tvae.model.rows import EVERY_CELL, Drawing, Rows, numbered_cells
 
 __all__ = ["SIGMA_RANGE", "Decoder"]
 
@@ -105,47 +105,33 @@ class Decoder(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self,
-        z: Tensor,
-        rows: Rows,
-        known: Tensor,
-        generator: torch.Generator,
-        *,
-        columns: list[int] | None = None,
-        allowances: Mapping[int, Allowance] | None = None,
-        translate: Translate | None = None,
-        argmax: bool = False,
+        self, z: Tensor, rows: Rows, known: Tensor, generator: torch.Generator, how: Drawing = EVERY_CELL
     ) -> tuple[Rows, Tensor]:
-        """Draw every unknown cell on its own, given ``z``.
-
-        ``argmax=True`` takes the likeliest choice and the mean instead, as SDV does, and loses rare categories.
-        """
-        layout, allowances = self.layout, allowances or {}
+        """Draw every unknown cell on its own, given ``z``; ``argmax`` takes the mean of a number."""
+        layout, conditions, argmax = self.layout, how.conditions or {}, how.argmax
         hidden = self._hidden(z)
         choices, scalars = rows.choices.clone(), rows.scalars.clone()
         log_weight = torch.zeros(len(z), device=z.device)
         means = torch.tanh(self._outputs(hidden, layout.n_choices, layout.n_choices + layout.n_scalars))
         sigma = self.spread()
-        scalar_of = {column: s for s, column in enumerate(layout.scalar_columns)}
-        for i in range(layout.n_columns) if columns is None else columns:
+        for i in range(layout.n_columns) if how.columns is None else how.columns:
             column, free = layout.columns[i], ~known[:, i]
             logits = self._outputs(hidden, *self.groups.spans[i]).log_softmax(1)
-            allowance, s = allowances.get(i), scalar_of.get(i)
-            mass = None
-            if allowance is not None:
-                logits = logits.masked_fill(~allowance.choices, -torch.inf)
+            condition, s = conditions.get(i), layout.scalar_of.get(i)
+            if condition is not None:
+                logits = logits.masked_fill(~condition.choices, -torch.inf)
                 if s is not None:
                     # Each mode has its own bounds: (rows, modes).
-                    mass = _truncated_log_mass(means[:, s : s + 1], sigma[s], allowance.lower, allowance.upper)
+                    mass = _truncated_log_mass(means[:, s : s + 1], sigma[s], condition.lower, condition.upper)
                     logits = torch.cat([logits[:, : column.n_numbered] + mass, logits[:, column.n_numbered :]], 1)
                 log_weight += torch.where(free, logits.logsumexp(1), 0.0)
             drawn = logits.argmax(1) if argmax else draw_choice(logits, generator)
             choices[:, i] = torch.where(free, drawn, choices[:, i])
             if s is not None:
                 lower = upper = None
-                if allowance is not None:
+                if condition is not None:
                     mode = drawn.clamp(max=column.n_numbered - 1)
-                    lower, upper = allowance.lower[mode], allowance.upper[mode]
+                    lower, upper = condition.lower[mode], condition.upper[mode]
                 number = means[:, s] if argmax else _draw_number(means[:, s], sigma[s], lower, upper, generator)
                 if argmax and lower is not None and upper is not None:
                     number = number.clamp(lower, upper)

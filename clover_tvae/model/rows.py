@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -10,7 +10,16 @@ from torch import Tensor
 
 from clover_tvae.encoded import TableLayout
 
-__all__ = ["Allowance", "OneHotRows", "Rows", "TableDecoder", "Translate", "numbered_cells"]
+__all__ = [
+    "EVERY_CELL",
+    "ConditionTensors",
+    "Drawing",
+    "OneHotRows",
+    "Rows",
+    "TableDecoder",
+    "Translate",
+    "numbered_cells",
+]
 
 
 class Rows(NamedTuple):
@@ -52,7 +61,7 @@ class OneHotRows(NamedTuple):
     scalars: Tensor
 
 
-class Allowance(NamedTuple):
+class ConditionTensors(NamedTuple):
     """What a condition leaves of one column, the same for every row.
 
     Args:
@@ -65,9 +74,32 @@ class Allowance(NamedTuple):
     lower: Tensor
     upper: Tensor
 
+    def bounds(self, n_rows: int) -> tuple[Tensor, Tensor]:
+        """Smallest and largest number of the one numbered choice of a column of ranks. **Shape** each ``(rows, 1)``."""
+        return self.lower[:1].expand(n_rows, 1), self.upper[:1].expand(n_rows, 1)
+
 
 #: ``translate(column, source, choices, scalars)``: cells of ``source``, coded as cells of ``column`` (copy choices).
 Translate = Callable[[int, int, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+class Drawing(NamedTuple):
+    """What a decoder draws, and how.
+
+    Args:
+        columns: Columns to draw, in this order; ``None`` for all.
+        conditions: What cells of some columns must meet.
+        translate: What copy choices stand for; without it no cell is copied.
+        argmax: Take the likeliest choices and numbers instead of drawing them; this loses rare categories.
+    """
+
+    columns: Sequence[int] | None = None
+    conditions: Mapping[int, ConditionTensors] | None = None
+    translate: Translate | None = None
+    argmax: bool = False
+
+
+EVERY_CELL = Drawing()
 
 
 class TableDecoder(Protocol):
@@ -85,21 +117,11 @@ class TableDecoder(Protocol):
         """``log p(cell | known cells, z)`` of the cells of one column that is not known. **Shape** ``(rows,)``."""
 
     def sample(
-        self,
-        z: Tensor,
-        rows: Rows,
-        known: Tensor,
-        generator: torch.Generator,
-        *,
-        columns: list[int] | None = None,
-        allowances: Mapping[int, Allowance] | None = None,
-        translate: Translate | None = None,
-        argmax: bool = False,
+        self, z: Tensor, rows: Rows, known: Tensor, generator: torch.Generator, how: Drawing = EVERY_CELL
     ) -> tuple[Rows, Tensor]:
-        """Draw the unknown cells of ``columns`` (all, where ``None``), and return the log-probability of the allowances.
+        """Draw the unknown cells, and return ``log p(they meet their conditions | z)`` along the way.
 
-        The second value is ``log p(the drawn columns meet their allowances | z)`` along the way, the importance weight
-        of each row. **Shape** ``(rows,)``.
+        The second value is the importance weight of each row. **Shape** ``(rows,)``.
         """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +55,6 @@ class TabularVAE(nn.Module):
         self,
         encoder: Encoder,
         decoder: TableDecoder,
-        *,
         loss_factor: float = 1.0,
         free_bits: float = 0.0,
         prior_components: int = 0,
@@ -64,8 +64,7 @@ class TabularVAE(nn.Module):
         self.prior = LatentPrior(encoder.embedding_dim, prior_components)
         self.loss_factor, self.free_bits = loss_factor, free_bits
         self.layout = decoder.layout
-        widths = [column.n_choices for column in self.layout.columns]
-        starts = [sum(widths[:i]) for i in range(len(widths))]
+        *starts, _ = accumulate((column.n_choices for column in self.layout.columns), initial=0)
         self.register_buffer("starts", torch.tensor(starts, dtype=torch.int64), persistent=False)
 
     @property

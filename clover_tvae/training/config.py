@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, get_type_hints
 
-import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.parameters import Count, Decay, Positive, Share, in_words
 
 __all__ = ["TrainingConfig"]
 
@@ -46,68 +48,37 @@ class TrainingConfig:
         ConfigError: A value is out of its range; every such value is named.
     """
 
-    epochs: int = 300
-    batch_rows: int = 500
-    learning_rate: float = 1e-3
-    optimizer: str = "adam"
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-    gradient_clip: float | None = None
+    epochs: Count = 300
+    batch_rows: Count = 500
+    learning_rate: Positive = 1e-3
+    optimizer: Literal["adam", "muon"] = "adam"
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    weight_decay: Decay = 0.0
+    gradient_clip: Positive | None = None
     warmup_steps: int = 0
-    schedule: str = "constant"
+    schedule: Literal["constant", "trapezoid"] = "constant"
     average: float | None = None
-    validation_fraction: float = 0.05
+    validation_fraction: Share = 0.05
     max_validation_rows: int = 20_000
-    patience: int | None = None
+    patience: Count | None = None
     min_epochs: int = 0
-    max_minutes: float | None = None
-    shards: int = 1
+    max_minutes: Positive | None = None
+    shards: Count = 1
     bfloat16: bool = False
 
     def __post_init__(self) -> None:
-        rules: list[tuple[str, bool, str]] = [
-            ("epochs", _is_int(self.epochs) and self.epochs >= 1, "a positive integer"),
-            ("batch_rows", _is_int(self.batch_rows) and self.batch_rows >= 1, "a positive integer"),
-            ("shards", _is_int(self.shards) and self.shards >= 1, "a positive integer"),
-            ("learning_rate", _is_number(self.learning_rate) and self.learning_rate > 0, "a positive number"),
-            ("optimizer", self.optimizer in ("adam", "muon"), "'adam' or 'muon'"),
-            ("weight_decay", _is_number(self.weight_decay) and self.weight_decay >= 0, "a number of at least 0"),
-            (
-                "gradient_clip",
-                self.gradient_clip is None or (_is_number(self.gradient_clip) and self.gradient_clip > 0),
-                "a positive number or None",
-            ),
-            ("schedule", self.schedule in ("constant", "trapezoid"), "'constant' or 'trapezoid'"),
-            (
-                "validation_fraction",
-                _is_number(self.validation_fraction) and 0 <= self.validation_fraction < 1,
-                "a number in [0, 1)",
-            ),
-            (
-                "patience",
-                self.patience is None or (_is_int(self.patience) and self.patience >= 1),
-                "a positive integer or None",
-            ),
-            (
-                "max_minutes",
-                self.max_minutes is None or (_is_number(self.max_minutes) and self.max_minutes > 0),
-                "a positive number or None",
-            ),
-        ]
-        problems = [
-            Problem(name, f"must be {rule}, found {name}={getattr(self, name)!r}")
-            for name, holds, rule in rules
-            if not holds
-        ]
+        problems = []
+        for name, adapter in _adapters().items():
+            value = getattr(self, name)
+            try:
+                adapter.validate_python(value, strict=True)
+            except ValidationError:
+                problems.append(Problem(name, f"must be {in_words(adapter.json_schema())}, found {name}={value!r}"))
         if problems:
             raise ConfigError(problems)
 
 
-def _is_int(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        return False
-    return bool(math.isfinite(value))
+@cache
+def _adapters() -> dict[str, TypeAdapter[Any]]:
+    """What checks each setting."""
+    return {name: TypeAdapter(kind) for name, kind in get_type_hints(TrainingConfig, include_extras=True).items()}

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -137,11 +138,11 @@ class Trainer:
             DivergedError: The loss was not a finite number before any epoch could be validated.
         """
         sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
-        split_seed, shuffle_seed, noise_seed, validation_seed = sequence.spawn(4)
+        split_seed, *seeds = sequence.spawn(4)
         rows, validation, held_out = self._split(rows, validation, split_seed)
-        run = _Run(self, module.to(self.device), rows, validation, shuffle_seed, noise_seed, validation_seed)
+        run = _Run(self, module.to(self.device), rows, validation, seeds)
         run.training.validation_rows = held_out
-        with one_thread(), flushed_denormals(), run:
+        with one_thread(), flushed_denormals(), run.pool or nullcontext():
             run.train()
         return run.training
 
@@ -178,14 +179,13 @@ class _Run:
         module: nn.Module,
         rows: list[Tensor],
         validation: list[Tensor] | None,
-        shuffle_seed: np.random.SeedSequence,
-        noise_seed: np.random.SeedSequence,
-        validation_seed: np.random.SeedSequence,
+        seeds: Sequence[np.random.SeedSequence],
     ) -> None:
         config = trainer.config
+        shuffle_seed, noise_seed, self.validation_seed = seeds
         self.config, self.device, self.module = config, trainer.device, module
         self.verbose, self.on_epoch = trainer.verbose, trainer.on_epoch
-        self.rows, self.validation, self.validation_seed = rows, validation, validation_seed
+        self.rows, self.validation = rows, validation
         self.n_rows = len(rows[0])
         self.steps_an_epoch = max(1, math.ceil(self.n_rows / config.batch_rows))
         self.shuffle = torch_generator(shuffle_seed)
@@ -217,13 +217,6 @@ class _Run:
         run = map if self.pool is None else self.pool.map
         return [(adam, 1.0), (Muon(hidden, weight_decay=config.weight_decay, run=run), _MUON_RATE)]
 
-    def __enter__(self) -> _Run:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.pool is not None:
-            self.pool.shutdown()
-
     # -- time ---------------------------------------------------------------------------------------------------------
 
     @property
@@ -254,7 +247,6 @@ class _Run:
             disable=not self.verbose,
             desc="training",
             unit="step",
-            leave=True,
             mininterval=0.5,
         )
         try:
@@ -371,8 +363,7 @@ class _Run:
     ) -> tuple[Sequence[Tensor], Tensor]:
         """Gradients of one part of a batch, as its share of the mean over ``n_rows``."""
         batch = [t.index_select(0, index).to(self.device, non_blocking=True) for t in self.rows]
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
-            terms: ElboTerms = self.module(*batch, generator=noise)
+        terms = self._terms(self.module, batch, noise)
         loss = terms.objective.sum()
         gradients = torch.autograd.grad(loss / n_rows, parameters, allow_unused=True, materialize_grads=True)
         with torch.no_grad():
@@ -381,9 +372,13 @@ class _Run:
             ).to(torch.float64)
         return gradients, sums
 
+    def _terms(self, module: nn.Module, batch: Sequence[Tensor], noise: torch.Generator) -> ElboTerms:
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
+            return module(*batch, generator=noise)
+
     def _close_epoch(self, epoch: int, sums: Tensor) -> Epoch:
         loss, reconstruction, kl = (sums[:3] / sums[3]).tolist()
-        watched = self._validate() if self.validation is not None else (math.nan, math.nan, math.nan)
+        watched = self._validate() if self.validation is not None else [math.nan] * 3
         row = Epoch(epoch, round(self.seconds, 3), loss, reconstruction, kl, *watched)
         self.training.history.append(row)
         # Without validation rows the last weights are kept: a falling training loss says nothing about their quality.
@@ -396,20 +391,17 @@ class _Run:
             self.best_weights = self._weights()
         return row
 
+    def _averaged(self) -> AbstractContextManager[None]:
+        """The weights that are validated and kept, in the module for the length of the block."""
+        return nullcontext() if self.average is None else self.average.in_place()
+
     def _weights(self) -> dict[str, Tensor]:
-        if self.average is None:
-            return {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
-        with self.average.in_place():
+        with self._averaged():
             return {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
 
     @torch.no_grad()
-    def _validate(self) -> tuple[float, float, float]:
-        if self.average is None:
-            return self._validation_means()
-        with self.average.in_place():
-            return self._validation_means()
-
-    def _validation_means(self) -> tuple[float, float, float]:
+    def _validate(self) -> list[float]:
+        """Means of loss, reconstruction and KL over the validation rows."""
         assert self.validation is not None
         module = self.module.eval()
         # The same noise every time: two epochs then differ by their weights alone.
@@ -418,14 +410,12 @@ class _Run:
         n_rows = len(self.validation[0])
         # Few rows are looked at several times, each with other noise: the best epoch must not be the luckiest one.
         n_passes = max(1, min(_MOST_VALIDATION_PASSES, _VALIDATION_DRAWS // n_rows))
-        for _ in range(n_passes):
-            for start in range(0, n_rows, 4096):
+        with self._averaged():
+            for start in [*range(0, n_rows, 4096)] * n_passes:
                 batch = [t[start : start + 4096].to(self.device) for t in self.validation]
-                with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
-                    terms: ElboTerms = module(*batch, generator=noise)
+                terms = self._terms(module, batch, noise)
                 sums += torch.stack([terms.objective.sum(), terms.reconstruction.sum(), terms.kl.sum()]).double()
-        loss, reconstruction, kl = (sums / (n_rows * n_passes)).tolist()
-        return loss, reconstruction, kl
+        return (sums / (n_rows * n_passes)).tolist()
 
     def _stop_diverged(self, epoch: int) -> None:
         self.training.stopped, self.training.diverged_at = "diverged", epoch

@@ -136,11 +136,6 @@ class TableTransform:
         )
         return TableLayout(tuple(columns), self.numbers)
 
-    @cached_property
-    def _place(self) -> dict[int, int]:
-        """Column to its place among the columns with a number."""
-        return {column: s for s, column in enumerate(self.layout.scalar_columns)}
-
     def encode(self, df: pd.DataFrame, rng: np.random.Generator, unseen: Unseen = "error") -> EncodedTable:
         """Return a table as choices and numbers.
 
@@ -182,9 +177,9 @@ class TableTransform:
                 continue
             choices[:, i] = codes.choices
             if codes.scalars is not None:
-                scalars[:, self._place[i]] = codes.scalars
+                scalars[:, layout.scalar_of[i]] = codes.scalars
             if spreads is not None and codes.spreads is not None:
-                spreads[:, self._place[i]] = codes.spreads
+                spreads[:, layout.scalar_of[i]] = codes.spreads
         if problems:
             raise DataError.of(problems)
         equals = None
@@ -243,10 +238,11 @@ class TableTransform:
 
     def _scalars(self, table: EncodedTable, column: int) -> NDArray[Any] | None:
         """Return a column's numbers: the middle of their interval where they are only known to lie in one."""
-        if column not in self._place:
+        place = self.layout.scalar_of.get(column)
+        if place is None:
             return None
-        scalars = table.scalars[:, self._place[column]]
-        return scalars if table.spreads is None else scalars + table.spreads[:, self._place[column]] / 2
+        scalars = table.scalars[:, place]
+        return scalars if table.spreads is None else scalars + table.spreads[:, place] / 2
 
     def translate(
         self, column: int, source: int, choices: NDArray[Any], scalars: NDArray[Any] | None, rng: np.random.Generator
