@@ -157,18 +157,12 @@ class CategoricalTransform:
 
     def meets(self, condition: Condition, choices: NDArray[Any], scalars: NDArray[Any] | None) -> NDArray[np.bool_]:
         """Return which cells, by choices, meet a condition."""
-        met: NDArray[np.bool_] = self.allow(condition).choices[choices]
-        return met
+        return self.allow(condition).choices[choices]
 
     def to_plain(self) -> dict[str, Any]:
         """Return the fitted column as plain data."""
-        return {
-            "name": name_to_plain(self.name),
-            "kind": self.kind,
-            "cells": self.cells.to_plain(),
-            "categories": values_to_plain(self.categories),
-            "missing": self.missing,
-        }
+        plain = {"name": name_to_plain(self.name), "kind": self.kind, "cells": self.cells.to_plain()}
+        return {**plain, "categories": values_to_plain(self.categories), "missing": self.missing}
 
     @classmethod
     def from_plain(cls, plain: Any) -> CategoricalTransform:

@@ -21,7 +21,6 @@ from clover_tvae.errors import ColumnTypeError, DataError, Problem
 __all__ = ["IdentifierTransform"]
 
 WAYS = ("sequence", "uuid", "pattern")
-_PLACES = re.compile("#+")
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,12 @@ class IdentifierTransform:
             return self.cells.of_numbers(numbers, np.zeros(n_rows, dtype=bool))
         if self.regenerate == "uuid":
             key = self.key if rng is None else rng.bytes(16)
-            return self.cells.build([_uuid(key, int(number)) for number in numbers])
-        return self.cells.build([_fill(self.pattern or "#", int(number)) for number in numbers])
+            # One number, one UUID, whatever the size of the block that it is drawn in.
+            digests = (hashlib.blake2b(int(n).to_bytes(8, "little"), key=key, digest_size=16).digest() for n in numbers)
+            return self.cells.build([str(uuid.UUID(bytes=digest, version=4)) for digest in digests])
+        # A number with more digits than the run of "#" takes the room that it needs.
+        before, run, after = re.split("(#+)", self.pattern or "#")
+        return self.cells.build([f"{before}{number:0{len(run)}d}{after}" for number in numbers.tolist()])
 
     def to_plain(self) -> dict[str, Any]:
         """Return the column as plain data."""
@@ -105,22 +108,9 @@ class IdentifierTransform:
         way = one_of(plain["regenerate"], WAYS, "regenerate")
         pattern = optional(plain["pattern"], text, "pattern", 1_000)
         check((way == "pattern") == (pattern is not None), "only 'pattern' has a pattern")
-        check(pattern is None or len(_PLACES.findall(pattern)) == 1, "a pattern needs one run of '#'")
+        check(pattern is None or len(re.findall("#+", pattern)) == 1, "a pattern needs one run of '#'")
         check(type(plain["key"]) is bytes and len(plain["key"]) == 16, "key must be 16 bytes")
         made = cls(name_from_plain(plain["name"]), way, CellType.from_plain(plain["cells"]), pattern, plain["key"])
         check(made.cells.family != "category", "identifiers have no categories")
         check(made.cells.is_text or (way == "sequence" and made._is_whole), "the dtype cannot hold such identifiers")
         return made
-
-
-def _uuid(key: bytes, number: int) -> str:
-    """Return the UUID of a row: the same whatever the size of the block that it is drawn in."""
-    digest = hashlib.blake2b(number.to_bytes(8, "little"), key=key, digest_size=16).digest()
-    return str(uuid.UUID(bytes=digest, version=4))
-
-
-def _fill(pattern: str, number: int) -> str:
-    """Write a running number into the ``#`` of a pattern; one with more digits takes the room that it needs."""
-    places = _PLACES.search(pattern)
-    assert places is not None
-    return f"{pattern[: places.start()]}{number:0{len(places[0])}d}{pattern[places.end() :]}"

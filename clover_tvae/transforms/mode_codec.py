@@ -45,9 +45,7 @@ class ModeCodec(NumberCodec):
     values near it, never it itself.
 
     Args:
-        grid: Type, decimals and range of the values.
-        atoms: Values that are choices of their own, ascending.
-        missing: Whether missing cells were seen.
+        grid, atoms, missing: As in :class:`NumberCodec`.
         centre: What is subtracted from the offset of a value before anything else.
         scale: What it is divided by then, positive.
         weights: Of the modes, summing to 1.
@@ -63,13 +61,7 @@ class ModeCodec(NumberCodec):
 
     @classmethod
     def fit(cls, values: NDArray[Any], n_missing: int, grid: Grid) -> ModeCodec:
-        """Learn the modes from the values, in at most 1,000 bins.
-
-        Args:
-            values: The numbers that are not missing.
-            n_missing: How many cells are missing.
-            grid: Type, decimals and range.
-        """
+        """Learn the modes from the values, in at most 1,000 bins."""
         distinct, counts = np.unique(values, return_counts=True)
         heavy = (counts > ATOM_SHARE * len(values)) & (counts >= ATOM_ROWS) & (len(distinct) > 1)
         atoms = distinct[heavy]
@@ -82,10 +74,9 @@ class ModeCodec(NumberCodec):
         centre, scale = float((x / top).mean()) * top, float((x / top).std()) * top
         if not scale > 1e-12 * top or x.min() == x.max():
             centre, scale = float(x[0]), max(abs(top) * 1e-9, grid.step, 1e-300)
-        modes = (
-            (np.ones(1), np.zeros(1), np.ones(1)) if x.min() == x.max() else _mixture(_standardise(x, centre, scale))
-        )
-        return cls(grid, atoms, n_missing > 0, centre, scale, *modes)
+            if x.min() == x.max():
+                return cls(grid, atoms, n_missing > 0, centre, scale, np.ones(1), np.zeros(1), np.ones(1))
+        return cls(grid, atoms, n_missing > 0, centre, scale, *_mixture(_standardise(x, centre, scale)))
 
     @property
     def n_numbered(self) -> int:
@@ -100,14 +91,8 @@ class ModeCodec(NumberCodec):
         blocks = [self._draw(z[s : s + BLOCK_ROWS], uniform[s : s + BLOCK_ROWS]) for s in starts]
         return np.concatenate([mode for mode, _ in blocks]), np.concatenate([scalar for _, scalar in blocks]), None
 
-    def _draw(
-        self, z: NDArray[np.float64], uniform: NDArray[np.float64]
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Draw the mode of each value and return its scalar there.
-
-        Shape:
-            z, uniform, choices and scalars ``(rows,)``; all tables inside ``(rows, modes)``.
-        """
+    def _draw(self, z: NDArray[Any], uniform: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Draw the mode of each value and return its scalar there. **Shape** each ``(rows,)``."""
         offset = (z[:, None] - self.means) / self.sigmas  # (rows, modes)
         log = np.log(self.weights) - np.log(self.sigmas) - 0.5 * offset**2
         # A mode that the scalar cannot reach would clip the value: it counts only where no mode reaches it.
@@ -137,9 +122,8 @@ class ModeCodec(NumberCodec):
             ends[0] = float(low - start) - half
         if high < grid.maximum:
             ends[1] = float(high - start) + half
-        scalar = (_standardise(ends, self.centre, self.scale)[:, None] - self.means) / (
-            WIDTHS * self.sigmas
-        )  # (2, modes)
+        z = _standardise(ends, self.centre, self.scale)[:, None]
+        scalar = (z - self.means) / (WIDTHS * self.sigmas)  # (2, modes)
         lower, upper = (np.clip(bound, -1.0, 1.0).astype(np.float32) for bound in scalar)
         for _ in range(8):
             lower = np.where(self._value(at, lower) < low, np.nextafter(lower, np.float32(2)), lower)

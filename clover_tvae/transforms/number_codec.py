@@ -39,6 +39,17 @@ class NumberCodec(ABC):
     atoms: NDArray[Any]
     missing: bool
 
+    @classmethod
+    @abstractmethod
+    def fit(cls, values: NDArray[Any], n_missing: int, grid: Grid) -> Self:
+        """Learn how to code numbers.
+
+        Args:
+            values: The numbers that are not missing, on the grid.
+            n_missing: How many cells are missing.
+            grid: Type, decimals and range.
+        """
+
     @property
     @abstractmethod
     def n_numbered(self) -> int:

@@ -34,11 +34,7 @@ from clover_tvae.transforms.raw_codec import RawCodec
 
 __all__ = ["CODECS", "DateCells", "NumberCells", "NumberTransform"]
 
-CODECS: dict[str, type[ModeCodec] | type[RankCodec] | type[RawCodec]] = {
-    "mode": ModeCodec,
-    "rank": RankCodec,
-    "raw": RawCodec,
-}
+CODECS: dict[str, type[NumberCodec]] = {"mode": ModeCodec, "rank": RankCodec, "raw": RawCodec}
 """The ways to code numbers, by the name of the setting."""
 
 
@@ -131,10 +127,8 @@ class DateCells:
         """
         calendar = self.calendar
         zone = None if calendar.zone is None else zone_of(calendar.zone)
-        if isinstance(value, str):
-            value = self._parse(value)
-        if isinstance(value, np.datetime64):
-            value = pd.Timestamp(value)
+        if isinstance(value, str | np.datetime64):
+            value = self._parse(value) if isinstance(value, str) else pd.Timestamp(value)
         if not isinstance(value, datetime.datetime):
             value = datetime.datetime(value.year, value.month, value.day)
         if value.tzinfo is None and zone is not None:
@@ -271,27 +265,24 @@ class NumberTransform:
             ConditionError: No cell does, or not one range of numbers alone.
         """
         condition.check(self.kind, self.reader.content)
-        every = self.codec.allow(-math.inf, math.inf)
-        if condition.form == "not missing":
-            allowed = every
-        elif condition.form == "range":
+        allowed = self.codec.allow(-math.inf, math.inf)
+        if condition.form == "range":
             low, high = self._ends(condition)
             allowed = self.codec.allow(low, high)
             if low > high or not allowed.choices.any():
                 raise ConditionError("the range must hold a value that was seen in training, found none")
-        else:
-            allowed = self._allow_values(condition, every)
+        elif condition.form != "not missing":
+            allowed = self._allow_values(condition, allowed)
         return allowed.with_missing(condition, self.layout)
 
     def _ends(self, condition: Condition) -> tuple[float, float]:
         """Return the smallest and the largest number of a range."""
-        low, high = (
-            None if end is None else self.reader.number_of(end, self.grid) for end in (condition.low, condition.high)
-        )
-        return (
-            -math.inf if low is None else self.grid.first_at_least(low, condition.above),
-            math.inf if high is None else self.grid.last_at_most(high, condition.below),
-        )
+        low, high, grid = -math.inf, math.inf, self.grid
+        if condition.low is not None:
+            low = grid.first_at_least(self.reader.number_of(condition.low, grid), condition.above)
+        if condition.high is not None:
+            high = grid.last_at_most(self.reader.number_of(condition.high, grid), condition.below)
+        return low, high
 
     def _allow_values(self, condition: Condition, every: ConditionCodes) -> ConditionCodes:
         grid, layout, exact = self.grid, self.layout, isinstance(self.codec, RawCodec)
@@ -327,23 +318,20 @@ class NumberTransform:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the fitted column as plain data."""
-        cells = (
-            {"calendar": self.reader.calendar.to_plain()}
-            if isinstance(self.reader, DateCells)
-            else {"cells": self.reader.cells.to_plain()}
-        )
-        return {"name": name_to_plain(self.name), **cells, "codec": self.codec.to_plain()}
+        cells = self.reader.calendar if isinstance(self.reader, DateCells) else self.reader.cells
+        key = "calendar" if self.kind == "datetime" else "cells"
+        return {"name": name_to_plain(self.name), key: cells.to_plain(), "codec": self.codec.to_plain()}
 
     @classmethod
     def from_plain(cls, plain: Any, numbers: str, kind: str = "continuous") -> NumberTransform:
         """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
         key = "calendar" if kind == "datetime" else "cells"
         plain = fields(plain, ("name", key, "codec"), f"{kind} column")
-        reader = (
-            DateCells(Calendar.from_plain(plain[key]))
-            if kind == "datetime"
-            else NumberCells(CellType.from_plain(plain[key]))
-        )
+        reader: NumberCells | DateCells
+        if kind == "datetime":
+            reader = DateCells(Calendar.from_plain(plain[key]))
+        else:
+            reader = NumberCells(CellType.from_plain(plain[key]))
         made = cls(name_from_plain(plain["name"]), reader, CODECS[numbers].from_plain(plain["codec"]))
         grid, may_be_missing = made.grid, made.layout.missing is not None
         if isinstance(reader, DateCells):

@@ -33,9 +33,7 @@ class RankCodec(NumberCodec):
     """Numbers of one column, by rank: the one numbered choice, ``continuous``, is there if not all values are atoms.
 
     Args:
-        grid: Type, decimals and range of the values.
-        atoms: Values that are choices of their own, ascending.
-        missing: Whether missing cells were seen.
+        grid, atoms, missing: As in :class:`NumberCodec`.
         values: Knots of the quantile function of the other values, ascending and distinct; empty if there are none.
         lower: Rank at which each knot begins; 0 at the first.
         upper: Rank at which it ends; 1 at the last. Between ``upper[i]`` and ``lower[i + 1]`` values are interpolated.
@@ -48,11 +46,6 @@ class RankCodec(NumberCodec):
     @classmethod
     def fit(cls, values: NDArray[Any], n_missing: int, grid: Grid) -> RankCodec:
         """Learn atoms and quantile function.
-
-        Args:
-            values: The numbers that are not missing, on the grid.
-            n_missing: How many cells are missing.
-            grid: Type, decimals and range.
 
         Example:
             >>> x = np.array([0.0] * 50 + [0.25 * i for i in range(1, 101)])
@@ -161,9 +154,7 @@ class RankCodec(NumberCodec):
         return made
 
 
-def _knots(
-    distinct: NDArray[Any], counts: NDArray[np.int64]
-) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
+def _knots(distinct: NDArray[Any], counts: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Return the knots of the quantile function and the ranks at which they begin and end."""
     n, m = int(counts.sum()), len(distinct)
     above = np.cumsum(counts) / n

@@ -118,8 +118,7 @@ class TableTransform:
             raise DataError("the table has no column to learn: all of them are declared 'id' or 'ignore'")
         made_anew = {column.name for column in (*transforms, *identifiers)}
         order = tuple(name for name in df.columns if name in made_anew)
-        without = tuple(() for _ in transforms)
-        found = find_copies(transforms, df) if copies and numbers == "rank" else without
+        found = find_copies(transforms, df) if copies and numbers == "rank" else ((),) * len(transforms)
         return cls(tuple(transforms), tuple(identifiers), order, tuple(left_out), numbers, found)
 
     @cached_property
@@ -291,10 +290,8 @@ class TableTransform:
         problems: list[Problem] = []
         for name, condition in conditions.items():
             try:
-                if name in left_out:
-                    raise ConditionError(
-                        f"is declared '{left_out[name]}' and was not learnt; no condition can hold for it"
-                    )
+                if kind := left_out.get(name):
+                    raise ConditionError(f"is declared '{kind}' and was not learnt; no condition can hold for it")
                 if name not in index:
                     raise ConditionError(f"there is no such column{did_you_mean(name, self.names)}")
                 allowed[index[name]] = self.transforms[index[name]].allow(Condition.of(condition))
@@ -307,15 +304,12 @@ class TableTransform:
     def meets(
         self, table: EncodedTable, conditions: Mapping[Hashable, Any], *, missing: bool = True
     ) -> NDArray[np.bool_]:
-        """Return which encoded rows meet all conditions.
+        """Return which encoded rows meet all conditions. **Shape** ``(rows,)``.
 
         Args:
             table: Rows with a base choice in every cell.
             conditions: As :meth:`allow` takes them.
             missing: Whether rows with missing cells may pass.
-
-        Shape:
-            ``(rows,)``.
         """
         keep = np.ones(len(table), dtype=bool)
         for i, transform in enumerate(self.transforms):
@@ -340,11 +334,7 @@ class TableTransform:
 
     @classmethod
     def from_plain(cls, plain: Any) -> TableTransform:
-        """Read what ``to_plain`` wrote.
-
-        Raises:
-            ValueError: Anything else.
-        """
+        """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
         plain = fields(plain, ("numbers", "columns", "identifiers", "order", "left_out", "copies"), "transforms")
         numbers = one_of(plain["numbers"], CODECS, "numbers")
         transforms = [_column_from_plain(column, numbers) for column in list_of(plain["columns"], "columns")]
