@@ -10,10 +10,11 @@ import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from clover_tvae.encoded import EncodedTable
@@ -70,7 +71,7 @@ class Sampler:
     def __init__(
         self,
         vae: TabularVAE,
-        translate: Callable[..., tuple[np.ndarray, np.ndarray]] | None = None,
+        translate: Callable[..., tuple[NDArray[Any], NDArray[Any]]] | None = None,
         n_threads: int | None = None,
     ) -> None:
         self.vae = vae.eval()
@@ -94,8 +95,7 @@ class Sampler:
             ConditionError: The conditions on several columns exclude each other.
         """
         tasks = (
-            lambda b=b: self._block(b, seed, conditions or {}, argmax)  # type: ignore[misc]
-            for b in range(math.ceil(n_rows / BLOCK_ROWS))
+            lambda b=b: self._block(b, seed, conditions or {}, argmax) for b in range(math.ceil(n_rows / BLOCK_ROWS))
         )
         for b, block in enumerate(_in_order(tasks, self.n_threads)):
             yield block.take(slice(0, n_rows - b * BLOCK_ROWS))
@@ -172,7 +172,7 @@ class Sampler:
     def complete(
         self,
         table: EncodedTable,
-        known: np.ndarray,
+        known: NDArray[Any],
         seed: np.random.SeedSequence,
         *,
         full: Collection[int] = (),
@@ -191,7 +191,7 @@ class Sampler:
             argmax: Take the likeliest cells in the last round instead of drawing them.
         """
         tasks = (
-            lambda start=start: self._complete_block(table, known, seed, start, full, argmax)  # type: ignore[misc]
+            lambda start=start: self._complete_block(table, known, seed, start, full, argmax)
             for start in range(0, len(table), BLOCK_ROWS)
         )
         return EncodedTable.concatenate(list(_in_order(tasks, self.n_threads))) if len(table) else table
@@ -200,7 +200,7 @@ class Sampler:
     def _complete_block(
         self,
         table: EncodedTable,
-        known: np.ndarray,
+        known: NDArray[Any],
         seed: np.random.SeedSequence,
         start: int,
         full: Collection[int],
@@ -249,7 +249,7 @@ class Sampler:
     # -- scoring ------------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def leave_one_out(self, table: EncodedTable, seed: np.random.SeedSequence) -> np.ndarray:
+    def leave_one_out(self, table: EncodedTable, seed: np.random.SeedSequence) -> NDArray[Any]:
         """``-log p(cell | every other cell)`` of every cell, in nats; NaN for masked cells (choice -1).
 
         The average over z is taken in probability. **Shape** ``(rows, columns)``.
@@ -281,7 +281,7 @@ class Sampler:
         return self.vae.decoder.cell_log_likelihood(z, part, known, i)
 
     @torch.no_grad()
-    def embed(self, table: EncodedTable) -> np.ndarray:
+    def embed(self, table: EncodedTable) -> NDArray[Any]:
         """Mean of ``q(z | x)`` of every row. **Shape** ``(rows, embedding_dim)``."""
         parts = []
         with one_thread():

@@ -12,17 +12,18 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from clover_tvae.artifact.plain import only_our_errors
 from clover_tvae.errors import CorruptArtifactError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import DTypeLike
 
 __all__ = ["pack_tensors", "unpack_tensors"]
 
 
-def pack_tensors(tensors: Mapping[str, np.ndarray]) -> bytes:
+def pack_tensors(tensors: Mapping[str, NDArray[Any]]) -> bytes:
     """Return arrays as one safetensors blob.
 
     Args:
@@ -53,7 +54,7 @@ def pack_tensors(tensors: Mapping[str, np.ndarray]) -> bytes:
 
 def unpack_tensors(
     data: bytes, expected: Mapping[str, tuple[Sequence[int], DTypeLike]], *, name: str = "the file"
-) -> dict[str, np.ndarray]:
+) -> dict[str, NDArray[Any]]:
     """Return the arrays of a blob, which must be exactly the expected ones.
 
     Args:

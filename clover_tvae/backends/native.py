@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pydantic
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from tqdm.auto import tqdm
 
@@ -311,7 +312,7 @@ class NativeBackend:
 
     def _drawn(
         self,
-        known: np.ndarray,
+        known: NDArray[Any],
         table: EncodedTable,
         seed: np.random.SeedSequence,
         full: set[int],
@@ -418,11 +419,11 @@ def _not_finite(vae: TabularVAE, table: EncodedTable, transform: TableTransform)
     return f" (not finite in: {names})" if names else ""
 
 
-def _fill(column: pd.Series, positions: np.ndarray, values: pd.Series) -> pd.Series:
+def _fill(column: pd.Series, positions: NDArray[Any], values: pd.Series) -> pd.Series:
     """Put ``values`` into ``column`` at ``positions``, keeping its dtype wherever it can hold them."""
     filled = column.copy()
     try:
-        filled.iloc[positions] = values.astype(column.dtype).array  # type: ignore[call-overload]
+        filled.iloc[positions] = values.astype(column.dtype).array
     except (TypeError, ValueError):
         # Such as an all-missing object column, or a category dtype that lacks the category.
         wide = column.astype(object)

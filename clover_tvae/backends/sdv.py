@@ -289,7 +289,7 @@ class SdvBackend:
                 if transformer is not None:
                     gaps = np.random.RandomState(np.random.MT19937(child(seed, Sdv.TRANSFORMER, i)))
                     transformer.set_random_state(gaps, "reverse_transform")
-            return self._synthesizer.sample(_BLOCK_ROWS)[_TABLE]  # type: ignore[no-any-return]
+            return self._synthesizer.sample(_BLOCK_ROWS)[_TABLE]
 
     # -- the generator file's parts -----------------------------------------------------------------------------------
 

@@ -158,7 +158,7 @@ def _is_truth(cells: CellType, found: Sequence[Any]) -> bool:
 
 
 def _not_in_order(
-    labels: Labels, order: Sequence[Any], places: set[int], codes: np.ndarray, found: Sequence[Any]
+    labels: Labels, order: Sequence[Any], places: set[int], codes: NDArray[Any], found: Sequence[Any]
 ) -> str:
     unknown = np.array([labels.place(value) not in places for value in found])
     n_cells = int(np.append(unknown, False)[codes].sum())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import beta
 
 from clover_tvae.evaluation.frames import CodedTables
@@ -86,7 +88,7 @@ def closest_records(tables: CodedTables, *, seed: int, max_rows: int = 5_000) ->
     )
 
 
-def _share_below_quantile(distances: np.ndarray, reference: np.ndarray) -> float:
+def _share_below_quantile(distances: NDArray[Any], reference: NDArray[Any]) -> float:
     """Share of ``distances`` under the reference's quantile; ties with it count as much as they do in the reference.
 
     Without that, a reference with more than 2% exact copies would hide all copies: no distance is under 0.
@@ -98,7 +100,9 @@ def _share_below_quantile(distances: np.ndarray, reference: np.ndarray) -> float
     return float(below + (_LEVEL - below_reference) / at_reference * at)
 
 
-def _quantile_interval(share: float, distances: np.ndarray, nearest_at: np.ndarray, n_held: int) -> tuple[float, float]:
+def _quantile_interval(
+    share: float, distances: NDArray[Any], nearest_at: NDArray[Any], n_held: int
+) -> tuple[float, float]:
     """95% interval of the share below a quantile that is itself estimated, both errors added on the scale of logarithms.
 
     The share of fresh rows below the k-th smallest of m distances has the law Beta(k, m + 1 - k).
@@ -119,7 +123,7 @@ def _quantile_interval(share: float, distances: np.ndarray, nearest_at: np.ndarr
     return float(share * np.exp(-down)), float(min(1.0, max(share, low) * np.exp(up)))
 
 
-def _median_ratio(distances: np.ndarray) -> float:
+def _median_ratio(distances: NDArray[Any]) -> float:
     if distances.shape[1] < 2:
         return float("nan")
     ratio = np.divide(distances[:, 0], distances[:, 1], out=np.ones(len(distances)), where=distances[:, 1] > _SAME)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
@@ -44,7 +46,7 @@ def copied_share(table: CodedTable, source: CodedTable) -> float:
     return float(np.isin(_row_hashes(table), _row_hashes(source)).mean())
 
 
-def _row_hashes(table: CodedTable) -> np.ndarray:
+def _row_hashes(table: CodedTable) -> NDArray[Any]:
     """One 64-bit hash a row; equal rows, missing cells included, have equal ones."""
     frame = pd.DataFrame(np.hstack([table.numbers + 0.0, table.codes]))  # + 0.0 makes -0.0 the 0.0 that it equals
     return pd.util.hash_pandas_object(frame, index=False).to_numpy()
@@ -79,7 +81,7 @@ def rare_rows(real: CodedTable, table: CodedTable) -> int:
     return int(found[(known > 0) & (known / real.n_rows < _RARE)].sum())
 
 
-def _category_counts(real: CodedTable, table: CodedTable) -> tuple[np.ndarray, np.ndarray]:
+def _category_counts(real: CodedTable, table: CodedTable) -> tuple[NDArray[Any], NDArray[Any]]:
     """How often two tables hold each category, the columns one after the other."""
     sizes = np.maximum(real.codes.max(axis=0, initial=-1), table.codes.max(axis=0, initial=-1)) + 1
     none = np.zeros(0, dtype=np.int64)
@@ -90,7 +92,7 @@ def _category_counts(real: CodedTable, table: CodedTable) -> tuple[np.ndarray, n
     return known, found
 
 
-def _counts(codes: np.ndarray, n_categories: int) -> np.ndarray:
+def _counts(codes: NDArray[Any], n_categories: int) -> NDArray[Any]:
     return np.bincount(codes + 1, minlength=n_categories + 1)[1:]  # the first is missing
 
 
@@ -167,7 +169,7 @@ def finer_columns(tables: CodedTables, real: CodedTable, table: CodedTable) -> l
     return [name for name, x, known in columns if name not in tables.dates and _decimals(x) > _decimals(known)]
 
 
-def _decimals(values: np.ndarray) -> int:
+def _decimals(values: NDArray[Any]) -> int:
     """Most decimals that any value is written with; 13 stands for full precision."""
     values = values[np.abs(values) < 1e15]  # no missing ones either
     for decimals in range(_MAX_DECIMALS + 1):

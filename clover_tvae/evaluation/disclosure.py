@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
@@ -91,7 +92,7 @@ class Disclosure:
         rounded = n_rows if count == n_rows else min(self.rounded(count), n_rows)
         return rounded / max(n_rows, 1)
 
-    def shares(self, shares: np.ndarray, n_rows: int) -> np.ndarray:
+    def shares(self, shares: NDArray[Any], n_rows: int) -> NDArray[Any]:
         """Return exact shares of ``n_rows`` real rows as far as they may be told; see ``share``."""
         counts = np.rint(np.asarray(shares) * n_rows).astype(np.int64).tolist()
         return np.array([self.share(count, n_rows) for count in counts], dtype=np.float64)
@@ -103,7 +104,7 @@ class Disclosure:
         assumed = shares.where(~self.is_small(counts), half)
         return assumed.where(~self.is_small(n_rows - counts), 1.0 - half)
 
-    def errors(self, errors: np.ndarray, tables: CodedTables, role: str) -> np.ndarray:
+    def errors(self, errors: NDArray[Any], tables: CodedTables, role: str) -> NDArray[Any]:
         """Return the errors of columns or pairs, between ``"real"`` and ``role``, as far as they may be told, 0 to 1.
 
         An exact error of a column with a cell of 3 real rows says that there are 3. So where some cell of the real tables
@@ -122,7 +123,7 @@ class Disclosure:
         counts += [np.unique(real.codes[:, column], return_counts=True)[1] for column in range(real.codes.shape[1])]
         return any(bool(self.is_small(found).any()) for found in counts)
 
-    def merged_bins(self, counts: np.ndarray) -> list[int]:
+    def merged_bins(self, counts: NDArray[Any]) -> list[int]:
         """Return the edges to keep so that every bin holds at least k rows, as far as there are that many.
 
         Example:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clover_tvae.evaluation.frames import CodedTable
 
@@ -13,7 +15,7 @@ __all__ = ["filled_where_empty", "one_hot_matrix", "tree_matrix"]
 _MAX_TREE_CATEGORIES = 255  # HistGradientBoosting's limit for one column; the rarest categories share the last code
 
 
-def tree_matrix(tables: Sequence[CodedTable]) -> tuple[list[np.ndarray], np.ndarray]:
+def tree_matrix(tables: Sequence[CodedTable]) -> tuple[list[NDArray[Any]], NDArray[Any]]:
     """Return one float matrix a table for gradient-boosted trees: numbers, then categories; NaN where missing.
 
     The 254 categories most frequent over all the tables keep a code of their own, the rest share the code 254.
@@ -38,7 +40,7 @@ def tree_matrix(tables: Sequence[CodedTable]) -> tuple[list[np.ndarray], np.ndar
     return matrices, mask
 
 
-def filled_where_empty(features: np.ndarray) -> np.ndarray:
+def filled_where_empty(features: NDArray[Any]) -> NDArray[Any]:
     """Return the rows that trees learn from, columns without any value put to 0: scikit-learn cannot bin them.
 
     A constant column is never split upon, so that whatever other rows hold in it plays no part.
@@ -53,7 +55,7 @@ def one_hot_matrix(
     max_categories: int = 50,
     tail: float = 0.001,
     mark_missing: bool = True,
-) -> list[np.ndarray]:
+) -> list[NDArray[Any]]:
     """Return one float matrix a table for linear models.
 
     Numbers are clipped to quantiles of the reference, scaled to mean 0 and deviation 1, and missing ones put to 0. Each
@@ -67,7 +69,7 @@ def one_hot_matrix(
         tail: Share of the numbers beyond each of the two quantiles.
         mark_missing: Whether a number column with gaps has another beside it, which marks them.
     """
-    parts: list[list[np.ndarray]] = [[] for _ in tables]
+    parts: list[list[NDArray[Any]]] = [[] for _ in tables]
     for column, cells in enumerate(reference.numbers.T):
         known = cells[~np.isnan(cells)]
         if not len(known):

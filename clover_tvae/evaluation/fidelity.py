@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import norm
 
 from clover_tvae.evaluation import diagnostics
@@ -150,7 +151,7 @@ class _Comparison:
     def percents(self, measure: Callable[[CodedTable, CodedTable], float]) -> dict[str, float]:
         return self.of_others(lambda table: 100 * measure(self.coded["real"], table))
 
-    def told(self, shares: np.ndarray, role: str) -> np.ndarray:
+    def told(self, shares: NDArray[Any], role: str) -> NDArray[Any]:
         """Shares of rows in percent, as far as they may be told."""
         return 100 * (shares if role == "synthetic" else self.disclosure.shares(shares, self.coded[role].n_rows))
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clover_tvae.columns.calendar import PER_SECOND, Calendar
 from clover_tvae.columns.date_formats import read_texts
@@ -50,15 +51,15 @@ class CodedTable:
         ``numbers`` is (rows, number columns); ``codes`` is (rows, category columns).
     """
 
-    numbers: np.ndarray
-    codes: np.ndarray
+    numbers: NDArray[Any]
+    codes: NDArray[Any]
 
     @property
     def n_rows(self) -> int:
         """Number of rows."""
         return len(self.numbers)
 
-    def take(self, rows: np.ndarray | slice) -> CodedTable:
+    def take(self, rows: NDArray[Any] | slice) -> CodedTable:
         """Return the given rows, by position or by mask."""
         return CodedTable(self.numbers[rows], self.codes[rows])
 
@@ -87,7 +88,7 @@ class CodedTables:
     names: tuple[Hashable, ...]
     number_names: tuple[Hashable, ...]
     category_names: tuple[Hashable, ...]
-    categories: tuple[np.ndarray, ...]
+    categories: tuple[NDArray[Any], ...]
     dates: frozenset[Hashable]
     tables: Mapping[str, CodedTable]
 
@@ -224,7 +225,7 @@ def _code(given: Mapping[str, pd.DataFrame], kinds: Mapping[Hashable, str], meta
                 problems += [Problem(f"{role} table, {p.where}", p.message, p.kind) for p in error.problems]
 
     codes = {role: np.empty((len(table), len(category_names)), dtype=np.int32) for role, table in given.items()}
-    categories: list[np.ndarray] = []
+    categories: list[NDArray[Any]] = []
     for position, name in enumerate(category_names):
         parts_given = [table[name] for table in given.values()]
         try:
@@ -252,7 +253,7 @@ def _code(given: Mapping[str, pd.DataFrame], kinds: Mapping[Hashable, str], meta
     )
 
 
-def _numbers(column: pd.Series, name: Hashable) -> np.ndarray:
+def _numbers(column: pd.Series, name: Hashable) -> NDArray[Any]:
     if pd.api.types.is_timedelta64_dtype(column.dtype):
         return column.dt.total_seconds().to_numpy(dtype=np.float64)
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -263,7 +264,7 @@ def _numbers(column: pd.Series, name: Hashable) -> np.ndarray:
     return np.where(missing, np.nan, values.astype(np.float64))
 
 
-def _dates(column: pd.Series, name: Hashable, format: str | None) -> np.ndarray:
+def _dates(column: pd.Series, name: Hashable, format: str | None) -> NDArray[Any]:
     """Nanoseconds since 1970 as float64; exact to 256 ns for dates of our time, and wide enough for any calendar."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
@@ -289,7 +290,7 @@ def _all_read(cells: pd.Series, read: pd.Series, name: Hashable, rule: str) -> p
     return read
 
 
-def _category_codes(parts: Sequence[pd.Series]) -> tuple[np.ndarray, np.ndarray]:
+def _category_codes(parts: Sequence[pd.Series]) -> tuple[NDArray[Any], NDArray[Any]]:
     if len({part.dtype for part in parts}) > 1 or isinstance(parts[0].dtype, pd.CategoricalDtype):
         parts = [part.astype(object) for part in parts]
     column = pd.concat(parts, ignore_index=True)
@@ -297,7 +298,7 @@ def _category_codes(parts: Sequence[pd.Series]) -> tuple[np.ndarray, np.ndarray]
     return codes.astype(np.int32), np.asarray(values, dtype=object)
 
 
-def _text_problems(name: Hashable, values: np.ndarray, parts: Mapping[str, np.ndarray]) -> list[Problem]:
+def _text_problems(name: Hashable, values: NDArray[Any], parts: Mapping[str, NDArray[Any]]) -> list[Problem]:
     """Find a column that is text in one table and not in the other: no category could ever agree."""
     is_text = np.array([isinstance(value, str) for value in values], dtype=bool)
     if is_text.all() or not is_text.any():

@@ -18,9 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from clover_tvae.evaluation.frames import CodedTables
@@ -46,7 +48,7 @@ TINY = 1e-6  # keeps the logarithm finite at exact copies, far under any distanc
 
 _N_TARGETS = 2_500  # most members, and most others, attacked
 _NEIGHBOURS = (1, 5, 10, 20, 50)
-Rows = np.ndarray | slice
+Rows = NDArray[Any] | slice
 
 _N_BOOTSTRAPS = 200
 _N_LOTS = 200  # times that members and others are drawn by lot
@@ -119,7 +121,7 @@ def _furthest(candidates: Points, own_pool: Points, other_pool: Points) -> Rows:
     return furthest(nearest_of_all(k, own, other), max(1, round(OUTLIER_SHARE * len(candidates))))
 
 
-def furthest(distances: np.ndarray, n_rows: int) -> np.ndarray:
+def furthest(distances: NDArray[Any], n_rows: int) -> NDArray[Any]:
     """Return the positions, in order, of the ``n_rows`` rows that lie furthest from their neighbours.
 
     Shape:
@@ -128,9 +130,9 @@ def furthest(distances: np.ndarray, n_rows: int) -> np.ndarray:
     return np.sort(np.argsort(-distances.mean(axis=1), kind="stable")[:n_rows])
 
 
-def _scores(targets: Points, synthetic: Points, reference: Points) -> dict[str, np.ndarray]:
+def _scores(targets: Points, synthetic: Points, reference: Points) -> dict[str, NDArray[Any]]:
     to_synthetic, to_reference = (nearest(targets, pool, max(_NEIGHBOURS))[0] for pool in (synthetic, reference))
-    scores: dict[str, np.ndarray] = {}
+    scores: dict[str, NDArray[Any]] = {}
     for k in [k for k in _NEIGHBOURS if k <= to_synthetic.shape[1]]:
         near, far = (distances[:, :k].mean(axis=1) for distances in (to_synthetic, to_reference))
         scores[f"distance_{k}"] = -near
@@ -140,14 +142,16 @@ def _scores(targets: Points, synthetic: Points, reference: Points) -> dict[str, 
 
 
 def _attacked(
-    members: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray], rng: np.random.Generator
+    members: Mapping[str, NDArray[Any]], others: Mapping[str, NDArray[Any]], rng: np.random.Generator
 ) -> dict[str, AttackScore]:
     by_attack = {attack: _score(members[attack], others[attack], rng) for attack in members}
     chosen = _score(*_cross_fitted(members, others), rng)
     return {"chosen": _against_chance(chosen, members, others, rng), **by_attack}
 
 
-def _cross_fitted(members: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _cross_fitted(
+    members: Mapping[str, NDArray[Any]], others: Mapping[str, NDArray[Any]]
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Scores of the attack that is best on one half of the targets, for the other half; and the other way round."""
     n_members, n_others = (len(next(iter(scores.values()))) for scores in (members, others))
     member_half, other_half = np.arange(n_members) % 2 == 0, np.arange(n_others) % 2 == 0
@@ -165,7 +169,10 @@ def _cross_fitted(members: Mapping[str, np.ndarray], others: Mapping[str, np.nda
 
 
 def _against_chance(
-    score: AttackScore, members: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray], rng: np.random.Generator
+    score: AttackScore,
+    members: Mapping[str, NDArray[Any]],
+    others: Mapping[str, NDArray[Any]],
+    rng: np.random.Generator,
 ) -> AttackScore:
     """Widen the intervals downwards to what the same choice of attacks finds among members and others drawn by lot.
 
@@ -185,8 +192,8 @@ def _against_chance(
     return replace(score, intervals=intervals)
 
 
-def _score(members: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> AttackScore:
-    def draw() -> tuple[np.ndarray, np.ndarray]:
+def _score(members: NDArray[Any], others: NDArray[Any], rng: np.random.Generator) -> AttackScore:
+    def draw() -> tuple[NDArray[Any], NDArray[Any]]:
         drawn = members[rng.integers(0, len(members), len(members))]
         return drawn, others[rng.integers(0, len(others), len(others))]
 
@@ -194,7 +201,7 @@ def _score(members: np.ndarray, others: np.ndarray, rng: np.random.Generator) ->
 
 
 def score_with_intervals(
-    members: np.ndarray, others: np.ndarray, draw: Callable[[], tuple[np.ndarray, np.ndarray]]
+    members: NDArray[Any], others: NDArray[Any], draw: Callable[[], tuple[NDArray[Any], NDArray[Any]]]
 ) -> AttackScore:
     """Score an attack by the scores of members and others.
 
@@ -210,19 +217,19 @@ def score_with_intervals(
     return AttackScore(_roc_measures(members, others), tuple(zip(low, high, strict=True)), len(members), len(others))
 
 
-def _roc_measures(members: np.ndarray, others: np.ndarray) -> tuple[float, float, float]:
+def _roc_measures(members: NDArray[Any], others: NDArray[Any]) -> tuple[float, float, float]:
     """The AUC, and the shares of members found at 1% and 10% false alarms."""
     return _auc(members, others), _tpr_at(members, others, 0.01), _tpr_at(members, others, 0.1)
 
 
-def _auc(members: np.ndarray, others: np.ndarray) -> float:
+def _auc(members: NDArray[Any], others: NDArray[Any]) -> float:
     """P(member scores higher) + P(tie) / 2."""
     ordered = np.sort(others)
     below, not_above = np.searchsorted(ordered, members, side="left"), np.searchsorted(ordered, members, side="right")
     return float((below + not_above).mean() / (2 * len(others)))
 
 
-def _tpr_at(members: np.ndarray, others: np.ndarray, false_alarms: float) -> float:
+def _tpr_at(members: NDArray[Any], others: NDArray[Any], false_alarms: float) -> float:
     """Share of members above the threshold that accuses the given share of others; ties are accused by lot."""
     threshold = np.sort(others)[::-1][min(int(false_alarms * len(others)), len(others) - 1)]
     above_others, at_others = (others > threshold).mean(), (others == threshold).mean()

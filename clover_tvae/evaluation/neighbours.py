@@ -13,8 +13,10 @@ float64. Columns of many categories are compared code by code, so that 10,000 ca
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 
@@ -35,16 +37,16 @@ class Points:
         ``ranks`` and ``missing`` (rows, number columns); ``codes`` (rows, category columns); ``dense`` (rows, d).
     """
 
-    ranks: np.ndarray
-    missing: np.ndarray
-    codes: np.ndarray
-    dense: np.ndarray
-    wide: np.ndarray
+    ranks: NDArray[Any]
+    missing: NDArray[Any]
+    codes: NDArray[Any]
+    dense: NDArray[Any]
+    wide: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.ranks)
 
-    def take(self, rows: np.ndarray | slice) -> Points:
+    def take(self, rows: NDArray[Any] | slice) -> Points:
         """Return the given rows, by position or by mask."""
         return Points(self.ranks[rows], self.missing[rows], self.codes[rows], self.dense[rows], self.wide[rows])
 
@@ -79,7 +81,7 @@ class MixedSpace:
         return Points(ranks, missing, table.codes, dense, np.ascontiguousarray(table.codes[:, self._wide]))
 
 
-def _rank_scale(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _rank_scale(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Distinct values and their mean rank, from 0 to 1; values beyond the ends take the ends' rank."""
     values = values[~np.isnan(values)]
     if not len(values):
@@ -89,8 +91,8 @@ def _rank_scale(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def nearest(
-    targets: Points, pool: Points, k: int = 1, *, exclude: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+    targets: Points, pool: Points, k: int = 1, *, exclude: NDArray[Any] | None = None
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the distances to the ``k`` nearest rows of ``pool``, in rising order, and their positions.
 
     Args:
@@ -125,12 +127,12 @@ def nearest(
     return np.sqrt(squared), positions
 
 
-def nearest_of_all(k: int, *distances: np.ndarray) -> np.ndarray:
+def nearest_of_all(k: int, *distances: NDArray[Any]) -> NDArray[Any]:
     """Return the distances to the ``k`` nearest rows of several pools together, from those to the nearest of each."""
     return np.sort(np.hstack(distances), axis=1)[:, :k]
 
 
-def _smallest(distance: np.ndarray, k: int) -> np.ndarray:
+def _smallest(distance: NDArray[Any], k: int) -> NDArray[Any]:
     """Positions of each row's ``k`` smallest values; spoils ``distance``."""
     if k > _FEW:
         return np.argpartition(distance, k - 1, axis=1)[:, :k]
@@ -142,7 +144,7 @@ def _smallest(distance: np.ndarray, k: int) -> np.ndarray:
     return found
 
 
-def _squared_distances(targets: Points, rows: np.ndarray, pool: Points, candidates: np.ndarray) -> np.ndarray:
+def _squared_distances(targets: Points, rows: NDArray[Any], pool: Points, candidates: NDArray[Any]) -> NDArray[Any]:
     total = np.zeros(candidates.shape)
     for column in range(targets.ranks.shape[1]):
         total += (targets.ranks[rows, column, None] - pool.ranks[candidates, column]) ** 2

@@ -17,9 +17,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 from clover_tvae.seeds import Measure, generator, of_measure
@@ -52,7 +54,7 @@ class Relation:
     first: Hashable
     second: Hashable
     by_chance: float
-    breaks: Callable[[CodedTable], np.ndarray]
+    breaks: Callable[[CodedTable], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -69,18 +71,18 @@ class _Levels:
 
     name: Hashable
     position: int
-    known: np.ndarray | None
+    known: NDArray[Any] | None
     n_levels: int
-    codes: np.ndarray
+    codes: NDArray[Any]
 
-    def code(self, table: CodedTable) -> np.ndarray:
+    def code(self, table: CodedTable) -> NDArray[Any]:
         """Return the level of each row of another table; -1: missing, or a number that the real table lacks."""
         if self.known is None:
             return table.codes[:, self.position]
         return _level_of(table.numbers[:, self.position], self.known)
 
 
-def _level_of(numbers: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _level_of(numbers: NDArray[Any], known: NDArray[Any]) -> NDArray[Any]:
     at = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
     return np.where(known[at] == numbers, at, -1)
 
@@ -101,7 +103,7 @@ def find_relations(tables: CodedTables, *, seed: int) -> list[Relation]:
     return sorted(relations, key=lambda relation: relation.by_chance)[:_MAX_RELATIONS]
 
 
-def break_rates(relations: list[Relation], table: CodedTable) -> np.ndarray:
+def break_rates(relations: list[Relation], table: CodedTable) -> NDArray[Any]:
     """Return for each relation the share of the table's rows that break it."""
     return np.array([relation.breaks(table).mean() for relation in relations], dtype=np.float64)
 
@@ -130,20 +132,20 @@ def _number_relations(tables: CodedTables, table: CodedTable) -> list[Relation]:
     return relations
 
 
-def _number_break(compare: np.ufunc, first: int, second: int) -> Callable[[CodedTable], np.ndarray]:
-    def breaks(table: CodedTable) -> np.ndarray:
+def _number_break(compare: np.ufunc, first: int, second: int) -> Callable[[CodedTable], NDArray[Any]]:
+    def breaks(table: CodedTable) -> NDArray[Any]:
         x, y = table.numbers[:, first], table.numbers[:, second]
         return compare(x, y) & ~np.isnan(x) & ~np.isnan(y)
 
     return breaks
 
 
-def _chance_below(x: np.ndarray, y: np.ndarray) -> float:
+def _chance_below(x: NDArray[Any], y: NDArray[Any]) -> float:
     """P(x <= y) of independent draws from two sorted samples."""
     return float((len(y) - np.searchsorted(y, x, side="left")).mean() / len(y))
 
 
-def _chance_equal(x: np.ndarray, y: np.ndarray) -> float:
+def _chance_equal(x: NDArray[Any], y: NDArray[Any]) -> float:
     return float((np.searchsorted(y, x, side="right") - np.searchsorted(y, x, side="left")).mean() / len(y))
 
 
@@ -177,7 +179,7 @@ def _level_relations(levels_1: _Levels, levels_2: _Levels) -> list[Relation]:
     return _combination(levels_1, levels_2, cells, counts)
 
 
-def _count_cells(cells: np.ndarray, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
+def _count_cells(cells: NDArray[Any], n_cells: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Cells that occur, and how often."""
     if n_cells > _DENSE_CELLS:
         return np.unique(cells, return_counts=True)
@@ -187,7 +189,7 @@ def _count_cells(cells: np.ndarray, n_cells: int) -> tuple[np.ndarray, np.ndarra
 
 
 def _dependency(
-    levels: _Levels, settled: _Levels, rows: np.ndarray, columns: np.ndarray, counts: np.ndarray
+    levels: _Levels, settled: _Levels, rows: NDArray[Any], columns: NDArray[Any], counts: NDArray[Any]
 ) -> list[Relation]:
     """A column settles another if its majority answers are right often enough, and better than one for all."""
     n_rows = counts.sum()
@@ -204,14 +206,14 @@ def _dependency(
     if counts[order][leading].sum() / n_rows < _HOLDS_IN:
         return []
 
-    def breaks(table: CodedTable) -> np.ndarray:
+    def breaks(table: CodedTable) -> NDArray[Any]:
         expected, given = answers[levels.code(table)], settled.code(table)
         return (expected >= 0) & (given != expected) & (given >= 0)
 
     return [Relation("dependency", levels.name, settled.name, chance, breaks)]
 
 
-def _combination(levels_1: _Levels, levels_2: _Levels, cells: np.ndarray, counts: np.ndarray) -> list[Relation]:
+def _combination(levels_1: _Levels, levels_2: _Levels, cells: NDArray[Any], counts: NDArray[Any]) -> list[Relation]:
     """The most frequent combinations that cover 99.5% of the rows; the others count as never."""
     n_rows = counts.sum()
     # Good and Turing: the share of cells seen once estimates how many fresh rows bring a combination never seen.
@@ -229,7 +231,7 @@ def _combination(levels_1: _Levels, levels_2: _Levels, cells: np.ndarray, counts
     if chance > _BY_CHANCE:
         return []
 
-    def breaks(table: CodedTable) -> np.ndarray:
+    def breaks(table: CodedTable) -> NDArray[Any]:
         first, second = levels_1.code(table).astype(np.int64), levels_2.code(table).astype(np.int64)
         known = (first >= 0) & (second >= 0) & (share_1[first] > 0) & (share_2[second] > 0)
         return known & ~np.isin(first * n_2 + second, allowed)
@@ -237,7 +239,7 @@ def _combination(levels_1: _Levels, levels_2: _Levels, cells: np.ndarray, counts
     return [Relation("combination", levels_1.name, levels_2.name, chance, breaks)]
 
 
-def relation_table(relations: list[Relation], shares: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def relation_table(relations: list[Relation], shares: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
     """Return one row a relation, with the ``shares`` of rows that break it in the table of each role."""
     rows = [(relation.kind, relation.first, relation.second, relation.by_chance) for relation in relations]
     frame = pd.DataFrame(rows, columns=["kind", "column_1", "column_2", "kept_by_chance"], dtype=object)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clover_tvae.errors import ConfigError, Problem, TooFewRowsError
 from clover_tvae.evaluation.figures import Figure, Figures
@@ -102,7 +103,7 @@ def membership_shadow(
     return _figures(results, k, seed)
 
 
-def _balanced_halves(n_rows: int, k: int, rng: np.random.Generator) -> np.ndarray:
+def _balanced_halves(n_rows: int, k: int, rng: np.random.Generator) -> NDArray[Any]:
     """Which rows each fit trains on, (rows, k): half of the rows in every fit, and every row in half of the fits."""
     is_member = np.zeros((n_rows, k), dtype=bool)
     for fit in range(0, k, 2):
@@ -111,7 +112,7 @@ def _balanced_halves(n_rows: int, k: int, rng: np.random.Generator) -> np.ndarra
     return is_member
 
 
-def _likelihood_ratios(scores: np.ndarray, is_member: np.ndarray) -> np.ndarray:
+def _likelihood_ratios(scores: NDArray[Any], is_member: NDArray[Any]) -> NDArray[Any]:
     """Log-likelihood ratio of each target's score in each fit, member against not, from the other fits.
 
     With a fit its twin on the other half is left out too, so that each target has been in as many of the others as out
@@ -131,7 +132,7 @@ def _likelihood_ratios(scores: np.ndarray, is_member: np.ndarray) -> np.ndarray:
     return ratios
 
 
-def _gaussian(scores: np.ndarray, counted: np.ndarray) -> tuple[np.ndarray, float]:
+def _gaussian(scores: NDArray[Any], counted: NDArray[Any]) -> tuple[NDArray[Any], float]:
     """Mean of each target over the fits counted, and the deviation that all targets share."""
     counts = counted.sum(axis=1)
     means = np.where(counted, scores, 0.0).sum(axis=1) / np.maximum(counts, 1)
@@ -142,14 +143,14 @@ def _gaussian(scores: np.ndarray, counted: np.ndarray) -> tuple[np.ndarray, floa
     return means, max(float(np.sqrt(squared / freedom)), _LEAST_DEVIATION)
 
 
-def _log_density(scores: np.ndarray, means: np.ndarray, deviation: float) -> np.ndarray:
+def _log_density(scores: NDArray[Any], means: NDArray[Any], deviation: float) -> NDArray[Any]:
     return -0.5 * ((scores - means) / deviation) ** 2 - np.log(deviation)
 
 
-def _score_people(guesses: np.ndarray, is_member: np.ndarray, rng: np.random.Generator) -> AttackScore:
+def _score_people(guesses: NDArray[Any], is_member: NDArray[Any], rng: np.random.Generator) -> AttackScore:
     """Score all guesses; the intervals draw people, as the guesses about one person in K fits are no K people."""
 
-    def draw() -> tuple[np.ndarray, np.ndarray]:
+    def draw() -> tuple[NDArray[Any], NDArray[Any]]:
         people = rng.integers(0, len(guesses), len(guesses))
         drawn, inside = guesses[people], is_member[people]
         return drawn[inside], drawn[~inside]

@@ -17,10 +17,11 @@ What it does not: sdmetrics draws 50,000 rows (unseeded) of a larger table for e
 from __future__ import annotations
 
 import itertools
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clover_tvae.evaluation.frames import CodedTables
 
@@ -48,7 +49,7 @@ def shape_errors(tables: CodedTables, first: str, second: str) -> pd.Series:
     return tables.by_column(of_numbers, of_categories).rename("error")
 
 
-def _ks_distance(real: np.ndarray, other: np.ndarray) -> float:
+def _ks_distance(real: NDArray[Any], other: NDArray[Any]) -> float:
     real, other = (np.sort(_rounded(values[~np.isnan(values)])) for values in (real, other))
     if not len(real) or not len(other):
         return float("nan")
@@ -57,13 +58,13 @@ def _ks_distance(real: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(below - below_other).max())
 
 
-def _rounded(values: np.ndarray) -> np.ndarray:
+def _rounded(values: NDArray[Any]) -> NDArray[Any]:
     with np.errstate(over="ignore", invalid="ignore"):
         rounded = np.round(values, _DECIMALS)
     return np.where(np.isfinite(rounded), rounded, values)
 
 
-def _tv_distance(real: np.ndarray, other: np.ndarray) -> float:
+def _tv_distance(real: NDArray[Any], other: NDArray[Any]) -> float:
     real, other = real[real >= 0], other[other >= 0]
     if not len(real) or not len(other):
         return float("nan")
@@ -120,10 +121,10 @@ def pair_errors(tables: CodedTables, first: str, second: str, edges: Edges = "sh
     return frame
 
 
-Levels = tuple[np.ndarray, np.ndarray, int]  # of one column: of each row of the two tables, and how many there are
+Levels = tuple[NDArray[Any], NDArray[Any], int]  # of one column: of each row of the two tables, and how many there are
 
 
-def _binned(real: np.ndarray, other: np.ndarray, edges: Edges) -> Levels:
+def _binned(real: NDArray[Any], other: NDArray[Any], edges: Edges) -> Levels:
     binned = []
     for values in (real, other):
         source = values if edges == "own" else real
@@ -153,7 +154,7 @@ def _contingency(levels_1: Levels, levels_2: Levels) -> tuple[float, float, floa
     return float(distance), _cramers_v(cells, real_counts, n_2), _cramers_v(cells, other_counts, n_2)
 
 
-def _cramers_v(cells: np.ndarray, counts: np.ndarray, n_columns: int) -> float:
+def _cramers_v(cells: NDArray[Any], counts: NDArray[Any], n_columns: int) -> float:
     """Cramér's V, without correction, of a table given as cell numbers and counts; NaN with one row or column."""
     filled = counts > 0
     counts, (rows, columns) = counts[filled].astype(np.float64), np.divmod(cells[filled], n_columns)
@@ -166,7 +167,7 @@ def _cramers_v(cells: np.ndarray, counts: np.ndarray, n_columns: int) -> float:
     return float(np.sqrt(max(chi2_per_row, 0.0) / (smaller_side - 1)))
 
 
-def _correlations(numbers: np.ndarray) -> np.ndarray:
+def _correlations(numbers: NDArray[Any]) -> NDArray[Any]:
     """Pearson's r of all pairs of columns over the rows where both are there; NaN where it is undefined."""
     n_columns = numbers.shape[1]
     result = np.full((n_columns, n_columns), np.nan)
@@ -196,11 +197,11 @@ def _correlations(numbers: np.ndarray) -> np.ndarray:
     return result
 
 
-def _varies(values: np.ndarray) -> bool:
+def _varies(values: NDArray[Any]) -> bool:
     return len(values) > 1 and values.min() != values.max()
 
 
-def _pearson(x: np.ndarray, y: np.ndarray) -> float:
+def _pearson(x: NDArray[Any], y: NDArray[Any]) -> float:
     if len(x) < 2 or not _varies(x) or not _varies(y):
         return float("nan")
     x, y = x - x.mean(), y - y.mean()

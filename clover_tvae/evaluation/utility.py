@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clover_tvae.errors import ColumnsMismatchError, Problem, did_you_mean
 from clover_tvae.evaluation.disclosure import Disclosure
@@ -147,7 +148,7 @@ def _scores_of_models(tables: CodedTables, target: Hashable, seed: int, disclosu
     return frame.assign(**{role: [found.get(key, math.nan) for key in keys] for role, found in scores.items()})
 
 
-Part = tuple[CodedTable, np.ndarray]  # the other columns, and the answers
+Part = tuple[CodedTable, NDArray[Any]]  # the other columns, and the answers
 
 
 def _with_target(tables: CodedTables, table: CodedTable, target: Hashable) -> Part:
@@ -163,12 +164,12 @@ def _with_target(tables: CodedTables, table: CodedTable, target: Hashable) -> Pa
     return rest.take(known), answers[known]
 
 
-def _most_frequent(answers: np.ndarray) -> np.ndarray:
+def _most_frequent(answers: NDArray[Any]) -> NDArray[Any]:
     classes, counts = np.unique(answers, return_counts=True)
     return classes[np.argsort(-counts, kind="stable")[:_MAX_CLASSES]]
 
 
-def _rarest(train_answers: np.ndarray, test_answers: np.ndarray) -> float:
+def _rarest(train_answers: NDArray[Any], test_answers: NDArray[Any]) -> float:
     """The class that is rarest in the real training rows, of those that the test rows have."""
     classes, counts = np.unique(train_answers, return_counts=True)
     in_test = np.isin(classes, test_answers)
@@ -202,10 +203,10 @@ def _scores(train: Part, test: Part, is_category: bool, seed: int, rarest: float
 
 def _classification(
     model: Any,
-    features: np.ndarray,
-    test_features: np.ndarray,
-    answers: np.ndarray,
-    test_answers: np.ndarray,
+    features: NDArray[Any],
+    test_features: NDArray[Any],
+    answers: NDArray[Any],
+    test_answers: NDArray[Any],
     rarest: float,
 ) -> dict[str, float]:
     classes = np.unique(answers)
@@ -221,7 +222,7 @@ def _classification(
     }
 
 
-def _mean_auc(classes: np.ndarray, probabilities: np.ndarray, test_answers: np.ndarray) -> float:
+def _mean_auc(classes: NDArray[Any], probabilities: NDArray[Any], test_answers: NDArray[Any]) -> float:
     """Mean over the test's classes of one class against the rest; a class never seen in training scores 0.5."""
     from sklearn.metrics import roc_auc_score
 
@@ -237,7 +238,7 @@ def _mean_auc(classes: np.ndarray, probabilities: np.ndarray, test_answers: np.n
 
 
 def _regression(
-    model: Any, features: np.ndarray, test_features: np.ndarray, answers: np.ndarray, test_answers: np.ndarray
+    model: Any, features: NDArray[Any], test_features: NDArray[Any], answers: NDArray[Any], test_answers: NDArray[Any]
 ) -> dict[str, float]:
     from sklearn.metrics import mean_absolute_error, r2_score
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clover_tvae.columns.calendar import Calendar
 from clover_tvae.columns.dtypes import CellType, where_of
@@ -141,7 +142,7 @@ def _unreadable(column: Column, series: pd.Series) -> Sequence[Problem]:
     return ()
 
 
-def _require_measured(cells: CellType, numbers: np.ndarray, missing: np.ndarray, name: Hashable) -> None:
+def _require_measured(cells: CellType, numbers: NDArray[Any], missing: NDArray[Any], name: Hashable) -> None:
     """Refuse numbers that are no measurement: true and false, and those whose spread no float holds."""
     if cells.holds == "boolean" and not missing.all():
         message = (

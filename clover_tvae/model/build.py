@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from clover_tvae.encoded import TableLayout
 from clover_tvae.model.autoregressive import AutoregressiveDecoder
@@ -64,7 +65,7 @@ def _assemble(config: ModelConfig, layout: TableLayout) -> TabularVAE:
 
 
 def build_vae(
-    config: ModelConfig, layout: TableLayout, generator: torch.Generator, choices: np.ndarray | None = None
+    config: ModelConfig, layout: TableLayout, generator: torch.Generator, choices: NDArray[Any] | None = None
 ) -> TabularVAE:
     """Build an untrained autoencoder whose weights come from ``generator`` alone.
 
@@ -87,7 +88,7 @@ def build_vae(
     return vae
 
 
-def to_arrays(vae: TabularVAE) -> dict[str, np.ndarray]:
+def to_arrays(vae: TabularVAE) -> dict[str, NDArray[Any]]:
     """Return all weights by name, as float32 arrays."""
     return {name: tensor.detach().cpu().numpy() for name, tensor in vae.state_dict().items()}
 
@@ -99,7 +100,7 @@ def expected_arrays(config: ModelConfig, layout: TableLayout) -> dict[str, tuple
     return {name: (tuple(tensor.shape), "float32") for name, tensor in vae.state_dict().items()}
 
 
-def vae_from_arrays(config: ModelConfig, layout: TableLayout, arrays: Mapping[str, np.ndarray]) -> TabularVAE:
+def vae_from_arrays(config: ModelConfig, layout: TableLayout, arrays: Mapping[str, NDArray[Any]]) -> TabularVAE:
     """Build an autoencoder with given weights.
 
     Raises:

@@ -78,7 +78,7 @@ class ChoiceGroups(nn.Module):
         """
         weight, bias = head.weight.index_select(0, self.positions), head.bias.index_select(0, self.positions)
         output = torch.addmm((bias + self.padding).unsqueeze(1), weight, hidden.t())
-        chosen, numbers = _Chosen.apply(output, choices.t().index_select(0, self.order), self.shapes)
+        chosen, numbers = _Chosen.apply(output, choices.t().index_select(0, self.order), self.shapes)  # type: ignore[no-untyped-call]
         return chosen.t(), numbers.t()
 
 

@@ -52,7 +52,7 @@ def draw_posterior(mu: Tensor, logvar: Tensor, noise: Tensor) -> tuple[Tensor, T
 
     **Shape** ``(rows, embedding_dim)`` each, results too.
     """
-    z, kl = _Posterior.apply(mu, logvar, noise)
+    z, kl = _Posterior.apply(mu, logvar, noise)  # type: ignore[no-untyped-call]
     return z, kl
 
 

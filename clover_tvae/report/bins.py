@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clover_tvae.report.formatting import edge_labels, number_text
 
@@ -14,13 +16,13 @@ _MAX_BINS = 24
 _LOG_RATIO = 100.0  # positive numbers whose 99% quantile is this many times their 10% quantile get log-spaced bins
 
 
-def bin_counts(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def bin_counts(values: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
     """Count the values in each bin; those beyond the outer edges fall in the outer bins."""
     inner = edges[1:-1]
     return np.bincount(np.searchsorted(inner, values, side="right"), minlength=len(inner) + 1)
 
 
-def number_edges(low: float, high: float, tenth: float, *, whole: bool) -> tuple[np.ndarray, list[str], bool]:
+def number_edges(low: float, high: float, tenth: float, *, whole: bool) -> tuple[NDArray[Any], list[str], bool]:
     """Return edges for numbers, one label an edge, and whether they are evenly spaced on a log scale.
 
     Args:
@@ -50,7 +52,7 @@ def _nice_step(width: float, whole: bool) -> float:
     return 10.0 * power
 
 
-def _even_edges(low: float, high: float, whole: bool) -> np.ndarray:
+def _even_edges(low: float, high: float, whole: bool) -> NDArray[Any]:
     if high <= low:
         # More than 98% of the rows hold one value: one bin on either side of it.
         step = _nice_step(abs(low) or 1.0, whole=False)
@@ -62,7 +64,7 @@ def _even_edges(low: float, high: float, whole: bool) -> np.ndarray:
         return np.nan_to_num(step * np.arange(first, last + 1, dtype=np.float64))
 
 
-def _log_edges(low: float, high: float) -> np.ndarray:
+def _log_edges(low: float, high: float) -> NDArray[Any]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     factors: tuple[float, ...] = (1, 2, 5) if last - first > 3 else (1, 1.5, 2, 3, 5, 7)
     if last - first > 12:
@@ -74,7 +76,7 @@ def _log_edges(low: float, high: float) -> np.ndarray:
     return edges[start : max(stop, start + 1) + 1]
 
 
-def date_edges(low: float, high: float) -> tuple[np.ndarray, list[str]]:
+def date_edges(low: float, high: float) -> tuple[NDArray[Any], list[str]]:
     """Return round dates as nanoseconds since 1970, and their labels."""
     days = (high - low) / 1e9 / 86400
     spans = (

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clover_tvae.report.distributions import Bar, Histogram
 from clover_tvae.report.formatting import decimal_text, number_text, percent_text, shortened
@@ -139,7 +140,7 @@ def bar_chart(bars: Sequence[Bar], title: str) -> Chart:
 
 
 def heat_map(
-    names: Sequence[str], matrix: np.ndarray, title: str, colour: Callable[[float], tuple[int, int, int]]
+    names: Sequence[str], matrix: NDArray[Any], title: str, colour: Callable[[float], tuple[int, int, int]]
 ) -> Chart:
     """Return a matrix as coloured cells, in one small image; beyond 32 columns without names.
 

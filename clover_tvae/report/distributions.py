@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clover_tvae.evaluation.diagnostics import missing_rates
 from clover_tvae.evaluation.disclosure import Disclosure
@@ -183,7 +184,12 @@ class _Bars:
 
 
 def _of_categories(
-    x: np.ndarray, y: np.ndarray, values: np.ndarray, disclosure: Disclosure, kind: str, order: Sequence[Any] | None
+    x: NDArray[Any],
+    y: NDArray[Any],
+    values: NDArray[Any],
+    disclosure: Disclosure,
+    kind: str,
+    order: Sequence[Any] | None,
 ) -> dict[str, Any]:
     x_counts = np.bincount(x[x >= 0], minlength=len(values))
     y_counts = np.bincount(y[y >= 0], minlength=len(values))
@@ -212,7 +218,7 @@ def _of_categories(
     }
 
 
-def _in_order(codes: np.ndarray, values: np.ndarray, order: Sequence[Any] | None) -> np.ndarray:
+def _in_order(codes: NDArray[Any], values: NDArray[Any], order: Sequence[Any] | None) -> NDArray[Any]:
     rank = {value: position for position, value in enumerate(order or ())}
     try:
         ranked = sorted(codes, key=lambda code: rank.get(values[code], len(rank)) if rank else values[code])
@@ -221,7 +227,7 @@ def _in_order(codes: np.ndarray, values: np.ndarray, order: Sequence[Any] | None
     return np.array(ranked, dtype=codes.dtype)
 
 
-def _of_numbers(x: np.ndarray, y: np.ndarray, disclosure: Disclosure, is_date: bool) -> dict[str, Any]:
+def _of_numbers(x: NDArray[Any], y: NDArray[Any], disclosure: Disclosure, is_date: bool) -> dict[str, Any]:
     x, y = x[~np.isnan(x)], y[~np.isnan(y)]
     if len(x) < 2 * disclosure.min_count:
         return {"n_suppressed": int(len(x) > 0)}
@@ -260,7 +266,7 @@ def _value_label(value: float, is_date: bool) -> str:
     return str(np.datetime64(round(value / 1e9), "s")).replace("T00:00:00", "").replace("T", " ")
 
 
-def _histogram(x: np.ndarray, y: np.ndarray, disclosure: Disclosure, is_date: bool) -> tuple[Histogram, int]:
+def _histogram(x: NDArray[Any], y: NDArray[Any], disclosure: Disclosure, is_date: bool) -> tuple[Histogram, int]:
     """Return the histogram, and how many of its bins were merged."""
     ordered = np.sort(x)
     beyond = min(max(disclosure.min_count, math.ceil(_TAIL * len(x))), (len(x) - 1) // 2)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from clover_tvae.evaluation.disclosure import Disclosure
@@ -40,8 +41,8 @@ class Classes:
         names: Names of the classes.
     """
 
-    of_real: np.ndarray | None = None
-    of_synthetic: np.ndarray | None = None
+    of_real: NDArray[Any] | None = None
+    of_synthetic: NDArray[Any] | None = None
     names: tuple[str, ...] = ()
 
 
@@ -103,7 +104,10 @@ def space_section(
 
 
 def frequent_classes(
-    real: np.ndarray | None, synthetic: np.ndarray | None, values: Sequence[Any] | np.ndarray, disclosure: Disclosure
+    real: NDArray[Any] | None,
+    synthetic: NDArray[Any] | None,
+    values: Sequence[Any] | NDArray[Any],
+    disclosure: Disclosure,
 ) -> Classes:
     """Return the most frequent categories as classes, the others and missing ones as one class more.
 
@@ -144,7 +148,7 @@ def _classes_of(tables: CodedTables, target: Hashable | None, disclosure: Disclo
     return Classes()
 
 
-def row_space(real: np.ndarray, synthetic: np.ndarray, classes: Classes, disclosure: Disclosure) -> RowSpace | None:
+def row_space(real: NDArray[Any], synthetic: NDArray[Any], classes: Classes, disclosure: Disclosure) -> RowSpace | None:
     """Return both tables on the first two principal directions of the real one.
 
     Args:
@@ -180,9 +184,9 @@ def row_space(real: np.ndarray, synthetic: np.ndarray, classes: Classes, disclos
 
 
 def _density(
-    points: np.ndarray,
-    kinds: np.ndarray | None,
-    bounds: tuple[np.ndarray, np.ndarray],
+    points: NDArray[Any],
+    kinds: NDArray[Any] | None,
+    bounds: tuple[NDArray[Any], NDArray[Any]],
     shape: tuple[int, int],
     disclosure: Disclosure,
     words: str,

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.files import atomic_write
@@ -187,7 +188,7 @@ def _from_white(colour: tuple[int, int, int], share: float) -> tuple[int, int, i
     return red, green, blue
 
 
-def image_data(pixels: np.ndarray) -> str:
+def image_data(pixels: NDArray[Any]) -> str:
     """Return a raster as a PNG file in the form that an image's ``href`` takes.
 
     Args:

@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -68,7 +69,7 @@ class Training:
     history: list[Epoch] = field(default_factory=list)
     best_epoch: int = 0
     stopped: str = "epochs"
-    validation_rows: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    validation_rows: NDArray[Any] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     diverged_at: int | None = None
 
 
@@ -148,7 +149,7 @@ class Trainer:
 
     def _split(
         self, rows: Sequence[Tensor], validation: Sequence[Tensor] | None, seed: np.random.SeedSequence
-    ) -> tuple[list[Tensor], list[Tensor] | None, np.ndarray]:
+    ) -> tuple[list[Tensor], list[Tensor] | None, NDArray[Any]]:
         n_rows = len(rows[0])
         if validation is not None:
             return list(rows), list(validation), np.zeros(0, dtype=np.int64)
@@ -352,7 +353,7 @@ class _Run:
             done = [future.result() for future in futures]
         total, sums = list(done[0][0]), done[0][1]
         for gradients, more in done[1:]:
-            torch._foreach_add_(total, list(gradients))  # type: ignore[arg-type]
+            torch._foreach_add_(total, list(gradients))
             sums = sums + more
         for parameter, gradient in zip(parameters, total, strict=True):
             parameter.grad = gradient
