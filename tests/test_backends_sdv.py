@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import refuses
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_wine
@@ -317,7 +318,7 @@ class TestConditions:
             rows_of(backend, 1, seed=1, conditions={"x": 0.123456789})
 
     def test_stratified_decoding_is_refused(self, fitted: SdvBackend) -> None:
-        with pytest.raises(ConfigError, match="argmax"):
+        with refuses(ConfigError, "decode"):
             rows_of(fitted, 3, decode="stratified")
 
 
@@ -389,7 +390,7 @@ class TestParameters:
         assert "discriminator_steps" not in backend.parameters
 
     def test_a_device_that_is_not_there_is_refused(self) -> None:
-        with pytest.raises(ConfigError, match="device"):
+        with refuses(ConfigError, "device"):
             SdvBackend(device="abacus")
 
     def test_an_unknown_backend_is_refused(self) -> None:

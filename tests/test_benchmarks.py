@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import refuses
 
 from clover_tvae.errors import ColumnsMismatchError, TableFileError
 from clover_tvae.evaluation import shape_error, trend_error
@@ -118,7 +119,7 @@ def test_a_wrong_or_missing_file_is_named(bench: SimpleNamespace, tmp_path: Path
     with pytest.raises(TableFileError, match=r"magic04\.csv"):
         bench.tables.load(tmp_path, "magic", 1)
     write_table(pd.DataFrame({"f1": [1.0, 2.0]}), tmp_path / "magic04.csv")
-    with pytest.raises(ColumnsMismatchError, match="'class' is missing"):
+    with refuses(ColumnsMismatchError, "magic04.csv"):
         bench.tables.load(tmp_path, "magic", 1)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import refuses
 from sklearn.datasets import load_breast_cancer
 
 from clover_tvae import TVAESynthesizer
@@ -166,10 +167,10 @@ class TestErrors:
 
     def test_a_folder_that_is_not_there_is_told_before_training(self, patients: pd.DataFrame, tmp_path: Path) -> None:
         generator = TVAEGenerator(patients, METADATA, epochs=10_000_000)
-        with pytest.raises(ConfigError, match=r"save_path.*existing folder.*nothing"):
+        with refuses(ConfigError, "save_path"):
             generator.fit(tmp_path / "no" / "such")
         (tmp_path / "file").touch()
-        with pytest.raises(ConfigError, match="found a file"):
+        with refuses(ConfigError, "save_path"):
             generator.sample(tmp_path / "file")
 
     def test_sampling_needs_a_trained_generator(self, patients: pd.DataFrame, tmp_path: Path) -> None:
@@ -215,5 +216,5 @@ class TestDisplay:
             TVAEGenerator(None, None, generator_filepath=path, epochs=7)
 
     def test_its_generator_filepath_is_a_path(self, patients: pd.DataFrame) -> None:
-        with pytest.raises(ConfigError, match="generator_filepath"):
+        with refuses(ConfigError, "generator_filepath"):
             TVAEGenerator(patients, METADATA, generator_filepath=5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import refuses
 from evaluation_tables import hospital
 
 from clover_tvae.errors import ConfigError, TooFewRowsError
@@ -195,15 +196,15 @@ def test_shadow_models_find_nothing_in_a_generator_that_learns_nothing():
 
 
 def test_shadow_models_want_enough_fits_and_rows():
-    with pytest.raises(ConfigError, match="at least 4"):
+    with refuses(ConfigError, "k"):
         membership_shadow(resample, hospital(100, 0), k=3)
-    with pytest.raises(TooFewRowsError, match="40"):
+    with refuses(TooFewRowsError, "df"):
         membership_shadow(resample, hospital(20, 0), k=4)
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, True, None])
 def test_a_seed_is_a_whole_number(train, holdout, seed):
-    with pytest.raises(ConfigError, match="seed"):
+    with refuses(ConfigError, "seed"):
         dcr(train, holdout, train, seed=seed)
 
 

@@ -19,6 +19,7 @@ import jsonschema
 import pandas as pd
 import pytest
 import yaml
+from conftest import refuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -459,7 +460,7 @@ def test_only_names_jobs(folder: Path) -> None:
     assert [job.name for job in load_jobs([path], only=["a"])] == ["a"]
     with pytest.raises(ConfigError, match="there is no job 'aa'; did you mean 'a'"):
         load_jobs([path], only=["aa"])
-    with pytest.raises(ConfigError, match="known: a, b"):
+    with refuses(ConfigError, "--only"):
         load_jobs([path], only=["zzz"])
 
 
@@ -764,7 +765,7 @@ def test_jobs_in_processes_give_the_same_as_one_after_another(folder: Path, trai
 
 
 def test_workers_are_at_least_one() -> None:
-    with pytest.raises(ConfigError, match="workers"):
+    with refuses(ConfigError, "workers"):
         run_jobs([], workers=0)
     assert summary([JobResult("a", "f", "skipped")])["exit_code"] == 0
 

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import refuses
 from test_report import Elements, words
 
 from clover_tvae.errors import ConfigError
@@ -89,11 +90,11 @@ def test_sigmas_stand_side_by_side(results) -> None:
 
 
 def test_results_without_names_or_twice_are_refused() -> None:
-    with pytest.raises(ConfigError, match="found none"):
+    with refuses(ConfigError, "results"):
         build_comparison([])
-    with pytest.raises(ConfigError, match="two generators named 'a'"):
+    with refuses(ConfigError, "results"):
         build_comparison([{"name": "a"}, {"name": "a"}])
-    with pytest.raises(ConfigError, match=r"results\[0\].name"):
+    with refuses(ConfigError, "results[0].name"):
         build_comparison([{"fit_seconds": 3}])
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import refuses
 from sklearn.datasets import load_iris
 
 from clover_tvae.errors import ColumnsMismatchError, ConfigError, TableFileError, TooFewRowsError
@@ -146,7 +147,7 @@ def test_history_has_both_curves() -> None:
 
 @pytest.mark.parametrize("history", [None, [], pd.DataFrame({"epoch": [], "loss": []}), [{"epoch": 1}]])
 def test_a_history_without_a_loss_is_refused(history) -> None:
-    with pytest.raises(TooFewRowsError, match="fit first"):
+    with refuses(TooFewRowsError, "history"):
         plot_history(history)
 
 
@@ -233,7 +234,7 @@ def test_latent_space_refuses_wrong_labels_and_few_rows() -> None:
     rows = np.random.default_rng(0).normal(size=(100, 3))
     with pytest.raises(ColumnsMismatchError, match="must be 100 labels, found 2"):
         plot_latent(rows, rows, ["a", "b"])
-    with pytest.raises(TooFewRowsError, match="at least 20 rows"):
+    with refuses(TooFewRowsError, "latent_real"):
         plot_latent(rows[:5], rows)
     with pytest.raises(TooFewRowsError):
         plot_latent(np.ones((100, 3)), rows)

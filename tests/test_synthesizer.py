@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import PEOPLE, make_people
+from conftest import PEOPLE, make_people, refuses
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
@@ -94,7 +94,7 @@ def test_any_number_of_rows(fitted, n):
 
 @pytest.mark.parametrize("n", [-1, 1.5, "3", None, True])
 def test_no_other_number_of_rows(fitted, n):
-    with pytest.raises(ConfigError, match="n_rows"):
+    with refuses(ConfigError, "n_rows"):
         fitted.sample(n)
 
 
@@ -246,7 +246,7 @@ def test_multiple_imputation_draws_different_tables(fitted, people):
     tables = fitted.impute(people, n=3, random_state=1)
     assert len(tables) == 3
     assert not tables[0]["bmi"].equals(tables[1]["bmi"])
-    with pytest.raises(ConfigError, match="n="):
+    with refuses(ConfigError, "n"):
         fitted.impute(people, n=0)
 
 
@@ -310,7 +310,7 @@ def test_balanced_rows_have_identifiers_of_their_own(regenerate):
 
 
 def test_balance_needs_every_column_that_was_learnt(fitted, people):
-    with pytest.raises(ColumnsMismatchError, match="age"):
+    with refuses(ColumnsMismatchError, "column 'age'"):
         fitted.balance("sex", df=people.drop(columns="age"))
 
 
@@ -351,7 +351,7 @@ def test_parameters_that_a_generator_was_not_trained_with_are_warned_about(peopl
 def test_balance_after_loading_needs_the_rows(fitted, people, tmp_path):
     fitted.save(tmp_path / "g.pkl")
     loaded = TVAESynthesizer.load(tmp_path / "g.pkl")
-    with pytest.raises(ConfigError, match="df"):
+    with refuses(ConfigError, "df"):
         loaded.balance("sex")
     assert loaded.balance("sex", df=people)["is_synthetic"].any()
 
@@ -389,7 +389,7 @@ def test_encode_and_reconstruct(fitted, people):
     back = fitted.reconstruct(people)
     assert back.index.equals(people.index)
     assert back.drop(columns="number").dtypes.to_dict() == people.drop(columns="number").dtypes.to_dict()
-    with pytest.raises(DataError, match="'sex'"):
+    with refuses(ColumnsMismatchError, "column 'sex'"):
         fitted.encode(people.drop(columns="sex"))
 
 
@@ -530,7 +530,7 @@ def test_generator_filepath_is_written_once_and_then_loaded(people, tmp_path):
 def test_what_is_given_beside_a_generator_must_agree_with_it(people, tmp_path):
     path = tmp_path / "g.pkl"
     short(people, generator_filepath=path).fit()
-    with pytest.raises(MetadataError, match="differs"):
+    with refuses(MetadataError, "metadata"):
         short(people, {"continuous": ["age"], "categorical": ["sex"]}, generator_filepath=path)
     with pytest.raises(DataError, match="'bmi'"):
         short(people.drop(columns="bmi"), PEOPLE, generator_filepath=path)
@@ -686,7 +686,7 @@ def test_before_fit_and_fit_twice(people):
     with pytest.raises(NotFittedError):
         _ = synth.history
     pd.testing.assert_frame_equal(synth.fit().sample(5), synth.fit().sample(5))
-    with pytest.raises(ConfigError, match="df"):
+    with refuses(ConfigError, "df"):
         TVAESynthesizer()
 
 
@@ -781,7 +781,7 @@ def test_four_faults_are_one_error():
 
 @pytest.mark.parametrize("not_a_frame", [[1, 2], {"a": [1]}, "table.csv", np.zeros((3, 3))])
 def test_only_frames_are_tables(not_a_frame):
-    with pytest.raises(DataError, match="DataFrame"):
+    with refuses(DataError, "df"):
         TVAESynthesizer(not_a_frame, {"continuous": ["a"]})
 
 
@@ -925,7 +925,7 @@ def test_what_sdv_cannot_do_says_who_can(people):
     for method in ("impute", "encode", "reconstruct", "anomaly_scores"):
         with pytest.raises(ConfigError, match="backend='native'"):
             getattr(synth, method)(people[["age", "sex"]])
-    with pytest.raises(ConfigError, match="backend='native'"):
+    with refuses(ConfigError, "conditions"):
         synth.sample(1, pd.DataFrame({"sex": ["F"]}))
 
 
