@@ -1,4 +1,4 @@
-"""Reports and limits in jobs, and the commands ``evaluate`` and ``compare``."""
+"""Assessing and comparing generators: by function, in jobs with reports and limits, and by `evaluate` and `compare`."""
 
 from __future__ import annotations
 
