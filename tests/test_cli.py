@@ -227,7 +227,7 @@ def test_fit_reports_every_wrong_option_at_once(folder: Path) -> None:
     for option in ("--epochs", "--decoder", "--device"):
         assert f"error: {option}: must be" in result.stderr
     for wrong, message in [
-        (["-o", "x.bin"], "--output: expected a file name that ends in .pkl"),
+        (["-o", "x.bin"], "x.bin: must be a file name that ends in .pkl"),
         (["-o", "no/x.pkl"], "its folder does not exist"),
         (["-o", "x.pkl", "--missing", "NA"], "--missing: belongs to a CSV file"),
     ]:
@@ -304,7 +304,7 @@ def test_conditions_on_the_command_line(folder: Path, trained: Path) -> None:
         (["-o", "folder.csv"], "there is a folder of this name"),
         (["-o", "plain"], "expected a folder, or a file name"),
         (["-o", "parts", "--format", "xlsx"], "--format: expected one of csv"),
-        (["-o", "x.csv", "--decode", "best"], "--decode: expected sample or argmax"),
+        (["-o", "x.csv", "--decode", "best"], "--decode: must be sample or argmax"),
     ],
 )
 def test_targets_that_rows_cannot_go_to(folder: Path, trained: Path, options: list[str], message: str) -> None:

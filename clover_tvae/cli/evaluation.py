@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from clover_tvae.cli.console import Debug, Quiet, command, note, progress_wanted, say, say_table, warn
+from clover_tvae.cli.files import Force, MetadataFile, Missing, Table, check_targets, read, require_files, write_text
 from clover_tvae.errors import ConfigError, Problem
 
 __all__ = ["add_to"]
@@ -45,10 +46,6 @@ _SHOWN = (
     "privacy.membership_auc",
     "privacy.membership_tpr1",
 )
-Missing = Annotated[
-    list[str] | None, typer.Option("--missing", help='A cell that means missing; may be repeated. [default: ""]')
-]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite the files.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -61,9 +58,7 @@ def add_to(app: typer.Typer) -> None:
 def evaluate(
     real: Annotated[str, typer.Option("--real", metavar="TABLE", help="The rows that the generator learnt.")],
     synthetic: Annotated[str, typer.Option("--synthetic", metavar="TABLE", help="The synthetic rows.")],
-    metadata: Annotated[
-        str, typer.Option("--metadata", "-m", metavar="METADATA.json", help="What the columns are; or the word infer.")
-    ],
+    metadata: MetadataFile,
     holdout: Annotated[
         str | None,
         typer.Option("--holdout", metavar="TABLE", help="Real rows that the generator never saw; privacy needs them."),
@@ -106,7 +101,6 @@ def evaluate(
 
     Passing is no proof of anonymity.
     """
-    from clover_tvae.cli.tables import require_files
     from clover_tvae.evaluation.limits import enforce
     from clover_tvae.jobs.limits_file import load_limits
 
@@ -114,7 +108,7 @@ def evaluate(
     bounds = None if limits is None else load_limits(limits)
     if shadow_models is not None and generator is None:
         raise ConfigError(Problem("--shadow-models", "needs --generator: what it was trained with is trained again"))
-    _check_targets({output: ".html", json_path: ".json"}, force)
+    check_targets({output: ".html", json_path: ".json"}, force=force)
 
     described, (known, drawn, held) = _read(metadata, missing, real, synthetic, holdout)
     if holdout is None:
@@ -146,7 +140,7 @@ def evaluate(
         options |= {} if synth is None else about_generator(synth, known, drawn)
         write_report(output, known, drawn, holdout=held, metadata=described, **options)
     if json_path is not None:
-        _write_json(json_path, figures.to_plain())
+        write_text(json_path, json.dumps(figures.to_plain(), indent=2, default=str))
     if not quiet:
         _say_figures(figures)
     for what, path in (("report", output), ("figures", json_path)):
@@ -159,7 +153,6 @@ def evaluate(
 
 def _read(metadata: str, missing: Sequence[str] | None, *tables: str | None) -> tuple[Any, list[Any]]:
     """Read the description of the columns, or infer it from the first table, and the tables."""
-    from clover_tvae.cli.tables import read
     from clover_tvae.metadata import Metadata
 
     described = None if metadata == "infer" else Metadata.load(metadata)
@@ -169,12 +162,8 @@ def _read(metadata: str, missing: Sequence[str] | None, *tables: str | None) -> 
 
 @command
 def compare(
-    table: Annotated[
-        str, typer.Argument(help="A .csv, .csv.gz or .parquet file, or a built-in table.", show_default=False)
-    ],
-    metadata: Annotated[
-        str, typer.Option("--metadata", "-m", metavar="METADATA.json", help="What the columns are; or the word infer.")
-    ],
+    table: Table,
+    metadata: MetadataFile,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="COMPARE.html", help="Write the page.")
     ] = None,
@@ -199,10 +188,8 @@ def compare(
     debug: Debug = False,
 ) -> None:
     """Train several generators on the same rows and compare them: fidelity, utility, privacy, time, learned sigmas."""
-    from clover_tvae.cli.tables import require_files
-
     require_files(metadata, table, holdout)
-    _check_targets({output: ".html", json_path: ".json"}, force)
+    check_targets({output: ".html", json_path: ".json"}, force=force)
 
     from clover_tvae.workflows.comparison import compare_generators
 
@@ -228,7 +215,7 @@ def compare(
         write_comparison(output, comparison.results, facts={"Table": Path(table).name, **comparison.facts}, title=title)
         say(f"page      {output}")
     if json_path is not None:
-        _write_json(json_path, comparison.to_plain())
+        write_text(json_path, json.dumps(comparison.to_plain(), indent=2, default=str))
         say(f"figures   {json_path}")
     failed = [result["name"] for result in comparison.results if "error" in result]
     if len(failed) == len(comparison.results):
@@ -273,25 +260,3 @@ def _say_comparison(results: Sequence[Mapping[str, Any]]) -> None:
     if sigmas["rows"]:
         say()
         say_table(["learned sigma of", *sigmas["head"][1:]], [list(row) for row in sigmas["rows"]])
-
-
-def _check_targets(targets: Mapping[Path | None, str], force: bool) -> None:
-    problems = []
-    for path, suffix in targets.items():
-        if path is None:
-            continue
-        if path.suffix.lower() != suffix:
-            problems.append(Problem(str(path), f"must be a file name that ends in {suffix}, found {path.name!r}"))
-        elif path.exists() and not force:
-            problems.append(Problem(str(path), "the file exists; --force overwrites it"))
-        elif not path.absolute().parent.is_dir():
-            problems.append(Problem(str(path), "its folder does not exist"))
-    if problems:
-        raise ConfigError(problems)
-
-
-def _write_json(path: Path, content: Any) -> None:
-    from clover_tvae.files import atomic_write
-
-    text = json.dumps(content, indent=2, default=str)
-    atomic_write(path, lambda file: file.write(text.encode("ascii", "backslashreplace")), mode=0o644)

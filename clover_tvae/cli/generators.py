@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from clover_tvae.cli.console import Debug, Quiet, command, note, progress_wanted, say, say_json, warn
+from clover_tvae.cli.files import Force, MetadataFile, Missing, Table, check_targets, read, require_files, write_text
 from clover_tvae.errors import ConfigError, Problem
 
 __all__ = ["add_to"]
@@ -53,8 +54,6 @@ Trust = Annotated[
 Expect = Annotated[
     str | None, typer.Option("--expect-sha256", metavar="HEX", help="Refuse the file unless it has this digest.")
 ]
-
-
 Device = Annotated[
     str | None,
     typer.Option("--device", help="Where to compute: cpu (default), cuda, cuda:N, mps, or auto for the best at hand."),
@@ -70,16 +69,10 @@ def add_to(app: typer.Typer) -> None:
 
 @command
 def fit(
-    table: Annotated[
-        str, typer.Argument(help="A .csv, .csv.gz or .parquet file, or a built-in table.", show_default=False)
-    ],
-    metadata: Annotated[
-        str, typer.Option("--metadata", "-m", metavar="METADATA.json", help="What the columns are; or the word infer.")
-    ],
+    table: Table,
+    metadata: MetadataFile,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="GENERATOR.pkl", help="The generator file.")],
-    missing: Annotated[
-        list[str] | None, typer.Option("--missing", help='A cell that means missing; may be repeated. [default: ""]')
-    ] = None,
+    missing: Missing = None,
     random_state: Annotated[
         int | None,
         typer.Option(
@@ -115,7 +108,7 @@ def fit(
             help="sample (default) draws every choice; argmax takes the likeliest, as SDV does, and loses rare categories."
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    force: Force = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -135,14 +128,8 @@ def fit(
     except ConfigError as error:
         options = [replace(problem, where=f"--{problem.where.replace('_', '-')}") for problem in error.problems]
         raise ConfigError(options) from None
-    if not output.name.lower().endswith(".pkl"):
-        raise ConfigError(Problem("--output", "expected a file name that ends in .pkl"))
-    if output.exists() and not force:
-        raise ConfigError(Problem(str(output), "the file exists; --force overwrites it"))
-    if not output.absolute().parent.is_dir():
-        raise ConfigError(Problem(str(output), "its folder does not exist"))
+    check_targets({output: ".pkl"}, force=force)
 
-    from clover_tvae.cli.tables import read, require_files
     from clover_tvae.jobs.result import collected_warnings
     from clover_tvae.metadata import Metadata
 
@@ -196,7 +183,7 @@ def sample(
     device: Device = None,
     expect_sha256: Expect = None,
     trust_pickle: Trust = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    force: Force = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -206,9 +193,8 @@ def sample(
     many stand in a part.
     """
     if decode not in (None, "sample", "argmax"):
-        raise ConfigError(Problem("--decode", "expected sample or argmax"))
+        raise ConfigError(Problem("--decode", f"must be sample or argmax, found {decode!r}"))
 
-    from clover_tvae.cli.tables import require_files
     from clover_tvae.conditions import read_conditions
     from clover_tvae.synthesizer import TVAESynthesizer
     from clover_tvae.workflows.output import check_target, draw_to
@@ -246,28 +232,24 @@ def inspect(
         Path | None,
         typer.Option("--card", metavar="CARD.md", help="Write the model card as Markdown, and as JSON beside it."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the card.")] = False,
+    force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
     expect_sha256: Expect = None,
     debug: Debug = False,
 ) -> None:
     """Tell what a generator learnt, on what, and its digest. Nothing of the file is run."""
     from clover_tvae.cli.card import card_of
-    from clover_tvae.cli.tables import require_files
     from clover_tvae.report import card_groups, card_json, card_markdown
 
     require_files(generator)
     facts = card_of(generator, expect_sha256)
     if card is not None:
+        check_targets({card: (".md", ".json"), card.with_suffix(".json"): ".json"}, force=force)
         written = {card.with_suffix(".json"): card_json(facts)}
-        if card.suffix.lower() not in (".md", ".json"):
-            raise ConfigError(Problem("--card", "expected a file name that ends in .md or .json"))
         if card.suffix.lower() == ".md":
             written = {card: card_markdown(facts)} | written
-        if there := [path for path in written if path.exists() and not force]:
-            raise ConfigError([Problem(str(path), "the file exists; --force overwrites it") for path in there])
         for path, text in written.items():
-            _write_text(path, text)
+            write_text(path, text)
             say(f"card      {path}")
     elif as_json:
         say_json(facts)
@@ -276,9 +258,3 @@ def inspect(
             say(title, "bold")
             for name, text in rows:
                 say(f"  {name:<26} {text}")
-
-
-def _write_text(path: Path, text: str) -> None:
-    from clover_tvae.files import atomic_write
-
-    atomic_write(path, lambda file: file.write(text.encode("utf-8", "backslashreplace")), mode=0o644)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clover_tvae.cli.console import Debug, Quiet, command, note, say, say_table, warn
-from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.cli.files import Force, Missing, Table, check_targets, read
 
 __all__ = ["add_to"]
 
@@ -23,25 +23,21 @@ def add_to(app: typer.Typer) -> None:
 
 @command
 def infer(
-    table: Annotated[str, typer.Argument(help="A .csv, .csv.gz or .parquet file, or a built-in table.")],
+    table: Table,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="METADATA.json", help="Write it here.")
     ] = None,
-    missing: Annotated[
-        list[str] | None, typer.Option("--missing", help='A cell that means missing. [default: ""]')
-    ] = None,
+    missing: Missing = None,
     target: Annotated[str | None, typer.Option("--predict", metavar="COLUMN", help="The variable to predict.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    force: Force = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Say what each column looks like, and why; warn of identifiers, free text and dates in disguise."""
-    from clover_tvae.cli.tables import read
     from clover_tvae.jobs.result import collected_warnings
     from clover_tvae.metadata import Metadata
 
-    if output is not None and output.exists() and not force:
-        raise ConfigError(Problem(str(output), "the file exists; --force overwrites it"))
+    check_targets({output: ".json"}, force=force)
     df = read(table, None, missing)
     noted: list[str] = []
     with collected_warnings(noted):
