@@ -2,7 +2,7 @@
 
 This module knows how Clover's searches call a generator (``Generator(df=..., metadata=..., **hyperparameters)``,
 ``preprocess()``, ``fit(save_path=...)``, ``sample(save_path=..., num_samples=len(df))``) and hands all work to
-:class:`~clover_tvae.synthesizer.TVAESynthesizer`. It must not know networks, YAML or HTML.
+:class:`~clover_tvae.synthesizer.TVAESynthesizer`.
 
 What is different from Clover's own class, on purpose:
 
@@ -217,6 +217,6 @@ def _folder(save_path: str | Path) -> Path:
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
         raise ConfigError(
-            Problem("save_path", f"expected an existing folder, found {found} there; create the folder first")
+            Problem("save_path", f"must be an existing folder, found {found} there; create the folder first")
         )
     return folder

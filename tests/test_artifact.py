@@ -779,8 +779,8 @@ def test_every_tensor_that_does_not_fit_is_named():
     for words in (
         "tensor 'missing' is missing",
         "tensor 'state' is not part of this model",
-        "tensor 'bias': expected float64 (4,), found float64 (3,)",
-        "tensor 'count': expected float32 (), found int64 ()",
+        "tensor 'bias': must be float64 (4,), found float64 (3,)",
+        "tensor 'count': must be float32 (), found int64 ()",
     ):
         assert words in str(caught.value)
     many = {f"t{i}": ((1,), "float32") for i in range(50)}

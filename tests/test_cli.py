@@ -302,8 +302,8 @@ def test_conditions_on_the_command_line(folder: Path, trained: Path) -> None:
         (["-o", "no/rows.csv"], "its folder does not exist"),
         (["-o", "there.csv"], "--force overwrites it"),
         (["-o", "folder.csv"], "there is a folder of this name"),
-        (["-o", "plain"], "expected a folder, or a file name"),
-        (["-o", "parts", "--format", "xlsx"], "--format: expected one of csv"),
+        (["-o", "plain"], "must be a folder, or a file name"),
+        (["-o", "parts", "--format", "xlsx"], "--format: must be one of csv"),
         (["-o", "x.csv", "--decode", "best"], "--decode: must be sample or argmax"),
     ],
 )

@@ -230,7 +230,7 @@ def _digest_argument(expected_sha256: str | None) -> str | None:
     digest = str(expected_sha256).strip().lower()
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise ConfigError(
-            "expected_sha256: expected the 64 hex digits that saving the generator gave, "
+            "expected_sha256: must be the 64 hex digits that saving the generator gave, "
             f"found {len(digest)} characters of another form"
         )
     return digest

@@ -83,7 +83,7 @@ def unpack_tensors(
                 continue
             if array.shape != tuple(shape) or array.dtype != np.dtype(dtype):
                 problems.append(
-                    f"tensor {tensor!r}: expected {np.dtype(dtype)} {tuple(shape)}, found {array.dtype} {array.shape}"
+                    f"tensor {tensor!r}: must be {np.dtype(dtype)} {tuple(shape)}, found {array.dtype} {array.shape}"
                 )
             elif array.dtype.kind == "f" and not np.isfinite(array).all():
                 problems.append(f"tensor {tensor!r} holds values that are not finite")

@@ -1,7 +1,4 @@
-"""How large a model and how long a training a table gets, where the user does not say.
-
-It knows the two decoders' defaults in one table; it must not know networks or columns beyond their number.
-"""
+"""How large a model and how long a training a table gets, where the user does not say."""
 
 from __future__ import annotations
 

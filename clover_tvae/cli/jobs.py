@@ -114,7 +114,7 @@ def run(
 def _check_summary(path: Path) -> None:
     """Refuse a place for the summary before any job is run; only an earlier summary is written over."""
     if path.suffix.lower() != ".json":
-        raise ConfigError(Problem("--summary", "expected a file name that ends in .json"))
+        raise ConfigError(Problem("--summary", "must be a file name that ends in .json"))
     if not path.absolute().parent.is_dir():
         raise ConfigError(Problem(str(path), "its folder does not exist"))
     if not path.exists():

@@ -102,7 +102,7 @@ def compare_generators(
         if name not in GENERATORS
     ]
     if not generators or len(set(generators)) < len(generators):
-        problems.append(Problem("generators", "expected at least one name, and each once"))
+        problems.append(Problem("generators", "must be at least one name, and each once"))
     if problems:
         raise ConfigError(problems)
     metadata.validate(df)

@@ -51,14 +51,16 @@ def check_target(path: Path, *, suffix: str = ".csv", force: bool = False) -> No
             raise ConfigError(Problem(str(path), "its folder does not exist"))
         return
     if path.exists() and not path.is_dir():
-        raise ConfigError(Problem(str(path), f"expected a folder, or a file name that ends in {', '.join(EXTENSIONS)}"))
+        raise ConfigError(Problem(str(path), f"must be a folder, or a file name that ends in {', '.join(EXTENSIONS)}"))
     if path.suffix and not path.exists():
         text = f"no table is written as {path.suffix}; use {', '.join(EXTENSIONS)}, or a folder without a suffix"
         raise ConfigError(Problem(str(path), text))
     if folders := [part.name for part in _old_parts(path) if part.is_dir()]:
         raise ConfigError(Problem(str(path), f"a folder stands where a part would: {folders[0]}; move it away"))
     if suffix not in EXTENSIONS:
-        raise ConfigError(Problem("--format", f"expected one of {', '.join(name[1:] for name in EXTENSIONS)}"))
+        raise ConfigError(
+            Problem("--format", f"must be one of {', '.join(name[1:] for name in EXTENSIONS)}, found {suffix[1:]!r}")
+        )
     if not force and _old_parts(path):
         raise ConfigError(Problem(str(path), "the folder holds parts already; --force replaces them"))
 

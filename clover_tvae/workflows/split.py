@@ -41,7 +41,7 @@ def split_holdout(
         (7, 3, set())
     """
     if not 0 < fraction < 1:
-        raise ConfigError(Problem("holdout", f"expected a share of the rows above 0 and below 1, found {fraction:g}"))
+        raise ConfigError(Problem("holdout", f"must be a share of the rows above 0 and below 1, found {fraction:g}"))
     n_held = round(len(df) * fraction)
     if n_held < 2 or len(df) - n_held < 2:
         message = f"{fraction:g} of {len(df)} rows leaves fewer than 2 rows on a side; give more rows or another share"
