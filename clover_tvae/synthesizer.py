@@ -1,4 +1,7 @@
-"""The synthesizer: the face of the package."""
+"""The synthesizer: the face of the package.
+
+It is over 450 lines because every public method stands here with its arguments, errors and source; the work is done below.
+"""
 
 from __future__ import annotations
 

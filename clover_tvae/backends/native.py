@@ -10,17 +10,17 @@ import time
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pydantic
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from tqdm.auto import tqdm
 
 from clover_tvae.artifact import pack_tensors, unpack_tensors
+from clover_tvae.backends.native_parts import ModelPart, TrainingPart
 from clover_tvae.backends.sizing import Plan, plan_training
 from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import (
@@ -38,7 +38,7 @@ from clover_tvae.model.decoder import Decoder
 from clover_tvae.model.devices import one_thread, resolve_device, torch_generator
 from clover_tvae.model.rows import ConditionTensors, Rows
 from clover_tvae.model.vae import TabularVAE, table_tensors
-from clover_tvae.parameters import Parameters, Positive, Share, Width, Widths
+from clover_tvae.parameters import Parameters
 from clover_tvae.sampling import BLOCK_ROWS, Sampler
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
 from clover_tvae.training import Epoch, Trainer
@@ -375,8 +375,8 @@ class NativeBackend:
             CorruptArtifactError: A part is not what it should be; the part is named.
         """
         try:
-            model = _ModelPart.model_validate(parts["model"])
-            training = _TrainingPart.model_validate(parts["training"])
+            model = ModelPart.model_validate(parts["model"])
+            training = TrainingPart.model_validate(parts["training"])
             beside = ("dropout", "free_bits")  # no parameters of the constructor
             given = {name: value for name, value in training.parameters.items() if name not in beside}
             parameters = Parameters.model_validate(given)
@@ -430,44 +430,3 @@ def _fill(column: pd.Series, positions: NDArray[Any], values: pd.Series) -> pd.S
         wide.iloc[positions] = values.astype(object).array  # type: ignore[call-overload]
         return wide if isinstance(column.dtype, pd.CategoricalDtype) else wide.infer_objects()
     return filled
-
-
-# -- the shape of the file's parts ------------------------------------------------------------------------------------
-
-_Natural = Annotated[int, Field(ge=0, le=2**53)]
-
-
-class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class _ModelPart(_Part):
-    backend: Literal["native"]
-    decoder: Literal["autoregressive", "independent"]
-    compress_dims: Widths
-    decompress_dims: Widths
-    embedding_dim: Width
-    loss_factor: Positive
-    free_bits: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    dropout: Share
-    prior_components: Annotated[int, Field(ge=0, le=64)] = 0  # the first files have none
-
-
-class _Facts(_Part):
-    rows: _Natural
-    best_epoch: _Natural
-    stopped: Literal["epochs", "patience", "minutes", "diverged"]
-    device: Annotated[str, Field(max_length=64)]
-
-
-class _TrainingPart(_Part):
-    parameters: dict[str, Any]
-    facts: _Facts
-    history: list[Annotated[list[float], Field(min_length=8, max_length=8)]]
-
-    @pydantic.field_validator("history")
-    @classmethod
-    def _counts_from_1(cls, history: list[list[float]]) -> list[list[float]]:
-        if not all(1 <= row[0] <= 2**53 for row in history):  # not so of NaN either
-            raise ValueError("epochs must count from 1")
-        return history

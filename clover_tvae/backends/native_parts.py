@@ -1,0 +1,53 @@
+"""The native engine's parts of a generator file, as they must be."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from clover_tvae.parameters import Positive, Share, Width, Widths
+
+__all__ = ["ModelPart", "TrainingPart"]
+
+_Natural = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ModelPart(_Part):
+    """The part ``model``: what the networks are built from."""
+
+    backend: Literal["native"]
+    decoder: Literal["autoregressive", "independent"]
+    compress_dims: Widths
+    decompress_dims: Widths
+    embedding_dim: Width
+    loss_factor: Positive
+    free_bits: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    dropout: Share
+    prior_components: Annotated[int, Field(ge=0, le=64)] = 0  # the first files have none
+
+
+class _Facts(_Part):
+    rows: _Natural
+    best_epoch: _Natural
+    stopped: Literal["epochs", "patience", "minutes", "diverged"]
+    device: Annotated[str, Field(max_length=64)]
+
+
+class TrainingPart(_Part):
+    """The part ``training``: parameters in force, facts, and the learning curves."""
+
+    parameters: dict[str, Any]
+    facts: _Facts
+    history: list[Annotated[list[float], Field(min_length=8, max_length=8)]]
+
+    @field_validator("history")
+    @classmethod
+    def _counts_from_1(cls, history: list[list[float]]) -> list[list[float]]:
+        if not all(1 <= row[0] <= 2**53 for row in history):  # not so of NaN either
+            raise ValueError("epochs must count from 1")
+        return history
