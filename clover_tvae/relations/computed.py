@@ -1,0 +1,127 @@
+"""What an expression over the columns says: the number that a column holds, or what is true in every row."""
+
+from __future__ import annotations
+
+import ast
+from typing import Annotated, Any, Literal, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import AfterValidator, StrictInt
+
+from clover_tvae.relations.expression import TARGET, read_expression
+from clover_tvae.relations.reading import filled, known, numbers
+from clover_tvae.relations.relation import Name, Relation
+
+__all__ = ["Computed", "Predicate"]
+
+
+def _readable(text: str) -> str:
+    read_expression(text)
+    return text
+
+
+ExpressionText = Annotated[str, AfterValidator(_readable)]
+_RELATIVE_ERROR = 1e-9  # of numbers that are not rounded
+_INVERSE = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
+
+
+class Computed(Relation):
+    """A column of numbers is computed from others.
+
+    Sums (``room + drugs``), differences, products, ratios, other units (``1.8 * celsius + 32``), parts of packed
+    numbers (``clock // 100``, ``clock % 100``), parts of dates (``year(hired)``), the time between two dates
+    (``discharge - admission``, ``age(birth, admission)``).
+
+    Args:
+        target: The column.
+        formula: The expression that gives its numbers.
+        decimals: Decimals to which it is rounded; ``None`` if it is not.
+    """
+
+    kind: Literal["computed"] = "computed"
+    target: Name
+    formula: ExpressionText
+    decimals: StrictInt | None = None
+
+    @property
+    def sources(self) -> tuple[Any, ...]:
+        return read_expression(self.formula).columns
+
+    @property
+    def determines(self) -> tuple[Any, ...]:
+        return (self.target,)
+
+    def exact(self, df: pd.DataFrame) -> NDArray[np.float64]:
+        """Return the number in each row before rounding, NaN where the formula gives none."""
+        made = read_expression(self.formula).evaluate(df).astype(np.float64)
+        return np.where(np.isfinite(made), made, np.nan)
+
+    def applies(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        return super().applies(df) & ~np.isnan(self.exact(df))
+
+    def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        exact, found = self.exact(df), numbers(df[self.target])
+        slack = _RELATIVE_ERROR * np.maximum(np.abs(exact), 1)
+        if self.decimals is not None:  # half of the last place either way, so that any rule for halves will do
+            slack = slack + 0.5 * 10.0**-self.decimals
+        return np.abs(found - exact) > slack  # a comparison with NaN is False: where a cell is missing nothing breaks
+
+    def complete(self, df: pd.DataFrame) -> pd.DataFrame:
+        made = self.exact(df) if self.decimals is None else np.round(self.exact(df), self.decimals)
+        return filled(df, self.target, pd.Series(made, index=df.index))
+
+    def solved_for(self, name: Any) -> Computed | None:
+        """Return the relation with another of its columns as the target; ``None`` where it cannot be solved.
+
+        It can where the formula names the column once, under ``+ - * /`` only. Rounding is not carried over.
+        """
+        expression = read_expression(self.formula)
+        node, answer = expression.tree, cast(ast.expr, ast.Name(TARGET))
+
+        def names(tree: ast.AST) -> list[str]:
+            return [expression.name(part) for part in ast.walk(tree) if isinstance(part, ast.Name)]
+
+        if names(node).count(name) != 1:
+            return None
+        while isinstance(node, ast.BinOp) and type(node.op) in _INVERSE:
+            op, on_left = node.op, name in names(node.left)
+            node, other = (node.left, node.right) if on_left else (node.right, node.left)
+            if on_left or isinstance(op, ast.Add | ast.Mult):
+                answer = ast.BinOp(answer, _INVERSE[type(op)](), other)
+            else:  # the target is other - x, or other / x
+                answer = ast.BinOp(other, op, answer)
+        if not isinstance(node, ast.Name):
+            return None
+        formula = expression.write(answer, self.target)
+        return self.model_copy(update={"target": name, "formula": formula, "decimals": None})
+
+    def __str__(self) -> str:
+        return f"{self.target} = {self.formula}" + (
+            f", to {self.decimals} decimals" if self.decimals is not None else ""
+        )
+
+
+class Predicate(Relation):
+    """An expression that is true in every row.
+
+    Args:
+        expression: The expression.
+    """
+
+    kind: Literal["predicate"] = "predicate"
+    expression: ExpressionText
+
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        return read_expression(self.expression).columns
+
+    def applies(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        return known(df, read_expression(self.expression).needed)
+
+    def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        return self.applies(df) & ~read_expression(self.expression).evaluate(df).astype(bool)
+
+    def __str__(self) -> str:
+        return self.expression

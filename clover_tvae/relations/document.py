@@ -1,0 +1,69 @@
+"""Relations as JSON and YAML write them: every kind, read with each problem in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from clover_tvae.errors import MetadataError, Problem, did_you_mean
+from clover_tvae.relations.computed import Computed, Predicate
+from clover_tvae.relations.equality import Equal
+from clover_tvae.relations.groups import Increments, OneHot
+from clover_tvae.relations.lookup import Combinations, Dependency
+from clover_tvae.relations.missing import MissingTogether, MissingWhen
+from clover_tvae.relations.order import Inequality, Interval
+from clover_tvae.relations.ranges import Ranges
+from clover_tvae.relations.relation import Relation
+
+__all__ = ["AnyRelation", "read_relations", "write_relations"]
+
+AnyRelation = Annotated[
+    Equal | Computed | Dependency | Combinations | Ranges | Inequality | Interval | OneHot | Increments
+    | MissingTogether | MissingWhen | Predicate,
+    Field(discriminator="kind"),
+]  # fmt: skip
+"""Every kind of relation, told apart by ``kind``."""
+
+_READER: TypeAdapter[Any] = TypeAdapter(AnyRelation)
+
+
+def read_relations(plain: Any, names: Collection[Any]) -> tuple[Relation, ...]:
+    """Return the relations that a plain list says.
+
+    Args:
+        plain: A list of objects, each with its ``kind``.
+        names: The columns that there are.
+
+    Raises:
+        MetadataError: With every problem and its place.
+    """
+    if not isinstance(plain, list | tuple):
+        raise MetadataError(Problem("relations", f"must be a list, found {type(plain).__name__}"))
+    relations, problems = [], []
+    for position, item in enumerate(plain):
+        place = f"relations[{position}]"
+        try:
+            relation = _READER.validate_python(item)
+        except ValidationError as error:
+            for fault in error.errors(include_input=False, include_url=False, include_context=False):
+                where = ".".join(str(step) for step in fault["loc"][1:])
+                problems.append(
+                    Problem(f"{place}.{where}" if where else place, fault["msg"].removeprefix("Value error, "))
+                )
+            continue
+        relations.append(relation)
+        problems += [
+            Problem(place, f"must name columns of the table, found {name!r}{did_you_mean(name, names)}")
+            for name in dict.fromkeys(relation.columns)
+            if name not in names
+        ]
+    if problems:
+        raise MetadataError(problems)
+    return tuple(relations)
+
+
+def write_relations(relations: Iterable[Relation]) -> list[dict[str, Any]]:
+    """Return the plain list that ``read_relations`` reads."""
+    return [relation.to_plain() for relation in relations]

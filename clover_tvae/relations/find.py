@@ -1,0 +1,116 @@
+"""Find the relations of a table.
+
+Candidates come from 2,000 rows and are confirmed on all. A candidate is a relation if at most one row in 200 breaks it
+(and at most a twentieth of the rows that would if the columns were independent), and if so many rows would not keep it
+by chance: its p-value, under independent columns with the same values, passes the step-up procedure of Benjamini and
+Hochberg over all candidates that were tried. What follows from other relations is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clover_tvae.parameters import MIN_COUNT
+from clover_tvae.relations.equality import Equal
+from clover_tvae.relations.finding.chance import accepted, log_p_kept
+from clover_tvae.relations.finding.dependencies import combinations, dependencies, ranges
+from clover_tvae.relations.finding.equalities import equalities
+from clover_tvae.relations.finding.formulas import formulas
+from clover_tvae.relations.finding.orders import orders
+from clover_tvae.relations.finding.patterns import missing_patterns, one_hot_groups
+from clover_tvae.relations.finding.pruning import pruned
+from clover_tvae.relations.finding.table import Candidate, Table
+from clover_tvae.relations.relation import Relation
+
+__all__ = ["Found", "find_relations"]
+
+_FINDERS = (
+    equalities, orders, formulas, dependencies, combinations, ranges, missing_patterns, one_hot_groups,
+)  # fmt: skip
+_MIN_ROWS = 30
+_TOLERATED = 0.005  # share of the rows that may break a relation
+_OF_CHANCE = 0.05  # and share of those that would by chance
+
+
+@dataclass(frozen=True)
+class Found:
+    """A relation that was found.
+
+    Args:
+        relation: The relation; it is to be kept if no row breaks it, else left to the network.
+        support: Rows that keep it.
+        exceptions: Rows that break it; a count below ``min_count`` is told as ``min_count``.
+        chance: Share of the rows that would keep it if its columns were independent.
+    """
+
+    relation: Relation
+    support: int
+    exceptions: int
+    chance: float
+
+    def __str__(self) -> str:
+        exceptions = f"{self.exceptions:,} exceptions" if self.exceptions else "no exception"
+        return f"{self.relation} ({self.support:,} rows, {exceptions}; by chance {self.chance:.0%})"
+
+
+def find_relations(
+    df: pd.DataFrame,
+    kinds: Mapping[Any, str],
+    *,
+    min_count: int = MIN_COUNT,
+    false_discovery_rate: float = 0.01,
+    seed: int = 0,
+) -> list[Found]:
+    """Find the relations of a table.
+
+    Args:
+        df: The table.
+        kinds: The kind of each column in the metadata; columns of kind ``id`` and ``ignore`` take no part.
+        min_count: Fewest rows that a value in a relation, or a count that is told, may rest on.
+        false_discovery_rate: Expected share of chance among the relations, in (0, 1).
+        seed: Seed of the sample.
+
+    Returns:
+        The relations, those that chance explains least first.
+    """
+    table = Table(df, kinds, min_count, seed)
+    tried = [find(table) for find in _FINDERS]
+    confirmed = [
+        done for made in tried for candidate in made.found if (done := _confirmed(candidate, table)) is not None
+    ]
+    log_p = np.array([candidate.log_p for candidate in confirmed], dtype=np.float64)
+    passing = accepted(log_p, sum(made.n_tried for made in tried), false_discovery_rate)
+    told = pruned([candidate for candidate, passes in zip(confirmed, passing, strict=True) if passes], table)
+    return [
+        _found(candidate, df, min_count) for candidate in sorted(told, key=lambda candidate: candidate.log_p or 0.0)
+    ]
+
+
+def _confirmed(candidate: Candidate, table: Table) -> Candidate | None:
+    """Return the candidate with the counts of all rows, or ``None`` where too many rows break it."""
+    relation = candidate.relation
+    n_rows, n_exceptions = int(relation.applies(table.frame).sum()), candidate.n_exceptions
+    if isinstance(relation, Equal) and relation.share < 1:  # a rate, which no single row can break
+        return candidate
+    if n_exceptions is None:
+        n_exceptions = int(relation.breaks(table.frame).sum())
+    if n_rows < _MIN_ROWS or n_exceptions > min(_TOLERATED, _OF_CHANCE * (1 - candidate.chance)) * n_rows:
+        return None
+    log_p = (
+        candidate.log_p if candidate.log_p is not None else log_p_kept(n_rows - n_exceptions, n_rows, candidate.chance)
+    )
+    return replace(candidate, n_rows=n_rows, n_exceptions=n_exceptions, log_p=log_p)
+
+
+def _found(candidate: Candidate, df: pd.DataFrame, min_count: int) -> Found:
+    relation = candidate.relation.learnt(df, min_count)
+    n_exceptions = candidate.n_exceptions or 0
+    if n_exceptions:
+        relation = relation.model_copy(update={"handling": "learn"})
+    told = max(n_exceptions, min_count) if n_exceptions else 0
+    return Found(relation, candidate.n_rows - n_exceptions, told, candidate.chance)

@@ -1,0 +1,117 @@
+"""What a table of values decides: columns that determine another, and combinations beside which there are no others."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+
+from clover_tvae.relations.reading import filled, labels, level_codes
+from clover_tvae.relations.relation import Cell, Name, Relation, listed
+
+__all__ = ["Combinations", "Dependency"]
+
+
+def _combinations(df: pd.DataFrame, names: tuple[Any, ...]) -> tuple[NDArray[np.int64], list[tuple[Any, ...]]]:
+    """Return the code of each row's combination (-1 where a cell is missing), and the combinations."""
+    codes, n_levels = level_codes(df, names)
+    rows = np.zeros(n_levels, dtype=np.int64)
+    rows[codes[codes >= 0]] = np.flatnonzero(codes >= 0)
+    return codes, list(zip(*(labels(df[name].iloc[rows]) for name in names), strict=True))
+
+
+def _shared(df: pd.DataFrame, names: tuple[Any, ...], min_count: int) -> pd.DataFrame:
+    """Return the combinations that at least ``min_count`` rows have, the most frequent first, with their ``count``."""
+    frame = pd.DataFrame({i: labels(df[name]) for i, name in enumerate(names)})
+    counts = frame.groupby(list(frame), sort=False).size().rename("count").reset_index()
+    return counts[counts["count"] >= min_count].sort_values("count", ascending=False, kind="stable")
+
+
+class Dependency(Relation):
+    """The values of one column, or of several together, determine that of another (a city its region).
+
+    Args:
+        by: The columns that determine.
+        target: The determined column.
+        table: Rows of the values of ``by`` and the value that they determine. ``None``: not learnt yet; then the most
+            frequent value beside each combination counts as the determined one.
+    """
+
+    kind: Literal["determines"] = "determines"
+    by: Annotated[tuple[Name, ...], Field(min_length=1)]
+    target: Name
+    table: tuple[tuple[Cell, ...], ...] | None = None
+
+    @property
+    def sources(self) -> tuple[Any, ...]:
+        return self.by
+
+    @property
+    def determines(self) -> tuple[Any, ...]:
+        return (self.target,)
+
+    def predicted(self, df: pd.DataFrame) -> pd.Series:
+        """Return the determined value of each row, missing where the table has none."""
+        table = {row[:-1]: row[-1] for row in self.table or ()}
+        codes, keys = _combinations(df, self.by)
+        return pd.Series([*map(table.get, keys), None], dtype=object).take(codes).set_axis(df.index)
+
+    def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        if self.table is not None:
+            expected, found = self.predicted(df), labels(df[self.target])
+            return (expected.notna() & found.notna() & (expected != found)).to_numpy(dtype=bool)
+        rows = np.flatnonzero(self.applies(df))
+        broken = np.zeros(len(df), dtype=bool)
+        held = df.iloc[rows]
+        (codes, n_levels), (values, n_values) = level_codes(held, self.by), level_codes(held, [self.target])
+        cells, inverse, counts = np.unique(codes * n_values + values, return_inverse=True, return_counts=True)
+        order = np.argsort(counts, kind="stable")
+        most = np.full(n_levels, -1, dtype=np.int64)
+        most[cells[order] // max(n_values, 1)] = order  # the last one written, the most frequent, stays
+        broken[rows] = most[codes] != inverse
+        return broken
+
+    def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
+        pairs = _shared(df, self.columns, min_count).drop(columns="count")
+        pairs = pairs.drop_duplicates(subset=list(pairs)[:-1])
+        return self.model_copy(update={"table": tuple(pairs.astype(object).itertuples(index=False, name=None))})
+
+    def complete(self, df: pd.DataFrame) -> pd.DataFrame:
+        return filled(df, self.target, self.predicted(df))
+
+    def __str__(self) -> str:
+        return f"{listed(self.by)} determine{'s' * (len(self.by) == 1)} {self.target}"
+
+
+class Combinations(Relation):
+    """Columns that take some combinations of values and no others.
+
+    Args:
+        among: The columns.
+        allowed: The combinations. ``None``: not learnt yet; then no row breaks it.
+    """
+
+    kind: Literal["combinations"] = "combinations"
+    among: Annotated[tuple[Name, ...], Field(min_length=2)]
+    allowed: tuple[tuple[Cell, ...], ...] | None = None
+
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        return self.among
+
+    def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        if self.allowed is None:
+            return np.zeros(len(df), dtype=bool)
+        allowed = set(self.allowed)
+        codes, keys = _combinations(df, self.among)
+        return np.array([*(key not in allowed for key in keys), False])[codes]
+
+    def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
+        rows = _shared(df, self.among, min_count).drop(columns="count").astype(object)
+        return self.model_copy(update={"allowed": tuple(rows.itertuples(index=False, name=None))})
+
+    def __str__(self) -> str:
+        return f"{listed(self.among)} occur in fixed combinations only"

@@ -1,0 +1,76 @@
+"""Ranges of a number that depend on a category: each test's values, each grade's salary."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clover_tvae.relations.reading import labels, numbers
+from clover_tvae.relations.relation import Cell, Name, Relation
+
+__all__ = ["Ranges", "round_bound"]
+
+
+class Ranges(Relation):
+    """A number lies in a range that depends on a category.
+
+    Args:
+        category: The column that says which range.
+        number: The column that lies in it.
+        ranges: Rows of a category, its lowest and its highest number. ``None``: not learnt yet; then no row breaks it.
+    """
+
+    kind: Literal["ranges"] = "ranges"
+    category: Name
+    number: Name
+    ranges: tuple[tuple[Cell, float, float], ...] | None = None
+
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        return (self.category, self.number)
+
+    @property
+    def sources(self) -> tuple[Any, ...]:
+        return (self.category,)
+
+    def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        if self.ranges is None:
+            return np.zeros(len(df), dtype=bool)
+        low = {level: low for level, low, _ in self.ranges}
+        high = {level: high for level, _, high in self.ranges}
+        level, values = labels(df[self.category]), numbers(df[self.number])
+        return (values < level.map(low).to_numpy(float)) | (values > level.map(high).to_numpy(float))
+
+    def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
+        values = pd.Series(numbers(df[self.number])).dropna()
+        groups = values.groupby(labels(df[self.category]).reset_index(drop=True).loc[values.index])
+        ranges = tuple(
+            (level, round_bound(cells.to_numpy(), min_count), -round_bound(-cells.to_numpy(), min_count))
+            for level, cells in groups
+            if len(cells) >= min_count
+        )
+        return self.model_copy(update={"ranges": ranges})
+
+    def __str__(self) -> str:
+        return f"{self.number} lies in a range that depends on {self.category}"
+
+
+def round_bound(values: NDArray[np.float64], min_count: int) -> float:
+    """Return a round number at or below the lowest value, that tells of no single row.
+
+    Numbers are rounded down to a multiple of 1, 2 or 5 times a power of ten that is at least as long as the way from
+    the lowest to the ``min_count``-th lowest value.
+
+    Example:
+        >>> round_bound(np.array([3.4, 3.6, 3.9, 4.2, 4.4]), 3)
+        3.0
+    """
+    lowest, shared = np.partition(values, [0, min_count - 1])[[0, min_count - 1]]
+    if lowest == shared:
+        return float(lowest)
+    power = 10.0 ** np.floor(np.log10(shared - lowest))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= 0.999 * (shared - lowest))
+    return float(f"{np.floor(lowest / step) * step:.12g}")

@@ -1,0 +1,140 @@
+"""The cells of a column as a relation compares them: numbers, dates or labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clover_tvae.columns.calendar import PER_SECOND, Calendar
+from clover_tvae.columns.cells import zone_of
+from clover_tvae.columns.date_formats import guess_format
+from clover_tvae.columns.dtypes import CellType
+from clover_tvae.columns.numeric import read_numbers
+
+__all__ = [
+    "comparable",
+    "date_format",
+    "dates",
+    "filled",
+    "holds",
+    "instants",
+    "known",
+    "labels",
+    "level_codes",
+    "numbers",
+    "quantities",
+    "read_dates",
+]
+
+
+def known(df: pd.DataFrame, names: Iterable[Any]) -> NDArray[np.bool_]:
+    """Return the rows in which none of these cells is missing."""
+    held = np.ones(len(df), dtype=bool)
+    for name in names:
+        held &= df[name].notna().to_numpy(dtype=bool)
+    return held
+
+
+def holds(series: pd.Series) -> str:
+    """Return what a column holds: ``number``, ``date`` (a text that reads as one included) or ``label``."""
+    cells = CellType.of(series, series.name)
+    word = (cells.inner or cells).holds
+    if word in ("boolean", "integer", "float", "decimal", "empty"):
+        return "number"
+    return "date" if word == "datetime" or date_format(series) is not None else "label"
+
+
+def numbers(series: pd.Series) -> NDArray[np.float64]:
+    """Return a column of numbers as floats, NaN where a cell is missing."""
+    if isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf":
+        return series.to_numpy(dtype=np.float64)
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        series = series.astype(object)
+    _, values, missing = read_numbers(series, series.name)
+    return np.where(missing, np.nan, values.astype(np.float64))
+
+
+def date_format(series: pd.Series) -> str | None:
+    """Return how a column writes its dates as text; ``None`` for cells that are dates, or no dates at all."""
+    if not CellType.of(series, series.name).is_text:
+        return None
+    return guess_format(series[series.notna().to_numpy(dtype=bool)].astype(object))[0]
+
+
+def read_dates(series: pd.Series) -> tuple[Calendar, NDArray[np.int64], NDArray[np.bool_]]:
+    """Return how a column of dates is written, its instants in the unit of that calendar, and which are missing."""
+    return Calendar.learn(series, series.name, date_format(series))
+
+
+def dates(series: pd.Series) -> pd.DatetimeIndex:
+    """Return a column of dates with their zone, if they have one, NaT where a cell is missing."""
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        series = series.astype(series.dtype.categories.dtype)
+    if pd.api.types.is_datetime64_any_dtype(series.dtype):
+        return pd.DatetimeIndex(series)
+    calendar, moments, missing = read_dates(series)
+    made = moments.astype(f"M8[{calendar.unit}]")
+    made[missing] = np.datetime64("NaT")
+    index = pd.DatetimeIndex(made)
+    return index if calendar.zone is None else index.tz_localize("UTC").tz_convert(zone_of(calendar.zone))
+
+
+def instants(series: pd.Series) -> NDArray[np.float64]:
+    """Return a column of dates as seconds since 1970 (in UTC where there is a zone), NaN where a cell is missing."""
+    index = dates(series)
+    return np.where(index.isna(), np.nan, index.asi8 / PER_SECOND[index.unit])
+
+
+def quantities(series: pd.Series) -> NDArray[np.float64]:
+    """Return numbers as they are and dates as seconds, whichever the column holds."""
+    return instants(series) if holds(series) == "date" else numbers(series)
+
+
+def labels(series: pd.Series) -> pd.Series:
+    """Return the cells as plain Python values that a table of a relation can hold; dates as text, decimals as floats."""
+    cells = CellType.of(series, series.name)
+    word, made = (cells.inner or cells).holds, series.astype(object)
+    if word == "decimal":
+        made = pd.Series(numbers(series), series.index, dtype=object)
+    elif word == "datetime":
+        made = pd.Series(dates(series).astype(str), series.index, dtype=object)
+    return made.where(series.notna(), None)
+
+
+def comparable(series: pd.Series) -> NDArray[Any]:
+    """Return cells that compare with those of another column: numbers as floats, dates as seconds, others as they are."""
+    return labels(series).to_numpy() if holds(series) == "label" else quantities(series)
+
+
+def level_codes(df: pd.DataFrame, names: Sequence[Any]) -> tuple[NDArray[np.int64], int]:
+    """Return one code a row for the combination of these columns, -1 where a cell is missing, and how many there are."""
+    codes, n_levels = np.zeros(len(df), dtype=np.int64), 1
+    for name in names:
+        column, levels = pd.factorize(df[name])
+        codes = np.where((codes < 0) | (column < 0), -1, codes * len(levels) + column)
+        codes, found = pd.factorize(np.where(codes < 0, np.nan, codes))
+        n_levels = len(found)
+    return codes.astype(np.int64), n_levels
+
+
+def filled(df: pd.DataFrame, name: Any, values: pd.Series) -> pd.DataFrame:
+    """Return the table with the values that are not missing written into a column, in its dtype where they fit it."""
+    made = df.copy()
+    if name not in df:
+        made[name] = values
+        return made
+    column = df[name]
+    merged = values.astype(object).where(values.notna(), column.astype(object))
+    cells = CellType.of(column, name)
+    if cells.holds == "datetime":  # the values may be those of a table, which are text
+        merged = pd.to_datetime(merged, format="mixed", utc=dates(column).tz is not None)
+        merged = merged.dt.date if cells.name == "date" else merged
+    try:
+        made[name] = merged.astype(column.dtype)
+    except (TypeError, ValueError):
+        made[name] = merged.infer_objects()
+    return made

@@ -1,0 +1,77 @@
+"""What every relation is: columns, a handling, the rows that break it, and what it determines from what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from clover_tvae.relations.reading import known
+
+__all__ = ["Cell", "Handling", "Name", "Relation", "listed"]
+
+Name = StrictStr | StrictInt
+"""The name of a column in a relation."""
+
+Cell = StrictStr | StrictBool | StrictInt | StrictFloat
+"""A value in the table of a relation."""
+
+Handling = Literal["keep", "learn", "ignore"]
+"""What becomes of a relation: kept in every synthetic row, left to the network, or not looked at."""
+
+
+class Relation(BaseModel):
+    """One relation between columns of a table.
+
+    Args:
+        handling: ``keep`` (every synthetic row obeys), ``learn`` (left to the network) or ``ignore``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: Any
+    handling: Handling = "keep"
+
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        """The columns that it is about."""
+        return (*self.sources, *self.determines)
+
+    @property
+    def sources(self) -> tuple[Any, ...]:
+        """The columns from which it determines others."""
+        return ()
+
+    @property
+    def determines(self) -> tuple[Any, ...]:
+        """The columns that it determines, which ``complete`` computes."""
+        return ()
+
+    def applies(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        """Return the rows of which it says something: those where no cell is missing."""
+        return known(df, self.columns)
+
+    def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        """Return the rows that break it."""
+        raise NotImplementedError
+
+    def complete(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the table with the determined column written where the sources are known."""
+        return df
+
+    def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
+        """Return the relation with what it must know of a table: values that at least ``min_count`` rows share."""
+        return self
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the relation as JSON and YAML write it, without what is understood."""
+        return {"kind": self.kind, **self.model_dump(mode="json", exclude_defaults=True, exclude={"kind"})}
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Return ``a, b and c``."""
+    *first, last = map(str, names)
+    return f"{', '.join(first)} and {last}" if first else last

@@ -1,0 +1,80 @@
+"""The constraints of SDV's metadata as relations, and the other way, one to one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from clover_tvae.errors import MetadataError, Problem, did_you_mean
+from clover_tvae.relations.groups import Increments, OneHot
+from clover_tvae.relations.lookup import Combinations
+from clover_tvae.relations.order import Inequality
+from clover_tvae.relations.relation import Relation
+
+__all__ = ["CONSTRAINTS", "from_constraint", "to_constraint"]
+
+CONSTRAINTS: dict[str, tuple[str, ...]] = {
+    "Inequality": ("low_column_name", "high_column_name"),
+    "Range": ("low_column_name", "middle_column_name", "high_column_name"),
+    "FixedCombinations": ("column_names",),
+    "FixedIncrements": ("column_name", "increment_value"),
+    "OneHotEncoding": ("column_names",),
+}
+"""SDV's constraints that are relations here, and the parameters that each must have."""
+
+
+def from_constraint(name: str, parameters: Mapping[str, Any]) -> Relation:
+    """Return the relation that a constraint of SDV says.
+
+    Args:
+        name: Its class, such as ``"Inequality"``.
+        parameters: Its parameters.
+
+    Raises:
+        MetadataError: There is no such constraint, or a parameter is missing or unknown.
+    """
+    if name not in CONSTRAINTS:
+        raise MetadataError(
+            f"a constraint must be one of {', '.join(CONSTRAINTS)}, found {name!r}{did_you_mean(name, CONSTRAINTS)}"
+        )
+    ordered = name in ("Inequality", "Range")
+    given = {key: value for key, value in parameters.items() if key != "table_name"}
+    strict = given.pop("strict_boundaries", name == "Range") if ordered else False
+    if set(given) != set(CONSTRAINTS[name]):
+        raise MetadataError(
+            Problem(name, f"must have {', '.join(CONSTRAINTS[name])}, found {', '.join(given) or 'none'}")
+        )
+    try:
+        match name:
+            case "Inequality" | "Range":
+                return Inequality(ascending=tuple(given[key] for key in CONSTRAINTS[name]), strict=strict)
+            case "FixedCombinations":
+                return Combinations(among=tuple(given["column_names"]))
+            case "FixedIncrements":
+                return Increments(column=given["column_name"], step=given["increment_value"])
+            case _:
+                return OneHot(group=tuple(given["column_names"]))
+    except (ValidationError, TypeError) as error:
+        raise MetadataError(
+            Problem(name, "must have names of columns and a positive increment, found others")
+        ) from error
+
+
+def to_constraint(relation: Relation) -> dict[str, Any] | None:
+    """Return a relation as SDV writes a constraint, ``None`` where SDV has no such constraint."""
+    match relation:
+        case Inequality(ascending=columns) if len(columns) in (2, 3):
+            name = "Inequality" if len(columns) == 2 else "Range"
+            parameters: dict[str, Any] = dict(zip(CONSTRAINTS[name], columns, strict=True))
+            parameters["strict_boundaries"] = relation.strict
+        case Combinations():
+            name, parameters = "FixedCombinations", {"column_names": list(relation.among)}
+        case Increments():
+            name, parameters = "FixedIncrements", {"column_name": relation.column, "increment_value": relation.step}
+        case OneHot():
+            name, parameters = "OneHotEncoding", {"column_names": list(relation.group)}
+        case _:
+            return None
+    return {"constraint_class": name, "constraint_parameters": parameters}

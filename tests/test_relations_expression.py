@@ -1,0 +1,108 @@
+"""Expressions over columns: what the grammar has, what it refuses, and that nothing is ever run."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clover_tvae.errors import ColumnTypeError
+from clover_tvae.relations.expression import MAX_CHARACTERS, Expression, quoted
+
+DF = pd.DataFrame(
+    {
+        "a": [1, 2, 3],
+        "b": [0.5, np.nan, -1.0],
+        "d.time": [5, 6, 7],
+        "sex": ["f", "m", None],
+        "day": pd.to_datetime(["2024-02-29 00:00", "2023-12-31 13:45", None]),
+        "text day": ["01/02/2020", "03/04/2020", "31/12/2020"],
+        "flag": [True, False, True],
+    }
+)
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("a + 2 * `d.time`", [11, 14, 17]),
+            ("-a // 2", [-1, -1, -2]),
+            ("a % 2 == 1 and not a > 2", [True, False, False]),
+            ("1 < a <= 3", [False, True, True]),
+            ("sex in ['f', 'm']", [True, True, False]),
+            ("sex not in ('f',)", [False, True, True]),
+            ("sex == 'f'", [True, False, False]),
+            ("sex < 'g' or flag", [True, False, True]),
+            ("is_missing(b) or is_missing(sex)", [False, True, True]),
+            ("max(a, 2) - min(a, 2, `d.time`)", [1, 0, 1]),
+            ("abs(floor(-0.5 - a))", [2, 3, 4]),
+            ("month(day) == 2", [True, False, False]),
+            ("hour(day) * 60 + minute(day) == 825", [False, True, False]),
+            ("day < '2024-01-01'", [False, True, False]),
+            ("age('2020-03-01', `text day`) == -1", [True, False, False]),
+            ("`text day` - '2020-02-01'", [0, 62, 334]),
+            ("ceil(a / 2) + floor(0.1 * 30)", [4, 4, 5]),
+            ("hour(day) > 0 and date(day) == '2023-12-31'", [False, True, False]),
+            ("flag == True", [True, False, True]),
+            ("'`not a name`' == sex or a == 1", [True, False, False]),
+        ],
+    )
+    def test_each_row(self, text: str, expected: list[object]) -> None:
+        assert Expression(text).evaluate(DF).tolist() == expected
+
+    def test_a_difference_of_dates_is_in_days(self) -> None:
+        df = pd.DataFrame({"a": pd.to_datetime(["2024-02-28"]), "b": pd.to_datetime(["2024-03-01 12:00"])})
+        assert Expression("b - a").evaluate(df).tolist() == [2.5]
+
+    @given(st.dates(datetime.date(1900, 1, 1)), st.dates(datetime.date(1900, 1, 1)))
+    @settings(deadline=None)
+    def test_age_is_the_number_of_birthdays(self, born: datetime.date, at: datetime.date) -> None:
+        df = pd.DataFrame({name: np.array([day], "M8[s]") for name, day in (("born", born), ("at", at))})
+        expected = at.year - born.year - ((at.month, at.day) < (born.month, born.day))
+        assert Expression("age(born, at)").evaluate(df).tolist() == [expected]
+
+    @given(st.text(st.characters(exclude_characters="`", codec="utf-8"), min_size=1, max_size=20))
+    @settings(deadline=None)
+    def test_any_name_without_a_backtick_can_be_written(self, name: str) -> None:
+        assert Expression(f"{quoted(name)} + 1").columns == (name,)
+
+
+class TestColumns:
+    def test_those_that_are_asked_whether_they_are_missing_are_not_needed(self) -> None:
+        expression = Expression("is_missing(a) or b > c or is_missing(c)")
+        assert expression.columns == ("a", "b", "c")
+        assert expression.needed == ("b", "c")
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "", "1 + 1", "a +", "a; b", "a = 1", "a ** 9 ** 9", "a << 3", "a | b", "a if b else c", "[a for a in b]",
+            "lambda: a", "a.b", "a[0]", "a()", "(a)(b)", "__import__('os').system('id')", "open('x') == a", "f'{a}'",
+            "a is b", "a in b", "a in []", "a in [b]", "a == [1]", "a := 3", "{a}", "...", "b'x' == a", "1j * a",
+            "a and", "is_missing(a + 1)", "is_missing(1)", "is_missing(a, b)", "min(a)", "age(a)", "year(a, b)",
+            "abs(a, key=b)", "min(*a)", "round(a, 2)", "~a", "+a", "a @ b", "await a", "a, b", "99999999999999999999 * a",
+            "(" * 500 + "a" + ")" * 500, "-" * 100 + "a", "a + " * 100 + "a", "a" * (MAX_CHARACTERS + 1), "a\x00b",
+        ],
+    )  # fmt: skip
+    def test_everything_else_is_no_expression(self, text: str) -> None:
+        with pytest.raises(ValueError, match="must"):
+            Expression(text)
+
+    @given(st.text(max_size=60))
+    @settings(deadline=None, max_examples=300)
+    def test_any_text_is_read_or_refused(self, text: str) -> None:
+        with contextlib.suppress(ValueError):  # any other error fails the test
+            Expression(text)
+
+    @pytest.mark.parametrize("text", ["sex + 1", "-sex == 1", "abs(sex) > 1", "year(a) == 1", "sex < 3", "a < 'x'"])
+    def test_cells_of_another_type_are_a_user_error(self, text: str) -> None:
+        with pytest.raises(ColumnTypeError):
+            Expression(text).evaluate(DF)
