@@ -1,0 +1,1 @@
+"""The finder of relations: candidates from a sample, confirmed on all rows, tested against chance, told once."""

@@ -1,0 +1,163 @@
+"""Candidates for what a table of values decides: dependencies, fixed combinations, ranges that depend on a category."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from clover_tvae.relations.finding.chance import log_p_kept, log_p_narrow
+from clover_tvae.relations.finding.table import Candidate, Candidates, Table
+from clover_tvae.relations.lookup import Combinations, Dependency
+from clover_tvae.relations.ranges import Ranges, round_bound
+
+__all__ = ["combinations", "dependencies", "ranges"]
+
+_LOOSE = 0.02  # exceptions in the sample
+_MIN_PAIRS = 30  # neighbours of one value in the sample
+_ROWS_A_VALUE = 5  # on average; a column of fewer is a name of its rows
+_NEARLY_CONSTANT = 0.99
+_BY_CHANCE = 0.95
+_MAX_KEYS = 40  # columns that are tried in twos
+_ROWS_IN_TWOS = 1_000
+_MAX_LEVELS = 50
+_NARROW = 0.7  # share of the numbers that lie in the range of a category drawn at random
+
+
+def _agreement(keys: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each column how many neighbours of equal key it has, and how many of them differ in it."""
+    order = np.argsort(keys, kind="stable")
+    same = (keys[order][1:] == keys[order][:-1]) & (keys[order][1:] >= 0)
+    before, after = codes[order[:-1][same]], codes[order[1:][same]]
+    known = (before >= 0) & (after >= 0)
+    return known.sum(axis=0), ((before != after) & known).sum(axis=0)
+
+
+def _confirmed(table: Table, by: tuple[Any, ...], target: Any, chance: float) -> Candidate | None:
+    """Return a dependency with its exceptions in all rows, or ``None`` where too few rows a value speak for it."""
+    keys, values = table.codes[by[0]].astype(np.int64), table.codes[target]
+    held = (keys >= 0) & (values >= 0)
+    for name in by[1:]:
+        held &= table.codes[name] >= 0
+        keys = keys * len(table.levels[name]) + table.codes[name]
+    cells = keys[held] * len(table.levels[target]) + values[held]
+    cells, counts = np.unique(cells, return_counts=True)
+    groups = cells // len(table.levels[target])
+    starts = np.flatnonzero(np.concatenate([[True], groups[1:] != groups[:-1]]))
+    sizes, most = np.add.reduceat(counts, starts), np.maximum.reduceat(counts, starts)
+    # The rows of the most frequent value alone say nothing: a column of zeros and little else "determines" by them.
+    n_rest = int(sizes.sum() - sizes.max())
+    if n_rest < max(table.min_count, _ROWS_A_VALUE * (len(sizes) - 1)):
+        return None
+    n_exceptions, trials = int(sizes.sum() - most.sum()), n_rest - (len(sizes) - 1)
+    log_p = log_p_kept(trials - n_exceptions, trials, chance)
+    return Candidate(Dependency(by=by, target=target), chance, log_p, n_exceptions, len(sizes))
+
+
+def dependencies(table: Table) -> Candidates:
+    """Return columns, and pairs of columns, that determine another."""
+    made, names = Candidates(), table.names
+    if len(names) < 2:
+        return made
+    codes = table.sample_codes(names)
+    largest = np.array([np.bincount(table.codes[n] + 1)[1:].max(initial=0) / max(table.n_rows, 1) for n in names])
+    agree = np.ones((len(names), len(names)))
+    for i, name in enumerate(names):
+        known, differ = _agreement(codes[:, i], codes)
+        made.n_tried += len(names) - 1
+        agree[i] = np.where(known >= _MIN_PAIRS, 1 - differ / np.maximum(known, 1), largest)
+        for j in np.flatnonzero((differ <= _LOOSE * known) & (known >= _MIN_PAIRS) & (largest < _NEARLY_CONSTANT)):
+            if i != j and (candidate := _confirmed(table, (name,), names[j], float(largest[j]))):
+                made.found.append(candidate)
+    sizes = sorted((len(table.levels[name]), i) for i, name in enumerate(names) if largest[i] < _BY_CHANCE)
+    few = [i for n_levels, i in sizes if 2 <= n_levels <= len(codes) / 10][:_MAX_KEYS]
+    codes = codes[:: max(1, len(codes) // _ROWS_IN_TWOS)]
+    for i, k in itertools.combinations(few, 2):
+        if agree[i, k] > 1 - _LOOSE or agree[k, i] > 1 - _LOOSE:
+            continue
+        keys = np.where(
+            (codes[:, i] < 0) | (codes[:, k] < 0), -1, codes[:, i] * len(table.levels[names[k]]) + codes[:, k]
+        )
+        known, differ = _agreement(keys, codes)
+        chance = np.maximum(np.maximum(agree[i], agree[k]), largest)  # either alone must explain it less well
+        made.n_tried += len(names) - 2
+        for j in np.flatnonzero((differ <= _LOOSE * known) & (known >= _MIN_PAIRS) & (chance < _BY_CHANCE)):
+            if j not in (i, k) and (found := _confirmed(table, (names[i], names[k]), names[j], float(chance[j]))):
+                made.found.append(found)
+    return made
+
+
+def combinations(table: Table) -> Candidates:
+    """Return pairs of categories that occur together in some combinations and not in others."""
+    made = Candidates()
+    names = [name for name in table.categories if 2 <= len(table.levels[name]) <= 2 * _MAX_LEVELS]
+    for first, second in itertools.combinations(names, 2):
+        made.n_tried += 1
+        if _joint_chance(table.codes[first][table.rows], table.codes[second][table.rows], 1)[0] > _BY_CHANCE:
+            continue
+        chance, n_rows, n_exceptions = _joint_chance(table.codes[first], table.codes[second], table.min_count)
+        if n_rows and chance <= _BY_CHANCE:
+            log_p = log_p_kept(n_rows - n_exceptions, n_rows, chance)
+            made.found.append(Candidate(Combinations(among=(first, second)), chance, log_p, n_exceptions))
+    return made
+
+
+def _joint_chance(first: np.ndarray, second: np.ndarray, min_count: int) -> tuple[float, int, int]:
+    """Return the share of independent draws that fall into combinations of ``min_count`` rows or more; rows; the others."""
+    held = (first >= 0) & (second >= 0)
+    n_second = int(second.max(initial=0)) + 1
+    counts = np.bincount(
+        first[held].astype(np.int64) * n_second + second[held], minlength=(first.max(initial=0) + 1) * n_second
+    )
+    counts = counts.reshape(-1, n_second)
+    n_rows = int(counts.sum())
+    if not n_rows:
+        return 1.0, 0, 0
+    expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / n_rows**2
+    return float(expected[counts >= min_count].sum()), n_rows, int(counts[counts < min_count].sum())
+
+
+def ranges(table: Table) -> Candidates:
+    """Return numbers whose range is narrow in each category."""
+    made = Candidates()
+    ranks = table.sample[table.amounts].rank(pct=True).to_numpy()
+    for category in table.categories:
+        n_levels = len(table.levels[category])
+        if not 2 <= n_levels <= _MAX_LEVELS:
+            continue
+        made.n_tried += len(table.amounts)
+        codes = table.codes[category][table.rows]
+        order = np.argsort(codes, kind="stable")
+        starts = np.flatnonzero(np.diff(codes[order], prepend=-2))
+        contents = np.fmax.reduceat(ranks[order], starts) - np.fmin.reduceat(ranks[order], starts)
+        sizes = np.diff(starts, append=len(codes)) / len(codes)
+        for j in np.flatnonzero(sizes @ np.nan_to_num(contents) <= _NARROW):
+            number = table.amounts[j]
+            chance, log_p = _range_chance(table.codes[category], table.values[number], table.min_count)
+            if number != category and chance <= _NARROW:
+                relation = Ranges(category=category, number=number)
+                made.found.append(Candidate(relation, chance, log_p, n_exceptions=0, n_levels=n_levels))
+    return made
+
+
+def _range_chance(codes: np.ndarray, values: np.ndarray, min_count: int) -> tuple[float, float]:
+    """Return the share of numbers in the range of a category drawn at random, and the p-value of the narrowest range."""
+    held = (codes >= 0) & ~np.isnan(values)
+    codes, values = codes[held], values[held]
+    if len(values) < 2 * min_count:
+        return 1.0, 0.0
+    order, ordered = np.lexsort((values, codes)), np.sort(values)
+    codes, values = codes[order], values[order]
+    starts = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
+    chance, log_p = 0.0, 0.0
+    for group in np.split(values, starts[1:]):
+        content = 1.0
+        if len(group) >= min_count:
+            low, high = round_bound(group, min_count), -round_bound(-group, min_count)
+            content = float(np.searchsorted(ordered, high, "right") - np.searchsorted(ordered, low, "left")) / len(
+                ordered
+            )
+        chance += content * len(group) / len(values)
+        log_p = min(log_p, log_p_narrow(len(group), content))
+    return float(chance), min(0.0, log_p + float(np.log(len(starts))))

@@ -1,0 +1,125 @@
+"""Candidates for equal cells: in all rows, in a part of them, and where another column says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clover_tvae.relations.equality import Equal
+from clover_tvae.relations.finding.chance import log_p_kept
+from clover_tvae.relations.finding.table import Candidate, Candidates, Table
+
+__all__ = ["equalities"]
+
+_ALL, _PART = 0.98, 0.02  # shares of the sample, and of the rows, from which a pair is a candidate
+_COMMON = 0.01  # a value of more rows than this share is equal by habit, not by copy
+_NEAR_STEPS = 5  # copies are told from closeness by how many cells differ by so few steps
+_TIMES_CHANCE = 3.0
+_EXPLAINED = 0.9
+_MAX_LEVELS = 50
+
+
+def equalities(table: Table) -> Candidates:
+    """Return pairs of columns of one family whose cells are often the same."""
+    made, pairs = Candidates(), list[tuple[Any, Any]]()
+    shared = pd.factorize(np.concatenate([table.frame[n].astype(object).to_numpy() for n in table.labels] or [[]]))[0]
+    values = table.values | {
+        name: np.where(codes < 0, np.nan, codes.astype(float))
+        for name, codes in zip(table.labels, np.split(shared, max(len(table.labels), 1)), strict=False)
+    }
+    rare = {name: np.where(_is_rare(table, name), values[name], np.nan) for name in values}
+    for names in (table.numeric, table.dates, table.labels):
+        made.n_tried += len(names) * (len(names) - 1) // 2
+        cells, rare_cells = (
+            np.array([column[name][table.rows] for name in names]).reshape(len(names), len(table.rows))
+            for column in (values, rare)
+        )
+        for i, name in enumerate(names[:-1]):
+            n_both = np.maximum((~np.isnan(cells[i]) & ~np.isnan(cells[i + 1 :])).sum(axis=1), 1)
+            n_copies = (rare_cells[i] == rare_cells[i + 1 :]).sum(axis=1)
+            often = (n_copies >= _PART / 2 * n_both) | ((cells[i] == cells[i + 1 :]).sum(axis=1) >= _ALL * n_both)
+            pairs += [(name, names[i + 1 + j]) for j in np.flatnonzero(often)]
+    copies: dict[frozenset[Any], np.ndarray] = {}
+    part: list[Candidate] = []
+    for first, second in pairs:
+        x, y = values[first], values[second]
+        both, same, copied = ~np.isnan(x) & ~np.isnan(y), x == y, rare[first] == rare[second]
+        n_both, n_copies = int(both.sum()), int(copied.sum())
+        if n_both and same.sum() >= _ALL * n_both:
+            made.found.append(Candidate(Equal(source=first, target=second), _chance(x, y)))
+        elif n_copies >= max(table.min_count, _PART * n_both):
+            nearness = 0.0 if first in table.labels else _nearness(rare[first], rare[second])
+            chance = max(_chance(rare[first], rare[second]), nearness)
+            if n_copies >= _TIMES_CHANCE * chance * n_both:
+                share = round(float(same[both].mean()), 3)
+                relation = Equal(source=first, target=second, share=share, handling="learn")
+                log_p = log_p_kept(n_copies, n_both, chance)
+                part.append(Candidate(relation, chance, log_p, 0, n_rows=int(same.sum())))
+                copies[frozenset((first, second))] = copied
+                _where(table, first, second, same, both, made)
+    made.found += [candidate for candidate in part if not _follows(candidate.relation, copies)]
+    return made
+
+
+def _follows(relation: Equal, copies: dict[frozenset[Any], np.ndarray]) -> bool:
+    """Return whether a third column, a copy of both in more rows, is the same in most of the rows of a copy."""
+    copied = copies[frozenset((relation.source, relation.target))]
+    explained = False
+    for middle in {name for pair in copies for name in pair} - {relation.source, relation.target}:
+        first = copies.get(frozenset((relation.source, middle)))
+        second = copies.get(frozenset((middle, relation.target)))
+        if first is not None and second is not None and min(first.sum(), second.sum()) > copied.sum():
+            explained |= (copied & first & second).sum() >= _EXPLAINED * copied.sum()
+    return explained
+
+
+def _is_rare(table: Table, name: Any) -> np.ndarray:
+    counts = np.bincount(table.codes[name] + 1, minlength=2)
+    return (counts <= max(_COMMON * table.n_rows, 5))[table.codes[name] + 1]
+
+
+def _chance(x: np.ndarray, y: np.ndarray) -> float:
+    """Return how often independent columns of these values would be the same (a missing cell never is)."""
+    values, codes = np.unique(np.concatenate([x, y]), return_inverse=True)
+    known = ~np.isnan(values)
+    counts = [np.bincount(part, minlength=len(values))[known] for part in np.split(codes, 2)]
+    return float((counts[0] / len(x)) @ (counts[1] / len(x)))
+
+
+def _nearness(x: np.ndarray, y: np.ndarray) -> float:
+    """Return how often the two would be the same if they were as often equal as one step apart, on average."""
+    distinct = np.unique(np.concatenate([x, y]))
+    step = np.diff(distinct[~np.isnan(distinct)]).min()
+    apart = np.abs(x - y)
+    return float(((apart > 0) & (apart <= _NEAR_STEPS * step * 1.001)).sum()) / (2 * _NEAR_STEPS * len(x))
+
+
+def _where(table: Table, first: Any, second: Any, same: np.ndarray, both: np.ndarray, made: Candidates) -> None:
+    """Add the column whose values say best where the two are the same."""
+    best: Candidate | None = None
+    n_best, rate = 0, float(same[both].mean())
+    for when in table.categories:
+        n_levels = len(table.levels[when])
+        if not 2 <= n_levels <= _MAX_LEVELS or when in (first, second, *table.dates):
+            continue
+        made.n_tried += 1
+        rows = both & (table.codes[when] >= 0)
+        counts = np.bincount(table.codes[when][rows], minlength=n_levels)
+        equal = np.bincount(table.codes[when][rows], weights=same[rows], minlength=n_levels)
+        chosen = (counts >= table.min_count) & (equal >= 0.995 * counts)
+        n_chosen, n_kept = int(counts[chosen].sum()), float(equal[chosen].sum())
+        n_other = int(counts.sum()) - n_chosen
+        if (
+            n_chosen <= n_best
+            or n_other < table.min_count
+            or n_kept < 0.5 * equal.sum()
+            or (equal.sum() - n_kept) > 0.5 * n_other
+        ):
+            continue
+        values = tuple(table.level(when, code) for code in np.flatnonzero(chosen))
+        relation = Equal(source=first, target=second, when=when, values=values)
+        best, n_best = Candidate(relation, rate, log_p_kept(n_kept, n_chosen, rate), n_levels=n_levels), n_chosen
+    if best is not None:
+        made.found.append(best)

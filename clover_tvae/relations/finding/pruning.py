@@ -1,0 +1,116 @@
+"""Relations told once: what follows from others is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from clover_tvae.relations.computed import Computed
+from clover_tvae.relations.equality import Equal
+from clover_tvae.relations.finding.table import Candidate, Table
+from clover_tvae.relations.groups import OneHot
+from clover_tvae.relations.lookup import Combinations, Dependency
+from clover_tvae.relations.missing import MissingTogether, MissingWhen
+from clover_tvae.relations.order import Inequality, Interval
+from clover_tvae.relations.ranges import Ranges
+
+__all__ = ["pruned"]
+
+_FINER = 0.75  # a finer category tells ranges only if they are so much narrower than those of a coarser one
+
+
+def pruned(candidates: list[Candidate], table: Table) -> list[Candidate]:
+    """Return the candidates without those that follow from others.
+
+    A column is determined once, by the simplest relation that closes no circle. Of relations between two columns those
+    stay that lie in no such relation, and whose columns neither determine each other nor are both determined.
+    """
+    place = {name: i for i, name in enumerate(table.names)}
+    determined: dict[Any, tuple[Any, ...]] = {}
+    kept: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda c: _simplicity(c, place)):
+        for relation in _orientations(candidate.relation, place):
+            (target,) = relation.determines
+            if target not in determined and not _depends(relation.sources, target, determined):
+                determined[target] = relation.sources
+                kept.append(replace(candidate, relation=relation))
+                break
+    groups = [set(candidate.relation.columns) for candidate in kept]
+
+    def told(pair: tuple[Any, ...]) -> bool:
+        return (
+            any(set(pair) <= group for group in groups)
+            or all(name in determined for name in pair)
+            or _depends(pair[:1], pair[1], determined)
+            or _depends(pair[1:], pair[0], determined)
+        )
+
+    best: dict[Any, Candidate] = {}
+    for candidate in sorted(candidates, key=lambda c: (c.relation.kind != "combinations", c.n_levels, c.chance)):
+        match relation := candidate.relation:
+            case MissingTogether():
+                kept.append(candidate)
+            case Combinations() if not told(relation.columns) and not determined.keys() & {*relation.columns}:
+                kept.append(candidate)
+                groups.append(set(relation.columns))
+            case MissingWhen():
+                best.setdefault(("missing", relation.target), candidate)
+            case Ranges() if not told(relation.columns):
+                coarser = best.setdefault(("ranges", relation.number), candidate)
+                if candidate.chance < _FINER * coarser.chance:
+                    best[("ranges", relation.number)] = candidate
+            case Equal() if relation.share < 1 or relation.when is not None:
+                pair = (relation.source, relation.target)
+                explained = any(set(pair) <= group for group in groups)
+                if not explained and (relation.when is not None or ("equal", pair) not in best):
+                    best[("equal", pair)] = candidate
+    orders = {
+        candidate.relation.columns: candidate
+        for candidate in candidates
+        if isinstance(candidate.relation, Inequality | Interval)
+        and (set(candidate.relation.columns) <= set(table.dates) or not told(candidate.relation.columns))
+    }
+    middles = {name for pair in orders for name in pair}
+    direct = [
+        candidate
+        for (low, high), candidate in orders.items()
+        if not any((low, middle) in orders and (middle, high) in orders for middle in middles)
+    ]
+    return [*kept, *best.values(), *direct]
+
+
+def _simplicity(candidate: Candidate, place: dict[Any, int]) -> tuple[Any, ...]:
+    """No exception before some, formulas before tables, exact before rounded, few sources and values before many."""
+    relation = candidate.relation
+    order = {"equal": 0, "computed": 0, "determines": 1 if len(relation.sources) == 1 else 3, "one_hot": 2}
+    formula = getattr(relation, "formula", "")
+    return (
+        bool(candidate.n_exceptions),
+        order.get(relation.kind, 9),
+        getattr(relation, "decimals", None) is not None,
+        len(relation.sources),
+        candidate.n_levels,
+        "/" in formula,
+        len(formula),
+        [-place[name] for name in relation.determines],
+        [place[name] for name in relation.sources],
+    )
+
+
+def _orientations(relation: Any, place: dict[Any, int]) -> Iterable[Any]:
+    """Return the relation with each of its columns as the determined one, the last in the table first."""
+    match relation:
+        case Computed(decimals=None):
+            made = {relation.target: relation} | {name: relation.solved_for(name) for name in relation.sources}
+            return [made[name] for name in sorted(made, key=lambda name: -place[name]) if made[name] is not None]
+        case Equal(share=1, when=None):
+            return [relation, Equal(source=relation.target, target=relation.source)]
+        case OneHot() | Dependency() | Computed():
+            return [relation]
+    return []
+
+
+def _depends(names: Iterable[Any], target: Any, determined: dict[Any, tuple[Any, ...]]) -> bool:
+    """Return whether one of these columns is the target, or is determined by it through any number of steps."""
+    return any(name == target or _depends(determined.get(name, ()), target, determined) for name in names)
