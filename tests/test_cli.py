@@ -521,3 +521,10 @@ def test_a_summary_overwrites_only_a_summary_and_is_refused_before_any_job_runs(
     for _ in range(2):
         assert cli("run", jobs, "--summary", "summary.json").exit_code == 0
     assert json.loads((folder / "summary.json").read_text())["counts"]["up to date"] == 1
+
+
+def test_infer_lists_relations_on_request(folder: Path) -> None:
+    start = pd.Timestamp("2020-01-01") + pd.to_timedelta(range(400), "D")
+    pd.DataFrame({"admitted": start, "year": start.year, "x": [i * i % 97 for i in range(400)]}).to_parquet("t.parquet")
+    assert "relation:" not in text_of(cli("metadata", "infer", "t.parquet"))
+    assert "year(admitted)" in text_of(cli("metadata", "infer", "t.parquet", "--relations"))

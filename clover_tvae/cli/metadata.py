@@ -29,6 +29,10 @@ def infer(
     ] = None,
     missing: Missing = None,
     target: Annotated[str | None, typer.Option("--predict", metavar="COLUMN", help="The variable to predict.")] = None,
+    relations: Annotated[
+        bool,
+        typer.Option("--relations", help="List what holds between columns, too; nothing of it is written or used yet."),
+    ] = False,
     force: Force = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -45,6 +49,11 @@ def infer(
     if not quiet:
         rows: list[list[object]] = [[c.name, c.kind, inferred.reasons.get(c.name, "")] for c in inferred.columns]
         say_table(["column", "kind", "why"], rows)
+    if relations:
+        from clover_tvae.relations.find import find_relations
+
+        for found in find_relations(df, {column.name: column.kind for column in inferred.columns}):
+            say(f"relation: {found}")
     for text in noted:
         warn(text)
     if output is None:

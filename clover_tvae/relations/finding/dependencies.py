@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clover_tvae.relations.finding.chance import log_p_kept, log_p_narrow
 from clover_tvae.relations.finding.table import Candidate, Candidates, Table
@@ -25,7 +26,7 @@ _MAX_LEVELS = 50
 _NARROW = 0.7  # share of the numbers that lie in the range of a category drawn at random
 
 
-def _agreement(keys: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _agreement(keys: NDArray[Any], codes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return for each column how many neighbours of equal key it has, and how many of them differ in it."""
     order = np.argsort(keys, kind="stable")
     same = (keys[order][1:] == keys[order][:-1]) & (keys[order][1:] >= 0)
@@ -103,7 +104,7 @@ def combinations(table: Table) -> Candidates:
     return made
 
 
-def _joint_chance(first: np.ndarray, second: np.ndarray, min_count: int) -> tuple[float, int, int]:
+def _joint_chance(first: NDArray[Any], second: NDArray[Any], min_count: int) -> tuple[float, int, int]:
     """Return the share of independent draws that fall into combinations of ``min_count`` rows or more; rows; the others."""
     held = (first >= 0) & (second >= 0)
     n_second = int(second.max(initial=0)) + 1
@@ -141,7 +142,7 @@ def ranges(table: Table) -> Candidates:
     return made
 
 
-def _range_chance(codes: np.ndarray, values: np.ndarray, min_count: int) -> tuple[float, float]:
+def _range_chance(codes: NDArray[Any], values: NDArray[Any], min_count: int) -> tuple[float, float]:
     """Return the share of numbers in the range of a category drawn at random, and the p-value of the narrowest range."""
     held = (codes >= 0) & ~np.isnan(values)
     codes, values = codes[held], values[held]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clover_tvae.relations.equality import Equal
 from clover_tvae.relations.finding.chance import log_p_kept
@@ -41,7 +42,7 @@ def equalities(table: Table) -> Candidates:
             n_copies = (rare_cells[i] == rare_cells[i + 1 :]).sum(axis=1)
             often = (n_copies >= _PART / 2 * n_both) | ((cells[i] == cells[i + 1 :]).sum(axis=1) >= _ALL * n_both)
             pairs += [(name, names[i + 1 + j]) for j in np.flatnonzero(often)]
-    copies: dict[frozenset[Any], np.ndarray] = {}
+    copies: dict[frozenset[Any], NDArray[Any]] = {}
     part: list[Candidate] = []
     for first, second in pairs:
         x, y = values[first], values[second]
@@ -63,7 +64,7 @@ def equalities(table: Table) -> Candidates:
     return made
 
 
-def _follows(relation: Equal, copies: dict[frozenset[Any], np.ndarray]) -> bool:
+def _follows(relation: Equal, copies: dict[frozenset[Any], NDArray[Any]]) -> bool:
     """Return whether a third column, a copy of both in more rows, is the same in most of the rows of a copy."""
     copied = copies[frozenset((relation.source, relation.target))]
     explained = False
@@ -75,12 +76,12 @@ def _follows(relation: Equal, copies: dict[frozenset[Any], np.ndarray]) -> bool:
     return explained
 
 
-def _is_rare(table: Table, name: Any) -> np.ndarray:
+def _is_rare(table: Table, name: Any) -> NDArray[Any]:
     counts = np.bincount(table.codes[name] + 1, minlength=2)
     return (counts <= max(_COMMON * table.n_rows, 5))[table.codes[name] + 1]
 
 
-def _chance(x: np.ndarray, y: np.ndarray) -> float:
+def _chance(x: NDArray[Any], y: NDArray[Any]) -> float:
     """Return how often independent columns of these values would be the same (a missing cell never is)."""
     values, codes = np.unique(np.concatenate([x, y]), return_inverse=True)
     known = ~np.isnan(values)
@@ -88,7 +89,7 @@ def _chance(x: np.ndarray, y: np.ndarray) -> float:
     return float((counts[0] / len(x)) @ (counts[1] / len(x)))
 
 
-def _nearness(x: np.ndarray, y: np.ndarray) -> float:
+def _nearness(x: NDArray[Any], y: NDArray[Any]) -> float:
     """Return how often the two would be the same if they were as often equal as one step apart, on average."""
     distinct = np.unique(np.concatenate([x, y]))
     step = np.diff(distinct[~np.isnan(distinct)]).min()
@@ -96,7 +97,7 @@ def _nearness(x: np.ndarray, y: np.ndarray) -> float:
     return float(((apart > 0) & (apart <= _NEAR_STEPS * step * 1.001)).sum()) / (2 * _NEAR_STEPS * len(x))
 
 
-def _where(table: Table, first: Any, second: Any, same: np.ndarray, both: np.ndarray, made: Candidates) -> None:
+def _where(table: Table, first: Any, second: Any, same: NDArray[Any], both: NDArray[Any], made: Candidates) -> None:
     """Add the column whose values say best where the two are the same."""
     best: Candidate | None = None
     n_best, rate = 0, float(same[both].mean())

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clover_tvae.relations.computed import Computed
 from clover_tvae.relations.expression import PARTS, quoted, read_expression
@@ -84,7 +85,7 @@ def _slack(table: Table, name: Any) -> float:
     return 0.0 if decimals is None else 0.5 * 10.0**-decimals
 
 
-def _fits(made: np.ndarray, found: np.ndarray, slack: np.ndarray) -> np.ndarray:
+def _fits(made: NDArray[Any], found: NDArray[Any], slack: NDArray[Any]) -> NDArray[Any]:
     """Return for which columns the numbers fit in nearly all of the rows where both are there and not both zero."""
     with np.errstate(invalid="ignore"):
         close = np.abs(made - found) <= slack + _RELATIVE_ERROR * np.maximum(np.abs(made), 1)
@@ -141,7 +142,7 @@ def _pairs(table: Table, names: list[Any], made: Candidates) -> None:
                     _add(table, made, name, text.format(a=quoted(first), b=quoted(second)), (first, second))
 
 
-def _close(ordered: Callable[[int], Any], target: np.ndarray, slack: float) -> Iterator[np.ndarray]:
+def _close(ordered: Callable[[int], Any], target: NDArray[Any], slack: float) -> Iterator[NDArray[Any]]:
     """Yield, for a few rows, which of the results of that row are the number of the target."""
     for row in np.flatnonzero(np.nan_to_num(target))[:_PROBES]:
         order, results = ordered(int(row))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clover_tvae.relations.finding.chance import chance_below
 from clover_tvae.relations.finding.table import Candidate, Candidates, Table
@@ -45,7 +46,7 @@ def orders(table: Table) -> Candidates:
     return made
 
 
-def _kind(low: Any, high: Any, x: np.ndarray, y: np.ndarray, are_dates: bool) -> Relation:
+def _kind(low: Any, high: Any, x: NDArray[Any], y: NDArray[Any], are_dates: bool) -> Relation:
     """An interval if its length has less to do with its start than its end has."""
     ranks = pd.DataFrame({"x": x, "y": y, "length": y - x}).rank().corr().to_numpy()
     if are_dates or abs(ranks[0, 2]) < 0.5 * abs(ranks[0, 1]):

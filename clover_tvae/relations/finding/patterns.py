@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clover_tvae.relations.finding.chance import log_p_kept
 from clover_tvae.relations.finding.table import Candidate, Candidates, Table
@@ -58,7 +59,7 @@ def missing_patterns(table: Table) -> Candidates:
     return made
 
 
-def _with_rare_ones_together(codes: np.ndarray) -> np.ndarray:
+def _with_rare_ones_together(codes: NDArray[Any]) -> NDArray[Any]:
     """Return levels with those of too few rows to be told apart as one last level."""
     counts = np.bincount(codes + 1, minlength=2)[1:]
     common = counts >= max(_ATOM * len(codes), 5)
@@ -66,7 +67,7 @@ def _with_rare_ones_together(codes: np.ndarray) -> np.ndarray:
     return np.append(new, -1)[codes]
 
 
-def _missing_when(table: Table, target: Any, when: Any, missing: np.ndarray) -> list[Candidate]:
+def _missing_when(table: Table, target: Any, when: Any, missing: NDArray[Any]) -> list[Candidate]:
     codes = table.codes[when]
     lumped, held = _with_rare_ones_together(codes), codes >= 0
     totals = np.bincount(lumped[held])
@@ -111,7 +112,7 @@ def one_hot_groups(table: Table) -> Candidates:
     return made
 
 
-def _cover(ones: np.ndarray, allowed: list[int], chosen: list[int]) -> list[int] | None:
+def _cover(ones: NDArray[Any], allowed: list[int], chosen: list[int]) -> list[int] | None:
     """Return columns that together have exactly one 1 in each row, by trying those that cover the first open row."""
     total = ones[:, chosen].sum(axis=1)
     if (total == 1).all():
