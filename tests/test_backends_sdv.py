@@ -27,7 +27,7 @@ from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.backends import BACKENDS, ReadsRows, load_backend, make_backend
 from clover_tvae.backends.isolation import quiet, seeded_globals
 from clover_tvae.backends.sdv import SDV_DEFAULTS, SdvBackend
-from clover_tvae.backends.sdv_rows import encoded, flattened
+from clover_tvae.backends.sdv_rows import encoded, flat_names, flattened, table_from_plain
 from clover_tvae.errors import (
     ColumnTypeError,
     ConditionError,
@@ -633,3 +633,16 @@ class TestFlatTable:
         parts["transforms"] = {"columns": columns, "identifiers": new["identifiers"], "names": new["order"]}
         loaded = load_backend(parts, trust_pickle=True)
         pd.testing.assert_frame_equal(rows_of(loaded, 100, seed=3), rows_of(fitted, 100, seed=3))
+
+
+@pytest.mark.parametrize("left_out", [{"id": ["number"]}, {"ignore": ["number"]}])
+def test_the_columns_that_version_1_left_out_are_read_from_its_metadata(left_out):
+    df = pd.DataFrame({"number": [f"E-{i}" for i in range(60)], "sex": ["F", "M"] * 30, "age": np.arange(60) % 40})
+    metadata = Metadata.of({"categorical": ["sex"], "continuous": ["age"], **left_out})
+    table = TableTransform.fit(df, metadata, numbers="raw", rng=np.random.default_rng(1))
+    plain = table.to_plain()
+    columns = [{"kind": part["kind"], **part["column"]} for part in plain["columns"]]
+    old = {"names": plain["order"], "identifiers": plain["identifiers"], "columns": columns}
+    again = table_from_plain(old, metadata.to_dict())
+    assert again.left_out == table.left_out
+    assert flat_names(again) == flat_names(table)

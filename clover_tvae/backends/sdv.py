@@ -28,6 +28,7 @@ from clover_tvae.errors import (
     ConditionError,
     ConfigError,
     CorruptArtifactError,
+    MetadataError,
     MissingExtraError,
     NotFittedError,
     Problem,
@@ -343,10 +344,10 @@ class SdvBackend:
         try:
             writer, pickle, training = parts["model"]["sdv"], parts["weights"], parts["training"]
             backend = cls(**training["parameters"])
-            table = table_from_plain(parts["transforms"])
+            table = table_from_plain(parts["transforms"], parts.get("metadata"))
             backend._losses = [float(loss) for loss in training["losses"]]
             backend._facts = {name: training["facts"][name] for name in _FACTS}
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, MetadataError):
             raise wrong from None
         synthesizer = _open_pickle(pickle, writer)
         if set(flat_names(table)) != set(synthesizer.get_transformers()):

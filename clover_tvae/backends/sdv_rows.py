@@ -6,14 +6,16 @@ says nothing of the cell.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from clover_tvae.columns.plain_data import array_to_plain
+from clover_tvae.columns.plain_data import array_to_plain, name_to_plain
 from clover_tvae.encoded import EncodedTable
+from clover_tvae.metadata import Metadata
 from clover_tvae.transforms import TableTransform
 from clover_tvae.transforms.numbers import NumberCells, NumberTransform
 from clover_tvae.transforms.raw_codec import RawCodec
@@ -68,8 +70,16 @@ def encoded(table: TableTransform, flat: pd.DataFrame) -> EncodedTable:
     return EncodedTable(np.stack(choices, axis=1), np.stack(scalars, axis=1) if scalars else np.zeros((len(flat), 0)))
 
 
-def table_from_plain(plain: Any) -> TableTransform:
-    """Read the columns of a generator file; those that version 0.1.0 wrote have another form."""
+def table_from_plain(plain: Any, metadata: Mapping[str, Any] | None = None) -> TableTransform:
+    """Read the columns of a generator file; those that version 0.1.0 wrote have another form.
+
+    Args:
+        plain: The file's part.
+        metadata: The file's part; version 0.1.0 wrote nowhere else which columns were left out.
+
+    Raises:
+        ValueError, TypeError, KeyError, MetadataError: The part is not what it should be.
+    """
     if "names" in plain:
         columns = []
         for column in plain["columns"]:
@@ -83,6 +93,9 @@ def table_from_plain(plain: Any) -> TableTransform:
             columns.append({"kind": kind, "column": column})
         others = {key: part for key, part in plain.items() if key not in ("columns", "names")}
         copies: list[list[int]] = [[] for _ in columns]
-        added = {"numbers": "raw", "order": plain["names"], "left_out": [], "copies": copies}
+        left_out = [
+            [name_to_plain(c.name), c.kind] for c in Metadata.of(metadata or {}).columns if c.kind in ("id", "ignore")
+        ]
+        added = {"numbers": "raw", "order": plain["names"], "left_out": left_out, "copies": copies}
         plain = {**others, "columns": columns, **added}
     return TableTransform.from_plain(plain)

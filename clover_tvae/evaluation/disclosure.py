@@ -75,7 +75,7 @@ class Disclosure:
         """Whether what so many real rows hold may be named or drawn by itself."""
         return counts >= self.min_count
 
-    def rounded(self, count: int) -> float:
+    def rounded(self, count: float) -> float:
         """Round the count of a rest or of a bar that is shown anyway; what is there never reads as none."""
         rounded = self.step * round(count / self.step)
         return float(rounded if rounded or not count else self.step)
@@ -96,6 +96,24 @@ class Disclosure:
         """Return exact shares of ``n_rows`` real rows as far as they may be told; see ``share``."""
         counts = np.rint(np.asarray(shares) * n_rows).astype(np.int64).tolist()
         return np.array([self.share(count, n_rows) for count in counts], dtype=np.float64)
+
+    def told_present(self, n_present: int, n_rows: int) -> float:
+        """Return how many of ``n_rows`` real rows have a value, as far as it may be told: few missing cells are none.
+
+        Example:
+            >>> rule = Disclosure(10)
+            >>> rule.told_present(77, 80), rule.told_present(63, 80)
+            (80.0, 65.0)
+        """
+        n_missing = n_rows - n_present
+        return float(n_rows) if self.is_small(n_missing) else n_rows - self.rounded(n_missing)
+
+    def part(self, count: int, n: int, told: float) -> float:
+        """Return the share of ``count`` of ``n`` real rows where ``told`` is what may be told of ``n``.
+
+        An exact ``n`` below a rounded count would tell of the rows that are not in it, such as few missing cells.
+        """
+        return self.rounded(count * told / max(n, 1)) / max(told, 1.0)
 
     def assumed_shares(self, shares: pd.Series, n_rows: int) -> pd.Series:
         """Return exact shares, for a figure over many columns: a small count, in or out, is taken for half of k."""

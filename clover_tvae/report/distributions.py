@@ -172,12 +172,13 @@ def marginals(tables: CodedTables, metadata: Any, disclosure: Disclosure) -> lis
 class _Bars:
     """The bars of one column, and what every one of them asks of the disclosure rule."""
 
-    def __init__(self, n_real: int, n_synthetic: int, disclosure: Disclosure) -> None:
+    def __init__(self, n_real: int, n_rows: int, n_synthetic: int, disclosure: Disclosure) -> None:
         self.bars: list[Bar] = []
-        self._n_real, self._n_synthetic, self._disclosure = max(n_real, 1), max(n_synthetic, 1), disclosure
+        self.told = disclosure.told_present(int(n_real), n_rows)
+        self._n_real, self._n_synthetic, self._disclosure = int(n_real), max(n_synthetic, 1), disclosure
 
     def real_share(self, count: int) -> float:
-        return self._disclosure.rounded(int(count)) / self._n_real
+        return self._disclosure.part(int(count), self._n_real, self.told)
 
     def add(self, label: str, real: int, synthetic: int, *, is_value: bool = False) -> None:
         self.bars.append(Bar(label, self.real_share(real), float(synthetic / self._n_synthetic), is_value))
@@ -199,7 +200,7 @@ def _of_categories(
     kept, further = ranking[:_MAX_BARS], ranking[_MAX_BARS:]
     if kind == "ordinal":
         kept = _in_order(kept, values, order)
-    bars = _Bars(x_counts.sum(), y_counts.sum(), disclosure)
+    bars = _Bars(x_counts.sum(), len(x), y_counts.sum(), disclosure)
     for code, label in zip(kept, unique_labels([values[code] for code in kept]), strict=True):
         bars.add(label, x_counts[code], y_counts[code], is_value=True)
     if len(further):
@@ -228,11 +229,11 @@ def _in_order(codes: NDArray[Any], values: NDArray[Any], order: Sequence[Any] | 
 
 
 def _of_numbers(x: NDArray[Any], y: NDArray[Any], disclosure: Disclosure, is_date: bool) -> dict[str, Any]:
-    x, y = x[~np.isnan(x)], y[~np.isnan(y)]
+    n_rows, x, y = len(x), x[~np.isnan(x)], y[~np.isnan(y)]
     if len(x) < 2 * disclosure.min_count:
         return {"n_suppressed": int(len(x) > 0)}
     values, counts = np.unique(x, return_counts=True)
-    bars = _Bars(len(x), len(y), disclosure)
+    bars = _Bars(len(x), n_rows, len(y), disclosure)
     if len(values) <= _MAX_DISCRETE:
         named = disclosure.may_name(counts)
         for value, count in zip(values[named], counts[named], strict=True):
@@ -256,7 +257,8 @@ def _of_numbers(x: NDArray[Any], y: NDArray[Any], disclosure: Disclosure, is_dat
         bars.add(_OTHER if few else "all other values", len(rest), len(y_rest))
     if few:
         return {"bars": tuple(bars.bars)}
-    histogram, n_merged = _histogram(rest, y_rest, disclosure, is_date)
+    told = disclosure.rounded(len(rest) * bars.told / len(x)) if len(spikes) else bars.told
+    histogram, n_merged = _histogram(rest, y_rest, told, disclosure, is_date)
     return {"bars": tuple(bars.bars), "histogram": histogram, "merged_bins": n_merged}
 
 
@@ -266,8 +268,10 @@ def _value_label(value: float, is_date: bool) -> str:
     return str(np.datetime64(round(value / 1e9), "s")).replace("T00:00:00", "").replace("T", " ")
 
 
-def _histogram(x: NDArray[Any], y: NDArray[Any], disclosure: Disclosure, is_date: bool) -> tuple[Histogram, int]:
-    """Return the histogram, and how many of its bins were merged."""
+def _histogram(
+    x: NDArray[Any], y: NDArray[Any], told: float, disclosure: Disclosure, is_date: bool
+) -> tuple[Histogram, int]:
+    """Return the histogram, and how many of its bins were merged; ``told`` is what may be told of the rows of ``x``."""
     ordered = np.sort(x)
     beyond = min(max(disclosure.min_count, math.ceil(_TAIL * len(x))), (len(x) - 1) // 2)
     low, high, logarithmic = float(ordered[beyond]), float(ordered[len(x) - 1 - beyond]), False
@@ -283,9 +287,9 @@ def _histogram(x: NDArray[Any], y: NDArray[Any], disclosure: Disclosure, is_date
     histogram = Histogram(
         edges=tuple(edges.tolist()),
         labels=tuple(labels[position] for position in keep),
-        real=tuple(disclosure.rounded(int(count)) / len(x) for count in bin_counts(x, edges)),
+        real=tuple(disclosure.part(int(count), len(x), told) for count in bin_counts(x, edges)),
         synthetic=tuple((bin_counts(y, edges) / max(len(y), 1)).tolist()),
         logarithmic=logarithmic,
-        real_beyond=disclosure.rounded(outside) / len(x),
+        real_beyond=disclosure.part(outside, len(x), told),
     )
     return histogram, n_merged
