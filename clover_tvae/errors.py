@@ -105,13 +105,14 @@ class UserError(CloverError):
 
     Args:
         problems: One message, or the problems with their places.
+        where: The place of the one message.
     """
 
     exit_code = 2
 
-    def __init__(self, problems: str | Problem | Sequence[Problem]) -> None:
+    def __init__(self, problems: str | Problem | Sequence[Problem], where: str = "") -> None:
         if isinstance(problems, str):
-            problems = [Problem("", problems)]
+            problems = [Problem(where, problems, type(self))]
         elif isinstance(problems, Problem):
             problems = [problems]
         self.problems: tuple[Problem, ...] = tuple(problems)

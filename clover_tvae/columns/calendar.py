@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from clover_tvae.columns.cells import MISSING_MARKERS, ZONEINFO, zone_name_of, zone_of
 from clover_tvae.columns.date_formats import guess_format, read_texts
 from clover_tvae.columns.dtypes import CellType, tags_of, where_of
 from clover_tvae.columns.plain_data import check, fields, integer, one_of, optional, text
-from clover_tvae.errors import ColumnTypeError, Problem
+from clover_tvae.errors import ColumnTypeError
 
 __all__ = ["PER_SECOND", "Calendar", "instant_of", "unit_and_zone"]
 
@@ -98,30 +99,29 @@ class Calendar:
             if format is None:
                 fitting, _ = guess_format(known.astype(object))
                 cure = f"format={fitting!r} reads it" if fitting else "convert it with pd.to_datetime"
-                raise _refuse(name, f"must have a format, such as '%Y-%m-%d', where dates are text, found none; {cure}")
+                raise ColumnTypeError(
+                    f"must have a format, such as '%Y-%m-%d', where dates are text, found none; {cure}", where_of(name)
+                )
             return cls(cells, "us", zone=time_zone if "%z" in format else None, format=format)
         if cells.holds == "mixed" and (tags := set(tags_of(known))) <= _TIMES:
             cells = replace(cells, name="Timestamp" if "Timestamp" in tags else "datetime")
         if cells.holds != "datetime":
-            cure = (
-                "convert it with pd.to_datetime(..., unit='s') (or the unit it counts in), or declare it 'continuous'"
-            )
-            cure = cure if cells.holds in ("integer", "float", "decimal") else "convert it with pd.to_datetime"
-            raise _refuse(name, f"must hold dates, found {cells.found_in(known)}; {cure}")
+            cure = "convert it with pd.to_datetime"
+            if cells.holds in ("integer", "float", "decimal"):
+                cure += "(..., unit='s') (or the unit it counts in), or declare it 'continuous'"
+            raise ColumnTypeError(f"must hold dates, found {cells.found_in(known)}; {cure}", where_of(name))
         unit, zone = unit_and_zone(cells)
         if cells.family == "object":
             zones = [None if (zone := getattr(cell, "tzinfo", None)) is None else zone_name_of(zone) for cell in known]
             if len(set(zones)) > 1:
-                aware = sum(zone is not None for zone in zones)
-                found = f"{len(set(zones))}, and {aware} of {len(zones)} dates that have a time zone"
-                raise _refuse(
-                    name, f"must have one time zone, or none, found {found}; use pd.to_datetime(..., utc=True)"
-                )
+                found = f"{len(set(zones))}, and {len(zones) - zones.count(None)} of {len(zones)} dates that have a time zone"
+                cure = "use pd.to_datetime(..., utc=True)"
+                raise ColumnTypeError(f"must have one time zone, or none, found {found}; {cure}", where_of(name))
             zone = zones[0]
         elif time_zone is not None and (label := zone and zone.removeprefix(ZONEINFO)) != time_zone:
             cure = "add it with .dt.tz_localize" if zone is None else "convert it with .dt.tz_convert"
             message = f"must be in the time zone {time_zone!r}, found {label or 'none'!r}; {cure}, or mend the metadata"
-            raise _refuse(name, message)
+            raise ColumnTypeError(message, where_of(name))
         return cls(cells, unit, zone=zone)
 
     def read(self, values: pd.Series, name: object) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -144,18 +144,19 @@ class Calendar:
             codes, found = pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
             return np.array([instant_of(cell, self.unit)[0] for cell in found] + [0], dtype=np.int64)[codes]
         if cells.family == "arrow" and cells.holds == "datetime":
-            import pyarrow as pa
-
             zone = cells.name[:-1].partition(", tz=")[2] or None
             array = pa.chunked_array(values.array.__arrow_array__()).cast(pa.timestamp(self.unit, tz=zone))
             return array.cast(pa.int64()).fill_null(0).to_numpy().astype(np.int64)
         if cells.family == "datetime":
-            times = values.dt.tz_convert("UTC").dt.tz_localize(None) if cells.time_zone else values
             if (cells.time_zone is None) != (self.zone is None) and self.format is None:
                 now = "none" if cells.time_zone is None else "one"
-                raise _refuse(name, f"must have a time zone exactly if it had one in training, found {now}")
-            return times.to_numpy().astype(f"M8[{self.unit}]").astype(np.int64)
-        raise _refuse(name, f"must hold dates, found {cells.found_in(values)}; convert it with pd.to_datetime")
+                raise ColumnTypeError(
+                    f"must have a time zone exactly if it had one in training, found {now}", where_of(name)
+                )
+            return self._count(pd.DatetimeIndex(values))
+        raise ColumnTypeError(
+            f"must hold dates, found {cells.found_in(values)}; convert it with pd.to_datetime", where_of(name)
+        )
 
     def _read_text(self, values: pd.Series, name: object) -> NDArray[np.int64]:
         assert self.format is not None
@@ -166,25 +167,23 @@ class Calendar:
             fitting, _ = guess_format(pd.Series(texts)) if n_bad == n_known else (None, False)
             cure = f"the format {fitting!r} reads them" if fitting else "mend the format, or make these cells missing"
             found = f"{n_bad} of {n_known} cells that are none"
-            raise _refuse(name, f"must hold dates of the format {self.format!r}, found {found}; {cure}")
+            raise ColumnTypeError(
+                f"must hold dates of the format {self.format!r}, found {found}; {cure}", where_of(name)
+            )
         if self.zone is None and len(offsets) > 1:
             cure = "name the column's 'time_zone', such as 'Europe/Berlin' or 'UTC'"
-            raise _refuse(name, f"must have one offset from UTC, found several offsets from UTC; {cure}")
+            raise ColumnTypeError(
+                f"must have one offset from UTC, found several offsets from UTC; {cure}", where_of(name)
+            )
         return np.append(instants, 0)[codes]
 
     def _fitted(self, known: NDArray[np.int64], values: pd.Series, name: object) -> Calendar:
         """Return the calendar with the resolution, and the way of writing, that these cells have."""
-        calendar = self if self.format is None else self._with_style(values.unique()[:STYLE_TEXTS])
-        step = _resolution(known, self.unit)
-        day = 86_400 * PER_SECOND[self.unit]
-        if (
-            calendar.zone is not None
-            and calendar.format is None
-            and step < day
-            and (calendar.to_local(known) % day == 0).all()
-        ):
-            return replace(calendar, step=day, local=True)
-        return replace(calendar, step=step)
+        step, day = _resolution(known, self.unit), 86_400 * PER_SECOND[self.unit]
+        if self.format is not None:
+            return replace(self._with_style(values.unique()[:STYLE_TEXTS]), step=step)
+        local = self.zone is not None and step < day and bool((self.to_local(known) % day == 0).all())
+        return replace(self, step=day if local else step, local=local)
 
     def _with_style(self, texts: NDArray[Any]) -> Calendar:
         """Find out whether a text's numbers have leading zeros, how it writes offsets, and its zone if it has one offset."""
@@ -199,16 +198,20 @@ class Calendar:
                 return style
         return calendar
 
+    def _count(self, times: pd.DatetimeIndex) -> NDArray[np.int64]:
+        """Return times, in UTC if they have a zone, as units since 1970."""
+        times = times if times.tz is None else times.tz_convert(None)
+        return times.to_numpy().astype(f"M8[{self.unit}]").astype(np.int64)
+
     def to_local(self, instants: NDArray[np.int64]) -> NDArray[np.int64]:
-        times = pd.DatetimeIndex(instants.astype(f"M8[{self.unit}]")).tz_localize("UTC").tz_convert(zone_of(self.zone))
-        return np.asarray(times.tz_localize(None)).astype(f"M8[{self.unit}]").astype(np.int64)
+        """Return what the clock of the zone shows at instants."""
+        times = pd.DatetimeIndex(instants.astype(f"M8[{self.unit}]")).tz_localize("UTC")
+        return self._count(times.tz_convert(zone_of(self.zone)).tz_localize(None))
 
     def to_utc(self, local: NDArray[np.int64]) -> NDArray[np.int64]:
-        times = pd.DatetimeIndex(local.astype(f"M8[{self.unit}]"))
-        times = times.tz_localize(
-            zone_of(self.zone), ambiguous=np.ones(len(times), dtype=bool), nonexistent="shift_forward"
-        )
-        return np.asarray(times.tz_convert("UTC").tz_localize(None)).astype(f"M8[{self.unit}]").astype(np.int64)
+        """Return the instants at which the clock of the zone shows these times."""
+        times, summer = pd.DatetimeIndex(local.astype(f"M8[{self.unit}]")), np.ones(len(local), dtype=bool)
+        return self._count(times.tz_localize(zone_of(self.zone), ambiguous=summer, nonexistent="shift_forward"))
 
     def steps(self, instants: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return instants as steps of the resolution."""
@@ -238,8 +241,6 @@ class Calendar:
         times = instants.astype(f"M8[{self.unit}]")
         times[missing] = np.datetime64("NaT")
         if cells.family == "arrow":
-            import pyarrow as pa
-
             kind = cells.pandas.pyarrow_dtype
             array = pa.array(times, type=pa.timestamp(self.unit), mask=missing)
             array = array.cast(kind) if self.zone is None else array.cast(pa.int64()).cast(kind)
@@ -277,23 +278,14 @@ class Calendar:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the calendar as plain data."""
-        return {
-            "cells": self.cells.to_plain(),
-            "unit": self.unit,
-            "step": self.step,
-            "zone": self.zone,
-            "local": self.local,
-            "format": self.format,
-            "padded": self.padded,
-            "offset": self.offset,
-        }
+        return vars(self) | {"cells": self.cells.to_plain()}
 
     @classmethod
     def from_plain(cls, plain: Any) -> Calendar:
         """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
         if type(plain) is dict and "offset" not in plain:
             plain = {**plain, "offset": _OFFSETS[0]}  # the first files have none
-        plain = fields(plain, ("cells", "unit", "step", "zone", "local", "format", "padded", "offset"), "calendar")
+        plain = fields(plain, cls.__dataclass_fields__, "calendar")
         unit = one_of(plain["unit"], tuple(PER_SECOND), "unit")
         step = integer(plain["step"], "step", 1, 86_400 * PER_SECOND[unit])
         if plain["zone"] is not None:
@@ -305,10 +297,6 @@ class Calendar:
         check(format is None or cells.is_text, "only text has a format")
         offset = one_of(plain["offset"], _OFFSETS, "offset")
         return cls(cells, unit, step, plain["zone"], plain["local"], format, plain["padded"], offset)
-
-
-def _refuse(name: object, message: str) -> ColumnTypeError:
-    return ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
 
 
 def unit_and_zone(cells: CellType) -> tuple[str, str | None]:

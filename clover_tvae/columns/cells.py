@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from clover_tvae.columns.plain_data import check, fields, integer, list_of, one_of, text
+from clover_tvae.columns.plain_data import check, fields, integer, list_of, one_of, optional, text
 
 __all__ = [
     "MISSING_MARKERS",
@@ -185,9 +185,7 @@ def _cell_from_plain(tag: Any, value: Any) -> Any:
             case "datetime":
                 check(type(value) is list and len(value) == 3, "not a datetime")
                 cell = datetime.datetime.fromisoformat(text(value[0], "datetime", 32))
-                cell = cell.replace(
-                    tzinfo=None if value[1] is None else zone_of(value[1]), fold=integer(value[2], "fold", 0, 1)
-                )
+                cell = cell.replace(tzinfo=optional(value[1], zone_of), fold=integer(value[2], "fold", 0, 1))
             case "Timestamp":
                 check(type(value) is list and len(value) == 3, "not a Timestamp")
                 unit = one_of(value[1], UNITS, "unit")
@@ -196,17 +194,11 @@ def _cell_from_plain(tag: Any, value: Any) -> Any:
                 if value[2] is not None:
                     check(0 < cell.year < 10_000, "a time with a zone must lie in the years 1 to 9999")
                     cell = cell.tz_localize("UTC").tz_convert(zone_of(value[2]))
-            case "int":
-                check(type(value) is int, "not an int")
-                cell = value
-            case "float":
-                check(type(value) is float and value == value, "not a float")
-                cell = value
-            case "bool":
-                check(type(value) is bool, "not a bool")
-                cell = value
-            case _:
+            case "str":
                 cell = text(value, "cell")
+            case _:
+                check(type(value).__name__ == tag, f"not a {tag}")
+                cell = value
     except ValueError:
         raise
     except Exception as error:

@@ -17,7 +17,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow import types
 
 from clover_tvae.columns.cells import (
     MISSING_MARKERS,
@@ -33,7 +35,7 @@ from clover_tvae.columns.cells import (
     zone_of,
 )
 from clover_tvae.columns.plain_data import check, fields, one_of, text
-from clover_tvae.errors import ColumnTypeError, Problem
+from clover_tvae.errors import ColumnTypeError
 
 __all__ = ["CellType", "tags_of", "where_of"]
 
@@ -132,12 +134,11 @@ class CellType:
                 inner = cls.of(categories, name)
             except ColumnTypeError as error:
                 message = f"{error.problems[0].message}; or convert the categories with astype(str)"
-                raise ColumnTypeError(Problem(where_of(name), message, ColumnTypeError)) from None
+                raise ColumnTypeError(message, where_of(name)) from None
             if inner.family == "object" and inner.name == "empty":
                 inner = cls("object", "str", "none")
-            return cls(
-                "category", "category", inner=inner, categories=tuple(_uniques(categories)), ordered=bool(dtype.ordered)
-            )
+            levels = tuple(map(plain_cell, categories.tolist()))
+            return cls("category", "category", inner=inner, categories=levels, ordered=bool(dtype.ordered))
         if isinstance(dtype, pd.StringDtype):
             not_na = getattr(dtype, "na_value", pd.NA) is not pd.NA
             return cls("string", dtype.storage.removesuffix("_numpy") + ("-nan" if not_na else ""), "NA")
@@ -226,23 +227,14 @@ class CellType:
             out[:] = [marker if is_missing(cell) else cell for cell in cells]
             return pd.Series(out, dtype=object)
         if self.family == "category":
-            dtype = self.pandas
             place = {typed_key(value): i for i, value in enumerate(self.categories)}
             codes = [-1 if is_missing(cell) else place[typed_key(cell)] for cell in cells]
-            return pd.Series(pd.Categorical.from_codes(np.array(codes, dtype=np.int64), dtype=dtype))
-        if self.family == "arrow":
-            import pyarrow as pa
-
-            array = pa.array([None if is_missing(cell) else cell for cell in cells], type=_arrow_type(self.name))
-            return pd.Series(pd.arrays.ArrowExtensionArray(array))
+            return pd.Series(pd.Categorical.from_codes(np.array(codes, dtype=np.int64), dtype=self.pandas))
         return pd.Series(list(cells), dtype=self.pandas)
 
     def take(self, cells: Sequence[Any], codes: NDArray[Any]) -> pd.Series:
         """Return the column whose cell ``i`` is ``cells[codes[i]]``."""
-        series = self.build(cells)
-        if self.family == "object":
-            return pd.Series(series.to_numpy()[codes], dtype=object)
-        return pd.Series(series.array.take(np.asarray(codes, dtype=np.intp)))
+        return self.build(cells).take(codes).reset_index(drop=True)
 
     def of_numbers(self, values: NDArray[Any], missing: NDArray[np.bool_], decimals: int | None = None) -> pd.Series:
         """Return a column of this dtype from numbers that already fit it.
@@ -266,8 +258,6 @@ class CellType:
                 array = kinds.get(dtype.kind, pd.arrays.IntegerArray)
                 return pd.Series(array(values.astype(dtype.numpy_dtype), missing.copy()))
             case "arrow" if "decimal" not in self.name:
-                import pyarrow as pa
-
                 kind = _arrow_type(self.name)
                 raw = values.astype(bool) if self.name == "bool" else values.astype(kind.to_pandas_dtype())
                 return pd.Series(pd.arrays.ArrowExtensionArray(pa.array(raw, type=kind, mask=missing)))
@@ -285,15 +275,8 @@ class CellType:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the description as dicts, lists, strings and numbers."""
-        return {
-            "family": self.family,
-            "name": self.name,
-            "missing": self.missing,
-            "time_zone": self.time_zone,
-            "inner": None if self.inner is None else self.inner.to_plain(),
-            "categories": values_to_plain(self.categories),
-            "ordered": self.ordered,
-        }
+        inner = None if self.inner is None else self.inner.to_plain()
+        return vars(self) | {"inner": inner, "categories": values_to_plain(self.categories)}
 
     @classmethod
     def from_plain(cls, plain: Any, *, inner: bool = False) -> CellType:
@@ -302,7 +285,7 @@ class CellType:
         Raises:
             ValueError: Anything else.
         """
-        plain = fields(plain, ("family", "name", "missing", "time_zone", "inner", "categories", "ordered"), "dtype")
+        plain = fields(plain, cls.__dataclass_fields__, "dtype")
         family = one_of(plain["family"], _FAMILIES, "dtype family")
         name = text(plain["name"], "dtype name", 100)
         one_of(plain["missing"], MISSING_MARKERS, "missing marker")
@@ -351,8 +334,6 @@ def _unlearnable(dtype: Any) -> str:
         return word
     if not isinstance(dtype, pd.ArrowDtype):
         return {"m": "timedelta", "c": "complex"}.get(getattr(dtype, "kind", ""), str(dtype))
-    from pyarrow import types
-
     kinds = {
         "timedelta": (types.is_duration, types.is_time), "dictionary": (types.is_dictionary,),
         "bytes": (types.is_binary, types.is_large_binary), "nested": (types.is_nested,),
@@ -364,7 +345,7 @@ def _unlearnable(dtype: Any) -> str:
 def _refuse(name: object, found: str, dtype: str, cure: str | None = None) -> ColumnTypeError:
     cure = cure or _CURES.get(found, "convert it to text or to numbers, or declare it 'ignore'")
     message = f"must hold numbers, text, dates or true and false, found {found} cells ({dtype}); {cure}"
-    return ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
+    return ColumnTypeError(message, where_of(name))
 
 
 def _zone_name(zone: Any, name: object) -> str:
@@ -380,8 +361,6 @@ def _zone_name(zone: Any, name: object) -> str:
 
 
 def _arrow_type(name: str) -> Any:
-    import pyarrow as pa
-
     if match := _ARROW_TIMESTAMP.fullmatch(name):
         if match[2]:
             zone_of(match[2])
@@ -391,8 +370,3 @@ def _arrow_type(name: str) -> Any:
         return pa.decimal128(int(match[1]), int(match[2]))
     one_of(name, _ARROW, "arrow type")
     return pa.type_for_alias(name.removesuffix("[day]").removesuffix("[ms]"))
-
-
-def _uniques(uniques: pd.Index) -> list[Any]:
-    """Return distinct cells of a homogeneous index as Python values."""
-    return [plain_cell(value) for value in uniques.tolist()]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.cells import is_missing, is_number, plain_cell, typed_key
 from clover_tvae.columns.dtypes import CellType, where_of
-from clover_tvae.errors import ColumnTypeError, IdentifierColumnError, Problem
+from clover_tvae.errors import ColumnTypeError, IdentifierColumnError
 
 __all__ = ["Labels", "factorize", "read_labels"]
 
@@ -98,7 +98,7 @@ def read_labels(
             f"must repeat its values to be 'categorical', found another one in {how_many} of {n_known} cells: an "
             f"identifier, which must not be learnt; declare it 'id' (dropped, or made anew) or 'ignore'{also}"
         )
-        raise IdentifierColumnError(Problem(where_of(name), message, IdentifierColumnError))
+        raise IdentifierColumnError(message, where_of(name))
     if kind == "boolean" and n_known and not _is_truth(cells, found):
         counted = f"{len(found)} distinct value{'s' if len(found) > 1 else ''} in {cells.found_in(series)}"
         message = f"must hold true and false, or 0 and 1, found {counted}; declare it 'categorical', or convert it with astype('boolean')"
@@ -170,7 +170,7 @@ def _not_in_order(
 
 
 def _refused(name: object, message: str) -> ColumnTypeError:
-    return ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
+    return ColumnTypeError(message, where_of(name))
 
 
 def _sorting(value: Any) -> tuple[str, Any, str]:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType, tags_of, where_of
-from clover_tvae.errors import ColumnTypeError, NonFiniteError, Problem
+from clover_tvae.errors import ColumnTypeError, NonFiniteError
 
 __all__ = ["is_number_text", "read_numbers"]
 
@@ -65,7 +65,7 @@ def read_numbers(series: pd.Series, name: object) -> tuple[CellType, NDArray[Any
         if infinite := int(np.isinf(values).sum()):
             plural = "s" if infinite > 1 else ""
             message = f"must hold finite numbers, found {infinite} infinite cell{plural}; make them missing or finite"
-            raise NonFiniteError(Problem(where_of(name), message, NonFiniteError))
+            raise NonFiniteError(message, where_of(name))
     values[missing] = 0
     return cells, values, missing
 
@@ -86,7 +86,7 @@ def _no_numbers(cells: CellType, known: pd.Series, name: object) -> ColumnTypeEr
     cure = _CURES.get(cells.holds, "mend these cells, declare missing tokens, or declare it 'categorical'")
     if as_text == len(known):
         cure = "convert it with pd.to_numeric"
-    return ColumnTypeError(Problem(where_of(name), f"must hold numbers, found {found}; {cure}", ColumnTypeError))
+    return ColumnTypeError(f"must hold numbers, found {found}; {cure}", where_of(name))
 
 
 def _integers(series: pd.Series, cells: CellType) -> NDArray[Any]:
@@ -105,4 +105,4 @@ def _object_integers(known: pd.Series, missing: NDArray[np.bool_], name: object)
     beyond = sum(not -(2**63) <= cell < 2**63 for cell in cells)
     plural = "s" if beyond > 1 else ""
     message = f"must hold numbers of 64 bits, found {beyond} whole number{plural} beyond; convert it with astype(float)"
-    raise ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
+    raise ColumnTypeError(message, where_of(name))

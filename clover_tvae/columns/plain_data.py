@@ -28,13 +28,6 @@ __all__ = [
     "text",
 ]
 
-_DTYPES: dict[str, np.dtype[Any]] = {
-    "<f8": np.dtype("<f8"),
-    "<f4": np.dtype("<f4"),
-    "<i8": np.dtype("<i8"),
-    "<u8": np.dtype("<u8"),
-}
-
 
 def check(holds: bool, message: str) -> None:
     """Raise ``ValueError`` unless ``holds``."""
@@ -120,7 +113,7 @@ def array_from_plain(plain: Any, where: str, *dtypes: str, low: float = -np.inf,
         ValueError: On anything else.
     """
     plain = fields(plain, ("dtype", "length", "data"), where)
-    dtype = _DTYPES[one_of(plain["dtype"], dtypes, where)]
+    dtype = np.dtype(one_of(plain["dtype"], dtypes, where))
     length = integer(plain["length"], where, 0, 1 << 40)
     data = plain["data"]
     check(type(data) is bytes and len(data) == length * dtype.itemsize, f"{where}: {length} elements are expected")

@@ -116,9 +116,7 @@ class Metadata:
         """
         if name in self._by_name:
             return self._by_name[name]
-        raise MetadataError(
-            Problem(f"column {name!r}", f"the metadata has no such column{did_you_mean(name, self.names)}")
-        )
+        raise MetadataError(f"the metadata has no such column{did_you_mean(name, self.names)}", f"column {name!r}")
 
     @classmethod
     def of(cls, obj: Metadata | Mapping[str, Any] | str | Path) -> Metadata:

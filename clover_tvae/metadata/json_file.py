@@ -40,10 +40,10 @@ def load_document(path: Path) -> tuple[tuple[Column, ...], Hashable | None]:
     try:
         obj = json.loads(text, object_pairs_hook=pairs, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        raise MetadataError(Problem(f"{path}:{error.lineno}:{error.colno}", f"not valid JSON: {error.msg}")) from None
+        raise MetadataError(f"not valid JSON: {error.msg}", f"{path}:{error.lineno}:{error.colno}") from None
     except (ValueError, RecursionError):
         raise MetadataError(
-            Problem(str(path), "not valid JSON: nested too deeply, or a number that is NaN, infinite or too long")
+            "not valid JSON: nested too deeply, or a number that is NaN, infinite or too long", str(path)
         ) from None
     problems: list[tuple[Place, str]] = [
         ((), f"the key {key!r} is given twice in one object; keep one") for key in repeated
@@ -60,20 +60,18 @@ def _read_text(path: Path) -> str:
     try:
         if not path.is_file():
             what = "is not a regular file" if path.exists() else "does not exist"
-            raise MetadataError(Problem(str(path), f"the metadata file {what}; give the path of a JSON file"))
+            raise MetadataError(f"the metadata file {what}; give the path of a JSON file", str(path))
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "the path is not valid"
-        raise MetadataError(Problem(str(path), f"the metadata file cannot be read: {reason}")) from None
+        raise MetadataError(f"the metadata file cannot be read: {reason}", str(path)) from None
     if len(data) > _MAX_BYTES:
-        raise MetadataError(Problem(str(path), f"the file is over {_MAX_BYTES // 2**20} MiB, too large for metadata"))
+        raise MetadataError(f"the file is over {_MAX_BYTES // 2**20} MiB, too large for metadata", str(path))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise MetadataError(
-            Problem(str(path), f"not UTF-8 text (byte {error.start}); save the file as UTF-8")
-        ) from None
+        raise MetadataError(f"not UTF-8 text (byte {error.start}); save the file as UTF-8", str(path)) from None
 
 
 def _refuse_constant(_: str) -> Any:

@@ -148,7 +148,7 @@ def _require_measured(cells: CellType, numbers: NDArray[Any], missing: NDArray[A
         message = (
             f"must hold numbers, found {cells.holds} cells; declare it 'boolean', or convert it with astype('int64')"
         )
-        raise ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
+        raise ColumnTypeError(message, where_of(name))
     if np.abs(numbers.astype(float)).max(initial=0) > _LARGEST:
         message = f"must hold numbers up to {_LARGEST:g}, found larger ones; scale the column down"
-        raise NonFiniteError(Problem(where_of(name), message, NonFiniteError))
+        raise NonFiniteError(message, where_of(name))

@@ -19,13 +19,6 @@ What CSV cannot say is decided here, in the open:
 
 from __future__ import annotations
 
-from clover_tvae.tables.table import EXTENSIONS, MAX_BYTES, Described, column_names, read_table, write_table
+from clover_tvae.tables.table import EXTENSIONS, MAX_BYTES, column_names, read_table, write_table
 
-__all__ = [
-    "EXTENSIONS",
-    "MAX_BYTES",
-    "Described",
-    "column_names",
-    "read_table",
-    "write_table",
-]
+__all__ = ["EXTENSIONS", "MAX_BYTES", "column_names", "read_table", "write_table"]

@@ -13,47 +13,31 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from clover_tvae.columns.dtypes import where_of
 from clover_tvae.errors import ColumnTypeError, DataError, Problem, TableFileError
 from clover_tvae.files import atomic_write
 from clover_tvae.metadata.validate import repeated_names
+from clover_tvae.tables.delimited import TOO_LARGE
 
 __all__ = ["read_parquet", "write_parquet"]
 
 # Beside the table, in its own key of the file's metadata: what Parquet itself would lose.
 _EXTRAS_KEY = b"clover_tvae"
-_LEVEL_DTYPES = (
-    "object",
-    "str",
-    "string",
-    "bool",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "float32",
-    "float64",
-)
+_INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+_LEVEL_DTYPES = ("object", "str", "string", "bool", "float32", "float64", *_INTEGERS)
 
 
 def read_parquet(file: BinaryIO, place: str, max_bytes: int, *, rows: bool = True) -> pd.DataFrame:
     """Read a Parquet file that is open in binary, or without ``rows`` its columns alone; see :func:`clover_tvae.tables.read_table`."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         parquet = pq.ParquetFile(file)
         found = parquet.metadata
         unpacked = sum(found.row_group(group).total_byte_size for group in range(found.num_row_groups))
         if max(unpacked, found.num_rows * found.num_columns) > max_bytes:
-            text = (
-                f"unpacks to more than {max_bytes:,} bytes, which is refused; pass max_bytes= if it is what you expect"
-            )
-            raise TableFileError(Problem(place, text))
+            raise TableFileError(TOO_LARGE.format(max_bytes), place)
         if repeated := repeated_names(parquet.schema_arrow.names, place):
             raise DataError.of(repeated)
         table = parquet.read() if rows else parquet.schema_arrow.empty_table()
@@ -65,29 +49,18 @@ def read_parquet(file: BinaryIO, place: str, max_bytes: int, *, rows: bool = Tru
             df = _with_extras(df, json.loads(extras))
         return df
     except (pa.ArrowException, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, OSError):
-        raise TableFileError(
-            Problem(place, "is no Parquet file that can be read, or a broken one; write it again")
-        ) from None
+        raise TableFileError("is no Parquet file that can be read, or a broken one; write it again", place) from None
 
 
 def write_parquet(df: pd.DataFrame, path: str | Path) -> None:
     """Write a table as Parquet; see :func:`clover_tvae.tables.write_table`."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     names = df.columns.tolist()
-    problems = [
-        Problem(
-            f"column {name!r}",
-            f"a name of type {type(name).__name__} has no place in Parquet; rename it to text",
-            TableFileError,
-        )
-        for name in names
-        if not isinstance(name, str | int)
-    ]
+    odd = [name for name in names if not isinstance(name, str | int)]
+    rule = "must be named by text or a whole number in Parquet, found a name of type"
+    problems = [Problem(where_of(name), f"{rule} {type(name).__name__}; rename it", TableFileError) for name in odd]
     texts = pd.Index([str(name) for name in names])
     if not problems and texts.has_duplicates:
-        where = f"column {texts[texts.duplicated()][0]!r}"
+        where = where_of(texts[texts.duplicated()][0])
         problems.append(Problem(where, "a number and a text spell the same name; rename one", TableFileError))
     plain = df.set_axis(texts, axis=1)
     problems += _without_type(plain) if not problems else []
@@ -106,14 +79,10 @@ def _extras(df: pd.DataFrame, names: list[Any]) -> dict[str, Any]:
         dtype = df[name].dtype
         if isinstance(dtype, pd.CategoricalDtype):
             levels = dtype.categories.tolist()
-            plain = str(dtype.categories.dtype) in _LEVEL_DTYPES and all(
-                isinstance(level, str | int | float) for level in levels
-            )
-            columns[name] = {
-                "levels": levels if plain else None,
-                "of": str(dtype.categories.dtype) if plain else None,
-                "ordered": bool(dtype.ordered),
-            }
+            of = str(dtype.categories.dtype)
+            plain = of in _LEVEL_DTYPES and all(isinstance(level, str | int | float) for level in levels)
+            noted = {"levels": levels, "of": of} if plain else {"levels": None, "of": None}
+            columns[name] = noted | {"ordered": bool(dtype.ordered)}
         elif re.match(r"datetime64\[s[,\]]", str(dtype)):
             columns[name] = {"unit": "s"}
         elif isinstance(dtype, pd.StringDtype):
@@ -130,9 +99,8 @@ def _with_extras(df: pd.DataFrame, extras: dict[str, Any]) -> pd.DataFrame:
         elif "storage" in noted:
             df[name] = cells.astype(pd.StringDtype(noted["storage"], **({"na_value": np.nan} if noted["nan"] else {})))
         elif noted["levels"] is None:
-            df[name] = cells.astype("category").cat.set_categories(
-                cells.astype("category").cat.categories, ordered=noted["ordered"]
-            )
+            labels = cells.astype("category")
+            df[name] = labels.cat.as_ordered() if noted["ordered"] else labels
         else:
             if noted["of"] not in _LEVEL_DTYPES:
                 raise ValueError
@@ -150,8 +118,6 @@ def _with_extras(df: pd.DataFrame, extras: dict[str, Any]) -> pd.DataFrame:
 
 def _without_type(df: pd.DataFrame) -> Iterable[Problem]:
     """Return a problem for every column whose cells Parquet has no type for."""
-    import pyarrow as pa
-
     problems = []
     for name in df.columns:
         try:
@@ -159,8 +125,6 @@ def _without_type(df: pd.DataFrame) -> Iterable[Problem]:
         except UnicodeEncodeError:
             raise
         except (pa.ArrowException, TypeError, ValueError, OverflowError):  # their messages quote cells
-            text = (
-                f"Parquet has no type for these cells (dtype {df[name].dtype}); give every cell one type, or write CSV"
-            )
-            problems.append(Problem(f"column {name!r}", text, ColumnTypeError))
+            text = f"must hold cells of one type, found dtype {df[name].dtype}; give every cell one type, or write CSV"
+            problems.append(Problem(where_of(name), text, ColumnTypeError))
     return problems

@@ -12,12 +12,13 @@ from typing import BinaryIO
 
 import pandas as pd
 
-from clover_tvae.errors import ConfigError, DataError, Problem, TableFileError
-from clover_tvae.metadata.validate import repeated_names
-from clover_tvae.tables.delimited import MAX_BYTES, Described, csv_names, read_csv, write_csv
+from clover_tvae.errors import ConfigError, DataError, TableFileError
+from clover_tvae.metadata.description import Metadata
+from clover_tvae.metadata.validate import require_frame
+from clover_tvae.tables.delimited import MAX_BYTES, csv_names, read_csv, write_csv
 from clover_tvae.tables.parquet import read_parquet, write_parquet
 
-__all__ = ["EXTENSIONS", "MAX_BYTES", "Described", "column_names", "read_table", "write_table"]
+__all__ = ["EXTENSIONS", "MAX_BYTES", "column_names", "read_table", "write_table"]
 
 EXTENSIONS = (".csv", ".csv.gz", ".parquet", ".pq")
 """What a table's file name may end in."""
@@ -26,7 +27,7 @@ _PARQUET = (".parquet", ".pq")
 
 def read_table(
     path: str | Path,
-    metadata: Described | None = None,
+    metadata: Metadata | None = None,
     missing: Collection[str] = ("",),
     *,
     max_bytes: int | None = None,
@@ -57,14 +58,14 @@ def read_table(
         {'land': ['NA', 'DE'], 'age': [7, None]}
     """
     if isinstance(missing, str) or not all(isinstance(token, str) for token in missing):
-        raise ConfigError(Problem("missing", "must be a list of texts, such as ['', 'NA'], found something else"))
+        raise ConfigError("must be a list of texts, such as ['', 'NA'], found something else", "missing")
     with _opened(path) as (file, extension):
         if extension in _PARQUET:
             return read_parquet(file, str(path), MAX_BYTES if max_bytes is None else max_bytes)
         return read_csv(file, str(path), metadata, frozenset(missing), max_bytes, gzipped=extension == ".csv.gz")
 
 
-def column_names(path: str | Path, metadata: Described | None = None) -> list[Hashable]:
+def column_names(path: str | Path, metadata: Metadata | None = None) -> list[Hashable]:
     """Return the names of the columns that :func:`read_table` would give, without reading a row.
 
     Raises:
@@ -85,24 +86,21 @@ def _opened(path: str | Path) -> Iterator[tuple[BinaryIO, str]]:
     try:
         if not file_path.is_file():
             raise TableFileError(
-                Problem(str(path), "is a folder or a device, not a file" if file_path.exists() else "does not exist")
+                "is a folder or a device, not a file" if file_path.exists() else "does not exist", str(path)
             )
         with file_path.open("rb") as file:
             yield file, extension
     except OSError as error:
-        raise TableFileError(Problem(str(path), f"cannot be read: {error.strerror or 'the file is broken'}")) from None
+        raise TableFileError(f"cannot be read: {error.strerror or 'the file is broken'}", str(path)) from None
     except ValueError:
-        raise TableFileError(Problem(ascii(str(path)), "cannot be read: the path is not valid")) from None
+        raise TableFileError("cannot be read: the path is not valid", ascii(str(path))) from None
 
 
 def _extension(path: Path) -> str:
-    name = path.name.lower()
-    for extension in sorted(EXTENSIONS, key=len, reverse=True):
-        if name.endswith(extension):
+    for extension in EXTENSIONS:  # no name ends in two of them
+        if path.name.lower().endswith(extension):
             return extension
-    raise TableFileError(
-        Problem(str(path), f"is no table file by its name; use one that ends in {', '.join(EXTENSIONS)}")
-    )
+    raise TableFileError(f"is no table file by its name; use one that ends in {', '.join(EXTENSIONS)}", str(path))
 
 
 def write_table(df: pd.DataFrame, path: str | Path) -> None:
@@ -129,12 +127,9 @@ def write_table(df: pd.DataFrame, path: str | Path) -> None:
         <BLANKLINE>
     """
     extension = _extension(Path(path))
-    if not isinstance(df, pd.DataFrame) or isinstance(df.columns, pd.MultiIndex):
-        raise DataError(f"only a pandas DataFrame with one level of names can be written, found {type(df).__name__}")
+    require_frame(df)
     if not len(df.columns):
         raise DataError("the table has no columns, so that there is nothing to write")
-    if repeated := repeated_names(df.columns):
-        raise DataError.of(repeated)
     try:
         if extension in _PARQUET:
             write_parquet(df, path)
@@ -142,4 +137,4 @@ def write_table(df: pd.DataFrame, path: str | Path) -> None:
             write_csv(df, path, gzipped=extension == ".csv.gz")
     except UnicodeEncodeError:
         text = "text in the table, or a name, is not valid Unicode (a lone surrogate) and cannot be written; replace it"
-        raise TableFileError(Problem(str(path), text)) from None
+        raise TableFileError(text, str(path)) from None

@@ -17,7 +17,7 @@ from clover_tvae.columns.labels import Labels, factorize, read_labels
 from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain, one_of
 from clover_tvae.conditions import Condition
 from clover_tvae.encoded import ColumnLayout
-from clover_tvae.errors import ConditionError, DataError, Problem
+from clover_tvae.errors import ConditionError, DataError
 from clover_tvae.transforms.codes import ColumnCodes, ConditionCodes, Unseen
 
 __all__ = ["CategoricalTransform"]
@@ -101,7 +101,7 @@ class CategoricalTransform:
             what = f"{int((choices < 0).sum())} cells hold values that were never seen in training"
             if not self.missing and (codes < 0).any():
                 what += f" ({int((codes < 0).sum())} of them are missing, and the column never was)"
-            raise DataError(Problem(where_of(self.name), f"{what}; remove those rows, or fit on data that have them"))
+            raise DataError(f"{what}; remove those rows, or fit on data that have them", where_of(self.name))
         return ColumnCodes(choices)
 
     def decode(self, choices: NDArray[Any], scalars: NDArray[Any] | None = None) -> pd.Series:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain, one_of, optional, text
-from clover_tvae.errors import ColumnTypeError, DataError, Problem
+from clover_tvae.errors import ColumnTypeError, DataError
 
 __all__ = ["IdentifierTransform"]
 
@@ -64,7 +64,7 @@ class IdentifierTransform:
         if not cells.is_text and (regenerate != "sequence" or not made._is_whole):
             cure = "regenerate it as a 'sequence'" if made._is_whole else "convert the column to text"
             message = f"the dtype must hold identifiers of the kind '{regenerate}', found {cells.name}; {cure}"
-            raise ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
+            raise ColumnTypeError(message, where_of(name))
         return made
 
     @property
@@ -86,7 +86,7 @@ class IdentifierTransform:
                 message = (
                     f"{numbers[-1]} identifiers do not fit the dtype {self.cells.name}; convert the column to int64"
                 )
-                raise DataError(Problem(where_of(self.name), message))
+                raise DataError(message, where_of(self.name))
             return self.cells.of_numbers(numbers, np.zeros(n_rows, dtype=bool))
         if self.regenerate == "uuid":
             key = self.key if rng is None else rng.bytes(16)

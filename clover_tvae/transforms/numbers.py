@@ -24,7 +24,7 @@ from clover_tvae.columns.numeric import read_numbers
 from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain
 from clover_tvae.conditions import Condition
 from clover_tvae.encoded import ColumnLayout
-from clover_tvae.errors import ConditionError, DataError, Problem
+from clover_tvae.errors import ConditionError, DataError
 from clover_tvae.transforms.codes import ColumnCodes, ConditionCodes, Unseen
 from clover_tvae.transforms.grid import Grid
 from clover_tvae.transforms.mode_codec import ModeCodec
@@ -248,7 +248,7 @@ class NumberTransform:
             return self.codec.encode(values, missing, rng, unseen)
         except DataError as error:
             message = f"{error}; remove those rows, or fit on data that have them"
-            raise DataError(Problem(where_of(self.name), message)) from None
+            raise DataError(message, where_of(self.name)) from None
 
     def decode(self, choices: NDArray[Any], scalars: NDArray[Any] | None) -> pd.Series:
         """Return the cells."""

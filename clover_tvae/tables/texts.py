@@ -6,13 +6,17 @@ This module knows one column at a time, as a pyarrow array of text, and gives ba
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Hashable, Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-__all__ = ["NUMBER", "BadCells", "DescribedColumn", "column_of", "first_of"]
+from clover_tvae.metadata.column import Column
+
+__all__ = ["NUMBER", "BadCells", "column_of", "first_of"]
 
 _LISTED = 5
 
@@ -23,34 +27,15 @@ _LEADING_ZERO = r"^[+-]?0\d"
 _ZONE = r"(Z|[+-]\d{2}:?\d{2})$"
 _ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$"
 _TRUE = ("true", "True", "TRUE")
-_FALSE = ("false", "False", "FALSE")
-
-
-class DescribedColumn(Protocol):
-    """What a reader asks of one column of the metadata."""
-
-    @property
-    def name(self) -> Hashable: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def format(self) -> str | None: ...
-    @property
-    def time_zone(self) -> str | None: ...
-    @property
-    def order(self) -> tuple[Any, ...] | None: ...
-    @property
-    def regenerate(self) -> str | None: ...
+_TRUTH = rf"^({'|'.join(_TRUE)}|false|False|FALSE)$"
 
 
 class BadCells(Exception):
     """Cells of one column that do not fit its kind; the message counts them."""
 
 
-def column_of(texts: Any, column: DescribedColumn | None, missing: Collection[str]) -> pd.Series:
+def column_of(texts: Any, column: Column | None, missing: Collection[str]) -> pd.Series:
     """Return a column of texts as what it is declared to be, or as what it looks like."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     def without_missing(cells: Any) -> Any:
         # replace_with_mask, because if_else with a null scalar loses the text of a sliced array in pyarrow 21.
@@ -96,30 +81,22 @@ def _guessed(cells: Any, *, whole_only: bool = False) -> pd.Series:
     filled = cells.drop_null()
     if len(filled) and not _any(filled, _LEADING_ZERO):
         if _all(filled, _WHOLE if whole_only else f"^{NUMBER}$"):
-            try:
+            with contextlib.suppress(BadCells):  # more digits than a number of 64 bits can hold
                 return _numbers(cells)
-            except BadCells:  # more digits than a number of 64 bits can hold
-                return _texts(cells)
-        if not whole_only and _all(filled, f"^({'|'.join(_TRUE + _FALSE)})$"):
+        elif not whole_only and _all(filled, _TRUTH):
             return _booleans(cells)
     return _texts(cells)
 
 
 def _matches(cells: Any, pattern: str) -> Any:
-    import pyarrow.compute as pc
-
     return pc.match_substring_regex(cells, pattern)
 
 
 def _all(cells: Any, pattern: str) -> bool:
-    import pyarrow.compute as pc
-
     return pc.all(_matches(cells, pattern), min_count=0).as_py()
 
 
 def _any(cells: Any, pattern: str) -> bool:
-    import pyarrow.compute as pc
-
     return pc.any(_matches(cells, pattern), min_count=0).as_py()
 
 
@@ -134,9 +111,6 @@ def _refuse_misfits(cells: Any, pattern: str, expected: str, cure: str) -> None:
 
 
 def _numbers(cells: Any) -> pd.Series:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     cure = "mend them, declare the tokens that mean 'missing', or declare the column 'categorical'"
     _refuse_misfits(cells, _NUMBER_OR_INFINITE, "numbers", cure)
     filled = cells.drop_null()
@@ -157,38 +131,31 @@ def _numbers(cells: Any) -> pd.Series:
 
 
 def _booleans(cells: Any) -> pd.Series:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     filled = cells.drop_null()
     if len(filled) and _all(filled, "^[01]$"):
         return _numbers(cells)
-    words = "|".join(_TRUE + _FALSE)
-    _refuse_misfits(cells, f"^({words})$", "true or false", "mend them, or declare the column 'categorical'")
+    _refuse_misfits(cells, _TRUTH, "true or false", "mend them, or declare the column 'categorical'")
     truth = pc.is_in(cells, value_set=pa.array(_TRUE, cells.type))
     truth = pc.replace_with_mask(truth, pc.is_null(cells), pa.scalar(None, pa.bool_()))
     return truth.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get) if truth.null_count else truth.to_pandas()
 
 
 def _dates(cells: Any, time_zone: str | None) -> pd.Series:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    _refuse_misfits(
-        cells, _ISO, "dates as in 2024-12-31 or 2024-12-31T23:59:59", "mend them, or give the column's format"
-    )
+    expected = "dates as in 2024-12-31 or 2024-12-31T23:59:59"
+    _refuse_misfits(cells, _ISO, expected, "mend them, or give the column's format")
     filled = cells.drop_null()
-    zoned = _matches(filled, _ZONE)
-    n_zoned = pc.sum(pc.cast(zoned, pa.int64())).as_py() or 0
+    n_zoned = pc.sum(_matches(filled, _ZONE)).as_py() or 0
     if 0 < n_zoned < len(filled):
-        raise BadCells(f"{n_zoned} of {len(filled)} dates have a time zone and the rest have none; give all one")
+        raise BadCells(
+            f"must all have a time zone or none, found that {n_zoned} of {len(filled)} dates have a time zone; give all one"
+        )
     fine = _any(filled, r"\.\d{7,9}")
     zone = "UTC" if n_zoned else None
     try:
         dates = pc.cast(cells, pa.timestamp("ns" if fine else "us", zone))
     except pa.ArrowInvalid:
         raise BadCells(
-            "some cells have the shape of a date and are none, or lie outside the years that can be held"
+            "must hold dates that can be held, found some that have the shape of a date and are none"
         ) from None
     series = dates.to_pandas()
     with contextlib.suppress(pd.errors.OutOfBoundsDatetime):  # before 1677, after 2262: microseconds reach further
@@ -198,7 +165,5 @@ def _dates(cells: Any, time_zone: str | None) -> pd.Series:
     try:
         return series.dt.tz_convert(time_zone) if zone else series.dt.tz_localize(time_zone)
     except Exception as error:  # pytz and zoneinfo each have their own
-        raise BadCells(
-            f"some dates do not exist, or are ambiguous, in the time zone {time_zone!r} ({type(error).__name__}); "
-            "write them with their offset"
-        ) from None
+        found = f"found some that do not exist or are ambiguous ({type(error).__name__}); write them with their offset"
+        raise BadCells(f"must hold dates of the time zone {time_zone!r}, {found}") from None
