@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from evaluation_tables import hospital, shuffled
 
-from clover_tvae.evaluation import CATALOGUE, c2st, column_shapes, fidelity
+from clover_tvae.evaluation import CATALOGUE, c2st, column_shapes, fidelity, utility
 
 pytestmark = pytest.mark.long
 
@@ -209,3 +209,24 @@ def test_errors_are_exact_where_no_cell_is_small():
     real, synthetic = with_small_cells(700, 50, 40, 1), with_small_cells(700, 70, 60, 2)
     table = fidelity(real, synthetic).tables["column_shapes"].set_index("column")["synthetic"]
     assert table.to_dict() == {name: 100 * error for name, error in column_shapes(real, synthetic).items()}
+
+
+@pytest.mark.parametrize("figures", [fidelity, utility])
+def test_trees_on_small_tables_keep_to_one_thread(figures, monkeypatch) -> None:
+    """Threads that wait for each other cost a busy machine fifteen times the work."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    seen: set[int] = set()
+    fit = HistGradientBoostingClassifier.fit
+
+    def counted(*given: object) -> object:
+        seen.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp")
+        return fit(*given)
+
+    monkeypatch.setattr(HistGradientBoostingClassifier, "fit", counted)
+    table = pd.DataFrame({"x": range(60), "sex": ["F", "M"] * 30})
+    metadata = {"continuous": ["x"], "categorical": ["sex"], "variable_to_predict": "sex"}
+    with threadpool_limits(2, "openmp"):
+        figures(table, table, table, metadata)
+    assert seen == {1}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from clover_tvae.errors import ColumnsMismatchError, Problem, did_you_mean
 from clover_tvae.evaluation.disclosure import Disclosure
@@ -176,6 +177,7 @@ def _rarest(train_answers: NDArray[Any], test_answers: NDArray[Any]) -> float:
     return classes[in_test][counts[in_test].argmin()] if in_test.any() else math.nan
 
 
+@threadpool_limits.wrap(limits=1, user_api="openmp")  # as in two_sample_auc
 def _scores(train: Part, test: Part, is_category: bool, seed: int, rarest: float) -> dict[tuple[str, str], float]:
     """The scores of trees and of a linear model; none where there is too little to learn from or to test on."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
