@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from clover_tvae.errors import CloverError, Problem, TableFileError
 
-__all__ = ["atomic_write", "inside"]
+__all__ = ["atomic_write", "inside", "unmoved"]
 
 
 def atomic_write(
@@ -130,3 +130,23 @@ def inside(root: str | Path, path: str | Path) -> Path:
     if not resolved.is_relative_to(base):
         raise refuse("leaves the folder through a symbolic link")
     return resolved
+
+
+def unmoved(path: Path, called: str | None = None) -> Path:
+    """Return a path that :func:`inside` gave, and refuse it if a symbolic link made since then leads it elsewhere.
+
+    Args:
+        path: The path, resolved when it was checked.
+        called: What messages call it; its name if ``None``.
+
+    Raises:
+        TableFileError: It leads elsewhere now.
+    """
+    try:
+        moved = path.resolve() != path
+    except (OSError, RuntimeError):  # a loop of links
+        moved = True
+    if moved:
+        text = "a symbolic link made since the check leads it elsewhere; remove the link"
+        raise TableFileError(Problem(called or path.name, text))
+    return path

@@ -771,7 +771,7 @@ def test_workers_are_at_least_one() -> None:
 
 
 def test_the_table_is_read_checked_and_its_transforms_fitted_once(folder: Path, monkeypatch) -> None:
-    from clover_tvae.jobs import table
+    from clover_tvae.jobs import job as job_module
     from clover_tvae.transforms import TableTransform
 
     calls: list[str] = []
@@ -780,7 +780,7 @@ def test_the_table_is_read_checked_and_its_transforms_fitted_once(folder: Path, 
         called = getattr(owner, name)
         monkeypatch.setattr(owner, name, lambda *given, **named: calls.append(name) or called(*given, **named))
 
-    counted(table, "read_table")
+    counted(job_module, "read_table")
     counted(Metadata, "validate")
     counted(Metadata, "load")
     counted(TableTransform, "fit")
@@ -909,6 +909,31 @@ def test_an_output_may_not_move_outside_after_the_checks(folder: Path, present) 
     assert result.error is not None
     assert "symbolic link" in result.error.message
     assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("linked", [".clover-tvae", "t.csv", "h.csv", "out"])
+def test_a_link_made_after_the_check_is_not_followed(folder: Path, linked: str) -> None:
+    for name in ("t.csv", "h.csv"):
+        builtin_table("sklearn.iris").to_csv(folder / name, index=False)
+    job = only_job(write(folder, iris_job(data="t.csv", holdout="h.csv", limits={"fidelity.shape": {"max": 100}})))
+    outside = folder.parent / f"{folder.name}-outside"
+    if linked.endswith(".csv"):
+        (folder / linked).rename(outside)
+    else:
+        outside.mkdir()
+    (folder / linked).symlink_to(outside)
+    result = run_job(job)
+    assert (result.status, result.error and result.error.kind) == ("failed", "TableFileError")
+    assert "symbolic link" in str(result.error)
+    assert not outside.is_dir() or list(outside.iterdir()) == []
+
+
+def test_the_file_that_keeps_records_out_of_git_is_not_written_through_a_link(folder: Path, present) -> None:
+    (folder / ".clover-tvae").mkdir()
+    outside = folder.parent / f"{folder.name}-outside"
+    (folder / ".clover-tvae/.gitignore").symlink_to(outside)
+    assert "symbolic link" in str(run_job(only_job(present())).error)
+    assert not outside.exists()
 
 
 # --- built-in tables -----------------------------------------------------------------------------------------------------

@@ -103,3 +103,47 @@ def test_what_was_done_before_a_job_failed_stays_in_its_result(tmp_path: Path) -
     assert result.error.kind == "ConditionError"
     assert result.sha256 is not None
     assert TVAESynthesizer.load(tmp_path / "a.pkl", expected_sha256=result.sha256).metadata.names
+
+
+def test_cells_conditions_parameters_outputs_and_limits_are_told_in_one_round(tmp_path: Path) -> None:
+    path = job(
+        tmp_path,
+        f"""\
+{JOB_A}    synthesizer: {{backend: sdv, patience: 3}}
+    limits: {{fidelity.shap: {{max: 1}}}}
+    sample:
+      - {{rows: 1, output: ../b.csv, conditions: {{species: rose, "petal width (cm)": {{between: [5, 2]}}}}}}
+      - {{rows: -1, output: c.csv, conditions: {{specis: setosa, "petal width (cm)": {{">=": 99}}}}}}
+  - name: b
+    data: {{dataset: sklearn.iris}}
+    metadata: {IRIS.replace("width (cm)], categorical: [species]", "width (cm), species]")}
+    report: report.txt
+  - {{name: c, data: {{dataset: sklearn.iris}}, metadata: {IRIS}, generator_filepath: c.pkl}}
+""",
+    )
+    for tables in ("due", "always"):
+        with pytest.raises(ConfigError) as caught:
+            load_jobs([path], tables=tables)
+        found = [str(problem) for problem in caught.value.problems]
+        for part in (
+            ":6:33: patience: the sdv backend has no such parameter",
+            ":7:14: limits: no figure has this key",
+            ":9:19: output: the path holds '..'",
+            ":9:50: conditions: column 'species': 1 of 1 values were never seen",
+            ":9:65: petal width (cm): a range must have its lower end first",
+            ":10:10: rows: must be greater than or equal to 0",
+            ":10:48: the metadata has no modelled column 'specis'",
+            ":10:64: conditions: column 'petal width (cm)': the range must hold a value",
+            ":12:5: data: column 'species': must hold numbers, found text",
+            ":14:5: report: must be a file name that ends in .html",
+        ):
+            assert any(part in text for text in found), part + "\n".join(["", *found])
+        assert len(found) == 10, "\n".join(found)
+
+
+def test_a_file_of_limits_is_told_from_a_job_file(tmp_path: Path) -> None:
+    (tmp_path / "limits.yaml").write_text("privacy.copies: {max: 1}\nfidelity.shape: {max: 2}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_jobs([tmp_path / "limits.yaml"])
+    assert len(caught.value.problems) == 1
+    assert "limits.yaml:1:1: this is a file of limits, not of jobs" in str(caught.value)

@@ -17,7 +17,7 @@ from clover_tvae.errors import ConfigError, LimitExceededError, TooFewRowsError
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.limits import enforce
 from clover_tvae.jobs import load_jobs, plan_job, run_job
-from clover_tvae.jobs.limits_file import load_limits
+from clover_tvae.jobs.read import load_limits
 from clover_tvae.metadata import Metadata
 from clover_tvae.workflows.comparison import compare_generators
 from clover_tvae.workflows.split import split_holdout

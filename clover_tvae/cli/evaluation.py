@@ -102,7 +102,7 @@ def evaluate(
     Passing is no proof of anonymity.
     """
     from clover_tvae.evaluation.limits import enforce
-    from clover_tvae.jobs.limits_file import load_limits
+    from clover_tvae.jobs.read import load_limits
 
     require_files(metadata, real, synthetic, holdout, limits, generator)
     bounds = None if limits is None else load_limits(limits)

@@ -177,7 +177,6 @@ def _rarest(train_answers: NDArray[Any], test_answers: NDArray[Any]) -> float:
     return classes[in_test][counts[in_test].argmin()] if in_test.any() else math.nan
 
 
-@threadpool_limits.wrap(limits=1, user_api="openmp")  # as in two_sample_auc
 def _scores(train: Part, test: Part, is_category: bool, seed: int, rarest: float) -> dict[tuple[str, str], float]:
     """The scores of trees and of a linear model; none where there is too little to learn from or to test on."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -199,7 +198,8 @@ def _scores(train: Part, test: Part, is_category: bool, seed: int, rarest: float
     }
     inputs = {"trees": (filled_where_empty(features), test_features), "linear": (linear_features, linear_test)}
     measure = partial(_classification, rarest=rarest) if is_category else _regression
-    found = {name: measure(model, *inputs[name], answers, test_answers) for name, model in models.items()}
+    with threadpool_limits(1, "openmp"):  # as in two_sample_auc
+        found = {name: measure(model, *inputs[name], answers, test_answers) for name, model in models.items()}
     return {(name, score): value for name, scores in found.items() for score, value in scores.items()}
 
 

@@ -13,13 +13,11 @@ from clover_tvae.errors import CloverError, ConfigError, Problem, UserError, did
 from clover_tvae.evaluation.limits import Limits, limit_problems
 from clover_tvae.files import inside
 from clover_tvae.jobs.job import Job
-from clover_tvae.jobs.limits_file import load_limits
 from clover_tvae.jobs.plan import learnt_from, plan_job
-from clover_tvae.jobs.read import Draft, path_called, read_drafts
+from clover_tvae.jobs.read import Draft, load_limits, path_called, read_drafts
 from clover_tvae.jobs.record import record_path
 from clover_tvae.jobs.result import collected_warnings
 from clover_tvae.jobs.spec import DatasetSpec
-from clover_tvae.jobs.table import read_job_table, with_holdout
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Parameters
 from clover_tvae.tables import EXTENSIONS, column_names
@@ -50,9 +48,9 @@ def load_jobs(
         root: The folder that paths are relative to and stay under; the folder of each job file if ``None``.
         only: Names of the jobs that are wanted; all if empty. The others must be well-formed, but their data may be
             elsewhere.
-        tables: Of which of the wanted jobs to read the tables, too, once everything else is in order: whether the cells
-            are what the metadata says, and whether some row could meet each condition. ``"due"`` reads those that a run
-            would read.
+        tables: Of which of the wanted jobs to read the tables, too: whether the cells are what the metadata says, and
+            whether some row could meet each condition. ``"due"`` reads those that a run would read, and those of jobs
+            with other problems.
         force: See ``run_job``; it says what is due.
         retrain: See ``run_job``; it says what is due.
 
@@ -67,7 +65,7 @@ def load_jobs(
     names: set[str] = set()
     seen = dict.fromkeys(Path(os.path.abspath(file)) for file in files)
     if len(seen) < len(files):
-        problems.append(Problem("", "a job file is given twice", ConfigError))
+        problems.append(Problem("", "a job file is given twice"))
     for file in seen:
         found, known = read_drafts(file, root, problems)
         drafts += found
@@ -76,18 +74,19 @@ def load_jobs(
     if not problems:
         for name in set(only) - names:
             hint = did_you_mean(name, names) or f"; known: {', '.join(sorted(names))}"
-            problems.append(Problem("--only", f"there is no job {name!r}{hint}", ConfigError))
+            problems.append(Problem("--only", f"there is no job {name!r}{hint}"))
     checks = [_Check(draft) for draft in drafts if not only or draft.spec.name in only]
     _find_collisions(checks)
-    problems += [problem for check in checks for problem in check.problems]
-    jobs = [] if problems else [check.job() for check in checks]
-    held = 0
-    for check, job in zip(checks, jobs, strict=False):
-        if tables == "always" or (tables == "due" and _reads_table(job, force, retrain)):
+    jobs, held = [], 0
+    for check in checks:
+        job = check.job()
+        # Of a job that has problems, all that can be told is told together.
+        if tables == "always" or (tables == "due" and (check.problems or _reads_table(job, force, retrain))):
             check.read_table(job)
             if job.table is not None and (held := held + _n_bytes(job.table.train)) > _HELD_BYTES:
                 job.table = None
-            problems += check.problems
+        problems += check.problems
+        jobs.append(job)
     if problems:
         raise ConfigError(sorted(dict.fromkeys(problems), key=_reading_order))
     return tuple(jobs)
@@ -115,6 +114,7 @@ class _Check:
 
     Attributes:
         problems: What is wrong.
+        told: Where.
         written: The files that the job writes: where the job says so, and what they are.
     """
 
@@ -122,6 +122,7 @@ class _Check:
         self.draft, self.spec = draft, draft.spec
         self.problems: list[Problem] = []
         self.written: list[tuple[Place, Path]] = []
+        self.told: set[tuple[str | int, ...]] = set()
         self.paths: dict[str, Path] = {}
         self.limits: Limits = self.spec.limits if isinstance(self.spec.limits, dict) else {}
         self.metadata: Metadata | None = None
@@ -136,13 +137,17 @@ class _Check:
         self._check_conditions()
 
     def job(self) -> Job:
-        """Return the job, where nothing is wrong."""
+        """Return the job; it may be run where nothing is wrong."""
         draft = self.draft
         record = record_path(draft.folder, draft.path, self.spec.name)
         return Job(self.spec, draft.folder, draft.file, self.paths, record, self.metadata, self.limits)
 
     def tell(self, path: Place, message: str) -> None:
         self.problems.append(self.draft.problem(path, message))
+        self.told |= {tuple(path), tuple(path[:1])}
+
+    def _is_refused(self, *keys: str) -> bool:
+        return any(key in self.draft.refused or (key,) in self.told for key in keys)
 
     @contextmanager
     def _telling(self, path: Place, before: str) -> Iterator[None]:
@@ -205,7 +210,7 @@ class _Check:
             with self._telling(("metadata",), f"{said}: " if isinstance(said, str) else "metadata: "):
                 self.metadata = Metadata.of(self.paths[said] if isinstance(said, str) else said)
         elif self.draft.whole and self.spec.data is not None and not self._has_generator:
-            self.tell((), "the key 'metadata' is missing; give a JSON file, a mapping, or the word infer")
+            self.tell(("metadata",), "the key 'metadata' is missing; give a JSON file, a mapping, or the word infer")
 
     def _check_data(self) -> None:
         spec = self.spec
@@ -213,7 +218,7 @@ class _Check:
             self.tell((), "the job leaves nothing behind; give generator_filepath, sample, or both")
         if self.draft.whole and spec.data is None and not self._has_generator:
             there = "no generator_filepath" if spec.generator_filepath is None else "no file at generator_filepath yet"
-            self.tell((), f"the key 'data' is missing: there is {there}, and nothing to learn one from")
+            self.tell(("data",), f"the key 'data' is missing: there is {there}, and nothing to learn one from")
         elif isinstance(spec.data, DatasetSpec) and spec.missing != ("",):
             self.tell(("missing",), "missing belongs to a CSV file; a built-in table has real missing cells")
         # With a generator, rows can be drawn on a machine that never sees the data.
@@ -231,6 +236,7 @@ class _Check:
         except ConfigError as error:
             for problem in error.problems:
                 self.tell(("synthesizer", problem.where), str(problem))
+            self.spec = self.spec.model_copy(update={"synthesizer": Parameters.model_validate({})})
 
     def _check_assessment(self) -> None:
         """Check the keys ``holdout``, ``report`` and ``limits``."""
@@ -273,21 +279,23 @@ class _Check:
     # -- rows ---------------------------------------------------------------------------------------------------------
 
     def read_table(self, job: Job) -> None:
-        """Read the tables of the job, where they are there, and ask whether some row could meet each condition."""
-        if not job.has_data:
+        """Read the tables of the job, where they are there and described, and ask whether some row could meet each condition."""
+        if self._is_refused("data", "missing", "metadata") or not job.has_data:
             return
         noted: list[str] = []
         table = None
         with collected_warnings(noted), self._telling(("data",), "data: "):
-            table = read_job_table(job, learnt_from(job))
+            table = job.read_table(learnt_from(job))
         if table is None:
             return
         for index, sample in enumerate(self.spec.sample):
             for name, condition in sample.parsed_conditions().items():
-                with self._telling(("sample", index, "conditions", name), "conditions: "):
-                    table.synth.check_conditions({name: condition})
-        with collected_warnings(noted), self._telling(("holdout",), "holdout: "):
-            job.table = replace(with_holdout(table, job), warnings=tuple(noted))
+                if (place := ("sample", index, "conditions", name)) not in self.told:
+                    with self._telling(place, "conditions: "):
+                        table.synth.check_conditions({name: condition})
+        if not self._is_refused("holdout"):
+            with collected_warnings(noted), self._telling(("holdout",), "holdout: "):
+                job.table = replace(job.with_holdout(table), warnings=tuple(noted))
 
 
 def _find_collisions(checks: Iterable[_Check]) -> None:

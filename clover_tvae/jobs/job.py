@@ -1,21 +1,24 @@
-"""A job that may be run: what its file asks for, where its files lie, and its table once it has been read."""
+"""A job that may be run: what its file asks for, where its files lie, and its table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clover_tvae.errors import ConfigError, Problem, TableFileError
-from clover_tvae.jobs.spec import JobSpec
-from clover_tvae.workflows.split import DEFAULT_HOLDOUT
+from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.files import unmoved
+from clover_tvae.jobs.spec import DatasetSpec, JobSpec
+from clover_tvae.metadata import Metadata
+from clover_tvae.tables import read_table
+from clover_tvae.workflows.datasets import builtin_table
+from clover_tvae.workflows.split import DEFAULT_HOLDOUT, split_holdout
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from clover_tvae.evaluation.limits import Limits
-    from clover_tvae.metadata import Metadata
     from clover_tvae.synthesizer import TVAESynthesizer
 
 __all__ = ["Job", "JobTable"]
@@ -75,19 +78,27 @@ class Job:
     def name(self) -> str:
         return self.spec.name
 
+    def path(self, text: str) -> Path:
+        """Return where a path of the job file leads.
+
+        Raises:
+            TableFileError: A symbolic link that was made since the check leads it elsewhere.
+        """
+        return unmoved(self.paths[text], text)
+
     @property
     def generator(self) -> Path | None:
-        return None if self.spec.generator_filepath is None else self.paths[self.spec.generator_filepath]
+        return None if self.spec.generator_filepath is None else self.path(self.spec.generator_filepath)
 
     @property
     def data_path(self) -> Path | None:
         """The file of the table; ``None`` for a built-in table or none."""
-        return self.paths[self.spec.data] if isinstance(self.spec.data, str) else None
+        return self.path(self.spec.data) if isinstance(self.spec.data, str) else None
 
     @property
     def holdout_path(self) -> Path | None:
         """The file of the held-out rows; ``None`` where a share of the data is held out, or nothing."""
-        return self.paths[self.spec.holdout] if isinstance(self.spec.holdout, str) else None
+        return self.path(self.spec.holdout) if isinstance(self.spec.holdout, str) else None
 
     @property
     def holdout_fraction(self) -> float | None:
@@ -108,13 +119,48 @@ class Job:
             TableFileError: A symbolic link that was made since the check leads it elsewhere.
             ConfigError: The folder cannot be made.
         """
-        path = self.paths[text]
-        if path.resolve() != path:
-            raise TableFileError(
-                Problem(text, "a symbolic link made since the check leads it elsewhere; remove the link")
-            )
+        path = self.path(text)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(Problem(path.parent.name, f"the folder cannot be made ({error.strerror})")) from None
         return path
+
+    def read_data(self) -> pd.DataFrame:
+        """Return the rows that the key ``data`` names.
+
+        Raises:
+            UserError: They cannot be read as the metadata describe them.
+        """
+        if isinstance(self.spec.data, DatasetSpec):
+            return builtin_table(self.spec.data.dataset)
+        assert self.data_path is not None, "load_jobs lets no job train without data"
+        return read_table(self.data_path, metadata=self.metadata, missing=self.spec.missing)
+
+    def read_table(self, learnt: Mapping[str, Any]) -> JobTable:
+        """Read the table and fit its transforms: all but a file of held-out rows.
+
+        Raises:
+            UserError: The table does not fit its metadata, or cannot be learnt.
+        """
+        from clover_tvae.synthesizer import TVAESynthesizer
+
+        train, holdout = self.read_data(), None
+        metadata = Metadata.infer(train) if self.metadata is None else self.metadata
+        if self.holdout_fraction is not None:
+            metadata.validate(train)
+            train, holdout = split_holdout(train, self.holdout_fraction, self.spec.synthesizer.random_state or 0)
+        synth = TVAESynthesizer(train, metadata, verbose=False, **self.spec.synthesizer.given()).prepare()
+        return JobTable(train, holdout, metadata, synth, learnt)
+
+    def with_holdout(self, table: JobTable) -> JobTable:
+        """Return the table with the held-out rows that the job names by a file, if it does.
+
+        Raises:
+            UserError: They do not fit the metadata.
+        """
+        if self.holdout_path is None:
+            return table
+        holdout = read_table(self.holdout_path, metadata=table.metadata, missing=self.spec.missing)
+        table.metadata.validate(holdout)
+        return replace(table, holdout=holdout)

@@ -64,7 +64,7 @@ def plan_job(job: Job, *, force: bool = False, retrain: bool = False) -> Plan:
     """
     record = Record.load(job.record, job.name)
     learnt = learnt_from(job)
-    generator = None if job.generator is None else file_digest(job.generator)
+    generator = file_digest(job.generator)
     train, reason, check = _training(job, record, learnt, generator)
     if retrain and not train:
         if not job.has_data:
@@ -77,13 +77,12 @@ def plan_job(job: Job, *, force: bool = False, retrain: bool = False) -> Plan:
         every if train or force else tuple(i for i in every if _is_stale(job, job.spec.sample[i], record, generator))
     )
     assess = job.spec.assessed and (train or force or not _is_assessed(job, record, learnt, generator))
-    if not train and not stale and not assess:
-        return Plan(False, (), "nothing has changed since the last run", record, learnt)
-    if not train and generator is None:
+    if not train and generator is None and (stale or assess):
+        train, stale, assess = True, every, job.spec.assessed
         reason = "an output is due, and the job keeps no generator"
-        return Plan(True, every, reason, record, learnt, assess=job.spec.assessed)
-    if not train:
-        reason = f"{reason}: {'sampling' if stale else 'measuring'} without training"
+    elif not train:
+        work = "sampling" if stale else "measuring" if assess else None
+        reason = f"{reason}: {work} without training" if work else "nothing has changed since the last run"
     return Plan(train, stale, reason, record, learnt, check, assess)
 
 
@@ -96,21 +95,17 @@ def _training(job: Job, record: Record, learnt: Mapping[str, Any], generator: st
     if generator is not None and record.generator != generator:
         return False, "generator present (not trained by this job)", job.has_data
     # Without the data there is nothing to compare: the generator is used.
-    changed = _changes(record.learnt, learnt) if generator is None or (record.learnt and job.has_data) else []
-    return (
-        bool(changed),
-        f"changed since the last training: {', '.join(changed)}" if changed else "generator present",
-        False,
-    )
+    if (generator is None or (record.learnt and job.has_data)) and (changed := _changes(record.learnt, learnt)):
+        return True, f"changed since the last training: {', '.join(changed)}", False
+    return False, "generator present", False
 
 
 def learnt_from(job: Job) -> dict[str, Any]:
     """Return what decides on a training: digests of data and metadata, and the parameters."""
     spec = job.spec
-    data = None if job.data_path is None else file_digest(job.data_path)
     parameters = {k: v for k, v in spec.synthesizer.given().items() if k not in _NOT_LEARNT}
     return {
-        "data": spec.data.dataset if isinstance(spec.data, DatasetSpec) else data,
+        "data": spec.data.dataset if isinstance(spec.data, DatasetSpec) else file_digest(job.data_path),
         "missing": _digest(sorted(spec.missing)),
         "metadata": "infer" if job.metadata is None else _digest(job.metadata.to_dict()),
         "parameters": json.loads(json.dumps(parameters)),
@@ -144,12 +139,12 @@ def _is_assessed(job: Job, record: Record, learnt: Mapping[str, Any], generator:
     measured = record.assessment
     if measured.get("generator") != generator or measured.get("asked") != assessment_digest(job, learnt):
         return False
-    return job.spec.report is None or job.paths[job.spec.report].is_file()
+    return job.spec.report is None or job.path(job.spec.report).is_file()
 
 
 def _is_stale(job: Job, sample: SampleSpec, record: Record, generator: str | None) -> bool:
     entry = record.outputs.get(sample.output, {})
-    if entry.get("sha256") is None or not job.paths[sample.output].is_file():
+    if entry.get("sha256") is None or not job.path(sample.output).is_file():
         return True
     return entry.get("sample") != sample_digest(job, sample) or entry.get("generator") != generator
 
@@ -159,18 +154,18 @@ def _refuse_foreign(job: Job, record: Record) -> None:
     written = {text: entry.get("sha256") for text, entry in record.outputs.items()}
     if job.spec.report is not None and "report" in record.assessment:
         written[job.spec.report] = record.assessment["report"]
+    cure = "move it away, or overwrite it with --force"
     problems = []
     for text in filter(None, (job.spec.report, *(sample.output for sample in job.spec.sample))):
-        if not job.paths[text].exists():
+        if not job.path(text).exists():
             continue
         if text not in written:
-            problems.append((text, "the file exists and was not written by this job"))
+            problems.append(Problem(text, f"the file exists and was not written by this job; {cure}"))
         # What is noted without a digest was being written when the job stopped.
-        elif written[text] is not None and written[text] != file_digest(job.paths[text]):
-            problems.append((text, "the file was changed after this job wrote it"))
+        elif written[text] is not None and written[text] != file_digest(job.path(text)):
+            problems.append(Problem(text, f"the file was changed after this job wrote it; {cure}"))
     if problems:
-        cure = "move it away, or overwrite it with --force"
-        raise ConfigError([Problem(text, f"{what}; {cure}", ConfigError) for text, what in problems])
+        raise ConfigError(problems)
 
 
 def _digest(value: Any) -> str:

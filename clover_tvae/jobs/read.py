@@ -1,4 +1,4 @@
-"""Job files read: the YAML of every job merged with the defaults of its file, and held against the keys of a job."""
+"""Job files read: each job merged with the defaults of its file, and held against the keys of a job; and files of limits."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from clover_tvae.errors import ConfigError, Problem, did_you_mean
+from clover_tvae.evaluation.catalogue import CATALOGUE
+from clover_tvae.evaluation.limits import Limits, limit_problems
 from clover_tvae.jobs.spec import JobSpec, spec_problems
 from clover_tvae.jobs.yaml_file import Node, read_yaml
 
-__all__ = ["Draft", "path_called", "read_drafts"]
+__all__ = ["Draft", "load_limits", "path_called", "read_drafts"]
 
 _TOP_KEYS = ("version", "defaults", "jobs")
 # Of these mappings, single keys of the defaults stay where the job gives others; every other value replaces whole.
@@ -31,15 +33,20 @@ class Draft:
         node: The job in the file, defaults merged in; it knows where everything stands.
         folder: The folder, absolute, that paths are relative to.
         path: The job file, absolute.
-        whole: Whether the schema refused nothing. What is left of a refused job is checked further, so that a path that
-            leaves the folder is reported together with a misspelt key.
+        refused: The keys in which the schema refused something. What is left of such a job is checked further, so that
+            a path that leaves the folder is reported together with a misspelt key.
     """
 
     spec: JobSpec
     node: Node
     folder: Path
     path: Path
-    whole: bool = True
+    refused: frozenset[str] = frozenset()
+
+    @property
+    def whole(self) -> bool:
+        """Whether the schema refused nothing."""
+        return not self.refused
 
     @property
     def file(self) -> str:
@@ -93,14 +100,14 @@ def read_drafts(file: Path, root: str | Path | None, problems: list[Problem]) ->
             # What the YAML reader has reported already would only be reported again as something else.
             problems += [_problem(node, called, path, text) for path, text in refused if not node.is_flagged(path)]
             with contextlib.suppress(ValidationError):
-                sound = _sound(node.plain(), [path for path, _ in refused])
-                drafts.append(Draft(JobSpec.model_validate(sound), node, folder, file, whole=False))
+                sound = JobSpec.model_validate(_sound(node.plain(), [path for path, _ in refused]))
+                drafts.append(Draft(sound, node, folder, file, frozenset(str(path[0]) for path, _ in refused)))
     return drafts, set(names.values())
 
 
 def _problem(node: Node, file: str, path: Sequence[str | int], message: str) -> Problem:
     line, column = node.place(path)
-    return Problem(f"{file}:{line}:{column}", message, ConfigError)
+    return Problem(f"{file}:{line}:{column}", message)
 
 
 def _job_nodes(document: Node, tell: Callable[[Sequence[str | int], str], None]) -> Iterator[tuple[int, Node]]:
@@ -108,6 +115,9 @@ def _job_nodes(document: Node, tell: Callable[[Sequence[str | int], str], None])
     top = document.value
     if not isinstance(top, dict):
         tell((), "must be a mapping with the keys version and jobs")
+        return
+    if top and not {*top} & {*_TOP_KEYS} and {*top} & {*CATALOGUE}:
+        tell((), "this is a file of limits, not of jobs; name it in the key limits of a job, or in evaluate --limits")
         return
     for key in top:
         if key not in _TOP_KEYS:
@@ -143,12 +153,10 @@ def _merged(defaults: Node, job: Node) -> Node:
     for key in _MERGED:
         if key in kept and key in job.value and isinstance(kept[key].value, dict):
             node = job.value[key]
-            several = isinstance(node.value, list)
-            merged.value[key] = (
-                replace(node, value=[_over(kept[key], part) for part in node.value])
-                if several
-                else _over(kept[key], node)
-            )
+            if isinstance(node.value, list):
+                merged.value[key] = replace(node, value=[_over(kept[key], part) for part in node.value])
+            else:
+                merged.value[key] = _over(kept[key], node)
     return merged
 
 
@@ -161,12 +169,11 @@ def _over(default: Node, node: Node) -> Node:
 
 def _sound(job: dict[str, Any], paths: Iterable[Sequence[str | int]]) -> dict[str, Any]:
     """Return the keys of a job that no problem lies in or under; of its samples, the sound keys and conditions."""
-    sound = dict(job)
-    said = job.get("sample")
-    samples: list[Any] = said if isinstance(said, list) else [said]
-    # What a sample must have and has not gets a stand-in that passes every check.
-    stand_ins = [{"rows": 0, "output": f"refused-{index}.csv"} for index in range(len(samples))]
-    samples = [sample | {} if isinstance(sample, dict) else sample for sample in samples]
+    sound = {"name": "unnamed", **job}
+    several = isinstance(job.get("sample"), list)
+    samples: list[Any] = [
+        part | {} if isinstance(part, dict) else part for part in (job["sample"] if several else [job.get("sample")])
+    ]
     for key, *rest in paths:
         if key != "sample" or len(rest) < 2 or not isinstance(rest[0], int):
             sound.pop(str(key), None)
@@ -176,8 +183,29 @@ def _sound(job: dict[str, Any], paths: Iterable[Sequence[str | int]]) -> dict[st
         else:
             samples[rest[0]].pop(rest[1], None)
     if "sample" in sound:
+        # What a sample must have and has not gets a stand-in that passes every check.
         sound["sample"] = [
-            stand_in | sample if isinstance(sample, dict) else sample
-            for stand_in, sample in zip(stand_ins, samples, strict=True)
+            {"rows": 0, "output": f"refused-{index}.csv"} | part if isinstance(part, dict) else part
+            for index, part in enumerate(samples)
         ]
-    return {"name": "unnamed", **sound}
+    return sound
+
+
+def load_limits(path: str | Path) -> Limits:
+    """Read a file of limits.
+
+    Args:
+        path: YAML: for each figure of the catalogue ``max``, ``min`` or both, such as
+            ``privacy.membership_auc: {max: 0.55}``.
+
+    Raises:
+        ConfigError: With every problem of the file, each as ``file:line:column: message``.
+    """
+    node, problems = read_yaml(path)
+    if node is not None and not problems:
+        limits: Limits = node.plain()
+        wrong = limit_problems(limits) if limits else [((), "must name at least one figure, found none")]
+        if not wrong:
+            return limits
+        problems = [_problem(node, str(path), where, message) for where, message in wrong]
+    raise ConfigError(problems)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clover_tvae.files import atomic_write, inside
+from clover_tvae.files import atomic_write, inside, unmoved
 
 __all__ = ["Record", "file_digest", "record_path"]
 
@@ -46,9 +45,13 @@ class Record:
 
     @classmethod
     def load(cls, path: Path, job: str) -> Record:
-        """Return the record at ``path``, empty where there is none that can be read."""
+        """Return the record at ``path``, empty where there is none that can be read.
+
+        Raises:
+            TableFileError: A symbolic link made since the check leads it elsewhere.
+        """
         try:
-            with path.open("rb") as file:
+            with unmoved(path).open("rb") as file:
                 content = json.loads(file.read(2**22))
             if content["format"] != _FORMAT or content["version"] != 1:
                 return cls(path, job)
@@ -58,52 +61,27 @@ class Record:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return cls(path, job)
 
-    def _save(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        ignore = self.path.parent / ".gitignore"
-        if not ignore.exists():
+    def save(self) -> None:
+        """Write the record."""
+        ignore = unmoved(self.path).parent / ".gitignore"
+        ignore.parent.mkdir(parents=True, exist_ok=True)
+        if not unmoved(ignore).exists():
             atomic_write(ignore, lambda file: file.write(b"*\n"), mode=0o644)
         content = {key: value for key, value in vars(self).items() if key != "path"}
         text = json.dumps({"format": _FORMAT, "version": 1, **content}, indent=1, sort_keys=True)
         atomic_write(self.path, lambda file: file.write(text.encode("utf-8")))
 
-    @contextmanager
-    def training(self, learnt: Mapping[str, Any], generator: Path | None) -> Iterator[None]:
-        """Note a generator once it is trained; the outputs stay ours, but were drawn from one that is gone."""
-        yield
-        self.learnt, self.generator = learnt, None if generator is None else file_digest(generator)
+    def note_training(self, learnt: Mapping[str, Any], generator: str | None) -> None:
+        """Note a generator that has been trained; the outputs stay ours, but were drawn from one that is gone."""
+        self.learnt, self.generator = learnt, generator
         self.outputs = {path: {**entry, "generator": "replaced"} for path, entry in self.outputs.items()}
-        self._save()
+        self.save()
 
-    @contextmanager
-    def opening(self, generator: Path) -> Iterator[None]:
-        """Note a generator file once it is open."""
-        yield
-        digest = file_digest(generator)
-        if self.generator != digest:
-            self.learnt, self.generator = {}, digest
-        self._save()
-
-    @contextmanager
-    def drawing(self, output: str, path: Path, asked: str) -> Iterator[None]:
-        """Note an output before and after it is written."""
-        entry = {"sample": asked, "generator": self.generator, "sha256": None}
-        self.outputs[output] = entry
-        self._save()
-        yield
-        entry["sha256"] = file_digest(path)
-        self._save()
-
-    @contextmanager
-    def measuring(self, report: Path | None, asked: str) -> Iterator[list[str]]:
-        """Note a measurement before and after it; the limits that are passed go into the list."""
-        self.assessment = {"report": None}
-        self._save()
-        breaches: list[str] = []
-        yield breaches
-        written = None if report is None else file_digest(report)
-        self.assessment = {"asked": asked, "generator": self.generator, "report": written, "breaches": breaches}
-        self._save()
+    def note_opening(self, generator: str | None) -> None:
+        """Note a generator file that has been opened."""
+        if self.generator != generator:
+            self.learnt, self.generator = {}, generator
+        self.save()
 
 
 def record_path(folder: Path, file: Path, job: str) -> Path:
@@ -115,10 +93,9 @@ def record_path(folder: Path, file: Path, job: str) -> Path:
     return inside(folder, f".clover-tvae/{name}.{job}.json")
 
 
-def file_digest(path: Path) -> str | None:
+def file_digest(path: Path | None) -> str | None:
     """Return the sha256 of a file, ``None`` if it is not there."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    if path is None or not path.is_file():
         return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

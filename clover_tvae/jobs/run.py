@@ -22,9 +22,8 @@ from clover_tvae.errors import ConfigError, LimitExceededError, Problem
 from clover_tvae.evaluation.limits import passed_limits
 from clover_tvae.jobs.job import Job, JobTable
 from clover_tvae.jobs.plan import Plan, assessment_digest, plan_job, sample_digest
-from clover_tvae.jobs.record import Record
+from clover_tvae.jobs.record import Record, file_digest
 from clover_tvae.jobs.result import JobError, JobResult, collected_warnings
-from clover_tvae.jobs.table import read_data, read_job_table, with_holdout
 from clover_tvae.metadata import Metadata
 from clover_tvae.workflows.assessment import assess
 from clover_tvae.workflows.output import draw_to
@@ -111,16 +110,16 @@ def _table(job: Job, plan: Plan) -> JobTable:
         for text in job.table.warnings:
             warnings.warn(text, UserWarning, stacklevel=2)
         return job.table
-    return with_holdout(read_job_table(job, plan.learnt), job)
+    return job.with_holdout(job.read_table(plan.learnt))
 
 
 def _trained(job: Job, table: JobTable, record: Record, verbose: bool) -> tuple[TVAESynthesizer, str | None]:
     path = None if job.spec.generator_filepath is None else job.target(job.spec.generator_filepath)
     synth = table.synth
     synth.verbose = verbose
-    with record.training(table.learnt, path):
-        synth.fit()
-        digest = None if path is None else synth.save(path)
+    synth.fit()
+    digest = None if path is None else synth.save(path)
+    record.note_training(table.learnt, file_digest(path))
     return synth, digest
 
 
@@ -134,9 +133,9 @@ def _opened(job: Job, check_data: bool, record: Record) -> tuple[TVAESynthesizer
     # The columns of the data have been compared with the metadata; whether these are the generator's is asked here.
     metadata = job.metadata if check_data else None
     if check_data and metadata is None:
-        metadata = Metadata.infer(read_data(job))
-    with record.opening(path):
-        synth = TVAESynthesizer(None, metadata, generator_filepath=path, verbose=False, **options)
+        metadata = Metadata.infer(job.read_data())
+    synth = TVAESynthesizer(None, metadata, generator_filepath=path, verbose=False, **options)
+    record.note_opening(file_digest(path))
     return synth, synth.card().get("sha256")
 
 
@@ -150,17 +149,22 @@ def _assess(job: Job, synth: TVAESynthesizer, table: JobTable, record: Record) -
             stacklevel=2,
         )
     report = None if job.spec.report is None else job.target(job.spec.report)
-    with record.measuring(report, assessment_digest(job, table.learnt)) as breaches:
-        breaches += assess(
-            synth,
-            table.train,
-            table.holdout,
-            table.metadata,
-            seed=job.spec.synthesizer.random_state or 0,
-            limits=job.limits,
-            report=report,
-            title=f"{job.name}: synthetic data report",
-        )
+    asked = assessment_digest(job, table.learnt)
+    record.assessment = {"report": None}
+    record.save()  # the report is ours before it is there
+    breaches = assess(
+        synth,
+        table.train,
+        table.holdout,
+        table.metadata,
+        seed=job.spec.synthesizer.random_state or 0,
+        limits=job.limits,
+        report=report,
+        title=f"{job.name}: synthetic data report",
+    )
+    written = {"generator": record.generator, "report": file_digest(report), "breaches": breaches}
+    record.assessment = {"asked": asked, **written}
+    record.save()
 
 
 def _breaches(job: Job, record: Record) -> list[str]:
@@ -175,16 +179,20 @@ def _limits_passed(breaches: Sequence[str]) -> JobError:
 def _draw(job: Job, index: int, synth: TVAESynthesizer, record: Record) -> None:
     sample = job.spec.sample[index]
     path, seed = job.target(sample.output), _seed(job, index)
-    with record.drawing(sample.output, path, sample_digest(job, sample)):
-        draw_to(
-            synth,
-            sample.rows,
-            path,
-            seed=seed,
-            conditions=sample.parsed_conditions(),
-            decode=sample.decode or job.spec.synthesizer.decode,
-            missing=sample.missing,
-        )
+    entry = {"sample": sample_digest(job, sample), "generator": record.generator, "sha256": None}
+    record.outputs[sample.output] = entry
+    record.save()  # the file is ours before it is there
+    draw_to(
+        synth,
+        sample.rows,
+        path,
+        seed=seed,
+        conditions=sample.parsed_conditions(),
+        decode=sample.decode or job.spec.synthesizer.decode,
+        missing=sample.missing,
+    )
+    entry["sha256"] = file_digest(path)
+    record.save()
 
 
 def _seed(job: Job, index: int) -> int | None:

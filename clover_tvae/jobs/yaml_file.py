@@ -2,22 +2,21 @@
 
 YAML has features that turn a small file into a large one (aliases), into code (tags), or into something other than
 what its author sees (``NO`` is false, ``2024-01-01`` is a date, a second key silently wins). None of them is read here.
-The text is parsed by PyYAML; this module composes the values from PyYAML's events, without recursion, so that a
-deeply nested file is refused and not followed.
+The text is parsed by PyYAML; this module composes the values from PyYAML's events, down to a depth that is bounded.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.errors import Problem
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "Node", "parse_yaml", "read_yaml"]
 
@@ -108,18 +107,18 @@ def read_yaml(path: str | Path, name: str | None = None) -> tuple[Node | None, l
     try:
         if not path.is_file():
             what = "is a folder, not a file" if path.is_dir() else "does not exist"
-            return None, [Problem(name, f"the job file {what}", ConfigError)]
+            return None, [Problem(name, f"the file {what}")]
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        return None, [Problem(name, f"the file cannot be read ({type(error).__name__})", ConfigError)]
+        return None, [Problem(name, f"the file cannot be read ({type(error).__name__})")]
     if len(content) > MAX_BYTES:
-        return None, [Problem(name, f"the file is larger than {MAX_BYTES:,} bytes; split it", ConfigError)]
+        return None, [Problem(name, f"the file is larger than {MAX_BYTES:,} bytes; split it")]
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        return None, [Problem(f"{name}:{line}:1", "the file is not UTF-8 text", ConfigError)]
+        return None, [Problem(f"{name}:{line}:1", "the file is not UTF-8 text")]
     return parse_yaml(text, name)
 
 
@@ -142,133 +141,101 @@ def parse_yaml(text: str, name: str = "<text>", *, loader: Any = _LOADER) -> tup
         job.yaml:1:12: a number in an unusual form; put it in quotes if it is text, else write it in decimal
         job.yaml:1:17: an alias (*) is not read here; write the value again, or use defaults
     """
-    composer = _Composer(name)
+    problems: list[Problem] = []
+
+    def tell(mark: Any, message: str) -> None:
+        if len(problems) < _MAX_PROBLEMS:
+            problems.append(Problem(name if mark is None else f"{name}:{mark.line + 1}:{mark.column + 1}", message))
+
+    root = None
     try:
-        for event in yaml.parse(text, Loader=loader):
-            if not composer.take(event):
-                break
+        root = _Composer(yaml.parse(text, Loader=loader), tell).document()
+    except _TooDeepError as error:
+        tell(error.args[0], f"values are nested more than {MAX_DEPTH} deep")
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        composer.problem(mark, f"this is not YAML: {_without_values(error.problem)}")
+        # PyYAML's own message, less the text that it quotes.
+        message = re.sub(r"'[^']*'", "...", error.problem or "it cannot be parsed")
+        tell(error.problem_mark or error.context_mark, f"this is not YAML: {message}")
     except yaml.YAMLError:
-        composer.problem(None, "this is not YAML: it holds a character that YAML does not allow")
-    if composer.root is None and not composer.problems:
-        composer.problem(None, "the file is empty")
-    return composer.root, composer.problems
+        tell(None, "this is not YAML: it holds a character that YAML does not allow")
+    if root is None and not problems:
+        tell(None, "the file is empty")
+    return root, problems
 
 
-def _without_values(problem: str | None) -> str:
-    """Cut quoted text out of PyYAML's own message."""
-    return re.sub(r"'[^']*'", "...", problem or "it cannot be parsed")
+class _TooDeepError(Exception):
+    """Values are nested too deep, at the place that is its argument."""
 
 
 class _Composer:
-    """Builds nodes from events, iteratively: ``stack`` holds the collections that are still open."""
+    """Builds nodes from PyYAML's events; what is refused is told, and replaced or left out."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.root: Node | None = None
-        self.problems: list[Problem] = []
-        self._stack: list[_Open] = []
-        self._documents = 0
+    def __init__(self, events: Iterator[Any], tell: Callable[[Any, str], None]) -> None:
+        self.events, self.tell = events, tell
 
-    def problem(self, mark: Any, message: str) -> None:
-        if len(self.problems) < _MAX_PROBLEMS:
-            where = self.name if mark is None else f"{self.name}:{mark.line + 1}:{mark.column + 1}"
-            self.problems.append(Problem(where, message, ConfigError))
+    def document(self) -> Node | None:
+        """Return the value of the first document."""
+        root: Node | None = None
+        for event in self.events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                if root is not None:
+                    self.tell(event.start_mark, "a second document (---) is not read here; one file holds one document")
+                    break
+                if event.version or event.tags:
+                    self.tell(event.start_mark, "directives (%) are not read here")
+                root = self._value(next(self.events))
+        return root
 
-    def take(self, event: Any) -> bool:
-        """Take one event; return whether to go on."""
+    def _value(self, event: Any, depth: int = 0) -> Node:
+        """Return the value that ``event`` starts."""
         mark = event.start_mark
-        if isinstance(event, yaml.DocumentStartEvent):
-            self._documents += 1
-            if self._documents > 1:
-                self.problem(mark, "a second document (---) is not read here; one file holds one document")
-                return False
-            if event.version or event.tags:
-                self.problem(mark, "directives (%) are not read here")
-        elif isinstance(event, yaml.AliasEvent):
-            self.problem(mark, "an alias (*) is not read here; write the value again, or use defaults")
-            self._add(Node(None, mark.line + 1, mark.column + 1, flagged=True))
-        elif isinstance(event, yaml.ScalarEvent):
-            self._scalar(event)
-        elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
-            flagged = self._refuse_extras(event)
-            if len(self._stack) >= MAX_DEPTH:
-                self.problem(mark, f"values are nested more than {MAX_DEPTH} deep")
-                return False
-            if self._stack and self._stack[-1].wants_key:
-                self.problem(mark, "a key must be text")
-            self._stack.append(_Open(isinstance(event, yaml.MappingStartEvent), mark, flagged))
-        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
-            self._add(self._stack.pop().node())
-        return True
+        place = (mark.line + 1, mark.column + 1)
+        if isinstance(event, yaml.AliasEvent):
+            self.tell(mark, "an alias (*) is not read here; write the value again, or use defaults")
+            return Node(None, *place, flagged=True)
+        flagged = self._has_extras(event)
+        if isinstance(event, yaml.ScalarEvent):
+            # The style of a bare word is None from PyYAML, "" from libyaml.
+            value, message = (event.value, None) if event.style or flagged else _resolve(event.value)
+            if message:
+                self.tell(mark, message)
+            return Node(value, *place, flagged=flagged or message is not None)
+        if depth >= MAX_DEPTH:
+            raise _TooDeepError(mark)
+        keys: dict[str, tuple[int, int]] = {}
+        if isinstance(event, yaml.MappingStartEvent):
+            return Node(self._items(keys, depth + 1), *place, keys, flagged)
+        values = []
+        while not isinstance(part := next(self.events), yaml.SequenceEndEvent):
+            values.append(self._value(part, depth + 1))
+        return Node(values, *place, keys, flagged)
 
-    def _refuse_extras(self, event: Any) -> bool:
+    def _items(self, keys: dict[str, tuple[int, int]], depth: int) -> dict[str, Node]:
+        items: dict[str, Node] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            mark, key = event.start_mark, None
+            if not isinstance(event, yaml.ScalarEvent):
+                if not isinstance(event, yaml.AliasEvent):
+                    self.tell(mark, "a key must be text")
+                self._value(event, depth)
+            elif not self._has_extras(event) and not event.style and event.value == "<<":
+                self.tell(mark, "a merge key (<<) is not read here; use defaults")
+            elif event.value in items:
+                self.tell(mark, f"the key {event.value!r} stands twice in one mapping")
+            else:
+                # A key is a name and always text, so that columns may be called `no`, `on` or `2024`.
+                key = str(event.value)
+            value = self._value(next(self.events), depth)
+            if key is not None:
+                items[key], keys[key] = value, (mark.line + 1, mark.column + 1)
+        return items
+
+    def _has_extras(self, event: Any) -> bool:
         if event.anchor is not None:
-            self.problem(event.start_mark, "an anchor (&) is not read here; write the value again, or use defaults")
+            self.tell(event.start_mark, "an anchor (&) is not read here; write the value again, or use defaults")
         if event.tag is not None:
-            self.problem(event.start_mark, "a tag (!) is not read here; values are text, numbers, true, false, null")
+            self.tell(event.start_mark, "a tag (!) is not read here; values are text, numbers, true, false, null")
         return event.anchor is not None or event.tag is not None
-
-    def _scalar(self, event: Any) -> None:
-        mark = event.start_mark
-        flagged = self._refuse_extras(event)
-        plain = not event.style  # None from PyYAML, "" from libyaml
-        top = self._stack[-1] if self._stack else None
-        if top is not None and top.wants_key:
-            if plain and event.value == "<<":
-                self.problem(mark, "a merge key (<<) is not read here; use defaults")
-                top.key, top.discard = "", True  # what follows it is dropped
-                return
-            # A key is a name and always text, so that columns may be called `no`, `on` or `2024`.
-            if event.value in top.items:
-                self.problem(mark, f"the key {event.value!r} stands twice in one mapping")
-                top.key, top.discard = "", True
-                return
-            top.key, top.discard = event.value, False
-            top.keys[event.value] = (mark.line + 1, mark.column + 1)
-            return
-        value, message = _resolve(event.value) if plain and not flagged else (event.value, None)
-        if message:
-            self.problem(mark, message)
-        self._add(Node(value, mark.line + 1, mark.column + 1, flagged=flagged or message is not None))
-
-    def _add(self, node: Node) -> None:
-        if not self._stack:
-            self.root = node
-            return
-        top = self._stack[-1]
-        if not top.is_mapping:
-            top.values.append(node)
-        elif top.key is None:
-            # A collection or an alias in the place of a key, reported already: its value is dropped with it.
-            top.key, top.discard = "", True
-        elif top.discard:
-            top.key, top.discard = None, False
-        else:
-            top.items[top.key] = node
-            top.key = None
-
-
-class _Open:
-    """A mapping or a list whose end has not been seen."""
-
-    def __init__(self, is_mapping: bool, mark: Any, flagged: bool) -> None:
-        self.is_mapping, self.mark, self.flagged = is_mapping, mark, flagged
-        self.key: str | None = None
-        self.discard = False
-        self.items: dict[str, Node] = {}
-        self.keys: dict[str, tuple[int, int]] = {}
-        self.values: list[Node] = []
-
-    @property
-    def wants_key(self) -> bool:
-        return self.is_mapping and self.key is None
-
-    def node(self) -> Node:
-        value = self.items if self.is_mapping else self.values
-        return Node(value, self.mark.line + 1, self.mark.column + 1, self.keys, self.flagged)
 
 
 def _resolve(text: str) -> tuple[Any, str | None]:
