@@ -36,9 +36,7 @@ def _skewed(rng: np.random.Generator, n: int, levels: int, power: float = 0.8) -
 
 
 def _age(birth: pd.Series, at: pd.Series) -> pd.Series:
-    early = (at.dt.month < birth.dt.month) | (
-        (at.dt.month == birth.dt.month) & (at.dt.day < birth.dt.day)
-    )
+    early = (at.dt.month < birth.dt.month) | ((at.dt.month == birth.dt.month) & (at.dt.day < birth.dt.day))
     return at.dt.year - birth.dt.year - early.astype(int)
 
 

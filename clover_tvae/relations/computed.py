@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, StrictInt
 
 from clover_tvae.relations.expression import TARGET, read_expression
-from clover_tvae.relations.reading import filled, known, numbers
-from clover_tvae.relations.relation import Name, Relation
+from clover_tvae.relations.reading import filled, known, labels, numbers
+from clover_tvae.relations.relation import Cell, Name, Relation
 
 __all__ = ["Computed", "Predicate"]
 
@@ -38,12 +38,15 @@ class Computed(Relation):
         target: The column.
         formula: The expression that gives its numbers.
         decimals: Decimals to which it is rounded; ``None`` if it is not.
+        words: What the column holds in place of each number of the formula (``[0, Monday], [1, Tuesday], ...``);
+            ``None``: the number itself. Without any words no row breaks it.
     """
 
     kind: Literal["computed"] = "computed"
     target: Name
     formula: ExpressionText
     decimals: StrictInt | None = None
+    words: tuple[tuple[StrictInt, Cell], ...] | None = None
 
     @property
     def sources(self) -> tuple[Any, ...]:
@@ -61,7 +64,23 @@ class Computed(Relation):
     def applies(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         return super().applies(df) & ~np.isnan(self.exact(df))
 
+    def _told(self, df: pd.DataFrame) -> pd.Series:
+        """Return the word for the number in each row, missing where there is none."""
+        return pd.Series(self.exact(df), index=df.index).map(dict(self.words or ())).astype(object)
+
+    def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
+        if self.words is None:
+            return self
+        frame = pd.DataFrame({"number": self.exact(df), "word": labels(df[self.target]).to_numpy()})
+        counts = frame.value_counts().rename("rows").reset_index()  # the most frequent first
+        counts = counts[counts["rows"] >= min_count].drop_duplicates("number").sort_values("number")
+        words = tuple((int(number), word) for number, word in zip(counts["number"], counts["word"], strict=True))
+        return self.model_copy(update={"words": words})
+
     def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        if self.words is not None:
+            word, cell = self._told(df), labels(df[self.target])
+            return (word.notna() & cell.notna() & (word != cell)).to_numpy(dtype=bool)
         exact, found = self.exact(df), numbers(df[self.target])
         slack = _RELATIVE_ERROR * np.maximum(np.abs(exact), 1)
         if self.decimals is not None:  # half of the last place either way, so that any rule for halves will do
@@ -69,6 +88,8 @@ class Computed(Relation):
         return np.abs(found - exact) > slack  # a comparison with NaN is False: where a cell is missing nothing breaks
 
     def complete(self, df: pd.DataFrame) -> pd.DataFrame:
+        if self.words is not None:
+            return filled(df, self.target, self._told(df))
         made = self.exact(df) if self.decimals is None else np.round(self.exact(df), self.decimals)
         return filled(df, self.target, pd.Series(made, index=df.index))
 
@@ -98,6 +119,8 @@ class Computed(Relation):
         return self.model_copy(update={"target": name, "formula": formula, "decimals": None})
 
     def __str__(self) -> str:
+        if self.words is not None:
+            return f"{self.target} is the word for {self.formula}"
         return f"{self.target} = {self.formula}" + (
             f", to {self.decimals} decimals" if self.decimals is not None else ""
         )

@@ -1,7 +1,7 @@
 """Find the relations of a table.
 
 Candidates come from 2,000 rows and are confirmed on all. A candidate is a relation if at most one row in 200 breaks it
-(and at most a twentieth of the rows that would if the columns were independent), and if so many rows would not keep it
+(and at most a fiftieth of the rows that would if the columns were independent), and if so many rows would not keep it
 by chance: its p-value, under independent columns with the same values, passes the step-up procedure of Benjamini and
 Hochberg over all candidates that were tried. What follows from other relations is left out.
 """
@@ -18,7 +18,7 @@ import pandas as pd
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.relations.equality import Equal
 from clover_tvae.relations.finding.chance import accepted, log_p_kept
-from clover_tvae.relations.finding.dependencies import combinations, dependencies, ranges
+from clover_tvae.relations.finding.dependencies import combinations, dependencies, names_of_dates, ranges
 from clover_tvae.relations.finding.equalities import equalities
 from clover_tvae.relations.finding.formulas import formulas
 from clover_tvae.relations.finding.orders import orders
@@ -30,11 +30,11 @@ from clover_tvae.relations.relation import Relation
 __all__ = ["Found", "find_relations"]
 
 _FINDERS = (
-    equalities, orders, formulas, dependencies, combinations, ranges, missing_patterns, one_hot_groups,
+    equalities, orders, formulas, names_of_dates, dependencies, combinations, ranges, missing_patterns, one_hot_groups,
 )  # fmt: skip
 _MIN_ROWS = 30
 _TOLERATED = 0.005  # share of the rows that may break a relation
-_OF_CHANCE = 0.05  # and share of those that would by chance
+_OF_CHANCE = 0.02  # and share of those that would by chance
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clover_tvae.relations.computed import Computed
+from clover_tvae.relations.expression import quoted, read_expression
 from clover_tvae.relations.finding.chance import log_p_kept, log_p_narrow
 from clover_tvae.relations.finding.table import Candidate, Candidates, Table
 from clover_tvae.relations.lookup import Combinations, Dependency
 from clover_tvae.relations.ranges import Ranges, round_bound
 
-__all__ = ["combinations", "dependencies", "ranges"]
+__all__ = ["combinations", "dependencies", "names_of_dates", "ranges"]
 
 _LOOSE = 0.02  # exceptions in the sample
 _MIN_PAIRS = 30  # neighbours of one value in the sample
@@ -24,6 +26,7 @@ _MAX_KEYS = 40  # columns that are tried in twos
 _ROWS_IN_TWOS = 1_000
 _MAX_LEVELS = 50
 _NARROW = 0.7  # share of the numbers that lie in the range of a category drawn at random
+_NAMED = ("quarter", "weekday", "month", "hour", "year")
 
 
 def _agreement(keys: NDArray[Any], codes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -35,25 +38,47 @@ def _agreement(keys: NDArray[Any], codes: NDArray[Any]) -> tuple[NDArray[Any], N
     return known.sum(axis=0), ((before != after) & known).sum(axis=0)
 
 
-def _confirmed(table: Table, by: tuple[Any, ...], target: Any, chance: float) -> Candidate | None:
-    """Return a dependency with its exceptions in all rows, or ``None`` where too few rows a value speak for it."""
-    keys, values = table.codes[by[0]].astype(np.int64), table.codes[target]
+def _agreeing(keys: NDArray[Any], codes: NDArray[Any]) -> NDArray[np.intp]:
+    """Return which columns hardly differ between neighbours of equal key, of which there are enough."""
+    known, differ = _agreement(keys, codes)
+    return np.flatnonzero((differ <= _LOOSE * known) & (known >= _MIN_PAIRS))
+
+
+def _joined(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
+    """Return one code for both, -1 where either is missing."""
+    both = (first >= 0) & (second >= 0)
+    return np.where(both, first.astype(np.int64) * (int(second.max(initial=0)) + 1) + second, -1)
+
+
+def _confirmed(table: Table, keys: NDArray[Any], relation: Any, chance: float) -> list[Candidate]:
+    """Return a dependency with its exceptions in all rows, or none where too few rows a value speak for it."""
+    (target,) = relation.determines
+    values, n_values = table.codes[target], len(table.levels[target])
     held = (keys >= 0) & (values >= 0)
-    for name in by[1:]:
-        held &= table.codes[name] >= 0
-        keys = keys * len(table.levels[name]) + table.codes[name]
-    cells = keys[held] * len(table.levels[target]) + values[held]
-    cells, counts = np.unique(cells, return_counts=True)
-    groups = cells // len(table.levels[target])
-    starts = np.flatnonzero(np.concatenate([[True], groups[1:] != groups[:-1]]))
+    cells, counts = np.unique(keys[held].astype(np.int64) * n_values + values[held], return_counts=True)
+    groups = cells // n_values
+    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    if not len(starts):
+        return []
     sizes, most = np.add.reduceat(counts, starts), np.maximum.reduceat(counts, starts)
     # The rows of the most frequent value alone say nothing: a column of zeros and little else "determines" by them.
-    n_rest = int(sizes.sum() - sizes.max())
+    n_rest, n_exceptions = int(sizes.sum() - sizes.max()), int(sizes.sum() - most.sum())
+    trials = n_rest - (len(sizes) - 1)
     if n_rest < max(table.min_count, _ROWS_A_VALUE * (len(sizes) - 1)):
-        return None
-    n_exceptions, trials = int(sizes.sum() - most.sum()), n_rest - (len(sizes) - 1)
+        return []
+    # Where the key is known the target may be nearly constant.
+    chance = max(chance, float(np.bincount(values[held]).max() / held.sum()))
     log_p = log_p_kept(trials - n_exceptions, trials, chance)
-    return Candidate(Dependency(by=by, target=target), chance, log_p, n_exceptions, len(sizes))
+    return [Candidate(relation, chance, log_p, n_exceptions, len(sizes))] if chance < _NEARLY_CONSTANT else []
+
+
+def _is_cut(table: Table, name: Any, target: Any) -> bool:
+    """Return whether a column is an amount of many values that a category cuts into pieces: then it has its ranges."""
+    if name not in table.amounts or len(table.levels[name]) <= _MAX_LEVELS:
+        return False
+    held = (table.codes[name] >= 0) & (table.codes[target] >= 0)
+    ordered = table.codes[target][held][np.argsort(table.values[name][held], kind="stable")]
+    return np.count_nonzero(np.diff(ordered)) < 2 * len(table.levels[target])
 
 
 def dependencies(table: Table) -> Candidates:
@@ -68,24 +93,38 @@ def dependencies(table: Table) -> Candidates:
         known, differ = _agreement(codes[:, i], codes)
         made.n_tried += len(names) - 1
         agree[i] = np.where(known >= _MIN_PAIRS, 1 - differ / np.maximum(known, 1), largest)
-        for j in np.flatnonzero((differ <= _LOOSE * known) & (known >= _MIN_PAIRS) & (largest < _NEARLY_CONSTANT)):
-            if i != j and (candidate := _confirmed(table, (name,), names[j], float(largest[j]))):
-                made.found.append(candidate)
+        for j in _agreeing(codes[:, i], codes):
+            if i != j and largest[j] < _NEARLY_CONSTANT and not _is_cut(table, name, names[j]):
+                relation = Dependency(by=(name,), target=names[j])
+                made.found += _confirmed(table, table.codes[name], relation, float(largest[j]))
     sizes = sorted((len(table.levels[name]), i) for i, name in enumerate(names) if largest[i] < _BY_CHANCE)
     few = [i for n_levels, i in sizes if 2 <= n_levels <= len(codes) / 10][:_MAX_KEYS]
     codes = codes[:: max(1, len(codes) // _ROWS_IN_TWOS)]
     for i, k in itertools.combinations(few, 2):
         if agree[i, k] > 1 - _LOOSE or agree[k, i] > 1 - _LOOSE:
             continue
-        keys = np.where(
-            (codes[:, i] < 0) | (codes[:, k] < 0), -1, codes[:, i] * len(table.levels[names[k]]) + codes[:, k]
-        )
-        known, differ = _agreement(keys, codes)
         chance = np.maximum(np.maximum(agree[i], agree[k]), largest)  # either alone must explain it less well
         made.n_tried += len(names) - 2
-        for j in np.flatnonzero((differ <= _LOOSE * known) & (known >= _MIN_PAIRS) & (chance < _BY_CHANCE)):
-            if j not in (i, k) and (found := _confirmed(table, (names[i], names[k]), names[j], float(chance[j]))):
-                made.found.append(found)
+        for j in _agreeing(_joined(codes[:, i], codes[:, k]), codes):
+            if j not in (i, k) and chance[j] < _BY_CHANCE:
+                relation = Dependency(by=(names[i], names[k]), target=names[j])
+                keys = _joined(*(table.codes[name] for name in relation.by))
+                made.found += _confirmed(table, keys, relation, float(chance[j]))
+    return made
+
+
+def names_of_dates(table: Table) -> Candidates:
+    """Return labels that a part of a date determines, such as the name of its weekday."""
+    made, labels = Candidates(), [name for name in table.labels if 2 <= len(table.levels[name]) <= _MAX_LEVELS]
+    codes = table.sample_codes(labels) if labels else np.zeros((0, 0))
+    for name, part in itertools.product(table.dates if labels else (), _NAMED):
+        if type(name) is str:
+            made.n_tried += len(labels)
+            text = f"{part}({quoted(name)})"
+            some = read_expression(text).evaluate(table.sample)
+            for j in _agreeing(np.nan_to_num(some, nan=-1).astype(np.int64), codes):
+                keys = np.nan_to_num(read_expression(text).evaluate(table.frame), nan=-1).astype(np.int64)
+                made.found += _confirmed(table, keys, Computed(target=labels[j], formula=text, words=()), 0.0)
     return made
 
 
@@ -105,14 +144,10 @@ def combinations(table: Table) -> Candidates:
 
 
 def _joint_chance(first: NDArray[Any], second: NDArray[Any], min_count: int) -> tuple[float, int, int]:
-    """Return the share of independent draws that fall into combinations of ``min_count`` rows or more; rows; the others."""
-    held = (first >= 0) & (second >= 0)
+    """Return the share of independent draws that fall into combinations of ``min_count`` rows or more; rows; others."""
     n_second = int(second.max(initial=0)) + 1
-    counts = np.bincount(
-        first[held].astype(np.int64) * n_second + second[held], minlength=(first.max(initial=0) + 1) * n_second
-    )
-    counts = counts.reshape(-1, n_second)
-    n_rows = int(counts.sum())
+    counts = np.bincount(_joined(first, second) + 1, minlength=(int(first.max(initial=0)) + 1) * n_second + 1)[1:]
+    counts, n_rows = counts.reshape(-1, n_second), int(counts.sum())
     if not n_rows:
         return 1.0, 0, 0
     expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / n_rows**2
@@ -149,16 +184,14 @@ def _range_chance(codes: NDArray[Any], values: NDArray[Any], min_count: int) -> 
     if len(values) < 2 * min_count:
         return 1.0, 0.0
     order, ordered = np.lexsort((values, codes)), np.sort(values)
-    codes, values = codes[order], values[order]
-    starts = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
+    groups = np.split(values[order], np.flatnonzero(np.diff(codes[order])) + 1)
     chance, log_p = 0.0, 0.0
-    for group in np.split(values, starts[1:]):
+    for group in groups:
         content = 1.0
         if len(group) >= min_count:
             low, high = round_bound(group, min_count), -round_bound(-group, min_count)
-            content = float(np.searchsorted(ordered, high, "right") - np.searchsorted(ordered, low, "left")) / len(
-                ordered
-            )
+            n_within = np.searchsorted(ordered, high, "right") - np.searchsorted(ordered, low, "left")
+            content = float(n_within) / len(ordered)
         chance += content * len(group) / len(values)
         log_p = min(log_p, log_p_narrow(len(group), content))
-    return float(chance), min(0.0, log_p + float(np.log(len(starts))))
+    return float(chance), min(0.0, log_p + float(np.log(len(groups))))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.relations.computed import Computed
@@ -23,10 +24,7 @@ _PROBES = 3  # rows in which results of pairs are looked up; all but one must ag
 _BY_CHANCE = 0.95
 _RELATIVE_ERROR = 1e-9
 _UNITS = ("{b} - {a}", *(f"({{b}} - {{a}}) {unit}" for unit in ("* 24", "* 1440", "* 86400", "/ 7", "/ 365.25")))
-_ELAPSED = (
-    "age({a}, {b})", *_UNITS, *(f"floor({unit})" for unit in _UNITS), "ceil({b} - {a})", "{b} - {a} + 1",
-    "date({b}) - date({a})", "date({b}) - date({a}) + 1",
-)  # fmt: skip
+_LENGTHS = (*_UNITS, *(f"floor({unit})" for unit in _UNITS), "ceil({b} - {a})", "{b} - {a} + 1")
 _PACKED = (  # what a packed number is divided by, and what the rest is taken by
     *((divisor, None) for divisor in (10, 60, 100, 1000, 3600, 10000)),
     *((1, modulo) for modulo in (10, 12, 24, 60, 100, 1000, 10000)),
@@ -41,12 +39,11 @@ def formulas(table: Table) -> Candidates:
     amounts = [name for name in numeric if name in table.amounts]
     dated = [name for name in table.dates if type(name) is str]
     slack = np.array([_slack(table, name) for name in numeric])
-    rows = table.sample.iloc[:: max(1, len(table.sample) // _FEW_ROWS)]
-    few = table.matrix(numeric)[:: max(1, len(table.sample) // _FEW_ROWS)]
-    for text, source in itertools.chain(_of_dates(table, dated), _of_packed(table, amounts)):
+    every = slice(None, None, max(1, len(table.sample) // _FEW_ROWS))
+    rows, few = table.sample.iloc[every], table.matrix(numeric)[every]
+    for text, source, numbers in itertools.chain(_of_dates(table, dated, rows), _of_packed(table, amounts, rows)):
         made.n_tried += len(numeric)
-        found = read_expression(text).evaluate(rows).astype(float)[:, None]
-        for j in np.flatnonzero(_fits(found, few, slack)):
+        for j in np.flatnonzero(_fits(numbers[:, None], few, slack)):
             if numeric[j] != source:
                 _add(table, made, numeric[j], text, (source,))
     _pairs(table, amounts, made)
@@ -57,27 +54,43 @@ def formulas(table: Table) -> Candidates:
     return made
 
 
-def _of_dates(table: Table, names: list[Any]) -> Iterator[tuple[str, Any]]:
+def _of_dates(table: Table, names: list[Any], rows: pd.DataFrame) -> Iterator[tuple[str, Any, NDArray[Any]]]:
+    """Yield expressions, a column of each, and the numbers that they give."""
     for a in names:
         for part in (*(f"{part}({{a}})" for part in PARTS), "weekday({a}) + 1", "(weekday({a}) + 1) % 7"):
-            yield part.format(a=quoted(a)), a
-    for a, b in itertools.permutations(names, 2):
-        if (table.frame[a].dt.tz is None) == (table.frame[b].dt.tz is None):
-            for text in _ELAPSED:
-                yield text.format(a=quoted(a), b=quoted(b)), a
+            text = part.format(a=quoted(a))
+            yield text, a, read_expression(text).evaluate(rows)
+    pairs = [
+        (a, b)
+        for a, b in itertools.permutations(names, 2)
+        if (table.frame[a].dt.tz is None) == (table.frame[b].dt.tz is None)
+    ]
+    seconds = {name: table.values[name][rows.index] for name in names}
+    lengths = np.array([seconds[b] - seconds[a] for a, b in pairs]).reshape(-1) / 86_400
+    for part in _LENGTHS:  # of all pairs at once
+        made = read_expression(part.format(a="a", b="b")).evaluate(pd.DataFrame({"a": 0.0, "b": lengths}))
+        for (a, b), numbers in zip(pairs, made.reshape(len(pairs), len(rows)), strict=True):
+            yield part.format(a=quoted(a), b=quoted(b)), a, numbers
+    for (a, b), part in itertools.product(
+        pairs, ("age({a}, {b})", "date({b}) - date({a})", "date({b}) - date({a}) + 1")
+    ):
+        text = part.format(a=quoted(a), b=quoted(b))
+        yield text, a, read_expression(text).evaluate(rows)
 
 
-def _of_packed(table: Table, names: list[Any]) -> Iterator[tuple[str, Any]]:
+def _of_packed(table: Table, names: list[Any], rows: pd.DataFrame) -> Iterator[tuple[str, Any, NDArray[Any]]]:
     for name in names:
+        numbers = rows[name].to_numpy(float)
         if table.decimals(name) != 0:
-            yield f"floor({quoted(name)})", name
+            yield f"floor({quoted(name)})", name, np.floor(numbers)
             continue
         largest = np.nanmax(table.values[name])
         for divisor, modulo in _PACKED:
             if largest > (modulo if divisor == 1 and modulo else divisor):
-                divided = quoted(name) if divisor == 1 else f"{quoted(name)} // {divisor}"
-                rest = divided if divisor == 1 else f"({divided})"
-                yield (divided if modulo is None else f"{rest} % {modulo}"), name
+                text = quoted(name) if divisor == 1 else f"{quoted(name)} // {divisor}"
+                if modulo is not None:
+                    text = f"{text if divisor == 1 else f'({text})'} % {modulo}"
+                yield text, name, numbers // divisor if modulo is None else numbers // divisor % modulo
 
 
 def _slack(table: Table, name: Any) -> float:

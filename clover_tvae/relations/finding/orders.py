@@ -17,7 +17,8 @@ __all__ = ["orders"]
 
 _LOOSE = 0.01  # exceptions in the sample
 _MIN_ROWS = 30
-_BY_CHANCE = 0.95
+_MIN_UNEQUAL = 20  # rows of the sample in which the two differ: of fewer a coin could show the same side
+_BY_CHANCE = 0.97
 _EDGE = 0.4  # the lowest twentieth of the differences must come so much nearer to zero than their median
 
 
@@ -38,7 +39,7 @@ def orders(table: Table) -> Candidates:
                 x, y = sample[rows, i], sample[rows, j]
                 lengths = y - x
                 lowest, median = np.quantile(lengths, [0.05, 0.5])
-                if i == j or not lengths.any() or lowest > _EDGE * median:
+                if np.count_nonzero(lengths) < _MIN_UNEQUAL or lowest > _EDGE * median:
                     continue  # apart by far: it says that the ranges differ, not that one bounds the other
                 chance = chance_below(x, y)
                 if chance <= _BY_CHANCE:

@@ -82,11 +82,13 @@ def _missing_when(table: Table, target: Any, when: Any, missing: NDArray[Any]) -
     if not values or when in table.dates:
         return []
     rate = float(missing[held].mean())
-    trials = int(totals.sum() - totals.max()) - (len(totals) - 1)
     relation = MissingWhen(target=target, when=when, values=values, missing=not bool(state))
-    n_wrong = int(relation.breaks(table.frame).sum())
-    chance = max(rate, 1 - rate)
-    return [Candidate(relation, chance, log_p_kept(trials - n_wrong, trials, chance), n_wrong, len(totals))]
+    must_be = relation.must_be_missing(table.frame)
+    wrong = (missing != must_be) & held
+    # The rows said to be of the rarer state, by the best of all choices of values.
+    said = held & (must_be if rate <= 0.5 else ~must_be)
+    log_p = log_p_kept(int((said & ~wrong).sum()), int(said.sum()), min(rate, 1 - rate)) + len(totals) * np.log(2)
+    return [Candidate(relation, max(rate, 1 - rate), min(0.0, float(log_p)), int(wrong.sum()), len(totals))]
 
 
 def one_hot_groups(table: Table) -> Candidates:
@@ -108,7 +110,9 @@ def one_hot_groups(table: Table) -> Candidates:
             used |= set(group)
             rates = ones[:, group].mean(axis=0)
             chance = float((rates / (1 - rates)).sum() * np.prod(1 - rates))
-            made.found.append(Candidate(OneHot(group=tuple(names[i] for i in sorted(group))), chance))
+            relation = OneHot(group=tuple(names[i] for i in sorted(group)))
+            n_exceptions = int((ones[:, group].sum(axis=1) != 1).sum())
+            made.found.append(Candidate(relation, chance, n_exceptions=n_exceptions))
     return made
 
 
