@@ -90,8 +90,9 @@ def did_you_mean(name: object, known: Iterable[object]) -> str:
         >>> did_you_mean("agee", ["age", "sex"])
         "; did you mean 'age'?"
     """
-    nearest = difflib.get_close_matches(str(name), [str(candidate) for candidate in known], n=1, cutoff=0.6)
-    return f"; did you mean {nearest[0]!r}?" if nearest else ""
+    by_text = {str(candidate).casefold(): candidate for candidate in known}
+    nearest = difflib.get_close_matches(str(name).casefold(), by_text, n=1, cutoff=0.6)
+    return f"; did you mean {by_text[nearest[0]]!r}?" if nearest else ""
 
 
 class CloverError(Exception):

@@ -346,7 +346,7 @@ def test_json_round_trips_exactly_and_fits_the_schema(tmp_path, meta):
 def test_any_hashable_name_works_but_json_takes_only_text_and_whole_numbers(tmp_path, name):
     meta = Metadata.of({"continuous": [name], "categorical": ["x"]})
     assert Metadata.from_dict(meta.to_dict()) == meta
-    with refuses(MetadataError, "continuous[0]"):
+    with refuses(MetadataError, f"column {name!r}"):
         meta.save(tmp_path / "table.json")
     assert not list(tmp_path.iterdir())
 
@@ -744,7 +744,7 @@ def test_missing_and_extra_columns_are_told_as_a_difference():
 
 
 def test_a_number_and_its_text_are_two_names():
-    with pytest.raises(ColumnsMismatchError, match=r"there is '1' \(str\) where this is int"):
+    with pytest.raises(ColumnsMismatchError, match=r"did you mean '1'"):
         Metadata.of({"continuous": [1]}).validate(pd.DataFrame({"1": [1.0, 2.0]}))
 
 
@@ -783,9 +783,9 @@ def test_frames_with_odd_column_indexes():
         meta.validate(pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]))
 
 
-@pytest.mark.parametrize(("n_rows", "said"), [(0, "0 rows"), (1, "1 row;")])
+@pytest.mark.parametrize(("n_rows", "said"), [(0, "0"), (1, "1")])
 def test_too_few_rows(n_rows, said):
-    with pytest.raises(TooFewRowsError, match=f"has {said}.*at least 2"):
+    with pytest.raises(TooFewRowsError, match=f"at least 2 rows.*found {said}$"):
         Metadata.of(PATIENTS).validate(patients().head(n_rows))
 
 
@@ -1059,7 +1059,7 @@ def test_from_sdv_reads_every_kind_it_has():
         ({"tables": {"a": {"columns": {}}, "b": {"columns": {}}}}, "one table, found 2"),
         ({"continuous": []}, "must be metadata of SDV"),
         ("metadata.json", "must be metadata of SDV"),
-        ({"columns": {"x": {}, "y": 3}}, "(?s)'x'.*no 'sdtype'.*'y'"),
+        ({"columns": {"x": {}, "y": 3}}, "(?s)'x'.*'sdtype'.*'y'"),
         (
             {"columns": {"x": {"sdtype": "datetime", "datetime_format": "none"}}},
             "column 'x'.format: 'none' holds no part",

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from clover_tvae.errors import MetadataError, Problem, did_you_mean
 
-__all__ = ["KINDS", "OPTIONS", "Column", "Kind", "option_problems", "plain_scalar"]
+__all__ = ["KINDS", "OPTIONS", "Column", "Kind", "is_hashable", "option_problems", "plain_scalar"]
 
 Kind = Literal["continuous", "categorical", "boolean", "ordinal", "datetime", "id", "ignore"]
 
@@ -44,6 +44,15 @@ def plain_scalar(value: Any) -> Any:
     if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
         return value.item()
     return value
+
+
+def is_hashable(value: Any) -> bool:
+    """Return whether a value can be a name: a tuple of lists looks as if, and cannot."""
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -134,9 +143,7 @@ def option_problems(name: Any, kind: Any, options: Mapping[Any, Any]) -> list[tu
 
 
 def _name_fault(name: Any) -> str:
-    try:
-        hash(name)
-    except TypeError:
+    if not is_hashable(name):
         return f"a column name must be text or a whole number, found a {type(name).__name__}"
     if name is None or name != name:
         return "a column name must be text or a whole number, found a missing value; rename the column"

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clover_tvae.columns.dtypes import where_of
 from clover_tvae.errors import ColumnsMismatchError, MetadataError, Problem, did_you_mean
 from clover_tvae.metadata import document, exchange, json_file
 from clover_tvae.metadata.column import KINDS, Column, Kind, plain_scalar
@@ -59,7 +60,7 @@ class Metadata:
         object.__setattr__(self, "variable_to_predict", plain_scalar(self.variable_to_predict))
         object.__setattr__(self, "reasons", dict(self.reasons))
         problems = [
-            Problem(f"column {name!r}", text)
+            Problem(where_of(name), text)
             for name, text in document.duplicate_problems((c.name, c.kind) for c in columns)
         ]
         if fault := document.target_fault(self.variable_to_predict, {column.name: column.kind for column in columns}):
@@ -152,8 +153,7 @@ class Metadata:
             >>> Metadata.from_dict({"datetime": {"admitted": {"format": "%Y-%m-%d"}}}).column("admitted").format
             '%Y-%m-%d'
         """
-        columns, target = document.read_document(obj)
-        return cls(columns, target)
+        return cls(*document.read_document(obj))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the shortest plain form, which :meth:`from_dict` reads back exactly.
@@ -171,8 +171,7 @@ class Metadata:
         Raises:
             MetadataError: The file is missing, too large, no JSON or no metadata; with file, line and column.
         """
-        columns, target = json_file.load_document(Path(path))
-        return cls(columns, target)
+        return cls(*json_file.load_document(Path(path)))
 
     def save(self, path: str | Path) -> None:
         """Write a JSON file, atomically.
@@ -181,6 +180,10 @@ class Metadata:
             MetadataError: A name is of a type that JSON does not have.
             TableFileError: The file cannot be written; an older one stands.
         """
+        odd = [column for column in self.columns if not isinstance(column.name, str | int)]
+        if odd:
+            text = "must have a name of text or a whole number to be written as JSON, found"
+            raise MetadataError([Problem(where_of(c.name), f"{text} {type(c.name).__name__}") for c in odd])
         json_file.save_document(self.to_dict(), Path(path))
 
     @classmethod

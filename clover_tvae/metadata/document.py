@@ -7,97 +7,95 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 from clover_tvae.errors import MetadataError, Problem, did_you_mean
-from clover_tvae.metadata.column import KINDS, OPTIONS, Column, Kind, option_problems
+from clover_tvae.metadata.column import KINDS, OPTIONS, Column, Kind, is_hashable, option_problems
 
-__all__ = ["Place", "duplicate_problems", "read_document", "read_parts", "spell", "target_fault", "write_document"]
+__all__ = ["Place", "duplicate_problems", "read_document", "spell", "target_fault", "write_document"]
 
 Place = tuple[str | int, ...]
 """The way to a part of a document: keys, and positions in lists."""
 
 
-def read_document(obj: Any) -> tuple[tuple[Column, ...], Hashable | None]:
+def in_document(place: Place, message: str) -> Problem:
+    """Return a problem with the way to it."""
+    return Problem(spell(place), message)
+
+
+def read_document(
+    obj: Any, problems: Iterable[tuple[Place, str]] = (), tell: Callable[[Place, str], Problem] = in_document
+) -> tuple[tuple[Column, ...], Hashable | None]:
     """Return the columns and the variable to predict that a plain document says.
 
+    Args:
+        obj: The document.
+        problems: What is wrong with it already, and where.
+        tell: Says a problem and its place.
+
     Raises:
-        MetadataError: With every problem and its place in the document.
+        MetadataError: With every problem.
     """
-    columns, target, problems = read_parts(obj)
-    if problems:
-        raise MetadataError([Problem(spell(place), text) for place, text in problems])
-    return columns, target
-
-
-def read_parts(obj: Any) -> tuple[tuple[Column, ...], Hashable | None, list[tuple[Place, str]]]:
-    """Return what a document says, and every problem with the way to it."""
-    problems: list[tuple[Place, str]] = []
+    problems, known = [*problems], (*KINDS, "variable_to_predict")
     if not isinstance(obj, Mapping):
-        return (), None, [((), f"metadata must be an object with the keys {', '.join(KINDS)}, found {_type_name(obj)}")]
+        rule = f"metadata must be an object with the keys {', '.join(KINDS)}"
+        problems, obj = [*problems, ((), f"{rule}, found {_type_name(obj)}")], {}
     if "METADATA_SPEC_VERSION" in obj or "tables" in obj:
-        return (), None, [((), "this is metadata of SDV; read it with Metadata.from_sdv")]
-    known = (*KINDS, "variable_to_predict")
+        problems, obj = [*problems, ((), "this is metadata of SDV; read it with Metadata.from_sdv")], {}
     for key in obj:
         if key not in (*known, "$schema"):
             problems.append(((_step(key),), f"unknown key; use {', '.join(known)}{did_you_mean(key, known)}"))
     listed: list[tuple[Hashable, Kind, Place]] = []
     columns: list[Column] = []
     for kind in KINDS:
-        for place, entry in _entries(kind, obj.get(kind), problems):
-            column = _read_entry(kind, place, entry, problems)
-            if column is not None:
-                columns.append(column)
+        for place, name, options in _entries(kind, obj.get(kind), problems):
+            faults = option_problems(name, kind, options)
+            problems += [((*place, _step(option)) if option != "" else place, text) for option, text in faults]
+            if not faults:
+                columns.append(Column(name, kind, **options))
+                name = columns[-1].name
             # A broken entry still takes its name: it must not make the variable to predict look unknown.
-            if "name" in entry and _hashable(entry["name"]):
-                listed.append((column.name if column else entry["name"], kind, place))
-    faults = dict(duplicate_problems((name, kind) for name, kind, _ in listed))
+            if is_hashable(name):
+                listed.append((name, kind, place))
+    repeated = dict(duplicate_problems((name, kind) for name, kind, _ in listed))
     for name, _, place in listed:
-        if name in faults:
-            problems.append((place, f"column {name!r}: {faults.pop(name)}"))
+        if name in repeated:
+            problems.append((place, f"column {name!r}: {repeated.pop(name)}"))
     target = obj.get("variable_to_predict")
     if fault := target_fault(target, {name: kind for name, kind, _ in listed}):
         problems.append((("variable_to_predict",), fault))
-        target = None
-    return tuple(columns), target, problems
+    if problems:
+        raise MetadataError([tell(place, text) for place, text in problems])
+    return tuple(columns), target
 
 
-def _entries(kind: Kind, value: Any, problems: list[tuple[Place, str]]) -> Iterator[tuple[Place, Mapping[Any, Any]]]:
-    """Yield each column of one kind with its place, in whichever of the three ways it is written."""
-    if value is None:
-        return
+def _entries(
+    kind: Kind, value: Any, problems: list[tuple[Place, str]]
+) -> Iterator[tuple[Place, Any, Mapping[Any, Any]]]:
+    """Yield place, name and options of each column of one kind, in whichever of the three ways it is written."""
     if isinstance(value, Mapping):
         for name, options in value.items():
             place: Place = (kind, _step(name))
-            if options is None:
-                options = {}
-            if not isinstance(options, Mapping):
+            if not isinstance(options, Mapping | None):
                 problems.append((place, f"must be an object of options, found {_type_name(options)}"))
-            elif "name" in options:
+            elif "name" in (options or {}):
                 problems.append(((*place, "name"), "the key is the column's name already; leave 'name' out"))
             else:
-                yield place, {"name": name, **options}
-        return
-    if not isinstance(value, list | tuple) and not _is_index(value):
+                yield place, name, options or {}
+    # A pandas index or a numpy array, such as ``df.columns``, is a list, too.
+    elif isinstance(value, list | tuple) or (getattr(value, "ndim", 0) == 1 and hasattr(value, "tolist")):
+        for position, item in enumerate(value):
+            if not isinstance(item, Mapping):
+                yield (kind, position), item, {}
+            elif "name" in item:
+                yield (kind, position), item["name"], {key: value for key, value in item.items() if key != "name"}
+            else:
+                keys = ", ".join(("name", *OPTIONS[kind]))
+                text = f"the key 'name' is missing; a column of kind {kind!r} has {keys}"
+                problems.append(((kind, position), text))
+    elif value is not None:
         problems.append(((kind,), f"must be a list of column names, found {_type_name(value)}"))
-        return
-    for position, item in enumerate(value):
-        place = (kind, position)
-        if not isinstance(item, Mapping):
-            yield place, {"name": item}
-        elif "name" not in item:
-            keys = ("name", *OPTIONS[kind])
-            problems.append((place, f"the key 'name' is missing; a column of kind {kind!r} has {', '.join(keys)}"))
-        else:
-            yield place, item
-
-
-def _read_entry(kind: Kind, place: Place, entry: Mapping[Any, Any], problems: list[tuple[Place, str]]) -> Column | None:
-    options = {key: value for key, value in entry.items() if key != "name"}
-    found = option_problems(entry["name"], kind, options)
-    problems += [((*place, _step(option)) if option != "" else place, text) for option, text in found]
-    return None if found else Column(entry["name"], kind, **options)
 
 
 def duplicate_problems(listed: Iterable[tuple[Hashable, Kind]]) -> list[tuple[Hashable, str]]:
@@ -107,10 +105,11 @@ def duplicate_problems(listed: Iterable[tuple[Hashable, Kind]]) -> list[tuple[Ha
         kinds.setdefault(name, []).append(kind)
     problems: list[tuple[Hashable, str]] = []
     for name, found in kinds.items():
-        if len(set(found)) > 1:
-            problems.append((name, f"listed as {' and as '.join(dict.fromkeys(found))}; keep one"))
-        elif len(found) > 1:
-            problems.append((name, f"listed {len(found)} times as {found[0]}; keep one"))
+        if len(found) > 1:
+            several = " and as ".join(dict.fromkeys(found)) if len(set(found)) > 1 else ""
+            problems.append(
+                (name, f"listed {f'as {several}' if several else f'{len(found)} times as {found[0]}'}; keep one")
+            )
     return problems
 
 
@@ -118,14 +117,12 @@ def target_fault(target: Any, kinds: Mapping[Hashable, str]) -> str:
     """Return what is wrong with a variable to predict, or an empty string."""
     if target is None:
         return ""
-    if not _hashable(target):
+    if not is_hashable(target):
         return f"must be the name of one column, or null, found {_type_name(target)}"
     if target not in kinds:
         return f"no column is called {target!r}{did_you_mean(target, kinds)}"
     if kinds[target] in ("id", "ignore"):
-        return (
-            f"column {target!r} is declared as {kinds[target]!r}, which is not modelled; declare it as a modelled kind"
-        )
+        return f"must name a modelled column, found {target!r}: {kinds[target]!r} is not modelled"
     return ""
 
 
@@ -153,19 +150,6 @@ def spell(place: Place) -> str:
 
 def _step(key: Any) -> str:
     return key if isinstance(key, str) else repr(key)
-
-
-def _hashable(value: Any) -> bool:
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return True
-
-
-def _is_index(value: Any) -> bool:
-    """Whether ``value`` is a one-dimensional pandas index or numpy array, such as ``df.columns``."""
-    return getattr(value, "ndim", 0) == 1 and hasattr(value, "tolist")
 
 
 def _type_name(value: Any) -> str:

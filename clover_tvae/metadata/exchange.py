@@ -9,53 +9,35 @@ import re
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
+from clover_tvae.columns.dtypes import where_of
 from clover_tvae.errors import MetadataError, Problem
 from clover_tvae.metadata.column import Column
 
 __all__ = ["from_sdv", "to_sdv"]
 
 _TABLE = "table"
+_SDTYPES = {"continuous": "numerical", "ignore": "unknown"}
+"""The kinds that SDV calls otherwise."""
 
 
 def to_sdv(columns: Iterable[Column]) -> dict[str, Any]:
     """Return SDV's metadata dict of one table."""
-    described: dict[str, Any] = {}
-    problems = []
-    for column in columns:
-        if not isinstance(column.name, str):
-            problems.append(
-                Problem(
-                    f"column {column.name!r}",
-                    f"SDV needs names that are text, found {type(column.name).__name__}; rename the column",
-                )
-            )
-            continue
-        described[column.name] = _to_sdv_column(column)
-    if problems:
-        raise MetadataError(problems)
-    return {
-        "tables": {_TABLE: {"columns": described}},
-        "relationships": [],
-        "METADATA_SPEC_VERSION": "V2",
-    }
+    columns = [*columns]
+    if odd := [column.name for column in columns if not isinstance(column.name, str)]:
+        rule = "must have a name that is text for SDV, found"
+        raise MetadataError([Problem(where_of(name), f"{rule} {type(name).__name__}; rename it") for name in odd])
+    described = {column.name: _to_sdv_column(column) for column in columns}
+    return {"tables": {_TABLE: {"columns": described}}, "relationships": [], "METADATA_SPEC_VERSION": "V2"}
 
 
 def _to_sdv_column(column: Column) -> dict[str, Any]:
-    match column.kind:
-        case "continuous":
-            return {"sdtype": "numerical"}
-        case "ordinal":
-            return {"sdtype": "ordinal"} | ({"range_values": list(column.order)} if column.order else {})
-        case "boolean":
-            return {"sdtype": "boolean"}
-        case "datetime":
-            return {"sdtype": "datetime"} | ({"datetime_format": column.format} if column.format else {})
-        case "id":
-            return {"sdtype": "id"} | ({"regex_format": _regex(column.pattern)} if column.pattern else {})
-        case "ignore":
-            return {"sdtype": "unknown", "pii": True}
-        case _:
-            return {"sdtype": "categorical"}
+    options = {
+        "pii": column.kind == "ignore",
+        "range_values": column.order and list(column.order),
+        "datetime_format": column.format,
+        "regex_format": column.pattern and _regex(column.pattern),
+    }
+    return {"sdtype": _SDTYPES.get(column.kind, column.kind)} | {key: value for key, value in options.items() if value}
 
 
 def _regex(pattern: str) -> str:
@@ -66,14 +48,13 @@ def _regex(pattern: str) -> str:
 def from_sdv(obj: Any) -> tuple[tuple[Column, ...], dict[Hashable, str]]:
     """Return the columns, and why each is what it is, of SDV's metadata."""
     document = obj.to_dict() if callable(getattr(obj, "to_dict", None)) else obj
-    columns_of_table = _one_table(document)
     columns: list[Column] = []
     reasons: dict[Hashable, str] = {}
     problems: list[Problem] = []
-    for name, described in columns_of_table.items():
+    for name, described in _one_table(document).items():
         sdtype = described.get("sdtype") if isinstance(described, Mapping) else None
         if not isinstance(sdtype, str):
-            problems.append(Problem(f"column {name!r}", "SDV's metadata gives it no 'sdtype'"))
+            problems.append(Problem(where_of(name), "must have an 'sdtype' in SDV's metadata, found none"))
             continue
         try:
             columns.append(_from_sdv_column(name, sdtype, described))
@@ -94,9 +75,7 @@ def _one_table(document: Any) -> Mapping[Hashable, Any]:
     if isinstance(document, Mapping) and isinstance(document.get("tables"), Mapping):
         tables = document["tables"]
         if len(tables) != 1:
-            raise MetadataError(
-                f"SDV's metadata must hold one table, found {len(tables)}; give the metadata of one table"
-            )
+            raise MetadataError(f"SDV's metadata must hold one table, found {len(tables)}; give that of one table")
         document = next(iter(tables.values()))
     if not isinstance(document, Mapping) or not isinstance(document.get("columns"), Mapping):
         raise MetadataError(
@@ -114,15 +93,12 @@ def _from_sdv_column(name: Hashable, sdtype: str, described: Mapping[str, Any]) 
             return Column(name, "ordinal", order=described.get("range_values"))
         case "categorical" if "order" in described or "order_by" in described:  # as SDV 1 wrote it
             return Column(name, "ordinal", order=described.get("order"))
-        case "categorical":
-            return Column(name, "categorical")
-        case "boolean":
-            return Column(name, "boolean")
+        case "categorical" | "boolean":
+            return Column(name, sdtype)
         case "datetime":
             return Column(name, "datetime", format=described.get("datetime_format"))
         case "id":
-            pattern = _pattern(described.get("regex_format"))
-            return Column(name, "id", regenerate="pattern" if pattern else None, pattern=pattern)
+            return Column(name, "id", pattern=_pattern(described.get("regex_format")))
         case _:
             return Column(name, "ignore")
 

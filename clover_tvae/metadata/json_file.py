@@ -6,18 +6,19 @@ What a document means is said by ``document``.
 from __future__ import annotations
 
 import bisect
+import functools
 import json
 import re
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from pathlib import Path
 from typing import Any
 
 from clover_tvae.errors import MetadataError, Problem
 from clover_tvae.files import atomic_write
-from clover_tvae.metadata.column import KINDS, Column
-from clover_tvae.metadata.document import Place, read_parts, spell
+from clover_tvae.metadata.column import Column
+from clover_tvae.metadata.document import Place, in_document, read_document
 
 __all__ = ["load_document", "save_document"]
 
@@ -31,29 +32,29 @@ def load_document(path: Path) -> tuple[tuple[Column, ...], Hashable | None]:
         MetadataError: With every problem as ``file:line:column``.
     """
     text = _read_text(path)
-    repeated: list[str] = []
+    problems: list[tuple[Place, str]] = []
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        repeated.extend(key for key, count in Counter(key for key, _ in items).items() if count > 1)
+        repeated = [key for key, count in Counter(key for key, _ in items).items() if count > 1]
+        problems.extend(((), f"the key {key!r} is given twice in one object; keep one") for key in repeated)
         return dict(items)
 
+    def tell(place: Place, message: str) -> Problem:
+        known = place
+        while known not in positions():
+            known = known[:-1]
+        line, column = positions()[known]
+        return Problem(f"{path}:{line}:{column}", str(in_document(place, message)))
+
+    positions = functools.cache(functools.partial(_positions, text))
     try:
         obj = json.loads(text, object_pairs_hook=pairs, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise MetadataError(f"not valid JSON: {error.msg}", f"{path}:{error.lineno}:{error.colno}") from None
     except (ValueError, RecursionError):
-        raise MetadataError(
-            "not valid JSON: nested too deeply, or a number that is NaN, infinite or too long", str(path)
-        ) from None
-    problems: list[tuple[Place, str]] = [
-        ((), f"the key {key!r} is given twice in one object; keep one") for key in repeated
-    ]
-    columns, target, found = read_parts(obj)
-    problems += found
-    if problems:
-        places = _positions(text)
-        raise MetadataError([_place_in_file(path, places, place, message) for place, message in problems])
-    return columns, target
+        what = "nested too deeply, or a number that is NaN, infinite or too long"
+        raise MetadataError(f"not valid JSON: {what}", str(path)) from None
+    return read_document(obj, problems, tell)
 
 
 def _read_text(path: Path) -> str:
@@ -76,15 +77,6 @@ def _read_text(path: Path) -> str:
 
 def _refuse_constant(_: str) -> Any:
     raise ValueError
-
-
-def _place_in_file(path: Path, places: Mapping[Place, tuple[int, int]], place: Place, message: str) -> Problem:
-    known = place
-    while known not in places:
-        known = known[:-1]
-    line, column = places[known]
-    spelt = spell(place)
-    return Problem(f"{path}:{line}:{column}", f"{spelt}: {message}" if spelt else message)
 
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -128,19 +120,6 @@ def _positions(text: str) -> dict[Place, tuple[int, int]]:
 
 def save_document(document: dict[str, Any], path: Path) -> None:
     """Write a plain document as JSON, atomically."""
-    problems = []
-    for kind in KINDS:
-        for position, entry in enumerate(document.get(kind, ())):
-            name = entry["name"] if isinstance(entry, dict) else entry
-            if not isinstance(name, str | int):
-                problems.append(
-                    Problem(
-                        f"{kind}[{position}]",
-                        f"a name of type {type(name).__name__} cannot be written as JSON; rename the column to text",
-                    )
-                )
-    if problems:
-        raise MetadataError(problems)
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     try:
         data = text.encode("utf-8")

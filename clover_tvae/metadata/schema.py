@@ -11,8 +11,6 @@ from clover_tvae.metadata.column import KINDS, OPTIONS, Kind
 
 __all__ = ["metadata_schema"]
 
-_SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
-
 _ABOUT: dict[Kind, str] = {
     "continuous": "Columns of numbers to measure or count with: ages, doses, salaries.",
     "categorical": "Columns of labels without an order: a diagnosis, a department, a code.",
@@ -23,11 +21,6 @@ _ABOUT: dict[Kind, str] = {
     "ignore": "Columns that are neither learnt nor given back, such as free text.",
 }
 
-_ABOUT_ONE = {
-    "ordinal": "A column whose values have an order.",
-    "datetime": "A column of dates or times.",
-    "id": "An identifier: never learnt. Dropped, or made anew.",
-}
 _TEXT = {"type": ["string", "null"]}
 _OPTION_SCHEMAS: dict[str, dict[str, Any]] = {
     "order": {
@@ -70,7 +63,7 @@ def metadata_schema() -> dict[str, Any]:
         options = {option: _OPTION_SCHEMAS[option] for option in OPTIONS[kind]}
         with_name = {
             "type": "object",
-            "description": _ABOUT_ONE.get(kind, "A column without options."),
+            "description": "A column with its options.",
             "properties": {"name": name, **options},
             "required": ["name"],
             "additionalProperties": False,
@@ -89,7 +82,7 @@ def metadata_schema() -> dict[str, Any]:
         "description": "The column that a downstream model predicts, used for balancing and for the figures of use.",
     }
     return {
-        "$schema": _SCHEMA_ID,
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Metadata of a table for clover_tvae",
         "description": "What each column of the table is. List every column under one kind.",
         "type": "object",

@@ -5,7 +5,6 @@ This module knows pandas and columns. It never quotes a cell.
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
@@ -26,6 +25,7 @@ from clover_tvae.errors import (
     NonFiniteError,
     Problem,
     TooFewRowsError,
+    did_you_mean,
 )
 from clover_tvae.metadata.column import Column
 
@@ -43,12 +43,11 @@ def raise_problems(columns: Sequence[Column], df: Any) -> None:
     problems = repeated_names(df.columns)
     described = {column.name: column for column in columns}
     if not any(column.modelled for column in columns):
-        text = "the metadata declares no column that can be modelled; declare at least one that is not 'id' or 'ignore'"
+        text = "must declare a column that can be modelled, found none; declare one that is not 'id' or 'ignore'"
         problems.append(Problem("metadata", text))
     problems += name_problems(columns, df.columns)
     if len(df) < _MIN_ROWS:
-        rows = "1 row" if len(df) == 1 else f"{len(df)} rows"
-        text = f"has {rows}; at least {_MIN_ROWS} are needed, and some hundreds to learn anything of use"
+        text = f"must have at least {_MIN_ROWS} rows, and some hundreds to learn anything of use, found {len(df)}"
         problems.append(Problem("table", text, TooFewRowsError))
     repeated = df.columns.duplicated(keep=False)
     for place, name in enumerate(df.columns):
@@ -94,37 +93,23 @@ def repeated_names(names: Iterable[Hashable], place: str = "") -> list[Problem]:
 
 def name_problems(columns: Sequence[Column], names: Iterable[Hashable]) -> list[Problem]:
     """Return a problem for each column that a table lacks, and for each that nothing describes."""
-    described, found = {column.name: column for column in columns}, list(dict.fromkeys(names))
-    held = set(found)
-    missing = [name for name, column in described.items() if name not in held and not _may_be_absent(column)]
+    described, found = {column.name: column for column in columns}, dict.fromkeys(names)
+    missing = [name for name, column in described.items() if name not in found and not _may_be_absent(column)]
     extra = [name for name in found if name not in described]
-    problems = []
+    told = {}
     for name in missing[:_MAX_LISTED]:
-        text = f"the table has no such column, declared {described[name].kind!r}{_nearest(name, extra)}"
-        problems.append(Problem(f"column {name!r}", text, ColumnsMismatchError))
+        told[name] = f"the table has no such column, declared {described[name].kind!r}{did_you_mean(name, extra)}"
     for name in extra[:_MAX_LISTED]:
-        hint = _nearest(name, missing) or "; declare it (as 'ignore' to leave it out), or drop it"
-        problems.append(
-            Problem(f"column {name!r}", f"the metadata does not know this column{hint}", ColumnsMismatchError)
-        )
-    rest = max(0, len(missing) - _MAX_LISTED) + max(0, len(extra) - _MAX_LISTED)
-    if rest:
+        hint = did_you_mean(name, missing) or "; declare it (as 'ignore' to leave it out), or drop it"
+        told[name] = f"the metadata does not know this column{hint}"
+    problems = [Problem(where_of(name), text, ColumnsMismatchError) for name, text in told.items()]
+    if rest := len(missing) + len(extra) - len(told):
         problems.append(Problem("columns", f"{rest} more are missing or unknown", ColumnsMismatchError))
     return problems
 
 
 def _may_be_absent(column: Column) -> bool:
     return column.kind == "ignore" or (column.kind == "id" and column.regenerate is None)
-
-
-def _nearest(name: Hashable, others: Iterable[Hashable]) -> str:
-    others = list(others)
-    same = [other for other in others if str(other) == str(name)]
-    if same:
-        return f"; there is {same[0]!r} ({type(same[0]).__name__}) where this is {type(name).__name__}"
-    near = difflib.get_close_matches(str(name).casefold(), [str(other).casefold() for other in others], n=1, cutoff=0.6)
-    nearest = [other for other in others if near and str(other).casefold() == near[0]]
-    return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
 
 def _unreadable(column: Column, series: pd.Series) -> Sequence[Problem]:
@@ -145,9 +130,7 @@ def _unreadable(column: Column, series: pd.Series) -> Sequence[Problem]:
 def _require_measured(cells: CellType, numbers: NDArray[Any], missing: NDArray[Any], name: Hashable) -> None:
     """Refuse numbers that are no measurement: true and false, and those whose spread no float holds."""
     if cells.holds == "boolean" and not missing.all():
-        message = (
-            f"must hold numbers, found {cells.holds} cells; declare it 'boolean', or convert it with astype('int64')"
-        )
+        message = "must hold numbers, found boolean cells; declare it 'boolean', or convert it with astype('int64')"
         raise ColumnTypeError(message, where_of(name))
     if np.abs(numbers.astype(float)).max(initial=0) > _LARGEST:
         message = f"must hold numbers up to {_LARGEST:g}, found larger ones; scale the column down"
