@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from clover_tvae.evaluation.frames import CodedTables
-from clover_tvae.evaluation.neighbours import MixedSpace, nearest, nearest_of_all
+from clover_tvae.evaluation.neighbours import MixedSpace, nearest
 from clover_tvae.seeds import Measure, generator, of_measure
 
 __all__ = ["ClosestRecords", "closest_records"]
@@ -56,15 +56,13 @@ def closest_records(tables: CodedTables, *, seed: int, max_rows: int = 5_000) ->
     train, holdout, synthetic = tables["real"], tables["holdout"], tables["synthetic"]
     n_reference = min(train.n_rows, holdout.n_rows)
     shuffled, holdout = train.draw(train.n_rows, rng), holdout.draw(n_reference, rng)
-    inside, outside = shuffled.take(slice(n_reference)), shuffled.take(slice(n_reference, None))
-    space = MixedSpace(inside.append(holdout), tables)
-    targets, held = space.place(synthetic.draw(max_rows, rng)), space.place(holdout)
-    pools = space.place(inside), space.place(outside)
-    (near, near_at), (rest, rest_at) = (nearest(targets, pool, k=2) for pool in pools)
+    space = MixedSpace(shuffled.take(slice(n_reference)).append(holdout), tables)
+    targets, pool, held = (space.place(table) for table in (synthetic.draw(max_rows, rng), shuffled, holdout))
+    to_train, nearest_at = nearest(targets, pool, k=2)
+    near, near_at = nearest(targets, pool.take(slice(n_reference)))
     far, far_at = nearest(targets, held)
-    to_train = nearest_of_all(2, near, rest)
     held = held.take(slice(max_rows))
-    held_to_train = nearest_of_all(2, *(nearest(held, pool, k=2)[0] for pool in pools))
+    held_to_train, _ = nearest(held, pool, k=2)
 
     gap = far[:, 0] - near[:, 0]
     wins = np.where(np.abs(gap) < _SAME, 0.5, (gap > 0).astype(np.float64))
@@ -73,15 +71,12 @@ def closest_records(tables: CodedTables, *, seed: int, max_rows: int = 5_000) ->
     weights = np.bincount(owner).astype(np.float64)
     error = float(np.sqrt(0.25 * (weights**2).sum()) / len(wins))
     interval = (max(0.0, share - 1.96 * error), min(1.0, share + 1.96 * error))
-    nearest_at = near_at[:, 0]
-    if outside.n_rows:
-        nearest_at = np.where(near[:, 0] <= rest[:, 0], nearest_at, n_reference + rest_at[:, 0])
     quantile_share = _share_below_quantile(to_train[:, 0], held_to_train[:, 0])
     return ClosestRecords(
         share=share,
         interval=interval,
         quantile_share=quantile_share,
-        quantile_interval=_quantile_interval(quantile_share, to_train[:, 0], nearest_at, len(held)),
+        quantile_interval=_quantile_interval(quantile_share, to_train[:, 0], nearest_at[:, 0], len(held)),
         distance_ratio=(_median_ratio(to_train), _median_ratio(held_to_train)),
         n_synthetic=len(targets),
         n_reference=n_reference,

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.dtypes import CellType
+from clover_tvae.errors import ColumnTypeError
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 
 __all__ = [
+    "CategoryCounts",
     "copied_share",
     "dtype_kinds",
     "duplicate_share",
     "finer_columns",
     "missing_rates",
     "out_of_range_share",
-    "present_share",
-    "rare_frequency",
-    "rare_rows",
     "rare_table",
-    "unseen_share",
 ]
 
 _RARE = 0.01  # a category under this share of the real rows is rare
 _MAX_DECIMALS = 12
+_NUMBERS = dict.fromkeys(("integer", "float", "decimal"), "number")
+_DTYPE_KINDS = {"boolean": "boolean", "datetime": "datetime", **_NUMBERS}
 
 
 def missing_rates(tables: CodedTables, table: CodedTable) -> pd.Series:
@@ -63,50 +65,53 @@ def out_of_range_share(real: CodedTable, table: CodedTable) -> float:
     return outside / present if present else float("nan")
 
 
-def unseen_share(real: CodedTable, table: CodedTable) -> float:
-    """Return the share of category cells whose category the real table does not have; NaN without any."""
-    known, found = _category_counts(real, table)
-    return float(found[known == 0].sum() / found.sum()) if found.any() else float("nan")
+@dataclass(frozen=True)
+class CategoryCounts:
+    """How often the real table, and another, hold each category, the columns one after the other; and their rows."""
 
+    known: NDArray[Any]
+    found: NDArray[Any]
+    n_rows: tuple[int, int]
 
-def present_share(real: CodedTable, table: CodedTable) -> float:
-    """Return the share of the real table's categories, over all columns, that the other table has."""
-    known, found = _category_counts(real, table)
-    return float((found[known > 0] > 0).sum() / (known > 0).sum()) if known.any() else float("nan")
+    @classmethod
+    def of(cls, real: CodedTable, table: CodedTable) -> CategoryCounts:
+        """Count the categories of two tables."""
+        sizes = np.maximum(real.codes.max(axis=0, initial=-1), table.codes.max(axis=0, initial=-1)) + 1
+        none = np.zeros(0, dtype=np.int64)
+        known, found = (
+            np.concatenate([none, *(_counts(codes, size) for codes, size in zip(coded.codes.T, sizes, strict=True))])
+            for coded in (real, table)
+        )
+        return cls(known, found, (real.n_rows, table.n_rows))
 
+    def unseen_share(self) -> float:
+        """Return the share of the other table's cells whose category the real one does not have; NaN without any."""
+        return float(self.found[self.known == 0].sum() / self.found.sum()) if self.found.any() else math.nan
 
-def rare_rows(real: CodedTable, table: CodedTable) -> int:
-    """Return the cells of ``table``, over all columns, that hold a category of under 1% of the real rows."""
-    known, found = _category_counts(real, table)
-    return int(found[(known > 0) & (known / real.n_rows < _RARE)].sum())
+    def present_share(self) -> float:
+        """Return the share of the real table's categories that the other has; NaN without any."""
+        return float((self.found[self.known > 0] > 0).mean()) if self.known.any() else math.nan
 
+    def rare_rows(self) -> tuple[int, int]:
+        """Return the cells of each table, over all columns, that hold a category of under 1% of the real rows."""
+        rare = (self.known > 0) & (self.known / self.n_rows[0] < _RARE)
+        return int(self.known[rare].sum()), int(self.found[rare].sum())
 
-def _category_counts(real: CodedTable, table: CodedTable) -> tuple[NDArray[Any], NDArray[Any]]:
-    """How often two tables hold each category, the columns one after the other."""
-    sizes = np.maximum(real.codes.max(axis=0, initial=-1), table.codes.max(axis=0, initial=-1)) + 1
-    none = np.zeros(0, dtype=np.int64)
-    known, found = (
-        np.concatenate([none, *(_counts(codes, size) for codes, size in zip(coded.codes.T, sizes, strict=True))])
-        for coded in (real, table)
-    )
-    return known, found
+    def rare_frequency(self) -> tuple[float, tuple[float, float]]:
+        """Return the frequency of all rare categories together over their real one, and its 95% interval; NaN without any.
+
+        For the interval both counts are taken as Poisson.
+        """
+        known, found = self.rare_rows()
+        if not known:
+            return math.nan, (math.nan, math.nan)
+        ratio = found / self.n_rows[1] * self.n_rows[0] / known
+        spread = math.exp(1.96 * math.sqrt(1.0 / max(found, 1) + 1.0 / known))
+        return ratio, (ratio / spread, max(ratio, 1.0 / self.n_rows[1]) * spread)
 
 
 def _counts(codes: NDArray[Any], n_categories: int) -> NDArray[Any]:
     return np.bincount(codes + 1, minlength=n_categories + 1)[1:]  # the first is missing
-
-
-def rare_frequency(real: CodedTable, table: CodedTable) -> tuple[float, tuple[float, float]]:
-    """Return the frequency of all rare categories together over their real one, and its 95% interval; NaN without any.
-
-    For the interval both counts are taken as Poisson.
-    """
-    known, found = rare_rows(real, real), rare_rows(real, table)
-    if not known:
-        return math.nan, (math.nan, math.nan)
-    ratio = found / table.n_rows * real.n_rows / known
-    spread = math.exp(1.96 * math.sqrt(1.0 / max(found, 1) + 1.0 / known))
-    return ratio, (ratio / spread, max(ratio, 1.0 / table.n_rows) * spread)
 
 
 def rare_table(tables: CodedTables, disclosure: Disclosure) -> pd.DataFrame:
@@ -116,19 +121,15 @@ def rare_table(tables: CodedTables, disclosure: Disclosure) -> pd.DataFrame:
     """
     rows = []
     roles = [role for role in tables.tables if role != "bootstrap"]
-    for position, name in enumerate(tables.category_names):
-        size = len(tables.categories[position])
-        counts = {role: _counts(tables[role].codes[:, position], size) for role in roles}
+    for position, (name, values) in enumerate(zip(tables.category_names, tables.categories, strict=True)):
+        counts = {role: _counts(tables[role].codes[:, position], len(values)) for role in roles}
         known = counts["real"]
         rare = (known > 0) & (known < _RARE * tables["real"].n_rows)
         small = rare & disclosure.is_small(known)
         named = np.flatnonzero(rare & ~small)
-        groups = [
-            (str(tables.categories[position][code]), np.array([code]))
-            for code in named[np.argsort(-known[named], kind="stable")]
-        ]
+        groups = [(str(values[code]), [code]) for code in named[np.argsort(-known[named], kind="stable")]]
         if small.any():
-            groups.append((f"(fewer than {disclosure.min_count} rows each)", np.flatnonzero(small)))
+            groups.append((f"(fewer than {disclosure.min_count} rows each)", np.flatnonzero(small).tolist()))
         for label, codes in groups:
             row: dict[str, object] = {"column": name, "category": label, "n_categories": len(codes)}
             for role, found in counts.items():
@@ -148,19 +149,11 @@ def dtype_kinds(frame: pd.DataFrame, names: Iterable[Hashable]) -> dict[Hashable
 
 
 def _dtype_kind(column: pd.Series) -> str:
-    dtype = column.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        return _dtype_kind(pd.Series(dtype.categories))
-    if pd.api.types.is_bool_dtype(dtype):
-        return "boolean"
-    if pd.api.types.is_numeric_dtype(dtype):
-        return "number"
-    if pd.api.types.is_datetime64_any_dtype(dtype):
-        return "datetime"
-    if pd.api.types.is_object_dtype(dtype) or pd.api.types.is_string_dtype(dtype):
-        inferred = pd.api.types.infer_dtype(column, skipna=True)
-        return "boolean" if inferred == "boolean" else "text"
-    return str(dtype)
+    try:
+        cells = CellType.of(column)
+    except ColumnTypeError:
+        return str(column.dtype)
+    return _DTYPE_KINDS.get((cells.inner or cells).holds, "text")
 
 
 def finer_columns(tables: CodedTables, real: CodedTable, table: CodedTable) -> list[Hashable]:

@@ -92,10 +92,12 @@ class Disclosure:
         rounded = n_rows if count == n_rows else min(self.rounded(count), n_rows)
         return rounded / max(n_rows, 1)
 
-    def shares(self, shares: NDArray[Any], n_rows: int) -> NDArray[Any]:
-        """Return exact shares of ``n_rows`` real rows as far as they may be told; see ``share``."""
-        counts = np.rint(np.asarray(shares) * n_rows).astype(np.int64).tolist()
-        return np.array([self.share(count, n_rows) for count in counts], dtype=np.float64)
+    def shares(self, shares: NDArray[Any] | pd.Series, tables: CodedTables, role: str) -> NDArray[Any]:
+        """Return exact shares of a table's rows as far as they may be told: all of the synthetic ones; see ``share``."""
+        shares, n_rows = np.asarray(shares, dtype=np.float64), tables[role].n_rows
+        if role == "synthetic":
+            return shares
+        return np.array([self.share(round(share * n_rows), n_rows) for share in shares.tolist()], dtype=np.float64)
 
     def told_present(self, n_present: int, n_rows: int) -> float:
         """Return how many of ``n_rows`` real rows have a value, as far as it may be told: few missing cells are none.
@@ -122,13 +124,14 @@ class Disclosure:
         assumed = shares.where(~self.is_small(counts), half)
         return assumed.where(~self.is_small(n_rows - counts), 1.0 - half)
 
-    def errors(self, errors: NDArray[Any], tables: CodedTables, role: str) -> NDArray[Any]:
+    def errors(self, errors: NDArray[Any] | pd.Series, tables: CodedTables, role: str) -> NDArray[Any]:
         """Return the errors of columns or pairs, between ``"real"`` and ``role``, as far as they may be told, 0 to 1.
 
         An exact error of a column with a cell of 3 real rows says that there are 3. So where some cell of the real tables
         has 1 to k - 1 rows, *all* errors are rounded to half of k rows: with all of them rounded, the exact mean that
         stands beside them gives none away either.
         """
+        errors = np.asarray(errors, dtype=np.float64)
         held = [tables[name] for name in ("real", role) if name in ("real", "holdout")]
         if not any(self._has_small_cells(table) for table in held):
             return errors

@@ -26,18 +26,21 @@ def tree_matrix(tables: Sequence[CodedTable]) -> tuple[list[NDArray[Any]], NDArr
     Shape:
         each matrix is (rows, number columns + category columns); the mask is (columns,).
     """
-    n_numbers, n_categories = tables[0].numbers.shape[1], tables[0].codes.shape[1]
-    coded = [table.codes.astype(np.float64) for table in tables]
-    for column in range(n_categories):
-        codes = np.concatenate([table.codes[:, column] for table in tables])
-        counts = np.bincount(codes + 1)[1:]  # the first is missing
+    numbers, codes, ends = _stacked(tables)
+    groups = np.empty(codes.shape)
+    for column, cells in enumerate(codes.T):
+        counts = np.bincount(cells + 1)[1:]  # the first is missing
         group = np.full(len(counts) + 1, np.nan)  # the last entry is read for code -1
         group[np.argsort(-counts, kind="stable")] = np.minimum(np.arange(len(counts)), _MAX_TREE_CATEGORIES - 1)
-        for part, table in zip(coded, tables, strict=True):
-            part[:, column] = group[table.codes[:, column]]
-    mask = np.arange(n_numbers + n_categories) >= n_numbers
-    matrices = [np.hstack([table.numbers, part]) for table, part in zip(tables, coded, strict=True)]
-    return matrices, mask
+        groups[:, column] = group[cells]
+    mask = np.repeat([False, True], [numbers.shape[1], codes.shape[1]])
+    return np.split(np.hstack([numbers, groups]), ends), mask
+
+
+def _stacked(tables: Sequence[CodedTable]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """The numbers and codes of all tables, one below the other, and where all but the first begin."""
+    numbers, codes = (np.vstack([getattr(table, part) for table in tables]) for part in ("numbers", "codes"))
+    return numbers, codes, np.cumsum([table.n_rows for table in tables])[:-1]
 
 
 def filled_where_empty(features: NDArray[Any]) -> NDArray[Any]:
@@ -69,8 +72,9 @@ def one_hot_matrix(
         tail: Share of the numbers beyond each of the two quantiles.
         mark_missing: Whether a number column with gaps has another beside it, which marks them.
     """
-    parts: list[list[NDArray[Any]]] = [[] for _ in tables]
-    for column, cells in enumerate(reference.numbers.T):
+    numbers, codes, ends = _stacked(tables)
+    parts: list[NDArray[Any]] = []
+    for cells, values in zip(reference.numbers.T, numbers.T, strict=True):
         known = cells[~np.isnan(cells)]
         if not len(known):
             continue
@@ -79,23 +83,15 @@ def one_hot_matrix(
         known = known / unit
         low, high = np.quantile(known, [tail, 1 - tail])
         clipped = np.clip(known, low, high)
-        mean, deviation = clipped.mean(), clipped.std()
-        mark = mark_missing and len(known) < reference.n_rows
-        for part, table in zip(parts, tables, strict=True):
-            with np.errstate(over="ignore"):  # a number far beyond the reference's largest is clipped at once
-                values = table.numbers[:, column] / unit
-            missing = np.isnan(values)
-            scaled = (np.clip(values, low, high) - mean) / (deviation if deviation > 0 else 1.0)
-            part.append(np.where(missing, 0.0, scaled))
-            if mark:
-                part.append(missing.astype(np.float64))
-    for column, known_codes in enumerate(reference.codes.T):
+        with np.errstate(over="ignore"):  # a number far beyond the reference's largest is clipped at once
+            scaled = (np.clip(values / unit, low, high) - clipped.mean()) / (clipped.std() or 1.0)
+        missing = np.isnan(values)
+        parts.append(np.where(missing, 0.0, scaled))
+        if mark_missing and len(known) < reference.n_rows:
+            parts.append(missing)
+    for known_codes, cells in zip(reference.codes.T, codes.T, strict=True):
         counts = np.bincount(known_codes + 1, minlength=1)[1:]  # the first is missing
         frequent = np.argsort(-counts, kind="stable")[:max_categories]
-        frequent = frequent[counts[frequent] > 0]
-        for part, table in zip(parts, tables, strict=True):
-            part.extend((table.codes[:, column] == code).astype(np.float64) for code in frequent)
-    return [
-        np.column_stack(part) if part else np.zeros((table.n_rows, 1))
-        for part, table in zip(parts, tables, strict=True)
-    ]
+        parts += [cells == code for code in frequent if counts[code]]
+    matrix = np.column_stack(parts).astype(np.float64) if parts else np.zeros((len(numbers), 1))
+    return np.split(matrix, ends)

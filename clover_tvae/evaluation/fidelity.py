@@ -46,7 +46,7 @@ def column_shapes(real: pd.DataFrame, synthetic: pd.DataFrame, metadata: Any = N
         >>> column_shapes(real, synthetic).to_dict()
         {'age': 0.0, 'sex': 0.25}
     """
-    return shape_errors(code_tables({"real": real, "synthetic": synthetic}, metadata), "real", "synthetic")
+    return shape_errors(code_tables({"real": real, "synthetic": synthetic}, metadata), "synthetic")
 
 
 def pair_trends(
@@ -60,7 +60,7 @@ def pair_trends(
         metadata: As for ``column_shapes``.
         edges: See ``shape_and_trend.pair_errors``, as for what is returned.
     """
-    return pair_errors(code_tables({"real": real, "synthetic": synthetic}, metadata), "real", "synthetic", edges)
+    return pair_errors(code_tables({"real": real, "synthetic": synthetic}, metadata), "synthetic", edges)
 
 
 def shape_error(real: pd.DataFrame, synthetic: pd.DataFrame, metadata: Any = None) -> float:
@@ -74,10 +74,7 @@ def trend_error(real: pd.DataFrame, synthetic: pd.DataFrame, metadata: Any = Non
 
 
 def c2st(real: pd.DataFrame, synthetic: pd.DataFrame, metadata: Any = None, seed: int = 0, folds: int = 3) -> float:
-    """Return the AUC of gradient-boosted trees that tell real from synthetic: 0.5 is perfect, 1 always told apart.
-
-    See ``two_sample.two_sample_auc``.
-    """
+    """Return the AUC of trees that tell real from synthetic, 0.5 is perfect: see ``two_sample.two_sample_auc``."""
     tables = code_tables({"real": real, "synthetic": synthetic}, metadata)
     return two_sample_auc(tables["real"], tables["synthetic"], seed=seed, folds=folds)[0]
 
@@ -101,19 +98,16 @@ def fidelity(
         min_count: Fewest real rows that a cell of the tables may show; see ``Disclosure``.
 
     Returns:
-        The ``fidelity`` figures of the catalogue. Beside each value stand the same figure for ``holdout``, and for a
-        bootstrap of the training rows with as many rows as ``synthetic``. The perfect value of Shape and Trend is the
-        floor of a fresh sample, from the bootstrap: it is held against rows that it shares, so its sampling error
-        lacks one of two parts. Tables: ``column_shapes``, ``pair_trends``, ``missing_rates``, ``rare_categories``,
-        ``relations``.
+        The ``fidelity`` figures of the catalogue, each beside the same figure for ``holdout`` and for a bootstrap of the
+        training rows with as many rows as ``synthetic``. The perfect value of Shape and Trend is the floor of a fresh
+        sample. Tables: ``column_shapes``, ``pair_trends``, ``missing_rates``, ``rare_categories``, ``relations``.
 
     Raises:
         DataError: The tables cannot be compared; all problems at once, names and counts but no values.
         ConfigError: ``min_count`` is no whole number of at least 1.
     """
-    disclosure = Disclosure(min_count)
     frames = {"real": real, "synthetic": synthetic, "holdout": holdout}
-    return fidelity_figures(code_tables(frames, metadata), frames, seed=seed, disclosure=disclosure)
+    return fidelity_figures(code_tables(frames, metadata), frames, seed=seed, disclosure=Disclosure(min_count))
 
 
 def fidelity_figures(
@@ -126,14 +120,14 @@ def fidelity_figures(
         for _ in range(_N_BOOTSTRAPS if len(coded.names) <= _MANY_COLUMNS else 1)
     ]
     held = _Comparison(replace(coded, tables={**coded.tables, "bootstrap": draws[0]}), seed, disclosure)
-    no_holdout = ["No holdout was given: no figure can be held against fresh real rows."]
+    no_holdout = "No holdout was given: no figure can be held against fresh real rows."
     return (
         _marginals(held, draws)
         | _classifier(held)
         | _relations(held)
         | _categories(held)
         | _diagnostics(held, frames)
-        | Figures.of([], notes=[] if "holdout" in coded.tables else no_holdout)
+        | Figures(notes=() if "holdout" in coded.tables else (no_holdout,))
     )
 
 
@@ -151,9 +145,9 @@ class _Comparison:
     def percents(self, measure: Callable[[CodedTable, CodedTable], float]) -> dict[str, float]:
         return self.of_others(lambda table: 100 * measure(self.coded["real"], table))
 
-    def told(self, shares: NDArray[Any], role: str) -> NDArray[Any]:
+    def told(self, shares: NDArray[Any] | pd.Series, role: str) -> NDArray[Any]:
         """Shares of rows in percent, as far as they may be told."""
-        return 100 * (shares if role == "synthetic" else self.disclosure.shares(shares, self.coded[role].n_rows))
+        return 100 * self.disclosure.shares(shares, self.coded, role)
 
     def figure(self, name: str, by_role: Mapping[str, float], *, n: int | None = None, **more: Any) -> Figure:
         floors: dict[str, Any] = {role: by_role.get(role) for role in ("holdout", "bootstrap")}
@@ -180,10 +174,10 @@ def _marginals(held: _Comparison, draws: list[CodedTable]) -> Figures:
     columns["kind"] = ["number" if name in coded.number_names else "category" for name in coded.names]
     pairs = distances["synthetic"][1].drop(columns="error")
     for role, (shapes, shared, _) in distances.items():
-        columns[role] = 100 * held.disclosure.errors(shapes.to_numpy(), coded, role)
-        pairs[f"error_{role}"] = 100 * held.disclosure.errors(shared["error"].to_numpy(), coded, role)
-    own = distances["synthetic"][2]["error"].to_numpy()
-    pairs["error_own_edges"] = 100 * held.disclosure.errors(own, coded, "synthetic")
+        columns[role] = 100 * held.disclosure.errors(shapes, coded, role)
+        pairs[f"error_{role}"] = 100 * held.disclosure.errors(shared["error"], coded, role)
+    own = distances["synthetic"][2]
+    pairs["error_own_edges"] = 100 * held.disclosure.errors(own["error"], coded, "synthetic")
     worst_first: dict[str, Any] = {"ascending": False, "ignore_index": True, "kind": "stable"}
     tables = {
         "column_shapes": columns.sort_values("synthetic", **worst_first),
@@ -194,8 +188,8 @@ def _marginals(held: _Comparison, draws: list[CodedTable]) -> Figures:
 
 def _distances(coded: CodedTables, role: str) -> tuple[pd.Series, pd.DataFrame, pd.DataFrame]:
     """The errors of columns, of pairs with shared edges, and of pairs with own edges."""
-    shared, own = (pair_errors(coded, "real", role, edges) for edges in EDGES)
-    return shape_errors(coded, "real", role), shared, own
+    shared, own = (pair_errors(coded, role, edges) for edges in EDGES)
+    return shape_errors(coded, role), shared, own
 
 
 def _means(shapes: pd.Series, shared: pd.DataFrame, own: pd.DataFrame) -> dict[str, float]:
@@ -236,25 +230,22 @@ def _relations(held: _Comparison) -> Figures:
 
 
 def _categories(held: _Comparison) -> Figures:
+    """How categories fare; an exact ratio of a small count of rare real rows would tell how many they are."""
+    counts = held.of_others(lambda table: diagnostics.CategoryCounts.of(held.coded["real"], table))
+    found = {role: count.rare_frequency() for role, count in counts.items()}
+    ratios = {role: ratio for role, (ratio, _) in found.items()}
+    interval, note = found["synthetic"][1], ""
+    if held.disclosure.is_small(counts["synthetic"].rare_rows()[0]):
+        ratios, interval = {"synthetic": math.nan}, (math.nan, math.nan)
+        note = f"Not shown: fewer than {held.disclosure.min_count} real rows hold a rare category."
+    elif "holdout" in counts and held.disclosure.is_small(counts["holdout"].rare_rows()[1]):
+        del ratios["holdout"]
     figures = [
-        held.figure("categories_present", held.percents(diagnostics.present_share)),
-        _rare_frequency(held),
-        held.figure("unseen_categories", held.percents(diagnostics.unseen_share)),
+        held.figure("categories_present", {role: 100 * count.present_share() for role, count in counts.items()}),
+        held.figure("rare_frequency", ratios, interval=interval, note=note),
+        held.figure("unseen_categories", {role: 100 * count.unseen_share() for role, count in counts.items()}),
     ]
     return Figures.of(figures, {"rare_categories": diagnostics.rare_table(held.coded, held.disclosure)})
-
-
-def _rare_frequency(held: _Comparison) -> Figure:
-    """The frequency of rare categories; an exact ratio of a small count of real rows would tell how many they are."""
-    real = held.coded["real"]
-    if held.disclosure.is_small(diagnostics.rare_rows(real, real)):
-        note = f"Not shown: fewer than {held.disclosure.min_count} real rows hold a rare category."
-        return held.figure("rare_frequency", {"synthetic": math.nan}, note=note)
-    found = held.of_others(lambda table: diagnostics.rare_frequency(real, table))
-    ratios = {role: ratio for role, (ratio, _) in found.items()}
-    if "holdout" in ratios and held.disclosure.is_small(diagnostics.rare_rows(real, held.coded["holdout"])):
-        del ratios["holdout"]
-    return held.figure("rare_frequency", ratios, interval=found["synthetic"][1])
 
 
 def _diagnostics(held: _Comparison, frames: Mapping[str, pd.DataFrame | None]) -> Figures:
@@ -267,25 +258,23 @@ def _diagnostics(held: _Comparison, frames: Mapping[str, pd.DataFrame | None]) -
     gaps = {role: 100 * float((shares - told["real"]).abs().max()) for role, shares in told.items()}
     interval = _rate_interval(told["synthetic"], told["real"], n_rows, real.n_rows)
     kinds = {role: diagnostics.dtype_kinds(frame, coded.names) for role, frame in frames.items() if frame is not None}
-    differing = {
-        "decimals": held.of_others(lambda table: diagnostics.finer_columns(coded, real, table)),
-        "dtypes": {
-            role: [name for name in coded.names if found[name] != kinds["real"][name]] for role, found in kinds.items()
-        },
+    other_kinds = {
+        role: [name for name in found if found[name] != kinds["real"][name]] for role, found in kinds.items()
     }
+    finer = held.of_others(lambda table: diagnostics.finer_columns(coded, real, table))
     repeated = held.of_others(lambda table: 100 * diagnostics.duplicate_share(table))
     real_repeated = 100 * diagnostics.duplicate_share(real) if n_rows == real.n_rows else None
     figures = [
         held.figure("out_of_range", held.percents(diagnostics.out_of_range_share)),
         held.figure("missing_rate", gaps, interval=interval),
     ]
-    for key, by_role in differing.items():
+    for key, by_role in (("decimals", finer), ("dtypes", other_kinds)):
         note = f"Columns: {', '.join(map(repr, by_role['synthetic']))}." if by_role["synthetic"] else ""
         figures.append(held.figure(key, {role: float(len(names)) for role, names in by_role.items()}, note=note))
     figures.append(held.figure("duplicates", repeated, perfect=real_repeated))
     table = _column_table(coded)
-    for role in [role for role in ("real", "synthetic", "holdout") if role in rates]:
-        table[role] = held.told(rates[role].to_numpy(), role)
+    for role in kinds:
+        table[role] = held.told(rates[role], role)
     return Figures.of(figures, {"missing_rates": table})
 
 

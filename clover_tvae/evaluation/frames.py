@@ -10,8 +10,8 @@ so that figures, bootstraps and splits are array work, and two tables never disa
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,20 +23,16 @@ from clover_tvae.columns.calendar import PER_SECOND, Calendar
 from clover_tvae.columns.date_formats import read_texts
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.numeric import read_numbers
-from clover_tvae.errors import (
-    ColumnsMismatchError,
-    ColumnTypeError,
-    DataError,
-    Problem,
-    TooFewRowsError,
-    did_you_mean,
-)
+from clover_tvae.errors import ColumnsMismatchError, ColumnTypeError, DataError, Problem, TooFewRowsError, did_you_mean
+from clover_tvae.metadata import Metadata
 from clover_tvae.metadata.validate import require_frame
 
 __all__ = ["CodedTable", "CodedTables", "code_tables", "column_kinds", "resolve_metadata"]
 
-_CATEGORY_KINDS = frozenset({"categorical", "boolean", "ordinal"})
-_NUMBER_KINDS = frozenset({"continuous", "datetime"})
+# How the kinds of a metadata are compared; identifiers and ignored columns are not.
+_COMPARED_AS = {"continuous": "continuous", "datetime": "datetime"} | dict.fromkeys(
+    ("categorical", "boolean", "ordinal"), "categorical"
+)
 
 
 @dataclass(frozen=True)
@@ -101,11 +97,6 @@ class CodedTables:
         index = pd.Index(self.names, dtype=object, name="column", tupleize_cols=False)
         return pd.Series([values[name] for name in self.names], index=index, dtype=np.float64)
 
-    @property
-    def n_categories(self) -> tuple[int, ...]:
-        """Number of categories of each category column, over all tables."""
-        return tuple(len(values) for values in self.categories)
-
 
 def resolve_metadata(metadata: Any) -> Any:
     """Return an object with ``names`` and ``column(name).kind``, or ``None``.
@@ -113,11 +104,7 @@ def resolve_metadata(metadata: Any) -> Any:
     Args:
         metadata: ``None``, a ``Metadata``, or what ``Metadata.of`` reads (Clover's mapping, a path).
     """
-    if metadata is None or hasattr(metadata, "column"):
-        return metadata
-    from clover_tvae.metadata import Metadata
-
-    return Metadata.of(metadata)
+    return metadata if metadata is None or hasattr(metadata, "column") else Metadata.of(metadata)
 
 
 def column_kinds(real: pd.DataFrame, metadata: Any = None) -> dict[Hashable, str]:
@@ -125,23 +112,16 @@ def column_kinds(real: pd.DataFrame, metadata: Any = None) -> dict[Hashable, str
 
     Args:
         real: The table whose dtypes decide where there is no metadata.
-        metadata: See ``resolve_metadata``; identifiers and ignored columns are left out.
+        metadata: As ``resolve_metadata`` returns it; identifiers and ignored columns are left out.
 
     Example:
         >>> column_kinds(pd.DataFrame({"age": [31, 40], "sex": ["F", "M"]}))
         {'age': 'continuous', 'sex': 'categorical'}
     """
-    metadata = resolve_metadata(metadata)
     if metadata is None:
-        return {name: _kind_of_dtype(real.iloc[:, position].dtype) for position, name in enumerate(real.columns)}
-    kinds: dict[Hashable, str] = {}
-    for name in metadata.names:
-        kind = metadata.column(name).kind
-        if kind in _NUMBER_KINDS:
-            kinds[name] = kind
-        elif kind in _CATEGORY_KINDS:
-            kinds[name] = "categorical"
-    return kinds
+        return {name: _kind_of_dtype(dtype) for name, dtype in zip(real.columns, real.dtypes, strict=True)}
+    kinds = {name: _COMPARED_AS.get(metadata.column(name).kind) for name in metadata.names}
+    return {name: kind for name, kind in kinds.items() if kind is not None}
 
 
 def _kind_of_dtype(dtype: Any) -> str:
@@ -154,46 +134,52 @@ def _kind_of_dtype(dtype: Any) -> str:
     return "categorical"
 
 
-def code_tables(tables: Mapping[str, pd.DataFrame | None], metadata: Any = None, *, min_rows: int = 1) -> CodedTables:
+def code_tables(tables: Mapping[str, pd.DataFrame | None], metadata: Any = None) -> CodedTables:
     """Check that the tables can be compared and code their columns alike.
 
     Args:
         tables: The tables by role; the first one decides the columns and, without metadata, their kinds.
             ``None`` tables are left out.
         metadata: See ``resolve_metadata``.
-        min_rows: Fewest rows a table may have.
 
     Returns:
         The coded tables; columns that are identifiers or ignored are left out.
 
     Raises:
-        DataError: All problems of all tables at once: other columns, duplicate names, too few rows, a column that
-            cannot be read as its kind, infinities.
+        DataError: All problems of all tables at once: other columns, duplicate names, no rows, a column that cannot be
+            read as its kind, infinities.
     """
     given = {role: table for role, table in tables.items() if table is not None}
     problems: list[Problem] = []
     for role, table in given.items():
-        try:
+        with _collected(role, problems):
             require_frame(table)
-        except DataError as error:
-            problems += [Problem(f"{role} table", str(Problem(p.where, p.message)), p.kind) for p in error.problems]
-    if problems:
-        raise DataError.of(problems)
+    _raise_any(problems)
 
     metadata = resolve_metadata(metadata)
     first = next(iter(given))
     kinds = column_kinds(given[first], metadata)
     for role, table in given.items():
         problems += _column_problems(role, table, kinds, metadata)
-        if len(table) < min_rows:
-            problems.append(
-                Problem(f"{role} table", f"must have at least {min_rows} row(s), found {len(table)}", TooFewRowsError)
-            )
+        if not len(table):
+            problems.append(Problem(f"{role} table", "must have at least 1 row, found 0", TooFewRowsError))
     if not kinds:
         problems.append(Problem(f"{first} table", "no column is left to compare; all are identifiers or ignored"))
+    _raise_any(problems)
+    return _code(given, kinds, metadata)
+
+
+@contextlib.contextmanager
+def _collected(role: str, problems: list[Problem]) -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        problems += [Problem(f"{role} table, {p.where}".removesuffix(", "), p.message, p.kind) for p in error.problems]
+
+
+def _raise_any(problems: list[Problem]) -> None:
     if problems:
         raise DataError.of(problems)
-    return _code(given, kinds, metadata)
 
 
 def _column_problems(role: str, table: pd.DataFrame, kinds: Mapping[Hashable, str], metadata: Any) -> list[Problem]:
@@ -212,45 +198,38 @@ def _code(given: Mapping[str, pd.DataFrame], kinds: Mapping[Hashable, str], meta
     number_names = tuple(name for name, kind in kinds.items() if kind != "categorical")
     category_names = tuple(name for name, kind in kinds.items() if kind == "categorical")
     dates = frozenset(name for name, kind in kinds.items() if kind == "datetime")
+    coded = {
+        role: CodedTable(
+            np.empty((len(table), len(number_names))), np.empty((len(table), len(category_names)), dtype=np.int32)
+        )
+        for role, table in given.items()
+    }
     problems: list[Problem] = []
-
-    numbers = {role: np.empty((len(table), len(number_names))) for role, table in given.items()}
     for position, name in enumerate(number_names):
         format = getattr(metadata.column(name), "format", None) if metadata is not None else None
         for role, table in given.items():
-            try:
-                column = table[name]
-                numbers[role][:, position] = _dates(column, name, format) if name in dates else _numbers(column, name)
-            except DataError as error:
-                problems += [Problem(f"{role} table, {p.where}", p.message, p.kind) for p in error.problems]
-
-    codes = {role: np.empty((len(table), len(category_names)), dtype=np.int32) for role, table in given.items()}
+            with _collected(role, problems):
+                values = _dates(table[name], name, format) if name in dates else _numbers(table[name], name)
+                coded[role].numbers[:, position] = values
     categories: list[NDArray[Any]] = []
+    ends = np.cumsum([len(table) for table in given.values()])
     for position, name in enumerate(category_names):
-        parts_given = [table[name] for table in given.values()]
+        columns = [table[name] for table in given.values()]
+        if len({column.dtype for column in columns}) > 1 or isinstance(columns[0].dtype, pd.CategoricalDtype):
+            columns = [column.astype(object) for column in columns]
         try:
-            column_codes, values = _category_codes(parts_given)
+            codes, known = pd.factorize(pd.concat(columns, ignore_index=True))
         except TypeError:
-            problems.append(
-                Problem(f"column {name!r}", "holds objects that cannot be categories (lists, dicts)", ColumnTypeError)
-            )
+            text = "holds objects that cannot be categories (lists, dicts)"
+            problems.append(Problem(where_of(name), text, ColumnTypeError))
             continue
-        ends = list(itertools.accumulate(len(part) for part in parts_given))
-        parts = np.split(column_codes, ends[:-1])
-        for role, part in zip(given, parts, strict=True):
-            codes[role][:, position] = part
-        problems += _text_problems(name, values, dict(zip(given, parts, strict=True)))
-        categories.append(values)
-    if problems:
-        raise DataError.of(problems)
-    return CodedTables(
-        names=tuple(kinds),
-        number_names=number_names,
-        category_names=category_names,
-        categories=tuple(categories),
-        dates=dates,
-        tables={role: CodedTable(numbers[role], codes[role]) for role in given},
-    )
+        categories.append(np.asarray(known, dtype=object))
+        parts = dict(zip(given, np.split(codes, ends[:-1]), strict=True))
+        problems += _text_problems(name, categories[-1], parts)
+        for role, part in parts.items():
+            coded[role].codes[:, position] = part
+    _raise_any(problems)
+    return CodedTables(tuple(kinds), number_names, category_names, tuple(categories), dates, coded)
 
 
 def _numbers(column: pd.Series, name: Hashable) -> NDArray[Any]:
@@ -290,24 +269,13 @@ def _all_read(cells: pd.Series, read: pd.Series, name: Hashable, rule: str) -> p
     return read
 
 
-def _category_codes(parts: Sequence[pd.Series]) -> tuple[NDArray[Any], NDArray[Any]]:
-    if len({part.dtype for part in parts}) > 1 or isinstance(parts[0].dtype, pd.CategoricalDtype):
-        parts = [part.astype(object) for part in parts]
-    column = pd.concat(parts, ignore_index=True)
-    codes, values = pd.factorize(column)
-    return codes.astype(np.int32), np.asarray(values, dtype=object)
-
-
 def _text_problems(name: Hashable, values: NDArray[Any], parts: Mapping[str, NDArray[Any]]) -> list[Problem]:
     """Find a column that is text in one table and not in the other: no category could ever agree."""
     is_text = np.array([isinstance(value, str) for value in values], dtype=bool)
     if is_text.all() or not is_text.any():
         return []
-    text_share = {}
-    for role, part in parts.items():
-        present = np.unique(part[part >= 0])
-        if len(present):
-            text_share[role] = is_text[present].mean()
+    present = {role: np.unique(part[part >= 0]) for role, part in parts.items()}
+    text_share = {role: is_text[codes].mean() for role, codes in present.items() if len(codes)}
     first = next(iter(text_share))
     words = {0.0: "numbers or booleans", 1.0: "text"}
     return [

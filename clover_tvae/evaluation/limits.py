@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,29 +44,30 @@ def limit_problems(limits: object) -> list[tuple[tuple[str, ...], str]]:
 
     Example:
         >>> limit_problems({"fidelity.shap": {"max": 2}})
-        [(('fidelity.shap',), "no figure has this key; did you mean 'fidelity.shape'?")]
+        [(('fidelity.shap',), "must be a figure of the catalogue, found 'fidelity.shap'; did you mean 'fidelity.shape'?")]
     """
     if not isinstance(limits, Mapping):
         return [((), f"must be a mapping of figures to bounds, found {type(limits).__name__}")]
-    return [problem for key, bounds in limits.items() for problem in _bound_problems(str(key), bounds)]
+    return [((str(key), *path), text) for key, bounds in limits.items() for path, text in _problems(str(key), bounds)]
 
 
-def _bound_problems(key: str, bounds: object) -> list[tuple[tuple[str, ...], str]]:
+def _problems(key: str, bounds: object) -> Iterator[tuple[tuple[str, ...], str]]:
     if key in REMOVED:
-        return [((key,), f"this figure was removed after version 0.1.0; use {REMOVED[key]} instead")]
-    if key not in CATALOGUE:
-        return [((key,), f"no figure has this key{did_you_mean(key, CATALOGUE)}")]
-    if not isinstance(bounds, Mapping) or not bounds:
-        return [((key,), f"must be max: number, min: number, or both, found {type(bounds).__name__}")]
-    found: list[tuple[tuple[str, ...], str]] = []
-    for bound, limit in bounds.items():
-        if bound not in ("max", "min"):
-            found.append(((key,), f"a bound must be max or min, found {bound!r}{did_you_mean(bound, ('max', 'min'))}"))
-        elif not _is_number(limit):
-            found.append(((key, bound), f"must be a finite number, found {type(limit).__name__}"))
-    if not found and bounds.get("min", -math.inf) > bounds.get("max", math.inf):
-        found.append(((key,), "min is above max: no figure can meet both"))
-    return found
+        section, _, name = key.partition(".")
+        yield (), f"{name!r} of {section} was removed after version 0.1.0; use {REMOVED[key]} instead"
+    elif key not in CATALOGUE:
+        yield (), f"must be a figure of the catalogue, found {key!r}{did_you_mean(key, CATALOGUE)}"
+    elif not isinstance(bounds, Mapping) or not bounds:
+        yield (), f"must be max: number, min: number, or both, found {type(bounds).__name__}"
+    else:
+        known = {bound: limit for bound, limit in bounds.items() if bound in ("max", "min")}
+        for bound in [bound for bound in bounds if bound not in known]:
+            yield (), f"a bound must be max or min, found {bound!r}{did_you_mean(bound, ('max', 'min'))}"
+        wrong = {bound: limit for bound, limit in known.items() if not _is_number(limit)}
+        for bound, limit in wrong.items():
+            yield (bound,), f"must be a finite number, found {type(limit).__name__}"
+        if not wrong and known.get("min", -math.inf) > known.get("max", math.inf):
+            yield (), "min is above max: no figure can meet both"
 
 
 def _is_number(limit: Any) -> bool:
@@ -90,8 +91,7 @@ def check_limits(figures: Mapping[str, Figure], limits: Limits) -> list[Breach]:
         >>> [str(breach) for breach in check_limits(measured, {"fidelity.shape": {"max": 2}})]
         ['fidelity.shape: 2.5 is above the limit 2']
     """
-    problems = limit_problems(limits)
-    if problems:
+    if problems := limit_problems(limits):
         raise ConfigError([Problem(".".join(("limits", *path)), message) for path, message in problems])
     breaches = []
     for key, bounds in limits.items():
@@ -108,8 +108,7 @@ def enforce(figures: Mapping[str, Figure], limits: Limits) -> None:
     Raises:
         LimitExceededError: Naming every figure that is.
     """
-    breaches = check_limits(figures, limits)
-    if breaches:
+    if breaches := check_limits(figures, limits):
         raise LimitExceededError(passed_limits([str(breach) for breach in breaches]))
 
 

@@ -46,5 +46,5 @@ def measure(
     return (
         fidelity_figures(tables, frames, seed=seed, disclosure=disclosure)
         | utility_figures(tables, getattr(metadata, "variable_to_predict", None), seed=seed, disclosure=disclosure)
-        | privacy_figures(tables, seed=seed)
+        | privacy_figures(tables, seed=seed, disclosure=disclosure)
     )

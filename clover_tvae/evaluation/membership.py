@@ -25,33 +25,36 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from clover_tvae.evaluation.disclosure import Disclosure
+from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTables
-from clover_tvae.evaluation.neighbours import MixedSpace, Points, nearest, nearest_of_all
+from clover_tvae.evaluation.neighbours import MixedSpace, Points, nearest
 from clover_tvae.seeds import Measure, generator, of_measure
 
 __all__ = [
-    "MEASURES",
+    "OUTLIER_NEIGHBOURS",
     "OUTLIER_POOL",
     "OUTLIER_SHARE",
     "TINY",
     "AttackScore",
+    "attack_figures",
     "attack_membership",
-    "attack_table",
     "furthest",
     "score_with_intervals",
 ]
 
-MEASURES = ("auc", "tpr1", "tpr10")
 OUTLIER_SHARE = 0.1  # of the candidates: the rows furthest from others
 OUTLIER_POOL = 8_000  # real rows that "others" means
+OUTLIER_NEIGHBOURS = 5
 TINY = 1e-6  # keeps the logarithm finite at exact copies, far under any distance of two different rows
 
 _N_TARGETS = 2_500  # most members, and most others, attacked
 _NEIGHBOURS = (1, 5, 10, 20, 50)
-Rows = NDArray[Any] | slice
-
 _N_BOOTSTRAPS = 200
 _N_LOTS = 200  # times that members and others are drawn by lot
+#: The measures, and the others that a share found at 1% (10%) false alarms needs to raise one alarm: with fewer, guessing
+#: scores far above it.
+_FEWEST_OTHERS = {"auc": 1, "tpr1": 100, "tpr10": 10}
 
 
 @dataclass(frozen=True)
@@ -92,41 +95,35 @@ def attack_membership(tables: CodedTables, *, seed: int) -> dict[str, dict[str, 
 
     # The scale and the idea of an outlier must treat members and others alike, or they would give members away.
     n_pool = min(train.n_rows, holdout.n_rows, OUTLIER_POOL // 2)
-    pools = [table.take(slice(n_pool)) for table in (train, holdout)]
-    space = MixedSpace(pools[0].append(pools[1]), tables)
-    own, other = (space.place(pool) for pool in pools)
-    members, others = (space.place(table.take(slice(n_candidates))) for table in (train, holdout))
+    pooled = train.take(slice(n_pool)).append(holdout.take(slice(n_pool)))
+    space = MixedSpace(pooled, tables)
+    pool, synthetic = space.place(pooled), space.place(tables["synthetic"])
+    people = [space.place(table.take(slice(n_candidates))) for table in (train, holdout)]
     reference = space.place(holdout.take(slice(n_candidates, None)))
-    synthetic = space.place(tables["synthetic"])
-    groups: dict[str, tuple[Rows, Rows]] = {
-        "random": (slice(n_targets), slice(n_targets)),
-        "outliers": (_furthest(members, own, other), _furthest(others, other, own)),
-    }
-    return {
-        group: _attacked(
-            _scores(members.take(inside), synthetic, reference),
-            _scores(others.take(outside), synthetic, reference),
-            rng,
-        )
-        for group, (inside, outside) in groups.items()
-    }
+    position = np.arange(n_candidates)
+    n_outliers = max(1, round(OUTLIER_SHARE * n_candidates))
+    outliers = [
+        candidates.take(furthest(candidates, pool, np.where(position < n_pool, first + position, -1), n_outliers))
+        for candidates, first in zip(people, (0, n_pool), strict=True)
+    ]
+    random = [candidates.take(slice(n_targets)) for candidates in people]
+    found = {}
+    for group, both in (("random", random), ("outliers", outliers)):
+        inside, outside = (_scores(targets, synthetic, reference) for targets in both)
+        found[group] = _attacked(inside, outside, rng)
+    return found
 
 
-def _furthest(candidates: Points, own_pool: Points, other_pool: Points) -> Rows:
-    """Return the tenth of the candidates furthest from 5 real rows, themselves (first in their own pool) left out."""
-    position = np.arange(len(candidates))
-    k = min(5, len(own_pool) - 1)
-    own, _ = nearest(candidates, own_pool, k, exclude=np.where(position < len(own_pool), position, -1))
-    other, _ = nearest(candidates, other_pool, k)
-    return furthest(nearest_of_all(k, own, other), max(1, round(OUTLIER_SHARE * len(candidates))))
+def furthest(candidates: Points, pool: Points, itself: NDArray[Any], n_rows: int) -> NDArray[Any]:
+    """Return the positions, in order, of the ``n_rows`` candidates furthest from 5 other rows of the pool.
 
-
-def furthest(distances: NDArray[Any], n_rows: int) -> NDArray[Any]:
-    """Return the positions, in order, of the ``n_rows`` rows that lie furthest from their neighbours.
-
-    Shape:
-        ``distances`` is (rows, neighbours).
+    Args:
+        candidates: The rows to choose from.
+        pool: Real rows.
+        itself: Position of each candidate in the pool, -1 where it is not in it.
+        n_rows: Number of rows.
     """
+    distances, _ = nearest(candidates, pool, OUTLIER_NEIGHBOURS, exclude=itself)
     return np.sort(np.argsort(-distances.mean(axis=1), kind="stable")[:n_rows])
 
 
@@ -145,45 +142,36 @@ def _attacked(
     members: Mapping[str, NDArray[Any]], others: Mapping[str, NDArray[Any]], rng: np.random.Generator
 ) -> dict[str, AttackScore]:
     by_attack = {attack: _score(members[attack], others[attack], rng) for attack in members}
-    chosen = _score(*_cross_fitted(members, others), rng)
-    return {"chosen": _against_chance(chosen, members, others, rng), **by_attack}
+    inside, outside = (np.array(list(scores.values())) for scores in (members, others))
+    chosen = _score(*_cross_fitted(inside, outside), rng=rng)
+    return {"chosen": _against_chance(chosen, np.hstack([inside, outside]), rng), **by_attack}
 
 
-def _cross_fitted(
-    members: Mapping[str, NDArray[Any]], others: Mapping[str, NDArray[Any]]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Scores of the attack that is best on one half of the targets, for the other half; and the other way round."""
-    n_members, n_others = (len(next(iter(scores.values()))) for scores in (members, others))
-    member_half, other_half = np.arange(n_members) % 2 == 0, np.arange(n_others) % 2 == 0
-    member_ranks, other_ranks = np.empty(n_members), np.empty(n_others)
-    for half in (True, False):
-        chosen = max(
-            members,
-            key=lambda attack: _auc(members[attack][member_half == half], others[attack][other_half == half]),
-        )
+def _cross_fitted(members: NDArray[Any], others: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Scores of the attack that is best on one half of the targets, for the other half; and the other way round.
+
+    Shape:
+        ``members`` and ``others`` are (attacks, people); of the result, (people,).
+    """
+    result = np.empty(members.shape[1]), np.empty(others.shape[1])
+    for learnt, judged in ((0, 1), (1, 0)):
+        halves = members[:, learnt::2], others[:, learnt::2]
+        chosen = int(np.argmax([_auc(*scores) for scores in zip(*halves, strict=True)]))
         # Scores of two attacks are not alike; their ranks within the half that they are measured on are.
-        inside, outside = members[chosen][member_half != half], others[chosen][other_half != half]
+        inside, outside = members[chosen, judged::2], others[chosen, judged::2]
         ranks = (rankdata(np.concatenate([inside, outside])) - 0.5) / max(len(inside) + len(outside), 1)
-        member_ranks[member_half != half], other_ranks[other_half != half] = ranks[: len(inside)], ranks[len(inside) :]
-    return member_ranks, other_ranks
+        result[0][judged::2], result[1][judged::2] = ranks[: len(inside)], ranks[len(inside) :]
+    return result
 
 
-def _against_chance(
-    score: AttackScore,
-    members: Mapping[str, NDArray[Any]],
-    others: Mapping[str, NDArray[Any]],
-    rng: np.random.Generator,
-) -> AttackScore:
+def _against_chance(score: AttackScore, pooled: NDArray[Any], rng: np.random.Generator) -> AttackScore:
     """Widen the intervals downwards to what the same choice of attacks finds among members and others drawn by lot.
 
     Where nobody was learnt, members and others are alike, so that this is exact: a lower end above chance is a false alarm
     in one case of 40, however few people there are.
     """
-    pooled = np.array([np.concatenate([members[attack], others[attack]]) for attack in members])
-    found = []
-    for _ in range(_N_LOTS):
-        halves = np.split(pooled[:, rng.permutation(pooled.shape[1])], [score.n_members], axis=1)
-        found.append(_roc_measures(*_cross_fitted(*(dict(zip(members, half, strict=True)) for half in halves))))
+    lots = (pooled[:, rng.permutation(pooled.shape[1])] for _ in range(_N_LOTS))
+    found = [_roc_measures(*_cross_fitted(lot[:, : score.n_members], lot[:, score.n_members :])) for lot in lots]
     margins = np.quantile(found, 0.975, axis=0) - np.array([0.5, 0.01, 0.1])
     intervals = tuple(
         (max(0.0, min(low, value - float(margin))), high)
@@ -193,15 +181,15 @@ def _against_chance(
 
 
 def _score(members: NDArray[Any], others: NDArray[Any], rng: np.random.Generator) -> AttackScore:
-    def draw() -> tuple[NDArray[Any], NDArray[Any]]:
-        drawn = members[rng.integers(0, len(members), len(members))]
-        return drawn, others[rng.integers(0, len(others), len(others))]
-
-    return score_with_intervals(members, others, draw)
+    return score_with_intervals(
+        members,
+        others,
+        lambda: tuple(scores[rng.integers(0, len(scores), len(scores))] for scores in (members, others)),
+    )
 
 
 def score_with_intervals(
-    members: NDArray[Any], others: NDArray[Any], draw: Callable[[], tuple[NDArray[Any], NDArray[Any]]]
+    members: NDArray[Any], others: NDArray[Any], draw: Callable[[], tuple[NDArray[Any], ...]]
 ) -> AttackScore:
     """Score an attack by the scores of members and others.
 
@@ -237,13 +225,46 @@ def _tpr_at(members: NDArray[Any], others: NDArray[Any], false_alarms: float) ->
     return float((members > threshold).mean() + np.clip(lot, 0.0, 1.0) * (members == threshold).mean())
 
 
-def attack_table(results: Mapping[str, Mapping[str, AttackScore]]) -> pd.DataFrame:
-    """Return one row a group and attack: AUC and shares found, with their intervals."""
-    rows = []
-    for group, attacks in results.items():
-        for attack, score in attacks.items():
-            row: dict[str, object] = {"group": group, "attack": attack, "n": score.n_members}
-            for name, value, (low, high) in zip(MEASURES, score.values, score.intervals, strict=True):
-                row |= {name: value, f"{name}_low": low, f"{name}_high": high}
-            rows.append(row)
-    return pd.DataFrame(rows)
+def attack_figures(
+    attack: str,
+    results: Mapping[str, Mapping[str, AttackScore]],
+    note: Callable[[AttackScore], str],
+    *,
+    seed: int,
+    disclosure: Disclosure,
+) -> Figures:
+    """Return the figures of the first attack of each group, and a table of all.
+
+    A share found at few false alarms is measured only where so few can be counted; a group of fewer than k people is not
+    told of.
+
+    Args:
+        attack: ``membership`` or ``shadow``.
+        results: The scores by group, ``random`` and ``outliers``, and by name.
+        note: What a score rests on.
+        seed: Seed of the draws.
+        disclosure: Fewest people that a figure may rest on.
+    """
+    figures, rows = [], []
+    for (group, scores), suffix in zip(results.items(), ("", "_outliers"), strict=True):
+        main = next(iter(scores.values()))
+        told = disclosure.may_name(min(main.n_members, main.n_others))
+        n = main.n_members + main.n_others
+        rows += [_table_row(group, name, score) for name, score in scores.items() if told]
+        for place, (measure, fewest) in enumerate(_FEWEST_OTHERS.items()):
+            why = ""
+            if not told:
+                why = f"Not shown: fewer than {disclosure.min_count} people were attacked."
+            elif main.n_others < fewest:
+                why = f"Not measured: {main.n_others:,} others were attacked, and this share needs {fewest:,}."
+            value, interval = (None, None) if why else (main.values[place], main.intervals[place])
+            options: dict[str, Any] = {"interval": interval, "note": why or note(main), "n": n, "seed": seed}
+            figures.append(Figure.of(f"privacy.{attack}_{measure}{suffix}", value, **options))
+    return Figures.of(figures, {attack: pd.DataFrame(rows)})
+
+
+def _table_row(group: str, attack: str, score: AttackScore) -> dict[str, object]:
+    row: dict[str, object] = {"group": group, "attack": attack, "n": score.n_members}
+    for measure, value, (low, high) in zip(_FEWEST_OTHERS, score.values, score.intervals, strict=True):
+        row |= {measure: value, f"{measure}_low": low, f"{measure}_high": high}
+    return row

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 
-__all__ = ["MixedSpace", "Points", "nearest", "nearest_of_all"]
+__all__ = ["MixedSpace", "Points", "nearest"]
 
 _MAX_ONE_HOT = 8  # above this many categories, comparing codes is cheaper than a one-hot product
 _BLOCK_CELLS = 2_000_000  # cells of one block of distances: 8 MB in float32, about a cache
@@ -62,7 +62,7 @@ class MixedSpace:
 
     def __init__(self, reference: CodedTable, tables: CodedTables) -> None:
         self._scales = [_rank_scale(values) for values in reference.numbers.T]
-        self._n_categories = tables.n_categories
+        self._n_categories = [len(values) for values in tables.categories]
         self._wide = np.array([n + 1 > _MAX_ONE_HOT for n in self._n_categories], dtype=bool)
         self._gaps = np.any([np.isnan(table.numbers).any(axis=0) for table in tables.tables.values()], axis=0)
 
@@ -125,11 +125,6 @@ def nearest(
         squared[rows] = np.take_along_axis(exact, order, axis=1)
         positions[rows] = np.take_along_axis(candidates, order, axis=1)
     return np.sqrt(squared), positions
-
-
-def nearest_of_all(k: int, *distances: NDArray[Any]) -> NDArray[Any]:
-    """Return the distances to the ``k`` nearest rows of several pools together, from those to the nearest of each."""
-    return np.sort(np.hstack(distances), axis=1)[:, :k]
 
 
 def _smallest(distance: NDArray[Any], k: int) -> NDArray[Any]:

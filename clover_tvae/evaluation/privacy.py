@@ -13,16 +13,16 @@ import pandas as pd
 from clover_tvae.evaluation.catalogue import CATALOGUE
 from clover_tvae.evaluation.closest import ClosestRecords, closest_records
 from clover_tvae.evaluation.diagnostics import copied_share
+from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTables, code_tables
-from clover_tvae.evaluation.membership import MEASURES, AttackScore, attack_membership, attack_table
+from clover_tvae.evaluation.membership import AttackScore, attack_figures, attack_membership
 from clover_tvae.evaluation.shadow_models import membership_shadow
+from clover_tvae.parameters import MIN_COUNT
 
 __all__ = ["dcr", "membership_shadow", "privacy", "privacy_figures"]
 
 _MIN_ROWS = 40  # of the training and of the held-out rows, for any figure of privacy
-#: Others that a share found at 1% (10%) false alarms needs to raise one alarm: with fewer, guessing scores far above it.
-_FEWEST_OTHERS = {"auc": 1, "tpr1": 100, "tpr10": 10}
 _NEEDS_HOLDOUT = [key for key in CATALOGUE if key.startswith(("privacy.d", "privacy.membership_"))]
 
 
@@ -57,6 +57,7 @@ def privacy(
     holdout: pd.DataFrame | None,
     metadata: Any = None,
     seed: int = 0,
+    min_count: int = MIN_COUNT,
 ) -> Figures:
     """Attack a synthetic table and say what the attacks found.
 
@@ -67,6 +68,7 @@ def privacy(
             fewer than 40 rows, all but the copies are left without a value.
         metadata: A ``Metadata`` or what it is made of; without, dtypes decide.
         seed: Seed of all draws.
+        min_count: Fewest people that the attack on one group may rest on; see ``Disclosure``.
 
     Returns:
         The ``privacy`` figures of the catalogue, shadow models aside (``membership_shadow``). Table: ``membership``,
@@ -75,24 +77,25 @@ def privacy(
     Raises:
         DataError: The tables cannot be compared; all problems at once.
     """
-    return privacy_figures(
-        code_tables({"real": train, "synthetic": synthetic, "holdout": holdout}, metadata), seed=seed
-    )
+    tables = code_tables({"real": train, "synthetic": synthetic, "holdout": holdout}, metadata)
+    return privacy_figures(tables, seed=seed, disclosure=Disclosure(min_count))
 
 
-def privacy_figures(tables: CodedTables, *, seed: int) -> Figures:
+def privacy_figures(tables: CodedTables, *, seed: int, disclosure: Disclosure) -> Figures:
     """Return what ``privacy`` does, for tables in the roles ``real``, ``synthetic`` and perhaps ``holdout``."""
-    figures = [_copies(tables, seed)]
+    copies = _copies(tables, seed)
     if too_small := _too_small(tables):
-        why = f"Not measured: {too_small}"
-        figures += [Figure.of(key, None, seed=seed, note=why) for key in _NEEDS_HOLDOUT]
-        return Figures.of(figures, notes=[f"Privacy was not measured: {too_small}"])
-    membership = attack_membership(tables, seed=seed)
-    figures += _closest_figures(closest_records(tables, seed=seed), seed)
-    for group, suffix in (("random", ""), ("outliers", "_outliers")):
-        figures += _membership_figures(membership[group]["chosen"], suffix, seed)
+        unmeasured = [Figure.of(key, None, seed=seed, note=f"Not measured: {too_small}") for key in _NEEDS_HOLDOUT]
+        return Figures.of([copies, *unmeasured], notes=[f"Privacy was not measured: {too_small}"])
+
+    def note(score: AttackScore) -> str:
+        return f"{score.n_members:,} members and {score.n_others:,} others attacked."
+
+    found = attack_membership(tables, seed=seed)
+    membership = attack_figures("membership", found, note, seed=seed, disclosure=disclosure)
+    figures = [copies, *_closest_figures(closest_records(tables, seed=seed), seed)]
     no_proof = "No figure here proves that the table is safe to publish, or anonymous."
-    return Figures.of(figures, {"membership": attack_table(membership)}, [no_proof])
+    return Figures.of(figures, notes=[no_proof]) | membership
 
 
 def _too_small(tables: CodedTables) -> str | None:
@@ -122,18 +125,3 @@ def _closest_figures(closest: ClosestRecords, seed: int) -> list[Figure]:
         Figure.of("privacy.dcr_quantile", 100 * closest.quantile_share, holdout=2.0, interval=percents, **size),
         Figure.of("privacy.distance_ratio", ratio, holdout=floor, perfect=floor, **size),
     ]
-
-
-def _membership_figures(score: AttackScore, suffix: str, seed: int) -> list[Figure]:
-    """Return the figures of one attack; a share found at few false alarms only where so few can be counted."""
-    figures = []
-    size: dict[str, Any] = {"n": score.n_members + score.n_others, "seed": seed}
-    for measure, value, interval in zip(MEASURES, score.values, score.intervals, strict=True):
-        key = f"privacy.membership_{measure}{suffix}"
-        if score.n_others < _FEWEST_OTHERS[measure]:
-            needed = f"{score.n_others:,} others were attacked, and this share needs {_FEWEST_OTHERS[measure]:,}."
-            figures.append(Figure.of(key, None, note=f"Not measured: {needed}", **size))
-        else:
-            note = f"{score.n_members:,} members and {score.n_others:,} others attacked."
-            figures.append(Figure.of(key, value, interval=interval, note=note, **size))
-    return figures

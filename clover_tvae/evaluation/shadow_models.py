@@ -21,14 +21,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.errors import ConfigError, Problem, TooFewRowsError
-from clover_tvae.evaluation.figures import Figure, Figures
+from clover_tvae.evaluation.disclosure import Disclosure
+from clover_tvae.evaluation.figures import Figures
 from clover_tvae.evaluation.frames import code_tables
 from clover_tvae.evaluation.membership import (
-    MEASURES,
+    OUTLIER_NEIGHBOURS,
     OUTLIER_POOL,
     OUTLIER_SHARE,
     TINY,
     AttackScore,
+    attack_figures,
     furthest,
     score_with_intervals,
 )
@@ -37,7 +39,6 @@ from clover_tvae.seeds import Measure, generator, of_measure
 
 __all__ = ["membership_shadow"]
 
-_NEIGHBOURS = 5
 _MIN_ROWS = 40
 _LEAST_DEVIATION = 1e-3  # of log distances: keeps a likelihood finite where a target's scores agree
 
@@ -62,7 +63,7 @@ def membership_shadow(
 
     Returns:
         ``privacy.shadow_*``: AUC and shares found at 1% and 10% false alarms, for random people and outliers, with 95%
-        bootstrap intervals over the people. A table ``shadow`` repeats them.
+        bootstrap intervals over the people. A table ``shadow`` repeats them, one row a group.
 
     Raises:
         ConfigError: ``k`` below 4.
@@ -82,9 +83,9 @@ def membership_shadow(
     pool = rng.permutation(len(df))[:OUTLIER_POOL]
     position = np.full(len(df), -1)
     position[pool] = np.arange(len(pool))
-    distances, _ = nearest(everyone, everyone.take(pool), _NEIGHBOURS, exclude=position)
     n_outliers = min(n_targets, max(10, round(OUTLIER_SHARE * len(df))))
-    groups = {"random": np.sort(rng.permutation(len(df))[:n_targets]), "outliers": furthest(distances, n_outliers)}
+    outliers = furthest(everyone, everyone.take(pool), position, n_outliers)
+    groups = {"random": np.sort(rng.permutation(len(df))[:n_targets]), "outliers": outliers}
     targets = np.union1d(groups["random"], groups["outliers"])
 
     scores = np.empty((2, len(targets), k))
@@ -92,15 +93,22 @@ def membership_shadow(
         synthetic = fit_and_sample(df[is_member[:, fit]].reset_index(drop=True), int(fit_seeds[fit]))
         both = code_tables({"real": df, "synthetic": synthetic}, metadata)
         space = MixedSpace(both["real"], both)
-        distances, _ = nearest(space.place(both["real"].take(targets)), space.place(both["synthetic"]), _NEIGHBOURS)
+        attacked, drawn = space.place(both["real"].take(targets)), space.place(both["synthetic"])
+        distances, _ = nearest(attacked, drawn, OUTLIER_NEIGHBOURS)
         for score, distance in zip(scores, (distances[:, 0], distances.mean(axis=1)), strict=True):
             score[:, fit] = -np.log(distance + TINY)
 
     guesses = np.sum([_likelihood_ratios(score, is_member[targets]) for score in scores], axis=0)
     results = {
-        group: _score_people(guesses[np.isin(targets, rows)], is_member[rows], rng) for group, rows in groups.items()
+        group: {"shadow": _score_people(guesses[np.isin(targets, rows)], is_member[rows], rng)}
+        for group, rows in groups.items()
     }
-    return _figures(results, k, seed)
+
+    def note(score: AttackScore) -> str:
+        n = score.n_members + score.n_others
+        return f"{k} shadow models, {n:,} guesses about {n // k:,} people."
+
+    return attack_figures("shadow", results, note, seed=seed, disclosure=Disclosure())
 
 
 def _balanced_halves(n_rows: int, k: int, rng: np.random.Generator) -> NDArray[Any]:
@@ -156,16 +164,3 @@ def _score_people(guesses: NDArray[Any], is_member: NDArray[Any], rng: np.random
         return drawn[inside], drawn[~inside]
 
     return score_with_intervals(guesses[is_member], guesses[~is_member], draw)
-
-
-def _figures(results: dict[str, AttackScore], k: int, seed: int) -> Figures:
-    figures, rows = [], []
-    for (group, result), suffix in zip(results.items(), ("", "_outliers"), strict=True):
-        n = result.n_members + result.n_others
-        note = f"{k} shadow models, {n:,} guesses about {n // k:,} people."
-        for measure, value, interval in zip(MEASURES, result.values, result.intervals, strict=True):
-            key = f"privacy.shadow_{measure}{suffix}"
-            figures.append(Figure.of(key, value, n=n, seed=seed, interval=interval, note=note))
-            rows.append((group, measure, value, *interval, n))
-    table = pd.DataFrame(rows, columns=["group", "measure", "value", "low", "high", "n_guesses"])
-    return Figures.of(figures, {"shadow": table})

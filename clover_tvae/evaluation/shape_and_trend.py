@@ -38,12 +38,12 @@ _STRONG_CORRELATION = 0.5  # sdmetrics' QualityReport leaves out pairs weaker th
 _STRONG_ASSOCIATION = 0.3
 
 
-def shape_errors(tables: CodedTables, first: str, second: str) -> pd.Series:
-    """Return each column's distance between the tables of two roles, from 0 to 1; NaN where a table has no value at all.
+def shape_errors(tables: CodedTables, role: str) -> pd.Series:
+    """Return each column's distance between the real table and another, from 0 to 1; NaN where one has no value at all.
 
     Kolmogorov-Smirnov for numbers, total variation for categories.
     """
-    real, other = tables[first], tables[second]
+    real, other = tables["real"], tables[role]
     of_numbers = [_ks_distance(*columns) for columns in zip(real.numbers.T, other.numbers.T, strict=True)]
     of_categories = [_tv_distance(*columns) for columns in zip(real.codes.T, other.codes.T, strict=True)]
     return tables.by_column(of_numbers, of_categories).rename("error")
@@ -74,7 +74,7 @@ def _tv_distance(real: NDArray[Any], other: NDArray[Any]) -> float:
     return float(0.5 * np.abs(real_counts / real_counts.sum() - other_counts / other_counts.sum()).sum())
 
 
-def pair_errors(tables: CodedTables, first: str, second: str, edges: Edges = "shared") -> pd.DataFrame:
+def pair_errors(tables: CodedTables, role: str, edges: Edges = "shared") -> pd.DataFrame:
     """Return the distance of every pair of columns.
 
     Two numbers: half the difference of Pearson's r. Otherwise the total variation of the contingency table, numbers in
@@ -82,8 +82,7 @@ def pair_errors(tables: CodedTables, first: str, second: str, edges: Edges = "sh
 
     Args:
         tables: The coded tables.
-        first: Role of the real table.
-        second: Role of the table held against it.
+        role: Role of the table held against the real one.
         edges: ``"own"``: each table is binned between its own extremes (sdmetrics); one outlier moves every bin.
             ``"shared"``: the real table's edges for both, values beyond them in the outer bins, missing apart.
 
@@ -92,30 +91,24 @@ def pair_errors(tables: CodedTables, first: str, second: str, edges: Edges = "sh
         ``synthetic`` are Pearson's r, or Cramér's V of a contingency; ``strength`` is the real one's size; ``strong``
         marks the pairs that sdmetrics' QualityReport keeps by default (|r| > 0.5, V > 0.3).
     """
-    real, other = tables[first], tables[second]
+    real, other = tables["real"], tables[role]
     correlations = _correlations(real.numbers), _correlations(other.numbers)
-    levels = {}
-    for position, name in enumerate(tables.number_names):
-        levels[name] = _binned(real.numbers[:, position], other.numbers[:, position], edges)
-    for position, name in enumerate(tables.category_names):
-        n_levels = len(tables.categories[position]) + 1
-        levels[name] = (real.codes[:, position] + 1, other.codes[:, position] + 1, n_levels)
-
+    numbers = zip(tables.number_names, real.numbers.T, other.numbers.T, strict=True)
+    codes = zip(tables.category_names, real.codes.T + 1, other.codes.T + 1, tables.categories, strict=True)
+    levels = {name: _binned(x, y, edges) for name, x, y in numbers}
+    levels |= {name: (x, y, len(values) + 1) for name, x, y, values in codes}
     number_position = {name: position for position, name in enumerate(tables.number_names)}
     rows = []
-    pairs = list(itertools.combinations(tables.names, 2))
-    for pair in pairs:
+    for pair in itertools.combinations(tables.names, 2):
         if number_position.keys() >= set(pair):
             at = number_position[pair[0]], number_position[pair[1]]
             r_real, r_other = float(correlations[0][at]), float(correlations[1][at])
-            rows.append(("correlation", abs(r_real - r_other) / 2, r_real, r_other, abs(r_real)))
+            rows.append((*pair, "correlation", abs(r_real - r_other) / 2, r_real, r_other, abs(r_real)))
         else:
             error, v_real, v_other = _contingency(levels[pair[0]], levels[pair[1]])
-            rows.append(("contingency", error, v_real, v_other, v_real))
-    frame = pd.DataFrame(rows, columns=["metric", "error", "real", "synthetic", "strength"])
-    for position in (0, 1):
-        names = pd.Series([pair[position] for pair in pairs], dtype=object)
-        frame.insert(position, f"column_{position + 1}", names)
+            rows.append((*pair, "contingency", error, v_real, v_other, v_real))
+    columns = ["column_1", "column_2", "metric", "error", "real", "synthetic", "strength"]
+    frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[:2], object))
     threshold = np.where(frame["metric"] == "correlation", _STRONG_CORRELATION, _STRONG_ASSOCIATION)
     frame["strong"] = frame["strength"].to_numpy(dtype=np.float64) > threshold
     return frame
@@ -126,8 +119,7 @@ Levels = tuple[NDArray[Any], NDArray[Any], int]  # of one column: of each row of
 
 def _binned(real: NDArray[Any], other: NDArray[Any], edges: Edges) -> Levels:
     binned = []
-    for values in (real, other):
-        source = values if edges == "own" else real
+    for values, source in ((real, real), (other, other if edges == "own" else real)):
         borders = np.histogram_bin_edges(source[~np.isnan(source)], bins=_N_BINS)
         bins = np.searchsorted(borders, values, side="right")
         if edges == "shared":

@@ -64,9 +64,9 @@ def utility(
 def utility_figures(tables: CodedTables, target: Hashable | None, *, seed: int, disclosure: Disclosure) -> Figures:
     """Return what ``utility`` does, for tables in the roles ``real``, ``synthetic`` and perhaps ``holdout``."""
     if target is None:
-        return Figures.of([], notes=["Utility was not measured: no column to predict was named."])
+        return Figures(notes=("Utility was not measured: no column to predict was named.",))
     if "holdout" not in tables.tables:
-        return Figures.of([], notes=["Utility was not measured: no real rows to test on were given."])
+        return Figures(notes=("Utility was not measured: no real rows to test on were given.",))
     scores = _scores_of_models(tables, target, seed, disclosure)
     note = f"Target: column {target!r}."
     options: dict[str, Any] = {"n": tables["holdout"].n_rows, "seed": seed}
@@ -154,15 +154,12 @@ Part = tuple[CodedTable, NDArray[Any]]  # the other columns, and the answers
 
 def _with_target(tables: CodedTables, table: CodedTable, target: Hashable) -> Part:
     """Split the target off; rows where it is missing are left out."""
-    if target in tables.category_names:
-        position = tables.category_names.index(target)
-        answers, rest = table.codes[:, position], replace(table, codes=np.delete(table.codes, position, axis=1))
-        known = answers >= 0
-    else:
-        position = tables.number_names.index(target)
-        answers, rest = table.numbers[:, position], replace(table, numbers=np.delete(table.numbers, position, axis=1))
-        known = ~np.isnan(answers)
-    return rest.take(known), answers[known]
+    is_category = target in tables.category_names
+    part, names = ("codes", tables.category_names) if is_category else ("numbers", tables.number_names)
+    cells, position = getattr(table, part), names.index(target)
+    answers = cells[:, position]
+    known = answers >= 0 if is_category else ~np.isnan(answers)
+    return replace(table, **{part: np.delete(cells, position, axis=1)}).take(known), answers[known]
 
 
 def _most_frequent(answers: NDArray[Any]) -> NDArray[Any]:
@@ -190,16 +187,16 @@ def _scores(train: Part, test: Part, is_category: bool, seed: int, rarest: float
     options: dict[str, Any] = {"categorical_features": columns, "early_stopping": False, "random_state": seed % 2**32}
     # One round grows a tree a class: fewer rounds where there are many keep the cost of two classes.
     rounds = max(10, min(100, 300 // len(np.unique(answers))))
-    models = {
-        "trees": HistGradientBoostingClassifier(max_iter=rounds, **options)
-        if is_category
-        else HistGradientBoostingRegressor(**options),
-        "linear": LogisticRegression(max_iter=300) if is_category else Ridge(),
-    }
-    inputs = {"trees": (filled_where_empty(features), test_features), "linear": (linear_features, linear_test)}
-    measure = partial(_classification, rarest=rarest) if is_category else _regression
+    tools: tuple[Any, Any, Any] = HistGradientBoostingRegressor(**options), Ridge(), _regression
+    if is_category:
+        trees = HistGradientBoostingClassifier(max_iter=rounds, **options)
+        tools = trees, LogisticRegression(max_iter=300), partial(_classification, rarest=rarest)
+    tree_model, linear_model, measure = tools
     with threadpool_limits(1, "openmp"):  # as in two_sample_auc
-        found = {name: measure(model, *inputs[name], answers, test_answers) for name, model in models.items()}
+        found = {
+            "trees": measure(tree_model, filled_where_empty(features), test_features, answers, test_answers),
+            "linear": measure(linear_model, linear_features, linear_test, answers, test_answers),
+        }
     return {(name, score): value for name, scores in found.items() for score, value in scores.items()}
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from clover_tvae.evaluation.measurement import measure
-from clover_tvae.report.comparison_page import build_comparison, learned_sigmas, write_comparison
+from clover_tvae.report.comparison_page import build_comparison, write_comparison
 from clover_tvae.report.model_card import card_groups, card_json, card_markdown
 from clover_tvae.report.page import Report, about_generator, build_report, report_on, write_report
 from clover_tvae.report.plots import plot_history, plot_latent, plot_marginals, plot_pairs
-from clover_tvae.report.readings import figure_text, readings
+from clover_tvae.report.readings import readings
 from clover_tvae.report.svg import Chart
 
 __all__ = [
@@ -19,9 +18,6 @@ __all__ = [
     "card_groups",
     "card_json",
     "card_markdown",
-    "figure_text",
-    "learned_sigmas",
-    "measure",
     "plot_history",
     "plot_latent",
     "plot_marginals",

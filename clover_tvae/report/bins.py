@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.report.formatting import edge_labels, number_text
 
-__all__ = ["bin_counts", "date_edges", "number_edges"]
+__all__ = ["bin_counts", "date_edges", "nice_step", "number_edges"]
 
 _MAX_BINS = 24
 _LOG_RATIO = 100.0  # positive numbers whose 99% quantile is this many times their 10% quantile get log-spaced bins
@@ -42,7 +42,7 @@ def number_edges(low: float, high: float, tenth: float, *, whole: bool) -> tuple
     return edges, edge_labels(edges.tolist()), False
 
 
-def _nice_step(width: float, whole: bool) -> float:
+def nice_step(width: float, whole: bool) -> float:
     """Return the least of 1, 2, 2.5, 5 times a power of ten that is at least ``width``."""
     power = 10.0 ** math.floor(math.log10(width))
     for factor in (1.0, 2.0, 2.5, 5.0, 10.0):
@@ -55,10 +55,10 @@ def _nice_step(width: float, whole: bool) -> float:
 def _even_edges(low: float, high: float, whole: bool) -> NDArray[Any]:
     if high <= low:
         # More than 98% of the rows hold one value: one bin on either side of it.
-        step = _nice_step(abs(low) or 1.0, whole=False)
+        step = nice_step(abs(low) or 1.0, whole=False)
         return step * np.array([math.floor(low / step) - 1, math.floor(low / step) + 2], dtype=np.float64)
     width = high / _MAX_BINS - low / _MAX_BINS
-    step = _nice_step(max(width, 1.0) if whole else width, whole)
+    step = nice_step(max(width, 1.0) if whole else width, whole)
     first, last = math.floor(low / step), math.floor(high / step) + 1
     with np.errstate(over="ignore"):
         return np.nan_to_num(step * np.arange(first, last + 1, dtype=np.float64))
@@ -85,7 +85,7 @@ def date_edges(low: float, high: float) -> tuple[NDArray[Any], list[str]]:
         (2 * 365.25, "M", 1),
         (6 * 365.25, "M", 3),
         (12 * 365.25, "M", 6),
-        (math.inf, "Y", int(_nice_step(max(days / 365.25 / _MAX_BINS, 1.0), whole=True))),
+        (math.inf, "Y", int(nice_step(max(days / 365.25 / _MAX_BINS, 1.0), whole=True))),
     )
     unit, step = next((unit, max(1, step)) for longest, unit, step in spans if days <= longest)
     whole = (np.datetime64(math.floor(end / 1e9), "s").astype(f"datetime64[{unit}]") for end in (low, high))

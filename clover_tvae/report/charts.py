@@ -14,11 +14,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clover_tvae.report.bins import nice_step
 from clover_tvae.report.distributions import Bar, Histogram
 from clover_tvae.report.formatting import decimal_text, number_text, percent_text, shortened
 from clover_tvae.report.svg import AXIS, CLASSES, GRID, HOLDOUT, REAL, SERIES, SYNTHETIC, Chart, image_data
 
-__all__ = ["bar_chart", "dot_plot", "dot_strip", "heat_map", "hex_map", "histogram_chart", "line_chart", "panels"]
+__all__ = [
+    "bar_chart",
+    "dot_plot",
+    "dot_strip",
+    "heat_map",
+    "hex_map",
+    "histogram_chart",
+    "line_chart",
+    "panels",
+    "spread",
+]
 
 _WIDTH = 340.0
 _WIDE = 460.0
@@ -172,61 +183,54 @@ def heat_map(
     return chart
 
 
-def line_chart(
-    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    title: str,
-    *,
-    x_label: str,
-    y_label: str,
-) -> Chart | None:
-    """Return lines over a common x axis, each with its own dashes and its name above; ``None`` without a point.
+def line_chart(series: Mapping[str, Sequence[tuple[float, float]]], title: str, words: str) -> Chart:
+    """Return lines over the epochs, each with its own dashes and its name above.
 
     Args:
-        series: x and y values by name; points that are not finite are left out.
+        series: Epochs and values by name.
         title: The chart in words.
-        x_label: Words under the x axis.
-        y_label: Words above the y axis.
+        words: Words above the y axis.
     """
     height, left, right, bottom = 240.0, 50.0, 10.0, 34.0
-    lines = {name: [(x, y) for x, y in zip(*xy, strict=True) if math.isfinite(y)] for name, xy in series.items()}
-    lines = {name: line for name, line in lines.items() if line}
-    if not lines:
-        return None
-    xs = [x for line in lines.values() for x, _ in line]
-    x_low, x_high = min(xs), max(xs)
-    low, high = _robust_range([[y for _, y in line] for line in lines.values()])
-    keys = _legend_places(list(lines), left, _WIDE)
-    top = keys[-1][1] + 12
+    epochs = [x for line in series.values() for x, _ in line]
+    low, high = _robust_range([[y for _, y in line] for line in series.values()])
+    keys = _legend_places(list(series), left, _WIDE)
     chart = Chart(_WIDE, height, title)
-
-    def across(x: float) -> float:
-        return left + (_WIDE - left - right) * (x - x_low) / ((x_high - x_low) or 1.0)
-
-    def up(y: float) -> float:
-        return height - bottom - (height - top - bottom) * (y - low) / ((high - low) or 1.0)
-
+    across = _axis(min(epochs), max(epochs), left, _WIDE - right)
+    up = _axis(low, high, height - bottom, keys[-1][1] + 12)
     for tick in _ticks(low, high, 5):
         chart.path("M", left, up(tick), "H", _WIDE - right, stroke=GRID)
         chart.text(left - 6, up(tick) + 3.5, number_text(tick), "end", font_size=11)
-    for tick in _ticks(x_low, x_high, 6, whole=True):
+    for tick in _ticks(min(epochs), max(epochs), 6, whole=True):
         chart.text(across(tick), height - bottom + 15, number_text(tick), "middle", font_size=11)
-    chart.text(left + (_WIDE - left - right) / 2, height - 5, x_label, "middle", font_size=11)
-    chart.text(2, 12, y_label, font_size=11)
-    for position, (name, line) in enumerate(lines.items()):
-        style: dict[str, Any] = {
-            "stroke": SERIES[position % 4],
-            "stroke_width": 2,
-            "stroke_dasharray": _DASHES[position % 4],
-        }
+    chart.text((left + _WIDE - right) / 2, height - 5, "epoch", "middle", font_size=11)
+    chart.text(2, 12, words, font_size=11)
+    for position, ((name, line), (x, y)) in enumerate(zip(series.items(), keys, strict=True)):
+        style: dict[str, Any] = {"stroke": SERIES[position % 4], "stroke_dasharray": _DASHES[position % 4]}
         # The first, huge losses are left out rather than drawn flat along the top.
-        seen = [(across(x), up(y)) for x, y in _thinned(line) if low <= y <= high]
+        seen = [line[row] for row in spread(len(line), 400) if low <= line[row][1] <= high]
         if seen:
-            steps = ["L" if step else "M" for step in range(len(seen))]
-            points = [part for step, point in zip(steps, seen, strict=True) for part in (step, *point)]
-            chart.path(*points, *(("h", 2) if len(seen) == 1 else ()), stroke_linejoin="round", **style)
-        chart.path("M", keys[position][0], keys[position][1] - 3.5, "h", 20, **style)
-        chart.text(keys[position][0] + 24, keys[position][1], shortened(name, 34), font_size=11)
+            points = [part for epoch, value in seen for part in ("L", across(epoch), up(value))]
+            end = ("h", 2) if len(seen) == 1 else ()
+            chart.path("M", *points[1:], *end, stroke_width=2, stroke_linejoin="round", **style)
+        chart.path("M", x, y - 3.5, "h", 20, stroke_width=2, **style)
+        chart.text(x + 24, y, shortened(name, 34), font_size=11)
     return chart
+
+
+def _axis(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    """Return where a value between ``low`` and ``high`` lies on an axis from ``start`` to ``end``."""
+    return lambda value: start + (end - start) * (value - low) / ((high - low) or 1.0)
+
+
+def spread(n: int, most: int) -> list[int]:
+    """Return at most ``most`` of the positions 0 to ``n - 1``, evenly spread, both ends among them.
+
+    Example:
+        >>> spread(9, 3), spread(2, 3)
+        ([0, 4, 8], [0, 1])
+    """
+    return sorted(set(np.linspace(0, n - 1, min(n, most)).round().astype(int).tolist()))
 
 
 def _legend_places(names: Sequence[str], left: float, width: float, top: float = 29.0) -> list[tuple[float, float]]:
@@ -241,11 +245,6 @@ def _legend_places(names: Sequence[str], left: float, width: float, top: float =
     return places
 
 
-def _thinned(line: list[tuple[float, float]], most: int = 400) -> list[tuple[float, float]]:
-    rows = np.unique(np.linspace(0, len(line) - 1, min(len(line), most)).round().astype(int))
-    return [line[row] for row in rows]
-
-
 def _robust_range(lines: list[list[float]]) -> tuple[float, float]:
     """Return a range that a first few huge losses cannot stretch: the last nine tenths of each line, with a margin."""
     late = [y for line in lines for y in line[len(line) // 10 :]]
@@ -255,10 +254,8 @@ def _robust_range(lines: list[list[float]]) -> tuple[float, float]:
 
 
 def _ticks(low: float, high: float, most: int, *, whole: bool = False) -> list[float]:
-    span = (high - low) / most or 1.0
-    power = 10.0 ** math.floor(math.log10(span))
-    step = next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= span * (1 - 1e-9))
-    step = max(1.0, step) if whole else step
+    width = (high - low) / most or 1.0
+    step = nice_step(max(width, 1.0) if whole else width, whole)
     return [step * tick for tick in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
@@ -301,12 +298,7 @@ def dot_strip(
     """Return one figure on its own scale: the synthetic table's dot with its interval, the holdout's tick."""
     width, height, margin = 150.0, 22.0, 7.0
     chart = Chart(width, height, title, style="strip")
-    low, high = bounds
-
-    def x(number: float) -> float:
-        return margin + (width - 2 * margin) * (min(max(number, low), high) - low) / ((high - low) or 1.0)
-
-    middle = height / 2
+    x, middle = _axis(*bounds, margin, width - margin), height / 2
     chart.path("M", margin, middle, "H", width - margin, stroke="#d3d9e0", stroke_width=2)
     if holdout is not None and math.isfinite(holdout):
         hint = f"real holdout {decimal_text(holdout)}"
@@ -339,14 +331,14 @@ def dot_plot(rows: Sequence[tuple[str, Mapping[str, float]]], series: Sequence[s
     ticks = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
     least = max(tick for tick in ticks if tick <= min(positive))
     most = min(tick for tick in ticks if tick >= max(positive) and tick > least)
-    low, high = math.log10(least) - 0.02, math.log10(most) + 0.02
+    place = _axis(math.log10(least) - 0.02, math.log10(most) + 0.02, left, _WIDE - 14)
 
     def x(value: float) -> float:
-        return left + (_WIDE - left - 14) * (math.log10(value) - low) / (high - low)
+        return place(math.log10(value))
 
-    for place, name in zip(keys, series, strict=True):
-        _mark(chart, place[0] + 8, place[1] - 3.5, series.index(name))
-        chart.text(place[0] + 18, place[1], shortened(name, 34), font_size=11)
+    for position, (name, (start, y)) in enumerate(zip(series, keys, strict=True)):
+        _mark(chart, start + 8, y - 3.5, position)
+        chart.text(start + 18, y, shortened(name, 34), font_size=11)
     for tick in ticks:
         if least <= tick <= most and (most / least < 1e4 or math.log10(tick).is_integer()):
             chart.path("M", x(tick), top, "V", bottom, stroke=GRID)

@@ -14,7 +14,7 @@ from clover_tvae.report.charts import dot_plot
 from clover_tvae.report.formatting import count_text, decimal_text, printable
 from clover_tvae.report.html_document import render, write_document
 from clover_tvae.report.learning_curves import curve_charts, history_table
-from clover_tvae.report.model_card import NO_PROOF
+from clover_tvae.report.model_card import NO_PROOF, plain_text
 from clover_tvae.report.readings import figure_text, interval_text
 
 __all__ = ["build_comparison", "comparison_rows", "cost_rows", "learned_sigmas", "write_comparison"]
@@ -65,7 +65,7 @@ def build_comparison(
     losses = ("loss", "validation_loss")
     content = {
         "title": printable(title),
-        "facts": [(printable(key), _fact(value)) for key, value in (facts or {}).items()],
+        "facts": [(printable(key), plain_text(value)) for key, value in (facts or {}).items()],
         "names": shown,
         "errors": [(name, printable(result["error"])) for name, result in named if result.get("error")],
         "costs": cost_rows(results),
@@ -172,14 +172,6 @@ def _best(found: Sequence[Figure | None]) -> set[int]:
     if len(scores) < 2 or max(scores.values()) == min(scores.values()):
         return set()
     return {position for position, score in scores.items() if score == min(scores.values())}
-
-
-def _fact(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return count_text(value)
-    return decimal_text(value, 4) if isinstance(value, float) else printable(value)
 
 
 def cost_rows(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:

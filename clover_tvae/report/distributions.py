@@ -138,11 +138,10 @@ def marginals(tables: CodedTables, metadata: Any, disclosure: Disclosure) -> lis
     """
     errors, missing = {}, {}
     for role, table in tables.tables.items():
-        rates = missing_rates(tables, table).to_numpy()
-        told = rates if role == "synthetic" else disclosure.shares(rates, table.n_rows)
+        told = disclosure.shares(missing_rates(tables, table), tables, role)
         missing[role] = dict(zip(tables.names, told.tolist(), strict=True))
         if role != "real":
-            told = disclosure.errors(shape_errors(tables, "real", role).to_numpy(), tables, role)
+            told = disclosure.errors(shape_errors(tables, role), tables, role)
             errors[role] = dict(zip(tables.names, told.tolist(), strict=True))
     real, synthetic = tables["real"], tables["synthetic"]
     found = []

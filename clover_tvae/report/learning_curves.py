@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from clover_tvae.report.charts import line_chart
+from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.report.charts import line_chart, spread
 from clover_tvae.report.formatting import count_text, decimal_text, listed
 from clover_tvae.report.svg import Chart
 
@@ -33,10 +35,16 @@ def history_table(history: Any) -> pd.DataFrame:
     Args:
         history: A DataFrame, a list of dicts, a dict of lists, or ``None``; one row an epoch.
 
+    Raises:
+        ConfigError: ``history`` is something else, such as a synthesizer.
+
     Example:
         >>> history_table([{"loss": 3.0, "device": "cpu"}, {"loss": 2.0, "device": "cpu"}]).to_dict("list")
         {'epoch': [1.0, 2.0], 'loss': [3.0, 2.0]}
     """
+    if hasattr(history, "history") or not isinstance(history, pd.DataFrame | Mapping | Sequence | None):
+        found = f"must be a table of epochs, such as synth.history, found {type(history).__name__}"
+        raise ConfigError(Problem("history", found))
     frame = pd.DataFrame([] if history is None else history).reset_index(drop=True)
     known = [name for name in ("epoch", "seconds", *_CURVES) if name in frame]
     frame = frame[known].astype(np.float64).replace([np.inf, -np.inf], np.nan).dropna(axis=1, how="all")
@@ -47,7 +55,7 @@ def history_table(history: Any) -> pd.DataFrame:
     return frame
 
 
-def curve_charts(frame: pd.DataFrame, parts: dict[str, tuple[str, ...]] = _PARTS) -> list[Chart]:
+def curve_charts(frame: pd.DataFrame, parts: Mapping[str, tuple[str, ...]] = _PARTS) -> list[Chart]:
     """Return one chart a part: its words, and the curves in it.
 
     Args:
@@ -56,10 +64,11 @@ def curve_charts(frame: pd.DataFrame, parts: dict[str, tuple[str, ...]] = _PARTS
     """
     charts = []
     for words, names in parts.items():
-        series = {_CURVES[name]: (frame["epoch"].tolist(), frame[name].tolist()) for name in names if name in frame}
-        title = f"{words}, by epoch: {listed(list(series))}"
-        charts.append(line_chart(series, title, x_label="epoch", y_label=words))
-    return [chart for chart in charts if chart is not None]
+        lines = {_CURVES[name]: frame[["epoch", name]].dropna() for name in names if name in frame}
+        series = {name: list(line.itertuples(index=False, name=None)) for name, line in lines.items()}
+        if series:
+            charts.append(line_chart(series, f"{words}, by epoch: {listed(list(series))}", words))
+    return charts
 
 
 def learning_curves(history: Any) -> dict[str, Any]:
@@ -74,7 +83,7 @@ def learning_curves(history: Any) -> dict[str, Any]:
         note += " Where training keeps falling while validation rises, the model learns rows by heart."
     else:
         note += " No validation rows: these curves cannot show whether the model learns rows by heart."
-    shown = np.unique(np.linspace(0, len(frame) - 1, min(len(frame), 20)).round().astype(int))
+    shown = spread(len(frame), 20)
     rows = frame.drop(columns="epoch").iloc[shown].itertuples(index=False, name=None)
     return {
         "charts": curve_charts(frame),

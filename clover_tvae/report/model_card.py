@@ -14,7 +14,7 @@ from clover_tvae.evaluation.disclosure import card_to_show
 from clover_tvae.report.formatting import count_text, decimal_text, printable, shortened
 from clover_tvae.report.readings import readings
 
-__all__ = ["card_groups", "card_json", "card_markdown"]
+__all__ = ["card_groups", "card_json", "card_markdown", "plain_text", "strict_json"]
 
 _TITLES = {
     "package": "Made by",
@@ -59,7 +59,7 @@ def card_groups(card: Mapping[str, Any] | None) -> list[tuple[str, list[tuple[st
         elif key == "privacy" and value is None:
             general.append((_title(key), "none: trained without it"))
         else:
-            general.append((_title(key), _shown(value)))
+            general.append((_title(key), plain_text(value)))
     return [("The generator", general), *groups] if general else groups
 
 
@@ -106,11 +106,16 @@ def card_json(card: Mapping[str, Any], figures: Any = None) -> str:
     content = {
         "format": "clover-tvae-card",
         "format_version": 1,
-        "card": _jsonable(card_to_show(card)),
-        "figures": None if figures is None else _jsonable(figures.to_plain()),
+        "card": card_to_show(card),
+        "figures": None if figures is None else figures.to_plain(),
         "notice": NO_PROOF,
     }
-    return json.dumps(content, indent=2, allow_nan=False, default=str)
+    return strict_json(content)
+
+
+def strict_json(content: Any) -> str:
+    """Return plain data as JSON in which a number that is not finite is null."""
+    return json.dumps(_jsonable(content), indent=2, allow_nan=False, default=str)
 
 
 def _title(key: Any) -> str:
@@ -136,11 +141,12 @@ def _flat(value: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(inner, Mapping) and inner:
             rows += _flat(inner, f"{name}: ")
         else:
-            rows.append((name, _shown(inner)))
+            rows.append((name, plain_text(inner)))
     return rows
 
 
-def _shown(value: Any) -> str:
+def plain_text(value: Any) -> str:
+    """Return a plain value as a reader expects it: ``none``, yes or no, a number, or a list."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -154,7 +160,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         if len(value) > 200:
             return f"{len(value)} entries"
-        return ", ".join(_shown(item) for item in value) or "none"
+        return ", ".join(plain_text(item) for item in value) or "none"
     return printable(value)
 
 

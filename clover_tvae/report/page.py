@@ -7,8 +7,6 @@ decided by ``evaluation.disclosure`` alone.
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +22,7 @@ from clover_tvae.report.distributions import Marginal, marginals
 from clover_tvae.report.formatting import count_text, listed, printable, shortened
 from clover_tvae.report.html_document import render, write_document
 from clover_tvae.report.learning_curves import learning_curves
-from clover_tvae.report.model_card import card_groups
+from clover_tvae.report.model_card import card_groups, strict_json
 from clover_tvae.report.pair_section import PairTrends, broken_relations
 from clover_tvae.report.readings import readings
 from clover_tvae.report.space_section import space_section
@@ -83,19 +81,15 @@ class Report:
                 {
                     "name": marginal.title,
                     "kind": marginal.kind,
-                    "shape_error": _finite(marginal.error),
-                    "holdout_shape_error": _finite(marginal.holdout_error),
+                    "shape_error": marginal.error,
+                    "holdout_shape_error": marginal.holdout_error,
                     "categories": marginal.n_categories,
                     "suppressed_categories": marginal.n_suppressed,
                 }
                 for marginal in self.marginals
             ],
         }
-        return json.dumps(content, indent=2, allow_nan=False, default=str)
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else value
+        return strict_json(content)
 
 
 def write_report(path: str | Path, real: pd.DataFrame, synthetic: pd.DataFrame, **options: Any) -> Report:

@@ -59,7 +59,7 @@ class PairTrends:
         roles = [role for role in ("synthetic", "holdout") if role in tables.tables]
         needed = {"real", "synthetic", *(f"error_{role}" for role in roles)}
         if pairs is None or not needed <= set(pairs) or {*pairs["column_1"], *pairs["column_2"]} != set(tables.names):
-            measured = {role: pair_errors(tables, "real", role) for role in roles}
+            measured = {role: pair_errors(tables, role) for role in roles}
             exact = {f"error_{role}": 100 * frame["error"] for role, frame in measured.items()}
             pairs = measured["synthetic"].assign(**exact)
         told = {f"error_{role}": pairs[f"error_{role}"].to_numpy(dtype=np.float64) / 100 for role in roles}

@@ -37,6 +37,7 @@ def plot_history(history: Any) -> Chart:
         A chart: a notebook shows it, ``save`` writes it as ``.svg`` or ``.html``.
 
     Raises:
+        ConfigError: ``history`` is something else, such as a synthesizer.
         TooFewRowsError: The history holds no loss.
 
     Example:
@@ -142,16 +143,11 @@ def plot_latent(
     ]
     if problems:
         raise ColumnsMismatchError(problems)
-    codes, values = pd.factorize(np.concatenate([np.empty(0, dtype=object), *parts.values()]))
-    ends = np.cumsum([len(part) for part in parts.values()])
-    of_role = dict(zip(parts, np.split(codes, ends[:-1]), strict=False))
-    classes = frequent_classes(of_role.get("real"), of_role.get("synthetic"), values, disclosure)
-    space = row_space(points["real"], points["synthetic"], classes, disclosure)
-    if space is None:
-        n_rows = len(points["real"])
-        raise TooFewRowsError(
-            Problem("latent_real", f"must hold at least {2 * min_count} rows that vary, found {n_rows} rows")
-        )
+    classes = frequent_classes(parts.get("real"), parts.get("synthetic"), disclosure)
+    maps, _ = row_space(points["real"], points["synthetic"], classes, disclosure)
+    if not maps:
+        found = f"must hold at least {2 * min_count} rows that vary, found {len(points['real'])} rows"
+        raise TooFewRowsError(Problem("latent_real", found))
     legend = dict(zip(classes.names, CLASSES, strict=False))
-    panes = [(caption, [chart]) for caption, chart in space.maps]
+    panes = [(caption, [chart]) for caption, chart in maps]
     return panels(panes, "Latent space, real and synthetic", across=2, legend=legend)

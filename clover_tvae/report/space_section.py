@@ -7,11 +7,12 @@ enough rows of its most frequent class lie.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
@@ -19,10 +20,10 @@ from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.features import one_hot_matrix
 from clover_tvae.evaluation.frames import CodedTables
 from clover_tvae.report.charts import hex_map
-from clover_tvae.report.formatting import percent_text, printable, shortened, unique_labels
+from clover_tvae.report.formatting import percent_text, printable, real_share_text, shortened, unique_labels
 from clover_tvae.report.svg import CLASSES, REAL, SYNTHETIC, Chart
 
-__all__ = ["Classes", "RowSpace", "frequent_classes", "row_space", "space_section"]
+__all__ = ["Classes", "frequent_classes", "row_space", "space_section"]
 
 _MOST_COLUMNS = 34  # hexagons across
 _FEWEST_COLUMNS = 8
@@ -44,21 +45,6 @@ class Classes:
     of_real: NDArray[Any] | None = None
     of_synthetic: NDArray[Any] | None = None
     names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class RowSpace:
-    """Real and synthetic rows as densities.
-
-    Args:
-        maps: Caption and chart, real first.
-        hidden: Share of the rows that lie in hexagons not drawn, by role; NaN where it may not be told.
-        explained: Share of the real variance that the two directions hold, 0 to 1.
-    """
-
-    maps: tuple[tuple[str, Chart], ...]
-    hidden: tuple[float, float]
-    explained: float
 
 
 def space_section(
@@ -87,69 +73,66 @@ def space_section(
     classes = _classes_of(tables, target, disclosure)
     if (len(real), len(synthetic)) != (tables["real"].n_rows, tables["synthetic"].n_rows):
         classes = Classes()
-    space = row_space(real, synthetic, classes, disclosure)
-    if space is None:
-        return {"title": title, "maps": [], "note": "Too few rows, or none that vary: there is nothing to draw."}
-    hidden = [disclosure.withheld if math.isnan(share) else percent_text(share) for share in space.hidden]
+    maps, note = row_space(real, synthetic, classes, disclosure)
+    heading = "" if target is None else f"Most frequent {shortened(printable(target))} in the hexagon"
     return {
         "title": title,
         "words": words,
-        "maps": space.maps,
+        "maps": maps,
         "classes": classes.names,
-        "target": "" if target is None else f"Most frequent {shortened(printable(target))} in the hexagon",
-        "note": f"Densities, not rows: a hexagon is drawn where at least {disclosure.min_count} rows of its class lie; "
-        f"{hidden[0]} of the real and {hidden[1]} of the synthetic rows lie outside of those drawn. The two directions "
-        f"hold {percent_text(space.explained)} of the variance, so two clouds that look alike here can differ in the others.",
+        "target": heading,
+        "note": note or "Too few rows, or none that vary: there is nothing to draw.",
     }
 
 
-def frequent_classes(
-    real: NDArray[Any] | None,
-    synthetic: NDArray[Any] | None,
-    values: Sequence[Any] | NDArray[Any],
-    disclosure: Disclosure,
-) -> Classes:
-    """Return the most frequent categories as classes, the others and missing ones as one class more.
+def frequent_classes(real: Any, synthetic: Any, disclosure: Disclosure) -> Classes:
+    """Return the most frequent labels as classes, the others and missing ones as one class more.
 
     Args:
-        real: Category of each real row, as a position in ``values``; -1 for a missing one; ``None`` for no classes.
+        real: The label of each real row; ``None`` for no classes.
         synthetic: The same of each synthetic row.
-        values: The categories.
         disclosure: What may be named.
     """
-    known = synthetic if real is None else real
-    if known is None:
+    given = [labels for labels in (real, synthetic) if labels is not None]
+    if not given:
         return Classes()
+    codes, values = pd.factorize(np.concatenate(given))
+    known = codes[: len(given[0])]
     counts = np.bincount(known[known >= 0], minlength=len(values))
     frequent = [code for code in np.argsort(-counts, kind="stable")[:_N_CLASSES] if disclosure.may_name(counts[code])]
     names = [shortened(label) for label in unique_labels([values[code] for code in frequent])]
     group = np.full(len(values) + 1, len(frequent))  # the last one is where -1 points to
     group[frequent] = np.arange(len(frequent))
-    of_real, of_synthetic = (None if codes is None else group[codes] for codes in (real, synthetic))
-    if any(part is not None and (part == len(frequent)).any() for part in (of_real, of_synthetic)):
+    if (group[codes] == len(frequent)).any():
         names.append("other or missing")
-    return Classes(of_real, of_synthetic, tuple(names))
+    first, rest = np.split(group[codes], [len(given[0])])
+    if real is None:
+        return Classes(None, first, tuple(names))
+    return Classes(first, None if synthetic is None else rest, tuple(names))
 
 
 def _classes_of(tables: CodedTables, target: Hashable | None, disclosure: Disclosure) -> Classes:
     """Return the class of every row by the target: its frequent categories, or thirds of its numbers."""
-    real, synthetic = tables["real"], tables["synthetic"]
+    pair = tables["real"], tables["synthetic"]
     if target in tables.category_names:
         at = tables.category_names.index(target)
-        return frequent_classes(real.codes[:, at], synthetic.codes[:, at], tables.categories[at], disclosure)
+        labels = np.array([*tables.categories[at], None], dtype=object)  # -1, missing, is the last
+        real, synthetic = (labels[table.codes[:, at]] for table in pair)
+        return frequent_classes(real, synthetic, disclosure)
     if target in tables.number_names:
-        at = tables.number_names.index(target)
-        numbers = real.numbers[:, at], synthetic.numbers[:, at]
-        if not np.isnan(numbers[0]).all():
-            cuts = np.nanquantile(numbers[0], [1 / 3, 2 / 3])
-            kinds = [np.where(np.isnan(part), 3, np.searchsorted(cuts, part)) for part in numbers]
+        real, synthetic = (table.numbers[:, tables.number_names.index(target)] for table in pair)
+        if not np.isnan(real).all():
+            cuts = np.nanquantile(real, [1 / 3, 2 / 3])
+            kinds = [np.where(np.isnan(part), 3, np.searchsorted(cuts, part)) for part in (real, synthetic)]
             names = ("lowest third", "middle third", "highest third", "missing")
             return Classes(kinds[0], kinds[1], names if any((kind == 3).any() for kind in kinds) else names[:3])
     return Classes()
 
 
-def row_space(real: NDArray[Any], synthetic: NDArray[Any], classes: Classes, disclosure: Disclosure) -> RowSpace | None:
-    """Return both tables on the first two principal directions of the real one.
+def row_space(
+    real: NDArray[Any], synthetic: NDArray[Any], classes: Classes, disclosure: Disclosure
+) -> tuple[list[tuple[str, Chart]], str]:
+    """Return both tables on the first two principal directions of the real one, as densities.
 
     Args:
         real: Points of the real rows.
@@ -158,15 +141,14 @@ def row_space(real: NDArray[Any], synthetic: NDArray[Any], classes: Classes, dis
         disclosure: Fewest rows of one class that a hexagon may show.
 
     Returns:
-        The densities, or ``None`` where the rows are too few or do not vary.
+        Caption and chart of each table, and a note; nothing where the rows are too few or do not vary.
 
     Shape:
         ``real`` and ``synthetic`` are (rows, dimensions).
     """
-    if len(real) < 2 * disclosure.min_count or not len(synthetic):
-        return None
-    if not np.isfinite(real).all() or real.var(axis=0).sum() <= 1e-12:
-        return None
+    few = len(real) < 2 * disclosure.min_count or not len(synthetic)
+    if few or not np.isfinite(real).all() or real.var(axis=0).sum() <= 1e-12:
+        return [], ""
     pca = PCA(min(2, real.shape[1]), svd_solver="covariance_eigh").fit(real)
     x, y = (np.pad(pca.transform(part), ((0, 0), (0, 2 - pca.n_components_))) for part in (real, synthetic))
     low, high = np.quantile(x, [_TAIL, 1 - _TAIL], axis=0)
@@ -176,10 +158,12 @@ def row_space(real: NDArray[Any], synthetic: NDArray[Any], classes: Classes, dis
     shape = columns, round(columns * _ROWS_A_COLUMN)
     real_map, n_hidden = _density(x, classes.of_real, bounds, shape, disclosure, "Real", REAL)
     synthetic_map, n_beyond = _density(y, classes.of_synthetic, bounds, shape, disclosure, "Synthetic", SYNTHETIC)
-    return RowSpace(
-        maps=(("Real", real_map), ("Synthetic", synthetic_map)),
-        hidden=(disclosure.share(n_hidden, len(x)), n_beyond / len(y)),
-        explained=float(pca.explained_variance_ratio_.sum()),
+    hidden = real_share_text(disclosure.share(n_hidden, len(x)), disclosure)
+    return [("Real", real_map), ("Synthetic", synthetic_map)], (
+        f"Densities, not rows: a hexagon is drawn where at least {disclosure.min_count} rows of its class lie; "
+        f"{hidden} of the real and {percent_text(n_beyond / len(y))} of the synthetic rows lie outside of those drawn. The "
+        f"two directions hold {percent_text(pca.explained_variance_ratio_.sum())} of the variance, so two clouds that look "
+        "alike here can differ in the others."
     )
 
 
