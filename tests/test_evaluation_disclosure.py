@@ -133,3 +133,21 @@ def test_the_shares_of_bars_do_not_tell_how_many_cells_are_missing(column, missi
         assert shares
         told.update(round(share / 100 * 80, 1) % 5 for share in shares)
     assert told <= {0.0}
+
+
+@pytest.mark.parametrize("column", ["age", "sex"])
+def test_what_is_told_of_missing_rates_and_pairs_does_not_count_few_people(column):
+    """Bootstrapped rows are real rows, and an exact Cramér's V can be solved for the one count that gives it."""
+    rng = np.random.default_rng(1)
+    full = pd.DataFrame({"age": rng.integers(20, 26, 80).astype(float), "sex": rng.choice(["F", "M"], 80)})
+    gaps = set()
+    for n_missing in range(1, 10):
+        real = full.copy()
+        real[column] = real[column].mask(np.arange(80) < n_missing)
+        figures = fidelity(real, full)
+        gaps.add(figures["fidelity.missing_rate"].bootstrap)
+        shown = build_report(real, full, figures=figures).content["pairs"]["rows"]
+        (strength,) = figures.tables["pair_trends"]["real"]
+        assert strength * 80 / 5 == pytest.approx(round(strength * 80 / 5))
+        assert [row[4] for row in shown] == [f"{strength:#.2g}"]
+    assert gaps <= {0.0, 100 * 5 / 80}

@@ -128,3 +128,11 @@ def test_no_figure_promises_safety():
 def test_limits_that_nothing_can_meet_are_refused():
     with refuses(ConfigError, "limits.fidelity.shape"):
         check_limits({}, {"fidelity.shape": {"min": 5, "max": 1}})
+
+
+def test_a_limit_of_an_unknown_figure_names_it_and_the_nearest():
+    with pytest.raises(ConfigError) as caught:
+        check_limits({}, {"privacy.membership_auk": {"max": 1}})
+    (problem,) = caught.value.problems
+    assert "'privacy.membership_auk'" in problem.message
+    assert "'privacy.membership_auc'" in problem.message

@@ -84,6 +84,17 @@ def test_the_tables_tell_each_attack_by_itself(copy):
     assert (attacks["auc_low"] <= attacks["auc_high"]).all()
 
 
+def test_attacks_on_fewer_people_than_may_be_told_of_are_withheld():
+    tables = hospital(40, 0), hospital(40, 1), hospital(80, 2)
+    figures = privacy(*tables)
+    assert set(figures.tables["membership"]["group"]) == {"random"}
+    for measure in ("auc", "tpr1", "tpr10"):
+        assert figures[f"privacy.membership_{measure}_outliers"].value is None
+        assert figures[f"privacy.membership_{measure}_outliers"].interval is None
+    assert figures["privacy.membership_auc"].value is not None
+    assert set(privacy(*tables, min_count=4).tables["membership"]["group"]) == {"random", "outliers"}
+
+
 def test_noise_upon_copies_is_still_caught(train, holdout):
     rng = np.random.default_rng(0)
     near = train.assign(

@@ -12,6 +12,7 @@ import pytest
 from conftest import refuses
 from sklearn.datasets import load_iris
 
+from clover_tvae import TVAESynthesizer
 from clover_tvae.errors import ColumnsMismatchError, ConfigError, TableFileError, TooFewRowsError
 from clover_tvae.report import Chart, build_report, plot_history, plot_latent, plot_marginals, plot_pairs
 from clover_tvae.report.svg import CLASSES, HOLDOUT, REAL, SYNTHETIC
@@ -155,6 +156,21 @@ def test_a_history_without_a_loss_is_refused(history) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("history", [object(), 3, "losses"])
+def test_what_is_no_history_is_refused_with_what_to_hand_on(history) -> None:
+    with pytest.raises(ConfigError, match=r"synth\.history"):
+        plot_history(history)
+
+
+def test_a_synthesizer_in_the_place_of_its_history_is_refused() -> None:
+    table = pd.DataFrame({"x": np.arange(40.0)})
+    synth = TVAESynthesizer(table, {"continuous": ["x"]}, epochs=1, verbose=False)
+    for _ in range(2):
+        with refuses(ConfigError, "history"):
+            plot_history(synth)
+        synth.fit()
+
+
 def test_marginals_of_all_columns_worst_first(tables) -> None:
     real, synthetic = tables
     titles = captions(plot_marginals(real, synthetic))

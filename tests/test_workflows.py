@@ -84,7 +84,10 @@ def test_limits_are_read_strictly_with_places(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_limits(path)
     text = str(caught.value)
-    assert "limits.yaml:1:1: no figure has this key; did you mean 'fidelity.shape'?" in text
+    assert (
+        "limits.yaml:1:1: must be a figure of the catalogue, found 'fidelity.shap'; did you mean 'fidelity.shape'?"
+        in text
+    )
     assert "limits.yaml:2:1: a bound must be max or min, found 'maximum'" in text
     assert "limits.yaml:2:33: must be a finite number" in text
     assert "limits.yaml:3:1: must be max: number" in text

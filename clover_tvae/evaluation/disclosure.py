@@ -5,7 +5,8 @@ The rule, for k = ``min_count``:
 * a category, or a value that repeats, is named only if at least k real rows hold it; the others share one rest;
 * a share of real rows is made from a count rounded to a multiple of k // 2, so that no small count can be had by
   subtraction, and it is withheld (NaN) where 1 to k - 1 rows are in the cell, or out of it;
-* errors of columns and pairs are rounded likewise where some cell of the real tables has 1 to k - 1 rows;
+* errors of columns and pairs, and how strongly real columns go together, are rounded likewise where some cell of the
+  real tables has 1 to k - 1 rows;
 * the categories that a metadata lists (``order``) are counted, not shown.
 
 Synthetic rows are nobody: their counts are exact everywhere.

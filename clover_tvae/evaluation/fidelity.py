@@ -178,6 +178,8 @@ def _marginals(held: _Comparison, draws: list[CodedTable]) -> Figures:
         pairs[f"error_{role}"] = 100 * held.disclosure.errors(shared["error"], coded, role)
     own = distances["synthetic"][2]
     pairs["error_own_edges"] = 100 * held.disclosure.errors(own["error"], coded, "synthetic")
+    for column in ("real", "strength"):
+        pairs[column] = held.disclosure.errors(pairs[column], coded, "real")
     worst_first: dict[str, Any] = {"ascending": False, "ignore_index": True, "kind": "stable"}
     tables = {
         "column_shapes": columns.sort_values("synthetic", **worst_first),
@@ -252,7 +254,7 @@ def _diagnostics(held: _Comparison, frames: Mapping[str, pd.DataFrame | None]) -
     coded, real, n_rows = held.coded, held.coded["real"], held.coded["synthetic"].n_rows
     rates = {role: diagnostics.missing_rates(coded, table) for role, table in coded.tables.items()}
     told = {
-        role: held.disclosure.assumed_shares(values, coded[role].n_rows) if role in ("real", "holdout") else values
+        role: values if role == "synthetic" else held.disclosure.assumed_shares(values, coded[role].n_rows)
         for role, values in rates.items()
     }
     gaps = {role: 100 * float((shares - told["real"]).abs().max()) for role, shares in told.items()}

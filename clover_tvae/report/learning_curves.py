@@ -42,7 +42,7 @@ def history_table(history: Any) -> pd.DataFrame:
         >>> history_table([{"loss": 3.0, "device": "cpu"}, {"loss": 2.0, "device": "cpu"}]).to_dict("list")
         {'epoch': [1.0, 2.0], 'loss': [3.0, 2.0]}
     """
-    if hasattr(history, "history") or not isinstance(history, pd.DataFrame | Mapping | Sequence | None):
+    if isinstance(history, str) or not isinstance(history, pd.DataFrame | Mapping | Sequence | None):
         found = f"must be a table of epochs, such as synth.history, found {type(history).__name__}"
         raise ConfigError(Problem("history", found))
     frame = pd.DataFrame([] if history is None else history).reset_index(drop=True)

@@ -64,6 +64,7 @@ class PairTrends:
             pairs = measured["synthetic"].assign(**exact)
         told = {f"error_{role}": pairs[f"error_{role}"].to_numpy(dtype=np.float64) / 100 for role in roles}
         told = {f"error_{role}": disclosure.errors(told[f"error_{role}"], tables, role) for role in roles}
+        told["real"] = disclosure.errors(pairs["real"], tables, "real")
         place = {name: position for position, name in enumerate(tables.names)}
         ends = [pairs[column].map(place).to_numpy() for column in ("column_1", "column_2")]
         # Of equal errors the columns' order decides, so that no order of exact errors shows through rounded ones.
