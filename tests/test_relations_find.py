@@ -188,6 +188,7 @@ class TestTempting:
             pd.DataFrame({"a": []}),
             pd.DataFrame({"a": [1], "b": [[1]]}),
             pd.DataFrame({"a": [None] * 99, "b": 1}),
+            pd.DataFrame({"a": [None] * 99}),
         ):
             assert find_relations(df, dict.fromkeys(df, "continuous")) == []
 
@@ -225,6 +226,41 @@ class TestEachKind:
         df["month"] = month
         told = sentences(df)
         assert set(told) == {"month = (packed // 100) % 100", "total = " + " + ".join(f"`item {i}`" for i in range(6))}
+
+    def test_names_of_months_and_weekdays(self, rng: np.random.Generator) -> None:
+        day = pd.Series(pd.Timestamp("2015-01-01") + pd.to_timedelta(rng.integers(0, 3_000, self.N), unit="D"))
+        df = pd.DataFrame({"day": day, "month": day.dt.month_name(), "weekday": day.dt.strftime("%a")})
+        found = find_relations(df, {"day": "datetime", "month": "categorical", "weekday": "categorical"})
+        assert [str(one.relation) for one in found] == [
+            "month is the word for month(day)",
+            "weekday is the word for weekday(day)",
+        ]
+        (month, weekday), words = (one.relation for one in found), found[1].relation.words
+        assert words == tuple(enumerate(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]))
+        pd.testing.assert_frame_equal(weekday.complete(month.complete(df[["day"]])), df)
+        df.loc[3, "weekday"] = "Fri" if df.loc[3, "weekday"] != "Fri" else "Mon"
+        assert weekday.breaks(df).nonzero()[0].tolist() == [3]
+        assert read_relations(json.loads(json.dumps(write_relations([weekday]))), list(df)) == (weekday,)
+
+    def test_percent_and_body_mass_index(self, rng: np.random.Generator) -> None:
+        df = pd.DataFrame({"height": rng.normal(172, 9, self.N).round(), "rate": rng.choice([7, 19], self.N)})
+        df["weight"] = (df["height"] - 95 + rng.normal(0, 12, self.N)).round(1)
+        df["bmi"] = (df["weight"] / (df["height"] / 100) ** 2).round(1)
+        df["price"] = rng.gamma(2, 50, self.N).round(2)
+        df["tax"] = (df["price"] * df["rate"] / 100).round(2)
+        assert set(sentences(df, {"rate": "categorical"})) == {
+            "bmi = 10000 * weight / height / height, to 1 decimals",
+            "tax = rate * price / 100, to 2 decimals",
+        }
+
+    def test_a_cut_number_has_ranges_and_no_table(self, rng: np.random.Generator) -> None:
+        value = rng.integers(0, 300, 5_000)
+        df = pd.DataFrame({"value": value, "size": np.where(value < 90, "s", np.where(value < 200, "m", "l"))})
+        df["late"] = np.where(df["size"] == "s", rng.integers(1, 9, 5_000), np.nan)
+        assert sentences(df, {"size": "categorical"}) == [
+            "value lies in a range that depends on size",
+            "late is there exactly when size is 's'",
+        ]
 
     def test_missing_patterns(self, rng: np.random.Generator) -> None:
         df = pd.DataFrame(rng.normal(size=(self.N, 4)), columns=list("abcd"))

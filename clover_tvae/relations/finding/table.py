@@ -77,7 +77,7 @@ class Table:
                 except (TypeError, UserError):  # cells that cannot be learnt either, such as lists
                     continue
         self.names = list(columns)
-        self.frame = pd.DataFrame(columns, copy=False)
+        self.frame = pd.DataFrame(columns, index=range(self.n_rows), copy=False)
         self.rows = np.sort(np.random.default_rng(seed).permutation(self.n_rows)[:_SAMPLE_ROWS])
         self.sample = self.frame.iloc[self.rows]
         self.missing = np.array([self.codes[name] < 0 for name in self.names]).reshape(len(self.names), self.n_rows).T
