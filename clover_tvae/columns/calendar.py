@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.cells import MISSING_MARKERS, ZONEINFO, zone_name_of, zone_of
 from clover_tvae.columns.date_formats import guess_format, read_texts
-from clover_tvae.columns.dtypes import CellType, tags_of, where_of
+from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.plain_data import check, fields, integer, one_of, optional, text
 from clover_tvae.errors import ColumnTypeError
 
@@ -30,7 +30,6 @@ __all__ = ["PER_SECOND", "Calendar", "instant_of", "unit_and_zone"]
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _EPOCH = datetime.datetime(1970, 1, 1)
 _MICROSECOND = datetime.timedelta(microseconds=1)
-_TIMES = {"date", "datetime", "Timestamp"}
 _OFFSETS = ("+0100", "+01:00", "Z")
 STYLE_TEXTS = 2_000  # so many distinct texts tell how all of them are written
 
@@ -77,9 +76,9 @@ class Calendar:
         Raises:
             ColumnTypeError: Cells that are not dates, or not of the format, or not of the time zone.
         """
-        cells = CellType.of(values, name)
-        missing = values.isna().to_numpy(dtype=bool)
+        cells, missing = CellType.of(values, name), values.isna().to_numpy(dtype=bool)
         known = values[~missing]
+        cells = cells.settled(known)
         if missing.all():
             unit, zone = unit_and_zone(cells)
             as_text = format if cells.holds == "text" else None
@@ -103,8 +102,6 @@ class Calendar:
                     f"must have a format, such as '%Y-%m-%d', where dates are text, found none; {cure}", where_of(name)
                 )
             return cls(cells, "us", zone=time_zone if "%z" in format else None, format=format)
-        if cells.holds == "mixed" and (tags := set(tags_of(known))) <= _TIMES:
-            cells = replace(cells, name="Timestamp" if "Timestamp" in tags else "datetime")
         if cells.holds != "datetime":
             cure = "convert it with pd.to_datetime"
             if cells.holds in ("integer", "float", "decimal"):
@@ -140,7 +137,8 @@ class Calendar:
     def _read_times(
         self, values: pd.Series, cells: CellType, missing: NDArray[np.bool_], name: object
     ) -> NDArray[np.int64]:
-        if cells.family == "object" and set(tags_of(values[~missing])) <= _TIMES:
+        cells = cells.settled(values[~missing])
+        if cells.family == "object" and cells.holds == "datetime":
             codes, found = pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
             return np.array([instant_of(cell, self.unit)[0] for cell in found] + [0], dtype=np.int64)[codes]
         if cells.family == "arrow" and cells.holds == "datetime":

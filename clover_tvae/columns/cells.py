@@ -50,13 +50,9 @@ def is_missing(value: Any) -> bool:
         >>> [is_missing(v) for v in (None, float("nan"), pd.NA, pd.NaT, "", "nan", 0)]
         [True, True, True, True, False, False, False]
     """
-    if value is None or value is pd.NA or value is pd.NaT:
-        return True
     if isinstance(value, Decimal):
         return value.is_nan()  # a signalling NaN cannot even be compared
-    if isinstance(value, (float, np.floating)):
-        return bool(value != value)
-    return isinstance(value, (np.datetime64, np.timedelta64)) and bool(np.isnat(value))
+    return pd.api.types.is_scalar(value) and bool(pd.isna(value))
 
 
 def is_number(value: Any) -> bool:

@@ -10,7 +10,7 @@ import datetime
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -188,6 +188,14 @@ class CellType:
             counts = " and ".join(f"{count} {_holds(tag)}" for tag, count in tags.items())
             return f"{counts} cells (dtype object)"
         return f"{self.holds} cells (dtype {values.dtype})"
+
+    def settled(self, known: pd.Series) -> CellType:
+        """Return the one type that cells of several types of number, or of time, are read as; else this type."""
+        tags = tags_of(known) if self.holds == "mixed" else Counter[str]()
+        for group in (("float", "Decimal", "int"), ("Timestamp", "datetime", "date")):
+            if tags and tags.keys() <= set(group):
+                return replace(self, name=next(tag for tag in group if tag in tags))
+        return self
 
     @property
     def is_text(self) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.columns.dtypes import CellType, tags_of, where_of
+from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.errors import ColumnTypeError, NonFiniteError
 
 __all__ = ["is_number_text", "read_numbers"]
@@ -41,11 +40,9 @@ def read_numbers(series: pd.Series, name: object) -> tuple[CellType, NDArray[Any
         ColumnTypeError: The cells are not numbers.
         NonFiniteError: Some are infinite.
     """
-    cells = CellType.of(series, name)
-    missing = series.isna().to_numpy(dtype=bool)
+    cells, missing = CellType.of(series, name), series.isna().to_numpy(dtype=bool)
     known = series[~missing]
-    if cells.holds == "mixed" and (tags := set(tags_of(known))) <= {"int", "float", "Decimal"}:
-        cells = replace(cells, name="float" if "float" in tags else "Decimal")
+    cells = cells.settled(known)
     if cells.holds not in _NUMBERS:
         if missing.all():
             return cells, np.zeros(len(series)), missing
@@ -56,15 +53,12 @@ def read_numbers(series: pd.Series, name: object) -> tuple[CellType, NDArray[Any
         raw = _object_integers(known, missing, name) if cells.family == "object" else _integers(series, cells)
     else:
         raw = np.zeros(len(series))
-        raw[~missing] = (
-            known.astype(float).to_numpy() if cells.family == "object" else known.to_numpy(dtype=float, na_value=np.nan)
-        )
+        raw[~missing] = known.to_numpy(dtype=float, na_value=np.nan)
     values = raw.astype(np.uint64 if raw.dtype == np.uint64 else np.int64 if raw.dtype.kind in "biu" else np.float64)
     if values.dtype.kind == "f":
         missing = missing | np.isnan(values)  # nullable and Arrow dtypes hold a NaN to be a number
         if infinite := int(np.isinf(values).sum()):
-            plural = "s" if infinite > 1 else ""
-            message = f"must hold finite numbers, found {infinite} infinite cell{plural}; make them missing or finite"
+            message = f"must hold finite numbers, found {infinite} infinite; make them missing or finite"
             raise NonFiniteError(message, where_of(name))
     values[missing] = 0
     return cells, values, missing
@@ -103,6 +97,5 @@ def _object_integers(known: pd.Series, missing: NDArray[np.bool_], name: object)
         if all(info.min <= cell <= info.max for cell in cells):
             return cells.astype(dtype)
     beyond = sum(not -(2**63) <= cell < 2**63 for cell in cells)
-    plural = "s" if beyond > 1 else ""
-    message = f"must hold numbers of 64 bits, found {beyond} whole number{plural} beyond; convert it with astype(float)"
+    message = f"must hold numbers of 64 bits, found {beyond} beyond; convert it with astype(float)"
     raise ColumnTypeError(message, where_of(name))

@@ -29,6 +29,9 @@ __all__ = [
 ]
 
 
+_NAMES = ("str", "int", "float", "bool", "NoneType")
+
+
 def check(holds: bool, message: str) -> None:
     """Raise ``ValueError`` unless ``holds``."""
     if not holds:
@@ -54,9 +57,7 @@ def one_of(value: Any, allowed: Collection[str], where: str) -> str:
 
 def text(value: Any, where: str, max_length: int = 2**31) -> str:
     """Return ``value`` if it is a string that is not too long."""
-    check(
-        type(value) is str and len(value) <= max_length, f"{where}: must be a string of at most {max_length} characters"
-    )
+    check(type(value) is str and len(value) <= max_length, f"{where}: must be a string of at most {max_length} letters")
     return value
 
 
@@ -68,9 +69,8 @@ def integer(value: Any, where: str, low: int = 0, high: int = 2**31 - 1) -> int:
 
 def number(value: Any, where: str, low: float = -np.inf, high: float = np.inf) -> float:
     """Return ``value`` if it is a finite float in ``[low, high]``."""
-    check(
-        type(value) is float and bool(np.isfinite(value)) and low <= value <= high, f"{where}: must be a finite float"
-    )
+    fits = type(value) is float and bool(np.isfinite(value)) and low <= value <= high
+    check(fits, f"{where}: must be a finite float")
     return value
 
 
@@ -131,19 +131,14 @@ def name_to_plain(name: Hashable) -> list[Any]:
         >>> name_to_plain("age"), name_to_plain(7)
         (['str', 'age'], ['int', 7])
     """
-    if isinstance(name, np.generic):
-        name = name.item()
-    tag = type(name).__name__
-    check(
-        tag in ("str", "int", "float", "bool", "NoneType"), f"a column name must be a string or a number, found {tag}"
-    )
-    return [tag, name]
+    name = name.item() if isinstance(name, np.generic) else name
+    return [one_of(type(name).__name__, _NAMES, "type of a column name"), name]
 
 
 def name_from_plain(plain: Any) -> Hashable:
     """Read what ``name_to_plain`` wrote."""
     check(type(plain) is list and len(plain) == 2, "a column name must be a tag and a name")
     tag, name = plain
-    one_of(tag, ("str", "int", "float", "bool", "NoneType"), "column name")
+    one_of(tag, _NAMES, "type of a column name")
     check(type(name).__name__ == tag, "a column name must be of the type that its tag says")
     return name

@@ -15,7 +15,7 @@ import pandas as pd
 from clover_tvae.columns.calendar import unit_and_zone
 from clover_tvae.columns.cells import ZONEINFO
 from clover_tvae.columns.date_formats import guess_format, read_texts
-from clover_tvae.columns.dtypes import CellType, tags_of
+from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.numeric import is_number_text
 from clover_tvae.errors import ColumnTypeError
 from clover_tvae.metadata.column import Column, Kind
@@ -70,6 +70,7 @@ def _look(name: Hashable, series: pd.Series) -> Finding:
         found = error.problems[0].message
         return Finding(Column(name, "ignore"), found, f"{found}: declared 'ignore' as it stands")
     known = series[series.notna().to_numpy(dtype=bool)]
+    cells = cells.settled(known)
     if known.empty:
         kind: Kind = "continuous" if cells.holds in ("integer", "float", "decimal") else "categorical"
         return Finding(Column(name, kind), f"{series.dtype}, every cell is missing")
@@ -77,43 +78,37 @@ def _look(name: Hashable, series: pd.Series) -> Finding:
         case "boolean":
             return Finding(Column(name, "boolean"), f"{series.dtype}: true and false")
         case "integer" | "float" | "decimal":
-            return _look_at_numbers(name, series, known)
+            return _look_at_numbers(name, known)
         case "datetime":
-            zone = unit_and_zone(cells)[1]
-            return Finding(
-                Column(name, "datetime", time_zone=zone and zone.removeprefix(ZONEINFO)), f"{series.dtype}: dates"
-            )
+            zone = (unit_and_zone(cells)[1] or "").removeprefix(ZONEINFO)
+            return Finding(Column(name, "datetime", time_zone=zone or None), f"{series.dtype}: dates")
         case "category":
             return _look_at_category(name, cells, known)
         case "text":
             return _look_at_text(name, known)
-        case _:
-            return _look_at_mixed(name, series, known)
+    cure = "each type kept apart; clean the column if it is meant as one"
+    warning = f"mixes cells of several types: declared 'categorical', {cure}"
+    return Finding(Column(name, "categorical"), "cells of several types, taken as labels", warning)
 
 
-def _look_at_numbers(name: Hashable, series: pd.Series, cells: pd.Series) -> Finding:
+def _look_at_numbers(name: Hashable, cells: pd.Series) -> Finding:
     numbers = cells.to_numpy(dtype=float, na_value=np.nan)
-    whole = bool(np.all(np.isfinite(numbers)) and np.all(numbers == np.floor(numbers)))
     n_distinct = int(cells.nunique())
-    if not whole:
-        return Finding(Column(name, "continuous"), f"{series.dtype} with {n_distinct} distinct values")
     share = n_distinct / len(cells)
     counting = share == 1 and bool(np.all(np.abs(np.diff(numbers)) == 1))
     named = (share == 1 and _may_name_an_id(name)) or (share > 0.5 and _names_an_id(name))
+    if not bool(np.all(np.isfinite(numbers)) and np.all(numbers == np.floor(numbers))):
+        return Finding(Column(name, "continuous"), f"{cells.dtype} with {n_distinct} distinct values")
     if len(cells) >= _MIN_UNIQUE and (counting or named):
         why = "it counts the rows" if counting else f"another number in {_often(share)}, and its name"
-        return Finding(
-            Column(name, "id", regenerate="sequence"),
-            f"whole numbers that look like an identifier: {why}",
-            f"looks like an identifier ({why}): declared 'id', made anew as a sequence and never learnt; "
-            "declare it 'continuous' if it is a measurement",
-        )
+        cure = "made anew as a sequence and never learnt; declare it 'continuous' if it is a measurement"
+        warning = f"looks like an identifier ({why}): declared 'id', {cure}"
+        reason = f"whole numbers that look like an identifier: {why}"
+        return Finding(Column(name, "id", regenerate="sequence"), reason, warning)
     if n_distinct <= _MAX_CODES and len(cells) >= _ROWS_A_CODE * n_distinct:
-        plural = "s" if n_distinct != 1 else ""
-        return Finding(
-            Column(name, "categorical"), f"whole numbers with only {n_distinct} distinct value{plural}, taken for codes"
-        )
-    return Finding(Column(name, "continuous"), f"{series.dtype} with {n_distinct} distinct values")
+        reason = f"whole numbers with only {_values(n_distinct)}, taken for codes"
+        return Finding(Column(name, "categorical"), reason)
+    return Finding(Column(name, "continuous"), f"{cells.dtype} with {n_distinct} distinct values")
 
 
 def _look_at_category(name: Hashable, cells: CellType, known: pd.Series) -> Finding:
@@ -129,61 +124,36 @@ def _look_at_category(name: Hashable, cells: CellType, known: pd.Series) -> Find
     return Finding(Column(name, "categorical"), f"a category dtype with {known.nunique()} values in use")
 
 
-def _look_at_mixed(name: Hashable, series: pd.Series, known: pd.Series) -> Finding:
-    tags = set(tags_of(known))
-    if tags <= {"int", "float", "Decimal"}:
-        return _look_at_numbers(name, series, known)
-    if tags <= {"date", "datetime", "Timestamp"}:
-        return Finding(Column(name, "datetime"), f"{series.dtype}: dates")
-    return Finding(
-        Column(name, "categorical"),
-        "cells of several types, taken as labels",
-        "mixes cells of several types: declared 'categorical', each type kept apart; clean the column if it is meant as one",
-    )
-
-
 def _look_at_text(name: Hashable, cells: pd.Series) -> Finding:
     n_distinct, n_cells = int(cells.nunique()), len(cells)
-    texts = cells.astype(object)
+    share, texts = n_distinct / n_cells, cells.astype(object)
     format, ambiguous = guess_format(texts, _SHARE)
     if format is not None:
         also = "; other formats read it too, so check the order of day and month" if ambiguous else ""
         zone = "UTC" if "%z" in format and len(read_texts(texts.unique(), format)[2]) > 1 else None
         if zone is not None:
-            also += (
-                "; it has several offsets from UTC, so it is declared with the time_zone 'UTC': name its own instead"
-            )
-        return Finding(
-            Column(name, "datetime", format=format, time_zone=zone),
-            f"text that reads as dates by {format!r}",
-            f"holds dates written as text: declared 'datetime' with the format {format!r}{also}",
-        )
-    as_labels = f"text with {n_distinct} distinct value{'s' if n_distinct != 1 else ''}"
-    is_number = is_number_text(texts)
-    if is_number.mean() > _SHARE and not texts.map(lambda text: _LEADING_ZERO.match(text) is not None).any():
-        many = n_distinct > _MAX_CODES and n_distinct > 0.5 * n_cells
-        return Finding(
-            Column(name, "ignore" if many else "categorical"),
-            f"numbers written as text, {n_distinct} distinct values",
-            f"holds numbers written as text: declared {'ignore' if many else 'categorical'!r}; convert it with "
-            "pd.to_numeric (after taking out separators) and declare it 'continuous' if it is a measurement",
-        )
-    share = n_distinct / n_cells
+            also += "; it has several offsets from UTC, so its time_zone is declared 'UTC': name its own instead"
+        warning = f"holds dates written as text: declared 'datetime' with the format {format!r}{also}"
+        column = Column(name, "datetime", format=format, time_zone=zone)
+        return Finding(column, f"text that reads as dates by {format!r}", warning)
+    if is_number_text(texts).mean() > _SHARE and not texts.map(lambda text: bool(_LEADING_ZERO.match(text))).any():
+        kind: Kind = "ignore" if n_distinct > _MAX_CODES and share > 0.5 else "categorical"
+        cure = "convert it with pd.to_numeric and declare it 'continuous' if it is a measurement"
+        warning = f"holds numbers written as text: declared {kind!r}; {cure}"
+        return Finding(Column(name, kind), f"numbers written as text, {n_distinct} distinct values", warning)
     if n_cells >= _MIN_UNIQUE and share > 0.5 and _reads_like_prose(texts):
-        return Finding(
-            Column(name, "ignore"),
-            f"free text: {n_distinct} long distinct values",
-            "looks like free text: declared 'ignore', neither learnt nor given back",
-        )
+        warning = "looks like free text: declared 'ignore', neither learnt nor given back"
+        return Finding(Column(name, "ignore"), f"free text: {n_distinct} long distinct values", warning)
     if n_cells >= _MIN_UNIQUE and (share > 0.9 or (share > 0.5 and _names_an_id(name))):
-        often = _often(share)
-        return Finding(
-            Column(name, "id"),
-            f"text with another value in {often}",
-            f"looks like an identifier (another value in {often}): declared 'id', dropped and never learnt; "
-            "add regenerate='sequence', 'uuid' or a pattern to have it made anew",
-        )
-    return Finding(Column(name, "categorical"), as_labels)
+        often = f"another value in {_often(share)}"
+        cure = "add regenerate='sequence', 'uuid' or a pattern to have it made anew"
+        warning = f"looks like an identifier ({often}): declared 'id', dropped and never learnt; {cure}"
+        return Finding(Column(name, "id"), f"text with {often}", warning)
+    return Finding(Column(name, "categorical"), f"text with {_values(n_distinct)}")
+
+
+def _values(n_distinct: int) -> str:
+    return f"{n_distinct} distinct value{'s' if n_distinct != 1 else ''}"
 
 
 def _reads_like_prose(texts: pd.Series) -> bool:

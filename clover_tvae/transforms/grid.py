@@ -6,7 +6,6 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -19,6 +18,7 @@ from clover_tvae.columns.plain_data import check, fields, integer, number, one_o
 
 __all__ = ["Grid", "fraction"]
 
+_SINGLES = {"float32": "float32", "float16": "float16", "float": "float32", "halffloat": "float16"}
 #: Fewer distinct values say nothing about a unit: by chance alone, 20 differences are all even once in a million tables.
 MIN_VALUES_FOR_UNIT = 20
 
@@ -60,18 +60,15 @@ class Grid:
             cells: The type of the column.
             exact: Decimal cells, whose exponents tell the decimals.
         """
-        single = {"float32": "float32", "float16": "float16", "float": "float32", "halffloat": "float16"}.get(
-            cells.name.lower()
-        )
-        single = None if cells.family == "object" else single
-        kind = values.dtype.name
+        kind, single = values.dtype.name, None if cells.family == "object" else _SINGLES.get(cells.name.lower())
         if not len(values):
-            return cls(kind, values.dtype.type(0).item(), values.dtype.type(0).item(), 0, single)
+            zero = values.dtype.type(0).item()
+            return cls(kind, zero, zero, 0, single)
         if kind != "float64":
             low, high = int(values.min()), int(values.max())
             return cls(kind, low, high, 0, unit=_unit(values - values.min()) if high - low < 2**53 else 1)
         if exact is not None and len(exact):
-            decimals: int | None = min(15, max(0, max(-_exponent(cell) for cell in exact)))
+            decimals: int | None = min(15, max(0, max(-int(cell.as_tuple().exponent) for cell in exact)))
         else:
             decimals = _decimals(values, single)
         grid = cls(kind, 0.0, 0.0, decimals, single)
@@ -89,7 +86,7 @@ class Grid:
     @property
     def code(self) -> str:
         """The type of the values in a file."""
-        return {"int64": "<i8", "uint64": "<u8", "float64": "<f8"}[self.kind]
+        return self.dtype.newbyteorder("<").str
 
     def cast(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return numbers of any type as the column's own type, rounded to its decimals but not moved into its range.
@@ -102,11 +99,10 @@ class Grid:
             return values
         info = np.iinfo(self.kind)
         if values.dtype.kind == "f":
-            whole = np.rint(values)
+            whole, (low, high) = np.rint(values), np.array([info.min, info.max], dtype=self.dtype)
             inside = (whole > float(info.min)) & (whole < float(info.max))
             made = np.where(inside, whole, 0.0).astype(self.dtype)
-            ends = np.array([info.min, info.max], dtype=self.dtype)
-            return np.where(inside, made, np.where(whole <= float(info.min), ends[0], ends[1]))
+            return np.where(inside, made, np.where(whole <= float(info.min), low, high))
         if self.kind == "int64":
             return np.minimum(values, np.uint64(info.max)).astype(np.int64)
         return np.maximum(values, 0).astype(np.uint64)
@@ -198,14 +194,12 @@ class Grid:
         """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
         if type(plain) is dict and "unit" not in plain:
             plain = {**plain, "unit": 1}  # the first files have none
-        plain = fields(plain, [field.name for field in dataclasses.fields(cls)], "grid")
+        plain = fields(plain, cls.__dataclass_fields__, "grid")
         kind = one_of(plain["kind"], ("int64", "uint64", "float64"), "grid kind")
         low, high = plain["minimum"], plain["maximum"]
+        bounds = () if kind == "float64" else (int(np.iinfo(kind).min), int(np.iinfo(kind).max))
         for end in (low, high):
-            if kind == "float64":
-                number(end, "range")
-            else:
-                integer(end, "range", int(np.iinfo(kind).min), int(np.iinfo(kind).max))
+            (integer if bounds else number)(end, "range", *bounds)
         check(low <= high, "the range must not be empty")
         decimals = optional(plain["decimals"], integer, "decimals", 0, 15)
         check(kind == "float64" or decimals == 0, "whole numbers have no decimals")
@@ -221,11 +215,6 @@ def _unit(steps: NDArray[Any]) -> int:
     if len(distinct) < MIN_VALUES_FOR_UNIT:
         return 1
     return max(1, int(np.gcd.reduce(distinct.astype(np.int64))))
-
-
-def _exponent(cell: Decimal) -> int:
-    exponent = cell.as_tuple().exponent
-    return exponent if isinstance(exponent, int) else 0
 
 
 def _decimals(values: NDArray[np.float64], single: str | None) -> int | None:

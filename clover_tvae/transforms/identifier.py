@@ -83,9 +83,7 @@ class IdentifierTransform:
                 return self.cells.build([str(number) for number in numbers])
             kind = self.cells.name.lower() if self.cells.family != "object" else "int64"
             if n_rows and numbers[-1] > np.iinfo(kind).max:
-                message = (
-                    f"{numbers[-1]} identifiers do not fit the dtype {self.cells.name}; convert the column to int64"
-                )
+                message = f"must count {numbers[-1]} identifiers, found dtype {self.cells.name}; convert it to int64"
                 raise DataError(message, where_of(self.name))
             return self.cells.of_numbers(numbers, np.zeros(n_rows, dtype=bool))
         if self.regenerate == "uuid":

@@ -7,7 +7,6 @@ own (zero inflation, a cap). How the numbered choices code a number is told by a
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -148,7 +147,7 @@ class NumberCodec(ABC):
 
     def to_plain(self) -> dict[str, Any]:
         """Return the codec as plain data."""
-        parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
         arrays = {name: array_to_plain(part) for name, part in parts.items() if isinstance(part, np.ndarray)}
         return parts | arrays | {"grid": self.grid.to_plain()}
 
@@ -160,7 +159,7 @@ class NumberCodec(ABC):
     @classmethod
     def _shared_parts(cls, plain: Any) -> tuple[Grid, NDArray[Any], bool, Mapping[str, Any]]:
         """Read grid, atoms and ``missing``; and hand on the rest."""
-        plain = fields(plain, [field.name for field in dataclasses.fields(cls)], cls.__name__)
+        plain = fields(plain, cls.__dataclass_fields__, cls.__name__)
         grid = Grid.from_plain(plain["grid"])
         atoms = array_from_plain(plain["atoms"], "atoms", grid.code, low=grid.minimum, high=grid.maximum)
         check(bool((atoms[1:] > atoms[:-1]).all()), "atoms must ascend")

@@ -232,8 +232,6 @@ class NumberTransform:
 
     def read(self, values: pd.Series) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Return the numbers of cells, and which are missing."""
-        if values.isna().all():  # whatever dtype pandas gives a column without a value
-            return np.zeros(len(values), self.grid.dtype), np.ones(len(values), dtype=bool)
         return self.reader.read(values, self.name)
 
     def encode(self, values: pd.Series, rng: np.random.Generator, unseen: Unseen) -> ColumnCodes:
