@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
+from numbers import Real
 from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
+from numpy.random import SeedSequence
 
 from clover_tvae.errors import ColumnsMismatchError, ConditionError, ConfigError, DataError, Problem, did_you_mean
 from clover_tvae.metadata import Metadata
+from clover_tvae.parameters import shown
 from clover_tvae.seeds import child
 
 __all__ = ["balanced"]
@@ -22,7 +24,7 @@ class _Draw(Protocol):
     """Draws rows that meet conditions, passing over the first identifiers."""
 
     def __call__(
-        self, n_rows: int, *, seed: np.random.SeedSequence, conditions: dict[Hashable, Any], first_id: int
+        self, n_rows: int, *, seed: SeedSequence, conditions: dict[Hashable, Any], first_id: int
     ) -> Iterator[pd.DataFrame]: ...
 
 
@@ -32,7 +34,7 @@ def balanced(
     column: Hashable,
     strategy: str | Mapping[Any, float],
     draw: _Draw,
-    seed: np.random.SeedSequence,
+    seed: SeedSequence,
 ) -> pd.DataFrame:
     """Return the real rows and as many synthetic ones as balance ``column``, flagged in ``is_synthetic``.
 
@@ -50,11 +52,9 @@ def balanced(
     """
     known = [c.name for c in metadata.columns if c.kind in ("categorical", "boolean", "ordinal")]
     if column not in known or column not in real.columns:
-        raise ConditionError(
-            Problem(f"column {column!r}", f"is not a column of categories{did_you_mean(column, known)}")
-        )
+        raise ConditionError(f"is not a column of categories{did_you_mean(column, known)}", f"column {column!r}")
     if "is_synthetic" in real.columns:
-        raise DataError(Problem("column 'is_synthetic'", "is there already; rename it, the flag needs the name"))
+        raise DataError("is there already; rename it, the flag needs the name", "column 'is_synthetic'")
     if absent := [c.name for c in metadata.columns if c.modelled and c.name not in real.columns]:
         text = "is a column that was learnt, but the rows lack it"
         raise ColumnsMismatchError([Problem(f"column {name!r}", text) for name in absent])
@@ -94,28 +94,21 @@ def rows_to_add(values: pd.Series, strategy: str | Mapping[Any, float], column: 
     if strategy == "equal":
         return {category: int(counts.max() - n) for category, n in counts.items()}
     if not isinstance(strategy, Mapping):
-        found = f"strategy={strategy!r}" if isinstance(strategy, str) else type(strategy).__name__
-        raise ConfigError(Problem("strategy", f"must be 'equal' or a dict of shares, found {found}"))
-    if not all(isinstance(s, int | float | np.number) and not isinstance(s, bool) for s in strategy.values()):
-        raise ConfigError(Problem("strategy", "shares must be numbers between 0 and 1"))
+        raise ConfigError(f"must be 'equal' or a dict of shares, found {shown('strategy', strategy)}", "strategy")
+    if not strategy or not all(isinstance(share, Real) and 0 < share < 1 for share in strategy.values()):
+        raise ConfigError("shares must be numbers between 0 and 1, both left out", "strategy")
     shares = {category: float(share) for category, share in strategy.items()}
-    if not shares or any(not 0 < share < 1 for share in shares.values()):
-        raise ConfigError(Problem("strategy", "shares must be numbers between 0 and 1, both left out"))
-    unseen = [category for category in shares if category not in counts.index]
-    if unseen:
-        raise ConditionError(Problem(f"column {column!r}", f"{len(unseen)} of the categories were never seen"))
+    if unseen := [category for category in shares if category not in counts.index]:
+        raise ConditionError(f"{len(unseen)} of the categories were never seen", f"column {column!r}")
     left = 1.0 - sum(shares.values())
     others = counts[[category for category in counts.index if category not in shares]]
     if left < -1e-6 or (left > 1e-6 and others.empty):
-        raise ConfigError(Problem("strategy", f"shares must sum to 1, found {1.0 - left:g}"))
+        raise ConfigError(f"shares must sum to 1, found {1.0 - left:g}", "strategy")
     if left > 1e-6:
         shares.update({category: left * int(n) / int(others.sum()) for category, n in others.items()})
     # The total that leaves no category above its share.
     total = max(counts[category] / share for category, share in shares.items())
     if total > _MOST_ROWS_A_REAL_ROW * len(values):
-        raise ConfigError(
-            Problem(
-                "strategy", f"such shares take {total:.2g} rows, as no real row is dropped; the table has {len(values)}"
-            )
-        )
+        text = f"such shares take {total:.2g} rows, as no real row is dropped; the table has {len(values)}"
+        raise ConfigError(text, "strategy")
     return {category: max(0, round(total * share) - int(counts[category])) for category, share in shares.items()}

@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.errors import ConfigError
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import check_path
 from clover_tvae.synthesizer import TVAESynthesizer
@@ -38,13 +38,8 @@ __all__ = ["Summary", "TVAEGenerator"]
 
 logger = logging.getLogger(__name__)
 
-#: Clover's own.
-_DEFAULTS: dict[str, Any] = {
-    "epochs": 300,
-    "batch_size": 100,
-    "compress_dims": (249, 249),
-    "decompress_dims": (249, 249),
-}
+#: Clover's own sizes.
+_SIZES: dict[str, Any] = {"epochs": 300, "batch_size": 100, "compress_dims": (249, 249), "decompress_dims": (249, 249)}
 
 
 class Summary(str):
@@ -66,8 +61,7 @@ class TVAEGenerator:
 
     Args:
         df: The real table. ``None`` only with an existing ``generator_filepath``.
-        metadata: Clover's dict ``{"continuous": [...], "categorical": [...], "variable_to_predict": name}``, a
-            :class:`~clover_tvae.metadata.Metadata`, or the path of a JSON file. ``None`` only with ``df`` ``None``.
+        metadata: Clover's dict, or all that the synthesizer takes. ``None`` only with ``df`` ``None``.
         random_state: Fixes fit and sample; at least 0.
         generator_filepath: A generator to sample from, if it exists; otherwise ``fit`` writes it there as well.
         epochs: Passes over the rows, at least 1.
@@ -75,13 +69,11 @@ class TVAEGenerator:
         compress_dims: Widths of the encoder's hidden layers.
         decompress_dims: Widths of the decoder's hidden layers.
         backend: ``"native"``, or ``"sdv"`` for the engine that Clover wraps.
-        decoder: ``"independent"``, the TVAE that Clover describes, or ``"autoregressive"``; with ``backend="sdv"`` leave
-            it out.
+        decoder: ``"independent"``, the TVAE that Clover describes (the native backend's default here), or
+            ``"autoregressive"``.
         verbose: Show a progress bar while fitting.
-        trust_pickle: Open a generator file of the ``sdv`` backend, which can run code.
-        discriminator_steps: Clover's documentation lists it; accepted with a warning and dropped: a VAE has no
-            discriminator.
-        **parameters: Anything else that :class:`~clover_tvae.synthesizer.TVAESynthesizer` takes by keyword.
+        **parameters: Anything else that the synthesizer takes by keyword, such as ``trust_pickle``; also the
+            ``discriminator_steps`` of Clover's documentation, which is dropped with a warning.
 
     Example:
         >>> import tempfile
@@ -103,44 +95,25 @@ class TVAEGenerator:
         metadata: Metadata | Mapping[str, Any] | str | Path | None,
         random_state: int | None = None,
         generator_filepath: str | Path | None = None,
-        epochs: int = _DEFAULTS["epochs"],
-        batch_size: int = _DEFAULTS["batch_size"],
-        compress_dims: tuple[int, ...] = _DEFAULTS["compress_dims"],
-        decompress_dims: tuple[int, ...] = _DEFAULTS["decompress_dims"],
+        epochs: int = _SIZES["epochs"],
+        batch_size: int = _SIZES["batch_size"],
+        compress_dims: tuple[int, ...] = _SIZES["compress_dims"],
+        decompress_dims: tuple[int, ...] = _SIZES["decompress_dims"],
         *,
         backend: str = "native",
         decoder: str | None = None,
         verbose: bool = False,
-        trust_pickle: bool = False,
-        discriminator_steps: int | None = None,
         **parameters: Any,
     ) -> None:
-        sizes: dict[str, Any] = {
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "compress_dims": compress_dims,
-            "decompress_dims": decompress_dims,
-        }
+        sizes: list[Any] = [epochs, batch_size, compress_dims, decompress_dims]
         if generator_filepath is not None and check_path(generator_filepath, "generator_filepath").exists():
             # Clover's defaults are not wishes of the caller: a generator that is there has its own values.
-            sizes = {name: None if value == _DEFAULTS[name] else value for name, value in sizes.items()}
+            sizes = [None if value is default else value for value, default in zip(sizes, _SIZES.values(), strict=True)]
         elif decoder is None and backend == "native":
             decoder = "independent"
-        if decoder is not None:
-            parameters["decoder"] = decoder
-        self._synthesizer = TVAESynthesizer(
-            df,
-            metadata,
-            random_state,
-            generator_filepath,
-            **sizes,
-            backend=backend,
-            verbose=verbose,
-            trust_pickle=trust_pickle,
-            discriminator_steps=discriminator_steps,
-            **parameters,
-        )
+        parameters |= {"backend": backend, "decoder": decoder, "verbose": verbose}
         self._df = df
+        self._synthesizer = TVAESynthesizer(df, metadata, random_state, generator_filepath, *sizes, **parameters)
 
     @property
     def synthesizer(self) -> TVAESynthesizer:
@@ -154,8 +127,7 @@ class TVAEGenerator:
             UserError: With every problem of the table and its metadata.
         """
         if self._df is not None:
-            metadata = self._synthesizer.metadata
-            metadata.validate(self._df)
+            self._synthesizer.metadata.validate(self._df)
 
     def fit(self, save_path: str | Path) -> None:
         """Train the generator and save it as ``<date>_TVAE.pkl``, the date written as 2026-03-31.
@@ -216,7 +188,5 @@ def _folder(save_path: str | Path) -> Path:
     folder = Path(save_path)
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
-        raise ConfigError(
-            Problem("save_path", f"must be an existing folder, found {found} there; create the folder first")
-        )
+        raise ConfigError(f"must be an existing folder, found {found} there; create the folder first", "save_path")
     return folder

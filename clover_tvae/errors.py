@@ -113,17 +113,10 @@ class UserError(CloverError):
 
     def __init__(self, problems: str | Problem | Sequence[Problem], where: str = "") -> None:
         if isinstance(problems, str):
-            problems = [Problem(where, problems, type(self))]
-        elif isinstance(problems, Problem):
-            problems = [problems]
-        self.problems: tuple[Problem, ...] = tuple(problems)
-        super().__init__(self._message())
-
-    def _message(self) -> str:
-        if len(self.problems) == 1:
-            return str(self.problems[0])
-        lines = "\n".join(f"  - {problem}" for problem in self.problems)
-        return f"{len(self.problems)} problems:\n{lines}"
+            problems = Problem(where, problems, type(self))
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        told = [str(problem) for problem in self.problems]
+        super().__init__(told[0] if len(told) == 1 else "\n  - ".join([f"{len(told)} problems:", *told]))
 
     @classmethod
     def of(cls, problems: Sequence[Problem]) -> UserError:
@@ -179,6 +172,11 @@ class ConditionError(UserError, ValueError):
 
 class NotFittedError(UserError):
     """The synthesizer has not learnt a table yet."""
+
+    def __init__(
+        self, problems: str = "the synthesizer has not learnt a table yet; call fit() first, or load a generator"
+    ) -> None:
+        super().__init__(problems)
 
 
 class MissingExtraError(UserError, ImportError):

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from clover_tvae.errors import CloverError, Problem, TableFileError
+from clover_tvae.errors import CloverError, TableFileError
 
 __all__ = ["atomic_write", "inside", "unmoved"]
 
@@ -50,7 +50,7 @@ def atomic_write(
     try:
         target = Path(os.path.realpath(path))
         if target.exists() and not target.is_file():
-            raise TableFileError(Problem(str(path), "is a folder or a device, not a file that can be written"))
+            raise TableFileError("is a folder or a device, not a file that can be written", str(path))
         # 200 bytes of name leave room for the rest under the usual limit of 255.
         stem = target.name.encode("utf-8", "surrogateescape")[:200].decode("utf-8", "ignore")
         temporary = target.with_name(f".{stem}.{secrets.token_hex(8)}.tmp")
@@ -76,7 +76,7 @@ def atomic_write(
 
 def _cannot_write(path: str | Path, error: Exception) -> TableFileError:
     reason = getattr(error, "strerror", None) or "the path is not valid"
-    return TableFileError(Problem(str(path), f"cannot be written: {reason}; whatever was there before still stands"))
+    return TableFileError(f"cannot be written: {reason}; whatever was there before still stands", str(path))
 
 
 def _fsync_folder(folder: Path) -> None:
@@ -110,7 +110,7 @@ def inside(root: str | Path, path: str | Path) -> Path:
     text = os.fspath(path)
 
     def refuse(reason: str) -> TableFileError:
-        return TableFileError(Problem(ascii(text)[1:-1], f"{reason}; give a path below it"))
+        return TableFileError(f"{reason}; give a path below it", ascii(text)[1:-1])
 
     if not text or "\0" in text:
         raise refuse("is empty or holds a NUL character, which is no path in the folder")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -31,6 +32,9 @@ __all__ = [
     "Widths",
     "check_path",
     "in_words",
+    "listed",
+    "shown",
+    "whole_number",
 ]
 
 #: Fewest people that a figure, a category's name or a stored value may rest on; fewer are withheld.
@@ -175,14 +179,16 @@ class Parameters(BaseModel):
                 if name in cls.model_fields:
                     rule, value = cls.rule(name), given[name]
                     hint = did_you_mean(value, re.findall("'(.+?)'", rule)) if isinstance(value, str) else ""
-                    found[name] = f"must be {rule}, found {_shown(name, value)}{hint}"
-        here, other = ("sdv", "native") if given.get("backend") == "sdv" else ("native", "sdv")
+                    found[name] = f"must be {rule}, found {shown(name, value)}{hint}"
+        here, other = ("sdv", "native") if str(given.get("backend")) == "sdv" else ("native", "sdv")
         for name in NOT_IN_SDV if here == "sdv" else ONLY_IN_SDV:
             if given.get(name) is not None:
                 found[name] = f"the {here} backend has no such parameter; leave it out, or use backend={other!r}"
         if parameters is None or found:
             raise ConfigError([Problem(name, found[name]) for name in given if name in found])
-        return parameters
+        if parameters.discriminator_steps is not None:
+            warnings.warn("discriminator_steps is dropped: a VAE has no discriminator", UserWarning, stacklevel=3)
+        return parameters.model_copy(update={"discriminator_steps": None})
 
     @classmethod
     def rule(cls, name: str) -> str:
@@ -208,25 +214,43 @@ def check_path(path: Any, name: str, *, to_write: bool = False) -> Path:
         to_write: Whether a file will be written there, which is told as far as it can be without writing it.
     """
     if not isinstance(path, str | os.PathLike):
-        raise ConfigError(Problem(name, f"must be the path of a file, found {type(path).__name__}"))
-    folder = Path(path).absolute().parent
+        raise ConfigError(f"must be the path of a file, found {type(path).__name__}", name)
+    path = Path(path)
+    folder = path.absolute().parent
     if to_write and not folder.is_dir():
-        raise ConfigError(Problem(name, f"the folder of {str(path)!r} does not exist; make it first"))
-    if to_write and Path(path).is_dir():
-        raise ConfigError(Problem(name, f"{str(path)!r} is a folder; give the name of a file"))
+        raise ConfigError(f"the folder of {str(path)!r} does not exist; make it first", name)
+    if to_write and path.is_dir():
+        raise ConfigError(f"{str(path)!r} is a folder; give the name of a file", name)
     if to_write and not os.access(folder, os.W_OK):
-        raise ConfigError(Problem(name, f"the folder of {str(path)!r} cannot be written to"))
-    return Path(path)
+        raise ConfigError(f"the folder of {str(path)!r} cannot be written to", name)
+    return path
 
 
-def _shown(name: str, value: Any) -> str:
-    """A parameter's value as a message may quote it; of anything larger, such as a table, the type alone."""
+def whole_number(value: Any, name: str, *, least: int = 0) -> int:
+    """Return a whole number, numpy's too, as an ``int``, or raise ``ConfigError``."""
+    plain = _plain(value)
+    if not isinstance(plain, int) or isinstance(plain, bool) or plain < least:
+        raise ConfigError(f"must be a whole number of at least {least}, found {shown(name, value)}", name)
+    return plain
+
+
+def listed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as a file holds them: lists for tuples."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def shown(name: str, value: Any) -> str:
+    """Return a parameter's value as a message may quote it; of anything larger, such as a table, the type alone."""
     value = _plain(value)
-    if isinstance(value, tuple) and len(value) > 64:
-        return f"{len(value)} of them"
     parts = value if isinstance(value, tuple) else (value,)
-    plain = all(isinstance(part, int | float | str) for part in parts)
-    return f"{name}={value!r}"[:200] if plain else type(value).__name__
+    if len(parts) > 64:
+        return f"{len(parts)} of them"
+    if not all(isinstance(part, int | float | str) for part in parts):
+        return type(value).__name__
+    try:
+        return f"{name}={value!r}"[:200]
+    except ValueError:  # Python writes out no int of more than 4,300 digits
+        return f"{name} with thousands of digits"
 
 
 def in_words(schema: Mapping[str, Any]) -> str:

@@ -6,7 +6,6 @@ size, nor the number of threads or machines, changes a row.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -89,16 +88,15 @@ class Sampler:
         conditions: Mapping[int, ConditionTensors] | None = None,
         argmax: bool = False,
     ) -> Iterator[EncodedTable]:
-        """Yield the first ``n_rows`` rows of the endless table that ``seed`` fixes, block by block.
+        """Yield the first ``n_rows`` rows of the endless table that ``seed`` fixes, block by block; of no rows, one block.
 
         Raises:
             ConditionError: The conditions on several columns exclude each other.
         """
-        tasks = (
-            lambda b=b: self._block(b, seed, conditions or {}, argmax) for b in range(math.ceil(n_rows / BLOCK_ROWS))
-        )
-        for b, block in enumerate(_in_order(tasks, self.n_threads)):
-            yield block.take(slice(0, n_rows - b * BLOCK_ROWS))
+        starts = range(0, max(1, n_rows), BLOCK_ROWS)
+        tasks = (lambda b=b: self._block(b, seed, conditions or {}, argmax) for b in range(len(starts)))
+        for start, block in zip(starts, _in_order(tasks, self.n_threads), strict=True):
+            yield block.take(slice(0, n_rows - start))
 
     @torch.no_grad()
     def _block(

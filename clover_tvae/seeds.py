@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.parameters import Parameters, whole_number
 
 __all__ = ["Call", "Draw", "Fit", "Measure", "Read", "Sdv", "Seed", "child", "generator", "of_measure", "root"]
 
@@ -51,8 +51,14 @@ class Measure(IntEnum):
 
 
 def root(seed: Seed) -> np.random.SeedSequence:
-    """Return the sequence of a user's seed; ``None`` draws one, and a sequence is itself."""
-    return seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+    """Return the sequence of a user's seed; ``None`` draws one, and a sequence is itself.
+
+    Raises:
+        ConfigError: The seed is no whole number from 0 to 2^64 - 1.
+    """
+    if isinstance(seed, np.random.SeedSequence):
+        return seed
+    return np.random.SeedSequence(Parameters.of(random_state=seed).random_state)
 
 
 def of_measure(seed: int, measure: Measure) -> np.random.SeedSequence:
@@ -61,9 +67,7 @@ def of_measure(seed: int, measure: Measure) -> np.random.SeedSequence:
     Raises:
         ConfigError: The seed is no whole number of at least 0.
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ConfigError(Problem("seed", f"must be a whole number of at least 0, found seed={seed!r}"))
-    return np.random.SeedSequence([int(seed), int(measure)])
+    return np.random.SeedSequence([whole_number(seed, "seed"), int(measure)])
 
 
 def child(seed: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:

@@ -1,13 +1,8 @@
-"""The synthesizer: the face of the package.
-
-It is over 450 lines because every public method stands here with its arguments, errors and source; the work is done below.
-"""
+"""The synthesizer: the face of the package. The work is done on the floors below."""
 
 from __future__ import annotations
 
 import logging
-import os
-import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -21,15 +16,9 @@ from clover_tvae import report
 from clover_tvae.artifact import read_artifact
 from clover_tvae.backends import Generator, ReadsRows, make_backend, reader
 from clover_tvae.balancing import balanced
-from clover_tvae.errors import (
-    ConditionError,
-    ConfigError,
-    DataError,
-    NotFittedError,
-    Problem,
-)
+from clover_tvae.errors import ConditionError, ConfigError, DataError, NotFittedError
 from clover_tvae.metadata import Metadata
-from clover_tvae.parameters import Parameters, check_path
+from clover_tvae.parameters import Parameters, check_path, whole_number
 from clover_tvae.report.representation import as_html, as_text
 from clover_tvae.seeds import Call, child, root
 
@@ -111,7 +100,7 @@ class TVAESynthesizer:
         compress_dims: Sequence[int] | None = None,
         decompress_dims: Sequence[int] | None = None,
         *,
-        backend: str = "native",
+        backend: str | None = None,
         decoder: str | None = None,
         embedding_dim: int | None = None,
         learning_rate: float | None = None,
@@ -130,8 +119,6 @@ class TVAESynthesizer:
         enforce_rounding: bool | None = None,
         expected_sha256: str | None = None,
     ) -> None:
-        if discriminator_steps is not None:
-            warnings.warn("discriminator_steps is dropped: a VAE has no discriminator", UserWarning, stacklevel=2)
         parameters = Parameters.of(
             backend=backend, decoder=decoder, random_state=random_state, epochs=epochs, batch_size=batch_size,
             compress_dims=compress_dims, decompress_dims=decompress_dims, embedding_dim=embedding_dim,
@@ -139,6 +126,7 @@ class TVAESynthesizer:
             gradient_clip=gradient_clip, validation_fraction=validation_fraction, patience=patience,
             max_minutes=max_minutes, device=str(device), decode=decode, trust_pickle=trust_pickle,
             enforce_min_max_values=enforce_min_max_values, enforce_rounding=enforce_rounding,
+            discriminator_steps=discriminator_steps,
         )  # fmt: skip
         path = None if generator_filepath is None else check_path(generator_filepath, "generator_filepath")
         self.generator_filepath, self.random_state, self.verbose = path, parameters.random_state, verbose
@@ -157,11 +145,11 @@ class TVAESynthesizer:
             generator.check_agrees(df, metadata, given)
         elif df is None:
             place = "" if path is None else " (generator_filepath does not exist)"
-            raise ConfigError(Problem("df", f"must be a DataFrame where no generator is loaded{place}, found None"))
+            raise ConfigError(f"must be a DataFrame where no generator is loaded{place}, found None", "df")
         else:
             if not isinstance(df, pd.DataFrame):
-                raise DataError(Problem("df", f"must be a pandas DataFrame, found {type(df).__name__}"))
-            self._backend = make_backend(given.pop("backend"), **given)
+                raise DataError(f"must be a pandas DataFrame, found {type(df).__name__}", "df")
+            self._backend = make_backend(given.pop("backend", None), **given)
             self._metadata = Metadata.infer(df) if metadata is None else Metadata.of(metadata)
         self._seed = root(self.random_state)
 
@@ -175,11 +163,10 @@ class TVAESynthesizer:
             DataError: The table does not fit its metadata; every problem is named.
             NotFittedError: The generator was loaded without a table: there is nothing to learn.
         """
-        if self._df is None:
-            raise NotFittedError("this generator was loaded without a table; give df and metadata to learn one")
-        self._metadata.validate(self._df)
+        df = self._given()
+        self._metadata.validate(df)
         if isinstance(self._backend, ReadsRows):
-            self._backend.prepare(self._declared(self._df), self._metadata, seed=child(self._seed, Call.FIT))
+            self._backend.prepare(self._declared(df), self._metadata, seed=child(self._seed, Call.FIT))
         self._prepared = True
         return self
 
@@ -191,6 +178,11 @@ class TVAESynthesizer:
         """
         if isinstance(self._backend, ReadsRows):
             self._backend.check_conditions(conditions)
+
+    def _given(self) -> pd.DataFrame:
+        if self._df is None:
+            raise NotFittedError("this generator was loaded without a table; give df and metadata to learn one")
+        return self._df
 
     def _declared(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the columns that the metadata declares."""
@@ -209,13 +201,12 @@ class TVAESynthesizer:
             NotFittedError: The generator was loaded without a table: there is nothing to learn.
             ConfigError: The folder of ``generator_filepath`` is not there; told before training.
         """
-        if self._df is None:
-            raise NotFittedError("this generator was loaded without a table; give df and metadata to learn one")
+        df = self._declared(self._given())
         if self.generator_filepath is not None:
             check_path(self.generator_filepath, "generator_filepath", to_write=True)
         if not self._prepared:
             self.prepare()
-        df, self._prepared = self._declared(self._df), False
+        self._prepared = False
         self._backend.fit(df, self._metadata, seed=child(self._seed, Call.FIT), verbose=self.verbose)
         self._generator = Generator(self._backend, self._metadata, len(df.columns), self.random_state, self.decode)
         self._n_calls = 0
@@ -243,19 +234,19 @@ class TVAESynthesizer:
 
     def _learnt(self) -> Generator:
         if self._generator is None:
-            raise NotFittedError("the synthesizer has not learnt a table yet; call fit() first, or load a generator")
+            raise NotFittedError
         return replace(self._generator, random_state=self.random_state, decode=self.decode)
 
     def _call_seed(self, purpose: Call, random_state: int | None) -> np.random.SeedSequence:
         """The seed of one call: the user's, or the next in the synthesizer's own sequence."""
         if random_state is not None:
-            return child(root(Parameters.of(random_state=random_state).random_state), purpose)
+            return child(root(random_state), purpose)
         self._n_calls += 1
         return child(self._seed, purpose, self._n_calls)
 
     def sample(
         self,
-        n_rows: int,
+        n_rows: int | None = None,
         conditions: Mapping[Hashable, Any] | pd.DataFrame | None = None,
         *,
         random_state: int | None = None,
@@ -265,7 +256,7 @@ class TVAESynthesizer:
         """Draw synthetic rows.
 
         Args:
-            n_rows: How many, at least 0.
+            n_rows: How many, at least 0; may be left out where ``conditions`` is a DataFrame.
             conditions: What every row must meet, exactly and without rejection: ``{"sex": "F"}``, a list of categories,
                 ``{"age": (">=", 65)}``, ``{"age": ("between", 18, 30)}``, ``{"bmi": None}`` (missing),
                 ``{"bmi": ("not missing",)}``; or a DataFrame of ``n_rows`` partial rows, whose empty cells are drawn.
@@ -285,7 +276,7 @@ class TVAESynthesizer:
 
     def sample_frames(
         self,
-        n_rows: int,
+        n_rows: int | None = None,
         conditions: Mapping[Hashable, Any] | pd.DataFrame | None = None,
         *,
         random_state: int | None = None,
@@ -294,16 +285,16 @@ class TVAESynthesizer:
     ) -> Iterator[pd.DataFrame]:
         """Draw the rows of :meth:`sample` in frames of flat size, for tables larger than memory."""
         backend = self._learnt().backend
-        n_rows = _whole(n_rows, "n_rows")
+        frame = conditions if isinstance(conditions, pd.DataFrame) else None
+        n_rows = len(frame) if n_rows is None and frame is not None else whole_number(n_rows, "n_rows")
         decode = self.decode if decode is None else Parameters.of(decode=decode).decode
-        if isinstance(conditions, pd.DataFrame):
-            if len(conditions) != n_rows:
-                raise ConditionError(
-                    f"a DataFrame of conditions must have one row a synthetic row, {n_rows}, found {len(conditions)}"
-                )
-            able, seed = reader(backend, conditions, "conditions"), self._call_seed(Call.COMPLETE, random_state)
-            drawn = able.complete(conditions, seed=seed, missing=missing, decode=decode)
-            return iter([drawn.set_axis(conditions.index, axis=0)])
+        if frame is not None:
+            if len(frame) != n_rows:
+                text = "a DataFrame of conditions must have one row a synthetic row"
+                raise ConditionError(f"{text}, {n_rows}, found {len(frame)}")
+            able, seed = reader(backend, frame, "conditions"), self._call_seed(Call.COMPLETE, random_state)
+            drawn = able.complete(frame, seed=seed, missing=missing, decode=decode)
+            return iter([drawn.set_axis(frame.index, axis=0)])
         if conditions is not None and not isinstance(conditions, Mapping):
             raise ConditionError(
                 "conditions must be a dict of columns, such as {'sex': 'F'}, or a DataFrame of partial rows, "
@@ -325,7 +316,7 @@ class TVAESynthesizer:
         Returns:
             ``df`` filled, same index, columns and dtypes; a list of ``n`` of them where ``n > 1``.
         """
-        backend, n = reader(self._learnt().backend, df, "impute"), _whole(n, "n", least=1)
+        backend, n = reader(self._learnt().backend, df, "impute"), whole_number(n, "n", least=1)
         seed = self._call_seed(Call.IMPUTE, random_state)
         tables = [backend.impute(df, seed=child(seed, i)) for i in range(n)]
         return tables[0] if n == 1 else tables
@@ -362,8 +353,7 @@ class TVAESynthesizer:
 
     def reconstruct(self, df: pd.DataFrame, *, random_state: int | None = 0) -> pd.DataFrame:
         """Encode every row and decode its latent mean: what the latent space keeps of it."""
-        backend = reader(self._learnt().backend, df, "reconstruct")
-        return backend.reconstruct(df, seed=root(Parameters.of(random_state=random_state).random_state))
+        return reader(self._learnt().backend, df, "reconstruct").reconstruct(df, seed=root(random_state))
 
     def anomaly_scores(self, df: pd.DataFrame, *, random_state: int = 0) -> pd.DataFrame:
         """Return how odd every row and every cell is.
@@ -373,8 +363,7 @@ class TVAESynthesizer:
             the log-likelihood of the cell given the rest of its row. ``score`` is their sum, minus the
             pseudo-log-likelihood (Besag 1975). A value never seen in n training rows counts log(n + 1).
         """
-        backend = reader(self._learnt().backend, df, "anomaly_scores")
-        return backend.anomaly_scores(df, seed=root(Parameters.of(random_state=random_state).random_state))
+        return reader(self._learnt().backend, df, "anomaly_scores").anomaly_scores(df, seed=root(random_state))
 
     def sigmas(self) -> dict[Hashable, list[float]]:
         """Learned standard deviations of each continuous column (independent decoder, and SDV's)."""
@@ -427,7 +416,7 @@ class TVAESynthesizer:
         self._learnt()
         real = self._df if given is None else given
         if real is None:
-            raise ConfigError(Problem(name, "this generator was loaded without a table; give the real rows"))
+            raise ConfigError("this generator was loaded without a table; give the real rows", name)
         return real
 
     def _pair(self, real: pd.DataFrame | None, synthetic: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -467,7 +456,7 @@ class TVAESynthesizer:
             ArtifactError: The file is corrupt, unsafe, newer than this version, or of another program.
         """
         path = check_path(path, "path")
-        if not os.path.exists(path):
+        if not path.exists():
             read_artifact(path)  # says why not
         given: dict[str, Any] = {"expected_sha256": expected_sha256, "trust_pickle": trust_pickle, "device": device}
         return cls(generator_filepath=path, verbose=verbose, **given)
@@ -482,15 +471,6 @@ class TVAESynthesizer:
     def _repr_html_(self) -> str:
         sha256 = None if self._generator is None else self._generator.sha256
         return as_html(self._backend, self.metadata, fitted=self.fitted, sha256=sha256)
-
-
-def _whole(value: Any, name: str, *, least: int = 0) -> int:
-    """Return a number of rows or tables as an ``int``, or raise ``ConfigError``."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least:
-        found = f"{name}={value!r}" if whole or isinstance(value, float) else type(value).__name__
-        raise ConfigError(Problem(name, f"must be a whole number of at least {least}, found {found}"))
-    return int(value)
 
 
 def _counted(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:

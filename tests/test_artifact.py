@@ -29,6 +29,7 @@ from attacks import pickles
 
 from clover_tvae.artifact import (
     GENERATOR,
+    container,
     dump_artifact,
     pack_tensors,
     parse_artifact,
@@ -37,7 +38,6 @@ from clover_tvae.artifact import (
     unpack_tensors,
     write_artifact,
 )
-from clover_tvae.artifact.container import _upgrade
 from clover_tvae.errors import (
     ArtifactError,
     ConfigError,
@@ -435,12 +435,16 @@ def test_another_format_of_ours_is_refused():
         parse_artifact(signed(filled(format="other")))
 
 
-def test_older_versions_are_lifted_step_by_step():
+def test_older_versions_are_lifted_step_by_step(monkeypatch):
+    assert container._upgrade({"format_version": 2}, "f") == {"format_version": 2}
     steps = {1: lambda c: {**c, "b": c["a"] + 1}, 2: lambda c: {**c, "c": c["b"] + 1}}
-    assert _upgrade({"format_version": 1, "a": 1}, "f", 3, steps) == {"format_version": 3, "a": 1, "b": 2, "c": 3}
-    assert _upgrade({"format_version": 2}, "f") == {"format_version": 2}
+    monkeypatch.setattr(container, "FORMAT_VERSION", 3)
+    monkeypatch.setattr(container, "_UPGRADES", steps)
+    content = {"format_version": 1, "a": 1}
+    assert container._upgrade(content, "f") == {"format_version": 3, "a": 1, "b": 2, "c": 3}
+    del steps[1]
     with pytest.raises(UnsupportedArtifactError, match="version 1, which this clover_tvae no longer reads"):
-        _upgrade({"format_version": 1, "a": 1}, "f", 3, {2: steps[2]})
+        container._upgrade(content, "f")
 
 
 def test_a_file_of_version_1_gets_what_it_did_not_keep():

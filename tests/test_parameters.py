@@ -105,6 +105,12 @@ def test_numbers_of_numpy_and_lists_become_plain(given: dict, kept: dict) -> Non
         {"decoder": "auto"},
         {"enforce_rounding": 1, "backend": "sdv"},
         {"max_minutes": pd.DataFrame({"a": ["canary"]})},
+        {"epochs": 10**5000},
+        {"learning_rate": 10**5000},
+        {"compress_dims": [10**5000]},
+        {"backend": np.array(["native", "sdv"])},
+        {"backend": pd.DataFrame({"a": ["canary"]})},
+        {"discriminator_steps": -1},
     ],
 )
 def test_what_is_out_of_range_is_told_with_its_rule(given: dict) -> None:
@@ -118,6 +124,12 @@ def test_every_wrong_parameter_is_told_at_once_in_the_order_given() -> None:
     found = problems(patience=0, epochs=-1, epoch=3, enforce_rounding=True, decode="mode")
     assert list(found) == ["patience", "epochs", "epoch", "enforce_rounding", "decode"]
     assert "did you mean 'epochs'" in found["epoch"]
+
+
+def test_discriminator_steps_are_warned_about_once_and_dropped() -> None:
+    with pytest.warns(UserWarning, match="no discriminator") as caught:
+        assert Parameters.of(discriminator_steps=2).given() == {}
+    assert len(caught) == 1
 
 
 @pytest.mark.parametrize("backend", ["native", "sdv"])

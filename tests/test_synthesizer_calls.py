@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import make_people, refuses
@@ -12,6 +14,7 @@ from sklearn.datasets import load_wine
 from clover_tvae import TVAESynthesizer
 from clover_tvae.artifact import dump_artifact, read_artifact
 from clover_tvae.errors import (
+    ArtifactError,
     ColumnsMismatchError,
     ConditionError,
     ConfigError,
@@ -90,15 +93,53 @@ def test_a_path_is_a_path(synth, table):
         TVAESynthesizer(table, METADATA, generator_filepath=5)
 
 
+def refuse_history(synth, path, history):
+    synth.save(path)
+    content = read_artifact(path)
+    content["training"]["backend"]["history"] = history
+    path.write_bytes(dump_artifact(content))
+    with pytest.raises(CorruptArtifactError, match="history"):
+        TVAESynthesizer.load(path)
+
+
 @pytest.mark.parametrize("epoch", [float("nan"), float("inf"), -1.0])
 def test_a_file_whose_history_counts_no_epochs_is_refused(synth, tmp_path, epoch):
-    synth.save(tmp_path / "g.pkl")
-    content = read_artifact(tmp_path / "g.pkl")
-    content["training"]["backend"]["history"][0][0] = epoch
-    kept = {key: content[key] for key in ("metadata", "transforms", "model", "weights", "training", "privacy")}
-    (tmp_path / "odd.pkl").write_bytes(dump_artifact(kept))
-    with pytest.raises(CorruptArtifactError, match="history"):
-        TVAESynthesizer.load(tmp_path / "odd.pkl")
+    refuse_history(synth, tmp_path / "odd.pkl", np.array([epoch, *range(7)], "<f8").tobytes())
+    refuse_history(synth, tmp_path / "odd.pkl", [[epoch, *map(float, range(7))]])
+
+
+@pytest.mark.parametrize("history", [[], b"", b"12345", b"12345678", [[1.0]], None, 5])
+def test_a_file_without_a_whole_epoch_is_refused(synth, tmp_path, history):
+    refuse_history(synth, tmp_path / "odd.pkl", history)
+
+
+def test_a_history_of_any_length_is_kept_by_a_file(synth, tmp_path, monkeypatch):
+    known = synth._generator.backend._known
+    monkeypatch.setattr(synth._generator.backend, "_known", replace(known, history=known.history * 230_000))
+    synth.save(tmp_path / "long.pkl")
+    assert len(TVAESynthesizer.load(tmp_path / "long.pkl").history) == 230_000
+
+
+def test_what_no_file_can_hold_is_told_by_name(synth, tmp_path, monkeypatch):
+    monkeypatch.setattr("clover_tvae.artifact.plain._MAX_VALUES", 100)
+    with pytest.raises(ArtifactError, match="cannot be written"):
+        synth.save(tmp_path / "g.pkl")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_frame_of_partial_rows_says_how_many(synth, table):
+    pd.testing.assert_frame_equal(
+        synth.sample(conditions=table[["sex"]], random_state=2), synth.sample(80, table[["sex"]], random_state=2)
+    )
+    for conditions in (None, {"sex": "F"}):
+        with refuses(ConfigError, "n_rows"):
+            synth.sample(conditions=conditions)
+    with refuses(ConfigError, "n_rows"):
+        synth.sample(-(10**5000))
+
+
+def test_no_backend_named_is_the_native_one(table):
+    assert TVAESynthesizer(table, METADATA, backend=None, verbose=False)._backend.name == "native"
 
 
 def test_a_generator_file_that_cannot_be_written_is_told_before_training(table, tmp_path):

@@ -45,10 +45,9 @@ GENERATOR = "clover-tvae-generator"
 FORMAT_VERSION = 2
 MAX_BYTES = 4 * 2**30
 
-_DIGEST_BYTES = 64
 _DIGEST_KEY = b"\x8c\x06sha256\x8c\x40"
 _END = b"u."
-_TAIL_BYTES = len(_DIGEST_KEY) + _DIGEST_BYTES + len(_END)
+_TAIL_BYTES = len(_DIGEST_KEY) + 64 + len(_END)
 
 
 class _Container(BaseModel):
@@ -68,13 +67,11 @@ class _Container(BaseModel):
     sha256: str
 
 
-def _with_decode(content: dict[str, Any]) -> dict[str, Any]:
-    """Version 1 did not keep how cells are drawn."""
-    return {**content, "training": {**content["training"], "decode": "sample"}}
-
-
 # Version v -> a function from the content of version v to that of v + 1. Files of an older format stay readable.
-_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _with_decode}
+_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    # Version 1 did not keep how cells are drawn.
+    1: lambda content: {**content, "training": {**content["training"], "decode": "sample"}},
+}
 
 
 def writer_versions() -> dict[str, str]:
@@ -135,15 +132,13 @@ def write_artifact(path: str | os.PathLike[str], content: Mapping[str, Any]) -> 
         TypeError, ValueError: As for :func:`dump_artifact`.
     """
     data = dump_artifact(content)
-    digest = data[-len(_END) - _DIGEST_BYTES : -len(_END)].decode("ascii")
+    digest = data[-_TAIL_BYTES + len(_DIGEST_KEY) : -len(_END)].decode("ascii")
     try:
         atomic_write(
             Path(path),
             lambda file: file.write(data),
             verify=lambda written: read_artifact(written, expected_sha256=digest, max_bytes=len(data)),
         )
-    except ArtifactError:
-        raise
     except TableFileError as error:
         raise ArtifactError(f"{error}. Check that the folder exists, may be written to, and has space") from error
     return digest
@@ -183,16 +178,17 @@ def parse_artifact(data: bytes, *, expected_sha256: str | None = None, name: str
         expected_sha256: The digest that the content must have, or ``None``.
         name: How errors call the file.
     """
-    expected = _digest_argument(expected_sha256)
+    expected = None if expected_sha256 is None else str(expected_sha256).strip().lower()
+    if expected is not None and not re.fullmatch(r"[0-9a-f]{64}", expected):
+        text = "must be the 64 hex digits that saving the generator gave"
+        raise ConfigError(f"{text}, found {len(expected)} characters of another form", "expected_sha256")
     with only_our_errors(name):
         if not data.startswith(MAGIC):
             raise foreign(data[:HEAD_BYTES], len(data), name)
         _check_header(data, name)
         _check_digest(data, expected, name)
-        content = decode(data, name)
-        content = _upgrade(content, name)
-        problems = _schema_problems(content)
-        if problems:
+        content = _upgrade(decode(data, name), name)
+        if problems := _schema_problems(content):
             raise CorruptArtifactError(f"{name} is no valid generator file: " + "; ".join(problems))
         return content
 
@@ -224,18 +220,6 @@ def _check_file(status: os.stat_result, name: str, max_bytes: int) -> int:
     return status.st_size
 
 
-def _digest_argument(expected_sha256: str | None) -> str | None:
-    if expected_sha256 is None:
-        return None
-    digest = str(expected_sha256).strip().lower()
-    if not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise ConfigError(
-            "expected_sha256: must be the 64 hex digits that saving the generator gave, "
-            f"found {len(digest)} characters of another form"
-        )
-    return digest
-
-
 # How every format starts: format, format_version, writer.
 _HEADER = re.compile(
     re.escape(MAGIC)
@@ -265,19 +249,12 @@ def _check_header(data: bytes, name: str) -> None:
         raise CorruptArtifactError(f"{name} is damaged: there is no format version {version}")
 
 
-def _stored_digest(data: bytes) -> str | None:
-    tail = data[-_TAIL_BYTES:]
-    if tail.startswith(_DIGEST_KEY) and tail.endswith(_END):
-        return tail[len(_DIGEST_KEY) : -len(_END)].decode("ascii", "replace")
-    return None
-
-
 def _check_digest(data: bytes, expected: str | None, name: str) -> None:
     # The digest is the last entry: taking it out of the file gives back exactly what was hashed.
     hasher = hashlib.sha256(memoryview(data)[:-_TAIL_BYTES])
     hasher.update(_END)
     digest = hasher.hexdigest()
-    if _stored_digest(data) != digest:
+    if data[-_TAIL_BYTES:] != _DIGEST_KEY + digest.encode("ascii") + _END:
         scan(data, name)  # may know better: truncated here, appended to, code put in
         raise CorruptArtifactError(
             f"{name} was changed or damaged after it was saved: its content has sha256 {digest}, "
@@ -289,21 +266,14 @@ def _check_digest(data: bytes, expected: str | None, name: str) -> None:
         )
 
 
-def _upgrade(
-    content: dict[str, Any],
-    name: str,
-    version: int = FORMAT_VERSION,
-    steps: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = _UPGRADES,
-) -> dict[str, Any]:
-    """Lift the content of an older format to ``version``, step by step."""
-    found = content["format_version"]
-    while found < version:
-        if found not in steps:
+def _upgrade(content: dict[str, Any], name: str) -> dict[str, Any]:
+    """Lift the content of an older format to today's, step by step."""
+    for found in range(content["format_version"], FORMAT_VERSION):
+        if found not in _UPGRADES:
             raise UnsupportedArtifactError(
-                f"{name} has format version {found}, which this clover_tvae no longer reads; expected {version}"
+                f"{name} has format version {found}, which this clover_tvae no longer reads; expected {FORMAT_VERSION}"
             )
-        content = {**steps[found](content), "format_version": found + 1}
-        found += 1
+        content = {**_UPGRADES[found](content), "format_version": found + 1}
     return content
 
 

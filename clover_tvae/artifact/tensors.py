@@ -52,15 +52,12 @@ def pack_tensors(tensors: Mapping[str, NDArray[Any]]) -> bytes:
     return safetensors.numpy.save(arrays)
 
 
-def unpack_tensors(
-    data: bytes, expected: Mapping[str, tuple[Sequence[int], DTypeLike]], *, name: str = "the file"
-) -> dict[str, NDArray[Any]]:
+def unpack_tensors(data: bytes, expected: Mapping[str, tuple[Sequence[int], DTypeLike]]) -> dict[str, NDArray[Any]]:
     """Return the arrays of a blob, which must be exactly the expected ones.
 
     Args:
         data: What :func:`pack_tensors` gave.
         expected: Name -> (shape, dtype), as the configuration of the model implies them.
-        name: How errors call the file.
 
     Returns:
         The arrays by name, in the order of ``expected``; writable.
@@ -72,9 +69,9 @@ def unpack_tensors(
     import numpy as np
     import safetensors.numpy
 
-    with only_our_errors(name):
+    with only_our_errors("the file"):
         found = safetensors.numpy.load(data)
-        _check_names_once(data, name)
+        json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")], object_pairs_hook=_named_once)
         problems = [f"tensor {tensor!r} is missing" for tensor in expected if tensor not in found]
         problems += [f"tensor {ascii(tensor)[:80]} is not part of this model" for tensor in found.keys() - expected]
         for tensor, (shape, dtype) in expected.items():
@@ -89,17 +86,11 @@ def unpack_tensors(
                 problems.append(f"tensor {tensor!r} holds values that are not finite")
         if problems:
             more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
-            raise CorruptArtifactError(f"{name}: the weights do not fit the model: {'; '.join(problems[:10])}{more}")
+            raise CorruptArtifactError(f"the file: the weights do not fit the model: {'; '.join(problems[:10])}{more}")
         return {tensor: np.require(found[tensor], requirements="W") for tensor in expected}
 
 
-def _check_names_once(data: bytes, name: str) -> None:
+def _named_once(pairs: list[tuple[str, Any]]) -> None:
     """Refuse a header that gives one name twice, of which safetensors takes the last."""
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({key for key, _ in pairs}) != len(pairs):
-            raise CorruptArtifactError(f"{name}: the weights name a tensor twice")
-        return dict(pairs)
-
-    n_bytes = int.from_bytes(data[:8], "little")
-    json.loads(data[8 : 8 + n_bytes], object_pairs_hook=once)
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise CorruptArtifactError("the file: the weights name a tensor twice")

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from clover_tvae.artifact import read_artifact, write_artifact, writer_versions
-from clover_tvae.backends.protocol import Backend, load_backend
-from clover_tvae.errors import CorruptArtifactError, DataError, MetadataError, Problem
+from clover_tvae.backends.protocol import Backend, load_backend, reading
+from clover_tvae.errors import ArtifactError, DataError, MetadataError, Problem
 from clover_tvae.metadata import Metadata
-from clover_tvae.parameters import Seed
+from clover_tvae.parameters import Seed, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +66,12 @@ class Generator:
             "privacy": None,
             "writer": dict(self.writer),
         }
-        return replace(self, sha256=write_artifact(path, content))
+        try:
+            return replace(self, sha256=write_artifact(path, content))
+        except ValueError as error:
+            raise ArtifactError(
+                f"{path} cannot be written: the generator is larger than a file may be: {error}"
+            ) from None
 
     @classmethod
     def load(
@@ -78,23 +83,20 @@ class Generator:
             ArtifactError: The file is refused.
         """
         content = read_artifact(path, expected_sha256=expected_sha256)
-        try:
+        with reading("training"):
             training = _Training.model_validate(content["training"])
-        except ValidationError:
-            raise _corrupt("training") from None
         parts = {**content, "training": training.backend}
         backend = load_backend(parts, device=device, trust_pickle=trust_pickle)
-        try:
+        with reading("metadata"):
             metadata = Metadata.of(content["metadata"])
-        except MetadataError:
-            raise _corrupt("metadata") from None
-        # Columns that the metadata did not declare were left out.
-        declared = {column.name: column.kind for column in metadata.columns}
-        if backend.kinds != dict.fromkeys(backend.kinds, "ignore") | declared:
-            raise _corrupt("metadata")
-        # A ledger that no stage has written must not be believed.
-        if content["privacy"] is not None:
-            raise _corrupt("privacy")
+            # Columns that the metadata did not declare were left out.
+            declared = {column.name: column.kind for column in metadata.columns}
+            if backend.kinds != dict.fromkeys(backend.kinds, "ignore") | declared:
+                raise ValueError("it contradicts what was learnt")
+        with reading("privacy"):
+            # A ledger that no stage has written must not be believed.
+            if content["privacy"] is not None:
+                raise ValueError("nothing here writes one")
         known = training.model_dump(exclude={"backend"})
         return cls(backend, metadata, **known, writer=content["writer"], sha256=content["sha256"])
 
@@ -116,8 +118,7 @@ class Generator:
         if problems:
             raise DataError.of(problems)
         learnt = self.backend.parameters
-        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
-        if others := [name for name, value in plain.items() if name in learnt and value != learnt[name]]:
+        if others := [name for name, value in listed(given).items() if name in learnt and value != learnt[name]]:
             cure = "" if df is None else "; delete it, or give another generator_filepath, to train anew"
             warnings.warn(
                 f"the generator file is there and is used as it was trained, with other values of {', '.join(others)}{cure}",
@@ -142,9 +143,3 @@ class Generator:
             "training": {**facts, "epochs": len(history), "last": history[-1] if history else None},
             "privacy": None,
         }
-
-
-def _corrupt(part: str) -> CorruptArtifactError:
-    return CorruptArtifactError(
-        f"the file's {part} part is not valid: it was changed, or is no generator of clover_tvae"
-    )

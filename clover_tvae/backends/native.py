@@ -10,23 +10,22 @@ import time
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-import pydantic
 import torch
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from clover_tvae.artifact import pack_tensors, unpack_tensors
-from clover_tvae.backends.native_parts import ModelPart, TrainingPart
+from clover_tvae.backends.native_parts import ModelPart, TrainingPart, packed
+from clover_tvae.backends.protocol import Backend, ReadsRows, reading
 from clover_tvae.backends.sizing import Plan, plan_training
 from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import (
     ColumnsMismatchError,
     ConditionError,
-    CorruptArtifactError,
     DivergedError,
     NotFittedError,
     Problem,
@@ -38,7 +37,7 @@ from clover_tvae.model.decoder import Decoder
 from clover_tvae.model.devices import one_thread, resolve_device, torch_generator
 from clover_tvae.model.rows import ConditionTensors, Rows
 from clover_tvae.model.vae import TabularVAE, table_tensors
-from clover_tvae.parameters import Parameters
+from clover_tvae.parameters import Parameters, listed
 from clover_tvae.sampling import BLOCK_ROWS, Sampler
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
 from clover_tvae.training import Epoch, Trainer
@@ -77,7 +76,7 @@ class _Learnt:
         return self.transform.encode(df[list(names)], rng, unseen="mask")
 
 
-class NativeBackend:
+class NativeBackend(Backend, ReadsRows):
     """Our own engine, with either decoder.
 
     Args:
@@ -98,39 +97,19 @@ class NativeBackend:
     # -- learning -----------------------------------------------------------------------------------------------------
 
     def prepare(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence) -> None:
-        """Fit the transforms: the first step of :meth:`fit` with the same table and seed, which goes on from it."""
-        decoder = self.given.decoder or "autoregressive"
-        self._prepared = TableTransform.fit(
-            df,
-            metadata,
-            numbers=NUMBERS[decoder],
-            copies=decoder == "autoregressive",
-            rng=generator(seed, Fit.TRANSFORMS),
-        )
+        self._prepared = self._fitted(df, metadata, seed)
+
+    def _fitted(self, df: pd.DataFrame, metadata: Metadata, seed: np.random.SeedSequence) -> TableTransform:
+        decoder, rng = self.given.decoder or "autoregressive", generator(seed, Fit.TRANSFORMS)
+        return TableTransform.fit(df, metadata, numbers=NUMBERS[decoder], copies=decoder == "autoregressive", rng=rng)
 
     def check_conditions(self, conditions: Mapping[Hashable, Any]) -> None:
-        """Refuse conditions that no row could meet, as far as the table that is prepared or learnt tells.
+        if self._prepared is not None or self._known is not None:
+            (self._prepared or self.transform).allow(conditions)
 
-        Raises:
-            ConditionError: A column or a value was never seen, or a range holds no value.
-        """
-        transform = self._known.transform if self._prepared is None and self._known is not None else self._prepared
-        if transform is not None:
-            transform.allow(conditions)
-
-    def fit(
-        self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence, verbose: bool = False
-    ) -> NativeBackend:
-        """Learn ``df``, which must have passed ``metadata.validate``.
-
-        Raises:
-            DataError: The table cannot be learnt.
-            DivergedError: The loss stopped being a number before anything was learnt; the columns are named.
-        """
+    def fit(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence, verbose: bool = False) -> Self:
         started = time.monotonic()
-        if self._prepared is None:
-            self.prepare(df, metadata, seed=seed)
-        transform, self._prepared = cast("TableTransform", self._prepared), None
+        transform, self._prepared = self._prepared or self._fitted(df, metadata, seed), None
         table, layout = transform.encode(df, generator(seed, Fit.ENCODE)), transform.layout
         plan = plan_training(self.given, len(df), layout.n_columns, n_choices=layout.n_choices)
         logger.info("%s", plan.describe())
@@ -167,29 +146,23 @@ class NativeBackend:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Parameters in force, defaults resolved once the table is known."""
         if self._known is None:
             return {"decoder": "autoregressive", **self.given.given()}
         return self._known.plan.parameters
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """One dict an epoch, in nats a row."""
         return [] if self._known is None else [epoch._asdict() for epoch in self._known.history]
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Rows, best epoch, why training ended, device; and the seconds, where it was trained in this process."""
         return {} if self._known is None else dict(self._known.facts)
 
     @property
-    def kinds(self) -> dict[Hashable, str]:
-        """The kind of every column that was learnt or left out."""
-        transform = self._learnt().transform
-        return {**{column.name: column.kind for column in transform.transforms}, **dict(transform.left_out)}
+    def transform(self) -> TableTransform:
+        return self._learnt().transform
 
     def sigmas(self) -> dict[Hashable, list[float]]:
-        """The learned standard deviation of every numeric column (independent decoder), in units of its mode's scale."""
         learnt = self._learnt()
         if not isinstance(learnt.vae.decoder, Decoder):
             return {}
@@ -198,14 +171,13 @@ class NativeBackend:
         return {names[i]: [spread[s]] for s, i in enumerate(learnt.transform.layout.scalar_columns)}
 
     def set_device(self, device: str) -> None:
-        """Move the networks to ``device``."""
         self.device = resolve_device(device)
         if self._known is not None:
             self._known.vae.to(self.device)
 
     def _learnt(self) -> _Learnt:
         if self._known is None:
-            raise NotFittedError("the synthesizer has not learnt a table yet; call fit() first, or load a generator")
+            raise NotFittedError
         return self._known
 
     # -- drawing ------------------------------------------------------------------------------------------------------
@@ -220,46 +192,27 @@ class NativeBackend:
         missing: bool = True,
         first_id: int = 0,
     ) -> Iterator[pd.DataFrame]:
-        """Yield ``n_rows`` rows in frames of flat size.
-
-        ``first_id`` identifiers are passed over before the first.
-        """
         learnt = self._learnt()
         transform, sampler = learnt.transform, learnt.sampler
         allowed = {
-            i: ConditionTensors(torch.from_numpy(a.choices), torch.from_numpy(a.lower), torch.from_numpy(a.upper))
-            for i, a in transform.allow(conditions or {}).items()
+            i: ConditionTensors(*map(torch.from_numpy, (allowed.choices, allowed.lower, allowed.upper)))
+            for i, allowed in transform.allow(conditions or {}).items()
         }
         if not missing:
             allowed = sampler.without_missing(allowed)
         blocks = sampler.blocks(n_rows, child(seed, Draw.ROWS), conditions=allowed, argmax=decode == "argmax")
-        if n_rows == 0:
-            rows = Rows.blank(0, transform.layout)
-            blocks = iter([EncodedTable(rows.choices.int().numpy(), rows.scalars.numpy(), None, rows.equals.numpy())])
-        start = first_id
         while batch := list(itertools.islice(blocks, _BLOCKS_A_FRAME)):
             table = EncodedTable.concatenate(batch)
             # One generator for all frames: identifiers then depend on the row's number alone.
-            yield transform.decode(table, rng=generator(seed, Draw.CELLS), n_offset=start)
-            start += len(table)
+            yield transform.decode(table, rng=generator(seed, Draw.CELLS), n_offset=first_id)
+            first_id += len(table)
 
     # -- partial rows -------------------------------------------------------------------------------------------------
 
     def complete(
         self, df: pd.DataFrame, *, seed: np.random.SeedSequence, missing: bool = True, decode: str | None = None
     ) -> pd.DataFrame:
-        """Draw the empty cells of ``df`` (and the columns that it lacks) from the model, given the others.
-
-        Args:
-            df: Rows with some or all of the modelled columns; what is missing is drawn.
-            seed: Fixes the draws.
-            missing: Whether cells of the columns that ``df`` lacks may be missing; gaps of its own columns are filled.
-            decode: ``"argmax"`` takes the likeliest cells instead of drawing them.
-
-        Raises:
-            ConditionError: A column is unknown, or cells hold values that were never seen in training.
-        """
-        transform = self._learnt().transform
+        transform = self.transform
         if unknown := [c for c in df.columns if c not in transform.names]:
             raise ConditionError(
                 [Problem(f"column {c!r}", f"not a modelled column{did_you_mean(c, transform.names)}") for c in unknown]
@@ -291,7 +244,6 @@ class NativeBackend:
         return drawn
 
     def impute(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
-        """Fill the missing cells of ``df`` with draws from the model given the rest of the row; all else is untouched."""
         learnt = self._learnt()
         columns = list(learnt.transform.names)
         known = df.reindex(columns=columns).notna().to_numpy()
@@ -327,19 +279,16 @@ class NativeBackend:
     # -- reading rows -------------------------------------------------------------------------------------------------
 
     def encode(self, df: pd.DataFrame) -> pd.DataFrame:
-        """Mean of ``q(z | x)`` of every row, on ``df``'s index."""
         learnt = self._learnt()
         means = learnt.sampler.embed(learnt.read(df, np.random.default_rng(0)))
         return pd.DataFrame(means, index=df.index, columns=[f"z{d}" for d in range(means.shape[1])])
 
     def reconstruct(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
-        """Decode the posterior mean of every row: what the latent space keeps of it."""
         learnt = self._learnt()
         decoded = learnt.sampler.reconstruct(learnt.read(df, np.random.default_rng(0)), seed)
         return learnt.transform.decode(decoded, rng=generator(seed, Draw.CELLS)).set_axis(df.index, axis=0)
 
     def anomaly_scores(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
-        """``-log p(cell | rest of the row)`` of every cell, in nats, and their sum a row first."""
         learnt = self._learnt()
         table = learnt.read(df, generator(seed, Read.ENCODE))
         cells = learnt.sampler.leave_one_out(table, child(seed, Read.ROWS))
@@ -352,55 +301,39 @@ class NativeBackend:
     # -- the generator file's parts -----------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """Return ``transforms``, ``model``, ``weights`` and ``training`` as plain data."""
         learnt = self._learnt()
-        model = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(learnt.plan.model).items()}
         return {
             "transforms": learnt.transform.to_plain(),
-            "model": {"backend": "native", **model},
+            "model": {"backend": "native", **listed(asdict(learnt.plan.model))},
             "weights": pack_tensors(to_arrays(learnt.vae)),
             "training": {
                 "parameters": self.parameters,
                 # No wall-clock time: two fits with one seed give the same bytes.
                 "facts": {name: value for name, value in learnt.facts.items() if name != "seconds"},
-                "history": [[float(value) for value in epoch._replace(seconds=math.nan)] for epoch in learnt.history],
+                "history": packed([epoch._replace(seconds=math.nan) for epoch in learnt.history]),
             },
         }
 
     @classmethod
     def from_state(cls, parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle: bool = False) -> NativeBackend:
-        """Build the fitted backend that :meth:`state` described, after checking every part of it.
-
-        Raises:
-            CorruptArtifactError: A part is not what it should be; the part is named.
-        """
-        try:
+        with reading("model"):
             model = ModelPart.model_validate(parts["model"])
+        with reading("training"):
             training = TrainingPart.model_validate(parts["training"])
-            beside = ("dropout", "free_bits")  # no parameters of the constructor
-            given = {name: value for name, value in training.parameters.items() if name not in beside}
+            given = {name: value for name, value in training.parameters.items() if name in Parameters.model_fields}
             parameters = Parameters.model_validate(given)
-        except pydantic.ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            place = ".".join(map(str, first["loc"]))
-            raise CorruptArtifactError(
-                f"the file's model or training part is not valid: {place}: {first['msg']}"
-            ) from None
-        try:
+        with reading("transforms"):
             transform = TableTransform.from_plain(parts["transforms"])
-        except (ValueError, TypeError, KeyError) as error:
-            raise CorruptArtifactError(f"the file's transforms are not valid: {error}") from None
-        if transform.layout.numbers != NUMBERS[model.decoder]:
-            raise CorruptArtifactError("the file's transforms and its decoder do not belong together")
+            if transform.layout.numbers != NUMBERS[model.decoder]:
+                raise ValueError("it does not belong to the decoder")
         config = ModelConfig(**model.model_dump(exclude={"backend"}))
         plan = Plan(config, plan_training(parameters, training.facts.rows, transform.layout.n_columns).training)
-        if plan.parameters != training.parameters:
-            raise CorruptArtifactError("the file's training part is not valid: these are not its model's parameters")
-        arrays = unpack_tensors(parts["weights"], expected_arrays(config, transform.layout))
-        try:
+        with reading("training"):
+            if plan.parameters != training.parameters:
+                raise ValueError("these are not its model's parameters")
+        with reading("weights"):
+            arrays = unpack_tensors(parts["weights"], expected_arrays(config, transform.layout))
             vae = vae_from_arrays(config, transform.layout, arrays)
-        except ValueError as error:
-            raise CorruptArtifactError(f"the file's weights are not valid: {error}") from None
         backend = cls(**{**given, "device": device})
         history = [Epoch(int(row[0]), *row[1:]) for row in training.history]
         backend._known = _Learnt(plan, transform, vae.to(backend.device), history, training.facts.model_dump())

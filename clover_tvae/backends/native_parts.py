@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from clover_tvae.parameters import Positive, Share, Width, Widths
 
-__all__ = ["ModelPart", "TrainingPart"]
+__all__ = ["ModelPart", "TrainingPart", "packed"]
 
 _Natural = Annotated[int, Field(ge=0, le=2**53)]
+_Epoch = Annotated[list[float], Field(min_length=8, max_length=8)]
+
+
+def packed(history: Sequence[Sequence[float]]) -> bytes:
+    """Return learning curves as a file holds them, which takes only so many single values."""
+    return np.array(history, dtype="<f8").tobytes()
+
+
+def _unpacked(history: Any) -> Any:
+    """Undo :func:`packed`; files of version 1 hold lists."""
+    return np.frombuffer(history, dtype="<f8").reshape(-1, 8).tolist() if isinstance(history, bytes) else history
 
 
 class _Part(BaseModel):
@@ -43,7 +56,7 @@ class TrainingPart(_Part):
 
     parameters: dict[str, Any]
     facts: _Facts
-    history: list[Annotated[list[float], Field(min_length=8, max_length=8)]]
+    history: Annotated[list[_Epoch], Field(min_length=1), BeforeValidator(_unpacked)]
 
     @field_validator("history")
     @classmethod

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
-from clover_tvae.errors import ConfigError, CorruptArtifactError, DataError, DuplicateColumnsError, Problem
+from pydantic import ValidationError
+
+from clover_tvae.errors import (
+    ConfigError,
+    CorruptArtifactError,
+    DataError,
+    DuplicateColumnsError,
+    MetadataError,
+    Problem,
+)
 from clover_tvae.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -13,8 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clover_tvae.metadata import Metadata
+    from clover_tvae.transforms import TableTransform
 
-__all__ = ["BACKENDS", "Backend", "ReadsRows", "load_backend", "make_backend", "reader"]
+__all__ = ["BACKENDS", "Backend", "ReadsRows", "load_backend", "make_backend", "reader", "reading"]
 
 BACKENDS = ("native", "sdv")
 
@@ -46,12 +57,35 @@ class Backend(Protocol):
         ...
 
     @property
-    def kinds(self) -> dict[Hashable, str]:
-        """The kind of every column that was learnt or left out."""
+    def transform(self) -> TableTransform:
+        """What the table was learnt as.
+
+        Raises:
+            NotFittedError: Nothing was learnt yet.
+        """
         ...
 
-    def fit(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence, verbose: bool) -> Any:
-        """Learn ``df``, which ``metadata`` describes; the same seed gives the same generator."""
+    @property
+    def kinds(self) -> dict[Hashable, str]:
+        """The kind of every column that was learnt or left out."""
+        return {**{column.name: column.kind for column in self.transform.transforms}, **dict(self.transform.left_out)}
+
+    def fit(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence, verbose: bool = False) -> Self:
+        """Learn a table.
+
+        Args:
+            df: The table, which must have passed ``metadata.validate``. It is not changed.
+            metadata: What its columns are. ``id`` and ``ignore`` columns are not learnt.
+            seed: Fixes the result.
+            verbose: Show a progress bar.
+
+        Returns:
+            The backend itself.
+
+        Raises:
+            DataError: The table cannot be learnt.
+            TrainingError: Training failed.
+        """
         ...
 
     def sample_frames(
@@ -64,15 +98,32 @@ class Backend(Protocol):
         missing: bool = True,
         first_id: int = 0,
     ) -> Iterator[pd.DataFrame]:
-        """Yield ``n_rows`` rows with the columns, order and dtypes of the table that was learnt, in several frames."""
+        """Yield rows in frames of flat size, with the columns, order and dtypes of the table that was learnt.
+
+        Args:
+            n_rows: How many, at least 0.
+            seed: Fixes every row: a longer sample of the same seed starts with the shorter one.
+            conditions: ``{"sex": "F"}``, ``{"sex": ["F", "M"]}``, ``{"age": (">=", 65)}``, ``{"bmi": None}``...
+            decode: ``None``, ``"sample"``, or ``"argmax"`` for the likeliest cells.
+            missing: Whether cells may be missing.
+            first_id: How many identifiers are passed over before the first.
+
+        Raises:
+            NotFittedError: Nothing was learnt yet.
+            ConditionError: The conditions name an unknown column or a value never seen, or no row can meet them.
+        """
         ...
 
     def sigmas(self) -> dict[Hashable, list[float]]:
-        """Learned standard deviations of each numeric column, where the decoder has such."""
+        """Learned standard deviations of each numeric column, in units of its modes' scale, where the decoder has such."""
         ...
 
     def set_device(self, device: str) -> None:
-        """Move what was learnt to another device."""
+        """Move what was learnt to ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
+
+        Raises:
+            ConfigError: This machine has no such device.
+        """
         ...
 
     def state(self) -> dict[str, Any]:
@@ -81,7 +132,17 @@ class Backend(Protocol):
 
     @classmethod
     def from_state(cls, parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle: bool = False) -> Backend:
-        """Build the fitted backend that :meth:`state` described."""
+        """Build the fitted backend that :meth:`state` described, after checking every part of it.
+
+        Args:
+            parts: What :meth:`state` returned.
+            device: Where to compute.
+            trust_pickle: Whether a pickle may be opened, which can run any code.
+
+        Raises:
+            CorruptArtifactError: A part is not what it should be; the part is named.
+            UnsafeArtifactError: A pickle would have to be opened, and ``trust_pickle`` is false.
+        """
         ...
 
 
@@ -94,30 +155,57 @@ class ReadsRows(Protocol):
         ...
 
     def check_conditions(self, conditions: Mapping[Hashable, Any]) -> None:
-        """Refuse conditions that no row could meet, once there is a table prepared or learnt."""
+        """Refuse conditions that no row could meet, as far as the table that is prepared or learnt tells.
+
+        Raises:
+            ConditionError: A column or a value was never seen, or a range holds no value.
+        """
         ...
 
     def complete(
         self, df: pd.DataFrame, *, seed: np.random.SeedSequence, missing: bool = True, decode: str | None = None
     ) -> pd.DataFrame:
-        """Draw the empty cells of ``df`` and the columns that it lacks."""
+        """Draw the empty cells of ``df`` (and the columns that it lacks) from the model, given the others.
+
+        Args:
+            df: Rows with some or all of the modelled columns; what is missing is drawn.
+            seed: Fixes the draws.
+            missing: Whether cells of the columns that ``df`` lacks may be missing; gaps of its own columns are filled.
+            decode: ``"argmax"`` takes the likeliest cells instead of drawing them.
+
+        Raises:
+            ConditionError: A column is unknown, or cells hold values that were never seen in training.
+        """
         ...
 
     def impute(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
-        """Fill the missing cells of ``df``."""
+        """Fill the missing cells of ``df`` with draws from the model given the rest of the row; all else is untouched."""
         ...
 
     def encode(self, df: pd.DataFrame) -> pd.DataFrame:
-        """Return the latent mean of every row."""
+        """Return the mean of ``q(z | x)`` of every row, on ``df``'s index."""
         ...
 
     def reconstruct(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
-        """Decode the latent mean of every row."""
+        """Decode the latent mean of every row: what the latent space keeps of it."""
         ...
 
     def anomaly_scores(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
-        """Return how odd every row and every cell is."""
+        """Return ``-log p(cell | rest of the row)`` of every cell, in nats, and their sum a row first."""
         ...
+
+
+@contextmanager
+def reading(part: str) -> Iterator[None]:
+    """Refuse a generator file whose ``part`` cannot be read as what it should be."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, MetadataError) as error:
+        found = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors(include_input=False, include_url=False)[0]
+            found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise CorruptArtifactError(f"the file's {part} part is not valid: {found}") from None
 
 
 def reader(backend: Backend, df: Any, called: str) -> ReadsRows:
@@ -130,22 +218,21 @@ def reader(backend: Backend, df: Any, called: str) -> ReadsRows:
     import pandas as pd
 
     if not isinstance(df, pd.DataFrame):
-        raise DataError(Problem("df", f"must be a pandas DataFrame, found {type(df).__name__}"))
+        raise DataError(f"must be a pandas DataFrame, found {type(df).__name__}", "df")
     if not df.columns.is_unique:
         text = "several columns have this name; rename or drop all but one"
         twice = dict.fromkeys(df.columns[df.columns.duplicated()])
         raise DuplicateColumnsError([Problem(f"column {name!r}", text) for name in twice])
     if not isinstance(backend, ReadsRows):
-        cure = f"the {backend.name!r} backend cannot do this; fit with backend='native'"
-        raise ConfigError(Problem(called, cure))
+        raise ConfigError(f"the {backend.name!r} backend cannot do this; fit with backend='native'", called)
     return backend
 
 
-def make_backend(name: str, **parameters: Any) -> Backend:
+def make_backend(name: str | None, **parameters: Any) -> Backend:
     """Return a backend that has not learnt anything yet.
 
     Args:
-        name: ``"native"`` or ``"sdv"``.
+        name: ``"native"`` (as is ``None``) or ``"sdv"``.
         **parameters: Parameters of ``TVAESynthesizer``; ``None`` is the backend's default.
 
     Raises:
@@ -158,22 +245,16 @@ def make_backend(name: str, **parameters: Any) -> Backend:
             ...
         clover_tvae.errors.ConfigError: backend: must be 'native', 'sdv' or None, found backend='sdvv'; did you mean 'sdv'?
     """
-    if name not in BACKENDS:
-        Parameters.of(backend=name)
-    return _backend_class(name)(**parameters)
+    return _backend_class(Parameters.of(backend=name).backend)(**parameters)
 
 
 def load_backend(parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle: bool = False) -> Backend:
-    """Return the fitted backend whose ``state()`` is in a generator file.
+    """Return the fitted backend whose ``state()`` is in a generator file: see :meth:`Backend.from_state`.
 
     Args:
         parts: The content of the file; ``parts["model"]["backend"]`` names the backend.
         device: Where to compute: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
         trust_pickle: Whether the backend may open a pickle, which can run code. Only the ``sdv`` backend needs it.
-
-    Raises:
-        CorruptArtifactError: No known backend is named.
-        UnsafeArtifactError: The backend would have to open a pickle and ``trust_pickle`` is false.
     """
     model = parts.get("model")
     name = model.get("backend") if isinstance(model, Mapping) else None
@@ -182,7 +263,7 @@ def load_backend(parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle:
     return _backend_class(name).from_state(parts, device=device, trust_pickle=trust_pickle)
 
 
-def _backend_class(name: str) -> type[Backend]:
+def _backend_class(name: str | None) -> type[Backend]:
     # Each is imported when it is first asked for: sdv takes seconds.
     if name == "sdv":
         from clover_tvae.backends.sdv import SdvBackend

@@ -15,28 +15,26 @@ import contextlib
 import importlib.metadata
 import math
 import time
-import warnings
 from collections.abc import Hashable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
 from clover_tvae.backends.isolation import isolated, quiet
+from clover_tvae.backends.protocol import Backend, reading
 from clover_tvae.backends.sdv_rows import encoded, flat_names, flattened, loosened, table_from_plain
 from clover_tvae.errors import (
     ConditionError,
     ConfigError,
     CorruptArtifactError,
-    MetadataError,
     MissingExtraError,
     NotFittedError,
-    Problem,
     TrainingError,
     UnsafeArtifactError,
     UserError,
 )
-from clover_tvae.parameters import Parameters
+from clover_tvae.parameters import Parameters, listed
 from clover_tvae.seeds import Draw, Sdv, Seed, child, generator, root
 from clover_tvae.transforms import TableTransform
 from clover_tvae.transforms.numbers import NumberTransform
@@ -70,7 +68,7 @@ _MIN_DRAWS = 200_000
 _UNKNOWN = ("reconstruction", "kl", "validation_loss", "validation_reconstruction", "validation_kl")
 
 
-class SdvBackend:
+class SdvBackend(Backend):
     """SDV 2's ``TVAESynthesizer``, seeded, quiet, and with the dtypes of the training table put back.
 
     ``None`` takes SDV's default (:data:`SDV_DEFAULTS`). SDV always takes the likeliest category (``argmax``), puts
@@ -88,9 +86,6 @@ class SdvBackend:
 
     def __init__(self, **given: Any) -> None:
         parameters = Parameters.of(**{**given, "backend": self.name}).given()
-        if "discriminator_steps" in parameters:
-            message = "discriminator_steps is dropped: a VAE has no discriminator; leave the parameter out"
-            warnings.warn(message, UserWarning, stacklevel=2)
         self._settings: dict[str, Any] = {name: parameters.get(name, default) for name, default in SDV_DEFAULTS.items()}
         _sdv_version()
         self._device = _device(parameters.get("device", "cpu"))
@@ -101,29 +96,7 @@ class SdvBackend:
 
     # -- learning -----------------------------------------------------------------------------------------------------
 
-    def fit(
-        self,
-        df: pd.DataFrame,
-        metadata: Metadata,
-        *,
-        seed: Seed = None,
-        verbose: bool = False,
-    ) -> SdvBackend:
-        """Learn a table.
-
-        Args:
-            df: The table, which must have passed ``metadata.validate``. It is not changed.
-            metadata: What its columns are. ``id`` and ``ignore`` columns are not learnt.
-            seed: Fixes the result; the global generators are put back as they were.
-            verbose: Let SDV show its progress bar.
-
-        Returns:
-            The backend itself.
-
-        Raises:
-            DataError: A column cannot be read as what it is declared to be.
-            TrainingError: SDV gave up.
-        """
+    def fit(self, df: pd.DataFrame, metadata: Metadata, *, seed: Seed = None, verbose: bool = False) -> Self:
         started = time.monotonic()
         rng = np.random.default_rng(0)
         table = loosened(
@@ -170,12 +143,11 @@ class SdvBackend:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters in force, defaults resolved: plain values."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in self._settings.items()}
+        return listed(self._settings)
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """One dict an epoch. SDV tells the mean loss only: every other figure is NaN."""
+        # SDV tells the mean loss only.
         unknown = dict.fromkeys(_UNKNOWN, math.nan)
         return [
             {"epoch": epoch, "seconds": math.nan, "loss": loss, **unknown}
@@ -184,25 +156,16 @@ class SdvBackend:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Rows, seconds, and how training ended."""
         return dict(self._facts)
 
     @property
-    def kinds(self) -> dict[Hashable, str]:
-        """The kind of every column that was learnt or left out."""
-        table = self._fitted()
-        return {**{column.name: column.kind for column in table.transforms}, **dict(table.left_out)}
+    def transform(self) -> TableTransform:
+        if self._table is None:
+            raise NotFittedError
+        return self._table
 
     def sigmas(self) -> dict[Hashable, list[float]]:
-        """Return the standard deviation that SDV's decoder learnt for each numeric column.
-
-        Returns:
-            One value a continuous or datetime column, in units of four standard deviations of the value's mode.
-
-        Raises:
-            NotFittedError: Nothing was learnt yet.
-        """
-        table = self._fitted()
+        table = self.transform
         sigma = self._synthesizer._model.decoder.sigma.detach().cpu().tolist()
         names = dict(zip(flat_names(table), table.names, strict=True))
         found: dict[Hashable, list[float]] = {}
@@ -215,19 +178,9 @@ class SdvBackend:
         return found
 
     def set_device(self, device: str) -> None:
-        """Move the decoder to ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
-
-        Raises:
-            ConfigError: This machine has no such device.
-        """
         self._device = _device(device)
         if self._synthesizer is not None:
             self._synthesizer._model.set_device(self._device)
-
-    def _fitted(self) -> TableTransform:
-        if self._table is None:
-            raise NotFittedError("the synthesizer has not learnt a table yet; call fit() first, or load a generator")
-        return self._table
 
     # -- drawing ------------------------------------------------------------------------------------------------------
 
@@ -241,26 +194,8 @@ class SdvBackend:
         missing: bool = True,
         first_id: int = 0,
     ) -> Iterator[pd.DataFrame]:
-        """Yield rows in frames of flat size, with the columns, order and dtypes of the training table.
-
-        Args:
-            n_rows: How many, at least 0.
-            seed: Fixes every row: a longer sample of the same seed starts with the shorter one.
-            conditions: ``{"sex": "F"}``, ``{"sex": ["F", "M"]}``, ``{"age": (">=", 65)}``, ``{"bmi": None}``...: rows
-                are drawn and thrown away until enough meet them.
-            decode: ``None``, ``"sample"`` or ``"argmax"``: SDV always takes the likeliest category.
-            missing: Whether cells may be missing; ``False`` throws rows with missing cells away.
-            first_id: How many identifiers are passed over before the first.
-
-        Raises:
-            NotFittedError: Nothing was learnt yet.
-            ConfigError: ``decode`` is something that SDV cannot do.
-            ConditionError: The conditions name an unknown column or a value never seen, or are met too rarely.
-        """
-        table = self._fitted()
-        if decode not in (None, "sample", "argmax"):
-            raise ConfigError(Problem("decode", "SDV always decodes by argmax; leave it out, or use backend='native'"))
-        conditions = dict(conditions or {})
+        table, conditions = self.transform, dict(conditions or {})
+        Parameters.of(decode=decode)  # the likeliest category is drawn whatever it says
         table.allow(conditions)
         seed, conditional = root(seed), bool(conditions) or not missing
         limit = max(_MIN_DRAWS, _DRAWS_A_ROW * n_rows)
@@ -295,17 +230,11 @@ class SdvBackend:
     # -- the generator file's parts -----------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """Return ``transforms``, ``model``, ``weights`` and ``training``.
-
-        SDV's object can only be kept as a pickle: it travels in ``weights``, and ``model`` says so.
-
-        Raises:
-            NotFittedError: Nothing was learnt yet.
-        """
+        # SDV's object can only be kept as a pickle: it travels in the weights, and the model says so.
         import cloudpickle
         import torch
 
-        table = self._fitted()
+        table = self.transform
         model = self._synthesizer._model
         # A machine without a GPU must be able to open the file.
         model.set_device(torch.device("cpu"))
@@ -320,17 +249,6 @@ class SdvBackend:
 
     @classmethod
     def from_state(cls, parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle: bool = False) -> SdvBackend:
-        """Build the fitted backend that :meth:`state` described.
-
-        Args:
-            parts: What :meth:`state` returned.
-            device: Where to compute.
-            trust_pickle: You made this file, or trust whoever did as you would trust a program of theirs.
-
-        Raises:
-            UnsafeArtifactError: ``trust_pickle`` is false.
-            CorruptArtifactError: The parts do not fit together.
-        """
         if not trust_pickle:
             raise UnsafeArtifactError(
                 "the file holds a generator of the SDV backend: a pickle, and opening a pickle can run any code on this "
@@ -338,21 +256,19 @@ class SdvBackend:
                 "program of theirs, load it with trust_pickle=True; or fit again with backend='native', whose files "
                 "never run code"
             )
-        wrong = CorruptArtifactError(
-            "the parts of the SDV generator do not fit together: the file was changed, or another version wrote it"
-        )
-        try:
-            writer, pickle, training = parts["model"]["sdv"], parts["weights"], parts["training"]
+        with reading("training"):
+            training = parts["training"]
             backend = cls(**training["parameters"])
-            table = table_from_plain(parts["transforms"], parts.get("metadata"))
-            backend._losses = [float(loss) for loss in training["losses"]]
             backend._facts = {name: training["facts"][name] for name in _FACTS}
-        except (KeyError, TypeError, ValueError, MetadataError):
-            raise wrong from None
-        synthesizer = _open_pickle(pickle, writer)
-        if set(flat_names(table)) != set(synthesizer.get_transformers()):
-            raise wrong
-        backend._synthesizer, backend._table = synthesizer, table
+            backend._losses = [float(loss) for loss in training["losses"]]
+            if not backend._losses:
+                raise ValueError("losses: must be at least one, found none")
+        with reading("transforms"):
+            backend._table = table_from_plain(parts["transforms"], parts.get("metadata"))
+        with reading("model"):
+            backend._synthesizer = _open_pickle(parts["weights"], parts["model"]["sdv"])
+            if set(flat_names(backend._table)) != set(backend._synthesizer.get_transformers()):
+                raise ValueError("its columns are not those of the transforms")
         backend.set_device(device)
         return backend
 
@@ -397,7 +313,7 @@ def _device(name: str) -> Any:
 
     device = resolve_device(name)
     if device.index not in (None, 0):
-        raise ConfigError(Problem("device", f"SDV computes on the first GPU only, found {str(name)!r}; use 'cuda'"))
+        raise ConfigError(f"SDV computes on the first GPU only, found {str(name)!r}; use 'cuda'", "device")
     return device
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
 from clover_tvae.model.build import ModelConfig
-from clover_tvae.parameters import Parameters
+from clover_tvae.parameters import Parameters, listed
 from clover_tvae.training import TrainingConfig
 
 __all__ = ["Plan", "plan_training"]
 
 _Config = TypeVar("_Config", ModelConfig, TrainingConfig)
 
+#: What a plan tells, in this order. The last two are no parameters of the constructor.
+_IN_FORCE = (
+    "decoder", "epochs", "batch_size", "compress_dims", "decompress_dims", "embedding_dim", "learning_rate", "weight_decay",
+    "loss_factor", "gradient_clip", "validation_fraction", "patience", "max_minutes", "dropout", "free_bits",
+)  # fmt: skip
 #: A full covariance of more dimensions has more entries than rows could fill.
 _WIDEST_FITTED_PRIOR = 32
 #: Fewer rows do not fix the mean and covariance of eight dimensions.
@@ -29,35 +34,17 @@ class Plan:
     @property
     def parameters(self) -> dict[str, Any]:
         """Every parameter in force, as plain values under the names of ``TVAESynthesizer``."""
-        model, training = self.model, self.training
-        return {
-            "decoder": model.decoder,
-            "epochs": training.epochs,
-            "batch_size": training.batch_rows,
-            "compress_dims": list(model.compress_dims),
-            "decompress_dims": list(model.decompress_dims),
-            "embedding_dim": model.embedding_dim,
-            "learning_rate": training.learning_rate,
-            "weight_decay": training.weight_decay,
-            "loss_factor": model.loss_factor,
-            "gradient_clip": training.gradient_clip,
-            "validation_fraction": training.validation_fraction,
-            "patience": training.patience,
-            "max_minutes": training.max_minutes,
-            "dropout": model.dropout,
-            "free_bits": model.free_bits,
-        }
+        known = {**asdict(self.model), **asdict(self.training), "batch_size": self.training.batch_rows}
+        return listed({name: known[name] for name in _IN_FORCE})
 
     def describe(self) -> str:
         """One line for the user."""
         model, training = self.model, self.training
-        length = f"at most {training.epochs} epochs"
-        if training.patience is not None:
-            length += f", until the validation ELBO has not improved for {training.patience}"
         dropout = f", dropout {model.dropout:g}" if model.dropout else ""
+        patience = f", until the validation ELBO has not improved for {training.patience}" if training.patience else ""
         return (
             f"{model.decoder} decoder {model.decompress_dims}, encoder {model.compress_dims}, latent "
-            f"{model.embedding_dim}{dropout}; batches of {training.batch_rows} rows, {length}"
+            f"{model.embedding_dim}{dropout}; batches of {training.batch_rows} rows, at most {training.epochs} epochs{patience}"
         )
 
 
@@ -108,24 +95,11 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
     )
 
 
-def _independent(n_rows: int, n_columns: int, n_choices: int) -> Plan:
-    return Plan(
-        ModelConfig(
-            decoder="independent",
-            compress_dims=(128, 128),
-            decompress_dims=(128, 128),
-            embedding_dim=128,
-            loss_factor=2.0,
-        ),
-        TrainingConfig(
-            epochs=300,
-            batch_rows=500,
-            learning_rate=1e-3,
-            optimizer="adam",
-            weight_decay=1e-5,
-            validation_fraction=0.05,
-        ),
-    )
+#: The paper's.
+_INDEPENDENT = Plan(
+    ModelConfig("independent", (128, 128), (128, 128), embedding_dim=128, loss_factor=2.0),
+    TrainingConfig(epochs=300, batch_rows=500, learning_rate=1e-3, weight_decay=1e-5, validation_fraction=0.05),
+)
 
 
 def plan_training(given: Parameters, n_rows: int, n_columns: int, *, n_choices: int = 0) -> Plan:
@@ -141,7 +115,7 @@ def plan_training(given: Parameters, n_rows: int, n_columns: int, *, n_choices: 
         >>> plan_training(Parameters(decoder="independent", epochs=7), 1000, 5).training.epochs
         7
     """
-    plan = (_independent if given.decoder == "independent" else _autoregressive)(n_rows, n_columns, n_choices)
+    plan = _INDEPENDENT if given.decoder == "independent" else _autoregressive(n_rows, n_columns, n_choices)
     wanted = given.given()
     if "batch_size" in wanted:
         wanted["batch_rows"] = wanted["batch_size"]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.errors import ConfigError
 
 __all__ = ["flushed_denormals", "one_thread", "precise", "resolve_device", "torch_generator"]
 
@@ -30,24 +30,18 @@ def resolve_device(device: str | torch.device) -> torch.device:
         return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
     try:
         found = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ConfigError(_unknown(device)) from error
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available() and (found.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }.get(found.type)
-    if there is None:
-        raise ConfigError(_unknown(device))
+        there = {
+            "cpu": True,
+            "cuda": torch.cuda.is_available() and (found.index or 0) < torch.cuda.device_count(),
+            "mps": torch.backends.mps.is_available(),
+        }[found.type]
+    except (RuntimeError, TypeError, KeyError):
+        text = f"must be 'cpu', 'cuda', 'mps' or 'auto', found device={str(device)!r}"
+        raise ConfigError(text, "device") from None
     if not there:
-        raise ConfigError(
-            Problem("device", f"this machine has no {str(device)!r}; use 'cpu', or 'auto' for the best at hand")
-        )
+        text = f"this machine has no {str(device)!r}; use 'cpu', or 'auto' for the best at hand"
+        raise ConfigError(text, "device")
     return found
-
-
-def _unknown(device: object) -> Problem:
-    return Problem("device", f"must be 'cpu', 'cuda', 'mps' or 'auto', found device={str(device)!r}")
 
 
 def torch_generator(seed: np.random.SeedSequence, device: torch.device | str = "cpu") -> torch.Generator:

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from clover_tvae.errors import ConfigError, Problem
-from clover_tvae.parameters import Count, Decay, Positive, Share, in_words
+from clover_tvae.parameters import Count, Decay, Positive, Share, in_words, shown
 
 __all__ = ["TrainingConfig"]
 
@@ -33,8 +33,7 @@ class TrainingConfig:
             from the best weights, and the weights at its end are kept (Hägele et al. 2024, arXiv 2405.18392).
         average: Decay of an exponential moving average of the weights, which then is what is validated and kept;
             ``None`` for no average.
-        validation_fraction: Share of the rows that is held out of training to watch the ELBO, in [0, 1).
-        max_validation_rows: No more rows than that are held out.
+        validation_fraction: Share of the rows that is held out of training to watch the ELBO, in [0, 1); at most 20,000.
         patience: Epochs without a better validation loss after which training stops (a trapezoid: descends); ``None``
             never stops early.
         min_epochs: Early stopping does not stop before this epoch.
@@ -42,7 +41,6 @@ class TrainingConfig:
         shards: Equal parts that every batch is cut into; on a CPU they are computed side by side, one thread each, and
             their gradients added. The result depends on the number of parts, never on how many ran at once. Keep 1 for
             modules that look at the whole batch (batch norm).
-        bfloat16: Run the matrix products in bfloat16 (pays on GPUs and on CPUs with matrix units).
 
     Raises:
         ConfigError: A value is out of its range; every such value is named.
@@ -59,12 +57,10 @@ class TrainingConfig:
     schedule: Literal["constant", "trapezoid"] = "constant"
     average: float | None = None
     validation_fraction: Share = 0.05
-    max_validation_rows: int = 20_000
     patience: Count | None = None
     min_epochs: int = 0
     max_minutes: Positive | None = None
     shards: Count = 1
-    bfloat16: bool = False
 
     def __post_init__(self) -> None:
         problems = []
@@ -73,7 +69,7 @@ class TrainingConfig:
             try:
                 adapter.validate_python(value, strict=True)
             except ValidationError:
-                problems.append(Problem(name, f"must be {in_words(adapter.json_schema())}, found {name}={value!r}"))
+                problems.append(Problem(name, f"must be {in_words(adapter.json_schema())}, found {shown(name, value)}"))
         if problems:
             raise ConfigError(problems)
 

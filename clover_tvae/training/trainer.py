@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 _MUON_RATE = 7.0
 #: A trapezoid descends over this share of the planned epochs, or of the best epoch's number where patience ran out.
 _DESCENT_SHARE, _DESCENT_AFTER_BEST = 0.3, 1.0
+#: No more rows are held out of training.
+_MOST_VALIDATION_ROWS = 20_000
 #: A validation loss is a mean over about so many draws, and no row is drawn more often than that.
 _VALIDATION_DRAWS, _MOST_VALIDATION_PASSES = 1024, 16
 #: Steps between two looks at the loss: a look waits for the device, so it does not happen every step.
@@ -60,16 +62,16 @@ class Training:
     """What happened: the learning curves and why training ended.
 
     Args:
+        validation_rows: Indices of the rows that were held out.
         history: One entry an epoch.
         best_epoch: The epoch whose weights the module now holds.
         stopped: ``"epochs"``, ``"patience"``, ``"minutes"`` or ``"diverged"``.
-        validation_rows: Indices of the rows that were held out.
     """
 
+    validation_rows: NDArray[np.int64]
     history: list[Epoch] = field(default_factory=list)
     best_epoch: int = 0
     stopped: str = "epochs"
-    validation_rows: NDArray[Any] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     diverged_at: int | None = None
 
 
@@ -121,7 +123,6 @@ class Trainer:
         self,
         module: nn.Module,
         rows: Sequence[Tensor],
-        validation: Sequence[Tensor] | None = None,
         seed: int | np.random.SeedSequence = 0,
     ) -> Training:
         """Train ``module`` in place and leave the best weights in it.
@@ -129,7 +130,6 @@ class Trainer:
         Args:
             module: Called as ``module(*batch, generator=generator)``; returns :class:`ElboTerms`.
             rows: Tensors with one row per training row each. **Shape** ``(rows, ...)``.
-            validation: Rows to watch; ``None`` holds ``validation_fraction`` of ``rows`` out.
             seed: Fixes the split, the order of the rows and the noise.
 
         Returns:
@@ -140,26 +140,16 @@ class Trainer:
         """
         sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
         split_seed, *seeds = sequence.spawn(4)
-        rows, validation, held_out = self._split(rows, validation, split_seed)
-        run = _Run(self, module.to(self.device), rows, validation, seeds)
-        run.training.validation_rows = held_out
+        held_out = self._held_out(len(rows[0]), split_seed)
+        run = _Run(self, module.to(self.device), rows, held_out, seeds)
         with one_thread(), flushed_denormals(), run.pool or nullcontext():
             run.train()
         return run.training
 
-    def _split(
-        self, rows: Sequence[Tensor], validation: Sequence[Tensor] | None, seed: np.random.SeedSequence
-    ) -> tuple[list[Tensor], list[Tensor] | None, NDArray[Any]]:
-        n_rows = len(rows[0])
-        if validation is not None:
-            return list(rows), list(validation), np.zeros(0, dtype=np.int64)
-        n_held = min(int(n_rows * self.config.validation_fraction), self.config.max_validation_rows)
-        if n_held < 1 or n_rows - n_held < 1:
-            return list(rows), None, np.zeros(0, dtype=np.int64)
-        order = np.random.default_rng(seed).permutation(n_rows)
-        held, kept = np.sort(order[:n_held]), np.sort(order[n_held:])
-        held_index, kept_index = torch.from_numpy(held), torch.from_numpy(kept)
-        return [t[kept_index] for t in rows], [t[held_index] for t in rows], held
+    def _held_out(self, n_rows: int, seed: np.random.SeedSequence) -> NDArray[np.int64]:
+        """Return the indices of the rows to watch; none where no row would be left to train on."""
+        n_held = min(int(n_rows * self.config.validation_fraction), _MOST_VALIDATION_ROWS)
+        return np.sort(np.random.default_rng(seed).permutation(n_rows)[: n_held if n_held < n_rows else 0])
 
 
 class _Descent(NamedTuple):
@@ -178,16 +168,18 @@ class _Run:
         self,
         trainer: Trainer,
         module: nn.Module,
-        rows: list[Tensor],
-        validation: list[Tensor] | None,
+        rows: Sequence[Tensor],
+        held_out: NDArray[np.int64],
         seeds: Sequence[np.random.SeedSequence],
     ) -> None:
         config = trainer.config
         shuffle_seed, noise_seed, self.validation_seed = seeds
         self.config, self.device, self.module = config, trainer.device, module
         self.verbose, self.on_epoch = trainer.verbose, trainer.on_epoch
-        self.rows, self.validation = rows, validation
-        self.n_rows = len(rows[0])
+        kept = torch.from_numpy(np.setdiff1d(np.arange(len(rows[0])), held_out, assume_unique=True))
+        self.rows = [t[kept] for t in rows] if len(held_out) else list(rows)
+        self.validation = [t[torch.from_numpy(held_out)] for t in rows] if len(held_out) else None
+        self.n_rows = len(kept)
         self.steps_an_epoch = max(1, math.ceil(self.n_rows / config.batch_rows))
         self.shuffle = torch_generator(shuffle_seed)
         self.noise = [torch_generator(child, self.device) for child in noise_seed.spawn(config.shards)]
@@ -195,7 +187,7 @@ class _Run:
         self.pool = ThreadPoolExecutor(n_threads, initializer=_quiet_thread) if n_threads > 1 else None
         self.average = None if config.average is None else Average(module, config.average)
         self.optimizers = self._optimizers()
-        self.training = Training()
+        self.training = Training(validation_rows=held_out)
         self.step = 0
         self.descent: _Descent | None = None
         self.started = time.monotonic()
@@ -364,18 +356,16 @@ class _Run:
     ) -> tuple[Sequence[Tensor], Tensor]:
         """Gradients of one part of a batch, as its share of the mean over ``n_rows``."""
         batch = [t.index_select(0, index).to(self.device, non_blocking=True) for t in self.rows]
-        terms = self._terms(self.module, batch, noise)
+        terms = self.module(*batch, generator=noise)
         loss = terms.objective.sum()
         gradients = torch.autograd.grad(loss / n_rows, parameters, allow_unused=True, materialize_grads=True)
+        # The gradient of a sum is one number for all; fused kernels read past its end.
+        gradients = tuple(gradient.contiguous() for gradient in gradients)
         with torch.no_grad():
             sums = torch.stack(
                 [loss.detach(), terms.reconstruction.sum(), terms.kl.sum(), loss.new_tensor(len(index))]
             ).to(torch.float64)
         return gradients, sums
-
-    def _terms(self, module: nn.Module, batch: Sequence[Tensor], noise: torch.Generator) -> ElboTerms:
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
-            return module(*batch, generator=noise)
 
     def _close_epoch(self, epoch: int, sums: Tensor) -> Epoch:
         loss, reconstruction, kl = (sums[:3] / sums[3]).tolist()
@@ -414,7 +404,7 @@ class _Run:
         with self._averaged():
             for start in [*range(0, n_rows, 4096)] * n_passes:
                 batch = [t[start : start + 4096].to(self.device) for t in self.validation]
-                terms = self._terms(module, batch, noise)
+                terms: ElboTerms = module(*batch, generator=noise)
                 sums += torch.stack([terms.objective.sum(), terms.reconstruction.sum(), terms.kl.sum()]).double()
         return (sums / (n_rows * n_passes)).tolist()
 
