@@ -148,5 +148,5 @@ def unmoved(path: Path, called: str | None = None) -> Path:
         moved = True
     if moved:
         text = "a symbolic link made since the check leads it elsewhere; remove the link"
-        raise TableFileError(Problem(called or path.name, text))
+        raise TableFileError(text, called or path.name)
     return path
