@@ -7,10 +7,11 @@ training, the transform of the column knows.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
 import sys
-from collections.abc import Collection, Hashable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +24,7 @@ from clover_tvae.errors import ConditionError, Problem, did_you_mean
 if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
 
-__all__ = ["OPERATORS", "Condition", "read_conditions"]
+__all__ = ["OPERATORS", "Condition", "number_of", "read_conditions"]
 
 OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "between", "in", "missing", "not missing")
 _N_OPERANDS = {"between": 2, "missing": 0, "not missing": 0}
@@ -78,8 +79,10 @@ class Condition:
             condition = ("in" if several else "==", condition)
         operator, operands = next(iter(condition), None), list(condition[1:])
         if not isinstance(operator, str) or operator not in OPERATORS:
-            guess = did_you_mean(operator, OPERATORS) if isinstance(operator, str) else ""
-            message = f"the operator of a tuple must be one of {', '.join(OPERATORS)}, found {_named(operator)}{guess}"
+            found = type(operator).__name__
+            if isinstance(operator, str):
+                found = f"{operator!r}{did_you_mean(operator, OPERATORS)}"
+            message = f"the operator of a tuple must be one of {', '.join(OPERATORS)}, found {found}"
             raise ConditionError(f"{message}; write several values as a list")
         if len(operands) != (expected := _N_OPERANDS.get(operator, 1)):
             raise ConditionError(f"{operator!r} must have {expected} value(s), found {len(operands)}")
@@ -161,10 +164,6 @@ class Condition:
             raise ConditionError("a range must have its lower end first, found the higher one")
 
 
-def _named(operator: Any) -> str:
-    return repr(operator) if isinstance(operator, str) else type(operator).__name__
-
-
 def _check_number(value: Any, *, truth: bool) -> None:
     if not (is_number(value) or (truth and isinstance(value, bool | np.bool_))):
         raise ConditionError(f"the value must be a number, found {type(value).__name__}")
@@ -174,8 +173,27 @@ def _check_number(value: Any, *, truth: bool) -> None:
         raise ConditionError("the value must be finite, found an infinite one")
 
 
+def number_of(cell: Any) -> Any:
+    """Return a cell as a number: itself, or what its text reads as; ``None`` for anything else.
+
+    Example:
+        >>> [number_of(cell) for cell in (3, "3", "-2.5", "1_0", "nan", "x")]
+        [3, 3, -2.5, None, None, None]
+    """
+    if not isinstance(cell, str):
+        return cell if is_number(cell) else None
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            number = kind(cell)
+            return number if math.isfinite(number) and "_" not in cell else None
+    return None
+
+
 def read_conditions(
-    texts: Sequence[str], metadata: Metadata, dtypes: Mapping[Any, Any] | None = None
+    texts: Sequence[str],
+    metadata: Metadata,
+    dtypes: Mapping[Any, Any] | None = None,
+    check: Callable[[Mapping[Hashable, Condition]], object] = lambda conditions: None,
 ) -> dict[Hashable, Condition]:
     """Return the conditions that texts state together.
 
@@ -186,6 +204,7 @@ def read_conditions(
         texts: One condition each.
         metadata: The columns of the generator.
         dtypes: The dtypes of the table, where they are known: codes that are numbers, 1, are not the text "1".
+        check: Refuses conditions that no row could meet, such as ``TVAESynthesizer.check_conditions``.
 
     Raises:
         ConditionError: With every problem.
@@ -201,15 +220,17 @@ def read_conditions(
     columns = {str(column.name): column for column in metadata.modelled}
     for number, text in enumerate(texts, start=1):
         name, operator, operand = _split(text, columns)
-        if operator not in _TEXT_OPERATORS:
-            problems.append(Problem(f"--where {number}", _no_column(text, columns), ConditionError))
+        if not operator:
+            problems.append(Problem(f"--where {number}", _no_column(text, columns)))
             continue
         column = columns[name]
         try:
             condition = _of_text(operator, operand, column.kind, None if dtypes is None else dtypes.get(column.name))
-            found[column.name] = _both(found[column.name], condition) if column.name in found else condition
+            condition = _both(found[column.name], condition) if column.name in found else condition
+            check({column.name: condition})
+            found[column.name] = condition
         except ConditionError as error:
-            problems.append(Problem(f"--where {number} (column {name!r})", str(error), ConditionError))
+            problems += [Problem(f"--where {number} (column {name!r})", problem.message) for problem in error.problems]
     if problems:
         raise ConditionError(problems)
     return found
@@ -250,21 +271,12 @@ def _of_text(operator: str, operand: str, kind: str, dtype: Any) -> Condition:
             return {"true": True, "false": False}.get(text.lower(), text)
         # A range of categories that have no order can only be one of numbers.
         if kind == "continuous" or family == "number" or (kind == "categorical" and not equal and operator != "!="):
-            return _number(text)
+            return text if (number := number_of(text)) is None else number
         return text
 
     condition = Condition.of([read(part) for part in operand.split("|")] if equal else (operator, read(operand)))
     condition.check(kind, family)
     return condition
-
-
-def _number(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _both(first: Condition, second: Condition) -> Condition:

@@ -201,6 +201,54 @@ def test_a_range_of_numeric_categories_is_drawn_whatever_it_is_written_in(
 
 
 @pytest.mark.long
+def test_categories_of_a_csv_file_that_all_read_as_numbers_are_asked_for_as_numbers(
+    staff: Path, tmp_path: Path
+) -> None:
+    STAFF.to_csv(tmp_path / "staff.csv", index=False)
+    wanted = {"a": {">=": 3}, "b": 3, "c": {"!=": 3}, "d": [1, 2.0], "e": {"in": [2, 3]}, "f": "3"}
+    samples = [{"rows": 30, "output": f"{name}.csv", "conditions": {"grade": said}} for name, said in wanted.items()]
+    text = job_file(staff, 3).read_text().replace("staff.parquet", "staff.csv")
+    job = json.loads(text)["jobs"][0] | {"sample": samples, "synthesizer": {"epochs": 1, "random_state": 1}}
+    (tmp_path / "jobs.yaml").write_text(json.dumps({"version": 1, "jobs": [job]}))
+    (read,) = load_jobs([tmp_path / "jobs.yaml"], tables="always")
+    assert run_job(read).error is None
+    drawn = {name: set(pd.read_csv(tmp_path / f"{name}.csv")["grade"]) for name in wanted}
+    assert drawn == {"a": {3, 4}, "b": {3}, "c": {1, 2, 4}, "d": {1, 2}, "e": {2, 3}, "f": {3}}
+    draw = ["sample", str(tmp_path / "staff.pkl"), "-n", "30", "--force", "-o", str(tmp_path / "g.csv")]
+    for asked, grades in (("grade>=3", {3, 4}), ("grade=3", {3}), ("grade<2", {1})):
+        result = CliRunner().invoke(app, [*draw, "--where", asked])
+        assert result.exit_code == 0, result.output
+        assert set(pd.read_csv(tmp_path / "g.csv")["grade"]) == grades
+    for said in ({">=": "3"}, 7):
+        job["sample"] = {"rows": 1, "output": "no.csv", "conditions": {"grade": said}}
+        (tmp_path / "jobs.yaml").write_text(json.dumps({"version": 1, "jobs": [job]}))
+        with pytest.raises(ConfigError):
+            load_jobs([tmp_path / "jobs.yaml"], tables="always")
+
+
+def test_one_category_that_is_no_number_leaves_a_column_text() -> None:
+    from clover_tvae.transforms.categorical import CategoricalTransform
+
+    column = CategoricalTransform.fit(pd.Series(["1", "2", "3", "3+"] * 3), "grade")
+    for condition in ((">=", 2), 2):
+        with pytest.raises(ConditionError):
+            column.allow(Condition.of(condition))
+    ordered = CategoricalTransform.fit(pd.Series(["10", "9", "8"] * 3), "grade", "ordinal", ["8", "9", "10"])
+    assert ordered.allow(Condition.of((">=", 9))).choices.tolist() == [False, True, True]
+
+
+def test_what_only_the_generator_knows_is_told_with_the_rest_under_its_own_where(staff: Path) -> None:
+    texts = ["size=xl", "pay=abc", "agee=3", "grade=9", "pay>=1e9"]
+    where = [part for text in texts for part in ("--where", text)]
+    result = CliRunner().invoke(
+        app, ["sample", str(staff / "staff.pkl"), "-n", "2", "-o", str(staff / "x.csv"), *where]
+    )
+    assert result.exit_code == 2
+    told = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert [line[: len("error: --where 1")] for line in told] == [f"error: --where {n}" for n in range(1, 6)]
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(("text", "condition"), [("grade>=x", (">=", "x")), ("size>=m", (">=", "m")), ("pay=x", "x")])
 def test_what_python_refuses_no_other_way_draws(staff: Path, text: str, condition: object) -> None:
     name = next(name for name in STAFF if text.startswith(name))

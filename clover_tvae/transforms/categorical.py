@@ -15,7 +15,7 @@ from clover_tvae.columns.cells import is_number, typed_key, values_from_plain, v
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.labels import Labels, factorize, read_labels
 from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain, one_of
-from clover_tvae.conditions import Condition
+from clover_tvae.conditions import Condition, number_of
 from clover_tvae.encoded import ColumnLayout
 from clover_tvae.errors import ConditionError, DataError
 from clover_tvae.transforms.codes import ColumnCodes, ConditionCodes, Unseen
@@ -74,6 +74,18 @@ class CategoricalTransform:
         """Which category a cell is."""
         return Labels(self.cells, self.categories)
 
+    @cached_property
+    def numbers(self) -> tuple[Any, ...] | None:
+        """The categories as numbers, where every one is a number or, as in a CSV file, reads as one; else ``None``."""
+        numbers = tuple(map(number_of, self.categories))
+        return None if None in numbers else numbers
+
+    def _places(self, value: Any) -> list[int]:
+        """Return which categories a value of a condition means: itself, or the texts that read as this number."""
+        if (place := self.labels.place(value)) >= 0:
+            return [place]
+        return [i for i, number in enumerate(self.numbers or ()) if is_number(value) and number == value]
+
     @property
     def layout(self) -> ColumnLayout:
         """The choices: categories, then ``missing`` if it was seen."""
@@ -117,17 +129,15 @@ class CategoricalTransform:
         n = len(self.categories)
         mask = np.zeros(n + self.missing, dtype=bool)
         in_order = self.kind == "ordinal" or self.cells.ordered
-        condition.check(
-            "ordinal" if in_order else self.kind, "number" if all(map(is_number, self.categories)) else "other"
-        )
+        condition.check("ordinal" if in_order else self.kind, "other" if self.numbers is None else "number")
         match condition.form:
             case "not missing":
                 mask[:n] = True
             case "in" | "not in":
-                places = [self.labels.place(value) for value in condition.values]
-                if unknown := sum(place < 0 for place in places):
-                    raise ConditionError(self._unseen_message(condition.values, places, unknown))
-                mask[places] = True
+                places = [self._places(value) for value in condition.values]
+                if unseen := [value for value, found in zip(condition.values, places, strict=True) if not found]:
+                    raise ConditionError(self._unseen_message(unseen, len(places)))
+                mask[[place for found in places for place in found]] = True
                 if condition.form == "not in":
                     mask[:n] = ~mask[:n]
             case _:
@@ -135,20 +145,19 @@ class CategoricalTransform:
         nothing = np.zeros(0, np.float32)
         return ConditionCodes(mask, nothing, nothing).with_missing(condition, self.layout)
 
-    def _unseen_message(self, values: Sequence[Any], places: Sequence[int], unknown: int) -> str:
-        message = f"{unknown} of {len(values)} values were never seen in training"
-        known = sorted({type(value).__name__ for value in self.categories})
-        found = sorted({type(v).__name__ for v, place in zip(values, places, strict=True) if place < 0})
+    def _unseen_message(self, unseen: Sequence[Any], n_values: int) -> str:
+        message = f"{len(unseen)} of {n_values} values were never seen in training"
+        known, found = (sorted({type(value).__name__ for value in values}) for values in (self.categories, unseen))
         if not set(found) & set(known):
             message += f" (the column holds {', '.join(known) or 'no values'}, found {', '.join(found)})"
         return message + f"; it has {len(self.categories)} categories"
 
     def _in_range(self, condition: Condition, in_order: bool) -> NDArray[np.bool_]:
-        keys: Sequence[Any] = self.categories
+        keys: Sequence[Any] = self.numbers or ()
         low, high = condition.low, condition.high
         if in_order:
-            keys = range(len(keys))
-            low, high = (None if end is None else self.labels.place(end) for end in (low, high))
+            keys = range(len(self.categories))
+            low, high = (None if end is None else next(iter(self._places(end)), -1) for end in (low, high))
             if -1 in (low, high):
                 raise ConditionError("an end of the range was never seen in training")
         above = [low is None or (key > low if condition.above else key >= low) for key in keys]
