@@ -148,3 +148,8 @@ def test_the_python_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     for block in readme_blocks("python"):
         exec(compile(block, "README.md", "exec"), names)
     assert len(names["rows"]) == 1000
+
+
+def test_every_yaml_file_beside_the_examples_is_a_job_file() -> None:
+    """``clover-tvae run examples/*.yaml`` meets no file of limits."""
+    assert {job.name for job in load_jobs(sorted(EXAMPLES.glob("*.yaml")))} == {"employees", "patients", "release"}

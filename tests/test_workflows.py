@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -143,7 +144,15 @@ def test_a_limit_that_needs_a_column_to_predict_is_refused_before_training(
 @pytest.mark.long
 def test_a_job_holds_rows_out_reports_and_is_up_to_date_afterwards(folder: Path) -> None:
     job = job_of(folder, "    report: out/report.html\n    limits: {fidelity.shape: {max: 100}}\n")
-    result = run_job(job)
+    told: list[str] = []
+    result = run_job(job, tell=told.append)
+    assert [re.sub(r"[0-9.]+ s$", "1 s", line) for line in told] == [
+        "learnt 234 rows in 1 s",
+        "drew 234 rows to measure in 1 s",
+        "measured them in 1 s",
+        "wrote the report in 1 s",
+        "drew rows.csv in 1 s",
+    ]
     assert result.error is None
     assert result.report == "out/report.html"
     page = (folder / "out/report.html").read_text(encoding="utf-8")
@@ -358,6 +367,13 @@ def test_compare_holds_generators_side_by_side(folder: Path) -> None:
     assert code == 0, err
     assert "fidelity.shape" in out
     assert "Fit, seconds" in out
+    stages = [re.sub(r"[0-9.]+ s$", "1 s", line) for line in err.splitlines() if line.startswith("independent")]
+    assert stages == [
+        "independent: learning ...",
+        "independent: learnt 234 rows in 1 s",
+        "independent: drew 234 rows in 1 s",
+        "independent: measured them in 1 s",
+    ]
     page = (folder / "compare.html").read_text()
     assert "Learned sigma of each continuous column" in page
     content = json.loads((folder / "compare.json").read_text())
@@ -384,9 +400,10 @@ def test_a_generator_that_fails_does_not_stop_the_others(folder: Path) -> None:
         holdout=df.iloc[:60],
         seed=3,
         parameters={"epochs": 1, "embedding_dim": -1},
-        on_start=seen.append,
+        tell=seen.append,
     )
-    assert seen == ["independent", "autoregressive"]
+    assert [line.partition(":")[0] for line in seen] == ["independent"] * 2 + ["autoregressive"] * 2
+    assert [line.endswith(": learning ...") for line in seen] == [True, False] * 2
     assert all("embedding_dim" in result["error"] for result in comparison.results)
     assert comparison.facts["Holdout rows"] == 60
     assert json.loads(json.dumps(comparison.to_plain()))["generators"][0]["figures"] is None

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from clover_tvae.cli.files import check_rows_target
 from clover_tvae.errors import ConfigError, TableFileError
-from clover_tvae.workflows.output import check_target, draw_to
+from clover_tvae.workflows.output import draw_to
 
 
 def test_a_folder_in_the_place_of_a_part_is_refused_before_rows_are_quick(tmp_path):
     (tmp_path / "rows" / "part-00003.csv").mkdir(parents=True)
     with pytest.raises(ConfigError, match="part-00003"):
-        check_target(tmp_path / "rows", force=True)
+        check_rows_target(tmp_path / "rows", suffix=".csv", force=True)
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_of_ours(tmp_path, quick):

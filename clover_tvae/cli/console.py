@@ -6,12 +6,13 @@ a file (a column name, a path) is shown with its control characters spelled out 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +20,18 @@ from rich.console import Console
 
 from clover_tvae.errors import CloverError, UserError
 
-__all__ = ["Debug", "Quiet", "command", "note", "progress_wanted", "say", "say_json", "say_table", "warn"]
+__all__ = [
+    "Debug",
+    "Quiet",
+    "command",
+    "note",
+    "progress_wanted",
+    "say",
+    "say_json",
+    "say_table",
+    "warn",
+    "warnings_told",
+]
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. It may quote your data.")]
@@ -76,6 +88,18 @@ def note(text: object, quiet: bool = False, style: str | None = None) -> None:
 def warn(text: object) -> None:
     """Print a warning on standard error."""
     _console(stderr=True).print(_safe(f"warning: {text}"), style="yellow")
+
+
+@contextlib.contextmanager
+def warnings_told() -> Iterator[None]:
+    """Print the package's own warnings on standard error, once each, when the block is done."""
+    from clover_tvae.jobs.result import collected_warnings
+
+    noted: list[str] = []
+    with collected_warnings(noted):
+        yield
+    for text in noted:
+        warn(text)
 
 
 def progress_wanted(quiet: bool) -> bool:

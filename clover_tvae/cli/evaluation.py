@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -107,7 +106,7 @@ def evaluate(
     require_files(metadata, real, synthetic, holdout, limits, generator)
     bounds = None if limits is None else load_limits(limits)
     if shadow_models is not None and generator is None:
-        raise ConfigError(Problem("--shadow-models", "needs --generator: what it was trained with is trained again"))
+        raise ConfigError("needs --generator: what it was trained with is trained again", "--shadow-models")
     check_targets({output: ".html", json_path: ".json"}, force=force)
 
     described, (known, drawn, held) = _read(metadata, missing, real, synthetic, holdout)
@@ -115,12 +114,15 @@ def evaluate(
         warn("no --holdout: privacy and utility cannot be measured, and no figure has its yardstick")
 
     from clover_tvae.evaluation import measure
-    from clover_tvae.parameters import MIN_COUNT
+    from clover_tvae.workflows.timed import timed
 
-    min_count = MIN_COUNT if min_count is None else min_count
-    started = time.monotonic()
-    note(f"measuring {len(drawn):,} synthetic rows ...", quiet)
-    figures = measure(known, drawn, held, described, seed=seed, min_count=min_count)
+    def tell(text: str) -> None:
+        note(text, quiet)
+
+    options: dict[str, Any] = {"seed": seed} | ({} if min_count is None else {"min_count": min_count})
+    tell(f"measuring {len(drawn):,} synthetic rows ...")
+    with timed("measured", tell):
+        figures = measure(known, drawn, held, described, **options)
     synth = None
     if generator is not None:
         from clover_tvae.synthesizer import TVAESynthesizer
@@ -129,16 +131,15 @@ def evaluate(
     if shadow_models is not None and synth is not None:
         from clover_tvae.workflows.assessment import attack_with_shadow_models
 
-        note(f"training {shadow_models} shadow models ...", quiet)
-        figures = figures | attack_with_shadow_models(synth, known, held, n_models=shadow_models, seed=seed)
-    note(f"measured in {time.monotonic() - started:.1f} s", quiet)
+        with timed(f"trained {shadow_models} shadow models", tell):
+            figures = figures | attack_with_shadow_models(synth, known, held, n_models=shadow_models, seed=seed)
     if output is not None:
         from clover_tvae.report import about_generator, write_report
 
-        options: dict[str, Any] = {"figures": figures, "seed": seed, "min_count": min_count}
         options |= {} if title is None else {"title": title}
-        options |= {} if synth is None else about_generator(synth, known, drawn)
-        write_report(output, known, drawn, holdout=held, metadata=described, **options)
+        with timed("wrote the report", tell):
+            options |= {} if synth is None else about_generator(synth, known, drawn)
+            write_report(output, known, drawn, holdout=held, metadata=described, figures=figures, **options)
     if json_path is not None:
         write_text(json_path, json.dumps(figures.to_plain(), indent=2, default=str))
     if not quiet:
@@ -204,8 +205,7 @@ def compare(
         seed=seed,
         parameters={key: value for key, value in parameters.items() if value is not None},
         verbose=progress_wanted(quiet),
-        on_start=lambda name: note(f"{name}: learning ...", quiet),
-        on_done=lambda result: note(_progress(result), quiet),
+        tell=lambda text: note(text, quiet),
     )
     _say_comparison(comparison.results)
     if output is not None:
@@ -220,12 +220,6 @@ def compare(
     failed = [result["name"] for result in comparison.results if "error" in result]
     if len(failed) == len(comparison.results):
         raise ConfigError([Problem(name, "gave no rows; see above") for name in failed])
-
-
-def _progress(result: Mapping[str, Any]) -> str:
-    if "error" in result:
-        return f"{result['name']}: {result['error']}"
-    return f"{result['name']}: learnt in {result['fit_seconds']:.1f} s, drew {result['sampled_rows']:,} rows in {result['sample_seconds']:.1f} s"
 
 
 def _say_figures(figures: Any) -> None:

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
     from clover_tvae.metadata import Metadata
 
-__all__ = ["Force", "MetadataFile", "Missing", "Table", "check_targets", "read", "require_files", "write_text"]
+__all__ = [
+    "Force",
+    "MetadataFile",
+    "Missing",
+    "Table",
+    "check_rows_target",
+    "check_targets",
+    "read",
+    "require_files",
+    "write_text",
+]
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 MetadataFile = Annotated[
@@ -36,7 +46,7 @@ def require_files(*paths: str | Path | None) -> None:
     asked = dict.fromkeys(str(path) for path in paths if path is not None)
     lacking = [path for path in asked if path not in (*DATASETS, "infer") and not Path(path).exists()]
     if lacking:
-        raise ConfigError([Problem(path, "no such file", ConfigError) for path in lacking])
+        raise ConfigError([Problem(path, "no such file") for path in lacking])
 
 
 def read(table: str, metadata: Metadata | None, missing: Sequence[str] | None) -> pd.DataFrame:
@@ -46,7 +56,7 @@ def read(table: str, metadata: Metadata | None, missing: Sequence[str] | None) -
 
     if table in DATASETS and not Path(table).exists():
         if missing:
-            raise ConfigError(Problem("--missing", "belongs to a CSV file; a built-in table has real missing cells"))
+            raise ConfigError("belongs to a CSV file; a built-in table has real missing cells", "--missing")
         return builtin_table(table)
     return read_table(table, metadata=metadata, missing=tuple(missing) if missing else ("",))
 
@@ -63,15 +73,42 @@ def check_targets(targets: Mapping[Path | None, str | tuple[str, ...]], *, force
         if path is None:
             continue
         ends = (suffixes,) if isinstance(suffixes, str) else suffixes
-        if path.suffix.lower() not in ends or path.name.lower() in ends:
+        text = None
+        if not path.name.lower().endswith(ends) or path.name.lower() in ends:
             text = f"must be a file name that ends in {' or '.join(ends)}, found {path.name!r}"
-            problems.append(Problem(str(path), text))
+        elif path.is_dir():
+            text = "there is a folder of this name"
         elif path.exists() and not force:
-            problems.append(Problem(str(path), "the file exists; --force overwrites it"))
+            text = "the file exists; --force overwrites it"
         elif not path.absolute().parent.is_dir():
-            problems.append(Problem(str(path), "its folder does not exist"))
+            text = "its folder does not exist"
+        problems += [Problem(str(path), text)] if text else []
     if problems:
         raise ConfigError(problems)
+
+
+def check_rows_target(path: Path, *, suffix: str, force: bool) -> None:
+    """Refuse a place that rows cannot or should not go to: a table file, or a folder of parts that end in ``suffix``."""
+    from clover_tvae.tables import EXTENSIONS
+    from clover_tvae.workflows.output import is_table_file, old_parts
+
+    if is_table_file(path):
+        check_targets({path: EXTENSIONS}, force=force)
+        return
+    parts, text = old_parts(path), None
+    if path.exists() and not path.is_dir():
+        text = f"must be a folder, or a file name that ends in {', '.join(EXTENSIONS)}"
+    elif path.suffix and not path.exists():
+        text = f"no table is written as {path.suffix}; use {', '.join(EXTENSIONS)}, or a folder without a suffix"
+    elif folders := [part.name for part in parts if part.is_dir()]:
+        text = f"a folder stands where a part would: {folders[0]}; move it away"
+    elif parts and not force:
+        text = "the folder holds parts already; --force replaces them"
+    if text:
+        raise ConfigError(text, str(path))
+    if suffix not in EXTENSIONS:
+        formats = ", ".join(name[1:] for name in EXTENSIONS)
+        raise ConfigError(f"must be one of {formats}, found {suffix[1:]!r}", "--format")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import os
 import secrets
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from clover_tvae.cli.console import Debug, Quiet, command, note, progress_wanted, say, say_json, warn
-from clover_tvae.cli.files import Force, MetadataFile, Missing, Table, check_targets, read, require_files, write_text
-from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.cli.console import Debug, Quiet, command, note, progress_wanted, say, say_json, warnings_told
+from clover_tvae.cli.files import (
+    Force,
+    MetadataFile,
+    Missing,
+    Table,
+    check_rows_target,
+    check_targets,
+    read,
+    require_files,
+    write_text,
+)
+from clover_tvae.errors import ConfigError
 
 __all__ = ["add_to"]
 
@@ -130,34 +139,24 @@ def fit(
         raise ConfigError(options) from None
     check_targets({output: ".pkl"}, force=force)
 
-    from clover_tvae.jobs.result import collected_warnings
     from clover_tvae.metadata import Metadata
 
     require_files(metadata, table)
     described = None if metadata == "infer" else Metadata.load(metadata)
     df = read(table, described, missing)
-    noted: list[str] = []
     if described is None:
-        with collected_warnings(noted):
+        with warnings_told():
             described = Metadata.infer(df)
-    _show_warnings(noted)
     from clover_tvae.synthesizer import TVAESynthesizer
+    from clover_tvae.workflows.timed import timed
 
-    started = time.monotonic()
     note(f"learning {len(df):,} rows x {len(df.columns)} columns ...", quiet)
-    with collected_warnings(noted):
+    with warnings_told(), timed("learnt", lambda text: note(text, quiet)):
         synth = TVAESynthesizer(df, described, verbose=progress_wanted(quiet), **parameters).fit()
-    _show_warnings(noted)
+    note(f"epochs    {len(synth.history)}", quiet)
     digest = synth.save(output)
-    note(f"learnt in {time.monotonic() - started:.1f} s, {len(synth.history)} epochs", quiet)
     say(f"generator {output}")
     say(f"sha256    {digest}")
-
-
-def _show_warnings(noted: list[str]) -> None:
-    for text in noted:
-        warn(text)
-    noted.clear()
 
 
 @command
@@ -193,14 +192,15 @@ def sample(
     many stand in a part.
     """
     if decode not in (None, "sample", "argmax"):
-        raise ConfigError(Problem("--decode", f"must be sample or argmax, found {decode!r}"))
+        raise ConfigError(f"must be sample or argmax, found {decode!r}", "--decode")
 
     from clover_tvae.conditions import read_conditions
     from clover_tvae.synthesizer import TVAESynthesizer
-    from clover_tvae.workflows.output import check_target, draw_to
+    from clover_tvae.workflows.output import draw_to
+    from clover_tvae.workflows.timed import timed
 
     require_files(generator)
-    check_target(output, suffix=f".{part_format}", force=force)
+    check_rows_target(output, suffix=f".{part_format}", force=force)
     options: dict[str, Any] = {} if device is None else {"device": device}
     synth = TVAESynthesizer.load(generator, expected_sha256=expect_sha256, trust_pickle=trust_pickle, **options)
     dtypes = dict(synth.sample(0).dtypes)
@@ -209,20 +209,19 @@ def sample(
         # A generator's own seed would give the same rows in every run.
         seed = secrets.randbelow(2**32)
         note(f"seed      {seed}", quiet)
-    started = time.monotonic()
-    written = draw_to(
-        synth,
-        rows,
-        output,
-        suffix=f".{part_format}",
-        rows_per_part=rows_per_part,
-        seed=seed,
-        conditions=conditions,
-        decode=decode,
-        missing=not no_missing,
-        on_part=lambda path, n_rows: note(f"{path.name}: {n_rows:,} rows", quiet) if path != output else None,
-    )
-    note(f"drew {rows:,} rows in {time.monotonic() - started:.1f} s", quiet)
+    with timed(f"drew {rows:,} rows", lambda text: note(text, quiet)):
+        written = draw_to(
+            synth,
+            rows,
+            output,
+            suffix=f".{part_format}",
+            rows_per_part=rows_per_part,
+            seed=seed,
+            conditions=conditions,
+            decode=decode,
+            missing=not no_missing,
+            on_part=lambda path, n_rows: note(f"{path.name}: {n_rows:,} rows", quiet) if path != output else None,
+        )
     say(f"rows      {output}" if written == [output] else f"rows      {output}{os.sep} ({len(written)} parts)")
 
 
@@ -239,11 +238,10 @@ def inspect(
     debug: Debug = False,
 ) -> None:
     """Tell what a generator learnt, on what, and its digest. Nothing of the file is run."""
-    from clover_tvae.cli.card import card_of
     from clover_tvae.report import card_groups, card_json, card_markdown
 
     require_files(generator)
-    facts = card_of(generator, expect_sha256)
+    facts = _card_of(generator, expect_sha256)
     if card is not None:
         check_targets({card: (".md", ".json"), card.with_suffix(".json"): ".json"}, force=force)
         written = {card.with_suffix(".json"): card_json(facts)}
@@ -259,3 +257,38 @@ def inspect(
             say(title, "bold")
             for name, text in rows:
                 say(f"  {name:<26} {text}")
+
+
+def _card_of(path: Path, expected_sha256: str | None) -> dict[str, Any]:
+    """Return the card of ``TVAESynthesizer.card()``, as it may be shown, without building the model.
+
+    Neither torch nor a pickle is touched, so of the parts only what is read here is checked to be what it must be.
+    """
+    from clover_tvae.artifact import read_artifact
+    from clover_tvae.evaluation.disclosure import card_to_show
+
+    def mapping(part: Any, key: str) -> dict[str, Any]:
+        value = part.get(key) if isinstance(part, dict) else None
+        return value if isinstance(value, dict) else {}
+
+    content = read_artifact(path, expected_sha256=expected_sha256)
+    training, model = content["training"], content["model"]
+    inner = mapping(training, "backend")
+    facts, history = mapping(inner, "facts"), inner.get("history", inner.get("losses"))
+    return card_to_show(
+        {
+            "package": "clover_tvae",
+            "backend": model.get("backend"),
+            "writer": content["writer"],
+            "sha256": content["sha256"],
+            "random_state": training.get("random_state"),
+            "decode": training.get("decode"),
+            "metadata": content["metadata"],
+            "rows": facts.get("rows"),
+            "columns": training.get("n_columns"),
+            "parameters": mapping(inner, "parameters") or mapping(model, "parameters"),
+            "training": {**facts, "epochs": len(history) if isinstance(history, list) else None},
+            "privacy": content["privacy"],
+            "opens_without_running_code": not model.get("pickle", False),
+        }
+    )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clover_tvae.cli.console import Debug, Quiet, command, note, progress_wanted, say, say_json, warn
-from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.cli.files import check_targets, write_text
+from clover_tvae.errors import ConfigError
 
 if TYPE_CHECKING:
     from clover_tvae.jobs import Job, JobResult
@@ -98,14 +99,12 @@ def run(
         verbose=progress_wanted(quiet) and workers == 1,
         debug=debug,
         on_start=lambda job: note(f"{job.name} ...", quiet or as_json),
+        tell=lambda text: note(f"  {text}", quiet or as_json),
         on_done=lambda result: None if as_json else _show(result, quiet),
     )
     plain = summary(results)
     if summary_path is not None:
-        from clover_tvae.files import atomic_write
-
-        text = json.dumps(plain, indent=2)
-        atomic_write(summary_path, lambda file: file.write(f"{text}\n".encode()), mode=0o644)
+        write_text(summary_path, json.dumps(plain, indent=2) + "\n")
     if as_json:
         say_json(plain)
     raise typer.Exit(exit_code(results))
@@ -113,10 +112,7 @@ def run(
 
 def _check_summary(path: Path) -> None:
     """Refuse a place for the summary before any job is run; only an earlier summary is written over."""
-    if path.suffix.lower() != ".json":
-        raise ConfigError(Problem("--summary", "must be a file name that ends in .json"))
-    if not path.absolute().parent.is_dir():
-        raise ConfigError(Problem(str(path), "its folder does not exist"))
+    check_targets({path: ".json"}, force=True)
     if not path.exists():
         return
     try:
@@ -124,7 +120,7 @@ def _check_summary(path: Path) -> None:
     except (OSError, ValueError, RecursionError):
         earlier = None
     if not isinstance(earlier, dict) or earlier.get("format") != SUMMARY_FORMAT:
-        raise ConfigError(Problem(str(path), "the file exists, and is no summary of jobs; give another name"))
+        raise ConfigError("the file exists, and is no summary of jobs; give another name", str(path))
 
 
 def _show(result: JobResult, quiet: bool) -> None:
@@ -157,24 +153,12 @@ def _show_plans(jobs: tuple[Job, ...], *, force: bool, retrain: bool, as_json: b
     for job in jobs:
         plan = plan_job(job, force=force, retrain=retrain)
         outputs = [job.spec.sample[index].output for index in plan.samples]
-        plans.append(
-            {
-                "name": job.name,
-                "file": job.file,
-                "train": plan.train,
-                "assess": plan.assess,
-                "outputs": outputs,
-                "reason": plan.reason,
-            }
-        )
-        if as_json:
-            continue
-        steps = [
-            *(["train"] if plan.train else []),
-            *(["measure"] if plan.assess else []),
-            *(f"draw {output}" for output in outputs),
-        ]
-        say(f"{job.name}: {', '.join(steps) or 'nothing to do'} ({plan.reason})")
+        told = {"name": job.name, "file": job.file, "train": plan.train, "assess": plan.assess, "outputs": outputs}
+        plans.append(told | {"reason": plan.reason})
+        if not as_json:
+            wanted = {"train": plan.train, "measure": plan.assess, **{f"draw {output}": True for output in outputs}}
+            steps = [step for step, due in wanted.items() if due]
+            say(f"{job.name}: {', '.join(steps) or 'nothing to do'} ({plan.reason})")
     if as_json:
         say_json({"format": "clover-tvae-plan", "version": 1, "jobs": plans})
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clover_tvae.cli.console import Debug, Quiet, command, note, say, say_table, warn
+from clover_tvae.cli.console import Debug, Quiet, command, note, say, say_json, say_table, warnings_told
 from clover_tvae.cli.files import Force, Missing, Table, check_targets, read
 
 __all__ = ["add_to"]
@@ -38,13 +38,11 @@ def infer(
     debug: Debug = False,
 ) -> None:
     """Say what each column looks like, and why; warn of identifiers, free text and dates in disguise."""
-    from clover_tvae.jobs.result import collected_warnings
     from clover_tvae.metadata import Metadata
 
     check_targets({output: ".json"}, force=force)
     df = read(table, None, missing)
-    noted: list[str] = []
-    with collected_warnings(noted):
+    with warnings_told():
         inferred = Metadata.infer(df, variable_to_predict=target)
     if not quiet:
         rows: list[list[object]] = [[c.name, c.kind, inferred.reasons.get(c.name, "")] for c in inferred.columns]
@@ -54,15 +52,10 @@ def infer(
 
         for found in find_relations(df, {column.name: column.kind for column in inferred.columns}):
             say(f"relation: {found}")
-    for text in noted:
-        warn(text)
-    if output is None:
-        if quiet:
-            from clover_tvae.cli.console import say_json
-
-            say_json(inferred.to_dict())
-        else:
-            note("nothing written; -o METADATA.json keeps it")
-        return
-    inferred.save(output)
-    say(f"written: {output}")
+    if output is not None:
+        inferred.save(output)
+        say(f"written: {output}")
+    elif quiet:
+        say_json(inferred.to_dict())
+    else:
+        note("nothing written; -o METADATA.json keeps it")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.errors import ConfigError
 from clover_tvae.files import unmoved
 from clover_tvae.jobs.spec import DatasetSpec, JobSpec
 from clover_tvae.metadata import Metadata
@@ -123,7 +123,7 @@ class Job:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(Problem(path.parent.name, f"the folder cannot be made ({error.strerror})")) from None
+            raise ConfigError(f"the folder cannot be made ({error.strerror})", path.parent.name) from None
         return path
 
     def read_data(self) -> pd.DataFrame:

@@ -13,20 +13,22 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clover_tvae.errors import ConfigError, LimitExceededError, Problem
+from clover_tvae.errors import ConfigError, LimitExceededError
 from clover_tvae.evaluation.limits import passed_limits
 from clover_tvae.jobs.job import Job, JobTable
 from clover_tvae.jobs.plan import Plan, assessment_digest, plan_job, sample_digest
-from clover_tvae.jobs.record import Record, file_digest
+from clover_tvae.jobs.record import file_digest
 from clover_tvae.jobs.result import JobError, JobResult, collected_warnings
+from clover_tvae.jobs.spec import SampleSpec
 from clover_tvae.metadata import Metadata
 from clover_tvae.workflows.assessment import assess
 from clover_tvae.workflows.output import draw_to
+from clover_tvae.workflows.timed import timed
 
 if TYPE_CHECKING:
     from clover_tvae.synthesizer import TVAESynthesizer
@@ -38,7 +40,13 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def run_job(
-    job: Job, *, force: bool = False, retrain: bool = False, verbose: bool = False, debug: bool = False
+    job: Job,
+    *,
+    force: bool = False,
+    retrain: bool = False,
+    verbose: bool = False,
+    debug: bool = False,
+    tell: Callable[[str], object] = lambda text: None,
 ) -> JobResult:
     """Do what is left to do of a job.
 
@@ -48,6 +56,7 @@ def run_job(
         retrain: Train again, even if the generator is there; and draw every output again.
         verbose: Show the progress of training on standard error.
         debug: Let unexpected errors out, with their traceback.
+        tell: Called with a line as each stage ends: what was done, and in how many seconds.
 
     Returns:
         The result. Errors are in it; only ``KeyboardInterrupt`` and, with ``debug``, our own bugs leave this function.
@@ -58,7 +67,7 @@ def run_job(
     try:
         with collected_warnings(noted):
             plan = plan_job(job, force=force, retrain=retrain)
-            for so_far in _run(job, plan, result, verbose):
+            for so_far in _Run(job, plan, verbose, tell).results(result):
                 result = so_far
     except Exception as error:
         told = JobError.of(error)
@@ -70,137 +79,132 @@ def run_job(
     return replace(result, seconds=time.monotonic() - started, warnings=tuple(dict.fromkeys(noted)))
 
 
-def _run(job: Job, plan: Plan, result: JobResult, verbose: bool) -> Iterator[JobResult]:
-    """Do what is left to do; after each step yield what is done so far, which stays true where the next step fails."""
-    record = plan.record
-    if plan.up_to_date:
-        if breaches := _breaches(job, record):
-            yield replace(result, report=job.spec.report, error=_limits_passed(breaches))
-        else:
-            yield replace(result, status="up to date", reason=plan.reason)
-        return
-    table = _table(job, plan) if plan.train or plan.assess else None
-    if plan.train:
-        assert table is not None, "what is learnt is read"
-        synth, digest = _trained(job, table, record, verbose)
-    else:
-        synth, digest = _opened(job, plan.check_data, record)
-    result = replace(result, reason=plan.reason, trained=plan.train, sha256=digest)
-    yield result
-    if plan.assess:
-        assert table is not None, "what is measured against is read"
-        _assess(job, synth, table, record)
-        result = replace(result, report=job.spec.report)
+@dataclass(frozen=True)
+class _Run:
+    """One run of a job, as it was planned."""
+
+    job: Job
+    plan: Plan
+    verbose: bool
+    tell: Callable[[str], object]
+
+    def results(self, result: JobResult) -> Iterator[JobResult]:
+        """Do what is to do; after each step yield what is done so far, which stays true where the next step fails."""
+        job, plan = self.job, self.plan
+        if plan.up_to_date:
+            beyond = self._beyond_limits()
+            done = (
+                {"error": beyond, "report": job.spec.report}
+                if beyond
+                else {"status": "up to date", "reason": plan.reason}
+            )
+            yield replace(result, **done)
+            return
+        table = self._table() if plan.train or plan.assess else None
+        synth, digest = self._trained(table) if table is not None and plan.train else self._opened()
+        result = replace(result, reason=plan.reason, trained=plan.train, sha256=digest)
         yield result
-    # Rows beyond a limit are not drawn: nobody can release by mistake what is not there.
-    if breaches := _breaches(job, record):
-        yield replace(result, error=_limits_passed(breaches))
-        return
-    for index in plan.samples:
-        _draw(job, index, synth, record)
-        sample = job.spec.sample[index]
-        result = replace(result, outputs=(*result.outputs, sample.output), rows=result.rows + sample.rows)
-        yield result
-    yield replace(result, status="done")
+        if table is not None and plan.assess:
+            self._assess(synth, table)
+            result = replace(result, report=job.spec.report)
+            yield result
+        # Rows beyond a limit are not drawn: nobody can release by mistake what is not there.
+        if beyond := self._beyond_limits():
+            yield replace(result, error=beyond)
+            return
+        for index in plan.samples:
+            sample = job.spec.sample[index]
+            self._draw(index, sample, synth)
+            result = replace(result, outputs=(*result.outputs, sample.output), rows=result.rows + sample.rows)
+            yield result
+        yield replace(result, status="done")
 
+    def _table(self) -> JobTable:
+        """Return the table that the check has read, or read it where it did not, or where the table has changed since."""
+        if self.job.table is not None and self.job.table.learnt == self.plan.learnt:
+            for text in self.job.table.warnings:
+                warnings.warn(text, UserWarning, stacklevel=2)
+            return self.job.table
+        return self.job.with_holdout(self.job.read_table(self.plan.learnt))
 
-def _table(job: Job, plan: Plan) -> JobTable:
-    """Return the table that the check has read, or read it where it did not, or where the table has changed since."""
-    if job.table is not None and job.table.learnt == plan.learnt:
-        for text in job.table.warnings:
-            warnings.warn(text, UserWarning, stacklevel=2)
-        return job.table
-    return job.with_holdout(job.read_table(plan.learnt))
+    def _trained(self, table: JobTable) -> tuple[TVAESynthesizer, str | None]:
+        text, synth = self.job.spec.generator_filepath, table.synth
+        path = None if text is None else self.job.target(text)
+        synth.verbose = self.verbose
+        with timed(f"learnt {len(table.train):,} rows", self.tell):
+            synth.fit()
+        digest = None if path is None else synth.save(path)
+        self.plan.record.note_training(table.learnt, file_digest(path))
+        return synth, digest
 
+    def _opened(self) -> tuple[TVAESynthesizer, str | None]:
+        from clover_tvae.synthesizer import TVAESynthesizer
 
-def _trained(job: Job, table: JobTable, record: Record, verbose: bool) -> tuple[TVAESynthesizer, str | None]:
-    path = None if job.spec.generator_filepath is None else job.target(job.spec.generator_filepath)
-    synth = table.synth
-    synth.verbose = verbose
-    synth.fit()
-    digest = None if path is None else synth.save(path)
-    record.note_training(table.learnt, file_digest(path))
-    return synth, digest
+        job, parameters = self.job, self.job.spec.synthesizer.given()
+        options = {key: parameters[key] for key in ("device", "trust_pickle") if key in parameters}
+        # The columns of the data have been compared with the metadata; whether these are the generator's is asked here.
+        metadata = job.metadata if self.plan.check_data else None
+        if self.plan.check_data and metadata is None:
+            metadata = Metadata.infer(job.read_data())
+        synth = TVAESynthesizer(None, metadata, generator_filepath=job.generator, verbose=False, **options)
+        self.plan.record.note_opening(file_digest(job.generator))
+        return synth, synth.card().get("sha256")
 
-
-def _opened(job: Job, check_data: bool, record: Record) -> tuple[TVAESynthesizer, str | None]:
-    from clover_tvae.synthesizer import TVAESynthesizer
-
-    path = job.generator
-    assert path is not None, "a plan without training has a generator"
-    parameters = job.spec.synthesizer.given()
-    options = {key: parameters[key] for key in ("device", "trust_pickle") if key in parameters}
-    # The columns of the data have been compared with the metadata; whether these are the generator's is asked here.
-    metadata = job.metadata if check_data else None
-    if check_data and metadata is None:
-        metadata = Metadata.infer(job.read_data())
-    synth = TVAESynthesizer(None, metadata, generator_filepath=path, verbose=False, **options)
-    record.note_opening(file_digest(path))
-    return synth, synth.card().get("sha256")
-
-
-def _assess(job: Job, synth: TVAESynthesizer, table: JobTable, record: Record) -> None:
-    """Measure the generator's rows; write the report and note the limits that are passed."""
-    if record.learnt.get("holdout") != job.holdout_fraction:
-        warnings.warn(
-            "the generator was not trained by this job: it may have seen the rows held out here, and then privacy "
-            "looks better than it is",
-            UserWarning,
-            stacklevel=2,
+    def _assess(self, synth: TVAESynthesizer, table: JobTable) -> None:
+        """Measure the generator's rows; write the report and note the limits that are passed."""
+        job, record = self.job, self.plan.record
+        if record.learnt.get("holdout") != job.holdout_fraction:
+            warnings.warn(
+                "the generator was not trained by this job: it may have seen the rows held out here, and then privacy "
+                "looks better than it is",
+                UserWarning,
+                stacklevel=2,
+            )
+        report = None if job.spec.report is None else job.target(job.spec.report)
+        asked = assessment_digest(job, table.learnt)
+        record.assessment = {"report": None}
+        record.save()  # the report is ours before it is there
+        breaches = assess(
+            synth,
+            table.train,
+            table.holdout,
+            table.metadata,
+            seed=job.spec.synthesizer.random_state or 0,
+            limits=job.limits,
+            report=report,
+            title=f"{job.name}: synthetic data report",
+            tell=self.tell,
         )
-    report = None if job.spec.report is None else job.target(job.spec.report)
-    asked = assessment_digest(job, table.learnt)
-    record.assessment = {"report": None}
-    record.save()  # the report is ours before it is there
-    breaches = assess(
-        synth,
-        table.train,
-        table.holdout,
-        table.metadata,
-        seed=job.spec.synthesizer.random_state or 0,
-        limits=job.limits,
-        report=report,
-        title=f"{job.name}: synthetic data report",
-    )
-    written = {"generator": record.generator, "report": file_digest(report), "breaches": breaches}
-    record.assessment = {"asked": asked, **written}
-    record.save()
+        written = {"generator": record.generator, "report": file_digest(report), "breaches": breaches}
+        record.assessment = {"asked": asked, **written}
+        record.save()
 
+    def _beyond_limits(self) -> JobError | None:
+        """Return the error of the limits that were passed the last time the job was measured, if any was."""
+        breaches = self.plan.record.assessment.get("breaches") if self.job.spec.assessed else None
+        return JobError.of(LimitExceededError(passed_limits(breaches))) if breaches else None
 
-def _breaches(job: Job, record: Record) -> list[str]:
-    """Return the limits that were passed the last time the job was measured."""
-    return list(record.assessment.get("breaches") or ()) if job.spec.assessed else []
-
-
-def _limits_passed(breaches: Sequence[str]) -> JobError:
-    return JobError.of(LimitExceededError(passed_limits(breaches)))
-
-
-def _draw(job: Job, index: int, synth: TVAESynthesizer, record: Record) -> None:
-    sample = job.spec.sample[index]
-    path, seed = job.target(sample.output), _seed(job, index)
-    entry = {"sample": sample_digest(job, sample), "generator": record.generator, "sha256": None}
-    record.outputs[sample.output] = entry
-    record.save()  # the file is ours before it is there
-    draw_to(
-        synth,
-        sample.rows,
-        path,
-        seed=seed,
-        conditions=sample.parsed_conditions(),
-        decode=sample.decode or job.spec.synthesizer.decode,
-        missing=sample.missing,
-    )
-    entry["sha256"] = file_digest(path)
-    record.save()
-
-
-def _seed(job: Job, index: int) -> int | None:
-    """Return the seed of a sample: its own, else one for each sample out of the job's ``random_state``."""
-    seed, state = job.spec.sample[index].seed, job.spec.synthesizer.random_state
-    if seed is not None or state is None:
-        return seed
-    return int(np.random.SeedSequence([state, index]).generate_state(1)[0])
+    def _draw(self, index: int, sample: SampleSpec, synth: TVAESynthesizer) -> None:
+        job, record = self.job, self.plan.record
+        path, seed, state = job.target(sample.output), sample.seed, job.spec.synthesizer.random_state
+        if seed is None and state is not None:
+            # One for each sample out of the job's own.
+            seed = int(np.random.SeedSequence([state, index]).generate_state(1)[0])
+        entry = {"sample": sample_digest(job, sample), "generator": record.generator, "sha256": None}
+        record.outputs[sample.output] = entry
+        record.save()  # the file is ours before it is there
+        with timed(f"drew {sample.output}", self.tell):
+            draw_to(
+                synth,
+                sample.rows,
+                path,
+                seed=seed,
+                conditions=sample.parsed_conditions(),
+                decode=sample.decode or job.spec.synthesizer.decode,
+                missing=sample.missing,
+            )
+        entry["sha256"] = file_digest(path)
+        record.save()
 
 
 def run_jobs(
@@ -214,6 +218,7 @@ def run_jobs(
     debug: bool = False,
     on_start: Callable[[Job], object] = lambda job: None,
     on_done: Callable[[JobResult], object] = lambda result: None,
+    tell: Callable[[str], object] = lambda text: None,
 ) -> list[JobResult]:
     """Run jobs, one after another or in processes.
 
@@ -227,6 +232,7 @@ def run_jobs(
         debug: See :func:`run_job`.
         on_start: Called with each job that starts; with several workers perhaps from another thread.
         on_done: Called with each result.
+        tell: See :func:`run_job`; only with one worker.
 
     Returns:
         One result a job, in the order of ``jobs``.
@@ -235,7 +241,7 @@ def run_jobs(
         ConfigError: ``workers`` is not at least 1.
     """
     if workers < 1:
-        raise ConfigError(Problem("workers", f"must be at least 1, found workers={workers}"))
+        raise ConfigError(f"must be at least 1, found workers={workers}", "workers")
     options = {"force": force, "retrain": retrain, "debug": debug}
     results: dict[int, JobResult] = {}
     started: list[int] = []
@@ -254,7 +260,7 @@ def run_jobs(
 
     if workers == 1 or len(jobs) < 2:
         for index in due():
-            take(index, run_job(jobs[index], verbose=verbose, **options))
+            take(index, run_job(jobs[index], verbose=verbose, tell=tell, **options))
     else:
         try:
             for index, result in _in_processes(jobs, due(), min(workers, len(jobs)), options):

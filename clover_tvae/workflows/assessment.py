@@ -6,10 +6,12 @@ This module knows the synthesizer's public face, the evaluation and the report. 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clover_tvae.evaluation.limits import Limits
+from clover_tvae.workflows.timed import timed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +33,7 @@ def assess(
     limits: Limits | None = None,
     report: Path | None = None,
     title: str = "Synthetic data report",
+    tell: Callable[[str], object] = lambda text: None,
 ) -> list[str]:
     """Draw as many rows as were learnt, measure them, write the report, and say which limits are passed.
 
@@ -43,6 +46,7 @@ def assess(
         limits: Bounds of figures.
         report: Where to write the report; ``None`` writes none.
         title: Title of the report.
+        tell: Called with a line as each stage ends.
 
     Returns:
         A sentence for each limit that is passed.
@@ -50,14 +54,17 @@ def assess(
     from clover_tvae.evaluation import measure
     from clover_tvae.evaluation.limits import check_limits
 
-    synthetic = synth.sample(len(train), random_state=seed)
-    figures = measure(train, synthetic, holdout, metadata, seed=seed)
+    with timed(f"drew {len(train):,} rows to measure", tell):
+        synthetic = synth.sample(len(train), random_state=seed)
+    with timed("measured them", tell):
+        figures = measure(train, synthetic, holdout, metadata, seed=seed)
     if report is not None:
         from clover_tvae.report import about_generator, write_report
 
-        about = about_generator(synth, train, synthetic)
-        options: dict[str, Any] = {"figures": figures, "seed": seed, "title": title}
-        write_report(report, train, synthetic, holdout=holdout, metadata=metadata, **options, **about)
+        with timed("wrote the report", tell):
+            about = about_generator(synth, train, synthetic)
+            options: dict[str, Any] = {"figures": figures, "seed": seed, "title": title}
+            write_report(report, train, synthetic, holdout=holdout, metadata=metadata, **options, **about)
     return [str(breach) for breach in check_limits(figures, limits or {})]
 
 

@@ -6,7 +6,6 @@ This module knows the synthesizer's public face and the evaluation. It prints no
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from clover_tvae.errors import CloverError, ConfigError, Problem, did_you_mean
 from clover_tvae.parameters import NOT_IN_SDV
 from clover_tvae.workflows.split import DEFAULT_HOLDOUT, split_holdout
+from clover_tvae.workflows.timed import timed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,21 +44,15 @@ class Comparison:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the comparison as plain data; no value of the table is in it."""
-        plain = []
-        for result in self.results:
-            figures = result.get("figures")
-            history = result.get("history")
-            plain.append(
-                {
-                    **{key: value for key, value in result.items() if key not in ("figures", "history", "sigmas")},
-                    "figures": None if figures is None else figures.to_plain(),
-                    "history": None if history is None else history.to_dict("records"),
-                    "sigmas": None
-                    if result.get("sigmas") is None
-                    else [{"column": str(name), "sigmas": values} for name, values in result["sigmas"].items()],
-                }
-            )
-        return {"format": "clover-tvae-comparison", "format_version": 1, "facts": self.facts, "generators": plain}
+
+        def plain(result: dict[str, Any]) -> dict[str, Any]:
+            figures, history, sigmas = (result.get(key) for key in ("figures", "history", "sigmas"))
+            named = sigmas and [{"column": str(name), "sigmas": values} for name, values in sigmas.items()]
+            told = {"history": None if history is None else history.to_dict("records"), "sigmas": named}
+            return {**result, "figures": None if figures is None else figures.to_plain(), **told}
+
+        generators = [plain(result) for result in self.results]
+        return {"format": "clover-tvae-comparison", "format_version": 1, "facts": self.facts, "generators": generators}
 
 
 def compare_generators(
@@ -71,8 +65,7 @@ def compare_generators(
     seed: int = 0,
     parameters: Mapping[str, Any] | None = None,
     verbose: bool = False,
-    on_start: Callable[[str], object] = lambda name: None,
-    on_done: Callable[[dict[str, Any]], object] = lambda result: None,
+    tell: Callable[[str], object] = lambda text: None,
 ) -> Comparison:
     """Train each generator on the same rows, draw as many rows, and measure them against the same held-out rows.
 
@@ -86,8 +79,7 @@ def compare_generators(
         parameters: Further parameters of ``TVAESynthesizer``, for all alike, such as ``epochs``. SDV's TVAE goes without
             those that it does not have, such as ``max_minutes``.
         verbose: Show the progress of training.
-        on_start: Called with the name of each generator before it is trained.
-        on_done: Called with each result.
+        tell: Called with a line before each generator is trained, and as each of its stages ends.
 
     Returns:
         The comparison. A generator that fails with one of our errors is in it with its ``error``.
@@ -105,18 +97,44 @@ def compare_generators(
         problems.append(Problem("generators", "must be at least one name, and each once"))
     if problems:
         raise ConfigError(problems)
+    from clover_tvae.evaluation import measure
+    from clover_tvae.synthesizer import TVAESynthesizer
+
     metadata.validate(df)
     if holdout is None:
         train, held = split_holdout(df, holdout_fraction, seed)
     else:
         metadata.validate(holdout)
         train, held = df, holdout
-    results = []
+    results: list[dict[str, Any]] = []
     for name in generators:
-        on_start(name)
-        result = _result(name, train, held, metadata, seed, dict(parameters or {}), verbose)
+        tell(f"{name}: learning ...")
+        result: dict[str, Any] = {"name": name}
         results.append(result)
-        on_done(result)
+        options = {**(parameters or {}), **GENERATORS[name]}
+        if options["backend"] == "sdv":
+            options = {key: value for key, value in options.items() if key not in NOT_IN_SDV}
+        try:
+            with timed(f"{name}: learnt {len(train):,} rows", tell) as fit:
+                synth = TVAESynthesizer(train, metadata, random_state=seed, verbose=verbose, **options).fit()
+            with timed(f"{name}: drew {len(train):,} rows", tell) as draw:
+                synthetic = synth.sample(len(train), random_state=seed)
+            with tempfile.TemporaryDirectory() as folder:
+                synth.save(Path(folder, "generator.pkl"))
+                n_bytes = Path(folder, "generator.pkl").stat().st_size
+            result |= {
+                "fit_seconds": fit.seconds,
+                "sample_seconds": draw.seconds,
+                "sampled_rows": len(synthetic),
+                "file_bytes": n_bytes,
+                "history": synth.history,
+                "sigmas": synth.sigmas() or None,
+            }
+            with timed(f"{name}: measured them", tell):
+                result["figures"] = measure(train, synthetic, held, metadata, seed=seed)
+        except CloverError as error:
+            result["error"] = str(error)
+            tell(f"{name}: {error}")
     facts = {
         "Training rows": len(train),
         "Holdout rows": len(held),
@@ -126,49 +144,3 @@ def compare_generators(
         **{str(key): value for key, value in (parameters or {}).items()},
     }
     return Comparison(tuple(results), facts)
-
-
-def _result(
-    name: str,
-    train: pd.DataFrame,
-    held: pd.DataFrame,
-    metadata: Metadata,
-    seed: int,
-    parameters: dict[str, Any],
-    verbose: bool,
-) -> dict[str, Any]:
-    from clover_tvae.evaluation import measure
-    from clover_tvae.synthesizer import TVAESynthesizer
-
-    result: dict[str, Any] = {"name": name}
-    try:
-        options = {**parameters, **GENERATORS[name]}
-        if options.get("backend") == "sdv":
-            options = {key: value for key, value in options.items() if key not in NOT_IN_SDV}
-        started = time.perf_counter()
-        synth = TVAESynthesizer(train, metadata, random_state=seed, verbose=verbose, **options).fit()
-        fitted = time.perf_counter()
-        synthetic = synth.sample(len(train), random_state=seed)
-        drawn = time.perf_counter()
-        with tempfile.TemporaryDirectory() as folder:
-            synth.save(Path(folder, "generator.pkl"))
-            n_bytes = Path(folder, "generator.pkl").stat().st_size
-        result |= {
-            "fit_seconds": fitted - started,
-            "sample_seconds": drawn - fitted,
-            "sampled_rows": len(synthetic),
-            "file_bytes": n_bytes,
-            "history": synth.history,
-            "sigmas": _sigmas(synth),
-        }
-        result["figures"] = measure(train, synthetic, held, metadata, seed=seed)
-    except CloverError as error:
-        result["error"] = str(error)
-    return result
-
-
-def _sigmas(synth: Any) -> dict[Any, list[float]] | None:
-    try:
-        return synth.sigmas() or None
-    except ConfigError:
-        return None

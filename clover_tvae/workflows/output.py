@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clover_tvae.errors import CloverError, ConfigError, Problem, TableFileError
+from clover_tvae.errors import CloverError, TableFileError
 from clover_tvae.tables import EXTENSIONS, write_table
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from clover_tvae.synthesizer import TVAESynthesizer
 
-__all__ = ["check_target", "draw_to", "is_table_file"]
+__all__ = ["draw_to", "is_table_file", "old_parts"]
 
 _PART = re.compile(r"part-[0-9]{5,}\.(csv|csv\.gz|parquet|pq)")
 
@@ -31,41 +31,8 @@ def is_table_file(path: Path) -> bool:
     return path.name.lower().endswith(EXTENSIONS) and path.name.lower() not in EXTENSIONS
 
 
-def check_target(path: Path, *, suffix: str = ".csv", force: bool = False) -> None:
-    """Refuse a target that rows cannot or should not go to, before any row is drawn.
-
-    Args:
-        path: A file that ends in .csv, .csv.gz or .parquet, or a folder, which need not exist.
-        suffix: What the parts in a folder end in.
-        force: Files that are there may be overwritten.
-
-    Raises:
-        ConfigError: Something is there already, or the place cannot hold the rows.
-    """
-    if is_table_file(path):
-        if path.is_dir():
-            raise ConfigError(Problem(str(path), "there is a folder of this name"))
-        if path.exists() and not force:
-            raise ConfigError(Problem(str(path), "the file exists; --force overwrites it"))
-        if not path.absolute().parent.is_dir():
-            raise ConfigError(Problem(str(path), "its folder does not exist"))
-        return
-    if path.exists() and not path.is_dir():
-        raise ConfigError(Problem(str(path), f"must be a folder, or a file name that ends in {', '.join(EXTENSIONS)}"))
-    if path.suffix and not path.exists():
-        text = f"no table is written as {path.suffix}; use {', '.join(EXTENSIONS)}, or a folder without a suffix"
-        raise ConfigError(Problem(str(path), text))
-    if folders := [part.name for part in _old_parts(path) if part.is_dir()]:
-        raise ConfigError(Problem(str(path), f"a folder stands where a part would: {folders[0]}; move it away"))
-    if suffix not in EXTENSIONS:
-        raise ConfigError(
-            Problem("--format", f"must be one of {', '.join(name[1:] for name in EXTENSIONS)}, found {suffix[1:]!r}")
-        )
-    if not force and _old_parts(path):
-        raise ConfigError(Problem(str(path), "the folder holds parts already; --force replaces them"))
-
-
-def _old_parts(folder: Path) -> list[Path]:
+def old_parts(folder: Path) -> list[Path]:
+    """Return the parts of an earlier drawing that lie in a folder."""
     return [path for path in folder.iterdir() if _PART.fullmatch(path.name)] if folder.is_dir() else []
 
 
@@ -113,7 +80,7 @@ def draw_to(
         if isinstance(error, CloverError):
             raise
         text = f"cannot be written: {error.strerror or type(error).__name__}; check the place, its rights and its space"
-        raise TableFileError(Problem(str(path), text)) from error
+        raise TableFileError(text, str(path)) from error
 
 
 def _draw_parts(
@@ -133,7 +100,7 @@ def _draw_parts(
             on_part(file, len(part))
             files.append(file)
         # What an older, longer run has left would be read as part of this table.
-        for old in _old_parts(path):
+        for old in old_parts(path):
             if old not in files:
                 old.unlink()
         for file in files:

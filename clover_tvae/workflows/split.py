@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clover_tvae.errors import ConfigError, Problem, TooFewRowsError
+from clover_tvae.errors import ConfigError, TooFewRowsError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,11 +41,11 @@ def split_holdout(
         (7, 3, set())
     """
     if not 0 < fraction < 1:
-        raise ConfigError(Problem("holdout", f"must be a share of the rows above 0 and below 1, found {fraction:g}"))
+        raise ConfigError(f"must be a share of the rows above 0 and below 1, found {fraction:g}", "holdout")
     n_held = round(len(df) * fraction)
     if n_held < 2 or len(df) - n_held < 2:
         message = f"{fraction:g} of {len(df)} rows leaves fewer than 2 rows on a side; give more rows or another share"
-        raise TooFewRowsError(Problem("holdout", message))
+        raise TooFewRowsError(message, "holdout")
     held = np.zeros(len(df), dtype=bool)
     held[np.random.default_rng(np.random.SeedSequence([seed, _PURPOSE])).permutation(len(df))[:n_held]] = True
     return df[~held].reset_index(drop=True), df[held].reset_index(drop=True)
