@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import datetime
 import math
+import re
 import sys
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,7 +30,7 @@ __all__ = ["OPERATORS", "Condition", "number_of", "read_conditions"]
 OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "between", "in", "missing", "not missing")
 _N_OPERANDS = {"between": 2, "missing": 0, "not missing": 0}
 # In text, longer operators first: "a>=1" is not "a" > "=1".
-_TEXT_OPERATORS = (">=", "<=", "!=", "==", "=", ">", "<")
+_TEXT_OPERATORS = ">=|<=|!=|==|=|>|<"
 
 
 @dataclass(frozen=True)
@@ -149,10 +150,18 @@ class Condition:
         """
         ends = [end for end in (self.low, self.high) if end is not None]
         for value in (*self.values, *ends):
+            found, wanted = type(value).__name__, None
             if kind == "datetime" and not isinstance(value, str | datetime.date | np.datetime64):
-                raise ConditionError(f"the value must be a date, found {type(value).__name__}")
-            if kind == "continuous":
-                _check_number(value, truth=cells != "number")
+                wanted = "a date"
+            elif kind == "continuous":
+                if not (is_number(value) or (cells != "number" and isinstance(value, bool | np.bool_))):
+                    wanted = "a number"
+                elif isinstance(value, int) and abs(value) > sys.float_info.max:
+                    wanted, found = "within the range of 64-bit floats", "one beyond it"
+                elif not math.isfinite(value):
+                    wanted, found = "finite", "an infinite one"
+            if wanted is not None:
+                raise ConditionError(f"the value must be {wanted}, found {found}")
         if kind in ("categorical", "boolean") and ends and cells is not None:
             if cells != "number":
                 raise ConditionError(
@@ -162,15 +171,6 @@ class Condition:
                 raise ConditionError(f"the ends of the range must be numbers, found {', '.join(sorted(odd))}")
         if kind == "continuous" and len(ends) == 2 and ends[0] > ends[1]:
             raise ConditionError("a range must have its lower end first, found the higher one")
-
-
-def _check_number(value: Any, *, truth: bool) -> None:
-    if not (is_number(value) or (truth and isinstance(value, bool | np.bool_))):
-        raise ConditionError(f"the value must be a number, found {type(value).__name__}")
-    if isinstance(value, int) and abs(value) > sys.float_info.max:
-        raise ConditionError("the value must be within the range of 64-bit floats, found one beyond it")
-    if not math.isfinite(value):
-        raise ConditionError("the value must be finite, found an infinite one")
 
 
 def number_of(cell: Any) -> Any:
@@ -218,41 +218,30 @@ def read_conditions(
     found: dict[Hashable, Condition] = {}
     problems: list[Problem] = []
     columns = {str(column.name): column for column in metadata.modelled}
+    # The longest name that fits: a column may be called "a" and another one "a=b".
+    names = "|".join(map(re.escape, sorted(columns, key=len, reverse=True)))
+    pattern = re.compile(f"({names}) *({_TEXT_OPERATORS}) *(.*?) *", re.DOTALL)
     for number, text in enumerate(texts, start=1):
-        name, operator, operand = _split(text, columns)
-        if not operator:
-            problems.append(Problem(f"--where {number}", _no_column(text, columns)))
+        if (parts := pattern.fullmatch(text)) is None:
+            guess = re.match(f"(.*?)({_TEXT_OPERATORS})", text, re.DOTALL)
+            message = "a condition must be COLUMN=VALUE, or with !=, <, <=, >, >= in place of =, found none of them"
+            if guess is not None:
+                name = guess[1].strip()
+                message = f"the generator has no modelled column {name!r}{did_you_mean(name, columns)}"
+            problems.append(Problem(f"--where {number}", message))
             continue
-        column = columns[name]
+        column = columns[parts[1]]
         try:
-            condition = _of_text(operator, operand, column.kind, None if dtypes is None else dtypes.get(column.name))
+            condition = _of_text(parts[2], parts[3], column.kind, None if dtypes is None else dtypes.get(column.name))
             condition = _both(found[column.name], condition) if column.name in found else condition
             check({column.name: condition})
             found[column.name] = condition
         except ConditionError as error:
-            problems += [Problem(f"--where {number} (column {name!r})", problem.message) for problem in error.problems]
+            where = f"--where {number} (column {parts[1]!r})"
+            problems += [Problem(where, problem.message) for problem in error.problems]
     if problems:
         raise ConditionError(problems)
     return found
-
-
-def _split(text: str, names: Collection[str]) -> tuple[str, str, str]:
-    # The longest name that fits: a column may be called "a" and another one "a=b".
-    for name in sorted(names, key=len, reverse=True):
-        if text.startswith(name):
-            rest = text[len(name) :].lstrip(" ") if name else text
-            for operator in _TEXT_OPERATORS:
-                if rest.startswith(operator):
-                    return name, operator, rest[len(operator) :].strip(" ")
-    return "", "", ""
-
-
-def _no_column(text: str, names: Collection[str]) -> str:
-    at = min((position for operator in _TEXT_OPERATORS if (position := text.find(operator)) >= 0), default=-1)
-    if at < 0:
-        return "a condition must be COLUMN=VALUE, or with !=, <, <=, >, >= in place of =, found none of them"
-    guess = text[:at].strip()
-    return f"the generator has no modelled column {guess!r}{did_you_mean(guess, names)}"
 
 
 def _of_text(operator: str, operand: str, kind: str, dtype: Any) -> Condition:

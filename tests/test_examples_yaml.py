@@ -12,8 +12,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clover_tvae.jobs import builtin_table, load_jobs, make_employees, run_jobs
+from clover_tvae.jobs import load_jobs, run_jobs
 from clover_tvae.metadata import Metadata
+from clover_tvae.workflows import builtin_table, make_employees
 
 pytestmark = pytest.mark.long
 

@@ -27,13 +27,10 @@ from clover_tvae import TVAESynthesizer
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import ConfigError
 from clover_tvae.jobs import (
-    DATASETS,
     JobResult,
-    builtin_table,
     exit_code,
     job_schema,
     load_jobs,
-    make_employees,
     plan_job,
     run_job,
     run_jobs,
@@ -42,6 +39,7 @@ from clover_tvae.jobs import (
 from clover_tvae.jobs.yaml_file import MAX_BYTES, parse_yaml, read_yaml
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Parameters
+from clover_tvae.workflows import DATASETS, builtin_table, make_employees
 
 ROOT = Path(__file__).parents[1]
 CANARY = "canary-7391"
@@ -167,8 +165,8 @@ def test_plain_values_and_keys() -> None:
         "a": 1, "b": -2.5, "c": 1000.0, "d": True, "e": None, "f": None, "g": "no", "h": "007", "no": "x", "1": "z",
         "i": "yes\n", "j": ["a", {"k": None}],
     }  # fmt: skip
-    assert node.place(["j", 1, "k"]) == (13, 9)
-    assert node.place(["j", "a tag of the schema", 1]) == (13, 8)
+    assert node.find(["j", 1, "k"]) == (13, 9, False)
+    assert node.find(["j", "a tag of the schema", 1]) == (13, 8, False)
 
 
 _text = st.text(string.ascii_letters + string.digits + " äé😀#:&*!|>%@`'\\-?,[]{}", max_size=20)
@@ -273,7 +271,7 @@ jobs:
         "jobs.yaml:15:54: generator_filepath: must be a file name that ends in .pkl",
         "jobs.yaml:16:6: name: must be letters, digits",
         "jobs.yaml:16:51: unknown key 'sampel'; did you mean 'sample'?",
-        "jobs.yaml:17:15: data: must be a file that ends in .csv",
+        "jobs.yaml:17:15: data: must be a file name that ends in .csv",
         "jobs.yaml:17:32: metadata: the path holds '..'",
         "jobs.yaml:17:71: output: must be a file name that ends in .csv",
         "jobs.yaml:18:5: must be a mapping with the keys of a job",

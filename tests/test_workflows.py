@@ -20,8 +20,8 @@ from clover_tvae.evaluation.limits import enforce
 from clover_tvae.jobs import load_jobs, plan_job, run_job
 from clover_tvae.jobs.read import load_limits
 from clover_tvae.metadata import Metadata
+from clover_tvae.workflows.assessment import split_holdout
 from clover_tvae.workflows.comparison import compare_generators
-from clover_tvae.workflows.split import split_holdout
 
 JOB = """\
 version: 1

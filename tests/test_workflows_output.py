@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from clover_tvae.cli.files import check_rows_target
@@ -18,7 +20,7 @@ def test_a_folder_in_the_place_of_a_part_is_refused_before_rows_are_quick(tmp_pa
 def test_a_folder_that_cannot_be_made_is_an_error_of_ours(tmp_path, quick):
     (tmp_path / "rows").symlink_to(tmp_path / "gone")
     with pytest.raises(TableFileError, match="cannot be written"):
-        draw_to(quick, 3, tmp_path / "rows")
+        draw_to(partial(quick.sample_frames, 3), tmp_path / "rows")
     (tmp_path / "file").write_text("")
     with pytest.raises(TableFileError, match="cannot be written"):
-        draw_to(quick, 3, tmp_path / "file" / "rows")
+        draw_to(partial(quick.sample_frames, 3), tmp_path / "file" / "rows")

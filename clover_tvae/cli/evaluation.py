@@ -10,7 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from clover_tvae.cli.console import Debug, Quiet, command, note, progress_wanted, say, say_table, warn
-from clover_tvae.cli.files import Force, MetadataFile, Missing, Table, check_targets, read, require_files, write_text
+from clover_tvae.cli.files import (
+    Force,
+    MetadataFile,
+    Missing,
+    Table,
+    check_targets,
+    read_described,
+    require_files,
+    write_text,
+)
 from clover_tvae.errors import ConfigError, Problem
 
 __all__ = ["add_to"]
@@ -109,7 +118,7 @@ def evaluate(
         raise ConfigError("needs --generator: what it was trained with is trained again", "--shadow-models")
     check_targets({output: ".html", json_path: ".json"}, force=force)
 
-    described, (known, drawn, held) = _read(metadata, missing, real, synthetic, holdout)
+    described, (known, drawn, held) = read_described(metadata, missing, real, synthetic, holdout)
     if holdout is None:
         warn("no --holdout: privacy and utility cannot be measured, and no figure has its yardstick")
 
@@ -152,15 +161,6 @@ def evaluate(
         say(f"limits    {len(bounds)} figure(s) within their limits; this is no proof of anonymity")
 
 
-def _read(metadata: str, missing: Sequence[str] | None, *tables: str | None) -> tuple[Any, list[Any]]:
-    """Read the description of the columns, or infer it from the first table, and the tables."""
-    from clover_tvae.metadata import Metadata
-
-    described = None if metadata == "infer" else Metadata.load(metadata)
-    frames: list[Any] = [None if table is None else read(table, described, missing) for table in tables]
-    return (Metadata.infer(frames[0]) if described is None else described), frames
-
-
 @command
 def compare(
     table: Table,
@@ -194,7 +194,7 @@ def compare(
 
     from clover_tvae.workflows.comparison import compare_generators
 
-    described, (df, held) = _read(metadata, missing, table, holdout)
+    described, (df, held) = read_described(metadata, missing, table, holdout)
     parameters = {"epochs": epochs, "max_minutes": max_minutes}
     comparison = compare_generators(
         df,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clover_tvae.cli.console import warnings_told
 from clover_tvae.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = [
     "check_rows_target",
     "check_targets",
     "read",
+    "read_described",
     "require_files",
     "write_text",
 ]
@@ -59,6 +61,18 @@ def read(table: str, metadata: Metadata | None, missing: Sequence[str] | None) -
             raise ConfigError("belongs to a CSV file; a built-in table has real missing cells", "--missing")
         return builtin_table(table)
     return read_table(table, metadata=metadata, missing=tuple(missing) if missing else ("",))
+
+
+def read_described(metadata: str, missing: Sequence[str] | None, *tables: str | None) -> tuple[Metadata, list[Any]]:
+    """Read the description of the columns, or infer it from the first table, and the tables."""
+    from clover_tvae.metadata import Metadata
+
+    described = None if metadata == "infer" else Metadata.load(metadata)
+    frames: list[Any] = [None if table is None else read(table, described, missing) for table in tables]
+    if described is None:
+        with warnings_told():
+            described = Metadata.infer(frames[0])
+    return described, frames
 
 
 def check_targets(targets: Mapping[Path | None, str | tuple[str, ...]], *, force: bool) -> None:

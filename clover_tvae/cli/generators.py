@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from clover_tvae.cli.files import (
     Table,
     check_rows_target,
     check_targets,
-    read,
+    read_described,
     require_files,
     write_text,
 )
@@ -139,14 +140,8 @@ def fit(
         raise ConfigError(options) from None
     check_targets({output: ".pkl"}, force=force)
 
-    from clover_tvae.metadata import Metadata
-
     require_files(metadata, table)
-    described = None if metadata == "infer" else Metadata.load(metadata)
-    df = read(table, described, missing)
-    if described is None:
-        with warnings_told():
-            described = Metadata.infer(df)
+    described, (df,) = read_described(metadata, missing, table)
     from clover_tvae.synthesizer import TVAESynthesizer
     from clover_tvae.workflows.timed import timed
 
@@ -211,16 +206,11 @@ def sample(
         note(f"seed      {seed}", quiet)
     with timed(f"drew {rows:,} rows", lambda text: note(text, quiet)):
         written = draw_to(
-            synth,
-            rows,
+            partial(synth.sample_frames, rows, conditions, random_state=seed, decode=decode, missing=not no_missing),
             output,
             suffix=f".{part_format}",
             rows_per_part=rows_per_part,
-            seed=seed,
-            conditions=conditions,
-            decode=decode,
-            missing=not no_missing,
-            on_part=lambda path, n_rows: note(f"{path.name}: {n_rows:,} rows", quiet) if path != output else None,
+            on_part=lambda path, n_rows: note(f"{path.name}: {n_rows:,} rows", quiet),
         )
     say(f"rows      {output}" if written == [output] else f"rows      {output}{os.sep} ({len(written)} parts)")
 

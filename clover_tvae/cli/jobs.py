@@ -127,23 +127,18 @@ def _show(result: JobResult, quiet: bool) -> None:
     mark, style = _MARKS.get(result.status, (result.status, "yellow"))
     for text in result.warnings:
         warn(f"{result.name}: {text}")
+    facts: list[tuple[str, str | None]] = [("report", result.report)]
     if result.error is not None:
         note(f"{result.name}: {mark} after {result.seconds:.1f} s", style=style)
         note(f"error: {result.error.message}", style="red")
-        if result.report:
-            say(f"  report    {result.report}")
-        return
-    if quiet and result.status == "up to date":
-        return
-    took = f" in {result.seconds:.1f} s" if result.status == "done" else ""
-    say(f"{result.name}: {mark}{took} ({result.reason})" if result.reason else f"{result.name}: {mark}{took}", style)
-    if result.trained and result.generator:
-        say(f"  generator {result.generator}")
-        say(f"  sha256    {result.sha256}")
-    if result.report:
-        say(f"  report    {result.report}")
-    for output in result.outputs:
-        say(f"  rows      {output}")
+    elif not quiet or result.status != "up to date":
+        took = f" in {result.seconds:.1f} s" if result.status == "done" else ""
+        say(f"{result.name}: {mark}{took}" + (f" ({result.reason})" if result.reason else ""), style)
+        learnt = [("generator", result.generator), ("sha256", result.sha256)] if result.trained else []
+        facts = [*learnt, *facts, *(("rows", output) for output in result.outputs)]
+    for what, said in facts:
+        if said:
+            say(f"  {what:<9} {said}")
 
 
 def _show_plans(jobs: tuple[Job, ...], *, force: bool, retrain: bool, as_json: bool) -> None:

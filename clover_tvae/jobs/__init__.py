@@ -11,21 +11,17 @@ from clover_tvae.jobs.plan import Plan, plan_job
 from clover_tvae.jobs.result import JobError, JobResult, exit_code, summary
 from clover_tvae.jobs.run import run_job, run_jobs
 from clover_tvae.jobs.spec import JobSpec, SampleSpec, job_schema
-from clover_tvae.workflows.datasets import DATASETS, builtin_table, make_employees
 
 __all__ = [
-    "DATASETS",
     "Job",
     "JobError",
     "JobResult",
     "JobSpec",
     "Plan",
     "SampleSpec",
-    "builtin_table",
     "exit_code",
     "job_schema",
     "load_jobs",
-    "make_employees",
     "plan_job",
     "run_job",
     "run_jobs",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from clover_tvae.errors import CloverError, ConfigError, Problem, UserError, did_you_mean
 from clover_tvae.evaluation.limits import Limits, limit_problems
@@ -21,9 +21,6 @@ from clover_tvae.jobs.spec import DatasetSpec
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Parameters
 from clover_tvae.tables import EXTENSIONS, column_names
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["load_jobs"]
 
@@ -61,20 +58,15 @@ def load_jobs(
         ConfigError: With every problem of every file, each as ``file:line:column: message``.
     """
     problems: list[Problem] = []
-    drafts: list[Draft] = []
-    names: set[str] = set()
     seen = dict.fromkeys(Path(os.path.abspath(file)) for file in files)
     if len(seen) < len(files):
         problems.append(Problem("", "a job file is given twice"))
-    for file in seen:
-        found, known = read_drafts(file, root, problems)
-        drafts += found
-        names |= known
+    read = [read_drafts(file, root, problems) for file in seen]
+    drafts, names = [draft for found, _ in read for draft in found], {name for _, known in read for name in known}
     # Where a file cannot be read, a name that is not known may stand in it.
-    if not problems:
-        for name in set(only) - names:
-            hint = did_you_mean(name, names) or f"; known: {', '.join(sorted(names))}"
-            problems.append(Problem("--only", f"there is no job {name!r}{hint}"))
+    for name in set(only) - names if not problems else ():
+        hint = did_you_mean(name, names) or f"; known: {', '.join(sorted(names))}"
+        problems.append(Problem("--only", f"there is no job {name!r}{hint}"))
     checks = [_Check(draft) for draft in drafts if not only or draft.spec.name in only]
     _find_collisions(checks)
     jobs, held = [], 0
@@ -83,8 +75,8 @@ def load_jobs(
         # Of a job that has problems, all that can be told is told together.
         if tables == "always" or (tables == "due" and (check.problems or _reads_table(job, force, retrain))):
             check.read_table(job)
-            if job.table is not None and (held := held + _n_bytes(job.table.train)) > _HELD_BYTES:
-                job.table = None
+            held += 0 if job.table is None else int(job.table.train.memory_usage(deep=True).sum())
+            job.table = None if held > _HELD_BYTES else job.table
         problems += check.problems
         jobs.append(job)
     if problems:
@@ -103,10 +95,6 @@ def _reads_table(job: Job, force: bool, retrain: bool) -> bool:
     except CloverError:
         return False  # told by the job itself, in its turn
     return plan.train or plan.assess
-
-
-def _n_bytes(df: pd.DataFrame) -> int:
-    return int(df.memory_usage(deep=True).sum())
 
 
 class _Check:
@@ -165,18 +153,19 @@ class _Check:
         try:
             self.paths[text] = inside(self.draft.folder, text)
         except UserError as error:
-            for problem in error.problems:
-                self.tell(path, f"{path[-1]}: the path {problem.message}")
+            self.tell(path, f"{path[-1]}: the path {error.problems[0].message}")
         return self.paths.get(text)
 
-    def _writes(self, path: Place, text: str | None, suffixes: Sequence[str]) -> Path | None:
+    def _named(self, path: Place, text: str, suffixes: tuple[str, ...]) -> Path | None:
+        """Return where a path leads whose name must end in one of ``suffixes``."""
+        if text.lower().endswith(suffixes) and Path(text).name.lower() not in suffixes:
+            return self._resolve(path, text)
+        self.tell(path, f"{path[-1]}: must be a file name that ends in {' or '.join(suffixes)}")
+        return None
+
+    def _writes(self, path: Place, text: str | None, suffixes: tuple[str, ...]) -> Path | None:
         """Check a file that the job writes, and return where it goes."""
-        if text is None:
-            return None
-        if not text.lower().endswith(tuple(suffixes)) or Path(text).name.lower() in suffixes:
-            self.tell(path, f"{path[-1]}: must be a file name that ends in {' or '.join(suffixes)}")
-            return None
-        if (target := self._resolve(path, text)) is None:
+        if text is None or (target := self._named(path, text, suffixes)) is None:
             return None
         self.written.append((path, target))
         there = next((parent for parent in target.parents if parent.exists()), target.parent)
@@ -188,16 +177,12 @@ class _Check:
 
     def _reads(self, key: str, text: str, *, may_lack: bool = False) -> Path | None:
         """Check a table that the job reads, and return it if it is there."""
-        if not text.lower().endswith(EXTENSIONS):
-            self.tell((key,), f"{key}: must be a file that ends in {' or '.join(EXTENSIONS)}")
-            return None
-        path = self._resolve((key,), text)
+        path = self._named((key,), text, EXTENSIONS)
         if path is None or path.is_file():
             return path
-        if not (may_lack and not path.exists()):
+        if path.exists() or not may_lack:
             what = "is a folder" if path.is_dir() else "does not exist"
-            folder = path_called(self.draft.folder)
-            self.tell((key,), f"{key}: the file {what} (paths are relative to {folder})")
+            self.tell((key,), f"{key}: the file {what} (paths are relative to {path_called(self.draft.folder)})")
         return None
 
     # -- keys ---------------------------------------------------------------------------------------------------------
@@ -223,12 +208,11 @@ class _Check:
             self.tell(("missing",), "missing belongs to a CSV file; a built-in table has real missing cells")
         # With a generator, rows can be drawn on a machine that never sees the data.
         if isinstance(spec.data, str) and (path := self._reads("data", spec.data, may_lack=self._has_generator)):
-            names = None
             with self._telling(("data",), "data: "):
                 names = column_names(path, self.metadata)
-            if names is not None and self.metadata is not None:
-                with self._telling(("metadata",), ""):
-                    self.metadata.check_names(names)
+                if self.metadata is not None:
+                    with self._telling(("metadata",), ""):
+                        self.metadata.check_names(names)
 
     def _check_parameters(self) -> None:
         try:
@@ -283,19 +267,18 @@ class _Check:
         if self._is_refused("data", "missing", "metadata") or not job.has_data:
             return
         noted: list[str] = []
-        table = None
         with collected_warnings(noted), self._telling(("data",), "data: "):
             table = job.read_table(learnt_from(job))
-        if table is None:
-            return
-        for index, sample in enumerate(self.spec.sample):
-            for name, condition in sample.parsed_conditions().items():
-                if (place := ("sample", index, "conditions", name)) not in self.told:
-                    with self._telling(place, "conditions: "):
-                        table.synth.check_conditions({name: condition})
-        if not self._is_refused("holdout"):
-            with collected_warnings(noted), self._telling(("holdout",), "holdout: "):
-                job.table = replace(job.with_holdout(table), warnings=tuple(noted))
+            for index, sample in enumerate(self.spec.sample):
+                for name, condition in sample.parsed_conditions().items():
+                    if (place := ("sample", index, "conditions", name)) not in self.told:
+                        with self._telling(place, "conditions: "):
+                            table.synth.check_conditions({name: condition})
+            if not self._is_refused("holdout"):
+                with self._telling(("holdout",), "holdout: "):
+                    job.table = job.with_holdout(table)
+        if job.table is not None:
+            job.table = replace(job.table, warnings=tuple(noted))
 
 
 def _find_collisions(checks: Iterable[_Check]) -> None:

@@ -12,8 +12,8 @@ from clover_tvae.files import unmoved
 from clover_tvae.jobs.spec import DatasetSpec, JobSpec
 from clover_tvae.metadata import Metadata
 from clover_tvae.tables import read_table
+from clover_tvae.workflows.assessment import DEFAULT_HOLDOUT, split_holdout
 from clover_tvae.workflows.datasets import builtin_table
-from clover_tvae.workflows.split import DEFAULT_HOLDOUT, split_holdout
 
 if TYPE_CHECKING:
     import pandas as pd

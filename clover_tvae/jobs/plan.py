@@ -73,9 +73,7 @@ def plan_job(job: Job, *, force: bool = False, retrain: bool = False) -> Plan:
     if not force and not retrain:
         _refuse_foreign(job, record)
     every = tuple(range(len(job.spec.sample)))
-    stale = (
-        every if train or force else tuple(i for i in every if _is_stale(job, job.spec.sample[i], record, generator))
-    )
+    stale = tuple(i for i in every if train or force or _is_stale(job, job.spec.sample[i], record, generator))
     assess = job.spec.assessed and (train or force or not _is_assessed(job, record, learnt, generator))
     if not train and generator is None and (stale or assess):
         train, stale, assess = True, every, job.spec.assessed

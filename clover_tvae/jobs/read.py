@@ -54,7 +54,7 @@ class Draft:
         return path_called(self.path)
 
     def problem(self, path: Sequence[str | int], message: str) -> Problem:
-        return _problem(self.node, self.file, path, message)
+        return self.node.problem(self.file, path, message)
 
 
 def path_called(path: Path) -> str:
@@ -84,7 +84,7 @@ def read_drafts(file: Path, root: str | Path | None, problems: list[Problem]) ->
     names: dict[str, str] = {}
 
     def tell(path: Sequence[str | int], message: str) -> None:
-        problems.append(_problem(document, called, path, message))
+        problems.append(document.problem(called, path, message))
 
     for index, node in _job_nodes(document, tell):
         name = node.value["name"].value if "name" in node.value else None
@@ -98,16 +98,11 @@ def read_drafts(file: Path, root: str | Path | None, problems: list[Problem]) ->
         except ValidationError as error:
             refused = spec_problems(error)
             # What the YAML reader has reported already would only be reported again as something else.
-            problems += [_problem(node, called, path, text) for path, text in refused if not node.is_flagged(path)]
+            problems += [node.problem(called, path, text) for path, text in refused if not node.find(path)[2]]
             with contextlib.suppress(ValidationError):
                 sound = JobSpec.model_validate(_sound(node.plain(), [path for path, _ in refused]))
                 drafts.append(Draft(sound, node, folder, file, frozenset(str(path[0]) for path, _ in refused)))
     return drafts, set(names.values())
-
-
-def _problem(node: Node, file: str, path: Sequence[str | int], message: str) -> Problem:
-    line, column = node.place(path)
-    return Problem(f"{file}:{line}:{column}", message)
 
 
 def _job_nodes(document: Node, tell: Callable[[Sequence[str | int], str], None]) -> Iterator[tuple[int, Node]]:
@@ -207,5 +202,5 @@ def load_limits(path: str | Path) -> Limits:
         wrong = limit_problems(limits) if limits else [((), "must name at least one figure, found none")]
         if not wrong:
             return limits
-        problems = [_problem(node, str(path), where, message) for where, message in wrong]
+        problems = [node.problem(str(path), where, message) for where, message in wrong]
     raise ConfigError(problems)

@@ -7,26 +7,22 @@ noted as the job's own first: after a crash the next run may overwrite it.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
 
 from clover_tvae.files import atomic_write, inside, unmoved
 
 __all__ = ["Record", "file_digest", "record_path"]
 
-_FORMAT = "clover-tvae-job-record"
 
-
-@dataclass
-class Record:
+class Record(BaseModel):
     """The record of one job; an empty one costs only work.
 
     Args:
-        path: Where it lies.
         job: Name of the job.
         learnt: Digests of data and metadata and the parameters, as they were when the generator was trained.
         generator: sha256 of the generator file; ``None`` if the job keeps none.
@@ -36,12 +32,14 @@ class Record:
             digest of the file; ``breaches``, a sentence for each limit that was passed. Empty before any.
     """
 
-    path: Path
+    format: Literal["clover-tvae-job-record"]
+    version: Literal[1]
     job: str
-    learnt: Mapping[str, Any] = field(default_factory=dict)
+    learnt: dict[str, Any] = {}
     generator: str | None = None
-    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    assessment: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, dict[str, Any]] = {}
+    assessment: dict[str, Any] = {}
+    _path: Path = Path()
 
     @classmethod
     def load(cls, path: Path, job: str) -> Record:
@@ -51,29 +49,24 @@ class Record:
             TableFileError: A symbolic link made since the check leads it elsewhere.
         """
         try:
-            with unmoved(path).open("rb") as file:
-                content = json.loads(file.read(2**22))
-            if content["format"] != _FORMAT or content["version"] != 1:
-                return cls(path, job)
-            outputs = {str(name): dict(entry) for name, entry in content["outputs"].items()}
-            assessment = dict(content.get("assessment", {}))
-            return cls(path, job, dict(content["learnt"]), content["generator"], outputs, assessment)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return cls(path, job)
+            record = cls.model_validate_json(unmoved(path).read_bytes())
+        except (OSError, ValidationError):
+            record = cls(format="clover-tvae-job-record", version=1, job=job)
+        record._path = path
+        return record
 
     def save(self) -> None:
         """Write the record."""
-        ignore = unmoved(self.path).parent / ".gitignore"
+        ignore = unmoved(self._path).parent / ".gitignore"
         ignore.parent.mkdir(parents=True, exist_ok=True)
         if not unmoved(ignore).exists():
             atomic_write(ignore, lambda file: file.write(b"*\n"), mode=0o644)
-        content = {key: value for key, value in vars(self).items() if key != "path"}
-        text = json.dumps({"format": _FORMAT, "version": 1, **content}, indent=1, sort_keys=True)
-        atomic_write(self.path, lambda file: file.write(text.encode("utf-8")))
+        text = self.model_dump_json(indent=1)
+        atomic_write(self._path, lambda file: file.write(text.encode("utf-8")))
 
     def note_training(self, learnt: Mapping[str, Any], generator: str | None) -> None:
         """Note a generator that has been trained; the outputs stay ours, but were drawn from one that is gone."""
-        self.learnt, self.generator = learnt, generator
+        self.learnt, self.generator = dict(learnt), generator
         self.outputs = {path: {**entry, "generator": "replaced"} for path, entry in self.outputs.items()}
         self.save()
 

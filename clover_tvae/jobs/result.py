@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -85,10 +85,8 @@ class JobResult:
     report: str | None = None
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the result as dicts, lists, text and numbers."""
-        error = None if self.error is None else dict(vars(self.error))
-        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
-        return plain | {"seconds": round(self.seconds, 3), "error": error}
+        """Return the result as dicts, tuples, text and numbers."""
+        return asdict(self) | {"seconds": round(self.seconds, 3)}
 
 
 def exit_code(results: Sequence[JobResult]) -> int:

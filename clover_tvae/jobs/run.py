@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -190,19 +190,18 @@ class _Run:
         if seed is None and state is not None:
             # One for each sample out of the job's own.
             seed = int(np.random.SeedSequence([state, index]).generate_state(1)[0])
+        decode = sample.decode or job.spec.synthesizer.decode
+        options: dict[str, Any] = {
+            "conditions": sample.parsed_conditions(),
+            "random_state": seed,
+            "decode": decode,
+            "missing": sample.missing,
+        }
         entry = {"sample": sample_digest(job, sample), "generator": record.generator, "sha256": None}
         record.outputs[sample.output] = entry
         record.save()  # the file is ours before it is there
         with timed(f"drew {sample.output}", self.tell):
-            draw_to(
-                synth,
-                sample.rows,
-                path,
-                seed=seed,
-                conditions=sample.parsed_conditions(),
-                decode=sample.decode or job.spec.synthesizer.decode,
-                missing=sample.missing,
-            )
+            draw_to(functools.partial(synth.sample_frames, sample.rows, **options), path)
         entry["sha256"] = file_digest(path)
         record.save()
 
@@ -242,6 +241,8 @@ def run_jobs(
     """
     if workers < 1:
         raise ConfigError(f"must be at least 1, found workers={workers}", "workers")
+    from joblib import Parallel, delayed
+
     options = {"force": force, "retrain": retrain, "debug": debug}
     results: dict[int, JobResult] = {}
     started: list[int] = []
@@ -258,32 +259,24 @@ def run_jobs(
         results[index] = result
         on_done(result)
 
-    if workers == 1 or len(jobs) < 2:
-        for index in due():
-            take(index, run_job(jobs[index], verbose=verbose, tell=tell, **options))
+    done: Iterable[tuple[int, JobResult]]
+    if (workers := min(workers, len(jobs))) <= 1:
+        done = ((index, run_job(jobs[index], verbose=verbose, tell=tell, **options)) for index in due())
     else:
-        try:
-            for index, result in _in_processes(jobs, due(), min(workers, len(jobs)), options):
-                take(index, result)
-        except BrokenProcessPool:
-            text = "the process of the job, or of one beside it, was killed; often memory is short: use fewer --jobs"
-            for index in set(started) - set(results):
-                error = JobError("BrokenProcessPool", text, 1)
-                take(index, JobResult(jobs[index].name, jobs[index].file, "failed", error=error))
+        pool = Parallel(workers, "loky", return_as="generator_unordered", pre_dispatch=workers, batch_size=1)
+        done = pool(delayed(_in_worker)(index, jobs[index], os.getpid(), options) for index in due())
+    try:
+        for index, result in done:
+            take(index, result)
+    except BrokenProcessPool:
+        text = "the process of the job, or of one beside it, was killed; often memory is short: use fewer --jobs"
+        for index in set(started) - set(results):
+            error = JobError("BrokenProcessPool", text, 1)
+            take(index, JobResult(jobs[index].name, jobs[index].file, "failed", error=error))
     for index, job in enumerate(jobs):
         if index not in results:
             take(index, JobResult(job.name, job.file, "skipped", "a job before it failed; --keep-going goes on"))
     return [results[index] for index in range(len(jobs))]
-
-
-def _in_processes(
-    jobs: Sequence[Job], due: Iterator[int], workers: int, options: dict[str, bool]
-) -> Iterator[tuple[int, JobResult]]:
-    """Run the jobs that are due in worker processes; yield each result as it comes."""
-    from joblib import Parallel, delayed
-
-    pool = Parallel(workers, "loky", return_as="generator_unordered", pre_dispatch=workers, batch_size=1)
-    yield from pool(delayed(_in_worker)(index, jobs[index], os.getpid(), options) for index in due)
 
 
 def _in_worker(index: int, job: Job, parent: int, options: dict[str, Any]) -> tuple[int, JobResult]:

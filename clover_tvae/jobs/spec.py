@@ -151,19 +151,14 @@ class JobSpec(_Spec):
 
 _MODELS: dict[str, type[BaseModel]] = {"synthesizer": Parameters, "sample": SampleSpec, "data": DatasetSpec}
 _FOUND = {dict: "a mapping", list: "a list", tuple: "a list", str: "text", bool: "true or false", NoneType: "nothing"}
-_MAPPING = "a mapping of names to values"
 # What pydantic calls an error, and the rule that is broken.
 _RULES = {
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a mapping of names to values"),
+    **dict.fromkeys(("int_type", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("tuple_type", "list_type"), "a list"),
     "string_type": "text",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
     "float_type": "a number",
     "bool_type": "true or false",
-    "tuple_type": "a list",
-    "list_type": "a list",
-    "dict_type": _MAPPING,
-    "model_type": _MAPPING,
-    "model_attributes_type": _MAPPING,
     "finite_number": "a finite number",
     "too_short": "a list of at least one item",
     "string_too_short": "text of at least one character",

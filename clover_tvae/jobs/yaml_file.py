@@ -69,27 +69,24 @@ class Node:
             return [node.plain() for node in self.value]
         return self.value
 
-    def place(self, path: Sequence[object]) -> tuple[int, int]:
-        """Return the line and column of ``path``; steps that are not in the file are passed over."""
-        return self._walk(path)[0]
+    def problem(self, file: str, path: Sequence[object], message: str) -> Problem:
+        """Return a problem of what stands at ``path``; steps that are not in the file are passed over."""
+        line, column, _ = self.find(path)
+        return Problem(f"{file}:{line}:{column}", message)
 
-    def is_flagged(self, path: Sequence[object]) -> bool:
-        """Tell whether the loader has reported the value at ``path`` or anything that holds it."""
-        return self._walk(path)[1]
-
-    def _walk(self, path: Sequence[object]) -> tuple[tuple[int, int], bool]:
-        node, place, flagged = self, (self.line, self.column), self.flagged
+    def find(self, path: Sequence[object]) -> tuple[int, int, bool]:
+        """Return the line and column of ``path``, and whether the loader has reported it or anything that holds it."""
+        node, (line, column), flagged = self, (self.line, self.column), self.flagged
         for step in path:
-            value = node.value
-            if isinstance(value, dict) and step in value:
-                place = node.keys.get(str(step), place)
-                node = value[step]
-            elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-                node = value[step]
-                place = (node.line, node.column)
             # Any other step is none of the file: a missing key, or a name that the schema gives to an alternative.
+            if isinstance(node.value, dict) and step in node.value:
+                line, column = node.keys.get(str(step), (line, column))
+                node = node.value[step]
+            elif isinstance(node.value, list) and isinstance(step, int) and step < len(node.value):
+                node = node.value[step]
+                line, column = node.line, node.column
             flagged = flagged or node.flagged
-        return place, flagged
+        return line, column, flagged
 
 
 def read_yaml(path: str | Path, name: str | None = None) -> tuple[Node | None, list[Problem]]:

@@ -1,4 +1,4 @@
-"""How good a generator's rows are: drawn, measured against real rows, reported, and held against limits.
+"""How good a generator's rows are: real rows held out, synthetic ones drawn, measured against real rows, reported, and held against limits.
 
 This module knows the synthesizer's public face, the evaluation and the report. It knows no job file and no command line.
 """
@@ -10,6 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from clover_tvae.errors import ConfigError, TooFewRowsError
 from clover_tvae.evaluation.limits import Limits
 from clover_tvae.workflows.timed import timed
 
@@ -20,7 +23,41 @@ if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
     from clover_tvae.synthesizer import TVAESynthesizer
 
-__all__ = ["assess", "attack_with_shadow_models"]
+__all__ = ["DEFAULT_HOLDOUT", "assess", "attack_with_shadow_models", "split_holdout"]
+
+DEFAULT_HOLDOUT = 0.1  # share of the rows, as in the published protocols
+_PURPOSE = 0x401D
+
+
+def split_holdout(
+    df: pd.DataFrame, fraction: float = DEFAULT_HOLDOUT, seed: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows to learn and the rows to hold out, both in their order, with fresh indices.
+
+    Args:
+        df: The real rows.
+        fraction: Share of the rows to hold out, above 0 and below 1.
+        seed: The same seed and table give the same split.
+
+    Raises:
+        ConfigError: ``fraction`` is out of range.
+        TooFewRowsError: Less than two rows would be left on a side.
+
+    Example:
+        >>> import pandas as pd
+        >>> train, holdout = split_holdout(pd.DataFrame({"x": range(10)}), 0.3)
+        >>> len(train), len(holdout), set(train["x"]) & set(holdout["x"])
+        (7, 3, set())
+    """
+    if not 0 < fraction < 1:
+        raise ConfigError(f"must be a share of the rows above 0 and below 1, found {fraction:g}", "holdout")
+    n_held = round(len(df) * fraction)
+    if n_held < 2 or len(df) - n_held < 2:
+        message = f"{fraction:g} of {len(df)} rows leaves fewer than 2 rows on a side; give more rows or another share"
+        raise TooFewRowsError(message, "holdout")
+    held = np.zeros(len(df), dtype=bool)
+    held[np.random.default_rng(np.random.SeedSequence([seed, _PURPOSE])).permutation(len(df))[:n_held]] = True
+    return df[~held].reset_index(drop=True), df[held].reset_index(drop=True)
 
 
 def assess(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clover_tvae.errors import CloverError, ConfigError, Problem, did_you_mean
 from clover_tvae.parameters import NOT_IN_SDV
-from clover_tvae.workflows.split import DEFAULT_HOLDOUT, split_holdout
+from clover_tvae.workflows.assessment import DEFAULT_HOLDOUT, split_holdout
 from clover_tvae.workflows.timed import timed
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ nobody. This module knows pandas, numpy and scikit-learn's loaders; it does not 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -21,6 +20,7 @@ __all__ = ["DATASETS", "DatasetName", "builtin_table", "make_employees"]
 DatasetName = Literal["sklearn.breast_cancer", "sklearn.diabetes", "sklearn.iris", "sklearn.wine", "clover.employees"]
 DATASETS: tuple[str, ...] = get_args(DatasetName)
 
+_TARGETS = {"breast_cancer": "diagnosis", "diabetes": "progression", "iris": "species", "wine": "cultivar"}
 # Department: share of all employees, share of women in it, salary in EUR before level, city and years of service.
 _DEPARTMENTS: dict[str, tuple[float, float, float]] = {
     "Development": (0.46, 0.06, 52_000),
@@ -71,19 +71,12 @@ def builtin_table(name: str) -> pd.DataFrame:
 def _from_sklearn(table: str) -> pd.DataFrame:
     from sklearn import datasets
 
-    loaders: dict[str, tuple[Callable[..., Any], str]] = {
-        "breast_cancer": (datasets.load_breast_cancer, "diagnosis"),
-        "diabetes": (datasets.load_diabetes, "progression"),
-        "iris": (datasets.load_iris, "species"),
-        "wine": (datasets.load_wine, "cultivar"),
-    }
-    loader, target = loaders[table]
-    options = {"scaled": False} if table == "diabetes" else {}
-    bunch = loader(as_frame=True, **options)
+    load = getattr(datasets, f"load_{table}")
+    bunch = load(as_frame=True, **({"scaled": False} if table == "diabetes" else {}))
     frame = bunch.data.copy()
     classes = getattr(bunch, "target_names", None)
     values = bunch.target.to_numpy()
-    frame[target] = values if classes is None else np.asarray(classes, dtype=object)[values]
+    frame[_TARGETS[table]] = values if classes is None else np.asarray(classes, dtype=object)[values]
     return frame
 
 
