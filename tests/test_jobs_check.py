@@ -127,7 +127,7 @@ def test_cells_conditions_parameters_outputs_and_limits_are_told_in_one_round(tm
         found = [str(problem) for problem in caught.value.problems]
         for part in (
             ":6:33: patience: the sdv backend has no such parameter",
-            ":7:14: limits: no figure has this key",
+            ":7:14: limits: must be a figure of the catalogue, found 'fidelity.shap'",
             ":9:19: output: the path holds '..'",
             ":9:50: conditions: column 'species': 1 of 1 values were never seen",
             ":9:65: petal width (cm): a range must have its lower end first",
