@@ -27,10 +27,9 @@ class ClosestRecords:
         share: Share of synthetic rows nearer to the training rows than to as many held-out rows; ties count half.
         interval: 95% interval of ``share``. Synthetic rows that share a nearest real row count as one cluster.
         quantile_share: Share of synthetic rows nearer to a training row than the 2% of held-out rows nearest to one.
-        quantile_interval: 95% interval of it: synthetic rows near one training row count as one cluster, and the distance
-            itself is known from 2% of the held-out rows alone.
-        distance_ratio: Median over the synthetic rows of the distance to the nearest over that to the second nearest
-            training row, and the same for the held-out rows.
+        quantile_interval: 95% interval of it, clusters as above; the distance itself is known from few held-out rows.
+        distance_ratio: Median of the distance to the nearest over that to the second nearest training row, of the
+            synthetic and of the held-out rows.
         n_synthetic: Synthetic rows used.
         n_reference: Training rows, and held-out rows, that ``share`` compares.
     """

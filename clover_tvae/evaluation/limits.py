@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from clover_tvae.errors import ConfigError, LimitExceededError, Problem, did_you_mean
 from clover_tvae.evaluation.catalogue import CATALOGUE, REMOVED
@@ -63,15 +62,12 @@ def _problems(key: str, bounds: object) -> Iterator[tuple[tuple[str, ...], str]]
         known = {bound: limit for bound, limit in bounds.items() if bound in ("max", "min")}
         for bound in [bound for bound in bounds if bound not in known]:
             yield (), f"a bound must be max or min, found {bound!r}{did_you_mean(bound, ('max', 'min'))}"
-        wrong = {bound: limit for bound, limit in known.items() if not _is_number(limit)}
+        numbers = {k: v for k, v in known.items() if type(v) in (int, float) and math.isfinite(v)}
+        wrong = {bound: limit for bound, limit in known.items() if bound not in numbers}
         for bound, limit in wrong.items():
             yield (bound,), f"must be a finite number, found {type(limit).__name__}"
         if not wrong and known.get("min", -math.inf) > known.get("max", math.inf):
             yield (), "min is above max: no figure can meet both"
-
-
-def _is_number(limit: Any) -> bool:
-    return isinstance(limit, int | float) and not isinstance(limit, bool) and math.isfinite(limit)
 
 
 def check_limits(figures: Mapping[str, Figure], limits: Limits) -> list[Breach]:
@@ -93,13 +89,13 @@ def check_limits(figures: Mapping[str, Figure], limits: Limits) -> list[Breach]:
     """
     if problems := limit_problems(limits):
         raise ConfigError([Problem(".".join(("limits", *path)), message) for path, message in problems])
-    breaches = []
-    for key, bounds in limits.items():
-        value = figures[key].value if key in figures else None
-        for bound, limit in bounds.items():
-            if value is None or (value > limit if bound == "max" else value < limit):
-                breaches.append(Breach(key, value, bound, float(limit)))
-    return breaches
+    values = {key: figures[key].value if key in figures else None for key in limits}
+    return [
+        Breach(key, value, bound, float(limit))
+        for key, value in values.items()
+        for bound, limit in limits[key].items()
+        if value is None or (value > limit if bound == "max" else value < limit)
+    ]
 
 
 def enforce(figures: Mapping[str, Figure], limits: Limits) -> None:

@@ -104,9 +104,8 @@ def tstr(
         seed: Seed of draws and models.
 
     Returns:
-        One row a model and score: ``model`` (``trees``, ``linear``), ``score`` (``auc``, ``accuracy``,
-        ``rarest_recall`` or ``r2``, ``mae``), ``synthetic`` and ``real``: the score after training on each. NaN where
-        a score is not defined, such as an AUC where the test rows have one class.
+        One row a ``model`` (``trees``, ``linear``) and ``score`` (``auc``, ``accuracy``, ``rarest_recall`` or ``r2``,
+        ``mae``): ``synthetic`` and ``real``, the score after training on each; NaN where it is not defined.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -149,6 +148,7 @@ def _scores_of_models(tables: CodedTables, target: Hashable, seed: int, disclosu
     return frame.assign(**{role: [found.get(key, math.nan) for key in keys] for role, found in scores.items()})
 
 
+Matrix = NDArray[Any]
 Part = tuple[CodedTable, NDArray[Any]]  # the other columns, and the answers
 
 
@@ -201,12 +201,7 @@ def _scores(train: Part, test: Part, is_category: bool, seed: int, rarest: float
 
 
 def _classification(
-    model: Any,
-    features: NDArray[Any],
-    test_features: NDArray[Any],
-    answers: NDArray[Any],
-    test_answers: NDArray[Any],
-    rarest: float,
+    model: Any, features: Matrix, test_features: Matrix, answers: Matrix, test_answers: Matrix, rarest: float
 ) -> dict[str, float]:
     classes = np.unique(answers)
     probabilities = np.ones((len(test_answers), 1))
@@ -237,7 +232,7 @@ def _mean_auc(classes: NDArray[Any], probabilities: NDArray[Any], test_answers: 
 
 
 def _regression(
-    model: Any, features: NDArray[Any], test_features: NDArray[Any], answers: NDArray[Any], test_answers: NDArray[Any]
+    model: Any, features: Matrix, test_features: Matrix, answers: Matrix, test_answers: Matrix
 ) -> dict[str, float]:
     from sklearn.metrics import mean_absolute_error, r2_score
 

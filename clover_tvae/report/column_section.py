@@ -36,11 +36,8 @@ def _few(bars: Sequence[Bar]) -> list[Bar]:
         return list(bars)
     kept, rest = named[: _MAX_BARS - 1], named[_MAX_BARS - 1 :]
     real, synthetic = sum(bar.real for bar in rest), sum(bar.synthetic for bar in rest)
-    return [
-        *kept,
-        Bar(f"{len(rest)} further values", real, synthetic, False),
-        *(bar for bar in bars if not bar.is_value),
-    ]
+    others = [bar for bar in bars if not bar.is_value]
+    return [*kept, Bar(f"{len(rest)} further values", real, synthetic, False), *others]
 
 
 def column_card(marginal: Marginal, disclosure: Disclosure) -> dict[str, Any]:

@@ -21,6 +21,7 @@ __all__ = ["build_comparison", "comparison_rows", "cost_rows", "learned_sigmas",
 
 DEFAULT_TITLE = "Comparison of generators"
 
+_LOSSES = ("loss", "validation_loss")
 _COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("fit_seconds", "Fit, seconds", decimal_text),
     ("sample_seconds", "Sample, seconds", decimal_text),
@@ -62,7 +63,6 @@ def build_comparison(
     named = list(zip(shown, results, strict=True))
     by_name = dict(zip(names, (_figures(result.get("figures")) for result in results), strict=True))
     sections = [{"anchor": key, "rows": comparison_rows(by_name, key)} for key in ("fidelity", "utility", "privacy")]
-    losses = ("loss", "validation_loss")
     content = {
         "title": printable(title),
         "facts": [(printable(key), plain_text(value)) for key, value in (facts or {}).items()],
@@ -74,7 +74,7 @@ def build_comparison(
         "curves": [
             chart
             for name, result in named
-            for chart in curve_charts(history_table(result.get("history")), {f"{name}: loss a row": losses})
+            for chart in curve_charts(history_table(result.get("history")), {f"{name}: loss a row": _LOSSES})
         ],
         "notice": NO_PROOF,
     }
@@ -87,7 +87,7 @@ def write_comparison(path: str | Path, results: Sequence[Mapping[str, Any]], **o
     Args:
         path: Where to write the HTML file.
         results: See ``build_comparison``.
-        **options: The other arguments of ``build_comparison``.
+        **options: Its other arguments.
     """
     write_document(path, build_comparison(results, **options))
 
@@ -103,36 +103,25 @@ def comparison_rows(by_name: Mapping[str, Mapping[str, Figure]], section: str) -
         Mappings with ``key``, ``label``, ``says``, ``cells`` (``text``, ``interval``, ``best``), ``holdout``,
         ``perfect``.
     """
-    keys = dict.fromkeys(
-        key for figures in by_name.values() for key, figure in figures.items() if figure.section == section
-    )
     rows = []
-    for key in keys:
+    for key in dict.fromkeys(key for figures in by_name.values() for key in figures):
         found = [figures.get(key) for figures in by_name.values()]
         known = [figure for figure in found if figure is not None]
-        unit, best = known[0].unit, _best(found)
-        floor, perfect = (
-            next((getattr(figure, field) for figure in known if getattr(figure, field) is not None), None)
-            for field in ("holdout", "perfect")
-        )
+        first, best = known[0], _best(found)
+        if first.section != section:
+            continue
         cells = [
-            {
-                "text": figure_text(None if figure is None else figure.value, unit),
-                "interval": "" if figure is None else interval_text(figure),
-                "best": position in best,
-            }
-            for position, figure in enumerate(found)
+            {"text": "–", "interval": "", "best": False}
+            if figure is None
+            else {"text": figure_text(figure.value, figure.unit), "interval": interval_text(figure), "best": at in best}
+            for at, figure in enumerate(found)
         ]
-        rows.append(
-            {
-                "key": key,
-                "label": known[0].title or key,
-                "says": known[0].note,
-                "cells": cells,
-                "holdout": figure_text(floor, unit),
-                "perfect": figure_text(perfect, unit),
-            }
-        )
+        floors = {
+            field: next((value for figure in known if (value := getattr(figure, field)) is not None), None)
+            for field in ("holdout", "perfect")
+        }
+        texts = {field: figure_text(value, first.unit) for field, value in floors.items()}
+        rows.append({"key": key, "label": first.title or key, "says": first.note, "cells": cells, **texts})
     return rows
 
 
@@ -163,15 +152,12 @@ def _best(found: Sequence[Figure | None]) -> set[int]:
         if figure is None or figure.value is None:
             continue
         target = figure.perfect if figure.perfect is not None else figure.holdout
-        if figure.better == "target":
-            if target is None:
-                return set()
-            scores[position] = abs(figure.value - target)
-        else:
+        if figure.better != "target":
             scores[position] = figure.value if figure.better == "lower" else -figure.value
-    if len(scores) < 2 or max(scores.values()) == min(scores.values()):
-        return set()
-    return {position for position, score in scores.items() if score == min(scores.values())}
+        elif target is not None:
+            scores[position] = abs(figure.value - target)
+    best = {position for position, score in scores.items() if score == min(scores.values())}
+    return set() if len(best) == len(scores) else best
 
 
 def cost_rows(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
@@ -195,14 +181,7 @@ def _cost(result: Mapping[str, Any], key: str) -> float | None:
 
 
 def learned_sigmas(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the learned standard deviations of the generators that have them, one row a column.
-
-    Args:
-        results: See ``build_comparison``.
-
-    Returns:
-        ``head``, the names of the columns of the table; ``rows``, its texts; ``chart``.
-    """
+    """Return the learned standard deviations, one row a column: the ``head`` and ``rows`` of a table, and a ``chart``."""
     learned = {printable(result["name"]): result["sigmas"] for result in results if result.get("sigmas")}
     columns = dict.fromkeys(column for sigmas in learned.values() for column in sigmas)
     rows, points = [], []

@@ -152,9 +152,8 @@ def marginals(tables: CodedTables, metadata: Any, disclosure: Disclosure) -> lis
         else:
             column = None if metadata is None else metadata.column(name)
             at, kind = tables.category_names.index(name), "categorical" if column is None else column.kind
-            order = getattr(column, "order", None) if kind == "ordinal" else None
-            values = tables.categories[at]
-            shown = _of_categories(real.codes[:, at], synthetic.codes[:, at], values, disclosure, kind, order)
+            order, values = getattr(column, "order", None) if kind == "ordinal" else None, tables.categories[at]
+            shown = _of_categories(real.codes[:, at], synthetic.codes[:, at], values, disclosure, order)
         found.append(
             Marginal(
                 name=name,
@@ -188,7 +187,6 @@ def _of_categories(
     y: NDArray[Any],
     values: NDArray[Any],
     disclosure: Disclosure,
-    kind: str,
     order: Sequence[Any] | None,
 ) -> dict[str, Any]:
     x_counts = np.bincount(x[x >= 0], minlength=len(values))
@@ -197,8 +195,9 @@ def _of_categories(
     named = np.flatnonzero(disclosure.may_name(x_counts))
     ranking = named[np.argsort(-x_counts[named], kind="stable")]
     kept, further = ranking[:_MAX_BARS], ranking[_MAX_BARS:]
-    if kind == "ordinal":
-        kept = _in_order(kept, values, order)
+    if order is not None:
+        rank = {value: position for position, value in enumerate(order)}
+        kept = np.array(sorted(kept, key=lambda code: rank.get(values[code], len(rank))), dtype=kept.dtype)
     bars = _Bars(x_counts.sum(), len(x), y_counts.sum(), disclosure)
     for code, label in zip(kept, unique_labels([values[code] for code in kept]), strict=True):
         bars.add(label, x_counts[code], y_counts[code], is_value=True)
@@ -216,15 +215,6 @@ def _of_categories(
         "real_suppressed": bars.real_share(n_hidden),
         "synthetic_suppressed": float(n_beyond / max(y_counts.sum(), 1)),
     }
-
-
-def _in_order(codes: NDArray[Any], values: NDArray[Any], order: Sequence[Any] | None) -> NDArray[Any]:
-    rank = {value: position for position, value in enumerate(order or ())}
-    try:
-        ranked = sorted(codes, key=lambda code: rank.get(values[code], len(rank)) if rank else values[code])
-    except TypeError:
-        return codes
-    return np.array(ranked, dtype=codes.dtype)
 
 
 def _of_numbers(x: NDArray[Any], y: NDArray[Any], disclosure: Disclosure, is_date: bool) -> dict[str, Any]:
@@ -273,12 +263,12 @@ def _histogram(
     """Return the histogram, and how many of its bins were merged; ``told`` is what may be told of the rows of ``x``."""
     ordered = np.sort(x)
     beyond = min(max(disclosure.min_count, math.ceil(_TAIL * len(x))), (len(x) - 1) // 2)
-    low, high, logarithmic = float(ordered[beyond]), float(ordered[len(x) - 1 - beyond]), False
-    if is_date:
-        edges, labels = date_edges(low, high)
-    else:
-        whole = bool((x == np.round(x)).all())
-        edges, labels, logarithmic = number_edges(low, high, float(ordered[len(x) // 10]), whole=whole)
+    low, high, tenth = (float(ordered[place]) for place in (beyond, len(x) - 1 - beyond, len(x) // 10))
+    edges, labels, logarithmic = (
+        (*date_edges(low, high), False)
+        if is_date
+        else number_edges(low, high, tenth, whole=bool((x == np.round(x)).all()))
+    )
     keep = disclosure.merged_bins(bin_counts(x, edges))
     n_merged = len(edges) - len(keep)
     edges = edges[keep]

@@ -93,17 +93,7 @@ class Report:
 
 
 def write_report(path: str | Path, real: pd.DataFrame, synthetic: pd.DataFrame, **options: Any) -> Report:
-    """Build a report and write it.
-
-    Args:
-        path: Where to write the HTML file.
-        real: See ``build_report``.
-        synthetic: See ``build_report``.
-        **options: The other arguments of ``build_report``.
-
-    Returns:
-        The report.
-    """
+    """Build a report, write it as an HTML file, and return it; the arguments are those of ``build_report``."""
     report = build_report(real, synthetic, **options)
     report.save(path)
     return report
@@ -118,12 +108,9 @@ def report_on(
         synth: A fitted ``TVAESynthesizer``, or whatever has its ``sample``, ``encode``, ``card``, ``history`` and
             ``metadata``.
         real: The rows that it learnt.
-        holdout: Real rows that it never saw; without them privacy and utility cannot be judged.
+        holdout: Real rows that it never saw.
         seed: Seed of the rows and of the figures.
         **options: Further arguments of ``build_report``: ``figures``, ``min_count``, ``title``.
-
-    Returns:
-        The report.
 
     Raises:
         DataError: The tables do not fit the generator.
@@ -135,11 +122,7 @@ def report_on(
 
 
 def about_generator(synth: Any, real: pd.DataFrame, synthetic: pd.DataFrame) -> dict[str, Any]:
-    """Return what a report shows of the generator itself, as arguments of ``build_report``.
-
-    Returns:
-        ``card`` and ``history``, and ``latent_real`` and ``latent_synthetic`` where the backend has an encoder.
-    """
+    """Return the arguments of ``build_report`` that show the generator itself: card, history, and latent means if any."""
     about: dict[str, Any] = {"card": synth.card(), "history": synth.history}
     with contextlib.suppress(ConfigError):  # the sdv backend keeps no encoder: the table's own space is drawn then
         about |= {"latent_real": synth.encode(real), "latent_synthetic": synth.encode(synthetic)}
@@ -176,9 +159,6 @@ def build_report(
         seed: Seed of the figures and of every draw.
         min_count: Fewest real rows that any part of the page may show.
         title: The page's title.
-
-    Returns:
-        The report.
 
     Raises:
         DataError: The tables do not fit each other; with every problem.
@@ -235,10 +215,7 @@ def _facts(tables: CodedTables, card: Mapping[str, Any] | None, target: Hashable
         (f"{words.capitalize()} rows", count_text(tables[role].n_rows) if role in tables.tables else "none")
         for role, words in _ROLES
     ]
-    facts += [
-        ("Numbers and dates", str(len(tables.number_names))),
-        ("Categories", str(len(tables.category_names))),
-    ]
+    facts += [("Numbers and dates", str(len(tables.number_names))), ("Categories", str(len(tables.category_names)))]
     if target is not None:
         facts.append(("Column to predict", shortened(printable(target))))
     if card is not None:

@@ -81,9 +81,8 @@ def plot_marginals(
     ]
     if problems:
         raise ColumnsMismatchError(problems)
-    parts = [
-        (f"{shown[name].title}: error {percent_text(shown[name].error)}", column_charts(shown[name])) for name in names
-    ]
+    drawn = [shown[name] for name in names]
+    parts = [(f"{column.title}: error {percent_text(column.error)}", column_charts(column)) for column in drawn]
     legend = {"real": REAL, "synthetic": SYNTHETIC}
     return panels(parts, "Distribution of each column, real and synthetic", across=3, legend=legend)
 
@@ -96,7 +95,7 @@ def plot_pairs(
     Args:
         real: The real rows.
         synthetic: The synthetic rows.
-        metadata: A ``Metadata``, Clover's dict, a path, or ``None``: kinds by dtype.
+        metadata: As for ``plot_marginals``.
         min_count: Errors are rounded to half of so many real rows where some column has a smaller group.
 
     Raises:
@@ -132,8 +131,8 @@ def plot_latent(
         ``latent_real`` and ``latent_synthetic`` are (rows, dimensions).
     """
     disclosure = Disclosure(min_count)
-    points = {"real": latent_real, "synthetic": latent_synthetic}
-    points = {role: np.asarray(part, dtype=np.float64) for role, part in points.items()}
+    given_points = {"real": latent_real, "synthetic": latent_synthetic}
+    points = {role: np.asarray(part, dtype=np.float64) for role, part in given_points.items()}
     given = labels if isinstance(labels, Mapping) else {"real": labels}
     parts = {role: np.asarray(given[role], dtype=object) for role in points if given.get(role) is not None}
     problems = [

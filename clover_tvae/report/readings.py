@@ -36,6 +36,7 @@ _TOO_CLOSE = 0.25  # of the way from a holdout's C2ST to that of the bootstrap, 
 # What may lie between two figures that a reader should call equal, by unit, where there is no interval.
 _TOLERANCE = {"%": 0.15, "share": 0.01, "AUC": 0.01, "score": 0.01, "ratio": 0.05}
 _RELATIVE_TOLERANCE = 0.1
+_VALUES = ("value", "holdout", "bootstrap", "perfect")
 
 LIKE_REAL = {"privacy": "no leak found by this", "fidelity": "like a real holdout", "utility": "like real rows"}
 _WORSE = {"privacy": "leak found", "fidelity": "worse than a real holdout", "utility": "worse than real rows"}
@@ -96,11 +97,8 @@ def _reading(figure: Figure) -> Reading:
         key=figure.name,
         section=figure.section,
         label=figure.title or figure.name,
-        value=figure_text(figure.value, figure.unit),
+        **{field: figure_text(getattr(figure, field), figure.unit) for field in _VALUES},
         interval=interval_text(figure),
-        holdout=figure_text(figure.holdout, figure.unit),
-        bootstrap=figure_text(figure.bootstrap, figure.unit),
-        perfect=figure_text(figure.perfect, figure.unit),
         says=figure.note,
         n=f"{figure.n:,}",
         seed=figure.seed,
@@ -160,7 +158,7 @@ def _sentence(figure: Figure) -> str:
 def _strip(figure: Figure, sentence: str) -> Chart | str:
     if figure.value is None:
         return ""
-    marks = [figure.value, figure.holdout, figure.perfect, *(figure.interval or ())]
+    marks = (figure.value, figure.holdout, figure.perfect, *(figure.interval or ()))
     known = [mark for mark in marks if mark is not None]
     least = {"%": 0.0, "count": 0.0, "share": 0.0, "AUC": 0.5}.get(figure.unit, math.inf)
     widest = {"AUC": 0.1, "share": 0.1, "%": 1.0, "count": 1.0}.get(figure.unit, 0.05)

@@ -115,10 +115,8 @@ class Chart:
     def place(self, chart: Chart, x: float, y: float, width: float) -> float:
         """Draw another chart within this one, ``width`` wide, and return its height there."""
         height = chart.height * width / chart.width
-        part = self.add(
-            "svg", viewBox=chart._root.get("viewBox"), x=x, y=y, width=width, height=height, aria_label=chart.title
-        )
-        part.extend(chart._root)
+        place: dict[str, Any] = {"x": x, "y": y, "width": width, "height": height, "aria_label": chart.title}
+        self.add("svg", viewBox=chart._root.get("viewBox"), **place).extend(chart._root)
         return height
 
     def __html__(self) -> str:
@@ -127,9 +125,8 @@ class Chart:
 
     def _repr_svg_(self) -> str:
         size = {"width": _digits(self.width), "height": _digits(self.height)}
-        root = _Element(
-            "svg", {"xmlns": "http://www.w3.org/2000/svg", **size, "font-family": _FONT, **self._root.attrib}
-        )
+        head = {"xmlns": "http://www.w3.org/2000/svg", **size, "font-family": _FONT}
+        root = _Element("svg", head | self._root.attrib)
         root.extend(self._root)
         root.insert(1, _Element("rect", {**size, "fill": "#fff"}))
         return ElementTree.tostring(root, encoding="unicode")
@@ -163,27 +160,16 @@ def _digits(value: float) -> str:
 
 
 def diverging(value: float) -> tuple[int, int, int]:
-    """Return red, green and blue (0 to 255) for a value from -1 (orange) over 0 (white) to 1 (blue).
-
-    Example:
-        >>> diverging(0.0)
-        (255, 255, 255)
-    """
-    colour = REAL if value > 0 else SYNTHETIC
-    return _from_white((int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)), abs(value))
+    """Return red, green and blue (0 to 255) for a value from -1 (orange) over 0 (white) to 1 (blue)."""
+    return _from_white(tuple(bytes.fromhex((REAL if value > 0 else SYNTHETIC)[1:])), abs(value))
 
 
 def sequential(value: float) -> tuple[int, int, int]:
-    """Return red, green and blue (0 to 255) for a value from 0 (white) to 1 (dark orange).
-
-    Example:
-        >>> sequential(0.0)
-        (255, 255, 255)
-    """
+    """Return red, green and blue (0 to 255) for a value from 0 (white) to 1 (dark orange)."""
     return _from_white((140, 45, 4), max(0.0, value))
 
 
-def _from_white(colour: tuple[int, int, int], share: float) -> tuple[int, int, int]:
+def _from_white(colour: tuple[int, ...], share: float) -> tuple[int, int, int]:
     red, green, blue = (round(255 + (channel - 255) * min(1.0, share)) for channel in colour)
     return red, green, blue
 
@@ -191,11 +177,8 @@ def _from_white(colour: tuple[int, int, int], share: float) -> tuple[int, int, i
 def image_data(pixels: NDArray[Any]) -> str:
     """Return a raster as a PNG file in the form that an image's ``href`` takes.
 
-    Args:
-        pixels: uint8, red, green and blue.
-
     Shape:
-        ``pixels`` is (height, width, 3).
+        ``pixels``, uint8, is (height, width, 3): red, green and blue.
     """
     height, width, _ = pixels.shape
     lines = np.zeros((height, 1 + 3 * width), np.uint8)  # each line begins with its filter: 0, none
