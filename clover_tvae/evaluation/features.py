@@ -44,10 +44,7 @@ def _stacked(tables: Sequence[CodedTable]) -> tuple[NDArray[Any], NDArray[Any], 
 
 
 def filled_where_empty(features: NDArray[Any]) -> NDArray[Any]:
-    """Return the rows that trees learn from, columns without any value put to 0: scikit-learn cannot bin them.
-
-    A constant column is never split upon, so that whatever other rows hold in it plays no part.
-    """
+    """Return the rows that trees learn from, empty columns put to 0: scikit-learn cannot bin them, nor split a constant."""
     return np.where(np.isnan(features).all(axis=0), 0.0, features)
 
 

@@ -17,7 +17,7 @@ from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTable, CodedTables, code_tables
 from clover_tvae.evaluation.relations import break_rates, find_relations, relation_table
-from clover_tvae.evaluation.shape_and_trend import EDGES, Edges, pair_errors, shape_errors
+from clover_tvae.evaluation.shape_and_trend import Edges, pair_errors, shape_errors
 from clover_tvae.evaluation.two_sample import C2ST_ITERATIONS, two_sample_auc
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.seeds import Measure, generator, of_measure
@@ -190,8 +190,7 @@ def _marginals(held: _Comparison, draws: list[CodedTable]) -> Figures:
 
 def _distances(coded: CodedTables, role: str) -> tuple[pd.Series, pd.DataFrame, pd.DataFrame]:
     """The errors of columns, of pairs with shared edges, and of pairs with own edges."""
-    shared, own = (pair_errors(coded, role, edges) for edges in EDGES)
-    return shape_errors(coded, role), shared, own
+    return shape_errors(coded, role), pair_errors(coded, role, "shared"), pair_errors(coded, role, "own")
 
 
 def _means(shapes: pd.Series, shared: pd.DataFrame, own: pd.DataFrame) -> dict[str, float]:

@@ -161,7 +161,7 @@ class Figures(Mapping[str, Figure]):
                 for key, fields in plain["figures"].items()
             }
             tables = {
-                name: pd.DataFrame(table["rows"], columns=table["columns"]) for name, table in plain["tables"].items()
+                name: pd.DataFrame(part["rows"], columns=part["columns"]) for name, part in plain["tables"].items()
             }
             notes = tuple(plain["notes"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:

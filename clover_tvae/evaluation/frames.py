@@ -37,14 +37,10 @@ _COMPARED_AS = {"continuous": "continuous", "datetime": "datetime"} | dict.fromk
 
 @dataclass(frozen=True)
 class CodedTable:
-    """One table as numbers and category codes.
-
-    Args:
-        numbers: float64, NaN where missing.
-        codes: int32, -1 where missing.
+    """One table as numbers, NaN where missing, and category codes, -1 where missing.
 
     Shape:
-        ``numbers`` is (rows, number columns); ``codes`` is (rows, category columns).
+        ``numbers``, float64, is (rows, number columns); ``codes``, int32, is (rows, category columns).
     """
 
     numbers: NDArray[Any]

@@ -191,9 +191,7 @@ def _score(members: NDArray[Any], others: NDArray[Any], rng: np.random.Generator
 def score_with_intervals(
     members: NDArray[Any], others: NDArray[Any], draw: Callable[[], tuple[NDArray[Any], ...]]
 ) -> AttackScore:
-    """Score an attack by the scores of members and others.
-
-    For the bootstrap ``draw`` returns such scores of people drawn with replacement.
+    """Score an attack by the scores of members and others; ``draw`` returns those of people drawn with replacement.
 
     Example:
         >>> members, others = np.array([2.0, 3.0]), np.array([0.0, 1.0])

@@ -25,10 +25,9 @@ from numpy.typing import NDArray
 
 from clover_tvae.evaluation.frames import CodedTables
 
-__all__ = ["EDGES", "Edges", "pair_errors", "shape_errors"]
+__all__ = ["Edges", "pair_errors", "shape_errors"]
 
 Edges = Literal["own", "shared"]
-EDGES: tuple[Edges, Edges] = ("shared", "own")
 
 _N_BINS = 10
 _DECIMALS = 14  # sdmetrics compares numbers to this many decimals
@@ -194,7 +193,7 @@ def _varies(values: NDArray[Any]) -> bool:
 
 
 def _pearson(x: NDArray[Any], y: NDArray[Any]) -> float:
-    if len(x) < 2 or not _varies(x) or not _varies(y):
+    if not _varies(x) or not _varies(y):
         return float("nan")
     x, y = x - x.mean(), y - y.mean()
     return float(np.clip((x / np.linalg.norm(x)) @ (y / np.linalg.norm(y)), -1, 1))

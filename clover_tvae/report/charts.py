@@ -94,16 +94,10 @@ def histogram_chart(histogram: Histogram, title: str) -> Chart:
     outline: list[str | float] = ["M", at[0], bottom]
     for position, span in enumerate(spans):
         shares = percent_text(histogram.real[position]), percent_text(histogram.synthetic[position])
-        chart.add(
-            "rect",
-            x=at[position],
-            y=bottom - real[position] * scale,
-            width=max(span - 0.6, 0.4),
-            height=real[position] * scale,
-            fill=REAL,
-            fill_opacity="0.45",
-            hint=f"{histogram.bin_label(position)}: real {shares[0]}, synthetic {shares[1]}",
-        )
+        hint = f"{histogram.bin_label(position)}: real {shares[0]}, synthetic {shares[1]}"
+        height = real[position] * scale
+        box: dict[str, Any] = {"x": at[position], "y": bottom - height, "width": max(span - 0.6, 0.4), "height": height}
+        chart.add("rect", **box, fill=REAL, fill_opacity="0.45", hint=hint)
         outline += ["V", bottom - synthetic[position] * scale, "H", at[position + 1]]
     chart.path(
         *outline, "V", bottom, stroke=SYNTHETIC, stroke_width=1.8, stroke_linejoin="round", pointer_events="none"

@@ -152,7 +152,9 @@ def marginals(tables: CodedTables, metadata: Any, disclosure: Disclosure) -> lis
         else:
             column = None if metadata is None else metadata.column(name)
             at, kind = tables.category_names.index(name), "categorical" if column is None else column.kind
-            order, values = getattr(column, "order", None) if kind == "ordinal" else None, tables.categories[at]
+            values, order = tables.categories[at], None
+            if kind == "ordinal":
+                order = getattr(column, "order", None) or sorted(values, key=lambda value: (str(type(value)), value))
             shown = _of_categories(real.codes[:, at], synthetic.codes[:, at], values, disclosure, order)
         found.append(
             Marginal(
@@ -181,6 +183,13 @@ class _Bars:
     def add(self, label: str, real: int, synthetic: int, *, is_value: bool = False) -> None:
         self.bars.append(Bar(label, self.real_share(real), float(synthetic / self._n_synthetic), is_value))
 
+    def with_rest(self, n_real: int, n_synthetic: int, n_suppressed: int) -> dict[str, Any]:
+        """What a marginal shows of the bars, with one more for the rows whose values are not named, if there are any."""
+        if n_real or n_synthetic:
+            self.add(_OTHER, n_real, n_synthetic)
+        shares = {"real_suppressed": self.real_share(n_real), "synthetic_suppressed": n_synthetic / self._n_synthetic}
+        return {"bars": tuple(self.bars), "n_suppressed": n_suppressed, **shares}
+
 
 def _of_categories(
     x: NDArray[Any],
@@ -204,16 +213,11 @@ def _of_categories(
     if len(further):
         bars.add(f"{len(further)} further values", x_counts[further].sum(), y_counts[further].sum())
     n_hidden, n_beyond = x_counts[hidden].sum(), y_counts[hidden | invented].sum()
-    if hidden.any() or invented.any():
-        bars.add(_OTHER, n_hidden, n_beyond)
     return {
-        "bars": tuple(bars.bars),
+        **bars.with_rest(n_hidden, n_beyond, int(hidden.sum())),
         "n_categories": int((x_counts > 0).sum()),
-        "n_suppressed": int(hidden.sum()),
         "n_lost": int(((x_counts > 0) & (y_counts == 0)).sum()),
         "n_invented": int(invented.sum()),
-        "real_suppressed": bars.real_share(n_hidden),
-        "synthetic_suppressed": float(n_beyond / max(y_counts.sum(), 1)),
     }
 
 
@@ -228,14 +232,7 @@ def _of_numbers(x: NDArray[Any], y: NDArray[Any], disclosure: Disclosure, is_dat
         for value, count in zip(values[named], counts[named], strict=True):
             bars.add(_value_label(value, is_date), count, (y == value).sum(), is_value=True)
         n_hidden, n_beyond = int(counts[~named].sum()), int((~np.isin(y, values[named])).sum())
-        if n_hidden or n_beyond:
-            bars.add(_OTHER, n_hidden, n_beyond)
-        return {
-            "bars": tuple(bars.bars),
-            "n_suppressed": int((~named).sum()),
-            "real_suppressed": bars.real_share(n_hidden),
-            "synthetic_suppressed": n_beyond / max(len(y), 1),
-        }
+        return bars.with_rest(n_hidden, n_beyond, int((~named).sum()))
     frequent = np.flatnonzero(counts >= max(disclosure.min_count, _SPIKE_SHARE * len(x)))
     spikes = np.sort(values[frequent[np.argsort(-counts[frequent], kind="stable")][:_MAX_SPIKES]])
     for value in spikes:

@@ -78,18 +78,17 @@ def card_markdown(card: Mapping[str, Any], figures: Any = None) -> str:
     for name, rows in card_groups(card):
         lines += [f"## {_plain(name)}", "", "| | |", "| --- | --- |", *(_line(row) for row in rows), ""]
     lines += ["## Evaluation", ""]
-    read = [] if figures is None else readings(figures)
-    if not read:
-        lines.append("The generator's rows were not evaluated: nothing is known of their fidelity, utility or privacy.")
-        return "\n".join([*lines, ""])
-    lines += [
+    read = [
+        _line((row.label, row.value, row.interval or "–", row.holdout, row.bootstrap, row.perfect))
+        + _line((row.n, str(row.seed), row.reading)).removeprefix("|")
+        for row in readings(figures or ())
+    ]
+    head = (
         "| figure | synthetic | interval | real holdout | bootstrap | perfect | n | seed | reading |",
         "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | --- |",
-    ]
-    for row in read:
-        values = (row.value, row.interval or "–", row.holdout, row.bootstrap, row.perfect)
-        lines.append(_line((row.label, *values, row.n, str(row.seed), row.reading)))
-    return "\n".join([*lines, ""])
+    )
+    none = ("The generator's rows were not evaluated: nothing is known of their fidelity, utility or privacy.",)
+    return "\n".join([*lines, *(head if read else none), *read, ""])
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -125,8 +124,7 @@ def _title(key: Any) -> str:
 def _metadata_rows(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = []
     for kind in _KINDS:
-        names = metadata.get(kind)
-        if names:
+        if names := metadata.get(kind):
             named = [name.get("name", "?") if isinstance(name, Mapping) else name for name in names]
             rows.append((f"{kind} ({len(named)})", ", ".join(shortened(printable(name), 60) for name in named)))
     target = metadata.get("variable_to_predict")

@@ -57,13 +57,16 @@ class PairTrends:
         """
         pairs = getattr(figures, "tables", {}).get("pair_trends")
         roles = [role for role in ("synthetic", "holdout") if role in tables.tables]
-        needed = {"real", "synthetic", *(f"error_{role}" for role in roles)}
-        if pairs is None or not needed <= set(pairs) or {*pairs["column_1"], *pairs["column_2"]} != set(tables.names):
+        errors = [f"error_{role}" for role in roles]
+        if (
+            pairs is None
+            or not {"real", "synthetic", *errors} <= set(pairs)
+            or {*pairs["column_1"], *pairs["column_2"]} != set(tables.names)
+        ):
             measured = {role: pair_errors(tables, role) for role in roles}
             exact = {f"error_{role}": 100 * frame["error"] for role, frame in measured.items()}
             pairs = measured["synthetic"].assign(**exact)
-        told = {f"error_{role}": pairs[f"error_{role}"].to_numpy(dtype=np.float64) / 100 for role in roles}
-        told = {f"error_{role}": disclosure.errors(told[f"error_{role}"], tables, role) for role in roles}
+        told = {name: disclosure.errors(pairs[name] / 100, tables, name[len("error_") :]) for name in errors}
         told["real"] = disclosure.errors(pairs["real"], tables, "real")
         place = {name: position for position, name in enumerate(tables.names)}
         ends = [pairs[column].map(place).to_numpy() for column in ("column_1", "column_2")]
@@ -96,15 +99,11 @@ class PairTrends:
         size = f"{len(names)} by {len(names)} columns"
         worst = "".join(f"; the worst pair is {first} and {second}" for first, second, *_ in self.worst()[:1])
         charts = []
+        trend, together = f"Trend error (darkest: {_DARKEST:.0%} and more)", "How strongly columns go together in the"
         for caption, column, words, colour in (
-            ("Real", "real", "How strongly columns go together in the real rows", diverging),
-            ("Synthetic", "synthetic", "How strongly columns go together in the synthetic rows", diverging),
-            (
-                f"Trend error (darkest: {_DARKEST:.0%} and more)",
-                "error_synthetic",
-                f"Trend error of each pair{worst}",
-                lambda error: sequential(error / _DARKEST),
-            ),
+            ("Real", "real", f"{together} real rows", diverging),
+            ("Synthetic", "synthetic", f"{together} synthetic rows", diverging),
+            (trend, "error_synthetic", f"Trend error of each pair{worst}", lambda error: sequential(error / _DARKEST)),
         ):
             matrix = np.full((len(names), len(names)), np.nan)
             matrix[at] = matrix[at[::-1]] = self.pairs[column].to_numpy(dtype=np.float64)
@@ -115,20 +114,13 @@ class PairTrends:
         """Return what the page shows: the maps, and the worst pairs as a table."""
         worst = self.worst()
         strengths = self.pairs[["real", "synthetic"]].head(len(worst)).to_numpy(dtype=np.float64)
-        return {
-            "maps": self.maps(),
-            "n_columns": len(self.names),
-            "rows": [
-                (
-                    *pair[:2],
-                    percent_text(pair[2]),
-                    percent_text(pair[3]),
-                    *(decimal_text(value, 2) for value in strength),
-                )
-                for pair, strength in zip(worst, strengths, strict=True)
-            ],
-            "n_pairs": count_text(len(self.pairs)),
-        }
+        rows = [
+            (*names, *map(percent_text, errors), *(decimal_text(value, 2) for value in strength))
+            for (*names, error, floor), strength in zip(worst, strengths, strict=True)
+            for errors in [(error, floor)]
+        ]
+        n_pairs = count_text(len(self.pairs))
+        return {"maps": self.maps(), "n_columns": len(self.names), "rows": rows, "n_pairs": n_pairs}
 
 
 def broken_relations(figures: Any, disclosure: Disclosure) -> list[tuple[str, ...]]:

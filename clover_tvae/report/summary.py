@@ -65,23 +65,18 @@ def summary(
     """
     counted = [reading for reading in read if reading.counts]
     findings = [finding for section in LIKE_REAL for finding in _bad(section, counted)]
-    far_columns = _far([(marginal.title, marginal.error, marginal.holdout_error) for marginal in shown], 0.01)
-    if far_columns:
+    if far_columns := _far([(marginal.title, marginal.error, marginal.holdout_error) for marginal in shown], 0.01):
         sentence = f"{len(far_columns)} of {len(shown)} columns differ from real; the worst: {listed(far_columns)}."
         findings.append(("worse", "worst columns", sentence))
     pairs = [(f"{first} with {second}", error, floor) for first, second, error, floor in worst_pairs]
-    far_pairs = _far(pairs, 0.02)
-    if far_pairs:
+    if far_pairs := _far(pairs, 0.02):
         findings.append(("worse", "worst pairs", f"{listed(far_pairs[:4])}."))
     for section, words in LIKE_REAL.items():
         equal = [reading.label for reading in counted if (reading.section, reading.verdict) == (section, "equal")]
         if equal:
             findings.append(("equal", words, "; ".join(equal) + "."))
-    return {
-        "headline": _headline(counted, n_holdout > 0),
-        "findings": findings,
-        "remarks": _remarks(read, shown, n_holdout, min_count),
-    }
+    remarks = _remarks(read, shown, n_holdout, min_count)
+    return {"headline": _headline(counted, n_holdout > 0), "findings": findings, "remarks": remarks}
 
 
 def _bad(section: str, counted: Sequence[Reading]) -> list[tuple[str, str, str]]:
@@ -91,8 +86,7 @@ def _bad(section: str, counted: Sequence[Reading]) -> list[tuple[str, str, str]]
         bad = [reading for reading in counted if (reading.section, reading.verdict) == (section, verdict)]
         leading = [reading for reading in bad if section == "privacy" or reading.key in _LEADING]
         findings += [(verdict, reading.reading, reading.sentence) for reading in leading]
-        others = [reading for reading in bad if reading not in leading]
-        if others:
+        if others := [reading for reading in bad if reading not in leading]:
             sentence = ("Also: " if leading else "") + " ".join(reading.sentence for reading in others)
             findings.append((verdict, others[0].reading, sentence))
     return findings
