@@ -527,6 +527,12 @@ def test_ordinal_bars_keep_their_order(synthetic) -> None:
     assert [bar.label for bar in report.marginals[0].bars] == order
 
 
+def test_ordinal_bars_without_an_order_are_sorted() -> None:
+    frame = pd.DataFrame({"grade": [3] * 60 + [1] * 20 + [2] * 30})
+    report = build_report(frame, frame, metadata={"ordinal": [{"name": "grade"}]}, figures=())
+    assert [bar.label for bar in report.marginals[0].bars] == ["1", "2", "3"]
+
+
 def test_one_and_its_text_are_told_apart() -> None:
     frame = pd.DataFrame({"code": pd.Series([1, "1"] * 50, dtype=object)})
     report = build_report(frame, frame, figures=())

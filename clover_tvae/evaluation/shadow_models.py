@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from clover_tvae.errors import ConfigError, Problem, TooFewRowsError
 from clover_tvae.evaluation.disclosure import Disclosure
@@ -134,9 +135,9 @@ def _likelihood_ratios(scores: NDArray[Any], is_member: NDArray[Any]) -> NDArray
     pairs = np.arange(scores.shape[1]) // 2  # fits come in pairs 0-1, 2-3, ...; the last of an odd number has no twin
     for fit, pair in enumerate(pairs):
         others = pairs != pair
-        inside = _gaussian(scores[:, others], is_member[:, others])
-        outside = _gaussian(scores[:, others], ~is_member[:, others])
-        ratios[:, fit] = _log_density(scores[:, fit], *inside) - _log_density(scores[:, fit], *outside)
+        laws = (_gaussian(scores[:, others], counted[:, others]) for counted in (is_member, ~is_member))
+        inside, outside = (norm.logpdf(scores[:, fit], *law) for law in laws)
+        ratios[:, fit] = inside - outside
     return ratios
 
 
@@ -149,10 +150,6 @@ def _gaussian(scores: NDArray[Any], counted: NDArray[Any]) -> tuple[NDArray[Any]
         return means, 1.0  # one fit a target: no deviation can be told, and any shared one ranks alike
     squared = np.where(counted, (scores - means[:, None]) ** 2, 0.0).sum()
     return means, max(float(np.sqrt(squared / freedom)), _LEAST_DEVIATION)
-
-
-def _log_density(scores: NDArray[Any], means: NDArray[Any], deviation: float) -> NDArray[Any]:
-    return -0.5 * ((scores - means) / deviation) ** 2 - np.log(deviation)
 
 
 def _score_people(guesses: NDArray[Any], is_member: NDArray[Any], rng: np.random.Generator) -> AttackScore:

@@ -77,19 +77,12 @@ def _missing_texts(marginal: Marginal, disclosure: Disclosure) -> tuple[str, str
 
 def column_tables(shown: Sequence[Marginal], disclosure: Disclosure) -> dict[str, Any]:
     """Return the tables of all columns: ``rare`` categories, ``missing`` cells, and what is ``suppressed``."""
-    rare = [
-        (
-            marginal.title,
-            count_text(marginal.n_categories),
-            count_text(marginal.n_categories - marginal.n_lost),
-            count_text(marginal.n_lost),
-            count_text(marginal.n_invented),
-            percent_text(marginal.real_suppressed),
-            percent_text(marginal.synthetic_suppressed),
-        )
-        for marginal in sorted(shown, key=lambda marginal: -marginal.n_lost)
-        if marginal.n_categories
-    ]
+    rare = []
+    for marginal in sorted(shown, key=lambda marginal: -marginal.n_lost):
+        n_all, n_lost = marginal.n_categories, marginal.n_lost
+        counts = map(count_text, (n_all, n_all - n_lost, n_lost, marginal.n_invented))
+        shares = map(percent_text, (marginal.real_suppressed, marginal.synthetic_suppressed))
+        rare += [(marginal.title, *counts, *shares)] if n_all else []
     missing = [
         (marginal.title, *_missing_texts(marginal, disclosure))
         for marginal in sorted(shown, key=_missing_gap, reverse=True)
@@ -100,8 +93,8 @@ def column_tables(shown: Sequence[Marginal], disclosure: Disclosure) -> dict[str
         beyond = None if marginal.histogram is None else marginal.histogram.real_beyond
         if marginal.n_suppressed or marginal.merged_bins or beyond:
             share = percent_text(marginal.real_suppressed) if marginal.n_suppressed else "–"
-            counts = count_text(marginal.n_suppressed), share, count_text(marginal.merged_bins)
-            suppressed.append((marginal.title, *counts, percent_text(beyond)))
+            few, merged = count_text(marginal.n_suppressed), count_text(marginal.merged_bins)
+            suppressed.append((marginal.title, few, share, merged, percent_text(beyond)))
     return {"rare": rare, "missing": missing, "suppressed": suppressed}
 
 

@@ -176,8 +176,7 @@ def _cost(result: Mapping[str, Any], key: str) -> float | None:
         return rows / seconds if rows and seconds else None
     if key == "epochs" and key not in result:
         return len(history_table(result.get("history"))) or None
-    value = result.get(key)
-    return None if value is None else float(value)
+    return None if result.get(key) is None else float(result[key])
 
 
 def learned_sigmas(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -19,13 +19,7 @@ _FOLDER = Path(__file__).parent / "templates"
 
 
 def render(template: str, content: Mapping[str, Any]) -> str:
-    """Return a page.
-
-    Everything is escaped but charts (``svg.Chart``), which are markup already.
-
-    Args:
-        template: Name of a file in ``templates``.
-        content: Names for the template.
+    """Return a page: a template filled with names; all is escaped but charts (``svg.Chart``), which are markup already.
 
     Raises:
         MissingExtraError: jinja2 is not installed.
