@@ -18,7 +18,7 @@ _ALL, _PART = 0.98, 0.02  # shares of the sample, and of the rows, from which a 
 _COMMON = 0.01  # a value of more rows than this share is equal by habit, not by copy
 _NEAR_STEPS = 5  # copies are told from closeness by how many cells differ by so few steps
 _TIMES_CHANCE = 3.0
-_EXPLAINED = 0.9
+_EXPLAINED = 0.8
 _MAX_LEVELS = 50
 
 
@@ -98,9 +98,8 @@ def _nearness(x: NDArray[Any], y: NDArray[Any]) -> float:
 
 
 def _where(table: Table, first: Any, second: Any, same: NDArray[Any], both: NDArray[Any], made: Candidates) -> None:
-    """Add the column whose values say best where the two are the same."""
-    best: Candidate | None = None
-    n_best, rate = 0, float(same[both].mean())
+    """Add the column whose values say for the most rows that the two are the same."""
+    best, rate = (0, 0.0, None, same), float(same[both].mean())
     for when in table.categories:
         n_levels = len(table.levels[when])
         if not 2 <= n_levels <= _MAX_LEVELS or when in (first, second, *table.dates):
@@ -110,17 +109,12 @@ def _where(table: Table, first: Any, second: Any, same: NDArray[Any], both: NDAr
         counts = np.bincount(table.codes[when][rows], minlength=n_levels)
         equal = np.bincount(table.codes[when][rows], weights=same[rows], minlength=n_levels)
         chosen = (counts >= table.min_count) & (equal >= 0.995 * counts)
-        n_chosen, n_kept = int(counts[chosen].sum()), float(equal[chosen].sum())
+        n_chosen, n_kept, n_left = int(counts[chosen].sum()), float(equal[chosen].sum()), float(equal[~chosen].sum())
         n_other = int(counts.sum()) - n_chosen
-        if (
-            n_chosen <= n_best
-            or n_other < table.min_count
-            or n_kept < 0.5 * equal.sum()
-            or (equal.sum() - n_kept) > 0.5 * n_other
-        ):
-            continue
+        if n_chosen > best[0] and n_other >= table.min_count and n_left <= min(n_kept, 0.5 * n_other):
+            best = (n_chosen, n_kept, when, chosen)
+    n_chosen, n_kept, when, chosen = best
+    if when is not None:
         values = tuple(table.level(when, code) for code in np.flatnonzero(chosen))
         relation = Equal(source=first, target=second, when=when, values=values)
-        best, n_best = Candidate(relation, rate, log_p_kept(n_kept, n_chosen, rate), n_levels=n_levels), n_chosen
-    if best is not None:
-        made.found.append(best)
+        made.found.append(Candidate(relation, rate, log_p_kept(n_kept, n_chosen, rate), n_levels=len(chosen)))

@@ -22,73 +22,60 @@ def missing_patterns(table: Table) -> Candidates:
     """Return columns that are missing together, and those that are missing exactly when another has some values."""
     made = Candidates()
     counts = table.missing.sum(axis=0)
-    some = np.flatnonzero((counts >= table.min_count) & (table.n_rows - counts >= table.min_count)).tolist()
-    if not some:
-        return made
-    missing = table.missing[:, some].astype(np.float32)
-    both, rate = missing.T @ missing, missing.mean(axis=0)
-    apart = missing.sum(axis=0)[:, None] + missing.sum(axis=0) - 2 * both
-    left, made.n_tried = list(range(len(some))), len(some) * (len(some) - 1) // 2
-    leaders = []
-    while left:
-        first = left[0]
-        group = [i for i in left if apart[first, i] <= _TOLERATED * missing[:, first].sum()]
-        left = [i for i in left if i not in group]
-        leaders.append(first)
+    some = np.flatnonzero((counts >= table.min_count) & (table.n_rows - counts >= table.min_count))
+    names, masks = [table.names[i] for i in some], table.missing[:, some]
+    made.n_tried = len(names) * (len(names) - 1) // 2
+    groups: dict[int, list[int]] = {}  # by their first column
+    for i in range(len(names)):
+        alike = (g for g in groups if (masks[:, g] != masks[:, i]).sum() <= _TOLERATED * masks[:, g].sum())
+        groups.setdefault(next(alike, i), []).append(i)
+    for first, group in groups.items():
         if len(group) > 1:
-            chance = float(rate[first] ** 2 + (1 - rate[first]) ** 2)
-            made.found.append(Candidate(MissingTogether(group=tuple(table.names[some[i]] for i in group)), chance))
-    masks = table.missing[table.rows][:, [some[i] for i in leaders]]
-    for when in table.names:
-        made.n_tried += len(leaders)
+            rate = float(masks[:, first].mean())
+            relation = MissingTogether(group=tuple(names[i] for i in group))
+            made.found.append(Candidate(relation, rate**2 + (1 - rate) ** 2))
+    for when in (name for name in table.names if name not in table.dates):
+        made.n_tried += len(groups)
         codes = _with_rare_ones_together(table.codes[when])[table.rows]
-        held = codes >= 0
-        n_levels = int(codes.max(initial=-1)) + 1
-        if n_levels < 2:
-            continue
-        totals = np.bincount(codes[held], minlength=n_levels)
-        for k, i in enumerate(leaders):
-            n_missing = np.bincount(codes[held], weights=masks[held, k], minlength=n_levels)
-            split = min(n_missing.sum(), held.sum() - n_missing.sum())
-            if (
-                table.names[some[i]] != when
-                and split > 0
-                and np.minimum(n_missing, totals - n_missing).sum() <= 0.02 * split
-            ):
-                made.found += _missing_when(table, table.names[some[i]], when, table.missing[:, some[i]])
+        held = table.rows[codes >= 0]
+        codes = codes[codes >= 0]
+        totals = np.bincount(codes)
+        for i in groups:
+            n_missing = np.bincount(codes, weights=masks[held, i], minlength=len(totals))
+            split = min(n_missing.sum(), len(held) - n_missing.sum())
+            if names[i] != when and 0 < split >= 50 * np.minimum(n_missing, totals - n_missing).sum():
+                made.found += _missing_when(table, names[i], when, masks[:, i])
     return made
+
+
+def _are_common(counts: NDArray[Any]) -> NDArray[np.bool_]:
+    return counts >= max(_ATOM * counts.sum(), 5)
 
 
 def _with_rare_ones_together(codes: NDArray[Any]) -> NDArray[Any]:
     """Return levels with those of too few rows to be told apart as one last level."""
-    counts = np.bincount(codes + 1, minlength=2)[1:]
-    common = counts >= max(_ATOM * len(codes), 5)
-    new = np.where(common, np.cumsum(common) - 1, common.sum())
-    return np.append(new, -1)[codes]
+    common = _are_common(np.bincount(codes + 1, minlength=2)[1:])
+    return np.append(np.where(common, np.cumsum(common) - 1, common.sum()), -1)[codes]
 
 
 def _missing_when(table: Table, target: Any, when: Any, missing: NDArray[Any]) -> list[Candidate]:
-    codes = table.codes[when]
-    lumped, held = _with_rare_ones_together(codes), codes >= 0
-    totals = np.bincount(lumped[held])
-    is_missing = np.bincount(lumped[held], weights=missing[held]) > 0.5 * totals
-    levels = np.bincount(codes[held])
-    common = np.flatnonzero(levels >= max(_ATOM * len(codes), 5))  # in the order of the lumped levels
-    missing_levels = common[is_missing[: len(common)]]
+    codes, held = table.codes[when], table.codes[when] >= 0
+    counts, n_missing = np.bincount(codes[held]), np.bincount(codes[held], weights=missing[held])
+    common, states = _are_common(counts), n_missing > 0.5 * counts
     # What the values that are not listed say: the rare ones together if there are any, else the greater part.
-    state = is_missing[-1] if len(totals) > len(common) else len(missing_levels) > len(common) / 2
-    chosen = np.setdiff1d(common, missing_levels) if state else missing_levels
-    values = tuple(table.level(when, code) for code in chosen if levels[code] >= table.min_count)
-    if not values or when in table.dates:
+    rare = n_missing[~common].sum() > 0.5 * counts[~common].sum()
+    state = bool(states.mean() > 0.5 if common.all() else rare)
+    listed = np.flatnonzero(common & (states != state) & (counts >= table.min_count))
+    if not len(listed):
         return []
-    rate = float(missing[held].mean())
-    relation = MissingWhen(target=target, when=when, values=values, missing=not bool(state))
-    must_be = relation.must_be_missing(table.frame)
-    wrong = (missing != must_be) & held
-    # The rows said to be of the rarer state, by the best of all choices of values.
-    said = held & (must_be if rate <= 0.5 else ~must_be)
-    log_p = log_p_kept(int((said & ~wrong).sum()), int(said.sum()), min(rate, 1 - rate)) + len(totals) * np.log(2)
-    return [Candidate(relation, max(rate, 1 - rate), min(0.0, float(log_p)), int(wrong.sum()), len(totals))]
+    values = tuple(table.level(when, code) for code in listed)
+    said = held & (np.isin(codes, listed) != state)  # to be missing
+    wrong, rate = held & (said != missing), float(missing[held].mean())
+    # The p-value is that of the rows said to be of the rarer state, for the best of all choices of values.
+    rarer, n_choices = held & (said == (rate <= 0.5)), int(common.sum()) + 1
+    log_p = log_p_kept(int((rarer & ~wrong).sum()), int(rarer.sum()), min(rate, 1 - rate)) + n_choices * np.log(2)
+    relation = MissingWhen(target=target, when=when, values=values, missing=not state)
+    return [Candidate(relation, max(rate, 1 - rate), min(0.0, float(log_p)), int(wrong.sum()), n_choices)]
 
 
 def one_hot_groups(table: Table) -> Candidates:
