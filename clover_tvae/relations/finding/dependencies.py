@@ -32,8 +32,8 @@ _NAMED = ("quarter", "weekday", "month", "hour", "year")
 def _agreement(keys: NDArray[Any], codes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return for each column how many neighbours of equal key it has, and how many of them differ in it."""
     order = np.argsort(keys, kind="stable")
-    same = (keys[order][1:] == keys[order][:-1]) & (keys[order][1:] >= 0)
-    before, after = codes[order[:-1][same]], codes[order[1:][same]]
+    same = np.flatnonzero((np.diff(keys[order]) == 0) & (keys[order][1:] >= 0))
+    before, after = codes[order[same]], codes[order[same + 1]]
     known = (before >= 0) & (after >= 0)
     return known.sum(axis=0), ((before != after) & known).sum(axis=0)
 

@@ -66,14 +66,15 @@ def equalities(table: Table) -> Candidates:
 
 def _follows(relation: Equal, copies: dict[frozenset[Any], NDArray[Any]]) -> bool:
     """Return whether a third column, a copy of both in more rows, is the same in most of the rows of a copy."""
-    copied = copies[frozenset((relation.source, relation.target))]
-    explained = False
-    for middle in {name for pair in copies for name in pair} - {relation.source, relation.target}:
-        first = copies.get(frozenset((relation.source, middle)))
-        second = copies.get(frozenset((middle, relation.target)))
-        if first is not None and second is not None and min(first.sum(), second.sum()) > copied.sum():
-            explained |= (copied & first & second).sum() >= _EXPLAINED * copied.sum()
-    return explained
+    source, target = relation.source, relation.target
+    copied = copies[frozenset((source, target))]
+    middles = {name for pair in copies for name in pair} - {source, target}
+    between = ((copies.get(frozenset((source, m))), copies.get(frozenset((m, target)))) for m in middles)
+    return any(
+        min(first.sum(), second.sum()) > copied.sum() <= (copied & first & second).sum() / _EXPLAINED
+        for first, second in between
+        if first is not None and second is not None
+    )
 
 
 def _is_rare(table: Table, name: Any) -> NDArray[Any]:

@@ -41,9 +41,8 @@ def pruned(candidates: list[Candidate], table: Table) -> list[Candidate]:
     def told(pair: tuple[Any, ...]) -> bool:
         return (
             any(set(pair) <= group for group in groups)
-            or all(name in determined for name in pair)
-            or _depends(pair[:1], pair[1], determined)
-            or _depends(pair[1:], pair[0], determined)
+            or determined.keys() >= set(pair)
+            or any(_depends([one], other, determined) for one, other in (pair, pair[::-1]))
         )
 
     best: dict[Any, Candidate] = {}
@@ -71,11 +70,10 @@ def pruned(candidates: list[Candidate], table: Table) -> list[Candidate]:
         if isinstance(candidate.relation, Inequality | Interval)
         and (set(candidate.relation.columns) <= set(table.dates) or not told(candidate.relation.columns))
     }
-    middles = {name for pair in orders for name in pair}
     direct = [
         candidate
         for (low, high), candidate in orders.items()
-        if not any((low, middle) in orders and (middle, high) in orders for middle in middles)
+        if not any((low, middle) in orders and (middle, high) in orders for middle in table.names)
     ]
     return [*kept, *best.values(), *direct]
 
