@@ -198,8 +198,9 @@ def sample(
     check_rows_target(output, suffix=f".{part_format}", force=force)
     options: dict[str, Any] = {} if device is None else {"device": device}
     synth = TVAESynthesizer.load(generator, expected_sha256=expect_sha256, trust_pickle=trust_pickle, **options)
-    dtypes = dict(synth.sample(0).dtypes)
-    conditions = read_conditions(where or (), synth.metadata, dtypes, synth.check_conditions)
+    conditions = None
+    if where:
+        conditions = read_conditions(where, synth.metadata, dict(synth.sample(0).dtypes), synth.check_conditions)
     if seed is None:
         # A generator's own seed would give the same rows in every run.
         seed = secrets.randbelow(2**32)
