@@ -173,10 +173,9 @@ class ConditionError(UserError, ValueError):
 class NotFittedError(UserError):
     """The synthesizer has not learnt a table yet."""
 
-    def __init__(
-        self, problems: str = "the synthesizer has not learnt a table yet; call fit() first, or load a generator"
-    ) -> None:
-        super().__init__(problems)
+    def __init__(self, problems: str | Problem | Sequence[Problem] = "", where: str = "") -> None:
+        unfitted = "the synthesizer has not learnt a table yet; call fit() first, or load a generator"
+        super().__init__(problems or unfitted, where)
 
 
 class MissingExtraError(UserError, ImportError):

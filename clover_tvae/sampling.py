@@ -20,7 +20,7 @@ from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import ConditionError
 from clover_tvae.model.devices import one_thread, torch_generator
 from clover_tvae.model.rows import ConditionTensors, Drawing, Rows, Translate
-from clover_tvae.model.vae import TabularVAE, table_tensors
+from clover_tvae.model.vae import TabularVAE, inside_spreads, table_tensors
 from clover_tvae.seeds import child
 
 __all__ = ["BLOCK_ROWS", "Sampler"]
@@ -281,12 +281,12 @@ class Sampler:
     @torch.no_grad()
     def embed(self, table: EncodedTable) -> NDArray[Any]:
         """Mean of ``q(z | x)`` of every row. **Shape** ``(rows, embedding_dim)``."""
-        parts = []
+        parts = [np.zeros((0, self.vae.embedding_dim), np.float32)]
         with one_thread():
             for start in range(0, len(table), BLOCK_ROWS):
                 part = self._rows(table.take(slice(start, start + BLOCK_ROWS)), None)
                 parts.append(self.vae.posterior(part)[0].cpu().numpy())
-        return np.concatenate(parts) if parts else np.zeros((0, self.vae.embedding_dim), np.float32)
+        return np.concatenate(parts)
 
     @torch.no_grad()
     def reconstruct(self, table: EncodedTable, seed: np.random.SeedSequence, *, argmax: bool = True) -> EncodedTable:
@@ -306,13 +306,8 @@ class Sampler:
     def _rows(self, table: EncodedTable, generator: torch.Generator | None) -> Rows:
         """Tensors of encoded rows; each number is drawn inside its spread, or its middle where there is no generator."""
         choices, scalars, spreads, equals = (t.to(self.vae.device) for t in table_tensors(table, self.layout))
-        if spreads.shape[1]:
-            share: float | Tensor = 0.5
-            if generator is not None:
-                share = torch.rand(scalars.shape, generator=generator, device=scalars.device)
-            scalars = scalars + spreads * share
         # A masked choice (-1) stands for "unknown": any valid index does.
-        return Rows(choices.long().clamp_min(0), scalars, equals)
+        return Rows(choices.long().clamp_min(0), inside_spreads(scalars, spreads, generator), equals)
 
 
 def _systematic(log_weight: Tensor, n: int, generator: torch.Generator) -> Tensor:

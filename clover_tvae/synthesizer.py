@@ -1,4 +1,7 @@
-"""The synthesizer: the face of the package. The work is done on the floors below."""
+"""The synthesizer: the face of the package.
+
+It is over 450 lines because every public method stands here with its arguments, errors and source; the work is done below.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,9 +24,6 @@ from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Parameters, check_path, whole_number
 from clover_tvae.report.representation import as_html, as_text
 from clover_tvae.seeds import Call, child, root
-
-if TYPE_CHECKING:
-    from clover_tvae.report import Report
 
 __all__ = ["TVAESynthesizer"]
 
@@ -68,9 +68,8 @@ class TVAESynthesizer:
         enforce_rounding: SDV's own (``sdv`` backend): keep the decimals of the table; on by default.
         expected_sha256: The digest that ``save`` returned; any other file at ``generator_filepath`` is refused.
 
-    What is left out has the defaults that :class:`~clover_tvae.parameters.Parameters` tells. One thread an operator is
-    used, and two halves of a batch side by side: a second free core is used, a busy one does no harm, and neither changes
-    the result.
+    What is left out has the defaults that :class:`~clover_tvae.parameters.Parameters` tells. A second free core is used, a
+    busy one does no harm, and neither changes the result.
 
     Raises:
         ConfigError: Parameters out of range: all of them are named.
@@ -374,7 +373,9 @@ class TVAESynthesizer:
         self._backend.set_device(device)
         return self
 
-    def report(self, real: pd.DataFrame | None = None, holdout: pd.DataFrame | None = None, **options: Any) -> Report:
+    def report(
+        self, real: pd.DataFrame | None = None, holdout: pd.DataFrame | None = None, **options: Any
+    ) -> report.Report:
         """Draw as many rows as were learnt, measure them, and lay the result out as a page.
 
         Args:

@@ -15,7 +15,7 @@ from clover_tvae.model import AutoregressiveDecoder, Decoder, Encoder, TabularVA
 from clover_tvae.model.build import ModelConfig, build_vae, expected_arrays, to_arrays, vae_from_arrays
 from clover_tvae.model.choices import ChoiceGroups, draw_choice, group_by_width, stratified
 from clover_tvae.model.devices import resolve_device, torch_generator
-from clover_tvae.model.encoder import draw_posterior, gaussian_kl, one_hot
+from clover_tvae.model.encoder import draw_posterior, one_hot
 from clover_tvae.model.mixture import Mixture, normal_score
 from clover_tvae.model.prior import LatentPrior
 from clover_tvae.model.rows import ConditionTensors, Drawing, OneHotRows, Rows
@@ -269,11 +269,16 @@ def test_one_hot_rows_give_what_the_dense_matrix_gives():
     assert torch.allclose(flat(rows)[0], flat(one_hot(rows, 2001))[0])
 
 
+def gaussian_kl(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
+    return 0.5 * (mu.square() + logvar.exp() - 1.0 - logvar)
+
+
 def test_the_kl_matches_torch_distributions():
     mu, logvar = torch.randn(4, 3, generator=generator(1)), torch.randn(4, 3, generator=generator(2))
     theirs = torch.distributions.kl_divergence(
         torch.distributions.Normal(mu, (0.5 * logvar).exp()), torch.distributions.Normal(0.0, 1.0)
     )
+    assert torch.allclose(draw_posterior(mu, logvar, torch.zeros(4, 3))[1], theirs, atol=1e-6)
     assert torch.allclose(gaussian_kl(mu, logvar), theirs, atol=1e-6)
 
 

@@ -19,9 +19,8 @@ from clover_tvae.model.decoder import SIGMA_RANGE, Decoder
 from clover_tvae.model.encoder import Encoder, initialise
 from clover_tvae.model.vae import TabularVAE
 
-__all__ = ["NUMBERS", "DecoderName", "ModelConfig", "build_vae", "expected_arrays", "to_arrays", "vae_from_arrays"]
+__all__ = ["NUMBERS", "ModelConfig", "build_vae", "expected_arrays", "to_arrays", "vae_from_arrays"]
 
-DecoderName = Literal["autoregressive", "independent"]
 #: What the numbers of the encoded table are, for each decoder.
 NUMBERS: dict[str, Literal["mode", "rank"]] = {"autoregressive": "rank", "independent": "mode"}
 
@@ -41,7 +40,7 @@ class ModelConfig:
         prior_components: Gaussians of the prior that is fitted after training; 0 for ``N(0, I)``.
     """
 
-    decoder: DecoderName
+    decoder: Literal["autoregressive", "independent"]
     compress_dims: tuple[int, ...]
     decompress_dims: tuple[int, ...]
     embedding_dim: int

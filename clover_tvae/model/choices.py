@@ -14,8 +14,8 @@ from clover_tvae.model.devices import precise
 __all__ = ["ChoiceGroups", "draw_choice", "group_by_width", "stratified"]
 
 
-def group_by_width(widths: list[int], most_padding: float = 2.0) -> list[list[int]]:
-    """Group columns so that the widest of a group is at most ``most_padding`` times as wide as its narrowest.
+def group_by_width(widths: list[int]) -> list[list[int]]:
+    """Group columns so that the widest of a group is at most twice as wide as its narrowest.
 
     Example:
         >>> group_by_width([2, 40, 3, 41])
@@ -23,7 +23,7 @@ def group_by_width(widths: list[int], most_padding: float = 2.0) -> list[list[in
     """
     groups: list[list[int]] = []
     for column in sorted(range(len(widths)), key=lambda i: (widths[i], i)):
-        if groups and widths[column] <= most_padding * widths[groups[-1][0]]:
+        if groups and widths[column] <= 2 * widths[groups[-1][0]]:
             groups[-1].append(column)
         else:
             groups.append([column])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from clover_tvae.model.rows import OneHotRows
 
-__all__ = ["Encoder", "draw_posterior", "gaussian_kl", "initialise"]
+__all__ = ["Encoder", "draw_posterior", "initialise"]
 
 #: Bounds of the posterior's log-variance: std between e^-5 (0.0067) and e^2.5 (12); exp() and the KL stay finite.
 LOGVAR_RANGE = (-10.0, 5.0)
@@ -32,18 +32,11 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
                     layer.bias.uniform_(-bound, bound, generator=generator)
 
 
-def gaussian_kl(mu: Tensor, logvar: Tensor) -> Tensor:
-    """``KL(N(mu, exp(logvar)) || N(0, 1))`` of each dimension, in nats (Kingma & Welling 2014, appendix B).
-
-    **Shape** ``(rows, embedding_dim)`` in and out.
-    """
-    return 0.5 * (mu.square() + logvar.exp() - 1.0 - logvar)
-
-
 def draw_posterior(mu: Tensor, logvar: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
     """Draw ``z = mu + std * noise`` and give the KL of each dimension, with ``logvar`` kept inside its bounds.
 
-    What :class:`Encoder` and :func:`gaussian_kl` say, with its gradient written down: a quarter of the passes over memory.
+    ``KL(N(mu, exp(logvar)) || N(0, 1))`` in nats (Kingma & Welling 2014, appendix B), its gradient written down: a quarter
+    of the passes over memory.
 
     Args:
         mu: Means.

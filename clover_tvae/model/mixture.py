@@ -14,9 +14,9 @@ from torch import Tensor
 
 from clover_tvae.model.choices import draw_choice, stratified
 
-__all__ = ["LOG_SIGMA_RANGE", "Mixture", "normal_score"]
+__all__ = ["Mixture", "normal_score"]
 
-#: Log standard deviations are kept in here (engine page: log 0.01 to 1.5).
+#: Log standard deviations are kept in here.
 LOG_SIGMA_RANGE = (math.log(0.01), 1.5)
 #: Ranks are kept this far from 0 and 1, so that normal scores stay within +-4.9.
 _EDGE = 5e-7
@@ -84,8 +84,7 @@ class Mixture(NamedTuple):
             noise = torch.special.ndtri(stratified(rows, numbers, generator)).to(mean.dtype)
             return torch.special.ndtr(mean + sigma * noise)
         low, high = self._bounds(lower, upper)
-        log_mass = self.log_weights + (high - low).clamp_min(1e-300).log().to(self.log_weights.dtype)
-        picked = draw_choice(log_mass.reshape(-1, k), generator).view(rows, numbers, 1)
+        picked = draw_choice(self.log_mass(lower, upper).reshape(-1, k), generator).view(rows, numbers, 1)
         mean = self.means.gather(2, picked).squeeze(2).double()
         sigma = self.log_sigmas.gather(2, picked).squeeze(2).double().exp()
         low, high = low.gather(2, picked).squeeze(2), high.gather(2, picked).squeeze(2)

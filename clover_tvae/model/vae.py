@@ -15,7 +15,7 @@ from clover_tvae.model.mixture import normal_score
 from clover_tvae.model.prior import LatentPrior
 from clover_tvae.model.rows import OneHotRows, Rows, TableDecoder, numbered_cells
 
-__all__ = ["TabularVAE", "table_tensors"]
+__all__ = ["TabularVAE", "inside_spreads", "table_tensors"]
 
 #: Rows whose posteriors the prior is fitted to, and how many of them are encoded at once.
 _MOST_PRIOR_ROWS, _ROWS_A_PASS = 20_000, 4_096
@@ -33,6 +33,14 @@ def table_tensors(table: EncodedTable, layout: TableLayout) -> tuple[Tensor, Ten
         else torch.from_numpy(table.equals)
     )
     return torch.from_numpy(table.choices), torch.from_numpy(table.scalars), spreads, equals
+
+
+def inside_spreads(scalars: Tensor, spreads: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw each number inside its spread; without a generator take its middle. **Shape** ``(rows, scalars)``."""
+    if not spreads.shape[1]:
+        return scalars
+    share = 0.5 if generator is None else torch.rand(scalars.shape, generator=generator, device=scalars.device)
+    return scalars + spreads * share
 
 
 class TabularVAE(nn.Module):
@@ -79,10 +87,7 @@ class TabularVAE(nn.Module):
         self, choices: Tensor, scalars: Tensor, spreads: Tensor, equals: Tensor, *, generator: torch.Generator
     ) -> ElboTerms:
         """Return the ELBO terms of every row, on one draw of ``z``, of the numbers inside their spreads, and of the order."""
-        if spreads.shape[1]:
-            share = torch.rand(scalars.shape, generator=generator, device=scalars.device)
-            scalars = scalars + spreads * share
-        rows = Rows(choices.long(), scalars, equals)
+        rows = Rows(choices.long(), inside_spreads(scalars, spreads, generator), equals)
         mu, logvar = self.encoder.parameters_of(self.encoder_input(rows))
         z, kl_dims = draw_posterior(mu, logvar, torch.randn(mu.shape, generator=generator, device=mu.device))
         reconstruction = -self.decoder.elbo_log_likelihood(z, rows, generator)
@@ -117,9 +122,7 @@ class TabularVAE(nn.Module):
         picked = torch.randperm(n_rows, generator=generator, device=generator.device)[:_MOST_PRIOR_ROWS].cpu()
         for part in picked.split(_ROWS_A_PASS):
             choices, scalars, spreads, equals = (t[part].to(self.device) for t in tensors)
-            if spreads.shape[1]:
-                scalars = scalars + spreads * torch.rand(scalars.shape, generator=generator, device=self.device)
-            mu, std = self.posterior(Rows(choices.long(), scalars, equals))
+            mu, std = self.posterior(Rows(choices.long(), inside_spreads(scalars, spreads, generator), equals))
             # Antithetic pairs: the noise of the draws must not become the prior's mean.
             for _ in range(1 if 2 * len(picked) > _MOST_PRIOR_PAIRS else 2):
                 noise = std * torch.randn(mu.shape, generator=generator, device=self.device)
