@@ -82,12 +82,7 @@ class Disclosure:
         return float(rounded if rounded or not count else self.step)
 
     def share(self, count: int, n_rows: int) -> float:
-        """Return the share of real rows in a cell as far as it may be told, 0 to 1; NaN where it may not.
-
-        Args:
-            count: Rows in the cell.
-            n_rows: Rows in all.
-        """
+        """Return the share of real rows in a cell as far as it may be told, 0 to 1; NaN where it may not."""
         if self.is_small(count) or self.is_small(n_rows - count):
             return float("nan")
         rounded = n_rows if count == n_rows else min(self.rounded(count), n_rows)

@@ -117,11 +117,7 @@ def attack_membership(tables: CodedTables, *, seed: int) -> dict[str, dict[str, 
 def furthest(candidates: Points, pool: Points, itself: NDArray[Any], n_rows: int) -> NDArray[Any]:
     """Return the positions, in order, of the ``n_rows`` candidates furthest from 5 other rows of the pool.
 
-    Args:
-        candidates: The rows to choose from.
-        pool: Real rows.
-        itself: Position of each candidate in the pool, -1 where it is not in it.
-        n_rows: Number of rows.
+    ``itself`` is the position of each candidate in the pool, -1 where it is not in it.
     """
     distances, _ = nearest(candidates, pool, OUTLIER_NEIGHBOURS, exclude=itself)
     return np.sort(np.argsort(-distances.mean(axis=1), kind="stable")[:n_rows])

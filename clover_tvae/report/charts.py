@@ -178,13 +178,7 @@ def heat_map(
 
 
 def line_chart(series: Mapping[str, Sequence[tuple[float, float]]], title: str, words: str) -> Chart:
-    """Return lines over the epochs, each with its own dashes and its name above.
-
-    Args:
-        series: Epochs and values by name.
-        title: The chart in words.
-        words: Words above the y axis.
-    """
+    """Return lines of epochs and values by name, each with its own dashes; ``words`` stand above the y axis."""
     height, left, right, bottom = 240.0, 50.0, 10.0, 34.0
     epochs = [x for line in series.values() for x, _ in line]
     low, high = _robust_range([[y for _, y in line] for line in series.values()])

@@ -56,12 +56,7 @@ def history_table(history: Any) -> pd.DataFrame:
 
 
 def curve_charts(frame: pd.DataFrame, parts: Mapping[str, tuple[str, ...]] = _PARTS) -> list[Chart]:
-    """Return one chart a part: its words, and the curves in it.
-
-    Args:
-        frame: What ``history_table`` returns.
-        parts: Names of the curves by the words above the y axis.
-    """
+    """Return one chart of what ``history_table`` returns for each part: words above the y axis, and names of curves."""
     charts = []
     for words, names in parts.items():
         lines = {_CURVES[name]: frame[["epoch", name]].dropna() for name in names if name in frame}

@@ -48,13 +48,7 @@ class PairTrends:
 
     @classmethod
     def of(cls, tables: CodedTables, disclosure: Disclosure, figures: Any = None) -> PairTrends:
-        """Return the pairs of the coded tables.
-
-        Args:
-            tables: Coded tables with the roles ``real``, ``synthetic`` and, where rows were held out, ``holdout``.
-            disclosure: What may be told of the real rows.
-            figures: ``Figures`` of these tables, whose trend errors are taken; measured here where it has none.
-        """
+        """Return the pairs of the coded tables; ``figures`` lends their trend errors, measured here where it has none."""
         pairs = getattr(figures, "tables", {}).get("pair_trends")
         roles = [role for role in ("synthetic", "holdout") if role in tables.tables]
         errors = [f"error_{role}" for role in roles]

@@ -34,13 +34,7 @@ _TAIL = 0.005
 
 @dataclass(frozen=True)
 class Classes:
-    """The class of each row, which colours the hexagons.
-
-    Args:
-        of_real: Class of each real row, from 0; ``None`` for one colour.
-        of_synthetic: Class of each synthetic row.
-        names: Names of the classes.
-    """
+    """The class of each row, from 0, which colours the hexagons (``None`` for one colour), and the classes' names."""
 
     of_real: NDArray[Any] | None = None
     of_synthetic: NDArray[Any] | None = None
@@ -86,12 +80,9 @@ def space_section(
 
 
 def frequent_classes(real: Any, synthetic: Any, disclosure: Disclosure) -> Classes:
-    """Return the most frequent labels as classes, the others and missing ones as one class more.
+    """Return the most frequent of the rows' labels as classes, the others and missing ones as one class more.
 
-    Args:
-        real: The label of each real row; ``None`` for no classes.
-        synthetic: The same of each synthetic row.
-        disclosure: What may be named.
+    Where a table has no labels (``None``) its rows have no classes.
     """
     given = [labels for labels in (real, synthetic) if labels is not None]
     if not given:
