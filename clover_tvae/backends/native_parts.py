@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from clover_tvae.parameters import Positive, Share, Width, Widths
 
-__all__ = ["ModelPart", "TrainingPart", "packed"]
+__all__ = ["ModelPart", "TrainingPart", "packed", "unpacked"]
 
 _Natural = Annotated[int, Field(ge=0, le=2**53)]
 _Epoch = Annotated[list[float], Field(min_length=8, max_length=8)]
@@ -21,7 +21,7 @@ def packed(history: Sequence[Sequence[float]]) -> bytes:
     return np.array(history, dtype="<f8").tobytes()
 
 
-def _unpacked(history: Any) -> Any:
+def unpacked(history: Any) -> Any:
     """Undo :func:`packed`; files of version 1 hold lists."""
     return np.frombuffer(history, dtype="<f8").reshape(-1, 8).tolist() if isinstance(history, bytes) else history
 
@@ -56,7 +56,7 @@ class TrainingPart(_Part):
 
     parameters: dict[str, Any]
     facts: _Facts
-    history: Annotated[list[_Epoch], Field(min_length=1), BeforeValidator(_unpacked)]
+    history: Annotated[list[_Epoch], Field(min_length=1), BeforeValidator(unpacked)]
 
     @field_validator("history")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from dataclasses import replace
@@ -256,6 +257,7 @@ def _card_of(path: Path, expected_sha256: str | None) -> dict[str, Any]:
     Neither torch nor a pickle is touched, so of the parts only what is read here is checked to be what it must be.
     """
     from clover_tvae.artifact import read_artifact
+    from clover_tvae.backends.native_parts import unpacked
     from clover_tvae.evaluation.disclosure import card_to_show
 
     def mapping(part: Any, key: str) -> dict[str, Any]:
@@ -265,7 +267,9 @@ def _card_of(path: Path, expected_sha256: str | None) -> dict[str, Any]:
     content = read_artifact(path, expected_sha256=expected_sha256)
     training, model = content["training"], content["model"]
     inner = mapping(training, "backend")
-    facts, history = mapping(inner, "facts"), inner.get("history", inner.get("losses"))
+    facts, history = mapping(inner, "facts"), None
+    with contextlib.suppress(ValueError):
+        history = unpacked(inner.get("history", inner.get("losses")))
     return card_to_show(
         {
             "package": "clover_tvae",
