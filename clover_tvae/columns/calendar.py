@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clover_tvae.columns.cells import MISSING_MARKERS, ZONEINFO, zone_name_of, zone_of
-from clover_tvae.columns.date_formats import guess_format, read_texts
+from clover_tvae.columns.date_formats import EPOCH, MICROSECOND, guess_format, read_texts
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.plain_data import check, fields, integer, one_of, optional, text
 from clover_tvae.errors import ColumnTypeError
@@ -28,8 +28,6 @@ from clover_tvae.errors import ColumnTypeError
 __all__ = ["PER_SECOND", "Calendar", "instant_of", "unit_and_zone"]
 
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-_EPOCH = datetime.datetime(1970, 1, 1)
-_MICROSECOND = datetime.timedelta(microseconds=1)
 _OFFSETS = ("+0100", "+01:00", "Z")
 STYLE_TEXTS = 2_000  # so many distinct texts tell how all of them are written
 
@@ -98,9 +96,8 @@ class Calendar:
             if format is None:
                 fitting, _ = guess_format(known.astype(object))
                 cure = f"format={fitting!r} reads it" if fitting else "convert it with pd.to_datetime"
-                raise ColumnTypeError(
-                    f"must have a format, such as '%Y-%m-%d', where dates are text, found none; {cure}", where_of(name)
-                )
+                rule = "must have a format, such as '%Y-%m-%d', where dates are text"
+                raise ColumnTypeError(f"{rule}, found none; {cure}", where_of(name))
             return cls(cells, "us", zone=time_zone if "%z" in format else None, format=format)
         if cells.holds != "datetime":
             cure = "convert it with pd.to_datetime"
@@ -126,18 +123,13 @@ class Calendar:
         missing = values.isna().to_numpy(dtype=bool)
         if missing.all():  # whatever dtype pandas gives a column without a value
             return np.zeros(len(values), np.int64), missing
-        cells = CellType.of(values, name)
-        if self.format is not None and cells.is_text:
-            instants = self._read_text(values, name)
-        else:
-            instants = self._read_times(values, cells, missing, name)
+        cells = CellType.of(values, name).settled(values[~missing])
+        by_text = self.format is not None and cells.is_text
+        instants = self._read_text(values, name) if by_text else self._read_times(values, cells, name)
         instants[missing] = 0
         return instants, missing
 
-    def _read_times(
-        self, values: pd.Series, cells: CellType, missing: NDArray[np.bool_], name: object
-    ) -> NDArray[np.int64]:
-        cells = cells.settled(values[~missing])
+    def _read_times(self, values: pd.Series, cells: CellType, name: object) -> NDArray[np.int64]:
         if cells.family == "object" and cells.holds == "datetime":
             codes, found = pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
             return np.array([instant_of(cell, self.unit)[0] for cell in found] + [0], dtype=np.int64)[codes]
@@ -148,13 +140,11 @@ class Calendar:
         if cells.family == "datetime":
             if (cells.time_zone is None) != (self.zone is None) and self.format is None:
                 now = "none" if cells.time_zone is None else "one"
-                raise ColumnTypeError(
-                    f"must have a time zone exactly if it had one in training, found {now}", where_of(name)
-                )
+                rule = "must have a time zone exactly if it had one in training"
+                raise ColumnTypeError(f"{rule}, found {now}", where_of(name))
             return self._count(pd.DatetimeIndex(values))
-        raise ColumnTypeError(
-            f"must hold dates, found {cells.found_in(values)}; convert it with pd.to_datetime", where_of(name)
-        )
+        message = f"must hold dates, found {cells.found_in(values)}; convert it with pd.to_datetime"
+        raise ColumnTypeError(message, where_of(name))
 
     def _read_text(self, values: pd.Series, name: object) -> NDArray[np.int64]:
         assert self.format is not None
@@ -253,14 +243,14 @@ class Calendar:
         if self.cells.name == "Timestamp":
             time = pd.Timestamp(np.datetime64(instant, self.unit))
             return time if self.zone is None else time.tz_localize("UTC").tz_convert(zone_of(self.zone))
-        moment = _EPOCH + instant * _MICROSECOND
+        moment = EPOCH + instant * MICROSECOND
         if self.cells.name == "date":
             return moment.date()
         return moment if self.zone is None else moment.replace(tzinfo=datetime.UTC).astimezone(zone_of(self.zone))
 
     def _text(self, instant: int) -> str:
         assert self.format is not None
-        time = _EPOCH + instant * _MICROSECOND
+        time = EPOCH + instant * MICROSECOND
         if self.zone is not None and "%z" in self.format:
             time = time.replace(tzinfo=datetime.UTC).astimezone(zone_of(self.zone))
 
@@ -318,7 +308,7 @@ def instant_of(cell: Any, unit: str) -> tuple[int, bool]:
             cell = datetime.datetime(cell.year, cell.month, cell.day)
         if cell.tzinfo is not None:
             cell = cell.astimezone(datetime.UTC).replace(tzinfo=None)
-        count, per_second = (cell - _EPOCH) // _MICROSECOND, 10**6
+        count, per_second = (cell - EPOCH) // MICROSECOND, 10**6
     whole, rest = divmod(count * PER_SECOND[unit], per_second)
     return whole, rest != 0
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["DATE_FORMATS", "guess_format", "read_texts"]
+__all__ = ["DATE_FORMATS", "EPOCH", "MICROSECOND", "guess_format", "read_texts"]
 
 DATE_FORMATS = (
     "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S.%f",
@@ -23,8 +23,8 @@ DATE_FORMATS = (
 )  # fmt: skip
 """Ways to write a date that are tried where none is given; the first of two that fit the same cells is taken."""
 
-_EPOCH = datetime.datetime(1970, 1, 1)
-_MICROSECOND = datetime.timedelta(microseconds=1)
+EPOCH = datetime.datetime(1970, 1, 1)
+MICROSECOND = datetime.timedelta(microseconds=1)
 _DATE_LIKE = re.compile(r"(?=.*\d).{6,40}", flags=re.DOTALL)
 _MANY = 2_000
 
@@ -58,7 +58,7 @@ def read_texts(
                 time = time.astimezone(datetime.UTC).replace(tzinfo=None)
         except (ValueError, TypeError, OverflowError, re.error):
             continue
-        instants[i], readable[i] = (time - _EPOCH) // _MICROSECOND, True
+        instants[i], readable[i] = (time - EPOCH) // MICROSECOND, True
     return instants, readable, offsets
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,11 +45,9 @@ class Labels:
     @cached_property
     def _by_number(self) -> dict[Any, int]:
         """Places of numeric labels by value, where only one label has that value."""
-        places: dict[Any, list[int]] = {}
-        for place, value in enumerate(self.values):
-            if is_number(value):
-                places.setdefault(value, []).append(place)
-        return {value: found[0] for value, found in places.items() if len(found) == 1}
+        numbers = {place: value for place, value in enumerate(self.values) if is_number(value)}
+        counts = Counter(numbers.values())
+        return {value: place for place, value in numbers.items() if counts[value] == 1}
 
     def place(self, value: Any) -> int:
         """Return which label a cell is, -1 for none; a number or a date may be of another type and the same value."""
@@ -55,21 +55,17 @@ class Labels:
             key = typed_key(value)
         except TypeError:
             return -1
-        place = self.places.get(key, -1)
-        if place >= 0:
-            return place
+        if key in self.places:
+            return self.places[key]
         if key[0] in ("int", "float", "Decimal"):
             place = self._by_number.get(value, -1)
             if place < 0 and "float32" in self.cells.name.lower() and math.isfinite(value):
                 place = self._by_number.get(float(np.float32(value)), -1)
-        elif key[0] in ("str", "date", "datetime", "Timestamp") and any(
-            isinstance(v, pd.Timestamp) for v in self.values
-        ):
-            try:
-                place = self.places.get(("Timestamp", pd.Timestamp(value)), -1)
-            except (ValueError, TypeError):
-                place = -1
-        return place
+            return place
+        if key[0] != "bool" and any(isinstance(label, pd.Timestamp) for label in self.values):
+            with contextlib.suppress(ValueError, TypeError):
+                return self.places.get(("Timestamp", pd.Timestamp(value)), -1)
+        return -1
 
 
 def read_labels(
@@ -91,7 +87,8 @@ def read_labels(
     codes, found = factorize(series, cells)
     n_known = int((codes >= 0).sum())
     n_missing = len(series) - n_known
-    if kind == "categorical" and cells.holds != "boolean" and _names_rows(len(found), n_known):
+    names_rows = n_known >= _MIN_ROWS_OF_IDENTIFIER and len(found) >= _IDENTIFIER_SHARE * n_known
+    if kind == "categorical" and cells.holds != "boolean" and names_rows:
         how_many = "each" if len(found) == n_known else f"nearly each ({len(found)})"
         also = ", or 'continuous' if it is a measurement" if cells.holds in ("integer", "float", "decimal") else ""
         message = (
@@ -99,22 +96,25 @@ def read_labels(
             f"identifier, which must not be learnt; declare it 'id' (dropped, or made anew) or 'ignore'{also}"
         )
         raise IdentifierColumnError(message, where_of(name))
-    if kind == "boolean" and n_known and not _is_truth(cells, found):
+    is_truth = cells.holds == "boolean" or (cells.holds in ("integer", "float") and set(found) <= {0, 1})
+    if kind == "boolean" and n_known and not is_truth:
         counted = f"{len(found)} distinct value{'s' if len(found) > 1 else ''} in {cells.found_in(series)}"
-        message = f"must hold true and false, or 0 and 1, found {counted}; declare it 'categorical', or convert it with astype('boolean')"
-        raise _refused(name, message)
+        cure = "declare it 'categorical', or convert it with astype('boolean')"
+        message = f"must hold true and false, or 0 and 1, found {counted}; {cure}"
+        raise ColumnTypeError(message, where_of(name))
     labels = Labels(cells, tuple(sorted(found, key=_sorting)))
     if order is not None:
         places = dict.fromkeys(place for place in map(labels.place, order) if place >= 0)
         if len(places) < len(found):
-            raise _refused(name, _not_in_order(labels, order, set(places), codes, found))
+            raise ColumnTypeError(_not_in_order(labels, order, set(places), codes, found), where_of(name))
         return Labels(cells, tuple(labels.values[place] for place in places)), n_missing
     if cells.family == "category":
         rank = {typed_key(value): place for place, value in enumerate(cells.categories)}
         return Labels(cells, tuple(sorted(found, key=lambda value: rank[typed_key(value)]))), n_missing
     if kind == "ordinal" and cells.holds == "mixed":
-        message = f"must have an order, found {cells.found_in(series)}, which have none; list the values as 'order', lowest first"
-        raise _refused(name, message)
+        cure = "list the values as 'order', lowest first"
+        message = f"must have an order, found {cells.found_in(series)}, which have none; {cure}"
+        raise ColumnTypeError(message, where_of(name))
     return labels, n_missing
 
 
@@ -149,14 +149,6 @@ def factorize(series: pd.Series, cells: CellType) -> tuple[NDArray[np.int64], li
     return codes, uniques
 
 
-def _names_rows(n_distinct: int, n_known: int) -> bool:
-    return n_known >= _MIN_ROWS_OF_IDENTIFIER and n_distinct >= _IDENTIFIER_SHARE * n_known
-
-
-def _is_truth(cells: CellType, found: Sequence[Any]) -> bool:
-    return cells.holds == "boolean" or (cells.holds in ("integer", "float") and set(found) <= {0, 1})
-
-
 def _not_in_order(
     labels: Labels, order: Sequence[Any], places: set[int], codes: NDArray[Any], found: Sequence[Any]
 ) -> str:
@@ -167,10 +159,6 @@ def _not_in_order(
     cure = f"the same values as {types} are: use one type" if alike else "list every value, or make these cells missing"
     counted = f"{n_cells} of {int((codes >= 0).sum())} cells ({int(unknown.sum())} distinct) that are not"
     return f"must be listed in 'order', found {counted}; {cure}"
-
-
-def _refused(name: object, message: str) -> ColumnTypeError:
-    return ColumnTypeError(message, where_of(name))
 
 
 def _sorting(value: Any) -> tuple[str, Any, str]:

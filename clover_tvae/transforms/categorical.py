@@ -104,11 +104,8 @@ class CategoricalTransform:
             DataError: Cells that were never seen in training.
         """
         codes, found = factorize(values, CellType.of(values, self.name))
-        lookup = np.array(
-            [self.labels.place(value) for value in found] + [len(self.categories) if self.missing else -1],
-            dtype=np.int32,
-        )
-        choices = lookup[codes]
+        missing = len(self.categories) if self.missing else -1  # the last place answers code -1
+        choices = np.array([*map(self.labels.place, found), missing], dtype=np.int32)[codes]
         if unseen == "error" and (choices < 0).any():
             what = f"{int((choices < 0).sum())} cells hold values that were never seen in training"
             if not self.missing and (codes < 0).any():

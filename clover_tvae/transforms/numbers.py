@@ -325,11 +325,8 @@ class NumberTransform:
         """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
         key = "calendar" if kind == "datetime" else "cells"
         plain = fields(plain, ("name", key, "codec"), f"{kind} column")
-        reader: NumberCells | DateCells
-        if kind == "datetime":
-            reader = DateCells(Calendar.from_plain(plain[key]))
-        else:
-            reader = NumberCells(CellType.from_plain(plain[key]))
+        dated, cells = kind == "datetime", plain[key]
+        reader = DateCells(Calendar.from_plain(cells)) if dated else NumberCells(CellType.from_plain(cells))
         made = cls(name_from_plain(plain["name"]), reader, CODECS[numbers].from_plain(plain["codec"]))
         grid, may_be_missing = made.grid, made.layout.missing is not None
         if isinstance(reader, DateCells):
