@@ -108,7 +108,8 @@ class Calendar:
         if cells.family == "object":
             zones = [None if (zone := getattr(cell, "tzinfo", None)) is None else zone_name_of(zone) for cell in known]
             if len(set(zones)) > 1:
-                found = f"{len(set(zones))}, and {len(zones) - zones.count(None)} of {len(zones)} dates that have a time zone"
+                aware = len(zones) - zones.count(None)
+                found = f"{len(set(zones))}, and {aware} of {len(zones)} dates that have a time zone"
                 cure = "use pd.to_datetime(..., utc=True)"
                 raise ColumnTypeError(f"must have one time zone, or none, found {found}; {cure}", where_of(name))
             zone = zones[0]

@@ -194,7 +194,7 @@ def _active_cells(column: Any) -> Any:
 
 
 def _described(header: list[str], place: str, metadata: Metadata | None) -> list[Column | None]:
-    """Return the column that each header names: ``"7"`` names one called 7 where there is no ``"7"``; or refuse a header."""
+    """Check a header, and return the column that each name means: ``"7"`` may mean one called 7."""
     problems = repeated_names(filter(None, header), place)
     unnamed = [position for position, head in enumerate(header, start=1) if not head.strip()]
     if unnamed:
