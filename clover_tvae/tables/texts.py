@@ -147,7 +147,7 @@ def _dates(cells: Any, time_zone: str | None) -> pd.Series:
     n_zoned = pc.sum(_matches(filled, _ZONE)).as_py() or 0
     if 0 < n_zoned < len(filled):
         raise BadCells(
-            f"must all have a time zone or none, found that {n_zoned} of {len(filled)} dates have a time zone; give all one"
+            f"must all have a time zone or none, found {n_zoned} of {len(filled)} dates have a time zone; give all one"
         )
     fine = _any(filled, r"\.\d{7,9}")
     zone = "UTC" if n_zoned else None
