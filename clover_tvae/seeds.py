@@ -22,7 +22,7 @@ class Call(IntEnum):
 class Fit(IntEnum):
     """Of a fit."""
 
-    TRANSFORMS, ENCODE, WEIGHTS, TRAINING, PRIOR = range(5)
+    TRANSFORMS, ENCODE, WEIGHTS, TRAINING, PRIOR, RELATIONS = range(6)
 
 
 class Draw(IntEnum):

@@ -17,7 +17,7 @@ import pandas as pd
 
 from clover_tvae import report
 from clover_tvae.artifact import read_artifact
-from clover_tvae.backends import Generator, ReadsRows, make_backend, reader
+from clover_tvae.backends import Generator, ReadsRows, keep_relations, make_backend, reader
 from clover_tvae.balancing import balanced
 from clover_tvae.errors import ConditionError, ConfigError, DataError, NotFittedError
 from clover_tvae.metadata import Metadata
@@ -164,6 +164,8 @@ class TVAESynthesizer:
         """
         df = self._given()
         self._metadata.validate(df)
+        self._metadata = self._metadata.with_relations(self._declared(df))
+        self._backend = keep_relations(self._backend, self._metadata)
         if isinstance(self._backend, ReadsRows):
             self._backend.prepare(self._declared(df), self._metadata, seed=child(self._seed, Call.FIT))
         self._prepared = True

@@ -64,6 +64,7 @@ class _Container(BaseModel):
     weights: bytes
     training: dict[str, Any]
     privacy: dict[str, Any] | None
+    relations: dict[str, Any] | None = None
     sha256: str
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clover_tvae.backends.generator import Generator
+from clover_tvae.backends.keeping import keep_relations
 from clover_tvae.backends.protocol import BACKENDS, Backend, ReadsRows, load_backend, make_backend, reader
 
-__all__ = ["BACKENDS", "Backend", "Generator", "ReadsRows", "load_backend", "make_backend", "reader"]
+__all__ = ["BACKENDS", "Backend", "Generator", "ReadsRows", "keep_relations", "load_backend", "make_backend", "reader"]

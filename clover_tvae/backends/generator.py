@@ -108,7 +108,7 @@ class Generator:
             DataError: The table lacks columns.
         """
         problems = []
-        if metadata is not None and Metadata.of(metadata) != self.metadata:
+        if metadata is not None and not self._is_described_by(Metadata.of(metadata)):
             cure = "differs from the generator's own; leave it out, or delete the generator to learn the table anew"
             problems.append(Problem("metadata", cure, MetadataError))
         modelled = {column.name for column in self.metadata.columns if column.kind not in ("id", "ignore")}
@@ -125,6 +125,14 @@ class Generator:
                 UserWarning,
                 stacklevel=3,
             )
+
+    def _is_described_by(self, metadata: Metadata) -> bool:
+        """Whether the metadata says the same; relations that it does not tell, or has not learnt, are the file's own."""
+        if metadata.relations is None:
+            return replace(self.metadata, relations=None) == metadata
+        own = self.metadata.relations or ()
+        same = [said in (learnt, learnt.declared()) for said, learnt in zip(metadata.relations, own, strict=False)]
+        return len(own) == len(metadata.relations) and all(same) and replace(metadata, relations=own) == self.metadata
 
     def card(self) -> dict[str, Any]:
         """Return what was learnt on what, as plain data: the model card."""

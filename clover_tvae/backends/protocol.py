@@ -260,6 +260,10 @@ def load_backend(parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle:
     name = model.get("backend") if isinstance(model, Mapping) else None
     if not isinstance(name, str) or name not in BACKENDS:
         raise CorruptArtifactError("the file names no known backend: it was changed, or is no generator of clover_tvae")
+    if parts.get("relations") is not None:
+        from clover_tvae.backends.keeping import KeepingBackend
+
+        return KeepingBackend.from_state(parts, device=device, trust_pickle=trust_pickle)
     return _backend_class(name).from_state(parts, device=device, trust_pickle=trust_pickle)
 
 

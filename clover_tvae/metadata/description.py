@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,11 @@ from clover_tvae.metadata import document, exchange, json_file
 from clover_tvae.metadata.column import KINDS, Column, Kind, plain_scalar
 from clover_tvae.metadata.infer import MetadataWarning, inferred
 from clover_tvae.metadata.validate import name_problems, raise_problems
+from clover_tvae.parameters import MIN_COUNT
+from clover_tvae.relations.document import read_relations
+from clover_tvae.relations.find import find_relations
+from clover_tvae.relations.relation import Relation
+from clover_tvae.relations.sdv import from_constraint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +41,8 @@ class Metadata:
         columns: One :class:`Column` a column of the table.
         variable_to_predict: The name of the column that downstream models predict; ``None`` if there is none.
         reasons: Why :meth:`infer` took each column for what it says; neither compared nor saved.
+        relations: What holds between columns; ``None``: not said, so that ``fit`` looks for them; empty: nothing.
+        unit: The column that tells which rows are of one person, where a person has several.
 
     Raises:
         MetadataError: A column is listed twice, or ``variable_to_predict`` is not a modelled column.
@@ -51,6 +58,8 @@ class Metadata:
     columns: tuple[Column, ...]
     variable_to_predict: Hashable | None = None
     reasons: Mapping[Hashable, str] = field(default_factory=dict, repr=False)
+    relations: tuple[Relation, ...] | None = None
+    unit: Hashable | None = None
 
     def __post_init__(self) -> None:
         if not all(isinstance(column, Column) for column in self.columns):
@@ -78,7 +87,7 @@ class Metadata:
 
     @property
     def _key(self) -> tuple[Any, ...]:
-        return frozenset(self.columns), self.variable_to_predict
+        return frozenset(self.columns), self.variable_to_predict, self.relations, self.unit
 
     @cached_property
     def _by_name(self) -> dict[Hashable, Column]:
@@ -162,7 +171,9 @@ class Metadata:
             >>> Metadata((Column("age", "continuous"), Column("no", "id", regenerate="sequence"))).to_dict()
             {'continuous': ['age'], 'categorical': [], 'id': [{'name': 'no', 'regenerate': 'sequence'}], 'variable_to_predict': None}
         """
-        return document.write_document(self.columns, self.variable_to_predict)
+        return document.write_document(
+            document.Parts(self.columns, self.variable_to_predict, {}, self.relations, self.unit)
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> Metadata:
@@ -212,6 +223,59 @@ class Metadata:
                 warnings.warn(f"column {finding.column.name!r}: {finding.warning}", MetadataWarning, stacklevel=2)
         columns: Iterable[Column] = (finding.column for finding in findings)
         return cls(tuple(columns), variable_to_predict, {f.column.name: f.reason for f in findings})
+
+    def with_relations(self, df: pd.DataFrame, *, min_count: int = MIN_COUNT) -> Metadata:
+        """Return the description with what holds between the columns of a table.
+
+        Relations that are declared stay, and learn what they must know of the table, such as the values of a look-up;
+        where none are declared, they are looked for.
+
+        Args:
+            df: The table.
+            min_count: Fewest rows on which a value that a relation holds may rest.
+
+        Raises:
+            MetadataError: Rows of the table break a relation that is declared to be kept.
+
+        Example:
+            >>> import pandas as pd
+            >>> df = pd.DataFrame({"low": range(50), "high": [i + i % 7 for i in range(50)]})
+            >>> made = Metadata.of({"continuous": ["low", "high"]}).with_relations(df)
+            >>> [str(relation) for relation in made.relations]
+            ['high is low plus a length that is never negative']
+        """
+        if self.relations is None:
+            found = find_relations(df, {c.name: c.kind for c in self.columns if c.name in df}, min_count=min_count)
+            return replace(self, relations=tuple(one.relation for one in found))
+        problems = []
+        learnt = tuple(
+            relation if relation.handling == "ignore" or relation.is_learnt else relation.learnt(df, min_count)
+            for relation in self.relations
+        )
+        for i, relation in enumerate(learnt):
+            if relation.handling == "keep" and (n := int(relation.breaks(df).sum())):
+                text = f"{relation}: must hold in every row to be kept, found {n} rows that break it; write handling: learn"
+                problems.append(Problem(f"relations[{i}]", text))
+        if problems:
+            raise MetadataError(problems)
+        return replace(self, relations=learnt)
+
+    def add_constraints(self, constraints: Iterable[Mapping[str, Any] | Relation]) -> Metadata:
+        """Return the description with constraints written as SDV writes them, or with relations.
+
+        Args:
+            constraints: ``{"constraint_class": "Inequality", "constraint_parameters": {...}}`` each, or a relation.
+
+        Raises:
+            MetadataError: There is no such constraint, or it names a column that is not there.
+        """
+        made = [
+            c if isinstance(c, Relation)
+            else from_constraint(c.get("constraint_class", ""), c.get("constraint_parameters", {}))
+            for c in constraints
+        ]  # fmt: skip
+        names = [column.name for column in self.modelled]
+        return replace(self, relations=read_relations([*(self.relations or ()), *made], names))
 
     def validate(self, df: pd.DataFrame) -> None:
         """Check a table against this description, all of it, and say nothing if it fits.

@@ -8,15 +8,32 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from clover_tvae.errors import MetadataError, Problem, did_you_mean
 from clover_tvae.metadata.column import KINDS, OPTIONS, Column, Kind, is_hashable, option_problems
+from clover_tvae.relations.document import Place, parse_relations, write_relations
+from clover_tvae.relations.relation import Relation
 
-__all__ = ["Place", "duplicate_problems", "read_document", "spell", "target_fault", "write_document"]
+__all__ = ["Parts", "Place", "duplicate_problems", "read_document", "spell", "target_fault", "write_document"]
 
-Place = tuple[str | int, ...]
-"""The way to a part of a document: keys, and positions in lists."""
+
+class Parts(NamedTuple):
+    """What a document says, as ``Metadata`` takes it.
+
+    Args:
+        columns: The columns.
+        target: The variable to predict.
+        reasons: Empty: a document gives none.
+        relations: The relations between columns; ``None``: not said, so that ``fit`` looks for them.
+        unit: The column that tells which rows are of one person.
+    """
+
+    columns: tuple[Column, ...]
+    target: Hashable | None
+    reasons: Mapping[Hashable, str]
+    relations: tuple[Relation, ...] | None
+    unit: Hashable | None
 
 
 def in_document(place: Place, message: str) -> Problem:
@@ -26,8 +43,8 @@ def in_document(place: Place, message: str) -> Problem:
 
 def read_document(
     obj: Any, problems: Iterable[tuple[Place, str]] = (), tell: Callable[[Place, str], Problem] = in_document
-) -> tuple[tuple[Column, ...], Hashable | None]:
-    """Return the columns and the variable to predict that a plain document says.
+) -> Parts:
+    """Return what a plain document says.
 
     Args:
         obj: The document.
@@ -37,7 +54,7 @@ def read_document(
     Raises:
         MetadataError: With every problem.
     """
-    problems, known = [*problems], (*KINDS, "variable_to_predict")
+    problems, known = [*problems], (*KINDS, "variable_to_predict", "relations", "unit")
     if not isinstance(obj, Mapping):
         rule = f"metadata must be an object with the keys {', '.join(KINDS)}"
         problems, obj = [*problems, ((), f"{rule}, found {_type_name(obj)}")], {}
@@ -65,9 +82,19 @@ def read_document(
     target = obj.get("variable_to_predict")
     if fault := target_fault(target, {name: kind for name, kind, _ in listed}):
         problems.append((("variable_to_predict",), fault))
+    unit, relations, names = obj.get("unit"), None, [name for name, _, _ in listed]
+    if unit is not None and not (is_hashable(unit) and unit in names):
+        problems.append(
+            (("unit",), f"must be the name of a column, found {_type_name(unit)}{did_you_mean(unit, names)}")
+        )
+    if obj.get("relations") is not None:
+        relations, wrong = parse_relations(
+            obj["relations"], [n for n, kind, _ in listed if kind not in ("id", "ignore")]
+        )
+        problems += [(("relations", *place), text) for place, text in wrong]
     if problems:
         raise MetadataError([tell(place, text) for place, text in problems])
-    return tuple(columns), target
+    return Parts(tuple(columns), target, {}, relations, unit)
 
 
 def _entries(
@@ -126,13 +153,17 @@ def target_fault(target: Any, kinds: Mapping[Hashable, str]) -> str:
     return ""
 
 
-def write_document(columns: Iterable[Column], target: Hashable | None) -> dict[str, Any]:
+def write_document(parts: Parts) -> dict[str, Any]:
     """Return the shortest plain document that says this."""
     document: dict[str, Any] = {"continuous": [], "categorical": []}
-    for column in columns:
+    for column in parts.columns:
         options = {key: list(value) if key == "order" else value for key, value in column.options.items()}
         document.setdefault(column.kind, []).append({"name": column.name, **options} if options else column.name)
-    document["variable_to_predict"] = target
+    document["variable_to_predict"] = parts.target
+    if parts.unit is not None:
+        document["unit"] = parts.unit
+    if parts.relations is not None:
+        document["relations"] = write_relations(parts.relations)
     return document
 
 

@@ -10,22 +10,20 @@ import functools
 import json
 import re
 from collections import Counter
-from collections.abc import Hashable
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from pathlib import Path
 from typing import Any
 
 from clover_tvae.errors import MetadataError, Problem
 from clover_tvae.files import atomic_write
-from clover_tvae.metadata.column import Column
-from clover_tvae.metadata.document import Place, in_document, read_document
+from clover_tvae.metadata.document import Parts, Place, in_document, read_document
 
 __all__ = ["load_document", "save_document"]
 
 _MAX_BYTES = 64 * 2**20
 
 
-def load_document(path: Path) -> tuple[tuple[Column, ...], Hashable | None]:
+def load_document(path: Path) -> Parts:
     """Read a JSON file.
 
     Raises:

@@ -17,7 +17,10 @@ from clover_tvae.relations.order import Inequality, Interval
 from clover_tvae.relations.ranges import Ranges
 from clover_tvae.relations.relation import Relation
 
-__all__ = ["AnyRelation", "read_relations", "write_relations"]
+__all__ = ["AnyRelation", "parse_relations", "read_relations", "write_relations"]
+
+Place = tuple[str | int, ...]
+"""The way to a part of a document: keys, and positions in lists."""
 
 AnyRelation = Annotated[
     Equal | Computed | Dependency | Combinations | Ranges | Inequality | Interval | OneHot | Increments
@@ -29,39 +32,47 @@ AnyRelation = Annotated[
 _READER: TypeAdapter[Any] = TypeAdapter(AnyRelation)
 
 
-def read_relations(plain: Any, names: Collection[Any]) -> tuple[Relation, ...]:
-    """Return the relations that a plain list says.
+def parse_relations(plain: Any, names: Collection[Any]) -> tuple[tuple[Relation, ...], list[tuple[Place, str]]]:
+    """Return the relations that a plain list says, and every problem with the way to it in the list.
 
     Args:
         plain: A list of objects, each with its ``kind``.
         names: The columns that there are.
+    """
+    if not isinstance(plain, list | tuple):
+        return (), [((), f"must be a list, found {type(plain).__name__}")]
+    relations: list[Relation] = []
+    problems: list[tuple[Place, str]] = []
+    for position, item in enumerate(plain):
+        try:
+            relation = item if isinstance(item, Relation) else _READER.validate_python(item)
+        except ValidationError as error:
+            for fault in error.errors(include_input=False, include_url=False, include_context=False):
+                text = fault["msg"].removeprefix("Value error, ")
+                problems.append(((position, *fault["loc"][1:]), text))
+            continue
+        relations.append(relation)
+        problems += [
+            ((position,), f"must name columns of the table, found {name!r}{did_you_mean(name, names)}")
+            for name in dict.fromkeys(relation.columns)
+            if name not in names
+        ]
+    return tuple(relations), problems
+
+
+def read_relations(plain: Any, names: Collection[Any]) -> tuple[Relation, ...]:
+    """Return the relations that a plain list says.
 
     Raises:
         MetadataError: With every problem and its place.
     """
-    if not isinstance(plain, list | tuple):
-        raise MetadataError(Problem("relations", f"must be a list, found {type(plain).__name__}"))
-    relations, problems = [], []
-    for position, item in enumerate(plain):
-        place = f"relations[{position}]"
-        try:
-            relation = _READER.validate_python(item)
-        except ValidationError as error:
-            for fault in error.errors(include_input=False, include_url=False, include_context=False):
-                where = ".".join(str(step) for step in fault["loc"][1:])
-                problems.append(
-                    Problem(f"{place}.{where}" if where else place, fault["msg"].removeprefix("Value error, "))
-                )
-            continue
-        relations.append(relation)
-        problems += [
-            Problem(place, f"must name columns of the table, found {name!r}{did_you_mean(name, names)}")
-            for name in dict.fromkeys(relation.columns)
-            if name not in names
-        ]
+    relations, problems = parse_relations(plain, names)
     if problems:
-        raise MetadataError(problems)
-    return tuple(relations)
+        spelt = [
+            ("".join(f".{s}" if isinstance(s, str) else f"[{s}]" for s in place), text) for place, text in problems
+        ]
+        raise MetadataError([Problem(f"relations{place}", text) for place, text in spelt])
+    return relations
 
 
 def write_relations(relations: Iterable[Relation]) -> list[dict[str, Any]]:

@@ -42,6 +42,15 @@ class OneHot(Relation):
         rest = 1 - np.sum([numbers(df[name]) for name in self.sources], axis=0)
         return filled(df, self.group[-1], pd.Series(rest, index=df.index))
 
+    def mend(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows with a 1 in the column of the highest number, the first of several, and 0 in the others."""
+        values = np.array([numbers(df[name]) for name in self.group])
+        highest = np.nan_to_num(values, nan=-np.inf).argmax(axis=0)
+        for i, name in enumerate(self.group):
+            hot = pd.Series((highest == i).astype(np.float64), index=df.index)
+            df = filled(df, name, hot.where(pd.Series(~np.isnan(values).any(axis=0), index=df.index)))
+        return df
+
     def __str__(self) -> str:
         return f"exactly one of {listed(self.group)} is 1"
 
@@ -65,6 +74,10 @@ class Increments(Relation):
     def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         steps = numbers(df[self.column]) / self.step
         return np.abs(steps - np.round(steps)) > 1e-9 * np.maximum(np.abs(steps), 1)
+
+    def complete(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the table with the column rounded to whole steps."""
+        return filled(df, self.column, pd.Series(np.round(numbers(df[self.column]) / self.step) * self.step, df.index))
 
     def __str__(self) -> str:
         return f"{self.column} is a multiple of {self.step:g}"

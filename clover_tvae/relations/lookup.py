@@ -53,6 +53,10 @@ class Dependency(Relation):
     def determines(self) -> tuple[Any, ...]:
         return (self.target,)
 
+    @property
+    def is_learnt(self) -> bool:
+        return self.table is not None
+
     def predicted(self, df: pd.DataFrame) -> pd.Series:
         """Return the determined value of each row, missing where the table has none."""
         table = {row[:-1]: row[-1] for row in self.table or ()}
@@ -79,6 +83,9 @@ class Dependency(Relation):
         pairs = pairs.drop_duplicates(subset=list(pairs)[:-1])
         return self.model_copy(update={"table": tuple(pairs.astype(object).itertuples(index=False, name=None))})
 
+    def declared(self) -> Self:
+        return self.model_copy(update={"table": None})
+
     def complete(self, df: pd.DataFrame) -> pd.DataFrame:
         return filled(df, self.target, self.predicted(df))
 
@@ -102,6 +109,10 @@ class Combinations(Relation):
     def columns(self) -> tuple[Any, ...]:
         return self.among
 
+    @property
+    def is_learnt(self) -> bool:
+        return self.allowed is not None
+
     def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         if self.allowed is None:
             return np.zeros(len(df), dtype=bool)
@@ -109,9 +120,29 @@ class Combinations(Relation):
         codes, keys = _combinations(df, self.among)
         return np.array([*(key not in allowed for key in keys), False])[codes]
 
+    def mend(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows with the nearest combination: the most frequent one that shares the most of the first values."""
+        wrong, made = self.breaks(df), df
+        cells = list(zip(*(labels(df[name]) for name in self.among), strict=True))
+        nearest: dict[tuple[Any, ...], tuple[Cell, ...]] = {}
+        for row in self.allowed or ():
+            for n in range(len(row)):
+                nearest.setdefault(row[:n], row)
+        best = [
+            next(nearest[row[:n]] for n in range(len(row) - 1, -1, -1) if row[:n] in nearest) if is_wrong else row
+            for row, is_wrong in zip(cells, wrong, strict=True)
+        ]
+        for i, name in enumerate(self.among):
+            values = pd.Series([row[i] for row in best], index=df.index, dtype=object)
+            made = filled(made, name, values.where(wrong))
+        return made
+
     def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
         rows = _shared(df, self.among, min_count).drop(columns="count").astype(object)
         return self.model_copy(update={"allowed": tuple(rows.itertuples(index=False, name=None))})
+
+    def declared(self) -> Self:
+        return self.model_copy(update={"allowed": None})
 
     def __str__(self) -> str:
         return f"{listed(self.among)} occur in fixed combinations only"

@@ -35,6 +35,13 @@ class MissingTogether(Relation):
         missing = df[list(self.group)].isna().to_numpy(dtype=bool)
         return missing.any(axis=1) & ~missing.all(axis=1)
 
+    def mend(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows with all cells missing where one is."""
+        rows, made = self.breaks(df), df.copy()
+        for name in self.group:
+            made[name] = df[name].mask(rows)
+        return made
+
     def __str__(self) -> str:
         return f"{listed(self.group)} are missing together"
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from clover_tvae.columns.calendar import PER_SECOND
-from clover_tvae.relations.reading import holds, known, numbers, quantities, read_dates
+from clover_tvae.relations.reading import filled, holds, known, numbers, quantities, read_dates
 from clover_tvae.relations.relation import Name, Relation
 
 __all__ = ["Inequality", "Interval"]
@@ -41,6 +41,13 @@ class Inequality(Relation):
         above = np.greater_equal if self.strict else np.greater  # a comparison with NaN is False
         return np.logical_or.reduce([above(low, high) for low, high in itertools.pairwise(values)])
 
+    def mend(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows with the values of columns that are out of order swapped."""
+        for _ in self.ascending[1:]:
+            for low, high in itertools.pairwise(self.ascending):
+                df = _swapped(df, low, high)
+        return df
+
     def __str__(self) -> str:
         return (" < " if self.strict else " <= ").join(map(str, self.ascending))
 
@@ -64,6 +71,10 @@ class Interval(Relation):
     def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         return self.lengths(df) < 0
 
+    def mend(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows with the start and the end of a negative length swapped."""
+        return _swapped(df, self.start, self.end)
+
     def lengths(self, df: pd.DataFrame) -> NDArray[np.float64]:
         """Return the length in each row, seconds for dates; NaN where a cell is missing."""
         return quantities(df[self.end]) - quantities(df[self.start])
@@ -79,3 +90,9 @@ class Interval(Relation):
 
     def __str__(self) -> str:
         return f"{self.end} is {self.start} plus a length that is never negative"
+
+
+def _swapped(df: pd.DataFrame, low: Any, high: Any) -> pd.DataFrame:
+    """Return the table with the cells of two columns swapped where the first is above the second."""
+    wrong = pd.Series(quantities(df[low]) > quantities(df[high]), index=df.index)
+    return filled(filled(df, low, df[high].where(wrong)), high, df[low].where(wrong))

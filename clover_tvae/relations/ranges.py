@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.relations.reading import labels, numbers
+from clover_tvae.relations.reading import filled, labels, numbers
 from clover_tvae.relations.relation import Cell, Name, Relation
 
 __all__ = ["Ranges", "round_bound"]
@@ -36,6 +36,10 @@ class Ranges(Relation):
     def sources(self) -> tuple[Any, ...]:
         return (self.category,)
 
+    @property
+    def is_learnt(self) -> bool:
+        return self.ranges is not None
+
     def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         if self.ranges is None:
             return np.zeros(len(df), dtype=bool)
@@ -43,6 +47,14 @@ class Ranges(Relation):
         high = {level: high for level, _, high in self.ranges}
         level, values = labels(df[self.category]), numbers(df[self.number])
         return (values < level.map(low).to_numpy(float)) | (values > level.map(high).to_numpy(float))
+
+    def mend(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows with the number moved to the nearest end of its range."""
+        level, values = labels(df[self.category]), numbers(df[self.number])
+        low, high = ({row[0]: row[i] for row in self.ranges or ()} for i in (1, 2))
+        ends = level.map(low).to_numpy(float), level.map(high).to_numpy(float)
+        moved = np.fmin(np.fmax(values, ends[0]), ends[1])
+        return filled(df, self.number, pd.Series(np.where(np.isnan(values), np.nan, moved), index=df.index))
 
     def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
         values = pd.Series(numbers(df[self.number])).dropna()
@@ -53,6 +65,9 @@ class Ranges(Relation):
             if len(cells) >= min_count
         )
         return self.model_copy(update={"ranges": ranges})
+
+    def declared(self) -> Self:
+        return self.model_copy(update={"ranges": None})
 
     def __str__(self) -> str:
         return f"{self.number} lies in a range that depends on {self.category}"

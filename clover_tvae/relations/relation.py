@@ -62,8 +62,21 @@ class Relation(BaseModel):
         """Return the table with the determined column written where the sources are known."""
         return df
 
+    def mend(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return rows that break it with cells changed so that they do not, as far as it can tell which."""
+        return self.complete(df)
+
+    @property
+    def is_learnt(self) -> bool:
+        """Whether it knows what it must know of a table."""
+        return True
+
     def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
         """Return the relation with what it must know of a table: values that at least ``min_count`` rows share."""
+        return self
+
+    def declared(self) -> Self:
+        """Return the relation without what it learnt of a table."""
         return self
 
     def to_plain(self) -> dict[str, Any]:

@@ -265,7 +265,7 @@ class NumberTransform:
         condition.check(self.kind, self.reader.content)
         allowed = self.codec.allow(-math.inf, math.inf)
         if condition.form == "range":
-            low, high = self._ends(condition)
+            low, high = self.ends(condition)
             allowed = self.codec.allow(low, high)
             if low > high or not allowed.choices.any():
                 raise ConditionError("the range must hold a value that was seen in training, found none")
@@ -273,7 +273,7 @@ class NumberTransform:
             allowed = self._allow_values(condition, allowed)
         return allowed.with_missing(condition, self.layout)
 
-    def _ends(self, condition: Condition) -> tuple[float, float]:
+    def ends(self, condition: Condition) -> tuple[float, float]:
         """Return the smallest and the largest number of a range."""
         low, high, grid = -math.inf, math.inf, self.grid
         if condition.low is not None:
@@ -307,7 +307,7 @@ class NumberTransform:
         """Return which cells, by choices and numbers, meet a condition."""
         numbers, missing = self.codec.decode(choices, scalars)
         if condition.form == "range":
-            low, high = self._ends(condition)
+            low, high = self.ends(condition)
             return (numbers >= low) & (numbers <= high) & ~missing
         found = np.isin(numbers, [self.reader.number_of(value, self.grid) for value in condition.values]) & ~missing
         if condition.form == "in":

@@ -1,0 +1,381 @@
+"""A backend whose rows keep the relations of the metadata: around any other, which learns a reduced table.
+
+What the reduction cannot make true (a range that depends on a category, a predicate) is drawn again, row by row, at most
+:data:`DRAWS_A_ROW` times as many rows as are asked for. Around SDV and the paper's decoder, which are there to be compared,
+the table is learnt as it is, and cells that break a relation are mended afterwards and counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clover_tvae.backends.protocol import Backend, ReadsRows, load_backend
+from clover_tvae.errors import ConditionError, CorruptArtifactError, NotFittedError, Problem, UserError
+from clover_tvae.metadata import Metadata
+from clover_tvae.parameters import MIN_COUNT
+from clover_tvae.reduction import Reduction
+from clover_tvae.reduction.asked import translated
+from clover_tvae.reduction.partial import inferred, pinned
+from clover_tvae.relations.reading import comparable
+from clover_tvae.seeds import Draw, Fit, Read, child, generator
+
+__all__ = ["DRAWS_A_ROW", "KeepingBackend", "keep_relations"]
+
+#: Rows that are drawn at most for each one that is asked for, beyond the first :data:`_LEAST_DRAWS`.
+DRAWS_A_ROW = 100
+_LEAST_DRAWS = 20_000
+_FIRST_BLOCK, _LARGEST_BLOCK = 1_024, 65_536
+#: Times that partial rows are completed until they keep every relation.
+_ROUNDS = 24
+#: From that round on, rows of a pool of so many lend the sources of a column that is known.
+_LEND_FROM, _POOL_ROWS = 3, 4_096
+
+_Fill = Callable[[pd.DataFrame, np.random.SeedSequence], pd.DataFrame]
+
+
+def keep_relations(backend: Backend, metadata: Metadata) -> Backend:
+    """Return a backend whose rows keep the relations of the metadata, or the backend itself where there are none."""
+    inner = backend.inner if isinstance(backend, KeepingBackend) else backend
+    if not any(relation.handling == "keep" for relation in metadata.relations or ()):
+        return inner
+    return (_KeepingReader if isinstance(inner, ReadsRows) else KeepingBackend)(inner)
+
+
+class KeepingBackend:
+    """Around a backend that can only draw.
+
+    Args:
+        inner: The backend that learns the reduced table.
+        reduction: How that table is brought back; ``None`` before a table is learnt.
+    """
+
+    def __init__(self, inner: Backend, reduction: Reduction | None = None) -> None:
+        self.inner, self._reduction = inner, reduction
+        #: Cells that were mended in the rows drawn so far, by column (only where the table is learnt as it is).
+        self.mended_cells: Counter[Any] = Counter()
+
+    name = property(lambda self: self.inner.name)
+    parameters = property(lambda self: self.inner.parameters)
+    history = property(lambda self: self.inner.history)
+    facts = property(lambda self: self.inner.facts)
+
+    @property
+    def kinds(self) -> dict[Hashable, str]:
+        """The kind of every column that was learnt or left out."""
+        learnt, columns = self.inner.kinds, self.reduction.columns
+        whole = {column.name: column.kind for column in columns.transforms} | dict(columns.left_out)
+        names = set(self.reduction.modelled) - set(whole)
+        return {name: kind for name, kind in learnt.items() if name in names} | whole
+
+    @property
+    def reduction(self) -> Reduction:
+        """How the table is reduced."""
+        if self._reduction is None:
+            raise NotFittedError("the synthesizer has not learnt a table yet; call fit() first, or load a generator")
+        return self._reduction
+
+    def sigmas(self) -> dict[Hashable, list[float]]:
+        """Learned standard deviations of the numeric columns of the reduced table."""
+        return self.inner.sigmas()
+
+    def set_device(self, device: str) -> None:
+        """Move what was learnt to another device."""
+        self.inner.set_device(device)
+
+    def _reduced(
+        self, df: pd.DataFrame, metadata: Metadata, seed: np.random.SeedSequence
+    ) -> tuple[pd.DataFrame, Metadata]:
+        is_repair = self.inner.name != "native" or self.inner.parameters.get("decoder") != "autoregressive"
+        rng = generator(seed, Fit.RELATIONS)
+        self._reduction = plan = Reduction.fit(df, metadata, rng, is_repair=is_repair, min_count=MIN_COUNT)
+        return df[list(plan.modelled)] if is_repair else plan.reduce(df), plan.metadata(metadata)
+
+    def fit(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence, verbose: bool) -> Any:
+        """Learn ``df`` without what its relations determine."""
+        reduced, described = self._reduced(df, metadata, seed)
+        self.inner.fit(reduced, described, seed=seed, verbose=verbose)
+        return self
+
+    # -- drawing ------------------------------------------------------------------------------------------------------
+
+    def sample_frames(
+        self,
+        n_rows: int,
+        *,
+        seed: np.random.SeedSequence,
+        conditions: Mapping[Hashable, Any] | None = None,
+        decode: str | None = None,
+        missing: bool = True,
+        first_id: int = 0,
+    ) -> Iterator[pd.DataFrame]:
+        """Yield ``n_rows`` rows that keep every relation, in frames of flat size.
+
+        Raises:
+            ConditionError: Too few rows keep the relations and meet the conditions; what rows break is named.
+        """
+        plan = self.reduction
+        inner, outer = translated(plan, conditions or {}, missing=missing)
+        place, n_drawn, broken = 0, 0, Counter[str]()
+        limit = max(_LEAST_DRAWS, DRAWS_A_ROW * n_rows)
+        identified = generator(seed, Draw.CELLS)
+        block = 0
+        while place < n_rows or block == 0:
+            if n_drawn >= limit:
+                raise ConditionError(_too_few(place, n_rows, n_drawn, broken))
+            size = min(_FIRST_BLOCK * 2**block, _LARGEST_BLOCK)
+            rate = 1.0 if n_drawn == 0 else max(place / n_drawn, 1e-3)
+            wanted = min(size, math.ceil(1.1 * (n_rows - place) / rate))
+            for asked in dict.fromkeys((wanted, size)):
+                frames = self.inner.sample_frames(
+                    asked, seed=child(seed, Draw.ROWS, block), conditions=inner, decode=decode, missing=missing
+                )
+                rows = pd.concat(list(frames), ignore_index=True)
+                kept, found = self._accepted(rows, outer, missing)
+                if len(kept) >= n_rows - place or asked == size:
+                    break
+            broken += found
+            n_drawn, block = n_drawn + len(rows), block + 1
+            kept = kept.iloc[: n_rows - place].reset_index(drop=True)
+            for identifier in plan.columns.identifiers:
+                kept[identifier.name] = identifier.make(len(kept), first_id + place, identified)
+            if len(kept) or n_rows == 0:
+                yield kept[list(plan.order)]
+            place += len(kept)
+
+    def _accepted(
+        self, drawn: pd.DataFrame, conditions: Mapping[Any, Any], missing: bool
+    ) -> tuple[pd.DataFrame, Counter[str]]:
+        """Return drawn rows brought back, without those that break a relation or a condition; and what was broken."""
+        plan, found = self.reduction, Counter[str]()
+        if plan.is_repair:
+            rows, changed = plan.mended(drawn)
+            self.mended_cells += changed
+        else:
+            rows = plan.restore(drawn)
+        keep = plan.cells.meets(rows, conditions)
+        if not missing:
+            keep &= rows.notna().to_numpy(dtype=bool).all(axis=1)
+        if not keep.all():
+            found["the conditions"] = int((~keep).sum())
+        keep &= ~plan.undetermined(rows)
+        for i, wrong in plan.broken(rows).items():
+            found[str(plan.kept[i])] = int((wrong & keep).sum())
+            keep &= ~wrong
+        return rows[keep], found
+
+    # -- the generator file's parts -----------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Return the parts of the backend that learnt the reduced table, and ``relations``."""
+        return {**self.inner.state(), "relations": self.reduction.to_plain()}
+
+    @classmethod
+    def from_state(cls, parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle: bool = False) -> KeepingBackend:
+        """Build the fitted backend that :meth:`state` described, around the one of the other parts.
+
+        Raises:
+            CorruptArtifactError: The part is not what it should be.
+        """
+        try:
+            reduction = Reduction.from_plain(parts["relations"])
+        except (ValueError, TypeError, KeyError, UserError):
+            raise CorruptArtifactError("the file's relations part is not valid") from None
+        inner = load_backend({**parts, "relations": None}, device=device, trust_pickle=trust_pickle)
+        learnt = {name for name, kind in inner.kinds.items() if kind not in ("id", "ignore")}
+        if learnt != set(reduction.learnt):
+            raise CorruptArtifactError("the file's relations and its transforms do not belong together")
+        return (_KeepingReader if isinstance(inner, ReadsRows) else cls)(inner, reduction)
+
+
+class _KeepingReader(KeepingBackend):
+    """Around a backend that reads rows, too."""
+
+    @property
+    def _reader(self) -> ReadsRows:
+        return cast("ReadsRows", self.inner)
+
+    def prepare(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence) -> None:
+        """Plan the reduction, and take the first step of ``fit``."""
+        reduced, described = self._reduced(df, metadata, seed)
+        self._reader.prepare(reduced, described, seed=seed)
+
+    def check_conditions(self, conditions: Mapping[Hashable, Any]) -> None:
+        """Refuse conditions that no row could meet."""
+        if self._reduction is not None:
+            self._reader.check_conditions(translated(self.reduction, conditions)[0])
+
+    def complete(
+        self, df: pd.DataFrame, *, seed: np.random.SeedSequence, missing: bool = True, decode: str | None = None
+    ) -> pd.DataFrame:
+        """Draw the empty cells of ``df`` and the columns that it lacks, so that every row keeps the relations.
+
+        Raises:
+            ConditionError: Known cells break a relation, or no draw fits them.
+        """
+        plan = self.reduction
+        self._check_known(df)
+
+        def fill(partial: pd.DataFrame, seed: np.random.SeedSequence) -> pd.DataFrame:
+            return self._reader.complete(partial, seed=seed, missing=missing, decode=decode)
+
+        out, left = self._completed(df.reset_index(drop=True), fill, seed, missing=missing)
+        if left:
+            raise ConditionError(
+                f"{sum(left.values())} of {len(df)} partial rows could not be completed in {_ROUNDS} rounds: what is "
+                f"known of them leaves no room for {', '.join(left)}"
+            )
+        for identifier in plan.columns.identifiers:
+            out[identifier.name] = identifier.make(len(out), 0, generator(seed, Read.CELLS))
+        return out[list(plan.order)]
+
+    def _check_known(self, df: pd.DataFrame) -> None:
+        names = self.reduction.modelled
+        if unknown := [c for c in df.columns if c not in names]:
+            raise ConditionError([Problem(f"column {c!r}", "not a modelled column") for c in unknown])
+        problems = []
+        for relation in self.reduction.kept:
+            if set(relation.columns) <= set(df.columns):
+                wrong = relation.breaks(df) & df[list(relation.columns)].notna().to_numpy(dtype=bool).all(axis=1)
+                if wrong.any():
+                    columns = f"column {relation.columns[-1]!r}"
+                    problems.append(Problem(columns, f"{int(wrong.sum())} rows contradict the relation {relation}"))
+        if problems:
+            raise ConditionError(problems)
+
+    def _completed(
+        self, given: pd.DataFrame, fill: _Fill, seed: np.random.SeedSequence, *, missing: bool
+    ) -> tuple[pd.DataFrame, Counter[str]]:
+        """Return partial rows completed, and what those break that never came to keep the relations."""
+        plan = self.reduction
+        given, parts, left, pool = inferred(plan, given), [], Counter[str](), None
+        for round_ in range(_ROUNDS):
+            drawn, full = self._filled(given, fill, child(seed, round_), missing)
+            if round_ == _LEND_FROM:
+                frames = self.inner.sample_frames(_POOL_ROWS, seed=child(seed, _ROUNDS))
+                rows = pd.concat(list(frames), ignore_index=True)
+                pool = plan.restore(plan.reduce(rows) if plan.is_repair else rows)
+            known = pinned(plan, given, drawn, full, pool if round_ % 2 else None, round_ // 2)
+            if not known.equals(given):
+                drawn, full = self._filled(known, fill, child(seed, round_, 1), missing)
+            wrong, left = plan.undetermined(full, given), Counter()
+            for name in given.columns:
+                if name in plan.written:
+                    off = _differs(full[name], given[name])
+                    left.update({f"the known cells of column {name!r}": int(off.sum())} if off.any() else {})
+                    wrong |= off
+            for i, broken in plan.broken(full).items():
+                left[str(plan.kept[i])] += int(broken.sum())
+                wrong |= broken
+            is_last = round_ == _ROUNDS - 1
+            parts.append(full if is_last else full[~wrong])
+            given = given[wrong]
+            if not len(given):
+                break
+        # Each part keeps the labels of its rows.
+        return pd.concat(parts).sort_index(), left if len(given) else Counter()
+
+    def _filled(
+        self, given: pd.DataFrame, fill: _Fill, seed: np.random.SeedSequence, missing: bool
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return partial rows completed once: rows of the reduced table, and the same brought back."""
+        plan = self.reduction
+        partial = given if plan.is_repair else plan.reduce(given, is_partial=True, missing=missing)
+        drawn = fill(partial, seed).set_axis(given.index)
+        drawn = plan.reduce(drawn) if plan.is_repair else drawn
+        return drawn, plan.restore(drawn)
+
+    def impute(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
+        """Fill the missing cells of ``df`` so that every row keeps the relations that its known cells keep.
+
+        A cell that a relation says must be missing stays so.
+        """
+        plan = self.reduction
+        names = list(plan.modelled)
+        none = df.iloc[:0]
+        self._reader.impute(
+            none if plan.is_repair else plan.reduce(none), seed=seed
+        )  # tells which columns are not there
+        rows = np.flatnonzero(df[names].isna().to_numpy(dtype=bool).any(axis=1))
+        out = df.copy()
+        if not len(rows):
+            return out
+        given = df.iloc[rows][names].reset_index(drop=True)
+        full, _ = self._completed(given, lambda part, seed: self._reader.impute(part, seed=seed), seed, missing=False)
+        for name in names:
+            gaps = given[name].isna().to_numpy(dtype=bool)
+            if gaps.any():
+                out[name] = _filled(out[name], rows[gaps], full[name].iloc[np.flatnonzero(gaps)])
+        return out
+
+    def encode(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the latent mean of every row."""
+        return self._reader.encode(self._as_learnt(df))
+
+    def _as_learnt(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return rows as the backend that learnt reads them."""
+        return df if self.reduction.is_repair else self.reduction.reduce(df)
+
+    def reconstruct(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
+        """Decode the latent mean of every row."""
+        plan, made = self.reduction, self._reader.reconstruct(self._as_learnt(df), seed=seed)
+        made = plan.mended(made)[0] if plan.is_repair else plan.restore(made)
+        for identifier in self.reduction.columns.identifiers:
+            made[identifier.name] = identifier.make(len(made), 0, generator(seed, Read.CELLS)).set_axis(df.index)
+        return made[list(self.reduction.order)]
+
+    def anomaly_scores(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
+        """Return how odd every row and every cell is, and in ``breaks`` the relations that a row breaks.
+
+        A cell that is computed from others adds nothing where it is right, and as much as a value that was never seen
+        where it is wrong.
+        """
+        plan = self.reduction
+        scores = self._reader.anomaly_scores(self._as_learnt(df), seed=seed)
+        never_seen = math.log(self.facts["rows"] + 1.0)
+        texts = np.full(len(df), "", dtype=object)
+        wrong = {name: np.zeros(len(df), dtype=bool) for name in plan.modelled}
+        for i, rows in plan.broken(df).items():
+            relation = plan.kept[i]
+            texts[rows] = [f"{text}; {relation}" if text else str(relation) for text in texts[rows]]
+            wrong[relation.columns[-1]] |= rows
+        cells = pd.DataFrame(
+            {name: np.maximum(scores.get(name, 0.0), never_seen * off) for name, off in wrong.items()},
+            index=df.index,
+        )
+        cells.insert(0, "score", cells.sum(axis=1), allow_duplicates=True)
+        return cells.assign(breaks=texts)
+
+
+def _too_few(n_found: int, n_rows: int, n_drawn: int, broken: Counter[str]) -> str:
+    worst = "; ".join(f"{n:,} rows broke {what}" for what, n in broken.most_common(3))
+    return (
+        f"{n_found:,} of the {n_rows:,} rows wanted were found among {n_drawn:,} rows drawn: {worst}. Drop or widen the "
+        "condition, or let the relation be learnt (handling: learn)"
+    )
+
+
+def _differs(made: pd.Series, given: pd.Series) -> NDArray[np.bool_]:
+    """Return the rows in which a known cell came out as another."""
+    is_known = given.notna().to_numpy(dtype=bool)
+    first, second = comparable(made[is_known]), comparable(given[is_known].infer_objects())
+    off = np.zeros(len(given), dtype=bool)
+    numeric = first.dtype.kind == "f" and second.dtype.kind == "f"
+    off[is_known] = ~np.isclose(first, second, rtol=1e-9, atol=1e-9) if numeric else first != second
+    return off
+
+
+def _filled(column: pd.Series, places: NDArray[Any], values: pd.Series) -> pd.Series:
+    """Return a column with cells written, in its dtype where they fit it."""
+    made = column.astype(object)
+    made.iloc[places] = values.astype(object).array  # type: ignore[call-overload]
+    try:
+        return made.astype(column.dtype)
+    except (TypeError, ValueError):
+        return made.infer_objects()

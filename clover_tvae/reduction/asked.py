@@ -1,0 +1,93 @@
+"""Conditions on the table as conditions on the reduced one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from clover_tvae.conditions import Condition
+from clover_tvae.errors import ConditionError, Problem
+from clover_tvae.reduction.plan import Distance, Step, made_by
+from clover_tvae.reduction.reduced import NO, YES, Reduction
+from clover_tvae.relations.equality import Equal
+from clover_tvae.relations.groups import OneHot
+from clover_tvae.relations.lookup import Dependency
+
+__all__ = ["translated"]
+
+
+def translated(
+    plan: Reduction, conditions: Mapping[Any, Any], *, missing: bool = True
+) -> tuple[dict[Any, Condition], dict[Any, Condition]]:
+    """Return conditions on learnt columns, and those that rows are checked against once they are brought back.
+
+    Every row that meets a condition on a made column meets those on learnt ones that stand for it: they only make the
+    rows that are drawn meet it more often, or always.
+
+    Args:
+        plan: How the table is reduced.
+        conditions: As ``TVAESynthesizer.sample`` takes them.
+        missing: Whether cells may be missing.
+
+    Raises:
+        ConditionError: No row can meet them; the relation is named.
+    """
+    asked = {name: Condition.of(condition) for name, condition in conditions.items()}
+    outer = {name: condition for name, condition in asked.items() if name in plan.written}
+    inner = {name: condition for name, condition in asked.items() if name not in plan.made}
+    plan.columns.allow(outer)
+    wanted = dict(asked)
+    for step in reversed(plan.steps):
+        _check_order(plan, step, wanted)
+        for name in made_by(step):
+            if name in wanted:
+                for source, condition in _stands_for(plan, step, name, wanted[name]).items():
+                    wanted.setdefault(source, condition)
+                    if source in plan.reduced and source not in plan.made | set(asked):
+                        inner.setdefault(source, condition)
+                    elif isinstance(step, OneHot):
+                        inner[source] = condition
+    for name in () if plan.is_repair else plan.gaps:
+        asks = outer.get(name)
+        if not missing or (asks is not None and not asks.missing):
+            inner[plan.flag(name)] = Condition.of(NO)
+        elif asks is not None and not asks.values:
+            inner.pop(name, None)
+            if not any(isinstance(step, Distance) and step.made == name for step in plan.steps):
+                inner[plan.flag(name)] = Condition.of([YES, NO])
+    return inner, outer
+
+
+def _check_order(plan: Reduction, step: Step, wanted: Mapping[Any, Condition]) -> None:
+    if isinstance(step, Distance) and {step.made, step.base} <= set(wanted):
+        low, high = plan.cells.ends(step.base, wanted[step.base])
+        least, most = plan.cells.ends(step.made, wanted[step.made])
+        if (low > most) if step.sign > 0 else (high < least):
+            first, last = (step.base, step.made)[:: step.sign]
+            raise ConditionError(
+                Problem(f"column {step.made!r}", f"no row can meet the conditions: {first} is never above {last}")
+            )
+
+
+def _stands_for(plan: Reduction, step: Step, name: Any, condition: Condition) -> dict[Any, Condition]:
+    match step:
+        case Equal():
+            return {step.source: condition}
+        case OneHot() if condition.form == "in" and len(condition.values) == 1 and condition.values[0] in (1, "1"):
+            return {step.group[0]: Condition.of(str(name))}
+        case Dependency(by=(by,)) if not plan.cells.is_number(by):
+            rows = step.table or ()
+            met = plan.cells.cells_that_meet(name, [row[-1] for row in rows], condition)
+            keys = [row[0] for row, meets in zip(rows, met, strict=True) if meets]
+            if not keys:
+                raise ConditionError(Problem(f"column {name!r}", f"no row can meet the condition: {step}"))
+            return {by: Condition.of(keys)}
+        case Distance() if condition.form in ("range", "in") and not condition.missing:
+            low, high = plan.cells.ends(name, condition)
+            reach = step.reach * step.size
+            low, high = (low - reach, high) if step.sign > 0 else (low, high + reach)
+            ends = np.clip([low, high], *plan.cells.ends(step.base))
+            return {step.base: Condition.of(("between", *plan.cells.write(step.base, ends).tolist()))}
+    return {}

@@ -1,0 +1,132 @@
+"""How the cells of the columns of relations are read as numbers and written back, each in its own type."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clover_tvae.columns.calendar import PER_SECOND
+from clover_tvae.conditions import Condition
+from clover_tvae.relations.reading import comparable
+from clover_tvae.transforms import TableTransform
+from clover_tvae.transforms.categorical import CategoricalTransform
+from clover_tvae.transforms.numbers import DateCells, NumberTransform
+
+__all__ = ["Cells"]
+
+_DAY = 86_400.0  # seconds
+_RNG = np.random.default_rng(0)  # never drawn from: raw codes leave nothing to chance
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The columns of relations, as numbers, seconds or categories.
+
+    Args:
+        table: Their transforms, numbers as they are.
+    """
+
+    table: TableTransform
+
+    @cached_property
+    def _by_name(self) -> dict[Any, NumberTransform | CategoricalTransform]:
+        return {transform.name: transform for transform in self.table.transforms}
+
+    def is_number(self, name: Any) -> bool:
+        """Whether a column holds numbers or dates."""
+        return isinstance(self._by_name[name], NumberTransform)
+
+    def is_date(self, name: Any) -> bool:
+        """Whether a column holds dates."""
+        column = self._by_name[name]
+        return isinstance(column, NumberTransform) and isinstance(column.reader, DateCells)
+
+    def number(self, name: Any) -> NumberTransform:
+        """Return the transform of a column of numbers or dates."""
+        column = self._by_name[name]
+        assert isinstance(column, NumberTransform)
+        return column
+
+    def values(self, df: pd.DataFrame, name: Any) -> NDArray[np.float64]:
+        """Return numbers, or dates in seconds, NaN where a cell is missing."""
+        column = self.number(name)
+        cells, missing = column.read(df[name])
+        values = column.reader.to_scale(cells).astype(np.float64)
+        if isinstance(column.reader, DateCells):
+            values = values / PER_SECOND[column.reader.calendar.unit]
+        return np.where(missing, np.nan, values)
+
+    def write(self, name: Any, values: NDArray[np.float64], *, inside: bool = True) -> pd.Series:
+        """Return numbers, or seconds of dates, as cells; ``inside``: moved into the range of the column."""
+        column, missing = self.number(name), np.isnan(values)
+        numbers: NDArray[Any] = np.where(missing, 0.0, values)
+        if isinstance(column.reader, DateCells):
+            moments = np.round(numbers * PER_SECOND[column.reader.calendar.unit]).astype(np.int64)
+            numbers = column.reader.from_scale(moments)
+        made = column.grid.cast(numbers)
+        if inside:
+            made = np.clip(made, column.grid.minimum, column.grid.maximum)
+        return column.restore(made, missing)
+
+    def typed(self, name: Any, values: pd.Series) -> pd.Series:
+        """Return values of any type as cells of a column."""
+        column = self._by_name[name]
+        if isinstance(column, NumberTransform):
+            made = self.write(name, self.values(values.to_frame(name), name), inside=False)
+        else:
+            made = column.decode(column.encode(values, _RNG, "error").choices, None)
+        return made.set_axis(values.index)
+
+    def hot(self, name: Any, values: pd.Series) -> pd.Series:
+        """Return zeros and ones as cells of a column of numbers, of truth or of categories."""
+        column = self._by_name[name]
+        if isinstance(column, NumberTransform):
+            return self.write(name, values.to_numpy()).set_axis(values.index)
+        zero_one = comparable(column.decode(np.arange(len(column.categories)), None))
+        place = np.array([np.flatnonzero(zero_one == wanted)[:1].sum() for wanted in (0, 1)])
+        choices = np.where(values.isna(), column.layout.missing or 0, place[values.fillna(0).to_numpy(dtype=np.int64)])
+        return column.decode(choices, None).set_axis(values.index)
+
+    def in_days(self, df: pd.DataFrame, name: Any) -> NDArray[np.float64]:
+        """Return numbers, or dates in days: what formulas compute with."""
+        return self.values(df, name) / self.day(name)
+
+    def day(self, name: Any) -> float:
+        """Return what one day is in the values of a column of dates; 1 for numbers."""
+        return _DAY if self.is_date(name) else 1.0
+
+    def ends(self, name: Any, condition: Condition | None = None) -> tuple[float, float]:
+        """Return the lowest and the highest value of a column, or those of it that a condition lets through."""
+        column, ends = self.number(name), (-math.inf, math.inf)
+        if condition is not None and condition.form == "range":
+            ends = column.ends(condition)
+        elif condition is not None and condition.form == "in" and condition.values and not condition.missing:
+            steps = [column.reader.number_of(value, column.grid) for value in condition.values]
+            ends = min(steps), max(steps)
+        clipped = np.clip(np.array(ends, dtype=np.float64), float(column.grid.minimum), float(column.grid.maximum))
+        cells = column.restore(column.grid.cast(clipped), np.zeros(2, dtype=bool))
+        low, high = self.values(cells.to_frame(name), name)
+        return float(low), float(high)
+
+    def meets(self, df: pd.DataFrame, conditions: Mapping[Any, Condition]) -> NDArray[np.bool_]:
+        """Return which rows meet conditions."""
+        keep = np.ones(len(df), dtype=bool)
+        for name, condition in conditions.items():
+            column = self._by_name[name]
+            codes = column.encode(df[name], _RNG, "mask")
+            keep &= column.meets(condition, codes.choices, codes.scalars)
+        return keep
+
+    def cells_that_meet(self, name: Any, values: list[Any], condition: Condition) -> NDArray[np.bool_]:
+        """Return which of the values of a look-up table meet a condition on a column."""
+        column = self._by_name[name]
+        cells = pd.Series(values, dtype=object)
+        codes = column.encode(cells.infer_objects(), _RNG, "mask")
+        return column.meets(condition, codes.choices, codes.scalars) & (codes.choices >= 0)

@@ -1,0 +1,159 @@
+"""Partial rows: the sources of columns that are known, while they are not.
+
+The network completes the learnt columns. Where a made column is known and its sources are not (a discharge without an
+admission, a total without its parts), they are solved for, with the help of what was drawn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clover_tvae.reduction.cells import Cells
+from clover_tvae.reduction.plan import Distance, made_by
+from clover_tvae.reduction.reduced import Reduction
+from clover_tvae.relations.computed import Computed
+from clover_tvae.relations.equality import Equal
+from clover_tvae.relations.groups import OneHot
+from clover_tvae.relations.lookup import Dependency
+from clover_tvae.relations.reading import filled
+
+__all__ = ["inferred", "pinned"]
+
+_TRIES = 32  # lent rows that are tried for a term that a formula is solved for
+
+
+def inferred(plan: Reduction, df: pd.DataFrame) -> pd.DataFrame:
+    """Return partial rows with the cells that known ones determine through equalities."""
+    out = df.copy()
+    for step in plan.steps:
+        if isinstance(step, Equal) and step.target in df:
+            rows = out[step.target].notna().to_numpy(dtype=bool)
+            out = _put(out, step.source, rows & _gaps(out, step.source), out[step.target])
+    return out
+
+
+def pinned(
+    plan: Reduction, given: pd.DataFrame, drawn: pd.DataFrame, full: pd.DataFrame, pool: pd.DataFrame | None, rank: int
+) -> pd.DataFrame:
+    """Return partial rows with sources that fit what is known of the columns made from them.
+
+    Args:
+        plan: How the table is reduced.
+        given: The partial rows.
+        drawn: What was drawn of the reduced table, given them.
+        full: The same, brought back.
+        pool: Other rows: those nearest to what is known lend their sources; ``None``: ``full`` lends them.
+        rank: How many nearer rows of the pool are passed over.
+    """
+    out, left = given.copy(), list[tuple[Any, NDArray[np.bool_], pd.Series]]()
+    looked_up = [relation for relation in plan.corrected if isinstance(relation, Dependency)]
+    for step in (*reversed(plan.steps), *looked_up):
+        if isinstance(step, OneHot) or made_by(step)[0] not in out:
+            continue
+        (target,) = made_by(step)
+        rows = out[target].notna().to_numpy(dtype=bool)
+        free = {name: gaps for name in step.sources if (gaps := rows & _gaps(out, name)).any()}
+        if not free:
+            continue
+        if isinstance(step, Distance):
+            length = np.nan_to_num(np.maximum(drawn[step.made].to_numpy(np.float64, na_value=np.nan), step.least))
+            start = plan.cells.values(out, target) - step.sign * length * step.size
+            out = _put(out, step.base, free[step.base], plan.cells.write(step.base, _clamped(plan, step, start, out)))
+            continue
+        lenders = [full]
+        if pool is not None:
+            nearest = _nearest(plan, step, pool, out, rank + _TRIES)
+            lenders = [pool.iloc[nearest[:, k]].set_axis(out.index) for k in range(rank, nearest.shape[1])]
+            left += [(name, rows, lenders[0][name]) for name in free]
+        if isinstance(step, Computed):
+            for lender in lenders:
+                out = _solved(plan.cells, step, out, lender, rows, stretch=False)
+            if pool is not None:
+                out = _solved(plan.cells, step, out, lenders[0], rows, stretch=True)
+    for name, rows, cells in left:  # what nothing else tells
+        out = _put(out, name, rows & _gaps(out, name), cells)
+    return out
+
+
+def _clamped(plan: Reduction, step: Distance, values: NDArray[np.float64], given: pd.DataFrame) -> NDArray[np.float64]:
+    """Return values of a base moved to where the known columns that are made from it leave room."""
+    for other in plan.steps:
+        if isinstance(other, Distance) and other.base == step.base and other.made in given:
+            end = plan.cells.values(given, other.made) - other.sign * other.least * other.size
+            values = (np.fmin if other.sign > 0 else np.fmax)(values, end)
+    return values
+
+
+def _solved(
+    cells: Cells, step: Computed, given: pd.DataFrame, lent: pd.DataFrame, rows: NDArray[np.bool_], *, stretch: bool
+) -> pd.DataFrame:
+    """Return partial rows with the unknown terms of a formula: the last that it can be solved for, the others lent.
+
+    Args:
+        cells: How cells are read and written.
+        step: The formula.
+        given: The partial rows.
+        lent: Other rows.
+        rows: The rows of which the target is known.
+        stretch: Move every term in turn, as far as its range allows, rather than leave a row as it is where the last
+            would lie outside its range.
+    """
+    gaps = {name: unknown for name in step.sources if (unknown := rows & _gaps(given, name)).any()}
+    solved = {name: relation for name in gaps if cells.is_number(name) and (relation := step.solved_for(name))}
+    if not solved:
+        return given
+    whole = lent
+    for name in (name for name in step.columns if name in given):
+        whole = filled(whole, name, given[name])
+    # The last is the one of the most decimals: it takes what is left of the rounding of others.
+    order = sorted(solved, key=lambda name: 99 if (d := cells.number(name).grid.decimals) is None else d)
+    settled = np.zeros(len(given), dtype=bool)
+    for target in order if stretch else reversed(order):
+        numbers = {str(name): cells.in_days(whole, name) for name in step.columns if cells.is_number(name)}
+        values = solved[target].exact(whole.assign(**numbers)) * cells.day(target)
+        low, high = cells.ends(target)
+        now = gaps[target] if stretch else gaps[target] & ~settled & (values >= low) & (values <= high)
+        whole = filled(whole, target, cells.write(target, values).set_axis(whole.index).where(now))
+        settled |= now
+    out = given
+    for name, unknown in gaps.items():
+        out = _put(out, name, unknown & settled, whole[name])
+    return out
+
+
+def _nearest(plan: Reduction, step: Any, pool: pd.DataFrame, given: pd.DataFrame, n: int) -> NDArray[np.int64]:
+    """Return the ``n`` rows of the pool that are nearest to each row in what is known of it. **Shape** ``(rows, n)``.
+
+    A value that is in no look-up table goes with rows of which the same is true.
+    """
+    cells, far = plan.cells, np.zeros((len(given), len(pool)), dtype=np.float32)
+    if isinstance(step, Dependency):
+        far -= plan.undetermined(pool)
+    for name in (name for name in step.columns if name in given):
+        if cells.is_number(name):
+            there, here = cells.values(pool, name), cells.values(given, name)
+            apart = np.abs(here[:, None] - there) / (np.nanstd(there) + 1e-12)
+        else:
+            apart = 100.0 * (given[name].to_numpy(dtype=object)[:, None] != pool[name].to_numpy(dtype=object))
+            apart[_gaps(given, name)] = 0.0
+        far += np.nan_to_num(apart).astype(np.float32)
+    n = min(n, len(pool))
+    found = np.argpartition(far, n - 1, axis=1)[:, :n]
+    return np.take_along_axis(found, np.argsort(np.take_along_axis(far, found, axis=1), axis=1, kind="stable"), axis=1)
+
+
+def _gaps(df: pd.DataFrame, name: Any) -> NDArray[np.bool_]:
+    """Return the rows in which a cell is unknown."""
+    return df[name].isna().to_numpy(dtype=bool) if name in df else np.ones(len(df), dtype=bool)
+
+
+def _put(df: pd.DataFrame, name: Any, rows: NDArray[np.bool_], cells: pd.Series) -> pd.DataFrame:
+    """Return the table with the cells of some rows written."""
+    if not rows.any():
+        return df
+    cells = cells.set_axis(df.index).where(rows)
+    return filled(df, name, cells) if name in df and df[name].notna().any() else df.assign(**{name: cells})

@@ -1,0 +1,202 @@
+"""Which columns are made from which: chosen so that none is made twice, or from itself."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clover_tvae.errors import UserError
+from clover_tvae.reduction.cells import Cells
+from clover_tvae.relations.groups import OneHot
+from clover_tvae.relations.order import Inequality, Interval
+from clover_tvae.relations.ranges import round_bound
+from clover_tvae.relations.relation import Relation
+
+__all__ = ["MAX_DECIMALS", "Distance", "Step", "made_by", "planned"]
+
+MAX_DECIMALS = 9
+_UNITS = (86_400, 3_600, 60, 1)  # seconds: the longest that all lengths are multiples of
+_LARGEST_EXACT = 2.0**53
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A column that is learnt as its distance from another, which is never negative.
+
+    Args:
+        made: The column.
+        base: The other.
+        sign: 1 where ``made`` is ``base`` plus the distance, -1 where it is ``base`` minus the distance.
+        unit: Of dates: seconds of one unit of the distance; ``None`` for numbers.
+        decimals: Decimals of the distance; ``None`` where it has too many.
+        typical: The distance that stands for an unknown one.
+        least: The smallest distance: 0 unless the order is strict.
+        reach: No distance is longer.
+    """
+
+    made: Any
+    base: Any
+    sign: int
+    unit: int | None
+    decimals: int | None
+    typical: float
+    least: float
+    reach: float
+
+    @property
+    def sources(self) -> tuple[Any, ...]:
+        """The columns from which it is made."""
+        return (self.base,)
+
+    @property
+    def size(self) -> int:
+        """One unit, in the values of the columns."""
+        return self.unit or 1
+
+
+Step = Distance | Relation
+"""What makes columns from others."""
+
+
+def made_by(step: Step) -> tuple[Any, ...]:
+    """Return the columns that a step makes."""
+    if isinstance(step, Distance):
+        return (step.made,)
+    return step.columns if isinstance(step, OneHot) else step.determines
+
+
+class _Plan:
+    """The columns that are made so far, and from which."""
+
+    def __init__(self, df: pd.DataFrame, cells: Cells, min_count: int) -> None:
+        self.df, self.cells, self.min_count = df, cells, min_count
+        self.made_from: dict[Any, set[Any]] = {}
+        self.steps: list[Step] = []
+        self.corrected: list[Relation] = []
+
+    def may_be_made(self, names: Iterable[Any], sources: Iterable[Any]) -> bool:
+        """Whether no column is made already, and none of the sources is made from one of them."""
+        reached: set[Any] = set()
+        waiting = list(sources)
+        while waiting:
+            reached.add(name := waiting.pop())
+            waiting += self.made_from.get(name, set()) - reached
+        return not set(names) & (reached | set(self.made_from))
+
+    def add(self, step: Step, sources: Iterable[Any]) -> None:
+        self.steps.append(step)
+        self.made_from |= {name: set(sources) for name in made_by(step)}
+
+    def add_relation(self, relation: Relation) -> None:
+        """Let a relation make its columns, or correct them where it determines only some of their cells."""
+        if isinstance(relation, OneHot):
+            gaps = self.df[list(relation.group)].isna().to_numpy(dtype=bool)
+            if (gaps.all(axis=1) | ~gaps.any(axis=1)).all() and self.may_be_made(relation.group, ()):
+                self.add(relation, ())
+        elif relation.determines and self.may_be_made(relation.determines, relation.sources):
+            if self._is_whole(relation):
+                self.add(relation, relation.sources)
+            else:
+                self.corrected.append(relation)
+        elif not relation.determines and type(relation).complete is not Relation.complete:
+            self.corrected.append(relation)
+
+    def _is_whole(self, relation: Relation) -> bool:
+        """Whether a relation gives the determined column in every row, missing cells included."""
+        (target,) = relation.determines
+        try:
+            made = self.cells.typed(target, relation.complete(self.df.drop(columns=target))[target])
+        except (UserError, TypeError, ValueError):
+            return False
+        return bool((made.isna().to_numpy() == self.df[target].isna().to_numpy()).all())
+
+    def add_distances(self, kept: Iterable[Relation]) -> None:
+        """Let one end of each order be made from the other: a walk from the columns with the most orders."""
+        ends: dict[Any, dict[Any, tuple[int, bool]]] = {}
+        for relation in kept:
+            pairs: list[tuple[Any, Any]] = []
+            if isinstance(relation, Interval):
+                pairs = [(relation.start, relation.end)]
+            elif isinstance(relation, Inequality):
+                pairs = list(itertools.pairwise(relation.ascending))
+            for low, high in pairs:
+                if self.cells.is_number(low) and self.cells.is_number(high):
+                    strict = isinstance(relation, Inequality) and relation.strict
+                    ends.setdefault(low, {})[high] = (1, strict)
+                    ends.setdefault(high, {})[low] = (-1, strict)
+        seen: set[Any] = set()
+        for root in sorted(ends, key=lambda name: (name not in self.made_from, -len(ends[name]))):
+            waiting = [] if root in seen else [root]
+            seen.add(root)
+            while waiting:
+                base = waiting.pop(0)
+                for made, (sign, strict) in ends[base].items():
+                    if made in seen or not self.may_be_made([made], [base]):
+                        continue
+                    distance = self._distance(made, base, sign, strict)
+                    if distance is not None:
+                        self.add(distance, [base])
+                        seen.add(made)
+                        waiting.append(made)
+
+    def _distance(self, made: Any, base: Any, sign: int, strict: bool) -> Distance | None:
+        cells = self.cells
+        start, end = cells.values(self.df, base), cells.values(self.df, made)
+        lengths = sign * (end - start)
+        lengths = lengths[~np.isnan(lengths)]
+        if len(lengths) < 2 * self.min_count or np.nanmax(np.abs([start, end])) > _LARGEST_EXACT:
+            return None
+        if self._is_computed(base) and (np.isnan(start) & ~np.isnan(end)).any():
+            return None
+        unit, decimals = None, None
+        if cells.is_date(made):
+            unit = next((u for u in _UNITS if not np.any(lengths % u)), None)
+            unit, decimals = (1, 6) if unit is None else (unit, 0)
+        else:
+            both = [cells.number(name).grid.decimals for name in (made, base)]
+            most = max(MAX_DECIMALS + 1 if places is None else places for places in both)
+            decimals = None if most > MAX_DECIMALS else most
+        least = 10.0 ** -(MAX_DECIMALS if decimals is None else decimals) if strict else 0.0
+        size = unit or 1
+        typical = float(np.round(np.median(lengths) / size, decimals or 0))
+        return Distance(made, base, sign, unit, decimals, typical, least, -round_bound(-lengths, self.min_count) / size)
+
+    def _is_computed(self, name: Any) -> bool:
+        return any(name in made_by(step) for step in self.steps if not isinstance(step, Distance))
+
+    def in_order(self) -> tuple[Step, ...]:
+        """Return the steps, each after those that make its sources."""
+        ready, ordered, left = set(self.df.columns) - set(self.made_from), [], list(self.steps)
+        while left:
+            step = next(s for s in left if isinstance(s, OneHot) or set(s.sources) <= ready)
+            left.remove(step)
+            ordered.append(step)
+            ready |= set(made_by(step))
+        return tuple(ordered)
+
+
+def planned(
+    df: pd.DataFrame, kept: Iterable[Relation], cells: Cells, min_count: int
+) -> tuple[tuple[Step, ...], tuple[Relation, ...]]:
+    """Choose what makes which column.
+
+    Args:
+        df: The table, in which every kept relation holds.
+        kept: The relations that every row must keep.
+        cells: How their columns are read.
+        min_count: Fewest rows on which a bound that is stored may rest.
+
+    Returns:
+        What makes columns that are not learnt as they are, in the order in which rows are brought back; and relations
+        that determine a column in part of the rows, where it is written over.
+    """
+    plan, kept = _Plan(df, cells, min_count), list(kept)
+    for relation in sorted(kept, key=lambda relation: not isinstance(relation, OneHot)):
+        plan.add_relation(relation)
+    plan.add_distances(kept)
+    return plan.in_order(), tuple(plan.corrected)

@@ -1,0 +1,345 @@
+"""The reduced table: what is learnt, how rows are brought back, and what of it a generator file holds.
+
+A column that others determine is left out and computed. Of two columns in order, one is learnt as its distance from the
+other. Columns of which exactly one is 1 are one choice. Whatever is drawn of the rest, every row that comes back obeys.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clover_tvae.columns.plain_data import (
+    check,
+    fields,
+    integer,
+    list_of,
+    name_from_plain,
+    name_to_plain,
+    number,
+    optional,
+)
+from clover_tvae.metadata import Column, Metadata
+from clover_tvae.reduction.cells import Cells
+from clover_tvae.reduction.plan import MAX_DECIMALS, Distance, Step, made_by, planned
+from clover_tvae.relations.document import read_relations, write_relations
+from clover_tvae.relations.groups import OneHot
+from clover_tvae.relations.lookup import Dependency
+from clover_tvae.relations.reading import comparable, known
+from clover_tvae.relations.relation import Relation
+from clover_tvae.transforms import TableTransform
+
+__all__ = ["NO", "YES", "Reduction"]
+
+YES, NO = "yes", "no"
+"""What a column says of a base that is missing where the column made from it is there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """How a table is reduced to what is learnt, and brought back.
+
+    Args:
+        kept: The relations that every row must keep.
+        steps: What makes columns that are not learnt as they are, in the order in which rows are brought back.
+        corrected: Relations that determine a column in part of the rows: it is learnt, and written over there.
+        gaps: Bases that are missing in rows where a column made from them is not: a column of its own says where.
+        columns: How the cells of all these columns are read and written, and identifiers made.
+        order: The columns that rows have when they are brought back.
+        is_repair: Whether the table is learnt as it is; rows are then reduced and brought back once they are drawn.
+    """
+
+    kept: tuple[Relation, ...]
+    steps: tuple[Step, ...]
+    corrected: tuple[Relation, ...]
+    gaps: tuple[Any, ...]
+    columns: TableTransform
+    order: tuple[Hashable, ...]
+    is_repair: bool
+
+    @classmethod
+    def fit(
+        cls, df: pd.DataFrame, metadata: Metadata, rng: np.random.Generator, *, is_repair: bool, min_count: int
+    ) -> Reduction:
+        """Plan how a table is learnt.
+
+        Args:
+            df: The table; each of its columns is declared.
+            metadata: What each column is, with the relations to keep.
+            rng: Randomness of the keys of identifiers.
+            is_repair: Learn the table as it is, and mend the rows that are drawn.
+            min_count: Fewest rows on which a value that is stored may rest.
+        """
+        kept = tuple(relation for relation in metadata.relations or () if relation.handling == "keep")
+        touched = {name for relation in kept for name in relation.columns}
+        declared = tuple(c for c in metadata.columns if c.name in df and (c.name in touched or not c.modelled))
+        columns = TableTransform.fit(df[[c.name for c in declared]], Metadata(declared), numbers="raw", rng=rng)
+        modelled = {column.name for column in metadata.modelled}
+        order = tuple(name for name in df.columns if name in modelled or name in columns.order)
+        steps, corrected = planned(df, kept, Cells(columns), min_count)
+        plan = cls(kept, steps, corrected, (), columns, order, is_repair)
+        filled = plan._with_bases(df[list(modelled)])[1]
+        return replace(plan, gaps=tuple(name for name, rows in filled.items() if rows.any()))
+
+    # -- what is made of what -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def cells(self) -> Cells:
+        """How cells are read and written."""
+        return Cells(self.columns)
+
+    @cached_property
+    def made(self) -> frozenset[Any]:
+        """The columns that are not learnt as they are."""
+        return frozenset(itertools.chain.from_iterable(map(made_by, self.steps)))
+
+    @cached_property
+    def written(self) -> frozenset[Any]:
+        """The columns whose cells may be others than those that were drawn."""
+        partly = (relation.determines or relation.columns[-1:] for relation in self.corrected)
+        others = (relation.columns for relation in self.kept) if self.is_repair else ()
+        return self.made | set(itertools.chain(*partly, *others)) | set(self.gaps)
+
+    @cached_property
+    def made_anew(self) -> frozenset[Any]:
+        """The identifiers."""
+        return frozenset(identifier.name for identifier in self.columns.identifiers)
+
+    @cached_property
+    def modelled(self) -> tuple[Any, ...]:
+        """The columns of the table that are modelled, in its order."""
+        return tuple(name for name in self.order if name not in self.made_anew)
+
+    @cached_property
+    def learnt(self) -> tuple[Any, ...]:
+        """The columns that are learnt, in their order."""
+        return self.modelled if self.is_repair else self.reduced
+
+    @cached_property
+    def reduced(self) -> tuple[Any, ...]:
+        """The columns of the reduced table, in its order."""
+        stay = {step.made for step in self.steps if isinstance(step, Distance)}
+        stay |= {step.group[0] for step in self.steps if isinstance(step, OneHot)}
+        names = [name for name in self.modelled if name not in self.made or name in stay]
+        return (*names, *map(self.flag, self.gaps))
+
+    def flag(self, base: Any) -> str:
+        """Return the name of the column that says where a base is missing."""
+        name = f"{base} is missing"
+        while name in self.order:
+            name += "?"
+        return name
+
+    def metadata(self, metadata: Metadata) -> Metadata:
+        """Return what each column is that is learnt."""
+        if self.is_repair:
+            return Metadata(metadata.modelled)
+        changed = {step.made: "continuous" for step in self.steps if isinstance(step, Distance)}
+        changed |= {step.group[0]: "categorical" for step in self.steps if isinstance(step, OneHot)}
+        kept = [
+            Column(c.name, changed[c.name]) if c.name in changed else c  # type: ignore[arg-type]
+            for c in metadata.modelled
+            if c.name in self.reduced
+        ]
+        return Metadata((*kept, *(Column(self.flag(name), "categorical") for name in self.gaps)))
+
+    # -- there and back -----------------------------------------------------------------------------------------------
+
+    def reduce(self, df: pd.DataFrame, *, is_partial: bool = False, missing: bool = True) -> pd.DataFrame:
+        """Return the reduced table.
+
+        Args:
+            df: The table.
+            is_partial: Whether missing cells are unknown ones, and columns may be absent.
+            missing: Of partial rows: whether unknown cells may turn out to be missing.
+        """
+        given = df[[name for name in self.modelled if name in df]]
+        whole, filled = (given, {}) if is_partial else self._with_bases(given)
+        out = whole[[name for name in self.reduced if name in whole]].copy()
+        for step in self.steps:
+            if isinstance(step, OneHot):
+                group = [name for name in step.group if name in df]
+                if group:
+                    hot = np.column_stack([comparable(df[name]) == 1 for name in group])
+                    names = pd.Series([str(group[i]) for i in hot.argmax(axis=1)], index=df.index, dtype=object)
+                    out[step.group[0]] = names.where(hot.any(axis=1), None)
+            elif isinstance(step, Distance) and step.made in df:
+                start = self.cells.values(whole, step.base) if step.base in whole else np.full(len(df), np.nan)
+                distance = step.sign * (self.cells.values(whole, step.made) - start) / step.size
+                distance = distance if step.decimals is None else np.round(distance, step.decimals)
+                distance = np.abs(distance) if self.is_repair else distance
+                is_whole = step.decimals == 0 and not np.isnan(distance).any()
+                out[step.made] = distance.astype(np.int64) if is_whole else distance
+        for name in self.gaps:
+            flags = pd.Series(np.where(filled[name], YES, NO) if filled else NO, index=df.index, dtype=object)
+            if is_partial and missing:
+                flags = flags.where(df[name].notna() if name in df else np.zeros(len(df), dtype=bool), None)
+            out[self.flag(name)] = flags
+        return out
+
+    def _with_bases(self, df: pd.DataFrame) -> tuple[pd.DataFrame, dict[Any, NDArray[np.bool_]]]:
+        """Return a table with missing bases put at the typical distance from a column made from them, and where.
+
+        The column that is never far goes first, so that no distance becomes longer than those of known bases.
+        """
+        distances = [step for step in self.steps if isinstance(step, Distance)]
+        filled = {step.base: np.zeros(len(df), dtype=bool) for step in distances}
+        for step in 2 * sorted(distances, key=lambda step: step.reach * step.size):  # twice: a base may have a base
+            start, end = (self.cells.values(df, name) for name in (step.base, step.made))
+            rows = np.isnan(start) & ~np.isnan(end)
+            if rows.any():
+                start = np.where(rows, end - step.sign * step.typical * step.size, start)
+                df = df.assign(**{step.base: self.cells.write(step.base, start).set_axis(df.index)})
+                filled[step.base] |= rows
+        return df, filled
+
+    def restore(self, drawn: pd.DataFrame) -> pd.DataFrame:
+        """Return rows of the reduced table as rows of the table, without identifiers."""
+        out, bases = drawn.copy(), dict[Any, pd.Series]()
+
+        def blank(name: Any) -> None:
+            if name in self.gaps:
+                bases[name] = out[name]
+                out[name] = out[name].mask(drawn[self.flag(name)].eq(YES).fillna(False).to_numpy(dtype=bool))
+
+        for name in set(self.gaps) - self.made:
+            blank(name)
+        for step in self.steps:
+            if isinstance(step, Distance):
+                distance = drawn[step.made].to_numpy(dtype=np.float64, na_value=np.nan)
+                start = self.cells.values({step.base: bases.get(step.base, out[step.base])}, step.base)  # type: ignore[arg-type]
+                end = start + step.sign * np.maximum(distance, step.least) * step.size
+                out[step.made] = self.cells.write(step.made, end).set_axis(out.index)
+                blank(step.made)
+            elif isinstance(step, OneHot):
+                which = out[step.group[0]].to_numpy(dtype=object)
+                for name in step.group:
+                    values = np.where(pd.isna(which), np.nan, which == str(name)).astype(np.float64)
+                    out[name] = self.cells.hot(name, pd.Series(values, index=out.index))
+            else:
+                (target,) = step.determines
+                out[target] = self.cells.typed(target, step.complete(out.drop(columns=target, errors="ignore"))[target])
+        for relation in self.corrected:
+            out = relation.complete(out)
+        return out[list(self.modelled)]
+
+    # -- rows that break relations ------------------------------------------------------------------------------------
+
+    def broken(self, df: pd.DataFrame) -> dict[int, NDArray[np.bool_]]:
+        """Return, for the place of each kept relation that a row breaks, the rows that do."""
+        every = ((i, relation.breaks(df)) for i, relation in enumerate(self.kept))
+        return {i: rows for i, rows in every if rows.any()}
+
+    def undetermined(self, df: pd.DataFrame, given: pd.DataFrame | None = None) -> NDArray[np.bool_]:
+        """Return the rows whose values of a look-up table are not in it, as too few people share them.
+
+        Args:
+            df: The rows.
+            given: What was known of them: values that were asked for do not count.
+        """
+        rows = np.zeros(len(df), dtype=bool)
+        for relation in self.kept:
+            if isinstance(relation, Dependency):
+                wrong = relation.applies(df) & relation.predicted(df).isna().to_numpy(dtype=bool)
+                if given is not None:
+                    for names in (relation.by, relation.determines):
+                        wrong &= ~known(given, names) if set(names) <= set(given.columns) else True
+                rows |= wrong
+        return rows
+
+    def mended(self, drawn: pd.DataFrame) -> tuple[pd.DataFrame, Counter[Any]]:
+        """Return drawn rows of the whole table made to keep the relations, and how many cells of each column changed.
+
+        A negative length becomes a positive one, what is determined is computed; what still breaks a relation is moved to
+        the nearest value that does not.
+        """
+        made = self.restore(self.reduce(drawn))
+        for relation in self.kept:
+            wrong = relation.breaks(made)
+            if wrong.any():
+                mended = relation.mend(made[wrong])
+                for name in relation.columns:
+                    made.loc[wrong, name] = mended[name].astype(made[name].dtype)
+        changed = Counter[Any]()
+        for name in self.modelled:
+            same = (drawn[name].isna() & made[name].isna()) | (drawn[name] == made[name]).fillna(False)
+            changed[name] = int((~same.to_numpy(dtype=bool)).sum())
+        return made, +changed
+
+    # -- the generator file's part ------------------------------------------------------------------------------------
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the plan as plain data."""
+        return {
+            "kept": write_relations(self.kept),
+            "steps": [self._step_to_plain(step) for step in self.steps],
+            "corrected": [self.kept.index(relation) for relation in self.corrected],
+            "gaps": [name_to_plain(name) for name in self.gaps],
+            "columns": self.columns.to_plain(),
+            "order": [name_to_plain(name) for name in self.order],
+            "is_repair": self.is_repair,
+        }
+
+    def _step_to_plain(self, step: Step) -> dict[str, Any]:
+        if not isinstance(step, Distance):
+            return {"relation": self.kept.index(step)}
+        sizes = [step.sign, step.unit, step.decimals, step.typical, step.least, step.reach]
+        return {"distance": [name_to_plain(step.made), name_to_plain(step.base), *sizes]}
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> Reduction:
+        """Read what ``to_plain`` wrote; ``ValueError`` or ``MetadataError`` on anything else."""
+        names = ("kept", "steps", "corrected", "gaps", "columns", "order", "is_repair")
+        plain = fields(plain, names, "relations")
+        columns = TableTransform.from_plain(plain["columns"])
+        order = tuple(name_from_plain(name) for name in list_of(plain["order"], "order"))
+        kept = read_relations(plain["kept"], columns.names)
+        check(len(set(order)) == len(order) and set(columns.order) <= set(order), "order must name every column once")
+        check(type(plain["is_repair"]) is bool, "is_repair must be true or false")
+        cells = Cells(columns)
+        steps = tuple(_step_from_plain(item, kept, cells) for item in list_of(plain["steps"], "steps"))
+        made = [name for step in steps for name in made_by(step)]
+        check(len(set(made)) == len(made), "no column may be made twice")
+        ready = set(order) - set(made)
+        for step in steps:
+            check(isinstance(step, OneHot) or set(step.sources) <= ready, "a column must be made from others")
+            ready |= set(made_by(step))
+        corrected = [kept[_place(item, kept)] for item in list_of(plain["corrected"], "corrected")]
+        gaps = [name_from_plain(name) for name in list_of(plain["gaps"], "gaps")]
+        bases = {step.base for step in steps if isinstance(step, Distance)}
+        check(len(set(gaps)) == len(gaps) and set(gaps) <= bases, "gaps must be of bases")
+        return cls(kept, steps, tuple(corrected), tuple(gaps), columns, order, plain["is_repair"])
+
+
+def _place(item: Any, kept: Iterable[Relation]) -> int:
+    return integer(item, "relation", 0, len(list(kept)) - 1)
+
+
+def _step_from_plain(item: Any, kept: tuple[Relation, ...], cells: Cells) -> Step:
+    check(type(item) is dict and len(item) == 1, "a step must be a distance or a relation")
+    if "relation" in item:
+        relation = kept[_place(item["relation"], kept)]
+        check(isinstance(relation, OneHot) or len(relation.determines) == 1, "a step must make a column")
+        return relation
+    parts = list_of(item.get("distance"), "distance")
+    check(len(parts) == 8, "a distance must have eight parts")
+    made, base = (name_from_plain(name) for name in parts[:2])
+    known_names = set(cells.table.names)
+    check({made, base} <= known_names and made != base, "a distance must be between two columns")
+    check(cells.is_number(made) and cells.is_number(base), "a distance must be between columns of numbers")
+    sign, unit, decimals, *sizes = parts[2:]
+    check(type(sign) is int and sign in (1, -1), "sign must be 1 or -1")
+    unit = optional(unit, lambda value: integer(value, "unit", 1, 86_400))
+    decimals = optional(decimals, lambda value: integer(value, "decimals", 0, MAX_DECIMALS))
+    typical, least, reach = (number(value, "distance") for value in sizes)
+    check(math.isfinite(typical + least + reach) and least >= 0, "a distance must be finite, and at least 0")
+    return Distance(made, base, sign, unit, decimals, typical, least, reach)
