@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.backends.protocol import Backend, ReadsRows, load_backend
-from clover_tvae.errors import ConditionError, CorruptArtifactError, NotFittedError, Problem, UserError
+from clover_tvae.backends.protocol import Backend, ReadsRows, load_backend, reading
+from clover_tvae.errors import ConditionError, CorruptArtifactError, NotFittedError, Problem
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.reduction import Reduction
@@ -25,6 +25,7 @@ from clover_tvae.reduction.asked import translated
 from clover_tvae.reduction.partial import inferred, pinned
 from clover_tvae.relations.reading import comparable
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
+from clover_tvae.transforms import TableTransform
 
 __all__ = ["DRAWS_A_ROW", "KeepingBackend", "keep_relations"]
 
@@ -48,7 +49,7 @@ def keep_relations(backend: Backend, metadata: Metadata) -> Backend:
     return (_KeepingReader if isinstance(inner, ReadsRows) else KeepingBackend)(inner)
 
 
-class KeepingBackend:
+class KeepingBackend(Backend):
     """Around a backend that can only draw.
 
     Args:
@@ -57,18 +58,28 @@ class KeepingBackend:
     """
 
     def __init__(self, inner: Backend, reduction: Reduction | None = None) -> None:
-        self.inner, self._reduction = inner, reduction
+        self.inner, self.name, self._reduction = inner, inner.name, reduction
         #: Cells that were mended in the rows drawn so far, by column (only where the table is learnt as it is).
         self.mended_cells: Counter[Any] = Counter()
 
-    name = property(lambda self: self.inner.name)
-    parameters = property(lambda self: self.inner.parameters)
-    history = property(lambda self: self.inner.history)
-    facts = property(lambda self: self.inner.facts)
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return self.inner.parameters
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        return self.inner.history
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return self.inner.facts
+
+    @property
+    def transform(self) -> TableTransform:
+        return self.inner.transform
 
     @property
     def kinds(self) -> dict[Hashable, str]:
-        """The kind of every column that was learnt or left out."""
         learnt, columns = self.inner.kinds, self.reduction.columns
         whole = {column.name: column.kind for column in columns.transforms} | dict(columns.left_out)
         names = set(self.reduction.modelled) - set(whole)
@@ -78,15 +89,13 @@ class KeepingBackend:
     def reduction(self) -> Reduction:
         """How the table is reduced."""
         if self._reduction is None:
-            raise NotFittedError("the synthesizer has not learnt a table yet; call fit() first, or load a generator")
+            raise NotFittedError
         return self._reduction
 
     def sigmas(self) -> dict[Hashable, list[float]]:
-        """Learned standard deviations of the numeric columns of the reduced table."""
         return self.inner.sigmas()
 
     def set_device(self, device: str) -> None:
-        """Move what was learnt to another device."""
         self.inner.set_device(device)
 
     def _reduced(
@@ -97,8 +106,7 @@ class KeepingBackend:
         self._reduction = plan = Reduction.fit(df, metadata, rng, is_repair=is_repair, min_count=MIN_COUNT)
         return df[list(plan.modelled)] if is_repair else plan.reduce(df), plan.metadata(metadata)
 
-    def fit(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence, verbose: bool) -> Any:
-        """Learn ``df`` without what its relations determine."""
+    def fit(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence, verbose: bool = False) -> Self:
         reduced, described = self._reduced(df, metadata, seed)
         self.inner.fit(reduced, described, seed=seed, verbose=verbose)
         return self
@@ -115,11 +123,6 @@ class KeepingBackend:
         missing: bool = True,
         first_id: int = 0,
     ) -> Iterator[pd.DataFrame]:
-        """Yield ``n_rows`` rows that keep every relation, in frames of flat size.
-
-        Raises:
-            ConditionError: Too few rows keep the relations and meet the conditions; what rows break is named.
-        """
         plan = self.reduction
         inner, outer = translated(plan, conditions or {}, missing=missing)
         place, n_drawn, broken = 0, 0, Counter[str]()
@@ -173,20 +176,12 @@ class KeepingBackend:
     # -- the generator file's parts -----------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """Return the parts of the backend that learnt the reduced table, and ``relations``."""
         return {**self.inner.state(), "relations": self.reduction.to_plain()}
 
     @classmethod
     def from_state(cls, parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle: bool = False) -> KeepingBackend:
-        """Build the fitted backend that :meth:`state` described, around the one of the other parts.
-
-        Raises:
-            CorruptArtifactError: The part is not what it should be.
-        """
-        try:
+        with reading("relations"):
             reduction = Reduction.from_plain(parts["relations"])
-        except (ValueError, TypeError, KeyError, UserError):
-            raise CorruptArtifactError("the file's relations part is not valid") from None
         inner = load_backend({**parts, "relations": None}, device=device, trust_pickle=trust_pickle)
         learnt = {name for name, kind in inner.kinds.items() if kind not in ("id", "ignore")}
         if learnt != set(reduction.learnt):
@@ -194,7 +189,7 @@ class KeepingBackend:
         return (_KeepingReader if isinstance(inner, ReadsRows) else cls)(inner, reduction)
 
 
-class _KeepingReader(KeepingBackend):
+class _KeepingReader(KeepingBackend, ReadsRows):
     """Around a backend that reads rows, too."""
 
     @property
@@ -202,12 +197,10 @@ class _KeepingReader(KeepingBackend):
         return cast("ReadsRows", self.inner)
 
     def prepare(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence) -> None:
-        """Plan the reduction, and take the first step of ``fit``."""
         reduced, described = self._reduced(df, metadata, seed)
         self._reader.prepare(reduced, described, seed=seed)
 
     def check_conditions(self, conditions: Mapping[Hashable, Any]) -> None:
-        """Refuse conditions that no row could meet."""
         if self._reduction is not None:
             self._reader.check_conditions(translated(self.reduction, conditions)[0])
 
@@ -315,7 +308,6 @@ class _KeepingReader(KeepingBackend):
         return out
 
     def encode(self, df: pd.DataFrame) -> pd.DataFrame:
-        """Return the latent mean of every row."""
         return self._reader.encode(self._as_learnt(df))
 
     def _as_learnt(self, df: pd.DataFrame) -> pd.DataFrame:
@@ -323,7 +315,6 @@ class _KeepingReader(KeepingBackend):
         return df if self.reduction.is_repair else self.reduction.reduce(df)
 
     def reconstruct(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
-        """Decode the latent mean of every row."""
         plan, made = self.reduction, self._reader.reconstruct(self._as_learnt(df), seed=seed)
         made = plan.mended(made)[0] if plan.is_repair else plan.restore(made)
         for identifier in self.reduction.columns.identifiers:
