@@ -237,6 +237,7 @@ def test_one_category_that_is_no_number_leaves_a_column_text() -> None:
     assert ordered.allow(Condition.of((">=", 9))).choices.tolist() == [False, True, True]
 
 
+@pytest.mark.long
 def test_what_only_the_generator_knows_is_told_with_the_rest_under_its_own_where(staff: Path) -> None:
     texts = ["size=xl", "pay=abc", "agee=3", "grade=9", "pay>=1e9"]
     where = [part for text in texts for part in ("--where", text)]

@@ -135,6 +135,7 @@ def test_the_shares_of_bars_do_not_tell_how_many_cells_are_missing(column, missi
     assert told <= {0.0}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("column", ["age", "sex"])
 def test_what_is_told_of_missing_rates_and_pairs_does_not_count_few_people(column):
     """Bootstrapped rows are real rows, and an exact Cramér's V can be solved for the one count that gives it."""

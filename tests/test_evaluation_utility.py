@@ -85,6 +85,7 @@ def test_missing_answers_and_empty_columns_are_left_out():
     assert utility(only_target, only_target, only_target, target="sick")["utility.trees_auc"].value is None
 
 
+@pytest.mark.long
 def test_the_recall_of_a_class_of_few_test_rows_is_withheld():
     def rows(n_rare: int) -> pd.DataFrame:
         return pd.DataFrame({"x": np.arange(120.0), "sort": np.where(np.arange(120) < n_rare, "rare", "common")})

@@ -113,6 +113,7 @@ def test_a_file_without_a_whole_epoch_is_refused(synth, tmp_path, history):
     refuse_history(synth, tmp_path / "odd.pkl", history)
 
 
+@pytest.mark.long
 def test_a_history_of_any_length_is_kept_by_a_file(synth, tmp_path, monkeypatch):
     known = synth._generator.backend._known
     monkeypatch.setattr(synth._generator.backend, "_known", replace(known, history=known.history * 230_000))

@@ -324,22 +324,18 @@ class _KeepingReader(KeepingBackend, ReadsRows):
     def anomaly_scores(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
         """Return how odd every row and every cell is, and in ``breaks`` the relations that a row breaks.
 
-        A cell that is computed from others adds nothing where it is right, and as much as a value that was never seen
-        where it is wrong.
+        A relation that is broken counts as much as a value that was never seen, shared by its columns; a cell that is
+        computed from others adds nothing else.
         """
         plan = self.reduction
         scores = self._reader.anomaly_scores(self._as_learnt(df), seed=seed)
-        never_seen = math.log(self.facts["rows"] + 1.0)
+        cells = scores.reindex(columns=list(plan.modelled)).fillna(0.0)
         texts = np.full(len(df), "", dtype=object)
-        wrong = {name: np.zeros(len(df), dtype=bool) for name in plan.modelled}
         for i, rows in plan.broken(df).items():
             relation = plan.kept[i]
             texts[rows] = [f"{text}; {relation}" if text else str(relation) for text in texts[rows]]
-            wrong[relation.columns[-1]] |= rows
-        cells = pd.DataFrame(
-            {name: np.maximum(scores.get(name, 0.0), never_seen * off) for name, off in wrong.items()},
-            index=df.index,
-        )
+            cost = math.log(self.facts["rows"] + 1.0) / len(relation.columns)
+            cells.loc[rows, list(relation.columns)] += cost
         cells.insert(0, "score", cells.sum(axis=1), allow_duplicates=True)
         return cells.assign(breaks=texts)
 

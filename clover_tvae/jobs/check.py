@@ -216,7 +216,8 @@ class _Check:
 
     def _check_parameters(self) -> None:
         try:
-            Parameters.of(**self.spec.synthesizer.given())
+            with collected_warnings([]):  # the run tells them
+                Parameters.of(**self.spec.synthesizer.given())
         except ConfigError as error:
             for problem in error.problems:
                 self.tell(("synthesizer", problem.where), str(problem))
