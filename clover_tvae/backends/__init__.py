@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clover_tvae.backends.generator import Generator
 from clover_tvae.backends.keeping import keep_relations
-from clover_tvae.backends.protocol import BACKENDS, Backend, ReadsRows, load_backend, make_backend, reader
+from clover_tvae.backends.making import BACKENDS, load_backend, make_backend
+from clover_tvae.backends.protocol import Backend, ReadsRows, reader
 
 __all__ = ["BACKENDS", "Backend", "Generator", "ReadsRows", "keep_relations", "load_backend", "make_backend", "reader"]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from clover_tvae.artifact import read_artifact, write_artifact, writer_versions
-from clover_tvae.backends.protocol import Backend, load_backend, reading
+from clover_tvae.backends.making import load_backend
+from clover_tvae.backends.protocol import Backend, reading
 from clover_tvae.errors import ArtifactError, DataError, MetadataError, Problem
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Seed, listed

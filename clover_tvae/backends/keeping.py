@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.backends.protocol import Backend, ReadsRows, load_backend, reading
+from clover_tvae.backends.protocol import Backend, ReadsRows, reading
 from clover_tvae.errors import ConditionError, CorruptArtifactError, NotFittedError, Problem
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import MIN_COUNT
@@ -179,10 +179,10 @@ class KeepingBackend(Backend):
         return {**self.inner.state(), "relations": self.reduction.to_plain()}
 
     @classmethod
-    def from_state(cls, parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle: bool = False) -> KeepingBackend:
+    def around(cls, inner: Backend, plain: Any) -> KeepingBackend:
+        """Return a backend around a fitted one, with the part ``relations`` of its generator file."""
         with reading("relations"):
-            reduction = Reduction.from_plain(parts["relations"])
-        inner = load_backend({**parts, "relations": None}, device=device, trust_pickle=trust_pickle)
+            reduction = Reduction.from_plain(plain)
         learnt = {name for name, kind in inner.kinds.items() if kind not in ("id", "ignore")}
         if learnt != set(reduction.learnt):
             raise CorruptArtifactError("the file's relations and its transforms do not belong together")

@@ -316,6 +316,7 @@ class NativeBackend(Backend, ReadsRows):
 
     @classmethod
     def from_state(cls, parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle: bool = False) -> NativeBackend:
+        """Build the fitted backend that :meth:`state` described; see ``load_backend``."""
         with reading("model"):
             model = ModelPart.model_validate(parts["model"])
         with reading("training"):

@@ -1,4 +1,4 @@
-"""The seam between the synthesizer and what learns the table: what a backend offers, and how one is made by its name."""
+"""The seam between the synthesizer and what learns the table: what a backend offers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from clover_tvae.errors import (
     MetadataError,
     Problem,
 )
-from clover_tvae.parameters import Parameters
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,9 +24,7 @@ if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
     from clover_tvae.transforms import TableTransform
 
-__all__ = ["BACKENDS", "Backend", "ReadsRows", "load_backend", "make_backend", "reader", "reading"]
-
-BACKENDS = ("native", "sdv")
+__all__ = ["Backend", "ReadsRows", "reader", "reading"]
 
 
 class Backend(Protocol):
@@ -130,21 +127,6 @@ class Backend(Protocol):
         """Return the backend's parts of the generator file: ``transforms``, ``model``, ``weights``, ``training``."""
         ...
 
-    @classmethod
-    def from_state(cls, parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle: bool = False) -> Backend:
-        """Build the fitted backend that :meth:`state` described, after checking every part of it.
-
-        Args:
-            parts: What :meth:`state` returned.
-            device: Where to compute.
-            trust_pickle: Whether a pickle may be opened, which can run any code.
-
-        Raises:
-            CorruptArtifactError: A part is not what it should be; the part is named.
-            UnsafeArtifactError: A pickle would have to be opened, and ``trust_pickle`` is false.
-        """
-        ...
-
 
 @runtime_checkable
 class ReadsRows(Protocol):
@@ -226,53 +208,3 @@ def reader(backend: Backend, df: Any, called: str) -> ReadsRows:
     if not isinstance(backend, ReadsRows):
         raise ConfigError(f"the {backend.name!r} backend cannot do this; fit with backend='native'", called)
     return backend
-
-
-def make_backend(name: str | None, **parameters: Any) -> Backend:
-    """Return a backend that has not learnt anything yet.
-
-    Args:
-        name: ``"native"`` (as is ``None``) or ``"sdv"``.
-        **parameters: Parameters of ``TVAESynthesizer``; ``None`` is the backend's default.
-
-    Raises:
-        ConfigError: There is no such backend, or it has no use for a parameter.
-        MissingExtraError: The backend's package is not installed.
-
-    Example:
-        >>> make_backend("sdvv")
-        Traceback (most recent call last):
-            ...
-        clover_tvae.errors.ConfigError: backend: must be 'native', 'sdv' or None, found backend='sdvv'; did you mean 'sdv'?
-    """
-    return _backend_class(Parameters.of(backend=name).backend)(**parameters)
-
-
-def load_backend(parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle: bool = False) -> Backend:
-    """Return the fitted backend whose ``state()`` is in a generator file: see :meth:`Backend.from_state`.
-
-    Args:
-        parts: The content of the file; ``parts["model"]["backend"]`` names the backend.
-        device: Where to compute: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
-        trust_pickle: Whether the backend may open a pickle, which can run code. Only the ``sdv`` backend needs it.
-    """
-    model = parts.get("model")
-    name = model.get("backend") if isinstance(model, Mapping) else None
-    if not isinstance(name, str) or name not in BACKENDS:
-        raise CorruptArtifactError("the file names no known backend: it was changed, or is no generator of clover_tvae")
-    if parts.get("relations") is not None:
-        from clover_tvae.backends.keeping import KeepingBackend
-
-        return KeepingBackend.from_state(parts, device=device, trust_pickle=trust_pickle)
-    return _backend_class(name).from_state(parts, device=device, trust_pickle=trust_pickle)
-
-
-def _backend_class(name: str | None) -> type[Backend]:
-    # Each is imported when it is first asked for: sdv takes seconds.
-    if name == "sdv":
-        from clover_tvae.backends.sdv import SdvBackend
-
-        return SdvBackend
-    from clover_tvae.backends.native import NativeBackend
-
-    return NativeBackend

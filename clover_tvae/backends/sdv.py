@@ -249,6 +249,7 @@ class SdvBackend(Backend):
 
     @classmethod
     def from_state(cls, parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle: bool = False) -> SdvBackend:
+        """Build the fitted backend that :meth:`state` described; see ``load_backend``."""
         if not trust_pickle:
             raise UnsafeArtifactError(
                 "the file holds a generator of the SDV backend: a pickle, and opening a pickle can run any code on this "
