@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from typing import Any, Self, cast
 
 import numpy as np
@@ -32,7 +32,9 @@ __all__ = ["DRAWS_A_ROW", "KeepingBackend", "keep_relations"]
 #: Rows that are drawn at most for each one that is asked for, beyond the first :data:`_LEAST_DRAWS`.
 DRAWS_A_ROW = 100
 _LEAST_DRAWS = 20_000
-_FIRST_BLOCK, _LARGEST_BLOCK = 1_024, 65_536
+_FIRST_BLOCK, _LARGEST_BLOCK, _REDRAWN_BLOCK = 1_024, 65_536, 8_192
+#: Times that a cell is drawn again, given the rest of its row, before the row is.
+_CELL_ROUNDS = 4
 #: Times that partial rows are completed until they keep every relation.
 _ROUNDS = 24
 #: From that round on, rows of a pool of so many lend the sources of a column that is known.
@@ -135,11 +137,14 @@ class KeepingBackend(Backend):
             size = min(_FIRST_BLOCK * 2**block, _LARGEST_BLOCK)
             rate = 1.0 if n_drawn == 0 else max(place / n_drawn, 1e-3)
             wanted = min(size, math.ceil(1.1 * (n_rows - place) / rate))
+            if n_rows and plan.loose:  # what is drawn again depends on the other rows of the block: always whole ones
+                wanted = size = min(size, _REDRAWN_BLOCK)
             for asked in dict.fromkeys((wanted, size)):
                 frames = self.inner.sample_frames(
                     asked, seed=child(seed, Draw.ROWS, block), conditions=inner, decode=decode, missing=missing
                 )
                 rows = pd.concat(list(frames), ignore_index=True)
+                rows = self._drawn_again(rows, set(conditions or {}), child(seed, Draw.CELLS, block), decode)
                 kept, found = self._accepted(rows, outer, missing)
                 if len(kept) >= n_rows - place or asked == size:
                     break
@@ -151,6 +156,12 @@ class KeepingBackend(Backend):
             if len(kept) or n_rows == 0:
                 yield kept[list(plan.order)]
             place += len(kept)
+
+    def _drawn_again(
+        self, drawn: pd.DataFrame, asked: Collection[Any], seed: np.random.SeedSequence, decode: str | None
+    ) -> pd.DataFrame:
+        """Return drawn rows with single cells drawn again that break a relation, where the backend can."""
+        return drawn
 
     def _accepted(
         self, drawn: pd.DataFrame, conditions: Mapping[Any, Any], missing: bool
@@ -203,6 +214,20 @@ class _KeepingReader(KeepingBackend, ReadsRows):
     def check_conditions(self, conditions: Mapping[Hashable, Any]) -> None:
         if self._reduction is not None:
             self._reader.check_conditions(translated(self.reduction, conditions)[0])
+
+    def _drawn_again(
+        self, drawn: pd.DataFrame, asked: Collection[Any], seed: np.random.SeedSequence, decode: str | None
+    ) -> pd.DataFrame:
+        # Were whole rows thrown away, the categories of the narrowest ranges would become rarer.
+        plan = self.reduction
+        for i in range(_CELL_ROUNDS * len(plan.loose)):
+            relation, name = plan.loose[i % len(plan.loose)]
+            wrong = relation.breaks(plan.restore(drawn)) if name not in asked else np.zeros(0, dtype=bool)
+            if wrong.any():
+                made = self._reader.complete(drawn[wrong].drop(columns=name), seed=child(seed, i), decode=decode)
+                drawn = drawn.copy()
+                drawn.loc[wrong, name] = made[name].array
+        return drawn
 
     def complete(
         self, df: pd.DataFrame, *, seed: np.random.SeedSequence, missing: bool = True, decode: str | None = None

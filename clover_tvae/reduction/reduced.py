@@ -33,7 +33,8 @@ from clover_tvae.reduction.cells import Cells
 from clover_tvae.reduction.plan import MAX_DECIMALS, Distance, Step, made_by, planned
 from clover_tvae.relations.document import read_relations, write_relations
 from clover_tvae.relations.groups import OneHot
-from clover_tvae.relations.lookup import Dependency
+from clover_tvae.relations.lookup import Combinations, Dependency
+from clover_tvae.relations.ranges import Ranges
 from clover_tvae.relations.reading import comparable, known
 from clover_tvae.relations.relation import Relation
 from clover_tvae.transforms import TableTransform
@@ -131,6 +132,12 @@ class Reduction:
         stay |= {step.group[0] for step in self.steps if isinstance(step, OneHot)}
         names = [name for name in self.modelled if name not in self.made or name in stay]
         return (*names, *map(self.flag, self.gaps))
+
+    @cached_property
+    def loose(self) -> tuple[tuple[Relation, Any], ...]:
+        """Relations that nothing makes true, each with the learnt column that is drawn again where it is broken."""
+        found = [(r, r.columns[-1]) for r in self.kept if isinstance(r, Ranges | Combinations)]
+        return () if self.is_repair else tuple(pair for pair in found if pair[1] in self.reduced)
 
     def flag(self, base: Any) -> str:
         """Return the name of the column that says where a base is missing."""
