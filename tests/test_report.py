@@ -397,16 +397,17 @@ def test_nothing_but_one_value_leaves_no_space_to_draw() -> None:
 def test_relations_that_break_most_come_first(real, synthetic) -> None:
     table = pd.DataFrame(
         {
-            "kind": ["dependency", "inequality"],
-            "column_1": ["ward", "age"],
-            "column_2": ["sex", "visits"],
+            "relation": ["ward determines sex", "age <= visits"],
+            "kind": ["determines", "inequality"],
+            "handling": ["learn", "keep"],
             "broken_synthetic": [1.0, 40.0],
             "broken_holdout": [0.5, np.nan],
         }
     )
     figures = Figures.of([Figure.of("fidelity.shape", 1.0)], {"relations": table})
     text = words(build_report(real, synthetic, metadata=META, figures=figures).html())
-    assert "age is never above visits 40.0% under 10 rows ward settles sex 1.0% 0.5%" in text
+    assert "age <= visits kept in every row 40.0% under 10 rows" in text
+    assert "ward determines sex left to the network 1.0% 0.5%" in text
 
 
 @pytest.mark.parametrize("min_count", [0, -1, 2.5, True, "10"])

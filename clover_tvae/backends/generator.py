@@ -16,6 +16,7 @@ from clover_tvae.backends.protocol import Backend, reading
 from clover_tvae.errors import ArtifactError, DataError, MetadataError, Problem
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Seed, listed
+from clover_tvae.relations.document import relation_texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,7 +138,8 @@ class Generator:
 
     def card(self) -> dict[str, Any]:
         """Return what was learnt on what, as plain data: the model card."""
-        facts, history = self.backend.facts, self.backend.history
+        facts, history, metadata = self.backend.facts, self.backend.history, self.metadata.to_dict()
+        metadata["relations"] = relation_texts(metadata.get("relations"))
         return {
             "package": "clover_tvae",
             "backend": self.backend.name,
@@ -145,7 +147,7 @@ class Generator:
             "sha256": self.sha256,
             "random_state": self.random_state,
             "decode": self.decode,
-            "metadata": self.metadata.to_dict(),
+            "metadata": metadata,
             "rows": facts.get("rows"),
             "columns": self.n_columns,
             "parameters": self.backend.parameters,

@@ -259,6 +259,7 @@ def _card_of(path: Path, expected_sha256: str | None) -> dict[str, Any]:
     from clover_tvae.artifact import read_artifact
     from clover_tvae.backends.native_parts import unpacked
     from clover_tvae.evaluation.disclosure import card_to_show
+    from clover_tvae.relations.document import relation_texts
 
     def mapping(part: Any, key: str) -> dict[str, Any]:
         value = part.get(key) if isinstance(part, dict) else None
@@ -270,6 +271,9 @@ def _card_of(path: Path, expected_sha256: str | None) -> dict[str, Any]:
     facts, history = mapping(inner, "facts"), None
     with contextlib.suppress(ValueError):
         history = unpacked(inner.get("history", inner.get("losses")))
+    relations: list[str] = []
+    with contextlib.suppress(ValueError, TypeError):
+        relations = relation_texts(content["metadata"].get("relations"))
     return card_to_show(
         {
             "package": "clover_tvae",
@@ -278,7 +282,7 @@ def _card_of(path: Path, expected_sha256: str | None) -> dict[str, Any]:
             "sha256": content["sha256"],
             "random_state": training.get("random_state"),
             "decode": training.get("decode"),
-            "metadata": content["metadata"],
+            "metadata": {**content["metadata"], "relations": relations},
             "rows": facts.get("rows"),
             "columns": training.get("n_columns"),
             "parameters": mapping(inner, "parameters") or mapping(model, "parameters"),

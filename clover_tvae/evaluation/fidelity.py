@@ -15,8 +15,8 @@ from scipy.stats import norm
 from clover_tvae.evaluation import diagnostics
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
-from clover_tvae.evaluation.frames import CodedTable, CodedTables, code_tables
-from clover_tvae.evaluation.relations import break_rates, find_relations, relation_table
+from clover_tvae.evaluation.frames import CodedTable, CodedTables, code_tables, column_kinds, resolve_metadata
+from clover_tvae.evaluation.relations import break_rates, relation_table, relations_of
 from clover_tvae.evaluation.shape_and_trend import Edges, pair_errors, shape_errors
 from clover_tvae.evaluation.two_sample import C2ST_ITERATIONS, two_sample_auc
 from clover_tvae.parameters import MIN_COUNT
@@ -107,11 +107,19 @@ def fidelity(
         ConfigError: ``min_count`` is no whole number of at least 1.
     """
     frames = {"real": real, "synthetic": synthetic, "holdout": holdout}
-    return fidelity_figures(code_tables(frames, metadata), frames, seed=seed, disclosure=Disclosure(min_count))
+    metadata = resolve_metadata(metadata)
+    return fidelity_figures(
+        code_tables(frames, metadata), frames, metadata, seed=seed, disclosure=Disclosure(min_count)
+    )
 
 
 def fidelity_figures(
-    coded: CodedTables, frames: Mapping[str, pd.DataFrame | None], *, seed: int, disclosure: Disclosure
+    coded: CodedTables,
+    frames: Mapping[str, pd.DataFrame | None],
+    metadata: Any,
+    *,
+    seed: int,
+    disclosure: Disclosure,
 ) -> Figures:
     """Return what ``fidelity`` does, for tables in the roles ``real``, ``synthetic`` and perhaps ``holdout``."""
     rng = generator(of_measure(seed, Measure.BOOTSTRAP))
@@ -124,7 +132,7 @@ def fidelity_figures(
     return (
         _marginals(held, draws)
         | _classifier(held)
-        | _relations(held)
+        | _relations(held, frames, metadata)
         | _categories(held)
         | _diagnostics(held, frames)
         | Figures(notes=() if "holdout" in coded.tables else (no_holdout,))
@@ -216,18 +224,23 @@ def _classifier(held: _Comparison) -> Figures:
     )
 
 
-def _relations(held: _Comparison) -> Figures:
-    relations = find_relations(held.coded, seed=held.seed)
-    rates = {role: break_rates(relations, table) for role, table in held.coded.tables.items() if role != "bootstrap"}
+def _relations(held: _Comparison, frames: Mapping[str, pd.DataFrame | None], metadata: Any) -> Figures:
+    given = {role: frame for role, frame in frames.items() if frame is not None}
+    declared, kinds = getattr(metadata, "relations", None) or (), column_kinds(given["real"], metadata)
+    if metadata is not None:
+        kinds = {name: metadata.column(name).kind for name in kinds}
+    found = relations_of(given["real"], kinds, declared, seed=held.seed, min_count=held.disclosure.min_count)
+    rates = {role: break_rates(found, frame) for role, frame in given.items()}
     note = "n is the number of relations."
-    if not relations:
+    if not found:
         note = f"No relation holds in 99.5% of the real rows that would not hold by chance. {note}"
     figures = []
     for name, summary in (("relations_broken", np.mean), ("relations_worst", np.max)):
-        broken = {role: float(summary(100 * values)) if relations else math.nan for role, values in rates.items()}
-        figures.append(held.figure(name, broken, n=len(relations), note=note))
+        others = {role: values for role, values in rates.items() if role != "real"}
+        broken = {role: float(summary(100 * values)) if found else math.nan for role, values in others.items()}
+        figures.append(held.figure(name, broken, n=len(found), note=note))
     shown = {role: held.told(values, role) for role, values in rates.items()}
-    return Figures.of(figures, {"relations": relation_table(relations, shown)})
+    return Figures.of(figures, {"relations": relation_table(found, shown)})
 
 
 def _categories(held: _Comparison) -> Figures:

@@ -44,7 +44,7 @@ def measure(
     frames = {"real": real, "synthetic": synthetic, "holdout": holdout}
     tables = code_tables(frames, metadata)
     return (
-        fidelity_figures(tables, frames, seed=seed, disclosure=disclosure)
+        fidelity_figures(tables, frames, metadata, seed=seed, disclosure=disclosure)
         | utility_figures(tables, getattr(metadata, "variable_to_predict", None), seed=seed, disclosure=disclosure)
         | privacy_figures(tables, seed=seed, disclosure=disclosure)
     )

@@ -17,7 +17,7 @@ from clover_tvae.relations.order import Inequality, Interval
 from clover_tvae.relations.ranges import Ranges
 from clover_tvae.relations.relation import Relation
 
-__all__ = ["AnyRelation", "parse_relations", "read_relations", "write_relations"]
+__all__ = ["AnyRelation", "parse_relations", "read_relations", "relation_texts", "write_relations"]
 
 Place = tuple[str | int, ...]
 """The way to a part of a document: keys, and positions in lists."""
@@ -73,6 +73,12 @@ def read_relations(plain: Any, names: Collection[Any]) -> tuple[Relation, ...]:
         ]
         raise MetadataError([Problem(f"relations{place}", text) for place, text in spelt])
     return relations
+
+
+def relation_texts(plain: Any) -> list[str]:
+    """Return the relations of a plain list as sentences, without what they look up."""
+    relations = (_READER.validate_python(item) for item in plain or ())
+    return [f"{relation} ({relation.handling})" for relation in relations]
 
 
 def write_relations(relations: Iterable[Relation]) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ _COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("sample_seconds", "Sample, seconds", decimal_text),
     ("sampled_rows", "Rows sampled", count_text),
     ("rows_per_second", "Rows sampled a second", count_text),
+    ("mended_cells", "Cells mended to keep relations", count_text),
     ("file_bytes", "Generator file, MB", lambda size: decimal_text(size / 1e6)),
     ("parameters", "Parameters of the networks", count_text),
     ("epochs", "Epochs", count_text),
@@ -43,7 +44,7 @@ def build_comparison(
 
     Args:
         results: One mapping a generator, the order of the columns: ``name``; ``figures`` (a ``Figures`` or its plain
-            form); ``fit_seconds``, ``sample_seconds``, ``sampled_rows``, ``file_bytes``; ``history`` (as in
+            form); ``fit_seconds``, ``sample_seconds``, ``sampled_rows``, ``mended_cells``, ``file_bytes``; ``history`` (as in
             ``build_report``); ``sigmas`` (column to learned standard deviations, or ``None``); ``error`` (why there is
             nothing else). All but ``name`` may be missing.
         title: The page's title.

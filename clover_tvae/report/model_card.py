@@ -127,6 +127,8 @@ def _metadata_rows(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
         if names := metadata.get(kind):
             named = [name.get("name", "?") if isinstance(name, Mapping) else name for name in names]
             rows.append((f"{kind} ({len(named)})", ", ".join(shortened(printable(name), 60) for name in named)))
+    if relations := metadata.get("relations"):
+        rows.append((f"relations ({len(relations)})", "; ".join(shortened(printable(text), 120) for text in relations)))
     target = metadata.get("variable_to_predict")
     rows.append(("variable to predict", "none" if target is None else printable(target)))
     return rows

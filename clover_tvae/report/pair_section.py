@@ -25,12 +25,6 @@ __all__ = ["PairTrends", "broken_relations"]
 _N_WORST = 15
 _N_RELATIONS = 12
 _DARKEST = 0.3  # the trend error that is drawn darkest
-_RELATIONS = {
-    "equality": "equals",
-    "inequality": "is never above",
-    "dependency": "settles",
-    "combination": "goes only with some of",
-}
 
 
 @dataclass(frozen=True)
@@ -125,9 +119,8 @@ def broken_relations(figures: Any, disclosure: Disclosure) -> list[tuple[str, ..
     rows = table.sort_values("broken_synthetic", ascending=False, kind="stable").head(_N_RELATIONS).to_dict("records")
     return [
         (
-            printable(row["column_1"]),
-            _RELATIONS.get(row["kind"], row["kind"]),
-            printable(row["column_2"]),
+            printable(row["relation"]),
+            "kept in every row" if row["handling"] == "keep" else "left to the network",
             percent_text(row["broken_synthetic"] / 100),
             real_share_text(row["broken_holdout"] / 100 if "broken_holdout" in row else None, disclosure),
         )

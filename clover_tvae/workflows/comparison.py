@@ -106,6 +106,7 @@ def compare_generators(
     else:
         metadata.validate(holdout)
         train, held = df, holdout
+    metadata = metadata.with_relations(train)  # alike for all
     results: list[dict[str, Any]] = []
     for name in generators:
         tell(f"{name}: learning ...")
@@ -126,6 +127,7 @@ def compare_generators(
                 "fit_seconds": fit.seconds,
                 "sample_seconds": draw.seconds,
                 "sampled_rows": len(synthetic),
+                "mended_cells": sum(synth.mended_cells.values()),
                 "file_bytes": n_bytes,
                 "history": synth.history,
                 "sigmas": synth.sigmas() or None,
