@@ -6,7 +6,7 @@ It is over 450 lines because every public method stands here with its arguments,
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -165,10 +165,31 @@ class TVAESynthesizer:
         df = self._given()
         self._metadata.validate(df)
         self._metadata = self._metadata.with_relations(self._declared(df))
+        logger.info(self._metadata.relations_told)
         self._backend = keep_relations(self._backend, self._metadata)
         if isinstance(self._backend, ReadsRows):
             self._backend.prepare(self._declared(df), self._metadata, seed=child(self._seed, Call.FIT))
         self._prepared = True
+        return self
+
+    def add_constraints(self, constraints: Iterable[Any]) -> TVAESynthesizer:
+        """Add what must hold in every synthetic row, beside what the metadata declares or, if it does not, what is found.
+
+        Args:
+            constraints: As :meth:`Metadata.add_constraints` takes them: dicts and objects of SDV's constraints, relations.
+
+        Returns:
+            The synthesizer itself; call it before :meth:`fit`.
+
+        Raises:
+            MetadataError: There is no such constraint, or it names a column that is not there.
+            NotFittedError: The generator was loaded without a table: there is nothing to learn.
+        """
+        df = self._given()
+        if self._metadata.relations is None:
+            self._metadata.validate(df)
+            self._metadata = self._metadata.with_relations(self._declared(df))
+        self._metadata, self._prepared = self._metadata.add_constraints(constraints), False
         return self
 
     def check_conditions(self, conditions: Mapping[Hashable, Any]) -> None:

@@ -523,8 +523,14 @@ def test_a_summary_overwrites_only_a_summary_and_is_refused_before_any_job_runs(
     assert json.loads((folder / "summary.json").read_text())["counts"]["up to date"] == 1
 
 
-def test_infer_lists_relations_on_request(folder: Path) -> None:
+def test_infer_lists_and_writes_relations(folder: Path) -> None:
     start = pd.Timestamp("2020-01-01") + pd.to_timedelta(range(400), "D")
     pd.DataFrame({"admitted": start, "year": start.year, "x": [i * i % 97 for i in range(400)]}).to_parquet("t.parquet")
-    assert "relation:" not in text_of(cli("metadata", "infer", "t.parquet"))
-    assert "year(admitted)" in text_of(cli("metadata", "infer", "t.parquet", "--relations"))
+    listed = text_of(cli("metadata", "infer", "t.parquet", "-o", "m.json"))
+    assert "year(admitted)" in listed
+    assert "no exception" in listed
+    written = json.loads(Path("m.json").read_text())["relations"]
+    assert {"kind": "computed", "target": "year", "formula": "year(admitted)"} in written
+    without = cli("metadata", "infer", "t.parquet", "-o", "n.json", "--no-relations")
+    assert "year(admitted)" not in text_of(without)
+    assert "relations" not in json.loads(Path("n.json").read_text())

@@ -147,3 +147,33 @@ def test_a_file_of_limits_is_told_from_a_job_file(tmp_path: Path) -> None:
         load_jobs([tmp_path / "limits.yaml"])
     assert len(caught.value.problems) == 1
     assert "limits.yaml:1:1: this is a file of limits, not of jobs" in str(caught.value)
+
+
+def test_relations_written_in_the_job_are_told_by_their_line(tmp_path: Path) -> None:
+    path = job(
+        tmp_path,
+        f"""\
+  - name: a
+    data: {{dataset: sklearn.iris}}
+    metadata:
+      continuous: [{", ".join(f"{part} {size} (cm)" for part in ("sepal", "petal") for size in ("length", "width"))}]
+      categorical: [species]
+      unit: species
+      relations:
+        - {{kind: inequality, ascending: [petal width (cm), petal length (cm)]}}
+        - kind: predicate
+          expression: open('x') == species
+        - {{kind: interval, start: petal widht (cm), end: petal length (cm)}}
+    generator_filepath: a.pkl
+""",
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_jobs([path])
+    found = [str(problem) for problem in caught.value.problems]
+    assert len(found) == 3
+    for part in (
+        ":8:7: metadata: unit: must name a column of kind 'id'",
+        ":12:11: metadata: relations[1].expression: must be made of columns",
+        ":13:11: metadata: relations[2]: must name columns of the table",
+    ):
+        assert any(part in text for text in found), "\n".join(found)

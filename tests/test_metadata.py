@@ -457,7 +457,7 @@ def test_the_schema_in_the_project_is_up_to_date():
 def test_the_schema_is_a_valid_schema_that_explains_itself():
     schema = metadata_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
-    assert set(schema["properties"]) == {"$schema", *KINDS, "variable_to_predict"}
+    assert set(schema["properties"]) == {"$schema", *KINDS, "variable_to_predict", "relations", "unit"}
     assert all(len(described["description"]) > 20 for described in schema["properties"].values())
 
 
@@ -1074,3 +1074,115 @@ def test_from_sdv_refuses_what_it_cannot_read(wrong, fault):
 def test_sdv_needs_names_that_are_text():
     with refuses(MetadataError, "column 3"):
         Metadata.of({"continuous": [3, "a"]}).to_sdv()
+
+
+# ------------------------------------------------------------------------------------------- relations and unit
+
+VISITS = pd.DataFrame(
+    {
+        "patient_id": [f"P{i // 4:04d}" for i in range(400)],
+        "low": [float(i % 37) for i in range(400)],
+        "high": [float(i % 37 + i % 11) for i in range(400)],
+    }
+)
+
+
+def visits(**more):
+    return Metadata.of({"continuous": ["low", "high"], "id": ["patient_id"], **more})
+
+
+def test_an_identifier_that_repeats_is_the_unit():
+    with pytest.warns(MetadataWarning, match="patient_id.*as if independent.*unit"):
+        meta = Metadata.infer(VISITS)
+    assert (meta.unit, meta.column("patient_id").kind) == ("patient_id", "id")
+    assert Metadata.from_dict(meta.to_dict()) == meta
+    jsonschema.validate(meta.to_dict(), metadata_schema())
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("patient_id", range(400)),  # does not repeat
+        ("dept_id", [i % 12 for i in range(400)]),  # few values: a category
+        ("manager_id", [i % 25 for i in range(400)]),  # 16 rows each, and no person of the table's rows
+        ("age", [i // 4 for i in range(400)]),  # no identifier by its name
+    ],
+)
+def test_other_columns_are_no_unit(name, values):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MetadataWarning)
+        assert Metadata.infer(pd.DataFrame({name: values, "x": np.random.default_rng(0).random(400)})).unit is None
+
+
+def test_a_repeating_identifier_without_a_unit_is_warned_of():
+    with pytest.warns(MetadataWarning, match="patient_id.*as if independent"):
+        visits().validate(VISITS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        visits(unit="patient_id").validate(VISITS)
+
+
+def test_a_unit_must_be_there_and_an_identifier():
+    with pytest.raises(ColumnsMismatchError, match="patient_id"):
+        visits(unit="patient_id").validate(VISITS.drop(columns="patient_id"))
+    with pytest.raises(MetadataError, match="must name a column of kind 'id'"):
+        visits(unit="low")
+    with pytest.raises(MetadataError, match=r"unit.*did you mean 'patient_id'"):
+        visits(unit="patient")
+
+
+def test_declared_relations_that_rows_break_are_refused_by_name_and_count():
+    order = {"kind": "inequality", "ascending": ["low", "high"]}
+    broken = VISITS.assign(high=VISITS["high"].where(VISITS.index >= 40, -1.0))
+    with pytest.raises(MetadataError, match=r"low <= high: must hold in every row to be kept, found 40 rows"):
+        visits(relations=[order]).with_relations(broken)
+    few = VISITS.assign(high=VISITS["high"].where(VISITS.index >= 3, -1.0))
+    with pytest.raises(MetadataError, match="found fewer than 10 rows"):
+        visits(relations=[order]).with_relations(few)
+    for handling in ("learn", "ignore"):
+        kept = visits(relations=[{**order, "handling": handling}]).with_relations(broken)
+        assert [relation.handling for relation in kept.relations] == [handling]
+    assert visits(relations=[]).with_relations(VISITS).relations == ()
+
+
+def test_what_a_relation_holds_rests_on_people_and_not_on_rows():
+    df = pd.DataFrame({"id": [i // 10 for i in range(400)], "city": ["A"] * 350 + ["B"] * 50})
+    df["post"] = df["city"].map({"A": "1", "B": "2"})
+    plain = {"categorical": ["city", "post"], "id": ["id"]}
+    relations = [{"kind": "determines", "by": ["city"], "target": "post"}]
+    (by_rows,) = Metadata.of({**plain, "relations": relations}).with_relations(df).relations
+    (by_people,) = Metadata.of({**plain, "relations": relations, "unit": "id"}).with_relations(df).relations
+    assert by_rows.table == (("A", "1"), ("B", "2"))
+    assert by_people.table == (("A", "1"),)  # the 50 rows of B are of five people
+
+
+def test_names_that_no_expression_holds_do_not_stop_the_finder():
+    for names in (["x" * 1500, "y" * 1500, "z"], [" a", "b ", ""], ["a`b", "c\nd", "quoted_1_"]):
+        df = pd.DataFrame({names[0]: range(200), names[1]: [i * i % 83 for i in range(200)]})
+        df[names[2]] = df[names[0]] + df[names[1]]
+        Metadata.of({"continuous": names}).with_relations(df)
+
+
+def test_constraints_of_sdv_are_relations_and_go_back():
+    inequality = {
+        "constraint_class": "sdv.constraints.tabular.Inequality",
+        "constraint_parameters": {"low_column_name": "low", "high_column_name": "high", "strict_boundaries": False},
+    }
+    made = visits().add_constraints([inequality])
+    assert [str(relation) for relation in made.relations] == ["low <= high"]
+    assert visits().add_constraints(made.to_sdv_constraints()) == made
+    for wrong in (lambda df: df, {"constraint_class": "Inequalty"}, 3, {}, {"constraint_class": 3}):
+        with pytest.raises(MetadataError, match="must be"):
+            visits().add_constraints([wrong])
+
+
+def test_constraint_objects_of_sdv_are_read():
+    cag = pytest.importorskip("sdv.cag")
+    objects = [
+        cag.Inequality("low", "high"),
+        cag.FixedIncrements("low", 1),
+        cag.FixedCombinations(["low", "high"]),
+        cag.OneHotEncoding(["low", "high"]),
+    ]
+    kinds = [relation.kind for relation in visits().add_constraints(objects).relations]
+    assert kinds == ["inequality", "increments", "combinations", "one_hot"]

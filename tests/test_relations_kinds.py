@@ -207,6 +207,25 @@ class TestProblems:
         assert places == [f"relations[{i}]" for i in range(6)]
         assert "'c'" in str(caught.value.problems[0])
 
+    def test_problems_say_rules_in_plain_words(self) -> None:
+        plain = [
+            {"kind": "equl"},
+            {"kind": "equal", "source": [1], "target": "a", "form": 1},
+            {"kind": "inequality", "ascending": ["a"]},
+            {"kind": "interval", "start": "a"},
+        ]
+        with pytest.raises(MetadataError) as caught:
+            read_relations(plain, ["a"])
+        found = [str(problem) for problem in caught.value.problems]
+        assert found[0].startswith("relations[0].kind: must be one of equal, ")
+        assert found[0].endswith("did you mean 'equal'?")
+        assert found[1:] == [
+            "relations[1].source: must be a valid string or be a valid integer",
+            "relations[1].form: must be one of kind, handling, source, target, share, when, values, found another",
+            "relations[2].ascending: must have at least 2 items, found 1",
+            "relations[3].end: must be given",
+        ]
+
     def test_a_list_is_asked_for(self) -> None:
         with pytest.raises(MetadataError):
             read_relations({"kind": "equal"}, [])

@@ -149,6 +149,7 @@ def fit(
     note(f"learning {len(df):,} rows x {len(df.columns)} columns ...", quiet)
     with warnings_told(), timed("learnt", lambda text: note(text, quiet)):
         synth = TVAESynthesizer(df, described, verbose=progress_wanted(quiet), **parameters).fit()
+    note(synth.metadata.relations_told, quiet)
     note(f"epochs    {len(synth.history)}", quiet)
     digest = synth.save(output)
     say(f"generator {output}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -31,13 +32,13 @@ def infer(
     target: Annotated[str | None, typer.Option("--predict", metavar="COLUMN", help="The variable to predict.")] = None,
     relations: Annotated[
         bool,
-        typer.Option("--relations", help="List what holds between columns, too; nothing of it is written or used yet."),
-    ] = False,
+        typer.Option(help="Look for what holds between columns, list it and write it; without it, fit looks itself."),
+    ] = True,
     force: Force = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Say what each column looks like, and why; warn of identifiers, free text and dates in disguise."""
+    """Say what each column looks like, and why, and what holds between columns; warn of identifiers and free text."""
     from clover_tvae.metadata import Metadata
 
     check_targets({output: ".json"}, force=force)
@@ -48,10 +49,15 @@ def infer(
         rows: list[list[object]] = [[c.name, c.kind, inferred.reasons.get(c.name, "")] for c in inferred.columns]
         say_table(["column", "kind", "why"], rows)
     if relations:
-        from clover_tvae.relations.find import find_relations
-
-        for found in find_relations(df, {column.name: column.kind for column in inferred.columns}):
-            say(f"relation: {found}")
+        found = inferred.find_relations(df)
+        # The rule alone: fit learns again what it must know of the table, such as the values of a look-up.
+        inferred = replace(inferred, relations=tuple(one.relation.declared() for one in found))
+        if not quiet:
+            listed: list[list[object]] = [
+                [one.relation, one.relation.handling, f"{one.support:,}", one.exceptions_told, f"{one.chance:.0%}"]
+                for one in found
+            ]
+            say_table(["what holds between columns", "handling", "rows", "exceptions", "by chance"], listed)
     if output is not None:
         inferred.save(output)
         say(f"written: {output}")

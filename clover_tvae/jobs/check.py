@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from clover_tvae.errors import CloverError, ConfigError, Problem, UserError, did_you_mean
+from clover_tvae.errors import CloverError, ConfigError, MetadataError, Problem, UserError, did_you_mean
 from clover_tvae.evaluation.limits import Limits, limit_problems
 from clover_tvae.files import inside
 from clover_tvae.jobs.job import Job
@@ -19,6 +19,7 @@ from clover_tvae.jobs.record import record_path
 from clover_tvae.jobs.result import collected_warnings
 from clover_tvae.jobs.spec import DatasetSpec
 from clover_tvae.metadata import Metadata
+from clover_tvae.metadata.document import in_document, read_document
 from clover_tvae.parameters import Parameters
 from clover_tvae.tables import EXTENSIONS, column_names
 
@@ -193,9 +194,25 @@ class _Check:
             return
         if said is not None:
             with self._telling(("metadata",), f"{said}: " if isinstance(said, str) else "metadata: "):
-                self.metadata = Metadata.of(self.paths[said] if isinstance(said, str) else said)
+                self.metadata = Metadata.of(self.paths[said]) if isinstance(said, str) else self._inline(said)
         elif self.draft.whole and self.spec.data is not None and not self._has_generator:
             self.tell(("metadata",), "the key 'metadata' is missing; give a JSON file, a mapping, or the word infer")
+
+    def _inline(self, said: dict[str, Any]) -> Metadata | None:
+        """Return the metadata written in the job; each problem is told where it stands."""
+        told: list[Place] = []
+
+        def tell(place: tuple[str | int, ...], message: str) -> Problem:
+            self.tell(("metadata", *place), f"metadata: {in_document(place, message)}")
+            told.append(place)
+            return Problem("metadata", message)
+
+        try:
+            return Metadata(*read_document(said, (), tell))
+        except MetadataError:
+            if not told:
+                raise
+            return None
 
     def _check_data(self) -> None:
         spec = self.spec

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clover_tvae.columns.dtypes import where_of
+from clover_tvae.columns.people import least_rows
 from clover_tvae.errors import ColumnsMismatchError, MetadataError, Problem, did_you_mean
 from clover_tvae.metadata import document, exchange, json_file
 from clover_tvae.metadata.column import KINDS, Column, Kind, plain_scalar
-from clover_tvae.metadata.infer import MetadataWarning, inferred
+from clover_tvae.metadata.infer import REPEATS, MetadataWarning, inferred, likely_unit
 from clover_tvae.metadata.validate import name_problems, raise_problems
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.relations.document import read_relations
-from clover_tvae.relations.find import find_relations
+from clover_tvae.relations.find import Found, find_relations
 from clover_tvae.relations.relation import Relation
-from clover_tvae.relations.sdv import from_constraint
+from clover_tvae.relations.sdv import read_constraint, to_constraint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +75,8 @@ class Metadata:
         ]
         if fault := document.target_fault(self.variable_to_predict, {column.name: column.kind for column in columns}):
             problems.append(Problem("variable_to_predict", fault))
+        if fault := document.unit_fault(self.unit, {column.name: column.kind for column in columns}):
+            problems.append(Problem("unit", fault))
         if problems:
             raise MetadataError(problems)
 
@@ -102,6 +105,14 @@ class Metadata:
     def modelled(self) -> tuple[Column, ...]:
         """The columns that the network learns: all but ``id`` and ``ignore``."""
         return tuple(column for column in self.columns if column.modelled)
+
+    @property
+    def relations_told(self) -> str:
+        """One line on the relations: how many are kept, and the first of them."""
+        kept = [str(relation) for relation in self.relations or () if relation.handling == "keep"]
+        n_learnt = sum(relation.handling == "learn" for relation in self.relations or ())
+        first = "; ".join(kept[:3]) + "; ..." * (len(kept) > 3)
+        return f"relations {len(kept)} kept in every row{f' ({first})' if kept else ''}, {n_learnt} left to the network"
 
     def of_kind(self, *kinds: Kind) -> tuple[Hashable, ...]:
         """Return the names of the columns of these kinds.
@@ -222,7 +233,13 @@ class Metadata:
             if finding.warning:
                 warnings.warn(f"column {finding.column.name!r}: {finding.warning}", MetadataWarning, stacklevel=2)
         columns: Iterable[Column] = (finding.column for finding in findings)
-        return cls(tuple(columns), variable_to_predict, {f.column.name: f.reason for f in findings})
+        reasons = {finding.column.name: finding.reason for finding in findings}
+        return cls(
+            tuple(columns),
+            variable_to_predict,
+            reasons,
+            unit=next((f.column.name for f in findings if f.is_unit), None),
+        )
 
     def with_relations(self, df: pd.DataFrame, *, min_count: int = MIN_COUNT) -> Metadata:
         """Return the description with what holds between the columns of a table.
@@ -235,7 +252,8 @@ class Metadata:
             min_count: Fewest rows on which a value that a relation holds may rest.
 
         Raises:
-            MetadataError: Rows of the table break a relation that is declared to be kept.
+            MetadataError: Rows of the table break a relation that is declared to be kept; with their number, as far as it
+                is no small count.
 
         Example:
             >>> import pandas as pd
@@ -245,35 +263,53 @@ class Metadata:
             ['high is low plus a length that is never negative']
         """
         if self.relations is None:
-            found = find_relations(df, {c.name: c.kind for c in self.columns if c.name in df}, min_count=min_count)
-            return replace(self, relations=tuple(one.relation for one in found))
+            return replace(self, relations=tuple(one.relation for one in self.find_relations(df, min_count=min_count)))
         problems = []
+        min_count = least_rows(df, self.unit, min_count)
         learnt = tuple(
             relation if relation.handling == "ignore" or relation.is_learnt else relation.learnt(df, min_count)
             for relation in self.relations
         )
         for i, relation in enumerate(learnt):
             if relation.handling == "keep" and (n := int(relation.breaks(df).sum())):
-                text = f"{relation}: must hold in every row to be kept, found {n} rows that break it; write handling: learn"
+                rows = f"fewer than {min_count}" if n < min_count else f"{n:,}"
+                text = f"{relation}: must hold in every row to be kept, found {rows} rows that break it; mend them, or write handling: learn"
                 problems.append(Problem(f"relations[{i}]", text))
         if problems:
             raise MetadataError(problems)
         return replace(self, relations=learnt)
 
-    def add_constraints(self, constraints: Iterable[Mapping[str, Any] | Relation]) -> Metadata:
+    def find_relations(self, df: pd.DataFrame, *, min_count: int = MIN_COUNT) -> list[Found]:
+        """Look for what holds between the columns of a table, each with its support and exceptions.
+
+        Args:
+            df: The table.
+            min_count: Fewest rows, of so many people where there is a ``unit``, that a value or a count may rest on.
+        """
+        kinds = {c.name: c.kind for c in self.columns if c.name in df}
+        return find_relations(df, kinds, min_count=least_rows(df, self.unit, min_count))
+
+    def add_constraints(self, constraints: Iterable[Any]) -> Metadata:
         """Return the description with constraints written as SDV writes them, or with relations.
 
         Args:
-            constraints: ``{"constraint_class": "Inequality", "constraint_parameters": {...}}`` each, or a relation.
+            constraints: Each a dict such as ``{"constraint_class": "Inequality", "constraint_parameters": {...}}``, an
+                object of SDV such as ``sdv.cag.Inequality``, or a relation: an object, or a dict with its ``kind``.
 
         Raises:
             MetadataError: There is no such constraint, or it names a column that is not there.
+
+        Example:
+            >>> order = {"low_column_name": "low", "high_column_name": "high"}
+            >>> meta = Metadata.of({"continuous": ["low", "high"]}).add_constraints(
+            ...     [{"constraint_class": "Inequality", "constraint_parameters": order}, {"kind": "predicate", "expression": "low > 0"}]
+            ... )
+            >>> [str(relation) for relation in meta.relations]
+            ['low <= high', 'low > 0']
+            >>> meta.to_sdv_constraints()[0]["constraint_class"]
+            'Inequality'
         """
-        made = [
-            c if isinstance(c, Relation)
-            else from_constraint(c.get("constraint_class", ""), c.get("constraint_parameters", {}))
-            for c in constraints
-        ]  # fmt: skip
+        made = [c if isinstance(c, Mapping) and "kind" in c else read_constraint(c) for c in constraints]
         names = [column.name for column in self.modelled]
         return replace(self, relations=read_relations([*(self.relations or ()), *made], names))
 
@@ -288,7 +324,9 @@ class Metadata:
         Raises:
             DataError: With every problem; a subclass if all problems are of one class. No message quotes a cell.
         """
-        raise_problems(self.columns, df)
+        raise_problems(self.columns, df, self.unit)
+        if self.unit is None and (name := likely_unit(df, self.of_kind("id", "ignore"))) is not None:
+            warnings.warn(f"column {name!r}: {REPEATS}", MetadataWarning, stacklevel=2)
 
     def check_names(self, names: Iterable[Hashable]) -> None:
         """Check the names of a table's columns as :meth:`validate` does, before its rows are read.
@@ -296,19 +334,27 @@ class Metadata:
         Raises:
             ColumnsMismatchError: With every column that is missing or unknown.
         """
-        if problems := name_problems(self.columns, names):
+        if problems := name_problems(self.columns, names, self.unit):
             raise ColumnsMismatchError(problems)
 
     def to_sdv(self) -> dict[str, Any]:
         """Return the description as the dict of SDV 2, as ``sdv.metadata.Metadata.load_from_dict`` takes it.
 
         Time zones, ``regenerate`` other than a pattern, and the variable to predict have no place there. ``ignore``
-        becomes SDV's ``unknown``.
+        becomes SDV's ``unknown``; constraints are in :meth:`to_sdv_constraints`.
 
         Raises:
             MetadataError: A name is not text, which SDV needs.
         """
         return exchange.to_sdv(self.columns)
+
+    def to_sdv_constraints(self) -> list[dict[str, Any]]:
+        """Return the relations that SDV has, as the list of dicts that its synthesizers take in ``add_constraints``.
+
+        They have no place in SDV's metadata. :meth:`add_constraints` reads them back.
+        """
+        made = (to_constraint(relation) for relation in self.relations or () if relation.handling == "keep")
+        return [constraint for constraint in made if constraint is not None]
 
     @classmethod
     def from_sdv(cls, obj: Any) -> Metadata:

@@ -15,7 +15,16 @@ from clover_tvae.metadata.column import KINDS, OPTIONS, Column, Kind, is_hashabl
 from clover_tvae.relations.document import Place, parse_relations, write_relations
 from clover_tvae.relations.relation import Relation
 
-__all__ = ["Parts", "Place", "duplicate_problems", "read_document", "spell", "target_fault", "write_document"]
+__all__ = [
+    "Parts",
+    "Place",
+    "duplicate_problems",
+    "read_document",
+    "spell",
+    "target_fault",
+    "unit_fault",
+    "write_document",
+]
 
 
 class Parts(NamedTuple):
@@ -82,11 +91,9 @@ def read_document(
     target = obj.get("variable_to_predict")
     if fault := target_fault(target, {name: kind for name, kind, _ in listed}):
         problems.append((("variable_to_predict",), fault))
-    unit, relations, names = obj.get("unit"), None, [name for name, _, _ in listed]
-    if unit is not None and not (is_hashable(unit) and unit in names):
-        problems.append(
-            (("unit",), f"must be the name of a column, found {_type_name(unit)}{did_you_mean(unit, names)}")
-        )
+    unit, relations = obj.get("unit"), None
+    if fault := unit_fault(unit, {name: kind for name, kind, _ in listed}):
+        problems.append((("unit",), fault))
     if obj.get("relations") is not None:
         relations, wrong = parse_relations(
             obj["relations"], [n for n, kind, _ in listed if kind not in ("id", "ignore")]
@@ -150,6 +157,17 @@ def target_fault(target: Any, kinds: Mapping[Hashable, str]) -> str:
         return f"no column is called {target!r}{did_you_mean(target, kinds)}"
     if kinds[target] in ("id", "ignore"):
         return f"must name a modelled column, found {target!r}: {kinds[target]!r} is not modelled"
+    return ""
+
+
+def unit_fault(unit: Any, kinds: Mapping[Hashable, str]) -> str:
+    """Return what is wrong with the column that tells people apart, or an empty string."""
+    if unit is None:
+        return ""
+    if not is_hashable(unit) or unit not in kinds:
+        return f"must be the name of a column, found {_type_name(unit)}{did_you_mean(unit, kinds)}"
+    if kinds[unit] not in ("id", "ignore"):
+        return f"must name a column of kind 'id', which is never learnt, found {kinds[unit]!r}"
     return ""
 
 

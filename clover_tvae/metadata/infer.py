@@ -6,7 +6,7 @@ This module knows pandas and columns. It says names, counts and dtypes, never a 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,13 @@ from clover_tvae.errors import ColumnTypeError
 from clover_tvae.metadata.column import Column, Kind
 from clover_tvae.metadata.validate import require_frame
 
-__all__ = ["Finding", "MetadataWarning", "inferred"]
+__all__ = ["REPEATS", "Finding", "MetadataWarning", "inferred", "likely_unit"]
+
+REPEATS = (
+    "looks like the identifier of people with several rows each; rows are learnt as if independent: their order and how "
+    "they depend on each other are not modelled; unit: COLUMN in the metadata makes every later step count people"
+)
+"""What is said of a column that seems to name people several times."""
 
 # Whole numbers with at most this many distinct values, each met five times on average, are taken for codes.
 _MAX_CODES = 10
@@ -34,6 +40,9 @@ _ID_NAME = re.compile(r"(?:^|[^a-z])(?:ids?|uuid|guid|sno|ssn|mrn)(?:$|[^a-z])",
 _ID_CAMEL = re.compile(r"[a-z](?:Id|ID)$")
 _MAY_BE_ID_NAME = re.compile(
     r"(?:^|[^a-z])(?:key|index|number|no|nr|num|record)(?:$|[^a-z])|[a-z](?:Key|Number|No|Nr)$", re.IGNORECASE
+)
+_PERSON = re.compile(
+    r"patient|subject|person|client|customer|user|member|employee|participant|student|mrn|ssn", re.IGNORECASE
 )
 _LEADING_ZERO = re.compile(r"\s*0\d")
 
@@ -50,17 +59,54 @@ class Finding:
         column: What it is taken for.
         reason: Why, in a few words.
         warning: What its owner should look at; empty if the guess is plain.
+        is_unit: Whether it tells which rows are of one person.
     """
 
     column: Column
     reason: str
     warning: str = ""
+    is_unit: bool = False
 
 
 def inferred(df: pd.DataFrame) -> list[Finding]:
     """Return a finding for every column, in the table's order."""
     require_frame(df)
-    return [_look(name, df[name]) for name in df.columns]
+    findings = [_look(name, df[name]) for name in df.columns]
+    unit = likely_unit(df, df.columns)
+    return [_as_unit(finding) if finding.column.name == unit else finding for finding in findings]
+
+
+def likely_unit(df: pd.DataFrame, names: Iterable[Hashable]) -> Hashable | None:
+    """Return the first of these columns that seems to name people with several rows each; ``None`` if none does.
+
+    It is named as an identifier, and has at least 20 values: one for two to ten rows on average, or for two to a hundred
+    where it is named as that of a person. An identifier of few values (a department) is no unit, nor is one whose values
+    hardly repeat.
+    """
+    if len(df) < 2 * _MIN_UNIQUE:
+        return None
+    for name in names:
+        is_person = bool(_PERSON.search(str(name))) and (_may_name_an_id(name) or str(name).isalpha())
+        if name not in df or not (is_person or _names_an_id(name)):
+            continue
+        try:
+            holds = CellType.of(df[name], name).holds
+            n_distinct = int(df[name].nunique())
+        except (ColumnTypeError, TypeError):
+            continue
+        most = 100 if is_person else 10
+        repeats = 1.25 * n_distinct <= int(df[name].notna().sum()) <= most * n_distinct
+        if holds in ("integer", "text", "category") and n_distinct >= _MIN_UNIQUE and repeats:
+            return name
+    return None
+
+
+def _as_unit(finding: Finding) -> Finding:
+    column = finding.column
+    warning = (
+        f"{REPEATS.replace('COLUMN in the metadata', 'it, as declared here,')}; declared 'id', dropped and never learnt"
+    )
+    return Finding(Column(column.name, "id"), "an identifier that repeats: the unit", warning, is_unit=True)
 
 
 def _look(name: Hashable, series: pd.Series) -> Finding:

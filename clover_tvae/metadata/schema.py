@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from clover_tvae.metadata.column import KINDS, OPTIONS, Kind
+from clover_tvae.relations.document import relations_schema
 
 __all__ = ["metadata_schema"]
 
@@ -81,6 +82,17 @@ def metadata_schema() -> dict[str, Any]:
         "type": ["string", "integer", "null"],
         "description": "The column that a downstream model predicts, used for balancing and for the figures of use.",
     }
+    properties["unit"] = {
+        "type": ["string", "integer", "null"],
+        "description": "The id of the people, where a person has several rows: every later step then counts people.",
+    }
+    relation = relations_schema()
+    definitions = relation.pop("$defs")
+    properties["relations"] = {
+        "description": "What holds between columns. Left out: fit looks for it; an empty list: nothing.",
+        "type": ["array", "null"],
+        "items": relation,
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Metadata of a table for clover_tvae",
@@ -89,10 +101,11 @@ def metadata_schema() -> dict[str, Any]:
         "properties": properties,
         "additionalProperties": False,
         "$defs": {
+            **definitions,
             "name": {
                 "type": ["string", "integer"],
                 "description": "The name of the column, exactly as the table spells it.",
-            }
+            },
         },
         "examples": [{"continuous": ["age"], "categorical": ["sex"], "variable_to_predict": "sex"}],
     }

@@ -37,7 +37,7 @@ _MAX_LISTED = 20
 _LARGEST = 1e307
 
 
-def raise_problems(columns: Sequence[Column], df: Any) -> None:
+def raise_problems(columns: Sequence[Column], df: Any, unit: Hashable | None = None) -> None:
     """Raise a :class:`DataError` with every problem, or return if the table fits."""
     require_frame(df, duplicates_too=False)
     problems = repeated_names(df.columns)
@@ -45,7 +45,7 @@ def raise_problems(columns: Sequence[Column], df: Any) -> None:
     if not any(column.modelled for column in columns):
         text = "must declare a column that can be modelled, found none; declare one that is not 'id' or 'ignore'"
         problems.append(Problem("metadata", text))
-    problems += name_problems(columns, df.columns)
+    problems += name_problems(columns, df.columns, unit)
     if len(df) < _MIN_ROWS:
         text = f"must have at least {_MIN_ROWS} rows, and some hundreds to learn anything of use, found {len(df)}"
         problems.append(Problem("table", text, TooFewRowsError))
@@ -91,10 +91,12 @@ def repeated_names(names: Iterable[Hashable], place: str = "") -> list[Problem]:
     return [Problem(f"{where} {name!r}", f"{n} {text}", DuplicateColumnsError) for name, n in counts if n > 1]
 
 
-def name_problems(columns: Sequence[Column], names: Iterable[Hashable]) -> list[Problem]:
+def name_problems(columns: Sequence[Column], names: Iterable[Hashable], unit: Hashable | None = None) -> list[Problem]:
     """Return a problem for each column that a table lacks, and for each that nothing describes."""
     described, found = {column.name: column for column in columns}, dict.fromkeys(names)
-    missing = [name for name, column in described.items() if name not in found and not _may_be_absent(column)]
+    missing = [
+        name for name, column in described.items() if name not in found and (name == unit or not _may_be_absent(column))
+    ]
     extra = [name for name in found if name not in described]
     told = {}
     for name in missing[:_MAX_LISTED]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import Annotated, Any
+import inspect
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -17,7 +19,15 @@ from clover_tvae.relations.order import Inequality, Interval
 from clover_tvae.relations.ranges import Ranges
 from clover_tvae.relations.relation import Relation
 
-__all__ = ["AnyRelation", "parse_relations", "read_relations", "relation_texts", "write_relations"]
+__all__ = [
+    "RELATION_KEYS",
+    "AnyRelation",
+    "parse_relations",
+    "read_relations",
+    "relation_texts",
+    "relations_schema",
+    "write_relations",
+]
 
 Place = tuple[str | int, ...]
 """The way to a part of a document: keys, and positions in lists."""
@@ -30,6 +40,23 @@ AnyRelation = Annotated[
 """Every kind of relation, told apart by ``kind``."""
 
 _READER: TypeAdapter[Any] = TypeAdapter(AnyRelation)
+
+RELATION_KEYS: dict[str, tuple[str, ...]] = {
+    kind.model_fields["kind"].default: tuple(kind.model_fields) for kind in get_args(get_args(AnyRelation)[0])
+}
+"""The keys of each kind of relation."""
+
+
+def relations_schema() -> dict[str, Any]:
+    """Return the JSON Schema of one relation, its parts under ``$defs``."""
+    schema = _READER.json_schema(ref_template="#/$defs/{model}")
+    for kind in get_args(get_args(AnyRelation)[0]):
+        described, rest = schema["$defs"][kind.__name__], inspect.cleandoc(kind.__doc__ or "")
+        described["description"] = rest.partition("\n\n")[0].replace("\n", " ").replace("``", "")
+        described["required"] = ["kind", *described.get("required", [])]
+        for key, text in re.findall(r"^ {4}(\w+): ((?:.|\n {8})+)", rest, re.MULTILINE):
+            described["properties"][key]["description"] = re.sub(r"\s+", " ", text).replace("``", "")
+    return schema
 
 
 def parse_relations(plain: Any, names: Collection[Any]) -> tuple[tuple[Relation, ...], list[tuple[Place, str]]]:
@@ -47,9 +74,7 @@ def parse_relations(plain: Any, names: Collection[Any]) -> tuple[tuple[Relation,
         try:
             relation = item if isinstance(item, Relation) else _READER.validate_python(item)
         except ValidationError as error:
-            for fault in error.errors(include_input=False, include_url=False, include_context=False):
-                text = fault["msg"].removeprefix("Value error, ")
-                problems.append(((position, *fault["loc"][1:]), text))
+            problems += [((position, *place), text) for place, text in _faults(error)]
             continue
         relations.append(relation)
         problems += [
@@ -58,6 +83,38 @@ def parse_relations(plain: Any, names: Collection[Any]) -> tuple[tuple[Relation,
             if name not in names
         ]
     return tuple(relations), problems
+
+
+def _faults(error: ValidationError) -> Iterator[tuple[Place, str]]:
+    """Yield what is wrong with one relation, and where; the alternatives of one value are told together."""
+    told: dict[Place, list[str]] = {}
+    for fault in error.errors(include_input=False, include_url=False):
+        kind, *steps = fault["loc"] or ("",)
+        if fault["type"] == "extra_forbidden":
+            keys = RELATION_KEYS[str(kind)]
+            text = f"must be one of {', '.join(keys)}, found another{did_you_mean(steps[-1], keys)}"
+        elif fault["type"].startswith("union_tag"):
+            steps, text = ["kind"], f"must be one of {', '.join(RELATION_KEYS)}, found another"
+            text += did_you_mean(fault.get("ctx", {}).get("tag", ""), RELATION_KEYS)
+        else:
+            text = "must be given" if fault["type"] == "missing" else _as_rule(fault["msg"])
+        place = tuple(step for step in steps if step not in ("str", "int", "bool", "float"))
+        told.setdefault(place, []).append(text)
+    for place, texts in told.items():
+        yield place, " or ".join(dict.fromkeys(texts)).replace(" or must", " or")
+
+
+def _as_rule(message: str) -> str:
+    """Return pydantic's words as ours.
+
+    Example:
+        >>> _as_rule("Tuple should have at least 2 items after validation, not 1")
+        'must have at least 2 items, found 1'
+    """
+    rule = re.sub(r"^\w+ should", "must", message.removeprefix("Value error, "))
+    return rule.replace(" after validation, not ", ", found ").replace(
+        "valid dictionary or object to extract fields from", "mapping"
+    )
 
 
 def read_relations(plain: Any, names: Collection[Any]) -> tuple[Relation, ...]:

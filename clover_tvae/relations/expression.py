@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import ast
 import functools
+import itertools
 import keyword
 import operator
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -43,13 +45,18 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 _MANY: dict[str, Callable[..., Any]] = {"min": np.minimum, "max": np.maximum}
 
+_INNER = re.compile(r"quoted_\d+_")
+_PARTS = re.compile(r"(\"[^\"\\]*\"|'[^'\\]*'|`(?:[^`]|``)+`)")  # backticks inside a text are no names
+
 Rule = Callable[[pd.DataFrame], Any]
 
 
 def quoted(name: Any) -> str:
     """Return a column's name as expressions write it."""
     text = str(name)
-    return text if text.isascii() and text.isidentifier() and not keyword.iskeyword(text) else f"`{text}`"
+    if text.isascii() and text.isidentifier() and not keyword.iskeyword(text) and not _INNER.search(text):
+        return text
+    return "`" + text.replace("`", "``") + "`"
 
 
 @functools.lru_cache(maxsize=4096)
@@ -79,13 +86,16 @@ class Expression:
         self._needed: dict[str, bool] = {}
         if len(text) > MAX_CHARACTERS:
             raise ValueError(f"must have at most {MAX_CHARACTERS} characters, found {len(text)}")
-        parts = re.split(r"(\"[^\"\\]*\"|'[^'\\]*'|`[^`]+`)", text)  # backticks inside a text are no names
+        parts = _PARTS.split(text)
+        if any(_INNER.search(part) for part in parts[::2]):
+            raise ValueError("must write a name such as quoted_1_ in backticks, found it without")
         for i, part in enumerate(parts):
             if part.startswith("`"):
                 parts[i] = f"quoted_{i}_"
-                self._quoted[parts[i]] = part[1:-1]
+                self._quoted[parts[i]] = part[1:-1].replace("``", "`")
         try:
-            self.tree: ast.expr = ast.parse("".join(parts).strip(), mode="eval").body
+            with warnings.catch_warnings(action="ignore"):  # one would quote the expression
+                self.tree: ast.expr = ast.parse("".join(parts).strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise ValueError("must be an expression over columns, found text that cannot be read as one") from None
         self._rule = self._read(self.tree)
@@ -150,9 +160,7 @@ class Expression:
                 rules = [read(value) for value in node.values]
                 return lambda df: functools.reduce(both, [np.asarray(rule(df), dtype=bool) for rule in rules])
             case ast.Compare():
-                sides = [node.left, *node.comparators]
-                steps = [self._compared(op, sides[i], sides[i + 1], depth) for i, op in enumerate(node.ops)]
-                return lambda df: functools.reduce(np.logical_and, [step(df) for step in steps])
+                return self._compared(node, read)
             case ast.Call(func=ast.Name(id="is_missing"), args=[ast.Name() as argument], keywords=[]):
                 asked = self.name(argument)
                 self._needed.setdefault(asked, False)
@@ -174,18 +182,32 @@ class Expression:
                 return lambda df: _complete_years(first(df), last(df))
         raise ValueError(f"must be made of columns, values, operators and known functions, found {_told(node)}")
 
-    def _compared(self, op: ast.cmpop, left: ast.expr, right: ast.expr, depth: int) -> Rule:
-        first = self._read(left, depth + 1)
-        match op, right:
-            case ast.In() | ast.NotIn(), ast.Tuple(elts=[_, *_] as items) | ast.List(elts=[_, *_] as items):
-                values = [item.value for item in items if isinstance(item, ast.Constant)]
-                if len(values) < len(items):
-                    raise ValueError("must list plain values after 'in', found others")
-                return lambda df: pd.Series(first(df)).isin(values).to_numpy() == isinstance(op, ast.In)
-            case _ if type(op) in _OPERATORS:
-                second = self._read(right, depth + 1)
-                return lambda df: _comparison(_OPERATORS[type(op)], first(df), second(df))
-        raise ValueError(f"must compare by < <= > >= == != or 'in' a list, found {type(op).__name__}")
+    def _compared(self, node: ast.Compare, read: Callable[[ast.expr], Rule]) -> Rule:
+        """Return what compares each value with the next; every value is read and computed once."""
+        sides: list[Rule] = [read(node.left)]
+        steps: list[Callable[[Any, Any], Any]] = []
+        for op, right in zip(node.ops, node.comparators, strict=True):
+            match op, right:
+                case ast.In() | ast.NotIn(), ast.Tuple(elts=[_, *_] as items) | ast.List(elts=[_, *_] as items):
+                    if len(node.ops) > 1:
+                        raise ValueError("must end a comparison with 'in' and a list, found more; join them with and")
+                    values = [item.value for item in items if isinstance(item, ast.Constant)]
+                    if len(values) < len(items):
+                        raise ValueError("must list plain values after 'in', found others")
+                    return lambda df: pd.Series(sides[0](df)).isin(values).to_numpy() == isinstance(op, ast.In)
+                case _ if type(op) in _OPERATORS:
+                    sides.append(read(right))
+                    steps.append(functools.partial(_comparison, _OPERATORS[type(op)]))
+                case _:
+                    raise ValueError(f"must compare by < <= > >= == != or 'in' a list, found {type(op).__name__}")
+
+        def rule(df: pd.DataFrame) -> Any:
+            values = [side(df) for side in sides]
+            return functools.reduce(
+                np.logical_and, [step(*pair) for step, pair in zip(steps, itertools.pairwise(values), strict=True)]
+            )
+
+        return rule
 
 
 def _told(node: ast.expr) -> str:

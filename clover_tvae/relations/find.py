@@ -44,7 +44,8 @@ class Found:
     Args:
         relation: The relation; it is to be kept if no row breaks it, else left to the network.
         support: Rows that keep it.
-        exceptions: Rows that break it; a count below ``min_count`` is told as ``min_count``.
+        exceptions: Rows that break it; a count below ``min_count`` is told as ``min_count``, and ``support`` is short of it.
+        min_count: That limit.
         chance: Share of the rows that would keep it if its columns were independent.
     """
 
@@ -52,10 +53,17 @@ class Found:
     support: int
     exceptions: int
     chance: float
+    min_count: int = MIN_COUNT
 
     def __str__(self) -> str:
-        exceptions = f"{self.exceptions:,} exceptions" if self.exceptions else "no exception"
-        return f"{self.relation} ({self.support:,} rows, {exceptions}; by chance {self.chance:.0%})"
+        return f"{self.relation} ({self.support:,} rows, {self.exceptions_told}; by chance {self.chance:.0%})"
+
+    @property
+    def exceptions_told(self) -> str:
+        """The exceptions in words."""
+        if not self.exceptions:
+            return "no exception"
+        return f"{'at most ' * (self.exceptions <= self.min_count)}{self.exceptions:,} exceptions"
 
 
 def find_relations(
@@ -113,4 +121,4 @@ def _found(candidate: Candidate, df: pd.DataFrame, min_count: int) -> Found:
     if n_exceptions:
         relation = relation.model_copy(update={"handling": "learn"})
     told = max(n_exceptions, min_count) if n_exceptions else 0
-    return Found(relation, candidate.n_rows - n_exceptions, told, candidate.chance)
+    return Found(relation, candidate.n_rows - told, told, candidate.chance, min_count)

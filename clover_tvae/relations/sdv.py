@@ -13,7 +13,7 @@ from clover_tvae.relations.lookup import Combinations
 from clover_tvae.relations.order import Inequality
 from clover_tvae.relations.relation import Relation
 
-__all__ = ["CONSTRAINTS", "from_constraint", "to_constraint"]
+__all__ = ["CONSTRAINTS", "from_constraint", "read_constraint", "to_constraint"]
 
 CONSTRAINTS: dict[str, tuple[str, ...]] = {
     "Inequality": ("low_column_name", "high_column_name"),
@@ -35,6 +35,7 @@ def from_constraint(name: str, parameters: Mapping[str, Any]) -> Relation:
     Raises:
         MetadataError: There is no such constraint, or a parameter is missing or unknown.
     """
+    name = name.rpartition(".")[2]  # such as sdv.constraints.tabular.Inequality
     if name not in CONSTRAINTS:
         raise MetadataError(
             f"a constraint must be one of {', '.join(CONSTRAINTS)}, found {name!r}{did_you_mean(name, CONSTRAINTS)}"
@@ -60,6 +61,34 @@ def from_constraint(name: str, parameters: Mapping[str, Any]) -> Relation:
         raise MetadataError(
             Problem(name, "must have names of columns and a positive increment, found others")
         ) from error
+
+
+def read_constraint(given: Any) -> Relation:
+    """Return the relation that SDV's dict of a constraint says, or one of its objects; a relation is returned as it is.
+
+    Raises:
+        MetadataError: It is none of these.
+    """
+    if isinstance(given, Relation):
+        return given
+    name = type(given).__name__
+    if isinstance(given, Mapping):
+        name, parameters = given.get("constraint_class", ""), given.get("constraint_parameters", {})
+        if isinstance(name, str) and isinstance(parameters, Mapping):
+            return from_constraint(name, parameters)
+    elif type(given).__module__.startswith("sdv."):
+        held = {key.lstrip("_"): value for key, value in vars(given).items()}
+        keys = {*CONSTRAINTS.get(name, ()), "strict_boundaries"} & set(held)
+        return from_constraint(name, {key: held[key] for key in keys})
+    elif callable(given):
+        raise MetadataError(
+            "a constraint must be an expression over columns, found a Python function: a generator file runs no code; "
+            "write {'kind': 'predicate', 'expression': 'low <= high'}"
+        )
+    raise MetadataError(
+        "a constraint must be a dict with constraint_class and constraint_parameters, a constraint of SDV or a relation, "
+        f"found {name if not isinstance(given, Mapping) else 'a dict without them'}"
+    )
 
 
 def to_constraint(relation: Relation) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.relations.computed import Computed
-from clover_tvae.relations.expression import PARTS, quoted, read_expression
+from clover_tvae.relations.expression import MAX_CHARACTERS, PARTS, quoted, read_expression
 from clover_tvae.relations.finding.chance import chance_within
 from clover_tvae.relations.finding.table import Candidate, Candidates, Table
 
@@ -112,6 +112,8 @@ def _fits(made: NDArray[Any], found: NDArray[Any], slack: Any) -> NDArray[Any]:
 
 def _add(table: Table, made: Candidates, target: Any, text: str) -> None:
     """Add a formula that fits the sample, exactly or to the decimals of the column, and that says something."""
+    if len(text) > MAX_CHARACTERS:  # a sum of many long names
+        return
     relation = Computed(target=target, formula=text)
     found, exact = table.values[target][table.rows], relation.exact(table.sample)
     both = ~np.isnan(found) & ~np.isnan(exact)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.errors import UserError
+from clover_tvae.relations.expression import MAX_CHARACTERS
 from clover_tvae.relations.reading import date_format, dates, instants, numbers
 
 __all__ = ["Candidate", "Candidates", "Table"]
@@ -71,7 +72,8 @@ class Table:
         self.levels: dict[Any, Any] = {}
         columns: dict[Any, Any] = {}
         for name in list[Any](df.columns):
-            if kinds.get(name, "ignore") not in ("id", "ignore") and type(name) in (str, int):
+            can_be_written = type(name) in (str, int) and 0 < len(str(name)) <= MAX_CHARACTERS // 4
+            if kinds.get(name, "ignore") not in ("id", "ignore") and can_be_written:
                 try:
                     columns[name] = self._read(df[name], name, kinds[name])
                 except (TypeError, UserError):  # cells that cannot be learnt either, such as lists
