@@ -401,3 +401,35 @@ class TestAnyCells:
                 completed = read[0].complete(df.assign(**{second: b[::-1].reset_index(drop=True)}))
                 assert completed[second].dtype == b.dtype
                 assert completed[second].tolist() == b.tolist()
+
+
+class TestClocks:
+    @pytest.mark.parametrize("midnight", [0, 2_400])
+    def test_minutes_after_a_clock_are_another_clock_across_midnight_too(
+        self, rng: np.random.Generator, midnight: int
+    ) -> None:
+        planned, late = rng.integers(0, 1_440, 2_000), rng.geometric(0.02, 2_000) - 10
+        flown = (planned + late) % 1_440
+        clocks = [minutes // 60 * 100 + minutes % 60 for minutes in (planned, flown)]
+        df = pd.DataFrame({"planned": clocks[0], "late": late, "flown": np.where(clocks[1] == 0, midnight, clocks[1])})
+        (made,) = (
+            r for one in find_relations(df, dict.fromkeys(df, "continuous")) if isinstance(r := one.relation, Computed)
+        )
+        assert (made.target, set(made.sources)) == ("flown", {"planned", "late"})
+        assert made.handling == "keep"
+
+    def test_whole_numbers_that_are_no_clocks_give_none(self, rng: np.random.Generator) -> None:
+        amounts, more = rng.integers(0, 2_400, 2_000), rng.integers(0, 60, 2_000)
+        assert not [s for s in sentences(pd.DataFrame({"a": amounts, "b": more, "c": amounts // 7 * 7})) if "1440" in s]
+
+    def test_an_hour_that_a_date_tells_too_binds_the_clock_to_the_date(self, rng: np.random.Generator) -> None:
+        hour, minute = rng.integers(5, 23, 2_000), rng.integers(0, 12, 2_000) * 5
+        date = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 366, 2_000) * 24 + hour, unit="h")
+        df = pd.DataFrame({"clock": hour * 100 + minute, "hour": hour, "minute": minute, "date": date})
+        told = sentences(df, {"date": "datetime"})
+        assert sorted(told) == ["clock = hour * 100 + minute, to 0 decimals", "hour = hour(date)"]
+
+    def test_hardly_ever_out_of_order_by_chance_is_no_order_of_numbers(self, rng: np.random.Generator) -> None:
+        distance = rng.choice(rng.integers(90, 2_600, 80), 5_000)
+        minutes = np.round(distance / 8 + rng.normal(25, 8, 5_000))
+        assert not sentences(pd.DataFrame({"minutes": minutes, "distance": distance}))

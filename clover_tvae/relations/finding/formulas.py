@@ -31,6 +31,11 @@ _PACKED = (  # what a packed number is divided by, and what the rest is taken by
     *((1, modulo) for modulo in (10, 12, 24, 60, 100, 1000, 10000)),
     *((60, 60), (60, 24), (3600, 24), (100, 100), (1000, 1000)),
 )
+_CLOCKS = {  # an hour and minute such as 1730, some minutes later; midnight is 0 or 2400
+    0: "(({a} // 100 * 60 + {a} % 100 + {b}) % 1440) // 60 * 100 + ({a} % 100 + {b}) % 60",
+    1: "(({a} // 100 * 60 + {a} % 100 + {b} - 1) % 1440 + 1) // 60 * 100 + ({a} % 100 + {b}) % 60",
+}
+_MAX_CLOCKS = 20
 _OF_TWO: dict[str, Callable[[Any, Any], Any]] = {  # those that divide are tried the other way round too
     "{a} + {b}": np.add,
     "{a} * {b}": np.multiply,
@@ -51,7 +56,9 @@ def formulas(table: Table) -> Candidates:
     few = {name: table.values[name][rows.index] for name in table.values}
     cells = np.array([few[name] for name in numeric]).reshape(len(numeric), len(rows))
     slack = np.array([_slack(table, name) for name in numeric])
-    for text, numbers in itertools.chain(_of_dates(table, rows, few), _of_packed(table, amounts, few)):
+    for text, numbers in itertools.chain(
+        _of_dates(table, rows, few), _of_packed(table, amounts, few), _of_clocks(table, amounts, few)
+    ):
         made.n_tried += len(numeric)
         for j in np.flatnonzero(_fits(numbers, cells, slack[:, None])):
             _add(table, made, numeric[j], text)
@@ -91,6 +98,23 @@ def _of_packed(table: Table, names: list[Any], few: dict[Any, Any]) -> Iterator[
                 continue
             part, told = (numbers, text) if divisor == 1 else (numbers // divisor, f"({text} // {divisor})")
             yield (told[1:-1], part) if modulo is None else (f"{told} % {modulo}", part % modulo)
+
+
+def _of_clocks(table: Table, names: list[Any], few: dict[Any, Any]) -> Iterator[tuple[str, NDArray[Any]]]:
+    whole = [name for name in names if table.decimals(name) == 0]
+    clocks = [name for name in whole if len(table.levels[name]) > 60 and _is_clock(table.values[name])][:_MAX_CLOCKS]
+    for clock, name in itertools.product(clocks, whole):
+        later = few[clock] // 100 * 60 + few[clock] % 100 + few[name]
+        for least, formula in _CLOCKS.items() if clock != name else ():
+            yield formula.format(a=quoted(clock), b=quoted(name)), _clock((later - least) % 1_440 + least)
+
+
+def _is_clock(cells: NDArray[Any]) -> bool:
+    return bool(np.nanmin(cells) >= 0 and np.nanmax(cells) <= 2_400 and np.nanmax(cells % 100) < 60)
+
+
+def _clock(minutes: NDArray[Any]) -> NDArray[Any]:
+    return minutes // 60 * 100 + minutes % 60
 
 
 def _slack(table: Table, name: Any) -> float:

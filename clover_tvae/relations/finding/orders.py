@@ -19,6 +19,7 @@ _LOOSE = 0.01  # exceptions in the sample
 _MIN_ROWS = 30
 _MIN_UNEQUAL = 20  # rows of the sample in which the two differ: of fewer a coin could show the same side
 _BY_CHANCE = 0.97
+_BY_CHANCE_OF_AMOUNTS = 0.9  # of numbers that are no interval: their length is no easier to learn than either
 _EDGE = 0.4  # the lowest twentieth of the differences must come so much nearer to zero than their median
 
 
@@ -42,8 +43,9 @@ def orders(table: Table) -> Candidates:
                 if np.count_nonzero(lengths) < _MIN_UNEQUAL or lowest > _EDGE * median:
                     continue  # apart by far: it says that the ranges differ, not that one bounds the other
                 chance = chance_below(x, y)
-                if chance <= _BY_CHANCE:
-                    made.found.append(Candidate(_kind(low, names[j], x, y, names is table.dates), chance))
+                relation = _kind(low, names[j], x, y, names is table.dates)
+                if chance <= (_BY_CHANCE if isinstance(relation, Interval) else _BY_CHANCE_OF_AMOUNTS):
+                    made.found.append(Candidate(relation, chance))
     return made
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from clover_tvae.relations.computed import Computed
 from clover_tvae.relations.equality import Equal
+from clover_tvae.relations.expression import quoted
 from clover_tvae.relations.finding.table import Candidate, Table
 from clover_tvae.relations.groups import OneHot
 from clover_tvae.relations.lookup import Combinations, Dependency
@@ -26,6 +28,7 @@ def pruned(candidates: list[Candidate], table: Table) -> list[Candidate]:
     A column is determined once, by the simplest relation that closes no circle. Of relations between two columns those
     stay that lie in no such relation, and whose columns neither determine each other nor are both determined.
     """
+    candidates = _unpacked_elsewhere(candidates)
     place = {name: i for i, name in enumerate(table.names)}
     determined: dict[Any, tuple[Any, ...]] = {}
     kept: list[Candidate] = []
@@ -76,6 +79,28 @@ def pruned(candidates: list[Candidate], table: Table) -> list[Candidate]:
         if not any((low, middle) in orders and (middle, high) in orders for middle in table.names)
     ]
     return [*kept, *best.values(), *direct]
+
+
+def _unpacked_elsewhere(candidates: list[Candidate]) -> list[Candidate]:
+    """Return the candidates with ``packed = part * 100 + rest`` for two parts of which one is also computed otherwise.
+
+    Else the part, which is computed once, would say nothing of one of its two sources.
+    """
+    exact = {
+        (c.relation.target, c.relation.formula): c
+        for c in candidates
+        if c.relation.kind == "computed" and not c.n_exceptions
+    }
+    for ((part, text), one), (rest, other) in itertools.product(exact.items(), exact):
+        (whole, *_), divisor = one.relation.sources, text.rpartition(" // ")[2]
+        is_told_twice = any(c.relation.target == part and whole not in c.relation.sources for c in exact.values())
+        if (text, other) == (f"{quoted(whole)} // {divisor}", f"{quoted(whole)} % {divisor}") and is_told_twice:
+            formula = f"{quoted(part)} * {divisor} + {quoted(rest)}"
+            made = Computed(target=whole, formula=formula, decimals=0)  # with decimals it is not turned round
+            three = {*made.columns}
+            candidates = [c for c in candidates if c.relation.kind != "computed" or not three >= {*c.relation.columns}]
+            candidates.append(replace(one, relation=made))
+    return candidates
 
 
 def _simplicity(candidate: Candidate, place: dict[Any, int]) -> tuple[Any, ...]:
