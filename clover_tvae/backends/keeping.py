@@ -132,7 +132,7 @@ class KeepingBackend(Backend):
         identified = generator(seed, Draw.CELLS)
         block = 0
         while place < n_rows or block == 0:
-            if n_drawn >= limit:
+            if n_drawn >= _LEAST_DRAWS and (n_drawn >= limit or n_drawn > 2 * DRAWS_A_ROW * place):
                 raise ConditionError(_too_few(place, n_rows, n_drawn, broken))
             size = min(_FIRST_BLOCK * 2**block, _LARGEST_BLOCK)
             rate = 1.0 if n_drawn == 0 else max(place / n_drawn, 1e-3)
@@ -178,7 +178,9 @@ class KeepingBackend(Backend):
             keep &= rows.notna().to_numpy(dtype=bool).all(axis=1)
         if not keep.all():
             found["the conditions"] = int((~keep).sum())
-        keep &= ~plan.undetermined(rows)
+        if (rare := plan.undetermined(rows)).any():
+            found["what a look-up table says of values that many people share"] = int((rare & keep).sum())
+            keep &= ~rare
         for i, wrong in plan.broken(rows).items():
             found[str(plan.kept[i])] = int((wrong & keep).sum())
             keep &= ~wrong
@@ -249,6 +251,9 @@ class _KeepingReader(KeepingBackend, ReadsRows):
                 f"{sum(left.values())} of {len(df)} partial rows could not be completed in {_ROUNDS} rounds: what is "
                 f"known of them leaves no room for {', '.join(left)}"
             )
+        for name in plan.distances & set(df.columns):  # a base plus a distance is off by the last digit of a float
+            if isinstance(out[name].dtype, np.dtype) and out[name].dtype.kind == "f":
+                out[name] = df[name].reset_index(drop=True).astype(out[name].dtype).fillna(out[name])
         for identifier in plan.columns.identifiers:
             out[identifier.name] = identifier.make(len(out), 0, generator(seed, Read.CELLS))
         return out[list(plan.order)]
@@ -296,17 +301,26 @@ class _KeepingReader(KeepingBackend, ReadsRows):
             given = given[wrong]
             if not len(given):
                 break
-        # Each part keeps the labels of its rows.
-        return pd.concat(parts).sort_index(), left if len(given) else Counter()
+        out = pd.concat(parts).sort_index()  # each part keeps the labels of its rows
+        return out, left if len(given) else Counter()
 
     def _filled(
         self, given: pd.DataFrame, fill: _Fill, seed: np.random.SeedSequence, missing: bool
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return partial rows completed once: rows of the reduced table, and the same brought back."""
         plan = self.reduction
-        partial = given if plan.is_repair else plan.reduce(given, is_partial=True, missing=missing)
+        if plan.is_repair:
+            drawn = plan.reduce(fill(given, seed).set_axis(given.index))
+            return drawn, plan.restore(drawn)
+        partial = plan.reduce(given, is_partial=True, missing=missing)
+        known = {name: partial[name].copy() for name in plan.distances if name in partial}
+        for column in self.inner.transform.transforms:
+            if column.name in known:  # a distance that was never seen is not told to the network
+                codes = column.encode(partial[column.name], generator(seed, Read.ENCODE), "mask")
+                partial[column.name] = partial[column.name].mask(codes.choices < 0)
         drawn = fill(partial, seed).set_axis(given.index)
-        drawn = plan.reduce(drawn) if plan.is_repair else drawn
+        for name, distance in known.items():
+            drawn[name] = distance.astype(np.float64).fillna(drawn[name].astype(np.float64))
         return drawn, plan.restore(drawn)
 
     def impute(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.calendar import PER_SECOND
 from clover_tvae.conditions import Condition
-from clover_tvae.relations.reading import comparable
+from clover_tvae.relations.reading import comparable, labels
 from clover_tvae.transforms import TableTransform
 from clover_tvae.transforms.categorical import CategoricalTransform
 from clover_tvae.transforms.numbers import DateCells, NumberTransform
@@ -81,8 +81,20 @@ class Cells:
         if isinstance(column, NumberTransform):
             made = self.write(name, self.values(values.to_frame(name), name), inside=False)
         else:
-            made = column.decode(column.encode(values, _RNG, "error").choices, None)
+            choices = self._choices(column, values)
+            if (choices < 0).any():
+                column.encode(values, _RNG, "error")
+            made = column.decode(choices, None)
         return made.set_axis(values.index)
+
+    def _choices(self, column: CategoricalTransform, values: pd.Series) -> NDArray[np.int32]:
+        """Return the category of each cell, or of each value of a table of a relation; -1 where there is none."""
+        choices = column.encode(values, _RNG, "mask").choices
+        if (unknown := (choices < 0) & values.notna().to_numpy(dtype=bool)).any():
+            known = labels(column.decode(np.arange(len(column.categories)), None))
+            places = {label: place for place, label in enumerate(known)}
+            choices[unknown] = [places.get(label, -1) for label in labels(values[unknown])]
+        return choices
 
     def hot(self, name: Any, values: pd.Series) -> pd.Series:
         """Return zeros and ones as cells of a column of numbers, of truth or of categories."""
@@ -126,7 +138,9 @@ class Cells:
 
     def cells_that_meet(self, name: Any, values: list[Any], condition: Condition) -> NDArray[np.bool_]:
         """Return which of the values of a look-up table meet a condition on a column."""
-        column = self._by_name[name]
-        cells = pd.Series(values, dtype=object)
-        codes = column.encode(cells.infer_objects(), _RNG, "mask")
+        column, cells = self._by_name[name], pd.Series(values, dtype=object).infer_objects()
+        if isinstance(column, CategoricalTransform):
+            choices = self._choices(column, cells)
+            return column.meets(condition, choices, None) & (choices >= 0)
+        codes = column.encode(cells, _RNG, "mask")
         return column.meets(condition, codes.choices, codes.scalars) & (codes.choices >= 0)

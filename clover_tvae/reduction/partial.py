@@ -29,8 +29,8 @@ _TRIES = 32  # lent rows that are tried for a term that a formula is solved for
 def inferred(plan: Reduction, df: pd.DataFrame) -> pd.DataFrame:
     """Return partial rows with the cells that known ones determine through equalities."""
     out = df.copy()
-    for step in plan.steps:
-        if isinstance(step, Equal) and step.target in df:
+    for step in plan.ordered:
+        if isinstance(step, Equal) and step.when is None and step.target in df:
             rows = out[step.target].notna().to_numpy(dtype=bool)
             out = _put(out, step.source, rows & _gaps(out, step.source), out[step.target])
     return out
@@ -50,9 +50,9 @@ def pinned(
         rank: How many nearer rows of the pool are passed over.
     """
     out, left = given.copy(), list[tuple[Any, NDArray[np.bool_], pd.Series]]()
-    looked_up = [relation for relation in plan.corrected if isinstance(relation, Dependency)]
-    for step in (*reversed(plan.steps), *looked_up):
-        if isinstance(step, OneHot) or made_by(step)[0] not in out:
+    corrected = [relation for relation in plan.corrected if isinstance(relation, Dependency | Computed)]
+    for step in (*reversed([step for step in plan.ordered if step not in corrected]), *corrected):
+        if isinstance(step, OneHot) or not made_by(step) or made_by(step)[0] not in out:
             continue
         (target,) = made_by(step)
         rows = out[target].notna().to_numpy(dtype=bool)
@@ -62,7 +62,8 @@ def pinned(
         if isinstance(step, Distance):
             length = np.nan_to_num(np.maximum(drawn[step.made].to_numpy(np.float64, na_value=np.nan), step.least))
             start = plan.cells.values(out, target) - step.sign * length * step.size
-            out = _put(out, step.base, free[step.base], plan.cells.write(step.base, _clamped(plan, step, start, out)))
+            start = np.where(free[step.base], _clamped(plan, step, start, out), plan.cells.ends(step.base)[0])
+            out = _put(out, step.base, free[step.base], plan.cells.write(step.base, start))
             continue
         lenders = [full]
         if pool is not None:
@@ -83,8 +84,7 @@ def _clamped(plan: Reduction, step: Distance, values: NDArray[np.float64], given
     """Return values of a base moved to where the known columns that are made from it leave room."""
     for other in plan.steps:
         if isinstance(other, Distance) and other.base == step.base and other.made in given:
-            end = plan.cells.values(given, other.made) - other.sign * other.least * other.size
-            values = (np.fmin if other.sign > 0 else np.fmax)(values, end)
+            values = other.base_clear_of(values, plan.cells.values(given, other.made))
     return values
 
 
@@ -113,8 +113,10 @@ def _solved(
     order = sorted(solved, key=lambda name: 99 if (d := cells.number(name).grid.decimals) is None else d)
     settled = np.zeros(len(given), dtype=bool)
     for target in order if stretch else reversed(order):
-        numbers = {str(name): cells.in_days(whole, name) for name in step.columns if cells.is_number(name)}
-        values = solved[target].exact(whole.assign(**numbers)) * cells.day(target)
+        numbers = whole.copy()
+        for name in (name for name in step.columns if cells.is_number(name)):
+            numbers[str(name)] = cells.in_days(whole, name)
+        values = solved[target].exact(numbers) * cells.day(target)
         low, high = cells.ends(target)
         now = gaps[target] if stretch else gaps[target] & ~settled & (values >= low) & (values <= high)
         whole = filled(whole, target, cells.write(target, values).set_axis(whole.index).where(now))
@@ -138,8 +140,9 @@ def _nearest(plan: Reduction, step: Any, pool: pd.DataFrame, given: pd.DataFrame
             there, here = cells.values(pool, name), cells.values(given, name)
             apart = np.abs(here[:, None] - there) / (np.nanstd(there) + 1e-12)
         else:
-            apart = 100.0 * (given[name].to_numpy(dtype=object)[:, None] != pool[name].to_numpy(dtype=object))
-            apart[_gaps(given, name)] = 0.0
+            here, levels = pd.factorize(given[name].astype(object))
+            there = levels.get_indexer(pool[name].astype(object))
+            apart = 100.0 * ((here[:, None] != there) & (here[:, None] >= 0))
         far += np.nan_to_num(apart).astype(np.float32)
     n = min(n, len(pool))
     found = np.argpartition(far, n - 1, axis=1)[:, :n]
@@ -156,4 +159,8 @@ def _put(df: pd.DataFrame, name: Any, rows: NDArray[np.bool_], cells: pd.Series)
     if not rows.any():
         return df
     cells = cells.set_axis(df.index).where(rows)
-    return filled(df, name, cells) if name in df and df[name].notna().any() else df.assign(**{name: cells})
+    if name in df and df[name].notna().any():
+        return filled(df, name, cells)
+    out = df.copy()
+    out[name] = cells
+    return out

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import graphlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clover_tvae.errors import UserError
 from clover_tvae.reduction.cells import Cells
@@ -17,7 +19,7 @@ from clover_tvae.relations.order import Inequality, Interval
 from clover_tvae.relations.ranges import round_bound
 from clover_tvae.relations.relation import Relation
 
-__all__ = ["MAX_DECIMALS", "Distance", "Step", "made_by", "planned"]
+__all__ = ["MAX_DECIMALS", "Distance", "Step", "changed_by", "in_order", "made_by", "planned"]
 
 MAX_DECIMALS = 9
 _UNITS = (86_400, 3_600, 60, 1)  # seconds: the longest that all lengths are multiples of
@@ -58,6 +60,10 @@ class Distance:
         """One unit, in the values of the columns."""
         return self.unit or 1
 
+    def base_clear_of(self, base: NDArray[np.float64], made: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return values of the base moved to where the known ones of the column leave room."""
+        return (np.fmin if self.sign > 0 else np.fmax)(base, made - self.sign * self.least * self.size)
+
 
 Step = Distance | Relation
 """What makes columns from others."""
@@ -70,23 +76,53 @@ def made_by(step: Step) -> tuple[Any, ...]:
     return step.columns if isinstance(step, OneHot) else step.determines
 
 
+def changed_by(relation: Relation) -> Any:
+    """Return the column that a relation corrects."""
+    return (relation.determines or relation.columns[-1:])[0]
+
+
+def in_order(steps: Sequence[Step], corrected: Sequence[Relation]) -> tuple[Step, ...]:
+    """Return what makes and what corrects columns, each after all that makes or corrects its sources.
+
+    Raises:
+        ValueError: A column would be made from itself.
+    """
+    every = (*steps, *corrected)
+    writers: dict[Any, list[int]] = {}
+    for i, step in enumerate(every):
+        for name in made_by(step) if i < len(steps) else [changed_by(step)]:  # type: ignore[arg-type]
+            writers.setdefault(name, []).append(i)
+    after = {
+        i: [] if isinstance(step, OneHot) else [w for name in step.sources for w in writers.get(name, ())]
+        for i, step in enumerate(every)
+    }
+    for i, relation in enumerate(corrected, len(steps)):
+        after[i] += [w for w in writers[changed_by(relation)] if w < i]
+    return tuple(every[i] for i in graphlib.TopologicalSorter(after).static_order())
+
+
 class _Plan:
     """The columns that are made so far, and from which."""
 
     def __init__(self, df: pd.DataFrame, cells: Cells, min_count: int) -> None:
         self.df, self.cells, self.min_count = df, cells, min_count
         self.made_from: dict[Any, set[Any]] = {}
+        self.corrected_from: dict[Any, set[Any]] = {}
         self.steps: list[Step] = []
         self.corrected: list[Relation] = []
 
-    def may_be_made(self, names: Iterable[Any], sources: Iterable[Any]) -> bool:
-        """Whether no column is made already, and none of the sources is made from one of them."""
+    def reached(self, sources: Iterable[Any]) -> set[Any]:
+        """Return the sources and all columns that they are made from."""
         reached: set[Any] = set()
         waiting = list(sources)
         while waiting:
             reached.add(name := waiting.pop())
-            waiting += self.made_from.get(name, set()) - reached
-        return not set(names) & (reached | set(self.made_from))
+            waiting += (self.made_from.get(name, set()) | self.corrected_from.get(name, set())) - reached
+        return reached
+
+    def may_be_made(self, names: Iterable[Any], sources: Iterable[Any]) -> bool:
+        """Whether no column is made already, and none of the sources is made from one of them."""
+        return not set(names) & (self.reached(sources) | set(self.made_from))
 
     def add(self, step: Step, sources: Iterable[Any]) -> None:
         self.steps.append(step)
@@ -102,15 +138,23 @@ class _Plan:
             if self._is_whole(relation):
                 self.add(relation, relation.sources)
             else:
-                self.corrected.append(relation)
-        elif not relation.determines and type(relation).complete is not Relation.complete:
-            self.corrected.append(relation)
+                self._correct(relation)
+        elif (
+            not relation.determines
+            and type(relation).complete is not Relation.complete
+            and relation.columns[-1] not in self.reached(relation.sources)
+        ):
+            self._correct(relation)
+
+    def _correct(self, relation: Relation) -> None:
+        self.corrected.append(relation)
+        self.corrected_from.setdefault(changed_by(relation), set()).update(relation.sources)
 
     def _is_whole(self, relation: Relation) -> bool:
         """Whether a relation gives the determined column in every row, missing cells included."""
         (target,) = relation.determines
         try:
-            made = self.cells.typed(target, relation.complete(self.df.drop(columns=target))[target])
+            made = self.cells.typed(target, relation.complete(self.df[list(relation.sources)])[target])
         except (UserError, TypeError, ValueError):
             return False
         return bool((made.isna().to_numpy() == self.df[target].isna().to_numpy()).all())
@@ -129,6 +173,11 @@ class _Plan:
                     strict = isinstance(relation, Inequality) and relation.strict
                     ends.setdefault(low, {})[high] = (1, strict)
                     ends.setdefault(high, {})[low] = (-1, strict)
+        for first, last in [(name, other) for name in ends for other, (sign, _) in ends[name].items() if sign > 0]:
+            up, down, is_strict = ends[first], ends[last], ends[first][last][1]
+            between = [name for name in up.keys() & down.keys() if up[name][0] > 0 > down[name][0]]
+            if any(not is_strict or up[name][1] or down[name][1] for name in between):
+                del up[last], down[first]  # follows from the others
         seen: set[Any] = set()
         for root in sorted(ends, key=lambda name: (name not in self.made_from, -len(ends[name]))):
             waiting = [] if root in seen else [root]
@@ -169,16 +218,6 @@ class _Plan:
     def _is_computed(self, name: Any) -> bool:
         return any(name in made_by(step) for step in self.steps if not isinstance(step, Distance))
 
-    def in_order(self) -> tuple[Step, ...]:
-        """Return the steps, each after those that make its sources."""
-        ready, ordered, left = set(self.df.columns) - set(self.made_from), [], list(self.steps)
-        while left:
-            step = next(s for s in left if isinstance(s, OneHot) or set(s.sources) <= ready)
-            left.remove(step)
-            ordered.append(step)
-            ready |= set(made_by(step))
-        return tuple(ordered)
-
 
 def planned(
     df: pd.DataFrame, kept: Iterable[Relation], cells: Cells, min_count: int
@@ -192,11 +231,11 @@ def planned(
         min_count: Fewest rows on which a bound that is stored may rest.
 
     Returns:
-        What makes columns that are not learnt as they are, in the order in which rows are brought back; and relations
-        that determine a column in part of the rows, where it is written over.
+        What makes columns that are not learnt as they are; and relations that determine a column in part of the rows,
+        where it is written over.
     """
     plan, kept = _Plan(df, cells, min_count), list(kept)
     for relation in sorted(kept, key=lambda relation: not isinstance(relation, OneHot)):
         plan.add_relation(relation)
     plan.add_distances(kept)
-    return plan.in_order(), tuple(plan.corrected)
+    return tuple(plan.steps), tuple(plan.corrected)

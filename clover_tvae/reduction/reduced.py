@@ -7,6 +7,7 @@ other. Columns of which exactly one is 1 are one choice. Whatever is drawn of th
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable
@@ -30,7 +31,7 @@ from clover_tvae.columns.plain_data import (
 )
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction.cells import Cells
-from clover_tvae.reduction.plan import MAX_DECIMALS, Distance, Step, made_by, planned
+from clover_tvae.reduction.plan import MAX_DECIMALS, Distance, Step, changed_by, in_order, made_by, planned
 from clover_tvae.relations.document import read_relations, write_relations
 from clover_tvae.relations.groups import OneHot
 from clover_tvae.relations.lookup import Combinations, Dependency
@@ -40,6 +41,8 @@ from clover_tvae.relations.relation import Relation
 from clover_tvae.transforms import TableTransform
 
 __all__ = ["NO", "YES", "Reduction"]
+
+logger = logging.getLogger(__name__)
 
 YES, NO = "yes", "no"
 """What a column says of a base that is missing where the column made from it is there."""
@@ -51,8 +54,9 @@ class Reduction:
 
     Args:
         kept: The relations that every row must keep.
-        steps: What makes columns that are not learnt as they are, in the order in which rows are brought back.
-        corrected: Relations that determine a column in part of the rows: it is learnt, and written over there.
+        steps: What makes columns that are not learnt as they are.
+        corrected: Relations that determine a column in part of the rows: it is learnt, and written over where it breaks
+            them.
         gaps: Bases that are missing in rows where a column made from them is not: a column of its own says where.
         columns: How the cells of all these columns are read and written, and identifiers made.
         order: The columns that rows have when they are brought back.
@@ -80,7 +84,7 @@ class Reduction:
             is_repair: Learn the table as it is, and mend the rows that are drawn.
             min_count: Fewest rows on which a value that is stored may rest.
         """
-        kept = tuple(relation for relation in metadata.relations or () if relation.handling == "keep")
+        kept = tuple(_if_shared(r, df) for r in metadata.relations or () if r.handling == "keep")
         touched = {name for relation in kept for name in relation.columns}
         declared = tuple(c for c in metadata.columns if c.name in df and (c.name in touched or not c.modelled))
         columns = TableTransform.fit(df[[c.name for c in declared]], Metadata(declared), numbers="raw", rng=rng)
@@ -104,11 +108,20 @@ class Reduction:
         return frozenset(itertools.chain.from_iterable(map(made_by, self.steps)))
 
     @cached_property
+    def ordered(self) -> tuple[Step, ...]:
+        """What makes and what corrects columns, in the order in which rows are brought back."""
+        return in_order(self.steps, self.corrected)
+
+    @cached_property
     def written(self) -> frozenset[Any]:
         """The columns whose cells may be others than those that were drawn."""
-        partly = (relation.determines or relation.columns[-1:] for relation in self.corrected)
         others = (relation.columns for relation in self.kept) if self.is_repair else ()
-        return self.made | set(itertools.chain(*partly, *others)) | set(self.gaps)
+        return self.made | set(map(changed_by, self.corrected)) | set(itertools.chain(*others)) | set(self.gaps)
+
+    @cached_property
+    def distances(self) -> frozenset[Any]:
+        """The columns that are learnt as a distance from another."""
+        return frozenset(step.made for step in self.steps if isinstance(step, Distance))
 
     @cached_property
     def made_anew(self) -> frozenset[Any]:
@@ -128,8 +141,7 @@ class Reduction:
     @cached_property
     def reduced(self) -> tuple[Any, ...]:
         """The columns of the reduced table, in its order."""
-        stay = {step.made for step in self.steps if isinstance(step, Distance)}
-        stay |= {step.group[0] for step in self.steps if isinstance(step, OneHot)}
+        stay = self.distances | {step.group[0] for step in self.steps if isinstance(step, OneHot)}
         names = [name for name in self.modelled if name not in self.made or name in stay]
         return (*names, *map(self.flag, self.gaps))
 
@@ -196,17 +208,34 @@ class Reduction:
     def _with_bases(self, df: pd.DataFrame) -> tuple[pd.DataFrame, dict[Any, NDArray[np.bool_]]]:
         """Return a table with missing bases put at the typical distance from a column made from them, and where.
 
-        The column that is never far goes first, so that no distance becomes longer than those of known bases.
+        They stay between all known columns that are in order with them. The column that is never far goes first, so that
+        no distance becomes longer than those of known bases.
         """
         distances = [step for step in self.steps if isinstance(step, Distance)]
         filled = {step.base: np.zeros(len(df), dtype=bool) for step in distances}
-        for step in 2 * sorted(distances, key=lambda step: step.reach * step.size):  # twice: a base may have a base
-            start, end = (self.cells.values(df, name) for name in (step.base, step.made))
-            rows = np.isnan(start) & ~np.isnan(end)
+        depth: dict[Any, int] = {}
+        for step in distances:
+            depth[step.made] = depth.get(step.base, 0) + 1
+        deepest = sorted(distances, key=lambda step: (-depth[step.made], step.reach * step.size))
+        values = {name: self.cells.values(df, name) for name in {*filled, *depth}}
+        low, high = dict(values), dict(values)
+        for step in (*deepest, *deepest[::-1]):  # towards the root, and back
+            first, last = (step.base, step.made)[:: step.sign]
+            low[last] = np.fmax(low[last], low[first] + step.least * step.size)
+            high[first] = np.fmin(high[first], high[last] - step.least * step.size)
+        for step in deepest:
+            base, end = step.base, values[step.made]
+            rows = np.isnan(values[base]) & ~np.isnan(end)
             if rows.any():
-                start = np.where(rows, end - step.sign * step.typical * step.size, start)
-                df = df.assign(**{step.base: self.cells.write(step.base, start).set_axis(df.index)})
-                filled[step.base] |= rows
+                start = np.clip(end - step.sign * step.typical * step.size, *self.cells.ends(base))
+                start = np.fmin(np.fmax(start, low[base]), high[base])
+                for other in (other for other in distances if other.base == base):
+                    start = other.base_clear_of(start, values[other.made])
+                values[base] = np.where(rows, start, values[base])
+                filled[base] |= rows
+        df = df.copy()
+        for name in (name for name, rows in filled.items() if rows.any()):
+            df[name] = self.cells.write(name, values[name], inside=False).set_axis(df.index)
         return df, filled
 
     def restore(self, drawn: pd.DataFrame) -> pd.DataFrame:
@@ -220,13 +249,20 @@ class Reduction:
 
         for name in set(self.gaps) - self.made:
             blank(name)
-        for step in self.steps:
+        corrected = set(map(id, self.corrected))
+        for step in self.ordered:
             if isinstance(step, Distance):
                 distance = drawn[step.made].to_numpy(dtype=np.float64, na_value=np.nan)
                 start = self.cells.values({step.base: bases.get(step.base, out[step.base])}, step.base)  # type: ignore[arg-type]
                 end = start + step.sign * np.maximum(distance, step.least) * step.size
                 out[step.made] = self.cells.write(step.made, end).set_axis(out.index)
                 blank(step.made)
+            elif id(step) in corrected:
+                name, wrong = changed_by(step), step.breaks(out)
+                if wrong.any():
+                    made = step.complete(out.loc[wrong, list(step.columns)])[name]
+                    out[name] = out[name].copy()
+                    out.loc[wrong, name] = self.cells.typed(name, made)
             elif isinstance(step, OneHot):
                 which = out[step.group[0]].to_numpy(dtype=object)
                 for name in step.group:
@@ -234,10 +270,8 @@ class Reduction:
                     out[name] = self.cells.hot(name, pd.Series(values, index=out.index))
             else:
                 (target,) = step.determines
-                out[target] = self.cells.typed(target, step.complete(out.drop(columns=target, errors="ignore"))[target])
-        for relation in self.corrected:
-            out = relation.complete(out)
-        return out[list(self.modelled)]
+                out[target] = self.cells.typed(target, step.complete(out[list(step.sources)])[target])
+        return pd.DataFrame({name: out[name] for name in self.modelled})
 
     # -- rows that break relations ------------------------------------------------------------------------------------
 
@@ -255,7 +289,7 @@ class Reduction:
         """
         rows = np.zeros(len(df), dtype=bool)
         for relation in self.kept:
-            if isinstance(relation, Dependency):
+            if isinstance(relation, Dependency) and relation.table:
                 wrong = relation.applies(df) & relation.predicted(df).isna().to_numpy(dtype=bool)
                 if given is not None:
                     for names in (relation.by, relation.determines):
@@ -316,15 +350,30 @@ class Reduction:
         steps = tuple(_step_from_plain(item, kept, cells) for item in list_of(plain["steps"], "steps"))
         made = [name for step in steps for name in made_by(step)]
         check(len(set(made)) == len(made), "no column may be made twice")
-        ready = set(order) - set(made)
-        for step in steps:
-            check(isinstance(step, OneHot) or set(step.sources) <= ready, "a column must be made from others")
-            ready |= set(made_by(step))
-        corrected = [kept[_place(item, kept)] for item in list_of(plain["corrected"], "corrected")]
+        corrected = tuple(kept[_place(item, kept)] for item in list_of(plain["corrected"], "corrected"))
+        check(
+            all(type(relation).complete is not Relation.complete for relation in corrected),
+            "a relation must correct a column",
+        )
+        check(not any(step is relation for step in steps for relation in corrected), "a relation must make or correct")
+        in_order(steps, corrected)
         gaps = [name_from_plain(name) for name in list_of(plain["gaps"], "gaps")]
         bases = {step.base for step in steps if isinstance(step, Distance)}
         check(len(set(gaps)) == len(gaps) and set(gaps) <= bases, "gaps must be of bases")
-        return cls(kept, steps, tuple(corrected), tuple(gaps), columns, order, plain["is_repair"])
+        return cls(kept, steps, corrected, tuple(gaps), columns, order, plain["is_repair"])
+
+
+def _if_shared(relation: Relation, df: pd.DataFrame) -> Relation:
+    """Return a relation, without its look-up table where that tells of less than half of the rows.
+
+    Few of the rows that are drawn could be kept otherwise.
+    """
+    if isinstance(relation, Dependency):
+        shared = relation.predicted(df).notna().to_numpy(dtype=bool)[relation.applies(df)]
+        if 2 * shared.sum() < len(shared):
+            logger.warning("The relation '%s' is left to the network: too few people share its values", relation)
+            return relation.model_copy(update={"table": ()})
+    return relation
 
 
 def _place(item: Any, kept: Iterable[Relation]) -> int:

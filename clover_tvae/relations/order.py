@@ -81,12 +81,7 @@ class Interval(Relation):
 
     def ends(self, df: pd.DataFrame, lengths: NDArray[np.float64]) -> pd.Series:
         """Return each row's start plus a length (seconds for dates), written as ``start`` is."""
-        start = df[self.start]
-        if holds(start) == "number":
-            return pd.Series(numbers(start) + lengths, index=df.index)
-        calendar, moments, missing = read_dates(start)
-        steps = np.round(np.nan_to_num(lengths) * PER_SECOND[calendar.unit]).astype(np.int64)
-        return calendar.write(moments + steps, missing | np.isnan(lengths)).set_axis(df.index)
+        return _plus(df[self.start], lengths)
 
     def __str__(self) -> str:
         return f"{self.end} is {self.start} plus a length that is never negative"
@@ -94,5 +89,16 @@ class Interval(Relation):
 
 def _swapped(df: pd.DataFrame, low: Any, high: Any) -> pd.DataFrame:
     """Return the table with the cells of two columns swapped where the first is above the second."""
-    wrong = pd.Series(quantities(df[low]) > quantities(df[high]), index=df.index)
-    return filled(filled(df, low, df[high].where(wrong)), high, df[low].where(wrong))
+    lengths = quantities(df[high]) - quantities(df[low])
+    for name, way in ((low, lengths), (high, -lengths)):
+        df = filled(df, name, _plus(df[name], np.where(lengths < 0, way, np.nan)))
+    return df
+
+
+def _plus(start: pd.Series, lengths: NDArray[np.float64]) -> pd.Series:
+    """Return cells plus lengths (seconds for dates), written as they are; missing where a length is NaN."""
+    if holds(start) == "number":
+        return pd.Series(numbers(start) + lengths, index=start.index)
+    calendar, moments, missing = read_dates(start)
+    steps = np.round(np.nan_to_num(lengths) * PER_SECOND[calendar.unit]).astype(np.int64)
+    return calendar.write(moments + steps, missing | np.isnan(lengths)).set_axis(start.index)

@@ -101,7 +101,9 @@ def labels(series: pd.Series) -> pd.Series:
     if word == "decimal":
         made = pd.Series(numbers(series), series.index, dtype=object)
     elif word == "datetime":
-        made = pd.Series(dates(series).astype(str), series.index, dtype=object)
+        codes, moments = pd.factorize(dates(series))
+        texts = [*(str(moment).removesuffix(" 00:00:00") for moment in moments), None]  # whatever the other cells are
+        made = pd.Series(np.array(texts, dtype=object)[codes], series.index)
     return made.where(series.notna(), None)
 
 
