@@ -142,6 +142,15 @@ def test_the_job_file_in_the_readme_is_valid(tmp_path: Path) -> None:
     assert len(load_jobs([tmp_path / "jobs.yaml"])) == 1
 
 
+@pytest.mark.long
+def test_the_relations_in_the_readme_are_kept() -> None:
+    (block,) = (block for block in readme_blocks("python") if "add_constraints" in block)
+    names: dict = {}
+    exec(compile(block, "README.md", "exec"), names)
+    assert "bill = room + drugs" in {str(relation) for relation in names["found"].relations}
+    assert "room < 90 or drugs > 0" in {str(relation) for relation in names["synth"].metadata.relations}
+
+
 @pytest.mark.slow
 def test_the_python_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

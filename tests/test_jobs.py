@@ -255,7 +255,7 @@ jobs:
         "jobs.yaml:1:1: this release reads version 1",
         "jobs.yaml:4:17: unknown key 'epoch'; did you mean 'epochs'?",
         "jobs.yaml:7:5: data: the path holds '..'",
-        "jobs.yaml:8:5: metadata: continous: unknown key",
+        "jobs.yaml:8:16: metadata: continous: unknown key",
         "jobs.yaml:9:14: rows: must be greater than or equal to 0, found rows=-1",
         "jobs.yaml:10:5: the name 'A' is taken by another job",
         "jobs.yaml:12:5: column 'agee': the table has no such column, declared 'continuous'; did you mean 'age'?",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Self, cast
 
 import numpy as np
@@ -17,8 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.backends.protocol import Backend, ReadsRows, reading
+from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.errors import ConditionError, CorruptArtifactError, NotFittedError, Problem
-from clover_tvae.metadata import Metadata
+from clover_tvae.metadata import Column, Metadata
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.asked import translated
@@ -39,6 +41,9 @@ _CELL_ROUNDS = 4
 _ROUNDS = 24
 #: From that round on, rows of a pool of so many lend the sources of a column that is known.
 _LEND_FROM, _POOL_ROWS = 3, 4_096
+
+#: The column of the reduced table that tells people apart; it is not learnt.
+_UNIT = "\x00unit"
 
 _Fill = Callable[[pd.DataFrame, np.random.SeedSequence], pd.DataFrame]
 
@@ -105,8 +110,13 @@ class KeepingBackend(Backend):
     ) -> tuple[pd.DataFrame, Metadata]:
         is_repair = self.inner.name != "native" or self.inner.parameters.get("decoder") != "autoregressive"
         rng = generator(seed, Fit.RELATIONS)
-        self._reduction = plan = Reduction.fit(df, metadata, rng, is_repair=is_repair, min_count=MIN_COUNT)
-        return df[list(plan.modelled)] if is_repair else plan.reduce(df), plan.metadata(metadata)
+        min_count = least_rows(people_of(df, metadata.unit), MIN_COUNT)
+        self._reduction = plan = Reduction.fit(df, metadata, rng, is_repair=is_repair, min_count=min_count)
+        reduced, described = df[list(plan.modelled)] if is_repair else plan.reduce(df), plan.metadata(metadata)
+        if metadata.unit is not None:  # training is to hold people out, not rows
+            reduced = reduced.assign(**{str(_UNIT): df[metadata.unit].to_numpy()})
+            described = replace(described, columns=(*described.columns, Column(_UNIT, "id")), unit=_UNIT)
+        return reduced, described
 
     def fit(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence, verbose: bool = False) -> Self:
         reduced, described = self._reduced(df, metadata, seed)

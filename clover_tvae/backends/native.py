@@ -22,6 +22,7 @@ from clover_tvae.artifact import pack_tensors, unpack_tensors
 from clover_tvae.backends.native_parts import ModelPart, TrainingPart, packed
 from clover_tvae.backends.protocol import Backend, ReadsRows, reading
 from clover_tvae.backends.sizing import Plan, plan_training
+from clover_tvae.columns.people import people_of
 from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import (
     ColumnsMismatchError,
@@ -120,7 +121,7 @@ class NativeBackend(Backend, ReadsRows):
         trainer = Trainer(plan.training, device=self.device, verbose=verbose)
         tensors = table_tensors(table, layout)
         try:
-            training = trainer.fit(vae, tensors, seed=child(seed, Fit.TRAINING))
+            training = trainer.fit(vae, tensors, seed=child(seed, Fit.TRAINING), people=people_of(df, metadata.unit))
         except DivergedError as error:
             raise DivergedError(f"{error}{_not_finite(vae, table, transform)}") from None
         if training.stopped == "diverged":

@@ -6,13 +6,22 @@ row where there is no such column.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["bootstrapped", "drawn_people", "least_rows", "one_row_each", "people_of", "shuffled_people"]
+__all__ = [
+    "People",
+    "bootstrapped",
+    "drawn_people",
+    "joined_people",
+    "least_rows",
+    "one_row_each",
+    "people_of",
+    "shuffled_people",
+]
 
 People = NDArray[np.int64]
 
@@ -32,14 +41,13 @@ def people_of(df: pd.DataFrame, unit: Hashable | None) -> People | None:
     return codes
 
 
-def least_rows(df: pd.DataFrame, unit: Hashable | None, n_people: int) -> int:
+def least_rows(people: People | None, n_people: int) -> int:
     """Return the fewest rows that are of at least ``n_people`` people, whichever rows they are.
 
     Example:
-        >>> least_rows(pd.DataFrame({"patient": ["A", "A", "A", "B", "C", "C"]}), "patient", 3)
+        >>> least_rows(np.array([0, 0, 0, 1, 2, 2]), 3)
         6
     """
-    people = people_of(df, unit)
     if people is None or not len(people):
         return n_people
     return int(np.sort(np.bincount(people))[::-1][: n_people - 1].sum()) + 1
@@ -68,6 +76,21 @@ def drawn_people(people: People | None, n_all: int, n_rows: int, rng: np.random.
     first = np.r_[True, people[order][1:] != people[order][:-1]] if len(order) else np.zeros(0, dtype=bool)
     fits = np.cumsum(np.where(first, sizes, 0)) <= n_rows  # whoever comes after one that does not fit waits too
     return order[fits]
+
+
+def joined_people(parts: Sequence[tuple[People | None, int]]) -> People | None:
+    """Return the people of tables one under the other, none of whom is in two of them; ``None`` where all rows are.
+
+    Args:
+        parts: The people and the number of rows of each table.
+    """
+    if all(people is None for people, _ in parts):
+        return None
+    made, n_before = [], 0
+    for people, n_rows in parts:
+        made.append((np.arange(n_rows) if people is None else people) + n_before)
+        n_before = int(made[-1].max(initial=n_before - 1)) + 1
+    return np.concatenate(made).astype(np.int64)
 
 
 def one_row_each(people: People | None, n_rows: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -25,7 +25,7 @@ class ClosestRecords:
 
     Args:
         share: Share of synthetic rows nearer to the training rows than to as many held-out rows; ties count half.
-        interval: 95% interval of ``share``. Synthetic rows that share a nearest real row count as one cluster.
+        interval: 95% interval of ``share``. Synthetic rows that share a nearest real person count as one cluster.
         quantile_share: Share of synthetic rows nearer to a training row than the 2% of held-out rows nearest to one.
         quantile_interval: 95% interval of it, clusters as above; the distance itself is known from few held-out rows.
         distance_ratio: Median of the distance to the nearest over that to the second nearest training row, of the
@@ -55,19 +55,23 @@ def closest_records(tables: CodedTables, *, seed: int, max_rows: int = 5_000) ->
     train, holdout, synthetic = tables["real"], tables["holdout"], tables["synthetic"]
     n_reference = min(train.n_rows, holdout.n_rows)
     shuffled, holdout = train.draw(train.n_rows, rng), holdout.draw(n_reference, rng)
-    space = MixedSpace(shuffled.take(slice(n_reference)).append(holdout), tables)
+    reference = shuffled.take(slice(n_reference)).append(holdout)
+    people = np.arange(reference.n_rows) if reference.people is None else reference.people
+    trained = np.arange(shuffled.n_rows) if shuffled.people is None else shuffled.people
+    space = MixedSpace(reference, tables)
     targets, pool, held = (space.place(table) for table in (synthetic.draw(max_rows, rng), shuffled, holdout))
     to_train, nearest_at = nearest(targets, pool, k=2)
     near, near_at = nearest(targets, pool.take(slice(n_reference)))
     far, far_at = nearest(targets, held)
     held = held.take(slice(max_rows))
+    n_held = len(np.unique(people[n_reference:][:max_rows]))
     held_to_train, _ = nearest(held, pool, k=2)
 
     gap = far[:, 0] - near[:, 0]
     wins = np.where(np.abs(gap) < _SAME, 0.5, (gap > 0).astype(np.float64))
     share = float(wins.mean())
     owner = np.where(gap > 0, near_at[:, 0], n_reference + far_at[:, 0])
-    weights = np.bincount(owner).astype(np.float64)
+    weights = np.bincount(people[owner]).astype(np.float64)
     error = float(np.sqrt(0.25 * (weights**2).sum()) / len(wins))
     interval = (max(0.0, share - 1.96 * error), min(1.0, share + 1.96 * error))
     quantile_share = _share_below_quantile(to_train[:, 0], held_to_train[:, 0])
@@ -75,7 +79,7 @@ def closest_records(tables: CodedTables, *, seed: int, max_rows: int = 5_000) ->
         share=share,
         interval=interval,
         quantile_share=quantile_share,
-        quantile_interval=_quantile_interval(quantile_share, to_train[:, 0], nearest_at[:, 0], len(held)),
+        quantile_interval=_quantile_interval(quantile_share, to_train[:, 0], trained[nearest_at[:, 0]], n_held),
         distance_ratio=(_median_ratio(to_train), _median_ratio(held_to_train)),
         n_synthetic=len(targets),
         n_reference=n_reference,

@@ -7,6 +7,7 @@ The rule, for k = ``min_count``:
   subtraction, and it is withheld (NaN) where 1 to k - 1 rows are in the cell, or out of it;
 * errors of columns and pairs, and how strongly real columns go together, are rounded likewise where some cell of the
   real tables has 1 to k - 1 rows;
+* where people have several rows (``unit``), k counts people: it becomes the fewest rows that k people must share;
 * the categories that a metadata lists (``order``) are counted, not shown.
 
 Synthetic rows are nobody: their counts are exact everywhere.
@@ -25,6 +26,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.people import least_rows
 from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 from clover_tvae.parameters import MIN_COUNT
@@ -57,6 +59,13 @@ class Disclosure:
             raise ConfigError(
                 Problem("min_count", f"must be a whole number of at least 1, found min_count={self.min_count!r}")
             )
+
+    @classmethod
+    def of(cls, min_count: int, tables: CodedTables) -> Disclosure:
+        """Return the rule for these tables: so many rows that they are of ``min_count`` people, whichever rows they are."""
+        rule = cls(min_count)
+        real = [table for role, table in tables.tables.items() if role != "synthetic"]
+        return cls(max(least_rows(table.people, rule.min_count) for table in real))
 
     @property
     def step(self) -> int:

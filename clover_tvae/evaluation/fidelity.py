@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from clover_tvae.columns.people import bootstrapped
 from clover_tvae.evaluation import diagnostics
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
@@ -108,9 +109,8 @@ def fidelity(
     """
     frames = {"real": real, "synthetic": synthetic, "holdout": holdout}
     metadata = resolve_metadata(metadata)
-    return fidelity_figures(
-        code_tables(frames, metadata), frames, metadata, seed=seed, disclosure=Disclosure(min_count)
-    )
+    coded = code_tables(frames, metadata)
+    return fidelity_figures(coded, frames, metadata, seed=seed, disclosure=Disclosure.of(min_count, coded))
 
 
 def fidelity_figures(
@@ -124,7 +124,7 @@ def fidelity_figures(
     """Return what ``fidelity`` does, for tables in the roles ``real``, ``synthetic`` and perhaps ``holdout``."""
     rng = generator(of_measure(seed, Measure.BOOTSTRAP))
     draws = [
-        coded["real"].take(rng.integers(0, coded["real"].n_rows, coded["synthetic"].n_rows))
+        coded["real"].take(bootstrapped(coded["real"].people, coded["real"].n_rows, coded["synthetic"].n_rows, rng))
         for _ in range(_N_BOOTSTRAPS if len(coded.names) <= _MANY_COLUMNS else 1)
     ]
     held = _Comparison(replace(coded, tables={**coded.tables, "bootstrap": draws[0]}), seed, disclosure)

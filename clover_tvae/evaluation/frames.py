@@ -23,6 +23,7 @@ from clover_tvae.columns.calendar import PER_SECOND, Calendar
 from clover_tvae.columns.date_formats import read_texts
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.numeric import read_numbers
+from clover_tvae.columns.people import People, joined_people, people_of
 from clover_tvae.errors import ColumnsMismatchError, ColumnTypeError, DataError, Problem, TooFewRowsError, did_you_mean
 from clover_tvae.metadata import Metadata
 from clover_tvae.metadata.validate import require_frame
@@ -39,12 +40,15 @@ _COMPARED_AS = {"continuous": "continuous", "datetime": "datetime"} | dict.fromk
 class CodedTable:
     """One table as numbers, NaN where missing, and category codes, -1 where missing.
 
+    ``people`` is the number of the person of each row; ``None`` where every row is a person.
+
     Shape:
         ``numbers``, float64, is (rows, number columns); ``codes``, int32, is (rows, category columns).
     """
 
     numbers: NDArray[Any]
     codes: NDArray[Any]
+    people: People | None = None
 
     @property
     def n_rows(self) -> int:
@@ -53,7 +57,7 @@ class CodedTable:
 
     def take(self, rows: NDArray[Any] | slice) -> CodedTable:
         """Return the given rows, by position or by mask."""
-        return CodedTable(self.numbers[rows], self.codes[rows])
+        return CodedTable(self.numbers[rows], self.codes[rows], None if self.people is None else self.people[rows])
 
     def draw(self, n_rows: int, rng: np.random.Generator) -> CodedTable:
         """Return at most ``n_rows`` of the rows, in random order."""
@@ -61,7 +65,8 @@ class CodedTable:
 
     def append(self, other: CodedTable) -> CodedTable:
         """Return the rows of this table, then those of ``other``."""
-        return CodedTable(np.vstack([self.numbers, other.numbers]), np.vstack([self.codes, other.codes]))
+        people = joined_people([(self.people, self.n_rows), (other.people, other.n_rows)])
+        return CodedTable(np.vstack([self.numbers, other.numbers]), np.vstack([self.codes, other.codes]), people)
 
 
 @dataclass(frozen=True)
@@ -182,6 +187,9 @@ def _column_problems(role: str, table: pd.DataFrame, kinds: Mapping[Hashable, st
     known = set(kinds) if metadata is None else set(metadata.names)
     missing = [name for name in kinds if name not in table.columns]
     extra = [name for name in table.columns if name not in known]
+    unit = getattr(metadata, "unit", None)
+    if unit is not None and role != "synthetic" and unit not in table.columns:
+        missing.append(unit)
     texts = [f"column {name!r} is missing{did_you_mean(name, extra)}" for name in missing]
     texts += [
         f"column {name!r} is not one of the {len(kinds)} columns to compare{did_you_mean(name, missing)}; drop it"
@@ -196,7 +204,9 @@ def _code(given: Mapping[str, pd.DataFrame], kinds: Mapping[Hashable, str], meta
     dates = frozenset(name for name, kind in kinds.items() if kind == "datetime")
     coded = {
         role: CodedTable(
-            np.empty((len(table), len(number_names))), np.empty((len(table), len(category_names)), dtype=np.int32)
+            np.empty((len(table), len(number_names))),
+            np.empty((len(table), len(category_names)), dtype=np.int32),
+            None if role == "synthetic" else people_of(table, getattr(metadata, "unit", None)),
         )
         for role, table in given.items()
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pandas as pd
@@ -34,17 +35,26 @@ def measure(
         holdout: Real rows that the generator never saw; without them there is no utility and no privacy figure.
         metadata: A ``Metadata``, Clover's dict, a path, or ``None``; utility needs its variable to predict.
         seed: Seed of every draw.
-        min_count: Fewest real rows that a cell of the figures' tables may show.
+        min_count: Fewest real rows, of so many people, that a cell of the figures' tables may show.
 
     Raises:
         DataError: The tables cannot be compared; all problems at once.
     """
-    disclosure = Disclosure(min_count)
+    people = Disclosure(min_count)
     metadata = resolve_metadata(metadata)
     frames = {"real": real, "synthetic": synthetic, "holdout": holdout}
     tables = code_tables(frames, metadata)
+    disclosure = Disclosure.of(min_count, tables)
+    unit = getattr(metadata, "unit", None)
+    if unit is not None and holdout is not None and holdout[unit].dropna().isin(real[unit]).any():
+        warnings.warn(
+            f"column {unit!r}: some people are in the training rows and in the held-out rows, and then privacy looks "
+            "better than it is; hold people out whole",
+            UserWarning,
+            stacklevel=2,
+        )
     return (
         fidelity_figures(tables, frames, metadata, seed=seed, disclosure=disclosure)
         | utility_figures(tables, getattr(metadata, "variable_to_predict", None), seed=seed, disclosure=disclosure)
-        | privacy_figures(tables, seed=seed, disclosure=disclosure)
+        | privacy_figures(tables, seed=seed, disclosure=people)  # its attacks are on one row a person
     )

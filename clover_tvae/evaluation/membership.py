@@ -25,6 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from clover_tvae.columns.people import one_row_each
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTables
@@ -78,7 +79,8 @@ class AttackScore:
 def attack_membership(tables: CodedTables, *, seed: int) -> dict[str, dict[str, AttackScore]]:
     """Attack random people and outliers.
 
-    At most half of the held-out rows are attacked, as the other half is the attacker's reference sample.
+    At most half of the held-out rows are attacked, as the other half is the attacker's reference sample. A person of
+    several rows is attacked by one of them, drawn at random.
 
     Args:
         tables: With the roles ``real`` (members), ``holdout`` (others) and ``synthetic``.
@@ -89,7 +91,9 @@ def attack_membership(tables: CodedTables, *, seed: int) -> dict[str, dict[str, 
         rows: the score of the attack ``"chosen"`` on the other half of the targets, then of each attack by itself.
     """
     rng = generator(of_measure(seed, Measure.MEMBERSHIP))
-    train, holdout = (tables[role].draw(tables[role].n_rows, rng) for role in ("real", "holdout"))
+    train, holdout = (
+        table.take(one_row_each(table.people, table.n_rows, rng)) for table in (tables["real"], tables["holdout"])
+    )
     n_targets = min(_N_TARGETS, train.n_rows, holdout.n_rows // 2)
     n_candidates = min(2 * n_targets, train.n_rows, holdout.n_rows // 2)
 

@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from clover_tvae.columns.people import one_row_each
 from clover_tvae.errors import ConfigError, Problem, TooFewRowsError
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figures
@@ -52,7 +53,7 @@ def membership_shadow(
     seed: int = 0,
     n_targets: int = 1_000,
 ) -> Figures:
-    """Attack a generator by training it K times on half tables.
+    """Attack a generator by training it K times on half tables; with a ``unit``, on the rows of half of the people.
 
     Args:
         fit_and_sample: Fits the whole pipeline on the given rows with the given seed and returns as many synthetic rows.
@@ -77,16 +78,21 @@ def membership_shadow(
         raise TooFewRowsError(Problem("df", f"must have at least {_MIN_ROWS} rows, found {len(df)}"))
     rng = generator(of_measure(seed, Measure.SHADOW_HALVES))
     fit_seeds = of_measure(seed, Measure.SHADOW_FITS).generate_state(k)
-    is_member = _balanced_halves(len(df), k, rng)
-
     coded = code_tables({"real": df}, metadata)
+    people = np.arange(len(df)) if coded["real"].people is None else coded["real"].people
+    n_people = len(np.unique(people))
+    if n_people < _MIN_ROWS:
+        raise TooFewRowsError(Problem("df", f"must have rows of at least {_MIN_ROWS} people, found {n_people}"))
+    is_member = _balanced_halves(n_people, k, rng)[people]
     everyone = MixedSpace(coded["real"], coded).place(coded["real"])
     pool = rng.permutation(len(df))[:OUTLIER_POOL]
     position = np.full(len(df), -1)
     position[pool] = np.arange(len(pool))
-    n_outliers = min(n_targets, max(10, round(OUTLIER_SHARE * len(df))))
-    outliers = furthest(everyone, everyone.take(pool), position, n_outliers)
-    groups = {"random": np.sort(rng.permutation(len(df))[:n_targets]), "outliers": outliers}
+    n_outliers = min(n_targets, max(10, round(OUTLIER_SHARE * n_people)))
+    chosen = one_row_each(coded["real"].people, len(df), rng)  # a person of several rows is attacked by one of them
+    each = np.sort(chosen)
+    outliers = each[furthest(everyone.take(each), everyone.take(pool), position[each], n_outliers)]
+    groups = {"random": np.sort(chosen[:n_targets]), "outliers": outliers}
     targets = np.union1d(groups["random"], groups["outliers"])
 
     scores = np.empty((2, len(targets), k))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from clover_tvae.columns.people import joined_people
 from clover_tvae.evaluation.features import filled_where_empty, tree_matrix
 from clover_tvae.evaluation.frames import CodedTable
 from clover_tvae.seeds import Measure, generator, of_measure
@@ -26,14 +27,14 @@ def two_sample_auc(real: CodedTable, synthetic: CodedTable, *, seed: int, folds:
         real: One table.
         synthetic: The other.
         seed: Seed of the draw, the folds and the trees.
-        folds: Number of folds, at least 2; with fewer rows than two a fold the AUC is NaN.
+        folds: Number of folds of people, at least 2; with fewer than two a fold the AUC is NaN.
 
     References:
         Lopez-Paz and Oquab, Revisiting Classifier Two-Sample Tests, 2017, arXiv 1610.06545.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import StratifiedKFold
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     n_columns = real.numbers.shape[1] + real.codes.shape[1]
     n_rows = min(real.n_rows, synthetic.n_rows, _MAX_ROWS, max(1_000, _MAX_CELLS // max(n_columns, 1)))
@@ -41,11 +42,15 @@ def two_sample_auc(real: CodedTable, synthetic: CodedTable, *, seed: int, folds:
         return float("nan"), n_rows
     rng = generator(of_measure(seed, Measure.TWO_SAMPLE))
     drawn = [table.draw(n_rows, rng) for table in (real, synthetic)]
+    people = joined_people([(table.people, table.n_rows) for table in drawn])
+    if any(table.people is not None and len(np.unique(table.people)) < 2 * folds for table in drawn):
+        return float("nan"), n_rows
     matrices, is_category = tree_matrix(drawn)
     features, labels = np.vstack(matrices), np.repeat([0, 1], n_rows)
     scores = []
-    splitter = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed % 2**32)
-    for train, test in splitter.split(features, labels):
+    fold_by = StratifiedKFold if people is None else StratifiedGroupKFold  # nobody is on both sides
+    splitter = fold_by(n_splits=folds, shuffle=True, random_state=seed % 2**32)
+    for train, test in splitter.split(features, labels, people):
         model = HistGradientBoostingClassifier(
             max_iter=C2ST_ITERATIONS, early_stopping=False, categorical_features=is_category, random_state=seed % 2**32
         )

@@ -58,7 +58,7 @@ def utility(
     metadata = resolve_metadata(metadata)
     tables = code_tables({"real": train, "synthetic": synthetic, "holdout": test}, metadata)
     target = getattr(metadata, "variable_to_predict", None) if target is None else target
-    return utility_figures(tables, target, seed=seed, disclosure=Disclosure(min_count))
+    return utility_figures(tables, target, seed=seed, disclosure=Disclosure.of(min_count, tables))
 
 
 def utility_figures(tables: CodedTables, target: Hashable | None, *, seed: int, disclosure: Disclosure) -> Figures:

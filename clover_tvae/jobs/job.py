@@ -149,7 +149,9 @@ class Job:
         metadata = Metadata.infer(train) if self.metadata is None else self.metadata
         if self.holdout_fraction is not None:
             metadata.validate(train)
-            train, holdout = split_holdout(train, self.holdout_fraction, self.spec.synthesizer.random_state or 0)
+            train, holdout = split_holdout(
+                train, self.holdout_fraction, self.spec.synthesizer.random_state or 0, metadata.unit
+            )
         synth = TVAESynthesizer(train, metadata, verbose=False, **self.spec.synthesizer.given()).prepare()
         return JobTable(train, holdout, metadata, synth, learnt)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clover_tvae.columns.dtypes import where_of
-from clover_tvae.columns.people import least_rows
+from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.errors import ColumnsMismatchError, MetadataError, Problem, did_you_mean
 from clover_tvae.metadata import document, exchange, json_file
 from clover_tvae.metadata.column import KINDS, Column, Kind, plain_scalar
@@ -265,7 +265,7 @@ class Metadata:
         if self.relations is None:
             return replace(self, relations=tuple(one.relation for one in self.find_relations(df, min_count=min_count)))
         problems = []
-        min_count = least_rows(df, self.unit, min_count)
+        min_count = least_rows(people_of(df, self.unit), min_count)
         learnt = tuple(
             relation if relation.handling == "ignore" or relation.is_learnt else relation.learnt(df, min_count)
             for relation in self.relations
@@ -287,7 +287,7 @@ class Metadata:
             min_count: Fewest rows, of so many people where there is a ``unit``, that a value or a count may rest on.
         """
         kinds = {c.name: c.kind for c in self.columns if c.name in df}
-        return find_relations(df, kinds, min_count=least_rows(df, self.unit, min_count))
+        return find_relations(df, kinds, min_count=least_rows(people_of(df, self.unit), min_count))
 
     def add_constraints(self, constraints: Iterable[Any]) -> Metadata:
         """Return the description with constraints written as SDV writes them, or with relations.

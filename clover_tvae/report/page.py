@@ -172,9 +172,9 @@ def build_report(
         >>> "no proof of anonymity" in report.html()
         True
     """
-    disclosure = Disclosure(min_count)
     metadata = resolve_metadata(metadata)
     tables = code_tables({"real": real, "synthetic": synthetic, "holdout": holdout}, metadata)
+    disclosure = Disclosure.of(min_count, tables)
     if figures is None:
         figures = measure(real, synthetic, holdout, metadata, seed=seed, min_count=min_count)
     shown = marginals(tables, metadata, disclosure)
@@ -185,7 +185,7 @@ def build_report(
     content = {
         "title": printable(title),
         "subtitle": _subtitle(tables, seed),
-        "summary": summary(read, shown, pairs.worst(), n_holdout=n_holdout, min_count=min_count),
+        "summary": summary(read, shown, pairs.worst(), n_holdout=n_holdout, min_count=disclosure.min_count),
         "facts": _facts(tables, card, target),
         "card_groups": card_groups(card),
         "training": learning_curves(history),
@@ -194,7 +194,7 @@ def build_report(
         "pairs": pairs.content(),
         "relations": broken_relations(figures, disclosure),
         "tables": column_tables(shown, disclosure),
-        "min_count": min_count,
+        "min_count": disclosure.min_count,
         "rounding": disclosure.step,
         "space": space_section(tables, target, latent_real, latent_synthetic, disclosure),
         "readings": read,

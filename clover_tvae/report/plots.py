@@ -72,7 +72,7 @@ def plot_marginals(
     """
     metadata = resolve_metadata(metadata)
     tables = code_tables({"real": real, "synthetic": synthetic}, metadata)
-    shown = {column.name: column for column in marginals(tables, metadata, Disclosure(min_count))}
+    shown = {column.name: column for column in marginals(tables, metadata, Disclosure.of(min_count, tables))}
     names = list(shown if columns is None else columns)
     problems = [
         Problem("columns", f"{name!r} is none of the columns compared{did_you_mean(name, shown)}")
@@ -102,7 +102,7 @@ def plot_pairs(
         DataError: The tables do not fit each other.
     """
     tables = code_tables({"real": real, "synthetic": synthetic}, resolve_metadata(metadata))
-    parts = [(caption, [chart]) for caption, chart in PairTrends.of(tables, Disclosure(min_count)).maps()]
+    parts = [(caption, [chart]) for caption, chart in PairTrends.of(tables, Disclosure.of(min_count, tables)).maps()]
     title, empty = "Pairs of columns, real and synthetic", "fewer than two columns: there are no pairs"
     return panels(parts or [(title, [])], title, across=3, empty=empty)
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from clover_tvae.columns.people import drawn_people
 from clover_tvae.errors import DivergedError
 from clover_tvae.model.devices import flushed_denormals, one_thread, resolve_device, torch_generator
 from clover_tvae.model.elbo import ElboTerms
@@ -124,6 +125,7 @@ class Trainer:
         module: nn.Module,
         rows: Sequence[Tensor],
         seed: int | np.random.SeedSequence = 0,
+        people: NDArray[np.int64] | None = None,
     ) -> Training:
         """Train ``module`` in place and leave the best weights in it.
 
@@ -131,6 +133,7 @@ class Trainer:
             module: Called as ``module(*batch, generator=generator)``; returns :class:`ElboTerms`.
             rows: Tensors with one row per training row each. **Shape** ``(rows, ...)``.
             seed: Fixes the split, the order of the rows and the noise.
+            people: The number of the person of each row, who is either trained on or watched; ``None``: every row is one.
 
         Returns:
             The learning curves, the best epoch, and why training ended.
@@ -140,16 +143,18 @@ class Trainer:
         """
         sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
         split_seed, *seeds = sequence.spawn(4)
-        held_out = self._held_out(len(rows[0]), split_seed)
+        held_out = self._held_out(len(rows[0]), split_seed, people)
         run = _Run(self, module.to(self.device), rows, held_out, seeds)
         with one_thread(), flushed_denormals(), run.pool or nullcontext():
             run.train()
         return run.training
 
-    def _held_out(self, n_rows: int, seed: np.random.SeedSequence) -> NDArray[np.int64]:
+    def _held_out(
+        self, n_rows: int, seed: np.random.SeedSequence, people: NDArray[np.int64] | None
+    ) -> NDArray[np.int64]:
         """Return the indices of the rows to watch; none where no row would be left to train on."""
         n_held = min(int(n_rows * self.config.validation_fraction), _MOST_VALIDATION_ROWS)
-        return np.sort(np.random.default_rng(seed).permutation(n_rows)[: n_held if n_held < n_rows else 0])
+        return np.sort(drawn_people(people, n_rows, n_held if n_held < n_rows else 0, np.random.default_rng(seed)))
 
 
 class _Descent(NamedTuple):

@@ -6,12 +6,13 @@ This module knows the synthesizer's public face, the evaluation and the report. 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clover_tvae.columns.people import drawn_people, people_of
 from clover_tvae.errors import ConfigError, TooFewRowsError
 from clover_tvae.evaluation.limits import Limits
 from clover_tvae.workflows.timed import timed
@@ -30,7 +31,7 @@ _PURPOSE = 0x401D
 
 
 def split_holdout(
-    df: pd.DataFrame, fraction: float = DEFAULT_HOLDOUT, seed: int = 0
+    df: pd.DataFrame, fraction: float = DEFAULT_HOLDOUT, seed: int = 0, unit: Hashable | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the rows to learn and the rows to hold out, both in their order, with fresh indices.
 
@@ -38,6 +39,7 @@ def split_holdout(
         df: The real rows.
         fraction: Share of the rows to hold out, above 0 and below 1.
         seed: The same seed and table give the same split.
+        unit: The column that tells people apart: all rows of a person are on one side, and at most the share is held out.
 
     Raises:
         ConfigError: ``fraction`` is out of range.
@@ -51,12 +53,14 @@ def split_holdout(
     """
     if not 0 < fraction < 1:
         raise ConfigError(f"must be a share of the rows above 0 and below 1, found {fraction:g}", "holdout")
-    n_held = round(len(df) * fraction)
+    rng = np.random.default_rng(np.random.SeedSequence([seed, _PURPOSE]))
+    rows = drawn_people(people_of(df, unit), len(df), round(len(df) * fraction), rng)
+    n_held = len(rows)
     if n_held < 2 or len(df) - n_held < 2:
         message = f"{fraction:g} of {len(df)} rows leaves fewer than 2 rows on a side; give more rows or another share"
         raise TooFewRowsError(message, "holdout")
     held = np.zeros(len(df), dtype=bool)
-    held[np.random.default_rng(np.random.SeedSequence([seed, _PURPOSE])).permutation(len(df))[:n_held]] = True
+    held[rows] = True
     return df[~held].reset_index(drop=True), df[held].reset_index(drop=True)
 
 

@@ -102,7 +102,7 @@ def compare_generators(
 
     metadata.validate(df)
     if holdout is None:
-        train, held = split_holdout(df, holdout_fraction, seed)
+        train, held = split_holdout(df, holdout_fraction, seed, metadata.unit)
     else:
         metadata.validate(holdout)
         train, held = df, holdout

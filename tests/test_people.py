@@ -1,0 +1,166 @@
+"""Several rows a person: who is counted, divided and drawn is people, wherever real rows are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from clover_tvae import TVAESynthesizer
+from clover_tvae.columns.people import bootstrapped, drawn_people, least_rows, one_row_each, people_of
+from clover_tvae.errors import DataError, TooFewRowsError
+from clover_tvae.evaluation import measure
+from clover_tvae.evaluation.disclosure import Disclosure
+from clover_tvae.evaluation.frames import code_tables
+from clover_tvae.evaluation.membership import attack_membership
+from clover_tvae.evaluation.shadow_models import membership_shadow
+from clover_tvae.evaluation.two_sample import two_sample_auc
+from clover_tvae.metadata import Metadata
+from clover_tvae.model.elbo import ElboTerms
+from clover_tvae.training import Trainer, TrainingConfig
+from clover_tvae.workflows.assessment import split_holdout
+
+N_PEOPLE, N_VISITS = 120, 5
+META = {"continuous": ["x", "y"], "categorical": ["ward"], "id": ["patient"], "unit": "patient"}
+
+
+def visits(seed: int = 0, n_people: int = N_PEOPLE) -> pd.DataFrame:
+    """A table in which all visits of a person are nearly alike, and people are not."""
+    rng = np.random.default_rng(seed)
+    of_person = rng.normal(size=(n_people, 2)).repeat(N_VISITS, axis=0) * 100
+    noise = rng.normal(size=of_person.shape) * 0.01
+    frame = pd.DataFrame(np.round(of_person + noise, 3), columns=["x", "y"])
+    frame["ward"] = rng.choice(["a", "b", "c"], n_people).repeat(N_VISITS)
+    frame["patient"] = [f"P{seed}-{i}" for i in range(n_people) for _ in range(N_VISITS)]
+    return frame.sample(frac=1, random_state=seed, ignore_index=True)
+
+
+def test_rows_without_a_value_are_people_of_their_own() -> None:
+    df = pd.DataFrame({"id": [7, None, 7, None]})
+    assert people_of(df, "id").tolist() == [0, 1, 0, 2]
+    assert people_of(df, None) is None
+
+
+def test_any_rows_of_the_least_number_are_of_so_many_people() -> None:
+    rng = np.random.default_rng(0)
+    people = rng.integers(0, 30, 200)
+    for k in (1, 2, 5, 10):
+        n_rows = least_rows(people, k)
+        assert all(len(np.unique(rng.permutation(people)[:n_rows])) >= k for _ in range(50))
+        largest = np.argsort(-np.bincount(people))[: k - 1]
+        assert np.isin(people, largest).sum() == n_rows - 1  # one row less may be of fewer people
+
+
+def test_draws_take_people_whole() -> None:
+    people, rng = np.repeat(np.arange(50), 4), np.random.default_rng(1)
+    drawn = drawn_people(people, 200, 42, rng)
+    assert len(drawn) == 40
+    assert set(np.bincount(people[drawn])) == {0, 4}
+    assert (
+        drawn_people(None, 200, 42, np.random.default_rng(2)).tolist()
+        == np.random.default_rng(2).permutation(200)[:42].tolist()
+    )
+    each = one_row_each(people, 200, rng)
+    assert sorted(people[each]) == list(range(50))
+    again = people[bootstrapped(people, 200, 200, rng)]
+    assert len(again) == 200
+    assert set(np.bincount(again) % 4) == {0}
+
+
+def test_a_person_is_held_out_whole() -> None:
+    df = visits()
+    train, held = split_holdout(df, 0.2, 3, "patient")
+    assert len(held) == 120
+    assert not set(train["patient"]) & set(held["patient"])
+    with pytest.raises(TooFewRowsError):
+        split_holdout(df.assign(patient="the same"), 0.2, 3, "patient")
+
+
+class _Mean(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.tensor(0.0))
+
+    def forward(self, x: torch.Tensor, generator: torch.Generator | None = None) -> ElboTerms:
+        return ElboTerms((x - self.mean).square(), torch.zeros(len(x)))
+
+
+def test_training_watches_people_whom_it_does_not_train_on() -> None:
+    people = np.random.default_rng(0).permutation(np.repeat(np.arange(20), 5))
+    config = TrainingConfig(epochs=1, batch_rows=10, validation_fraction=0.2)
+    training = Trainer(config, verbose=False).fit(_Mean(), (torch.zeros(100),), seed=1, people=people)
+    watched = people[training.validation_rows]
+    assert len(watched) == 20
+    assert not set(watched) & set(np.delete(people, training.validation_rows))
+
+
+def test_folds_keep_people_together() -> None:
+    """Trees that know a person's other visits tell copies of people apart from others: group folds take that away."""
+    first, second = visits(0), visits(1)
+    both = {"real": first, "holdout": second}
+    by_row, by_person = (
+        two_sample_auc(*code_tables(both, meta).tables.values(), seed=0)[0] for meta in ({**META, "unit": None}, META)
+    )
+    assert by_row > 0.9
+    assert by_person < 0.7
+
+
+def test_small_counts_are_of_people() -> None:
+    df = visits()
+    tables = code_tables({"real": df, "synthetic": df.drop(columns="patient")}, META)
+    rule = Disclosure.of(10, tables)
+    assert rule.min_count == 9 * N_VISITS + 1
+    assert Disclosure.of(10, code_tables({"real": df}, {**META, "unit": None})).min_count == 10
+
+
+def test_attacks_are_on_people() -> None:
+    train, held = visits(0), visits(1)
+    tables = code_tables({"real": train, "holdout": held, "synthetic": train.drop(columns="patient")}, META)
+    score = attack_membership(tables, seed=0)["random"]["chosen"]
+    assert (score.n_members, score.n_others) == (N_PEOPLE // 2, N_PEOPLE // 2)
+    assert score.values[0] > 0.9  # copies
+
+
+def test_shadow_halves_are_of_people() -> None:
+    df, seen = visits(n_people=60), list[pd.DataFrame]()
+
+    def fit_and_sample(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+        seen.append(rows)
+        return rows.drop(columns="patient")
+
+    figures = membership_shadow(fit_and_sample, df, META, k=4)
+    assert all(set(rows["patient"].value_counts()) == {N_VISITS} for rows in seen)
+    assert figures.tables["shadow"]["n"].max() <= 4 * 60
+    with pytest.raises(TooFewRowsError, match="people"):
+        membership_shadow(fit_and_sample, visits(n_people=30), META, k=4)
+
+
+def test_the_same_people_on_both_sides_are_warned_of() -> None:
+    df = visits(n_people=20)
+    with pytest.warns(UserWarning, match="some people are in the training rows and in the held-out rows"):
+        measure(df, df.drop(columns="patient"), df, META)
+
+
+def test_real_tables_must_have_the_unit() -> None:
+    df = visits()
+    with pytest.raises(DataError, match=r"holdout table.*'patient' is missing"):
+        measure(df, df.drop(columns="patient"), df.drop(columns="patient"), META)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("decoder", ["autoregressive", "independent"])
+def test_a_table_of_visits_is_learnt_and_its_unit_is_not(decoder: str, tmp_path) -> None:
+    df = visits().assign(total=lambda rows: rows["x"] + rows["y"])
+    meta = Metadata.from_dict({**META, "continuous": ["x", "y", "total"]})
+    synth = TVAESynthesizer(df, meta, random_state=0, epochs=2, decoder=decoder, verbose=False)
+    synth.add_constraints([{"kind": "predicate", "expression": "ward != 'd'"}]).fit()
+    synth.save(tmp_path / "g.pkl")
+    again = TVAESynthesizer.load(tmp_path / "g.pkl")
+    assert again.metadata.unit == "patient"
+    rows = again.sample(200, random_state=1)
+    pd.testing.assert_frame_equal(rows, synth.sample(200, random_state=1))
+    assert list(rows) == ["x", "y", "ward", "total"]
+    assert np.allclose(rows["x"] + rows["y"], rows["total"])
+    assert {"total = x + y", "ward != 'd'"} & {str(relation) for relation in again.metadata.relations}
