@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from clover_tvae.evaluation.catalogue import CATALOGUE
@@ -102,8 +103,10 @@ def _too_small(tables: CodedTables) -> str | None:
     if "holdout" not in tables.tables:
         return "no holdout was given, and each of these figures is a comparison with people who were not in training."
     for role in ("real", "holdout", "synthetic"):
-        if tables[role].n_rows < _MIN_ROWS:
-            return f"the {role} table has {tables[role].n_rows} rows, and at least {_MIN_ROWS} are needed."
+        people = tables[role].people
+        n, what = (tables[role].n_rows, "rows") if people is None else (len(np.unique(people)), "people")
+        if n < _MIN_ROWS:
+            return f"the {role} table has {n} {what}, and at least {_MIN_ROWS} are needed."
     return None
 
 
