@@ -402,6 +402,11 @@ class TestAnyCells:
                 assert completed[second].dtype == b.dtype
                 assert completed[second].tolist() == b.tolist()
 
+    def test_a_column_with_gaps_is_told_by_its_equal_without(self, rng: np.random.Generator) -> None:
+        known = rng.integers(0, 8, 2_000).astype(float)
+        df = pd.DataFrame({"gaps": np.where(rng.random(2_000) < 0.7, known, np.nan), "known": known})
+        assert "gaps equals known" in sentences(df)
+
 
 class TestClocks:
     @pytest.mark.parametrize("midnight", [0, 2_400])

@@ -30,10 +30,11 @@ def pruned(candidates: list[Candidate], table: Table) -> list[Candidate]:
     """
     candidates = _unpacked_elsewhere(candidates)
     place = {name: i for i, name in enumerate(table.names)}
+    n_missing = dict(zip(table.names, table.missing.sum(axis=0), strict=True))
     determined: dict[Any, tuple[Any, ...]] = {}
     kept: list[Candidate] = []
     for candidate in sorted(candidates, key=lambda c: _simplicity(c, place)):
-        for relation in _orientations(candidate.relation, place):
+        for relation in _orientations(candidate.relation, place, n_missing):
             (target,) = relation.determines
             if target not in determined and not _depends(relation.sources, target, determined):
                 determined[target] = relation.sources
@@ -121,14 +122,18 @@ def _simplicity(candidate: Candidate, place: dict[Any, int]) -> tuple[Any, ...]:
     )
 
 
-def _orientations(relation: Any, place: dict[Any, int]) -> Iterable[Any]:
-    """Return the relation with each of its columns as the determined one, the last in the table first."""
+def _orientations(relation: Any, place: dict[Any, int], n_missing: dict[Any, int]) -> Iterable[Any]:
+    """Return the relation with each of its columns as the determined one, the last in the table first.
+
+    Of two that are equal, the one with more missing cells: the other tells it, not the reverse.
+    """
     match relation:
         case Computed(decimals=None):
             made = {relation.target: relation} | {name: relation.solved_for(name) for name in relation.sources}
             return [made[name] for name in sorted(made, key=lambda name: -place[name]) if made[name] is not None]
         case Equal(share=1, when=None):
-            return [relation, Equal(source=relation.target, target=relation.source)]
+            both = [relation, Equal(source=relation.target, target=relation.source)]
+            return sorted(both, key=lambda one: -n_missing[one.target])
         case OneHot() | Dependency() | Computed():
             return [relation]
     return []
