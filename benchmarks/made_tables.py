@@ -49,8 +49,8 @@ class MadeTable:
         """Return the rows that break each rule."""
         masks = {text: np.asarray(rule(df), dtype=bool) for text, rule in self.rules.items()}
         for names in self.together:
-            seen = set(train[list(names)].astype(str).itertuples(index=False, name=None))
-            rows = df[list(names)].astype(str).itertuples(index=False, name=None)
+            seen = set(train[list(names)].itertuples(index=False, name=None))
+            rows = df[list(names)].itertuples(index=False, name=None)
             masks[f"{', '.join(names)} never together"] = np.array([row not in seen for row in rows])
         return masks
 

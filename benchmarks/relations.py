@@ -112,7 +112,7 @@ def held(rows: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             name: pd.to_datetime(rows[name]) if like[name].dtype.kind == "M"
-            else pd.to_numeric(rows[name]) if pd.api.types.is_numeric_dtype(like[name])
+            else pd.to_numeric(rows[name]).astype("float64") if pd.api.types.is_numeric_dtype(like[name])
             else rows[name].astype(like[name].dtype)
             for name in like
         }
