@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clover_tvae import TVAESynthesizer
-from clover_tvae.errors import ConditionError, MetadataError, UserError
+from clover_tvae.errors import ColumnsMismatchError, ConditionError, MetadataError, UserError
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.asked import translated
@@ -396,3 +396,30 @@ def test_identifiers_run_on_although_rows_are_drawn_again(tmp_path: Any) -> None
     assert numbers.diff().dropna().eq(1).all()
     synthesizer.save(tmp_path / "g.clover")
     pd.testing.assert_frame_equal(TVAESynthesizer.load(tmp_path / "g.clover").sample(300, random_state=2), rows)
+
+
+@pytest.mark.long
+def test_conditions_on_a_sum_are_met_beyond_what_was_seen_and_lacking_columns_are_named():
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame({"room": rng.integers(1, 900, 400), "drugs": rng.integers(1, 900, 400), "ward": ["a", "b"] * 200})
+    df["bill"] = df["room"] + df["drugs"]
+    metadata = {"continuous": ["room", "drugs", "bill"], "categorical": ["ward"]}
+    synth = TVAESynthesizer(df, metadata, random_state=1, epochs=1, verbose=False).fit()
+    with pytest.raises(ConditionError):
+        synth.sample(5, conditions={"bill": ("<=", 300), "room": (">=", 800)}, random_state=1)
+    assert (synth.sample(50, conditions={"bill": ("<=", 900)}, random_state=1)["bill"] <= 900).all()
+    for call in (synth.impute, synth.anomaly_scores, synth.encode, synth.reconstruct):
+        with pytest.raises(ColumnsMismatchError, match="bill"):
+            call(df.drop(columns="bill"))
+
+
+@pytest.mark.long
+def test_one_value_of_a_column_made_from_another_is_drawn():
+    rng = np.random.default_rng(0)
+    start = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 2_000, 500), unit="D")
+    df = pd.DataFrame({"start": start, "end": start + pd.to_timedelta(rng.geometric(0.2, 500), unit="D")})
+    synth = TVAESynthesizer(df, {"datetime": ["start", "end"]}, random_state=1, epochs=1, verbose=False).fit()
+    for name in df:
+        rows = synth.sample(40, conditions={name: str(df[name].iloc[7].date())}, random_state=1)
+        assert (rows[name] == df[name].iloc[7]).all()
+        assert (rows["end"] >= rows["start"]).all()

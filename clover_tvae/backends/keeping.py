@@ -3,11 +3,14 @@
 What the reduction cannot make true (a range that depends on a category, a predicate) is drawn again, row by row, at most
 :data:`DRAWS_A_ROW` times as many rows as are asked for. Around SDV and the paper's decoder, which are there to be compared,
 the table is learnt as it is, and cells that break a relation are mended afterwards and counted.
+
+It is over 450 lines because drawing, completing and reading rows, a backend's three faces, share what is drawn again.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import replace
@@ -19,12 +22,21 @@ from numpy.typing import NDArray
 
 from clover_tvae.backends.protocol import Backend, ReadsRows, reading
 from clover_tvae.columns.people import least_rows, people_of
-from clover_tvae.errors import ConditionError, CorruptArtifactError, NotFittedError, Problem
+from clover_tvae.conditions import Condition
+from clover_tvae.errors import (
+    ColumnsMismatchError,
+    ConditionError,
+    CorruptArtifactError,
+    NotFittedError,
+    Problem,
+    did_you_mean,
+)
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.asked import translated
 from clover_tvae.reduction.partial import inferred, pinned
+from clover_tvae.reduction.plan import Distance
 from clover_tvae.relations.reading import comparable
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
 from clover_tvae.transforms import TableTransform
@@ -123,6 +135,12 @@ class KeepingBackend(Backend):
         self.inner.fit(reduced, described, seed=seed, verbose=verbose)
         return self
 
+    def _identified(self, rows: pd.DataFrame, first_id: int, rng: np.random.Generator) -> pd.DataFrame:
+        """Return rows with their identifiers, in the order of the table."""
+        for identifier in self.reduction.columns.identifiers:
+            rows[identifier.name] = identifier.make(len(rows), first_id, rng).set_axis(rows.index)
+        return rows[list(self.reduction.order)]
+
     # -- drawing ------------------------------------------------------------------------------------------------------
 
     def sample_frames(
@@ -161,10 +179,8 @@ class KeepingBackend(Backend):
             broken += found
             n_drawn, block = n_drawn + len(rows), block + 1
             kept = kept.iloc[: n_rows - place].reset_index(drop=True)
-            for identifier in plan.columns.identifiers:
-                kept[identifier.name] = identifier.make(len(kept), first_id + place, identified)
             if len(kept) or n_rows == 0:
-                yield kept[list(plan.order)]
+                yield self._identified(kept, first_id + place, identified)
             place += len(kept)
 
     def _drawn_again(
@@ -241,6 +257,36 @@ class _KeepingReader(KeepingBackend, ReadsRows):
                 drawn.loc[wrong, name] = made[name].array
         return drawn
 
+    def sample_frames(
+        self,
+        n_rows: int,
+        *,
+        seed: np.random.SeedSequence,
+        conditions: Mapping[Hashable, Any] | None = None,
+        decode: str | None = None,
+        missing: bool = True,
+        first_id: int = 0,
+    ) -> Iterator[pd.DataFrame]:
+        plan, asked = self.reduction, {name: Condition.of(c) for name, c in (conditions or {}).items()}
+        single = all(c.form == "in" and len(c.values) == 1 and not c.missing for c in asked.values())
+        if not (single and n_rows and any(isinstance(s, Distance) and s.made in asked for s in plan.steps)):
+            yield from super().sample_frames(
+                n_rows, seed=seed, conditions=conditions, decode=decode, missing=missing, first_id=first_id
+            )
+            return
+        translated(plan, asked, missing=missing)  # refuses what no row can meet
+        identified = generator(seed, Draw.CELLS)
+        # One value of a column that is made from another is rarely drawn: the rows are completed from it.
+        for block, start in enumerate(range(0, n_rows, _FIRST_BLOCK)):
+            given = pd.DataFrame(index=range(_FIRST_BLOCK))
+            for name, condition in asked.items():
+                is_number = name in plan.written and plan.cells.is_number(name)
+                value = np.full(1, plan.cells.ends(name, condition)[0]) if is_number else None
+                cell = condition.values[0] if value is None else plan.cells.write(name, value).iloc[0]
+                given[name] = [cell] * _FIRST_BLOCK
+            rows = self.complete(given, seed=child(seed, Draw.ROWS, block), missing=missing, decode=decode)
+            yield self._identified(rows.iloc[: n_rows - start].copy(), first_id + start, identified)
+
     def complete(
         self, df: pd.DataFrame, *, seed: np.random.SeedSequence, missing: bool = True, decode: str | None = None
     ) -> pd.DataFrame:
@@ -264,9 +310,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         for name in plan.distances & set(df.columns):  # a base plus a distance is off by the last digit of a float
             if isinstance(out[name].dtype, np.dtype) and out[name].dtype.kind == "f":
                 out[name] = df[name].reset_index(drop=True).astype(out[name].dtype).fillna(out[name])
-        for identifier in plan.columns.identifiers:
-            out[identifier.name] = identifier.make(len(out), 0, generator(seed, Read.CELLS))
-        return out[list(plan.order)]
+        return self._identified(out, 0, generator(seed, Read.CELLS))
 
     def _check_known(self, df: pd.DataFrame) -> None:
         names = self.reduction.modelled
@@ -336,20 +380,24 @@ class _KeepingReader(KeepingBackend, ReadsRows):
     def impute(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
         """Fill the missing cells of ``df`` so that every row keeps the relations that its known cells keep.
 
-        A cell that a relation says must be missing stays so.
+        A cell that a relation says must be missing stays so. Warns of rows that were filled but break a relation.
         """
         plan = self.reduction
         names = list(plan.modelled)
-        none = df.iloc[:0]
-        self._reader.impute(
-            none if plan.is_repair else plan.reduce(none), seed=seed
-        )  # tells which columns are not there
+        self._check_columns(df)
         rows = np.flatnonzero(df[names].isna().to_numpy(dtype=bool).any(axis=1))
         out = df.copy()
         if not len(rows):
             return out
         given = df.iloc[rows][names].reset_index(drop=True)
-        full, _ = self._completed(given, lambda part, seed: self._reader.impute(part, seed=seed), seed, missing=False)
+        full, left = self._completed(
+            given, lambda part, seed: self._reader.impute(part, seed=seed), seed, missing=False
+        )
+        if left:
+            text = (
+                f"what is known of some rows leaves no room for {', '.join(left)}: these rows are filled all the same"
+            )
+            warnings.warn(text, UserWarning, stacklevel=3)
         for name in names:
             gaps = given[name].isna().to_numpy(dtype=bool)
             if gaps.any():
@@ -359,8 +407,20 @@ class _KeepingReader(KeepingBackend, ReadsRows):
     def encode(self, df: pd.DataFrame) -> pd.DataFrame:
         return self._reader.encode(self._as_learnt(df))
 
+    def _check_columns(self, df: pd.DataFrame) -> None:
+        if lacking := [name for name in self.reduction.modelled if name not in df]:
+            text = "is not in the table, and was learnt; add it, with missing cells where nothing is known"
+            raise ColumnsMismatchError(
+                [Problem(f"column {name!r}", text + did_you_mean(name, df.columns)) for name in lacking]
+            )
+
     def _as_learnt(self, df: pd.DataFrame) -> pd.DataFrame:
-        """Return rows as the backend that learnt reads them."""
+        """Return rows as the backend that learnt reads them.
+
+        Raises:
+            ColumnsMismatchError: They lack a column.
+        """
+        self._check_columns(df)
         return df if self.reduction.is_repair else self.reduction.reduce(df)
 
     def reconstruct(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:

@@ -132,8 +132,10 @@ class Cells:
         keep = np.ones(len(df), dtype=bool)
         for name, condition in conditions.items():
             column = self._by_name[name]
-            codes = column.encode(df[name], _RNG, "mask")
-            keep &= column.meets(condition, codes.choices, codes.scalars)
+            if isinstance(column, NumberTransform):  # a computed number may lie beyond all that were seen
+                keep &= column.met_by(condition, *column.read(df[name]))
+            else:
+                keep &= column.meets(condition, column.encode(df[name], _RNG, "mask").choices, None)
         return keep
 
     def cells_that_meet(self, name: Any, values: list[Any], condition: Condition) -> NDArray[np.bool_]:

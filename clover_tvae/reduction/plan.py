@@ -24,6 +24,7 @@ __all__ = ["MAX_DECIMALS", "Distance", "Step", "changed_by", "in_order", "made_b
 MAX_DECIMALS = 9
 _UNITS = (86_400, 3_600, 60, 1)  # seconds: the longest that all lengths are multiples of
 _LARGEST_EXACT = 2.0**53
+_FEW_VALUES = 100
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,9 @@ class _Plan:
             if any(not is_strict or up[name][1] or down[name][1] for name in between):
                 del up[last], down[first]  # follows from the others
         seen: set[Any] = set()
-        for root in sorted(ends, key=lambda name: (name not in self.made_from, -len(ends[name]))):
+        n_values = {name: self.df[name].nunique() for name in ends}
+        # A column of few values stays as it is: as a distance it would have many.
+        for root in sorted(ends, key=lambda n: (n not in self.made_from, n_values[n] > _FEW_VALUES, -len(ends[n]))):
             waiting = [] if root in seen else [root]
             seen.add(root)
             while waiting:
@@ -198,6 +201,8 @@ class _Plan:
         start, end = cells.values(self.df, base), cells.values(self.df, made)
         lengths = sign * (end - start)
         lengths = lengths[~np.isnan(lengths)]
+        if len(np.unique(lengths)) > 2 * (n_values := self.df[made].nunique()) and n_values <= _FEW_VALUES:
+            return None
         if len(lengths) < 2 * self.min_count or np.nanmax(np.abs([start, end])) > _LARGEST_EXACT:
             return None
         if self._is_computed(base) and (np.isnan(start) & ~np.isnan(end)).any():

@@ -305,7 +305,10 @@ class NumberTransform:
 
     def meets(self, condition: Condition, choices: NDArray[Any], scalars: NDArray[Any] | None) -> NDArray[np.bool_]:
         """Return which cells, by choices and numbers, meet a condition."""
-        numbers, missing = self.codec.decode(choices, scalars)
+        return self.met_by(condition, *self.codec.decode(choices, scalars))
+
+    def met_by(self, condition: Condition, numbers: NDArray[Any], missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which numbers of the column, as :meth:`read` gives them, meet a condition."""
         if condition.form == "range":
             low, high = self.ends(condition)
             return (numbers >= low) & (numbers <= high) & ~missing
