@@ -292,3 +292,17 @@ class TestBreaksByHand:
                 for row in rows
             ]
             assert relation.breaks(df).tolist() == expected, relation
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        {"kind": "computed", "target": "a", "formula": "a + 0"},
+        {"kind": "determines", "by": ["a"], "target": "a"},
+        {"kind": "equal", "source": "a", "target": "a"},
+    ],
+)
+def test_a_column_is_not_determined_from_itself(plain):
+    with pytest.raises(MetadataError) as caught:
+        read_relations([plain], ["a", "b"])
+    assert [problem.where for problem in caught.value.problems] == ["relations[0]"]

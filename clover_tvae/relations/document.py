@@ -82,6 +82,8 @@ def parse_relations(plain: Any, names: Collection[Any]) -> tuple[tuple[Relation,
             for name in dict.fromkeys(relation.columns)
             if name not in names
         ]
+        if itself := set(relation.determines) & set(relation.sources):
+            problems.append(((position,), f"must determine a column from others, found {itself.pop()!r} from itself"))
     return tuple(relations), problems
 
 
