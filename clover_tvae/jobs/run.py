@@ -131,7 +131,8 @@ class _Run:
         text, synth = self.job.spec.generator_filepath, table.synth
         path = None if text is None else self.job.target(text)
         synth.verbose = self.verbose
-        self.tell(synth.metadata.relations_told)
+        if synth.metadata.relations:
+            self.tell(synth.metadata.relations_told)
         with timed(f"learnt {len(table.train):,} rows", self.tell):
             synth.fit()
         digest = None if path is None else synth.save(path)
