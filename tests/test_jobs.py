@@ -572,6 +572,7 @@ def present(folder: Path, trained: bytes) -> Callable[..., Path]:
     return lambda **keys: write(folder, iris_job(**keys))
 
 
+@pytest.mark.long
 def test_a_generator_from_elsewhere_is_used_without_training_and_without_data(folder: Path, present) -> None:
     result = run_job(only_job(present(data=None, metadata=None)))
     assert (result.status, result.trained, result.rows) == ("done", False, 7)

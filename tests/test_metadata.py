@@ -1176,6 +1176,7 @@ def test_constraints_of_sdv_are_relations_and_go_back():
             visits().add_constraints([wrong])
 
 
+@pytest.mark.long
 def test_constraint_objects_of_sdv_are_read():
     cag = pytest.importorskip("sdv.cag")
     objects = [

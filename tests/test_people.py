@@ -96,6 +96,7 @@ def test_training_watches_people_whom_it_does_not_train_on() -> None:
     assert not set(watched) & set(np.delete(people, training.validation_rows))
 
 
+@pytest.mark.long
 def test_folds_keep_people_together() -> None:
     """Trees that know a person's other visits tell copies of people apart from others: group folds take that away."""
     first, second = visits(0), visits(1)
@@ -115,6 +116,7 @@ def test_small_counts_are_of_people() -> None:
     assert Disclosure.of(10, code_tables({"real": df}, {**META, "unit": None})).min_count == 10
 
 
+@pytest.mark.long
 def test_attacks_are_on_people() -> None:
     train, held = visits(0), visits(1)
     tables = code_tables({"real": train, "holdout": held, "synthetic": train.drop(columns="patient")}, META)

@@ -20,6 +20,8 @@ from clover_tvae.relations.find import Found, find_relations
 from clover_tvae.relations.finding.chance import accepted, chance_below, chance_within, log_p_kept, log_p_narrow
 from clover_tvae.relations.lookup import Combinations, Dependency
 
+pytestmark = pytest.mark.long  # tables of up to 30,000 rows
+
 RNG_SEED = 11
 
 
