@@ -20,23 +20,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.backends.protocol import Backend, ReadsRows, reading
+from clover_tvae.backends.protocol import Backend, ReadsRows, reading, refuse_unknown, require_columns
+from clover_tvae.columns.dtypes import with_cells
 from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.conditions import Condition
-from clover_tvae.errors import (
-    ColumnsMismatchError,
-    ConditionError,
-    CorruptArtifactError,
-    NotFittedError,
-    Problem,
-    did_you_mean,
-)
+from clover_tvae.errors import ConditionError, CorruptArtifactError, NotFittedError, Problem
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.asked import translated
 from clover_tvae.reduction.partial import inferred, pinned
-from clover_tvae.reduction.plan import Distance
 from clover_tvae.relations.reading import comparable
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
 from clover_tvae.transforms import TableTransform
@@ -126,7 +119,7 @@ class KeepingBackend(Backend):
         self._reduction = plan = Reduction.fit(df, metadata, rng, is_repair=is_repair, min_count=min_count)
         reduced, described = df[list(plan.modelled)] if is_repair else plan.reduce(df), plan.metadata(metadata)
         if metadata.unit is not None:  # training is to hold people out, not rows
-            reduced = reduced.assign(**{str(_UNIT): df[metadata.unit].to_numpy()})
+            reduced = reduced.assign(**{_UNIT: df[metadata.unit].to_numpy()})
             described = replace(described, columns=(*described.columns, Column(_UNIT, "id")), unit=_UNIT)
         return reduced, described
 
@@ -158,7 +151,10 @@ class KeepingBackend(Backend):
         place, n_drawn, broken = 0, 0, Counter[str]()
         limit = max(_LEAST_DRAWS, DRAWS_A_ROW * n_rows)
         identified = generator(seed, Draw.CELLS)
-        block = 0
+        for rows in self._from_values(n_rows, conditions or {}, seed=seed, decode=decode, missing=missing):
+            yield self._identified(rows, first_id + place, identified)
+            place += len(rows)
+        block = int(place > 0)
         while place < n_rows or block == 0:
             if n_drawn >= _LEAST_DRAWS and (n_drawn >= limit or n_drawn > 2 * DRAWS_A_ROW * place):
                 raise ConditionError(_too_few(place, n_rows, n_drawn, broken))
@@ -171,8 +167,8 @@ class KeepingBackend(Backend):
                 frames = self.inner.sample_frames(
                     asked, seed=child(seed, Draw.ROWS, block), conditions=inner, decode=decode, missing=missing
                 )
-                rows = pd.concat(list(frames), ignore_index=True)
-                rows = self._drawn_again(rows, set(conditions or {}), child(seed, Draw.CELLS, block), decode)
+                drawn = pd.concat(list(frames), ignore_index=True)
+                rows = self._brought_back(drawn, set(conditions or {}), child(seed, Draw.CELLS, block), decode)
                 kept, found = self._accepted(rows, outer, missing)
                 if len(kept) >= n_rows - place or asked == size:
                     break
@@ -183,22 +179,33 @@ class KeepingBackend(Backend):
                 yield self._identified(kept, first_id + place, identified)
             place += len(kept)
 
-    def _drawn_again(
+    def _from_values(
+        self,
+        n_rows: int,
+        conditions: Mapping[Hashable, Any],
+        *,
+        seed: np.random.SeedSequence,
+        decode: str | None,
+        missing: bool,
+    ) -> Iterator[pd.DataFrame]:
+        """Yield all rows where they are better completed from the values that are asked for than drawn; else none."""
+        yield from ()
+
+    def _brought_back(
         self, drawn: pd.DataFrame, asked: Collection[Any], seed: np.random.SeedSequence, decode: str | None
     ) -> pd.DataFrame:
-        """Return drawn rows with single cells drawn again that break a relation, where the backend can."""
-        return drawn
+        """Return drawn rows brought back; single cells that break a relation are drawn again where the backend can."""
+        if not self.reduction.is_repair:
+            return self.reduction.restore(drawn)
+        rows, changed = self.reduction.mended(drawn)
+        self.mended_cells += changed
+        return rows
 
     def _accepted(
-        self, drawn: pd.DataFrame, conditions: Mapping[Any, Any], missing: bool
+        self, rows: pd.DataFrame, conditions: Mapping[Any, Any], missing: bool
     ) -> tuple[pd.DataFrame, Counter[str]]:
-        """Return drawn rows brought back, without those that break a relation or a condition; and what was broken."""
+        """Return rows without those that break a relation or a condition; and what was broken."""
         plan, found = self.reduction, Counter[str]()
-        if plan.is_repair:
-            rows, changed = plan.mended(drawn)
-            self.mended_cells += changed
-        else:
-            rows = plan.restore(drawn)
         keep = plan.cells.meets(rows, conditions)
         if not missing:
             keep &= rows.notna().to_numpy(dtype=bool).all(axis=1)
@@ -243,40 +250,34 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         if self._reduction is not None:
             self._reader.check_conditions(translated(self.reduction, conditions)[0])
 
-    def _drawn_again(
+    def _brought_back(
         self, drawn: pd.DataFrame, asked: Collection[Any], seed: np.random.SeedSequence, decode: str | None
     ) -> pd.DataFrame:
         # Were whole rows thrown away, the categories of the narrowest ranges would become rarer.
-        plan = self.reduction
-        for i in range(_CELL_ROUNDS * len(plan.loose)):
-            relation, name = plan.loose[i % len(plan.loose)]
-            wrong = relation.breaks(plan.restore(drawn)) if name not in asked else np.zeros(0, dtype=bool)
-            if wrong.any():
+        rows, loose = super()._brought_back(drawn, asked, seed, decode), self.reduction.loose
+        for i in range(_CELL_ROUNDS * len(loose)):
+            relation, name = loose[i % len(loose)]
+            if name not in asked and (wrong := relation.breaks(rows)).any():
                 made = self._reader.complete(drawn[wrong].drop(columns=name), seed=child(seed, i), decode=decode)
                 drawn = drawn.copy()
                 drawn.loc[wrong, name] = made[name].array
-        return drawn
+                rows = self.reduction.restore(drawn)
+        return rows
 
-    def sample_frames(
+    def _from_values(
         self,
         n_rows: int,
+        conditions: Mapping[Hashable, Any],
         *,
         seed: np.random.SeedSequence,
-        conditions: Mapping[Hashable, Any] | None = None,
-        decode: str | None = None,
-        missing: bool = True,
-        first_id: int = 0,
+        decode: str | None,
+        missing: bool,
     ) -> Iterator[pd.DataFrame]:
-        plan, asked = self.reduction, {name: Condition.of(c) for name, c in (conditions or {}).items()}
+        plan, asked = self.reduction, {name: Condition.of(c) for name, c in conditions.items()}
+        # One value of a column that is made from another is rarely drawn.
         single = all(c.form == "in" and len(c.values) == 1 and not c.missing for c in asked.values())
-        if not (single and n_rows and any(isinstance(s, Distance) and s.made in asked for s in plan.steps)):
-            yield from super().sample_frames(
-                n_rows, seed=seed, conditions=conditions, decode=decode, missing=missing, first_id=first_id
-            )
+        if not (single and plan.distances & set(asked)):
             return
-        translated(plan, asked, missing=missing)  # refuses what no row can meet
-        identified = generator(seed, Draw.CELLS)
-        # One value of a column that is made from another is rarely drawn: the rows are completed from it.
         for block, start in enumerate(range(0, n_rows, _FIRST_BLOCK)):
             given = pd.DataFrame(index=range(_FIRST_BLOCK))
             for name, condition in asked.items():
@@ -285,7 +286,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
                 cell = condition.values[0] if value is None else plan.cells.write(name, value).iloc[0]
                 given[name] = [cell] * _FIRST_BLOCK
             rows = self.complete(given, seed=child(seed, Draw.ROWS, block), missing=missing, decode=decode)
-            yield self._identified(rows.iloc[: n_rows - start].copy(), first_id + start, identified)
+            yield rows.iloc[: n_rows - start].copy()
 
     def complete(
         self, df: pd.DataFrame, *, seed: np.random.SeedSequence, missing: bool = True, decode: str | None = None
@@ -313,9 +314,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         return self._identified(out, 0, generator(seed, Read.CELLS))
 
     def _check_known(self, df: pd.DataFrame) -> None:
-        names = self.reduction.modelled
-        if unknown := [c for c in df.columns if c not in names]:
-            raise ConditionError([Problem(f"column {c!r}", "not a modelled column") for c in unknown])
+        refuse_unknown(df, self.reduction.modelled)
         problems = []
         for relation in self.reduction.kept:
             if set(relation.columns) <= set(df.columns):
@@ -384,7 +383,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         """
         plan = self.reduction
         names = list(plan.modelled)
-        self._check_columns(df)
+        require_columns(df, self.reduction.modelled)
         rows = np.flatnonzero(df[names].isna().to_numpy(dtype=bool).any(axis=1))
         out = df.copy()
         if not len(rows):
@@ -401,18 +400,11 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         for name in names:
             gaps = given[name].isna().to_numpy(dtype=bool)
             if gaps.any():
-                out[name] = _filled(out[name], rows[gaps], full[name].iloc[np.flatnonzero(gaps)])
+                out[name] = with_cells(out[name], rows[gaps], full[name].iloc[np.flatnonzero(gaps)])
         return out
 
     def encode(self, df: pd.DataFrame) -> pd.DataFrame:
         return self._reader.encode(self._as_learnt(df))
-
-    def _check_columns(self, df: pd.DataFrame) -> None:
-        if lacking := [name for name in self.reduction.modelled if name not in df]:
-            text = "is not in the table, and was learnt; add it, with missing cells where nothing is known"
-            raise ColumnsMismatchError(
-                [Problem(f"column {name!r}", text + did_you_mean(name, df.columns)) for name in lacking]
-            )
 
     def _as_learnt(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return rows as the backend that learnt reads them.
@@ -420,15 +412,13 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         Raises:
             ColumnsMismatchError: They lack a column.
         """
-        self._check_columns(df)
+        require_columns(df, self.reduction.modelled)
         return df if self.reduction.is_repair else self.reduction.reduce(df)
 
     def reconstruct(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
         plan, made = self.reduction, self._reader.reconstruct(self._as_learnt(df), seed=seed)
         made = plan.mended(made)[0] if plan.is_repair else plan.restore(made)
-        for identifier in self.reduction.columns.identifiers:
-            made[identifier.name] = identifier.make(len(made), 0, generator(seed, Read.CELLS)).set_axis(df.index)
-        return made[list(self.reduction.order)]
+        return self._identified(made, 0, generator(seed, Read.CELLS))
 
     def anomaly_scores(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
         """Return how odd every row and every cell is, and in ``breaks`` the relations that a row breaks.
@@ -465,13 +455,3 @@ def _differs(made: pd.Series, given: pd.Series) -> NDArray[np.bool_]:
     numeric = first.dtype.kind == "f" and second.dtype.kind == "f"
     off[is_known] = ~np.isclose(first, second, rtol=1e-9, atol=1e-9) if numeric else first != second
     return off
-
-
-def _filled(column: pd.Series, places: NDArray[Any], values: pd.Series) -> pd.Series:
-    """Return a column with cells written, in its dtype where they fit it."""
-    made = column.astype(object)
-    made.iloc[places] = values.astype(object).array  # type: ignore[call-overload]
-    try:
-        return made.astype(column.dtype)
-    except (TypeError, ValueError):
-        return made.infer_objects()

@@ -20,17 +20,16 @@ from tqdm.auto import tqdm
 
 from clover_tvae.artifact import pack_tensors, unpack_tensors
 from clover_tvae.backends.native_parts import ModelPart, TrainingPart, packed
-from clover_tvae.backends.protocol import Backend, ReadsRows, reading
+from clover_tvae.backends.protocol import Backend, ReadsRows, reading, refuse_unknown, require_columns
 from clover_tvae.backends.sizing import Plan, plan_training
+from clover_tvae.columns.dtypes import with_cells
 from clover_tvae.columns.people import people_of
 from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import (
-    ColumnsMismatchError,
     ConditionError,
     DivergedError,
     NotFittedError,
     Problem,
-    did_you_mean,
 )
 from clover_tvae.metadata import Metadata
 from clover_tvae.model.build import NUMBERS, ModelConfig, build_vae, expected_arrays, to_arrays, vae_from_arrays
@@ -70,10 +69,7 @@ class _Learnt:
     def read(self, df: pd.DataFrame, rng: np.random.Generator) -> EncodedTable:
         """Encode all modelled columns of ``df``; values that were never seen are unknown."""
         names = self.transform.names
-        if lacking := [c for c in names if c not in df.columns]:
-            text = "is not in the table, and was learnt; add it, with missing cells where nothing is known"
-            others = [c for c in df.columns if c not in names]
-            raise ColumnsMismatchError([Problem(f"column {c!r}", text + did_you_mean(c, others)) for c in lacking])
+        require_columns(df, names)
         return self.transform.encode(df[list(names)], rng, unseen="mask")
 
 
@@ -214,10 +210,7 @@ class NativeBackend(Backend, ReadsRows):
         self, df: pd.DataFrame, *, seed: np.random.SeedSequence, missing: bool = True, decode: str | None = None
     ) -> pd.DataFrame:
         transform = self.transform
-        if unknown := [c for c in df.columns if c not in transform.names]:
-            raise ConditionError(
-                [Problem(f"column {c!r}", f"not a modelled column{did_you_mean(c, transform.names)}") for c in unknown]
-            )
+        refuse_unknown(df, transform.names)
         whole = df.reindex(columns=list(transform.names))
         given = whole.notna().to_numpy()
         table = transform.encode(df, generator(seed, Read.ENCODE), unseen="mask")
@@ -239,7 +232,7 @@ class NativeBackend(Backend, ReadsRows):
                 problems.append(Problem(f"column {name!r}", f"{n} cells hold fractions, the column whole numbers"))
             elif len(kept):
                 # Known cells come back exactly as they were given, not as they were coded.
-                drawn[name] = _fill(drawn[name], kept, cells)
+                drawn[name] = with_cells(drawn[name], kept, cells)
         if problems:
             raise ConditionError(problems)
         return drawn
@@ -260,7 +253,7 @@ class NativeBackend(Backend, ReadsRows):
         for i, name in enumerate(columns):
             gaps = ~given[:, i]
             if gaps.any():
-                out[name] = _fill(out[name], rows[gaps], drawn[name].iloc[np.flatnonzero(gaps)])
+                out[name] = with_cells(out[name], rows[gaps], drawn[name].iloc[np.flatnonzero(gaps)])
         return out
 
     def _drawn(
@@ -352,16 +345,3 @@ def _not_finite(vae: TabularVAE, table: EncodedTable, transform: TableTransform)
         columns = columns[:3]
     names = ", ".join(repr(transform.names[i]) for i in columns)
     return f" (not finite in: {names})" if names else ""
-
-
-def _fill(column: pd.Series, positions: NDArray[Any], values: pd.Series) -> pd.Series:
-    """Put ``values`` into ``column`` at ``positions``, keeping its dtype wherever it can hold them."""
-    filled = column.copy()
-    try:
-        filled.iloc[positions] = values.astype(column.dtype).array
-    except (TypeError, ValueError):
-        # Such as an all-missing object column, or a category dtype that lacks the category.
-        wide = column.astype(object)
-        wide.iloc[positions] = values.astype(object).array  # type: ignore[call-overload]
-        return wide if isinstance(column.dtype, pd.CategoricalDtype) else wide.infer_objects()
-    return filled

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from pydantic import ValidationError
 
 from clover_tvae.errors import (
+    ColumnsMismatchError,
+    ConditionError,
     ConfigError,
     CorruptArtifactError,
     DataError,
     DuplicateColumnsError,
     MetadataError,
     Problem,
+    did_you_mean,
 )
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
     from clover_tvae.transforms import TableTransform
 
-__all__ = ["Backend", "ReadsRows", "reader", "reading"]
+__all__ = ["Backend", "ReadsRows", "reader", "reading", "refuse_unknown", "require_columns"]
 
 
 class Backend(Protocol):
@@ -208,3 +211,27 @@ def reader(backend: Backend, df: Any, called: str) -> ReadsRows:
     if not isinstance(backend, ReadsRows):
         raise ConfigError(f"the {backend.name!r} backend cannot do this; fit with backend='native'", called)
     return backend
+
+
+def require_columns(df: pd.DataFrame, names: Sequence[Hashable]) -> None:
+    """Refuse rows that lack a column that was learnt.
+
+    Raises:
+        ColumnsMismatchError: With every such column.
+    """
+    if lacking := [name for name in names if name not in df.columns]:
+        text = "is not in the table, and was learnt; add it, with missing cells where nothing is known"
+        others = [name for name in df.columns if name not in names]
+        raise ColumnsMismatchError([Problem(f"column {n!r}", text + did_you_mean(n, others)) for n in lacking])
+
+
+def refuse_unknown(df: pd.DataFrame, names: Sequence[Hashable]) -> None:
+    """Refuse partial rows with a column that was not learnt.
+
+    Raises:
+        ConditionError: With every such column.
+    """
+    if unknown := [name for name in df.columns if name not in names]:
+        raise ConditionError(
+            [Problem(f"column {n!r}", f"not a modelled column{did_you_mean(n, names)}") for n in unknown]
+        )

@@ -37,7 +37,7 @@ from clover_tvae.columns.cells import (
 from clover_tvae.columns.plain_data import check, fields, one_of, text
 from clover_tvae.errors import ColumnTypeError
 
-__all__ = ["CellType", "tags_of", "where_of"]
+__all__ = ["CellType", "tags_of", "where_of", "with_cells"]
 
 _INTS = tuple(f"{u}int{b}" for u in ("", "u") for b in (8, 16, 32, 64))
 _NUMPY = ("bool", "float16", "float32", "float64", *_INTS)
@@ -378,3 +378,16 @@ def _arrow_type(name: str) -> Any:
         return pa.decimal128(int(match[1]), int(match[2]))
     one_of(name, _ARROW, "arrow type")
     return pa.type_for_alias(name.removesuffix("[day]").removesuffix("[ms]"))
+
+
+def with_cells(column: pd.Series, positions: NDArray[Any], values: pd.Series) -> pd.Series:
+    """Return a column with ``values`` at ``positions``, in its dtype wherever that can hold them."""
+    filled = column.copy()
+    try:
+        filled.iloc[positions] = values.astype(column.dtype).array
+    except (TypeError, ValueError):
+        # Such as an all-missing object column, or a category dtype that lacks the category.
+        wide = column.astype(object)
+        wide.iloc[positions] = values.astype(object).array  # type: ignore[call-overload]
+        return wide if isinstance(column.dtype, pd.CategoricalDtype) else wide.infer_objects()
+    return filled

@@ -10,7 +10,7 @@ import itertools
 import logging
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -376,8 +376,8 @@ def _if_shared(relation: Relation, df: pd.DataFrame) -> Relation:
     return relation
 
 
-def _place(item: Any, kept: Iterable[Relation]) -> int:
-    return integer(item, "relation", 0, len(list(kept)) - 1)
+def _place(item: Any, kept: tuple[Relation, ...]) -> int:
+    return integer(item, "relation", 0, len(kept) - 1)
 
 
 def _step_from_plain(item: Any, kept: tuple[Relation, ...], cells: Cells) -> Step:
