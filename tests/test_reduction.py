@@ -423,3 +423,19 @@ def test_one_value_of_a_column_made_from_another_is_drawn():
         rows = synth.sample(40, conditions={name: str(df[name].iloc[7].date())}, random_state=1)
         assert (rows[name] == df[name].iloc[7]).all()
         assert (rows["end"] >= rows["start"]).all()
+
+
+@pytest.mark.long
+def test_a_base_that_is_solved_for_may_be_a_value_that_was_never_seen():
+    """Years in a firm are choices of a few numbers: years in the post and years before it may sum to another."""
+    rng = np.random.default_rng(0)
+    firm = 3 * rng.integers(0, 8, 400)
+    years = {name: (firm * rng.random(400)).astype(int) for name in ("post", "chief")}
+    df = pd.DataFrame({"firm": firm, **years})
+    relations = [{"kind": "inequality", "ascending": [name, "firm"]} for name in years]
+    metadata = {"continuous": list(df), "relations": relations}
+    synth = TVAESynthesizer(df, metadata, random_state=1, epochs=1, verbose=False).fit()
+    for n_years in (1, 5):
+        rows = synth.sample(60, conditions={"post": n_years}, random_state=2)
+        assert (rows["post"] == n_years).all()
+        assert (rows["firm"] >= rows[["post", "chief"]].max(axis=1)).all()

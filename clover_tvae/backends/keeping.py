@@ -332,14 +332,14 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         plan = self.reduction
         given, parts, left, pool = inferred(plan, given), [], Counter[str](), None
         for round_ in range(_ROUNDS):
-            drawn, full = self._filled(given, fill, child(seed, round_), missing)
+            drawn, full = self._filled(given, given, fill, child(seed, round_), missing)
             if round_ == _LEND_FROM:
                 frames = self.inner.sample_frames(_POOL_ROWS, seed=child(seed, _ROUNDS))
                 rows = pd.concat(list(frames), ignore_index=True)
                 pool = plan.restore(plan.reduce(rows) if plan.is_repair else rows)
             known = pinned(plan, given, drawn, full, pool if round_ % 2 else None, round_ // 2)
             if not known.equals(given):
-                drawn, full = self._filled(known, fill, child(seed, round_, 1), missing)
+                drawn, full = self._filled(known, given, fill, child(seed, round_, 1), missing)
             wrong, left = plan.undetermined(full, given), Counter()
             for name in given.columns:
                 if name in plan.written:
@@ -358,22 +358,40 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         return out, left if len(given) else Counter()
 
     def _filled(
-        self, given: pd.DataFrame, fill: _Fill, seed: np.random.SeedSequence, missing: bool
+        self, known: pd.DataFrame, given: pd.DataFrame, fill: _Fill, seed: np.random.SeedSequence, missing: bool
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return partial rows completed once: rows of the reduced table, and the same brought back."""
+        """Return partial rows completed once: rows of the reduced table, and the same brought back.
+
+        Args:
+            known: The partial rows, with what was solved for.
+            given: The same as they were given: a distance, or what was solved for, that was never seen is not told to the
+                network, which knows no such value; it is written into the rows afterwards.
+            fill: Completes rows of the table that was learnt.
+            seed: Fixes the draws.
+            missing: Whether unknown cells may turn out to be missing.
+        """
         plan = self.reduction
         if plan.is_repair:
-            drawn = plan.reduce(fill(given, seed).set_axis(given.index))
+            drawn = plan.reduce(fill(known, seed).set_axis(known.index))
             return drawn, plan.restore(drawn)
-        partial = plan.reduce(given, is_partial=True, missing=missing)
-        known = {name: partial[name].copy() for name in plan.distances if name in partial}
+        partial = plan.reduce(known, is_partial=True, missing=missing)
+        distances = {name: partial[name].copy() for name in plan.distances if name in partial}
+        solved: dict[Any, tuple[NDArray[np.int64], pd.Series]] = {}
         for column in self.inner.transform.transforms:
-            if column.name in known:  # a distance that was never seen is not told to the network
-                codes = column.encode(partial[column.name], generator(seed, Read.ENCODE), "mask")
-                partial[column.name] = partial[column.name].mask(codes.choices < 0)
-        drawn = fill(partial, seed).set_axis(given.index)
-        for name, distance in known.items():
+            name = column.name
+            if name in partial and name in plan.distances | plan.bases:
+                cells = partial[name]
+                unseen = column.encode(cells, generator(seed, Read.ENCODE), "mask").choices < 0
+                if name not in plan.distances:
+                    unseen &= cells.notna().to_numpy(dtype=bool)
+                    unseen &= given[name].isna().to_numpy(dtype=bool) if name in given else True
+                    solved[name] = np.flatnonzero(unseen), cells
+                partial[name] = cells.mask(unseen)
+        drawn = fill(partial, seed).set_axis(known.index)
+        for name, distance in distances.items():
             drawn[name] = distance.astype(np.float64).fillna(drawn[name].astype(np.float64))
+        for name, (rows, cells) in solved.items():
+            drawn[name] = with_cells(drawn[name], rows, cells.iloc[rows])
         return drawn, plan.restore(drawn)
 
     def impute(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:

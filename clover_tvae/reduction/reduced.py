@@ -124,6 +124,11 @@ class Reduction:
         return frozenset(step.made for step in self.steps if isinstance(step, Distance))
 
     @cached_property
+    def bases(self) -> frozenset[Any]:
+        """The columns from which a distance is learnt."""
+        return frozenset(step.base for step in self.steps if isinstance(step, Distance))
+
+    @cached_property
     def made_anew(self) -> frozenset[Any]:
         """The identifiers."""
         return frozenset(identifier.name for identifier in self.columns.identifiers)
