@@ -51,6 +51,31 @@ def test_a_fresh_sample_scores_near_perfect_everywhere(fresh):
     assert fresh["fidelity.missing_rate"].value < 4
 
 
+def test_held_out_rows_judge_and_a_copy_gains_nothing_by_them(real, fresh):
+    assert list(fresh)[:3] == ["fidelity.c2st_heldout", "fidelity.shape_heldout", "fidelity.trend_heldout"]
+    low, high = fresh["fidelity.c2st_heldout"].interval
+    assert low < 0.5 < high
+    for name in ("shape", "trend"):
+        figure = fresh[f"fidelity.{name}_heldout"]
+        assert 0.6 < figure.value / figure.holdout < 1.6
+    copy = fidelity(real, real.copy(), hospital(800, 1))
+    assert copy["fidelity.shape"].value == 0
+    assert copy["fidelity.shape_heldout"].value == copy["fidelity.shape_heldout"].holdout > 0
+
+
+def test_a_weak_yardstick_is_said_to_be_one(real, fresh):
+    def weak(figures):
+        return [note for note in figures.notes if "weak yardstick" in note]
+
+    assert not weak(fresh)
+    assert "60 people" in weak(fidelity(real, hospital(800, 2), hospital(60, 1)))[0]
+    older = hospital(1600, 1).query("age > 50")
+    assert "not of one population" in weak(fidelity(real, hospital(800, 2), older))[0]
+    alone = fidelity(real, hospital(800, 2))
+    assert alone["fidelity.c2st_heldout"].value is None
+    assert alone.notes == ("No real holdout was given: nothing can be judged but closeness to what was learnt.",)
+
+
 def test_the_floor_is_what_a_fresh_sample_scores():
     values, floors = [], []
     for seed in range(3):

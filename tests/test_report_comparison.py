@@ -114,15 +114,19 @@ def reading_of(name: str, value: float | None, **more: object) -> str:
 def test_an_interval_decides_where_there_is_one() -> None:
     assert reading_of("privacy.membership_auc", 0.56, interval=(0.52, 0.6)) == "worse"
     assert reading_of("privacy.membership_auc", 0.56, interval=(0.49, 0.63)) == "equal"
-    assert reading_of("fidelity.c2st", 0.51, holdout=0.505, interval=(0.49, 0.53)) == "equal"
+    assert reading_of("fidelity.c2st_heldout", 0.51, holdout=0.505, interval=(0.49, 0.53)) == "equal"
+    assert reading_of("fidelity.c2st_heldout", 0.6, holdout=0.505, interval=(0.57, 0.63)) == "worse"
+    assert reading_of("fidelity.c2st_heldout", 0.5, holdout=0.45, interval=(0.47, 0.53)) == "equal"  # as a coin is
 
 
 def test_copying_is_never_read_as_quality() -> None:
     assert reading_of("fidelity.c2st", 0.2, holdout=0.5, bootstrap=0.3) == "odd"
     assert reading_of("fidelity.shape", 0.0, holdout=0.9, bootstrap=0.5) == "odd"
+    assert (
+        reading_of("fidelity.shape", 9.0, holdout=0.9, bootstrap=0.5) == "equal"
+    )  # far from the learnt rows: not close
     assert reading_of("privacy.dcr_share", 1.0, holdout=0.5, interval=(0.99, 1.0)) == "worse"
     assert reading_of("privacy.copies", 100.0, holdout=0.1) == "worse"
-    assert reading_of("privacy.distance_ratio", 0.0, holdout=0.7) == "worse"
 
 
 def test_both_sides_of_a_target_are_bad() -> None:
@@ -176,7 +180,7 @@ def test_markdown_cannot_be_broken_by_names() -> None:
     text = card_markdown(CARD, figures(1.0, 0.6))
     assert r"odd \| name" in text
     assert r"\*bold\* \<script\>" in text
-    assert "| Shape error | 1.00% | – | 0.500% |" in text
+    assert "| Shape error against the learnt rows | 1.00% | – | 0.500% |" in text
     assert "no proof of anonymity" in text
     assert "were not evaluated" in card_markdown({})
 

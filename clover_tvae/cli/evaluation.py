@@ -42,9 +42,9 @@ Examples:
   clover-tvae compare sklearn.breast_cancer --metadata infer --backends autoregressive,sdv -o compare.html
 """
 _SHOWN = (
-    "fidelity.shape",
-    "fidelity.trend_shared",
-    "fidelity.c2st",
+    "fidelity.c2st_heldout",
+    "fidelity.shape_heldout",
+    "fidelity.trend_heldout",
     "fidelity.relations_broken",
     "fidelity.rare_frequency",
     "utility.loss",
@@ -120,7 +120,7 @@ def evaluate(
 
     described, (known, drawn, held) = read_described(metadata, missing, real, synthetic, holdout)
     if holdout is None:
-        warn("no --holdout: privacy and utility cannot be measured, and no figure has its yardstick")
+        warn("no --holdout: nothing can be judged but closeness to what was learnt")
 
     from clover_tvae.evaluation import measure
     from clover_tvae.workflows.timed import timed
@@ -151,6 +151,8 @@ def evaluate(
             write_report(output, known, drawn, holdout=held, metadata=described, figures=figures, **options)
     if json_path is not None:
         write_text(json_path, json.dumps(figures.to_plain(), indent=2, default=str))
+    for why in figures.notes if holdout is not None else ():
+        warn(why)
     if not quiet:
         _say_figures(figures)
     for what, path in (("report", output), ("figures", json_path)):

@@ -36,42 +36,53 @@ class Meaning:
 _NOT_PROOF = "A good value is no proof that the table is safe to publish."
 
 _FIDELITY = {
-    "shape": Meaning(
+    "c2st_heldout": Meaning(
+        "Real or synthetic, told by trees (C2ST)",
+        "AUC",
+        "How well gradient-boosted trees tell the synthetic rows from real rows that were never learnt: 0.5 is a coin, 1 "
+        "is always. The figure that sees whole rows.",
+        better="target",
+        perfect=0.5,
+    ),
+    "shape_heldout": Meaning(
         "Shape error",
         "%",
-        "Mean distance of the columns' distributions. Says nothing about how columns go together; below the floor "
-        "of a fresh sample the table follows its training rows, not the population.",
+        "Mean distance of the columns' distributions from those of real rows that were never learnt. Says nothing about "
+        "how columns go together.",
+    ),
+    "trend_heldout": Meaning(
+        "Trend error",
+        "%",
+        "Mean distance over the pairs of columns, from real rows that were never learnt, numbers in these rows' 10 bins.",
+    ),
+    "c2st": Meaning(
+        "C2ST against the learnt rows",
+        "AUC",
+        "The trees tell synthetic from learnt rows. Clearly below 0.5, as for the bootstrap, means copies: the trees take a "
+        "copy for the real row that they learnt.",
+        better="target",
+        perfect=0.5,
+    ),
+    "shape": Meaning(
+        "Shape error against the learnt rows",
+        "%",
+        "Below the floor of a fresh sample the table follows its training rows, not the population.",
     ),
     "trend_shared": Meaning(
-        "Trend error, shared edges",
+        "Trend error against the learnt rows, shared edges",
         "%",
-        "Mean distance over the pairs of columns, numbers in the real table's 10 bins.",
+        "Numbers in the learnt table's 10 bins.",
     ),
     "trend_own": Meaning(
-        "Trend error, own edges (sdmetrics, all pairs)",
+        "Trend error against the learnt rows, own edges (sdmetrics, all pairs)",
         "%",
         "As sdmetrics bins: each table between its own extremes, so that one outlier moves it. For comparison with "
         "published figures.",
     ),
     "trend_strong": Meaning(
-        "Trend error, own edges, strong pairs (sdmetrics' default)",
+        "Trend error against the learnt rows, own edges, strong pairs (sdmetrics' default)",
         "%",
         "Over the pairs whose real correlation is above 0.5 or association above 0.3, as sdmetrics 0.32 reports.",
-    ),
-    "c2st": Meaning(
-        "Real or synthetic, told by trees (C2ST)",
-        "AUC",
-        "How well gradient-boosted trees tell the two tables apart: 0.5 is a coin, 1 is always. Clearly below 0.5, as "
-        "for the bootstrap, means copies: the trees take a copy for the real row that they learnt.",
-        better="target",
-        perfect=0.5,
-    ),
-    "c2st_score": Meaning(
-        "C2ST as the literature prints it",
-        "score",
-        "1 - 2 (AUC - 0.5), at most 1: the same figure turned round. Copies score 1 here too.",
-        better="higher",
-        perfect=1.0,
     ),
     "relations_broken": Meaning(
         "Relations broken, mean",
@@ -171,13 +182,6 @@ _PRIVACY = {
         better="target",
         perfect=2.0,
     ),
-    "distance_ratio": Meaning(
-        "Nearest over second nearest training row",
-        "ratio",
-        "Median distance to the nearest training row over that to the second nearest; lower than the holdout's means "
-        f"that rows sit upon single people. {_NOT_PROOF}",
-        better="target",
-    ),
     "copies": Meaning(
         "Exact copies of training rows",
         "%",
@@ -207,6 +211,8 @@ CATALOGUE: Mapping[str, Meaning] = {
 
 #: Figures of version 0.1.0 that are measured no more, and those that say it instead.
 REMOVED: Mapping[str, str] = {
+    "fidelity.c2st_score": "fidelity.c2st_heldout",
+    "privacy.distance_ratio": "privacy.dcr_quantile",
     "fidelity.alpha_precision": "fidelity.c2st",
     "fidelity.beta_recall": "fidelity.c2st and privacy.dcr_share",
     "privacy.singling_out_univariate": "privacy.copies and privacy.dcr_quantile",

@@ -28,8 +28,6 @@ class ClosestRecords:
         interval: 95% interval of ``share``. Synthetic rows that share a nearest real person count as one cluster.
         quantile_share: Share of synthetic rows nearer to a training row than the 2% of held-out rows nearest to one.
         quantile_interval: 95% interval of it, clusters as above; the distance itself is known from few held-out rows.
-        distance_ratio: Median of the distance to the nearest over that to the second nearest training row, of the
-            synthetic and of the held-out rows.
         n_synthetic: Synthetic rows used.
         n_reference: Training rows, and held-out rows, that ``share`` compares.
     """
@@ -38,7 +36,6 @@ class ClosestRecords:
     interval: tuple[float, float]
     quantile_share: float
     quantile_interval: tuple[float, float]
-    distance_ratio: tuple[float, float]
     n_synthetic: int
     n_reference: int
 
@@ -60,12 +57,12 @@ def closest_records(tables: CodedTables, *, seed: int, max_rows: int = 5_000) ->
     trained = np.arange(shuffled.n_rows) if shuffled.people is None else shuffled.people
     space = MixedSpace(reference, tables)
     targets, pool, held = (space.place(table) for table in (synthetic.draw(max_rows, rng), shuffled, holdout))
-    to_train, nearest_at = nearest(targets, pool, k=2)
+    to_train, nearest_at = nearest(targets, pool)
     near, near_at = nearest(targets, pool.take(slice(n_reference)))
     far, far_at = nearest(targets, held)
     held = held.take(slice(max_rows))
     n_held = len(np.unique(people[n_reference:][:max_rows]))
-    held_to_train, _ = nearest(held, pool, k=2)
+    held_to_train, _ = nearest(held, pool)
 
     gap = far[:, 0] - near[:, 0]
     wins = np.where(np.abs(gap) < _SAME, 0.5, (gap > 0).astype(np.float64))
@@ -80,7 +77,6 @@ def closest_records(tables: CodedTables, *, seed: int, max_rows: int = 5_000) ->
         interval=interval,
         quantile_share=quantile_share,
         quantile_interval=_quantile_interval(quantile_share, to_train[:, 0], trained[nearest_at[:, 0]], n_held),
-        distance_ratio=(_median_ratio(to_train), _median_ratio(held_to_train)),
         n_synthetic=len(targets),
         n_reference=n_reference,
     )
@@ -119,10 +115,3 @@ def _quantile_interval(
     down = np.hypot(np.log(max(share, tiny) / max(low, tiny)), np.log(most))
     up = np.hypot(np.log(max(high, tiny) / max(share, low, tiny)), np.log(1 / fewest))
     return float(share * np.exp(-down)), float(min(1.0, max(share, low) * np.exp(up)))
-
-
-def _median_ratio(distances: NDArray[Any]) -> float:
-    if distances.shape[1] < 2:
-        return float("nan")
-    ratio = np.divide(distances[:, 0], distances[:, 1], out=np.ones(len(distances)), where=distances[:, 1] > _SAME)
-    return float(np.median(ratio))

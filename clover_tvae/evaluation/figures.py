@@ -25,7 +25,8 @@ class Figure:
     Args:
         name: Its key in the catalogue, ``section.name``.
         value: What was measured; ``None`` where it could not be (``note`` says why).
-        holdout: The same figure for real rows held out of training; ``None`` without.
+        holdout: The same figure for real rows held out of training; of a figure that is measured against these
+            (``..._heldout``), for the learnt rows; ``None`` without.
         bootstrap: The same figure for training rows drawn with replacement; ``None`` where it says nothing.
         perfect: What a perfect generator would score; ``None`` where only the holdout can tell.
         n: Rows (or attacks, or relations) that the value rests on.

@@ -95,8 +95,7 @@ def privacy_figures(tables: CodedTables, *, seed: int, disclosure: Disclosure) -
     found = attack_membership(tables, seed=seed)
     membership = attack_figures("membership", found, note, seed=seed, disclosure=disclosure)
     figures = [copies, *_closest_figures(closest_records(tables, seed=seed), seed)]
-    no_proof = "No figure here proves that the table is safe to publish, or anonymous."
-    return Figures.of(figures, notes=[no_proof]) | membership
+    return Figures.of(figures) | membership
 
 
 def _too_small(tables: CodedTables) -> str | None:
@@ -122,9 +121,7 @@ def _closest_figures(closest: ClosestRecords, seed: int) -> list[Figure]:
     size: dict[str, Any] = {"n": closest.n_synthetic, "seed": seed}
     note = f"{closest.n_reference:,} training and as many held-out rows compared."
     percents = tuple(100 * end for end in closest.quantile_interval)
-    ratio, floor = closest.distance_ratio
     return [
         Figure.of("privacy.dcr_share", closest.share, interval=closest.interval, note=note, **size),
         Figure.of("privacy.dcr_quantile", 100 * closest.quantile_share, holdout=2.0, interval=percents, **size),
-        Figure.of("privacy.distance_ratio", ratio, holdout=floor, perfect=floor, **size),
     ]

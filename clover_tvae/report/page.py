@@ -185,7 +185,14 @@ def build_report(
     content = {
         "title": printable(title),
         "subtitle": _subtitle(tables, seed),
-        "summary": summary(read, shown, pairs.worst(), n_holdout=n_holdout, min_count=disclosure.min_count),
+        "summary": summary(
+            read,
+            shown,
+            pairs.worst(),
+            n_holdout=n_holdout,
+            min_count=disclosure.min_count,
+            notes=getattr(figures, "notes", ()),
+        ),
         "facts": _facts(tables, card, target),
         "card_groups": card_groups(card),
         "training": learning_curves(history),

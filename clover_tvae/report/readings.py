@@ -1,7 +1,8 @@
 """What each figure means: its texts, its chart and its verdict, in plain words that do not flatter.
 
 A figure is judged against the same figure for real rows that the generator never saw; where there is none, against what
-a perfect generator would score. With a confidence interval, worse means: the whole interval lies on the bad side.
+a perfect generator would score. With a confidence interval, worse means: the whole interval lies on the bad side. Figures
+against the learnt rows are judged for being too close alone: whoever copies these is nearest to them.
 """
 
 from __future__ import annotations
@@ -19,17 +20,25 @@ from clover_tvae.report.svg import Chart
 __all__ = ["LIKE_REAL", "Reading", "figure_text", "interval_text", "readings"]
 
 Verdict = Literal["worse", "equal", "odd", "unknown"]
+Place = Literal["main", "closeness", "appendix"]
 
-# Other forms of figures that are judged already: shown, but not counted twice.
-_OTHER_FORMS = frozenset({"fidelity.c2st_score", "fidelity.trend_own", "fidelity.trend_strong"})
+# Where figures stand that do not count as good or bad: against the learnt rows, and in the appendix.
+_PLACES: Mapping[str, Place] = {
+    "fidelity.c2st": "closeness",
+    "fidelity.shape": "closeness",
+    "fidelity.trend_shared": "closeness",
+    "fidelity.trend_own": "closeness",
+    "fidelity.trend_strong": "closeness",
+    "privacy.dcr_share": "appendix",
+    "privacy.dcr_quantile": "appendix",
+}
 
 # The bad side of figures whose catalogue entry only says that a target is to be met: 1 above it, -1 below it.
 _BAD_SIDE = {
     "privacy.dcr_share": 1,
     "privacy.dcr_quantile": 1,
     "privacy.copies": 1,
-    "privacy.distance_ratio": -1,
-    "fidelity.c2st": 1,
+    "fidelity.c2st_heldout": 1,
 }
 _TOO_CLOSE = 0.25  # of the way from a holdout's C2ST to that of the bootstrap, which is copies
 
@@ -40,6 +49,11 @@ _VALUES = ("value", "holdout", "bootstrap", "perfect")
 
 LIKE_REAL = {"privacy": "no leak found by this", "fidelity": "like a real holdout", "utility": "like real rows"}
 _WORSE = {"privacy": "leak found", "fidelity": "worse than a real holdout", "utility": "worse than real rows"}
+_WORDS = {
+    "main": {"worse": _WORSE, "equal": LIKE_REAL},
+    "closeness": {"odd": {"fidelity": "too close to be fresh"}, "equal": {"fidelity": "not closer than fresh rows"}},
+    "appendix": {"worse": {"privacy": "nearer than by chance"}, "equal": {"privacy": "as near as by chance"}},
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +75,7 @@ class Reading:
     verdict: Verdict
     reading: str
     sentence: str
+    place: Place
     counts: bool
 
 
@@ -91,8 +106,8 @@ def readings(figures: Any) -> list[Reading]:
 
 
 def _reading(figure: Figure) -> Reading:
-    verdict, sentence = _verdict(figure), _sentence(figure)
-    words = {"worse": _WORSE, "equal": LIKE_REAL, "odd": {"fidelity": "too close to be fresh"}}.get(verdict, {})
+    place = _PLACES.get(figure.name, "main")
+    verdict, sentence = _verdict(figure, place), _sentence(figure)
     return Reading(
         key=figure.name,
         section=figure.section,
@@ -104,14 +119,19 @@ def _reading(figure: Figure) -> Reading:
         seed=figure.seed,
         strip=_strip(figure, sentence),
         verdict=verdict,
-        reading="not measured" if figure.value is None else words.get(figure.section, "not judged"),
+        reading="not measured"
+        if figure.value is None
+        else _WORDS[place].get(verdict, {}).get(figure.section, "not judged"),
         sentence=sentence,
-        counts=figure.name not in _OTHER_FORMS and verdict != "unknown",
+        place=place,
+        counts=place == "main" and verdict != "unknown",
     )
 
 
-def _verdict(figure: Figure) -> Verdict:
+def _verdict(figure: Figure, place: Place) -> Verdict:
     value = figure.value
+    if place == "closeness":
+        return "unknown" if value is None else "odd" if _is_too_close(figure, value) else "equal"
     reference = figure.perfect if figure.section == "privacy" and figure.perfect is not None else figure.holdout
     reference = figure.perfect if reference is None else reference
     if value is None or reference is None:
@@ -124,9 +144,9 @@ def _verdict(figure: Figure) -> Verdict:
         target = figure.perfect if figure.perfect is not None else reference
         distance = abs(reference - target)
         return "worse" if low > target + distance or high < target - distance else "equal"
-    if (side > 0 and low > reference) or (side < 0 and high < reference):
-        return "worse"
-    return "odd" if _is_too_close(figure, value) else "equal"
+    if figure.perfect is not None and side > 0:
+        reference = max(reference, figure.perfect)  # a holdout that did better than perfect did so by chance
+    return "worse" if (side > 0 and low > reference) or (side < 0 and high < reference) else "equal"
 
 
 def _is_too_close(figure: Figure, value: float) -> bool:
@@ -148,7 +168,7 @@ def _sentence(figure: Figure) -> str:
     interval = interval_text(figure)
     parts = [figure_text(figure.value, figure.unit) + (f" (95% interval {interval})" if interval else "")]
     if figure.holdout is not None:
-        parts.append(f"{figure_text(figure.holdout, figure.unit)} for real rows never seen")
+        parts.append(f"{figure_text(figure.holdout, figure.unit)} for real rows")
     if figure.perfect is not None:
         words = "for a model trained on real rows" if figure.section == "utility" else "for a perfect generator"
         parts.append(f"{figure_text(figure.perfect, figure.unit)} {words}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from clover_tvae.evaluation.fidelity import NO_HOLDOUT
 from clover_tvae.report.distributions import Marginal
 from clover_tvae.report.formatting import listed, percent_text
 from clover_tvae.report.readings import LIKE_REAL, Reading
@@ -12,9 +13,14 @@ from clover_tvae.report.readings import LIKE_REAL, Reading
 __all__ = ["risks", "summary"]
 
 _LEADING = frozenset(
-    {"fidelity.shape", "fidelity.trend_shared", "fidelity.c2st", "fidelity.relations_broken", "utility.loss"}
+    {
+        "fidelity.c2st_heldout",
+        "fidelity.shape_heldout",
+        "fidelity.trend_heldout",
+        "fidelity.relations_broken",
+        "utility.loss",
+    }
 )
-_FEW_HOLDOUT_ROWS = 1_000
 
 # The three risks of Opinion 05/2014 of the European data protection authorities (WP 216): what each asks, the figures that
 # speak to it, and what these cannot say.
@@ -24,8 +30,6 @@ _RISKS = (
         "Does a row point at one person?",
         (
             "privacy.copies",
-            "privacy.dcr_quantile",
-            "privacy.distance_ratio",
             "privacy.membership_auc_outliers",
             "privacy.membership_tpr10_outliers",
         ),
@@ -40,7 +44,7 @@ _RISKS = (
     (
         "Inference",
         "Do the rows tell more of the people in training than of people never seen?",
-        ("privacy.dcr_share",),
+        (),
         "No single cell is guessed. What the rows tell of everybody alike, as any statistic does, is not counted.",
     ),
 )
@@ -53,6 +57,7 @@ def summary(
     *,
     n_holdout: int,
     min_count: int,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the headline, the findings, the worst first, and the remarks.
 
@@ -62,9 +67,11 @@ def summary(
         worst_pairs: Names, error and holdout's error of the worst pairs.
         n_holdout: Real rows held out, 0 for none.
         min_count: Fewest real rows that the page shows.
+        notes: What the evaluation says of itself.
     """
     counted = [reading for reading in read if reading.counts]
-    findings = [finding for section in LIKE_REAL for finding in _bad(section, counted)]
+    close = [reading for reading in read if reading.verdict == "odd"]
+    findings = [finding for section in LIKE_REAL for finding in _bad(section, [*counted, *close])]
     if far_columns := _far([(marginal.title, marginal.error, marginal.holdout_error) for marginal in shown], 0.01):
         sentence = f"{len(far_columns)} of {len(shown)} columns differ from real; the worst: {listed(far_columns)}."
         findings.append(("worse", "worst columns", sentence))
@@ -75,8 +82,8 @@ def summary(
         equal = [reading.label for reading in counted if (reading.section, reading.verdict) == (section, "equal")]
         if equal:
             findings.append(("equal", words, "; ".join(equal) + "."))
-    remarks = _remarks(read, shown, n_holdout, min_count)
-    return {"headline": _headline(counted, n_holdout > 0), "findings": findings, "remarks": remarks}
+    remarks = [*dict.fromkeys([*(() if n_holdout else (NO_HOLDOUT,)), *notes]), *_remarks(read, shown, min_count)]
+    return {"headline": _headline(counted, len(close), n_holdout > 0), "findings": findings, "remarks": remarks}
 
 
 def _bad(section: str, counted: Sequence[Reading]) -> list[tuple[str, str, str]]:
@@ -101,13 +108,12 @@ def _far(errors: Sequence[tuple[str, float, float | None]], slack: float) -> lis
     ]
 
 
-def _headline(counted: Sequence[Reading], has_holdout: bool) -> str:
-    if not counted:
+def _headline(counted: Sequence[Reading], odd: int, has_holdout: bool) -> str:
+    if not counted and not odd:
         return "Nothing could be judged: no figure was measured against a real holdout."
     privacy = [reading for reading in counted if reading.section == "privacy"]
     others = [reading for reading in counted if reading.section != "privacy"]
     leaks, worse = (sum(reading.verdict == "worse" for reading in part) for part in (privacy, others))
-    odd = sum(reading.verdict == "odd" for reading in counted)
     parts = []
     if privacy:
         parts.append(f"{leaks or 'None'} of {len(privacy)} privacy figures {'find' if leaks else 'finds'} a leak.")
@@ -117,20 +123,16 @@ def _headline(counted: Sequence[Reading], has_holdout: bool) -> str:
     if odd:
         parts.append(f"{odd} {'lies' if odd == 1 else 'lie'} closer to the training rows than fresh rows would.")
     if not has_holdout:
-        parts.append("Without a holdout, privacy and utility could not be judged at all.")
+        parts.append("Without a holdout nothing can be judged but closeness to what was learnt.")
     return " ".join(parts)
 
 
-def _remarks(read: Sequence[Reading], shown: Sequence[Marginal], n_holdout: int, min_count: int) -> list[str]:
+def _remarks(read: Sequence[Reading], shown: Sequence[Marginal], min_count: int) -> list[str]:
     lost, suppressed, total = (
         sum(getattr(marginal, count) for marginal in shown) for count in ("n_lost", "n_suppressed", "n_categories")
     )
     unmeasured = [reading.label for reading in read if reading.verdict == "unknown"]
     remarks = {
-        f"The holdout has {n_holdout:,} rows. With so few, an attack must succeed often before it is told from chance: "
-        "no leak found means little, and the intervals say how little.": 0 < n_holdout < _FEW_HOLDOUT_ROWS,
-        "No real holdout was given. Every error on this page then lacks its yardstick: a fresh sample of real rows would "
-        "not score 0 either.": not n_holdout,
         f"{lost:,} of {total:,} real categories {'does' if lost == 1 else 'do'} not appear in the synthetic rows.": lost,
         f"{suppressed:,} values that fewer than {min_count} real rows hold are not named on this page.": suppressed,
         f"Not judged, because not measured or without a yardstick: {listed(unmeasured, most=6)}.": unmeasured,
