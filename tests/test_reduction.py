@@ -18,6 +18,7 @@ from clover_tvae.errors import ColumnsMismatchError, ConditionError, MetadataErr
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.asked import translated
+from clover_tvae.reduction.partial import inferred
 from clover_tvae.reduction.plan import Distance, changed_by
 from clover_tvae.relations.document import read_relations
 
@@ -97,6 +98,21 @@ TABLES: dict[str, tuple[dict[Any, Any], list[dict[str, Any]]]] = {
             {"kind": "computed", "target": "n", "formula": "b - a"},
         ],
     ),
+    "hour": (  # two say the hour: the date is learnt as its day
+        {"a": _DAY + pd.to_timedelta(_CODE, unit="h"), "h": _CODE, "b": _LATER + pd.to_timedelta(30, unit="h"), "p": _CODE * 100 + _LENGTH},
+        [
+            {"kind": "computed", "target": "h", "formula": "hour(a)"},
+            {"kind": "computed", "target": "h", "formula": "p // 100"},
+            {"kind": "interval", "start": "a", "end": "b"},
+        ],
+    ),
+    "nested": (
+        {"a": pd.Series(_ROOM).mask(_CODE < 1), "b": pd.Series(_ROOM).mask(_CODE < 2), "c": pd.Series(_LOW.astype(float)).mask(_CODE < 2)},
+        [
+            {"kind": "missing_together", "group": ["a", "b"], "nested": True},
+            {"kind": "missing_together", "group": ["b", "c"]},
+        ],
+    ),
     "one-hot": (
         {c: (pd.Series(_CODE) == i).astype(t) for i, (c, t) in enumerate(zip("pqrs", ["int64", "bool", "f4", "Int8"], strict=True))},
         [{"kind": "one_hot", "group": list("pqrs")}],
@@ -142,7 +158,7 @@ def table(name: str, gaps: float = 0.0) -> tuple[pd.DataFrame, Metadata]:
         cells = df[column]
         if cells.dtype.kind in "iub" and isinstance(cells.dtype, np.dtype):
             cells = cells.astype("boolean" if cells.dtype.kind == "b" else "Int64")
-        if name != "missing there":
+        if name not in ("missing there", "nested", "hour"):
             df[column] = cells.mask(rng.random(N) < gaps)
     return df, described(df, relations)
 
@@ -159,7 +175,7 @@ def plan_of(df: pd.DataFrame, metadata: Metadata, *, is_repair: bool = False) ->
 
 
 #: What stands in the reduced table can contradict these; such rows are drawn again.
-REDRAWN = {"loop", "missing there", "two zones", "a look-up twice"}
+REDRAWN = {"loop", "missing there", "two zones", "a look-up twice", "nested"}
 CASES = [(name, gaps) for name in TABLES for gaps in (0.0, 0.15)]
 
 
@@ -285,6 +301,16 @@ def test_conditions_that_contradict_an_order_name_it(name: str, conditions: Any,
     df, metadata = table(name)
     with pytest.raises(ConditionError, match=relation):
         translated(plan_of(df, metadata), conditions)
+
+
+def test_a_date_at_full_hours_is_learnt_as_its_day() -> None:
+    df, plan, learnt = planned("hour", 0.0)
+    assert set(learnt) == {"a", "b", "p"}
+    assert (learnt["a"] == df["a"].dt.normalize()).all()
+    inner, outer = translated(plan, {"a": (">", "2021-01-01 02:00")})
+    assert plan.cells.meets(learnt, {"a": inner["a"]})[plan.cells.meets(df, outer)].all()
+    partial = inferred(plan, df[["a"]])
+    assert (partial["h"] == df["h"]).all()
 
 
 def test_a_condition_on_a_looked_up_column_asks_for_the_values_that_determine_it() -> None:

@@ -273,6 +273,27 @@ class TestEachKind:
         found = sentences(df, {"kind": "categorical"})
         assert found == ["a and b are missing together", "c is there exactly when kind is 'y'"]
 
+    def test_cells_that_are_missing_where_others_are(self, rng: np.random.Generator) -> None:
+        stage = rng.integers(0, 5, self.N)
+        df = pd.DataFrame(rng.normal(size=(self.N, 4)), columns=list("abcd")).where(stage[:, None] >= [0, 1, 2, 3])
+        assert sentences(df) == ["d is missing where c is", "c is missing where b is"]
+
+    def test_an_hour_that_is_told_twice_is_kept_twice(self, rng: np.random.Generator) -> None:
+        clock = 100 * rng.integers(0, 24, self.N) + rng.integers(0, 60, self.N)
+        df = pd.DataFrame({"clock": clock, "hour": clock // 100})
+        df["at"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(
+            df["hour"] + 24 * rng.integers(0, 900, self.N), unit="h"
+        )
+        assert set(sentences(df, {"at": "datetime"})) == {"hour = clock // 100", "hour = hour(at)"}
+
+    def test_a_least_age_is_an_order(self, rng: np.random.Generator) -> None:
+        birth = pd.Timestamp("1960-01-01") + pd.to_timedelta(rng.integers(0, 15_000, self.N), unit="D")
+        df = pd.DataFrame(
+            {"birth": birth, "hired": birth + pd.to_timedelta(rng.integers(6_600, 15_000, self.N), unit="D")}
+        )
+        told = sentences(df, dict.fromkeys(df, "datetime"))
+        assert told == ["hired is birth plus a length that is never negative"]
+
     def test_equal_texts(self, rng: np.random.Generator) -> None:
         names = np.array([f"name {i}" for i in range(400)], dtype=object)
         sender = rng.choice(names, self.N)

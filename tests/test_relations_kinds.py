@@ -166,6 +166,25 @@ class TestComplete:
         assert Combinations(among=("city", "region")).learnt(df, 3).allowed == (("A", "n"),)
         assert [row[0] for row in Ranges(category="city", number="v").learnt(df, 3).ranges or ()] == ["A"]
 
+    def test_a_key_of_several_values_may_have_those_that_are_shared(self) -> None:
+        def learnt(*few: tuple[str, str]) -> tuple[Dependency, pd.DataFrame]:
+            df = pd.DataFrame([*[("A", "n"), ("B", "s")] * 1_000, *few], columns=["city", "region"])
+            return Dependency(by=("city",), target="region").learnt(df, 3), df
+
+        clear = (("A", "n"), ("B", "s"))
+        relation, df = learnt(*[("C", "n"), ("C", "s")] * 3)
+        assert set(relation.table or ()) == {*clear, ("C", "n"), ("C", "s")}
+        assert not relation.breaks(df).any()
+        assert relation.breaks(pd.DataFrame([("C", "w"), ("C", "s")], columns=["city", "region"])).tolist() == [
+            True,
+            False,
+        ]
+        relation, df = learnt(*[("C", "n")] * 5, ("C", "s"))
+        assert set(relation.table or ()) == set(clear)  # of one value that too few share, nothing is told
+        assert not relation.breaks(df).any()
+        relation, df = learnt(("A", "s"))
+        assert relation.breaks(df).sum() == 1
+
     def test_an_interval_is_start_and_length(self) -> None:
         for start in (pd.Series(DAYS), pd.Series(["2020-02-28", None, "2019-01-31"]), pd.Series([1.5, NAN, 4.0])):
             df = pd.DataFrame({"start": start})

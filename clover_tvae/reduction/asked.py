@@ -9,7 +9,7 @@ import numpy as np
 
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import ConditionError, Problem
-from clover_tvae.reduction.plan import Distance, Step, made_by
+from clover_tvae.reduction.plan import DAY, Clock, Distance, Step, made_by
 from clover_tvae.reduction.reduced import NO, YES, Reduction
 from clover_tvae.relations.equality import Equal
 from clover_tvae.relations.groups import OneHot
@@ -47,7 +47,7 @@ def translated(
                     wanted.setdefault(source, condition)
                     if source in plan.reduced and source not in plan.made | set(asked):
                         inner.setdefault(source, condition)
-                    elif isinstance(step, OneHot):
+                    elif isinstance(step, OneHot | Clock):
                         inner[source] = condition
     for name in () if plan.is_repair else plan.gaps:
         asks = outer.get(name)
@@ -84,6 +84,11 @@ def _stands_for(plan: Reduction, step: Step, name: Any, condition: Condition) ->
             if not keys:
                 raise ConditionError(Problem(f"column {name!r}", f"no row can meet the condition: {step}"))
             return {by: Condition.of(keys)}
+        case Clock() if condition.form in ("range", "in") and not condition.missing:
+            days = np.floor(np.array(plan.cells.ends(name, condition)) / DAY) * DAY
+            return {name: Condition.of(("between", *plan.cells.write(name, days, inside=False).tolist()))}
+        case Clock():
+            return {name: condition}
         case Distance() if condition.form in ("range", "in") and not condition.missing:
             low, high = plan.cells.ends(name, condition)
             reach = step.reach * step.size

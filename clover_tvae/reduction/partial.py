@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.reduction.cells import Cells
-from clover_tvae.reduction.plan import Distance, made_by
+from clover_tvae.reduction.plan import DAY, HOUR, Clock, Distance, made_by
 from clover_tvae.reduction.reduced import Reduction
 from clover_tvae.relations.computed import Computed
 from clover_tvae.relations.equality import Equal
@@ -27,10 +27,15 @@ _TRIES = 32  # lent rows that are tried for a term that a formula is solved for
 
 
 def inferred(plan: Reduction, df: pd.DataFrame) -> pd.DataFrame:
-    """Return partial rows with the cells that known ones determine through equalities."""
+    """Return partial rows with the cells that known ones determine: what equals them, the hour of a date."""
     out = df.copy()
-    for step in plan.ordered:
-        if isinstance(step, Equal) and step.when is None and step.target in df:
+    for step in reversed(plan.ordered):
+        if isinstance(step, Clock) and step.made in df:
+            moments = plan.cells.values(out, step.made)
+            rows = ~np.isnan(moments) & _gaps(out, step.base)
+            hours = plan.cells.typed(step.base, pd.Series(moments[rows] % DAY / HOUR, index=out.index[rows]))
+            out = _put(out, step.base, rows, hours.reindex(out.index))
+        elif isinstance(step, Equal) and step.when is None and step.target in df:
             rows = out[step.target].notna().to_numpy(dtype=bool)
             out = _put(out, step.source, rows & _gaps(out, step.source), out[step.target])
     return out

@@ -14,15 +14,19 @@ from numpy.typing import NDArray
 
 from clover_tvae.errors import UserError
 from clover_tvae.reduction.cells import Cells
+from clover_tvae.relations.computed import Computed
 from clover_tvae.relations.groups import OneHot
+from clover_tvae.relations.lookup import Dependency
 from clover_tvae.relations.order import Inequality, Interval
 from clover_tvae.relations.ranges import round_bound
+from clover_tvae.relations.reading import numbers
 from clover_tvae.relations.relation import Relation
 
-__all__ = ["MAX_DECIMALS", "Distance", "Step", "changed_by", "in_order", "made_by", "planned"]
+__all__ = ["DAY", "HOUR", "MAX_DECIMALS", "Clock", "Distance", "Step", "changed_by", "in_order", "made_by", "planned"]
 
 MAX_DECIMALS = 9
-_UNITS = (86_400, 3_600, 60, 1)  # seconds: the longest that all lengths are multiples of
+DAY, HOUR = 86_400, 3_600  # seconds
+_UNITS = (DAY, HOUR, 60, 1)  # seconds: the longest that all lengths are multiples of
 _LARGEST_EXACT = 2.0**53
 _FEW_VALUES = 100
 
@@ -66,13 +70,31 @@ class Distance:
         return (np.fmin if self.sign > 0 else np.fmax)(base, made - self.sign * self.least * self.size)
 
 
-Step = Distance | Relation
+@dataclass(frozen=True)
+class Clock:
+    """A column of dates at full hours that is learnt as its day: another column holds the hour.
+
+    Args:
+        made: The column.
+        base: The other.
+    """
+
+    made: Any
+    base: Any
+
+    @property
+    def sources(self) -> tuple[Any, ...]:
+        """The columns from which it is made."""
+        return (self.base,)
+
+
+Step = Distance | Clock | Relation
 """What makes columns from others."""
 
 
 def made_by(step: Step) -> tuple[Any, ...]:
     """Return the columns that a step makes."""
-    if isinstance(step, Distance):
+    if isinstance(step, Distance | Clock):
         return (step.made,)
     return step.columns if isinstance(step, OneHot) else step.determines
 
@@ -135,6 +157,8 @@ class _Plan:
             gaps = self.df[list(relation.group)].isna().to_numpy(dtype=bool)
             if (gaps.all(axis=1) | ~gaps.any(axis=1)).all() and self.may_be_made(relation.group, ()):
                 self.add(relation, ())
+        elif (clock := self._clock(relation)) is not None:
+            self.add(clock, clock.sources)
         elif relation.determines and self.may_be_made(relation.determines, relation.sources):
             if self._is_whole(relation):
                 self.add(relation, relation.sources)
@@ -151,8 +175,20 @@ class _Plan:
         self.corrected.append(relation)
         self.corrected_from.setdefault(changed_by(relation), set()).update(relation.sources)
 
+    def _clock(self, relation: Relation) -> Clock | None:
+        """Return how the date is made whose hour a relation says, if it says all that the day does not."""
+        if not isinstance(relation, Computed) or not relation.tells_hour:
+            return None
+        (date,), hour, cells = relation.sources, relation.target, self.cells
+        if not (cells.is_date(date) and self.may_be_made([date], [hour])):
+            return None
+        moments, hours = cells.values(self.df, date), numbers(self.df[hour])
+        return Clock(date, hour) if (np.isnan(moments) | (moments % DAY == hours * HOUR)).all() else None
+
     def _is_whole(self, relation: Relation) -> bool:
         """Whether a relation gives the determined column in every row, missing cells included."""
+        if isinstance(relation, Dependency) and not relation.is_single:
+            return False
         (target,) = relation.determines
         try:
             made = self.cells.typed(target, relation.complete(self.df[list(relation.sources)])[target])

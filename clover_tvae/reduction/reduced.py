@@ -31,12 +31,23 @@ from clover_tvae.columns.plain_data import (
 )
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction.cells import Cells
-from clover_tvae.reduction.plan import MAX_DECIMALS, Distance, Step, changed_by, in_order, made_by, planned
+from clover_tvae.reduction.plan import (
+    DAY,
+    HOUR,
+    MAX_DECIMALS,
+    Clock,
+    Distance,
+    Step,
+    changed_by,
+    in_order,
+    made_by,
+    planned,
+)
 from clover_tvae.relations.document import read_relations, write_relations
 from clover_tvae.relations.groups import OneHot
 from clover_tvae.relations.lookup import Combinations, Dependency
 from clover_tvae.relations.ranges import Ranges
-from clover_tvae.relations.reading import comparable, known
+from clover_tvae.relations.reading import comparable, known, numbers
 from clover_tvae.relations.relation import Relation
 from clover_tvae.transforms import TableTransform
 
@@ -147,6 +158,7 @@ class Reduction:
     def reduced(self) -> tuple[Any, ...]:
         """The columns of the reduced table, in its order."""
         stay = self.distances | {step.group[0] for step in self.steps if isinstance(step, OneHot)}
+        stay |= {step.made for step in self.steps if isinstance(step, Clock)}
         names = [name for name in self.modelled if name not in self.made or name in stay]
         return (*names, *map(self.flag, self.gaps))
 
@@ -203,6 +215,9 @@ class Reduction:
                 distance = np.abs(distance) if self.is_repair else distance
                 is_whole = step.decimals == 0 and not np.isnan(distance).any()
                 out[step.made] = distance.astype(np.int64) if is_whole else distance
+            elif isinstance(step, Clock) and step.made in df:
+                days = self.cells.values(whole, step.made) // DAY * DAY
+                out[step.made] = self.cells.write(step.made, days, inside=False).set_axis(df.index)
         for name in self.gaps:
             flags = pd.Series(np.where(filled[name], YES, NO) if filled else NO, index=df.index, dtype=object)
             if is_partial and missing:
@@ -261,6 +276,10 @@ class Reduction:
                 start = self.cells.values({step.base: bases.get(step.base, out[step.base])}, step.base)  # type: ignore[arg-type]
                 end = start + step.sign * np.maximum(distance, step.least) * step.size
                 out[step.made] = self.cells.write(step.made, end).set_axis(out.index)
+                blank(step.made)
+            elif isinstance(step, Clock):
+                moments = self.cells.values(out, step.made) + HOUR * numbers(out[step.base])
+                out[step.made] = self.cells.write(step.made, moments, inside=False).set_axis(out.index)
                 blank(step.made)
             elif id(step) in corrected:
                 name, wrong = changed_by(step), step.breaks(out)
@@ -336,6 +355,8 @@ class Reduction:
         }
 
     def _step_to_plain(self, step: Step) -> dict[str, Any]:
+        if isinstance(step, Clock):
+            return {"clock": [name_to_plain(step.made), name_to_plain(step.base)]}
         if not isinstance(step, Distance):
             return {"relation": self.kept.index(step)}
         sizes = [step.sign, step.unit, step.decimals, step.typical, step.least, step.reach]
@@ -391,11 +412,15 @@ def _step_from_plain(item: Any, kept: tuple[Relation, ...], cells: Cells) -> Ste
         relation = kept[_place(item["relation"], kept)]
         check(isinstance(relation, OneHot) or len(relation.determines) == 1, "a step must make a column")
         return relation
-    parts = list_of(item.get("distance"), "distance")
-    check(len(parts) == 8, "a distance must have eight parts")
+    is_clock = "clock" in item
+    parts = list_of(item.get("clock", item.get("distance")), "step")
+    check(len(parts) == (2 if is_clock else 8), "a clock must have two parts, a distance eight")
     made, base = (name_from_plain(name) for name in parts[:2])
     known_names = set(cells.table.names)
     check({made, base} <= known_names and made != base, "a distance must be between two columns")
+    if is_clock:
+        check(cells.is_date(made), "a clock must be of dates")
+        return Clock(made, base)
     check(cells.is_number(made) and cells.is_number(base), "a distance must be between columns of numbers")
     sign, unit, decimals, *sizes = parts[2:]
     check(type(sign) is int and sign in (1, -1), "sign must be 1 or -1")

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import AfterValidator, StrictInt
 
-from clover_tvae.relations.expression import TARGET, read_expression
+from clover_tvae.relations.expression import TARGET, quoted, read_expression
 from clover_tvae.relations.reading import filled, known, labels, numbers
 from clover_tvae.relations.relation import Cell, Name, Relation
 
@@ -55,6 +55,11 @@ class Computed(Relation):
     @property
     def determines(self) -> tuple[Any, ...]:
         return (self.target,)
+
+    @property
+    def tells_hour(self) -> bool:
+        """Whether the column holds the hour of a date."""
+        return self.words is None and len(self.sources) == 1 and self.formula == f"hour({quoted(self.sources[0])})"
 
     def exact(self, df: pd.DataFrame) -> NDArray[np.float64]:
         """Return the number in each row before rounding, NaN where the formula gives none."""

@@ -25,6 +25,7 @@ from clover_tvae.relations.finding.orders import orders
 from clover_tvae.relations.finding.patterns import missing_patterns, one_hot_groups
 from clover_tvae.relations.finding.pruning import pruned
 from clover_tvae.relations.finding.table import Candidate, Table
+from clover_tvae.relations.lookup import Dependency
 from clover_tvae.relations.relation import Relation
 
 __all__ = ["Found", "find_relations"]
@@ -118,6 +119,8 @@ def _confirmed(candidate: Candidate, table: Table) -> Candidate | None:
 def _found(candidate: Candidate, df: pd.DataFrame, min_count: int) -> Found:
     relation = candidate.relation.learnt(df, min_count)
     n_exceptions = candidate.n_exceptions or 0
+    if n_exceptions and isinstance(relation, Dependency):  # a key may turn out to have several values
+        n_exceptions = int(relation.breaks(df).sum())
     if n_exceptions:
         relation = relation.model_copy(update={"handling": "learn"})
     told = max(n_exceptions, min_count) if n_exceptions else 0

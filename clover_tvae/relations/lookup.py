@@ -14,6 +14,10 @@ from clover_tvae.relations.relation import Cell, Name, Relation, listed
 
 __all__ = ["Combinations", "Dependency"]
 
+# Where at most one row in 200 is an exception, a key of which one row in ten is one is no mistake: it may have any of its
+# values, if enough people share each of them, and is not told otherwise.
+_EXCEPTIONS, _UNDECIDED = 0.005, 0.1
+
 
 def _combinations(df: pd.DataFrame, names: tuple[Any, ...]) -> tuple[NDArray[np.int64], list[tuple[Any, ...]]]:
     """Return the code of each row's combination (-1 where a cell is missing), and the combinations."""
@@ -36,8 +40,9 @@ class Dependency(Relation):
     Args:
         by: The columns that determine.
         target: The determined column.
-        table: Rows of the values of ``by`` and the value that they determine. ``None``: not learnt yet; then the most
-            frequent value beside each combination counts as the determined one.
+        table: Rows of the values of ``by`` and the value that they determine, the most frequent first where several may
+            stand beside the same values. ``None``: not learnt yet; then the most frequent value beside each combination
+            counts as the determined one.
     """
 
     kind: Literal["determines"] = "determines"
@@ -57,16 +62,25 @@ class Dependency(Relation):
     def is_learnt(self) -> bool:
         return self.table is not None
 
+    @property
+    def is_single(self) -> bool:
+        """Whether the table has one value for each combination."""
+        return self.table is None or len({row[:-1] for row in self.table}) == len(self.table)
+
     def predicted(self, df: pd.DataFrame) -> pd.Series:
         """Return the determined value of each row, missing where the table has none."""
-        table = {row[:-1]: row[-1] for row in self.table or ()}
+        table = {row[:-1]: row[-1] for row in reversed(self.table or ())}
         codes, keys = _combinations(df, self.by)
         return pd.Series([*map(table.get, keys), None], dtype=object).take(codes).set_axis(df.index)
 
     def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         if self.table is not None:
             expected, found = self.predicted(df), labels(df[self.target])
-            return (expected.notna() & found.notna() & (expected != found)).to_numpy(dtype=bool)
+            wrong = (expected.notna() & found.notna() & (expected != found)).to_numpy(dtype=bool)
+            if wrong.any() and not self.is_single:
+                codes, found_rows = _combinations(df[wrong], self.columns)
+                wrong[wrong] = np.array([row not in self.table for row in found_rows], dtype=bool)[codes]
+            return wrong
         rows = np.flatnonzero(self.applies(df))
         broken = np.zeros(len(df), dtype=bool)
         held = df.iloc[rows]
@@ -79,8 +93,12 @@ class Dependency(Relation):
         return broken
 
     def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
-        pairs = _shared(df, self.columns, min_count).drop(columns="count")
-        pairs = pairs.drop_duplicates(subset=list(pairs)[:-1])
+        every = _shared(df, self.columns, 1)
+        *keys, _, _ = every
+        counts, is_first = every["count"], ~every.duplicated(keys)
+        least, most, rows = (counts.groupby([every[key] for key in keys]).transform(of) for of in ("min", "max", "sum"))
+        several = (most <= (1 - _UNDECIDED) * rows) & (counts[~is_first].sum() <= _EXCEPTIONS * counts.sum())
+        pairs = every[(counts >= min_count) & np.where(several, least >= min_count, is_first)].drop(columns="count")
         return self.model_copy(update={"table": tuple(pairs.astype(object).itertuples(index=False, name=None))})
 
     def declared(self) -> Self:

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, StrictBool
 
+from clover_tvae.relations.reading import known
 from clover_tvae.relations.relation import Cell, Name, Relation, listed
 
 __all__ = ["MissingTogether", "MissingWhen"]
@@ -19,30 +20,46 @@ class MissingTogether(Relation):
 
     Args:
         group: The columns.
+        nested: Whether a cell may also be missing alone: it is where that of a column before it is.
     """
 
     kind: Literal["missing_together"] = "missing_together"
     group: Annotated[tuple[Name, ...], Field(min_length=2)]
+    nested: StrictBool = False
 
     @property
     def columns(self) -> tuple[Any, ...]:
         return self.group
+
+    @property
+    def sources(self) -> tuple[Any, ...]:
+        return self.group[:-1]
 
     def applies(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         return np.ones(len(df), dtype=bool)
 
     def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         missing = df[list(self.group)].isna().to_numpy(dtype=bool)
-        return missing.any(axis=1) & ~missing.all(axis=1)
+        said = np.logical_or.accumulate(missing, axis=1) if self.nested else missing.any(axis=1, keepdims=True)
+        return (missing != said).any(axis=1)
+
+    def complete(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the table without the cells of the last column that must be missing."""
+        made, last = df.copy(), self.group[-1]
+        made[last] = df[last].mask(~known(df, self.sources))
+        return made
 
     def mend(self, df: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows with all cells missing where one is."""
+        """Return the rows with all cells missing where one is, or one before it."""
         rows, made = self.breaks(df), df.copy()
-        for name in self.group:
-            made[name] = df[name].mask(rows)
+        for i, name in enumerate(self.group):
+            made[name] = df[name].mask(~known(df, self.group[:i]) if self.nested else rows)
         return made
 
     def __str__(self) -> str:
+        first, *others = self.group
+        if self.nested:
+            return f"{', then '.join(map(str, others))} {'are' if others[1:] else 'is'} missing where {first} is"
         return f"{listed(self.group)} are missing together"
 
 

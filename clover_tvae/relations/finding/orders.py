@@ -40,7 +40,8 @@ def orders(table: Table) -> Candidates:
                 x, y = sample[rows, i], sample[rows, j]
                 lengths = y - x
                 lowest, median = np.quantile(lengths, [0.05, 0.5])
-                if np.count_nonzero(lengths) < _MIN_UNEQUAL or lowest > _EDGE * median:
+                is_apart = names is not table.dates and lowest > _EDGE * median
+                if np.count_nonzero(lengths) < _MIN_UNEQUAL or is_apart:
                     continue  # apart by far: it says that the ranges differ, not that one bounds the other
                 chance = chance_below(x, y)
                 relation = _kind(low, names[j], x, y, names is table.dates)

@@ -19,12 +19,12 @@ _TOLERATED = 0.005
 
 
 def missing_patterns(table: Table) -> Candidates:
-    """Return columns that are missing together, and those that are missing exactly when another has some values."""
+    """Return columns that are missing together, where another is missing, and exactly when another has some values."""
     made = Candidates()
     counts = table.missing.sum(axis=0)
     some = np.flatnonzero((counts >= table.min_count) & (table.n_rows - counts >= table.min_count))
     names, masks = [table.names[i] for i in some], table.missing[:, some]
-    made.n_tried = len(names) * (len(names) - 1) // 2
+    made.n_tried = len(names) * (len(names) - 1)
     groups: dict[int, list[int]] = {}  # by their first column
     for i in range(len(names)):
         alike = (g for g in groups if (masks[:, g] != masks[:, i]).sum() <= _TOLERATED * masks[:, g].sum())
@@ -34,6 +34,11 @@ def missing_patterns(table: Table) -> Candidates:
             rate = float(masks[:, first].mean())
             relation = MissingTogether(group=tuple(names[i] for i in group))
             made.found.append(Candidate(relation, rate**2 + (1 - rate) ** 2))
+    inside = {i: [j for j in groups if j != i and not (masks[:, i] & ~masks[:, j]).any()] for i in groups}
+    for i, wider in inside.items():
+        for j in (j for j in wider if not any(j in inside[k] for k in wider)):
+            relation = MissingTogether(group=(names[i], names[j]), nested=True)
+            made.found.append(Candidate(relation, 1 - float(masks[:, i].mean() * (1 - masks[:, j].mean()))))
     for when in (name for name in table.names if name not in table.dates):
         made.n_tried += len(groups)
         codes = _with_rare_ones_together(table.codes[when])[table.rows]

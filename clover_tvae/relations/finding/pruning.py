@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from clover_tvae.relations.computed import Computed
 from clover_tvae.relations.equality import Equal
 from clover_tvae.relations.expression import quoted
@@ -28,7 +30,8 @@ def pruned(candidates: list[Candidate], table: Table) -> list[Candidate]:
     A column is determined once, by the simplest relation that closes no circle. Of relations between two columns those
     stay that lie in no such relation, and whose columns neither determine each other nor are both determined.
     """
-    candidates = _unpacked_elsewhere(candidates)
+    clocks = [c for c in candidates if not c.n_exceptions and _is_clock(c.relation, table)]
+    candidates = _unpacked_elsewhere([c for c in candidates if c not in clocks])
     place = {name: i for i, name in enumerate(table.names)}
     n_missing = dict(zip(table.names, table.missing.sum(axis=0), strict=True))
     determined: dict[Any, tuple[Any, ...]] = {}
@@ -40,6 +43,11 @@ def pruned(candidates: list[Candidate], table: Table) -> list[Candidate]:
                 determined[target] = relation.sources
                 kept.append(replace(candidate, relation=relation))
                 break
+    for clock in clocks:  # the hour may be told twice: the date then is its day and that hour
+        (target,), sources = clock.relation.determines, clock.relation.sources
+        if not _depends(sources, target, determined):
+            determined.setdefault(target, sources)
+            kept.append(clock)
     groups = [set(candidate.relation.columns) for candidate in kept]
 
     def told(pair: tuple[Any, ...]) -> bool:
@@ -80,6 +88,16 @@ def pruned(candidates: list[Candidate], table: Table) -> list[Candidate]:
         if not any((low, middle) in orders and (middle, high) in orders for middle in table.names)
     ]
     return [*kept, *best.values(), *direct]
+
+
+def _is_clock(relation: Any, table: Table) -> bool:
+    """Return whether a relation says all of the time of dates without a zone: each of them is at a full hour."""
+    if not isinstance(relation, Computed) or not relation.tells_hour:
+        return False
+    (date,) = relation.sources
+    moments = table.values[date][~np.isnan(table.values[relation.target])]
+    is_told = (moments % 3_600 == 0).sum() == (~np.isnan(table.values[date])).sum()
+    return table.frame[date].dt.tz is None and bool(is_told)
 
 
 def _unpacked_elsewhere(candidates: list[Candidate]) -> list[Candidate]:
