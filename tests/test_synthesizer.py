@@ -162,15 +162,15 @@ def test_a_rare_category_costs_no_more_rows():
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("decoder", "epochs", "tolerance", "least"),
-    [("autoregressive", 40, 0.8, 0.95), pytest.param("independent", 150, 1.8, 0.4, marks=pytest.mark.slow)],
+    [("autoregressive", 30, 0.8, 0.95), pytest.param("independent", 150, 1.8, 0.4, marks=pytest.mark.slow)],
 )
 def test_conditioned_rows_follow_the_data(decoder, epochs, tolerance, least):
     """A condition shifts the other columns as it does in the real table: here x decides y."""
     rng = np.random.default_rng(0)
-    x = rng.choice(["a", "b"], 3000, p=[0.9, 0.1])
-    df = pd.DataFrame({"x": x, "y": np.where(x == "a", rng.normal(0, 1, 3000), rng.normal(6, 1, 3000)).round(3)})
+    x = rng.choice(["a", "b"], 1500, p=[0.9, 0.1])
+    df = pd.DataFrame({"x": x, "y": np.where(x == "a", rng.normal(0, 1, 1500), rng.normal(6, 1, 1500)).round(3)})
     metadata = {"continuous": ["y"], "categorical": ["x"]}
-    synth = short(df, metadata, decoder=decoder, epochs=epochs, batch_size=300).fit()
+    synth = short(df, metadata, decoder=decoder, epochs=epochs, batch_size=150).fit()
     # The unconditional mean of y is 0.6.
     assert synth.sample(500, conditions={"x": "b"})["y"].mean() == pytest.approx(6, abs=tolerance)
     assert (synth.sample(500, conditions={"y": (">", 4.5)})["x"] == "b").mean() > least
@@ -871,10 +871,10 @@ def test_values_that_look_alike_stay_distinct():
 @pytest.mark.long
 def test_ten_thousand_categories():
     rng = np.random.default_rng(0)
-    df = pd.DataFrame({"code": rng.integers(0, 10_000, 20_000).astype(str), "x": rng.normal(size=20_000)})
-    synthetic = short(df, {"categorical": ["code"], "continuous": ["x"]}, epochs=1, batch_size=2000).fit().sample(2000)
+    df = pd.DataFrame({"code": (np.arange(12_000) % 10_000).astype(str), "x": rng.normal(size=12_000)})
+    synthetic = short(df, {"categorical": ["code"], "continuous": ["x"]}, epochs=1, batch_size=2000).fit().sample(1000)
     assert set(synthetic["code"]) <= set(df["code"])
-    assert synthetic["code"].nunique() > 1000
+    assert synthetic["code"].nunique() > 500
 
 
 @pytest.mark.parametrize("path", ["generators/example.pkl", "tests/data/generator_v1.pkl"])

@@ -35,6 +35,12 @@ jobs:
 """
 
 
+@pytest.fixture(autouse=True)
+def fewer_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Boost the trees of C2ST for fewer rounds: here the figures must be there, and need not be good."""
+    monkeypatch.setattr("clover_tvae.evaluation.two_sample.C2ST_ITERATIONS", 10)
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     data = load_breast_cancer(as_frame=True).frame.iloc[:260, [0, 1, 2, -1]]
@@ -167,17 +173,10 @@ def test_a_job_holds_rows_out_reports_and_is_up_to_date_afterwards(folder: Path)
     (folder / "out/report.html").unlink()
     again = plan_job(job)
     assert (again.train, again.samples, again.assess) == (False, (), True)
-    assert run_job(job).status == "done"
-    assert "26 real holdout rows" in (folder / "out/report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.long
 def test_beyond_a_limit_no_row_is_drawn_however_often_the_job_is_run(folder: Path) -> None:
-    job = (
-        job_of(folder, "    report: report.html\n    limits: limits.yaml\n")
-        if (folder / "limits.yaml").exists()
-        else None
-    )
     (folder / "limits.yaml").write_text("fidelity.shape: {max: 0.001}\n")
     job = job_of(folder, "    report: report.html\n    limits: limits.yaml\n")
     for _ in range(2):
@@ -188,11 +187,13 @@ def test_beyond_a_limit_no_row_is_drawn_however_often_the_job_is_run(folder: Pat
         assert "fidelity.shape" in result.error.message
         assert not (folder / "rows.csv").exists()
         assert (folder / "report.html").exists()
+    (folder / "report.html").unlink()
     (folder / "limits.yaml").write_text("fidelity.shape: {max: 100}\n")
     result = run_job(job_of(folder, "    report: report.html\n    limits: limits.yaml\n"))
     assert result.error is None
     assert not result.trained
     assert (folder / "rows.csv").exists()
+    assert "26 real holdout rows" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -282,8 +283,11 @@ def split_files(folder: Path) -> None:
 def test_evaluate_writes_the_report_and_the_figures(folder: Path) -> None:
     split_files(folder)
     tables = ("--real", "train.csv", "--holdout", "test.csv", "--synthetic", "synthetic.csv", "-m", "patients.json")
-    code, out, err = command("evaluate", *tables, "-o", "report.html", "--json", "figures.json", "--title", "<b>Mine")
+    (folder / "limits.yaml").write_text("privacy.copies: {max: 100}\n")
+    written = ("-o", "report.html", "--json", "figures.json", "--title", "<b>Mine")
+    code, out, err = command("evaluate", *tables, "--limits", "limits.yaml", *written)
     assert code == 0, err
+    assert "no proof of anonymity" in out
     assert "fidelity.shape" in out
     assert "&lt;b&gt;Mine" in (folder / "report.html").read_text()
     figures = Figures.from_plain(json.loads((folder / "figures.json").read_text()))
@@ -293,10 +297,6 @@ def test_evaluate_writes_the_report_and_the_figures(folder: Path) -> None:
     code, out, err = command("evaluate", *tables, "--limits", "limits.yaml", "-q")
     assert code == 6
     assert "privacy.copies" in err
-    (folder / "limits.yaml").write_text("privacy.copies: {max: 100}\n")
-    code, out, err = command("evaluate", *tables, "--limits", "limits.yaml")
-    assert code == 0
-    assert "no proof of anonymity" in out
 
 
 @pytest.mark.long
@@ -360,6 +360,8 @@ def test_compare_holds_generators_side_by_side(folder: Path) -> None:
         "patients.json",
         "--epochs",
         "1",
+        "--max-minutes",
+        "5",
         "--backends",
         "autoregressive,independent",
     )
@@ -412,11 +414,11 @@ def test_a_generator_that_fails_does_not_stop_the_others(folder: Path) -> None:
 @pytest.mark.long
 def test_a_limit_on_minutes_holds_for_the_backends_that_know_one(folder: Path) -> None:
     pytest.importorskip("sdv")
-    df = pd.read_csv(folder / "patients.csv")
+    df = pd.read_csv(folder / "patients.csv").head(80)
     comparison = compare_generators(
         df,
         Metadata.load(folder / "patients.json"),
-        generators=["sdv", "independent"],
+        generators=["sdv"],  # the test above gives others the limit
         seed=1,
         parameters={"epochs": 1, "max_minutes": 5},
     )
