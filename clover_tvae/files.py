@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from clover_tvae.errors import CloverError, TableFileError
 
-__all__ = ["atomic_write", "inside", "unmoved"]
+__all__ = ["atomic_write", "inside", "read_text", "unmoved", "write_text"]
 
 
 def atomic_write(
@@ -87,6 +87,35 @@ def _fsync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def write_text(path: str | Path, text: str, mode: int = 0o600) -> None:
+    """Write text as UTF-8, atomically; what UTF-8 cannot say becomes an escape."""
+    atomic_write(path, lambda file: file.write(text.encode("utf-8", "backslashreplace")), mode)
+
+
+def read_text(path: Path, most_bytes: int) -> str:
+    """Return the text of a UTF-8 file.
+
+    Raises:
+        TableFileError: It cannot be read, is larger than ``most_bytes``, or is not UTF-8; with the line of what is not.
+    """
+    try:
+        if not path.is_file():
+            what = "is a folder or a device, not a file" if path.exists() else "does not exist"
+            raise TableFileError(f"the file {what}", str(path))
+        with path.open("rb") as file:
+            content = file.read(most_bytes + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "the path is not valid"
+        raise TableFileError(f"the file cannot be read: {reason}", str(path)) from None
+    if len(content) > most_bytes:
+        raise TableFileError(f"the file is larger than {most_bytes:,} bytes", str(path))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise TableFileError("the file is not UTF-8 text; save it as UTF-8", f"{path}:{line}:1") from None
 
 
 def inside(root: str | Path, path: str | Path) -> Path:

@@ -398,7 +398,7 @@ def test_a_missing_option_points_at_the_object_that_lacks_it(tmp_path):
         ('{"id": [], "id": ["x"]}', "'id' is given twice"),
         ("[1]", "found a list"),
         ("null", "found null"),
-        (b'{"continuous": ["\xff"]}', r"not UTF-8 text \(byte 17\)"),
+        (b'{"continuous": ["\xff"]}', "json:1:1: the file is not UTF-8 text"),
     ],
 )
 def test_a_broken_file_says_how(tmp_path, text, fault):
@@ -421,7 +421,7 @@ def test_a_byte_order_mark_is_fine(tmp_path):
 def test_files_that_are_no_files(tmp_path):
     for path, fault in [
         (tmp_path / "none.json", "does not exist"),
-        (tmp_path, "not a regular file"),
+        (tmp_path, "is a folder"),
         ("a\0b", "not valid|does not exist"),
     ]:
         with pytest.raises(MetadataError, match=fault):
@@ -432,7 +432,7 @@ def test_a_huge_file_is_not_read(tmp_path):
     path = tmp_path / "huge.json"
     with path.open("wb") as file:
         file.truncate(65 * 2**20)
-    with pytest.raises(MetadataError, match="too large"):
+    with pytest.raises(MetadataError, match="larger than"):
         Metadata.load(path)
 
 

@@ -18,9 +18,9 @@ from clover_tvae.cli.files import (
     check_targets,
     read_described,
     require_files,
-    write_text,
 )
 from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.files import write_text
 
 __all__ = ["add_to"]
 
@@ -150,7 +150,7 @@ def evaluate(
             options |= {} if synth is None else about_generator(synth, known, drawn)
             write_report(output, known, drawn, holdout=held, metadata=described, figures=figures, **options)
     if json_path is not None:
-        write_text(json_path, json.dumps(figures.to_plain(), indent=2, default=str))
+        write_text(json_path, json.dumps(figures.to_plain(), indent=2, default=str), mode=0o644)
     for why in figures.notes if holdout is not None else ():
         warn(why)
     if not quiet:
@@ -217,7 +217,7 @@ def compare(
         write_comparison(output, comparison.results, facts={"Table": Path(table).name, **comparison.facts}, title=title)
         say(f"page      {output}")
     if json_path is not None:
-        write_text(json_path, json.dumps(comparison.to_plain(), indent=2, default=str))
+        write_text(json_path, json.dumps(comparison.to_plain(), indent=2, default=str), mode=0o644)
         say(f"figures   {json_path}")
     failed = [result["name"] for result in comparison.results if "error" in result]
     if len(failed) == len(comparison.results):

@@ -26,7 +26,6 @@ __all__ = [
     "read",
     "read_described",
     "require_files",
-    "write_text",
 ]
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
@@ -123,10 +122,3 @@ def check_rows_target(path: Path, *, suffix: str, force: bool) -> None:
     if suffix not in EXTENSIONS:
         formats = ", ".join(name[1:] for name in EXTENSIONS)
         raise ConfigError(f"must be one of {formats}, found {suffix[1:]!r}", "--format")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    from clover_tvae.files import atomic_write
-
-    atomic_write(path, lambda file: file.write(text.encode("utf-8", "backslashreplace")), mode=0o644)

@@ -22,9 +22,9 @@ from clover_tvae.cli.files import (
     check_targets,
     read_described,
     require_files,
-    write_text,
 )
 from clover_tvae.errors import ConfigError
+from clover_tvae.files import write_text
 
 __all__ = ["add_to"]
 
@@ -241,7 +241,7 @@ def inspect(
         if card.suffix.lower() == ".md":
             written = {card: card_markdown(facts)} | written
         for path, text in written.items():
-            write_text(path, text)
+            write_text(path, text, mode=0o644)
             say(f"card      {path}")
     elif as_json:
         say_json(facts)

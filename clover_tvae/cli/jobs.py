@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clover_tvae.cli.console import Debug, Quiet, command, note, progress_wanted, say, say_json, warn
-from clover_tvae.cli.files import check_targets, write_text
+from clover_tvae.cli.files import check_targets
 from clover_tvae.errors import ConfigError
+from clover_tvae.files import write_text
 
 if TYPE_CHECKING:
     from clover_tvae.jobs import Job, JobResult
@@ -104,7 +105,7 @@ def run(
     )
     plain = summary(results)
     if summary_path is not None:
-        write_text(summary_path, json.dumps(plain, indent=2) + "\n")
+        write_text(summary_path, json.dumps(plain, indent=2) + "\n", mode=0o644)
     if as_json:
         say_json(plain)
     raise typer.Exit(exit_code(results))

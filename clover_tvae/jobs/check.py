@@ -20,6 +20,7 @@ from clover_tvae.jobs.result import collected_warnings
 from clover_tvae.jobs.spec import DatasetSpec
 from clover_tvae.metadata import Metadata
 from clover_tvae.metadata.document import in_document, read_document
+from clover_tvae.metadata.validate import name_problems
 from clover_tvae.parameters import Parameters
 from clover_tvae.tables import EXTENSIONS, column_names
 
@@ -227,9 +228,8 @@ class _Check:
         if isinstance(spec.data, str) and (path := self._reads("data", spec.data, may_lack=self._has_generator)):
             with self._telling(("data",), "data: "):
                 names = column_names(path, self.metadata)
-                if self.metadata is not None:
-                    with self._telling(("metadata",), ""):
-                        self.metadata.check_names(names)
+                for problem in name_problems(self.metadata.columns, names, self.metadata.unit) if self.metadata else ():
+                    self.tell(("metadata",), str(problem))
 
     def _check_parameters(self) -> None:
         try:

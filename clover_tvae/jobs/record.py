@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from clover_tvae.files import atomic_write, inside, unmoved
+from clover_tvae.files import inside, unmoved, write_text
 
 __all__ = ["Record", "file_digest", "record_path"]
 
@@ -60,9 +60,8 @@ class Record(BaseModel):
         ignore = unmoved(self._path).parent / ".gitignore"
         ignore.parent.mkdir(parents=True, exist_ok=True)
         if not unmoved(ignore).exists():
-            atomic_write(ignore, lambda file: file.write(b"*\n"), mode=0o644)
-        text = self.model_dump_json(indent=1)
-        atomic_write(self._path, lambda file: file.write(text.encode("utf-8")))
+            write_text(ignore, "*\n", mode=0o644)
+        write_text(self._path, self.model_dump_json(indent=1))
 
     def note_training(self, learnt: Mapping[str, Any], generator: str | None) -> None:
         """Note a generator that has been trained; the outputs stay ours, but were drawn from one that is gone."""

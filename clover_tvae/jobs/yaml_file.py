@@ -16,7 +16,8 @@ from typing import Any
 
 import yaml
 
-from clover_tvae.errors import Problem
+from clover_tvae.errors import Problem, TableFileError
+from clover_tvae.files import read_text
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "Node", "parse_yaml", "read_yaml"]
 
@@ -102,20 +103,9 @@ def read_yaml(path: str | Path, name: str | None = None) -> tuple[Node | None, l
     path = Path(path)
     name = name or str(path)
     try:
-        if not path.is_file():
-            what = "is a folder, not a file" if path.is_dir() else "does not exist"
-            return None, [Problem(name, f"the file {what}")]
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        return None, [Problem(name, f"the file cannot be read ({type(error).__name__})")]
-    if len(content) > MAX_BYTES:
-        return None, [Problem(name, f"the file is larger than {MAX_BYTES:,} bytes; split it")]
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        return None, [Problem(f"{name}:{line}:1", "the file is not UTF-8 text")]
+        text = read_text(path, MAX_BYTES)
+    except TableFileError as error:
+        return None, [Problem(problem.where.replace(str(path), name), problem.message) for problem in error.problems]
     return parse_yaml(text, name)
 
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from clover_tvae.columns.dtypes import where_of
 from clover_tvae.columns.people import least_rows, people_of
-from clover_tvae.errors import ColumnsMismatchError, MetadataError, Problem, did_you_mean
+from clover_tvae.errors import MetadataError, Problem, did_you_mean
 from clover_tvae.metadata import document, exchange, json_file
 from clover_tvae.metadata.column import KINDS, Column, Kind, plain_scalar
 from clover_tvae.metadata.infer import REPEATS, MetadataWarning, inferred, likely_unit
-from clover_tvae.metadata.validate import name_problems, raise_problems
+from clover_tvae.metadata.validate import raise_problems
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.relations.document import read_relations
 from clover_tvae.relations.find import Found, find_relations
@@ -182,9 +182,7 @@ class Metadata:
             >>> Metadata((Column("age", "continuous"), Column("no", "id", regenerate="sequence"))).to_dict()
             {'continuous': ['age'], 'categorical': [], 'id': [{'name': 'no', 'regenerate': 'sequence'}], 'variable_to_predict': None}
         """
-        return document.write_document(
-            document.Parts(self.columns, self.variable_to_predict, {}, self.relations, self.unit)
-        )
+        return document.write_document(self.columns, self.variable_to_predict, self.relations, self.unit)
 
     @classmethod
     def load(cls, path: str | Path) -> Metadata:
@@ -327,15 +325,6 @@ class Metadata:
         raise_problems(self.columns, df, self.unit)
         if self.unit is None and (name := likely_unit(df, self.of_kind("id", "ignore"))) is not None:
             warnings.warn(f"column {name!r}: {REPEATS}", MetadataWarning, stacklevel=2)
-
-    def check_names(self, names: Iterable[Hashable]) -> None:
-        """Check the names of a table's columns as :meth:`validate` does, before its rows are read.
-
-        Raises:
-            ColumnsMismatchError: With every column that is missing or unknown.
-        """
-        if problems := name_problems(self.columns, names, self.unit):
-            raise ColumnsMismatchError(problems)
 
     def to_sdv(self) -> dict[str, Any]:
         """Return the description as the dict of SDV 2, as ``sdv.metadata.Metadata.load_from_dict`` takes it.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from clover_tvae.errors import MetadataError, Problem, did_you_mean
 from clover_tvae.metadata.column import KINDS, OPTIONS, Column, Kind, is_hashable, option_problems
@@ -16,7 +16,6 @@ from clover_tvae.relations.document import Place, parse_relations, write_relatio
 from clover_tvae.relations.relation import Relation
 
 __all__ = [
-    "Parts",
     "Place",
     "duplicate_problems",
     "read_document",
@@ -27,24 +26,6 @@ __all__ = [
 ]
 
 
-class Parts(NamedTuple):
-    """What a document says, as ``Metadata`` takes it.
-
-    Args:
-        columns: The columns.
-        target: The variable to predict.
-        reasons: Empty: a document gives none.
-        relations: The relations between columns; ``None``: not said, so that ``fit`` looks for them.
-        unit: The column that tells which rows are of one person.
-    """
-
-    columns: tuple[Column, ...]
-    target: Hashable | None
-    reasons: Mapping[Hashable, str]
-    relations: tuple[Relation, ...] | None
-    unit: Hashable | None
-
-
 def in_document(place: Place, message: str) -> Problem:
     """Return a problem with the way to it."""
     return Problem(spell(place), message)
@@ -52,8 +33,8 @@ def in_document(place: Place, message: str) -> Problem:
 
 def read_document(
     obj: Any, problems: Iterable[tuple[Place, str]] = (), tell: Callable[[Place, str], Problem] = in_document
-) -> Parts:
-    """Return what a plain document says.
+) -> tuple[tuple[Column, ...], Hashable | None, dict[Hashable, str], tuple[Relation, ...] | None, Hashable | None]:
+    """Return what a plain document says, as ``Metadata`` takes it: a document gives no reasons.
 
     Args:
         obj: The document.
@@ -101,7 +82,7 @@ def read_document(
         problems += [(("relations", *place), text) for place, text in wrong]
     if problems:
         raise MetadataError([tell(place, text) for place, text in problems])
-    return Parts(tuple(columns), target, {}, relations, unit)
+    return tuple(columns), target, {}, relations, unit
 
 
 def _entries(
@@ -171,17 +152,19 @@ def unit_fault(unit: Any, kinds: Mapping[Hashable, str]) -> str:
     return ""
 
 
-def write_document(parts: Parts) -> dict[str, Any]:
+def write_document(
+    columns: Iterable[Column], target: Hashable | None, relations: Iterable[Relation] | None, unit: Hashable | None
+) -> dict[str, Any]:
     """Return the shortest plain document that says this."""
     document: dict[str, Any] = {"continuous": [], "categorical": []}
-    for column in parts.columns:
+    for column in columns:
         options = {key: list(value) if key == "order" else value for key, value in column.options.items()}
         document.setdefault(column.kind, []).append({"name": column.name, **options} if options else column.name)
-    document["variable_to_predict"] = parts.target
-    if parts.unit is not None:
-        document["unit"] = parts.unit
-    if parts.relations is not None:
-        document["relations"] = write_relations(parts.relations)
+    document["variable_to_predict"] = target
+    if unit is not None:
+        document["unit"] = unit
+    if relations is not None:
+        document["relations"] = write_relations(relations)
     return document
 
 

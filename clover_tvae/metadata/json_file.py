@@ -14,22 +14,25 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 from pathlib import Path
 from typing import Any
 
-from clover_tvae.errors import MetadataError, Problem
-from clover_tvae.files import atomic_write
-from clover_tvae.metadata.document import Parts, Place, in_document, read_document
+from clover_tvae.errors import MetadataError, Problem, TableFileError
+from clover_tvae.files import atomic_write, read_text
+from clover_tvae.metadata.document import Place, in_document, read_document
 
 __all__ = ["load_document", "save_document"]
 
 _MAX_BYTES = 64 * 2**20
 
 
-def load_document(path: Path) -> Parts:
-    """Read a JSON file.
+def load_document(path: Path) -> tuple[Any, ...]:
+    """Read a JSON file; see ``read_document``.
 
     Raises:
         MetadataError: With every problem as ``file:line:column``.
     """
-    text = _read_text(path)
+    try:
+        text = read_text(path, _MAX_BYTES)
+    except TableFileError as error:
+        raise MetadataError([Problem(problem.where, problem.message) for problem in error.problems]) from None
     problems: list[tuple[Place, str]] = []
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -44,37 +47,18 @@ def load_document(path: Path) -> Parts:
         line, column = positions()[known]
         return Problem(f"{path}:{line}:{column}", str(in_document(place, message)))
 
+    def refuse(_: str) -> Any:
+        raise ValueError
+
     positions = functools.cache(functools.partial(_positions, text))
     try:
-        obj = json.loads(text, object_pairs_hook=pairs, parse_constant=_refuse_constant)
+        obj = json.loads(text, object_pairs_hook=pairs, parse_constant=refuse)
     except json.JSONDecodeError as error:
         raise MetadataError(f"not valid JSON: {error.msg}", f"{path}:{error.lineno}:{error.colno}") from None
     except (ValueError, RecursionError):
         what = "nested too deeply, or a number that is NaN, infinite or too long"
         raise MetadataError(f"not valid JSON: {what}", str(path)) from None
     return read_document(obj, problems, tell)
-
-
-def _read_text(path: Path) -> str:
-    try:
-        if not path.is_file():
-            what = "is not a regular file" if path.exists() else "does not exist"
-            raise MetadataError(f"the metadata file {what}; give the path of a JSON file", str(path))
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "the path is not valid"
-        raise MetadataError(f"the metadata file cannot be read: {reason}", str(path)) from None
-    if len(data) > _MAX_BYTES:
-        raise MetadataError(f"the file is over {_MAX_BYTES // 2**20} MiB, too large for metadata", str(path))
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MetadataError(f"not UTF-8 text (byte {error.start}); save the file as UTF-8", str(path)) from None
-
-
-def _refuse_constant(_: str) -> Any:
-    raise ValueError
 
 
 _SPACE = re.compile(r"[ \t\n\r]*")

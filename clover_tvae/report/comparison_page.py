@@ -10,9 +10,10 @@ import numpy as np
 
 from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.evaluation.figures import Figure, Figures
+from clover_tvae.files import write_text
 from clover_tvae.report.charts import dot_plot
 from clover_tvae.report.formatting import count_text, decimal_text, printable
-from clover_tvae.report.html_document import render, write_document
+from clover_tvae.report.html_document import render
 from clover_tvae.report.learning_curves import curve_charts, history_table
 from clover_tvae.report.model_card import NO_PROOF, plain_text
 from clover_tvae.report.readings import figure_text, interval_text
@@ -90,7 +91,7 @@ def write_comparison(path: str | Path, results: Sequence[Mapping[str, Any]], **o
         results: See ``build_comparison``.
         **options: Its other arguments.
     """
-    write_document(path, build_comparison(results, **options))
+    write_text(path, build_comparison(results, **options))
 
 
 def comparison_rows(by_name: Mapping[str, Mapping[str, Figure]], section: str) -> list[dict[str, Any]]:

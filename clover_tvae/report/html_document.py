@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from clover_tvae.errors import MissingExtraError
-from clover_tvae.files import atomic_write
 from clover_tvae.version import __version__
 
-__all__ = ["render", "write_document"]
+__all__ = ["render"]
 
 _FOLDER = Path(__file__).parent / "templates"
 
@@ -27,15 +26,6 @@ def render(template: str, content: Mapping[str, Any]) -> str:
     page = _environment().get_template(template).render(content)
     # A lone surrogate has no UTF-8 form; what came this far becomes a visible reference.
     return page.encode("utf-8", "xmlcharrefreplace").decode("utf-8")
-
-
-def write_document(path: str | Path, text: str) -> None:
-    """Write text as UTF-8, atomically.
-
-    Raises:
-        TableFileError: The file cannot be written; an older one stands.
-    """
-    atomic_write(path, lambda file: file.write(text.encode("utf-8", "xmlcharrefreplace")))
 
 
 @cache

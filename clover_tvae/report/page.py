@@ -16,11 +16,12 @@ from clover_tvae.errors import ConfigError
 from clover_tvae.evaluation.disclosure import Disclosure, figures_to_show
 from clover_tvae.evaluation.frames import CodedTables, code_tables, resolve_metadata
 from clover_tvae.evaluation.measurement import measure
+from clover_tvae.files import write_text
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.report.column_section import column_card, column_tables
 from clover_tvae.report.distributions import Marginal, marginals
 from clover_tvae.report.formatting import count_text, listed, printable, shortened
-from clover_tvae.report.html_document import render, write_document
+from clover_tvae.report.html_document import render
 from clover_tvae.report.learning_curves import learning_curves
 from clover_tvae.report.model_card import card_groups, strict_json
 from clover_tvae.report.pair_section import PairTrends, broken_relations
@@ -70,7 +71,7 @@ class Report:
             TableFileError: The file cannot be written; an older one stands.
             MissingExtraError: jinja2 is not installed.
         """
-        write_document(path, self.html())
+        write_text(path, self.html())
 
     def to_json(self) -> str:
         """Return the figures and the errors of columns and pairs as JSON; no value of the data is in it."""

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clover_tvae.errors import ConfigError, Problem
-from clover_tvae.files import atomic_write
+from clover_tvae.files import write_text
 
 __all__ = [
     "AXIS",
@@ -152,7 +152,7 @@ class Chart:
             text = f'<!DOCTYPE html>\n<html lang="en"><head>{head}{title}</head>\n<body>{text}</body></html>\n'
         elif suffix != ".svg":
             raise ConfigError(Problem("path", f"must end in .svg or .html, found {suffix or 'no ending'}"))
-        atomic_write(path, lambda file: file.write(text.encode("utf-8")))
+        write_text(path, text)
 
 
 def _digits(value: float) -> str:
