@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 #: Fewest people that a figure, a category's name or a stored value may rest on; fewer are withheld.
-MIN_COUNT = 10
+MIN_COUNT = 5
 #: Widest layer of a network; hostile files are refused before their sizes allocate anything.
 LARGEST_WIDTH = 16_384
 #: Parameters that SDV's TVAE has not, and those that it alone has.
@@ -143,6 +143,15 @@ class Parameters(BaseModel):
         description="sample (default) draws every choice; argmax takes the likeliest, as SDV does, and loses rare "
         "categories.",
     )
+    min_count: Annotated[int, Field(ge=1, le=1000), _Plain] | None = Field(
+        None,
+        description="Fewest people who must share a category, a frequent number, a bound or a relation's value for it to "
+        "be learnt or stored: 5 unless given; 1 guards nobody.",
+    )
+    exact_values: _Flag | None = Field(
+        None,
+        description="Store numbers and dates as they are, extremes too, and not as means over min_count people.",
+    )
     trust_pickle: _Flag | None = Field(
         None, description="Open a generator file of the sdv backend: it holds a pickle, which can run any code."
     )
@@ -199,6 +208,12 @@ class Parameters(BaseModel):
             'a number of at least 0 and below 1 or None'
         """
         return in_words(cls.model_json_schema()["properties"][name])
+
+    @property
+    def guards(self) -> dict[str, Any]:
+        """What keeps single people out of what is stored: ``min_count`` and ``exact_values``, as they are in force."""
+        least = MIN_COUNT if self.min_count is None else self.min_count
+        return {"min_count": least, "exact_values": bool(self.exact_values)}
 
     def given(self) -> dict[str, Any]:
         """Return the parameters that are not ``None``."""

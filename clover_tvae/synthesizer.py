@@ -21,7 +21,7 @@ from clover_tvae.backends import Generator, ReadsRows, keep_relations, make_back
 from clover_tvae.balancing import balanced
 from clover_tvae.errors import ConditionError, ConfigError, DataError, NotFittedError
 from clover_tvae.metadata import Metadata
-from clover_tvae.parameters import Parameters, check_path, whole_number
+from clover_tvae.parameters import MIN_COUNT, Parameters, check_path, whole_number
 from clover_tvae.report.representation import as_html, as_text
 from clover_tvae.seeds import Call, child, root
 
@@ -61,6 +61,9 @@ class TVAESynthesizer:
         device: Where to compute: ``cpu`` (default), ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best at hand.
         decode: ``sample`` (default) draws every choice; ``argmax`` takes the likeliest, as SDV does, and loses rare
             categories.
+        min_count: Fewest people who must share a category, a frequent number, a bound or a relation's value for it to be
+            learnt or stored: 5 unless given; 1 guards nobody.
+        exact_values: Store numbers and dates as they are, extremes too, and not as means over ``min_count`` people.
         verbose: Show a progress bar, and say what was chosen.
         trust_pickle: Open a generator file of the ``sdv`` backend: it holds a pickle, which can run any code.
         discriminator_steps: Accepted with a warning and dropped: a VAE has no discriminator.
@@ -111,6 +114,8 @@ class TVAESynthesizer:
         max_minutes: float | None = None,
         device: str = "cpu",
         decode: str | None = None,
+        min_count: int | None = None,
+        exact_values: bool | None = None,
         verbose: bool = True,
         trust_pickle: bool = False,
         discriminator_steps: int | None = None,
@@ -124,6 +129,7 @@ class TVAESynthesizer:
             learning_rate=learning_rate, weight_decay=weight_decay, loss_factor=loss_factor,
             gradient_clip=gradient_clip, validation_fraction=validation_fraction, patience=patience,
             max_minutes=max_minutes, device=str(device), decode=decode, trust_pickle=trust_pickle,
+            min_count=min_count, exact_values=exact_values,
             enforce_min_max_values=enforce_min_max_values, enforce_rounding=enforce_rounding,
             discriminator_steps=discriminator_steps,
         )  # fmt: skip
@@ -164,7 +170,7 @@ class TVAESynthesizer:
         """
         df = self._given()
         self._metadata.validate(df)
-        self._metadata = self._metadata.with_relations(self._declared(df))
+        self._metadata = self._related(df)
         logger.info(self._metadata.relations_told)
         self._backend = keep_relations(self._backend, self._metadata)
         if isinstance(self._backend, ReadsRows):
@@ -188,7 +194,7 @@ class TVAESynthesizer:
         df = self._given()
         if self._metadata.relations is None:
             self._metadata.validate(df)
-            self._metadata = self._metadata.with_relations(self._declared(df))
+            self._metadata = self._related(df)
         self._metadata, self._prepared = self._metadata.add_constraints(constraints), False
         return self
 
@@ -210,6 +216,11 @@ class TVAESynthesizer:
         """Return the columns that the metadata declares."""
         names = [column.name for column in self._metadata.columns]
         return df[[name for name in df.columns if name in names]]
+
+    def _related(self, df: pd.DataFrame) -> Metadata:
+        """Return the metadata with the relations that enough people share."""
+        min_count = self._backend.parameters.get("min_count", MIN_COUNT)
+        return self._metadata.with_relations(self._declared(df), min_count=min_count)
 
     def fit(self) -> TVAESynthesizer:
         """Learn the table, and write the generator where ``generator_filepath`` says.

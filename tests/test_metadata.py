@@ -1137,7 +1137,7 @@ def test_declared_relations_that_rows_break_are_refused_by_name_and_count():
     with pytest.raises(MetadataError, match=r"low <= high: must hold in every row to be kept, found 40 rows"):
         visits(relations=[order]).with_relations(broken)
     few = VISITS.assign(high=VISITS["high"].where(VISITS.index >= 3, -1.0))
-    with pytest.raises(MetadataError, match="found fewer than 10 rows"):
+    with pytest.raises(MetadataError, match="found fewer than 5 rows"):
         visits(relations=[order]).with_relations(few)
     for handling in ("learn", "ignore"):
         kept = visits(relations=[{**order, "handling": handling}]).with_relations(broken)
@@ -1146,14 +1146,14 @@ def test_declared_relations_that_rows_break_are_refused_by_name_and_count():
 
 
 def test_what_a_relation_holds_rests_on_people_and_not_on_rows():
-    df = pd.DataFrame({"id": [i // 10 for i in range(400)], "city": ["A"] * 350 + ["B"] * 50})
+    df = pd.DataFrame({"id": [i // 10 for i in range(400)], "city": ["A"] * 370 + ["B"] * 30})
     df["post"] = df["city"].map({"A": "1", "B": "2"})
     plain = {"categorical": ["city", "post"], "id": ["id"]}
     relations = [{"kind": "determines", "by": ["city"], "target": "post"}]
     (by_rows,) = Metadata.of({**plain, "relations": relations}).with_relations(df).relations
     (by_people,) = Metadata.of({**plain, "relations": relations, "unit": "id"}).with_relations(df).relations
     assert by_rows.table == (("A", "1"), ("B", "2"))
-    assert by_people.table == (("A", "1"),)  # the 50 rows of B are of five people
+    assert by_people.table == (("A", "1"),)  # the 30 rows of B are of three people
 
 
 def test_names_that_no_expression_holds_do_not_stop_the_finder():

@@ -44,7 +44,7 @@ def test_the_docstring_says_what_the_model_says() -> None:
 def test_the_command_line_says_what_the_model_says() -> None:
     fit = get_command(app).commands["fit"]  # type: ignore[attr-defined]
     options = {option.name: option.help for option in fit.params if option.name in DESCRIPTIONS}
-    assert len(options) == 8
+    assert len(options) == 9
     for name, text in options.items():
         assert text == DESCRIPTIONS[name]
 

@@ -369,7 +369,7 @@ def test_no_bin_of_fewer_than_k_rows_and_rounded_counts(real, synthetic) -> None
 
 
 def test_a_table_of_fewer_than_2k_rows_shows_no_number_at_all(real, synthetic) -> None:
-    few = real.iloc[:15]
+    few = real.iloc[:9]
     report = build_report(few, synthetic, metadata=META, figures=())
     assert all(marginal.histogram is None for marginal in report.marginals)
     assert "Too few real rows to draw anything" in words(report.html())
@@ -427,7 +427,7 @@ def test_relations_that_break_most_come_first(real, synthetic) -> None:
     )
     figures = Figures.of([Figure.of("fidelity.shape", 1.0)], {"relations": table})
     text = words(build_report(real, synthetic, metadata=META, figures=figures).html())
-    assert "age <= visits kept in every row 40.0% under 10 rows" in text
+    assert "age <= visits kept in every row 40.0% under 5 rows" in text
     assert "ward determines sex left to the network 1.0% 0.5%" in text
 
 
@@ -491,7 +491,7 @@ def test_the_share_of_rows_in_no_hexagon_is_withheld_where_they_are_few(real, sy
     metadata = {**META, "variable_to_predict": None}
     latent = {"latent_real": points, "latent_synthetic": np.zeros((500, 2))}
     space = build_report(real.iloc[:60], synthetic, metadata=metadata, figures=(), **latent).content["space"]
-    assert "under 10 rows of the real" in space["note"]
+    assert "under 5 rows of the real" in space["note"]
     assert "5.0%" not in space["note"]
 
 

@@ -26,7 +26,6 @@ from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import ConditionError, CorruptArtifactError, NotFittedError, Problem
 from clover_tvae.metadata import Column, Metadata
-from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.asked import translated
 from clover_tvae.reduction.partial import inferred, pinned
@@ -115,7 +114,7 @@ class KeepingBackend(Backend):
     ) -> tuple[pd.DataFrame, Metadata]:
         is_repair = self.inner.name != "native" or self.inner.parameters.get("decoder") != "autoregressive"
         rng = generator(seed, Fit.RELATIONS)
-        min_count = least_rows(people_of(df, metadata.unit), MIN_COUNT)
+        min_count = least_rows(people_of(df, metadata.unit), self.parameters["min_count"])
         self._reduction = plan = Reduction.fit(df, metadata, rng, is_repair=is_repair, min_count=min_count)
         reduced, described = df[list(plan.modelled)] if is_repair else plan.reduce(df), plan.metadata(metadata)
         if metadata.unit is not None:  # training is to hold people out, not rows

@@ -61,6 +61,7 @@ class _Learnt:
     vae: TabularVAE
     history: list[Epoch]
     facts: dict[str, Any]
+    guards: dict[str, Any]
 
     @property
     def sampler(self) -> Sampler:
@@ -98,7 +99,8 @@ class NativeBackend(Backend, ReadsRows):
 
     def _fitted(self, df: pd.DataFrame, metadata: Metadata, seed: np.random.SeedSequence) -> TableTransform:
         decoder, rng = self.given.decoder or "autoregressive", generator(seed, Fit.TRANSFORMS)
-        return TableTransform.fit(df, metadata, numbers=NUMBERS[decoder], copies=decoder == "autoregressive", rng=rng)
+        copies = decoder == "autoregressive"
+        return TableTransform.fit(df, metadata, numbers=NUMBERS[decoder], copies=copies, rng=rng, **self.given.guards)
 
     def check_conditions(self, conditions: Mapping[Hashable, Any]) -> None:
         if self._prepared is not None or self._known is not None:
@@ -136,7 +138,7 @@ class NativeBackend(Backend, ReadsRows):
             "stopped": training.stopped,
             "device": str(self.device),
         }
-        self._known = _Learnt(plan, transform, vae.eval(), training.history, facts)
+        self._known = _Learnt(plan, transform, vae.eval(), training.history, facts, self.given.guards)
         return self
 
     # -- what is known ------------------------------------------------------------------------------------------------
@@ -144,8 +146,8 @@ class NativeBackend(Backend, ReadsRows):
     @property
     def parameters(self) -> dict[str, Any]:
         if self._known is None:
-            return {"decoder": "autoregressive", **self.given.given()}
-        return self._known.plan.parameters
+            return {"decoder": "autoregressive", **self.given.given(), **self.given.guards}
+        return self._known.plan.parameters | self._known.guards
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -324,14 +326,16 @@ class NativeBackend(Backend, ReadsRows):
         config = ModelConfig(**model.model_dump(exclude={"backend"}))
         plan = Plan(config, plan_training(parameters, training.facts.rows, transform.layout.n_columns).training)
         with reading("training"):
-            if plan.parameters != training.parameters:
+            # The first files name no guards, and have none.
+            guards = {name: given[name] for name in parameters.guards if name in given}
+            if plan.parameters | guards != training.parameters:
                 raise ValueError("these are not its model's parameters")
         with reading("weights"):
             arrays = unpack_tensors(parts["weights"], expected_arrays(config, transform.layout))
             vae = vae_from_arrays(config, transform.layout, arrays)
         backend = cls(**{**given, "device": device})
         history = [Epoch(int(row[0]), *row[1:]) for row in training.history]
-        backend._known = _Learnt(plan, transform, vae.to(backend.device), history, training.facts.model_dump())
+        backend._known = _Learnt(plan, transform, vae.to(backend.device), history, training.facts.model_dump(), guards)
         return backend
 
 

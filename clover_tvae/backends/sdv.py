@@ -87,6 +87,7 @@ class SdvBackend(Backend):
     def __init__(self, **given: Any) -> None:
         parameters = Parameters.of(**{**given, "backend": self.name}).given()
         self._settings: dict[str, Any] = {name: parameters.get(name, default) for name, default in SDV_DEFAULTS.items()}
+        self._guards = Parameters.of(**given).guards
         _sdv_version()
         self._device = _device(parameters.get("device", "cpu"))
         self._synthesizer: Any = None
@@ -100,7 +101,7 @@ class SdvBackend(Backend):
         started = time.monotonic()
         rng = np.random.default_rng(0)
         table = loosened(
-            TableTransform.fit(df, metadata, numbers="raw", rng=rng),
+            TableTransform.fit(df, metadata, numbers="raw", rng=rng, **self._guards),
             keep_range=self._settings["enforce_min_max_values"],
             keep_decimals=self._settings["enforce_rounding"],
         )
@@ -143,7 +144,7 @@ class SdvBackend(Backend):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        return listed(self._settings)
+        return listed(self._settings) | self._guards
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -260,6 +261,8 @@ class SdvBackend(Backend):
         with reading("training"):
             training = parts["training"]
             backend = cls(**training["parameters"])
+            # The first files name no guards, and have none.
+            backend._guards = {name: value for name, value in backend._guards.items() if name in training["parameters"]}
             backend._facts = {name: training["facts"][name] for name in _FACTS}
             backend._losses = [float(loss) for loss in training["losses"]]
             if not backend._losses:

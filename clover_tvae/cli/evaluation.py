@@ -147,7 +147,7 @@ def evaluate(
 
         options |= {} if title is None else {"title": title}
         with timed("wrote the report", tell):
-            options |= {} if synth is None else about_generator(synth, known, drawn)
+            options = ({} if synth is None else about_generator(synth, known, drawn)) | options
             write_report(output, known, drawn, holdout=held, metadata=described, figures=figures, **options)
     if json_path is not None:
         write_text(json_path, json.dumps(figures.to_plain(), indent=2, default=str), mode=0o644)

@@ -113,6 +113,12 @@ def fit(
         str | None, typer.Option(help="The engine: native (default), or sdv for SDV's own TVAE behind the same face.")
     ] = None,
     device: Device = None,
+    min_count: Annotated[
+        int | None,
+        typer.Option(
+            help="Fewest people who must share a category, a frequent number, a bound or a relation's value for it to be learnt or stored: 5 unless given; 1 guards nobody."
+        ),
+    ] = None,
     decode: Annotated[
         str | None,
         typer.Option(
@@ -130,7 +136,7 @@ def fit(
     """
     given = {
         "random_state": random_state, "epochs": epochs, "batch_size": batch_size, "max_minutes": max_minutes,
-        "decoder": decoder, "backend": backend, "device": device, "decode": decode,
+        "decoder": decoder, "backend": backend, "device": device, "decode": decode, "min_count": min_count,
     }  # fmt: skip
     from clover_tvae.parameters import Parameters
 

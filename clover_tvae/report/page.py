@@ -118,13 +118,17 @@ def report_on(
         MissingExtraError: A package of the extra ``report`` is not installed.
     """
     synthetic = synth.sample(len(real), random_state=seed)
-    about = about_generator(synth, real, synthetic)
-    return build_report(real, synthetic, holdout, synth.metadata, seed=seed, **about, **options)
+    about = about_generator(synth, real, synthetic) | options
+    return build_report(real, synthetic, holdout, synth.metadata, seed=seed, **about)
 
 
 def about_generator(synth: Any, real: pd.DataFrame, synthetic: pd.DataFrame) -> dict[str, Any]:
-    """Return the arguments of ``build_report`` that show the generator itself: card, history, and latent means if any."""
+    """Return the arguments of ``build_report`` that show the generator itself: card, history, and latent means if any.
+
+    The page withholds what rests on fewer people than the generator's own ``min_count``.
+    """
     about: dict[str, Any] = {"card": synth.card(), "history": synth.history}
+    about["min_count"] = about["card"].get("parameters", {}).get("min_count", MIN_COUNT)
     with contextlib.suppress(ConfigError):  # the sdv backend keeps no encoder: the table's own space is drawn then
         about |= {"latent_real": synth.encode(real), "latent_synthetic": synth.encode(synthetic)}
     return about

@@ -75,6 +75,8 @@ class TableTransform:
         numbers: str = "rank",
         copies: bool = True,
         rng: np.random.Generator,
+        min_count: int = 1,
+        exact_values: bool = False,
     ) -> TableTransform:
         """Learn every column of a table.
 
@@ -85,6 +87,8 @@ class TableTransform:
                 an engine that codes them itself).
             copies: Whether to look for columns that repeat other columns' values (only with ``rank``).
             rng: Randomness of the keys of identifiers.
+            min_count: Fewest people on whom anything that is stored may rest.
+            exact_values: Whether numbers and dates are stored as they are, and not as means over so many people.
 
         Raises:
             DataError: Columns that cannot be learnt, all at once.

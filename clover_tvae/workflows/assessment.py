@@ -15,6 +15,7 @@ import numpy as np
 from clover_tvae.columns.people import drawn_people, people_of
 from clover_tvae.errors import ConfigError, TooFewRowsError
 from clover_tvae.evaluation.limits import Limits
+from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.workflows.timed import timed
 
 if TYPE_CHECKING:
@@ -97,8 +98,9 @@ def assess(
 
     with timed(f"drew {len(train):,} rows to measure", tell):
         synthetic = synth.sample(len(train), random_state=seed)
+    least = synth.card()["parameters"].get("min_count", MIN_COUNT)
     with timed("measured them", tell):
-        figures = measure(train, synthetic, holdout, metadata, seed=seed)
+        figures = measure(train, synthetic, holdout, metadata, seed=seed, min_count=least)
     if report is not None:
         from clover_tvae.report import about_generator, write_report
 
