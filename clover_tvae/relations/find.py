@@ -33,7 +33,7 @@ __all__ = ["Found", "find_relations"]
 _FINDERS = (
     equalities, orders, formulas, names_of_dates, dependencies, combinations, ranges, missing_patterns, one_hot_groups,
 )  # fmt: skip
-_MIN_ROWS = 30
+_MIN_ROWS, _LEAST_EVIDENCE = 30, 10
 _TOLERATED = 0.005  # share of the rows that may break a relation
 _OF_CHANCE = 0.02  # and share of those that would by chance
 
@@ -80,13 +80,14 @@ def find_relations(
     Args:
         df: The table.
         kinds: The kind of each column in the metadata; columns of kind ``id`` and ``ignore`` take no part.
-        min_count: Fewest rows that a value in a relation, or a count that is told, may rest on.
+        min_count: Fewest rows that a value in a relation, or a count that is told, may rest on; at least 10, as fewer are chance.
         false_discovery_rate: Expected share of chance among the relations, in (0, 1).
         seed: Seed of the sample.
 
     Returns:
         The relations, those that chance explains least first.
     """
+    min_count = max(min_count, _LEAST_EVIDENCE)
     table = Table(df, kinds, min_count, seed)
     tried = [find(table) for find in _FINDERS]
     confirmed = [

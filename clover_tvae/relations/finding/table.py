@@ -19,8 +19,6 @@ __all__ = ["Candidate", "Candidates", "Table"]
 
 _SAMPLE_ROWS = 2_000
 _MAX_DECIMALS = 6
-#: Fewer rows are chance, however few people a value may rest on.
-_LEAST_EVIDENCE = 10
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class Table:
     """
 
     def __init__(self, df: pd.DataFrame, kinds: Mapping[Any, str], min_count: int, seed: int) -> None:
-        self.min_count, self.n_rows = max(min_count, _LEAST_EVIDENCE), len(df)
+        self.min_count, self.n_rows = min_count, len(df)
         self.amounts: list[Any] = []  # numbers that are not codes
         self.numeric: list[Any] = []  # and those that are
         self.dates: list[Any] = []
