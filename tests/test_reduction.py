@@ -221,12 +221,12 @@ def test_mended_rows_keep_the_relations_and_their_changes_are_counted(name: str)
     df, metadata = table(name)
     plan, rng = plan_of(df, metadata, is_repair=True), np.random.default_rng(3)
     drawn = pd.DataFrame({c: df[c].array[rng.integers(0, N, N)] for c in df})
-    rows, changed = plan.mended(drawn)
+    rows, changed = plan.brought_back(drawn)
     same = (rows == drawn) | (rows.isna() & drawn.isna())
     assert changed == {c: n for c in df if (n := int((~same[c].fillna(False).astype(bool)).sum()))}
     if name not in REDRAWN:
         assert plan.broken(rows) == {}
-    assert plan.mended(df)[1].total() == 0
+    assert plan.brought_back(df)[1].total() == 0
 
 
 def _set(*path: Any, to: Any) -> Callable[[Any], None]:

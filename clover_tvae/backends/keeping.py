@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Self, cast
 
@@ -38,9 +38,7 @@ __all__ = ["DRAWS_A_ROW", "KeepingBackend", "keep_relations"]
 #: Rows that are drawn at most for each one that is asked for, beyond the first :data:`_LEAST_DRAWS`.
 DRAWS_A_ROW = 100
 _LEAST_DRAWS = 20_000
-_FIRST_BLOCK, _LARGEST_BLOCK, _REDRAWN_BLOCK = 1_024, 65_536, 8_192
-#: Times that a cell is drawn again, given the rest of its row, before the row is.
-_CELL_ROUNDS = 4
+_BLOCK, _LARGEST_BLOCK = 1_024, 65_536
 #: Times that partial rows are completed until they keep every relation.
 _ROUNDS = 24
 #: From that round on, rows of a pool of so many lend the sources of a column that is known.
@@ -157,21 +155,21 @@ class KeepingBackend(Backend):
         while place < n_rows or block == 0:
             if n_drawn >= _LEAST_DRAWS and (n_drawn >= limit or n_drawn > 2 * DRAWS_A_ROW * place):
                 raise ConditionError(_too_few(place, n_rows, n_drawn, broken))
-            size = min(_FIRST_BLOCK * 2**block, _LARGEST_BLOCK)
-            rate = 1.0 if n_drawn == 0 else max(place / n_drawn, 1e-3)
-            wanted = min(size, math.ceil(1.1 * (n_rows - place) / rate))
-            if n_rows and plan.loose:  # what is drawn again depends on the other rows of the block: always whole ones
-                wanted = size = min(size, _REDRAWN_BLOCK)
-            for asked in dict.fromkeys((wanted, size)):
+            size = min(_BLOCK * 2**block, _LARGEST_BLOCK)
+            rate, left = max(place / n_drawn, 1e-3) if n_drawn else 1.0, n_rows - place
+            enough = (left + 3 * math.sqrt(left * (1 - rate))) / rate  # with a probability of 0.999
+            wanted = min(size, _BLOCK * math.ceil(enough / _BLOCK))
+            for asked in dict.fromkeys((wanted, size)):  # the rows of fewer are the first of more
                 frames = self.inner.sample_frames(
                     asked, seed=child(seed, Draw.ROWS, block), conditions=inner, decode=decode, missing=missing
                 )
                 drawn = pd.concat(list(frames), ignore_index=True)
-                rows = self._brought_back(drawn, set(conditions or {}), child(seed, Draw.CELLS, block), decode)
+                rows, changed = plan.brought_back(drawn)
                 kept, found = self._accepted(rows, outer, missing)
                 if len(kept) >= n_rows - place or asked == size:
                     break
             broken += found
+            self.mended_cells += changed
             n_drawn, block = n_drawn + len(rows), block + 1
             kept = kept.iloc[: n_rows - place].reset_index(drop=True)
             if len(kept) or n_rows == 0:
@@ -190,16 +188,6 @@ class KeepingBackend(Backend):
         """Yield all rows where they are better completed from the values that are asked for than drawn; else none."""
         yield from ()
 
-    def _brought_back(
-        self, drawn: pd.DataFrame, asked: Collection[Any], seed: np.random.SeedSequence, decode: str | None
-    ) -> pd.DataFrame:
-        """Return drawn rows brought back; single cells that break a relation are drawn again where the backend can."""
-        if not self.reduction.is_repair:
-            return self.reduction.restore(drawn)
-        rows, changed = self.reduction.mended(drawn)
-        self.mended_cells += changed
-        return rows
-
     def _accepted(
         self, rows: pd.DataFrame, conditions: Mapping[Any, Any], missing: bool
     ) -> tuple[pd.DataFrame, Counter[str]]:
@@ -213,7 +201,7 @@ class KeepingBackend(Backend):
         if (rare := plan.undetermined(rows)).any():
             found["what a look-up table says of values that many people share"] = int((rare & keep).sum())
             keep &= ~rare
-        for i, wrong in plan.broken(rows).items():
+        for i, wrong in plan.broken(rows, is_brought_back=True).items():
             found[str(plan.kept[i])] = int((wrong & keep).sum())
             keep &= ~wrong
         return rows[keep], found
@@ -249,20 +237,6 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         if self._reduction is not None:
             self._reader.check_conditions(translated(self.reduction, conditions)[0])
 
-    def _brought_back(
-        self, drawn: pd.DataFrame, asked: Collection[Any], seed: np.random.SeedSequence, decode: str | None
-    ) -> pd.DataFrame:
-        # Were whole rows thrown away, the categories of the narrowest ranges would become rarer.
-        rows, loose = super()._brought_back(drawn, asked, seed, decode), self.reduction.loose
-        for i in range(_CELL_ROUNDS * len(loose)):
-            relation, name = loose[i % len(loose)]
-            if name not in asked and (wrong := relation.breaks(rows)).any():
-                made = self._reader.complete(drawn[wrong].drop(columns=name), seed=child(seed, i), decode=decode)
-                drawn = drawn.copy()
-                drawn.loc[wrong, name] = made[name].array
-                rows = self.reduction.restore(drawn)
-        return rows
-
     def _from_values(
         self,
         n_rows: int,
@@ -277,13 +251,13 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         single = all(c.form == "in" and len(c.values) == 1 and not c.missing for c in asked.values())
         if not (single and plan.distances & set(asked)):
             return
-        for block, start in enumerate(range(0, n_rows, _FIRST_BLOCK)):
-            given = pd.DataFrame(index=range(_FIRST_BLOCK))
+        for block, start in enumerate(range(0, n_rows, _BLOCK)):
+            given = pd.DataFrame(index=range(_BLOCK))
             for name, condition in asked.items():
                 is_number = name in plan.written and plan.cells.is_number(name)
                 value = np.full(1, plan.cells.ends(name, condition)[0]) if is_number else None
                 cell = condition.values[0] if value is None else plan.cells.write(name, value).iloc[0]
-                given[name] = [cell] * _FIRST_BLOCK
+                given[name] = [cell] * _BLOCK
             rows = self.complete(given, seed=child(seed, Draw.ROWS, block), missing=missing, decode=decode)
             yield rows.iloc[: n_rows - start].copy()
 
@@ -345,7 +319,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
                     off = _differs(full[name], given[name])
                     left.update({f"the known cells of column {name!r}": int(off.sum())} if off.any() else {})
                     wrong |= off
-            for i, broken in plan.broken(full).items():
+            for i, broken in plan.broken(full, is_brought_back=True).items():
                 left[str(plan.kept[i])] += int(broken.sum())
                 wrong |= broken
             is_last = round_ == _ROUNDS - 1
@@ -433,8 +407,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         return df if self.reduction.is_repair else self.reduction.reduce(df)
 
     def reconstruct(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
-        plan, made = self.reduction, self._reader.reconstruct(self._as_learnt(df), seed=seed)
-        made = plan.mended(made)[0] if plan.is_repair else plan.restore(made)
+        made = self.reduction.brought_back(self._reader.reconstruct(self._as_learnt(df), seed=seed))[0]
         return self._identified(made, 0, generator(seed, Read.CELLS))
 
     def anomaly_scores(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:

@@ -168,6 +168,7 @@ class _Plan:
             not relation.determines
             and type(relation).complete is not Relation.complete
             and relation.columns[-1] not in self.reached(relation.sources)
+            and not (relation.lends and relation.columns[-1] in self.made_from)
         ):
             self._correct(relation)
 
@@ -277,6 +278,9 @@ def planned(
     """
     plan, kept = _Plan(df, cells, min_count), list(kept)
     for relation in sorted(kept, key=lambda relation: not isinstance(relation, OneHot)):
-        plan.add_relation(relation)
+        if not relation.lends:
+            plan.add_relation(relation)
     plan.add_distances(kept)
+    for relation in (relation for relation in kept if relation.lends):
+        plan.add_relation(relation)
     return tuple(plan.steps), tuple(plan.corrected)

@@ -45,8 +45,7 @@ from clover_tvae.reduction.plan import (
 )
 from clover_tvae.relations.document import read_relations, write_relations
 from clover_tvae.relations.groups import OneHot
-from clover_tvae.relations.lookup import Combinations, Dependency
-from clover_tvae.relations.ranges import Ranges
+from clover_tvae.relations.lookup import Dependency
 from clover_tvae.relations.reading import comparable, known, numbers
 from clover_tvae.relations.relation import Relation
 from clover_tvae.transforms import TableTransform
@@ -161,12 +160,6 @@ class Reduction:
         stay |= {step.made for step in self.steps if isinstance(step, Clock)}
         names = [name for name in self.modelled if name not in self.made or name in stay]
         return (*names, *map(self.flag, self.gaps))
-
-    @cached_property
-    def loose(self) -> tuple[tuple[Relation, Any], ...]:
-        """Relations that nothing makes true, each with the learnt column that is drawn again where it is broken."""
-        found = [(r, r.columns[-1]) for r in self.kept if isinstance(r, Ranges | Combinations)]
-        return () if self.is_repair else tuple(pair for pair in found if pair[1] in self.reduced)
 
     def flag(self, base: Any) -> str:
         """Return the name of the column that says where a base is missing."""
@@ -284,9 +277,10 @@ class Reduction:
             elif id(step) in corrected:
                 name, wrong = changed_by(step), step.breaks(out)
                 if wrong.any():
-                    made = step.complete(out.loc[wrong, list(step.columns)])[name]
+                    rows = out[list(step.columns)]
+                    made = step.complete(rows)[wrong] if step.lends else step.complete(rows[wrong])
                     out[name] = out[name].copy()
-                    out.loc[wrong, name] = self.cells.typed(name, made)
+                    out.loc[wrong, name] = self.cells.typed(name, made[name])
             elif isinstance(step, OneHot):
                 which = out[step.group[0]].to_numpy(dtype=object)
                 for name in step.group:
@@ -299,9 +293,23 @@ class Reduction:
 
     # -- rows that break relations ------------------------------------------------------------------------------------
 
-    def broken(self, df: pd.DataFrame) -> dict[int, NDArray[np.bool_]]:
-        """Return, for the place of each kept relation that a row breaks, the rows that do."""
-        every = ((i, relation.breaks(df)) for i, relation in enumerate(self.kept))
+    @cached_property
+    def _sure(self) -> frozenset[int]:
+        """The places of look-ups that every row keeps once it is brought back."""
+        return frozenset(
+            i for i, relation in enumerate(self.kept)
+            if isinstance(relation, Dependency) and not self.is_repair and any(relation is step for step in self.steps)
+        )  # fmt: skip
+
+    def broken(self, df: pd.DataFrame, *, is_brought_back: bool = False) -> dict[int, NDArray[np.bool_]]:
+        """Return, for the place of each kept relation that a row breaks, the rows that do.
+
+        Args:
+            df: The rows.
+            is_brought_back: Whether they come from ``restore``, so that some relations need not be looked at.
+        """
+        places = [i for i in range(len(self.kept)) if not (is_brought_back and i in self._sure)]
+        every = ((i, self.kept[i].breaks(df)) for i in places)
         return {i: rows for i, rows in every if rows.any()}
 
     def undetermined(self, df: pd.DataFrame, given: pd.DataFrame | None = None) -> NDArray[np.bool_]:
@@ -312,8 +320,8 @@ class Reduction:
             given: What was known of them: values that were asked for do not count.
         """
         rows = np.zeros(len(df), dtype=bool)
-        for relation in self.kept:
-            if isinstance(relation, Dependency) and relation.table:
+        for i, relation in enumerate(self.kept):
+            if isinstance(relation, Dependency) and relation.table and i not in self._sure:
                 wrong = relation.applies(df) & relation.predicted(df).isna().to_numpy(dtype=bool)
                 if given is not None:
                     for names in (relation.by, relation.determines):
@@ -321,21 +329,21 @@ class Reduction:
                 rows |= wrong
         return rows
 
-    def mended(self, drawn: pd.DataFrame) -> tuple[pd.DataFrame, Counter[Any]]:
-        """Return drawn rows of the whole table made to keep the relations, and how many cells of each column changed.
+    def brought_back(self, drawn: pd.DataFrame) -> tuple[pd.DataFrame, Counter[Any]]:
+        """Return drawn rows as rows of the table, and how many cells of each column were changed.
 
-        A negative length becomes a positive one, what is determined is computed; what still breaks a relation is moved to
-        the nearest value that does not.
+        A number out of its range, for which no other row lent one, is moved to the nearest end. Where the table was
+        learnt as it is, a negative length becomes a positive one, what is determined is computed, and what still breaks
+        a relation is moved to the nearest value that does not.
         """
-        made = self.restore(self.reduce(drawn))
-        for relation in self.kept:
-            wrong = relation.breaks(made)
-            if wrong.any():
+        made = self.restore(self.reduce(drawn) if self.is_repair else drawn)
+        for relation in self.kept if self.is_repair else self.corrected:
+            if (self.is_repair or relation.lends) and (wrong := relation.breaks(made)).any():
                 mended = relation.mend(made[wrong])
                 for name in relation.columns:
                     made.loc[wrong, name] = mended[name].astype(made[name].dtype)
         changed = Counter[Any]()
-        for name in self.modelled:
+        for name in self.modelled if self.is_repair else ():
             same = (drawn[name].isna() & made[name].isna()) | (drawn[name] == made[name]).fillna(False)
             changed[name] = int((~same.to_numpy(dtype=bool)).sum())
         return made, +changed

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
-from clover_tvae.relations.reading import filled, labels, level_codes
+from clover_tvae.relations.reading import filled, labels, lent, level_codes
 from clover_tvae.relations.relation import Cell, Name, Relation, listed
 
 __all__ = ["Combinations", "Dependency"]
@@ -119,6 +119,7 @@ class Combinations(Relation):
         allowed: The combinations. ``None``: not learnt yet; then no row breaks it.
     """
 
+    lends: ClassVar[bool] = True
     kind: Literal["combinations"] = "combinations"
     among: Annotated[tuple[Name, ...], Field(min_length=2)]
     allowed: tuple[tuple[Cell, ...], ...] | None = None
@@ -126,6 +127,10 @@ class Combinations(Relation):
     @property
     def columns(self) -> tuple[Any, ...]:
         return self.among
+
+    @property
+    def sources(self) -> tuple[Any, ...]:
+        return self.among[:-1]
 
     @property
     def is_learnt(self) -> bool:
@@ -137,6 +142,10 @@ class Combinations(Relation):
         allowed = set(self.allowed)
         codes, keys = _combinations(df, self.among)
         return np.array([*(key not in allowed for key in keys), False])[codes]
+
+    def complete(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the table with combinations that there are not ended as one above them that begins alike."""
+        return lent(df, self.among[-1], self.breaks(df), self.sources)
 
     def mend(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the rows with the nearest combination: the most frequent one that shares the most of the first values."""

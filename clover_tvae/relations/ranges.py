@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.relations.reading import filled, labels, numbers
+from clover_tvae.relations.reading import filled, labels, lent, numbers
 from clover_tvae.relations.relation import Cell, Name, Relation
 
 __all__ = ["Ranges", "round_bound"]
@@ -23,6 +23,7 @@ class Ranges(Relation):
         ranges: Rows of a category, its lowest and its highest number. ``None``: not learnt yet; then no row breaks it.
     """
 
+    lends: ClassVar[bool] = True
     kind: Literal["ranges"] = "ranges"
     category: Name
     number: Name
@@ -47,6 +48,10 @@ class Ranges(Relation):
         high = {level: high for level, _, high in self.ranges}
         level, values = labels(df[self.category]), numbers(df[self.number])
         return (values < level.map(low).to_numpy(float)) | (values > level.map(high).to_numpy(float))
+
+    def complete(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the table with numbers out of their range replaced by one above them of the same category."""
+        return lent(df, self.number, self.breaks(df), [self.category])
 
     def mend(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the rows with the number moved to the nearest end of its range."""

@@ -24,6 +24,7 @@ __all__ = [
     "instants",
     "known",
     "labels",
+    "lent",
     "level_codes",
     "numbers",
     "quantities",
@@ -121,6 +122,21 @@ def level_codes(df: pd.DataFrame, names: Sequence[Any]) -> tuple[NDArray[np.int6
         codes, found = pd.factorize(np.where(codes < 0, np.nan, codes))
         n_levels = len(found)
     return codes.astype(np.int64), n_levels
+
+
+def lent(df: pd.DataFrame, name: Any, wrong: NDArray[np.bool_], by: Sequence[Any]) -> pd.DataFrame:
+    """Return the table with each wrong cell of a column replaced by the last right one above it beside equal others.
+
+    Args:
+        df: The table.
+        name: The column.
+        wrong: The rows; where no row above will do, the cell stays as it is.
+        by: The columns that must be equal.
+    """
+    if not wrong.any():
+        return df
+    above = df[name].mask(wrong).groupby([df[other] for other in by], observed=True, sort=False).ffill()
+    return filled(df, name, above.where(wrong))
 
 
 def filled(df: pd.DataFrame, name: Any, values: pd.Series) -> pd.DataFrame:

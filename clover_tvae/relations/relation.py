@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,8 @@ class Relation(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    #: Whether ``complete`` writes the last column with cells of earlier rows.
+    lends: ClassVar[bool] = False
     kind: Any
     handling: Handling = "keep"
 

@@ -25,6 +25,7 @@ _BY_CHANCE = 0.95
 _MAX_KEYS = 40  # columns that are tried in twos
 _ROWS_IN_TWOS = 1_000
 _MAX_LEVELS = 50
+_ROWS_A_RANGE = 40  # on average, where a category has more levels
 _NARROW = 0.7  # share of the numbers that lie in the range of a category drawn at random
 _NAMED = ("quarter", "weekday", "month", "hour", "year")
 
@@ -160,7 +161,7 @@ def ranges(table: Table) -> Candidates:
     ranks = table.sample[table.amounts].rank(pct=True).to_numpy()
     for category in table.categories:
         n_levels = len(table.levels[category])
-        if not 2 <= n_levels <= _MAX_LEVELS:
+        if not 2 <= n_levels <= max(_MAX_LEVELS, min(table.n_rows // _ROWS_A_RANGE, 4 * _MAX_LEVELS)):
             continue
         made.n_tried += len(table.amounts)
         codes = table.codes[category][table.rows]
