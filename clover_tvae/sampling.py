@@ -207,7 +207,10 @@ class Sampler:
         generator = torch_generator(child(seed, start // BLOCK_ROWS), self.vae.device)
         part = self._rows(table.take(slice(start, start + BLOCK_ROWS)), generator)
         given = torch.from_numpy(known[start : start + BLOCK_ROWS]).to(self.vae.device)
-        part = part._replace(equals=part.equals & self._pairs_known(given))
+        ends = torch.tensor(
+            [(p.column, p.source) for p in self.layout.copy_pairs], dtype=torch.int64, device=given.device
+        )
+        part = part._replace(equals=part.equals & given[:, ends.view(-1, 2)].all(2))
         conditions = {i: condition for i, condition in self._nothing_missing().items() if i in full}
         last = _COMPLETION_ROUNDS[self.layout.numbers]
         z = self.vae.prior.draw(len(part.choices), generator)
@@ -219,11 +222,6 @@ class Sampler:
             how = Drawing(columns, conditions, self._translator(generator), argmax and round_ == last)
             part, _ = self.vae.decoder.sample(z, part, given, generator, how)
         return _to_table(part)
-
-    def _pairs_known(self, known: Tensor) -> Tensor:
-        columns = torch.tensor([p.column for p in self.layout.copy_pairs], dtype=torch.int64, device=known.device)
-        sources = torch.tensor([p.source for p in self.layout.copy_pairs], dtype=torch.int64, device=known.device)
-        return known[:, columns] & known[:, sources]
 
     def _nothing_missing(self) -> dict[int, ConditionTensors]:
         made = {}

@@ -86,19 +86,9 @@ class Job:
         """
         return unmoved(self.paths[text], text)
 
-    @property
-    def generator(self) -> Path | None:
-        return None if self.spec.generator_filepath is None else self.path(self.spec.generator_filepath)
-
-    @property
-    def data_path(self) -> Path | None:
-        """The file of the table; ``None`` for a built-in table or none."""
-        return self.path(self.spec.data) if isinstance(self.spec.data, str) else None
-
-    @property
-    def holdout_path(self) -> Path | None:
-        """The file of the held-out rows; ``None`` where a share of the data is held out, or nothing."""
-        return self.path(self.spec.holdout) if isinstance(self.spec.holdout, str) else None
+    def path_of(self, said: object) -> Path | None:
+        """Return where a key leads that may name a file; ``None`` where it names none."""
+        return self.path(said) if isinstance(said, str) else None
 
     @property
     def holdout_fraction(self) -> float | None:
@@ -110,7 +100,8 @@ class Job:
     @property
     def has_data(self) -> bool:
         """Whether the table is on this machine."""
-        return self.spec.data is not None and (self.data_path is None or self.data_path.is_file())
+        path = self.path_of(self.spec.data)
+        return self.spec.data is not None and (path is None or path.is_file())
 
     def target(self, text: str) -> Path:
         """Return where a file goes that is written now, in a folder that is there.
@@ -134,8 +125,8 @@ class Job:
         """
         if isinstance(self.spec.data, DatasetSpec):
             return builtin_table(self.spec.data.dataset)
-        assert self.data_path is not None, "load_jobs lets no job train without data"
-        return read_table(self.data_path, metadata=self.metadata, missing=self.spec.missing)
+        assert self.spec.data is not None, "load_jobs lets no job train without data"
+        return read_table(self.path(self.spec.data), metadata=self.metadata, missing=self.spec.missing)
 
     def read_table(self, learnt: Mapping[str, Any]) -> JobTable:
         """Read the table and fit its transforms: all but a file of held-out rows.
@@ -161,8 +152,8 @@ class Job:
         Raises:
             UserError: They do not fit the metadata.
         """
-        if self.holdout_path is None:
+        if (path := self.path_of(self.spec.holdout)) is None:
             return table
-        holdout = read_table(self.holdout_path, metadata=table.metadata, missing=self.spec.missing)
+        holdout = read_table(path, metadata=table.metadata, missing=self.spec.missing)
         table.metadata.validate(holdout)
         return replace(table, holdout=holdout)

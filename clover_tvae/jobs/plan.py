@@ -64,7 +64,7 @@ def plan_job(job: Job, *, force: bool = False, retrain: bool = False) -> Plan:
     """
     record = Record.load(job.record, job.name)
     learnt = learnt_from(job)
-    generator = file_digest(job.generator)
+    generator = file_digest(job.path_of(job.spec.generator_filepath))
     train, reason, check = _training(job, record, learnt, generator)
     if retrain and not train:
         if not job.has_data:
@@ -86,7 +86,7 @@ def plan_job(job: Job, *, force: bool = False, retrain: bool = False) -> Plan:
 
 def _training(job: Job, record: Record, learnt: Mapping[str, Any], generator: str | None) -> tuple[bool, str, bool]:
     """Tell whether to train, why, and whether the generator must be compared with the data."""
-    if generator is None and job.generator is not None:
+    if generator is None and job.spec.generator_filepath is not None:
         return True, "no generator file yet", False
     if generator is None and not record.outputs:
         return True, "not run before", False
@@ -103,7 +103,7 @@ def learnt_from(job: Job) -> dict[str, Any]:
     spec = job.spec
     parameters = {k: v for k, v in spec.synthesizer.given().items() if k not in _NOT_LEARNT}
     return {
-        "data": spec.data.dataset if isinstance(spec.data, DatasetSpec) else file_digest(job.data_path),
+        "data": spec.data.dataset if isinstance(spec.data, DatasetSpec) else file_digest(job.path_of(spec.data)),
         "missing": _digest(sorted(spec.missing)),
         "metadata": "infer" if job.metadata is None else _digest(job.metadata.to_dict()),
         "parameters": json.loads(json.dumps(parameters)),
@@ -128,7 +128,7 @@ def sample_digest(job: Job, sample: SampleSpec) -> str:
 
 def assessment_digest(job: Job, learnt: Mapping[str, Any]) -> str:
     """Return the digest of what a job wants measured: its limits, the data and what is held out of it."""
-    held = job.holdout_fraction if job.holdout_path is None else file_digest(job.holdout_path)
+    held = file_digest(job.path_of(job.spec.holdout)) or job.holdout_fraction
     return _digest({**learnt, "limits": job.limits, "held": held, "report": job.spec.report})
 
 

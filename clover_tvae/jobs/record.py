@@ -69,12 +69,6 @@ class Record(BaseModel):
         self.outputs = {path: {**entry, "generator": "replaced"} for path, entry in self.outputs.items()}
         self.save()
 
-    def note_opening(self, generator: str | None) -> None:
-        """Note a generator file that has been opened."""
-        if self.generator != generator:
-            self.learnt, self.generator = {}, generator
-        self.save()
-
 
 def record_path(folder: Path, file: Path, job: str) -> Path:
     """Return where the record of a job lies; job files of one name in several folders under one root keep apart."""

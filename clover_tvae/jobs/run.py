@@ -92,13 +92,10 @@ class _Run:
         """Do what is to do; after each step yield what is done so far, which stays true where the next step fails."""
         job, plan = self.job, self.plan
         if plan.up_to_date:
-            beyond = self._beyond_limits()
-            done = (
-                {"error": beyond, "report": job.spec.report}
-                if beyond
-                else {"status": "up to date", "reason": plan.reason}
-            )
-            yield replace(result, **done)
+            if beyond := self._beyond_limits():
+                yield replace(result, error=beyond, report=job.spec.report)
+            else:
+                yield replace(result, status="up to date", reason=plan.reason)
             return
         table = self._table() if plan.train or plan.assess else None
         synth, digest = self._trained(table) if table is not None and plan.train else self._opened()
@@ -143,13 +140,17 @@ class _Run:
         from clover_tvae.synthesizer import TVAESynthesizer
 
         job, parameters = self.job, self.job.spec.synthesizer.given()
+        path = job.path_of(job.spec.generator_filepath)
         options = {key: parameters[key] for key in ("device", "trust_pickle") if key in parameters}
         # The columns of the data have been compared with the metadata; whether these are the generator's is asked here.
         metadata = job.metadata if self.plan.check_data else None
         if self.plan.check_data and metadata is None:
             metadata = Metadata.infer(job.read_data())
-        synth = TVAESynthesizer(None, metadata, generator_filepath=job.generator, verbose=False, **options)
-        self.plan.record.note_opening(file_digest(job.generator))
+        synth = TVAESynthesizer(None, metadata, generator_filepath=path, verbose=False, **options)
+        record, digest = self.plan.record, file_digest(path)
+        if record.generator != digest:
+            record.learnt, record.generator = {}, digest
+        record.save()
         return synth, synth.card().get("sha256")
 
     def _assess(self, synth: TVAESynthesizer, table: JobTable) -> None:

@@ -137,21 +137,15 @@ def parse_yaml(text: str, name: str = "<text>", *, loader: Any = _LOADER) -> tup
     root = None
     try:
         root = _Composer(yaml.parse(text, Loader=loader), tell).document()
-    except _TooDeepError as error:
-        tell(error.args[0], f"values are nested more than {MAX_DEPTH} deep")
     except yaml.MarkedYAMLError as error:
         # PyYAML's own message, less the text that it quotes.
         message = re.sub(r"'[^']*'", "...", error.problem or "it cannot be parsed")
-        tell(error.problem_mark or error.context_mark, f"this is not YAML: {message}")
+        tell(error.problem_mark or error.context_mark, f"this cannot be read as YAML: {message}")
     except yaml.YAMLError:
         tell(None, "this is not YAML: it holds a character that YAML does not allow")
     if root is None and not problems:
         tell(None, "the file is empty")
     return root, problems
-
-
-class _TooDeepError(Exception):
-    """Values are nested too deep, at the place that is its argument."""
 
 
 class _Composer:
@@ -188,7 +182,7 @@ class _Composer:
                 self.tell(mark, message)
             return Node(value, *place, flagged=flagged or message is not None)
         if depth >= MAX_DEPTH:
-            raise _TooDeepError(mark)
+            raise yaml.MarkedYAMLError(problem=f"values are nested more than {MAX_DEPTH} deep", problem_mark=mark)
         keys: dict[str, tuple[int, int]] = {}
         if isinstance(event, yaml.MappingStartEvent):
             return Node(self._items(keys, depth + 1), *place, keys, flagged)

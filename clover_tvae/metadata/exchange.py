@@ -26,23 +26,16 @@ def to_sdv(columns: Iterable[Column]) -> dict[str, Any]:
     if odd := [column.name for column in columns if not isinstance(column.name, str)]:
         rule = "must have a name that is text for SDV, found"
         raise MetadataError([Problem(where_of(name), f"{rule} {type(name).__name__}; rename it") for name in odd])
-    described = {column.name: _to_sdv_column(column) for column in columns}
+    described = {}
+    for column in columns:
+        options: dict[str, Any] = {"pii": column.kind == "ignore", "range_values": list(column.order or ())}
+        options |= {"datetime_format": column.format, "regex_format": None}
+        if column.pattern:
+            before, digits, after = re.split("(#+)", column.pattern)
+            options["regex_format"] = f"{re.escape(before)}[0-9]{{{len(digits)}}}{re.escape(after)}"
+        sdtype = _SDTYPES.get(column.kind, column.kind)
+        described[column.name] = {"sdtype": sdtype} | {key: value for key, value in options.items() if value}
     return {"tables": {_TABLE: {"columns": described}}, "relationships": [], "METADATA_SPEC_VERSION": "V2"}
-
-
-def _to_sdv_column(column: Column) -> dict[str, Any]:
-    options = {
-        "pii": column.kind == "ignore",
-        "range_values": column.order and list(column.order),
-        "datetime_format": column.format,
-        "regex_format": column.pattern and _regex(column.pattern),
-    }
-    return {"sdtype": _SDTYPES.get(column.kind, column.kind)} | {key: value for key, value in options.items() if value}
-
-
-def _regex(pattern: str) -> str:
-    before, digits, after = re.fullmatch(r"([^#]*)(#+)([^#]*)", pattern).groups()  # type: ignore[union-attr]
-    return f"{re.escape(before)}[0-9]{{{len(digits)}}}{re.escape(after)}"
 
 
 def from_sdv(obj: Any) -> tuple[tuple[Column, ...], dict[Hashable, str]]:

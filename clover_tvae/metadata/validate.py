@@ -94,9 +94,8 @@ def repeated_names(names: Iterable[Hashable], place: str = "") -> list[Problem]:
 def name_problems(columns: Sequence[Column], names: Iterable[Hashable], unit: Hashable | None = None) -> list[Problem]:
     """Return a problem for each column that a table lacks, and for each that nothing describes."""
     described, found = {column.name: column for column in columns}, dict.fromkeys(names)
-    missing = [
-        name for name, column in described.items() if name not in found and (name == unit or not _may_be_absent(column))
-    ]
+    needed = [c.name for c in columns if c.modelled or c.regenerate is not None or c.name == unit]
+    missing = [name for name in needed if name not in found]
     extra = [name for name in found if name not in described]
     told = {}
     for name in missing[:_MAX_LISTED]:
@@ -108,10 +107,6 @@ def name_problems(columns: Sequence[Column], names: Iterable[Hashable], unit: Ha
     if rest := len(missing) + len(extra) - len(told):
         problems.append(Problem("columns", f"{rest} more are missing or unknown", ColumnsMismatchError))
     return problems
-
-
-def _may_be_absent(column: Column) -> bool:
-    return column.kind == "ignore" or (column.kind == "id" and column.regenerate is None)
 
 
 def _unreadable(column: Column, series: pd.Series) -> Sequence[Problem]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.report.charts import bar_chart, histogram_chart
@@ -77,6 +78,10 @@ def _missing_texts(marginal: Marginal, disclosure: Disclosure) -> tuple[str, str
 
 def column_tables(shown: Sequence[Marginal], disclosure: Disclosure) -> dict[str, Any]:
     """Return the tables of all columns: ``rare`` categories, ``missing`` cells, and what is ``suppressed``."""
+
+    def missing_gap(marginal: Marginal) -> float:
+        return float(np.nan_to_num(abs(marginal.missing["real"] - marginal.missing["synthetic"])))
+
     rare = []
     for marginal in sorted(shown, key=lambda marginal: -marginal.n_lost):
         n_all, n_lost = marginal.n_categories, marginal.n_lost
@@ -85,7 +90,7 @@ def column_tables(shown: Sequence[Marginal], disclosure: Disclosure) -> dict[str
         rare += [(marginal.title, *counts, *shares)] if n_all else []
     missing = [
         (marginal.title, *_missing_texts(marginal, disclosure))
-        for marginal in sorted(shown, key=_missing_gap, reverse=True)
+        for marginal in sorted(shown, key=missing_gap, reverse=True)
         if marginal.missing["real"] or marginal.missing["synthetic"]
     ]
     suppressed = []
@@ -96,8 +101,3 @@ def column_tables(shown: Sequence[Marginal], disclosure: Disclosure) -> dict[str
             few, merged = count_text(marginal.n_suppressed), count_text(marginal.merged_bins)
             suppressed.append((marginal.title, few, share, merged, percent_text(beyond)))
     return {"rare": rare, "missing": missing, "suppressed": suppressed}
-
-
-def _missing_gap(marginal: Marginal) -> float:
-    gap = abs(marginal.missing["real"] - marginal.missing["synthetic"])
-    return 0.0 if math.isnan(gap) else gap

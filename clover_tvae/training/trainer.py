@@ -290,18 +290,14 @@ class _Run:
         if self._out_of_patience(epoch - 1):
             self.training.stopped = "patience"
             n_epochs = min(left, max(1, round(_DESCENT_AFTER_BEST * self.training.best_epoch)))
-            self._return_to_best()
+            if self.best_weights is not None:
+                self.module.load_state_dict(self.best_weights)
+                self.average = None if self.average is None else Average(self.module, self.average.decay)
         elif left <= max(1, round(_DESCENT_SHARE * config.epochs)) or share >= 1.0 - _DESCENT_SHARE:
             n_epochs = left
         else:
             return
         self.descent = _Descent(self.step, n_epochs * self.steps_an_epoch, epoch + n_epochs - 1, min(share, 0.99))
-
-    def _return_to_best(self) -> None:
-        if self.best_weights is not None:
-            self.module.load_state_dict(self.best_weights)
-            if self.average is not None:
-                self.average = Average(self.module, self.average.decay)
 
     def _is_over(self, epoch: int) -> bool:
         if self._share_of_minutes() >= 1.0:
