@@ -48,11 +48,11 @@ _SHOWN = (
     "fidelity.relations_broken",
     "fidelity.rare_frequency",
     "utility.loss",
-    "privacy.dcr_share",
-    "privacy.dcr_quantile",
     "privacy.copies",
+    "privacy.copied_rare",
     "privacy.membership_auc",
     "privacy.membership_tpr1",
+    "privacy.attribute_gain",
 )
 
 

@@ -155,6 +155,10 @@ _ATTACKS = {
         "Membership inference",
         "An attacker who holds a person's row and the synthetic table guesses whether the person was in the training rows.",
     ),
+    "file": (
+        "Membership inference by the generator file",
+        "An attacker who holds a person's row and the generator file asks it how likely the row is.",
+    ),
     "shadow": (
         "Membership inference by shadow models",
         "An attacker who can also train the generator guesses whether a person was in the training rows.",
@@ -185,9 +189,24 @@ _PRIVACY = {
     "copies": Meaning(
         "Exact copies of training rows",
         "%",
-        "Rows that equal a training row in every column compared. People who are alike give copies by chance: the "
-        f"holdout's value is the yardstick. {_NOT_PROOF}",
+        "Rows that equal a training row in every column compared. People who are alike give copies by chance, of held-out "
+        f"people as of learnt ones: an exact test compares the two. {_NOT_PROOF}",
         better="target",
+    ),
+    "copied_rare": Meaning(
+        "Copies of rare training rows",
+        "count",
+        "Rows that equal a training row which few people share: each is a leak, unless real rows come so near to each other "
+        f"that chance explains it. {_NOT_PROOF}",
+        perfect=0.0,
+    ),
+    "attribute_gain": Meaning(
+        "Attribute disclosure, members over others",
+        "share",
+        "An attacker who holds all but one cell of a person's row takes that cell from the nearest synthetic row. How much "
+        "more often is the guess right for members than for people who were not learnt? What it is right for both alike, "
+        f"the rows tell of everybody, as any statistic does. {_NOT_PROOF}",
+        perfect=0.0,
     ),
 } | {
     f"{attack}_{measure}{suffix}": Meaning(

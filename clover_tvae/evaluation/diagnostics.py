@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.errors import ColumnTypeError
+from clover_tvae.evaluation.copies import row_hashes
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 
 __all__ = [
     "CategoryCounts",
-    "copied_share",
     "dtype_kinds",
     "duplicate_share",
     "finer_columns",
@@ -40,18 +40,7 @@ def missing_rates(tables: CodedTables, table: CodedTable) -> pd.Series:
 
 def duplicate_share(table: CodedTable) -> float:
     """Return the share of rows that equal an earlier row."""
-    return float(pd.Series(_row_hashes(table)).duplicated().mean())
-
-
-def copied_share(table: CodedTable, source: CodedTable) -> float:
-    """Return the share of rows that equal a row of ``source`` in every column."""
-    return float(np.isin(_row_hashes(table), _row_hashes(source)).mean())
-
-
-def _row_hashes(table: CodedTable) -> NDArray[Any]:
-    """One 64-bit hash a row; equal rows, missing cells included, have equal ones."""
-    frame = pd.DataFrame(np.hstack([table.numbers + 0.0, table.codes]))  # + 0.0 makes -0.0 the 0.0 that it equals
-    return pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    return float(pd.Series(row_hashes(table)).duplicated().mean())
 
 
 def out_of_range_share(real: CodedTable, table: CodedTable) -> float:

@@ -36,6 +36,7 @@ class Figure:
         note: What the figure says and cannot say, and anything particular to this one.
         better: See ``Meaning``.
         title: Short name for people.
+        p: Where it is a test: how often chance alone gives a value so bad, from 0 to 1.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Figure:
     note: str = ""
     better: Better = "lower"
     title: str = ""
+    p: float | None = None
 
     @classmethod
     def of(cls, name: str, value: float | None, *, note: str = "", **measured: Any) -> Figure:
@@ -127,7 +129,7 @@ class Figures(Mapping[str, Figure]):
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a figure, indexed by key."""
-        columns = "title value holdout bootstrap perfect interval n seed unit better note".split()
+        columns = "title value holdout bootstrap perfect interval p n seed unit better note".split()
         rows = [[getattr(figure, column) for column in columns] for figure in self.figures.values()]
         frame = pd.DataFrame(rows, columns=columns, index=pd.Index(list(self.figures), name="figure", dtype=object))
         numeric = ["value", "holdout", "bootstrap", "perfect"]

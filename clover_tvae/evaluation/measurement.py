@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.fidelity import fidelity_figures
 from clover_tvae.evaluation.figures import Figures
 from clover_tvae.evaluation.frames import code_tables, resolve_metadata
+from clover_tvae.evaluation.membership import Scorer
 from clover_tvae.evaluation.privacy import privacy_figures
 from clover_tvae.evaluation.utility import utility_figures
 from clover_tvae.parameters import MIN_COUNT
@@ -26,6 +28,7 @@ def measure(
     *,
     seed: int = 0,
     min_count: int = MIN_COUNT,
+    scorers: Mapping[str, Mapping[str, Scorer]] | None = None,
 ) -> Figures:
     """Measure everything that the tables allow.
 
@@ -36,6 +39,8 @@ def measure(
         metadata: A ``Metadata``, Clover's dict, a path, or ``None``; utility needs its variable to predict.
         seed: Seed of every draw.
         min_count: Fewest real rows, of so many people, that a cell of the figures' tables may show.
+        scorers: Further attacks by name, on the rows (``"membership"``) and on the file (``"file"``): each takes people and a
+            sample of others, both real rows, and scores the people, higher for likelier members.
 
     Raises:
         DataError: The tables cannot be compared; all problems at once.
@@ -56,5 +61,5 @@ def measure(
     return (
         fidelity_figures(tables, frames, metadata, seed=seed, disclosure=disclosure)
         | utility_figures(tables, getattr(metadata, "variable_to_predict", None), seed=seed, disclosure=disclosure)
-        | privacy_figures(tables, seed=seed, disclosure=people)  # its attacks are on one row a person
+        | privacy_figures(tables, frames, scorers, seed=seed, disclosure=people)  # its attacks are on one row a person
     )

@@ -1,17 +1,21 @@
 """Membership inference: can an attacker tell who was in the training rows?
 
-The attacker holds a person's real row, the synthetic table and, for the density ratio, a sample of the population. No
-generator is trained; ``shadow`` is the stronger attack that does.
+The attacker holds a person's real row, the synthetic table and a sample of the population: held-out rows that are no
+targets. No generator is trained here; ``shadow_models`` does that.
 
 Attacks, each a score that is higher for likelier members:
 
-* ``distance_k``: minus the mean distance to the k nearest synthetic rows, for k = 1, 5, 10, 20, 50;
-* ``density_k``: the logarithm of the mean distance to the k nearest rows of a reference sample, less that to the k
-  nearest synthetic rows: a nearest-neighbour estimate of the density ratio of DOMIAS (van Breugel et al., 2023, arXiv
-  2302.12580), up to a factor that no order depends on. The reference are held-out rows that are no targets.
+* ``distance_k``: minus the mean distance to the k nearest synthetic rows, for k = 1, 5, 20;
+* ``density_k``: the logarithm of the mean distance to the k nearest rows of the sample, less that to the k nearest
+  synthetic rows: a nearest-neighbour estimate of the density ratio of DOMIAS (van Breugel et al., 2023, arXiv
+  2302.12580), up to a factor that no order depends on;
+* ``trees``: the margin of gradient-boosted trees that tell synthetic rows from the sample;
+* ``marginals``: the likelihood ratio of the row's cells, one column after the other;
+* whatever scorers are given: models of the released rows, or of the generator file.
 
-The figure is an attack chosen on one half of the targets and measured on the other, and the other way round, so that
-choosing the best of many attacks does not flatter the attacker.
+The figure is the attack that does best on one half of the targets, measured on the other, and the other way round, so that
+choosing the best of many attacks does not flatter the attacker. Its p-value is exact: that of the same choice where members
+and others are drawn by lot.
 """
 
 from __future__ import annotations
@@ -23,12 +27,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from scipy.stats import norm, rankdata
+from threadpoolctl import threadpool_limits
 
 from clover_tvae.columns.people import one_row_each
 from clover_tvae.evaluation.disclosure import Disclosure
+from clover_tvae.evaluation.features import filled_where_empty, tree_matrix
 from clover_tvae.evaluation.figures import Figure, Figures
-from clover_tvae.evaluation.frames import CodedTables
+from clover_tvae.evaluation.frames import CodedTable, CodedTables
 from clover_tvae.evaluation.neighbours import MixedSpace, Points, nearest
 from clover_tvae.seeds import Measure, generator, of_measure
 
@@ -38,21 +44,28 @@ __all__ = [
     "OUTLIER_SHARE",
     "TINY",
     "AttackScore",
+    "Scorer",
     "attack_figures",
     "attack_membership",
     "furthest",
     "score_with_intervals",
 ]
 
-OUTLIER_SHARE = 0.1  # of the candidates: the rows furthest from others
+#: Takes people and a sample of others, both real rows, and scores the people: the higher, the likelier a member.
+Scorer = Callable[[pd.DataFrame, pd.DataFrame], NDArray[Any]]
+
+OUTLIER_SHARE = 0.1  # of the targets: the rows furthest from others
 OUTLIER_POOL = 8_000  # real rows that "others" means
 OUTLIER_NEIGHBOURS = 5
 TINY = 1e-6  # keeps the logarithm finite at exact copies, far under any distance of two different rows
 
 _N_TARGETS = 2_500  # most members, and most others, attacked
-_NEIGHBOURS = (1, 5, 10, 20, 50)
+_NEIGHBOURS = (1, 5, 20)
+_TREE_ROWS = 20_000  # most synthetic rows that the trees learn
+_N_LEVELS = 32  # bins of a number's marginal
 _N_BOOTSTRAPS = 200
-_N_LOTS = 200  # times that members and others are drawn by lot
+_N_LOTS = 499  # times that members and others are drawn by lot
+_CHANCE = np.array([0.5, 0.01, 0.1])  # what guessing gives of the three measures
 #: The measures, and the others that a share found at 1% (10%) false alarms needs to raise one alarm: with fewer, guessing
 #: scores far above it.
 _FEWEST_OTHERS = {"auc": 1, "tpr1": 100, "tpr10": 10}
@@ -68,54 +81,77 @@ class AttackScore:
             chance than what it finds where members and others are drawn by lot.
         n_members: Members attacked.
         n_others: Others attacked.
+        p: How often chance gives as much, of each of the three.
     """
 
     values: tuple[float, float, float]
     intervals: tuple[tuple[float, float], ...]
     n_members: int
     n_others: int
+    p: tuple[float, ...]
 
 
-def attack_membership(tables: CodedTables, *, seed: int) -> dict[str, dict[str, AttackScore]]:
+def attack_membership(
+    tables: CodedTables,
+    frames: Mapping[str, pd.DataFrame | None] | None = None,
+    scorers: Mapping[str, Mapping[str, Scorer]] | None = None,
+    *,
+    seed: int,
+) -> dict[str, dict[str, dict[str, AttackScore]]]:
     """Attack random people and outliers.
 
-    At most half of the held-out rows are attacked, as the other half is the attacker's reference sample. A person of
-    several rows is attacked by one of them, drawn at random.
+    At most half of the held-out rows are attacked, as the other half is the attacker's sample. A person of several rows
+    is attacked by one of them, drawn at random.
 
     Args:
         tables: With the roles ``real`` (members), ``holdout`` (others) and ``synthetic``.
+        frames: The same tables as DataFrames, for the scorers.
+        scorers: Further attacks by name, on the rows (``"membership"``) and on the file (``"file"``).
         seed: Seed of all draws.
 
     Returns:
-        For ``"random"`` people and for ``"outliers"``, the tenth of as many people that lies furthest from 5 other real
-        rows: the score of the attack ``"chosen"`` on the other half of the targets, then of each attack by itself.
+        For ``"membership"``, and ``"file"`` where it is attacked: for ``"random"`` people and for ``"outliers"``, the tenth
+        of them that lies furthest from 5 other real rows, the score of the attack ``"chosen"`` on the other half of the
+        targets, then of each attack by itself.
     """
     rng = generator(of_measure(seed, Measure.MEMBERSHIP))
-    train, holdout = (
-        table.take(one_row_each(table.people, table.n_rows, rng)) for table in (tables["real"], tables["holdout"])
-    )
-    n_targets = min(_N_TARGETS, train.n_rows, holdout.n_rows // 2)
-    n_candidates = min(2 * n_targets, train.n_rows, holdout.n_rows // 2)
+    inside, outside = (one_row_each(t.people, t.n_rows, rng) for t in (tables["real"], tables["holdout"]))
+    n_targets = min(_N_TARGETS, len(inside), len(outside) // 2)
+    targets = tables["real"].take(inside[:n_targets]).append(tables["holdout"].take(outside[:n_targets]))
+    reference = tables["holdout"].take(outside[n_targets:])
+    synthetic = tables["synthetic"]
 
     # The scale and the idea of an outlier must treat members and others alike, or they would give members away.
-    n_pool = min(train.n_rows, holdout.n_rows, OUTLIER_POOL // 2)
-    pooled = train.take(slice(n_pool)).append(holdout.take(slice(n_pool)))
+    n_pool = min(len(inside), len(outside), OUTLIER_POOL // 2)
+    pooled = tables["real"].take(inside[:n_pool]).append(tables["holdout"].take(outside[:n_pool]))
     space = MixedSpace(pooled, tables)
-    pool, synthetic = space.place(pooled), space.place(tables["synthetic"])
-    people = [space.place(table.take(slice(n_candidates))) for table in (train, holdout)]
-    reference = space.place(holdout.take(slice(n_candidates, None)))
-    position = np.arange(n_candidates)
-    n_outliers = max(1, round(OUTLIER_SHARE * n_candidates))
-    outliers = [
-        candidates.take(furthest(candidates, pool, np.where(position < n_pool, first + position, -1), n_outliers))
-        for candidates, first in zip(people, (0, n_pool), strict=True)
-    ]
-    random = [candidates.take(slice(n_targets)) for candidates in people]
-    found = {}
-    for group, both in (("random", random), ("outliers", outliers)):
-        inside, outside = (_scores(targets, synthetic, reference) for targets in both)
-        found[group] = _attacked(inside, outside, rng)
-    return found
+    placed, pool = space.place(targets), space.place(pooled)
+    position = np.arange(n_targets)
+    n_outliers = max(1, round(OUTLIER_SHARE * n_targets))
+    outliers = np.concatenate(
+        [
+            rows[furthest(placed.take(rows), pool, np.where(position < n_pool, first + position, -1), n_outliers)]
+            for rows, first in ((position, 0), (n_targets + position, n_pool))
+        ]
+    )
+    scores = {"membership": _distances(placed, space.place(synthetic), space.place(reference))}
+    scores["membership"]["trees"] = _tree_margins(targets, synthetic.draw(_TREE_ROWS, rng), reference, seed)
+    scores["membership"]["marginals"] = _marginal_ratios(targets, synthetic, reference)
+    if frames is not None and scorers:
+        real, held = frames["real"], frames["holdout"]
+        assert real is not None
+        assert held is not None
+        people = pd.concat([real.iloc[inside[:n_targets]], held.iloc[outside[:n_targets]]], ignore_index=True)
+        others = held.iloc[outside[n_targets:]].reset_index(drop=True)
+        for kind, attacks in scorers.items():
+            found = {name: np.asarray(scorer(people, others), dtype=np.float64) for name, scorer in attacks.items()}
+            scores.setdefault(kind, {}).update(found)
+    members = np.arange(2 * n_targets) < n_targets
+    groups = {"random": np.arange(2 * n_targets), "outliers": outliers}
+    return {
+        kind: {group: _attacked(attacks, rows, members[rows], rng) for group, rows in groups.items()}
+        for kind, attacks in scores.items()
+    }
 
 
 def furthest(candidates: Points, pool: Points, itself: NDArray[Any], n_rows: int) -> NDArray[Any]:
@@ -127,7 +163,7 @@ def furthest(candidates: Points, pool: Points, itself: NDArray[Any], n_rows: int
     return np.sort(np.argsort(-distances.mean(axis=1), kind="stable")[:n_rows])
 
 
-def _scores(targets: Points, synthetic: Points, reference: Points) -> dict[str, NDArray[Any]]:
+def _distances(targets: Points, synthetic: Points, reference: Points) -> dict[str, NDArray[Any]]:
     to_synthetic, to_reference = (nearest(targets, pool, max(_NEIGHBOURS))[0] for pool in (synthetic, reference))
     scores: dict[str, NDArray[Any]] = {}
     for k in [k for k in _NEIGHBOURS if k <= to_synthetic.shape[1]]:
@@ -138,53 +174,100 @@ def _scores(targets: Points, synthetic: Points, reference: Points) -> dict[str, 
     return scores
 
 
+def _tree_margins(targets: CodedTable, synthetic: CodedTable, reference: CodedTable, seed: int) -> NDArray[Any]:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    (features, rows, others), is_category = tree_matrix([targets, synthetic, reference])
+    labels = np.repeat([1, 0], [len(rows), len(others)])
+    weights = np.where(labels == 1, len(labels) / (2 * len(rows)), len(labels) / (2 * len(others)))
+    model = HistGradientBoostingClassifier(
+        max_iter=120,
+        max_depth=5,
+        min_samples_leaf=5,
+        early_stopping=False,
+        categorical_features=is_category,
+        random_state=seed % 2**32,
+    )
+    with threadpool_limits(1, "openmp"):  # as in two_sample_auc
+        model.fit(filled_where_empty(np.vstack([rows, others])), labels, sample_weight=weights)
+        return np.asarray(model.decision_function(features))
+
+
+def _marginal_ratios(targets: CodedTable, synthetic: CodedTable, reference: CodedTable) -> NDArray[Any]:
+    """Sum over the columns of the log-likelihood ratio of a cell, numbers in bins of the two tables' quantiles."""
+    (features, rows, others), is_category = tree_matrix([targets, synthetic, reference])
+    total = np.zeros(len(features))
+    for column, category in enumerate(is_category):
+        cells = [part[:, column] for part in (features, rows, others)]
+        known = np.concatenate(cells[1:])
+        known = np.unique(known[~np.isnan(known)])
+        if not category and len(known) > _N_LEVELS:
+            known = np.unique(np.quantile(np.concatenate(cells[1:]), np.linspace(0, 1, _N_LEVELS), method="lower"))
+        levels = [np.where(np.isnan(part), 0, 1 + np.searchsorted(known, part)) for part in cells]
+        counts = [np.bincount(part, minlength=len(known) + 2) + 0.5 for part in levels[1:]]
+        total += np.log(counts[0] / counts[0].sum() / (counts[1] / counts[1].sum()))[levels[0]]
+    return total
+
+
 def _attacked(
-    members: Mapping[str, NDArray[Any]], others: Mapping[str, NDArray[Any]], rng: np.random.Generator
+    scores: Mapping[str, NDArray[Any]], rows: NDArray[Any], is_member: NDArray[Any], rng: np.random.Generator
 ) -> dict[str, AttackScore]:
-    by_attack = {attack: _score(members[attack], others[attack], rng) for attack in members}
-    inside, outside = (np.array(list(scores.values())) for scores in (members, others))
-    chosen = _score(*_cross_fitted(inside, outside), rng=rng)
-    return {"chosen": _against_chance(chosen, np.hstack([inside, outside]), rng), **by_attack}
+    by_attack = {name: _score(found[rows][is_member], found[rows][~is_member], rng) for name, found in scores.items()}
+    half = np.concatenate([np.arange(n) % 2 for n in (is_member.sum(), (~is_member).sum())])
+    # Scores of two attacks are not alike; their ranks within the half that they are measured on are.
+    ranks = np.empty((len(scores), len(rows)))
+    for side in (0, 1):
+        found = np.array([score[rows][half == side] for score in scores.values()])
+        ranks[:, half == side] = (rankdata(found, axis=1) - 0.5) / found.shape[1]
+    chosen = _cross_fitted(ranks, half, is_member)
+    score = _score(chosen[:, is_member], chosen[:, ~is_member], rng)
+    lots = np.empty((_N_LOTS, 3))
+    for lot in lots:
+        drawn = np.empty_like(is_member)
+        for side in (0, 1):
+            drawn[half == side] = rng.permutation(is_member[half == side])
+        guessed = _cross_fitted(ranks, half, drawn)
+        lot[:] = _roc_measures(guessed[:, drawn], guessed[:, ~drawn])
+    return {"chosen": _against_chance(score, lots), **by_attack}
 
 
-def _cross_fitted(members: NDArray[Any], others: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Scores of the attack that is best on one half of the targets, for the other half; and the other way round.
+def _cross_fitted(ranks: NDArray[Any], half: NDArray[Any], is_member: NDArray[Any]) -> NDArray[Any]:
+    """Ranks of the attack that is best on one half of the targets, for the other half; and the other way round.
 
     Shape:
-        ``members`` and ``others`` are (attacks, people); of the result, (people,).
+        ``ranks`` is (attacks, people), the others are (people,); the result is (2, people): first of the attack of the best
+        AUC, then of that which finds most members at 10% false alarms.
     """
-    result = np.empty(members.shape[1]), np.empty(others.shape[1])
-    for learnt, judged in ((0, 1), (1, 0)):
-        halves = members[:, learnt::2], others[:, learnt::2]
-        chosen = int(np.argmax([_auc(*scores) for scores in zip(*halves, strict=True)]))
-        # Scores of two attacks are not alike; their ranks within the half that they are measured on are.
-        inside, outside = members[chosen, judged::2], others[chosen, judged::2]
-        ranks = (rankdata(np.concatenate([inside, outside])) - 0.5) / max(len(inside) + len(outside), 1)
-        result[0][judged::2], result[1][judged::2] = ranks[: len(inside)], ranks[len(inside) :]
-    return result
+    chosen = np.empty((2, ranks.shape[1]))
+    for side in (0, 1):
+        inside, outside = (ranks[:, (half != side) & mask] for mask in (is_member, ~is_member))
+        place = max(0, outside.shape[1] - 1 - outside.shape[1] // 10)
+        cut = np.partition(outside, place, axis=1)[:, [place]]
+        for row, found in zip(chosen, (inside, inside > cut), strict=True):  # the mean rank orders as the AUC does
+            row[half == side] = ranks[np.argmax(found.mean(axis=1)), half == side]
+    return chosen
 
 
-def _against_chance(score: AttackScore, pooled: NDArray[Any], rng: np.random.Generator) -> AttackScore:
-    """Widen the intervals downwards to what the same choice of attacks finds among members and others drawn by lot.
+def _against_chance(score: AttackScore, lots: NDArray[Any]) -> AttackScore:
+    """Give the p-values, and widen the intervals downwards to what the same choice of attacks finds by lot.
 
-    Where nobody was learnt, members and others are alike, so that this is exact: a lower end above chance is a false alarm
-    in one case of 40, however few people there are.
+    Where nobody was learnt, members and others are alike, so that this is exact, however few people there are.
     """
-    lots = (pooled[:, rng.permutation(pooled.shape[1])] for _ in range(_N_LOTS))
-    found = [_roc_measures(*_cross_fitted(lot[:, : score.n_members], lot[:, score.n_members :])) for lot in lots]
-    margins = np.quantile(found, 0.975, axis=0) - np.array([0.5, 0.01, 0.1])
+    values = np.array(score.values)
+    p = (1 + (lots >= values - 1e-12).sum(axis=0)) / (1 + len(lots))
+    margins = np.quantile(lots, 0.975, axis=0) - _CHANCE
     intervals = tuple(
-        (max(0.0, min(low, value - float(margin))), high)
-        for (low, high), value, margin in zip(score.intervals, score.values, margins, strict=True)
+        (max(0.0, min(low, value - margin)), high)
+        for (low, high), value, margin in zip(score.intervals, score.values, margins.tolist(), strict=True)
     )
-    return replace(score, intervals=intervals)
+    return replace(score, intervals=intervals, p=tuple(p.tolist()))
 
 
 def _score(members: NDArray[Any], others: NDArray[Any], rng: np.random.Generator) -> AttackScore:
     return score_with_intervals(
         members,
         others,
-        lambda: tuple(scores[rng.integers(0, len(scores), len(scores))] for scores in (members, others)),
+        lambda: tuple(scores[..., rng.integers(0, scores.shape[-1], scores.shape[-1])] for scores in (members, others)),
     )
 
 
@@ -200,12 +283,20 @@ def score_with_intervals(
     """
     draws = [_roc_measures(*draw()) for _ in range(_N_BOOTSTRAPS)]
     low, high = np.quantile(draws, [0.025, 0.975], axis=0).tolist()
-    return AttackScore(_roc_measures(members, others), tuple(zip(low, high, strict=True)), len(members), len(others))
+    values = _roc_measures(members, others)
+    p = norm.sf((np.array(values) - _CHANCE) / np.maximum(np.std(draws, axis=0), 1e-12))
+    intervals = tuple(zip(low, high, strict=True))
+    return AttackScore(values, intervals, members.shape[-1], others.shape[-1], tuple(p.tolist()))
 
 
 def _roc_measures(members: NDArray[Any], others: NDArray[Any]) -> tuple[float, float, float]:
-    """The AUC, and the shares of members found at 1% and 10% false alarms."""
-    return _auc(members, others), _tpr_at(members, others, 0.01), _tpr_at(members, others, 0.1)
+    """The AUC, and the shares of members found at 1% and 10% false alarms; of two rows of scores, by the second."""
+    inside, outside = np.atleast_2d(members), np.atleast_2d(others)
+    return (
+        _auc(inside[0], outside[0]),
+        _tpr_at(inside[-1], outside[-1], 0.01),
+        _tpr_at(inside[-1], outside[-1], 0.1),
+    )
 
 
 def _auc(members: NDArray[Any], others: NDArray[Any]) -> float:
@@ -237,7 +328,7 @@ def attack_figures(
     told of.
 
     Args:
-        attack: ``membership`` or ``shadow``.
+        attack: ``membership``, ``file`` or ``shadow``.
         results: The scores by group, ``random`` and ``outliers``, and by name.
         note: What a score rests on.
         seed: Seed of the draws.
@@ -255,8 +346,9 @@ def attack_figures(
                 why = f"Not shown: fewer than {disclosure.min_count} people were attacked."
             elif main.n_others < fewest:
                 why = f"Not measured: {main.n_others:,} others were attacked, and this share needs {fewest:,}."
-            value, interval = (None, None) if why else (main.values[place], main.intervals[place])
-            options: dict[str, Any] = {"interval": interval, "note": why or note(main), "n": n, "seed": seed}
+            told_of: dict[str, Any] = {} if why else {"interval": main.intervals[place], "p": main.p[place]}
+            value = None if why else main.values[place]
+            options: dict[str, Any] = {**told_of, "note": why or note(main), "n": n, "seed": seed}
             figures.append(Figure.of(f"privacy.{attack}_{measure}{suffix}", value, **options))
     return Figures.of(figures, {attack: pd.DataFrame(rows)})
 

@@ -1,30 +1,32 @@
 """Privacy: what do the synthetic rows give away of the training rows?
 
-Brings together distances to the closest record and membership inference. It calls no table private or anonymous: an
+Brings together copies, membership inference, attribute disclosure and distances to the closest record. It calls no table private or anonymous: an
 attack that fails proves nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from clover_tvae.evaluation.attribute import attribute_figures
 from clover_tvae.evaluation.catalogue import CATALOGUE
 from clover_tvae.evaluation.closest import ClosestRecords, closest_records
-from clover_tvae.evaluation.diagnostics import copied_share
+from clover_tvae.evaluation.copies import copied_share, copies_of
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTables, code_tables
-from clover_tvae.evaluation.membership import AttackScore, attack_figures, attack_membership
+from clover_tvae.evaluation.membership import AttackScore, Scorer, attack_figures, attack_membership
 from clover_tvae.evaluation.shadow_models import membership_shadow
 from clover_tvae.parameters import MIN_COUNT
 
 __all__ = ["dcr", "membership_shadow", "privacy", "privacy_figures"]
 
 _MIN_ROWS = 40  # of the training and of the held-out rows, for any figure of privacy
-_NEEDS_HOLDOUT = [key for key in CATALOGUE if key.startswith(("privacy.d", "privacy.membership_"))]
+_NEEDS_HOLDOUT = [key for key in CATALOGUE if key.startswith(("privacy.d", "privacy.membership_", "privacy.attribute"))]
 
 
 def dcr(
@@ -69,11 +71,12 @@ def privacy(
             fewer than 40 rows, all but the copies are left without a value.
         metadata: A ``Metadata`` or what it is made of; without, dtypes decide.
         seed: Seed of all draws.
-        min_count: Fewest people that the attack on one group may rest on; see ``Disclosure``.
+        min_count: Fewest people that the attack on one group may rest on, and who must share a row for it to be no rare
+            one; see ``Disclosure``.
 
     Returns:
-        The ``privacy`` figures of the catalogue, shadow models aside (``membership_shadow``). Table: ``membership``,
-        each attack by itself.
+        The ``privacy`` figures of the catalogue, but those of the file and of shadow models (``membership_shadow``). Tables:
+        ``membership``, each attack by itself; ``attribute``, each secret column by itself.
 
     Raises:
         DataError: The tables cannot be compared; all problems at once.
@@ -82,20 +85,32 @@ def privacy(
     return privacy_figures(tables, seed=seed, disclosure=Disclosure(min_count))
 
 
-def privacy_figures(tables: CodedTables, *, seed: int, disclosure: Disclosure) -> Figures:
-    """Return what ``privacy`` does, for tables in the roles ``real``, ``synthetic`` and perhaps ``holdout``."""
-    copies = _copies(tables, seed)
+def privacy_figures(
+    tables: CodedTables,
+    frames: Mapping[str, pd.DataFrame | None] | None = None,
+    scorers: Mapping[str, Mapping[str, Scorer]] | None = None,
+    *,
+    seed: int,
+    disclosure: Disclosure,
+) -> Figures:
+    """Return what ``privacy`` does, for tables in the roles ``real``, ``synthetic`` and perhaps ``holdout``.
+
+    ``scorers`` are further attacks, see ``attack_membership``.
+    """
+    copies = _copies(tables, seed, disclosure)
     if too_small := _too_small(tables):
         unmeasured = [Figure.of(key, None, seed=seed, note=f"Not measured: {too_small}") for key in _NEEDS_HOLDOUT]
-        return Figures.of([copies, *unmeasured], notes=[f"Privacy was not measured: {too_small}"])
+        return Figures.of([*copies, *unmeasured], notes=[f"Privacy was not measured: {too_small}"])
 
     def note(score: AttackScore) -> str:
         return f"{score.n_members:,} members and {score.n_others:,} others attacked."
 
-    found = attack_membership(tables, seed=seed)
-    membership = attack_figures("membership", found, note, seed=seed, disclosure=disclosure)
-    figures = [copies, *_closest_figures(closest_records(tables, seed=seed), seed)]
-    return Figures.of(figures) | membership
+    found = attack_membership(tables, frames, scorers, seed=seed)
+    figures = Figures.of(copies)
+    for kind, results in found.items():
+        figures |= attack_figures(kind, results, note, seed=seed, disclosure=disclosure)
+    figures |= attribute_figures(tables, seed=seed, disclosure=disclosure)
+    return figures | Figures.of(_closest_figures(closest_records(tables, seed=seed), seed))
 
 
 def _too_small(tables: CodedTables) -> str | None:
@@ -109,12 +124,28 @@ def _too_small(tables: CodedTables) -> str | None:
     return None
 
 
-def _copies(tables: CodedTables, seed: int) -> Figure:
-    copied = {
+def _copies(tables: CodedTables, seed: int, disclosure: Disclosure) -> list[Figure]:
+    shares = {
         role: 100 * copied_share(table, tables["real"]) for role, table in tables.tables.items() if role != "real"
     }
-    size: dict[str, Any] = {"n": tables["synthetic"].n_rows, "seed": seed}
-    return Figure.of("privacy.copies", copied["synthetic"], holdout=copied.get("holdout"), bootstrap=100.0, **size)
+    found, n_rows = copies_of(tables, disclosure.min_count), tables["synthetic"].n_rows
+    size: dict[str, Any] = {"n": n_rows, "seed": seed}
+    note = f"{found.of_learnt:,} of {n_rows:,} rows equal a training row."
+    if "holdout" in tables.tables:
+        note = f"{note[:-1]}, {found.of_held:,} one of {tables['holdout'].n_rows:,} held-out rows."
+    of_rare = f"Shared by fewer than {disclosure.min_count} people; by chance {found.expected:.2g} would be copied."
+    return [
+        Figure.of(
+            "privacy.copies",
+            shares["synthetic"],
+            holdout=shares.get("holdout"),
+            bootstrap=100.0,
+            p=found.p,
+            note=note,
+            **size,
+        ),
+        Figure.of("privacy.copied_rare", found.rare, p=found.p_rare, note=of_rare, **size),
+    ]
 
 
 def _closest_figures(closest: ClosestRecords, seed: int) -> list[Figure]:

@@ -1,14 +1,15 @@
 """What each figure means: its texts, its chart and its verdict, in plain words that do not flatter.
 
 A figure is judged against the same figure for real rows that the generator never saw; where there is none, against what
-a perfect generator would score. With a confidence interval, worse means: the whole interval lies on the bad side. Figures
+a perfect generator would score. With a confidence interval, worse means: the whole interval lies on the bad side. Tests of
+privacy are corrected for their number (Holm): where nothing leaks, a page of them finds a leak in one of 20 cases. Figures
 against the learnt rows are judged for being too close alone: whoever copies these is nearest to them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -45,6 +46,7 @@ _TOO_CLOSE = 0.25  # of the way from a holdout's C2ST to that of the bootstrap, 
 # What may lie between two figures that a reader should call equal, by unit, where there is no interval.
 _TOLERANCE = {"%": 0.15, "share": 0.01, "AUC": 0.01, "score": 0.01, "ratio": 0.05}
 _RELATIVE_TOLERANCE = 0.1
+_FALSE_ALARMS = 0.05  # most pages of rows from nobody on which any test of privacy finds a leak
 _VALUES = ("value", "holdout", "bootstrap", "perfect")
 
 LIKE_REAL = {"privacy": "no leak found by this", "fidelity": "like a real holdout", "utility": "like real rows"}
@@ -102,12 +104,24 @@ def readings(figures: Any) -> list[Reading]:
     Args:
         figures: A ``Figures``, any mapping of figures, or an empty sequence.
     """
-    return [_reading(figure) for figure in (figures.values() if isinstance(figures, Mapping) else figures)]
+    given = list(figures.values() if isinstance(figures, Mapping) else figures)
+    found = _found([figure for figure in given if figure.p is not None and figure.value is not None])
+    return [_reading(figure, found) for figure in given]
 
 
-def _reading(figure: Figure) -> Reading:
+def _found(tests: Sequence[Figure]) -> frozenset[str]:
+    """Return the tests that find something, by the step-down of Holm (1979)."""
+    found: list[str] = []
+    for figure in sorted(tests, key=lambda figure: figure.p or 0.0):
+        if (figure.p or 0.0) > _FALSE_ALARMS / (len(tests) - len(found)):
+            break
+        found.append(figure.name)
+    return frozenset(found)
+
+
+def _reading(figure: Figure, found: frozenset[str]) -> Reading:
     place = _PLACES.get(figure.name, "main")
-    verdict, sentence = _verdict(figure, place), _sentence(figure)
+    verdict, sentence = _verdict(figure, place, found), _sentence(figure)
     return Reading(
         key=figure.name,
         section=figure.section,
@@ -128,10 +142,12 @@ def _reading(figure: Figure) -> Reading:
     )
 
 
-def _verdict(figure: Figure, place: Place) -> Verdict:
+def _verdict(figure: Figure, place: Place, found: frozenset[str]) -> Verdict:
     value = figure.value
     if place == "closeness":
         return "unknown" if value is None else "odd" if _is_too_close(figure, value) else "equal"
+    if value is not None and figure.p is not None:
+        return "worse" if figure.name in found else "equal"
     reference = figure.perfect if figure.section == "privacy" and figure.perfect is not None else figure.holdout
     reference = figure.perfect if reference is None else reference
     if value is None or reference is None:

@@ -30,6 +30,7 @@ _RISKS = (
         "Does a row point at one person?",
         (
             "privacy.copies",
+            "privacy.copied_rare",
             "privacy.membership_auc_outliers",
             "privacy.membership_tpr10_outliers",
         ),
@@ -38,14 +39,21 @@ _RISKS = (
     (
         "Linkage",
         "Can who holds a person's row tell that the person was in the training rows?",
-        ("privacy.membership_auc", "privacy.membership_tpr1", "privacy.shadow_auc", "privacy.shadow_tpr1"),
+        (
+            "privacy.membership_auc",
+            "privacy.membership_tpr1",
+            "privacy.file_auc",
+            "privacy.file_tpr1",
+            "privacy.shadow_auc",
+            "privacy.shadow_tpr1",
+        ),
         "The attacker is taken to hold the whole row; joining two parts of a row is not tried.",
     ),
     (
         "Inference",
         "Do the rows tell more of the people in training than of people never seen?",
-        (),
-        "No single cell is guessed. What the rows tell of everybody alike, as any statistic does, is not counted.",
+        ("privacy.attribute_gain",),
+        "One cell is guessed from all others. What the rows tell of everybody alike, as any statistic does, is not counted.",
     ),
 )
 

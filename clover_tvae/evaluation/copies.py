@@ -1,0 +1,110 @@
+"""Copies: synthetic rows that equal a real row in every column, and how many of them chance would give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import hypergeom, poisson
+
+from clover_tvae.evaluation.frames import CodedTable, CodedTables
+
+__all__ = ["Copies", "copied_share", "copies_of", "row_hashes"]
+
+
+@dataclass(frozen=True)
+class Copies:
+    """How many rows are copies.
+
+    Args:
+        of_learnt: Synthetic rows that equal a learnt row.
+        of_held: Synthetic rows that equal a held-out row.
+        rare: Synthetic rows that equal a learnt row which fewer than k real people share.
+        p: Fisher's exact test of the people copied: given how many there are in all, the probability that so many of them
+            are learnt ones, where the rows know nobody. ``None`` without a holdout.
+        expected: Learnt people of a rare row whom chance would copy, estimated from real rows that differ in one column.
+        p_rare: The probability that chance copies so many of them: Fisher's where a held-out one is copied too.
+    """
+
+    of_learnt: int
+    of_held: int
+    rare: int
+    p: float | None
+    expected: float
+    p_rare: float
+
+
+def copied_share(table: CodedTable, source: CodedTable) -> float:
+    """Return the share of rows that equal a row of ``source`` in every column."""
+    return float(np.isin(row_hashes(table), row_hashes(source)).mean())
+
+
+def row_hashes(table: CodedTable) -> NDArray[Any]:
+    """Return one 64-bit hash a row; equal rows, missing cells included, have equal ones."""
+    return _cell_hashes(table).sum(axis=1, dtype=np.uint64)
+
+
+def _cell_hashes(table: CodedTable) -> NDArray[Any]:
+    """Hashes of all cells, whose sum without a column is the hash of the row without it."""
+    cells = np.hstack([table.numbers + 0.0, table.codes])  # + 0.0 makes -0.0 the 0.0 that it equals
+    cells[np.isnan(cells)] = np.nan  # one NaN
+    hashes = [pd.util.hash_array(column, categorize=False) for column in np.ascontiguousarray(cells.T)]
+    salts = np.random.default_rng(0).integers(1, 2**63, len(hashes), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    return np.stack(hashes, axis=1) * salts if hashes else np.zeros((table.n_rows, 0), dtype=np.uint64)
+
+
+def copies_of(tables: CodedTables, min_count: int) -> Copies:
+    """Count the copies among the synthetic rows.
+
+    Args:
+        tables: In the roles ``real``, ``synthetic`` and perhaps ``holdout``.
+        min_count: Fewest real people who must share a row for it to be no rare one.
+    """
+    learnt, held = tables["real"], tables.tables.get("holdout")
+    real = learnt if held is None else learnt.append(held)
+    people = np.arange(real.n_rows) if real.people is None else real.people
+    is_learnt = np.arange(real.n_rows) < learnt.n_rows
+    cells, drawn = _cell_hashes(real), row_hashes(tables["synthetic"])
+    rows = cells.sum(axis=1, dtype=np.uint64)
+    kept = np.unique(np.stack([rows, people.astype(np.uint64)], axis=1), axis=0)[:, 0]  # a combination once a person
+    combinations, shared_by = np.unique(kept, return_counts=True)
+    rare = (shared_by < min_count)[np.searchsorted(combinations, rows)]
+    copied = np.isin(rows, drawn)
+
+    def fisher(among: NDArray[Any]) -> float:
+        inside, outside = (len(np.unique(people[among & side])) for side in (is_learnt, ~is_learnt))
+        n_learnt, n_all = len(np.unique(people[is_learnt])), len(np.unique(people))
+        return float(hypergeom.sf(inside - 1, n_all, inside + outside, n_learnt))
+
+    n_rare = len(np.unique(people[copied & rare & is_learnt]))
+    expected = len(drawn) * _chance(cells, rows, people, rare & is_learnt)
+    beside = bool((copied & rare & ~is_learnt).any())
+    return Copies(
+        of_learnt=int(np.isin(drawn, rows[is_learnt]).sum()),
+        of_held=int(np.isin(drawn, rows[~is_learnt]).sum()),
+        rare=int(np.isin(drawn, rows[rare & is_learnt]).sum()),
+        p=None if held is None else fisher(copied),
+        expected=expected,
+        p_rare=fisher(copied & rare) if beside else float(poisson.sf(n_rare - 1, expected)) if n_rare else 1.0,
+    )
+
+
+def _chance(cells: NDArray[Any], rows: NDArray[Any], people: NDArray[Any], rare: NDArray[Any]) -> float:
+    """How many of the rare rows a fresh row equals by chance.
+
+    Two rows that agree in all columns but one agree there too with odds of at least s / (1 - s), s being the probability
+    that two cells of that column agree. So near misses, of which there are many more, tell of the copies to come.
+    """
+    each = np.unique(people, return_index=True)[1]  # one row a person: nobody is a near miss of himself
+    cells, rows, rare = cells[each], rows[each], rare[each]
+    _, whole, alike = np.unique(rows, return_inverse=True, return_counts=True)
+    found = 0.0
+    for column in cells.T:
+        _, group, near = np.unique(rows - column, return_inverse=True, return_counts=True)
+        misses = float((near[group] - alike[whole])[rare].sum())
+        share = float((np.unique(column, return_counts=True)[1] ** 2.0).sum()) / len(rows) ** 2
+        found = max(found, misses * share / max(1.0 - share, 1e-9))
+    return found / max(len(rows) - 1, 1)
