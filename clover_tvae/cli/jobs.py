@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
-SUMMARY_FORMAT = "clover-tvae-summary"
-
 Files = Annotated[list[Path], typer.Argument(metavar="JOB.yaml...", help="Job files.", show_default=False)]
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="NAME", help="Run this job only; may be repeated.")]
 Root = Annotated[
@@ -113,6 +111,8 @@ def run(
 
 def _check_summary(path: Path) -> None:
     """Refuse a place for the summary before any job is run; only an earlier summary is written over."""
+    from clover_tvae.jobs.result import SUMMARY_FORMAT
+
     check_targets({path: ".json"}, force=True)
     if not path.exists():
         return

@@ -49,8 +49,12 @@ def read_numbers(series: pd.Series, name: object) -> tuple[CellType, NDArray[Any
         raise _no_numbers(cells, known, name)
     if cells.family == "numpy":
         raw = series.to_numpy()
-    elif cells.holds in ("boolean", "integer"):
-        raw = _object_integers(known, missing, name) if cells.family == "object" else _integers(series, cells)
+    elif cells.holds in ("boolean", "integer") and cells.family == "object":
+        raw = _object_integers(known, missing, name)
+    elif cells.holds == "boolean":
+        raw = series.to_numpy(dtype=bool, na_value=False).astype(np.int64)
+    elif cells.holds == "integer":
+        raw = series.to_numpy(dtype=np.uint64 if "uint64" in cells.name.lower() else np.int64, na_value=0)
     else:
         raw = np.zeros(len(series))
         raw[~missing] = known.to_numpy(dtype=float, na_value=np.nan)
@@ -81,12 +85,6 @@ def _no_numbers(cells: CellType, known: pd.Series, name: object) -> ColumnTypeEr
     if as_text == len(known):
         cure = "convert it with pd.to_numeric"
     return ColumnTypeError(f"must hold numbers, found {found}; {cure}", where_of(name))
-
-
-def _integers(series: pd.Series, cells: CellType) -> NDArray[Any]:
-    if cells.holds == "boolean":
-        return series.to_numpy(dtype=bool, na_value=False).astype(np.int64)
-    return series.to_numpy(dtype=np.uint64 if "uint64" in cells.name.lower() else np.int64, na_value=0)
 
 
 def _object_integers(known: pd.Series, missing: NDArray[np.bool_], name: object) -> NDArray[Any]:

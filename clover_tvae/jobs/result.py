@@ -11,12 +11,13 @@ from typing import Any, Literal, get_args
 
 from clover_tvae.errors import CloverError
 
-__all__ = ["OUR_BUG", "JobError", "JobResult", "collected_warnings", "exit_code", "summary"]
+__all__ = ["OUR_BUG", "SUMMARY_FORMAT", "JobError", "JobResult", "collected_warnings", "exit_code", "summary"]
 
 OUR_BUG = (
     "this is a bug of clover_tvae, not of your input; please report it with the output of the same command and --debug, "
     "after you have checked that it holds no data of yours"
 )
+SUMMARY_FORMAT = "clover-tvae-summary"
 Status = Literal["done", "up to date", "failed", "skipped"]
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -102,7 +103,7 @@ def summary(results: Sequence[JobResult]) -> dict[str, Any]:
         {'done': 0, 'up to date': 1, 'failed': 0, 'skipped': 0}
     """
     return {
-        "format": "clover-tvae-summary",
+        "format": SUMMARY_FORMAT,
         "version": 1,
         "exit_code": exit_code(results),
         "counts": {status: sum(result.status == status for result in results) for status in get_args(Status)},
