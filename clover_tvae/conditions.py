@@ -73,6 +73,10 @@ class Condition:
         """
         if isinstance(condition, Condition):
             return condition
+        if isinstance(condition, Mapping):
+            raise ConditionError(
+                'a comparison must be a tuple, such as (">=", 65) or ("between", 18, 30), found a dict'
+            )
         if isinstance(condition, np.ndarray) and condition.ndim == 0:
             condition = condition.item()
         if not isinstance(condition, tuple):

@@ -404,11 +404,11 @@ class TVAESynthesizer:
 
     @property
     def mended_cells(self) -> dict[Hashable, int]:
-        """Cells of each column that were mended, in the rows drawn so far, to keep the relations of the metadata.
+        """Cells of each column that were mended, in the rows given out so far, to keep the relations of the metadata.
 
         Only with ``decoder="independent"`` and ``backend="sdv"``, which learn the table as it is.
         """
-        return dict(getattr(self._learnt().backend, "mended_cells", {}))
+        return dict(self._learnt().backend.mended_cells)
 
     def set_device(self, device: str) -> TVAESynthesizer:
         """Move the model to ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``."""

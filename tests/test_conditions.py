@@ -262,3 +262,11 @@ def test_what_python_refuses_no_other_way_draws(staff: Path, text: str, conditio
     path.write_text(path.read_text().replace('{"grade": 3}', json.dumps({name: yaml})))
     with pytest.raises(ConfigError):
         load_jobs([path], tables="always")
+
+
+@pytest.mark.parametrize("written", [{">=": 60}, {"min": 60}, {"min": 60, "max": 70}])
+def test_a_dict_in_python_is_shown_the_form_of_a_comparison(written):
+    with pytest.raises(
+        ConditionError, match=r'must be a tuple, such as \(">=", 65\) or \("between", 18, 30\), found a dict'
+    ):
+        Condition.of(written)

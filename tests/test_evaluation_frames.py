@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import refuses
-from evaluation_tables import hospital
+from evaluation_tables import hospital, shuffled
 
 from clover_tvae.errors import (
     ColumnsMismatchError,
@@ -16,8 +16,8 @@ from clover_tvae.errors import (
     NonFiniteError,
     TooFewRowsError,
 )
-from clover_tvae.evaluation import column_shapes, fidelity, privacy, utility
-from clover_tvae.evaluation.frames import code_tables
+from clover_tvae.evaluation import column_shapes, fidelity, measure, privacy, utility
+from clover_tvae.evaluation.frames import code_tables, require_fresh
 
 CANARY = "CANARY-4711"
 
@@ -156,6 +156,17 @@ def test_tiny_tables_give_figures_without_values_rather_than_tracebacks(n_rows):
 
 
 @pytest.mark.long
+def test_a_holdout_of_the_rows_that_were_learnt_is_refused():
+    real = hospital(200, seed=1)
+    for copy in (real, real.copy(), shuffled(real, seed=2)):
+        with pytest.raises(DataError, match="holdout table: must hold real rows that were never learnt"):
+            measure(real, hospital(200, seed=3), copy)
+        with pytest.raises(DataError, match="holdout table"):
+            privacy(real, hospital(200, seed=3), copy)
+    few = pd.DataFrame({"sex": ["F", "M"] * 20})  # of so few kinds of rows, two samples may be the same
+    require_fresh(code_tables({"real": few, "holdout": few, "synthetic": few}))
+
+
 def test_frames_are_not_changed():
     real, synthetic = hospital(60, 0), hospital(60, 1)
     before = real.copy(), synthetic.copy()

@@ -35,6 +35,7 @@ from clover_tvae.errors import (
     UserError,
 )
 from clover_tvae.metadata import KINDS, Column, Metadata, MetadataWarning, metadata_schema
+from clover_tvae.transforms import TableTransform
 
 FOLDER = Path(__file__).parent.parent / "metadata"
 CANARY = "CANARY-7f3a"
@@ -1122,6 +1123,15 @@ def test_a_repeating_identifier_without_a_unit_is_warned_of():
         visits(unit="patient_id").validate(VISITS)
 
 
+def test_an_identifier_that_repeats_and_is_made_anew_is_warned_of():
+    anew = {"id": [{"name": "patient_id", "regenerate": "sequence"}], "unit": "patient_id"}
+    with pytest.warns(MetadataWarning, match="patient_id.*every synthetic row is a person of its own"):
+        visits(**anew).validate(VISITS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        visits(**anew).validate(VISITS.assign(patient_id=range(len(VISITS))))
+
+
 def test_a_unit_must_be_there_and_an_identifier():
     with pytest.raises(ColumnsMismatchError, match="patient_id"):
         visits(unit="patient_id").validate(VISITS.drop(columns="patient_id"))
@@ -1143,6 +1153,43 @@ def test_declared_relations_that_rows_break_are_refused_by_name_and_count():
         kept = visits(relations=[{**order, "handling": handling}]).with_relations(broken)
         assert [relation.handling for relation in kept.relations] == [handling]
     assert visits(relations=[]).with_relations(VISITS).relations == ()
+
+
+@pytest.mark.parametrize(
+    ("relation", "fault"),
+    [
+        ({"kind": "predicate", "expression": "bill/0 > 1"}, r"relations\[1\]\.expression: must divide"),
+        ({"kind": "predicate", "expression": "1 < 2"}, r"relations\[1\]\.expression: must compare with a column"),
+        ({"kind": "predicate", "expression": "bill + 1"}, r"relations\[1\]\.expression: must be true or false"),
+        ({"kind": "computed", "target": "bill", "formula": "age / 0"}, r"relations\[1\]\.formula: must divide"),
+        ({"kind": "predicate", "expression": "bill"}, r"relations\[1\]: bill: expression: must compute.*numbers in 'bill'"),
+        ({"kind": "predicate", "expression": "ward > 3", "handling": "learn"}, r"relations\[1\]: ward > 3: .*labels in 'ward'"),
+        ({"kind": "inequality", "ascending": ["ward", "bill"]}, r"relations\[1\]: ward <= bill: column 'ward'"),
+        ({"kind": "computed", "target": "bill", "formula": "ward + 1"}, r"relations\[1\]: bill = ward \+ 1: "),
+        ({"kind": "increments", "column": "ward", "step": 1}, r"relations\[1\]: ward is a multiple of 1: column 'ward'"),
+    ],
+)  # fmt: skip
+def test_a_relation_that_says_nothing_or_of_other_cells_is_named(relation, fault):
+    df = pd.DataFrame({"bill": [float(i % 90) for i in range(99)], "age": range(99), "ward": list("abc") * 33})
+    relations = [{"kind": "predicate", "expression": "age >= 0"}, relation]
+    with pytest.raises(MetadataError, match=fault):
+        Metadata.of({"continuous": ["bill", "age"], "categorical": ["ward"], "relations": relations}).with_relations(df)
+
+
+def test_columns_that_are_called_by_a_number_are_found_and_computed():
+    df = pd.DataFrame({0: [i * 7 % 90 for i in range(300)], 1: [i * i % 53 for i in range(300)]})
+    df[2] = df[0] + df[1]
+    made = Metadata.infer(df).with_relations(df)
+    assert [str(relation) for relation in made.relations] == ["2 = column(0) + column(1)"]
+    assert Metadata.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+
+
+def test_a_float_column_that_counts_the_rows_is_an_identifier_that_can_be_made_anew():
+    df = pd.DataFrame({"x": np.arange(300.0), "y": list("abc") * 100})
+    with pytest.warns(MetadataWarning, match="looks like an identifier"):
+        meta = Metadata.infer(df)
+    transform = TableTransform.fit(df, meta, rng=np.random.default_rng(0))
+    assert transform.identifiers[0].make(2).tolist() == [1.0, 2.0]
 
 
 def test_what_a_relation_holds_rests_on_people_and_not_on_rows():

@@ -72,6 +72,13 @@ class TestValues:
     def test_any_name_can_be_written(self, name: str) -> None:
         assert Expression(f"{quoted(name)} + 1").columns == (name,)
 
+    def test_a_name_that_is_a_number_is_no_text(self) -> None:
+        df = pd.DataFrame({0: [1.0, 2.0], "0": [10.0, 20.0]})
+        expression = Expression("column(0) + `0` > 11 or\n is_missing(column( 0 ))")
+        assert expression.columns == (0, "0")
+        assert expression.evaluate(df).tolist() == [False, True]
+        assert Expression(f"{quoted(-7)} + 1").columns == (-7,)
+
 
 class TestColumns:
     def test_those_that_are_asked_whether_they_are_missing_are_not_needed(self) -> None:
@@ -97,6 +104,34 @@ class TestRefusals:
         with pytest.raises(ValueError, match="must"):
             Expression(text)
 
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("a / 0 > 1", "found '0' at character 5"),
+            ("a > 1 or 1 < 2", "must compare with a column, found '1' at character 10"),
+            ("a > 1 and True", "must join comparisons by .*, found 'True' at character 11"),
+            ("a + 1 or a > 2", "must join comparisons by .*, found 'a' at character 1"),
+            ("`d.time` ** 2 > `a b`", r"found '\*\*' at character 10"),
+            ("'é' == sex and a if a else a", "found 'if' at character 18"),
+            ("  (a) & a", "found '&' at character 7; write 'and'"),
+            ("a = 1", "found '=' at character 3; write '=='"),
+            ("a >", "found the end of the text"),
+            ("a == None", "found 'None' at character 6"),
+            ("a is b", "found 'is' at character 3"),
+            ("1 < round(a, 2)", r"must be written as round\(number\), found 'round' at character 5"),
+            ("a > 1 # or so", "must hold no comments"),
+        ],
+    )
+    def test_says_in_plain_words_what_is_wrong_and_where(self, text: str, message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            Expression(text)
+
+    @pytest.mark.parametrize(
+        ("text", "is_truth"), [("a > 1", True), ("not flag", True), ("flag", True), ("a + 1", False), ("abs(a)", False)]
+    )
+    def test_knows_whether_it_is_true_or_false(self, text: str, is_truth: bool) -> None:
+        assert Expression(text).is_truth is is_truth
+
     def test_what_is_nested_in_chains_is_read_once(self) -> None:
         text = "a"
         for _ in range(30):
@@ -115,7 +150,9 @@ class TestRefusals:
         with contextlib.suppress(ValueError):  # any other error fails the test
             Expression(text)
 
-    @pytest.mark.parametrize("text", ["sex + 1", "-sex == 1", "abs(sex) > 1", "year(a) == 1", "sex < 3", "a < 'x'"])
+    @pytest.mark.parametrize(
+        "text", ["sex + 1", "-sex == 1", "abs(sex) > 1", "year(a) == 1", "sex < 3", "a < 'x'", "a or flag", "not sex"]
+    )
     def test_cells_of_another_type_are_a_user_error(self, text: str) -> None:
         with pytest.raises(ColumnTypeError):
             Expression(text).evaluate(DF)

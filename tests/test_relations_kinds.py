@@ -252,6 +252,9 @@ class TestProblems:
     def test_text_has_no_numbers(self) -> None:
         with pytest.raises(ColumnTypeError):
             Inequality(ascending=("a", "b")).breaks(pd.DataFrame({"a": ["x"], "b": ["y"]}))
+        for relation in (Inequality(ascending=("a", "b")), Interval(start="a", end="b")):
+            with pytest.raises(ColumnTypeError, match=r"column 'a'.*must hold dates"):
+                relation.breaks(pd.DataFrame({"a": [1, 2, 3, 4], "b": DAYS}))
 
 
 class TestSDV:
@@ -265,12 +268,33 @@ class TestSDV:
         "OneHotEncoding": {"column_names": ["a", "b", "c"]},
     }  # fmt: skip
 
-    @pytest.mark.parametrize("name", CONSTRAINTS)
+    @pytest.mark.parametrize("name", PARAMETERS)
     def test_a_constraint_there_and_back_is_the_same(self, name: str) -> None:
         relation = from_constraint(name, self.PARAMETERS[name])
         assert to_constraint(relation) == {"constraint_class": name, "constraint_parameters": self.PARAMETERS[name]}
 
+    @pytest.mark.parametrize(
+        ("name", "parameters", "expression"),
+        [
+            ("ScalarInequality", {"column_name": "a b", "relation": ">=", "value": 3}, "`a b` >= 3"),
+            ("ScalarInequality", {"column_name": "d", "relation": "<", "value": "2020-01-01"}, "d < '2020-01-01'"),
+            ("ScalarRange", {"column_name": "a", "low_value": 0, "high_value": 9.5}, "0 < a < 9.5"),
+            ("ScalarRange", {"column_name": "a", "low_value": 0, "high_value": 9, "strict_boundaries": False}, "0 <= a <= 9"),
+            ("Positive", {"column_name": "a"}, "0 <= a"),
+            ("Negative", {"column_name": "a", "strict_boundaries": True}, "a < 0"),
+        ],
+    )  # fmt: skip
+    def test_bounds_are_predicates(self, name: str, parameters: dict[str, object], expression: str) -> None:
+        assert from_constraint(name, parameters) == Predicate(expression=expression)
+
+    def test_every_constraint_is_tested(self) -> None:
+        assert {*self.PARAMETERS, "ScalarInequality", "ScalarRange", "Positive", "Negative"} == set(CONSTRAINTS)
+
     def test_others_are_refused_with_a_hint(self) -> None:
+        with pytest.raises(MetadataError, match=r"write what it says as .*predicate"):
+            from_constraint("CustomConstraint", {})
+        with pytest.raises(MetadataError, match="plain values"):
+            from_constraint("ScalarInequality", {"column_name": "a", "relation": "~", "value": 3})
         with pytest.raises(MetadataError, match="did you mean 'Inequality'"):
             from_constraint("Inequalty", {})
         with pytest.raises(MetadataError):

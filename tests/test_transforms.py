@@ -254,6 +254,7 @@ def test_identifiers_are_made_anew_and_run_on() -> None:
             "p": pd.Series([f"secret-{i}" for i in range(200)], dtype="string"),
             "t": pd.Categorical([f"secret-{i}" for i in range(200)]),
             "o": pd.Series([10**6 + i for i in range(200)], dtype=object),
+            "f": np.arange(200.0),
             "dropped": [f"secret-{i}" for i in range(200)],
             "x": rng.normal(size=200),
         }
@@ -265,6 +266,7 @@ def test_identifiers_are_made_anew_and_run_on() -> None:
             Column("p", "id", regenerate="pattern", pattern="E-##-x"),
             Column("t", "id", regenerate="sequence"),
             Column("o", "id", regenerate="sequence"),
+            Column("f", "id", regenerate="sequence"),
             Column("dropped", "id"),
             Column("x", "continuous"),
         )
@@ -273,13 +275,14 @@ def test_identifiers_are_made_anew_and_run_on() -> None:
     assert "secret" not in str(table.to_plain())
     encoded = table.encode(df, rng)
     whole = table.decode(encoded)
-    assert list(whole.columns) == ["n", "u", "p", "t", "o", "x"]
+    assert list(whole.columns) == ["n", "u", "p", "t", "o", "f", "x"]
     assert whole["n"].tolist() == list(range(1, 201))
     assert whole["n"].dtype == "int64"
     assert whole["p"].dtype == "string"
     assert whole.loc[[0, 120], "p"].tolist() == ["E-01-x", "E-121-x"]
     assert whole["t"].tolist()[:2] == ["1", "2"]
     assert type(whole["o"][0]) is int
+    assert (whole["f"].dtype, whole["f"].tolist()[-1]) == ("float64", 200.0)
     assert whole["u"].is_unique
     assert whole["u"].str.fullmatch("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}").all()
     parts = [table.decode(encoded.take(slice(i, i + 50)), n_offset=i) for i in range(0, 200, 50)]

@@ -68,8 +68,7 @@ class KeepingBackend(Backend):
 
     def __init__(self, inner: Backend, reduction: Reduction | None = None) -> None:
         self.inner, self.name, self._reduction = inner, inner.name, reduction
-        #: Cells that were mended in the rows drawn so far, by column (only where the table is learnt as it is).
-        self.mended_cells: Counter[Any] = Counter()
+        self._mended = Counter[Any]()
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -93,6 +92,10 @@ class KeepingBackend(Backend):
         whole = {column.name: column.kind for column in columns.transforms} | dict(columns.left_out)
         names = set(self.reduction.modelled) - set(whole)
         return {name: kind for name, kind in learnt.items() if name in names} | whole
+
+    @property
+    def mended_cells(self) -> Counter[Any]:
+        return self._mended
 
     @property
     def reduction(self) -> Reduction:
@@ -164,14 +167,16 @@ class KeepingBackend(Backend):
                     asked, seed=child(seed, Draw.ROWS, block), conditions=inner, decode=decode, missing=missing
                 )
                 drawn = pd.concat(list(frames), ignore_index=True)
-                rows, changed = plan.brought_back(drawn)
+                rows = plan.brought_back(drawn)
                 kept, found = self._accepted(rows, outer, missing)
                 if len(kept) >= n_rows - place or asked == size:
                     break
             broken += found
-            self.mended_cells += changed
             n_drawn, block = n_drawn + len(rows), block + 1
-            kept = kept.iloc[: n_rows - place].reset_index(drop=True)
+            kept = kept.iloc[: n_rows - place]
+            if plan.is_repair:
+                self._mended += plan.changed(drawn.loc[kept.index], kept)
+            kept = kept.reset_index(drop=True)
             if len(kept) or n_rows == 0:
                 yield self._identified(kept, first_id + place, identified)
             place += len(kept)
@@ -197,7 +202,8 @@ class KeepingBackend(Backend):
         if not missing:
             keep &= rows.notna().to_numpy(dtype=bool).all(axis=1)
         if not keep.all():
-            found["the conditions"] = int((~keep).sum())
+            beside = "; ".join(str(relation) for relation in plan.kept if set(relation.columns) & set(conditions))
+            found["the conditions" + f", which must fit {beside}" * bool(beside)] = int((~keep).sum())
         if (rare := plan.undetermined(rows)).any():
             found["what a look-up table says of values that many people share"] = int((rare & keep).sum())
             keep &= ~rare
@@ -407,7 +413,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         return df if self.reduction.is_repair else self.reduction.reduce(df)
 
     def reconstruct(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
-        made = self.reduction.brought_back(self._reader.reconstruct(self._as_learnt(df), seed=seed))[0]
+        made = self.reduction.brought_back(self._reader.reconstruct(self._as_learnt(df), seed=seed))
         return self._identified(made, 0, generator(seed, Read.CELLS))
 
     def anomaly_scores(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:

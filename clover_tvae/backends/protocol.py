@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
@@ -113,6 +114,11 @@ class Backend(Protocol):
             ConditionError: The conditions name an unknown column or a value never seen, or no row can meet them.
         """
         ...
+
+    @property
+    def mended_cells(self) -> Counter[Any]:
+        """Cells of each column that were mended in the rows given out so far, where the table was learnt as it is."""
+        return Counter()
 
     def sigmas(self) -> dict[Hashable, list[float]]:
         """Learned standard deviations of each numeric column, in units of its modes' scale, where the decoder has such."""

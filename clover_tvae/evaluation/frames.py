@@ -28,7 +28,7 @@ from clover_tvae.errors import ColumnsMismatchError, ColumnTypeError, DataError,
 from clover_tvae.metadata import Metadata
 from clover_tvae.metadata.validate import require_frame
 
-__all__ = ["CodedTable", "CodedTables", "code_tables", "column_kinds", "resolve_metadata"]
+__all__ = ["CodedTable", "CodedTables", "code_tables", "column_kinds", "require_fresh", "resolve_metadata"]
 
 # How the kinds of a metadata are compared; identifiers and ignored columns are not.
 _COMPARED_AS = {"continuous": "continuous", "datetime": "datetime"} | dict.fromkeys(
@@ -168,6 +168,21 @@ def code_tables(tables: Mapping[str, pd.DataFrame | None], metadata: Any = None)
         problems.append(Problem(f"{first} table", "no column is left to compare; all are identifiers or ignored"))
     _raise_any(problems)
     return _code(given, kinds, metadata)
+
+
+def require_fresh(tables: CodedTables) -> None:
+    """Refuse a holdout that holds the rows of the real table, in whatever order, if most of them differ.
+
+    Raises:
+        DataError: It does.
+    """
+    if not {"real", "holdout"} <= set(tables.tables) or tables["real"].n_rows != tables["holdout"].n_rows:
+        return
+    frames = (pd.DataFrame(np.column_stack([t.numbers, t.codes])) for t in (tables["real"], tables["holdout"]))
+    rows, held = (np.sort(pd.util.hash_pandas_object(frame, index=False)) for frame in frames)
+    if 2 * len(np.unique(rows)) > len(rows) and (rows == held).all():
+        text = "must hold real rows that were never learnt, found the rows of the real table; give rows that were held back"
+        raise DataError(text, "holdout table")
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import pandas as pd
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.fidelity import fidelity_figures
 from clover_tvae.evaluation.figures import Figures
-from clover_tvae.evaluation.frames import code_tables, resolve_metadata
+from clover_tvae.evaluation.frames import code_tables, require_fresh, resolve_metadata
 from clover_tvae.evaluation.membership import Scorer
 from clover_tvae.evaluation.privacy import privacy_figures
 from clover_tvae.evaluation.utility import utility_figures
@@ -43,12 +43,13 @@ def measure(
             sample of others, both real rows, and scores the people, higher for likelier members.
 
     Raises:
-        DataError: The tables cannot be compared; all problems at once.
+        DataError: The tables cannot be compared; all problems at once. Or the holdout holds the rows of the real table.
     """
     people = Disclosure(min_count)
     metadata = resolve_metadata(metadata)
     frames = {"real": real, "synthetic": synthetic, "holdout": holdout}
     tables = code_tables(frames, metadata)
+    require_fresh(tables)
     disclosure = Disclosure.of(min_count, tables)
     unit = getattr(metadata, "unit", None)
     if unit is not None and holdout is not None and holdout[unit].dropna().isin(real[unit]).any():

@@ -18,7 +18,7 @@ from clover_tvae.evaluation.closest import ClosestRecords, closest_records
 from clover_tvae.evaluation.copies import copied_share, copies_of
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
-from clover_tvae.evaluation.frames import CodedTables, code_tables
+from clover_tvae.evaluation.frames import CodedTables, code_tables, require_fresh
 from clover_tvae.evaluation.membership import AttackScore, Scorer, attack_figures, attack_membership
 from clover_tvae.evaluation.shadow_models import membership_shadow
 from clover_tvae.parameters import MIN_COUNT
@@ -79,9 +79,10 @@ def privacy(
         ``membership``, each attack by itself; ``attribute``, each secret column by itself.
 
     Raises:
-        DataError: The tables cannot be compared; all problems at once.
+        DataError: The tables cannot be compared; all problems at once. Or the holdout holds the rows of the real table.
     """
     tables = code_tables({"real": train, "synthetic": synthetic, "holdout": holdout}, metadata)
+    require_fresh(tables)
     return privacy_figures(tables, seed=seed, disclosure=Disclosure(min_count))
 
 

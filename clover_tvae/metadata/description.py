@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from clover_tvae.columns.dtypes import where_of
 from clover_tvae.columns.people import least_rows, people_of
-from clover_tvae.errors import MetadataError, Problem, did_you_mean
+from clover_tvae.errors import DataError, MetadataError, Problem, did_you_mean
 from clover_tvae.metadata import document, exchange, json_file
 from clover_tvae.metadata.column import KINDS, Column, Kind, plain_scalar
-from clover_tvae.metadata.infer import REPEATS, MetadataWarning, inferred, likely_unit
+from clover_tvae.metadata.infer import MADE_ANEW, REPEATS, MetadataWarning, inferred, likely_unit
 from clover_tvae.metadata.validate import raise_problems
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.relations.document import read_relations
@@ -250,8 +250,8 @@ class Metadata:
             min_count: Fewest rows on which a value that a relation holds may rest.
 
         Raises:
-            MetadataError: Rows of the table break a relation that is declared to be kept; with their number, as far as it
-                is no small count.
+            MetadataError: A column holds what a declared relation cannot compare or compute; or rows of the table break one
+                that is to be kept; with their number, as far as it is no small count.
 
         Example:
             >>> import pandas as pd
@@ -262,20 +262,26 @@ class Metadata:
         """
         if self.relations is None:
             return replace(self, relations=tuple(one.relation for one in self.find_relations(df, min_count=min_count)))
-        problems = []
+        problems, learnt = [], list[Relation]()
         min_count = least_rows(people_of(df, self.unit), min_count)
-        learnt = tuple(
-            relation if relation.handling == "ignore" or relation.is_learnt else relation.learnt(df, min_count)
-            for relation in self.relations
-        )
-        for i, relation in enumerate(learnt):
-            if relation.handling == "keep" and (n := int(relation.breaks(df).sum())):
+        for i, relation in enumerate(self.relations):
+            place = f"relations[{i}]"
+            if relation.handling == "ignore":
+                learnt.append(relation)
+                continue
+            try:
+                learnt.append(relation if relation.is_learnt else relation.learnt(df, min_count))
+                n = int(learnt[-1].breaks(df).sum())
+            except DataError as error:
+                problems += [Problem(place, f"{relation}: {problem}") for problem in error.problems]
+                continue
+            if relation.handling == "keep" and n:
                 rows = f"fewer than {min_count}" if n < min_count else f"{n:,}"
                 text = f"{relation}: must hold in every row to be kept, found {rows} rows that break it; mend them, or write handling: learn"
-                problems.append(Problem(f"relations[{i}]", text))
+                problems.append(Problem(place, text))
         if problems:
             raise MetadataError(problems)
-        return replace(self, relations=learnt)
+        return replace(self, relations=tuple(learnt))
 
     def find_relations(self, df: pd.DataFrame, *, min_count: int = MIN_COUNT) -> list[Found]:
         """Look for what holds between the columns of a table, each with its support and exceptions.
@@ -325,6 +331,9 @@ class Metadata:
         raise_problems(self.columns, df, self.unit)
         if self.unit is None and (name := likely_unit(df, self.of_kind("id", "ignore"))) is not None:
             warnings.warn(f"column {name!r}: {REPEATS}", MetadataWarning, stacklevel=2)
+        for column in self.columns:
+            if column.regenerate is not None and 1.25 * df[column.name].nunique() <= df[column.name].count():
+                warnings.warn(f"column {column.name!r}: {MADE_ANEW}", MetadataWarning, stacklevel=2)
 
     def to_sdv(self) -> dict[str, Any]:
         """Return the description as the dict of SDV 2, as ``sdv.metadata.Metadata.load_from_dict`` takes it.

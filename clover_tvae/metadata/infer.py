@@ -21,13 +21,19 @@ from clover_tvae.errors import ColumnTypeError
 from clover_tvae.metadata.column import Column, Kind
 from clover_tvae.metadata.validate import require_frame
 
-__all__ = ["REPEATS", "Finding", "MetadataWarning", "inferred", "likely_unit"]
+__all__ = ["MADE_ANEW", "REPEATS", "Finding", "MetadataWarning", "inferred", "likely_unit"]
 
 REPEATS = (
     "looks like the identifier of people with several rows each; rows are learnt as if independent: their order and how "
     "they depend on each other are not modelled; unit: COLUMN in the metadata makes every later step count people"
 )
 """What is said of a column that seems to name people several times."""
+
+MADE_ANEW = (
+    "repeats, and is made anew for each row: as rows are learnt as if independent, every synthetic row is a person of its "
+    "own, and no person has several rows; leave 'regenerate' out to drop the column"
+)
+"""What is said of an identifier that repeats and is made anew."""
 
 # Whole numbers with at most this many distinct values, each met five times on average, are taken for codes.
 _MAX_CODES = 10

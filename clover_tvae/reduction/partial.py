@@ -120,7 +120,7 @@ def _solved(
     for target in order if stretch else reversed(order):
         numbers = whole.copy()
         for name in (name for name in step.columns if cells.is_number(name)):
-            numbers[str(name)] = cells.in_days(whole, name)
+            numbers[name] = cells.in_days(whole, name)
         values = solved[target].exact(numbers) * cells.day(target)
         low, high = cells.ends(target)
         now = gaps[target] if stretch else gaps[target] & ~settled & (values >= low) & (values <= high)

@@ -329,8 +329,8 @@ class Reduction:
                 rows |= wrong
         return rows
 
-    def brought_back(self, drawn: pd.DataFrame) -> tuple[pd.DataFrame, Counter[Any]]:
-        """Return drawn rows as rows of the table, and how many cells of each column were changed.
+    def brought_back(self, drawn: pd.DataFrame) -> pd.DataFrame:
+        """Return drawn rows as rows of the table.
 
         A number out of its range, for which no other row lent one, is moved to the nearest end. Where the table was
         learnt as it is, a negative length becomes a positive one, what is determined is computed, and what still breaks
@@ -342,11 +342,15 @@ class Reduction:
                 mended = relation.mend(made[wrong])
                 for name in relation.columns:
                     made.loc[wrong, name] = mended[name].astype(made[name].dtype)
+        return made
+
+    def changed(self, drawn: pd.DataFrame, made: pd.DataFrame) -> Counter[Any]:
+        """Return how many cells of each column were mended in these rows."""
         changed = Counter[Any]()
-        for name in self.modelled if self.is_repair else ():
+        for name in self.modelled:
             same = (drawn[name].isna() & made[name].isna()) | (drawn[name] == made[name]).fillna(False)
             changed[name] = int((~same.to_numpy(dtype=bool)).sum())
-        return made, +changed
+        return +changed
 
     # -- the generator file's part ------------------------------------------------------------------------------------
 

@@ -22,6 +22,14 @@ def _readable(text: str) -> str:
     return text
 
 
+def _true_or_false(text: str) -> str:
+    if not read_expression(text).is_truth:
+        raise ValueError(
+            "must be true or false in each row, such as bill > 0, found what is a number, a text or a date"
+        )
+    return text
+
+
 ExpressionText = Annotated[str, AfterValidator(_readable)]
 _RELATIVE_ERROR = 1e-9  # of numbers that are not rounded
 _INVERSE = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
@@ -63,7 +71,7 @@ class Computed(Relation):
 
     def exact(self, df: pd.DataFrame) -> NDArray[np.float64]:
         """Return the number in each row before rounding, NaN where the formula gives none."""
-        made = read_expression(self.formula).evaluate(df).astype(np.float64)
+        made = read_expression(self.formula).numbers(df)
         return np.where(np.isfinite(made), made, np.nan)
 
     def applies(self, df: pd.DataFrame) -> NDArray[np.bool_]:
@@ -139,7 +147,7 @@ class Predicate(Relation):
     """
 
     kind: Literal["predicate"] = "predicate"
-    expression: ExpressionText
+    expression: Annotated[str, AfterValidator(_true_or_false)]
 
     @property
     def columns(self) -> tuple[Any, ...]:
@@ -149,7 +157,7 @@ class Predicate(Relation):
         return known(df, read_expression(self.expression).needed)
 
     def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
-        return self.applies(df) & ~read_expression(self.expression).evaluate(df).astype(bool)
+        return self.applies(df) & ~read_expression(self.expression).truth(df)
 
     def __str__(self) -> str:
         return self.expression

@@ -1,6 +1,6 @@
 """Expressions over the columns of a table, such as ``low <= high or is_missing(high)``: read by a grammar, never run.
 
-Names are columns (in backticks where they are no Python names). There are numbers, texts, ``True``, ``False``;
+Names are columns (in backticks where they are no Python names; ``column(0)`` where the name is a number). There are numbers, texts, ``True``, ``False``;
 ``+ - * / // %``, comparisons, ``in`` a list of values, ``and``, ``or``, ``not``; ``abs``, ``floor``, ``ceil``,
 ``round``, ``min``, ``max``; ``is_missing``; parts of dates (``year``, ``weekday``: Monday is 0, ...), ``date``, the day
 of a time, and ``age(birth, date)``, the complete years between. A date minus another is a number of days. Nothing else is an expression.
@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from clover_tvae.errors import ColumnTypeError, Problem
+from clover_tvae.errors import ColumnTypeError
 from clover_tvae.relations.reading import comparable, dates, holds
 
 __all__ = ["MAX_CHARACTERS", "PARTS", "TARGET", "Expression", "quoted", "read_expression"]
@@ -37,26 +38,38 @@ _OPERATORS: dict[type, Callable[..., Any]] = {
     ast.FloorDiv: np.floor_divide, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
     ast.GtE: operator.ge, ast.Eq: operator.eq, ast.NotEq: operator.ne,
 }  # fmt: skip
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "abs": np.abs,
-    "floor": lambda x: np.floor(x + 1e-9 * np.maximum(np.abs(x), 1)),  # 2.9999999999 is a 3 that was computed
-    "ceil": lambda x: np.ceil(x - 1e-9 * np.maximum(np.abs(x), 1)),
-    "round": np.round,
+_FUNCTIONS: dict[str, tuple[str, Callable[..., Any]]] = {
+    "abs": ("abs(number)", lambda x: np.abs(_number(x))),
+    # 2.9999999999 is a 3 that was computed
+    "floor": ("floor(number)", lambda x: np.floor(_number(x) + 1e-9 * np.maximum(np.abs(_number(x)), 1))),
+    "ceil": ("ceil(number)", lambda x: np.ceil(_number(x) - 1e-9 * np.maximum(np.abs(_number(x)), 1))),
+    "round": ("round(number)", lambda x: np.round(_number(x))),
+    "min": ("min(number, number ...)", lambda *xs: functools.reduce(np.minimum, map(_number, xs))),
+    "max": ("max(number, number ...)", lambda *xs: functools.reduce(np.maximum, map(_number, xs))),
+    "date": ("date(time)", lambda x: _date(x).normalize()),
+    "age": ("age(birth, date)", lambda birth, date: _complete_years(birth, date)),
 }
-_MANY: dict[str, Callable[..., Any]] = {"min": np.minimum, "max": np.maximum}
+_FUNCTIONS |= {
+    p: (f"{p}(date)", functools.partial(lambda p, x: np.asarray(getattr(_date(x), p), float), p)) for p in PARTS
+}
+"""How each function is written, and what it computes."""
+_HINTS = {"=": "==", "&": "and", "&&": "and", "|": "or", "||": "or", "~": "not", "!": "not"}
 
 _INNER = re.compile(r"quoted_\d+_")
-_PARTS = re.compile(r"(\"[^\"\\]*\"|'[^'\\]*'|`(?:[^`]|``)+`)")  # backticks inside a text are no names
+# Texts, in which backticks are no names; names in backticks; names that are numbers.
+_PARTS = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`(?:[^`]|``)+`|\bcolumn\(\s*-?\d+\s*\))""")
+_WORD = re.compile(r"\w+|\*\*|//|<<|>>|&&|\|\||[^\w\s]")
 
 Rule = Callable[[pd.DataFrame], Any]
 
 
 def quoted(name: Any) -> str:
     """Return a column's name as expressions write it."""
-    text = str(name)
-    if text.isascii() and text.isidentifier() and not keyword.iskeyword(text) and not _INNER.search(text):
-        return text
-    return "`" + text.replace("`", "``") + "`"
+    if isinstance(name, int):
+        return f"column({name})"
+    if name.isascii() and name.isidentifier() and not keyword.iskeyword(name) and not _INNER.search(name):
+        return name
+    return "`" + name.replace("`", "``") + "`"
 
 
 @functools.lru_cache(maxsize=4096)
@@ -82,48 +95,95 @@ class Expression:
     """
 
     def __init__(self, text: str) -> None:
-        self._quoted: dict[str, str] = {}
-        self._needed: dict[str, bool] = {}
+        self._quoted: dict[str, Any] = {}  # the names that Python could not read
+        self._given: dict[str, str] = {}  # and how they are written
+        self._needed: dict[Any, bool] = {}
         if len(text) > MAX_CHARACTERS:
             raise ValueError(f"must have at most {MAX_CHARACTERS} characters, found {len(text)}")
         parts = _PARTS.split(text)
+        for i, part in enumerate(parts):
+            if i % 2 == 0:
+                parts[i] = part.replace("\n", " ")
+            elif part[0] not in "'\"":
+                parts[i], name = f"quoted_{i}_", part[1:-1].replace("``", "`")
+                self._given[parts[i]], self._quoted[parts[i]] = part, name if part[0] == "`" else int(part[7:-1])
         if any(_INNER.search(part) for part in parts[::2]):
             raise ValueError("must write a name such as quoted_1_ in backticks, found it without")
-        for i, part in enumerate(parts):
-            if part.startswith("`"):
-                parts[i] = f"quoted_{i}_"
-                self._quoted[parts[i]] = part[1:-1].replace("``", "`")
+        self._source = "".join(parts).strip()
+        self._n_before = len(text) - len(text.lstrip())
+        if "#" in (odd := "".join(parts[::2])):
+            raise ValueError(f"must hold no comments, found '#' {odd.count('#')} times")
         try:
             with warnings.catch_warnings(action="ignore"):  # one would quote the expression
-                self.tree: ast.expr = ast.parse("".join(parts).strip(), mode="eval").body
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+                self.tree: ast.expr = ast.parse(self._source, mode="eval").body
+        except SyntaxError as error:
+            at = error.offset - 1 if error.offset else len(self._source)
+            raise self._fault("must be an expression over columns", at) from None
+        except (ValueError, RecursionError, MemoryError):
             raise ValueError("must be an expression over columns, found text that cannot be read as one") from None
         self._rule = self._read(self.tree)
         if not self._needed:
             raise ValueError("must name a column, found none")
 
+    def _fault(self, rule: str, at: int | ast.expr, *, after: bool = False) -> ValueError:
+        """Return the error that says what must be, the word that is found instead, and its place in the text.
+
+        Args:
+            rule: What must be.
+            at: The place in the text that is read, or a part of the tree.
+            after: Whether the word is the one after that part.
+        """
+        if isinstance(at, ast.expr):
+            n_bytes = (at.end_col_offset or 0) if after else at.col_offset
+            at = len(self._source.encode()[:n_bytes].decode(errors="ignore"))
+        word = _WORD.search(self._source.replace(")", " ") if after else self._source, at)
+        if word is None:
+            return ValueError(f"{rule}, found the end of the text")
+        before = _INNER.sub(lambda match: self._given.get(match[0], match[0]), self._source[: word.start()])
+        hint = f"; write {_HINTS[word[0]]!r}" if word[0] in _HINTS else ""
+        found = self._given.get(word[0], word[0])
+        return ValueError(f"{rule}, found {found!r} at character {self._n_before + len(before) + 1}{hint}")
+
     @property
-    def columns(self) -> tuple[str, ...]:
+    def columns(self) -> tuple[Any, ...]:
         """The columns that it names."""
         return tuple(self._needed)
 
     @property
-    def needed(self) -> tuple[str, ...]:
+    def needed(self) -> tuple[Any, ...]:
         """The columns whose cells must be there: all but those of which it only asks whether they are missing."""
         return tuple(name for name, needed in self._needed.items() if needed)
 
-    def evaluate(self, df: pd.DataFrame) -> Any:
+    @property
+    def is_truth(self) -> bool:
+        """Whether it is true or false in each row; of a column alone, its cells tell."""
+        return _is_truth(self.tree)
+
+    def evaluate(self, df: pd.DataFrame, read: Callable[[Any], Any] = lambda value: value) -> Any:
         """Return the value in each row.
+
+        Args:
+            df: The table.
+            read: Reads the values as what they must be; raises ``TypeError`` where they are not.
 
         Raises:
             ColumnTypeError: A column holds cells of which the expression cannot be true or false, or computed.
         """
         try:
             with np.errstate(all="ignore"):
-                return np.broadcast_to(self._rule(df), len(df))
+                return np.broadcast_to(read(self._rule(df)), len(df))
         except (TypeError, ValueError) as error:
-            message = "must compute with numbers or dates and compare like with like, found other cells"
-            raise ColumnTypeError(Problem("expression", message, ColumnTypeError)) from error
+            found = ", ".join(f"{holds(df[name])}s in {name!r}" for name in self.columns)
+            message = f"must compute with numbers or dates, compare like with like and join what is true or false, found {found}"
+            raise ColumnTypeError(message, "expression") from error
+
+    def numbers(self, df: pd.DataFrame) -> NDArray[np.float64]:
+        """Return the number in each row; raises as :meth:`evaluate` does."""
+        return self.evaluate(df, _number)
+
+    def truth(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        """Return whether it is true in each row; raises as :meth:`evaluate` does."""
+        return self.evaluate(df, _true)
 
     def name(self, node: ast.Name) -> str:
         """Return the column that a name in the tree means."""
@@ -148,58 +208,65 @@ class Expression:
                 return lambda df: value
             case ast.Constant(value=int() | float() as number) if abs(number) < 2**53:
                 return lambda df: float(number)
+            case ast.BinOp(right=ast.Constant(value=0), op=ast.Div() | ast.FloorDiv() | ast.Mod()):
+                raise self._fault("must divide by something that is not always 0", node.right)
             case ast.BinOp() if type(node.op) in _OPERATORS:
                 return _arithmetic(type(node.op), read(node.left), read(node.right))
             case ast.UnaryOp(op=ast.USub()):
                 return _arithmetic(ast.Sub, lambda df: 0.0, read(node.operand))
-            case ast.UnaryOp(op=ast.Not()):
-                operand = read(node.operand)
-                return lambda df: ~np.asarray(operand(df), dtype=bool)
-            case ast.BoolOp():
+            case ast.UnaryOp(op=ast.Not(), operand=operand) | ast.BoolOp(values=[operand, *_]):
+                operands = node.values if isinstance(node, ast.BoolOp) else [operand]
+                for part in operands:
+                    if not _is_truth(part):
+                        raise self._fault("must join comparisons by 'and', 'or', 'not'", part)
+                rules = [read(part) for part in operands]
+                if isinstance(node, ast.UnaryOp):
+                    return lambda df: ~_true(rules[0](df))
                 both = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
-                rules = [read(value) for value in node.values]
-                return lambda df: functools.reduce(both, [np.asarray(rule(df), dtype=bool) for rule in rules])
+                return lambda df: functools.reduce(both, [_true(rule(df)) for rule in rules])
             case ast.Compare():
                 return self._compared(node, read)
-            case ast.Call(func=ast.Name(id="is_missing"), args=[ast.Name() as argument], keywords=[]):
-                asked = self.name(argument)
+            case ast.Call(func=ast.Name(id="is_missing")):
+                if len(node.args) != 1 or not isinstance(node.args[0], ast.Name) or node.keywords:
+                    raise self._fault("must be written as is_missing(column)", node)
+                asked = self.name(node.args[0])
                 self._needed.setdefault(asked, False)
                 return lambda df: df[asked].isna().to_numpy(dtype=bool)
-            case ast.Call(func=ast.Name(id=called), args=[argument], keywords=[]) if called in _FUNCTIONS:
-                only = read(argument)
-                return lambda df: _FUNCTIONS[called](_number(only(df)))
-            case ast.Call(func=ast.Name(id=called), args=[_, _, *_], keywords=[]) if called in _MANY:
-                values = [read(argument) for argument in node.args]
-                return lambda df: functools.reduce(_MANY[called], [_number(value(df)) for value in values])
-            case ast.Call(func=ast.Name(id=called), args=[argument], keywords=[]) if called in PARTS:
-                moment = read(argument)
-                return lambda df: np.asarray(getattr(_date(moment(df)), called), dtype=np.float64)
-            case ast.Call(func=ast.Name(id="date"), args=[argument], keywords=[]):
-                time = read(argument)
-                return lambda df: _date(time(df)).normalize()
-            case ast.Call(func=ast.Name(id="age"), args=[birth, at], keywords=[]):
-                first, last = read(birth), read(at)
-                return lambda df: _complete_years(first(df), last(df))
-        raise ValueError(f"must be made of columns, values, operators and known functions, found {_told(node)}")
+            case ast.Call(func=ast.Name(id=called)) if called in _FUNCTIONS:
+                written, compute = _FUNCTIONS[called]
+                n_least = written.count(",") + 1
+                if node.keywords or len(node.args) < n_least or (len(node.args) > n_least and "..." not in written):
+                    raise self._fault(f"must be written as {written}", node)
+                arguments = [read(argument) for argument in node.args]
+                return lambda df: compute(*(argument(df) for argument in arguments))
+        parts = [part for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr)]
+        first = min(parts, key=lambda part: part.col_offset, default=node)
+        is_between = isinstance(node, ast.BinOp | ast.IfExp | ast.Attribute | ast.Subscript)
+        rule = (
+            "must be made of columns, numbers, texts, + - * / // %, comparisons, 'and', 'or', 'not' and known functions"
+        )
+        raise self._fault(rule, first if is_between else node, after=is_between)
 
     def _compared(self, node: ast.Compare, read: Callable[[ast.expr], Rule]) -> Rule:
         """Return what compares each value with the next; every value is read and computed once."""
         sides: list[Rule] = [read(node.left)]
         steps: list[Callable[[Any, Any], Any]] = []
-        for op, right in zip(node.ops, node.comparators, strict=True):
+        for op, (left, right) in zip(node.ops, itertools.pairwise([node.left, *node.comparators]), strict=True):
+            if not any(isinstance(part, ast.Name) for side in (left, right) for part in ast.walk(side)):
+                raise self._fault("must compare with a column", left)
             match op, right:
                 case ast.In() | ast.NotIn(), ast.Tuple(elts=[_, *_] as items) | ast.List(elts=[_, *_] as items):
                     if len(node.ops) > 1:
-                        raise ValueError("must end a comparison with 'in' and a list, found more; join them with and")
+                        raise self._fault("must end a comparison with 'in' and a list; join others with 'and'", left)
                     values = [item.value for item in items if isinstance(item, ast.Constant)]
                     if len(values) < len(items):
-                        raise ValueError("must list plain values after 'in', found others")
+                        raise self._fault("must list plain values after 'in'", right)
                     return lambda df: pd.Series(sides[0](df)).isin(values).to_numpy() == isinstance(op, ast.In)
                 case _ if type(op) in _OPERATORS:
                     sides.append(read(right))
                     steps.append(functools.partial(_comparison, _OPERATORS[type(op)]))
                 case _:
-                    raise ValueError(f"must compare by < <= > >= == != or 'in' a list, found {type(op).__name__}")
+                    raise self._fault("must compare by < <= > >= == != or 'in' a list of values", left, after=True)
 
         def rule(df: pd.DataFrame) -> Any:
             values = [side(df) for side in sides]
@@ -210,8 +277,21 @@ class Expression:
         return rule
 
 
-def _told(node: ast.expr) -> str:
-    return repr(node.func.id) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else type(node).__name__
+def _is_truth(node: ast.expr) -> bool:
+    match node:
+        case ast.Compare() | ast.BoolOp() | ast.Name() | ast.UnaryOp(op=ast.Not()):
+            return True
+        case ast.Call(func=ast.Name(id="is_missing")):
+            return True
+    return False
+
+
+def _true(value: Any) -> NDArray[np.bool_]:
+    """Return what is true or false as such: comparisons, and cells of 0 and 1."""
+    made = np.asarray(value)
+    if made.dtype != bool and not (np.isnan(cells := _number(made)) | (cells == 0) | (cells == 1)).all():
+        raise TypeError(made.dtype)
+    return made.astype(bool)
 
 
 def _cells(column: pd.Series) -> Any:

@@ -37,7 +37,7 @@ class Inequality(Relation):
         return np.logical_or.reduce([known(df, pair) for pair in itertools.pairwise(self.ascending)])
 
     def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
-        values = [quantities(df[name]) for name in self.ascending]
+        values = quantities(df, self.ascending)
         above = np.greater_equal if self.strict else np.greater  # a comparison with NaN is False
         return np.logical_or.reduce([above(low, high) for low, high in itertools.pairwise(values)])
 
@@ -77,7 +77,8 @@ class Interval(Relation):
 
     def lengths(self, df: pd.DataFrame) -> NDArray[np.float64]:
         """Return the length in each row, seconds for dates; NaN where a cell is missing."""
-        return quantities(df[self.end]) - quantities(df[self.start])
+        start, end = quantities(df, self.columns)
+        return end - start
 
     def ends(self, df: pd.DataFrame, lengths: NDArray[np.float64]) -> pd.Series:
         """Return each row's start plus a length (seconds for dates), written as ``start`` is."""
@@ -89,7 +90,8 @@ class Interval(Relation):
 
 def _swapped(df: pd.DataFrame, low: Any, high: Any) -> pd.DataFrame:
     """Return the table with the cells of two columns swapped where the first is above the second."""
-    lengths = quantities(df[high]) - quantities(df[low])
+    start, end = quantities(df, (low, high))
+    lengths = end - start
     for name, way in ((low, lengths), (high, -lengths)):
         df = filled(df, name, _plus(df[name], np.where(lengths < 0, way, np.nan)))
     return df

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from clover_tvae.columns.calendar import PER_SECOND, Calendar
 from clover_tvae.columns.cells import zone_of
 from clover_tvae.columns.date_formats import guess_format
-from clover_tvae.columns.dtypes import CellType
+from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.numeric import read_numbers
+from clover_tvae.errors import ColumnTypeError
 
 __all__ = [
     "comparable",
@@ -90,9 +91,18 @@ def instants(series: pd.Series) -> NDArray[np.float64]:
     return np.where(index.isna(), np.nan, index.asi8 / PER_SECOND[index.unit])
 
 
-def quantities(series: pd.Series) -> NDArray[np.float64]:
-    """Return numbers as they are and dates as seconds, whichever the column holds."""
-    return instants(series) if holds(series) == "date" else numbers(series)
+def quantities(df: pd.DataFrame, names: Sequence[Any]) -> list[NDArray[np.float64]]:
+    """Return the columns as numbers, or all of them as dates in seconds.
+
+    Raises:
+        ColumnTypeError: A column holds neither, or some hold numbers and others dates.
+    """
+    held = [holds(df[name]) for name in names]
+    if "date" in held:
+        for name, what in zip(names, held, strict=True):
+            if what == "number" and df[name].notna().any():
+                raise ColumnTypeError("must hold dates to be compared with dates, found numbers", where_of(name))
+    return [instants(df[name]) if what == "date" else numbers(df[name]) for name, what in zip(names, held, strict=True)]
 
 
 def labels(series: pd.Series) -> pd.Series:
@@ -110,7 +120,8 @@ def labels(series: pd.Series) -> pd.Series:
 
 def comparable(series: pd.Series) -> NDArray[Any]:
     """Return cells that compare with those of another column: numbers as floats, dates as seconds, others as they are."""
-    return labels(series).to_numpy() if holds(series) == "label" else quantities(series)
+    read = {"label": lambda cells: labels(cells).to_numpy(), "date": instants, "number": numbers}
+    return read[holds(series)](series)
 
 
 def level_codes(df: pd.DataFrame, names: Sequence[Any]) -> tuple[NDArray[np.int64], int]:

@@ -7,7 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from clover_tvae.errors import MetadataError, Problem, did_you_mean
+from clover_tvae.errors import MetadataError, did_you_mean
+from clover_tvae.relations.computed import Predicate
+from clover_tvae.relations.expression import quoted
 from clover_tvae.relations.groups import Increments, OneHot
 from clover_tvae.relations.lookup import Combinations
 from clover_tvae.relations.order import Inequality
@@ -21,8 +23,15 @@ CONSTRAINTS: dict[str, tuple[str, ...]] = {
     "FixedCombinations": ("column_names",),
     "FixedIncrements": ("column_name", "increment_value"),
     "OneHotEncoding": ("column_names",),
+    "ScalarInequality": ("column_name", "relation", "value"),
+    "ScalarRange": ("column_name", "low_value", "high_value"),
+    "Positive": ("column_name",),
+    "Negative": ("column_name",),
 }
 """SDV's constraints that are relations here, and the parameters that each must have."""
+
+_STRICT = {"Inequality": False, "Range": True, "ScalarRange": True, "Positive": False, "Negative": False}
+"""Those with the parameter ``strict_boundaries``, and what it is where it is left out."""
 
 
 def from_constraint(name: str, parameters: Mapping[str, Any]) -> Relation:
@@ -37,30 +46,38 @@ def from_constraint(name: str, parameters: Mapping[str, Any]) -> Relation:
     """
     name = name.rpartition(".")[2]  # such as sdv.constraints.tabular.Inequality
     if name not in CONSTRAINTS:
-        raise MetadataError(
-            f"a constraint must be one of {', '.join(CONSTRAINTS)}, found {name!r}{did_you_mean(name, CONSTRAINTS)}"
+        hint = (
+            did_you_mean(name, CONSTRAINTS)
+            or "; write what it says as {'kind': 'predicate', 'expression': 'low <= high'}"
         )
-    ordered = name in ("Inequality", "Range")
+        raise MetadataError(f"a constraint must be one of {', '.join(CONSTRAINTS)}, found {name!r}{hint}")
     given = {key: value for key, value in parameters.items() if key != "table_name"}
-    strict = given.pop("strict_boundaries", name == "Range") if ordered else False
+    strict = bool(given.pop("strict_boundaries", _STRICT[name])) if name in _STRICT else False
     if set(given) != set(CONSTRAINTS[name]):
-        raise MetadataError(
-            Problem(name, f"must have {', '.join(CONSTRAINTS[name])}, found {', '.join(given) or 'none'}")
-        )
+        raise MetadataError(f"must have {', '.join(CONSTRAINTS[name])}, found {', '.join(given) or 'none'}", name)
+    values = [given[key] for key in CONSTRAINTS[name]]
+    sign = "<" if strict else "<="
     try:
-        match name:
-            case "Inequality" | "Range":
-                return Inequality(ascending=tuple(given[key] for key in CONSTRAINTS[name]), strict=strict)
-            case "FixedCombinations":
-                return Combinations(among=tuple(given["column_names"]))
-            case "FixedIncrements":
-                return Increments(column=given["column_name"], step=given["increment_value"])
+        match name, values:
+            case "Inequality" | "Range", _:
+                return Inequality(ascending=tuple(values), strict=strict)
+            case "FixedCombinations", [names]:
+                return Combinations(among=tuple(names))
+            case "FixedIncrements", [column, step]:
+                return Increments(column=column, step=step)
+            case "OneHotEncoding", [names]:
+                return OneHot(group=tuple(names))
+            case "ScalarInequality", [column, relation, value]:
+                return Predicate(expression=f"{quoted(column)} {relation} {value!r}")
+            case "ScalarRange", [column, low, high]:
+                return Predicate(expression=f"{low!r} {sign} {quoted(column)} {sign} {high!r}")
+            case "Positive", [column]:
+                return Predicate(expression=f"0 {sign} {quoted(column)}")
             case _:
-                return OneHot(group=tuple(given["column_names"]))
-    except (ValidationError, TypeError) as error:
-        raise MetadataError(
-            Problem(name, "must have names of columns and a positive increment, found others")
-        ) from error
+                return Predicate(expression=f"{quoted(values[0])} {sign} 0")
+    except (ValidationError, TypeError, AttributeError) as error:
+        text = "must have names of columns, positive increments, < <= > >= == != and plain values, found others"
+        raise MetadataError(text, name) from error
 
 
 def read_constraint(given: Any) -> Relation:
@@ -78,8 +95,9 @@ def read_constraint(given: Any) -> Relation:
             return from_constraint(name, parameters)
     elif type(given).__module__.startswith("sdv."):
         held = {key.lstrip("_"): value for key, value in vars(given).items()}
-        keys = {*CONSTRAINTS.get(name, ()), "strict_boundaries"} & set(held)
-        return from_constraint(name, {key: held[key] for key in keys})
+        return from_constraint(
+            name, {k: held[k] for k in (*CONSTRAINTS.get(name, ()), "strict_boundaries") if k in held}
+        )
     elif callable(given):
         raise MetadataError(
             "a constraint must be an expression over columns, found a Python function: a generator file runs no code; "

@@ -119,13 +119,12 @@ def names_of_dates(table: Table) -> Candidates:
     made, labels = Candidates(), [name for name in table.labels if 2 <= len(table.levels[name]) <= _MAX_LEVELS]
     codes = table.sample_codes(labels) if labels else np.zeros((0, 0))
     for name, part in itertools.product(table.dates if labels else (), _NAMED):
-        if type(name) is str:
-            made.n_tried += len(labels)
-            text = f"{part}({quoted(name)})"
-            some = read_expression(text).evaluate(table.sample)
-            for j in _agreeing(np.nan_to_num(some, nan=-1).astype(np.int64), codes):
-                keys = np.nan_to_num(read_expression(text).evaluate(table.frame), nan=-1).astype(np.int64)
-                made.found += _confirmed(table, keys, Computed(target=labels[j], formula=text, words=()), 0.0)
+        made.n_tried += len(labels)
+        text = f"{part}({quoted(name)})"
+        some = read_expression(text).evaluate(table.sample)
+        for j in _agreeing(np.nan_to_num(some, nan=-1).astype(np.int64), codes):
+            keys = np.nan_to_num(read_expression(text).evaluate(table.frame), nan=-1).astype(np.int64)
+            made.found += _confirmed(table, keys, Computed(target=labels[j], formula=text, words=()), 0.0)
     return made
 
 

@@ -50,7 +50,7 @@ _OF_TWO: dict[str, Callable[[Any, Any], Any]] = {  # those that divide are tried
 def formulas(table: Table) -> Candidates:
     """Return columns of numbers that an expression over others gives."""
     made = Candidates()
-    numeric = [name for name in table.numeric if type(name) is str and len(table.levels[name]) > 1]
+    numeric = [name for name in table.numeric if len(table.levels[name]) > 1]
     amounts = [name for name in numeric if name in table.amounts]
     rows = table.sample.iloc[:: max(1, len(table.sample) // _FEW_ROWS)]
     few = {name: table.values[name][rows.index] for name in table.values}
@@ -72,7 +72,7 @@ def formulas(table: Table) -> Candidates:
 
 def _of_dates(table: Table, rows: pd.DataFrame, few: dict[Any, Any]) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield expressions and the numbers that they give in a few rows."""
-    names = [name for name in table.dates if type(name) is str]
+    names = table.dates
     zoned = {name: table.frame[name].dt.tz is not None for name in names}
     pairs = [(a, b) for a, b in itertools.permutations(names, 2) if zoned[a] == zoned[b]]
     for parts, columns in ((_OF_ONE_DATE, [(a, a) for a in names]), (_OF_TWO_DATES, pairs)):
