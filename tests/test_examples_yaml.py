@@ -9,11 +9,14 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from clover_tvae.jobs import load_jobs, run_jobs
 from clover_tvae.metadata import Metadata
+from clover_tvae.relations.document import RELATION_KEYS
 from clover_tvae.workflows import builtin_table, make_employees
 
 pytestmark = pytest.mark.long
@@ -122,8 +125,8 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def readme_blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+def readme_blocks(language: str, page: str = "README.md") -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
 
 
 def test_the_readme_shows_python_before_line_40() -> None:
@@ -143,12 +146,41 @@ def test_the_job_file_in_the_readme_is_valid(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_relations_in_the_readme_are_kept() -> None:
-    (block,) = (block for block in readme_blocks("python") if "add_constraints" in block)
+def test_the_relations_in_the_docs_are_kept() -> None:
+    (block,) = readme_blocks("python", "docs/relations.md")
     names: dict = {}
-    exec(compile(block, "README.md", "exec"), names)
+    exec(compile(block, "relations.md", "exec"), names)
     assert "bill = room + drugs" in {str(relation) for relation in names["found"].relations}
     assert "room < 90 or drugs > 0" in {str(relation) for relation in names["synth"].metadata.relations}
+
+
+def test_each_kind_of_relation_in_the_docs_is_one_that_a_table_keeps() -> None:
+    n = np.arange(300)
+    born = pd.Timestamp("1950-01-01") + pd.to_timedelta(n * 7 % 90, unit="D")
+    order = pd.Series(np.where(n % 2, "yes", "no"))
+    gone = pd.Series(n % 5.0).mask(n % 7 == 0)
+    df = pd.DataFrame(
+        {
+            "billed_to": np.array(["Rome", "Oslo"])[n % 2], "patient_city": np.array(["Rome", "Oslo"])[n % 2],
+            "room": n % 89, "drugs": n % 53, "bill": n % 89 + n % 53, "clock": n % 24 * 100, "hour": n % 24,
+            "city": np.array(["Rome", "Oslo"])[n % 2], "region": np.array(["south", "north"])[n % 2],
+            "ward": np.array(["a", "b"])[n % 2], "shift": np.array(["day", "night"])[n % 2],
+            "test": np.array(["k", "na"])[n % 2], "result": n % 2 * 100 + n % 9,
+            "born": born, "admitted": born + pd.to_timedelta(n % 30, unit="D"),
+            "discharged": born + pd.to_timedelta(n % 30 + n % 4, unit="D"),
+            "is_a": (n % 3 == 0).astype(int), "is_b": (n % 3 == 1).astype(int), "is_c": (n % 3 == 2).astype(int),
+            "dose": n % 4 * 0.5, "died": gone, "cause": gone, "has_order": order,
+            "order_day": pd.Series(n % 9.0).mask(order == "no"),
+        }
+    )  # fmt: skip
+    (block,) = readme_blocks("yaml", "docs/relations.md")
+    relations = yaml.safe_load(block)
+    assert {relation["kind"] for relation in relations} == set(RELATION_KEYS)
+    dates = ["born", "admitted", "discharged"]
+    texts = [name for name in df if df[name].dtype.kind not in "iufM"]
+    numbers = [name for name in df if name not in (*dates, *texts)]
+    kinds = {"continuous": numbers, "categorical": texts, "datetime": dates, "relations": relations}
+    assert len(Metadata.of(kinds).with_relations(df).relations) == len(relations)
 
 
 @pytest.mark.slow
