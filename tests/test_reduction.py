@@ -125,7 +125,7 @@ TABLES: dict[str, tuple[dict[Any, Any], list[dict[str, Any]]]] = {
     "all missing": ({"a": np.full(N, np.nan), "b": _LOW.astype(float)}, _ORDER),
     "no values of b": ({"a": _CITY, "b": pd.Series([None] * N, dtype=object)}, _LOOKUP),
     "numbered columns": ({0: _LOW, 1: _LOW + _LENGTH}, [{"kind": "inequality", "ascending": [0, 1]}]),
-    "unshared": ({"a": [f"A{i // 5}" for i in range(N)], "b": [f"B{i // 10}" for i in range(N)]}, _LOOKUP),
+    "unshared": ({"a": [f"A{min(i // 5, 30)}" for i in range(N)], "b": [f"B{min(i // 10, 15)}" for i in range(N)]}, _LOOKUP),
     "corrected, then used": (  # the rare cities are in no look-up table; what is made of the land comes after
         {"a": _CITY.where(np.arange(N) > 8, "rare"), "b": _CITY.str.lower(), "c": _CITY.str.upper()},
         [*_LOOKUP, {"kind": "determines", "by": ["b"], "target": "c"}],

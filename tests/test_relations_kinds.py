@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clover_tvae.columns.numeric import round_bound
 from clover_tvae.errors import ColumnTypeError, MetadataError
 from clover_tvae.relations.computed import Computed, Predicate
 from clover_tvae.relations.document import read_relations, write_relations
@@ -20,7 +21,7 @@ from clover_tvae.relations.groups import Increments, OneHot
 from clover_tvae.relations.lookup import Combinations, Dependency
 from clover_tvae.relations.missing import MissingTogether, MissingWhen
 from clover_tvae.relations.order import Inequality, Interval
-from clover_tvae.relations.ranges import Ranges, round_bound
+from clover_tvae.relations.ranges import Ranges
 from clover_tvae.relations.relation import Relation
 from clover_tvae.relations.sdv import CONSTRAINTS, from_constraint, to_constraint
 

@@ -109,7 +109,7 @@ class NativeBackend(Backend, ReadsRows):
     def fit(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence, verbose: bool = False) -> Self:
         started = time.monotonic()
         transform, self._prepared = self._prepared or self._fitted(df, metadata, seed), None
-        table, layout = transform.encode(df, generator(seed, Fit.ENCODE)), transform.layout
+        table, layout = transform.encode(df, generator(seed, Fit.ENCODE), "fold"), transform.layout
         plan = plan_training(self.given, len(df), layout.n_columns, n_choices=layout.n_choices)
         logger.info("%s", plan.describe())
         if verbose:

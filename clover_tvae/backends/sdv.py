@@ -105,7 +105,7 @@ class SdvBackend(Backend):
             keep_range=self._settings["enforce_min_max_values"],
             keep_decimals=self._settings["enforce_rounding"],
         )
-        flat = flattened(table, table.encode(df, rng))
+        flat = flattened(table, table.encode(df, rng, "fold"))
         sdtypes = {
             name: {"sdtype": "numerical" if isinstance(column, NumberTransform) else "categorical"}
             for name, column in zip(flat, table.transforms, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -70,8 +70,8 @@ class Labels:
 
 def read_labels(
     series: pd.Series, name: object, kind: str = "categorical", order: Sequence[Any] | None = None
-) -> tuple[Labels, int]:
-    """Return the labels of a column, and how many of its cells are missing.
+) -> tuple[Labels, NDArray[np.int64]]:
+    """Return the labels of a column, and how many cells hold each, those that are missing last.
 
     Args:
         series: A column of any dtype that can be learnt.
@@ -102,20 +102,26 @@ def read_labels(
         cure = "declare it 'categorical', or convert it with astype('boolean')"
         message = f"must hold true and false, or 0 and 1, found {counted}; {cure}"
         raise ColumnTypeError(message, where_of(name))
-    labels = Labels(cells, tuple(sorted(found, key=_sorting)))
+    rows = dict(zip(map(typed_key, found), np.bincount(codes[codes >= 0], minlength=len(found)), strict=True))
+
+    def with_rows(values: Iterable[Any]) -> tuple[Labels, NDArray[np.int64]]:
+        labels = Labels(cells, tuple(values))
+        return labels, np.array([*(rows[typed_key(value)] for value in labels.values), n_missing], dtype=np.int64)
+
+    labels, counts = with_rows(sorted(found, key=_sorting))
     if order is not None:
         places = dict.fromkeys(place for place in map(labels.place, order) if place >= 0)
         if len(places) < len(found):
             raise ColumnTypeError(_not_in_order(labels, order, set(places), codes, found), where_of(name))
-        return Labels(cells, tuple(labels.values[place] for place in places)), n_missing
+        return with_rows(labels.values[place] for place in places)
     if cells.family == "category":
         rank = {typed_key(value): place for place, value in enumerate(cells.categories)}
-        return Labels(cells, tuple(sorted(found, key=lambda value: rank[typed_key(value)]))), n_missing
+        return with_rows(sorted(found, key=lambda value: rank[typed_key(value)]))
     if kind == "ordinal" and cells.holds == "mixed":
         cure = "list the values as 'order', lowest first"
         message = f"must have an order, found {cells.found_in(series)}, which have none; {cure}"
         raise ColumnTypeError(message, where_of(name))
-    return labels, n_missing
+    return labels, counts
 
 
 def factorize(series: pd.Series, cells: CellType) -> tuple[NDArray[np.int64], list[Any]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.errors import ColumnTypeError, NonFiniteError
 
-__all__ = ["is_number_text", "read_numbers"]
+__all__ = ["is_number_text", "read_numbers", "round_bound"]
 
 _NUMBERS = ("boolean", "integer", "float", "decimal", "empty")
 _CURES = {
@@ -75,6 +75,24 @@ def is_number_text(texts: pd.Series) -> pd.Series:
         return len(text) <= 64 and any(map(str.isdigit, text)) and _NUMBER.fullmatch(text) is not None
 
     return texts.map(check).astype(bool)
+
+
+def round_bound(values: NDArray[np.float64], min_count: int) -> float:
+    """Return a round number at or below the lowest value, that tells of no single row.
+
+    Numbers are rounded down to a multiple of 1, 2 or 5 times a power of ten that is at least as long as the way from
+    the lowest to the ``min_count``-th lowest value.
+
+    Example:
+        >>> round_bound(np.array([3.4, 3.6, 3.9, 4.2, 4.4]), 3)
+        3.0
+    """
+    lowest, shared = np.partition(values, [0, min_count - 1])[[0, min_count - 1]]
+    if lowest == shared:
+        return float(lowest)
+    power = 10.0 ** np.floor(np.log10(shared - lowest))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= 0.999 * (shared - lowest))
+    return float(f"{np.floor(lowest / step) * step:.12g}")
 
 
 def _no_numbers(cells: CellType, known: pd.Series, name: object) -> ColumnTypeError:

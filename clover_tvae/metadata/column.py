@@ -24,7 +24,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "continuous": (),
-    "categorical": (),
+    "categorical": ("rest",),
     "boolean": (),
     "ordinal": ("order",),
     "datetime": ("format", "time_zone"),
@@ -65,6 +65,8 @@ class Column:
             (dropped, or made anew) and ``ignore`` (dropped).
         format: For ``datetime`` written as text: the ``strptime`` format, such as ``"%d/%m/%Y"``.
         time_zone: For ``datetime``: the IANA name, such as ``"Europe/Paris"``.
+        rest: For ``categorical``: the category that rare ones, held by fewer than ``min_count`` people, count to; ``None``:
+            they count to the others as they are.
         order: For ``ordinal``: the values, lowest first. ``None``: the order of an ordered category dtype, else sorted.
         regenerate: For ``id``: how to make new ones: ``"sequence"`` (1, 2, 3...), ``"uuid"``, ``"pattern"``;
             ``None`` drops the column.
@@ -75,7 +77,7 @@ class Column:
 
     Example:
         >>> Column("admitted", "datetime", format="%Y-%m-%d")
-        Column(name='admitted', kind='datetime', format='%Y-%m-%d', time_zone=None, order=None, regenerate=None, pattern=None)
+        Column(name='admitted', kind='datetime', format='%Y-%m-%d', time_zone=None, order=None, regenerate=None, pattern=None, rest=None)
         >>> Column("employee", "id", pattern="E-######").regenerate
         'pattern'
     """
@@ -87,6 +89,7 @@ class Column:
     order: tuple[Any, ...] | None = None
     regenerate: Literal["sequence", "uuid", "pattern"] | None = None
     pattern: str | None = None
+    rest: str | int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", plain_scalar(self.name))
@@ -206,7 +209,14 @@ def _pattern_fault(value: Any) -> str:
     return ""
 
 
+def _rest_fault(value: Any) -> str:
+    if type(plain_scalar(value)) not in (str, int):
+        return f"must be one category, text or a whole number, found {type(value).__name__}"
+    return ""
+
+
 _FAULTS = {
+    "rest": _rest_fault,
     "format": _format_fault,
     "time_zone": _time_zone_fault,
     "order": _order_fault,

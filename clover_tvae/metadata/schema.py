@@ -24,6 +24,10 @@ _ABOUT: dict[Kind, str] = {
 
 _TEXT = {"type": ["string", "null"]}
 _OPTION_SCHEMAS: dict[str, dict[str, Any]] = {
+    "rest": {
+        "description": "The category that those of fewer than min_count people count to. Left out: to the others as they are.",
+        "type": ["string", "integer", "null"],
+    },
     "order": {
         "description": "The values, lowest first. Left out: sorted, or the category's own order.",
         "type": ["array", "null"],

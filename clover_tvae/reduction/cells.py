@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.calendar import PER_SECOND
+from clover_tvae.columns.dtypes import with_cells
 from clover_tvae.conditions import Condition
 from clover_tvae.relations.reading import comparable, labels
 from clover_tvae.transforms import TableTransform
@@ -76,15 +77,18 @@ class Cells:
         return column.restore(made, missing)
 
     def typed(self, name: Any, values: pd.Series) -> pd.Series:
-        """Return values of any type as cells of a column."""
+        """Return values of any type as cells of a column; those that were not learnt stay as they are."""
         column = self._by_name[name]
         if isinstance(column, NumberTransform):
             made = self.write(name, self.values(values.to_frame(name), name), inside=False)
         else:
             choices = self._choices(column, values)
-            if (choices < 0).any():
-                column.encode(values, _RNG, "error")
-            made = column.decode(choices, None)
+            unknown, absent = choices < 0, values.isna().to_numpy(dtype=bool)
+            extra = [None] if (unknown & absent).any() else []
+            places = np.where(absent & unknown, len(column.categories), np.where(unknown, 0, choices))
+            made = column.cells.take([*column.categories, *extra], places) if extra else column.decode(places, None)
+            others = np.flatnonzero(unknown & ~absent)
+            made = with_cells(made, others, values.iloc[others]) if len(others) else made
         return made.set_axis(values.index)
 
     def _choices(self, column: CategoricalTransform, values: pd.Series) -> NDArray[np.int32]:

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.numeric import round_bound
 from clover_tvae.errors import UserError
 from clover_tvae.reduction.cells import Cells
 from clover_tvae.relations.computed import Computed
 from clover_tvae.relations.groups import OneHot
 from clover_tvae.relations.lookup import Dependency
 from clover_tvae.relations.order import Inequality, Interval
-from clover_tvae.relations.ranges import round_bound
 from clover_tvae.relations.reading import numbers
 from clover_tvae.relations.relation import Relation
 

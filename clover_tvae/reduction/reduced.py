@@ -97,7 +97,14 @@ class Reduction:
         kept = tuple(_if_shared(r, df) for r in metadata.relations or () if r.handling == "keep")
         touched = {name for relation in kept for name in relation.columns}
         declared = tuple(c for c in metadata.columns if c.name in df and (c.name in touched or not c.modelled))
-        columns = TableTransform.fit(df[[c.name for c in declared]], Metadata(declared), numbers="raw", rng=rng)
+        columns = TableTransform.fit(
+            df[[c.name for c in declared]],
+            Metadata(declared),
+            numbers="raw",
+            rng=rng,
+            min_count=min_count,
+            of_relations=True,
+        )
         modelled = {column.name for column in metadata.modelled}
         order = tuple(name for name in df.columns if name in modelled or name in columns.order)
         steps, corrected = planned(df, kept, Cells(columns), min_count)

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.numeric import round_bound
 from clover_tvae.relations.reading import filled, labels, lent, numbers
 from clover_tvae.relations.relation import Cell, Name, Relation
 
-__all__ = ["Ranges", "round_bound"]
+__all__ = ["Ranges"]
 
 
 class Ranges(Relation):
@@ -76,21 +77,3 @@ class Ranges(Relation):
 
     def __str__(self) -> str:
         return f"{self.number} lies in a range that depends on {self.category}"
-
-
-def round_bound(values: NDArray[np.float64], min_count: int) -> float:
-    """Return a round number at or below the lowest value, that tells of no single row.
-
-    Numbers are rounded down to a multiple of 1, 2 or 5 times a power of ten that is at least as long as the way from
-    the lowest to the ``min_count``-th lowest value.
-
-    Example:
-        >>> round_bound(np.array([3.4, 3.6, 3.9, 4.2, 4.4]), 3)
-        3.0
-    """
-    lowest, shared = np.partition(values, [0, min_count - 1])[[0, min_count - 1]]
-    if lowest == shared:
-        return float(lowest)
-    power = 10.0 ** np.floor(np.log10(shared - lowest))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= 0.999 * (shared - lowest))
-    return float(f"{np.floor(lowest / step) * step:.12g}")

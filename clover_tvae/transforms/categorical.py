@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,15 +15,17 @@ from numpy.typing import NDArray
 from clover_tvae.columns.cells import is_number, typed_key, values_from_plain, values_to_plain
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.labels import Labels, factorize, read_labels
-from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain, one_of
+from clover_tvae.columns.plain_data import check, fields, integer, name_from_plain, name_to_plain, one_of
 from clover_tvae.conditions import Condition, number_of
 from clover_tvae.encoded import ColumnLayout
-from clover_tvae.errors import ConditionError, DataError
+from clover_tvae.errors import ColumnTypeError, ConditionError, DataError, IdentifierColumnError
 from clover_tvae.transforms.codes import ColumnCodes, ConditionCodes, Unseen
 
 __all__ = ["CategoricalTransform"]
 
 KINDS = ("categorical", "boolean", "ordinal")
+#: What messages add to "never seen in training".
+RARE = ", or only in fewer than min_count people"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +36,10 @@ class CategoricalTransform:
         name: Name of the column.
         kind: ``categorical``, ``boolean`` or ``ordinal``.
         cells: Its dtype.
-        categories: The distinct cells seen in training, in order; choice ``i`` is category ``i``.
-        missing: Whether missing cells were seen in training.
+        categories: The distinct cells of training that enough people hold, in order; choice ``i`` is category ``i``.
+        missing: Whether enough cells were missing in training.
+        rest: The category that every other value counts to; ``None``: it is unknown.
+        order: Of an ordinal column, what its metadata declare.
 
     Example:
         >>> column = CategoricalTransform.fit(pd.Series(["b", "a", None, "a"]), "x")
@@ -49,25 +54,74 @@ class CategoricalTransform:
     cells: CellType
     categories: tuple[Any, ...]
     missing: bool
+    rest: Any = None
+    order: tuple[Any, ...] | None = None
 
     @classmethod
     def fit(
-        cls, values: pd.Series, name: Any, kind: str = "categorical", order: Sequence[Any] | None = None
+        cls,
+        values: pd.Series,
+        name: Any,
+        kind: str = "categorical",
+        order: Sequence[Any] | None = None,
+        *,
+        rest: Any = None,
+        least: int = 1,
     ) -> CategoricalTransform:
         """Learn the categories of a column.
+
+        A rare category, held by fewer than ``least`` rows, is not learnt: its rows count to ``rest``, in an ordinal column
+        to the nearest category, else to the others as they are. So a column of two values, one of them rare, is learnt as
+        the other alone: the hospital that must not lose the rare diagnosis is told by the warning of ``fit``, and merges
+        it with others or gathers more people; to stop every wide table at its first rare flag would help nobody.
 
         Args:
             values: The column.
             name: Its name.
             kind: ``categorical``, ``boolean`` or ``ordinal``.
             order: Of an ordinal column, lowest first; ``None`` for the order of its dtype, or sorted.
+            rest: The category that rare ones count to.
+            least: Fewest rows that a category, or ``missing``, may rest on.
 
         Raises:
-            IdentifierColumnError: A categorical column whose cells differ in nearly every row.
+            IdentifierColumnError: A categorical column whose cells differ in nearly every row, or are all rare.
             ColumnTypeError: Cells of a type that cannot be learnt, outside ``order``, or not true and false.
         """
-        labels, n_missing = read_labels(values, name, kind, order)
-        return cls(name, kind, labels.cells, labels.values, n_missing > 0)
+        labels, counts = read_labels(values, name, kind, order)
+        cells, n_missing, counts = labels.cells, int(counts[-1]), counts[:-1]
+        place = -1 if rest is None else labels.place(rest)
+        if place >= 0:
+            counts[place] += counts[counts < least].sum() * (counts[place] >= least)
+        kept = [value for value, n in zip(labels.values, counts, strict=True) if n >= least]
+        if rest is not None and place < 0 and counts[counts < least].sum() >= least:
+            kept.append(rest)
+        elif rest is not None and rest not in kept:
+            rest = None  # nobody, or too few people, would be in it
+        if len(labels.values) and not kept:
+            message = (
+                f"must have a category of at least {least} rows, found none among {len(counts)}: it may name people; declare "
+                "it 'id' (dropped, or made anew) or 'ignore', or merge its categories"
+            )
+            raise IdentifierColumnError(message, where_of(name))
+        if cells.family == "category":  # a dtype tells its categories, too: those of nobody are a declaration
+            held = {typed_key(value) for value in labels.values} - {
+                typed_key(value) for value in (*kept, *(order or ()))
+            }
+            levels = [*cells.categories, *([rest] if rest is not None and place < 0 else [])]
+            cells = replace(cells, categories=tuple(value for value in levels if typed_key(value) not in held))
+        made = cls(name, kind, cells, tuple(kept), n_missing >= least, rest, None if order is None else tuple(order))
+        if rest is not None:
+            made._check_rest()
+        return made
+
+    def _check_rest(self) -> None:
+        """Refuse a category for the rest that is of another type than the others."""
+        with contextlib.suppress(Exception):
+            built = self.cells.build(self.categories)
+            if {typed_key(value) for value in factorize(built, self.cells)[1]} == self.labels.places.keys():
+                return
+        message = f"'rest' must be of the type of the column, found {type(self.rest).__name__}"
+        raise ColumnTypeError(message, where_of(self.name))
 
     @cached_property
     def labels(self) -> Labels:
@@ -97,17 +151,28 @@ class CategoricalTransform:
 
         Args:
             values: Cells, of the dtype of training or of another with equal values.
-            rng: Not used: categories leave nothing to chance.
-            unseen: ``mask`` gives cells that were never seen the choice -1, ``error`` refuses them.
+            rng: Draws the categories of rare cells, with ``fold``.
+            unseen: ``mask`` gives cells that were not learnt the choice -1, ``error`` refuses them, ``fold`` has them count
+                to the nearest category or to any. Where there is a ``rest``, they count to it.
 
         Raises:
             DataError: Cells that were never seen in training.
         """
         codes, found = factorize(values, CellType.of(values, self.name))
         missing = len(self.categories) if self.missing else -1  # the last place answers code -1
-        choices = np.array([*map(self.labels.place, found), missing], dtype=np.int32)[codes]
+        places = np.array(list(map(self.labels.place, found)), dtype=np.int32)
+        if self.rest is not None:
+            places[places < 0] = self.labels.place(self.rest)
+        elif unseen == "fold" and self.kind == "ordinal" and (places < 0).any() and self.categories:
+            ordered = read_labels(values, self.name, self.kind, self.order)[0]
+            kept = np.array([ordered.place(value) for value in self.categories])
+            ranks = np.array([ordered.place(value) for value in found])
+            places[places < 0] = np.abs(ranks[places < 0, None] - kept).argmin(axis=1)
+        choices = np.append(places, np.int32(missing))[codes]
+        if unseen == "fold":
+            return ColumnCodes(choices).folded(rng, self.layout.missing)
         if unseen == "error" and (choices < 0).any():
-            what = f"{int((choices < 0).sum())} cells hold values that were never seen in training"
+            what = f"{int((choices < 0).sum())} cells hold values that were never seen in training{RARE}"
             if not self.missing and (codes < 0).any():
                 what += f" ({int((codes < 0).sum())} of them are missing, and the column never was)"
             raise DataError(f"{what}; remove those rows, or fit on data that have them", where_of(self.name))
@@ -143,7 +208,7 @@ class CategoricalTransform:
         return ConditionCodes(mask, nothing, nothing).with_missing(condition, self.layout)
 
     def _unseen_message(self, unseen: Sequence[Any], n_values: int) -> str:
-        message = f"{len(unseen)} of {n_values} values were never seen in training"
+        message = f"{len(unseen)} of {n_values} values were never seen in training{RARE}"
         known, found = (sorted({type(value).__name__ for value in values}) for values in (self.categories, unseen))
         if not set(found) & set(known):
             message += f" (the column holds {', '.join(known) or 'no values'}, found {', '.join(found)})"
@@ -156,7 +221,7 @@ class CategoricalTransform:
             keys = range(len(self.categories))
             low, high = (None if end is None else next(iter(self._places(end)), -1) for end in (low, high))
             if -1 in (low, high):
-                raise ConditionError("an end of the range was never seen in training")
+                raise ConditionError(f"an end of the range was never seen in training{RARE}")
         above = [low is None or (key > low if condition.above else key >= low) for key in keys]
         below = [high is None or (key < high if condition.below else key <= high) for key in keys]
         return np.array([over and under for over, under in zip(above, below, strict=True)], dtype=bool)
@@ -168,18 +233,22 @@ class CategoricalTransform:
     def to_plain(self) -> dict[str, Any]:
         """Return the fitted column as plain data."""
         plain = {"name": name_to_plain(self.name), "kind": self.kind, "cells": self.cells.to_plain()}
-        return {**plain, "categories": values_to_plain(self.categories), "missing": self.missing}
+        rest = {} if self.rest is None else {"rest": self.labels.place(self.rest)}
+        return {**plain, "categories": values_to_plain(self.categories), "missing": self.missing, **rest}
 
     @classmethod
     def from_plain(cls, plain: Any) -> CategoricalTransform:
         """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
-        plain = fields(plain, ("name", "kind", "cells", "categories", "missing"), "categorical column")
+        names = ("name", "kind", "cells", "categories", "missing")
+        has_rest = type(plain) is dict and "rest" in plain
+        plain = fields(plain, (*names, "rest") if has_rest else names, "categorical column")
         kind = one_of(plain["kind"], KINDS, "kind")
         check(type(plain["missing"]) is bool, "missing must be true or false")
         cells = CellType.from_plain(plain["cells"])
         categories = values_from_plain(plain["categories"])
         check(len(categories) + plain["missing"] >= 1, "a column must have at least one choice")
-        made = cls(name_from_plain(plain["name"]), kind, cells, tuple(categories), plain["missing"])
+        rest = categories[integer(plain["rest"], "rest", 0, len(categories) - 1)] if has_rest else None
+        made = cls(name_from_plain(plain["name"]), kind, cells, tuple(categories), plain["missing"], rest)
         try:
             absent = cells.build([*made.categories, *([None] if made.missing else [])]).isna()
             built = cells.build(made.categories)

@@ -14,8 +14,8 @@ from clover_tvae.errors import ConditionError
 
 __all__ = ["ColumnCodes", "ConditionCodes", "Unseen"]
 
-Unseen = Literal["error", "mask"]
-"""What becomes of cells that were never seen in training."""
+Unseen = Literal["error", "mask", "fold"]
+"""What becomes of cells that were not learnt; ``fold`` is for the table that was learnt: they count to the others."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,15 @@ class ColumnCodes:
     choices: NDArray[np.int32]
     scalars: NDArray[Any] | None = None
     spreads: NDArray[Any] | None = None
+
+    def folded(self, rng: np.random.Generator, missing: int | None) -> ColumnCodes:
+        """Return the codes in which a cell without a choice has those of another, drawn among those not ``missing``."""
+        rows, known = np.arange(len(self.choices)), np.flatnonzero((self.choices >= 0) & (self.choices != missing))
+        gaps = np.flatnonzero(self.choices < 0)
+        if len(known):
+            rows[gaps] = rng.choice(known, len(gaps))
+        parts = (self.choices, self.scalars, self.spreads)
+        return ColumnCodes(*(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType
+from clover_tvae.columns.numeric import round_bound
 from clover_tvae.columns.plain_data import check, fields, integer, number, one_of, optional
 
 __all__ = ["Grid", "fraction"]
@@ -77,6 +78,34 @@ class Grid:
         if decimals is not None and single is None and highest / 2 - lowest / 2 < 2.0**52 / 10.0**decimals:
             unit = _unit(np.rint((snapped - lowest) * 10.0**decimals).astype(np.int64))
         return cls(kind, lowest, highest, decimals, single, unit)
+
+    def shared(self, values: NDArray[Any], least: int) -> Grid:
+        """Return the grid between the means of the ``least`` smallest and the ``least`` largest values."""
+        if least <= 1 or not len(values):
+            return self
+        ordered, all_of_them = np.sort(values), np.zeros(1, dtype=np.int64)
+        low, high = (self.means(end, all_of_them)[0].item() for end in (ordered[:least], ordered[-least:]))
+        return dataclasses.replace(self, minimum=low, maximum=high)
+
+    def rounded(self, values: NDArray[Any], least: int, low: Any, high: Any) -> Grid:
+        """Return the grid between round numbers, from ``low`` to ``high``, outside of which no value lies."""
+        if least <= 1 or not len(values) or abs(self.minimum) > 2**53 or abs(self.maximum) > 2**53:
+            return self if least <= 1 else self.shared(values, least)
+        numbers, ends = values.astype(np.float64), []
+        for sign, end, limit in ((1, self.minimum, low), (-1, self.maximum, high)):
+            way = sign * end - round_bound(sign * numbers, least)  # to the round number, at least 0
+            steps = math.ceil(way / self.step - 1e-9) * self.step if self.step else way
+            moved = sign * max(sign * end - steps, sign * limit)
+            ends.append(float(self.round(np.array([moved]))[0]) if self.kind == "float64" else int(moved))
+        return dataclasses.replace(self, minimum=min(ends[0], self.minimum), maximum=max(ends[1], self.maximum))
+
+    def means(self, ordered: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:
+        """Return, as values of the column, the means of groups of neighbours in ascending values, by where each starts."""
+        sizes = np.diff(starts, append=len(ordered))
+        offsets, first, last = self.offset(ordered), ordered[starts], ordered[starts + sizes - 1]
+        base = offsets[starts]  # counted from there, sums lose little and do not overflow
+        means = base + np.add.reduceat((offsets - np.repeat(base, sizes)) / np.repeat(sizes, sizes), starts)
+        return np.where(first == last, first, self.value(means))
 
     @property
     def step(self) -> float:

@@ -60,10 +60,11 @@ class ModeCodec(NumberCodec):
     sigmas: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, values: NDArray[Any], n_missing: int, grid: Grid) -> ModeCodec:
+    def fit(cls, values: NDArray[Any], n_missing: int, grid: Grid, least: int = 1) -> ModeCodec:
         """Learn the modes from the values, in at most 1,000 bins."""
+        values = np.clip(values, grid.dtype.type(grid.minimum), grid.dtype.type(grid.maximum))
         distinct, counts = np.unique(values, return_counts=True)
-        heavy = (counts > ATOM_SHARE * len(values)) & (counts >= ATOM_ROWS) & (len(distinct) > 1)
+        heavy = (counts > ATOM_SHARE * len(values)) & (counts >= max(ATOM_ROWS, least)) & (len(distinct) > 1)
         atoms = distinct[heavy]
         values = values[~np.isin(values, atoms)] if len(atoms) else values
         if not len(values):
@@ -76,7 +77,7 @@ class ModeCodec(NumberCodec):
             centre, scale = float(x[0]), max(abs(top) * 1e-9, grid.step, 1e-300)
             if x.min() == x.max():
                 return cls(grid, atoms, n_missing > 0, centre, scale, np.ones(1), np.zeros(1), np.ones(1))
-        return cls(grid, atoms, n_missing > 0, centre, scale, *_mixture(_standardise(x, centre, scale)))
+        return cls(grid, atoms, n_missing > 0, centre, scale, *_mixture(_standardise(x, centre, scale), least))
 
     @property
     def n_numbered(self) -> int:
@@ -199,7 +200,7 @@ def _clusters(x: NDArray[np.float64], rows: NDArray[np.float64], n_clusters: int
     return cluster
 
 
-def _mixture(z: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
+def _mixture(z: NDArray[np.float64], least: int) -> tuple[NDArray[Any], ...]:
     """Return weights, means and sigmas of a Dirichlet process mixture of Gaussians, without its idle modes.
 
     Mean-field variational inference with truncated stick-breaking, on binned values: the variance inside a bin is part
@@ -207,6 +208,7 @@ def _mixture(z: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
 
     Args:
         z: Standardised values ``(rows,)``.
+        least: Fewest rows that a mode may rest on.
 
     References:
         Blei and Jordan 2006, Variational inference for Dirichlet process mixtures, Bayesian Analysis 1(1), section 3.
@@ -215,7 +217,7 @@ def _mixture(z: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
     from scipy.special import digamma
 
     x, rows, within = _bins(z)  # (bins,) each
-    n_modes = min(MAX_MODES, len(x))
+    n_modes = min(MAX_MODES, len(x), max(1, len(z) // least))
     share = np.eye(n_modes)[_clusters(x, rows, n_modes)]  # responsibilities (bins, modes)
     n = rows.sum()
     mean_prior = (rows * x).sum() / n
@@ -245,7 +247,8 @@ def _mixture(z: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
             break
     sigmas = np.sqrt(rate / shape)
     weights = (share * rows[:, None]).sum(axis=0) / n
-    used = weights > MIN_WEIGHT
+    used = (weights > MIN_WEIGHT) & ((least == 1) | (weights * n >= least))
+    used[weights.argmax()] = True
     # A light mode is kept where its values are out of reach of all others: a cap such as 99,999 would be clipped away.
     for k in np.flatnonzero(~used & (weights * n >= MIN_MODE_ROWS)):
         mine = x[share.argmax(axis=1) == k]

@@ -40,13 +40,14 @@ class NumberCodec(ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, values: NDArray[Any], n_missing: int, grid: Grid) -> Self:
+    def fit(cls, values: NDArray[Any], n_missing: int, grid: Grid, least: int = 1) -> Self:
         """Learn how to code numbers.
 
         Args:
             values: The numbers that are not missing, on the grid.
             n_missing: How many cells are missing.
             grid: Type, decimals and range.
+            least: Fewest rows that a number that is stored may be shared by, or be the mean of.
         """
 
     @property
@@ -82,7 +83,8 @@ class NumberCodec(ABC):
             missing: Which of them are missing.
             rng: Draws the modes of a mixture.
             unseen: ``mask``: numbers out of range, values that are no atom of a column of atoms, and missing cells where
-                none was ever missing get choice -1. ``error``: numbers take the nearest value instead.
+                none was ever missing get choice -1. ``error``: numbers take the nearest value instead. ``fold``: so they
+                do, and missing cells count to the others.
 
         Raises:
             DataError: Missing cells in a column that never was missing, or numbers in one that always was (only with
@@ -110,7 +112,8 @@ class NumberCodec(ABC):
         for numbers in (scalars, spreads):
             if numbers is not None:
                 numbers[(choices < 0) | (choices >= first)] = 0
-        return ColumnCodes(choices, scalars, spreads)
+        codes = ColumnCodes(choices, scalars, spreads)
+        return codes if unseen != "fold" else codes.folded(rng, self.layout.missing)
 
     def _nearest_atom(self, values: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Return which values are atoms, and the place of the nearest atom of each."""

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.columns.calendar import Calendar, instant_of
+from clover_tvae.columns.calendar import PER_SECOND, Calendar, instant_of
 from clover_tvae.columns.cells import zone_of
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.numeric import read_numbers
@@ -33,6 +33,8 @@ from clover_tvae.transforms.rank_codec import RankCodec
 from clover_tvae.transforms.raw_codec import RawCodec
 
 __all__ = ["CODECS", "DateCells", "NumberCells", "NumberTransform"]
+
+_YEARS_1_TO_9999 = (-62_135_510_400, 253_402_214_400)  # seconds, a day from either end for the zones
 
 CODECS: dict[str, type[NumberCodec]] = {"mode": ModeCodec, "rank": RankCodec, "raw": RawCodec}
 """The ways to code numbers, by the name of the setting."""
@@ -102,6 +104,12 @@ class DateCells:
     def scale(self) -> Any:
         """Columns of one scale can be compared cell by cell."""
         return self.calendar.unit, self.calendar.zone is None
+
+    def limits(self, grid: Grid) -> tuple[int, int]:
+        """Return the first and the last step that dates can be: of the years 1 to 9999, or of 64 bits."""
+        calendar = self.calendar
+        ends = [min(max(second * PER_SECOND[calendar.unit], 1 - 2**63), 2**63 - 1) for second in _YEARS_1_TO_9999]
+        return -(-ends[0] // calendar.step), ends[1] // calendar.step
 
     def read(self, values: pd.Series, name: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Return the steps of cells, and which are missing."""
@@ -188,6 +196,10 @@ class NumberTransform:
         kind: str = "continuous",
         format: str | None = None,
         time_zone: str | None = None,
+        *,
+        least: int = 1,
+        exact: bool = False,
+        outside: bool = False,
     ) -> NumberTransform:
         """Learn the numbers of a column.
 
@@ -198,6 +210,9 @@ class NumberTransform:
             kind: ``continuous`` or ``datetime``.
             format: Of dates, how text is written.
             time_zone: Of dates, what text with offsets (``%z``) is written in; text without them keeps its own clock.
+            least: Fewest rows that anything stored may rest on.
+            exact: Whether numbers are stored as they are, and not as means over so many rows.
+            outside: Whether the range ends at round numbers outside, not at means of its outermost rows.
 
         Raises:
             ColumnTypeError: Cells that are not numbers, or no dates of the format.
@@ -211,9 +226,17 @@ class NumberTransform:
         else:
             cells, read, missing = read_numbers(values, name)
             reader = NumberCells(cells)
-            exact = values[~missing].map(Decimal) if "decimal" in cells.name.lower() else None
-            grid = Grid.of(read[~missing], cells, exact)
-        return cls(name, reader, CODECS[numbers].fit(grid.cast(read[~missing]), int(missing.sum()), grid))
+            decimals = values[~missing].map(Decimal) if "decimal" in cells.name.lower() else None
+            grid = Grid.of(read[~missing], cells, decimals)
+        n_missing, known = int(missing.sum()), grid.cast(read[~missing])
+        if 0 < len(known) < least:
+            cure = "declare it 'ignore', or gather more people"
+            raise DataError(f"must hold values in at least {least} rows, found fewer; {cure}", where_of(name))
+        if not exact:
+            grid = grid.rounded(known, least, *reader.limits(grid)) if outside else grid.shared(known, least)
+        return cls(
+            name, reader, CODECS[numbers].fit(known, n_missing * (n_missing >= least), grid, 1 if exact else least)
+        )
 
     @property
     def kind(self) -> str:

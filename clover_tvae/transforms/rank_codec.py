@@ -6,6 +6,7 @@ need no special case (dequantisation: Theis et al. 2016, arXiv 1511.01844).
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -44,7 +45,7 @@ class RankCodec(NumberCodec):
     upper: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, values: NDArray[Any], n_missing: int, grid: Grid) -> RankCodec:
+    def fit(cls, values: NDArray[Any], n_missing: int, grid: Grid, least: int = 1) -> RankCodec:
         """Learn atoms and quantile function.
 
         Example:
@@ -58,12 +59,15 @@ class RankCodec(NumberCodec):
         nothing = values[:0], np.zeros(0), np.zeros(0)
         few = m <= MAX_PLAIN_VALUES and n >= MIN_ROWS_A_PLAIN_VALUE * m
         if m <= 2 or few or (m <= MANY_PLAIN_VALUES and n >= MANY_ROWS_A_VALUE * m):
-            return cls(grid, distinct, n_missing > 0, *nothing)
-        heavy = (counts > ATOM_SHARE * (n + n_missing)) & (counts >= ATOM_ROWS)
+            return cls(grid, _pooled(distinct, counts, least, grid)[0], n_missing > 0, *nothing)
+        heavy = (counts > ATOM_SHARE * (n + n_missing)) & (counts >= max(ATOM_ROWS, least))
         atoms, distinct, counts = distinct[heavy], distinct[~heavy], counts[~heavy]
-        if not len(distinct):
+        if not len(distinct) or counts.sum() < least:
             return cls(grid, atoms, n_missing > 0, *nothing)
-        return cls(grid, atoms, n_missing > 0, *_knots(distinct, counts))
+        if least == 1:
+            return cls(grid, atoms, n_missing > 0, *_knots(distinct, counts))
+        values, counts, shared = _pooled(distinct, counts, least, grid)
+        return cls(grid, atoms, n_missing > 0, *_knots(values, counts, shared))
 
     @property
     def n_numbered(self) -> int:
@@ -154,12 +158,63 @@ class RankCodec(NumberCodec):
         return made
 
 
-def _knots(distinct: NDArray[Any], counts: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return the knots of the quantile function and the ranks at which they begin and end."""
+def _pooled(distinct: NDArray[Any], counts: NDArray[Any], least: int, grid: Grid) -> tuple[NDArray[Any], ...]:
+    """Return values that at least ``least`` rows each stand for, the rows of each, and which are their rows' own value.
+
+    A value that so many rows share stays; others are pooled with their neighbours to a mean. Where there are too few of
+    them between two that stay, their rows count to the nearer one.
+    """
+    shared, counts, kept = counts >= least, counts.copy(), np.ones(len(counts), dtype=bool)
+    if shared.all():
+        return distinct, counts, shared
+    starts: list[int] = []
+    segments = np.flatnonzero(shared | np.r_[True, shared[:-1]]).tolist()
+    for start, end in itertools.pairwise([*segments, len(counts)]):
+        n_rows = counts[start:end].sum()
+        if shared[start] or n_rows >= least:
+            starts += [start + place - int((~kept[:start]).sum()) for place in _groups(counts[start:end], least)]
+            continue
+        gaps = [distinct[start] / 2 - distinct[start - 1] / 2 if start else np.inf]
+        gaps += [distinct[end] / 2 - distinct[end - 1] / 2 if end < len(counts) else np.inf]
+        counts[start - 1 if gaps[0] <= gaps[1] else end] += n_rows
+        kept[start:end] = False
+    distinct, counts, shared = distinct[kept], counts[kept], shared[kept]
+    rows = np.r_[0, np.cumsum(counts)][starts]
+    return grid.means(np.repeat(distinct, counts), rows), np.diff(rows, append=counts.sum()), shared[starts]
+
+
+def _groups(counts: NDArray[Any], least: int) -> list[int]:
+    """Return where groups of neighbours with at least ``least`` rows start; those at the ends have the fewest rows."""
+    ends = np.r_[0, np.cumsum(counts)]
+    low, high, lows, highs = 0, len(counts), list[int](), list[int]()
+    while True:
+        next_low = int(np.searchsorted(ends, ends[low] + least))
+        if next_low >= high or ends[high] - ends[next_low] < least:
+            break
+        lows.append(low)
+        low = next_low
+        next_high = int(np.searchsorted(ends, ends[high] - least, side="right")) - 1
+        if next_high <= low or ends[next_high] - ends[low] < least:
+            break
+        highs.append(next_high)
+        high = next_high
+    return [*lows, low, *reversed(highs)]
+
+
+def _knots(
+    distinct: NDArray[Any], counts: NDArray[Any], shared: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return the knots of the quantile function and the ranks at which they begin and end.
+
+    Args:
+        distinct: Values, ascending.
+        counts: Rows of each.
+        shared: Where some values are means of their rows, which of them are not.
+    """
     n, m = int(counts.sum()), len(distinct)
     above = np.cumsum(counts) / n
     below = np.concatenate([[0.0], above[:-1]])
-    if n >= MIN_REPEATS_OF_STEPS * m and m <= MAX_STEPS:
+    if shared is None and n >= MIN_REPEATS_OF_STEPS * m and m <= MAX_STEPS:
         return distinct, below, above
     n_knots = int(np.clip(n // ROWS_A_KNOT, MIN_KNOTS, MAX_KNOTS))
     # Long tails change most over the last few rows: ranks at 1, 2, 3, 5, 8, ... rows from either end, too.
@@ -169,12 +224,13 @@ def _knots(distinct: NDArray[Any], counts: NDArray[Any]) -> tuple[NDArray[Any], 
     chosen = np.zeros(m, dtype=bool)
     chosen[np.minimum(np.searchsorted(above, targets), m - 1)] = True
     flat = np.zeros(m, dtype=bool)
-    repeated = np.flatnonzero(counts >= FLAT_ROWS)
+    repeated = np.flatnonzero(counts >= FLAT_ROWS if shared is None else shared)
     flat[repeated[np.argsort(-counts[repeated], kind="stable")[:MAX_KNOTS]]] = True
     middle = (below + above) / 2
     lower, upper = np.where(flat, below, middle), np.where(flat, above, middle)
     lower[0], upper[-1] = 0.0, 1.0
-    upper[0] = upper[0] if flat[0] else 0.0
-    lower[-1] = lower[-1] if flat[-1] else 1.0
+    if shared is None:  # means at the ends stand for the values beyond them, too
+        upper[0] = upper[0] if flat[0] else 0.0
+        lower[-1] = lower[-1] if flat[-1] else 1.0
     kept = np.flatnonzero(chosen | flat)
     return distinct[kept], lower[kept], upper[kept]

@@ -21,7 +21,7 @@ class RawCodec(NumberCodec):
     n_numbered = 1
 
     @classmethod
-    def fit(cls, values: NDArray[Any], n_missing: int, grid: Grid) -> RawCodec:
+    def fit(cls, values: NDArray[Any], n_missing: int, grid: Grid, least: int = 1) -> RawCodec:
         """Note the grid, and whether cells were missing."""
         return cls(grid, values[:0], n_missing > 0)
 
@@ -35,6 +35,7 @@ class RawCodec(NumberCodec):
         return replace(self, grid=grid)
 
     def _code(self, values: NDArray[Any], rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any], Any]:
+        values = np.clip(values, self.grid.dtype.type(self.grid.minimum), self.grid.dtype.type(self.grid.maximum))
         if self.grid.single is not None:
             # The decimals of a short float are those of its shortest text: 0.1, not 0.10000000149.
             values = values.astype(self.grid.single).astype(str)

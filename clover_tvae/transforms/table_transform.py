@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,6 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import where_of
+from clover_tvae.columns.labels import read_labels
+from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.columns.plain_data import check, fields, integer, list_of, name_from_plain, name_to_plain, one_of
 from clover_tvae.conditions import Condition
 from clover_tvae.encoded import EncodedTable, TableLayout
@@ -77,6 +80,7 @@ class TableTransform:
         rng: np.random.Generator,
         min_count: int = 1,
         exact_values: bool = False,
+        of_relations: bool = False,
     ) -> TableTransform:
         """Learn every column of a table.
 
@@ -89,6 +93,8 @@ class TableTransform:
             rng: Randomness of the keys of identifiers.
             min_count: Fewest people on whom anything that is stored may rest.
             exact_values: Whether numbers and dates are stored as they are, and not as means over so many people.
+            of_relations: Whether the columns are those of relations: rows are computed beyond what is learnt, so ranges end
+                at round numbers outside, and nothing is told.
 
         Raises:
             DataError: Columns that cannot be learnt, all at once.
@@ -99,10 +105,12 @@ class TableTransform:
         _check_names(df, columns)
         if not len(df):
             raise TooFewRowsError("the table has no rows; there is nothing to learn from")
+        least = least_rows(people_of(df, metadata.unit), min_count)
         transforms: list[AnyTransform] = []
         identifiers: list[IdentifierTransform] = []
         left_out: list[tuple[Hashable, str]] = []
         problems: list[Problem] = []
+        folded: list[str] = []
         for name in df.columns:
             column = columns.get(name)
             try:
@@ -113,13 +121,21 @@ class TableTransform:
                             IdentifierTransform.fit(df[name], name, column.regenerate, column.pattern, rng)
                         )
                 else:
-                    transforms.append(_fit_column(df[name], column, numbers))
+                    transforms.append(_fit_column(df[name], column, numbers, least, exact_values, of_relations))
+                    folded += _folded(df[name], transforms[-1], column, least)
             except UserError as error:
                 problems += _located(error, name)
         if problems:
             raise DataError.of(problems)
         if not transforms:
             raise DataError("the table has no column to learn: all of them are declared 'id' or 'ignore'")
+        if folded and not of_relations:
+            warnings.warn(
+                f"held by fewer than {min_count} people, and so not learnt: {'; '.join(folded)}. Their rows count to what is "
+                "left; merge categories, name one for the rare ones ('rest' in the metadata), or choose another min_count",
+                UserWarning,
+                stacklevel=2,
+            )
         made_anew = {column.name for column in (*transforms, *identifiers)}
         order = tuple(name for name in df.columns if name in made_anew)
         found = find_copies(transforms, df) if copies and numbers == "rank" else ((),) * len(transforms)
@@ -145,8 +161,9 @@ class TableTransform:
         Args:
             df: A table with the modelled columns, in any order; further columns do not matter.
             rng: Draws the modes of a mixture.
-            unseen: What becomes of cells that training never saw. ``mask``: they get choice -1, and so does every cell
-                of an absent column. ``error``: they are refused, save for numbers, which take the nearest known value.
+            unseen: What becomes of cells that training never saw, or too few people held. ``mask``: they get choice -1, and
+                so does every cell of an absent column. ``error``: they are refused, save for numbers, which take the
+                nearest known value. ``fold``, for the table that was learnt: they count to the nearest, or to the others.
 
         Raises:
             ColumnsMismatchError: A column is absent (only with ``error``).
@@ -163,7 +180,7 @@ class TableTransform:
         problems: list[Problem] = []
         for i, transform in enumerate(self.transforms):
             if transform.name not in df.columns:
-                if unseen == "error":
+                if unseen != "mask":
                     message = f"is missing from the table{did_you_mean(transform.name, df.columns)}"
                     problems.append(Problem(where_of(transform.name), message, ColumnsMismatchError))
                 continue
@@ -391,10 +408,30 @@ def _located(error: UserError, name: Hashable) -> list[Problem]:
     return [Problem(p.where or where_of(name), p.message, p.kind or type(error)) for p in error.problems]
 
 
-def _fit_column(values: pd.Series, column: Column, numbers: str) -> AnyTransform:
-    if column.kind in ("continuous", "datetime"):
-        return NumberTransform.fit(values, column.name, numbers, column.kind, column.format, column.time_zone)
-    return CategoricalTransform.fit(values, column.name, column.kind, column.order)
+def _fit_column(
+    values: pd.Series, column: Column, numbers: str, least: int, exact: bool, outside: bool
+) -> AnyTransform:
+    if column.kind not in ("continuous", "datetime"):
+        return CategoricalTransform.fit(values, column.name, column.kind, column.order, rest=column.rest, least=least)
+    form = column.format, column.time_zone
+    return NumberTransform.fit(
+        values, column.name, numbers, column.kind, *form, least=least, exact=exact, outside=outside
+    )
+
+
+def _folded(values: pd.Series, made: AnyTransform, column: Column, least: int) -> list[str]:
+    """Say which cells of a column are held by too few people to be learnt; nothing where all are."""
+
+    def told(n: int, what: str) -> str:
+        return f"{n} {what}" if n >= least else f"fewer than {least} {what}"
+
+    found = [f"missing cells of {column.name!r}"] if made.layout.missing is None and values.isna().any() else []
+    if isinstance(made, CategoricalTransform) and least > 1:
+        labels, counts = read_labels(values, column.name, column.kind, column.order)
+        rare = [n for value, n in zip(labels.values, counts, strict=False) if made.labels.place(value) < 0]
+        if rare:
+            found += [f"{column.name!r}: {told(len(rare), 'categories')} in {told(int(sum(rare)), 'rows')}"]
+    return found
 
 
 def _column_from_plain(plain: Any, numbers: str) -> AnyTransform:

@@ -1,0 +1,176 @@
+"""What fewer than k people share is neither learnt nor stored: rare categories, numbers of one person, bounds."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clover_tvae import Metadata, TVAESynthesizer
+from clover_tvae.errors import ConditionError, IdentifierColumnError
+from clover_tvae.transforms import TableTransform
+from clover_tvae.transforms.categorical import CategoricalTransform
+from clover_tvae.transforms.numbers import NumberTransform
+
+RNG = np.random.default_rng(0)
+K = 5
+
+
+def learnt(values: Any, kind: str = "categorical", **options: Any) -> CategoricalTransform:
+    return CategoricalTransform.fit(pd.Series(values), "x", kind, least=K, **options)
+
+
+def folded(column: CategoricalTransform, values: Any) -> list[Any]:
+    return column.decode(column.encode(pd.Series(values), np.random.default_rng(1), "fold").choices).tolist()
+
+
+def test_a_rare_category_counts_to_the_others() -> None:
+    values = ["a"] * 40 + ["b"] * 20 + ["rare"] * 4 + [None]
+    column = learnt(values)
+    assert column.categories == ("a", "b")
+    assert not column.missing
+    assert "rare" not in str(column.to_plain())
+    back = folded(column, values)
+    assert back[:60] == values[:60]
+    assert set(back[60:]) <= {"a", "b"}
+    assert column.encode(pd.Series(["rare"]), RNG, "mask").choices.tolist() == [-1]
+    assert learnt([*values, "rare"]).categories == ("a", "b", "rare")
+
+
+def test_a_rare_level_counts_to_the_nearest() -> None:
+    order = ["none", "low", "middle", "high", "worst"]
+    values = ["none"] * 30 + ["low"] * 20 + ["high"] * 10 + ["worst"] * 2
+    column = learnt(values, "ordinal", order=order)
+    assert column.categories == ("none", "low", "high")
+    assert folded(column, values)[-2:] == ["high", "high"]
+
+
+def test_rare_categories_count_to_a_named_one() -> None:
+    values = ["a"] * 40 + ["b"] * 20 + [f"rare {i}" for i in range(6)]
+    column = learnt(values, rest="other")
+    assert column.categories == ("a", "b", "other")
+    assert folded(column, values)[-6:] == ["other"] * 6
+    loaded = CategoricalTransform.from_plain(column.to_plain())
+    assert loaded.decode(loaded.encode(pd.Series(["never seen"]), RNG, "error").choices).tolist() == ["other"]
+    assert learnt(values[:62], rest="other").categories == ("a", "b")  # of two people no rest is made
+    dtype = learnt(pd.Series(values, dtype="category"), rest="other")
+    assert dtype.cells.categories == ("a", "b", "other")
+
+
+def test_a_dtype_does_not_tell_rare_categories() -> None:
+    values = pd.Series(pd.Categorical(["a"] * 9 + ["b"] * 2, categories=["a", "b", "nobody"]))
+    assert learnt(values).cells.categories == ("a", "nobody")
+
+
+def test_a_column_in_which_all_are_rare_is_refused_and_one_of_two_sides_is_learnt() -> None:
+    with pytest.raises(IdentifierColumnError, match="at least 5 rows, found none among 20"):
+        learnt([f"{i % 20}" for i in range(40)])
+    assert learnt([False] * 50 + [True] * 4, "boolean").categories == (False,)
+
+
+@pytest.mark.parametrize("numbers", ["rank", "mode", "raw"])
+def test_no_number_of_one_person_is_stored_or_drawn(numbers: str) -> None:
+    values = pd.Series(np.random.default_rng(0).lognormal(8, 2, 500))
+    exact = NumberTransform.fit(values, "x", numbers)
+    shared = NumberTransform.fit(values, "x", numbers, least=K)
+    assert exact.grid.maximum == values.max()
+    assert shared.grid.maximum == pytest.approx(values.nlargest(K).mean())
+    assert shared.grid.minimum == pytest.approx(values.nsmallest(K).mean())
+    codes = shared.encode(values, RNG, "fold")
+    spreads = 0.0 if codes.spreads is None else codes.spreads * RNG.random(500)
+    drawn = shared.decode(codes.choices, codes.scalars + spreads)
+    assert drawn.max() <= shared.grid.maximum
+    if numbers == "rank":
+        assert not set(shared.codec.values) & set(values)
+        assert len(shared.codec.values) == 500 // K
+        assert set(exact.codec.values) <= set(values)
+
+
+@pytest.mark.parametrize("unit", [1, 500])
+def test_whole_numbers_and_dates_of_one_person_are_means_on_their_grid(unit: int) -> None:
+    rng = np.random.default_rng(0)
+    values = pd.Series((rng.gamma(2, 30, 400).astype(int) + 3) * unit)
+    column = NumberTransform.fit(values, "x", "rank", least=K)
+    stored = np.r_[column.codec.values, column.codec.atoms]
+    assert set(stored % unit) == {0}
+    counts = values.value_counts()
+    assert max(stored) < values.max()
+    assert set(counts.index[counts >= K]) <= set(stored)
+    days = pd.Series(pd.Timestamp("2000-01-01") + pd.to_timedelta(rng.integers(0, 10_000, 400), unit="D"))
+    dates = NumberTransform.fit(days, "day", "rank", "datetime", least=K)
+    assert dates.restore(np.array([dates.grid.maximum]), np.zeros(1, bool))[0] < days.max()
+    again = NumberTransform.from_plain(dates.to_plain(), "rank", "datetime")
+    assert again.codec.values.tolist() == dates.codec.values.tolist()
+
+
+def test_every_stored_value_rests_on_k_rows() -> None:
+    """Whatever the counts: brute force over random columns of few and of many repeats."""
+    from clover_tvae.transforms.grid import Grid
+    from clover_tvae.transforms.rank_codec import _pooled
+
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        values = np.sort(rng.choice([rng.geometric(0.1, 200), rng.integers(0, 400, 200)][seed % 2], 60))
+        distinct, counts = np.unique(values, return_counts=True)
+        grid = Grid("int64", int(values.min()), int(values.max()), 0)
+        made, rows, shared = _pooled(distinct, counts, K, grid)
+        assert rows.min() >= K
+        assert rows.sum() == len(values)
+        assert (np.diff(made) > 0).all()
+        assert set(made[shared]) == set(distinct[counts >= K])
+
+
+def table(n: int = 300) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame({"salary": rng.lognormal(10, 1, n).round(2), "job": rng.choice(["nurse", "cook"], n)})
+    df.loc[:1, "job"] = "chief of surgery"
+    df.loc[:30, "patient"] = 1.0
+    return df
+
+
+META = {"continuous": ["salary"], "categorical": ["job"], "ignore": ["patient"]}
+
+
+@pytest.mark.parametrize("options", [{}, {"decoder": "independent"}])
+def test_a_fit_warns_once_and_stores_nothing_of_one_person(options: dict[str, Any], tmp_path: Any) -> None:
+    df = table()
+    synth = TVAESynthesizer(df, META, 0, epochs=1, verbose=False, **options)
+    with pytest.warns(UserWarning, match="held by fewer than 5 people.*'job': fewer than 5 categories") as caught:
+        synth.prepare().fit()
+    assert len(caught) == 1
+    assert "surgery" not in str(caught[0].message)
+    synth.save(tmp_path / "g.pkl")
+    loaded = TVAESynthesizer.load(tmp_path / "g.pkl")
+    assert loaded.card()["parameters"]["min_count"] == 5
+    assert loaded.card()["parameters"]["exact_values"] is False
+    drawn = loaded.sample(300)
+    assert set(drawn["job"]) <= {"nurse", "cook"}
+    assert drawn["salary"].max() <= df["salary"].nlargest(5).mean() + 0.01
+    with pytest.raises(ConditionError, match="fewer than min_count people"):
+        loaded.sample(1, {"job": "chief of surgery"})
+    content = str(loaded._learnt().backend.state()["transforms"])
+    assert "surgery" not in content
+    assert repr(df["salary"].max()) not in content
+
+
+def test_guards_can_be_opened() -> None:
+    df = table()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        synth = TVAESynthesizer(df, META, 0, epochs=1, verbose=False, min_count=1).fit()
+    assert set(synth._backend.transform.transforms[1].categories) == set(df["job"])
+    assert synth._backend.transform.transforms[0].grid.maximum == df["salary"].max()
+    with pytest.warns(UserWarning, match="held by fewer than 5"):
+        synth = TVAESynthesizer(df, META, 0, epochs=1, verbose=False, exact_values=True).fit()
+    assert synth._backend.transform.transforms[0].grid.maximum == df["salary"].max()
+
+
+def test_people_are_counted_and_not_their_rows() -> None:
+    df = pd.DataFrame({"who": np.repeat(np.arange(100), 4), "ward": ["A"] * 384 + ["B"] * 16})
+    metadata = Metadata.of({"categorical": ["ward"], "id": ["who"], "unit": "who"})
+    with pytest.warns(UserWarning, match="held by fewer than 5 people"):
+        table = TableTransform.fit(df, metadata, rng=RNG, min_count=5)
+    assert table.transforms[0].categories == ("A",)  # 16 rows, and four people
