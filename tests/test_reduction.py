@@ -314,6 +314,24 @@ def test_a_date_at_full_hours_is_learnt_as_its_day() -> None:
     assert (partial["h"] == df["h"]).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "conditions", "relation"),
+    [
+        ("sum", {"c": 150.0, "a": 1.0, "b": [2.0, 3.0]}, "c = a"),
+        ("look-up", {"a": "Rome", "b": ["oslo", "bonn"]}, "a determines b"),
+        ("equal", {"a": 3, "b": 4.0}, "b equals a"),
+        ("one-hot", {"p": 1, "q": True, "r": 0.0, "s": 0}, "exactly one"),
+    ],
+)
+def test_values_that_contradict_a_relation_name_it_before_a_row_is_drawn(
+    name: str, conditions: Any, relation: str
+) -> None:
+    plan = plan_of(*table(name))
+    with pytest.raises(ConditionError, match=relation):
+        translated(plan, conditions)
+    translated(plan, dict(list(conditions.items())[:1]))
+
+
 def test_a_condition_on_a_looked_up_column_asks_for_the_values_that_determine_it() -> None:
     df, metadata = table("look-up of decimals")
     inner, outer = translated(plan_of(df, metadata), {"b": decimal.Decimal("2.00")})

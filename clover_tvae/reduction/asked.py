@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from clover_tvae.conditions import Condition
-from clover_tvae.errors import ConditionError, Problem
+from clover_tvae.errors import ConditionError, Problem, UserError
 from clover_tvae.reduction.plan import DAY, Clock, Distance, Step, made_by
 from clover_tvae.reduction.reduced import NO, YES, Reduction
 from clover_tvae.relations.equality import Equal
@@ -16,6 +19,8 @@ from clover_tvae.relations.groups import OneHot
 from clover_tvae.relations.lookup import Dependency
 
 __all__ = ["translated"]
+
+_MOST_COMBINATIONS = 10_000
 
 
 def translated(
@@ -38,6 +43,7 @@ def translated(
     outer = {name: condition for name, condition in asked.items() if name in plan.written}
     inner = {name: condition for name, condition in asked.items() if name not in plan.made}
     plan.columns.allow(outer)
+    _check_values(plan, asked)
     wanted = dict(asked)
     for step in reversed(plan.steps):
         _check_order(plan, step, wanted)
@@ -58,6 +64,25 @@ def translated(
             if not any(isinstance(step, Distance) and step.made == name for step in plan.steps):
                 inner[plan.flag(name)] = Condition.of([YES, NO])
     return inner, outer
+
+
+def _check_values(plan: Reduction, asked: Mapping[Any, Condition]) -> None:
+    """Refuse values that a relation all of whose columns are asked for allows in no combination."""
+    values = {name: c.values for name, c in asked.items() if c.form == "in" and not c.missing}
+    for relation in plan.kept:
+        names = list(relation.columns)
+        if set(names) <= set(values) and math.prod(len(values[name]) for name in names) <= _MOST_COMBINATIONS:
+            rows = pd.DataFrame(list(itertools.product(*(values[name] for name in names))), columns=names)
+            try:
+                cells = pd.DataFrame({name: plan.cells.typed(name, rows[name]) for name in names})
+                contradicts = relation.breaks(cells).all()
+            except (UserError, TypeError, ValueError):  # values that no cell holds are refused elsewhere
+                continue
+            if contradicts:
+                place = f"column {names[-1]!r}"
+                raise ConditionError(
+                    f"must be asked for so that {relation} can hold, found values that break it", place
+                )
 
 
 def _check_order(plan: Reduction, step: Step, wanted: Mapping[Any, Condition]) -> None:
