@@ -454,7 +454,7 @@ def test_the_page_says_which_figure_speaks_to_each_risk_of_the_regulators(
 def test_every_figure_that_a_risk_names_is_in_the_catalogue(real, synthetic) -> None:
     everything = Figures.of([Figure.of(key, 0.5, n=9) for key in CATALOGUE])
     risks = build_report(real, synthetic, figures=everything).content["risks"]
-    assert [(word, len(spoken.split("; "))) for word, _, spoken, _ in risks] == [
+    assert [(word, len(spoken.split("; "))) for word, _, _, spoken, _ in risks] == [
         ("Singling out", 4),
         ("Linkage", 6),
         ("Inference", 1),

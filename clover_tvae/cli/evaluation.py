@@ -31,6 +31,9 @@ Examples:
 
   clover-tvae evaluate --real train.csv --holdout test.csv --synthetic rows.csv -m patients.json --limits limits.yaml
 
+  clover-tvae evaluate --real train.csv --holdout test.csv --synthetic rows.csv -m patients.json --generator patients.pkl \\
+    --dossier dossier.html --about about.yaml
+
 A file of limits:  privacy.membership_auc: {max: 0.55}   and so on; a limit that is passed, or a figure that could not be
 measured, exits with 6.
 """
@@ -41,6 +44,7 @@ Examples:
 
   clover-tvae compare sklearn.breast_cancer --metadata infer --backends autoregressive,sdv -o compare.html
 """
+_N_DRAWS = 10  # tables of the generator that a dossier tells of
 _SHOWN = (
     "fidelity.c2st_heldout",
     "fidelity.shape_heldout",
@@ -91,6 +95,26 @@ def evaluate(
             help="Attack the training itself: K fits on half tables. Needs --generator, and K times its training.",
         ),
     ] = None,
+    dossier: Annotated[
+        Path | None,
+        typer.Option(
+            "--dossier",
+            metavar="DOSSIER.html",
+            help="Write what a privacy officer signs, and the same as JSON beside it. Needs --holdout.",
+        ),
+    ] = None,
+    about: Annotated[
+        Path | None,
+        typer.Option("--about", metavar="ABOUT.yaml", help="Fields of the dossier: purpose, controller, recipients..."),
+    ] = None,
+    attacks: Annotated[
+        str,
+        typer.Option(
+            "--attacks",
+            metavar="quick|full",
+            help="quick: a minute on 1,000 rows; full: the released rows are learnt by a network of the ordinary size.",
+        ),
+    ] = "quick",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of every draw of the evaluation.")] = 0,
     min_count: Annotated[
         int | None,
@@ -112,11 +136,17 @@ def evaluate(
     from clover_tvae.evaluation.limits import enforce
     from clover_tvae.jobs.read import load_limits
 
-    require_files(metadata, real, synthetic, holdout, limits, generator)
+    require_files(metadata, real, synthetic, holdout, limits, generator, about)
+    if attacks not in ("quick", "full"):
+        raise ConfigError(f"must be quick or full, found {attacks!r}", "--attacks")
+    if dossier is not None and holdout is None:
+        raise ConfigError("needs --holdout: without people who were not learnt nothing can be judged", "--dossier")
+    said = {} if about is None else _read_about(about)
     bounds = None if limits is None else load_limits(limits)
     if shadow_models is not None and generator is None:
         raise ConfigError("needs --generator: what it was trained with is trained again", "--shadow-models")
-    check_targets({output: ".html", json_path: ".json"}, force=force)
+    beside = None if dossier is None else dossier.with_suffix(".json")
+    check_targets({output: ".html", json_path: ".json", dossier: ".html", beside: ".json"}, force=force)
 
     described, (known, drawn, held) = read_described(metadata, missing, real, synthetic, holdout)
     if holdout is None:
@@ -129,14 +159,19 @@ def evaluate(
         note(text, quiet)
 
     options: dict[str, Any] = {"seed": seed} | ({} if min_count is None else {"min_count": min_count})
-    tell(f"measuring {len(drawn):,} synthetic rows ...")
-    with timed("measured", tell):
-        figures = measure(known, drawn, held, described, **options)
     synth = None
     if generator is not None:
         from clover_tvae.synthesizer import TVAESynthesizer
 
         synth = TVAESynthesizer.load(generator, trust_pickle=trust_pickle)
+    scorers = None
+    if held is not None:
+        from clover_tvae.workflows.attackers import attackers
+
+        scorers = attackers(drawn, described, synth, full=attacks == "full", seed=seed, tell=warn)
+    tell(f"measuring {len(drawn):,} synthetic rows ...")
+    with timed("measured", tell):
+        figures = measure(known, drawn, held, described, scorers=scorers, **options)
     if shadow_models is not None and synth is not None:
         from clover_tvae.workflows.assessment import attack_with_shadow_models
 
@@ -145,17 +180,26 @@ def evaluate(
     if output is not None:
         from clover_tvae.report import about_generator, write_report
 
-        options |= {} if title is None else {"title": title}
         with timed("wrote the report", tell):
-            options = ({} if synth is None else about_generator(synth, known, drawn)) | options
-            write_report(output, known, drawn, holdout=held, metadata=described, figures=figures, **options)
+            more = {} if title is None else {"title": title}
+            more |= {} if synth is None else about_generator(synth, known, drawn)
+            write_report(output, known, drawn, holdout=held, metadata=described, figures=figures, **more, **options)
+    if dossier is not None:
+        from clover_tvae.report import build_dossier
+
+        with timed("wrote the dossier", tell):
+            card = None if synth is None else synth.card()
+            others = () if synth is None else (synth.sample(len(drawn), random_state=i) for i in range(1, _N_DRAWS))
+            build_dossier(
+                known, drawn, held, described, figures=figures, about=said, card=card, draws=others, **options
+            ).save(dossier)
     if json_path is not None:
         write_text(json_path, json.dumps(figures.to_plain(), indent=2, default=str), mode=0o644)
     for why in figures.notes if holdout is not None else ():
         warn(why)
     if not quiet:
         _say_figures(figures)
-    for what, path in (("report", output), ("figures", json_path)):
+    for what, path in (("report", output), ("dossier", dossier), ("figures", json_path)):
         if path is not None:
             say(f"{what:<9} {path}")
     if bounds is not None:
@@ -222,6 +266,21 @@ def compare(
     failed = [result["name"] for result in comparison.results if "error" in result]
     if len(failed) == len(comparison.results):
         raise ConfigError([Problem(name, "gave no rows; see above") for name in failed])
+
+
+def _read_about(path: Path) -> Mapping[str, Any]:
+    """Read the fields of a dossier."""
+    from clover_tvae.jobs.yaml_file import read_yaml
+    from clover_tvae.report.dossier import check_about
+
+    node, problems = read_yaml(path)
+    if node is None or problems:
+        raise ConfigError(problems)
+    said = node.plain()
+    if not isinstance(said, dict):
+        raise ConfigError(f"must be a mapping of fields, found {type(said).__name__}", str(path))
+    check_about(said)
+    return said
 
 
 def _say_figures(figures: Any) -> None:

@@ -82,6 +82,7 @@ class AttackScore:
         n_members: Members attacked.
         n_others: Others attacked.
         p: How often chance gives as much, of each of the three.
+        seen_from: The AUC above which an attack would be told from chance, one test in 100 of nobody: the test's power.
     """
 
     values: tuple[float, float, float]
@@ -89,6 +90,7 @@ class AttackScore:
     n_members: int
     n_others: int
     p: tuple[float, ...]
+    seen_from: float | None = None
 
 
 def attack_membership(
@@ -260,7 +262,7 @@ def _against_chance(score: AttackScore, lots: NDArray[Any]) -> AttackScore:
         (max(0.0, min(low, value - margin)), high)
         for (low, high), value, margin in zip(score.intervals, score.values, margins.tolist(), strict=True)
     )
-    return replace(score, intervals=intervals, p=tuple(p.tolist()))
+    return replace(score, intervals=intervals, p=tuple(p.tolist()), seen_from=float(np.quantile(lots[:, 0], 0.99)))
 
 
 def _score(members: NDArray[Any], others: NDArray[Any], rng: np.random.Generator) -> AttackScore:

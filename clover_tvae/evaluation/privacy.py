@@ -7,11 +7,13 @@ attack that fails proves nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from clover_tvae.columns.people import drawn_people
 from clover_tvae.evaluation.attribute import attribute_figures
 from clover_tvae.evaluation.catalogue import CATALOGUE
 from clover_tvae.evaluation.closest import ClosestRecords, closest_records
@@ -22,8 +24,9 @@ from clover_tvae.evaluation.frames import CodedTables, code_tables, require_fres
 from clover_tvae.evaluation.membership import AttackScore, Scorer, attack_figures, attack_membership
 from clover_tvae.evaluation.shadow_models import membership_shadow
 from clover_tvae.parameters import MIN_COUNT
+from clover_tvae.seeds import Measure, generator, of_measure
 
-__all__ = ["dcr", "membership_shadow", "privacy", "privacy_figures"]
+__all__ = ["attack_on_nobody", "dcr", "membership_shadow", "privacy", "privacy_figures"]
 
 _MIN_ROWS = 40  # of the training and of the held-out rows, for any figure of privacy
 _NEEDS_HOLDOUT = [key for key in CATALOGUE if key.startswith(("privacy.d", "privacy.membership_", "privacy.attribute"))]
@@ -104,7 +107,8 @@ def privacy_figures(
         return Figures.of([*copies, *unmeasured], notes=[f"Privacy was not measured: {too_small}"])
 
     def note(score: AttackScore) -> str:
-        return f"{score.n_members:,} members and {score.n_others:,} others attacked."
+        attacked = f"{score.n_members:,} members and {score.n_others:,} others attacked"
+        return f"{attacked}; so few that an AUC under {score.seen_from:.2f} could be chance."
 
     found = attack_membership(tables, frames, scorers, seed=seed)
     figures = Figures.of(copies)
@@ -112,6 +116,22 @@ def privacy_figures(
         figures |= attack_figures(kind, results, note, seed=seed, disclosure=disclosure)
     figures |= attribute_figures(tables, seed=seed, disclosure=disclosure)
     return figures | Figures.of(_closest_figures(closest_records(tables, seed=seed), seed))
+
+
+def attack_on_nobody(tables: CodedTables, *, seed: int) -> dict[str, AttackScore]:
+    """Attack held-out people as if half of them had been learnt: what the attacks find where there is nothing to find.
+
+    Returns:
+        The scores of random people by attack; none where the halves are too small.
+    """
+    held = tables["holdout"]
+    halves = np.zeros(held.n_rows, dtype=bool)
+    halves[
+        drawn_people(held.people, held.n_rows, held.n_rows // 2, generator(of_measure(seed, Measure.MEMBERSHIP)))
+    ] = True
+    nobody = {"real": held.take(halves), "holdout": held.take(~halves), "synthetic": tables["synthetic"]}
+    split = replace(tables, tables=nobody)
+    return {} if _too_small(split) else attack_membership(split, seed=seed)["membership"]["random"]
 
 
 def _too_small(tables: CodedTables) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clover_tvae.report.comparison_page import build_comparison, write_comparison
+from clover_tvae.report.dossier import Dossier, build_dossier
 from clover_tvae.report.model_card import card_groups, card_json, card_markdown
 from clover_tvae.report.page import Report, about_generator, build_report, report_on, write_report
 from clover_tvae.report.plots import plot_history, plot_latent, plot_marginals, plot_pairs
@@ -11,9 +12,11 @@ from clover_tvae.report.svg import Chart
 
 __all__ = [
     "Chart",
+    "Dossier",
     "Report",
     "about_generator",
     "build_comparison",
+    "build_dossier",
     "build_report",
     "card_groups",
     "card_json",

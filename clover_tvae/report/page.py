@@ -20,6 +20,7 @@ from clover_tvae.files import write_text
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.report.column_section import column_card, column_tables
 from clover_tvae.report.distributions import Marginal, marginals
+from clover_tvae.report.dossier import ASKED_AGAIN
 from clover_tvae.report.formatting import count_text, listed, printable, shortened
 from clover_tvae.report.html_document import render
 from clover_tvae.report.learning_curves import learning_curves
@@ -210,6 +211,7 @@ def build_report(
         "rounding": disclosure.step,
         "space": space_section(tables, target, latent_real, latent_synthetic, disclosure),
         "readings": read,
+        "asked_again": ASKED_AGAIN,
         "risks": risks(read),
         "n_holdout": n_holdout,
         "left_out": ", ".join(printable(name) for name in real.columns if name not in tables.names),

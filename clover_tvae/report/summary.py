@@ -22,12 +22,13 @@ _LEADING = frozenset(
     }
 )
 
-# The three risks of Opinion 05/2014 of the European data protection authorities (WP 216): what each asks, the figures that
-# speak to it, and what these cannot say.
+# The three risks of Opinion 05/2014 of the European data protection authorities (WP 216): what each asks, what the attacker
+# who was tried holds, the figures that speak to it, and what these cannot say.
 _RISKS = (
     (
         "Singling out",
         "Does a row point at one person?",
+        "The released rows.",
         (
             "privacy.copies",
             "privacy.copied_rare",
@@ -39,6 +40,8 @@ _RISKS = (
     (
         "Linkage",
         "Can who holds a person's row tell that the person was in the training rows?",
+        "The person's whole row, a sample of other people, and the released rows; or the generator file; or (shadow models) "
+        "the program that made it.",
         (
             "privacy.membership_auc",
             "privacy.membership_tpr1",
@@ -52,6 +55,7 @@ _RISKS = (
     (
         "Inference",
         "Do the rows tell more of the people in training than of people never seen?",
+        "All cells of the person's row but one, and the released rows.",
         ("privacy.attribute_gain",),
         "One cell is guessed from all others. What the rows tell of everybody alike, as any statistic does, is not counted.",
     ),
@@ -148,11 +152,11 @@ def _remarks(read: Sequence[Reading], shown: Sequence[Marginal], min_count: int)
     return [words for words, holds in remarks.items() if holds]
 
 
-def risks(read: Sequence[Reading]) -> list[tuple[str, str, str, str]]:
-    """Return the regulators' three words, what each asks, which figures speak to it, and what they cannot say."""
+def risks(read: Sequence[Reading]) -> list[tuple[str, str, str, str, str]]:
+    """Return the regulators' three words: what each asks, what the attacker holds, what was found, what it cannot say."""
     by_key = {reading.key: reading for reading in read}
     rows = []
-    for word, question, keys, cannot in _RISKS:
+    for word, question, holds, keys, cannot in _RISKS:
         spoken = [f"{by_key[key].label}: {by_key[key].reading}" for key in keys if key in by_key]
-        rows.append((word, question, "; ".join(spoken) or "none was measured", cannot))
+        rows.append((word, question, holds, "; ".join(spoken) or "none was measured", cannot))
     return rows

@@ -1,0 +1,289 @@
+"""The dossier: what a privacy officer signs, or does not, before rows or a generator file leave the house.
+
+Under the three words of the European guidelines (singling out, linkage, inference) it says what was tried, with which
+attacker in mind, and what was found, beside what guessing and rows of nobody give; one verdict for the rows, one for the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clover_tvae.errors import ConfigError, Problem, did_you_mean
+from clover_tvae.evaluation.disclosure import Disclosure, figures_to_show
+from clover_tvae.evaluation.figures import Figures
+from clover_tvae.evaluation.frames import code_tables, resolve_metadata
+from clover_tvae.evaluation.measurement import measure
+from clover_tvae.evaluation.privacy import attack_on_nobody
+from clover_tvae.evaluation.subgroups import subgroup_fidelity
+from clover_tvae.files import write_text
+from clover_tvae.parameters import MIN_COUNT
+from clover_tvae.report.formatting import decimal_text, listed, percent_text, printable, real_share_text
+from clover_tvae.report.html_document import render
+from clover_tvae.report.model_card import NO_PROOF, plain_text, strict_json
+from clover_tvae.report.readings import figure_text, readings
+from clover_tvae.report.summary import risks
+from clover_tvae.version import __version__
+
+__all__ = ["ABOUT", "ASKED_AGAIN", "Dossier", "build_dossier", "check_about"]
+
+#: What a person fills in: the field, and what it asks.
+ABOUT: Mapping[str, str] = {
+    "purpose": "What the rows are for",
+    "controller": "Controller",
+    "recipients": "Who receives them",
+    "legal_basis": "Legal basis",
+    "retention": "Until when they are kept",
+    "threat_model": "Who might attack, and what they hold",
+    "assessed_by": "Assessed by",
+    "review_date": "To be reviewed on",
+    "subgroups": "Subgroups whose fidelity is told",
+}
+ASKED_AGAIN = (
+    "These figures are measured on the people themselves. Asked again and again, for rows of the asker's choice, they give "
+    "people away (arXiv 2312.05114): outsiders get this page, never the measuring, and no second page for rows that differ "
+    "in a few."
+)
+_OPEN = "(to be filled in)"
+_OF_FILE = ("privacy.file_", "privacy.shadow_")
+_NO_TABLE = pd.DataFrame()
+_REPEATED = (
+    "fidelity.c2st_heldout",
+    "fidelity.shape_heldout",
+    "fidelity.trend_heldout",
+    "utility.loss",
+    "privacy.copied_rare",
+    "privacy.membership_auc",
+    "privacy.membership_tpr1",
+    "privacy.membership_auc_outliers",
+    "privacy.attribute_gain",
+)
+_GUARDS = ("privacy", "min_count", "exact_values", "epsilon", "delta")
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """A finished dossier.
+
+    Args:
+        content: Titled tables of texts, free of real rows and small counts.
+        figures: What was measured of the released rows.
+    """
+
+    content: Mapping[str, Any]
+    figures: Figures
+
+    def html(self) -> str:
+        """Return the page, one file without scripts of its own.
+
+        Raises:
+            MissingExtraError: jinja2 is not installed.
+        """
+        return render("dossier.html.j2", self.content)
+
+    def to_json(self) -> str:
+        """Return the same as JSON, with the figures."""
+        head = {"format": "clover-tvae-dossier", "format_version": 1}
+        return strict_json({**head, **self.content, "figures": figures_to_show(self.figures.to_plain())})
+
+    def save(self, path: str | Path) -> None:
+        """Write the page and, beside it, the JSON."""
+        write_text(path, self.html())
+        write_text(Path(path).with_suffix(".json"), self.to_json())
+
+
+def check_about(about: Mapping[str, Any]) -> None:
+    """Refuse fields that a dossier does not have, and such as are no text.
+
+    Raises:
+        ConfigError: All of them at once.
+    """
+    problems = [
+        Problem(
+            f"about.{name}", f"must be a field of the dossier{did_you_mean(name, ABOUT)}; known: {', '.join(ABOUT)}"
+        )
+        for name in about
+        if name not in ABOUT
+    ]
+    problems += [
+        Problem(f"about.{name}", f"must be text, found {type(value).__name__}")
+        for name, value in about.items()
+        if name in ABOUT and not isinstance(value, str)
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def build_dossier(
+    real: pd.DataFrame,
+    synthetic: pd.DataFrame,
+    holdout: pd.DataFrame,
+    metadata: Any = None,
+    *,
+    figures: Figures | None = None,
+    about: Mapping[str, Any] | None = None,
+    card: Mapping[str, Any] | None = None,
+    draws: Iterable[pd.DataFrame] = (),
+    seed: int = 0,
+    min_count: int = MIN_COUNT,
+) -> Dossier:
+    """Measure what a privacy officer asks, and lay it out.
+
+    Args:
+        real: The rows that the generator was trained on.
+        synthetic: The rows that are to leave.
+        holdout: Real rows that the generator never saw.
+        metadata: A ``Metadata``, Clover's dict, the path of one, or ``None``: kinds by dtype.
+        figures: Figures already computed, with the attacks on the file and by shadow models if they are wanted.
+        about: What a person fills in, see ``ABOUT``; ``subgroups`` is a column (default: the one to predict).
+        card: The generator's card; without it the file is not judged.
+        draws: Further tables of the generator, as large as ``synthetic``: the figures' spread.
+        seed: Seed of every draw.
+        min_count: Fewest real people that anything shown may rest on.
+
+    Raises:
+        ConfigError: An unknown field, or subgroups of no column of categories.
+        DataError: The tables do not fit each other.
+    """
+    about = dict(about or {})
+    check_about(about)
+    metadata = resolve_metadata(metadata)
+    tables = code_tables({"real": real, "synthetic": synthetic, "holdout": holdout}, metadata)
+    disclosure = Disclosure.of(min_count, tables)
+    options: dict[str, Any] = {"seed": seed, "min_count": min_count}
+    figures = measure(real, synthetic, holdout, metadata, **options) if figures is None else figures
+    target = about.get("subgroups") or getattr(metadata, "variable_to_predict", None)
+    sections = [_fields(about, target), _verdicts(figures, card), _risks(figures), _membership(figures, tables, seed)]
+    if "attribute" in figures.tables:
+        sections.append(_attributes(figures, disclosure))
+    repeated = [measure(real, drawn, holdout, metadata, **options) for drawn in draws]
+    if repeated:
+        sections.append(_spread([figures, *repeated]))
+    if about.get("subgroups") or target in tables.category_names:
+        sections.append(_groups(subgroup_fidelity(tables, target, disclosure, seed=seed), target, disclosure))
+    sections.append(_guards(card))
+    notes = [*figures.notes, ASKED_AGAIN, NO_PROOF]
+    content = {"title": "Privacy dossier", "tool": f"clover_tvae {__version__}", "sections": sections, "notes": notes}
+    return Dossier(content, figures)
+
+
+def _section(title: str, words: str, head: tuple[str, ...], rows: Iterable[Iterable[Any]]) -> dict[str, Any]:
+    shown = [[cell if isinstance(cell, str) else printable(cell) for cell in row] for row in rows]
+    return {"title": title, "words": words, "head": list(head), "rows": shown}
+
+
+def _fields(about: Mapping[str, Any], target: Hashable) -> dict[str, Any]:
+    filled = {**about, "subgroups": "none" if target is None else target}
+    rows = [(asks, printable(filled.get(name) or _OPEN)) for name, asks in ABOUT.items()]
+    return _section("Who, what for, until when", "Filled in by people; the rest is measured.", ("field", "said"), rows)
+
+
+def _verdicts(figures: Figures, card: Mapping[str, Any] | None) -> dict[str, Any]:
+    read = [reading for reading in readings(figures) if reading.section == "privacy" and reading.counts]
+    of_file = [reading for reading in read if reading.key.startswith(_OF_FILE)]
+    of_rows = [reading for reading in read if reading not in of_file]
+
+    def verdict(tried: list[Any]) -> str:
+        leaks = [reading.label for reading in tried if reading.verdict == "worse"]
+        if not tried:
+            return "Not judged: nothing was tried."
+        return (
+            f"LEAK FOUND: {listed(leaks)}."
+            if leaks
+            else f"No leak found by {len(tried)} tests; no proof that there is none."
+        )
+
+    guard = ((card or {}).get("parameters") or {}).get("privacy")
+    kind = "" if guard not in (None, "none") else " Learnt from people directly, it is as sensitive as the data."
+    file = verdict(of_file) + (kind if card is not None else " No generator was given: it must not leave.")
+    words = (
+        "Two things may leave; the file holds more than any rows. The tests are corrected for their number (Holm, 5%)."
+    )
+    return _section("Verdicts", words, ("what leaves", "verdict"), [("The rows", verdict(of_rows)), ("The file", file)])
+
+
+def _risks(figures: Figures) -> dict[str, Any]:
+    head = ("risk", "what it asks", "what the attacker holds", "what was tried, and found", "what it cannot say")
+    return _section(
+        "Singling out, linkage, inference", "Tried by the program, automatically.", head, risks(readings(figures))
+    )
+
+
+def _membership(figures: Figures, tables: Any, seed: int) -> dict[str, Any]:
+    rows: list[tuple[str, ...]] = [("guess the share of members", "0.500", "", "1.0%", "10.0%")]
+    if nobody := attack_on_nobody(tables, seed=seed):
+        auc, *shares = nobody["chosen"].values
+        low, high = nobody["chosen"].intervals[0]
+        interval = f"{decimal_text(low)} to {decimal_text(high)}"
+        rows.append(("held-out people as if learnt", decimal_text(auc), interval, *map(percent_text, shares)))
+    for kind in ("membership", "file", "shadow"):
+        for row in figures.tables.get(kind, _NO_TABLE).to_dict("records"):
+            name = f"{'rows' if kind == 'membership' else kind}, {row['group']}: {row['attack']}"
+            interval = f"{decimal_text(row['auc_low'])} to {decimal_text(row['auc_high'])}"
+            rows.append(
+                (name, decimal_text(row["auc"]), interval, percent_text(row["tpr1"]), percent_text(row["tpr10"]))
+            )
+    head = ("attack", "AUC", "95% interval", "found at 1% false alarms", "at 10%")
+    words = "Who was learnt? 'chosen' is the attack that does best on other people, and the one that is judged."
+    return _section("Membership", words, head, rows)
+
+
+def _attributes(figures: Figures, disclosure: Disclosure) -> dict[str, Any]:
+    rows = []
+    for row in figures.tables["attribute"].to_dict("records"):
+        members, others = row["members"], row["others"]
+        texts = [real_share_text(row[name], disclosure) for name in ("members", "others", "naive")]
+        ratio = decimal_text(members / others if others else np.nan)
+        rows.append((row["column"], *texts, percent_text(members - others).replace("–", "withheld"), ratio))
+    head = ("secret column", "right for members", "for others", "naming the usual value", "lead", "ratio")
+    words = "The secret cell is taken from the synthetic row that is nearest in all other columns."
+    return _section("Attribute disclosure", words, head, rows)
+
+
+def _spread(tables: list[Figures]) -> dict[str, Any]:
+    rows = []
+    for key in _REPEATED:
+        known = [figures[key] for figures in tables if key in figures and figures[key].value is not None]
+        values = np.array([figure.value for figure in known], dtype=float)
+        if len(values):
+            texts = (figure_text(float(value), known[0].unit) for value in (values.mean(), values.std(), values.max()))
+            rows.append((known[0].title, *texts, len(values)))
+    leaks = sum(
+        any(reading.counts and reading.verdict == "worse" for reading in readings(one.section("privacy")))
+        for one in tables
+    )
+    words = (
+        f"The rows that leave and {len(tables) - 1} further tables of the same generator. A leak is found in {leaks}."
+    )
+    return _section("Table after table", words, ("figure", "mean", "spread", "worst", "tables"), rows)
+
+
+def _groups(found: pd.DataFrame, target: Hashable, disclosure: Disclosure) -> dict[str, Any]:
+    rows = [
+        (
+            row["group"],
+            real_share_text(row["learnt"], disclosure),
+            percent_text(row["synthetic"]),
+            f"{percent_text(row['shape'])} ({percent_text(row['shape_learnt'])})",
+            f"{decimal_text(row['c2st'])} ({decimal_text(row['c2st_learnt'])})",
+        )
+        for row in found.to_dict("records")
+    ]
+    head = ("group", "of learnt rows", "of synthetic rows", "Shape error (learnt rows')", "C2ST (learnt rows')")
+    words = (
+        f"Against the held-out rows of each group. Groups of fewer than {disclosure.min_count} real rows are not told."
+    )
+    return _section(f"Subgroups of {printable(target)}", words, head, rows)
+
+
+def _guards(card: Mapping[str, Any] | None) -> dict[str, Any]:
+    parameters = {**((card or {}).get("parameters") or {}), **((card or {}).get("guards") or {})}
+    rows = [(name, plain_text(parameters[name])) for name in _GUARDS if name in parameters]
+    rows += [(name, plain_text((card or {})[name])) for name in ("backend", "sha256") if name in (card or {})]
+    words = "From the generator's card." if card else "No generator was given: its guards are not known."
+    return _section("Guards in force", words, ("guard", "set to"), rows)

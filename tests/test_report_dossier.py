@@ -1,0 +1,116 @@
+"""The dossier: what was tried, beside what guessing gives; a verdict for the rows and one for the file."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import refuses
+from evaluation_tables import hospital
+
+from clover_tvae import TVAESynthesizer
+from clover_tvae.errors import ConfigError
+from clover_tvae.evaluation import measure
+from clover_tvae.metadata import Metadata
+from clover_tvae.report import build_dossier
+from clover_tvae.report.dossier import check_about
+from clover_tvae.workflows.attackers import attackers
+
+pytestmark = pytest.mark.long
+
+META = {
+    "continuous": ["age", "weight"],
+    "categorical": ["city", "ward", "sick"],
+    "variable_to_predict": "sick",
+}
+CANARY = "Zyxomma-canary"
+
+
+def rows(n: int, seed: int) -> pd.DataFrame:
+    return hospital(n, seed)[["age", "weight", "city", "ward", "sick"]]
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, pd.DataFrame]:
+    real = rows(200, 0)
+    real.loc[:2, "ward"] = CANARY
+    return {"real": real, "synthetic": rows(200, 2), "holdout": rows(200, 1)}
+
+
+@pytest.fixture(scope="module")
+def dossier(tables):
+    card = {"parameters": {"min_count": 5, "privacy": "none"}}
+    about = {"purpose": "<b>teaching</b>", "subgroups": "ward"}
+    return build_dossier(**tables, metadata=META, about=about, card=card, draws=[rows(200, 3), rows(200, 4)])
+
+
+def section(dossier, title: str) -> dict[str, list[str]]:
+    (found,) = [part for part in dossier.content["sections"] if part["title"].startswith(title)]
+    return {row[0]: row[1:] for row in found["rows"]}
+
+
+def test_people_fill_in_some_fields_and_the_page_says_which_are_open(dossier) -> None:
+    fields = section(dossier, "Who")
+    assert fields["What the rows are for"] == ["<b>teaching</b>"]
+    assert fields["Controller"] == ["(to be filled in)"]
+    assert "<b>teaching" not in dossier.html()
+
+
+def test_rows_and_file_have_verdicts_of_their_own(dossier, tables) -> None:
+    verdicts = section(dossier, "Verdicts")
+    assert "No leak found" in verdicts["The rows"][0]
+    assert "as sensitive as the data" in verdicts["The file"][0]
+    copied = build_dossier(tables["real"], tables["real"], tables["holdout"], META)
+    assert "LEAK FOUND: Exact copies" in section(copied, "Verdicts")["The rows"][0]
+    assert "must not leave" in section(copied, "Verdicts")["The file"][0]
+
+
+def test_membership_stands_beside_guessing_and_people_of_whom_none_was_learnt(dossier) -> None:
+    membership = section(dossier, "Membership")
+    assert membership["guess the share of members"][0] == "0.500"
+    assert 0.3 < float(membership["held-out people as if learnt"][0]) < 0.7
+    assert {"rows, random: trees", "rows, random: marginals", "rows, outliers: chosen"} <= set(membership)
+
+
+def test_figures_are_told_of_several_tables_with_the_worst(dossier) -> None:
+    mean, spread, worst, n = section(dossier, "Table after table")["Membership inference, AUC"]
+    assert n == "3"
+    assert float(worst) >= float(mean)
+    assert float(spread) > 0
+
+
+def test_groups_of_few_people_are_not_told_nor_any_value_of_theirs(dossier) -> None:
+    assert set(section(dossier, "Subgroups of ward")) == {"day", "ICU", "surgery"}
+    for text in (dossier.html(), dossier.to_json()):
+        assert CANARY not in text
+
+
+def test_the_page_warns_of_being_asked_again_and_is_inert(dossier, tmp_path) -> None:
+    assert "2312.05114" in dossier.html()
+    assert dossier.html().count("<script>") == 1  # the page's own, under its policy
+    dossier.save(tmp_path / "d.html")
+    content = json.loads((tmp_path / "d.json").read_text())
+    assert content["sections"] == json.loads(json.dumps(dossier.content["sections"]))
+    assert content["figures"]["figures"]["privacy.membership_auc"]["p"] > 0
+
+
+def test_fields_that_no_dossier_has_are_refused(tables) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_about({"purpos": "x", "controller": 3})
+    assert len(caught.value.problems) == 2
+    assert "'purpose'" in str(caught.value)
+    with refuses(ConfigError, "subgroups"):
+        build_dossier(**tables, metadata=META, about={"subgroups": "age"})
+
+
+def test_who_holds_the_file_asks_it_and_who_holds_the_rows_learns_them() -> None:
+    train, holdout = rows(120, 0), rows(120, 1)
+    synth = TVAESynthesizer(train, META, random_state=0, epochs=2, verbose=False).fit()
+    scorers = attackers(train.copy(), Metadata.of(META), synth, seed=1)
+    figures = measure(train, train.copy(), holdout, META, scorers=scorers)
+    assert 0 <= figures["privacy.file_auc"].value <= 1
+    assert {"learn_the_rows"} < set(figures.tables["membership"]["attack"])
+    learnt = scorers["membership"]["learn_the_rows"](pd.concat([train, holdout]), rows(120, 5))
+    assert np.median(learnt[:120]) > np.median(learnt[120:])  # the rows are the members themselves
