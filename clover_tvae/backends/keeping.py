@@ -1,10 +1,8 @@
 """A backend whose rows keep the relations of the metadata: around any other, which learns a reduced table.
 
-What the reduction cannot make true (a range that depends on a category, a predicate) is drawn again, row by row, at most
-:data:`DRAWS_A_ROW` times as many rows as are asked for. Around SDV and the paper's decoder, which are there to be compared,
+What the reduction cannot make true (a predicate) is drawn again, row by row, at most :data:`DRAWS_A_ROW` times as many
+rows as are asked for. Around SDV and the paper's decoder, which are there to be compared,
 the table is learnt as it is, and cells that break a relation are mended afterwards and counted.
-
-It is over 450 lines because drawing, completing and reading rows, a backend's three faces, share what is drawn again.
 """
 
 from __future__ import annotations
@@ -151,7 +149,7 @@ class KeepingBackend(Backend):
         place, n_drawn, broken = 0, 0, Counter[str]()
         limit = max(_LEAST_DRAWS, DRAWS_A_ROW * n_rows)
         identified = generator(seed, Draw.CELLS)
-        for rows in self._from_values(n_rows, conditions or {}, seed=seed, decode=decode, missing=missing):
+        for rows in self._from_values(n_rows, conditions or {}, seed, decode=decode, missing=missing):
             yield self._identified(rows, first_id + place, identified)
             place += len(rows)
         block = int(place > 0)
@@ -181,15 +179,7 @@ class KeepingBackend(Backend):
                 yield self._identified(kept, first_id + place, identified)
             place += len(kept)
 
-    def _from_values(
-        self,
-        n_rows: int,
-        conditions: Mapping[Hashable, Any],
-        *,
-        seed: np.random.SeedSequence,
-        decode: str | None,
-        missing: bool,
-    ) -> Iterator[pd.DataFrame]:
+    def _from_values(self, n_rows: int, asked: Mapping[Any, Any], seed: Any, **how: Any) -> Iterator[pd.DataFrame]:
         """Yield all rows where they are better completed from the values that are asked for than drawn; else none."""
         yield from ()
 
@@ -243,16 +233,8 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         if self._reduction is not None:
             self._reader.check_conditions(translated(self.reduction, conditions)[0])
 
-    def _from_values(
-        self,
-        n_rows: int,
-        conditions: Mapping[Hashable, Any],
-        *,
-        seed: np.random.SeedSequence,
-        decode: str | None,
-        missing: bool,
-    ) -> Iterator[pd.DataFrame]:
-        plan, asked = self.reduction, {name: Condition.of(c) for name, c in conditions.items()}
+    def _from_values(self, n_rows: int, asked: Mapping[Any, Any], seed: Any, **how: Any) -> Iterator[pd.DataFrame]:
+        plan, asked = self.reduction, {name: Condition.of(condition) for name, condition in asked.items()}
         # One value of a column that is made from another is rarely drawn.
         single = all(c.form == "in" and len(c.values) == 1 and not c.missing for c in asked.values())
         if not (single and plan.distances & set(asked)):
@@ -264,7 +246,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
                 value = np.full(1, plan.cells.ends(name, condition)[0]) if is_number else None
                 cell = condition.values[0] if value is None else plan.cells.write(name, value).iloc[0]
                 given[name] = [cell] * _BLOCK
-            rows = self.complete(given, seed=child(seed, Draw.ROWS, block), missing=missing, decode=decode)
+            rows = self.complete(given, seed=child(seed, Draw.ROWS, block), **how)
             yield rows.iloc[: n_rows - start].copy()
 
     def complete(
@@ -380,20 +362,18 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         """
         plan = self.reduction
         names = list(plan.modelled)
-        require_columns(df, self.reduction.modelled)
+        require_columns(df, names)
         rows = np.flatnonzero(df[names].isna().to_numpy(dtype=bool).any(axis=1))
         out = df.copy()
         if not len(rows):
             return out
         given = df.iloc[rows][names].reset_index(drop=True)
-        full, left = self._completed(
-            given, lambda part, seed: self._reader.impute(part, seed=seed), seed, missing=False
-        )
+        full, left = self._completed(given, lambda part, of: self._reader.impute(part, seed=of), seed, missing=False)
         if left:
-            text = (
+            told = (
                 f"what is known of some rows leaves no room for {', '.join(left)}: these rows are filled all the same"
             )
-            warnings.warn(text, UserWarning, stacklevel=3)
+            warnings.warn(told, UserWarning, stacklevel=3)
         for name in names:
             gaps = given[name].isna().to_numpy(dtype=bool)
             if gaps.any():

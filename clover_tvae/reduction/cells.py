@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.calendar import PER_SECOND
 from clover_tvae.columns.dtypes import with_cells
 from clover_tvae.conditions import Condition
-from clover_tvae.relations.reading import comparable, labels
+from clover_tvae.relations.reading import labels
 from clover_tvae.transforms import TableTransform
 from clover_tvae.transforms.categorical import CategoricalTransform
 from clover_tvae.transforms.numbers import DateCells, NumberTransform
@@ -99,16 +99,6 @@ class Cells:
             places = {label: place for place, label in enumerate(known)}
             choices[unknown] = [places.get(label, -1) for label in labels(values[unknown])]
         return choices
-
-    def hot(self, name: Any, values: pd.Series) -> pd.Series:
-        """Return zeros and ones as cells of a column of numbers, of truth or of categories."""
-        column = self._by_name[name]
-        if isinstance(column, NumberTransform):
-            return self.write(name, values.to_numpy()).set_axis(values.index)
-        zero_one = comparable(column.decode(np.arange(len(column.categories)), None))
-        place = np.array([np.flatnonzero(zero_one == wanted)[:1].sum() for wanted in (0, 1)])
-        choices = np.where(values.isna(), column.layout.missing or 0, place[values.fillna(0).to_numpy(dtype=np.int64)])
-        return column.decode(choices, None).set_axis(values.index)
 
     def in_days(self, df: pd.DataFrame, name: Any) -> NDArray[np.float64]:
         """Return numbers, or dates in days: what formulas compute with."""

@@ -146,14 +146,10 @@ class Reduction:
         return frozenset(step.base for step in self.steps if isinstance(step, Distance))
 
     @cached_property
-    def made_anew(self) -> frozenset[Any]:
-        """The identifiers."""
-        return frozenset(identifier.name for identifier in self.columns.identifiers)
-
-    @cached_property
     def modelled(self) -> tuple[Any, ...]:
         """The columns of the table that are modelled, in its order."""
-        return tuple(name for name in self.order if name not in self.made_anew)
+        made_anew = {identifier.name for identifier in self.columns.identifiers}
+        return tuple(name for name in self.order if name not in made_anew)
 
     @cached_property
     def learnt(self) -> tuple[Any, ...]:
@@ -292,7 +288,7 @@ class Reduction:
                 which = out[step.group[0]].to_numpy(dtype=object)
                 for name in step.group:
                     values = np.where(pd.isna(which), np.nan, which == str(name)).astype(np.float64)
-                    out[name] = self.cells.hot(name, pd.Series(values, index=out.index))
+                    out[name] = self.cells.typed(name, pd.Series(values, index=out.index))
             else:
                 (target,) = step.determines
                 out[target] = self.cells.typed(target, step.complete(out[list(step.sources)])[target])
