@@ -18,7 +18,7 @@ from clover_tvae.errors import ColumnsMismatchError, ConditionError, MetadataErr
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.asked import translated
-from clover_tvae.reduction.partial import inferred
+from clover_tvae.reduction.partial import inferred, pinned
 from clover_tvae.reduction.plan import Distance, changed_by
 from clover_tvae.relations.document import read_relations
 
@@ -330,6 +330,20 @@ def test_values_that_contradict_a_relation_name_it_before_a_row_is_drawn(
     with pytest.raises(ConditionError, match=relation):
         translated(plan, conditions)
     translated(plan, dict(list(conditions.items())[:1]))
+
+
+def test_a_date_that_an_age_tells_takes_its_base_along() -> None:
+    hired = _DAY + pd.to_timedelta(9_000 - 30 * _LENGTH, unit="D")
+    df = pd.DataFrame({"birth": _DAY, "hired": hired, "left": hired + pd.to_timedelta(_LENGTH, unit="D")})
+    df["now"] = pd.Timestamp("2050-01-01")
+    age = {"kind": "computed", "target": "age", "formula": "age(birth, now)"}
+    df["age"] = read_relations([age], ["birth", "now", "age"])[0].complete(df.assign(age=np.nan))["age"].astype(int)
+    orders = [{"kind": "interval", "start": s, "end": e} for s, e in (("birth", "hired"), ("hired", "left"))]
+    plan = plan_of(df, described(df, [age, *orders]))
+    drawn = plan.reduce(df)
+    known = pinned(plan, df[["age"]], drawn.sample(frac=1, random_state=0, ignore_index=True), df, df, 0)
+    back = plan.restore(drawn.assign(**plan.reduce(known, is_partial=True)[["birth", "hired", "now"]]))
+    assert (back["age"] == df["age"]).all()
 
 
 def test_a_condition_on_a_looked_up_column_asks_for_the_values_that_determine_it() -> None:
