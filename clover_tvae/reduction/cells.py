@@ -100,10 +100,6 @@ class Cells:
             choices[unknown] = [places.get(label, -1) for label in labels(values[unknown])]
         return choices
 
-    def in_days(self, df: pd.DataFrame, name: Any) -> NDArray[np.float64]:
-        """Return numbers, or dates in days: what formulas compute with."""
-        return self.values(df, name) / self.day(name)
-
     def day(self, name: Any) -> float:
         """Return what one day is in the values of a column of dates; 1 for numbers."""
         return _DAY if self.is_date(name) else 1.0

@@ -67,7 +67,10 @@ def pinned(
         if isinstance(step, Distance):
             length = np.nan_to_num(np.maximum(drawn[step.made].to_numpy(np.float64, na_value=np.nan), step.least))
             start = plan.cells.values(out, target) - step.sign * length * step.size
-            start = np.where(free[step.base], _clamped(plan, step, start, out), plan.cells.ends(step.base)[0])
+            for other in plan.steps:  # the other known columns that are made from the base leave it room
+                if isinstance(other, Distance) and other.base == step.base and other.made in out:
+                    start = other.base_clear_of(start, plan.cells.values(out, other.made))
+            start = np.where(free[step.base], start, plan.cells.ends(step.base)[0])
             out = _put(out, step.base, free[step.base], plan.cells.write(step.base, start))
             continue
         lenders = [full]
@@ -85,14 +88,6 @@ def pinned(
     for name, rows, cells in left:  # what nothing else tells
         out = _put(out, name, rows & _gaps(out, name), cells)
     return out
-
-
-def _clamped(plan: Reduction, step: Distance, values: NDArray[np.float64], given: pd.DataFrame) -> NDArray[np.float64]:
-    """Return values of a base moved to where the known columns that are made from it leave room."""
-    for other in plan.steps:
-        if isinstance(other, Distance) and other.base == step.base and other.made in given:
-            values = other.base_clear_of(values, plan.cells.values(given, other.made))
-    return values
 
 
 def _solved(
@@ -122,7 +117,7 @@ def _solved(
     for target in order if stretch else reversed(order):
         numbers = whole.copy()
         for name in (name for name in step.columns if cells.is_number(name)):
-            numbers[name] = cells.in_days(whole, name)
+            numbers[name] = cells.values(whole, name) / cells.day(name)  # formulas compute with days
         values = solved[target].exact(numbers) * cells.day(target)
         low, high = cells.ends(target)
         now = gaps[target] if stretch else gaps[target] & ~settled & (values >= low) & (values <= high)

@@ -11,7 +11,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -370,12 +370,10 @@ class Reduction:
         }
 
     def _step_to_plain(self, step: Step) -> dict[str, Any]:
-        if isinstance(step, Clock):
-            return {"clock": [name_to_plain(step.made), name_to_plain(step.base)]}
-        if not isinstance(step, Distance):
+        if isinstance(step, Relation):
             return {"relation": self.kept.index(step)}
-        sizes = [step.sign, step.unit, step.decimals, step.typical, step.least, step.reach]
-        return {"distance": [name_to_plain(step.made), name_to_plain(step.base), *sizes]}
+        made, base, *sizes = astuple(step)
+        return {type(step).__name__.lower(): [name_to_plain(made), name_to_plain(base), *sizes]}
 
     @classmethod
     def from_plain(cls, plain: Any) -> Reduction:
@@ -431,8 +429,7 @@ def _step_from_plain(item: Any, kept: tuple[Relation, ...], cells: Cells) -> Ste
     parts = list_of(item.get("clock", item.get("distance")), "step")
     check(len(parts) == (2 if is_clock else 8), "a clock must have two parts, a distance eight")
     made, base = (name_from_plain(name) for name in parts[:2])
-    known_names = set(cells.table.names)
-    check({made, base} <= known_names and made != base, "a distance must be between two columns")
+    check({made, base} <= set(cells.table.names) and made != base, "a step must be between two columns")
     if is_clock:
         check(cells.is_date(made), "a clock must be of dates")
         return Clock(made, base)
