@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pandas as pd
 from numpy.random import SeedSequence
 
+from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.errors import ColumnsMismatchError, ConditionError, ConfigError, DataError, Problem, did_you_mean
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import shown
@@ -35,6 +36,7 @@ def balanced(
     strategy: str | Mapping[Any, float],
     draw: _Draw,
     seed: SeedSequence,
+    min_count: int = 1,
 ) -> pd.DataFrame:
     """Return the real rows and as many synthetic ones as balance ``column``, flagged in ``is_synthetic``.
 
@@ -45,9 +47,10 @@ def balanced(
         strategy: See :func:`rows_to_add`.
         draw: Draws the synthetic rows.
         seed: Fixes them.
+        min_count: Fewest people whose category can be asked for.
 
     Raises:
-        ConditionError: The column is no column of categories, or a category was never seen.
+        ConditionError: The column is no column of categories, or a category was never seen or is held by too few people.
         ConfigError: Shares that cannot be met, or only with more than a thousand times the real rows.
     """
     known = [c.name for c in metadata.columns if c.kind in ("categorical", "boolean", "ordinal")]
@@ -61,7 +64,8 @@ def balanced(
     parts: list[pd.DataFrame] = []
     # Identifiers run on from one category to the next, after as many as there are real rows.
     first_id = len(real)
-    for i, (category, n) in enumerate(rows_to_add(real[column], strategy, column).items()):
+    least = least_rows(people_of(real, metadata.unit), min_count)
+    for i, (category, n) in enumerate(rows_to_add(real[column], strategy, column, least).items()):
         if n:
             parts += draw(n, seed=child(seed, i), conditions={column: category}, first_id=first_id)
             first_id += n
@@ -71,17 +75,20 @@ def balanced(
     return out.astype({c: real[c].dtype for c in kept if out[c].dtype != real[c].dtype}, errors="ignore")
 
 
-def rows_to_add(values: pd.Series, strategy: str | Mapping[Any, float], column: Hashable) -> dict[Any, int]:
+def rows_to_add(
+    values: pd.Series, strategy: str | Mapping[Any, float], column: Hashable, least: int = 1
+) -> dict[Any, int]:
     """Return how many rows of each category bring ``values`` to the wanted shares, without dropping any.
 
     Args:
         values: The column as it is; missing cells count for nothing.
         strategy: ``"equal"``, or shares in (0, 1) of some or all categories; the others keep their proportions.
         column: Its name, for messages.
+        least: Fewest rows of a category that can be added to; one that is not named stays as it is.
 
     Raises:
         ConfigError: The shares are none, or would take more than 1,000 rows for each real one.
-        ConditionError: A category was never seen.
+        ConditionError: A category was never seen, or is held by too few rows.
 
     Example:
         >>> rows_to_add(pd.Series(list("aaab")), "equal", "letter")
@@ -91,6 +98,13 @@ def rows_to_add(values: pd.Series, strategy: str | Mapping[Any, float], column: 
     """
     counts = values.value_counts(dropna=True)
     counts = counts[counts > 0]
+    rare = counts.index[counts < least]
+    if len(rare) and (strategy == "equal" or (isinstance(strategy, Mapping) and any(c in strategy for c in rare))):
+        text = (
+            f"must have at least {least} rows of each category that is balanced, found fewer of some: so few people cannot "
+            "be copied; merge those categories before fit, or give the shares of the others as 'strategy'"
+        )
+        raise ConditionError(text, f"column {column!r}")
     if strategy == "equal":
         return {category: int(counts.max() - n) for category, n in counts.items()}
     if not isinstance(strategy, Mapping):
@@ -101,7 +115,7 @@ def rows_to_add(values: pd.Series, strategy: str | Mapping[Any, float], column: 
     if unseen := [category for category in shares if category not in counts.index]:
         raise ConditionError(f"{len(unseen)} of the categories were never seen", f"column {column!r}")
     left = 1.0 - sum(shares.values())
-    others = counts[[category for category in counts.index if category not in shares]]
+    others = counts[[category for category in counts.index if category not in shares and category not in rare]]
     if left < -1e-6 or (left > 1e-6 and others.empty):
         raise ConfigError(f"shares must sum to 1, found {1.0 - left:g}", "strategy")
     if left > 1e-6:

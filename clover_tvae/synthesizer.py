@@ -378,7 +378,8 @@ class TVAESynthesizer:
         """
         real = self._real(df, "df")
         draw = partial(self._learnt().backend.sample_frames, decode=self.decode)
-        return balanced(real, self.metadata, column, strategy, draw, self._call_seed(Call.BALANCE, random_state))
+        seed, least = self._call_seed(Call.BALANCE, random_state), self._backend.parameters.get("min_count", 1)
+        return balanced(real, self.metadata, column, strategy, draw, seed, least)
 
     def encode(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the latent mean of every row: columns ``z0, z1, ...`` on ``df``'s index."""

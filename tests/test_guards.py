@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from clover_tvae import Metadata, TVAESynthesizer
+from clover_tvae.balancing import rows_to_add
 from clover_tvae.errors import ConditionError, IdentifierColumnError
+from clover_tvae.metadata import MetadataWarning
 from clover_tvae.transforms import TableTransform
 from clover_tvae.transforms.categorical import CategoricalTransform
 from clover_tvae.transforms.numbers import NumberTransform
@@ -174,3 +176,73 @@ def test_people_are_counted_and_not_their_rows() -> None:
     with pytest.warns(UserWarning, match="held by fewer than 5 people"):
         table = TableTransform.fit(df, metadata, rng=RNG, min_count=5)
     assert table.transforms[0].categories == ("A",)  # 16 rows, and four people
+
+
+EMAILS = [f"person{i}@example.org" for i in range(880)]
+NAMES = [f"{a} {b}" for a, b in zip(RNG.geometric(0.05, 523), RNG.geometric(0.02, 523), strict=True)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        EMAILS + ["unknown"] * 120,
+        EMAILS[:300] + ["unknown"] * 400 + ["none"] * 300,
+        [*EMAILS[:19], *[None] * 1481],
+        NAMES,
+    ],
+    ids=["placeholder", "two placeholders", "sparse", "names"],
+)
+def test_values_of_one_person_are_seen_behind_placeholders_and_at_any_count(values: list[Any]) -> None:
+    df = pd.DataFrame({"contact": values, "age": np.arange(len(values)) % 60})
+    with pytest.raises(IdentifierColumnError, match=r"'id'.*or 'ignore', or merge its values"):
+        Metadata.of({"categorical": ["contact"], "continuous": ["age"]}).validate(df)
+    with pytest.warns(MetadataWarning, match="column 'contact': looks like an identifier"):
+        assert Metadata.infer(df).column("contact").kind == "id"
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "why"),
+    [
+        (RNG.permutation(500) + 1, "id", "every whole number"),
+        (RNG.choice(8 * 10**9, 500, replace=False) + 2 * 10**9, "id", "10 digits"),
+        (np.r_[RNG.choice(10**8, 400) + 6 * 10**8, [0] * 100], "id", "9 digits"),
+        ([int(f"{1940 + i % 60}{1 + i % 12:02}{1 + i % 28:02}") for i in range(500)], "ignore", "yyyymmdd"),
+    ],
+    ids=["patient number", "phone", "phone or 0", "birth"],
+)
+def test_numbers_that_name_people_are_left_out_or_warned_of_where_declared(values: Any, kind: str, why: str) -> None:
+    df = pd.DataFrame({"x": values, "sex": ["F", "M"] * 250})
+    with pytest.warns(MetadataWarning, match=why):
+        assert Metadata.infer(df).column("x").kind == kind
+    with pytest.warns(UserWarning, match=f"'x' looks like an identifier .*{why}"):
+        Metadata.of({"continuous": ["x"], "categorical": ["sex"]}).validate(df)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        RNG.lognormal(10, 0.4, 500).round(),
+        RNG.lognormal(17, 0.4, 500).round(-3),
+        RNG.normal(1e9, 1e7, 500),
+        RNG.integers(1_500_000_000, 1_700_000_000, 500),
+        RNG.integers(18, 90, 500),
+        RNG.permutation(900)[:500] + 100,
+    ],
+    ids=["salary", "salary of eight digits", "floats", "seconds since 1970", "age", "rate"],
+)
+def test_measurements_are_no_identifiers(values: Any) -> None:
+    df = pd.DataFrame({"x": values, "sex": ["F", "M"] * 250})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Metadata.infer(df).column("x").kind == "continuous"
+        Metadata.of({"continuous": ["x"], "categorical": ["sex"]}).validate(df)
+
+
+def test_a_class_of_too_few_people_is_not_balanced() -> None:
+    values = pd.Series(["a"] * 50 + ["b"] * 20 + ["rare"] * 4)
+    for strategy in ("equal", {"rare": 0.5}):
+        with pytest.raises(ConditionError, match="at least 5 rows of each category that is balanced"):
+            rows_to_add(values, strategy, "class", 5)
+    assert rows_to_add(values, {"b": 0.5, "a": 0.5}, "class", 5) == {"b": 30, "a": 0}
+    assert rows_to_add(values, {"b": 0.4}, "class", 5) == {"b": 13, "a": 0}
+    assert rows_to_add(values, "equal", "class")["rare"] == 46

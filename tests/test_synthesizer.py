@@ -154,7 +154,7 @@ def test_every_row_meets_the_condition(fitted, condition, holds):
 def test_a_rare_category_costs_no_more_rows():
     df = make_people(1000)
     df["city"] = np.where(np.arange(1000) == 500, "Vaduz", "Bonn")
-    synth = short(df, {**PEOPLE, "categorical": ["sex", "city"]}).fit()
+    synth = short(df, {**PEOPLE, "categorical": ["sex", "city"]}, min_count=1).fit()
     assert (synth.sample(1000, conditions={"city": "Vaduz"})["city"] == "Vaduz").all()
 
 
@@ -790,7 +790,7 @@ def test_only_frames_are_tables(not_a_frame):
 @pytest.mark.long
 def test_two_rows_and_fewer_rows_than_a_batch(people):
     for n in (2, 3, 30):
-        assert len(short(people.head(n)).fit().sample(5)) == 5
+        assert len(short(people.head(n), min_count=1).fit().sample(5)) == 5
 
 
 @pytest.mark.long
@@ -871,8 +871,12 @@ def test_values_that_look_alike_stay_distinct():
 @pytest.mark.long
 def test_ten_thousand_categories():
     rng = np.random.default_rng(0)
-    df = pd.DataFrame({"code": (np.arange(12_000) % 10_000).astype(str), "x": rng.normal(size=12_000)})
-    synthetic = short(df, {"categorical": ["code"], "continuous": ["x"]}, epochs=1, batch_size=2000).fit().sample(1000)
+    df = pd.DataFrame({"code": (np.arange(20_000) % 10_000).astype(str), "x": rng.normal(size=20_000)})
+    synthetic = (
+        short(df, {"categorical": ["code"], "continuous": ["x"]}, epochs=1, batch_size=2000, min_count=2)
+        .fit()
+        .sample(1000)
+    )
     assert set(synthetic["code"]) <= set(df["code"])
     assert synthetic["code"].nunique() > 500
 

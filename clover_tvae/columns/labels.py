@@ -18,11 +18,13 @@ from clover_tvae.columns.cells import is_missing, is_number, plain_cell, typed_k
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.errors import ColumnTypeError, IdentifierColumnError
 
-__all__ = ["Labels", "factorize", "read_labels"]
+__all__ = ["Labels", "factorize", "names_people", "read_labels"]
 
-# Fewer rows than this can all differ by chance or by design (a code book); more of them name their rows.
-_MIN_ROWS_OF_IDENTIFIER = 50
-_IDENTIFIER_SHARE = 0.95
+# Values of fewer rows are judged by how many of them occur once; a few frequent ones beside them are placeholders.
+_FREQUENT, _MAX_PLACEHOLDERS = 5, 3
+# Fewer cells than this can all differ by chance or by design (a code book).
+_MIN_CELLS_OF_IDENTIFIER, _ONCE_SHARE = 15, 0.6
+_MOST_CELLS, _BESIDE_PLACEHOLDERS = 0.75, 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +70,24 @@ class Labels:
         return -1
 
 
+def names_people(counts: NDArray[Any]) -> bool:
+    """Return whether a column's values name its rows: whether most of those that are not frequent occur once.
+
+    Args:
+        counts: Cells of each of its values.
+
+    Example:
+        >>> names_people(np.array([120, *[1] * 880]))  # a placeholder hides nothing
+        True
+        >>> names_people(np.array([300, 300, 200, 100, *[1] * 100]))  # "other" answers
+        False
+    """
+    rare = counts[counts < _FREQUENT]
+    share, n_frequent = rare.sum() / max(1, counts.sum()), len(counts) - len(rare)
+    most = share >= _MOST_CELLS or (share >= _BESIDE_PLACEHOLDERS and n_frequent <= _MAX_PLACEHOLDERS)
+    return bool(most and rare.sum() >= _MIN_CELLS_OF_IDENTIFIER and (rare == 1).sum() >= _ONCE_SHARE * rare.sum())
+
+
 def read_labels(
     series: pd.Series, name: object, kind: str = "categorical", order: Sequence[Any] | None = None
 ) -> tuple[Labels, NDArray[np.int64]]:
@@ -80,20 +100,21 @@ def read_labels(
         order: Of an ordinal column, lowest first; ``None`` for the order of its dtype, or sorted.
 
     Raises:
-        IdentifierColumnError: A categorical column whose cells differ in nearly every row.
+        IdentifierColumnError: A categorical column most of whose cells have a value of their own.
         ColumnTypeError: Cells of a type that cannot be learnt, outside ``order``, or not true and false.
     """
     cells = CellType.of(series, name)
     codes, found = factorize(series, cells)
     n_known = int((codes >= 0).sum())
     n_missing = len(series) - n_known
-    names_rows = n_known >= _MIN_ROWS_OF_IDENTIFIER and len(found) >= _IDENTIFIER_SHARE * n_known
-    if kind == "categorical" and cells.holds != "boolean" and names_rows:
-        how_many = "each" if len(found) == n_known else f"nearly each ({len(found)})"
+    by_label = np.bincount(codes[codes >= 0], minlength=len(found))
+    if kind == "categorical" and cells.holds != "boolean" and names_people(by_label):
+        how_many = "each" if len(found) == n_known else f"{int((by_label == 1).sum())}"
         also = ", or 'continuous' if it is a measurement" if cells.holds in ("integer", "float", "decimal") else ""
         message = (
             f"must repeat its values to be 'categorical', found another one in {how_many} of {n_known} cells: an "
-            f"identifier, which must not be learnt; declare it 'id' (dropped, or made anew) or 'ignore'{also}"
+            "identifier or free text, which must not be learnt; declare it 'id' (dropped, or made anew) or 'ignore', or "
+            f"merge its values{also}"
         )
         raise IdentifierColumnError(message, where_of(name))
     is_truth = cells.holds == "boolean" or (cells.holds in ("integer", "float") and set(found) <= {0, 1})
@@ -102,7 +123,7 @@ def read_labels(
         cure = "declare it 'categorical', or convert it with astype('boolean')"
         message = f"must hold true and false, or 0 and 1, found {counted}; {cure}"
         raise ColumnTypeError(message, where_of(name))
-    rows = dict(zip(map(typed_key, found), np.bincount(codes[codes >= 0], minlength=len(found)), strict=True))
+    rows = dict(zip(map(typed_key, found), by_label, strict=True))
 
     def with_rows(values: Iterable[Any]) -> tuple[Labels, NDArray[np.int64]]:
         labels = Labels(cells, tuple(values))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.errors import ColumnTypeError, NonFiniteError
 
-__all__ = ["is_number_text", "read_numbers", "round_bound"]
+__all__ = ["identifier_told", "is_number_text", "read_numbers", "round_bound"]
 
 _NUMBERS = ("boolean", "integer", "float", "decimal", "empty")
 _CURES = {
@@ -21,6 +21,8 @@ _CURES = {
     "datetime": "declare it 'datetime'",
     "mixed": "give every cell one type, or declare it 'categorical'",
 }
+# Fewer cells are no sign, nor are shorter numbers.
+_MIN_CELLS_OF_IDENTIFIER, _MIN_DIGITS = 20, 8
 _NUMBER = re.compile(r"\s*[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?\s*%?\s*")
 
 
@@ -66,6 +68,41 @@ def read_numbers(series: pd.Series, name: object) -> tuple[CellType, NDArray[Any
             raise NonFiniteError(message, where_of(name))
     values[missing] = 0
     return cells, values, missing
+
+
+def identifier_told(numbers: NDArray[Any]) -> str:
+    """Return why numbers look as if they named people, in a few words; empty if they do not.
+
+    Args:
+        numbers: Those of one column that are not missing.
+
+    Example:
+        >>> identifier_told(np.random.default_rng(0).permutation(500) + 1)
+        'every whole number from the lowest to the highest, once each'
+        >>> identifier_told(np.array([19_600_101 + 100 * (i % 12) + 10_000 * i for i in range(40)]))
+        'dates written as numbers, such as yyyymmdd'
+        >>> identifier_told(np.random.default_rng(0).lognormal(11, 1, 500).round())
+        ''
+    """
+    if len(numbers) < _MIN_CELLS_OF_IDENTIFIER or not (numbers == np.floor(numbers)).all():
+        return ""
+    distinct, counts = np.unique(numbers, return_counts=True)
+    distinct, counts = distinct[counts < 5], counts[counts < 5]  # without placeholders, such as 0 and 9999999999
+    if len(distinct) < _MIN_CELLS_OF_IDENTIFIER or 4 * counts.sum() < len(numbers):
+        return ""
+    if counts.max() == 1 and float(distinct[-1]) - float(distinct[0]) == len(distinct) - 1:
+        return "every whole number from the lowest to the highest, once each"
+    low, high = float(distinct[0]), float(distinct[-1])
+    if low >= 18_000_101 and high <= 21_001_231:
+        day = distinct.astype(np.int64)
+        if ((day % 100 >= 1) & (day % 100 <= 31) & (day // 100 % 100 >= 1) & (day // 100 % 100 <= 12)).all():
+            return "dates written as numbers, such as yyyymmdd"
+    digits = len(str(int(low)))
+    is_time = any(0.9e9 * unit <= low and high <= 2.1e9 * unit for unit in (1, 1e3, 1e6, 1e9))  # since 1970
+    of_one_length = low > 0 and digits >= _MIN_DIGITS and len(str(int(high))) == digits
+    if of_one_length and not is_time and (counts == 1).mean() >= 0.9 and (distinct % 10 != 0).mean() > 0.5:
+        return f"whole numbers of {digits} digits, another one nearly everywhere"
+    return ""
 
 
 def is_number_text(texts: pd.Series) -> pd.Series:

@@ -16,7 +16,8 @@ from clover_tvae.columns.calendar import unit_and_zone
 from clover_tvae.columns.cells import ZONEINFO
 from clover_tvae.columns.date_formats import guess_format, read_texts
 from clover_tvae.columns.dtypes import CellType
-from clover_tvae.columns.numeric import is_number_text
+from clover_tvae.columns.labels import names_people
+from clover_tvae.columns.numeric import identifier_told, is_number_text
 from clover_tvae.errors import ColumnTypeError
 from clover_tvae.metadata.column import Column, Kind
 from clover_tvae.metadata.validate import require_frame
@@ -147,12 +148,17 @@ def _look_at_numbers(name: Hashable, cells: pd.Series) -> Finding:
     numbers = cells.to_numpy(dtype=float, na_value=np.nan)
     n_distinct = int(cells.nunique())
     share = n_distinct / len(cells)
-    counting = share == 1 and bool(np.all(np.abs(np.diff(numbers)) == 1))
+    told = identifier_told(numbers) if np.isfinite(numbers).all() else ""
     named = (share == 1 and _may_name_an_id(name)) or (share > 0.5 and _names_an_id(name))
     if not bool(np.all(np.isfinite(numbers)) and np.all(numbers == np.floor(numbers))):
         return Finding(Column(name, "continuous"), f"{cells.dtype} with {n_distinct} distinct values")
-    if len(cells) >= _MIN_UNIQUE and (counting or named):
-        why = "it counts the rows" if counting else f"another number in {_often(share)}, and its name"
+    if "dates" in told:
+        cure = (
+            "convert it with pd.to_datetime(..., format='%Y%m%d') and declare it 'datetime', or 'continuous' as it is"
+        )
+        return Finding(Column(name, "ignore"), told, f"holds {told}: declared 'ignore'; {cure}")
+    if len(cells) >= _MIN_UNIQUE and (told or named):
+        why = told or f"another number in {_often(share)}, and its name"
         cure = "made anew as a sequence and never learnt; declare it 'continuous' if it is a measurement"
         warning = f"looks like an identifier ({why}): declared 'id', {cure}"
         reason = f"whole numbers that look like an identifier: {why}"
@@ -196,8 +202,9 @@ def _look_at_text(name: Hashable, cells: pd.Series) -> Finding:
     if n_cells >= _MIN_UNIQUE and share > 0.5 and _reads_like_prose(texts):
         warning = "looks like free text: declared 'ignore', neither learnt nor given back"
         return Finding(Column(name, "ignore"), f"free text: {n_distinct} long distinct values", warning)
-    if n_cells >= _MIN_UNIQUE and (share > 0.9 or (share > 0.5 and _names_an_id(name))):
-        often = f"another value in {_often(share)}"
+    counts = cells.value_counts().to_numpy(dtype=np.int64)
+    if names_people(counts) or (n_cells >= _MIN_UNIQUE and share > 0.5 and _names_an_id(name)):
+        often = f"another value in {_often(max(share, (counts == 1).sum() / n_cells))}"
         cure = "add regenerate='sequence', 'uuid' or a pattern to have it made anew"
         warning = f"looks like an identifier ({often}): declared 'id', dropped and never learnt; {cure}"
         return Finding(Column(name, "id"), f"text with {often}", warning)

@@ -5,6 +5,7 @@ This module knows pandas and columns. It never quotes a cell.
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.calendar import Calendar
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.labels import read_labels
-from clover_tvae.columns.numeric import read_numbers
+from clover_tvae.columns.numeric import identifier_told, read_numbers
 from clover_tvae.errors import (
     ColumnsMismatchError,
     ColumnTypeError,
@@ -129,6 +130,12 @@ def _require_measured(cells: CellType, numbers: NDArray[Any], missing: NDArray[A
     if cells.holds == "boolean" and not missing.all():
         message = "must hold numbers, found boolean cells; declare it 'boolean', or convert it with astype('int64')"
         raise ColumnTypeError(message, where_of(name))
+    told = identifier_told(numbers[~missing])
+    if told and (
+        numbers[~missing].min() == 1 or not told.startswith("every")
+    ):  # any range of numbers may be counted through
+        cure = "they are learnt, as they are declared 'continuous'; declare the column 'id' or 'ignore' if they name people"
+        warnings.warn(f"column {name!r} looks like an identifier ({told}): {cure}", UserWarning, stacklevel=2)
     if np.abs(numbers.astype(float)).max(initial=0) > _LARGEST:
         message = f"must hold numbers up to {_LARGEST:g}, found larger ones; scale the column down"
         raise NonFiniteError(message, where_of(name))
