@@ -246,3 +246,17 @@ def test_a_class_of_too_few_people_is_not_balanced() -> None:
     assert rows_to_add(values, {"b": 0.5, "a": 0.5}, "class", 5) == {"b": 30, "a": 0}
     assert rows_to_add(values, {"b": 0.4}, "class", 5) == {"b": 13, "a": 0}
     assert rows_to_add(values, "equal", "class")["rare"] == 46
+
+
+@pytest.mark.long
+def test_partial_rows_of_the_oldest_are_completed_as_they_are() -> None:
+    """The range ends at means of five people, so the numbers of some of them lie outside."""
+    df = table().drop(columns="patient")
+    df.loc[:1, "job"] = "cook"
+    synth = TVAESynthesizer(
+        df, {key: META[key] for key in ("continuous", "categorical")}, 0, epochs=1, verbose=False
+    ).fit()
+    highest = df[["salary"]].nlargest(2, "salary")
+    assert synth.sample(conditions=highest)["salary"].tolist() == highest["salary"].tolist()
+    with pytest.raises(ConditionError, match="never seen in training"):
+        synth.sample(conditions=highest * 10)

@@ -216,14 +216,18 @@ class NativeBackend(Backend, ReadsRows):
         whole = df.reindex(columns=list(transform.names))
         given = whole.notna().to_numpy()
         table = transform.encode(df, generator(seed, Read.ENCODE), unseen="mask")
-        unseen = (given & (table.choices < 0)).sum(0)
+        unknown = given & (table.choices < 0)
+        if self.parameters.get("min_count", 1) > 1 and not self.parameters["exact_values"]:
+            unknown &= ~transform.nearly_seen(whole)  # kept as they are, and the model is not told of them
+        unseen = unknown.sum(0)
         text = "cells hold values that were never seen in training; leave them empty to have them drawn"
         if unseen.any():
             raise ConditionError(
                 [Problem(f"column {c!r}", f"{n} {text}") for c, n in zip(whole, unseen.tolist(), strict=True) if n]
             )
         full = {i for i, name in enumerate(transform.names) if not missing or name in df.columns}
-        drawn = self._drawn(given, table, seed, full, argmax=decode == "argmax")
+        known = given & (table.choices >= 0)
+        drawn = self._drawn(known, table, seed, full, argmax=decode == "argmax")
         problems = []
         for i, name in enumerate(whole.columns):
             kept = np.flatnonzero(given[:, i])

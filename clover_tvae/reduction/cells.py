@@ -83,12 +83,9 @@ class Cells:
             made = self.write(name, self.values(values.to_frame(name), name), inside=False)
         else:
             choices = self._choices(column, values)
-            unknown, absent = choices < 0, values.isna().to_numpy(dtype=bool)
-            extra = [None] if (unknown & absent).any() else []
-            places = np.where(absent & unknown, len(column.categories), np.where(unknown, 0, choices))
-            made = column.cells.take([*column.categories, *extra], places) if extra else column.decode(places, None)
-            others = np.flatnonzero(unknown & ~absent)
-            made = with_cells(made, others, values.iloc[others]) if len(others) else made
+            unknown = np.flatnonzero(choices < 0)
+            made = column.decode(np.maximum(choices, 0), None)
+            made = with_cells(made, unknown, values.iloc[unknown]) if len(unknown) else made
         return made.set_axis(values.index)
 
     def _choices(self, column: CategoricalTransform, values: pd.Series) -> NDArray[np.int32]:

@@ -211,6 +211,19 @@ class TableTransform:
                     equals[:, p] = both & (known[pair.column] == known[pair.source])
         return EncodedTable(choices, scalars, spreads, equals)
 
+    def nearly_seen(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        """Return which cells hold numbers less than a range's width outside of the range of their column.
+
+        Ranges end at means of several people: theirs may lie outside.
+        """
+        near = np.zeros((len(df), len(self.transforms)), dtype=bool)
+        for i, transform in enumerate(self.transforms):
+            if isinstance(transform, NumberTransform):
+                numbers, missing = transform.read(df[transform.name])
+                low, high = float(transform.grid.minimum), float(transform.grid.maximum)
+                near[:, i] = ~missing & (numbers >= 2 * low - high) & (numbers <= 2 * high - low)
+        return near
+
     def decode(self, table: EncodedTable, rng: np.random.Generator | None = None, n_offset: int = 0) -> pd.DataFrame:
         """Return choices and numbers as a table.
 
