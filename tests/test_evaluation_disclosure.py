@@ -42,10 +42,10 @@ def test_a_plot_tells_no_more_of_a_suppressed_category_than_the_page():
 @pytest.mark.long
 def test_the_page_withholds_missing_shares_of_few_people_as_the_figures_do():
     real, holdout = ward(0, 4), ward(0, 3)
-    page = build_report(real, ward(0, 12), holdout, figures=()).html()
+    page = build_report(real, ward(0, 12), holdout, figures=(), min_count=10).html()
     assert not re.search(r"\b5\.0%", page)  # 3 of 60; 25.0% of the rows may be in a bar
     assert "under 10 rows" in page
-    rates = fidelity(real, ward(0, 12), holdout).tables["missing_rates"].set_index("column").loc["weight"]
+    rates = fidelity(real, ward(0, 12), holdout, min_count=10).tables["missing_rates"].set_index("column").loc["weight"]
     assert rates[["real", "holdout"]].isna().all()
     assert rates["synthetic"] == 20
 
@@ -145,9 +145,9 @@ def test_what_is_told_of_missing_rates_and_pairs_does_not_count_few_people(colum
     for n_missing in range(1, 10):
         real = full.copy()
         real[column] = real[column].mask(np.arange(80) < n_missing)
-        figures = fidelity(real, full)
+        figures = fidelity(real, full, min_count=10)
         gaps.add(figures["fidelity.missing_rate"].bootstrap)
-        shown = build_report(real, full, figures=figures).content["pairs"]["rows"]
+        shown = build_report(real, full, figures=figures, min_count=10).content["pairs"]["rows"]
         (strength,) = figures.tables["pair_trends"]["real"]
         assert strength * 80 / 5 == pytest.approx(round(strength * 80 / 5))
         assert [row[4] for row in shown] == [f"{strength:#.2g}"]

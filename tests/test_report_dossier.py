@@ -107,7 +107,7 @@ def test_fields_that_no_dossier_has_are_refused(tables) -> None:
 
 def test_who_holds_the_file_asks_it_and_who_holds_the_rows_learns_them() -> None:
     train, holdout = rows(120, 0), rows(120, 1)
-    synth = TVAESynthesizer(train, META, random_state=0, epochs=2, verbose=False).fit()
+    synth = TVAESynthesizer(train, META, random_state=0, epochs=2, min_count=1, verbose=False).fit()
     scorers = attackers(train.copy(), Metadata.of(META), synth, seed=1)
     figures = measure(train, train.copy(), holdout, META, scorers=scorers)
     assert 0 <= figures["privacy.file_auc"].value <= 1

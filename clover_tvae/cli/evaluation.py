@@ -107,14 +107,9 @@ def evaluate(
         Path | None,
         typer.Option("--about", metavar="ABOUT.yaml", help="Fields of the dossier: purpose, controller, recipients..."),
     ] = None,
-    attacks: Annotated[
-        str,
-        typer.Option(
-            "--attacks",
-            metavar="quick|full",
-            help="quick: a minute on 1,000 rows; full: the released rows are learnt by a network of the ordinary size.",
-        ),
-    ] = "quick",
+    full: Annotated[
+        bool, typer.Option("--full", help="Learn the released rows with a network of the ordinary size: minutes.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of every draw of the evaluation.")] = 0,
     min_count: Annotated[
         int | None,
@@ -137,8 +132,6 @@ def evaluate(
     from clover_tvae.jobs.read import load_limits
 
     require_files(metadata, real, synthetic, holdout, limits, generator, about)
-    if attacks not in ("quick", "full"):
-        raise ConfigError(f"must be quick or full, found {attacks!r}", "--attacks")
     if dossier is not None and holdout is None:
         raise ConfigError("needs --holdout: without people who were not learnt nothing can be judged", "--dossier")
     said = {} if about is None else _read_about(about)
@@ -168,7 +161,7 @@ def evaluate(
     if held is not None:
         from clover_tvae.workflows.attackers import attackers
 
-        scorers = attackers(drawn, described, synth, full=attacks == "full", seed=seed, tell=warn)
+        scorers = attackers(drawn, described, synth, full=full, seed=seed)
     tell(f"measuring {len(drawn):,} synthetic rows ...")
     with timed("measured", tell):
         figures = measure(known, drawn, held, described, scorers=scorers, **options)

@@ -69,20 +69,9 @@ _FIDELITY = {
         "Below the floor of a fresh sample the table follows its training rows, not the population.",
     ),
     "trend_shared": Meaning(
-        "Trend error against the learnt rows, shared edges",
+        "Trend error against the learnt rows",
         "%",
         "Numbers in the learnt table's 10 bins.",
-    ),
-    "trend_own": Meaning(
-        "Trend error against the learnt rows, own edges (sdmetrics, all pairs)",
-        "%",
-        "As sdmetrics bins: each table between its own extremes, so that one outlier moves it. For comparison with "
-        "published figures.",
-    ),
-    "trend_strong": Meaning(
-        "Trend error against the learnt rows, own edges, strong pairs (sdmetrics' default)",
-        "%",
-        "Over the pairs whose real correlation is above 0.5 or association above 0.3, as sdmetrics 0.32 reports.",
     ),
     "relations_broken": Meaning(
         "Relations broken, mean",
@@ -231,6 +220,8 @@ CATALOGUE: Mapping[str, Meaning] = {
 #: Figures of version 0.1.0 that are measured no more, and those that say it instead.
 REMOVED: Mapping[str, str] = {
     "fidelity.c2st_score": "fidelity.c2st_heldout",
+    "fidelity.trend_own": "fidelity.trend_heldout",
+    "fidelity.trend_strong": "fidelity.trend_heldout",
     "privacy.distance_ratio": "privacy.dcr_quantile",
     "fidelity.alpha_precision": "fidelity.c2st",
     "fidelity.beta_recall": "fidelity.c2st and privacy.dcr_share",

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.errors import ColumnTypeError
 from clover_tvae.evaluation.copies import row_hashes
-from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 
 __all__ = [
@@ -24,7 +23,6 @@ __all__ = [
     "finer_columns",
     "missing_rates",
     "out_of_range_share",
-    "rare_table",
 ]
 
 _RARE = 0.01  # a category under this share of the real rows is rare
@@ -101,35 +99,6 @@ class CategoryCounts:
 
 def _counts(codes: NDArray[Any], n_categories: int) -> NDArray[Any]:
     return np.bincount(codes + 1, minlength=n_categories + 1)[1:]  # the first is missing
-
-
-def rare_table(tables: CodedTables, disclosure: Disclosure) -> pd.DataFrame:
-    """Return one row a rare category: column, category, real rows, and its share (%) in each table but the bootstrap.
-
-    Categories that may not be named are put together, one row a column.
-    """
-    rows = []
-    roles = [role for role in tables.tables if role != "bootstrap"]
-    for position, (name, values) in enumerate(zip(tables.category_names, tables.categories, strict=True)):
-        counts = {role: _counts(tables[role].codes[:, position], len(values)) for role in roles}
-        known = counts["real"]
-        rare = (known > 0) & (known < _RARE * tables["real"].n_rows)
-        small = rare & disclosure.is_small(known)
-        named = np.flatnonzero(rare & ~small)
-        groups = [(str(values[code]), [code]) for code in named[np.argsort(-known[named], kind="stable")]]
-        if small.any():
-            groups.append((f"(fewer than {disclosure.min_count} rows each)", np.flatnonzero(small).tolist()))
-        for label, codes in groups:
-            row: dict[str, object] = {"column": name, "category": label, "n_categories": len(codes)}
-            for role, found in counts.items():
-                count, total = int(found[codes].sum()), tables[role].n_rows if role == "real" else int(found.sum())
-                share = count / max(total, 1) if role == "synthetic" else disclosure.share(count, total)
-                row[role] = 100 * share
-                if role == "real":
-                    row["real_rows"] = round(share * total) if not np.isnan(share) else float("nan")
-            rows.append(row)
-    columns = ["column", "category", "n_categories", "real_rows", *roles]
-    return pd.DataFrame(rows, columns=columns).astype({"column": object})
 
 
 def dtype_kinds(frame: pd.DataFrame, names: Iterable[Hashable]) -> dict[Hashable, str]:

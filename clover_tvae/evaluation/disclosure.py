@@ -31,7 +31,7 @@ from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 from clover_tvae.parameters import MIN_COUNT
 
-__all__ = ["Disclosure", "card_to_show", "figures_to_show"]
+__all__ = ["Disclosure", "card_to_show"]
 
 
 @dataclass(frozen=True)
@@ -185,8 +185,3 @@ def _without_orders(part: Any) -> Any:
             for key, value in part.items()
         }
     return [_without_orders(value) for value in part] if isinstance(part, list | tuple) else part
-
-
-def figures_to_show(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Return plain figures, measured by any k, without the table that names categories."""
-    return {**plain, "tables": {name: table for name, table in plain["tables"].items() if name != "rare_categories"}}

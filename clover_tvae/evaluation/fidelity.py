@@ -112,7 +112,7 @@ def fidelity(
     Returns:
         The ``fidelity`` figures of the catalogue: C2ST, Shape and Trend against ``holdout`` first, then how close the rows
         are to ``real``, each beside the same figure for ``holdout`` and for a bootstrap of the training rows with as many
-        rows as ``synthetic``. The perfect value of Shape and Trend is the floor of a fresh sample. Tables: ``column_shapes``, ``pair_trends``, ``missing_rates``, ``rare_categories``, ``relations``.
+        rows as ``synthetic``. The perfect value of Shape and Trend is the floor of a fresh sample. Tables: ``column_shapes``, ``pair_trends``, ``missing_rates``, ``relations``.
 
     Raises:
         DataError: The tables cannot be compared; all problems at once, names and counts but no values.
@@ -219,11 +219,9 @@ def _marginals(held: _Comparison, draws: list[CodedTable]) -> Figures:
     columns = _column_table(coded)
     columns["kind"] = ["number" if name in coded.number_names else "category" for name in coded.names]
     pairs = distances["synthetic"][1].drop(columns="error")
-    for role, (shapes, shared, _) in distances.items():
+    for role, (shapes, shared) in distances.items():
         columns[role] = 100 * held.disclosure.errors(shapes, coded, role)
         pairs[f"error_{role}"] = 100 * held.disclosure.errors(shared["error"], coded, role)
-    own = distances["synthetic"][2]
-    pairs["error_own_edges"] = 100 * held.disclosure.errors(own["error"], coded, "synthetic")
     for column in ("real", "strength"):
         pairs[column] = held.disclosure.errors(pairs[column], coded, "real")
     worst_first: dict[str, Any] = {"ascending": False, "ignore_index": True, "kind": "stable"}
@@ -234,16 +232,12 @@ def _marginals(held: _Comparison, draws: list[CodedTable]) -> Figures:
     return Figures.of(figures, tables)
 
 
-def _distances(coded: CodedTables, role: str) -> tuple[pd.Series, pd.DataFrame, pd.DataFrame]:
-    """The errors of columns, of pairs with shared edges, and of pairs with own edges."""
-    return shape_errors(coded, role), pair_errors(coded, role, "shared"), pair_errors(coded, role, "own")
+def _distances(coded: CodedTables, role: str) -> tuple[pd.Series, pd.DataFrame]:
+    return shape_errors(coded, role), pair_errors(coded, role)
 
 
-def _means(shapes: pd.Series, shared: pd.DataFrame, own: pd.DataFrame) -> dict[str, float]:
-    """The four figures of columns and pairs, in percent."""
-    errors = {"shape": shapes, "trend_shared": shared["error"], "trend_own": own["error"]}
-    errors["trend_strong"] = own.loc[own["strong"], "error"]
-    return {name: 100 * float(values.mean()) for name, values in errors.items()}
+def _means(shapes: pd.Series, pairs: pd.DataFrame) -> dict[str, float]:
+    return {"shape": 100 * float(shapes.mean()), "trend_shared": 100 * float(pairs["error"].mean())}
 
 
 def _column_table(coded: CodedTables) -> pd.DataFrame:
@@ -294,7 +288,7 @@ def _categories(held: _Comparison) -> Figures:
         held.figure("rare_frequency", ratios, interval=interval, note=note),
         held.figure("unseen_categories", {role: 100 * count.unseen_share() for role, count in counts.items()}),
     ]
-    return Figures.of(figures, {"rare_categories": diagnostics.rare_table(held.coded, held.disclosure)})
+    return Figures.of(figures)
 
 
 def _diagnostics(held: _Comparison, frames: Mapping[str, pd.DataFrame | None]) -> Figures:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from clover_tvae.errors import ConfigError, Problem, did_you_mean
-from clover_tvae.evaluation.disclosure import Disclosure, figures_to_show
+from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figures
 from clover_tvae.evaluation.frames import code_tables, resolve_metadata
 from clover_tvae.evaluation.measurement import measure
@@ -49,9 +49,7 @@ ASKED_AGAIN = (
     "people away (arXiv 2312.05114): outsiders get this page, never the measuring, and no second page for rows that differ "
     "in a few."
 )
-_OPEN = "(to be filled in)"
 _OF_FILE = ("privacy.file_", "privacy.shadow_")
-_NO_TABLE = pd.DataFrame()
 _REPEATED = (
     "fidelity.c2st_heldout",
     "fidelity.shape_heldout",
@@ -63,7 +61,7 @@ _REPEATED = (
     "privacy.membership_auc_outliers",
     "privacy.attribute_gain",
 )
-_GUARDS = ("privacy", "min_count", "exact_values", "epsilon", "delta")
+_GUARDS = ("privacy", "min_count", "exact_values", "epsilon", "delta", "backend", "sha256")
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class Dossier:
     def to_json(self) -> str:
         """Return the same as JSON, with the figures."""
         head = {"format": "clover-tvae-dossier", "format_version": 1}
-        return strict_json({**head, **self.content, "figures": figures_to_show(self.figures.to_plain())})
+        return strict_json({**head, **self.content, "figures": self.figures.to_plain()})
 
     def save(self, path: str | Path) -> None:
         """Write the page and, beside it, the JSON."""
@@ -103,20 +101,15 @@ def check_about(about: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: All of them at once.
     """
-    problems = [
-        Problem(
-            f"about.{name}", f"must be a field of the dossier{did_you_mean(name, ABOUT)}; known: {', '.join(ABOUT)}"
-        )
-        for name in about
-        if name not in ABOUT
-    ]
-    problems += [
-        Problem(f"about.{name}", f"must be text, found {type(value).__name__}")
+    wrong = {
+        name: f"must be text, found {type(value).__name__}"
+        if name in ABOUT
+        else f"must be a field of the dossier{did_you_mean(name, ABOUT)}; known: {', '.join(ABOUT)}"
         for name, value in about.items()
-        if name in ABOUT and not isinstance(value, str)
-    ]
-    if problems:
-        raise ConfigError(problems)
+        if name not in ABOUT or not isinstance(value, str)
+    }
+    if wrong:
+        raise ConfigError([Problem(f"about.{name}", text) for name, text in wrong.items()])
 
 
 def build_dossier(
@@ -158,7 +151,23 @@ def build_dossier(
     options: dict[str, Any] = {"seed": seed, "min_count": min_count}
     figures = measure(real, synthetic, holdout, metadata, **options) if figures is None else figures
     target = about.get("subgroups") or getattr(metadata, "variable_to_predict", None)
-    sections = [_fields(about, target), _verdicts(figures, card), _risks(figures), _membership(figures, tables, seed)]
+    fields = {**about, "subgroups": "none" if target is None else target}
+    sections = [
+        _section(
+            "Who, what for, until when",
+            "Filled in by people; the rest is measured.",
+            ("field", "said"),
+            [(asks, fields.get(name) or "(to be filled in)") for name, asks in ABOUT.items()],
+        ),
+        _verdicts(figures, card),
+        _section(
+            "Singling out, linkage, inference",
+            "Tried by the program, automatically.",
+            ("risk", "what it asks", "what the attacker holds", "what was tried, and found", "what it cannot say"),
+            risks(readings(figures)),
+        ),
+        _membership(figures, tables, seed),
+    ]
     if "attribute" in figures.tables:
         sections.append(_attributes(figures, disclosure))
     repeated = [measure(real, drawn, holdout, metadata, **options) for drawn in draws]
@@ -177,57 +186,36 @@ def _section(title: str, words: str, head: tuple[str, ...], rows: Iterable[Itera
     return {"title": title, "words": words, "head": list(head), "rows": shown}
 
 
-def _fields(about: Mapping[str, Any], target: Hashable) -> dict[str, Any]:
-    filled = {**about, "subgroups": "none" if target is None else target}
-    rows = [(asks, printable(filled.get(name) or _OPEN)) for name, asks in ABOUT.items()]
-    return _section("Who, what for, until when", "Filled in by people; the rest is measured.", ("field", "said"), rows)
-
-
 def _verdicts(figures: Figures, card: Mapping[str, Any] | None) -> dict[str, Any]:
     read = [reading for reading in readings(figures) if reading.section == "privacy" and reading.counts]
     of_file = [reading for reading in read if reading.key.startswith(_OF_FILE)]
     of_rows = [reading for reading in read if reading not in of_file]
 
     def verdict(tried: list[Any]) -> str:
-        leaks = [reading.label for reading in tried if reading.verdict == "worse"]
-        if not tried:
-            return "Not judged: nothing was tried."
-        return (
-            f"LEAK FOUND: {listed(leaks)}."
-            if leaks
-            else f"No leak found by {len(tried)} tests; no proof that there is none."
-        )
+        if leaks := [reading.label for reading in tried if reading.verdict == "worse"]:
+            return f"LEAK FOUND: {listed(leaks)}."
+        return f"No leak found by {len(tried)} tests; no proof that there is none." if tried else "Not judged."
 
-    guard = ((card or {}).get("parameters") or {}).get("privacy")
-    kind = "" if guard not in (None, "none") else " Learnt from people directly, it is as sensitive as the data."
-    file = verdict(of_file) + (kind if card is not None else " No generator was given: it must not leave.")
-    words = (
-        "Two things may leave; the file holds more than any rows. The tests are corrected for their number (Holm, 5%)."
-    )
+    file = f"{verdict(of_file)} No generator was given: it must not leave."
+    if card is not None:
+        guarded = (card.get("parameters") or {}).get("privacy") not in (None, "none")
+        file = verdict(of_file) + ("" if guarded else " Learnt from people directly, it is as sensitive as the data.")
+    words = "The file holds more than any rows. The tests are corrected for their number (Holm, 5%)."
     return _section("Verdicts", words, ("what leaves", "verdict"), [("The rows", verdict(of_rows)), ("The file", file)])
 
 
-def _risks(figures: Figures) -> dict[str, Any]:
-    head = ("risk", "what it asks", "what the attacker holds", "what was tried, and found", "what it cannot say")
-    return _section(
-        "Singling out, linkage, inference", "Tried by the program, automatically.", head, risks(readings(figures))
-    )
-
-
 def _membership(figures: Figures, tables: Any, seed: int) -> dict[str, Any]:
+    def texts(auc: float, low: float, high: float, *shares: float) -> tuple[str, ...]:
+        return decimal_text(auc), f"{decimal_text(low)} to {decimal_text(high)}", *map(percent_text, shares)
+
     rows: list[tuple[str, ...]] = [("guess the share of members", "0.500", "", "1.0%", "10.0%")]
     if nobody := attack_on_nobody(tables, seed=seed):
         auc, *shares = nobody["chosen"].values
-        low, high = nobody["chosen"].intervals[0]
-        interval = f"{decimal_text(low)} to {decimal_text(high)}"
-        rows.append(("held-out people as if learnt", decimal_text(auc), interval, *map(percent_text, shares)))
-    for kind in ("membership", "file", "shadow"):
-        for row in figures.tables.get(kind, _NO_TABLE).to_dict("records"):
-            name = f"{'rows' if kind == 'membership' else kind}, {row['group']}: {row['attack']}"
-            interval = f"{decimal_text(row['auc_low'])} to {decimal_text(row['auc_high'])}"
-            rows.append(
-                (name, decimal_text(row["auc"]), interval, percent_text(row["tpr1"]), percent_text(row["tpr10"]))
-            )
+        rows.append(("held-out people as if learnt", *texts(auc, *nobody["chosen"].intervals[0], *shares)))
+    for kind, of in (("membership", "rows"), ("file", "file"), ("shadow", "shadow models")):
+        for row in figures.tables.get(kind, pd.DataFrame()).to_dict("records"):
+            found = (row[name] for name in ("auc", "auc_low", "auc_high", "tpr1", "tpr10"))
+            rows.append((f"{of}, {row['group']}: {row['attack']}", *texts(*found)))
     head = ("attack", "AUC", "95% interval", "found at 1% false alarms", "at 10%")
     words = "Who was learnt? 'chosen' is the attack that does best on other people, and the one that is judged."
     return _section("Membership", words, head, rows)
@@ -253,13 +241,9 @@ def _spread(tables: list[Figures]) -> dict[str, Any]:
         if len(values):
             texts = (figure_text(float(value), known[0].unit) for value in (values.mean(), values.std(), values.max()))
             rows.append((known[0].title, *texts, len(values)))
-    leaks = sum(
-        any(reading.counts and reading.verdict == "worse" for reading in readings(one.section("privacy")))
-        for one in tables
-    )
-    words = (
-        f"The rows that leave and {len(tables) - 1} further tables of the same generator. A leak is found in {leaks}."
-    )
+    of_rows = [[figure for key, figure in one.items() if not key.startswith(_OF_FILE)] for one in tables]
+    leaks = sum(any(reading.counts and reading.reading == "leak found" for reading in readings(one)) for one in of_rows)
+    words = f"The rows that leave, and {len(tables) - 1} more tables of the generator. A leak is found in {leaks}."
     return _section("Table after table", words, ("figure", "mean", "spread", "worst", "tables"), rows)
 
 
@@ -276,14 +260,14 @@ def _groups(found: pd.DataFrame, target: Hashable, disclosure: Disclosure) -> di
     ]
     head = ("group", "of learnt rows", "of synthetic rows", "Shape error (learnt rows')", "C2ST (learnt rows')")
     words = (
-        f"Against the held-out rows of each group. Groups of fewer than {disclosure.min_count} real rows are not told."
+        f"Against the held-out rows of each group; groups of fewer than {disclosure.min_count} real rows are not told."
     )
     return _section(f"Subgroups of {printable(target)}", words, head, rows)
 
 
 def _guards(card: Mapping[str, Any] | None) -> dict[str, Any]:
-    parameters = {**((card or {}).get("parameters") or {}), **((card or {}).get("guards") or {})}
-    rows = [(name, plain_text(parameters[name])) for name in _GUARDS if name in parameters]
-    rows += [(name, plain_text((card or {})[name])) for name in ("backend", "sha256") if name in (card or {})]
+    card = card or {}
+    told = {**(card.get("parameters") or {}), **(card.get("guards") or {}), **card}
+    rows = [(name, plain_text(told[name])) for name in _GUARDS if name in told and not isinstance(told[name], Mapping)]
     words = "From the generator's card." if card else "No generator was given: its guards are not known."
     return _section("Guards in force", words, ("guard", "set to"), rows)

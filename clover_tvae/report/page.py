@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clover_tvae.errors import ConfigError
-from clover_tvae.evaluation.disclosure import Disclosure, figures_to_show
+from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTables, code_tables, resolve_metadata
 from clover_tvae.evaluation.measurement import measure
 from clover_tvae.files import write_text
@@ -78,7 +78,7 @@ class Report:
         """Return the figures and the errors of columns and pairs as JSON; no value of the data is in it."""
         content = {
             "title": self.title,
-            "figures": None if self.figures is None else figures_to_show(self.figures.to_plain()),
+            "figures": None if self.figures is None else self.figures.to_plain(),
             "columns": [
                 {
                     "name": marginal.title,

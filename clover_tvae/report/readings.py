@@ -28,8 +28,6 @@ _PLACES: Mapping[str, Place] = {
     "fidelity.c2st": "closeness",
     "fidelity.shape": "closeness",
     "fidelity.trend_shared": "closeness",
-    "fidelity.trend_own": "closeness",
-    "fidelity.trend_strong": "closeness",
     "privacy.dcr_share": "appendix",
     "privacy.dcr_quantile": "appendix",
 }

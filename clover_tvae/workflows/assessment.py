@@ -16,6 +16,7 @@ from clover_tvae.columns.people import drawn_people, people_of
 from clover_tvae.errors import ConfigError, TooFewRowsError
 from clover_tvae.evaluation.limits import Limits
 from clover_tvae.parameters import MIN_COUNT
+from clover_tvae.workflows.attackers import file_attackers
 from clover_tvae.workflows.timed import timed
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ def assess(
         synthetic = synth.sample(len(train), random_state=seed)
     least = synth.card()["parameters"].get("min_count", MIN_COUNT)
     with timed("measured them", tell):
-        figures = measure(train, synthetic, holdout, metadata, seed=seed, min_count=least)
+        figures = measure(
+            train, synthetic, holdout, metadata, seed=seed, scorers=file_attackers(synth), min_count=least
+        )
     if report is not None:
         from clover_tvae.report import about_generator, write_report
 

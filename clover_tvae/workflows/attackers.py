@@ -5,7 +5,7 @@ The evaluation knows no synthesizer: it takes these as scorers of people.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,18 +15,20 @@ from clover_tvae.backends.protocol import ReadsRows
 from clover_tvae.errors import CloverError
 from clover_tvae.evaluation.membership import Scorer
 from clover_tvae.metadata import Metadata
+from clover_tvae.parameters import Parameters
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from clover_tvae.synthesizer import TVAESynthesizer
 
-__all__ = ["attackers"]
+__all__ = ["attackers", "file_attackers"]
 
 _MAX_ROWS = 10_000  # of the released rows that the attacker learns
-_FULL: dict[str, Any] = {"decoder": "autoregressive", "max_minutes": 10.0}
+_OPTIONS: dict[str, Any] = {"decoder": "autoregressive", "exact_values": True, "min_count": 1, "verbose": False}
+if "privacy" in Parameters.model_fields:
+    _OPTIONS["privacy"] = "none"  # the attacker wants all that the rows give
 _QUICK: dict[str, Any] = {
-    "decoder": "autoregressive",
     "compress_dims": (64, 64),
     "decompress_dims": (96, 96),
     "embedding_dim": 4,
@@ -43,7 +45,6 @@ def attackers(
     *,
     full: bool = False,
     seed: int = 0,
-    tell: Callable[[str], object] = lambda text: None,
 ) -> dict[str, dict[str, Scorer]]:
     """Return the scorers that ``evaluation.measure`` takes.
 
@@ -53,11 +54,10 @@ def attackers(
         synth: The generator, where its file leaves too.
         full: Learn the rows with a network of the ordinary size, without a limit of twenty seconds.
         seed: Seed of the attackers' own training.
-        tell: Called where an attack could not be made.
 
     References:
-        Score by the likelihood of a model of the released rows, less that of a model of other people: DOMIAS (van
-        Breugel et al., 2023, arXiv 2302.12580), with our own network as the density.
+        The likelihood of a model of the released rows over that of a model of other people: DOMIAS (van Breugel et al.,
+        2023, arXiv 2302.12580), with our own network as the density.
     """
     columns = tuple(column for column in metadata.columns if column.kind not in ("id", "ignore"))
     cells, names = Metadata(columns, relations=()), [column.name for column in columns]  # every column as it is
@@ -65,23 +65,23 @@ def attackers(
     def oddness_to(rows: pd.DataFrame, people: pd.DataFrame) -> NDArray[Any]:
         from clover_tvae.synthesizer import TVAESynthesizer
 
-        options = {**(_FULL if full else _QUICK), "exact_values": True, "min_count": 1}
-        rows = rows.sample(min(len(rows), _MAX_ROWS), random_state=seed % 2**32).reset_index(drop=True)
-        model = TVAESynthesizer(rows[names], cells, random_state=seed, verbose=False, **options).fit()
+        rows = rows[names].sample(min(len(rows), _MAX_ROWS), random_state=seed % 2**32).reset_index(drop=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what such rows lack the user was told by the generator
+            model = TVAESynthesizer(rows, cells, random_state=seed, **_OPTIONS, **({} if full else _QUICK)).fit()
         return model.anomaly_scores(people[names])["score"].to_numpy(dtype=float)
 
     def learnt(people: pd.DataFrame, others: pd.DataFrame) -> NDArray[Any]:
         try:
             return oddness_to(others, people) - oddness_to(synthetic, people)
-        except CloverError as error:
-            tell(f"the released rows could not be learnt: {error}")
-            return np.zeros(len(people))
+        except CloverError:
+            return np.zeros(len(people))  # rows that cannot be learnt tell nothing in this way
 
-    def asked(people: pd.DataFrame, others: pd.DataFrame) -> NDArray[Any]:
-        assert synth is not None
-        return -synth.anomaly_scores(people)["score"].to_numpy(dtype=float)
+    return {"membership": {"learn_the_rows": learnt}, **file_attackers(synth)}
 
-    found: dict[str, dict[str, Scorer]] = {"membership": {"learn_the_rows": learnt}}
-    if synth is not None and isinstance(synth._backend, ReadsRows):
-        found["file"] = {"likelihood": asked}
-    return found
+
+def file_attackers(synth: TVAESynthesizer | None) -> dict[str, dict[str, Scorer]]:
+    """Return the scorers of who holds the file: how likely it says that a person is; none where it cannot say."""
+    if synth is None or not isinstance(synth._backend, ReadsRows):
+        return {}
+    return {"file": {"likelihood": lambda people, others: -synth.anomaly_scores(people)["score"].to_numpy(dtype=float)}}
