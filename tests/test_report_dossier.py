@@ -43,7 +43,9 @@ def tables() -> dict[str, pd.DataFrame]:
 def dossier(tables):
     card = {"parameters": {"min_count": 5, "privacy": "none"}}
     about = {"purpose": "<b>teaching</b>", "subgroups": "ward"}
-    return build_dossier(**tables, metadata=META, about=about, card=card, draws=[rows(200, 3), rows(200, 4)])
+    return build_dossier(
+        **tables, metadata=META, about=about, card=card, draws=[rows(200, 3), rows(200, 4)], refits=[rows(200, 5)]
+    )
 
 
 def section(dossier, title: str) -> dict[str, list[str]]:
@@ -79,6 +81,7 @@ def test_figures_are_told_of_several_tables_with_the_worst(dossier) -> None:
     assert n == "3"
     assert float(worst) >= float(mean)
     assert float(spread) > 0
+    assert section(dossier, "Training after training")["Membership inference, AUC"][3] == "2"
 
 
 def test_groups_of_few_people_are_not_told_nor_any_value_of_theirs(dossier) -> None:

@@ -108,7 +108,10 @@ def evaluate(
         typer.Option("--about", metavar="ABOUT.yaml", help="Fields of the dossier: purpose, controller, recipients..."),
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Learn the released rows with a network of the ordinary size: minutes.")
+        bool,
+        typer.Option(
+            "--full", help="Take hours: a network of the ordinary size learns the rows, a dossier trains anew."
+        ),
     ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of every draw of the evaluation.")] = 0,
     min_count: Annotated[
@@ -179,12 +182,23 @@ def evaluate(
             write_report(output, known, drawn, holdout=held, metadata=described, figures=figures, **more, **options)
     if dossier is not None:
         from clover_tvae.report import build_dossier
+        from clover_tvae.workflows.assessment import refitted
 
         with timed("wrote the dossier", tell):
             card = None if synth is None else synth.card()
             others = () if synth is None else (synth.sample(len(drawn), random_state=i) for i in range(1, _N_DRAWS))
+            again = () if synth is None or not full else (refitted(synth, known, i) for i in range(1, _N_DRAWS))
             build_dossier(
-                known, drawn, held, described, figures=figures, about=said, card=card, draws=others, **options
+                known,
+                drawn,
+                held,
+                described,
+                figures=figures,
+                about=said,
+                card=card,
+                draws=others,
+                refits=again,
+                **options,
             ).save(dossier)
     if json_path is not None:
         write_text(json_path, json.dumps(figures.to_plain(), indent=2, default=str), mode=0o644)

@@ -122,6 +122,7 @@ def build_dossier(
     about: Mapping[str, Any] | None = None,
     card: Mapping[str, Any] | None = None,
     draws: Iterable[pd.DataFrame] = (),
+    refits: Iterable[pd.DataFrame] = (),
     seed: int = 0,
     min_count: int = MIN_COUNT,
 ) -> Dossier:
@@ -136,6 +137,7 @@ def build_dossier(
         about: What a person fills in, see ``ABOUT``; ``subgroups`` is a column (default: the one to predict).
         card: The generator's card; without it the file is not judged.
         draws: Further tables of the generator, as large as ``synthetic``: the figures' spread.
+        refits: Tables of generators trained anew on ``real`` in the same way: the spread of the training.
         seed: Seed of every draw.
         min_count: Fewest real people that anything shown may rest on.
 
@@ -170,9 +172,9 @@ def build_dossier(
     ]
     if "attribute" in figures.tables:
         sections.append(_attributes(figures, disclosure))
-    repeated = [measure(real, drawn, holdout, metadata, **options) for drawn in draws]
-    if repeated:
-        sections.append(_spread([figures, *repeated]))
+    for title, others in (("Table after table", draws), ("Training after training", refits)):
+        if repeated := [measure(real, drawn, holdout, metadata, **options) for drawn in others]:
+            sections.append(_spread(title, [figures, *repeated]))
     if about.get("subgroups") or target in tables.category_names:
         sections.append(_groups(subgroup_fidelity(tables, target, disclosure, seed=seed), target, disclosure))
     sections.append(_guards(card))
@@ -233,7 +235,7 @@ def _attributes(figures: Figures, disclosure: Disclosure) -> dict[str, Any]:
     return _section("Attribute disclosure", words, head, rows)
 
 
-def _spread(tables: list[Figures]) -> dict[str, Any]:
+def _spread(title: str, tables: list[Figures]) -> dict[str, Any]:
     rows = []
     for key in _REPEATED:
         known = [figures[key] for figures in tables if key in figures and figures[key].value is not None]
@@ -243,8 +245,8 @@ def _spread(tables: list[Figures]) -> dict[str, Any]:
             rows.append((known[0].title, *texts, len(values)))
     of_rows = [[figure for key, figure in one.items() if not key.startswith(_OF_FILE)] for one in tables]
     leaks = sum(any(reading.counts and reading.reading == "leak found" for reading in readings(one)) for one in of_rows)
-    words = f"The rows that leave, and {len(tables) - 1} more tables of the generator. A leak is found in {leaks}."
-    return _section("Table after table", words, ("figure", "mean", "spread", "worst", "tables"), rows)
+    words = f"The rows that leave, and {len(tables) - 1} more tables made in the same way. A leak is found in {leaks}."
+    return _section(title, words, ("figure", "mean", "spread", "worst", "tables"), rows)
 
 
 def _groups(found: pd.DataFrame, target: Hashable, disclosure: Disclosure) -> dict[str, Any]:

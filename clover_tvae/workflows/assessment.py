@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Hashable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
     from clover_tvae.synthesizer import TVAESynthesizer
 
-__all__ = ["DEFAULT_HOLDOUT", "assess", "attack_with_shadow_models", "split_holdout"]
+__all__ = ["DEFAULT_HOLDOUT", "assess", "attack_with_shadow_models", "refitted", "split_holdout"]
 
 DEFAULT_HOLDOUT = 0.1  # share of the rows, as in the published protocols
 _PURPOSE = 0x401D
@@ -136,15 +137,17 @@ def attack_with_shadow_models(
     import pandas as pd
 
     from clover_tvae.evaluation import membership_shadow
+
+    everyone = real if holdout is None else pd.concat([real, holdout], ignore_index=True)
+    return membership_shadow(partial(refitted, synth), everyone, synth.metadata, k=n_models, seed=seed)
+
+
+def refitted(synth: TVAESynthesizer, rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Train the generator's pipeline again on these rows, and draw as many."""
     from clover_tvae.synthesizer import TVAESynthesizer
 
     card = synth.card()
     known = inspect.signature(TVAESynthesizer).parameters
     parameters = {name: value for name, value in card["parameters"].items() if name in known and value is not None}
-
-    def fit_and_sample(rows: pd.DataFrame, fit_seed: int) -> pd.DataFrame:
-        options = {**parameters, "backend": card["backend"], "random_state": fit_seed, "verbose": False}
-        return TVAESynthesizer(rows, synth.metadata, **options).fit().sample(len(rows), random_state=fit_seed)
-
-    everyone = real if holdout is None else pd.concat([real, holdout], ignore_index=True)
-    return membership_shadow(fit_and_sample, everyone, synth.metadata, k=n_models, seed=seed)
+    options = {**parameters, "backend": card["backend"], "random_state": seed, "verbose": False}
+    return TVAESynthesizer(rows, synth.metadata, **options).fit().sample(len(rows), random_state=seed)
