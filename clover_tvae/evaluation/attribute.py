@@ -21,7 +21,7 @@ from scipy.stats import norm
 from clover_tvae.columns.people import one_row_each
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
-from clover_tvae.evaluation.frames import CodedTable, CodedTables
+from clover_tvae.evaluation.frames import CodedTables
 from clover_tvae.evaluation.neighbours import MixedSpace, nearest
 from clover_tvae.seeds import Measure, generator, of_measure
 
@@ -47,21 +47,15 @@ def attribute_figures(tables: CodedTables, *, seed: int, disclosure: Disclosure)
     ]
     n = min(_N_TARGETS, *(table.n_rows for table in people))
     targets = people[0].take(slice(n)).append(people[1].take(slice(n)))
-    synthetic = tables["synthetic"].draw(_N_ROWS, rng)
+    attacked = replace(tables, tables={"targets": targets, "synthetic": tables["synthetic"].draw(_N_ROWS, rng)})
     secrets = sorted(rng.permutation(len(tables.names))[:_N_SECRETS].tolist())
     right, rows = [], []
     for secret in [tables.names[position] for position in secrets] if len(tables.names) > 1 else []:
-        number = secret in tables.number_names
-        column = (tables.number_names if number else tables.category_names).index(secret)
-        hidden, drawn, left = (
-            _hidden(targets, column, number),
-            _hidden(synthetic, column, number),
-            _without(tables, column, number),
-        )
-        space = MixedSpace(hidden[0], left)
-        _, found = nearest(space.place(hidden[0]), space.place(drawn[0]))
-        guesses = _right(hidden[1], drawn[1][found[:, 0]], number)
-        naive = _right(hidden[1], np.full(2 * n, _usual(drawn[1], number)), number)
+        known = attacked.without(secret)
+        space = MixedSpace(known["targets"], known)
+        _, found = nearest(space.place(known["targets"]), space.place(known["synthetic"]))
+        hidden, drawn = (attacked.cells(role, secret) for role in ("targets", "synthetic"))
+        guesses, naive = _right(hidden, drawn[found[:, 0]]), _right(hidden, np.full(2 * n, _usual(drawn), drawn.dtype))
         right.append(guesses)
         shares = [disclosure.share(int(part.sum()), n) for part in (guesses[:n], guesses[n:])]
         rows.append((secret, *shares, disclosure.share(int(naive.sum()), 2 * n)))
@@ -85,33 +79,18 @@ def attribute_figures(tables: CodedTables, *, seed: int, disclosure: Disclosure)
     return Figures.of([figure], {"attribute": table})
 
 
-def _hidden(table: CodedTable, column: int, number: bool) -> tuple[CodedTable, NDArray[Any]]:
-    part = "numbers" if number else "codes"
-    cells = getattr(table, part)
-    return replace(table, **{part: np.delete(cells, column, axis=1)}), cells[:, column]
-
-
-def _without(tables: CodedTables, column: int, number: bool) -> CodedTables:
-    left = {role: _hidden(table, column, number)[0] for role, table in tables.tables.items()}
-    if number:
-        return replace(tables, tables=left)
-    return replace(tables, tables=left, categories=tables.categories[:column] + tables.categories[column + 1 :])
-
-
-def _right(secret: NDArray[Any], guess: NDArray[Any], number: bool) -> NDArray[Any]:
-    if not number:
-        return secret == guess
+def _right(secret: NDArray[Any], guess: NDArray[Any]) -> NDArray[Any]:
+    if secret.dtype != np.float64:
+        return np.asarray(secret == guess)
     known = np.sort(secret[~np.isnan(secret)])
-    places = [
-        (np.searchsorted(known, cells, "left") + np.searchsorted(known, cells, "right")) / (2 * max(len(known), 1))
-        for cells in (secret, guess)
-    ]
+    left, right = (np.searchsorted(known, np.stack([secret, guess]), side) for side in ("left", "right"))
+    places = (left + right) / (2 * max(len(known), 1))
     gaps = np.isnan(secret), np.isnan(guess)
     return np.where(gaps[0] | gaps[1], gaps[0] & gaps[1], np.abs(places[0] - places[1]) <= _NEAR)
 
 
-def _usual(cells: NDArray[Any], number: bool) -> float:
-    if number:
+def _usual(cells: NDArray[Any]) -> float:
+    if cells.dtype == np.float64:
         return float(np.nanmedian(cells)) if np.isnan(cells).mean() < 0.5 else float("nan")
     values, counts = np.unique(cells, return_counts=True)
     return float(values[counts.argmax()])

@@ -11,8 +11,9 @@ so that figures, bootstraps and splits are array work, and two tables never disa
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,27 @@ class CodedTables:
 
     def __getitem__(self, role: str) -> CodedTable:
         return self.tables[role]
+
+    def cells(self, role: str, name: Hashable) -> NDArray[Any]:
+        """Return the numbers, or the codes, of one column of one table."""
+        if name in self.number_names:
+            return np.asarray(self[role].numbers[:, self.number_names.index(name)])
+        return np.asarray(self[role].codes[:, self.category_names.index(name)])
+
+    def without(self, name: Hashable) -> CodedTables:
+        """Return the tables without one of their columns."""
+        numbers, codes = ([other != name for other in names] for names in (self.number_names, self.category_names))
+        return replace(
+            self,
+            names=tuple(other for other in self.names if other != name),
+            number_names=tuple(itertools.compress(self.number_names, numbers)),
+            category_names=tuple(itertools.compress(self.category_names, codes)),
+            categories=tuple(itertools.compress(self.categories, codes)),
+            tables={
+                role: replace(table, numbers=table.numbers[:, numbers], codes=table.codes[:, codes])
+                for role, table in self.tables.items()
+            },
+        )
 
     def by_column(self, of_numbers: Iterable[float], of_categories: Iterable[float]) -> pd.Series:
         """Return one float a column, indexed by name, from those of the numbers and those of the categories."""

@@ -128,9 +128,14 @@ def _scores_of_models(tables: CodedTables, target: Hashable, seed: int, disclosu
         )
     rng = generator(of_measure(seed, Measure.UTILITY))
     n_rows = min(tables["real"].n_rows, _MODEL_ROWS)
-    parts = {role: _with_target(tables, tables[role].draw(n_rows, rng), target) for role in ("real", "synthetic")}
-    parts["holdout"] = _with_target(tables, tables["holdout"], target)
+    drawn = {role: tables[role].draw(n_rows, rng) for role in ("real", "synthetic")}
+    tables = replace(tables, tables={**drawn, "holdout": tables["holdout"]})
     is_category = target in tables.category_names
+    parts = {}
+    for role, table in tables.without(target).tables.items():  # rows where the target is missing are left out
+        answers = tables.cells(role, target)
+        known = answers >= 0 if is_category else ~np.isnan(answers)
+        parts[role] = table.take(known), answers[known]
     if is_category:
         real, synthetic = parts["real"][1], parts["synthetic"][1]
         kept = np.concatenate([_most_frequent(real), _most_frequent(synthetic[~np.isin(synthetic, real)])])
@@ -150,16 +155,6 @@ def _scores_of_models(tables: CodedTables, target: Hashable, seed: int, disclosu
 
 Matrix = NDArray[Any]
 Part = tuple[CodedTable, NDArray[Any]]  # the other columns, and the answers
-
-
-def _with_target(tables: CodedTables, table: CodedTable, target: Hashable) -> Part:
-    """Split the target off; rows where it is missing are left out."""
-    is_category = target in tables.category_names
-    part, names = ("codes", tables.category_names) if is_category else ("numbers", tables.number_names)
-    cells, position = getattr(table, part), names.index(target)
-    answers = cells[:, position]
-    known = answers >= 0 if is_category else ~np.isnan(answers)
-    return replace(table, **{part: np.delete(cells, position, axis=1)}).take(known), answers[known]
 
 
 def _most_frequent(answers: NDArray[Any]) -> NDArray[Any]:
