@@ -54,6 +54,7 @@ __all__ = [
     "NewerArtifactError",
     "NonFiniteError",
     "NotFittedError",
+    "PrivacyWarning",
     "Problem",
     "TableFileError",
     "TooFewRowsError",
@@ -218,3 +219,7 @@ class LimitExceededError(CloverError, RuntimeError):
     """A figure of the evaluation is beyond the limit that was set for it."""
 
     exit_code = 6
+
+
+class PrivacyWarning(UserWarning):
+    """What was learnt can tell, better than by chance, who it was learnt from."""

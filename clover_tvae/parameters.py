@@ -26,6 +26,7 @@ __all__ = [
     "Decay",
     "Parameters",
     "Positive",
+    "Privacy",
     "Seed",
     "Share",
     "Width",
@@ -99,6 +100,12 @@ class Parameters(BaseModel):
         None,
         description="autoregressive (default, best), or independent, the TVAE paper's; native backend only.",
     )
+    privacy: Literal["student", "none"] | None = Field(
+        None,
+        description="student: what is kept learns from rows that a teacher wrote (default of tables below 10,000 rows, "
+        "and of larger ones whose generator could tell who was learnt); none: it learns the table itself, and the "
+        "generator file is as sensitive as the data. Autoregressive decoder only.",
+    )
     random_state: Seed | None = Field(
         None,
         description="A seed from 0 to 2^64 - 1: training and sampling then give the same result in every process; "
@@ -138,10 +145,10 @@ class Parameters(BaseModel):
         description="Where to compute: cpu (default), cuda, cuda:N, mps, or auto for the best at hand.",
         examples=["cpu", "cuda", "cuda:1", "mps", "auto"],
     )
-    decode: Literal["sample", "argmax"] | None = Field(
+    decode: Literal["sample", "stratified", "argmax"] | None = Field(
         None,
-        description="sample (default) draws every choice; argmax takes the likeliest, as SDV does, and loses rare "
-        "categories.",
+        description="sample (default) draws independent rows; stratified draws rows whose shares are closer to the learnt "
+        "ones than chance would have them; argmax takes the likeliest, as SDV does, and loses rare categories.",
     )
     min_count: Annotated[int, Field(ge=1, le=1000), _Plain] | None = Field(
         None,
@@ -193,6 +200,8 @@ class Parameters(BaseModel):
         for name in NOT_IN_SDV if here == "sdv" else ONLY_IN_SDV:
             if given.get(name) is not None:
                 found[name] = f"the {here} backend has no such parameter; leave it out, or use backend={other!r}"
+        if given.get("privacy") == "student" and (here == "sdv" or given.get("decoder") == "independent"):
+            found["privacy"] = "only the autoregressive decoder of the native backend has a student; leave it out"
         if parameters is None or found:
             raise ConfigError([Problem(name, found[name]) for name in given if name in found])
         if parameters.discriminator_steps is not None:
@@ -218,6 +227,29 @@ class Parameters(BaseModel):
     def given(self) -> dict[str, Any]:
         """Return the parameters that are not ``None``."""
         return self.model_dump(exclude_none=True)
+
+
+class Privacy(BaseModel):
+    """What a generator learnt from: the file's part ``privacy``.
+
+    Args:
+        mode: ``student``: rows that a teacher wrote; ``none``: the table itself.
+        written_rows: How many the teacher wrote.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    mode: Literal["student", "none"] = "none"
+    written_rows: Annotated[int, Field(ge=1)] | None = None
+
+    def __str__(self) -> str:
+        if self.mode == "none":
+            return "it learnt the table itself: the generator file is as sensitive as the data"
+        return f"it learnt from {self.written_rows or 0:,} rows that a teacher wrote, not from people; not differentially private"
+
+    def told(self) -> dict[str, Any]:
+        """Return it as plain data, with what it means in words: for a card."""
+        return {**self.model_dump(), "meaning": str(self)}
 
 
 def check_path(path: Any, name: str, *, to_write: bool = False) -> Path:

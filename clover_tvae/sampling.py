@@ -18,7 +18,7 @@ from torch import Tensor
 
 from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import ConditionError
-from clover_tvae.model.devices import one_thread, torch_generator
+from clover_tvae.model.devices import Strata, one_thread, torch_generator
 from clover_tvae.model.rows import ConditionTensors, Drawing, Rows, Translate
 from clover_tvae.model.vae import TabularVAE, inside_spreads, table_tensors
 from clover_tvae.seeds import child
@@ -86,7 +86,7 @@ class Sampler:
         seed: np.random.SeedSequence,
         *,
         conditions: Mapping[int, ConditionTensors] | None = None,
-        argmax: bool = False,
+        decode: str | None = None,
     ) -> Iterator[EncodedTable]:
         """Yield the first ``n_rows`` rows of the endless table that ``seed`` fixes, block by block; of no rows, one block.
 
@@ -94,22 +94,23 @@ class Sampler:
             ConditionError: The conditions on several columns exclude each other.
         """
         starts = range(0, max(1, n_rows), BLOCK_ROWS)
-        tasks = (lambda b=b: self._block(b, seed, conditions or {}, argmax) for b in range(len(starts)))
+        tasks = (lambda b=b: self._block(b, seed, conditions or {}, decode) for b in range(len(starts)))
         for start, block in zip(starts, _in_order(tasks, self.n_threads), strict=True):
             yield block.take(slice(0, n_rows - start))
 
     @torch.no_grad()
     def _block(
-        self, index: int, seed: np.random.SeedSequence, conditions: Mapping[int, ConditionTensors], argmax: bool
+        self, index: int, seed: np.random.SeedSequence, conditions: Mapping[int, ConditionTensors], decode: str | None
     ) -> EncodedTable:
-        generator = torch_generator(child(seed, index), self.vae.device)
+        kind = Strata if decode == "stratified" else torch.Generator
+        generator = torch_generator(child(seed, index), self.vae.device, kind)
         rows, known, z = self._conditioned(generator, conditions) if conditions else self._fresh(generator, BLOCK_ROWS)
         unconditioned = [i for i in range(self.layout.n_columns) if i not in conditions]
         parts, translate = [], self._translator(generator)
         # Each order of the columns errs in its own way, so a block has several.
         for part in torch.arange(BLOCK_ROWS, device=z.device).split(_ROWS_AN_ORDER):
             columns = self._shuffled(unconditioned, generator)
-            how = Drawing(columns, None, translate, argmax)
+            how = Drawing(columns, None, translate, decode == "argmax")
             drawn, _ = self.vae.decoder.sample(z[part], rows.take(part), known[part], generator, how)
             parts.append(_to_table(drawn))
         return EncodedTable.concatenate(parts)

@@ -8,7 +8,7 @@ import numpy as np
 
 from clover_tvae.parameters import Parameters, whole_number
 
-__all__ = ["Call", "Draw", "Fit", "Measure", "Read", "Sdv", "Seed", "child", "generator", "of_measure", "root"]
+__all__ = ["Call", "Draw", "Fit", "Measure", "Read", "Sdv", "Seed", "Teach", "child", "generator", "of_measure", "root"]
 
 Seed = int | np.random.SeedSequence | None
 
@@ -16,13 +16,19 @@ Seed = int | np.random.SeedSequence | None
 class Call(IntEnum):
     """Of the user's seed: what was called. Each call without a seed of its own takes the next number below it."""
 
-    FIT, SAMPLE, BALANCE, IMPUTE, COMPLETE = range(5)
+    FIT, SAMPLE, BALANCE, IMPUTE, COMPLETE, TEACH = range(6)
 
 
 class Fit(IntEnum):
     """Of a fit."""
 
-    TRANSFORMS, ENCODE, WEIGHTS, TRAINING, PRIOR, RELATIONS = range(6)
+    TRANSFORMS, ENCODE, WEIGHTS, TRAINING, PRIOR, RELATIONS, SMOOTH = range(7)
+
+
+class Teach(IntEnum):
+    """Of a lesson: the rows that a teacher writes, and the student that learns them."""
+
+    ROWS, STUDENT = range(2)
 
 
 class Draw(IntEnum):

@@ -17,7 +17,7 @@ import pandas as pd
 
 from clover_tvae import report
 from clover_tvae.artifact import read_artifact
-from clover_tvae.backends import Generator, ReadsRows, keep_relations, make_backend, reader
+from clover_tvae.backends import Backend, Generator, ReadsRows, keep_relations, learnt_apart, make_backend, reader
 from clover_tvae.balancing import balanced
 from clover_tvae.errors import ConditionError, ConfigError, DataError, NotFittedError
 from clover_tvae.metadata import Metadata
@@ -28,6 +28,9 @@ from clover_tvae.seeds import Call, child, root
 __all__ = ["TVAESynthesizer"]
 
 logger = logging.getLogger(__name__)
+
+#: Parameters that belong to the synthesizer, not to what learns.
+_NOT_OF_A_BACKEND = ("privacy", "random_state", "decode", "trust_pickle")
 
 
 class TVAESynthesizer:
@@ -47,6 +50,9 @@ class TVAESynthesizer:
         batch_size: Rows a training step.
         compress_dims: Widths of the encoder's hidden layers.
         decompress_dims: Widths of the decoder's hidden layers; of the residual blocks in the autoregressive decoder.
+        privacy: ``student``: what is kept learns from rows that a teacher wrote (default of tables below 10,000 rows, and
+            of larger ones whose generator could tell who was learnt); ``none``: it learns the table itself, and the
+            generator file is as sensitive as the data. Autoregressive decoder only.
         backend: The engine: ``native`` (default), or ``sdv`` for SDV's own TVAE behind the same face.
         decoder: ``autoregressive`` (default, best), or ``independent``, the TVAE paper's; native backend only.
         embedding_dim: Dimensions of the latent space.
@@ -59,8 +65,8 @@ class TVAESynthesizer:
         max_minutes: Minutes of training by the clock, at most; where this limit strikes, a seed no longer fixes the
             result.
         device: Where to compute: ``cpu`` (default), ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best at hand.
-        decode: ``sample`` (default) draws every choice; ``argmax`` takes the likeliest, as SDV does, and loses rare
-            categories.
+        decode: ``sample`` (default) draws independent rows; ``stratified`` draws rows whose shares are closer to the learnt
+            ones than chance would have them; ``argmax`` takes the likeliest, as SDV does, and loses rare categories.
         min_count: Fewest people who must share a category, a frequent number, a bound or a relation's value for it to be
             learnt or stored: 5 unless given; 1 guards nobody.
         exact_values: Store numbers and dates as they are, extremes too, and not as means over ``min_count`` people.
@@ -102,6 +108,7 @@ class TVAESynthesizer:
         compress_dims: Sequence[int] | None = None,
         decompress_dims: Sequence[int] | None = None,
         *,
+        privacy: str | None = None,
         backend: str | None = None,
         decoder: str | None = None,
         embedding_dim: int | None = None,
@@ -124,7 +131,7 @@ class TVAESynthesizer:
         expected_sha256: str | None = None,
     ) -> None:
         parameters = Parameters.of(
-            backend=backend, decoder=decoder, random_state=random_state, epochs=epochs, batch_size=batch_size,
+            privacy=privacy, backend=backend, decoder=decoder, random_state=random_state, epochs=epochs, batch_size=batch_size,
             compress_dims=compress_dims, decompress_dims=decompress_dims, embedding_dim=embedding_dim,
             learning_rate=learning_rate, weight_decay=weight_decay, loss_factor=loss_factor,
             gradient_clip=gradient_clip, validation_fraction=validation_fraction, patience=patience,
@@ -136,43 +143,54 @@ class TVAESynthesizer:
         path = None if generator_filepath is None else check_path(generator_filepath, "generator_filepath")
         self.generator_filepath, self.random_state, self.verbose = path, parameters.random_state, verbose
         self.decode: str = parameters.decode or "sample"
-        self._df, self._n_calls, self._prepared = df, 0, False
+        self._df, self._n_calls, self._prepared, self._has_learnt = df, 0, False, False
         self._generator: Generator | None = None
-        given = parameters.given()
+        self._parameters = {k: v for k, v in parameters.given().items() if k not in _NOT_OF_A_BACKEND}
         if path is not None and path.exists():
             self._generator = generator = Generator.load(
                 path, expected_sha256=expected_sha256, device=str(device), trust_pickle=trust_pickle
             )
             self._backend, self._metadata = generator.backend, generator.metadata
+            engine = {"backend": self._backend.name, "decoder": self._backend.parameters.get("decoder")}
+            self._parameters = {k: v for k, v in engine.items() if v is not None} | self._parameters
             self.decode = parameters.decode or generator.decode
             if self.random_state is None:
                 self.random_state = generator.random_state
-            generator.check_agrees(df, metadata, given)
+            generator.check_agrees(df, metadata, self._parameters)
         elif df is None:
             place = "" if path is None else " (generator_filepath does not exist)"
             raise ConfigError(f"must be a DataFrame where no generator is loaded{place}, found None", "df")
         else:
             if not isinstance(df, pd.DataFrame):
                 raise DataError(f"must be a pandas DataFrame, found {type(df).__name__}", "df")
-            self._backend = make_backend(given.pop("backend", None), **given)
+            self._backend = self._fresh_backend()
             self._metadata = Metadata.infer(df) if metadata is None else Metadata.of(metadata)
+        self._privacy, self._described = parameters.privacy, self._metadata
         self._seed = root(self.random_state)
 
-    def prepare(self) -> TVAESynthesizer:
+    def _fresh_backend(self) -> Backend:
+        given = dict(self._parameters)
+        return make_backend(given.pop("backend", None), **given)
+
+    def prepare(self, df: pd.DataFrame | None = None) -> TVAESynthesizer:
         """Check the table and fit its transforms, the first step of :meth:`fit`: conditions can be checked after it.
+
+        Args:
+            df: The table; ``None`` takes the one that the synthesizer was made with, before the first fit.
 
         Returns:
             The synthesizer itself.
 
         Raises:
             DataError: The table does not fit its metadata; every problem is named.
-            NotFittedError: The generator was loaded without a table: there is nothing to learn.
+            NotFittedError: There is no table to learn.
         """
-        df = self._given()
+        self._df = df = self._table(df)
+        self._metadata = self._described
         self._metadata.validate(df)
         self._metadata = self._related(df)
         logger.info(self._metadata.relations_told)
-        self._backend = keep_relations(self._backend, self._metadata)
+        self._backend = keep_relations(self._fresh_backend(), self._metadata)
         if isinstance(self._backend, ReadsRows):
             self._backend.prepare(self._declared(df), self._metadata, seed=child(self._seed, Call.FIT))
         self._prepared = True
@@ -191,11 +209,13 @@ class TVAESynthesizer:
             MetadataError: There is no such constraint, or it names a column that is not there.
             NotFittedError: The generator was loaded without a table: there is nothing to learn.
         """
-        df = self._given()
-        if self._metadata.relations is None:
-            self._metadata.validate(df)
-            self._metadata = self._related(df)
-        self._metadata, self._prepared = self._metadata.add_constraints(constraints), False
+        df = self._table(None)
+        if self._described.relations is None:
+            self._described.validate(df)
+            self._metadata = self._described
+            self._described = self._related(df)
+        self._metadata = self._described = self._described.add_constraints(constraints)
+        self._prepared = False
         return self
 
     def check_conditions(self, conditions: Mapping[Hashable, Any]) -> None:
@@ -207,10 +227,12 @@ class TVAESynthesizer:
         if isinstance(self._backend, ReadsRows):
             self._backend.check_conditions(conditions)
 
-    def _given(self) -> pd.DataFrame:
-        if self._df is None:
-            raise NotFittedError("this generator was loaded without a table; give df and metadata to learn one")
-        return self._df
+    def _table(self, df: pd.DataFrame | None) -> pd.DataFrame:
+        df = self._df if df is None else df
+        if df is None:
+            what = "keeps no table once it has learnt one" if self._has_learnt else "was loaded without a table"
+            raise NotFittedError(f"this synthesizer {what}; give the table to learn: fit(df)")
+        return df
 
     def _declared(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the columns that the metadata declares."""
@@ -222,8 +244,13 @@ class TVAESynthesizer:
         min_count = self._backend.parameters.get("min_count", MIN_COUNT)
         return self._metadata.with_relations(self._declared(df), min_count=min_count)
 
-    def fit(self) -> TVAESynthesizer:
+    def fit(self, df: pd.DataFrame | None = None) -> TVAESynthesizer:
         """Learn the table, and write the generator where ``generator_filepath`` says.
+
+        The table is let go afterwards: a fitted synthesizer, pickled or copied, holds nothing that its file does not.
+
+        Args:
+            df: The table; ``None`` takes the one that the synthesizer was made with, before the first fit.
 
         Returns:
             The synthesizer itself.
@@ -231,18 +258,23 @@ class TVAESynthesizer:
         Raises:
             DataError: The table does not fit its metadata; every problem is named.
             TrainingError: Training failed.
-            NotFittedError: The generator was loaded without a table: there is nothing to learn.
+            NotFittedError: There is no table to learn.
             ConfigError: The folder of ``generator_filepath`` is not there; told before training.
         """
-        df = self._declared(self._given())
         if self.generator_filepath is not None:
             check_path(self.generator_filepath, "generator_filepath", to_write=True)
-        if not self._prepared:
-            self.prepare()
+        if not self._prepared or df is not None:
+            self.prepare(df)
         self._prepared = False
-        self._backend.fit(df, self._metadata, seed=child(self._seed, Call.FIT), verbose=self.verbose)
-        self._generator = Generator(self._backend, self._metadata, len(df.columns), self.random_state, self.decode)
-        self._n_calls = 0
+        table = self._declared(self._table(None))
+        self._backend, self._metadata, learnt_from = learnt_apart(
+            self._backend, table, self._metadata, self._parameters,
+            privacy=self._privacy, seed=self._seed, verbose=self.verbose,
+        )  # fmt: skip
+        self._generator = Generator(
+            self._backend, self._metadata, len(table.columns), self.random_state, self.decode, learnt_from
+        )
+        self._df, self._n_calls, self._has_learnt = None, 0, True
         if self.generator_filepath is not None:
             self.save(self.generator_filepath)
         return self
@@ -251,6 +283,11 @@ class TVAESynthesizer:
     def fitted(self) -> bool:
         """Whether there is a table learnt, or loaded."""
         return self._generator is not None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The parameters of the engine that the user gave; of a generator that was loaded, its backend and decoder."""
+        return dict(self._parameters)
 
     @property
     def metadata(self) -> Metadata:
@@ -369,7 +406,7 @@ class TVAESynthesizer:
             strategy: ``"equal"`` brings every category up to the most frequent; a dict gives the share of each category.
                 Those left out share what is left to 1, in the proportions they have; where nothing is left, they are not
                 added to, and the shares are those among the named. No real row is ever dropped.
-            df: The real rows; ``None`` takes the table that was learnt.
+            df: The real rows, which a fitted synthesizer does not keep.
             random_state: Fixes the synthetic rows.
 
         Raises:
@@ -422,7 +459,7 @@ class TVAESynthesizer:
         """Draw as many rows as were learnt, measure them, and lay the result out as a page.
 
         Args:
-            real: The rows that were learnt; ``None`` means the table this object was given.
+            real: The rows that were learnt, which a fitted synthesizer does not keep.
             holdout: Real rows that were never learnt; without them privacy and utility cannot be judged.
             **options: ``seed``, ``title``, ``min_count``, ``figures``; see ``clover_tvae.report.build_report``.
 
@@ -458,10 +495,9 @@ class TVAESynthesizer:
 
     def _real(self, given: pd.DataFrame | None, name: str = "real") -> pd.DataFrame:
         self._learnt()
-        real = self._df if given is None else given
-        if real is None:
-            raise ConfigError("this generator was loaded without a table; give the real rows", name)
-        return real
+        if given is None:
+            raise ConfigError("must be the real rows, found None: a fitted synthesizer keeps no table", name)
+        return given
 
     def _pair(self, real: pd.DataFrame | None, synthetic: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.DataFrame]:
         real = self._real(real)
@@ -510,11 +546,18 @@ class TVAESynthesizer:
         return self._learnt().card()
 
     def __repr__(self) -> str:
-        return as_text(self._backend, self.metadata, fitted=self.fitted)
+        return as_text(self._backend, self.metadata, fitted=self.fitted, written=self._has_student)
 
     def _repr_html_(self) -> str:
-        sha256 = None if self._generator is None else self._generator.sha256
-        return as_html(self._backend, self.metadata, fitted=self.fitted, sha256=sha256)
+        made = self._generator
+        sha256, privacy = (None, "") if made is None else (made.sha256, str(made.privacy or ""))
+        known: dict[str, Any] = {"fitted": self.fitted, "written": self._has_student}
+        return as_html(self._backend, self.metadata, sha256=sha256, privacy=privacy, **known)
+
+    @property
+    def _has_student(self) -> bool:
+        made = self._generator
+        return made is not None and made.privacy is not None and made.privacy.mode == "student"
 
 
 def _counted(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:

@@ -71,7 +71,7 @@ metadata = {
 }
 epochs = 2 if options.short else None
 synth = TVAESynthesizer(train, metadata, random_state=options.seed, epochs=epochs, verbose=False).fit()
-balanced = synth.balance("gender")
+balanced = synth.balance("gender", df=train)
 print(pd.crosstab(balanced["gender"], balanced["is_synthetic"]).to_string())
 
 # %% [markdown]

@@ -304,7 +304,7 @@ def test_conditions_on_the_command_line(folder: Path, trained: Path) -> None:
         (["-o", "folder.csv"], "there is a folder of this name"),
         (["-o", "plain"], "must be a folder, or a file name"),
         (["-o", "parts", "--format", "xlsx"], "--format: must be one of csv"),
-        (["-o", "x.csv", "--decode", "best"], "--decode: must be sample or argmax"),
+        (["-o", "x.csv", "--decode", "best"], "--decode: must be sample, stratified or argmax"),
     ],
 )
 def test_targets_that_rows_cannot_go_to(folder: Path, trained: Path, options: list[str], message: str) -> None:

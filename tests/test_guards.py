@@ -162,11 +162,11 @@ def test_guards_can_be_opened() -> None:
     df = table()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        synth = TVAESynthesizer(df, META, 0, epochs=1, verbose=False, min_count=1).fit()
+        synth = TVAESynthesizer(df, META, 0, epochs=1, verbose=False, min_count=1, privacy="none").fit()
     assert set(synth._backend.transform.transforms[1].categories) == set(df["job"])
     assert synth._backend.transform.transforms[0].grid.maximum == df["salary"].max()
     with pytest.warns(UserWarning, match="held by fewer than 5"):
-        synth = TVAESynthesizer(df, META, 0, epochs=1, verbose=False, exact_values=True).fit()
+        synth = TVAESynthesizer(df, META, 0, epochs=1, verbose=False, exact_values=True, privacy="none").fit()
     assert synth._backend.transform.transforms[0].grid.maximum == df["salary"].max()
 
 

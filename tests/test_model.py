@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from clover_tvae.encoded import ColumnLayout, EncodedTable, TableLayout
 from clover_tvae.model import AutoregressiveDecoder, Decoder, Encoder, TabularVAE
 from clover_tvae.model.build import ModelConfig, build_vae, expected_arrays, to_arrays, vae_from_arrays
-from clover_tvae.model.choices import ChoiceGroups, draw_choice, group_by_width, stratified
-from clover_tvae.model.devices import resolve_device, torch_generator
+from clover_tvae.model.choices import ChoiceGroups, draw_choice, group_by_width, uniform
+from clover_tvae.model.devices import Strata, resolve_device, torch_generator
 from clover_tvae.model.encoder import draw_posterior, one_hot
 from clover_tvae.model.mixture import Mixture, normal_score
 from clover_tvae.model.prior import LatentPrior
@@ -368,10 +368,10 @@ def test_a_choice_without_probability_is_never_drawn(possible, n_rows, seed):
 
 
 def test_stratified_numbers_fill_every_stratum_once_and_columns_are_apart():
-    uniform = stratified(1000, 3, generator(1))
-    for column in uniform.T:
+    drawn = uniform(1000, 3, torch_generator(np.random.SeedSequence(1), kind=Strata))
+    for column in drawn.T:
         assert sorted((column * 1000).floor().long().tolist()) == list(range(1000))
-    assert np.abs(np.corrcoef(uniform.T.numpy()) - np.eye(3)).max() < 0.1
+    assert np.abs(np.corrcoef(drawn.T.numpy()) - np.eye(3)).max() < 0.1
 
 
 def test_the_prior_takes_the_shape_of_the_posteriors():
@@ -387,7 +387,7 @@ def test_the_prior_takes_the_shape_of_the_posteriors():
 
 def test_a_prior_without_components_is_the_standard_normal():
     drawn = LatentPrior(3).draw(5000, generator(1))
-    assert torch.allclose(drawn.mean(0), torch.zeros(3), atol=0.01)
+    assert torch.allclose(drawn.mean(0), torch.zeros(3), atol=0.06)
     assert torch.allclose(torch.cov(drawn.T), torch.eye(3), atol=0.06)
 
 

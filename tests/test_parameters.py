@@ -44,7 +44,7 @@ def test_the_docstring_says_what_the_model_says() -> None:
 def test_the_command_line_says_what_the_model_says() -> None:
     fit = get_command(app).commands["fit"]  # type: ignore[attr-defined]
     options = {option.name: option.help for option in fit.params if option.name in DESCRIPTIONS}
-    assert len(options) == 9
+    assert len(options) == 10
     for name, text in options.items():
         assert text == DESCRIPTIONS[name]
 
@@ -156,7 +156,14 @@ def test_what_is_announced_is_what_is_trained(capsys: pytest.CaptureFixture[str]
     df = pd.DataFrame({"code": [f"c{i}" for i in np.arange(8_000) % 6_000], "x": rng.normal(size=8_000).round(2)})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        synth = TVAESynthesizer(df, {"categorical": ["code"], "continuous": ["x"]}, random_state=1, max_minutes=1e-3)
+        synth = TVAESynthesizer(
+            df,
+            {"categorical": ["code"], "continuous": ["x"]},
+            random_state=1,
+            max_minutes=1e-3,
+            min_count=1,
+            privacy="none",
+        )
         parameters = synth.fit().card()["parameters"]
     batch, epochs = re.search(r"batches of ([\d,]+) rows, at most ([\d,]+) epochs", capsys.readouterr().err).groups()
     assert (int(batch), int(epochs)) == (parameters["batch_size"], parameters["epochs"])

@@ -22,6 +22,7 @@ from clover_tvae.errors import ColumnsMismatchError, ConfigError, DataError, Tab
 from clover_tvae.evaluation import CATALOGUE, Figure, Figures, fidelity
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import code_tables
+from clover_tvae.parameters import Privacy
 from clover_tvae.report import build_report, write_report
 from clover_tvae.report.pair_section import PairTrends
 
@@ -105,7 +106,7 @@ def page(real: pd.DataFrame, synthetic: pd.DataFrame, holdout: pd.DataFrame, fig
         "random_state": 42,
         "sha256": "ab" * 32,
         "metadata": META,
-        "privacy": None,
+        "privacy": Privacy().told(),
     }
     return build_report(real, synthetic, holdout, META, figures=figures, history=history, card=card).html()
 
@@ -194,7 +195,7 @@ def test_held_out_rows_come_first_and_distances_are_folded_away(page: str) -> No
 
 def test_the_card_shows_digest_seed_and_kinds(page: str) -> None:
     text = words(page)
-    for expected in ("ab" * 32, "continuous (3)", "age, salary, visits", "none: trained without it"):
+    for expected in ("ab" * 32, "continuous (3)", "age, salary, visits", "as sensitive as the data"):
         assert expected in text
 
 

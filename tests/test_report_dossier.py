@@ -41,7 +41,7 @@ def tables() -> dict[str, pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def dossier(tables):
-    card = {"parameters": {"min_count": 5, "privacy": "none"}}
+    card = {"parameters": {"min_count": 5}, "privacy": {"mode": "none"}}
     about = {"purpose": "<b>teaching</b>", "subgroups": "ward"}
     return build_dossier(
         **tables, metadata=META, about=about, card=card, draws=[rows(200, 3), rows(200, 4)], refits=[rows(200, 5)]

@@ -168,7 +168,7 @@ def test_a_synthesizer_in_the_place_of_its_history_is_refused() -> None:
     for _ in range(2):
         with refuses(ConfigError, "history"):
             plot_history(synth)
-        synth.fit()
+        synth.fit(table)
 
 
 def test_marginals_of_all_columns_worst_first(tables) -> None:

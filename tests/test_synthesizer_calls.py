@@ -72,9 +72,9 @@ def test_no_rows_in_no_rows_out(synth, table, method):
 
 
 @pytest.mark.parametrize("strategy", [5, None, ["F"], {"F": "much", "M": "little"}, {"F": None, "M": 0.5}])
-def test_a_strategy_is_a_word_or_shares(synth, strategy):
+def test_a_strategy_is_a_word_or_shares(synth, table, strategy):
     with refuses(ConfigError, "strategy"):
-        synth.balance("sex", strategy)
+        synth.balance("sex", strategy, df=table)
 
 
 @pytest.mark.parametrize("method", ["anomaly_scores", "reconstruct"])

@@ -157,6 +157,7 @@ def test_a_job_holds_rows_out_reports_and_is_up_to_date_afterwards(folder: Path)
         "drew 234 rows to measure in 1 s",
         "measured them in 1 s",
         "wrote the report in 1 s",
+        "measured the rows of rows.csv in 1 s",
         "drew rows.csv in 1 s",
     ]
     assert result.error is None
@@ -194,6 +195,30 @@ def test_beyond_a_limit_no_row_is_drawn_however_often_the_job_is_run(folder: Pat
     assert not result.trained
     assert (folder / "rows.csv").exists()
     assert "26 real holdout rows" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.long
+def test_limits_hold_for_the_very_rows_that_are_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = job_of(folder, "    limits: {fidelity.shape: {max: 100}}\n", JOB.replace("rows: 10,", "rows: 700,"))
+    measured: list[pd.DataFrame] = []
+    passed = ["fidelity.shape: 101 is above the limit 100"]
+
+    def passed_by(rows: pd.DataFrame, *args: object, **options: object) -> list[str]:
+        measured.append(rows)
+        return passed
+
+    monkeypatch.setattr("clover_tvae.jobs.run.passed_by", passed_by)
+    result = run_job(job)
+    assert result.error is not None
+    assert result.error.exit_code == 6
+    assert "rows.csv" in result.error.message
+    assert not (folder / "rows.csv").exists()
+    passed.clear()
+    assert run_job(job).error is None
+    assert len(measured) == 2
+    written = pd.read_csv(folder / "rows.csv")
+    assert len(written) == 700
+    pd.testing.assert_frame_equal(written.iloc[:, :3], measured[-1].iloc[:, :3])
 
 
 @pytest.mark.slow
@@ -450,12 +475,12 @@ def test_a_synthesizer_reports_and_draws_itself(folder: Path) -> None:
     with pytest.raises(NotFittedError):
         synth.plot_pairs()
     synth.fit()
-    assert "no proof of anonymity" in synth.report(figures=()).html()
+    assert "no proof of anonymity" in synth.report(df, figures=()).html()
     for figure in (
         synth.plot_history(),
-        synth.plot_marginals(columns=["radius"]),
-        synth.plot_pairs(),
-        synth.plot_latent(),
+        synth.plot_marginals(df, columns=["radius"]),
+        synth.plot_pairs(df),
+        synth.plot_latent(df),
     ):
         assert figure._repr_svg_().startswith("<svg")
     before = synth.card()["writer"]

@@ -6,5 +6,16 @@ from clover_tvae.backends.generator import Generator
 from clover_tvae.backends.keeping import keep_relations
 from clover_tvae.backends.making import BACKENDS, load_backend, make_backend
 from clover_tvae.backends.protocol import Backend, ReadsRows, reader
+from clover_tvae.backends.teaching import learnt_apart
 
-__all__ = ["BACKENDS", "Backend", "Generator", "ReadsRows", "keep_relations", "load_backend", "make_backend", "reader"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "Generator",
+    "ReadsRows",
+    "keep_relations",
+    "learnt_apart",
+    "load_backend",
+    "make_backend",
+    "reader",
+]

@@ -15,7 +15,7 @@ from clover_tvae.backends.making import load_backend
 from clover_tvae.backends.protocol import Backend, reading
 from clover_tvae.errors import ArtifactError, DataError, MetadataError, Problem
 from clover_tvae.metadata import Metadata
-from clover_tvae.parameters import Seed, listed
+from clover_tvae.parameters import Privacy, Seed, listed
 from clover_tvae.relations.document import relation_texts
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class _Training(BaseModel):
 
     random_state: Seed | None
     n_columns: Annotated[int, Field(ge=0)]
-    decode: Literal["sample", "argmax"]
+    decode: Literal["sample", "stratified", "argmax"]
     backend: dict[str, Any]
 
 
@@ -45,6 +45,7 @@ class Generator:
         n_columns: Columns of the table that was given.
         random_state: The seed.
         decode: How cells are drawn where the caller does not say.
+        privacy: What it learnt from; ``None`` in files before version 0.2.
         writer: The versions that wrote its file; those of now before it is written.
         sha256: The digest of its file; ``None`` before it is written.
     """
@@ -54,6 +55,7 @@ class Generator:
     n_columns: int
     random_state: int | None
     decode: str
+    privacy: Privacy | None = None
     writer: Mapping[str, str] = field(default_factory=writer_versions)
     sha256: str | None = None
 
@@ -65,7 +67,7 @@ class Generator:
             **parts,
             "metadata": self.metadata.to_dict(),
             "training": {**training, "backend": parts["training"]},
-            "privacy": None,
+            "privacy": None if self.privacy is None else self.privacy.model_dump(),
             "writer": dict(self.writer),
         }
         try:
@@ -96,11 +98,10 @@ class Generator:
             if backend.kinds != dict.fromkeys(backend.kinds, "ignore") | declared:
                 raise ValueError("it contradicts what was learnt")
         with reading("privacy"):
-            # A ledger that no stage has written must not be believed.
-            if content["privacy"] is not None:
-                raise ValueError("nothing here writes one")
+            plain = content["privacy"]
+            privacy = None if plain is None else Privacy.model_validate(plain)
         known = training.model_dump(exclude={"backend"})
-        return cls(backend, metadata, **known, writer=content["writer"], sha256=content["sha256"])
+        return cls(backend, metadata, **known, privacy=privacy, writer=content["writer"], sha256=content["sha256"])
 
     def check_agrees(self, df: pd.DataFrame | None, metadata: Any, given: Mapping[str, Any]) -> None:
         """Compare the file with what is given beside it: another table is an error, another parameter a warning.
@@ -152,5 +153,5 @@ class Generator:
             "columns": self.n_columns,
             "parameters": self.backend.parameters,
             "training": {**facts, "epochs": len(history), "last": history[-1] if history else None},
-            "privacy": None,
+            "privacy": (self.privacy or Privacy()).told(),
         }

@@ -85,6 +85,10 @@ class KeepingBackend(Backend):
         return self.inner.transform
 
     @property
+    def held_out(self) -> NDArray[np.int64]:
+        return self.inner.held_out
+
+    @property
     def kinds(self) -> dict[Hashable, str]:
         learnt, columns = self.inner.kinds, self.reduction.columns
         whole = {column.name: column.kind for column in columns.transforms} | dict(columns.left_out)

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from clover_tvae.artifact import pack_tensors, unpack_tensors
 from clover_tvae.backends.native_parts import ModelPart, TrainingPart, packed
 from clover_tvae.backends.protocol import Backend, ReadsRows, reading, refuse_unknown, require_columns
-from clover_tvae.backends.sizing import Plan, plan_training
+from clover_tvae.backends.sizing import Lesson, Plan, plan_training
 from clover_tvae.columns.dtypes import with_cells
 from clover_tvae.columns.people import people_of
 from clover_tvae.encoded import EncodedTable
@@ -33,6 +33,7 @@ from clover_tvae.errors import (
 )
 from clover_tvae.metadata import Metadata
 from clover_tvae.model.build import NUMBERS, ModelConfig, build_vae, expected_arrays, to_arrays, vae_from_arrays
+from clover_tvae.model.copula import copula_rows
 from clover_tvae.model.decoder import Decoder
 from clover_tvae.model.devices import one_thread, resolve_device, torch_generator
 from clover_tvae.model.rows import ConditionTensors, Rows
@@ -78,6 +79,7 @@ class NativeBackend(Backend, ReadsRows):
     """Our own engine, with either decoder.
 
     Args:
+        lesson: What it is taught, where it learns rows that a teacher wrote.
         **given: Parameters of ``TVAESynthesizer``; ``None`` leaves one to the table's size.
 
     Raises:
@@ -86,8 +88,9 @@ class NativeBackend(Backend, ReadsRows):
 
     name = "native"
 
-    def __init__(self, **given: Any) -> None:
-        self.given = Parameters.of(**given)
+    def __init__(self, *, lesson: Lesson | None = None, **given: Any) -> None:
+        self.given, self.lesson = Parameters.of(**given), lesson
+        self._held_out = np.empty(0, dtype=np.int64)
         self.device = resolve_device(self.given.device or "cpu")
         self._known: _Learnt | None = None
         self._prepared: TableTransform | None = None
@@ -110,14 +113,19 @@ class NativeBackend(Backend, ReadsRows):
         started = time.monotonic()
         transform, self._prepared = self._prepared or self._fitted(df, metadata, seed), None
         table, layout = transform.encode(df, generator(seed, Fit.ENCODE), "fold"), transform.layout
-        plan = plan_training(self.given, len(df), layout.n_columns, n_choices=layout.n_choices)
+        plan = plan_training(self.given, len(df), layout.n_columns, n_choices=layout.n_choices, lesson=self.lesson)
+        told = "training" if self.lesson is None else self.lesson.told
         logger.info("%s", plan.describe())
         if verbose:
             # Only this line and the progress bar are ever shown.
-            tqdm.write(f"{len(df):,} rows x {layout.n_columns} columns: {plan.describe()}", file=sys.stderr)
+            tqdm.write(f"{told}: {len(df):,} rows x {layout.n_columns} columns: {plan.describe()}", file=sys.stderr)
         vae = build_vae(plan.model, layout, torch_generator(child(seed, Fit.WEIGHTS)), table.choices)
-        trainer = Trainer(plan.training, device=self.device, verbose=verbose)
+        trainer = Trainer(plan.training, device=self.device, verbose=verbose, told=told)
         tensors = table_tensors(table, layout)
+        if plan.start is not None:
+            smooth = copula_rows(table, layout, plan.start_rows, generator(seed, Fit.SMOOTH))
+            starter = Trainer(plan.start, device=self.device, verbose=verbose, told="start")
+            starter.fit(vae, table_tensors(smooth, layout), seed=child(seed, Fit.SMOOTH))
         try:
             training = trainer.fit(vae, tensors, seed=child(seed, Fit.TRAINING), people=people_of(df, metadata.unit))
         except DivergedError as error:
@@ -131,6 +139,7 @@ class NativeBackend(Backend, ReadsRows):
             )
         with one_thread():
             vae.fit_prior(tensors, torch_generator(child(seed, Fit.PRIOR), self.device))
+        self._held_out = training.validation_rows
         facts = {
             "rows": len(df),
             "seconds": round(time.monotonic() - started, 3),
@@ -156,6 +165,10 @@ class NativeBackend(Backend, ReadsRows):
     @property
     def facts(self) -> dict[str, Any]:
         return {} if self._known is None else dict(self._known.facts)
+
+    @property
+    def held_out(self) -> NDArray[np.int64]:
+        return self._held_out
 
     @property
     def transform(self) -> TableTransform:
@@ -199,7 +212,7 @@ class NativeBackend(Backend, ReadsRows):
         }
         if not missing:
             allowed = sampler.without_missing(allowed)
-        blocks = sampler.blocks(n_rows, child(seed, Draw.ROWS), conditions=allowed, argmax=decode == "argmax")
+        blocks = sampler.blocks(n_rows, child(seed, Draw.ROWS), conditions=allowed, decode=decode)
         while batch := list(itertools.islice(blocks, _BLOCKS_A_FRAME)):
             table = EncodedTable.concatenate(batch)
             # One generator for all frames: identifiers then depend on the row's number alone.

@@ -24,6 +24,7 @@ from clover_tvae.errors import (
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from clover_tvae.metadata import Metadata
     from clover_tvae.transforms import TableTransform
@@ -39,6 +40,13 @@ class Backend(Protocol):
     """
 
     name: str
+
+    @property
+    def held_out(self) -> NDArray[np.int64]:
+        """Places of the rows of the table learnt last that no weight was trained on; none in a generator that was loaded."""
+        import numpy as np
+
+        return np.empty(0, dtype=np.int64)
 
     def __init__(self, **given: Any) -> None: ...
 

@@ -85,9 +85,10 @@ class SdvBackend(Backend):
     name = "sdv"
 
     def __init__(self, **given: Any) -> None:
-        parameters = Parameters.of(**{**given, "backend": self.name}).given()
+        checked = Parameters.of(**{**given, "backend": self.name})
+        parameters = checked.given()
         self._settings: dict[str, Any] = {name: parameters.get(name, default) for name, default in SDV_DEFAULTS.items()}
-        self._guards = Parameters.of(**given).guards
+        self._guards = checked.guards
         _sdv_version()
         self._device = _device(parameters.get("device", "cpu"))
         self._synthesizer: Any = None

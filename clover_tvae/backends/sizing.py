@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -9,7 +10,7 @@ from clover_tvae.model.build import ModelConfig
 from clover_tvae.parameters import Parameters, listed
 from clover_tvae.training import TrainingConfig
 
-__all__ = ["Plan", "plan_training"]
+__all__ = ["Lesson", "Plan", "plan_training"]
 
 _Config = TypeVar("_Config", ModelConfig, TrainingConfig)
 
@@ -24,12 +25,40 @@ _WIDEST_FITTED_PRIOR = 32
 _FEWEST_PRIOR_ROWS = 100
 
 
+#: Tables of fewer rows start from rows of a smooth model of the same table: so many, in so many passes.
+_SMOOTH_BELOW, _SMOOTH_ROWS, _SMOOTH_PASSES = 5_000, 20_000, 8
+#: The part of the learning rate that the table itself is then learnt with.
+_GENTLE = 0.25
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a student learns: rows that a teacher wrote.
+
+    Args:
+        n_people: About how many rows the teacher learnt; an epoch of the student has so many rows.
+        told: What its progress bar says.
+    """
+
+    n_people: int
+    told: str = "student"
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What to build and how to train it."""
+    """What to build and how to train it.
+
+    Args:
+        model: The networks.
+        training: How they learn the table.
+        start: How they learn, before it, ``start_rows`` rows of a smooth model of the table; ``None``: not at all.
+        start_rows: How many.
+    """
 
     model: ModelConfig
     training: TrainingConfig
+    start: TrainingConfig | None = None
+    start_rows: int = 0
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -62,8 +91,10 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
     # Columns of thousands of categories likewise, and smaller batches: a step holds a logit a row and choice.
     crowd = max(1.0, n_choices / 4_000)
     batch_rows = max(128, round(batch_rows / crowd))
-    steps = min(4_000, 97_000 / (n_columns + 19)) / crowd**0.5
-    epochs = max(2, round(steps * batch_rows / n_rows))
+    # Tables of a few hundred rows have learnt all they can after fewer.
+    steps = min(4_000, 97_000 / (n_columns + 19), 300 + 8 * n_rows) / crowd**0.5
+    a_pass = math.ceil(n_rows / batch_rows)
+    epochs = max(2, round(steps / a_pass))
     return Plan(
         ModelConfig(
             decoder="autoregressive",
@@ -88,7 +119,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
             average=0.995,
             validation_fraction=0.05,
             # The average of the weights lags by 200 steps: fewer epochs without progress say nothing yet.
-            patience=max(8, round(300 * batch_rows / n_rows)),
+            patience=max(8, round(min(300, 60 + n_rows) / a_pass)),
             # Halves of a small batch are not worth a second thread.
             shards=2 if batch_rows >= 512 else 1,
         ),
@@ -102,7 +133,24 @@ _INDEPENDENT = Plan(
 )
 
 
-def plan_training(given: Parameters, n_rows: int, n_columns: int, *, n_choices: int = 0) -> Plan:
+def _student(plan: Plan, n_people: int) -> Plan:
+    """Rows that hardly run out want no dropout, and two latent dimensions say enough: benchmarks/README.md, "Students"."""
+    width, batch_rows, steps = 128, 256, min(2_000, 300 + 6 * n_people)
+    epoch = max(n_people, batch_rows)
+    model = replace(plan.model, decompress_dims=(width, width), embedding_dim=2, dropout=0.0)
+    training = replace(
+        plan.training,
+        epochs=max(2, round(steps / math.ceil(epoch / batch_rows))),
+        batch_rows=batch_rows,
+        patience=max(8, round(300 * batch_rows / epoch)),
+        shards=1,
+    )
+    return replace(plan, model=model, training=training)
+
+
+def plan_training(
+    given: Parameters, n_rows: int, n_columns: int, *, n_choices: int = 0, lesson: Lesson | None = None
+) -> Plan:
     """Return the defaults for a table of this size, overruled by what the user gave.
 
     Args:
@@ -110,6 +158,7 @@ def plan_training(given: Parameters, n_rows: int, n_columns: int, *, n_choices: 
         n_rows: Training rows.
         n_columns: Modelled columns.
         n_choices: Choices of all columns together.
+        lesson: What a student is taught.
 
     Example:
         >>> plan_training(Parameters(decoder="independent", epochs=7), 1000, 5).training.epochs
@@ -117,6 +166,22 @@ def plan_training(given: Parameters, n_rows: int, n_columns: int, *, n_choices: 
     """
     plan = _INDEPENDENT if given.decoder == "independent" else _autoregressive(n_rows, n_columns, n_choices)
     wanted = given.given()
+    if lesson is not None:
+        plan = _student(plan, lesson.n_people) if lesson.n_people < _SMOOTH_BELOW else plan
+        epoch = max(lesson.n_people, plan.training.batch_rows)
+        plan = replace(plan, training=replace(plan.training, rows_an_epoch=epoch))
+    elif given.decoder != "independent" and n_rows < _SMOOTH_BELOW and "epochs" not in wanted:
+        rate = wanted.get("learning_rate", plan.training.learning_rate)
+        start = replace(
+            plan.training,
+            epochs=_SMOOTH_PASSES,
+            learning_rate=rate,
+            patience=None,
+            schedule="constant",
+            validation_fraction=0.0,
+        )
+        wanted["learning_rate"] = _GENTLE * rate
+        plan = replace(plan, start=start, start_rows=min(_SMOOTH_ROWS, max(4_000, 60 * n_rows)))
     if "batch_size" in wanted:
         wanted["batch_rows"] = wanted["batch_size"]
     if "epochs" in wanted:
@@ -124,7 +189,7 @@ def plan_training(given: Parameters, n_rows: int, n_columns: int, *, n_choices: 
         wanted.setdefault("patience", None)
     if wanted.get("embedding_dim", 0) > _WIDEST_FITTED_PRIOR:
         wanted["prior_components"] = 0
-    return Plan(_overruled(plan.model, wanted), _overruled(plan.training, wanted))
+    return replace(plan, model=_overruled(plan.model, wanted), training=_overruled(plan.training, wanted))
 
 
 def _overruled(config: _Config, wanted: dict[str, Any]) -> _Config:

@@ -119,10 +119,19 @@ def fit(
             help="Fewest people who must share a category, a frequent number, a bound or a relation's value for it to be learnt or stored: 5 unless given; 1 guards nobody."
         ),
     ] = None,
+    privacy: Annotated[
+        str | None,
+        typer.Option(
+            help="student: what is kept learns from rows that a teacher wrote (default of tables below 10,000 rows, and of "
+            "larger ones whose generator could tell who was learnt); none: it learns the table itself, and the generator "
+            "file is as sensitive as the data. Autoregressive decoder only."
+        ),
+    ] = None,
     decode: Annotated[
         str | None,
         typer.Option(
-            help="sample (default) draws every choice; argmax takes the likeliest, as SDV does, and loses rare categories."
+            help="sample (default) draws independent rows; stratified draws rows whose shares are closer to the learnt "
+            "ones than chance would have them; argmax takes the likeliest, as SDV does, and loses rare categories."
         ),
     ] = None,
     force: Force = False,
@@ -137,6 +146,7 @@ def fit(
     given = {
         "random_state": random_state, "epochs": epochs, "batch_size": batch_size, "max_minutes": max_minutes,
         "decoder": decoder, "backend": backend, "device": device, "decode": decode, "min_count": min_count,
+        "privacy": privacy,
     }  # fmt: skip
     from clover_tvae.parameters import Parameters
 
@@ -180,7 +190,9 @@ def sample(
         int, typer.Option("--rows-per-part", min=1, metavar="N", help="Rows a file, with a folder as output.")
     ] = 100_000,
     part_format: Annotated[str, typer.Option("--format", help="Of the parts: csv, csv.gz or parquet.")] = "csv",
-    decode: Annotated[str | None, typer.Option(help="sample or argmax. [default: as the generator says]")] = None,
+    decode: Annotated[
+        str | None, typer.Option(help="sample, stratified or argmax. [default: as the generator says]")
+    ] = None,
     no_missing: Annotated[bool, typer.Option("--no-missing", help="Draw no missing cells.")] = False,
     device: Device = None,
     expect_sha256: Expect = None,
@@ -194,8 +206,8 @@ def sample(
     Into a folder, the rows go to part-00000.csv, part-00001.csv ...: memory stays flat, and the rows are the same however
     many stand in a part.
     """
-    if decode not in (None, "sample", "argmax"):
-        raise ConfigError(f"must be sample or argmax, found {decode!r}", "--decode")
+    if decode not in (None, "sample", "stratified", "argmax"):
+        raise ConfigError(f"must be sample, stratified or argmax, found {decode!r}", "--decode")
 
     from clover_tvae.conditions import read_conditions
     from clover_tvae.synthesizer import TVAESynthesizer
@@ -266,6 +278,7 @@ def _card_of(path: Path, expected_sha256: str | None) -> dict[str, Any]:
     from clover_tvae.artifact import read_artifact
     from clover_tvae.backends.native_parts import unpacked
     from clover_tvae.evaluation.disclosure import card_to_show
+    from clover_tvae.parameters import Privacy
     from clover_tvae.relations.document import relation_texts
 
     def mapping(part: Any, key: str) -> dict[str, Any]:
@@ -278,6 +291,9 @@ def _card_of(path: Path, expected_sha256: str | None) -> dict[str, Any]:
     facts, history = mapping(inner, "facts"), None
     with contextlib.suppress(ValueError):
         history = unpacked(inner.get("history", inner.get("losses")))
+    privacy = Privacy()
+    with contextlib.suppress(ValueError):
+        privacy = Privacy.model_validate(content["privacy"] or {})
     relations: list[str] = []
     with contextlib.suppress(ValueError, TypeError):
         relations = relation_texts(content["metadata"].get("relations"))
@@ -294,7 +310,7 @@ def _card_of(path: Path, expected_sha256: str | None) -> dict[str, Any]:
             "columns": training.get("n_columns"),
             "parameters": mapping(inner, "parameters") or mapping(model, "parameters"),
             "training": {**facts, "epochs": len(history) if isinstance(history, list) else None},
-            "privacy": content["privacy"],
+            "privacy": privacy.told(),
             "opens_without_running_code": not model.get("pickle", False),
         }
     )

@@ -26,7 +26,8 @@ from clover_tvae.jobs.record import file_digest
 from clover_tvae.jobs.result import JobError, JobResult, collected_warnings
 from clover_tvae.jobs.spec import SampleSpec
 from clover_tvae.metadata import Metadata
-from clover_tvae.workflows.assessment import assess
+from clover_tvae.parameters import MIN_COUNT
+from clover_tvae.workflows.assessment import assess, passed_by
 from clover_tvae.workflows.output import draw_to
 from clover_tvae.workflows.timed import timed
 
@@ -109,9 +110,13 @@ class _Run:
         if beyond := self._beyond_limits():
             yield replace(result, error=beyond)
             return
+        if job.limits and plan.samples and table is None:
+            table = self._table()
         for index in plan.samples:
             sample = job.spec.sample[index]
-            self._draw(index, sample, synth)
+            if beyond := self._draw(index, sample, synth, table):
+                yield replace(result, error=beyond)
+                return
             result = replace(result, outputs=(*result.outputs, sample.output), rows=result.rows + sample.rows)
             yield result
         yield replace(result, status="done")
@@ -187,7 +192,11 @@ class _Run:
         breaches = self.plan.record.assessment.get("breaches") if self.job.spec.assessed else None
         return JobError.of(LimitExceededError(passed_limits(breaches))) if breaches else None
 
-    def _draw(self, index: int, sample: SampleSpec, synth: TVAESynthesizer) -> None:
+    def _draw(self, index: int, sample: SampleSpec, synth: TVAESynthesizer, table: JobTable | None) -> JobError | None:
+        """Draw and write a sample; where there are limits, its very rows are measured first, and are not written beyond one.
+
+        Rows that were asked to be odd are held against the limits of privacy alone.
+        """
         job, record = self.job, self.plan.record
         path, seed, state = job.target(sample.output), sample.seed, job.spec.synthesizer.random_state
         if seed is None and state is not None:
@@ -203,10 +212,26 @@ class _Run:
         entry = {"sample": sample_digest(job, sample), "generator": record.generator, "sha256": None}
         record.outputs[sample.output] = entry
         record.save()  # the file is ours before it is there
+        draw: Callable[[], Iterable[pd.DataFrame]] = functools.partial(synth.sample_frames, sample.rows, **options)
+        if job.limits and table is not None:
+            import pandas as pd
+
+            rows = list(draw())
+            limits = {k: v for k, v in job.limits.items() if k.startswith("privacy.") or not sample.conditions}
+            with timed(f"measured the rows of {sample.output}", self.tell):
+                least = synth.card()["parameters"].get("min_count", MIN_COUNT)
+                breaches = passed_by(
+                    pd.concat(rows, ignore_index=True), table.train, table.holdout, table.metadata, limits,
+                    seed=state or 0, min_count=least,
+                )  # fmt: skip
+            if breaches:
+                return JobError.of(LimitExceededError(f"{sample.output}: {passed_limits(breaches)}"))
+            draw = functools.partial(iter, rows)
         with timed(f"drew {sample.output}", self.tell):
-            draw_to(functools.partial(synth.sample_frames, sample.rows, **options), path)
+            draw_to(draw, path)
         entry["sha256"] = file_digest(path)
         record.save()
+        return None
 
 
 def run_jobs(

@@ -86,7 +86,9 @@ class SampleSpec(_Spec):
         'operator: {">=": 65}, {between: [18, 30]}, {missing: false}.',
     )
     seed: Seed | None = Field(default=None, description="Seed of these rows; without one every run draws other rows.")
-    decode: Literal["sample", "argmax"] | None = Field(default=None, description="How choices are decoded.")
+    decode: Literal["sample", "stratified", "argmax"] | None = Field(
+        default=None, description="How choices are decoded."
+    )
     missing: bool = Field(default=True, description="false: no missing cells.")
 
     def parsed_conditions(self) -> dict[str, Condition]:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from clover_tvae.encoded import TableLayout
-from clover_tvae.model.devices import precise
+from clover_tvae.model.devices import Strata, precise
 
-__all__ = ["ChoiceGroups", "draw_choice", "group_by_width", "stratified"]
+__all__ = ["ChoiceGroups", "draw_choice", "group_by_width", "uniform"]
 
 
 def group_by_width(widths: list[int]) -> list[list[int]]:
@@ -134,11 +134,12 @@ def _parts(shapes: list[tuple[int, int]], columns: Tensor) -> list[Tensor]:
     return [part.unsqueeze(1) for part in columns.split([n for n, _ in shapes])]
 
 
-def stratified(n_rows: int, n_numbers: int, generator: torch.Generator) -> Tensor:
-    """Draw uniform numbers, one row in each of ``n_rows`` equal strata of every column, in random order (Latin hypercube).
+def uniform(n_rows: int, n_numbers: int, generator: torch.Generator) -> Tensor:
+    """Draw uniform numbers in (0, 1), independent ones unless the generator is one of :class:`Strata`.
 
-    Each number is uniform in (0, 1); together they are more even than independent ones, so shares that come of them have
-    less noise than shares of independent rows.
+    That one draws one row in each of ``n_rows`` equal strata of every column, in random order (Latin hypercube): together
+    the numbers are more even than independent ones, so shares that come of them have less noise than shares of independent
+    rows.
 
     **Shape** ``(n_rows, n_numbers)``, float64.
 
@@ -146,16 +147,17 @@ def stratified(n_rows: int, n_numbers: int, generator: torch.Generator) -> Tenso
         McKay, Beckman & Conover 1979, Technometrics 21(2).
     """
     device, dtype = generator.device, precise(generator.device)
-    uniform = torch.rand(n_rows, n_numbers, generator=generator, device=device, dtype=dtype)
-    order = torch.rand(n_rows, n_numbers, generator=generator, device=device).argsort(0)
+    numbers = torch.rand(n_rows, n_numbers, generator=generator, device=device, dtype=dtype)
+    if isinstance(generator, Strata):
+        order = torch.rand(n_rows, n_numbers, generator=generator, device=device).argsort(0)
+        numbers = (order + numbers) / max(n_rows, 1)
     edge = 1e-12 if dtype == torch.float64 else 1e-7
-    return ((order + uniform) / max(n_rows, 1)).clamp(edge, 1.0 - edge)
+    return numbers.clamp(edge, 1.0 - edge)
 
 
 def draw_choice(logits: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw one choice a row from unnormalised log-probabilities, stratified over the rows. **Shape** ``(rows,)``."""
+    """Draw one choice a row from unnormalised log-probabilities. **Shape** ``(rows,)``."""
     reached = logits.to(precise(logits.device)).softmax(1).cumsum(1)
     # Divided by its end, it is 1 from the last possible choice on: no rounding reaches an impossible one.
     reached /= reached[:, -1:].clone()
-    uniform = stratified(len(logits), 1, generator)
-    return (reached[:, :-1] < uniform).sum(1)
+    return (reached[:, :-1] < uniform(len(logits), 1, generator)).sum(1)

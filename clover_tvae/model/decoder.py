@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clover_tvae.encoded import TableLayout
-from clover_tvae.model.choices import ChoiceGroups, draw_choice, stratified
+from clover_tvae.model.choices import ChoiceGroups, draw_choice, uniform
 from clover_tvae.model.rows import EVERY_CELL, Drawing, Rows, numbered_cells
 
 __all__ = ["SIGMA_RANGE", "Decoder"]
@@ -151,9 +151,9 @@ def _draw_number(
 ) -> Tensor:
     """Draw from ``N(mean, sigma)``, or from the part of it inside the bounds, by inverting its distribution function."""
     if lower is None or upper is None:
-        return mean + sigma * torch.special.ndtri(stratified(len(mean), 1, generator).squeeze(1)).to(mean.dtype)
+        return mean + sigma * torch.special.ndtri(uniform(len(mean), 1, generator).squeeze(1)).to(mean.dtype)
     low = torch.special.ndtr(((lower - mean) / sigma).double())
     high = torch.special.ndtr(((upper - mean) / sigma).double())
-    share = stratified(len(mean), 1, generator).squeeze(1)
+    share = uniform(len(mean), 1, generator).squeeze(1)
     inverse = torch.special.ndtri((low + share * (high - low)).clamp(1e-300, 1.0 - 1e-16))
     return torch.minimum(torch.maximum((mean + sigma * inverse.float()), lower), upper)

@@ -44,9 +44,15 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return found
 
 
-def torch_generator(seed: np.random.SeedSequence, device: torch.device | str = "cpu") -> torch.Generator:
+class Strata(torch.Generator):
+    """A generator whose uniform numbers are stratified over the rows of a draw: see ``clover_tvae.model.choices.uniform``."""
+
+
+def torch_generator(
+    seed: np.random.SeedSequence, device: torch.device | str = "cpu", kind: type[torch.Generator] = torch.Generator
+) -> torch.Generator:
     """Return a torch generator seeded by a child of the user's seed; the global generators are left alone."""
-    generator = torch.Generator(device=device)
+    generator = kind(device=device)
     generator.manual_seed(int(seed.generate_state(1, np.uint64)[0]) & (2**63 - 1))
     return generator
 

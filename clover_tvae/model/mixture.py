@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from clover_tvae.model.choices import draw_choice, stratified
+from clover_tvae.model.choices import draw_choice, uniform
 
 __all__ = ["Mixture", "normal_score"]
 
@@ -81,14 +81,14 @@ class Mixture(NamedTuple):
             picked = draw_choice(self.log_weights.reshape(-1, k), generator).view(rows, numbers, 1)
             mean = self.means.gather(2, picked).squeeze(2)
             sigma = self.log_sigmas.gather(2, picked).squeeze(2).exp()
-            noise = torch.special.ndtri(stratified(rows, numbers, generator)).to(mean.dtype)
+            noise = torch.special.ndtri(uniform(rows, numbers, generator)).to(mean.dtype)
             return torch.special.ndtr(mean + sigma * noise)
         low, high = self._bounds(lower, upper)
         picked = draw_choice(self.log_mass(lower, upper).reshape(-1, k), generator).view(rows, numbers, 1)
         mean = self.means.gather(2, picked).squeeze(2).double()
         sigma = self.log_sigmas.gather(2, picked).squeeze(2).double().exp()
         low, high = low.gather(2, picked).squeeze(2), high.gather(2, picked).squeeze(2)
-        share = stratified(rows, numbers, generator)
+        share = uniform(rows, numbers, generator)
         inverse = torch.special.ndtri((low + share * (high - low)).clamp(1e-300, 1.0 - 1e-16))
         rank = torch.special.ndtr(mean + sigma * inverse).float()
         # Where a component has next to no mass inside, rounding may leave the bounds.

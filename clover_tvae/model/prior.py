@@ -18,7 +18,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from clover_tvae.model.choices import draw_choice, stratified
+from clover_tvae.model.choices import draw_choice, uniform
 
 __all__ = ["LatentPrior"]
 
@@ -59,16 +59,14 @@ class LatentPrior(nn.Module):
             self.register_buffer("factors", torch.eye(embedding_dim).repeat(n_components, 1, 1))
 
     def draw(self, n_rows: int, generator: torch.Generator, *, stratify: bool = True) -> Tensor:
-        """Draw ``z``, stratified in every dimension (:func:`clover_tvae.model.choices.stratified`).
+        """Draw ``z``; without ``stratify`` as independent rows, whatever the generator.
 
-        Without ``stratify`` the rows are independent: strata are sorted for, which costs more than it brings where most
-        rows are thrown away.
+        Strata are sorted for, which costs more than it brings where most rows are thrown away.
 
         **Shape** ``(rows, embedding_dim)``.
         """
         if stratify:
-            uniform = stratified(n_rows, self.embedding_dim, generator)
-            noise = torch.special.ndtri(uniform).to(torch.float32)
+            noise = torch.special.ndtri(uniform(n_rows, self.embedding_dim, generator)).to(torch.float32)
         else:
             noise = torch.randn(n_rows, self.embedding_dim, generator=generator, device=generator.device)
         if not self.n_components:

@@ -61,7 +61,7 @@ _REPEATED = (
     "privacy.membership_auc_outliers",
     "privacy.attribute_gain",
 )
-_GUARDS = ("privacy", "min_count", "exact_values", "epsilon", "delta", "backend", "sha256")
+_GUARDS = ("meaning", "min_count", "exact_values", "backend", "sha256")
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def _verdicts(figures: Figures, card: Mapping[str, Any] | None) -> dict[str, Any
 
     file = f"{verdict(of_file)} No generator was given: it must not leave."
     if card is not None:
-        guarded = (card.get("parameters") or {}).get("privacy") not in (None, "none")
+        guarded = (card.get("privacy") or {}).get("mode") == "student"
         file = verdict(of_file) + ("" if guarded else " Learnt from people directly, it is as sensitive as the data.")
     words = "The file holds more than any rows. The tests are corrected for their number (Holm, 5%)."
     return _section("Verdicts", words, ("what leaves", "verdict"), [("The rows", verdict(of_rows)), ("The file", file)])
@@ -269,7 +269,7 @@ def _groups(found: pd.DataFrame, target: Hashable, disclosure: Disclosure) -> di
 
 def _guards(card: Mapping[str, Any] | None) -> dict[str, Any]:
     card = card or {}
-    told = {**(card.get("parameters") or {}), **(card.get("guards") or {}), **card}
+    told = {**(card.get("parameters") or {}), **(card.get("privacy") or {}), **card}
     rows = [(name, plain_text(told[name])) for name in _GUARDS if name in told and not isinstance(told[name], Mapping)]
     words = "From the generator's card." if card else "No generator was given: its guards are not known."
     return _section("Guards in force", words, ("guard", "set to"), rows)

@@ -29,7 +29,7 @@ _TITLES = {
     "parameters": "Parameters",
     "training": "Training",
     "last": "last epoch",
-    "privacy": "Differential privacy",
+    "privacy": "Privacy of the generator",
     "opens_without_running_code": "Opens without running code",
 }
 _KINDS = ("continuous", "datetime", "categorical", "boolean", "ordinal", "id", "ignore")
@@ -56,8 +56,6 @@ def card_groups(card: Mapping[str, Any] | None) -> list[tuple[str, list[tuple[st
         if isinstance(value, Mapping):
             rows = _metadata_rows(value) if key == "metadata" else _flat(value)
             groups += [(_title(key), rows)] if rows else []
-        elif key == "privacy" and value is None:
-            general.append((_title(key), "none: trained without it"))
         else:
             general.append((_title(key), plain_text(value)))
     return [("The generator", general), *groups] if general else groups

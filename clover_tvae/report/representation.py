@@ -11,7 +11,7 @@ from clover_tvae.metadata import Metadata
 __all__ = ["as_html", "as_text"]
 
 
-def as_text(backend: Any, metadata: Metadata, *, fitted: bool) -> str:
+def as_text(backend: Any, metadata: Metadata, *, fitted: bool, written: bool = False) -> str:
     """Return what the backend is and, once it has learnt a table, on what, in one line."""
     kinds = Counter(column.kind for column in metadata.columns)
     columns = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
@@ -19,19 +19,21 @@ def as_text(backend: Any, metadata: Metadata, *, fitted: bool) -> str:
     head = f"TVAESynthesizer(backend={backend.name!r}" + (f", decoder={decoder!r}" if decoder else "")
     if not fitted:
         return f"{head}, not fitted; columns: {columns})"
-    rows = f", learnt {backend.facts['rows']:,} rows"
+    rows = f", learnt {backend.facts['rows']:,} {'written ' if written else ''}rows"
     rows += f" in {backend.facts['seconds']:.0f} s" if "seconds" in backend.facts else ""
     return f"{head}{rows}, {len(backend.history)} epochs; columns: {columns})"
 
 
-def as_html(backend: Any, metadata: Metadata, *, fitted: bool, sha256: str | None) -> str:
+def as_html(
+    backend: Any, metadata: Metadata, *, fitted: bool, sha256: str | None, privacy: str = "", written: bool = False
+) -> str:
     """Return the parameters and the facts of the training as a table."""
     rows: dict[str, Any] = {"state": "fitted" if fitted else "not fitted", "backend": backend.name}
     rows |= {name: value for name, value in backend.parameters.items() if value is not None}
     if fitted:
         last = backend.history[-1]
         rows |= backend.facts | {f"last {name}": f"{last[name]:.4g}" for name in ("loss", "validation_loss")}
-        rows["sha256"] = sha256 or "not saved yet"
+        rows |= {"privacy": privacy, "sha256": sha256 or "not saved yet"}
     body = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>" for k, v in rows.items())
-    title = html.escape(as_text(backend, metadata, fitted=fitted))
+    title = html.escape(as_text(backend, metadata, fitted=fitted, written=written))
     return f"<details open><summary>{title}</summary><table>{body}</table></details>"

@@ -28,9 +28,9 @@ class TrainingConfig:
         weight_decay: For matrices only: never for biases, norms, or a learned sigma.
         gradient_clip: Largest norm of the whole gradient; ``None`` for no limit.
         warmup_steps: Steps over which the learning rate rises linearly from 0.
-        schedule: ``"constant"``, which keeps the weights of the best validation loss; or ``"trapezoid"``: constant until the
-            validation loss stops improving or 70% of the planned epochs (or minutes) are over, then linearly down to 0,
-            from the best weights, and the weights at its end are kept (Hägele et al. 2024, arXiv 2405.18392).
+        schedule: ``"constant"``; or ``"trapezoid"``: constant until the validation loss stops improving or 70% of the planned
+            epochs (or minutes) are over, then linearly down to 0, from the best weights (Hägele et al. 2024, arXiv
+            2405.18392). Either way the weights of the best validation loss are kept, the last where nothing is watched.
         average: Decay of an exponential moving average of the weights, which then is what is validated and kept;
             ``None`` for no average.
         validation_fraction: Share of the rows that is held out of training to watch the ELBO, in [0, 1); at most 20,000.
@@ -38,6 +38,8 @@ class TrainingConfig:
             never stops early.
         min_epochs: Early stopping does not stop before this epoch.
         max_minutes: Wall-clock limit; ``None`` for none. Where it ends the training, a seed no longer fixes the result.
+        rows_an_epoch: Rows of an epoch, where it is not all of them: each epoch then takes the next ones, until all were seen
+            and are shuffled anew.
         shards: Equal parts that every batch is cut into; on a CPU they are computed side by side, one thread each, and
             their gradients added. The result depends on the number of parts, never on how many ran at once. Keep 1 for
             modules that look at the whole batch (batch norm).
@@ -60,6 +62,7 @@ class TrainingConfig:
     patience: Count | None = None
     min_epochs: int = 0
     max_minutes: Positive | None = None
+    rows_an_epoch: Count | None = None
     shards: Count = 1
 
     def __post_init__(self) -> None:

@@ -43,6 +43,8 @@ _MOST_VALIDATION_ROWS = 20_000
 _VALIDATION_DRAWS, _MOST_VALIDATION_PASSES = 1024, 16
 #: Steps between two looks at the loss: a look waits for the device, so it does not happen every step.
 _STEPS_BETWEEN_CHECKS = 25
+#: Steps between two validations, at least: an epoch of a small table may have one step.
+_STEPS_BETWEEN_VALIDATIONS = 16
 
 
 class Epoch(NamedTuple):
@@ -90,6 +92,7 @@ class Trainer:
         device: Where to train; batches are moved there.
         verbose: Show a progress bar (in a terminal or a notebook) with the loss and the remaining time.
         on_epoch: Called with each :class:`Epoch`.
+        told: What the progress bar calls the training.
 
     Example:
         >>> import torch
@@ -114,11 +117,13 @@ class Trainer:
         device: str | torch.device = "cpu",
         verbose: bool = True,
         on_epoch: Callable[[Epoch], None] | None = None,
+        told: str = "training",
     ) -> None:
         self.config = config
         self.device = resolve_device(device)
         self.verbose = verbose
         self.on_epoch = on_epoch
+        self.told = told
 
     def fit(
         self,
@@ -180,12 +185,14 @@ class _Run:
         config = trainer.config
         shuffle_seed, noise_seed, self.validation_seed = seeds
         self.config, self.device, self.module = config, trainer.device, module
-        self.verbose, self.on_epoch = trainer.verbose, trainer.on_epoch
+        self.verbose, self.on_epoch, self.told = trainer.verbose, trainer.on_epoch, trainer.told
         kept = torch.from_numpy(np.setdiff1d(np.arange(len(rows[0])), held_out, assume_unique=True))
         self.rows = [t[kept] for t in rows] if len(held_out) else list(rows)
         self.validation = [t[torch.from_numpy(held_out)] for t in rows] if len(held_out) else None
         self.n_rows = len(kept)
-        self.steps_an_epoch = max(1, math.ceil(self.n_rows / config.batch_rows))
+        self.epoch_rows = min(config.rows_an_epoch or self.n_rows, self.n_rows)
+        self.steps_an_epoch = max(1, math.ceil(self.epoch_rows / config.batch_rows))
+        self.order = torch.empty(0, dtype=torch.int64)
         self.shuffle = torch_generator(shuffle_seed)
         self.noise = [torch_generator(child, self.device) for child in noise_seed.spawn(config.shards)]
         n_threads = min(config.shards, os.cpu_count() or 1) if self.device.type == "cpu" else 1
@@ -196,6 +203,7 @@ class _Run:
         self.step = 0
         self.descent: _Descent | None = None
         self.started = time.monotonic()
+        self.watched, self.validated_at = [math.nan] * 3, 0
         self.best_loss = math.inf
         self.best_weights: dict[str, Tensor] | None = None
 
@@ -243,7 +251,7 @@ class _Run:
         bar = tqdm(
             total=config.epochs * self.steps_an_epoch,
             disable=not self.verbose,
-            desc="training",
+            desc=self.told,
             unit="step",
             mininterval=0.5,
         )
@@ -315,7 +323,9 @@ class _Run:
         config = self.config
         self.module.train()
         parameters = [p for p in self.module.parameters() if p.requires_grad]
-        order = torch.randperm(self.n_rows, generator=self.shuffle)
+        if len(self.order) < self.epoch_rows:
+            self.order = torch.randperm(self.n_rows, generator=self.shuffle)
+        order, self.order = self.order.tensor_split([self.epoch_rows])
         sums = torch.zeros(4, dtype=torch.float64, device=self.device)
         for index in torch.tensor_split(order, self.steps_an_epoch):
             rate = config.learning_rate * self._rate()
@@ -370,18 +380,22 @@ class _Run:
 
     def _close_epoch(self, epoch: int, sums: Tensor) -> Epoch:
         loss, reconstruction, kl = (sums[:3] / sums[3]).tolist()
-        watched = self._validate() if self.validation is not None else [math.nan] * 3
+        if self.validation is not None and self._is_time_to_validate(epoch):
+            self.watched, self.validated_at = self._validate(), self.step
+        watched = self.watched
         row = Epoch(epoch, round(self.seconds, 3), loss, reconstruction, kl, *watched)
         self.training.history.append(row)
         # Without validation rows the last weights are kept: a falling training loss says nothing about their quality.
-        # In a descent, too: it begins at the best weights, and what it takes away is the noise of large steps, which
-        # samples show more than the likelihood does.
-        last = self.validation is None or self.descent is not None
+        last = self.validation is None
         if last or watched[0] < self.best_loss or self.best_weights is None:
             self.best_loss = watched[0]
             self.training.best_epoch = epoch
             self.best_weights = self._weights()
         return row
+
+    def _is_time_to_validate(self, epoch: int) -> bool:
+        is_last = epoch == (self.config.epochs if self.descent is None else self.descent.last_epoch)
+        return is_last or self.validated_at == 0 or self.step - self.validated_at >= _STEPS_BETWEEN_VALIDATIONS
 
     def _averaged(self) -> AbstractContextManager[None]:
         """The weights that are validated and kept, in the module for the length of the block."""

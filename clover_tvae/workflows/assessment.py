@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
     from clover_tvae.synthesizer import TVAESynthesizer
 
-__all__ = ["DEFAULT_HOLDOUT", "assess", "attack_with_shadow_models", "refitted", "split_holdout"]
+__all__ = ["DEFAULT_HOLDOUT", "assess", "attack_with_shadow_models", "passed_by", "refitted", "split_holdout"]
 
 DEFAULT_HOLDOUT = 0.1  # share of the rows, as in the published protocols
 _PURPOSE = 0x401D
@@ -115,6 +115,30 @@ def assess(
     return [str(breach) for breach in check_limits(figures, limits or {})]
 
 
+def passed_by(
+    rows: pd.DataFrame,
+    train: pd.DataFrame,
+    holdout: pd.DataFrame | None,
+    metadata: Metadata,
+    limits: Limits,
+    **options: Any,
+) -> list[str]:
+    """Measure the very rows that are to leave, all of them, and return a sentence for each limit that they pass.
+
+    Args:
+        rows: The rows.
+        train: The rows that their generator learnt.
+        holdout: Real rows that it never saw.
+        metadata: What each column is.
+        limits: Bounds of figures.
+        **options: ``seed`` and ``min_count`` of the figures.
+    """
+    from clover_tvae.evaluation import measure
+    from clover_tvae.evaluation.limits import check_limits
+
+    return [str(breach) for breach in check_limits(measure(train, rows, holdout, metadata, **options), limits)]
+
+
 def attack_with_shadow_models(
     synth: TVAESynthesizer, real: pd.DataFrame, holdout: pd.DataFrame | None, *, n_models: int, seed: int = 0
 ) -> Figures:
@@ -149,5 +173,8 @@ def refitted(synth: TVAESynthesizer, rows: pd.DataFrame, seed: int) -> pd.DataFr
     card = synth.card()
     known = inspect.signature(TVAESynthesizer).parameters
     parameters = {name: value for name, value in card["parameters"].items() if name in known and value is not None}
-    options = {**parameters, "backend": card["backend"], "random_state": seed, "verbose": False}
+    if card["privacy"]["mode"] == "student":  # its own sizes are not its teacher's: both find theirs again
+        parameters = {name: parameters.get(name) for name in ("min_count", "exact_values")} | synth.given
+    privacy = card["privacy"]["mode"] if card["backend"] == "native" else None
+    options = parameters | {"privacy": privacy, "backend": card["backend"], "random_state": seed, "verbose": False}
     return TVAESynthesizer(rows, synth.metadata, **options).fit().sample(len(rows), random_state=seed)

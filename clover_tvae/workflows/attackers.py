@@ -15,7 +15,6 @@ from clover_tvae.backends.protocol import ReadsRows
 from clover_tvae.errors import CloverError
 from clover_tvae.evaluation.membership import Scorer
 from clover_tvae.metadata import Metadata
-from clover_tvae.parameters import Parameters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,9 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["attackers", "file_attackers"]
 
 _MAX_ROWS = 10_000  # of the released rows that the attacker learns
-_OPTIONS: dict[str, Any] = {"decoder": "autoregressive", "exact_values": True, "min_count": 1, "verbose": False}
-if "privacy" in Parameters.model_fields:
-    _OPTIONS["privacy"] = "none"  # the attacker wants all that the rows give
+#: The attacker wants all that the rows give.
+_OPTIONS: dict[str, Any] = {"privacy": "none", "exact_values": True, "min_count": 1, "verbose": False}
 _QUICK: dict[str, Any] = {
     "compress_dims": (64, 64),
     "decompress_dims": (96, 96),

@@ -1,0 +1,159 @@
+"""Teacher and student: what leaves the house learns from rows, not from people.
+
+A teacher learns the people and writes rows; a student of the ordinary kind learns those rows and nothing else, and is all
+that is kept. Whatever its file, and all rows ever drawn from it, can tell of a person, the written rows tell already (data
+processing). A teacher is anything that writes rows: one that is differentially private would take the same path.
+
+References:
+    Tang et al. 2022, SELENA, arXiv 2110.08324, and Shejwalkar & Houmansadr 2019, arXiv 1906.06589: distillation against
+    membership inference; Jagielski et al. 2023, arXiv 2303.03446: what still leaks, at most what the rows tell.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from clover_tvae.backends.keeping import keep_relations
+from clover_tvae.backends.making import make_backend
+from clover_tvae.backends.protocol import Backend, ReadsRows
+from clover_tvae.backends.sizing import Lesson
+from clover_tvae.errors import PrivacyWarning
+from clover_tvae.metadata import Metadata
+from clover_tvae.parameters import Privacy
+from clover_tvae.seeds import Call, Teach, child
+
+__all__ = ["STUDENT_BELOW", "learnt_apart", "membership"]
+
+#: Tables of fewer rows have a student, unless the user says otherwise; larger ones where the check below finds a need.
+STUDENT_BELOW = 10_000
+#: Rows that a teacher writes for each one that it learnt, as long as they are no more than that in all.
+_ROWS_A_ROW, _MOST_ROWS = 20, 60_000
+#: People looked at by the check, of those learnt and of those held out; fewer held out tell nothing.
+_MOST_CHECKED, _FEWEST_HELD_OUT = 2_000, 20
+#: The normal quantile that a check has to pass: one in a hundred does so by chance.
+_QUANTILE = 2.33
+
+
+def learnt_apart(
+    backend: Backend,
+    df: pd.DataFrame,
+    metadata: Metadata,
+    given: dict[str, Any],
+    *,
+    privacy: str | None,
+    seed: np.random.SeedSequence,
+    verbose: bool = False,
+) -> tuple[Backend, Metadata, Privacy]:
+    """Learn a table and return what is to be kept: the backend, its metadata, and what it learnt from.
+
+    Args:
+        backend: Learns the table: the teacher, where there is a student.
+        df: The table.
+        metadata: What its columns are.
+        given: Parameters of ``TVAESynthesizer`` for the student.
+        privacy: ``"student"``, ``"none"``, or ``None``: a student where the table is small, or the check asks for one.
+        seed: The user's.
+        verbose: Show progress bars.
+
+    Warns:
+        PrivacyWarning: What is kept can tell people it was learnt from, from others, better than by chance.
+    """
+    backend.fit(df, metadata, seed=child(seed, Call.FIT), verbose=verbose)
+    held_out, kept, described, learnt_from = backend.held_out, backend, metadata, Privacy()
+    can_teach = backend.name == "native" and backend.parameters["decoder"] == "autoregressive"
+    found = None
+    if privacy is None and can_teach and len(df) >= STUDENT_BELOW:
+        found = membership(backend, df, held_out)
+        privacy = "student" if found is not None and found[0] > found[1] else "none"
+    if can_teach and privacy != "none":
+        kept, described, n_rows = _taught(
+            backend, metadata, given, list(df.columns), child(seed, Call.TEACH), verbose=verbose
+        )
+        learnt_from, found = Privacy(mode="student", written_rows=n_rows), None
+    if can_teach and given.get("epochs") is None:
+        found = found or membership(kept, df, held_out)
+    if found is not None and found[0] > found[1]:
+        cure = "learn more people, or fewer columns" if learnt_from.mode == "student" else "use privacy='student'"
+        text = (
+            f"what was learnt tells {len(df) - len(held_out):,} people who were learnt from {len(held_out):,} who were not with "
+            f"an AUC of {found[0]:.2f} (by chance up to {found[1]:.2f}): treat the generator file as personal data, or {cure}"
+        )
+        warnings.warn(text, PrivacyWarning, stacklevel=3)
+    return kept, described, learnt_from
+
+
+def rows_to_write(n_rows: int, epochs: int | None = None) -> int:
+    """Return how many rows a teacher writes, to two digits: the number tells no more of how many it learnt.
+
+    Args:
+        n_rows: Rows that the teacher learnt.
+        epochs: Passes of the student, where the user fixed them: no more rows than it would see.
+
+    Example:
+        >>> rows_to_write(303), rows_to_write(303, epochs=2), rows_to_write(68_123)
+        (6100, 610, 69000)
+    """
+    most = max(n_rows, min(_ROWS_A_ROW * n_rows, _MOST_ROWS))
+    n = most if epochs is None else min(most, epochs * n_rows)
+    unit = 10 ** max(0, math.floor(math.log10(n)) - 1)
+    return math.ceil(n / unit) * unit
+
+
+def _taught(
+    teacher: Backend,
+    metadata: Metadata,
+    given: dict[str, Any],
+    columns: list[Hashable],
+    seed: np.random.SeedSequence,
+    *,
+    verbose: bool,
+) -> tuple[Backend, Metadata, int]:
+    """Return a student that learnt rows of a teacher, the metadata with what the relations are in them, and their number."""
+    n_learnt = teacher.facts["rows"]
+    n_rows = rows_to_write(n_learnt, given.get("epochs"))
+    rows = pd.concat(list(teacher.sample_frames(n_rows, seed=child(seed, Teach.ROWS))), ignore_index=True)
+    rows = rows.reindex(columns=columns)  # those that are not learnt are named, and empty
+    described = replace(metadata, unit=None)
+    if metadata.relations is not None:  # look-up tables and ranges are learnt anew, of the written rows
+        declared = tuple(relation.declared() for relation in metadata.relations)
+        described = replace(described, relations=declared).with_relations(rows)
+    # As many rows an epoch as were learnt, but from a number that is not exact.
+    lesson = Lesson(math.ceil(n_rows / max(1, n_rows // n_learnt)))
+    student = keep_relations(make_backend("native", lesson=lesson, **given), described)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # what is rare among written rows concerns nobody
+        student.fit(rows, described, seed=child(seed, Teach.STUDENT), verbose=verbose)
+    return student, replace(described, unit=metadata.unit), n_rows
+
+
+def membership(backend: Backend, df: pd.DataFrame, held_out: NDArray[np.int64]) -> tuple[float, float] | None:
+    """Return how well a backend's likelihood tells the rows that were learnt from those held out, and the limit of chance.
+
+    Args:
+        backend: What was learnt.
+        df: The table: rows that were learnt, and those of ``held_out``.
+        held_out: Places of the rows that no weight was trained on.
+
+    Returns:
+        The area under the ROC curve and the 99% quantile that it has by chance (Mann and Whitney 1947); ``None`` where the
+        backend reads no rows or fewer than 20 were held out.
+    """
+    if not isinstance(backend, ReadsRows) or len(held_out) < _FEWEST_HELD_OUT:
+        return None
+    learnt = np.setdiff1d(np.arange(len(df)), held_out)
+    rng = np.random.default_rng(0)
+    parts = [np.sort(rng.permutation(part)[:_MOST_CHECKED]) for part in (learnt, held_out)]
+    scores = backend.anomaly_scores(df.iloc[np.concatenate(parts)], seed=np.random.SeedSequence(0))["score"]
+    n, m = map(len, parts)
+    ranks = rankdata(-scores.to_numpy(float))
+    auc = (ranks[:n].sum() - n * (n + 1) / 2) / (n * m)
+    return float(auc), 0.5 + _QUANTILE * math.sqrt((n + m + 1) / (12 * n * m))

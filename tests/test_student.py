@@ -1,0 +1,209 @@
+"""Teacher and student: what is kept learns from written rows, keeps no table, and says what it is."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import refuses
+
+from clover_tvae import TVAESynthesizer
+from clover_tvae.artifact import read_artifact
+from clover_tvae.backends import teaching
+from clover_tvae.backends.teaching import membership, rows_to_write
+from clover_tvae.errors import ConfigError, NotFittedError, PrivacyWarning
+from clover_tvae.model.copula import copula_rows
+
+METADATA = {"continuous": ["age", "pay"], "categorical": ["team"]}
+
+
+def table(n: int = 200, seed: int = 1) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    age = rng.integers(20, 66, n)
+    return pd.DataFrame(
+        {"age": age, "pay": np.round(900 + 20 * age + rng.normal(0, 80, n), 2), "team": rng.choice(list("abc"), n)}
+    )
+
+
+def short(df: pd.DataFrame, **parameters: Any) -> TVAESynthesizer:
+    return TVAESynthesizer(df, METADATA, **{"random_state": 1, "epochs": 2, "verbose": False, **parameters})
+
+
+@pytest.fixture(scope="module")
+def learnt() -> TVAESynthesizer:
+    return short(table()).fit()
+
+
+def test_a_small_table_has_a_student_that_says_so(learnt: TVAESynthesizer) -> None:
+    card = learnt.card()
+    assert card["privacy"]["mode"] == "student"
+    assert card["rows"] == card["privacy"]["written_rows"] == 400
+    assert "rows that a teacher wrote" in card["privacy"]["meaning"]
+    assert len(learnt.history) == 2
+
+
+def test_without_one_the_file_is_as_sensitive_as_the_data(tmp_path: Path) -> None:
+    synth = short(table(), privacy="none").fit()
+    assert synth.card()["rows"] == 200
+    assert "as sensitive as the data" in synth.card()["privacy"]["meaning"]
+    synth.save(tmp_path / "g.pkl")
+    assert TVAESynthesizer.load(tmp_path / "g.pkl").card()["privacy"] == synth.card()["privacy"]
+
+
+@pytest.mark.parametrize("other", [{"decoder": "independent"}, {"backend": "sdv"}])
+def test_only_the_autoregressive_decoder_has_a_student(other: dict[str, str]) -> None:
+    with refuses(ConfigError, "privacy"):
+        TVAESynthesizer(table(), METADATA, privacy="student", **other)
+    if "decoder" in other:
+        assert short(table(), **other).fit().card()["privacy"]["mode"] == "none"
+
+
+def test_the_student_is_given_written_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    df = table()
+    seen: list[pd.DataFrame] = []
+    from clover_tvae.backends.native import NativeBackend
+
+    fit = NativeBackend.fit
+
+    def watched(self: NativeBackend, rows: pd.DataFrame, *args: Any, **options: Any) -> NativeBackend:
+        seen.append(rows)
+        return fit(self, rows, *args, **options)
+
+    monkeypatch.setattr(NativeBackend, "fit", watched)
+    synth = short(df).fit()
+    assert [len(rows) for rows in seen] == [200, 400]
+    # Pay has a hundred thousand values: rows that were written share next to none with the people.
+    assert np.isin(seen[1]["pay"], df["pay"]).mean() < 0.1
+    again = NativeBackend(**synth._backend.given.given(), lesson=synth._backend.lesson)
+    assert again.lesson is not None
+    assert again.lesson.n_people == 200
+
+
+def test_the_same_seed_gives_the_same_student(learnt: TVAESynthesizer) -> None:
+    pd.testing.assert_frame_equal(short(table()).fit().sample(50, random_state=3), learnt.sample(50, random_state=3))
+
+
+@pytest.mark.parametrize("privacy", ["student", "none"])
+def test_a_fitted_synthesizer_keeps_no_table(privacy: str) -> None:
+    df = table()
+    df["pay"] = np.random.default_rng(1).uniform(1e5, 2e5, len(df))  # patterns of bytes that no other number has
+    synth = short(df, privacy=privacy).fit()
+    held = pickle.dumps(synth)
+    assert df["pay"].to_numpy().tobytes() not in held
+    assert sum(np.float64(value).tobytes() in held for value in df["pay"]) == 0
+    pd.testing.assert_frame_equal(
+        pickle.load(io.BytesIO(held)).sample(20, random_state=1), synth.sample(20, random_state=1)
+    )
+    with pytest.raises(NotFittedError, match="keeps no table"):
+        synth.fit()
+    for call in (synth.report, synth.plot_marginals, lambda: synth.balance("team")):
+        with pytest.raises(ConfigError, match="keeps no table"):
+            call()
+
+
+def test_it_learns_another_table_that_is_given(learnt: TVAESynthesizer) -> None:
+    synth = short(table()).fit()
+    other = table(300, seed=5)
+    other["pay"] += 1_000_000
+    synth.fit(other)
+    assert synth.sample(20)["pay"].min() > 900_000
+    assert synth.card()["rows"] == 600
+
+
+def test_the_file_holds_the_rows_of_the_student_only(learnt: TVAESynthesizer, tmp_path: Path) -> None:
+    learnt.save(tmp_path / "g.pkl")
+    content = read_artifact(tmp_path / "g.pkl")
+    assert content["privacy"] == {"mode": "student", "written_rows": 400}
+    assert content["training"]["backend"]["facts"]["rows"] == 400
+
+
+@pytest.mark.parametrize(("n", "epochs", "expected"), [(60, None, 1200), (1_000, None, 20_000), (5_000, None, 60_000)])
+def test_a_teacher_writes_many_rows_for_few_people(n: int, epochs: int | None, expected: int) -> None:
+    assert rows_to_write(n, epochs) == expected
+
+
+def test_relations_are_learnt_anew_from_the_written_rows() -> None:
+    rng = np.random.default_rng(1)
+    city = rng.choice(["Graz", "Wien", "Linz"], 300)
+    df = pd.DataFrame(
+        {"city": city, "code": pd.Series(city).map({"Graz": 8010, "Wien": 1010, "Linz": 4020}).astype(str)}
+    )
+    df["a"], df["b"] = rng.integers(0, 50, 300), rng.integers(0, 50, 300)
+    df["sum"] = df["a"] + df["b"]
+    kinds = {"categorical": ["city", "code"], "continuous": ["a", "b", "sum"]}
+    synth = TVAESynthesizer(df, kinds, random_state=1, epochs=3, verbose=False).fit()
+    drawn = synth.sample(500)
+    assert (drawn["sum"] == drawn["a"] + drawn["b"]).all()
+    assert set(zip(drawn["city"], drawn["code"], strict=True)) <= set(zip(df["city"], df["code"], strict=True))
+
+
+class _Telling:
+    """A stand-in for what was learnt: it knows its people, or knows nobody."""
+
+    def __init__(self, knows: bool) -> None:
+        self.knows = knows
+
+    def anomaly_scores(self, df: pd.DataFrame, *, seed: Any) -> pd.DataFrame:
+        noise = np.random.default_rng(0).normal(size=len(df))
+        return pd.DataFrame({"score": noise + 2.0 * self.knows * (df.index.to_numpy() >= 300)}, index=df.index)
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_the_check_tells_a_model_that_knows_its_people_from_one_that_does_not(
+    knows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teaching, "ReadsRows", _Telling)
+    found = membership(_Telling(knows), table(400), np.arange(300, 400))  # type: ignore[arg-type]
+    assert found is not None
+    assert (found[0] > found[1]) is knows
+    assert membership(_Telling(knows), table(400), np.arange(10)) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.long
+def test_a_model_that_remembers_its_people_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teaching, "membership", lambda *args: (0.9, 0.6))
+    with pytest.warns(PrivacyWarning, match="AUC of 0.90"):
+        short(table(60), epochs=None, max_minutes=0.02).fit()
+    monkeypatch.setattr(teaching, "membership", lambda *args: (0.5, 0.6))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PrivacyWarning)
+        short(table(60), epochs=None, max_minutes=0.02).fit()
+
+
+@pytest.mark.long
+def test_a_large_table_has_a_student_where_the_check_asks_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teaching, "STUDENT_BELOW", 100)
+    monkeypatch.setattr(teaching, "membership", lambda *args: (0.5, 0.6))
+    assert short(table()).fit().card()["privacy"]["mode"] == "none"
+    monkeypatch.setattr(teaching, "membership", lambda *args: (0.9, 0.6))
+    assert short(table()).fit().card()["privacy"]["mode"] == "student"
+
+
+def test_rows_of_the_copula_have_the_columns_and_their_correlation() -> None:
+    from clover_tvae.metadata import Metadata
+    from clover_tvae.transforms import TableTransform
+
+    df, rng = table(2_000), np.random.default_rng(0)
+    transform = TableTransform.fit(df, Metadata.of(METADATA), numbers="rank", copies=False, rng=rng)
+    encoded = transform.encode(df, rng)
+    drawn = transform.decode(copula_rows(encoded, transform.layout, 4_000, rng), rng=rng)
+    assert abs(drawn["team"].value_counts(normalize=True) - df["team"].value_counts(normalize=True)).max() < 0.05
+    assert abs(drawn["age"].corr(drawn["pay"]) - df["age"].corr(df["pay"])) < 0.08
+    assert abs(drawn["pay"].mean() - df["pay"].mean()) < 20
+
+
+def test_rows_are_independent_unless_they_are_asked_to_be_stratified() -> None:
+    synth = short(table(400), privacy="none", epochs=4).fit()
+    shares = {
+        how: np.std([(synth.sample(500, random_state=i, decode=how)["team"] == "a").mean() for i in range(40)])
+        for how in ("sample", "stratified")
+    }
+    binomial = np.sqrt(1 / 3 * 2 / 3 / 500)
+    assert 0.7 < shares["sample"] / binomial < 1.4
+    assert shares["stratified"] < 0.8 * shares["sample"]
