@@ -217,7 +217,7 @@ class _Run:
             import pandas as pd
 
             rows = list(draw())
-            limits = {k: v for k, v in job.limits.items() if k.startswith("privacy.") or not sample.conditions}
+            limits = {k: v for k, v in job.limits.items() if _tells_of_rows(k, bool(sample.conditions))}
             with timed(f"measured the rows of {sample.output}", self.tell):
                 least = synth.card()["parameters"].get("min_count", MIN_COUNT)
                 breaches = passed_by(
@@ -232,6 +232,12 @@ class _Run:
         entry["sha256"] = file_digest(path)
         record.save()
         return None
+
+
+def _tells_of_rows(key: str, has_conditions: bool) -> bool:
+    """Whether a figure can be measured on the rows of a sample alone, and judges them."""
+    of_generator = key.startswith(("privacy.file_", "privacy.shadow_"))
+    return not of_generator and (key.startswith("privacy.") or not has_conditions)
 
 
 def run_jobs(
