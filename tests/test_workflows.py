@@ -125,7 +125,7 @@ def test_a_figure_beyond_its_limit_or_not_measured_stops() -> None:
 def test_the_example_of_a_release_is_valid_where_it_lies() -> None:
     (job,) = load_jobs([Path(__file__).parents[1] / "examples/release.yaml"])
     assert job.holdout_fraction == 0.2
-    assert set(job.limits) >= {"privacy.membership_auc", "fidelity.c2st", "utility.loss"}
+    assert set(job.limits) >= {"privacy.membership_auc", "fidelity.c2st_heldout", "utility.loss"}
 
 
 @pytest.mark.parametrize("metadata", ["infer", "{continuous: [age], categorical: [sex]}"])
