@@ -506,11 +506,13 @@ class TVAESynthesizer:
     def save(self, path: str | Path) -> str:
         """Write the generator file: plain data only, verified before it replaces an older one.
 
+        A file without a student (``privacy="none"``, the paper's decoder, SDV) is as sensitive as the data.
+
         Returns:
             The file's SHA-256, to be given to ``load(expected_sha256=...)`` elsewhere.
         """
         self._generator = self._learnt().save(check_path(path, "path"))
-        logger.info("generator written, sha256 %s", self._generator.sha256)
+        logger.info("generator written, sha256 %s; %s", self._generator.sha256, self._generator.privacy)
         return str(self._generator.sha256)
 
     @classmethod

@@ -16,9 +16,11 @@ from conftest import refuses
 from clover_tvae import TVAESynthesizer
 from clover_tvae.artifact import read_artifact
 from clover_tvae.backends import teaching
+from clover_tvae.backends.sizing import plan_training
 from clover_tvae.backends.teaching import membership, rows_to_write
 from clover_tvae.errors import ConfigError, NotFittedError, PrivacyWarning
 from clover_tvae.model.copula import copula_rows
+from clover_tvae.parameters import Parameters
 
 METADATA = {"continuous": ["age", "pay"], "categorical": ["team"]}
 
@@ -126,6 +128,11 @@ def test_the_file_holds_the_rows_of_the_student_only(learnt: TVAESynthesizer, tm
 @pytest.mark.parametrize(("n", "epochs", "expected"), [(60, None, 1200), (1_000, None, 20_000), (5_000, None, 60_000)])
 def test_a_teacher_writes_many_rows_for_few_people(n: int, epochs: int | None, expected: int) -> None:
     assert rows_to_write(n, epochs) == expected
+
+
+@pytest.mark.parametrize(("n", "held_out"), [(60, 9), (300, 45), (455, 50), (1_000, 50), (20_000, 1_000)])
+def test_enough_people_of_a_small_table_are_held_out_to_judge(n: int, held_out: int) -> None:
+    assert round(n * plan_training(Parameters(), n, 10).training.validation_fraction) == held_out
 
 
 def test_relations_are_learnt_anew_from_the_written_rows() -> None:

@@ -117,7 +117,8 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
             warmup_steps=100,
             schedule="trapezoid",
             average=0.995,
-            validation_fraction=0.05,
+            # A few people judge nothing: fifty of a small table, as far as that is no more than 15% of it.
+            validation_fraction=max(0.05, min(0.15, 50 / n_rows)),
             # The average of the weights lags by 200 steps: fewer epochs without progress say nothing yet.
             patience=max(8, round(min(300, 60 + n_rows) / a_pass)),
             # Halves of a small batch are not worth a second thread.

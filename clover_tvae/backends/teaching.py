@@ -11,6 +11,8 @@ References:
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
 import warnings
 from collections.abc import Hashable
@@ -26,10 +28,12 @@ from clover_tvae.backends.keeping import keep_relations
 from clover_tvae.backends.making import make_backend
 from clover_tvae.backends.protocol import Backend, ReadsRows
 from clover_tvae.backends.sizing import Lesson
-from clover_tvae.errors import PrivacyWarning
+from clover_tvae.errors import MetadataError, PrivacyWarning
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Privacy
 from clover_tvae.seeds import Call, Teach, child
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["STUDENT_BELOW", "learnt_apart", "membership"]
 
@@ -81,6 +85,10 @@ def learnt_apart(
         learnt_from, found = Privacy(mode="student", written_rows=n_rows), None
     if can_teach and given.get("epochs") is None:
         found = found or membership(kept, df, held_out)
+        if found is None:
+            logger.info(
+                "%d people were held out, too few to check whether what was learnt tells who was", len(held_out)
+            )
     if found is not None and found[0] > found[1]:
         cure = "learn more people, or fewer columns" if learnt_from.mode == "student" else "use privacy='student'"
         text = (
@@ -125,7 +133,8 @@ def _taught(
     described = replace(metadata, unit=None)
     if metadata.relations is not None:  # look-up tables and ranges are learnt anew, of the written rows
         declared = tuple(relation.declared() for relation in metadata.relations)
-        described = replace(described, relations=declared).with_relations(rows)
+        with contextlib.suppress(MetadataError):  # else they stay as they are: what enough people share
+            described = replace(described, relations=declared).with_relations(rows)
     # As many rows an epoch as were learnt, but from a number that is not exact.
     lesson = Lesson(math.ceil(n_rows / max(1, n_rows // n_learnt)))
     student = keep_relations(make_backend("native", lesson=lesson, **given), described)

@@ -167,6 +167,7 @@ def fit(
         synth = TVAESynthesizer(df, described, verbose=progress_wanted(quiet), **parameters).fit()
     note(synth.metadata.relations_told, quiet)
     note(f"epochs    {len(synth.history)}", quiet)
+    note(f"privacy   {synth.card()['privacy']['meaning']}", quiet)
     digest = synth.save(output)
     say(f"generator {output}")
     say(f"sha256    {digest}")
