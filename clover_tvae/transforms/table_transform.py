@@ -1,4 +1,7 @@
-"""A whole table as choices and numbers, and back: the transforms of its columns, and cells that equal another of their row."""
+"""A whole table as choices and numbers, and back: the transforms of its columns, and cells that equal another of their row.
+
+It is over 450 lines because learning, coding, conditions and the file's part of a table share one list of columns.
+"""
 
 from __future__ import annotations
 
