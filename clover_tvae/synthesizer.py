@@ -241,8 +241,7 @@ class TVAESynthesizer:
 
     def _related(self, df: pd.DataFrame) -> Metadata:
         """Return the metadata with the relations that enough people share."""
-        min_count = self._backend.parameters.get("min_count", MIN_COUNT)
-        return self._metadata.with_relations(self._declared(df), min_count=min_count)
+        return self._metadata.with_relations(self._declared(df), min_count=self.min_count)
 
     def fit(self, df: pd.DataFrame | None = None) -> TVAESynthesizer:
         """Learn the table, and write the generator where ``generator_filepath`` says.
@@ -288,6 +287,11 @@ class TVAESynthesizer:
     def given(self) -> dict[str, Any]:
         """The parameters of the engine that the user gave; of a generator that was loaded, its backend and decoder."""
         return dict(self._parameters)
+
+    @property
+    def min_count(self) -> int:
+        """Fewest people that what is learnt and shown rests on."""
+        return int(self._backend.parameters.get("min_count", MIN_COUNT))
 
     @property
     def metadata(self) -> Metadata:

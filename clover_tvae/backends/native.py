@@ -114,7 +114,7 @@ class NativeBackend(Backend, ReadsRows):
         transform, self._prepared = self._prepared or self._fitted(df, metadata, seed), None
         table, layout = transform.encode(df, generator(seed, Fit.ENCODE), "fold"), transform.layout
         plan = plan_training(self.given, len(df), layout.n_columns, n_choices=layout.n_choices, lesson=self.lesson)
-        told = "training" if self.lesson is None else self.lesson.told
+        told = "training" if self.lesson is None else "student"
         logger.info("%s", plan.describe())
         if verbose:
             # Only this line and the progress bar are ever shown.

@@ -37,11 +37,9 @@ class Lesson:
 
     Args:
         n_people: About how many rows the teacher learnt; an epoch of the student has so many rows.
-        told: What its progress bar says.
     """
 
     n_people: int
-    told: str = "student"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from clover_tvae.backends.keeping import keep_relations
 from clover_tvae.backends.making import make_backend
@@ -158,11 +157,12 @@ def membership(backend: Backend, df: pd.DataFrame, held_out: NDArray[np.int64]) 
     """
     if not isinstance(backend, ReadsRows) or len(held_out) < _FEWEST_HELD_OUT:
         return None
+    from clover_tvae.evaluation.membership import auc  # it brings the trees of scikit-learn, which drawing needs not
+
     learnt = np.setdiff1d(np.arange(len(df)), held_out)
     rng = np.random.default_rng(0)
     parts = [np.sort(rng.permutation(part)[:_MOST_CHECKED]) for part in (learnt, held_out)]
     scores = backend.anomaly_scores(df.iloc[np.concatenate(parts)], seed=np.random.SeedSequence(0))["score"]
     n, m = map(len, parts)
-    ranks = rankdata(-scores.to_numpy(float))
-    auc = (ranks[:n].sum() - n * (n + 1) / 2) / (n * m)
-    return float(auc), 0.5 + _QUANTILE * math.sqrt((n + m + 1) / (12 * n * m))
+    learnt_scores, other_scores = np.split(-scores.to_numpy(float), [n])
+    return auc(learnt_scores, other_scores), 0.5 + _QUANTILE * math.sqrt((n + m + 1) / (12 * n * m))

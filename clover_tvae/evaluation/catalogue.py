@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["CATALOGUE", "REMOVED", "Better", "Meaning"]
+__all__ = ["CATALOGUE", "OF_GENERATOR", "REMOVED", "Better", "Meaning"]
 
 Better = Literal["lower", "higher", "target"]
 
@@ -216,6 +216,9 @@ CATALOGUE: Mapping[str, Meaning] = {
     for section, meanings in (("fidelity", _FIDELITY), ("utility", _UTILITY), ("privacy", _PRIVACY))
     for name, meaning in meanings.items()
 }
+
+#: What the figures begin with that judge a generator or its training, not a table of rows.
+OF_GENERATOR = ("privacy.file_", "privacy.shadow_")
 
 #: Figures of version 0.1.0 that are measured no more, and those that say it instead.
 REMOVED: Mapping[str, str] = {

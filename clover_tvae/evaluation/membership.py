@@ -47,6 +47,7 @@ __all__ = [
     "Scorer",
     "attack_figures",
     "attack_membership",
+    "auc",
     "furthest",
     "score_with_intervals",
 ]
@@ -295,14 +296,14 @@ def _roc_measures(members: NDArray[Any], others: NDArray[Any]) -> tuple[float, f
     """The AUC, and the shares of members found at 1% and 10% false alarms; of two rows of scores, by the second."""
     inside, outside = np.atleast_2d(members), np.atleast_2d(others)
     return (
-        _auc(inside[0], outside[0]),
+        auc(inside[0], outside[0]),
         _tpr_at(inside[-1], outside[-1], 0.01),
         _tpr_at(inside[-1], outside[-1], 0.1),
     )
 
 
-def _auc(members: NDArray[Any], others: NDArray[Any]) -> float:
-    """P(member scores higher) + P(tie) / 2."""
+def auc(members: NDArray[Any], others: NDArray[Any]) -> float:
+    """Return P(member scores higher) + P(tie) / 2, the area under the ROC curve (Mann and Whitney 1947)."""
     ordered = np.sort(others)
     below, not_above = np.searchsorted(ordered, members, side="left"), np.searchsorted(ordered, members, side="right")
     return float((below + not_above).mean() / (2 * len(others)))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clover_tvae.errors import ConfigError, LimitExceededError
+from clover_tvae.evaluation.catalogue import OF_GENERATOR
 from clover_tvae.evaluation.limits import passed_limits
 from clover_tvae.jobs.job import Job, JobTable
 from clover_tvae.jobs.plan import Plan, assessment_digest, plan_job, sample_digest
@@ -26,7 +27,6 @@ from clover_tvae.jobs.record import file_digest
 from clover_tvae.jobs.result import JobError, JobResult, collected_warnings
 from clover_tvae.jobs.spec import SampleSpec
 from clover_tvae.metadata import Metadata
-from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.workflows.assessment import assess, passed_by
 from clover_tvae.workflows.output import draw_to
 from clover_tvae.workflows.timed import timed
@@ -219,10 +219,9 @@ class _Run:
             rows = list(draw())
             limits = {k: v for k, v in job.limits.items() if _tells_of_rows(k, bool(sample.conditions))}
             with timed(f"measured the rows of {sample.output}", self.tell):
-                least = synth.card()["parameters"].get("min_count", MIN_COUNT)
                 breaches = passed_by(
                     pd.concat(rows, ignore_index=True), table.train, table.holdout, table.metadata, limits,
-                    seed=state or 0, min_count=least,
+                    seed=state or 0, min_count=synth.min_count,
                 )  # fmt: skip
             if breaches:
                 return JobError.of(LimitExceededError(f"{sample.output}: {passed_limits(breaches)}"))
@@ -236,8 +235,7 @@ class _Run:
 
 def _tells_of_rows(key: str, has_conditions: bool) -> bool:
     """Whether a figure can be measured on the rows of a sample alone, and judges them."""
-    of_generator = key.startswith(("privacy.file_", "privacy.shadow_"))
-    return not of_generator and (key.startswith("privacy.") or not has_conditions)
+    return not key.startswith(OF_GENERATOR) and (key.startswith("privacy.") or not has_conditions)
 
 
 def run_jobs(

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from clover_tvae.errors import ConfigError, Problem, did_you_mean
+from clover_tvae.evaluation.catalogue import OF_GENERATOR
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figures
 from clover_tvae.evaluation.frames import code_tables, resolve_metadata
@@ -49,7 +50,6 @@ ASKED_AGAIN = (
     "people away (arXiv 2312.05114): outsiders get this page, never the measuring, and no second page for rows that differ "
     "in a few."
 )
-_OF_FILE = ("privacy.file_", "privacy.shadow_")
 _REPEATED = (
     "fidelity.c2st_heldout",
     "fidelity.shape_heldout",
@@ -190,7 +190,7 @@ def _section(title: str, words: str, head: tuple[str, ...], rows: Iterable[Itera
 
 def _verdicts(figures: Figures, card: Mapping[str, Any] | None) -> dict[str, Any]:
     read = [reading for reading in readings(figures) if reading.section == "privacy" and reading.counts]
-    of_file = [reading for reading in read if reading.key.startswith(_OF_FILE)]
+    of_file = [reading for reading in read if reading.key.startswith(OF_GENERATOR)]
     of_rows = [reading for reading in read if reading not in of_file]
 
     def verdict(tried: list[Any]) -> str:
@@ -243,7 +243,7 @@ def _spread(title: str, tables: list[Figures]) -> dict[str, Any]:
         if len(values):
             texts = (figure_text(float(value), known[0].unit) for value in (values.mean(), values.std(), values.max()))
             rows.append((known[0].title, *texts, len(values)))
-    of_rows = [[figure for key, figure in one.items() if not key.startswith(_OF_FILE)] for one in tables]
+    of_rows = [[figure for key, figure in one.items() if not key.startswith(OF_GENERATOR)] for one in tables]
     leaks = sum(any(reading.counts and reading.reading == "leak found" for reading in readings(one)) for one in of_rows)
     words = f"The rows that leave, and {len(tables) - 1} more tables made in the same way. A leak is found in {leaks}."
     return _section(title, words, ("figure", "mean", "spread", "worst", "tables"), rows)

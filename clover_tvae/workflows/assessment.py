@@ -16,7 +16,6 @@ import numpy as np
 from clover_tvae.columns.people import drawn_people, people_of
 from clover_tvae.errors import ConfigError, TooFewRowsError
 from clover_tvae.evaluation.limits import Limits
-from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.workflows.attackers import file_attackers
 from clover_tvae.workflows.timed import timed
 
@@ -100,10 +99,9 @@ def assess(
 
     with timed(f"drew {len(train):,} rows to measure", tell):
         synthetic = synth.sample(len(train), random_state=seed)
-    least = synth.card()["parameters"].get("min_count", MIN_COUNT)
     with timed("measured them", tell):
         figures = measure(
-            train, synthetic, holdout, metadata, seed=seed, scorers=file_attackers(synth), min_count=least
+            train, synthetic, holdout, metadata, seed=seed, scorers=file_attackers(synth), min_count=synth.min_count
         )
     if report is not None:
         from clover_tvae.report import about_generator, write_report
