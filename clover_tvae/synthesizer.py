@@ -270,8 +270,16 @@ class TVAESynthesizer:
             self._backend, table, self._metadata, self._parameters,
             privacy=self._privacy, seed=self._seed, verbose=self.verbose,
         )  # fmt: skip
+        self._metadata = replace(self._metadata, reasons={})
         self._generator = Generator(
             self._backend, self._metadata, len(table.columns), self.random_state, self.decode, learnt_from
+        )
+        held = self._metadata.relations or ()  # others keep their rule, not what they learnt of the table
+        relations = self._described.relations
+        self._described = replace(
+            self._described,
+            reasons={},
+            relations=relations and tuple(one if one in held else one.declared() for one in relations),
         )
         self._df, self._n_calls, self._has_learnt = None, 0, True
         if self.generator_filepath is not None:

@@ -356,6 +356,25 @@ def test_a_condition_on_a_looked_up_column_asks_for_the_values_that_determine_it
     assert set(outer) == {"b"}
 
 
+@pytest.mark.parametrize(("name", "gaps"), CASES)
+def test_every_value_of_the_table_is_one_that_was_seen(name: str, gaps: float) -> None:
+    df, plan, _ = planned(name, gaps)
+    assert plan.unseen(df) == {}
+
+
+@pytest.mark.long
+def test_values_that_no_look_up_knows_are_told_with_their_column_and_a_cure() -> None:
+    df, synth = fitted("look-up")
+    rows = df.head(4).assign(a=["Zed", None, "Rome", None], b=[None, "zed", None, "oslo"])
+    with pytest.warns(UserWarning, match=r"column 'a': 1 cells .*never seen.*empty.*column 'b': 1 cells"):
+        filled = synth.impute(rows)
+    assert filled.notna().all(axis=None)
+    assert filled["a"].tolist()[::2] == ["Zed", "Rome"]
+    assert filled.loc[2:].to_numpy().tolist() == [["Rome", "rome"], ["Oslo", "oslo"]]
+    with pytest.raises(ConditionError, match=r"column 'b': 1 cells .*never seen.*empty"):
+        synth.sample(conditions=rows[["b"]])
+
+
 def test_a_relation_on_an_identifier_is_refused_by_name() -> None:
     with pytest.raises(MetadataError, match="number"):
         Metadata.of(

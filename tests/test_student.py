@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 import warnings
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,36 @@ def test_a_fitted_synthesizer_keeps_no_table(privacy: str) -> None:
     for call in (synth.report, synth.plot_marginals, lambda: synth.balance("team")):
         with pytest.raises(ConfigError, match="keeps no table"):
             call()
+
+
+@pytest.mark.filterwarnings("ignore:held by fewer than 5 people")
+def test_relations_learnt_of_the_table_are_let_go_with_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    team = rng.integers(0, 3, 600)
+    df = pd.DataFrame(
+        {
+            "team": pd.Series(team).map({0: "red", 1: "green", 2: "blue"}),
+            "floor": pd.Series(team).map({0: "first", 1: "second", 2: "third"}),
+            "level": 100 * team + rng.normal(0, 9, 600),
+        }
+    )
+    df.loc[5, ["team", "floor"]] = "only one"
+    synth = TVAESynthesizer(df, random_state=1, epochs=1, privacy="student", verbose=False)
+    constraints = [
+        {"kind": "combinations", "among": ["team", "floor"], "handling": "learn"},
+        {"kind": "ranges", "category": "floor", "number": "level", "handling": "learn"},
+    ]
+    synth.add_constraints(constraints).prepare()
+    ranges = next(one.ranges for one in synth.metadata.relations or () if one.kind == "ranges")
+    synth.fit().save(tmp_path / "g.pkl")
+    held = pickle.dumps(synth)
+    assert b"only one" not in held
+    for relation in synth._described.relations or ():
+        assert relation == relation.declared() or relation in (synth.metadata.relations or ())
+    ends, file = {struct.pack(">d", end).hex() for _, *both in ranges for end in both}, held.hex()
+    of_file = pickle.dumps(read_artifact(tmp_path / "g.pkl")).hex()
+    assert [end for end in ends if end in file and end not in of_file] == []
+    assert synth.metadata.reasons == {}
 
 
 def test_it_learns_another_table_that_is_given(learnt: TVAESynthesizer) -> None:

@@ -27,7 +27,7 @@ from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.asked import translated
 from clover_tvae.reduction.partial import inferred, pinned
-from clover_tvae.relations.reading import comparable
+from clover_tvae.relations.reading import comparable, known
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
 from clover_tvae.transforms import TableTransform
 
@@ -280,10 +280,13 @@ class _KeepingReader(KeepingBackend, ReadsRows):
 
     def _check_known(self, df: pd.DataFrame) -> None:
         refuse_unknown(df, self.reduction.modelled)
-        problems = []
+        text = "cells hold values that were never seen in training; leave them empty to have them drawn"
+        problems = [
+            Problem(f"column {name!r}", f"{rows.sum()} {text}") for name, rows in self.reduction.unseen(df).items()
+        ]
         for relation in self.reduction.kept:
             if set(relation.columns) <= set(df.columns):
-                wrong = relation.breaks(df) & df[list(relation.columns)].notna().to_numpy(dtype=bool).all(axis=1)
+                wrong = relation.breaks(df) & known(df, relation.columns)
                 if wrong.any():
                     columns = f"column {relation.columns[-1]!r}"
                     problems.append(Problem(columns, f"{int(wrong.sum())} rows contradict the relation {relation}"))
@@ -302,9 +305,9 @@ class _KeepingReader(KeepingBackend, ReadsRows):
                 frames = self.inner.sample_frames(_POOL_ROWS, seed=child(seed, _ROUNDS))
                 rows = pd.concat(list(frames), ignore_index=True)
                 pool = plan.restore(plan.reduce(rows) if plan.is_repair else rows)
-            known = pinned(plan, given, drawn, full, pool if round_ % 2 else None, round_ // 2)
-            if not known.equals(given):
-                drawn, full = self._filled(known, given, fill, child(seed, round_, 1), missing)
+            pinned_down = pinned(plan, given, drawn, full, pool if round_ % 2 else None, round_ // 2)
+            if not pinned_down.equals(given):
+                drawn, full = self._filled(pinned_down, given, fill, child(seed, round_, 1), missing)
             wrong, left = plan.undetermined(full, given), Counter()
             for name in given.columns:
                 if name in plan.written:
@@ -362,7 +365,8 @@ class _KeepingReader(KeepingBackend, ReadsRows):
     def impute(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
         """Fill the missing cells of ``df`` so that every row keeps the relations that its known cells keep.
 
-        A cell that a relation says must be missing stays so. Warns of rows that were filled but break a relation.
+        A cell that a relation says must be missing stays so. A value that no look-up knows stays, and tells nothing of
+        other cells. Warns of both, and of rows that were filled but break a relation.
         """
         plan = self.reduction
         names = list(plan.modelled)
@@ -372,14 +376,23 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         if not len(rows):
             return out
         given = df.iloc[rows][names].reset_index(drop=True)
+        told = []
+        for name, unseen in plan.unseen(given).items():
+            told.append(
+                f"column {name!r}: {unseen.sum()} cells hold values that were never seen in training: they stay, and tell "
+                "nothing of other cells; mend them, or leave them empty to have them filled"
+            )
+            given[name] = given[name].mask(unseen)
         full, left = self._completed(given, lambda part, of: self._reader.impute(part, seed=of), seed, missing=False)
         if left:
-            told = (
-                f"what is known of some rows leaves no room for {', '.join(left)}: these rows are filled all the same"
+            told.append(
+                f"what is known of some rows leaves no room for {', '.join(left)}: these rows are filled all the same; "
+                "mend what contradicts it, or leave it empty to have it filled"
             )
-            warnings.warn(told, UserWarning, stacklevel=3)
+        if told:
+            warnings.warn("; ".join(told), UserWarning, stacklevel=3)
         for name in names:
-            gaps = given[name].isna().to_numpy(dtype=bool)
+            gaps = df[name].iloc[rows].isna().to_numpy(dtype=bool)
             if gaps.any():
                 out[name] = with_cells(out[name], rows[gaps], full[name].iloc[np.flatnonzero(gaps)])
         return out

@@ -133,7 +133,9 @@ def _taught(
     if metadata.relations is not None:  # look-up tables and ranges are learnt anew, of the written rows
         declared = tuple(relation.declared() for relation in metadata.relations)
         with contextlib.suppress(MetadataError):  # else they stay as they are: what enough people share
-            described = replace(described, relations=declared).with_relations(rows)
+            described = replace(described, relations=declared).with_relations(
+                rows, min_count=teacher.parameters["min_count"]
+            )
     # As many rows an epoch as were learnt, but from a number that is not exact.
     lesson = Lesson(math.ceil(n_rows / max(1, n_rows // n_learnt)))
     student = keep_relations(make_backend("native", lesson=lesson, **given), described)

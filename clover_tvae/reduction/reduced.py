@@ -332,6 +332,22 @@ class Reduction:
                 rows |= wrong
         return rows
 
+    def unseen(self, df: pd.DataFrame) -> dict[Any, NDArray[np.bool_]]:
+        """Return, for columns of look-up tables, the rows of which known cells are in no row of the table."""
+        found: dict[Any, NDArray[np.bool_]] = {}
+        for step in (step for step in self.steps if isinstance(step, Dependency) and step.table):
+            if set(step.by) <= set(df.columns):
+                rows = known(df, step.by) & step.predicted(df).isna().to_numpy(dtype=bool)
+                found |= {name: found.get(name, False) | rows for name in step.by}
+            if step.target in df:
+                cells, there = (
+                    comparable(self.cells.typed(step.target, values))
+                    for values in (df[step.target], pd.Series([row[-1] for row in step.table or ()], dtype=object))
+                )
+                rows = known(df, [step.target]) & ~pd.Series(cells).isin(there).to_numpy()
+                found[step.target] = found.get(step.target, False) | rows
+        return {name: rows for name, rows in found.items() if rows.any()}
+
     def brought_back(self, drawn: pd.DataFrame) -> pd.DataFrame:
         """Return drawn rows as rows of the table.
 
