@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,11 @@ from hypothesis import strategies as st
 from clover_tvae import TVAESynthesizer
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import ConditionError
-
-pytestmark = pytest.mark.long
+from clover_tvae.metadata import Metadata
+from clover_tvae.reduction import Reduction
+from clover_tvae.reduction.asked import translated
+from clover_tvae.reduction.bounds import check_room
+from clover_tvae.relations.document import read_relations
 
 N = 600
 
@@ -66,6 +70,7 @@ def conditions(df: pd.DataFrame) -> st.SearchStrategy[dict[str, Any]]:
     return names.flatmap(lambda chosen: st.fixed_dictionaries({name: of(name) for name in chosen}))
 
 
+@pytest.mark.long
 def test_rows_meet_the_conditions_and_the_relations_or_are_refused(
     learnt: tuple[pd.DataFrame, TVAESynthesizer],
 ) -> None:
@@ -103,3 +108,107 @@ def _compared(cells: pd.Series, wanted: Any) -> pd.Series:
         return cells.between(*ends)
     (end,) = ends
     return {"!=": cells.ne, "<": cells.lt, "<=": cells.le, ">": cells.gt, ">=": cells.ge}[operator](end)
+
+
+# -- conditions that contradict relations, before a row is drawn ---------------------------------------------------------
+
+
+@functools.cache
+def rooms(n: int = N) -> tuple[pd.DataFrame, Reduction]:
+    """A table of every relation that tells of numbers, and the plan that is learnt of it."""
+    rng = np.random.default_rng(5)
+    a, b = rng.integers(0, 50, n), rng.integers(1, 40, n)
+    born = pd.Timestamp("1950-01-01") + pd.to_timedelta(rng.integers(0, 9_000, n), unit="D")
+    seen = born + pd.to_timedelta(rng.integers(8_000, 20_000, n), unit="D")
+    test, ward = rng.choice(["ldl", "hdl"], n), rng.integers(0, 3, n)
+    df = pd.DataFrame(
+        {
+            "a": a, "b": b, "total": a + b, "area": a * b, "rate": np.round(a / b, 2), "copy": a.astype(float),
+            "born": born, "seen": seen, "later": seen + pd.to_timedelta(rng.integers(0, 90, n), unit="D"),
+            "age": 0, "year": seen.year, "stay": 0, "test": test, "value": np.where(test == "ldl", 100, 40) + rng.integers(0, 30, n),
+            "x": ward == 0, "y": ward == 1, "z": ward == 2, "low": rng.normal(0, 1, n).round(3),
+        }
+    )  # fmt: skip
+    df["high"] = (df["low"] + rng.gamma(1, 1, n).round(3)).where(rng.random(n) < 0.8)
+    df["top"] = df[["low", "high"]].max(axis=1) + rng.gamma(1, 1, n).round(3)
+    computed = {
+        "total": "a + b", "area": "a * b", "rate": "a / b", "age": "age(born, seen)", "year": "year(seen)", "stay": "later - seen",
+    }  # fmt: skip
+    relations: list[dict[str, Any]] = [
+        *(
+            {"kind": "computed", "target": t, "formula": f, "decimals": 2 if t == "rate" else None}
+            for t, f in computed.items()
+        ),
+        {"kind": "equal", "source": "a", "target": "copy"},
+        {"kind": "inequality", "ascending": ["born", "seen", "later"]},
+        {"kind": "inequality", "ascending": ["low", "high", "top"]},
+        {"kind": "ranges", "category": "test", "number": "value"},
+        {"kind": "one_hot", "group": ["x", "y", "z"]},
+        {"kind": "predicate", "expression": "2 * a + 3 <= 200 - b and value > low"},
+    ]
+    for relation in read_relations(relations[:6], list(df)):
+        df = relation.complete(df)
+    df = df.astype({"age": int, "stay": int, "year": int})
+    kinds = {
+        "continuous": [c for c in df if c not in ("born", "seen", "later", "test", *"xyz")],
+        "datetime": ["born", "seen", "later"], "categorical": ["test", *"xyz"], "relations": relations,
+    }  # fmt: skip
+    metadata = Metadata.of(kinds).with_relations(df)
+    return df, Reduction.fit(df, metadata, np.random.default_rng(0), is_repair=False, min_count=10)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"a": (">=", 10), "total": ("<=", 5)}, r"columns 'a' and 'total': .*total = a \+ b"),
+        ({"total": (">=", 80), "b": ("<=", 5)}, r"total = a \+ b"),
+        ({"a": (">=", 40), "b": (">=", 30), "area": ("<", 1_000)}, r"area = a \* b"),
+        ({"rate": (">", 10), "a": ("<", 5)}, "rate = a / b"),
+        ({"copy": ("<", 3), "a": (">", 3)}, "copy equals a"),
+        ({"copy": ("<", 3), "total": (">", 60)}, "columns 'copy' and 'total'"),
+        ({"born": (">", "1974-01-01"), "later": ("<", "1973-06-01")}, "born <= seen <= later"),
+        ({"year": (">", 2000), "seen": ("<", "1995-01-01")}, r"year = year\(seen\)"),
+        ({"age": ("<", 30), "born": ("<", "1955-01-01"), "seen": (">", "1990-01-01")}, r"age = age"),
+        ({"stay": (">", 60), "seen": (">", "1990-01-20"), "later": ("<", "1990-03-01")}, "stay = later - seen"),
+        ({"low": (">", 1), "high": ("<", 0)}, "low <= high"),
+        ({"test": "ldl", "value": ("<", 90)}, "value lies in a range"),
+        ({"test": ["ldl", "hdl"], "value": (">", 200)}, "seen in training|value lies"),
+        ({"x": True, "z": True}, "exactly one"),
+        ({"a": (">", 45), "b": (">", 38), "value": ("<", 60)}, None),
+        ({"a": (">", 30), "b": (">", 30), "total": ("<", 61)}, "total"),
+        ({"low": (">", 1), "top": ("<", 0.5), "high": ("missing",)}, None),  # the two are tied by the third alone
+        ({"total": (">=", 10), "a": ("<=", 5)}, None),
+        ({"test": "hdl", "value": ("<", 60)}, None),
+    ],
+)
+def test_a_contradiction_is_told_before_a_row_is_drawn(asked: dict[str, Any], words: str | None) -> None:
+    plan = rooms()[1]
+    if words is None:
+        translated(plan, asked)
+        return
+    with pytest.raises(ConditionError, match=words):
+        translated(plan, asked)
+
+
+def test_no_condition_that_a_row_of_the_table_meets_is_refused() -> None:
+    df, plan = rooms()
+
+    @settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(st.data())
+    def each(data: st.DataObject) -> None:
+        row = df.iloc[data.draw(st.integers(0, len(df) - 1))]
+        names = data.draw(st.lists(st.sampled_from(list(df)), min_size=1, max_size=6, unique=True))
+        asked: dict[str, Any] = {}
+        for name in names:
+            other = df[name].iloc[data.draw(st.integers(0, len(df) - 1))]
+            if pd.isna(row[name]):
+                asked[name] = None
+            elif name in (*"xyz", "test"):
+                asked[name] = data.draw(st.sampled_from([row[name], [row[name], other]]))
+            elif pd.isna(other) or data.draw(st.booleans()):
+                asked[name] = data.draw(st.sampled_from([(">=", row[name]), ("<=", row[name]), row[name]]))
+            else:
+                asked[name] = ("between", *sorted([row[name], other]))
+        check_room(plan, {name: Condition.of(condition) for name, condition in asked.items()})
+
+    each()

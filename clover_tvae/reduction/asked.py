@@ -12,6 +12,7 @@ import pandas as pd
 
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import ConditionError, Problem, UserError
+from clover_tvae.reduction.bounds import check_room
 from clover_tvae.reduction.plan import DAY, Clock, Distance, Step, made_by
 from clover_tvae.reduction.reduced import NO, YES, Reduction
 from clover_tvae.relations.equality import Equal
@@ -44,9 +45,9 @@ def translated(
     inner = {name: condition for name, condition in asked.items() if name not in plan.made}
     plan.columns.allow(outer)
     _check_values(plan, asked)
+    check_room(plan, asked, missing=missing)
     wanted = dict(asked)
     for step in reversed(plan.steps):
-        _check_order(plan, step, wanted)
         for name in made_by(step):
             if name in wanted:
                 for source, condition in _stands_for(plan, step, name, wanted[name]).items():
@@ -83,17 +84,6 @@ def _check_values(plan: Reduction, asked: Mapping[Any, Condition]) -> None:
                 raise ConditionError(
                     f"must be asked for so that {relation} can hold, found values that break it", place
                 )
-
-
-def _check_order(plan: Reduction, step: Step, wanted: Mapping[Any, Condition]) -> None:
-    if isinstance(step, Distance) and {step.made, step.base} <= set(wanted):
-        low, high = plan.cells.ends(step.base, wanted[step.base])
-        least, most = plan.cells.ends(step.made, wanted[step.made])
-        if (low > most) if step.sign > 0 else (high < least):
-            first, last = (step.base, step.made)[:: step.sign]
-            raise ConditionError(
-                Problem(f"column {step.made!r}", f"no row can meet the conditions: {first} is never above {last}")
-            )
 
 
 def _stands_for(plan: Reduction, step: Step, name: Any, condition: Condition) -> dict[Any, Condition]:

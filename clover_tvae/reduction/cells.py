@@ -103,16 +103,43 @@ class Cells:
 
     def ends(self, name: Any, condition: Condition | None = None) -> tuple[float, float]:
         """Return the lowest and the highest value of a column, or those of it that a condition lets through."""
-        column, ends = self.number(name), (-math.inf, math.inf)
-        if condition is not None and condition.form == "range":
-            ends = column.ends(condition)
-        elif condition is not None and condition.form == "in" and condition.values and not condition.missing:
-            steps = [column.reader.number_of(value, column.grid) for value in condition.values]
-            ends = min(steps), max(steps)
+        column, ends = self.number(name), self._asked_for(name, condition)
         clipped = np.clip(np.array(ends, dtype=np.float64), float(column.grid.minimum), float(column.grid.maximum))
         cells = column.restore(column.grid.cast(clipped), np.zeros(2, dtype=bool))
         low, high = self.values(cells.to_frame(name), name)
         return float(low), float(high)
+
+    def _asked_for(self, name: Any, condition: Condition | None) -> tuple[float, float]:
+        """Return the lowest and the highest number of a column, in its own steps, that a condition lets through."""
+        column = self.number(name)
+        if condition is not None and condition.form == "range":
+            return column.ends(condition)
+        if condition is not None and condition.form == "in" and condition.values and not condition.missing:
+            steps = [column.reader.number_of(value, column.grid) for value in condition.values]
+            return min(steps), max(steps)
+        return -math.inf, math.inf
+
+    def bounds(self, name: Any, condition: Condition | None = None) -> tuple[float, float]:
+        """Return between which numbers (days, of dates) a column lies, or what of it a condition lets through.
+
+        The ends of a condition may lie beyond all that was seen; of categories that are no numbers nothing is known.
+        """
+        column, nothing = self._by_name[name], (-math.inf, math.inf)
+        if isinstance(column, CategoricalTransform):
+            codes = np.arange(len(column.categories))
+            codes = codes if condition is None else codes[column.meets(condition, codes, None)]
+            levels = labels(column.decode(codes, None)).tolist()
+            known = levels and all(isinstance(level, bool | int | float) for level in levels)
+            return (min(levels), max(levels)) if known else nothing
+        grid = column.grid
+        ends = (grid.minimum, grid.maximum) if condition is None else self._asked_for(name, condition)
+        if condition is None and max(map(abs, ends)) > 2**53:  # such ends are means, beyond which there are values
+            return nothing
+        if not isinstance(column.reader, DateCells):
+            return float(ends[0]), float(ends[1])
+        reader, size = column.reader, PER_SECOND[column.reader.calendar.unit] * _DAY
+        low, high = (float(reader.to_scale(np.array([int(e)]))[0]) / size if math.isfinite(e) else e for e in ends)
+        return low, high
 
     def meets(self, df: pd.DataFrame, conditions: Mapping[Any, Condition]) -> NDArray[np.bool_]:
         """Return which rows meet conditions."""

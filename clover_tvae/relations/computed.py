@@ -14,7 +14,7 @@ from clover_tvae.relations.expression import TARGET, quoted, read_expression
 from clover_tvae.relations.reading import filled, known, labels, numbers
 from clover_tvae.relations.relation import Cell, Name, Relation
 
-__all__ = ["Computed", "Predicate"]
+__all__ = ["INVERSE", "Computed", "Predicate"]
 
 
 def _readable(text: str) -> str:
@@ -32,7 +32,7 @@ def _true_or_false(text: str) -> str:
 
 ExpressionText = Annotated[str, AfterValidator(_readable)]
 _RELATIVE_ERROR = 1e-9  # of numbers that are not rounded
-_INVERSE = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
+INVERSE = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
 
 
 class Computed(Relation):
@@ -119,11 +119,11 @@ class Computed(Relation):
 
         if names(node).count(name) != 1:
             return None
-        while isinstance(node, ast.BinOp) and type(node.op) in _INVERSE:
+        while isinstance(node, ast.BinOp) and type(node.op) in INVERSE:
             op, on_left = node.op, name in names(node.left)
             node, other = (node.left, node.right) if on_left else (node.right, node.left)
             if on_left or isinstance(op, ast.Add | ast.Mult):
-                answer = ast.BinOp(answer, _INVERSE[type(op)](), other)
+                answer = ast.BinOp(answer, INVERSE[type(op)](), other)
             else:  # the target is other - x, or other / x
                 answer = ast.BinOp(other, op, answer)
         if not isinstance(node, ast.Name):
