@@ -85,7 +85,7 @@ def metadata() -> dict:
 def fitted(request: pytest.FixtureRequest, people: pd.DataFrame) -> TVAESynthesizer:
     """One fitted synthesizer a decoder, shared by all tests that only read it."""
     return TVAESynthesizer(
-        people, PEOPLE, random_state=7, epochs=30, batch_size=100, decoder=request.param, verbose=False
+        people, PEOPLE, random_state=7, epochs=30, batch_size=100, decoder=request.param, privacy="none", verbose=False
     ).fit()
 
 

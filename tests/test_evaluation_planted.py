@@ -74,8 +74,8 @@ def test_what_is_planted_is_found_in_nearly_all_of_40_tables(case: str) -> None:
     assert sum(map(bool, found(LEAKS[case], 40))) >= (30 if case == "noisy copies" else 39)
 
 
-# At a rate of 5%, more than 2 of 6 have a chance of one in 450, more than 5 of 40 of one in 70.
-@pytest.mark.parametrize(("n_tables", "at_most"), [(6, 2), pytest.param(40, 5, marks=pytest.mark.slow)])
+# At a rate of 5%, more than 1 of 3 have a chance of one in 138, more than 5 of 40 of one in 70.
+@pytest.mark.parametrize(("n_tables", "at_most"), [(3, 1), pytest.param(40, 5, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", NONE)
 def test_rows_of_nobody_are_rarely_accused(case: str, n_tables: int, at_most: int) -> None:
     assert sum(map(bool, found(NONE[case], n_tables))) <= at_most

@@ -91,19 +91,16 @@ class TestCostOfAnImport:
         assert heavy_after(code) & {"torch", "sdv", "sklearn", "pandas", "matplotlib", "ray"} == set()
 
     @pytest.mark.long
-    def test_the_native_engine_works_without_sdv_and_its_family(self) -> None:
-        printed = run_python(
-            "import sys\n"
-            "for name in ('sdv', 'ctgan', 'rdt', 'copulas'):\n"
-            "    sys.modules[name] = None\n"  # an import of any of them is now an ImportError
-            "import pandas as pd\n"
-            "from clover_tvae import TVAESynthesizer\n"
-            "df = pd.DataFrame({'age': range(60), 'sex': ['F', 'M'] * 30})\n"
-            "synth = TVAESynthesizer(df, {'continuous': ['age'], 'categorical': ['sex']}, random_state=1, epochs=1,"
-            " verbose=False).fit()\n"
-            "print(len(synth.sample(5)))\n"
+    def test_checking_job_files_pulls_in_no_engine(self) -> None:
+        code = (
+            "import sys, io, contextlib\n"
+            "sys.argv = ['clover-tvae', 'validate', 'there is no such file.yaml']\n"
+            "from clover_tvae.cli import main\n"
+            "with contextlib.redirect_stderr(io.StringIO()) as told, contextlib.suppress(SystemExit):\n"
+            "    main()\n"
+            "assert 'there is no such file.yaml' in told.getvalue()\n"
         )
-        assert printed.split() == ["5"]
+        assert heavy_after(code) & {"torch", "sdv", "sklearn", "matplotlib", "ray"} == set()
 
 
 class TestPinnedVersions:

@@ -163,6 +163,9 @@ def test_what_is_announced_is_what_is_trained(capsys: pytest.CaptureFixture[str]
             max_minutes=1e-3,
             min_count=1,
             privacy="none",
+            compress_dims=(16,),
+            decompress_dims=(16,),
+            embedding_dim=2,
         )
         parameters = synth.fit().card()["parameters"]
     batch, epochs = re.search(r"batches of ([\d,]+) rows, at most ([\d,]+) epochs", capsys.readouterr().err).groups()

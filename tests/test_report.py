@@ -601,12 +601,17 @@ def test_json_holds_figures_and_errors_and_no_values(real, synthetic, holdout, f
 
 
 @pytest.mark.long
-def test_the_package_imports_without_its_extras() -> None:
+def test_without_the_extras_charts_are_drawn_and_a_page_says_what_it_needs() -> None:
     code = (
         "import sys; sys.modules['jinja2'] = None; sys.modules['matplotlib'] = None\n"
-        "import pandas as pd\n"
+        "import pandas as pd, numpy as np\n"
         "from clover_tvae.report import build_report\n"
+        "from clover_tvae.report import plot_history, plot_latent, plot_marginals, plot_pairs\n"
         "from clover_tvae.errors import MissingExtraError\n"
+        "df = pd.DataFrame({'x': np.arange(60.), 'y': ['a', 'b'] * 30})\n"
+        "points = np.random.default_rng(0).normal(size=(60, 2))\n"
+        "for chart in (plot_pairs(df, df), plot_marginals(df, df), plot_history([{'loss': 1.0}]), plot_latent(points, points)):\n"
+        "    assert chart._repr_svg_().startswith('<svg')\n"
         "assert 'torch' not in sys.modules\n"
         "report = build_report(pd.DataFrame({'x': range(40)}), pd.DataFrame({'x': range(40)}), figures=())\n"
         "try:\n    report.html()\n"

@@ -43,9 +43,7 @@ def tables() -> dict[str, pd.DataFrame]:
 def dossier(tables):
     card = {"parameters": {"min_count": 5}, "privacy": {"mode": "none"}}
     about = {"purpose": "<b>teaching</b>", "subgroups": "ward"}
-    return build_dossier(
-        **tables, metadata=META, about=about, card=card, draws=[rows(200, 3), rows(200, 4)], refits=[rows(200, 5)]
-    )
+    return build_dossier(**tables, metadata=META, about=about, card=card, draws=[rows(200, 3)], refits=[rows(200, 5)])
 
 
 def section(dossier, title: str) -> dict[str, list[str]]:
@@ -60,11 +58,12 @@ def test_people_fill_in_some_fields_and_the_page_says_which_are_open(dossier) ->
     assert "<b>teaching" not in dossier.html()
 
 
-def test_rows_and_file_have_verdicts_of_their_own(dossier, tables) -> None:
+def test_rows_and_file_have_verdicts_of_their_own(dossier) -> None:
     verdicts = section(dossier, "Verdicts")
     assert "No leak found" in verdicts["The rows"][0]
     assert "as sensitive as the data" in verdicts["The file"][0]
-    copied = build_dossier(tables["real"], tables["real"], tables["holdout"], META)
+    few = rows(100, 0)
+    copied = build_dossier(few, few, rows(100, 1), META)
     assert "LEAK FOUND: Exact copies" in section(copied, "Verdicts")["The rows"][0]
     assert "must not leave" in section(copied, "Verdicts")["The file"][0]
 
@@ -78,7 +77,7 @@ def test_membership_stands_beside_guessing_and_people_of_whom_none_was_learnt(do
 
 def test_figures_are_told_of_several_tables_with_the_worst(dossier) -> None:
     mean, spread, worst, n = section(dossier, "Table after table")["Membership inference, AUC"]
-    assert n == "3"
+    assert n == "2"
     assert float(worst) >= float(mean)
     assert float(spread) > 0
     assert section(dossier, "Training after training")["Membership inference, AUC"][3] == "2"
@@ -108,9 +107,10 @@ def test_fields_that_no_dossier_has_are_refused(tables) -> None:
         build_dossier(**tables, metadata=META, about={"subgroups": "age"})
 
 
-def test_who_holds_the_file_asks_it_and_who_holds_the_rows_learns_them() -> None:
+def test_who_holds_the_file_asks_it_and_who_holds_the_rows_learns_them(monkeypatch) -> None:
+    monkeypatch.setattr("clover_tvae.workflows.attackers._QUICK_STEPS", 60)
     train, holdout = rows(120, 0), rows(120, 1)
-    synth = TVAESynthesizer(train, META, random_state=0, epochs=2, min_count=1, verbose=False).fit()
+    synth = TVAESynthesizer(train, META, random_state=0, epochs=2, min_count=1, privacy="none", verbose=False).fit()
     scorers = attackers(train.copy(), Metadata.of(META), synth, seed=1)
     figures = measure(train, train.copy(), holdout, META, scorers=scorers)
     assert 0 <= figures["privacy.file_auc"].value <= 1

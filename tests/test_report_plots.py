@@ -116,24 +116,6 @@ def test_page_and_notebook_draw_the_same_chart(tables) -> None:
             assert f'd="{mark.get("d")}"' in page
 
 
-@pytest.mark.long
-def test_no_chart_needs_matplotlib() -> None:
-    import subprocess
-    import sys
-
-    code = (
-        "import sys; sys.modules['matplotlib'] = None; sys.modules['jinja2'] = None\n"
-        "import pandas as pd, numpy as np\n"
-        "from clover_tvae.report import plot_history, plot_latent, plot_marginals, plot_pairs\n"
-        "df = pd.DataFrame({'x': np.arange(60.), 'y': ['a', 'b'] * 30})\n"
-        "points = np.random.default_rng(0).normal(size=(60, 2))\n"
-        "for chart in (plot_pairs(df, df), plot_marginals(df, df), plot_history([{'loss': 1.0}]), plot_latent(points, points)):\n"
-        "    assert chart._repr_svg_().startswith('<svg')\n"
-        "assert 'torch' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 # ---------------------------------------------------------------- learning curves
 
 

@@ -49,6 +49,7 @@ def test_a_small_table_has_a_student_that_says_so(learnt: TVAESynthesizer) -> No
     assert card["rows"] == card["privacy"]["written_rows"] == 400
     assert "rows that a teacher wrote" in card["privacy"]["meaning"]
     assert len(learnt.history) == 2
+    assert "400 written rows" in repr(learnt)
 
 
 def test_without_one_the_file_is_as_sensitive_as_the_data(tmp_path: Path) -> None:
@@ -205,13 +206,14 @@ def test_the_check_tells_a_model_that_knows_its_people_from_one_that_does_not(
 
 @pytest.mark.long
 def test_a_model_that_remembers_its_people_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = {"epochs": None, "max_minutes": 1e-3, "compress_dims": (8,), "decompress_dims": (8,), "embedding_dim": 2}
     monkeypatch.setattr(teaching, "membership", lambda *args: (0.9, 0.6))
     with pytest.warns(PrivacyWarning, match="AUC of 0.90"):
-        short(table(60), epochs=None, max_minutes=0.02).fit()
+        short(table(60), **quick).fit()
     monkeypatch.setattr(teaching, "membership", lambda *args: (0.5, 0.6))
     with warnings.catch_warnings():
         warnings.simplefilter("error", PrivacyWarning)
-        short(table(60), epochs=None, max_minutes=0.02).fit()
+        short(table(60), **quick).fit()
 
 
 @pytest.mark.long

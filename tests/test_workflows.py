@@ -319,7 +319,8 @@ def test_evaluate_writes_the_report_and_the_figures(folder: Path) -> None:
     assert figures["privacy.copies"].value is not None
 
     (folder / "limits.yaml").write_text("privacy.copies: {max: 0.5}\n")
-    code, out, err = command("evaluate", *tables, "--limits", "limits.yaml", "-q")
+    alone = ("--real", "train.csv", "--synthetic", "synthetic.csv", "-m", "patients.json")
+    code, out, err = command("evaluate", *alone, "--limits", "limits.yaml", "-q")
     assert code == 6
     assert "privacy.copies" in err
 

@@ -150,9 +150,12 @@ def build_dossier(
     metadata = resolve_metadata(metadata)
     tables = code_tables({"real": real, "synthetic": synthetic, "holdout": holdout}, metadata)
     disclosure = Disclosure.of(min_count, tables)
+    target = about.get("subgroups") or getattr(metadata, "variable_to_predict", None)
+    groups = []
+    if about.get("subgroups") or target in tables.category_names:
+        groups = [_groups(subgroup_fidelity(tables, target, disclosure, seed=seed), target, disclosure)]
     options: dict[str, Any] = {"seed": seed, "min_count": min_count}
     figures = measure(real, synthetic, holdout, metadata, **options) if figures is None else figures
-    target = about.get("subgroups") or getattr(metadata, "variable_to_predict", None)
     fields = {**about, "subgroups": "none" if target is None else target}
     sections = [
         _section(
@@ -175,9 +178,7 @@ def build_dossier(
     for title, others in (("Table after table", draws), ("Training after training", refits)):
         if repeated := [measure(real, drawn, holdout, metadata, **options) for drawn in others]:
             sections.append(_spread(title, [figures, *repeated]))
-    if about.get("subgroups") or target in tables.category_names:
-        sections.append(_groups(subgroup_fidelity(tables, target, disclosure, seed=seed), target, disclosure))
-    sections.append(_guards(card))
+    sections += [*groups, _guards(card)]
     notes = [*figures.notes, ASKED_AGAIN, NO_PROOF]
     content = {"title": "Privacy dossier", "tool": f"clover_tvae {__version__}", "sections": sections, "notes": notes}
     return Dossier(content, figures)

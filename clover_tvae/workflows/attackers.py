@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clover_tvae.backends.protocol import ReadsRows
 from clover_tvae.errors import CloverError
 from clover_tvae.evaluation.membership import Scorer
 from clover_tvae.metadata import Metadata
@@ -89,6 +88,10 @@ def attackers(
 
 def file_attackers(synth: TVAESynthesizer | None) -> dict[str, dict[str, Scorer]]:
     """Return the scorers of who holds the file: how likely it says that a person is; none where it cannot say."""
-    if synth is None or not isinstance(synth._backend, ReadsRows):
+    if synth is None:
+        return {}
+    from clover_tvae.backends import ReadsRows  # brings torch, which checking a job needs not
+
+    if not isinstance(synth._backend, ReadsRows):
         return {}
     return {"file": {"likelihood": lambda people, others: -synth.anomaly_scores(people)["score"].to_numpy(dtype=float)}}
