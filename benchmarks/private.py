@@ -8,7 +8,8 @@ drawn rows from reference rows, by their margin; C2ST, Shape and Trend against f
 synthetic rows and tested on fresh ones, beside that of trees trained on the people; CPU seconds of the fit.
 
 Categories below 1% are merged and columns with over 5% of missing cells left out: the figures are those of the model, not
-of the guards. ``bootstrap`` (the learnt rows, drawn again) and ``fresh`` stand in for ``--privacy`` as yardsticks.
+of the guards. ``bootstrap`` (the learnt rows, drawn again) and ``fresh`` stand in for ``--privacy`` as yardsticks, and
+``sdv-tvae``, ``sdv-copula`` and ``mostly`` as peers, with their own defaults: only their rows are attacked.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from real_tables import TABLES
+from relations import drawn as drawn_by
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import OrdinalEncoder
 
-from clover_tvae import TVAESynthesizer
+from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.evaluation import c2st, shape_error, trend_error, tstr
 from clover_tvae.tables import read_table
 
@@ -35,6 +37,7 @@ __all__ = ["attack", "main", "prepared"]
 
 FIGURES = ("file", "tpr", "trees", "c2st", "shape", "trend", "downstream", "real", "cpu")
 _TIMES, _MOST_FRESH, _MOST_REFERENCE = 20, 3_000, 6_000
+_PEERS = ("sdv-tvae", "sdv-copula", "mostly")
 
 
 def prepared(folder: Path, name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -52,7 +55,9 @@ def prepared(folder: Path, name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     return df[[*numbers, *categories]].reset_index(drop=True), described
 
 
-def attack(df: pd.DataFrame, metadata: dict[str, Any], n: int, seed: int, privacy: str | None) -> dict[str, float]:
+def attack(
+    df: pd.DataFrame, metadata: dict[str, Any], n: int, seed: int, privacy: str | None, options: argparse.Namespace
+) -> dict[str, float]:
     """Learn ``n`` rows, attack what was learnt, and measure it against fresh rows: see ``FIGURES``."""
     df = df.sample(frac=1, random_state=seed).reset_index(drop=True)
     learnt, others, rest = df[:n].reset_index(drop=True), df[n : 2 * n].reset_index(drop=True), df[2 * n :]
@@ -65,6 +70,10 @@ def attack(df: pd.DataFrame, metadata: dict[str, Any], n: int, seed: int, privac
     if privacy in ("bootstrap", "fresh"):
         source = learnt if privacy == "bootstrap" else rest[n_fresh:]
         synthetic = source.sample(_TIMES * n, replace=True, random_state=seed).reset_index(drop=True)
+    elif privacy in _PEERS:
+        described = Metadata.from_dict(metadata)
+        synthetic, out["cpu"], _ = drawn_by(privacy, learnt, described, seed, _TIMES * n, options)
+        synthetic = synthetic.astype({c: learnt[c].dtype for c in metadata["continuous"]})[list(learnt)]
     else:
         started = time.process_time()
         synth = TVAESynthesizer(learnt, metadata, random_state=seed, privacy=privacy, verbose=False).fit()
@@ -100,13 +109,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("tables", nargs="*", default=["adult:1000", "support2:1000", "default:1000", "hr:300"])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--splits", type=int, default=4)
-    parser.add_argument("--privacy", choices=["student", "none", "bootstrap", "fresh"], default=None)
-    options = parser.parse_args(argv)
+    parser.add_argument("--privacy", choices=["student", "none", "bootstrap", "fresh", *_PEERS], default=None)
+    parser.add_argument("--mostly", default="python", help="a Python that has mostlyai-engine")
+    options = parser.parse_args(argv, argparse.Namespace(epochs=None, max_minutes=None))
     warnings.simplefilter("ignore")
     for item in options.tables:
         name, n = item.split(":")
         table, metadata = prepared(options.data, name)
-        runs = [attack(table, metadata, int(n), seed, options.privacy) for seed in range(options.splits)]
+        runs = [attack(table, metadata, int(n), seed, options.privacy, options) for seed in range(options.splits)]
         median = {key: statistics.median(run[key] for run in runs) for key in FIGURES}
         print(item, " ".join(f"{key} {value:.3f}" for key, value in median.items()), flush=True)
 

@@ -138,7 +138,7 @@ class Parameters(BaseModel):
     )
     max_minutes: Positive | None = Field(
         None,
-        description="Minutes of training by the clock, at most; where this limit strikes, a seed no longer fixes the "
+        description="Minutes of training by the clock, teacher and student together; where this limit strikes, a seed no longer fixes the "
         "result.",
     )
     device: Annotated[str, Field(pattern=r"^(cpu|mps|auto|cuda(:[0-9]{1,3})?)$")] | None = Field(

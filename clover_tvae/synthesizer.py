@@ -17,7 +17,16 @@ import pandas as pd
 
 from clover_tvae import report
 from clover_tvae.artifact import read_artifact
-from clover_tvae.backends import Backend, Generator, ReadsRows, keep_relations, learnt_apart, make_backend, reader
+from clover_tvae.backends import (
+    Backend,
+    Generator,
+    ReadsRows,
+    keep_relations,
+    learnt_apart,
+    make_backend,
+    of_a_teacher,
+    reader,
+)
 from clover_tvae.balancing import balanced
 from clover_tvae.errors import ConditionError, ConfigError, DataError, NotFittedError
 from clover_tvae.metadata import Metadata
@@ -62,8 +71,8 @@ class TVAESynthesizer:
         gradient_clip: Largest norm of the gradient of a step.
         validation_fraction: Share of the rows held out of training to watch the ELBO.
         patience: Epochs without a better validation ELBO after which training stops.
-        max_minutes: Minutes of training by the clock, at most; where this limit strikes, a seed no longer fixes the
-            result.
+        max_minutes: Minutes of training by the clock, teacher and student together; where this limit strikes, a seed no
+            longer fixes the result.
         device: Where to compute: ``cpu`` (default), ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best at hand.
         decode: ``sample`` (default) draws independent rows; ``stratified`` draws rows whose shares are closer to the learnt
             ones than chance would have them; ``argmax`` takes the likeliest, as SDV does, and loses rare categories.
@@ -146,6 +155,7 @@ class TVAESynthesizer:
         self._df, self._n_calls, self._prepared, self._has_learnt = df, 0, False, False
         self._generator: Generator | None = None
         self._parameters = {k: v for k, v in parameters.given().items() if k not in _NOT_OF_A_BACKEND}
+        self._privacy = parameters.privacy
         if path is not None and path.exists():
             self._generator = generator = Generator.load(
                 path, expected_sha256=expected_sha256, device=str(device), trust_pickle=trust_pickle
@@ -163,13 +173,13 @@ class TVAESynthesizer:
         else:
             if not isinstance(df, pd.DataFrame):
                 raise DataError(f"must be a pandas DataFrame, found {type(df).__name__}", "df")
-            self._backend = self._fresh_backend()
+            self._backend = self._fresh_backend(len(df))
             self._metadata = Metadata.infer(df) if metadata is None else Metadata.of(metadata)
-        self._privacy, self._described = parameters.privacy, self._metadata
+        self._described = self._metadata
         self._seed = root(self.random_state)
 
-    def _fresh_backend(self) -> Backend:
-        given = dict(self._parameters)
+    def _fresh_backend(self, n_rows: int) -> Backend:
+        given = dict(of_a_teacher(self._parameters, self._privacy, n_rows))
         return make_backend(given.pop("backend", None), **given)
 
     def prepare(self, df: pd.DataFrame | None = None) -> TVAESynthesizer:
@@ -190,7 +200,7 @@ class TVAESynthesizer:
         self._metadata.validate(df)
         self._metadata = self._related(df)
         logger.info(self._metadata.relations_told)
-        self._backend = keep_relations(self._fresh_backend(), self._metadata)
+        self._backend = keep_relations(self._fresh_backend(len(df)), self._metadata)
         if isinstance(self._backend, ReadsRows):
             self._backend.prepare(self._declared(df), self._metadata, seed=child(self._seed, Call.FIT))
         self._prepared = True

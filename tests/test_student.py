@@ -209,7 +209,9 @@ def test_a_model_that_remembers_its_people_is_warned_of(monkeypatch: pytest.Monk
     quick = {"epochs": None, "max_minutes": 1e-3, "compress_dims": (8,), "decompress_dims": (8,), "embedding_dim": 2}
     monkeypatch.setattr(teaching, "membership", lambda *args: (0.9, 0.6))
     with pytest.warns(PrivacyWarning, match="AUC of 0.90"):
-        short(table(60), **quick).fit()
+        cut = short(table(60), **quick).fit()
+    assert cut.card()["training"]["stopped"] == "minutes"  # of the teacher: told, though the student had its time
+    assert cut.card()["parameters"]["max_minutes"] == 1e-3
     monkeypatch.setattr(teaching, "membership", lambda *args: (0.5, 0.6))
     with warnings.catch_warnings():
         warnings.simplefilter("error", PrivacyWarning)

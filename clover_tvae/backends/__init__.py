@@ -6,7 +6,7 @@ from clover_tvae.backends.generator import Generator
 from clover_tvae.backends.keeping import keep_relations
 from clover_tvae.backends.making import BACKENDS, load_backend, make_backend
 from clover_tvae.backends.protocol import Backend, ReadsRows, reader
-from clover_tvae.backends.teaching import learnt_apart
+from clover_tvae.backends.teaching import learnt_apart, of_a_teacher
 
 __all__ = [
     "BACKENDS",
@@ -17,5 +17,6 @@ __all__ = [
     "learnt_apart",
     "load_backend",
     "make_backend",
+    "of_a_teacher",
     "reader",
 ]

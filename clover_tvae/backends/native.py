@@ -144,7 +144,7 @@ class NativeBackend(Backend, ReadsRows):
             "rows": len(df),
             "seconds": round(time.monotonic() - started, 3),
             "best_epoch": training.best_epoch,
-            "stopped": training.stopped,
+            "stopped": "minutes" if self.lesson is not None and self.lesson.is_cut_short else training.stopped,
             "device": str(self.device),
         }
         self._known = _Learnt(plan, transform, vae.eval(), training.history, facts, self.given.guards)
@@ -156,7 +156,7 @@ class NativeBackend(Backend, ReadsRows):
     def parameters(self) -> dict[str, Any]:
         if self._known is None:
             return {"decoder": "autoregressive", **self.given.given(), **self.given.guards}
-        return self._known.plan.parameters | self._known.guards
+        return self._known.plan.parameters | self._known.guards | {"max_minutes": self.given.max_minutes}
 
     @property
     def history(self) -> list[dict[str, float]]:

@@ -27,8 +27,9 @@ _FEWEST_PRIOR_ROWS = 100
 
 #: Tables of fewer rows start from rows of a smooth model of the same table: so many, in so many passes.
 _SMOOTH_BELOW, _SMOOTH_ROWS, _SMOOTH_PASSES = 5_000, 20_000, 6
-#: The part of the learning rate that the table itself is then learnt with.
+#: The part of the learning rate that the table itself is then learnt with, and that of the minutes which the start has.
 _GENTLE = 0.25
+_START_MINUTES = 0.2
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,13 @@ class Lesson:
 
     Args:
         n_people: About how many rows the teacher learnt; an epoch of the student has so many rows.
+        minutes: Minutes that are left to the student; ``None``: there is no limit.
+        is_cut_short: Whether the clock stopped the teacher.
     """
 
     n_people: int
+    minutes: float | None = None
+    is_cut_short: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,7 @@ def plan_training(
     if lesson is not None:
         plan = _student(plan, lesson.n_people) if lesson.n_people < _SMOOTH_BELOW else plan
         epoch = max(lesson.n_people, plan.training.batch_rows)
+        wanted["max_minutes"] = lesson.minutes
         plan = replace(plan, training=replace(plan.training, rows_an_epoch=epoch))
     elif given.decoder != "independent" and n_rows < _SMOOTH_BELOW and "epochs" not in wanted:
         rate = wanted.get("learning_rate", plan.training.learning_rate)
@@ -180,6 +186,9 @@ def plan_training(
             validation_fraction=0.0,
         )
         wanted["learning_rate"] = _GENTLE * rate
+        if (minutes := wanted.get("max_minutes")) is not None:
+            start = replace(start, max_minutes=_START_MINUTES * minutes)
+            wanted["max_minutes"] = (1 - _START_MINUTES) * minutes
         plan = replace(plan, start=start, start_rows=min(_SMOOTH_ROWS, max(4_000, 36 * n_rows)))
     if "batch_size" in wanted:
         wanted["batch_rows"] = wanted["batch_size"]

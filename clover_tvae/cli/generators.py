@@ -102,7 +102,7 @@ def fit(
     max_minutes: Annotated[
         float | None,
         typer.Option(
-            help="Minutes of training by the clock, at most; where this limit strikes, a seed no longer fixes the result."
+            help="Minutes of training by the clock, teacher and student together; where this limit strikes, a seed no longer fixes the result."
         ),
     ] = None,
     decoder: Annotated[

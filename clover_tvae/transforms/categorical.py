@@ -103,12 +103,10 @@ class CategoricalTransform:
                 "it 'id' (dropped, or made anew) or 'ignore', or merge its categories"
             )
             raise IdentifierColumnError(message, where_of(name))
-        if cells.family == "category":  # a dtype tells its categories, too: those of nobody are a declaration
-            held = {typed_key(value) for value in labels.values} - {
-                typed_key(value) for value in (*kept, *(order or ()))
-            }
+        if cells.family == "category":  # a dtype tells its categories, too: those of nobody may be of people left out
+            told = {typed_key(value) for value in (*kept, *(order or ()))}
             levels = [*cells.categories, *([rest] if rest is not None and place < 0 else [])]
-            cells = replace(cells, categories=tuple(value for value in levels if typed_key(value) not in held))
+            cells = replace(cells, categories=tuple(value for value in levels if typed_key(value) in told))
         made = cls(name, kind, cells, tuple(kept), n_missing >= least, rest, None if order is None else tuple(order))
         if rest is not None:
             made._check_rest()
