@@ -186,16 +186,6 @@ class TestComplete:
         relation, df = learnt(("A", "s"))
         assert relation.breaks(df).sum() == 1
 
-    def test_an_interval_is_start_and_length(self) -> None:
-        for start in (pd.Series(DAYS), pd.Series(["2020-02-28", None, "2019-01-31"]), pd.Series([1.5, NAN, 4.0])):
-            df = pd.DataFrame({"start": start})
-            lengths = np.full(len(df), 86_400.0 * 3)
-            df["end"] = Interval(start="start", end="end").ends(df, lengths)
-            found = Interval(start="start", end="end").lengths(df)
-            assert (np.isnan(found) == start.isna()).all()
-            assert (found[start.notna()] == lengths[0]).all()
-            assert type(df["end"][0]) is type(df["start"][0])
-
 
 class TestRoundBound:
     @given(st.lists(st.integers(-10_000, 10_000), min_size=5, max_size=60), st.integers(2, 5))

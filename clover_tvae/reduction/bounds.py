@@ -22,7 +22,7 @@ from clover_tvae.relations.computed import INVERSE, Computed, Predicate
 from clover_tvae.relations.equality import Equal
 from clover_tvae.relations.expression import MAX_CHARACTERS, Expression, quoted, read_expression
 from clover_tvae.relations.groups import OneHot
-from clover_tvae.relations.order import Inequality, Interval
+from clover_tvae.relations.order import Order
 from clover_tvae.relations.ranges import Ranges
 from clover_tvae.relations.relation import Relation, listed
 
@@ -66,8 +66,8 @@ def check_room(plan: Reduction, asked: Mapping[Any, Condition], *, missing: bool
 def _told(plan: Reduction, relation: Relation, asked: Mapping[Any, Condition]) -> Iterator[tuple[str, float]]:
     """Yield what a relation says of numbers, as comparisons, and how far they may be off."""
     match relation:
-        case Inequality(columns=names) | Interval(columns=names):
-            yield from ((f"{quoted(low)} <= {quoted(high)}", 0.0) for low, high in itertools.pairwise(names))
+        case Order(pairs=pairs):
+            yield from ((f"{quoted(low)} <= {quoted(high)}", 0.0) for low, high in pairs)
         case Equal(share=1, when=None):
             yield f"{quoted(relation.source)} == {quoted(relation.target)}", 0.0
         case OneHot():

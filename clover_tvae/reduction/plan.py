@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import graphlib
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from clover_tvae.reduction.cells import Cells
 from clover_tvae.relations.computed import Computed
 from clover_tvae.relations.groups import OneHot
 from clover_tvae.relations.lookup import Dependency
-from clover_tvae.relations.order import Inequality, Interval
+from clover_tvae.relations.order import Order
 from clover_tvae.relations.reading import numbers
 from clover_tvae.relations.relation import Relation
 
@@ -200,17 +199,11 @@ class _Plan:
     def add_distances(self, kept: Iterable[Relation]) -> None:
         """Let one end of each order be made from the other: a walk from the columns with the most orders."""
         ends: dict[Any, dict[Any, tuple[int, bool]]] = {}
-        for relation in kept:
-            pairs: list[tuple[Any, Any]] = []
-            if isinstance(relation, Interval):
-                pairs = [(relation.start, relation.end)]
-            elif isinstance(relation, Inequality):
-                pairs = list(itertools.pairwise(relation.ascending))
-            for low, high in pairs:
+        for relation in (relation for relation in kept if isinstance(relation, Order)):
+            for low, high in relation.pairs:
                 if self.cells.is_number(low) and self.cells.is_number(high):
-                    strict = isinstance(relation, Inequality) and relation.strict
-                    ends.setdefault(low, {})[high] = (1, strict)
-                    ends.setdefault(high, {})[low] = (-1, strict)
+                    ends.setdefault(low, {})[high] = (1, relation.is_strict)
+                    ends.setdefault(high, {})[low] = (-1, relation.is_strict)
         for first, last in [(name, other) for name in ends for other, (sign, _) in ends[name].items() if sign > 0]:
             up, down, is_strict = ends[first], ends[last], ends[first][last][1]
             between = [name for name in up.keys() & down.keys() if up[name][0] > 0 > down[name][0]]

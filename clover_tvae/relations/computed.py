@@ -57,8 +57,8 @@ class Computed(Relation):
     words: tuple[tuple[StrictInt, Cell], ...] | None = None
 
     @property
-    def sources(self) -> tuple[Any, ...]:
-        return read_expression(self.formula).columns
+    def columns(self) -> tuple[Any, ...]:
+        return (*read_expression(self.formula).columns, self.target)
 
     @property
     def determines(self) -> tuple[Any, ...]:

@@ -26,20 +26,13 @@ class Equal(Relation):
         values: Its values there.
     """
 
+    about = ("when", "source", "target")
     kind: Literal["equal"] = "equal"
     source: Name
     target: Name
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     when: Name | None = None
     values: tuple[Cell, ...] = ()
-
-    @property
-    def sources(self) -> tuple[Any, ...]:
-        return (self.source,) if self.when is None else (self.when, self.source)
-
-    @property
-    def columns(self) -> tuple[Any, ...]:
-        return (*self.sources, self.target)
 
     @property
     def determines(self) -> tuple[Any, ...]:

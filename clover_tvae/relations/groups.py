@@ -22,12 +22,9 @@ class OneHot(Relation):
         group: The columns.
     """
 
+    about = ("group",)
     kind: Literal["one_hot"] = "one_hot"
     group: Annotated[tuple[Name, ...], Field(min_length=2)]
-
-    @property
-    def sources(self) -> tuple[Any, ...]:
-        return self.group[:-1]
 
     @property
     def determines(self) -> tuple[Any, ...]:
@@ -63,13 +60,10 @@ class Increments(Relation):
         step: The step.
     """
 
+    about = ("column",)
     kind: Literal["increments"] = "increments"
     column: Name
     step: Annotated[float, Field(gt=0)]
-
-    @property
-    def columns(self) -> tuple[Any, ...]:
-        return (self.column,)
 
     def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         steps = numbers(df[self.column]) / self.step

@@ -45,22 +45,15 @@ class Dependency(Relation):
             counts as the determined one.
     """
 
+    about, learns = ("by", "target"), "table"
     kind: Literal["determines"] = "determines"
     by: Annotated[tuple[Name, ...], Field(min_length=1)]
     target: Name
     table: tuple[tuple[Cell, ...], ...] | None = None
 
     @property
-    def sources(self) -> tuple[Any, ...]:
-        return self.by
-
-    @property
     def determines(self) -> tuple[Any, ...]:
         return (self.target,)
-
-    @property
-    def is_learnt(self) -> bool:
-        return self.table is not None
 
     @property
     def is_single(self) -> bool:
@@ -101,9 +94,6 @@ class Dependency(Relation):
         pairs = every[(counts >= min_count) & np.where(several, least >= min_count, is_first)].drop(columns="count")
         return self.model_copy(update={"table": tuple(pairs.astype(object).itertuples(index=False, name=None))})
 
-    def declared(self) -> Self:
-        return self.model_copy(update={"table": None})
-
     def complete(self, df: pd.DataFrame) -> pd.DataFrame:
         return filled(df, self.target, self.predicted(df))
 
@@ -120,21 +110,10 @@ class Combinations(Relation):
     """
 
     lends: ClassVar[bool] = True
+    about, learns = ("among",), "allowed"
     kind: Literal["combinations"] = "combinations"
     among: Annotated[tuple[Name, ...], Field(min_length=2)]
     allowed: tuple[tuple[Cell, ...], ...] | None = None
-
-    @property
-    def columns(self) -> tuple[Any, ...]:
-        return self.among
-
-    @property
-    def sources(self) -> tuple[Any, ...]:
-        return self.among[:-1]
-
-    @property
-    def is_learnt(self) -> bool:
-        return self.allowed is not None
 
     def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         if self.allowed is None:
@@ -167,9 +146,6 @@ class Combinations(Relation):
     def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
         rows = _shared(df, self.among, min_count).drop(columns="count").astype(object)
         return self.model_copy(update={"allowed": tuple(rows.itertuples(index=False, name=None))})
-
-    def declared(self) -> Self:
-        return self.model_copy(update={"allowed": None})
 
     def __str__(self) -> str:
         return f"{listed(self.among)} occur in fixed combinations only"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -23,17 +23,10 @@ class MissingTogether(Relation):
         nested: Whether a cell may also be missing alone: it is where that of a column before it is.
     """
 
+    about = ("group",)
     kind: Literal["missing_together"] = "missing_together"
     group: Annotated[tuple[Name, ...], Field(min_length=2)]
     nested: StrictBool = False
-
-    @property
-    def columns(self) -> tuple[Any, ...]:
-        return self.group
-
-    @property
-    def sources(self) -> tuple[Any, ...]:
-        return self.group[:-1]
 
     def applies(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         return np.ones(len(df), dtype=bool)
@@ -73,19 +66,12 @@ class MissingWhen(Relation):
         missing: Whether ``target`` is missing there and nowhere else, or there is the only place where it is not.
     """
 
+    about = ("when", "target")
     kind: Literal["missing_when"] = "missing_when"
     target: Name
     when: Name
     values: Annotated[tuple[Cell, ...], Field(min_length=1)]
     missing: bool = True
-
-    @property
-    def columns(self) -> tuple[Any, ...]:
-        return (self.when, self.target)
-
-    @property
-    def sources(self) -> tuple[Any, ...]:
-        return (self.when,)
 
     def applies(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         return df[self.when].notna().to_numpy(dtype=bool)

@@ -14,10 +14,38 @@ from clover_tvae.columns.calendar import PER_SECOND
 from clover_tvae.relations.reading import filled, holds, known, numbers, quantities, read_dates
 from clover_tvae.relations.relation import Name, Relation
 
-__all__ = ["Inequality", "Interval"]
+__all__ = ["Inequality", "Interval", "Order"]
 
 
-class Inequality(Relation):
+class Order(Relation):
+    """Numbers or dates in ascending order."""
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether neighbours must differ."""
+        return bool(getattr(self, "strict", False))
+
+    @property
+    def pairs(self) -> list[tuple[Any, Any]]:
+        """Neighbours, the lower one first."""
+        return list(itertools.pairwise(self.columns))
+
+    def applies(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        return np.logical_or.reduce([known(df, pair) for pair in self.pairs])
+
+    def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        values = quantities(df, self.columns)
+        above = np.greater_equal if self.is_strict else np.greater  # a comparison with NaN is False
+        return np.logical_or.reduce([above(low, high) for low, high in itertools.pairwise(values)])
+
+    def mend(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows with the values of columns that are out of order swapped."""
+        for low, high in self.pairs * len(self.pairs):
+            df = _swapped(df, low, high)
+        return df
+
+
+class Inequality(Order):
     """Numbers or dates in ascending order.
 
     Args:
@@ -25,34 +53,16 @@ class Inequality(Relation):
         strict: Whether neighbours must differ.
     """
 
+    about = ("ascending",)
     kind: Literal["inequality"] = "inequality"
     ascending: Annotated[tuple[Name, ...], Field(min_length=2)]
     strict: bool = False
-
-    @property
-    def columns(self) -> tuple[Any, ...]:
-        return self.ascending
-
-    def applies(self, df: pd.DataFrame) -> NDArray[np.bool_]:
-        return np.logical_or.reduce([known(df, pair) for pair in itertools.pairwise(self.ascending)])
-
-    def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
-        values = quantities(df, self.ascending)
-        above = np.greater_equal if self.strict else np.greater  # a comparison with NaN is False
-        return np.logical_or.reduce([above(low, high) for low, high in itertools.pairwise(values)])
-
-    def mend(self, df: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows with the values of columns that are out of order swapped."""
-        for _ in self.ascending[1:]:
-            for low, high in itertools.pairwise(self.ascending):
-                df = _swapped(df, low, high)
-        return df
 
     def __str__(self) -> str:
         return (" < " if self.strict else " <= ").join(map(str, self.ascending))
 
 
-class Interval(Relation):
+class Interval(Order):
     """``end`` is ``start`` plus a length of zero or more, whose distribution depends little on ``start``.
 
     Args:
@@ -60,29 +70,10 @@ class Interval(Relation):
         end: Another of the same.
     """
 
+    about = ("start", "end")
     kind: Literal["interval"] = "interval"
     start: Name
     end: Name
-
-    @property
-    def columns(self) -> tuple[Any, ...]:
-        return (self.start, self.end)
-
-    def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
-        return self.lengths(df) < 0
-
-    def mend(self, df: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows with the start and the end of a negative length swapped."""
-        return _swapped(df, self.start, self.end)
-
-    def lengths(self, df: pd.DataFrame) -> NDArray[np.float64]:
-        """Return the length in each row, seconds for dates; NaN where a cell is missing."""
-        start, end = quantities(df, self.columns)
-        return end - start
-
-    def ends(self, df: pd.DataFrame, lengths: NDArray[np.float64]) -> pd.Series:
-        """Return each row's start plus a length (seconds for dates), written as ``start`` is."""
-        return _plus(df[self.start], lengths)
 
     def __str__(self) -> str:
         return f"{self.end} is {self.start} plus a length that is never negative"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -25,22 +25,11 @@ class Ranges(Relation):
     """
 
     lends: ClassVar[bool] = True
+    about, learns = ("category", "number"), "ranges"
     kind: Literal["ranges"] = "ranges"
     category: Name
     number: Name
     ranges: tuple[tuple[Cell, float, float], ...] | None = None
-
-    @property
-    def columns(self) -> tuple[Any, ...]:
-        return (self.category, self.number)
-
-    @property
-    def sources(self) -> tuple[Any, ...]:
-        return (self.category,)
-
-    @property
-    def is_learnt(self) -> bool:
-        return self.ranges is not None
 
     def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         if self.ranges is None:
@@ -71,9 +60,6 @@ class Ranges(Relation):
             if len(cells) >= min_count
         )
         return self.model_copy(update={"ranges": ranges})
-
-    def declared(self) -> Self:
-        return self.model_copy(update={"ranges": None})
 
     def __str__(self) -> str:
         return f"{self.number} lies in a range that depends on {self.category}"

@@ -34,18 +34,25 @@ class Relation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     #: Whether ``complete`` writes the last column with cells of earlier rows.
     lends: ClassVar[bool] = False
+    #: The fields that name columns, the determined one last.
+    about: ClassVar[tuple[str, ...]] = ()
+    #: The field that holds what it learns of a table; ``None`` in it: not learnt yet, then no row breaks it.
+    learns: ClassVar[str | None] = None
     kind: Any
     handling: Handling = "keep"
 
     @property
     def columns(self) -> tuple[Any, ...]:
         """The columns that it is about."""
-        return (*self.sources, *self.determines)
+        named = [getattr(self, field) for field in self.about]
+        return tuple(
+            name for names in named for name in (names if isinstance(names, tuple) else [names]) if name is not None
+        )
 
     @property
     def sources(self) -> tuple[Any, ...]:
-        """The columns from which it determines others."""
-        return ()
+        """The columns from which it determines, or completes, the last."""
+        return self.columns[:-1]
 
     @property
     def determines(self) -> tuple[Any, ...]:
@@ -71,7 +78,7 @@ class Relation(BaseModel):
     @property
     def is_learnt(self) -> bool:
         """Whether it knows what it must know of a table."""
-        return True
+        return self.learns is None or getattr(self, self.learns) is not None
 
     def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
         """Return the relation with what it must know of a table: values that at least ``min_count`` rows share."""
@@ -79,7 +86,7 @@ class Relation(BaseModel):
 
     def declared(self) -> Self:
         """Return the relation without what it learnt of a table."""
-        return self
+        return self if self.learns is None else self.model_copy(update={self.learns: None})
 
     def to_plain(self) -> dict[str, Any]:
         """Return the relation as JSON and YAML write it, without what is understood."""

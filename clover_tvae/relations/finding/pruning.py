@@ -16,7 +16,7 @@ from clover_tvae.relations.finding.table import Candidate, Table
 from clover_tvae.relations.groups import OneHot
 from clover_tvae.relations.lookup import Combinations, Dependency
 from clover_tvae.relations.missing import MissingTogether, MissingWhen
-from clover_tvae.relations.order import Inequality, Interval
+from clover_tvae.relations.order import Order
 from clover_tvae.relations.ranges import Ranges
 
 __all__ = ["pruned"]
@@ -79,7 +79,7 @@ def pruned(candidates: list[Candidate], table: Table) -> list[Candidate]:
     orders = {
         candidate.relation.columns: candidate
         for candidate in candidates
-        if isinstance(candidate.relation, Inequality | Interval)
+        if isinstance(candidate.relation, Order)
         and (set(candidate.relation.columns) <= set(table.dates) or not told(candidate.relation.columns))
     }
     direct = [
