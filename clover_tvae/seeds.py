@@ -32,9 +32,9 @@ class Teach(IntEnum):
 
 
 class Draw(IntEnum):
-    """Of drawing rows: the rows, block by block, and what their cells need to be written out."""
+    """Of drawing rows: the rows, block by block, what their cells need to be written out, and cells drawn again."""
 
-    ROWS, CELLS = range(2)
+    ROWS, CELLS, AGAIN = range(3)
 
 
 class Read(IntEnum):

@@ -148,6 +148,9 @@ def rooms(n: int = N) -> tuple[pd.DataFrame, Reduction]:
     ]
     for relation in read_relations(relations[:6], list(df)):
         df = relation.complete(df)
+    df["extra"] = df["a"].where(rng.random(n) < 0.7)
+    df["most"] = df["extra"] + df["b"]
+    relations.append({"kind": "computed", "target": "most", "formula": "extra + b"})
     df = df.astype({"age": int, "stay": int, "year": int})
     kinds = {
         "continuous": [c for c in df if c not in ("born", "seen", "later", "test", *"xyz")],
@@ -178,6 +181,7 @@ def rooms(n: int = N) -> tuple[pd.DataFrame, Reduction]:
         ({"a": (">", 30), "b": (">", 30), "total": ("<", 61)}, "total"),
         ({"low": (">", 1), "top": ("<", 0.5), "high": ("missing",)}, None),  # the two are tied by the third alone
         ({"total": (">=", 10), "a": ("<=", 5)}, None),
+        ({"most": ("<", 20), "b": (">", 30)}, r"most = extra \+ b"),  # where it is there, its terms are
         ({"test": "hdl", "value": ("<", 60)}, None),
     ],
 )

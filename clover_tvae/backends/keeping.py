@@ -41,6 +41,9 @@ _BLOCK, _LARGEST_BLOCK = 1_024, 65_536
 _ROUNDS = 24
 #: From that round on, rows of a pool of so many lend the sources of a column that is known.
 _LEND_FROM, _POOL_ROWS = 3, 4_096
+#: Rows of a block from which on cells out of their range are drawn again, given the rest of their row: it takes a quarter
+#: longer. Other rows lend fewer ones: with 37 of 1,000 lent, a correlation of 0.62 became one of 0.59.
+_AGAIN_FROM = 10
 
 #: The column of the reduced table that tells people apart; it is not learnt.
 _UNIT = "\x00unit"
@@ -169,6 +172,7 @@ class KeepingBackend(Backend):
                     asked, seed=child(seed, Draw.ROWS, block), conditions=inner, decode=decode, missing=missing
                 )
                 drawn = pd.concat(list(frames), ignore_index=True)
+                drawn = self._drawn_again(drawn, child(seed, Draw.AGAIN, block), decode)
                 rows = plan.brought_back(drawn)
                 kept, found = self._accepted(rows, outer, missing)
                 if len(kept) >= n_rows - place or asked == size:
@@ -186,6 +190,10 @@ class KeepingBackend(Backend):
     def _from_values(self, n_rows: int, asked: Mapping[Any, Any], seed: Any, **how: Any) -> Iterator[pd.DataFrame]:
         """Yield all rows where they are better completed from the values that are asked for than drawn; else none."""
         yield from ()
+
+    def _drawn_again(self, drawn: pd.DataFrame, seed: np.random.SeedSequence, decode: str | None) -> pd.DataFrame:
+        """Return rows with cells that other rows would have to lend drawn again, where the backend can."""
+        return drawn
 
     def _accepted(
         self, rows: pd.DataFrame, conditions: Mapping[Any, Any], missing: bool
@@ -252,6 +260,21 @@ class _KeepingReader(KeepingBackend, ReadsRows):
                 given[name] = [cell] * _BLOCK
             rows = self.complete(given, seed=child(seed, Draw.ROWS, block), **how)
             yield rows.iloc[: n_rows - start].copy()
+
+    def _drawn_again(self, drawn: pd.DataFrame, seed: np.random.SeedSequence, decode: str | None) -> pd.DataFrame:
+        plan, wrong = self.reduction, dict[Any, NDArray[np.bool_]]()
+        for relation in (one for one in plan.corrected if one.lends and not plan.is_repair):
+            if not plan.made & {*relation.columns}:
+                name = relation.columns[-1]
+                wrong[name] = wrong.get(name, False) | relation.breaks(drawn)
+        for start in range(0, len(drawn) if wrong else 0, _BLOCK):  # so that the rows of fewer are the first of more
+            part = start + np.flatnonzero(np.any([rows[start : start + _BLOCK] for rows in wrong.values()], axis=0))
+            if len(part) >= _AGAIN_FROM:
+                partial = drawn.iloc[part].assign(**{n: drawn[n].iloc[part].mask(wrong[n][part]) for n in wrong})
+                made = self._reader.complete(partial.reset_index(drop=True), seed=child(seed, start), decode=decode)
+                for name, rows in wrong.items():
+                    drawn[name] = with_cells(drawn[name], part[rows[part]], made[name][rows[part]])
+        return drawn
 
     def complete(
         self, df: pd.DataFrame, *, seed: np.random.SeedSequence, missing: bool = True, decode: str | None = None

@@ -47,6 +47,8 @@ def check_room(plan: Reduction, asked: Mapping[Any, Condition], *, missing: bool
     free |= {name for step in plan.steps if not isinstance(step, Distance | OneHot) for name in made_by(step)}
     sure = {name for name, condition in asked.items() if not condition.missing}
     sure |= {c.name for c in plan.columns.transforms if not missing or c.layout.missing is None}
+    for step in reversed(plan.steps):  # what is made of a missing cell is missing
+        sure |= {*step.sources} if isinstance(step, Computed | Equal) and sure.issuperset(made_by(step)) else set()
     room = {name: _ALL if name in free or plan.is_repair else cells.bounds(name) for name in plan.columns.names}
     room |= {name: _both(room[name], cells.bounds(name, asked[name])) for name in asked if name in room}
     told = [
