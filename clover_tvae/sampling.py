@@ -280,27 +280,26 @@ class Sampler:
     @torch.no_grad()
     def embed(self, table: EncodedTable) -> NDArray[Any]:
         """Mean of ``q(z | x)`` of every row. **Shape** ``(rows, embedding_dim)``."""
-        parts = [np.zeros((0, self.vae.embedding_dim), np.float32)]
         with one_thread():
-            for start in range(0, len(table), BLOCK_ROWS):
-                part = self._rows(table.take(slice(start, start + BLOCK_ROWS)), None)
-                parts.append(self.vae.posterior(part)[0].cpu().numpy())
-        return np.concatenate(parts)
+            parts = [z.cpu().numpy() for z in self._means(table)]
+        return np.concatenate([np.zeros((0, self.vae.embedding_dim), np.float32), *parts])
 
     @torch.no_grad()
-    def reconstruct(self, table: EncodedTable, seed: np.random.SeedSequence, *, argmax: bool = True) -> EncodedTable:
-        """Decode the posterior mean of every row: the likeliest choices (``argmax``) or draws."""
+    def reconstruct(self, table: EncodedTable, seed: np.random.SeedSequence) -> EncodedTable:
+        """Decode the posterior mean of every row into the likeliest choices."""
         parts = []
         with one_thread():
-            for start in range(0, len(table), BLOCK_ROWS):
-                generator = torch_generator(child(seed, start // BLOCK_ROWS), self.vae.device)
-                part = self._rows(table.take(slice(start, start + BLOCK_ROWS)), None)
-                z = self.vae.posterior(part)[0]
+            for block, z in enumerate(self._means(table)):
+                generator = torch_generator(child(seed, block), self.vae.device)
                 blank = Rows.blank(len(z), self.layout, self.vae.device)
-                how = Drawing(translate=self._translator(generator), argmax=argmax)
+                how = Drawing(translate=self._translator(generator), argmax=True)
                 rows, _ = self.vae.decoder.sample(z, blank, torch.zeros_like(blank.choices).bool(), generator, how)
                 parts.append(_to_table(rows))
         return EncodedTable.concatenate(parts) if parts else _to_table(Rows.blank(0, self.layout))
+
+    def _means(self, table: EncodedTable) -> Iterator[Tensor]:
+        for start in range(0, len(table), BLOCK_ROWS):
+            yield self.vae.posterior(self._rows(table.take(slice(start, start + BLOCK_ROWS)), None))[0]
 
     def _rows(self, table: EncodedTable, generator: torch.Generator | None) -> Rows:
         """Tensors of encoded rows; each number is drawn inside its spread, or its middle where there is no generator."""

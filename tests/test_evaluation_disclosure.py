@@ -142,7 +142,7 @@ def test_what_is_told_of_missing_rates_and_pairs_does_not_count_few_people(colum
     rng = np.random.default_rng(1)
     full = pd.DataFrame({"age": rng.integers(20, 26, 80).astype(float), "sex": rng.choice(["F", "M"], 80)})
     gaps = set()
-    for n_missing in range(1, 10):
+    for n_missing in range(1, 10, 2):
         real = full.copy()
         real[column] = real[column].mask(np.arange(80) < n_missing)
         figures = fidelity(real, full, min_count=10)

@@ -199,9 +199,11 @@ def test_no_text_makes_the_reader_raise(text: str) -> None:
     assert problems or node is not None
 
 
-def test_pyyamls_own_parser_is_read_the_same() -> None:
+def test_pyyamls_own_parser_is_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "a: 1\na: 2\nb: NO\nc: &x [2024-01-01, 'no']\n? [k]\n: v\n"
-    assert parse_yaml(text, loader=yaml.SafeLoader) == parse_yaml(text)
+    found = parse_yaml(text)
+    monkeypatch.setattr("clover_tvae.jobs.yaml_file._LOADER", yaml.SafeLoader)
+    assert parse_yaml(text) == found
 
 
 def test_files_that_are_no_job_files(folder: Path) -> None:

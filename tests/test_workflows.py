@@ -305,7 +305,8 @@ def split_files(folder: Path) -> None:
 
 
 @pytest.mark.long
-def test_evaluate_writes_the_report_and_the_figures(folder: Path) -> None:
+def test_evaluate_writes_the_report_and_the_figures(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clover_tvae.workflows.attackers._QUICK_STEPS", 20)
     split_files(folder)
     tables = ("--real", "train.csv", "--holdout", "test.csv", "--synthetic", "synthetic.csv", "-m", "patients.json")
     (folder / "limits.yaml").write_text("privacy.copies: {max: 100}\n")

@@ -62,15 +62,14 @@ def read_texts(
     return instants, readable, offsets
 
 
-def guess_format(texts: pd.Series, share: float = 0.95, n_sample: int = 1000) -> tuple[str | None, bool]:
+def guess_format(texts: pd.Series, share: float = 0.95) -> tuple[str | None, bool]:
     """Return the format that reads more than ``share`` of the texts, and whether another reads them as well.
 
     Args:
         texts: The cells that are not missing, all of them text.
         share: The part that must parse, in [0, 1).
-        n_sample: Distinct cells that are tried.
     """
-    sample = texts.unique()[:n_sample]
+    sample = texts.unique()[:1000]
     if not len(sample) or np.mean([_DATE_LIKE.fullmatch(text) is not None for text in sample]) <= share:
         return None, False
     fitting = []

@@ -67,10 +67,9 @@ def integer(value: Any, where: str, low: int = 0, high: int = 2**31 - 1) -> int:
     return value
 
 
-def number(value: Any, where: str, low: float = -np.inf, high: float = np.inf) -> float:
-    """Return ``value`` if it is a finite float in ``[low, high]``."""
-    fits = type(value) is float and bool(np.isfinite(value)) and low <= value <= high
-    check(fits, f"{where}: must be a finite float")
+def number(value: Any, where: str, low: float = -np.inf) -> float:
+    """Return ``value`` if it is a finite float of at least ``low``."""
+    check(type(value) is float and bool(np.isfinite(value)) and low <= value, f"{where}: must be a finite float")
     return value
 
 

@@ -217,7 +217,8 @@ class _Run:
             import pandas as pd
 
             rows = list(draw())
-            limits = {k: v for k, v in job.limits.items() if _tells_of_rows(k, bool(sample.conditions))}
+            of_rows = (k for k in job.limits if not k.startswith(OF_GENERATOR))
+            limits = {k: job.limits[k] for k in of_rows if k.startswith("privacy.") or not sample.conditions}
             with timed(f"measured the rows of {sample.output}", self.tell):
                 breaches = passed_by(
                     pd.concat(rows, ignore_index=True), table.train, table.holdout, table.metadata, limits,
@@ -231,11 +232,6 @@ class _Run:
         entry["sha256"] = file_digest(path)
         record.save()
         return None
-
-
-def _tells_of_rows(key: str, has_conditions: bool) -> bool:
-    """Whether a figure can be measured on the rows of a sample alone, and judges them."""
-    return not key.startswith(OF_GENERATOR) and (key.startswith("privacy.") or not has_conditions)
 
 
 def run_jobs(

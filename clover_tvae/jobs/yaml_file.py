@@ -109,13 +109,12 @@ def read_yaml(path: str | Path, name: str | None = None) -> tuple[Node | None, l
     return parse_yaml(text, name)
 
 
-def parse_yaml(text: str, name: str = "<text>", *, loader: Any = _LOADER) -> tuple[Node | None, list[Problem]]:
+def parse_yaml(text: str, name: str = "<text>") -> tuple[Node | None, list[Problem]]:
     """Compose the one document of ``text``.
 
     Args:
         text: The YAML text.
         name: What problems call it.
-        loader: The class of PyYAML whose parser gives the events.
 
     Returns:
         The root node, ``None`` where nothing could be read, and every problem found.
@@ -136,7 +135,7 @@ def parse_yaml(text: str, name: str = "<text>", *, loader: Any = _LOADER) -> tup
 
     root = None
     try:
-        root = _Composer(yaml.parse(text, Loader=loader), tell).document()
+        root = _Composer(yaml.parse(text, Loader=_LOADER), tell).document()
     except yaml.MarkedYAMLError as error:
         # PyYAML's own message, less the text that it quotes.
         message = re.sub(r"'[^']*'", "...", error.problem or "it cannot be parsed")

@@ -195,9 +195,10 @@ def _order_fault(value: Any) -> str:
 
 
 def _regenerate_fault(value: Any) -> str:
-    if value not in _REGENERATE:
-        return f"must be 'sequence', 'uuid' or 'pattern', or be left out to drop the column{did_you_mean(value, _REGENERATE)}"
-    return ""
+    said = (
+        f"must be 'sequence', 'uuid' or 'pattern', or be left out to drop the column{did_you_mean(value, _REGENERATE)}"
+    )
+    return "" if value in _REGENERATE else said
 
 
 def _pattern_fault(value: Any) -> str:

@@ -63,7 +63,10 @@ def build_comparison(
     names = _names(results)
     shown = [printable(name) for name in names]
     named = list(zip(shown, results, strict=True))
-    by_name = dict(zip(names, (_figures(result.get("figures")) for result in results), strict=True))
+    by_name = {
+        name: Figures.from_plain(given) if isinstance(given, Mapping) and "format" in given else given or {}
+        for name, given in zip(names, (result.get("figures") for result in results), strict=True)
+    }
     sections = [{"anchor": key, "rows": comparison_rows(by_name, key)} for key in ("fidelity", "utility", "privacy")]
     content = {
         "title": printable(title),
@@ -141,10 +144,6 @@ def _names(results: Sequence[Mapping[str, Any]]) -> list[str]:
     if problems:
         raise ConfigError(problems)
     return [str(name) for name in names]
-
-
-def _figures(given: Any) -> Mapping[str, Figure]:
-    return Figures.from_plain(given) if isinstance(given, Mapping) and "format" in given else given or {}
 
 
 def _best(found: Sequence[Figure | None]) -> set[int]:
