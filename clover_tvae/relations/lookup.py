@@ -67,23 +67,14 @@ class Dependency(Relation):
         return pd.Series([*map(table.get, keys), None], dtype=object).take(codes).set_axis(df.index)
 
     def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
-        if self.table is not None:
-            expected, found = self.predicted(df), labels(df[self.target])
-            wrong = (expected.notna() & found.notna() & (expected != found)).to_numpy(dtype=bool)
-            if wrong.any() and not self.is_single:
-                codes, found_rows = _combinations(df[wrong], self.columns)
-                wrong[wrong] = np.array([row not in self.table for row in found_rows], dtype=bool)[codes]
-            return wrong
-        rows = np.flatnonzero(self.applies(df))
-        broken = np.zeros(len(df), dtype=bool)
-        held = df.iloc[rows]
-        (codes, n_levels), (values, n_values) = level_codes(held, self.by), level_codes(held, [self.target])
-        cells, inverse, counts = np.unique(codes * n_values + values, return_inverse=True, return_counts=True)
-        order = np.argsort(counts, kind="stable")
-        most = np.full(n_levels, -1, dtype=np.int64)
-        most[cells[order] // max(n_values, 1)] = order  # the last one written, the most frequent, stays
-        broken[rows] = most[codes] != inverse
-        return broken
+        if self.table is None:
+            return self.learnt(df, 1).breaks(df)
+        expected, found = self.predicted(df), labels(df[self.target])
+        wrong = (expected.notna() & found.notna() & (expected != found)).to_numpy(dtype=bool)
+        if wrong.any() and not self.is_single:
+            codes, found_rows = _combinations(df[wrong], self.columns)
+            wrong[wrong] = np.array([row not in self.table for row in found_rows], dtype=bool)[codes]
+        return wrong
 
     def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
         every = _shared(df, self.columns, 1)

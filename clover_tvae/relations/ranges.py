@@ -31,13 +31,15 @@ class Ranges(Relation):
     number: Name
     ranges: tuple[tuple[Cell, float, float], ...] | None = None
 
+    def _ends(self, df: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return the numbers, and the lowest and the highest that each may be; NaN where nothing is known."""
+        level, rows = labels(df[self.category]), self.ranges or ()
+        low, high = (level.map({row[0]: row[i] for row in rows}).to_numpy(np.float64) for i in (1, 2))
+        return numbers(df[self.number]), low, high
+
     def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
-        if self.ranges is None:
-            return np.zeros(len(df), dtype=bool)
-        low = {level: low for level, low, _ in self.ranges}
-        high = {level: high for level, _, high in self.ranges}
-        level, values = labels(df[self.category]), numbers(df[self.number])
-        return (values < level.map(low).to_numpy(float)) | (values > level.map(high).to_numpy(float))
+        values, low, high = self._ends(df)
+        return (values < low) | (values > high)
 
     def complete(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the table with numbers out of their range replaced by one above them of the same category."""
@@ -45,11 +47,9 @@ class Ranges(Relation):
 
     def mend(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the rows with the number moved to the nearest end of its range."""
-        level, values = labels(df[self.category]), numbers(df[self.number])
-        low, high = ({row[0]: row[i] for row in self.ranges or ()} for i in (1, 2))
-        ends = level.map(low).to_numpy(float), level.map(high).to_numpy(float)
-        moved = np.fmin(np.fmax(values, ends[0]), ends[1])
-        return filled(df, self.number, pd.Series(np.where(np.isnan(values), np.nan, moved), index=df.index))
+        values, low, high = self._ends(df)
+        moved = np.where(np.isnan(values), np.nan, np.fmin(np.fmax(values, low), high))
+        return filled(df, self.number, pd.Series(moved, index=df.index))
 
     def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
         values = pd.Series(numbers(df[self.number])).dropna()

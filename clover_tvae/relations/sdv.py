@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,21 +17,33 @@ from clover_tvae.relations.relation import Relation
 
 __all__ = ["CONSTRAINTS", "from_constraint", "read_constraint", "to_constraint"]
 
-CONSTRAINTS: dict[str, tuple[str, ...]] = {
-    "Inequality": ("low_column_name", "high_column_name"),
-    "Range": ("low_column_name", "middle_column_name", "high_column_name"),
-    "FixedCombinations": ("column_names",),
-    "FixedIncrements": ("column_name", "increment_value"),
-    "OneHotEncoding": ("column_names",),
-    "ScalarInequality": ("column_name", "relation", "value"),
-    "ScalarRange": ("column_name", "low_value", "high_value"),
-    "Positive": ("column_name",),
-    "Negative": ("column_name",),
-}
+_MADE: dict[str, tuple[tuple[str, ...], bool | None, Callable[..., Relation]]] = {
+    "Inequality": (("low_column_name", "high_column_name"), False, lambda s, *names: Inequality(ascending=names, strict=s == "<")),
+    "Range": (
+        ("low_column_name", "middle_column_name", "high_column_name"), True,
+        lambda s, *names: Inequality(ascending=names, strict=s == "<"),
+    ),
+    "FixedCombinations": (("column_names",), None, lambda s, names: Combinations(among=tuple(names))),
+    "FixedIncrements": (("column_name", "increment_value"), None, lambda s, name, step: Increments(column=name, step=step)),
+    "OneHotEncoding": (("column_names",), None, lambda s, names: OneHot(group=tuple(names))),
+    "ScalarInequality": (
+        ("column_name", "relation", "value"), None, lambda s, name, sign, value: _predicate(quoted(name), sign, repr(value)),
+    ),
+    "ScalarRange": (
+        ("column_name", "low_value", "high_value"), True,
+        lambda s, name, low, high: _predicate(repr(low), s, quoted(name), s, repr(high)),
+    ),
+    "Positive": (("column_name",), False, lambda s, name: _predicate("0", s, quoted(name))),
+    "Negative": (("column_name",), False, lambda s, name: _predicate(quoted(name), s, "0")),
+}  # fmt: skip
+"""The parameters of each constraint, what ``strict_boundaries`` is where it is left out, and how it is made of its sign."""
+
+CONSTRAINTS = {name: parameters for name, (parameters, _, _) in _MADE.items()}
 """SDV's constraints that are relations here, and the parameters that each must have."""
 
-_STRICT = {"Inequality": False, "Range": True, "ScalarRange": True, "Positive": False, "Negative": False}
-"""Those with the parameter ``strict_boundaries``, and what it is where it is left out."""
+
+def _predicate(*parts: str) -> Predicate:
+    return Predicate(expression=" ".join(parts))
 
 
 def from_constraint(name: str, parameters: Mapping[str, Any]) -> Relation:
@@ -52,29 +64,12 @@ def from_constraint(name: str, parameters: Mapping[str, Any]) -> Relation:
         )
         raise MetadataError(f"a constraint must be one of {', '.join(CONSTRAINTS)}, found {name!r}{hint}")
     given = {key: value for key, value in parameters.items() if key != "table_name"}
-    strict = bool(given.pop("strict_boundaries", _STRICT[name])) if name in _STRICT else False
+    _, strict, make = _MADE[name]
+    sign = "<" if strict is not None and given.pop("strict_boundaries", strict) else "<="
     if set(given) != set(CONSTRAINTS[name]):
         raise MetadataError(f"must have {', '.join(CONSTRAINTS[name])}, found {', '.join(given) or 'none'}", name)
-    values = [given[key] for key in CONSTRAINTS[name]]
-    sign = "<" if strict else "<="
     try:
-        match name, values:
-            case "Inequality" | "Range", _:
-                return Inequality(ascending=tuple(values), strict=strict)
-            case "FixedCombinations", [names]:
-                return Combinations(among=tuple(names))
-            case "FixedIncrements", [column, step]:
-                return Increments(column=column, step=step)
-            case "OneHotEncoding", [names]:
-                return OneHot(group=tuple(names))
-            case "ScalarInequality", [column, relation, value]:
-                return Predicate(expression=f"{quoted(column)} {relation} {value!r}")
-            case "ScalarRange", [column, low, high]:
-                return Predicate(expression=f"{low!r} {sign} {quoted(column)} {sign} {high!r}")
-            case "Positive", [column]:
-                return Predicate(expression=f"0 {sign} {quoted(column)}")
-            case _:
-                return Predicate(expression=f"{quoted(values[0])} {sign} 0")
+        return make(sign, *(given[key] for key in CONSTRAINTS[name]))
     except (ValidationError, TypeError, AttributeError) as error:
         text = "must have names of columns, positive increments, < <= > >= == != and plain values, found others"
         raise MetadataError(text, name) from error
