@@ -249,7 +249,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         plan, asked = self.reduction, {name: Condition.of(condition) for name, condition in asked.items()}
         # One value of a column that is made from another is rarely drawn.
         single = all(c.form == "in" and len(c.values) == 1 and not c.missing for c in asked.values())
-        if not (single and plan.distances & set(asked)):
+        if not (single and plan.distances.keys() & set(asked)):
             return
         for block, start in enumerate(range(0, n_rows, _BLOCK)):
             given = pd.DataFrame(index=range(_BLOCK))
@@ -296,7 +296,9 @@ class _KeepingReader(KeepingBackend, ReadsRows):
                 f"{sum(left.values())} of {len(df)} partial rows could not be completed in {_ROUNDS} rounds: what is "
                 f"known of them leaves no room for {', '.join(left)}"
             )
-        for name in plan.distances & set(df.columns):  # a base plus a distance is off by the last digit of a float
+        for name in plan.distances.keys() & set(
+            df.columns
+        ):  # a base plus a distance is off by the last digit of a float
             if isinstance(out[name].dtype, np.dtype) and out[name].dtype.kind == "f":
                 out[name] = df[name].reset_index(drop=True).astype(out[name].dtype).fillna(out[name])
         return self._identified(out, 0, generator(seed, Read.CELLS))
@@ -367,10 +369,11 @@ class _KeepingReader(KeepingBackend, ReadsRows):
             return drawn, plan.restore(drawn)
         partial = plan.reduce(known, is_partial=True, missing=missing)
         distances = {name: partial[name].copy() for name in plan.distances if name in partial}
+        bases = {distance.base for distance in plan.distances.values()}
         solved: dict[Any, tuple[NDArray[np.int64], pd.Series]] = {}
         for column in self.inner.transform.transforms:
             name = column.name
-            if name in partial and name in plan.distances | plan.bases:
+            if name in partial and name in plan.distances.keys() | bases:
                 cells = partial[name]
                 unseen = column.encode(cells, generator(seed, Read.ENCODE), "mask").choices < 0
                 if name not in plan.distances:

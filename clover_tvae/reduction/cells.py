@@ -59,10 +59,11 @@ class Cells:
         """Return numbers, or dates in seconds, NaN where a cell is missing."""
         column = self.number(name)
         cells, missing = column.read(df[name])
-        values = column.reader.to_scale(cells).astype(np.float64)
-        if isinstance(column.reader, DateCells):
-            values = values / PER_SECOND[column.reader.calendar.unit]
-        return np.where(missing, np.nan, values)
+        return np.where(missing, np.nan, self._scaled(column, cells))
+
+    def _scaled(self, column: NumberTransform, steps: NDArray[Any]) -> NDArray[np.float64]:
+        values = column.reader.to_scale(steps).astype(np.float64)
+        return values / PER_SECOND[column.reader.calendar.unit] if isinstance(column.reader, DateCells) else values
 
     def write(self, name: Any, values: NDArray[np.float64], *, inside: bool = True) -> pd.Series:
         """Return numbers, or seconds of dates, as cells; ``inside``: moved into the range of the column."""
@@ -105,9 +106,8 @@ class Cells:
         """Return the lowest and the highest value of a column, or those of it that a condition lets through."""
         column, ends = self.number(name), self._asked_for(name, condition)
         clipped = np.clip(np.array(ends, dtype=np.float64), float(column.grid.minimum), float(column.grid.maximum))
-        cells = column.restore(column.grid.cast(clipped), np.zeros(2, dtype=bool))
-        low, high = self.values(cells.to_frame(name), name)
-        return float(low), float(high)
+        low, high = self._scaled(column, column.grid.cast(clipped)).tolist()
+        return low, high
 
     def _asked_for(self, name: Any, condition: Condition | None) -> tuple[float, float]:
         """Return the lowest and the highest number of a column, in its own steps, that a condition lets through."""
@@ -135,10 +135,12 @@ class Cells:
         ends = (grid.minimum, grid.maximum) if condition is None else self._asked_for(name, condition)
         if condition is None and max(map(abs, ends)) > 2**53:  # such ends are means, beyond which there are values
             return nothing
-        if not isinstance(column.reader, DateCells):
-            return float(ends[0]), float(ends[1])
-        reader, size = column.reader, PER_SECOND[column.reader.calendar.unit] * _DAY
-        low, high = (float(reader.to_scale(np.array([int(e)]))[0]) / size if math.isfinite(e) else e for e in ends)
+        low, high = (
+            float(self._scaled(column, column.grid.cast(np.array([end])))[0]) / self.day(name)
+            if math.isfinite(end)
+            else end
+            for end in ends
+        )
         return low, high
 
     def meets(self, df: pd.DataFrame, conditions: Mapping[Any, Condition]) -> NDArray[np.bool_]:

@@ -83,7 +83,7 @@ def pinned(
                 out = _solved(plan.cells, step, out, lender, rows, stretch=False)
             if pool is not None:
                 out = _solved(plan.cells, step, out, lenders[0], rows, stretch=True)
-                for name in plan.distances & set(free):  # before its base is solved for
+                for name in plan.distances.keys() & set(free):  # before its base is solved for
                     out = _put(out, name, rows & _gaps(out, name), lenders[0][name])
     for name, rows, cells in left:  # what nothing else tells
         out = _put(out, name, rows & _gaps(out, name), cells)

@@ -31,7 +31,29 @@ _FEW_VALUES = 100
 
 
 @dataclass(frozen=True)
-class Distance:
+class _OfBase:
+    """A column that is made from another."""
+
+    made: Any
+    base: Any
+
+    @property
+    def sources(self) -> tuple[Any, ...]:
+        """The columns from which it is made."""
+        return (self.base,)
+
+
+class Clock(_OfBase):
+    """A column of dates at full hours that is learnt as its day: another column holds the hour.
+
+    Args:
+        made: The column.
+        base: The other.
+    """
+
+
+@dataclass(frozen=True)
+class Distance(_OfBase):
     """A column that is learnt as its distance from another, which is never negative.
 
     Args:
@@ -45,19 +67,12 @@ class Distance:
         reach: No distance is longer.
     """
 
-    made: Any
-    base: Any
     sign: int
     unit: int | None
     decimals: int | None
     typical: float
     least: float
     reach: float
-
-    @property
-    def sources(self) -> tuple[Any, ...]:
-        """The columns from which it is made."""
-        return (self.base,)
 
     @property
     def size(self) -> int:
@@ -69,31 +84,13 @@ class Distance:
         return (np.fmin if self.sign > 0 else np.fmax)(base, made - self.sign * self.least * self.size)
 
 
-@dataclass(frozen=True)
-class Clock:
-    """A column of dates at full hours that is learnt as its day: another column holds the hour.
-
-    Args:
-        made: The column.
-        base: The other.
-    """
-
-    made: Any
-    base: Any
-
-    @property
-    def sources(self) -> tuple[Any, ...]:
-        """The columns from which it is made."""
-        return (self.base,)
-
-
 Step = Distance | Clock | Relation
 """What makes columns from others."""
 
 
 def made_by(step: Step) -> tuple[Any, ...]:
     """Return the columns that a step makes."""
-    if isinstance(step, Distance | Clock):
+    if isinstance(step, _OfBase):
         return (step.made,)
     return step.columns if isinstance(step, OneHot) else step.determines
 
@@ -235,7 +232,8 @@ class _Plan:
             return None
         if len(lengths) < 2 * self.min_count or np.nanmax(np.abs([start, end])) > _LARGEST_EXACT:
             return None
-        if self._is_computed(base) and (np.isnan(start) & ~np.isnan(end)).any():
+        is_computed = any(base in made_by(step) for step in self.steps if not isinstance(step, Distance))
+        if is_computed and (np.isnan(start) & ~np.isnan(end)).any():
             return None
         unit, decimals = None, None
         if cells.is_date(made):
@@ -249,9 +247,6 @@ class _Plan:
         size = unit or 1
         typical = float(np.round(np.median(lengths) / size, decimals or 0))
         return Distance(made, base, sign, unit, decimals, typical, least, -round_bound(-lengths, self.min_count) / size)
-
-    def _is_computed(self, name: Any) -> bool:
-        return any(name in made_by(step) for step in self.steps if not isinstance(step, Distance))
 
 
 def planned(

@@ -136,14 +136,9 @@ class Reduction:
         return self.made | set(map(changed_by, self.corrected)) | set(itertools.chain(*others)) | set(self.gaps)
 
     @cached_property
-    def distances(self) -> frozenset[Any]:
-        """The columns that are learnt as a distance from another."""
-        return frozenset(step.made for step in self.steps if isinstance(step, Distance))
-
-    @cached_property
-    def bases(self) -> frozenset[Any]:
-        """The columns from which a distance is learnt."""
-        return frozenset(step.base for step in self.steps if isinstance(step, Distance))
+    def distances(self) -> dict[Any, Distance]:
+        """The columns that are learnt as a distance from another, each with how."""
+        return {step.made: step for step in self.steps if isinstance(step, Distance)}
 
     @cached_property
     def modelled(self) -> tuple[Any, ...]:
@@ -159,7 +154,7 @@ class Reduction:
     @cached_property
     def reduced(self) -> tuple[Any, ...]:
         """The columns of the reduced table, in its order."""
-        stay = self.distances | {step.group[0] for step in self.steps if isinstance(step, OneHot)}
+        stay = set(self.distances) | {step.group[0] for step in self.steps if isinstance(step, OneHot)}
         stay |= {step.made for step in self.steps if isinstance(step, Clock)}
         names = [name for name in self.modelled if name not in self.made or name in stay]
         return (*names, *map(self.flag, self.gaps))
@@ -175,7 +170,7 @@ class Reduction:
         """Return what each column is that is learnt."""
         if self.is_repair:
             return Metadata(metadata.modelled)
-        changed = {step.made: "continuous" for step in self.steps if isinstance(step, Distance)}
+        changed = dict.fromkeys(self.distances, "continuous")
         changed |= {step.group[0]: "categorical" for step in self.steps if isinstance(step, OneHot)}
         kept = [
             Column(c.name, changed[c.name]) if c.name in changed else c  # type: ignore[arg-type]
@@ -227,7 +222,7 @@ class Reduction:
         They stay between all known columns that are in order with them. The column that is never far goes first, so that
         no distance becomes longer than those of known bases.
         """
-        distances = [step for step in self.steps if isinstance(step, Distance)]
+        distances = self.distances.values()
         filled = {step.base: np.zeros(len(df), dtype=bool) for step in distances}
         depth: dict[Any, int] = {}
         for step in distances:
@@ -413,9 +408,10 @@ class Reduction:
         check(not any(step is relation for step in steps for relation in corrected), "a relation must make or correct")
         in_order(steps, corrected)
         gaps = [name_from_plain(name) for name in list_of(plain["gaps"], "gaps")]
-        bases = {step.base for step in steps if isinstance(step, Distance)}
+        plan = cls(kept, steps, corrected, tuple(gaps), columns, order, plain["is_repair"])
+        bases = {distance.base for distance in plan.distances.values()}
         check(len(set(gaps)) == len(gaps) and set(gaps) <= bases, "gaps must be of bases")
-        return cls(kept, steps, corrected, tuple(gaps), columns, order, plain["is_repair"])
+        return plan
 
 
 def _if_shared(relation: Relation, df: pd.DataFrame) -> Relation:
