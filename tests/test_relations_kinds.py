@@ -14,14 +14,11 @@ from hypothesis import strategies as st
 
 from clover_tvae.columns.numeric import round_bound
 from clover_tvae.errors import ColumnTypeError, MetadataError
-from clover_tvae.relations.computed import Computed, Predicate
+from clover_tvae.relations.computed import Computed, Equal, Predicate
 from clover_tvae.relations.document import read_relations, write_relations
-from clover_tvae.relations.equality import Equal
-from clover_tvae.relations.groups import Increments, OneHot
-from clover_tvae.relations.lookup import Combinations, Dependency
-from clover_tvae.relations.missing import MissingTogether, MissingWhen
+from clover_tvae.relations.groups import Increments, MissingTogether, MissingWhen, OneHot
+from clover_tvae.relations.lookup import Combinations, Dependency, Ranges
 from clover_tvae.relations.order import Inequality, Interval
-from clover_tvae.relations.ranges import Ranges
 from clover_tvae.relations.relation import Relation
 from clover_tvae.relations.sdv import CONSTRAINTS, from_constraint, to_constraint
 

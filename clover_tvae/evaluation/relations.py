@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.errors import UserError
-from clover_tvae.relations.equality import Equal
+from clover_tvae.relations.computed import Equal
 from clover_tvae.relations.find import find_relations
 from clover_tvae.relations.relation import Relation
 from clover_tvae.seeds import Measure, generator, of_measure

@@ -15,7 +15,7 @@ from clover_tvae.errors import ConditionError, Problem, UserError
 from clover_tvae.reduction.bounds import check_room
 from clover_tvae.reduction.plan import DAY, Clock, Distance, Step, made_by
 from clover_tvae.reduction.reduced import NO, YES, Reduction
-from clover_tvae.relations.equality import Equal
+from clover_tvae.relations.computed import Equal
 from clover_tvae.relations.groups import OneHot
 from clover_tvae.relations.lookup import Dependency
 

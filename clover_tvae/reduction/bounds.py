@@ -18,12 +18,11 @@ from clover_tvae.conditions import Condition
 from clover_tvae.errors import ConditionError
 from clover_tvae.reduction.plan import Distance, changed_by, made_by
 from clover_tvae.reduction.reduced import Reduction
-from clover_tvae.relations.computed import INVERSE, Computed, Predicate
-from clover_tvae.relations.equality import Equal
+from clover_tvae.relations.computed import INVERSE, Computed, Equal, Predicate
 from clover_tvae.relations.expression import MAX_CHARACTERS, Expression, quoted, read_expression
 from clover_tvae.relations.groups import OneHot
+from clover_tvae.relations.lookup import Ranges
 from clover_tvae.relations.order import Order
-from clover_tvae.relations.ranges import Ranges
 from clover_tvae.relations.relation import Relation, listed
 
 __all__ = ["check_room"]

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from clover_tvae.reduction.cells import Cells
 from clover_tvae.reduction.plan import DAY, HOUR, Clock, Distance, made_by
 from clover_tvae.reduction.reduced import Reduction
-from clover_tvae.relations.computed import Computed
-from clover_tvae.relations.equality import Equal
+from clover_tvae.relations.computed import Computed, Equal
 from clover_tvae.relations.groups import OneHot
 from clover_tvae.relations.lookup import Dependency
 from clover_tvae.relations.reading import filled

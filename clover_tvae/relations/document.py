@@ -10,13 +10,10 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, TypeAdapter, ValidationError
 
 from clover_tvae.errors import MetadataError, Problem, did_you_mean
-from clover_tvae.relations.computed import Computed, Predicate
-from clover_tvae.relations.equality import Equal
-from clover_tvae.relations.groups import Increments, OneHot
-from clover_tvae.relations.lookup import Combinations, Dependency
-from clover_tvae.relations.missing import MissingTogether, MissingWhen
+from clover_tvae.relations.computed import Computed, Equal, Predicate
+from clover_tvae.relations.groups import Increments, MissingTogether, MissingWhen, OneHot
+from clover_tvae.relations.lookup import Combinations, Dependency, Ranges
 from clover_tvae.relations.order import Inequality, Interval
-from clover_tvae.relations.ranges import Ranges
 from clover_tvae.relations.relation import Relation
 
 __all__ = [

@@ -16,12 +16,11 @@ import numpy as np
 import pandas as pd
 
 from clover_tvae.parameters import MIN_COUNT
-from clover_tvae.relations.equality import Equal
+from clover_tvae.relations.computed import Equal
 from clover_tvae.relations.finding.chance import accepted, log_p_kept
+from clover_tvae.relations.finding.comparisons import equalities, orders
 from clover_tvae.relations.finding.dependencies import combinations, dependencies, names_of_dates, ranges
-from clover_tvae.relations.finding.equalities import equalities
 from clover_tvae.relations.finding.formulas import formulas
-from clover_tvae.relations.finding.orders import orders
 from clover_tvae.relations.finding.patterns import missing_patterns, one_hot_groups
 from clover_tvae.relations.finding.pruning import pruned
 from clover_tvae.relations.finding.table import Candidate, Table

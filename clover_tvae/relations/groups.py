@@ -1,4 +1,4 @@
-"""Numbers of a fixed form: columns of which exactly one is 1, and multiples of a step."""
+"""Columns of a fixed form: exactly one of them is 1, multiples of a step, missing together or when another column says so."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from clover_tvae.relations.reading import filled, known, numbers
-from clover_tvae.relations.relation import Name, Relation, listed
+from clover_tvae.relations.relation import Cell, Name, Relation, listed
 
-__all__ = ["Increments", "OneHot"]
+__all__ = ["Increments", "MissingTogether", "MissingWhen", "OneHot"]
 
 
 class OneHot(Relation):
@@ -75,3 +75,82 @@ class Increments(Relation):
 
     def __str__(self) -> str:
         return f"{self.column} is a multiple of {self.step:g}"
+
+
+class MissingTogether(Relation):
+    """The cells of some columns are all missing or all there.
+
+    Args:
+        group: The columns.
+        nested: Whether a cell may also be missing alone: it is where that of a column before it is.
+    """
+
+    about = ("group",)
+    kind: Literal["missing_together"] = "missing_together"
+    group: Annotated[tuple[Name, ...], Field(min_length=2)]
+    nested: StrictBool = False
+
+    def applies(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        return np.ones(len(df), dtype=bool)
+
+    def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        missing = df[list(self.group)].isna().to_numpy(dtype=bool)
+        said = np.logical_or.accumulate(missing, axis=1) if self.nested else missing.any(axis=1, keepdims=True)
+        return (missing != said).any(axis=1)
+
+    def complete(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the table without the cells of the last column that must be missing."""
+        made, last = df.copy(), self.group[-1]
+        made[last] = df[last].mask(~known(df, self.sources))
+        return made
+
+    def mend(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows with all cells missing where one is, or one before it."""
+        rows, made = self.breaks(df), df.copy()
+        for i, name in enumerate(self.group):
+            made[name] = df[name].mask(~known(df, self.group[:i]) if self.nested else rows)
+        return made
+
+    def __str__(self) -> str:
+        first, *others = self.group
+        if self.nested:
+            return f"{', then '.join(map(str, others))} {'are' if others[1:] else 'is'} missing where {first} is"
+        return f"{listed(self.group)} are missing together"
+
+
+class MissingWhen(Relation):
+    """A cell is missing exactly when another column has one of some values.
+
+    Args:
+        target: The column with missing cells.
+        when: The column that says where.
+        values: Its values there.
+        missing: Whether ``target`` is missing there and nowhere else, or there is the only place where it is not.
+    """
+
+    about = ("when", "target")
+    kind: Literal["missing_when"] = "missing_when"
+    target: Name
+    when: Name
+    values: Annotated[tuple[Cell, ...], Field(min_length=1)]
+    missing: bool = True
+
+    def applies(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        return df[self.when].notna().to_numpy(dtype=bool)
+
+    def must_be_missing(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        """Return the rows in which the cell must be missing."""
+        return self.applies(df) & (df[self.when].isin(self.values).to_numpy(dtype=bool) == self.missing)
+
+    def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
+        return self.applies(df) & (df[self.target].isna().to_numpy(dtype=bool) != self.must_be_missing(df))
+
+    def complete(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the table without the cells that must be missing."""
+        made = df.copy()
+        made[self.target] = df[self.target].mask(self.must_be_missing(df))
+        return made
+
+    def __str__(self) -> str:
+        values = " or ".join(map(repr, self.values))
+        return f"{self.target} is {'missing' if self.missing else 'there'} exactly when {self.when} is {values}"

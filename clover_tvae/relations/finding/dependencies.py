@@ -13,8 +13,7 @@ from clover_tvae.relations.computed import Computed
 from clover_tvae.relations.expression import quoted, read_expression
 from clover_tvae.relations.finding.chance import log_p_kept, log_p_narrow
 from clover_tvae.relations.finding.table import Candidate, Candidates, Table
-from clover_tvae.relations.lookup import Combinations, Dependency
-from clover_tvae.relations.ranges import Ranges
+from clover_tvae.relations.lookup import Combinations, Dependency, Ranges
 
 __all__ = ["combinations", "dependencies", "names_of_dates", "ranges"]
 

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.relations.finding.chance import log_p_kept
 from clover_tvae.relations.finding.table import Candidate, Candidates, Table
-from clover_tvae.relations.groups import OneHot
-from clover_tvae.relations.missing import MissingTogether, MissingWhen
+from clover_tvae.relations.groups import MissingTogether, MissingWhen, OneHot
 
 __all__ = ["missing_patterns", "one_hot_groups"]
 

@@ -9,15 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from clover_tvae.relations.computed import Computed
-from clover_tvae.relations.equality import Equal
+from clover_tvae.relations.computed import Computed, Equal
 from clover_tvae.relations.expression import quoted
 from clover_tvae.relations.finding.table import Candidate, Table
-from clover_tvae.relations.groups import OneHot
-from clover_tvae.relations.lookup import Combinations, Dependency
-from clover_tvae.relations.missing import MissingTogether, MissingWhen
+from clover_tvae.relations.groups import MissingTogether, MissingWhen, OneHot
+from clover_tvae.relations.lookup import Combinations, Dependency, Ranges
 from clover_tvae.relations.order import Order
-from clover_tvae.relations.ranges import Ranges
 
 __all__ = ["pruned"]
 
