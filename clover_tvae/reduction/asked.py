@@ -43,7 +43,7 @@ def translated(
     asked = {name: Condition.of(condition) for name, condition in conditions.items()}
     outer = {name: condition for name, condition in asked.items() if name in plan.written}
     inner = {name: condition for name, condition in asked.items() if name not in plan.made}
-    plan.columns.allow(outer)
+    plan.columns.allow(outer | {name: inner[name] for name in inner if name in plan.columns.names})
     _check_values(plan, asked)
     check_room(plan, asked, missing=missing)
     wanted = dict(asked)
