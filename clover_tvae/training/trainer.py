@@ -188,7 +188,10 @@ class _Run:
         self.verbose, self.on_epoch, self.told = trainer.verbose, trainer.on_epoch, trainer.told
         kept = torch.from_numpy(np.setdiff1d(np.arange(len(rows[0])), held_out, assume_unique=True))
         self.rows = [t[kept] for t in rows] if len(held_out) else list(rows)
-        self.validation = [t[torch.from_numpy(held_out)] for t in rows] if len(held_out) else None
+        # Few rows are looked at several times, each with other noise: the best epoch must not be the luckiest one.
+        n_passes = max(1, min(_MOST_VALIDATION_PASSES, _VALIDATION_DRAWS // max(1, len(held_out))))
+        watched = torch.from_numpy(np.tile(held_out, n_passes))
+        self.validation = [t[watched] for t in rows] if len(held_out) else None
         self.n_rows = len(kept)
         self.epoch_rows = min(config.rows_an_epoch or self.n_rows, self.n_rows)
         self.steps_an_epoch = max(1, math.ceil(self.epoch_rows / config.batch_rows))
@@ -414,14 +417,12 @@ class _Run:
         noise = torch_generator(self.validation_seed, self.device)
         sums = torch.zeros(3, dtype=torch.float64, device=self.device)
         n_rows = len(self.validation[0])
-        # Few rows are looked at several times, each with other noise: the best epoch must not be the luckiest one.
-        n_passes = max(1, min(_MOST_VALIDATION_PASSES, _VALIDATION_DRAWS // n_rows))
         with self._averaged():
-            for start in [*range(0, n_rows, 4096)] * n_passes:
+            for start in range(0, n_rows, 4096):
                 batch = [t[start : start + 4096].to(self.device) for t in self.validation]
                 terms: ElboTerms = module(*batch, generator=noise)
                 sums += torch.stack([terms.objective.sum(), terms.reconstruction.sum(), terms.kl.sum()]).double()
-        return (sums / (n_rows * n_passes)).tolist()
+        return (sums / n_rows).tolist()
 
     def _stop_diverged(self, epoch: int) -> None:
         self.training.stopped, self.training.diverged_at = "diverged", epoch
