@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.backends.protocol import Backend, ReadsRows, reading, refuse_unknown, require_columns
+from clover_tvae.backends.protocol import Backend, ReadsRows, never_seen, reading, refuse_unknown, require_columns
 from clover_tvae.columns.dtypes import with_cells
 from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.conditions import Condition
@@ -305,10 +305,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
 
     def _check_known(self, df: pd.DataFrame) -> None:
         refuse_unknown(df, self.reduction.modelled)
-        text = "cells hold values that were never seen in training; leave them empty to have them drawn"
-        problems = [
-            Problem(f"column {name!r}", f"{rows.sum()} {text}") for name, rows in self.reduction.unseen(df).items()
-        ]
+        problems = never_seen({name: int(rows.sum()) for name, rows in self.reduction.unseen(df).items()})
         for relation in self.reduction.kept:
             if set(relation.columns) <= set(df.columns):
                 wrong = relation.breaks(df) & known(df, relation.columns)

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from clover_tvae.artifact import pack_tensors, unpack_tensors
 from clover_tvae.backends.native_parts import ModelPart, TrainingPart, packed
-from clover_tvae.backends.protocol import Backend, ReadsRows, reading, refuse_unknown, require_columns
+from clover_tvae.backends.protocol import Backend, ReadsRows, never_seen, reading, refuse_unknown, require_columns
 from clover_tvae.backends.sizing import Lesson, Plan, plan_training
 from clover_tvae.columns.dtypes import with_cells
 from clover_tvae.columns.people import people_of
@@ -232,12 +232,8 @@ class NativeBackend(Backend, ReadsRows):
         unknown = given & (table.choices < 0)
         if self.parameters.get("min_count", 1) > 1 and not self.parameters["exact_values"]:
             unknown &= ~transform.nearly_seen(whole)  # kept as they are, and the model is not told of them
-        unseen = unknown.sum(0)
-        text = "cells hold values that were never seen in training; leave them empty to have them drawn"
-        if unseen.any():
-            raise ConditionError(
-                [Problem(f"column {c!r}", f"{n} {text}") for c, n in zip(whole, unseen.tolist(), strict=True) if n]
-            )
+        if unseen := never_seen(dict(zip(whole, unknown.sum(0).tolist(), strict=True))):
+            raise ConditionError(unseen)
         full = {i for i, name in enumerate(transform.names) if not missing or name in df.columns}
         known = given & (table.choices >= 0)
         drawn = self._drawn(known, table, seed, full, argmax=decode == "argmax")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
     from clover_tvae.transforms import TableTransform
 
-__all__ = ["Backend", "ReadsRows", "reader", "reading", "refuse_unknown", "require_columns"]
+__all__ = ["Backend", "ReadsRows", "never_seen", "reader", "reading", "refuse_unknown", "require_columns"]
 
 
 class Backend(Protocol):
@@ -237,6 +237,12 @@ def require_columns(df: pd.DataFrame, names: Sequence[Hashable]) -> None:
         text = "is not in the table, and was learnt; add it, with missing cells where nothing is known"
         others = [name for name in df.columns if name not in names]
         raise ColumnsMismatchError([Problem(f"column {n!r}", text + did_you_mean(n, others)) for n in lacking])
+
+
+def never_seen(n_cells: Mapping[Any, int]) -> list[Problem]:
+    """Return the problems of partial rows with so many cells of each column whose values were not learnt."""
+    text = "cells hold values that were never seen in training; leave them empty to have them drawn"
+    return [Problem(f"column {name!r}", f"{n} {text}") for name, n in n_cells.items() if n]
 
 
 def refuse_unknown(df: pd.DataFrame, names: Sequence[Hashable]) -> None:

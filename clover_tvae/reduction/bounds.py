@@ -86,29 +86,24 @@ def _told(plan: Reduction, relation: Relation, asked: Mapping[Any, Condition]) -
                 yield f"{low!r} <= {quoted(relation.number)} <= {high!r}", 0.0
 
 
-def _comparisons(tree: ast.expr) -> Iterator[tuple[ast.expr, ast.cmpop, ast.expr]]:
-    """Yield the comparisons that are all true."""
+def _comparisons(tree: ast.expr) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
+    """Yield the comparisons that are all true: the lower side, the higher, and whether they are equal."""
     if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And):
         yield from itertools.chain.from_iterable(map(_comparisons, tree.values))
     elif isinstance(tree, ast.Compare):
-        sides = itertools.pairwise([tree.left, *tree.comparators])
-        yield from ((left, op, right) for op, (left, right) in zip(tree.ops, sides, strict=True))
+        for op, (left, right) in zip(tree.ops, itertools.pairwise([tree.left, *tree.comparators]), strict=True):
+            if isinstance(op, ast.Lt | ast.LtE | ast.Eq):
+                yield left, right, isinstance(op, ast.Eq)
+            elif isinstance(op, ast.Gt | ast.GtE):
+                yield right, left, False
 
 
-def _narrowed(
-    of: Expression, left: ast.expr, op: ast.cmpop, right: ast.expr, room: dict[Any, _Ends], slack: float
-) -> bool:
+def _narrowed(of: Expression, low: ast.expr, high: ast.expr, equal: bool, room: dict[Any, _Ends], slack: float) -> bool:
     """Narrow the columns of a comparison to where it can be true; whether that leaves room."""
-    if isinstance(op, ast.Gt | ast.GtE):
-        left, right = right, left
-    elif not isinstance(op, ast.Lt | ast.LtE | ast.Eq):
-        return True
-    open_end = 0.0 if isinstance(op, ast.Eq) else math.inf
-    low, high = _wide(_ends(of, right, room), slack)
-    if not _within(of, left, (low - open_end, high), room):
-        return False
-    low, high = _wide(_ends(of, left, room), slack)
-    return _within(of, right, (low, high + open_end), room)
+    most, least = _wide(_ends(of, high, room), slack), _wide(_ends(of, low, room), slack)
+    return _within(of, low, most if equal else (-math.inf, most[1]), room) and _within(
+        of, high, least if equal else (least[0], math.inf), room
+    )
 
 
 def _ends(of: Expression, node: ast.expr, room: Mapping[Any, _Ends]) -> _Ends:

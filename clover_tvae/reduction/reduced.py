@@ -46,7 +46,7 @@ from clover_tvae.reduction.plan import (
 from clover_tvae.relations.document import read_relations, write_relations
 from clover_tvae.relations.groups import OneHot
 from clover_tvae.relations.lookup import Dependency
-from clover_tvae.relations.reading import comparable, known, numbers
+from clover_tvae.relations.reading import comparable, known, labels, numbers
 from clover_tvae.relations.relation import Relation
 from clover_tvae.transforms import TableTransform
 
@@ -331,16 +331,12 @@ class Reduction:
         """Return, for columns of look-up tables, the rows of which known cells are in no row of the table."""
         found: dict[Any, NDArray[np.bool_]] = {}
         for step in (step for step in self.steps if isinstance(step, Dependency) and step.table):
-            if set(step.by) <= set(df.columns):
-                rows = known(df, step.by) & step.predicted(df).isna().to_numpy(dtype=bool)
-                found |= {name: found.get(name, False) | rows for name in step.by}
-            if step.target in df:
-                cells, there = (
-                    comparable(self.cells.typed(step.target, values))
-                    for values in (df[step.target], pd.Series([row[-1] for row in step.table or ()], dtype=object))
-                )
-                rows = known(df, [step.target]) & ~pd.Series(cells).isin(there).to_numpy()
-                found[step.target] = found.get(step.target, False) | rows
+            for names, place in ((step.by, slice(-1)), (step.determines, slice(-1, None))):
+                if set(names) <= set(df.columns):
+                    there = {row[place] for row in step.table or ()}
+                    cells = zip(*(labels(self.cells.typed(name, df[name])) for name in names), strict=True)
+                    rows = known(df, names) & np.array([cell not in there for cell in cells], dtype=bool)
+                    found |= {name: found.get(name, False) | rows for name in names}
         return {name: rows for name, rows in found.items() if rows.any()}
 
     def brought_back(self, drawn: pd.DataFrame) -> pd.DataFrame:
