@@ -48,6 +48,7 @@ __all__ = [
     "attack_figures",
     "attack_membership",
     "auc",
+    "file_scorers",
     "furthest",
     "score_with_intervals",
 ]
@@ -70,6 +71,15 @@ _CHANCE = np.array([0.5, 0.01, 0.1])  # what guessing gives of the three measure
 #: The measures, and the others that a share found at 1% (10%) false alarms needs to raise one alarm: with fewer, guessing
 #: scores far above it.
 _FEWEST_OTHERS = {"auc": 1, "tpr1": 100, "tpr10": 10}
+
+
+def file_scorers(anomaly_scores: Callable[[pd.DataFrame], pd.DataFrame]) -> dict[str, dict[str, Scorer]]:
+    """Return the attack of who holds the generator file: a person is scored by how likely the file says they are.
+
+    Args:
+        anomaly_scores: Of the synthesizer.
+    """
+    return {"file": {"likelihood": lambda people, others: -anomaly_scores(people)["score"].to_numpy(dtype=float)}}
 
 
 @dataclass(frozen=True)

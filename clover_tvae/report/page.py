@@ -16,6 +16,7 @@ from clover_tvae.errors import ConfigError
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTables, code_tables, resolve_metadata
 from clover_tvae.evaluation.measurement import measure
+from clover_tvae.evaluation.membership import file_scorers
 from clover_tvae.files import write_text
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.report.column_section import column_card, column_tables
@@ -124,7 +125,8 @@ def report_on(
 
 
 def about_generator(synth: Any, real: pd.DataFrame, synthetic: pd.DataFrame) -> dict[str, Any]:
-    """Return the arguments of ``build_report`` that show the generator itself: card, history, and latent means if any.
+    """Return the arguments of ``build_report`` that show the generator itself: card, history, and latent means and the attack on its file
+    where it reads rows.
 
     The page withholds what rests on fewer people than the generator's own ``min_count``.
     """
@@ -132,6 +134,7 @@ def about_generator(synth: Any, real: pd.DataFrame, synthetic: pd.DataFrame) -> 
     about["min_count"] = about["card"].get("parameters", {}).get("min_count", MIN_COUNT)
     with contextlib.suppress(ConfigError):  # the sdv backend keeps no encoder: the table's own space is drawn then
         about |= {"latent_real": synth.encode(real), "latent_synthetic": synth.encode(synthetic)}
+        about["scorers"] = file_scorers(synth.anomaly_scores)
     return about
 
 
@@ -146,6 +149,7 @@ def build_report(
     latent_real: Any = None,
     latent_synthetic: Any = None,
     figures: Any = None,
+    scorers: Any = None,
     seed: int = 0,
     min_count: int = MIN_COUNT,
     title: str = DEFAULT_TITLE,
@@ -162,6 +166,7 @@ def build_report(
         latent_real: Latent means of the real rows, in their order; without them the table's own space is drawn.
         latent_synthetic: Latent means of the synthetic rows.
         figures: Figures already computed; ``None`` computes them, which takes most of the time.
+        scorers: Further attacks for them, as ``evaluation.measure`` takes them.
         seed: Seed of the figures and of every draw.
         min_count: Fewest real rows that any part of the page may show.
         title: The page's title.
@@ -182,7 +187,7 @@ def build_report(
     tables = code_tables({"real": real, "synthetic": synthetic, "holdout": holdout}, metadata)
     disclosure = Disclosure.of(min_count, tables)
     if figures is None:
-        figures = measure(real, synthetic, holdout, metadata, seed=seed, min_count=min_count)
+        figures = measure(real, synthetic, holdout, metadata, scorers=scorers, seed=seed, min_count=min_count)
     shown = marginals(tables, metadata, disclosure)
     pairs = PairTrends.of(tables, disclosure, figures)
     target = None if metadata is None else metadata.variable_to_predict

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clover_tvae.errors import CloverError
-from clover_tvae.evaluation.membership import Scorer
+from clover_tvae.evaluation.membership import Scorer, file_scorers
 from clover_tvae.metadata import Metadata
 
 if TYPE_CHECKING:
@@ -94,4 +94,4 @@ def file_attackers(synth: TVAESynthesizer | None) -> dict[str, dict[str, Scorer]
 
     if not isinstance(synth._backend, ReadsRows):
         return {}
-    return {"file": {"likelihood": lambda people, others: -synth.anomaly_scores(people)["score"].to_numpy(dtype=float)}}
+    return file_scorers(synth.anomaly_scores)
