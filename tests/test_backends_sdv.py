@@ -59,7 +59,7 @@ def staff(n: int = 200) -> pd.DataFrame:
             "salary": pd.array(rng.integers(200, 900, n) * 100, dtype="Int64"),
             "score": np.round(rng.normal(50, 10, n), 1).astype("float32"),
             "rate": [Decimal(int(v)) / 100 for v in rng.integers(100, 999, n)],
-            "gender": pd.Categorical(rng.choice(["F", "M"], n, p=[0.3, 0.7]), categories=["X", "M", "F"]),
+            "gender": pd.Categorical(rng.choice(["F", "M"], n, p=[0.3, 0.7]), categories=["M", "F"]),
             "grade": rng.choice([1, 2, 3], n),
             "part_time": pd.array(rng.random(n) < 0.3, dtype="boolean"),
             "hired": (pd.Timestamp("2010-01-01") + pd.to_timedelta(rng.integers(0, 5000, n), unit="D")).tz_localize(

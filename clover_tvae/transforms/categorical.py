@@ -103,7 +103,7 @@ class CategoricalTransform:
                 "it 'id' (dropped, or made anew) or 'ignore', or merge its categories"
             )
             raise IdentifierColumnError(message, where_of(name))
-        if cells.family == "category":  # a dtype tells its categories, too: those of nobody may be of people left out
+        if cells.family == "category" and least > 1:  # a dtype tells its categories: those of nobody may be of others
             told = {typed_key(value) for value in (*kept, *(order or ()))}
             levels = [*cells.categories, *([rest] if rest is not None and place < 0 else [])]
             cells = replace(cells, categories=tuple(value for value in levels if typed_key(value) in told))
