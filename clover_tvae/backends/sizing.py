@@ -26,7 +26,7 @@ _FEWEST_PRIOR_ROWS = 100
 
 
 #: Tables of fewer rows start from rows of a smooth model of the same table: so many, in so many passes.
-_SMOOTH_BELOW, _SMOOTH_ROWS, _SMOOTH_PASSES = 5_000, 20_000, 6
+_SMOOTH_BELOW, _SMOOTH_ROWS, _SMOOTH_PASSES = 5_000, 20_000, 2
 #: The part of the learning rate that the table itself is then learnt with, and that of the minutes which the start has.
 _GENTLE = 0.25
 _START_MINUTES = 0.2
@@ -95,7 +95,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
     crowd = max(1.0, n_choices / 4_000)
     batch_rows = max(128, round(batch_rows / crowd))
     # Tables of a few hundred rows have learnt all they can after fewer.
-    steps = min(4_000, 97_000 / (n_columns + 19)) * min(1.0, 0.3 + n_rows / 1_500) / crowd**0.5
+    steps = min(4_000, 97_000 / (n_columns + 19)) * min(1.0, 0.15 + n_rows / 1_200) / crowd**0.5
     a_pass = math.ceil(n_rows / batch_rows)
     epochs = max(2, round(steps / a_pass))
     return Plan(
@@ -139,7 +139,7 @@ _INDEPENDENT = Plan(
 
 def _student(plan: Plan, n_people: int) -> Plan:
     """Rows that hardly run out want no dropout, and two latent dimensions say enough: benchmarks/README.md, "Students"."""
-    width, batch_rows, steps = 128, 256, min(2_000, 400 + 2 * n_people)
+    width, batch_rows, steps = 128, 256, min(2_000, round(250 + 2.5 * n_people))
     epoch = max(n_people, batch_rows)
     model = replace(plan.model, decompress_dims=(width, width), embedding_dim=2, dropout=0.0)
     training = replace(
@@ -189,7 +189,7 @@ def plan_training(
         if (minutes := wanted.get("max_minutes")) is not None:
             start = replace(start, max_minutes=_START_MINUTES * minutes)
             wanted["max_minutes"] = (1 - _START_MINUTES) * minutes
-        plan = replace(plan, start=start, start_rows=min(_SMOOTH_ROWS, max(4_000, 36 * n_rows)))
+        plan = replace(plan, start=start, start_rows=min(_SMOOTH_ROWS, max(6_000, 36 * n_rows)))
     if "batch_size" in wanted:
         wanted["batch_rows"] = wanted["batch_size"]
     if "epochs" in wanted:
