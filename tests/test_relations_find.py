@@ -461,3 +461,11 @@ class TestClocks:
         distance = rng.choice(rng.integers(90, 2_600, 80), 5_000)
         minutes = np.round(distance / 8 + rng.normal(25, 8, 5_000))
         assert not sentences(pd.DataFrame({"minutes": minutes, "distance": distance}))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_no_formula_is_turned_round_to_give_dates(rng: np.random.Generator, sign: int) -> None:
+    days, start = rng.integers(0, 30, 300), pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, 300), "D")
+    df = pd.DataFrame({"start": start, "days": days, "end": start + sign * pd.to_timedelta(days, "D")})
+    kinds = {"start": "datetime", "days": "continuous", "end": "datetime"}
+    assert ("days = end - start" if sign > 0 else "days = start - end") in sentences(df, kinds)

@@ -171,10 +171,9 @@ def _look_at_numbers(name: Hashable, cells: pd.Series) -> Finding:
 
 def _look_at_category(name: Hashable, cells: CellType, known: pd.Series) -> Finding:
     if cells.ordered:
-        plain = all(isinstance(level, str | int | float) for level in cells.categories)
-        order = cells.categories if plain and cells.categories else None
+        # The order stays with the dtype: written down here, levels that one person holds would stand in every file.
         reason = f"an ordered category dtype with {len(cells.categories)} levels"
-        return Finding(Column(name, "ordinal", order=order), reason)
+        return Finding(Column(name, "ordinal"), reason)
     if cells.is_text:
         found = _look_at_text(name, known.astype(object))
         if found.column.kind in ("id", "ignore"):

@@ -34,7 +34,7 @@ def pruned(candidates: list[Candidate], table: Table) -> list[Candidate]:
     determined: dict[Any, tuple[Any, ...]] = {}
     kept: list[Candidate] = []
     for candidate in sorted(candidates, key=lambda c: _simplicity(c, place)):
-        for relation in _orientations(candidate.relation, place, n_missing):
+        for relation in _orientations(candidate.relation, table, place, n_missing):
             (target,) = relation.determines
             if target not in determined and not _depends(relation.sources, target, determined):
                 determined[target] = relation.sources
@@ -137,14 +137,15 @@ def _simplicity(candidate: Candidate, place: dict[Any, int]) -> tuple[Any, ...]:
     )
 
 
-def _orientations(relation: Any, place: dict[Any, int], n_missing: dict[Any, int]) -> Iterable[Any]:
-    """Return the relation with each of its columns as the determined one, the last in the table first.
+def _orientations(relation: Any, table: Table, place: dict[Any, int], n_missing: dict[Any, int]) -> Iterable[Any]:
+    """Return the relation with each of its columns as the determined one, the last in the table first; no formula gives dates.
 
     Of two that are equal, the one with more missing cells: the other tells it, not the reverse.
     """
     match relation:
         case Computed(decimals=None):
-            made = {relation.target: relation} | {name: relation.solved_for(name) for name in relation.sources}
+            sources = [name for name in relation.sources if name not in table.dates]
+            made = {relation.target: relation} | {name: relation.solved_for(name) for name in sources}
             return [made[name] for name in sorted(made, key=lambda name: -place[name]) if made[name] is not None]
         case Equal(share=1, when=None):
             both = [relation, Equal(source=relation.target, target=relation.source)]
