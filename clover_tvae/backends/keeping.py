@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Self, cast
 
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.backends.completing import ROUNDS, completed
 from clover_tvae.backends.protocol import Backend, ReadsRows, never_seen, reading, refuse_unknown, require_columns
 from clover_tvae.columns.dtypes import with_cells
 from clover_tvae.columns.people import least_rows, people_of
@@ -26,8 +27,7 @@ from clover_tvae.errors import ConditionError, CorruptArtifactError, NotFittedEr
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.asked import translated
-from clover_tvae.reduction.partial import inferred, pinned
-from clover_tvae.relations.reading import comparable, known
+from clover_tvae.relations.reading import known
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
 from clover_tvae.transforms import TableTransform
 
@@ -37,18 +37,12 @@ __all__ = ["DRAWS_A_ROW", "KeepingBackend", "keep_relations"]
 DRAWS_A_ROW = 100
 _LEAST_DRAWS = 20_000
 _BLOCK, _LARGEST_BLOCK = 1_024, 65_536
-#: Times that partial rows are completed until they keep every relation.
-_ROUNDS = 24
-#: From that round on, rows of a pool of so many lend the sources of a column that is known.
-_LEND_FROM, _POOL_ROWS = 3, 4_096
 #: Rows of a block from which on cells out of their range are drawn again, given the rest of their row: it takes a quarter
 #: longer. Other rows lend fewer ones: with 37 of 1,000 lent, a correlation of 0.62 became one of 0.59.
 _AGAIN_FROM = 10
 
 #: The column of the reduced table that tells people apart; it is not learnt.
 _UNIT = "\x00unit"
-
-_Fill = Callable[[pd.DataFrame, np.random.SeedSequence], pd.DataFrame]
 
 
 def keep_relations(backend: Backend, metadata: Metadata) -> Backend:
@@ -290,10 +284,10 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         def fill(partial: pd.DataFrame, seed: np.random.SeedSequence) -> pd.DataFrame:
             return self._reader.complete(partial, seed=seed, missing=missing, decode=decode)
 
-        out, left = self._completed(df.reset_index(drop=True), fill, seed, missing=missing)
+        out, left = completed(plan, self.inner, df.reset_index(drop=True), fill, seed, missing=missing)
         if left:
             raise ConditionError(
-                f"{sum(left.values())} of {len(df)} partial rows could not be completed in {_ROUNDS} rounds: what is "
+                f"{sum(left.values())} of {len(df)} partial rows could not be completed in {ROUNDS} rounds: what is "
                 f"known of them leaves no room for {', '.join(left)}"
             )
         for name in plan.distances.keys() & set(
@@ -314,76 +308,6 @@ class _KeepingReader(KeepingBackend, ReadsRows):
                     problems.append(Problem(columns, f"{int(wrong.sum())} rows contradict the relation {relation}"))
         if problems:
             raise ConditionError(problems)
-
-    def _completed(
-        self, given: pd.DataFrame, fill: _Fill, seed: np.random.SeedSequence, *, missing: bool
-    ) -> tuple[pd.DataFrame, Counter[str]]:
-        """Return partial rows completed, and what those break that never came to keep the relations."""
-        plan = self.reduction
-        given, parts, left, pool = inferred(plan, given), [], Counter[str](), None
-        for round_ in range(_ROUNDS):
-            drawn, full = self._filled(given, given, fill, child(seed, round_), missing)
-            if round_ == _LEND_FROM:
-                frames = self.inner.sample_frames(_POOL_ROWS, seed=child(seed, _ROUNDS))
-                rows = pd.concat(list(frames), ignore_index=True)
-                pool = plan.restore(plan.reduce(rows) if plan.is_repair else rows)
-            pinned_down = pinned(plan, given, drawn, full, pool if round_ % 2 else None, round_ // 2)
-            if not pinned_down.equals(given):
-                drawn, full = self._filled(pinned_down, given, fill, child(seed, round_, 1), missing)
-            wrong, left = plan.undetermined(full, given), Counter()
-            for name in given.columns:
-                if name in plan.written:
-                    off = _differs(full[name], given[name])
-                    left.update({f"the known cells of column {name!r}": int(off.sum())} if off.any() else {})
-                    wrong |= off
-            for i, broken in plan.broken(full, is_brought_back=True).items():
-                left[str(plan.kept[i])] += int(broken.sum())
-                wrong |= broken
-            is_last = round_ == _ROUNDS - 1
-            parts.append(full if is_last else full[~wrong])
-            given = given[wrong]
-            if not len(given):
-                break
-        out = pd.concat(parts).sort_index()  # each part keeps the labels of its rows
-        return out, left if len(given) else Counter()
-
-    def _filled(
-        self, known: pd.DataFrame, given: pd.DataFrame, fill: _Fill, seed: np.random.SeedSequence, missing: bool
-    ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return partial rows completed once: rows of the reduced table, and the same brought back.
-
-        Args:
-            known: The partial rows, with what was solved for.
-            given: The same as they were given: a distance, or what was solved for, that was never seen is not told to the
-                network, which knows no such value; it is written into the rows afterwards.
-            fill: Completes rows of the table that was learnt.
-            seed: Fixes the draws.
-            missing: Whether unknown cells may turn out to be missing.
-        """
-        plan = self.reduction
-        if plan.is_repair:
-            drawn = plan.reduce(fill(known, seed).set_axis(known.index))
-            return drawn, plan.restore(drawn)
-        partial = plan.reduce(known, is_partial=True, missing=missing)
-        distances = {name: partial[name].copy() for name in plan.distances if name in partial}
-        bases = {distance.base for distance in plan.distances.values()}
-        solved: dict[Any, tuple[NDArray[np.int64], pd.Series]] = {}
-        for column in self.inner.transform.transforms:
-            name = column.name
-            if name in partial and name in plan.distances.keys() | bases:
-                cells = partial[name]
-                unseen = column.encode(cells, generator(seed, Read.ENCODE), "mask").choices < 0
-                if name not in plan.distances:
-                    unseen &= cells.notna().to_numpy(dtype=bool)
-                    unseen &= given[name].isna().to_numpy(dtype=bool) if name in given else True
-                    solved[name] = np.flatnonzero(unseen), cells
-                partial[name] = cells.mask(unseen)
-        drawn = fill(partial, seed).set_axis(known.index)
-        for name, distance in distances.items():
-            drawn[name] = distance.astype(np.float64).fillna(drawn[name].astype(np.float64))
-        for name, (rows, cells) in solved.items():
-            drawn[name] = with_cells(drawn[name], rows, cells.iloc[rows])
-        return drawn, plan.restore(drawn)
 
     def impute(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
         """Fill the missing cells of ``df`` so that every row keeps the relations that its known cells keep.
@@ -406,7 +330,9 @@ class _KeepingReader(KeepingBackend, ReadsRows):
                 "nothing of other cells; mend them, or leave them empty to have them filled"
             )
             given[name] = given[name].mask(unseen)
-        full, left = self._completed(given, lambda part, of: self._reader.impute(part, seed=of), seed, missing=False)
+        full, left = completed(
+            plan, self.inner, given, lambda part, of: self._reader.impute(part, seed=of), seed, missing=False
+        )
         if left:
             told.append(
                 f"what is known of some rows leaves no room for {', '.join(left)}: these rows are filled all the same; "
@@ -461,13 +387,3 @@ def _too_few(n_found: int, n_rows: int, n_drawn: int, broken: Counter[str]) -> s
         f"{n_found:,} of the {n_rows:,} rows wanted were found among {n_drawn:,} rows drawn: {worst}. Drop or widen the "
         "condition, or let the relation be learnt (handling: learn)"
     )
-
-
-def _differs(made: pd.Series, given: pd.Series) -> NDArray[np.bool_]:
-    """Return the rows in which a known cell came out as another."""
-    is_known = given.notna().to_numpy(dtype=bool)
-    first, second = comparable(made[is_known]), comparable(given[is_known].infer_objects())
-    off = np.zeros(len(given), dtype=bool)
-    numeric = first.dtype.kind == "f" and second.dtype.kind == "f"
-    off[is_known] = ~np.isclose(first, second, rtol=1e-9, atol=1e-9) if numeric else first != second
-    return off

@@ -411,10 +411,7 @@ class Reduction:
 
 
 def _if_shared(relation: Relation, df: pd.DataFrame) -> Relation:
-    """Return a relation, without its look-up table where that tells of less than half of the rows.
-
-    Few of the rows that are drawn could be kept otherwise.
-    """
+    """Return a relation, without its look-up table where that tells of under half of the rows: few could be kept else."""
     if isinstance(relation, Dependency):
         shared = relation.predicted(df).notna().to_numpy(dtype=bool)[relation.applies(df)]
         if 2 * shared.sum() < len(shared):
