@@ -157,11 +157,24 @@ def test_tiny_tables_give_figures_without_values_rather_than_tracebacks(n_rows):
 
 def test_a_holdout_of_the_rows_that_were_learnt_is_refused():
     real = hospital(200, seed=1)
-    for copy in (real, real.copy(), real.sample(frac=1, random_state=2)):
+    half = pd.concat([real[:80], hospital(40, seed=4)])
+    for copy in (
+        real,
+        real.copy(),
+        real.sample(frac=1, random_state=2),
+        real[:60],
+        real.sample(300, replace=True),
+        half,
+    ):
         with pytest.raises(DataError, match="holdout table: must hold real rows that were never learnt"):
             measure(real, hospital(200, seed=3), copy)
         with pytest.raises(DataError, match="holdout table"):
             privacy(real, hospital(200, seed=3), copy)
+    for n_kinds in (10, 60, 150, 1_000):  # where rows are alike, many strangers equal a learnt row
+        kinds = np.random.default_rng(n_kinds).integers(0, n_kinds, (2, 300))
+        require_fresh(
+            code_tables({"real": pd.DataFrame({"x": kinds[0]}), "holdout": pd.DataFrame({"x": kinds[1, :30]})})
+        )
     few = pd.DataFrame({"sex": ["F", "M"] * 20})  # of so few kinds of rows, two samples may be the same
     require_fresh(code_tables({"real": few, "holdout": few, "synthetic": few}))
 

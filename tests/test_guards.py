@@ -260,3 +260,29 @@ def test_partial_rows_of_the_oldest_are_completed_as_they_are() -> None:
     assert synth.sample(conditions=highest)["salary"].tolist() == highest["salary"].tolist()
     with pytest.raises(ConditionError, match="never seen in training"):
         synth.sample(conditions=highest * 10)
+
+
+VISITS = {
+    "mail": [f"person{i}@example.org" for i in range(50)],
+    "contact": [f"person{i}@example.org" for i in range(49)] + ["unknown"],
+    "line": [f"+49 (170) {1_000_000 + i}" for i in range(50)],
+}
+
+
+@pytest.mark.parametrize("name", VISITS)
+def test_addresses_of_people_with_many_rows_are_refused_however_often_they_are_there(name: str) -> None:
+    df = pd.DataFrame({name: VISITS[name] * 12, "age": np.arange(600) % 60})
+    for kind in ("categorical", "ordinal"):
+        with pytest.raises(IdentifierColumnError, match="must not name people"):
+            Metadata.of({kind: [name], "continuous": ["age"]}).validate(df)
+    with pytest.warns(MetadataWarning, match=f"column '{name}': looks like an identifier"):
+        assert Metadata.infer(df).column(name).kind == "id"
+    with pytest.warns(MetadataWarning):
+        assert Metadata.infer(df[:300]).unit == ("mail" if name == "mail" else None)  # six rows a person
+
+
+def test_a_column_of_names_is_left_out_however_often_they_are_there() -> None:
+    df = pd.DataFrame({"full_name": [f"Ada {i}" for i in range(50)] * 12, "firm name": ["A", "B"] * 300})
+    with pytest.warns(MetadataWarning, match="'full_name': looks like an identifier"):
+        meta = Metadata.infer(df)
+    assert [meta.column(name).kind for name in df] == ["id", "categorical"]

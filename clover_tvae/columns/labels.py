@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,13 +19,15 @@ from clover_tvae.columns.cells import is_missing, is_number, plain_cell, typed_k
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.errors import ColumnTypeError, IdentifierColumnError
 
-__all__ = ["Labels", "factorize", "names_people", "read_labels"]
+__all__ = ["Labels", "are_contacts", "factorize", "names_people", "read_labels"]
 
 # Values of fewer rows are judged by how many of them occur once; a few frequent ones beside them are placeholders.
 _FREQUENT, _MAX_PLACEHOLDERS = 5, 3
 # Fewer cells than this can all differ by chance or by design (a code book).
 _MIN_CELLS_OF_IDENTIFIER, _ONCE_SHARE = 15, 0.6
 _MOST_CELLS, _BESIDE_PLACEHOLDERS = 0.75, 0.25
+# An e-mail address, or nine digits and more that a plus, brackets, hyphens, slashes or blanks make a telephone number.
+_CONTACT = re.compile(r"\s*(?:\S+@[\w-]+\.\S+|(?=.*[-+( /])\+?(?:[-( )/]*\d){9,15}\)?)\s*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +91,18 @@ def names_people(counts: NDArray[Any]) -> bool:
     return bool(most and rare.sum() >= _MIN_CELLS_OF_IDENTIFIER and (rare == 1).sum() >= _ONCE_SHARE * rare.sum())
 
 
+def are_contacts(values: Sequence[Any]) -> bool:
+    """Return whether most of these distinct values are e-mail addresses or telephone numbers, which name people.
+
+    Example:
+        >>> are_contacts(["ada@example.org", "unknown", "bob@example.org"]), are_contacts(["+49 170 1234567"])
+        (True, True)
+        >>> are_contacts(["2020-01-31", "I10-I15", "4006381333931", "12 345"])
+        False
+    """
+    return 2 * sum(isinstance(value, str) and _CONTACT.fullmatch(value) is not None for value in values) > len(values)
+
+
 def read_labels(
     series: pd.Series, name: object, kind: str = "categorical", order: Sequence[Any] | None = None
 ) -> tuple[Labels, NDArray[np.int64]]:
@@ -115,6 +130,12 @@ def read_labels(
             f"must repeat its values to be 'categorical', found another one in {how_many} of {n_known} cells: an "
             "identifier or free text, which must not be learnt; declare it 'id' (dropped, or made anew) or 'ignore', or "
             f"merge its values{also}"
+        )
+        raise IdentifierColumnError(message, where_of(name))
+    if cells.is_text and are_contacts(found):  # however often each is there: a person may have many rows
+        message = (
+            "must not name people, found e-mail addresses or telephone numbers; declare it 'id' (and as 'unit' where people "
+            "have several rows) or 'ignore', or merge its values"
         )
         raise IdentifierColumnError(message, where_of(name))
     is_truth = cells.holds == "boolean" or (cells.holds in ("integer", "float") and set(found) <= {0, 1})

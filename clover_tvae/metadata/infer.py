@@ -16,7 +16,7 @@ from clover_tvae.columns.calendar import unit_and_zone
 from clover_tvae.columns.cells import ZONEINFO
 from clover_tvae.columns.date_formats import guess_format, read_texts
 from clover_tvae.columns.dtypes import CellType
-from clover_tvae.columns.labels import names_people
+from clover_tvae.columns.labels import are_contacts, names_people
 from clover_tvae.columns.numeric import identifier_told, is_number_text
 from clover_tvae.errors import ColumnTypeError
 from clover_tvae.metadata.column import Column, Kind
@@ -43,7 +43,11 @@ _ROWS_A_CODE = 5
 _MIN_UNIQUE = 20
 _SHARE = 0.95
 # A name that says "identifier" outright, and one that only may.
-_ID_NAME = re.compile(r"(?:^|[^a-z])(?:ids?|uuid|guid|sno|ssn|mrn)(?:$|[^a-z])", re.IGNORECASE)
+_ID_NAME = re.compile(
+    r"(?:^|[^a-z])(?:ids?|uuid|guid|sno|ssn|mrn|(?:e-?)?mail|phone|iban|passport)(?:$|[^a-z])", re.IGNORECASE
+)
+# ... or the name of a person.
+_NAME = re.compile(r"(?:(?:full|sur|last|first|family|given|patient|employee|customer)[ _-]?)?names?", re.IGNORECASE)
 _ID_CAMEL = re.compile(r"[a-z](?:Id|ID)$")
 _MAY_BE_ID_NAME = re.compile(
     r"(?:^|[^a-z])(?:key|index|number|no|nr|num|record)(?:$|[^a-z])|[a-z](?:Key|Number|No|Nr)$", re.IGNORECASE
@@ -202,7 +206,8 @@ def _look_at_text(name: Hashable, cells: pd.Series) -> Finding:
         warning = "looks like free text: declared 'ignore', neither learnt nor given back"
         return Finding(Column(name, "ignore"), f"free text: {n_distinct} long distinct values", warning)
     counts = cells.value_counts().to_numpy(dtype=np.int64)
-    if names_people(counts) or (n_cells >= _MIN_UNIQUE and share > 0.5 and _names_an_id(name)):
+    named = (share > 0.5 and _names_an_id(name)) or (n_distinct >= _MIN_UNIQUE and _NAME.fullmatch(str(name)))
+    if names_people(counts) or (n_cells >= _MIN_UNIQUE and named) or are_contacts(list(texts.unique())):
         often = f"another value in {_often(max(share, (counts == 1).sum() / n_cells))}"
         cure = "add regenerate='sequence', 'uuid' or a pattern to have it made anew"
         warning = f"looks like an identifier ({often}): declared 'id', dropped and never learnt; {cure}"
