@@ -177,3 +177,19 @@ def test_relations_written_in_the_job_are_told_by_their_line(tmp_path: Path) -> 
         ":13:11: metadata: relations[2]: must name columns of the table",
     ):
         assert any(part in text for text in found), "\n".join(found)
+
+
+def test_conditions_that_no_row_meets_together_are_told_before_a_job_starts(tmp_path: Path) -> None:
+    path = job(
+        tmp_path,
+        f"""\
+  - name: a
+    data: {{dataset: sklearn.iris}}
+    metadata: {IRIS[:-1]}, relations: [{{kind: inequality, ascending: [petal width (cm), petal length (cm)]}}]}}
+    generator_filepath: a.pkl
+    sample:
+      - {{rows: 1, output: b.csv, conditions: {{"petal width (cm)": {{">=": 2}}, "petal length (cm)": {{"<=": 1.5}}}}}}
+""",
+    )
+    with pytest.raises(ConfigError, match=r":8:34: conditions: columns .* must leave room for the relation"):
+        load_jobs([path], tables="always")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -344,7 +345,7 @@ def test_a_date_that_an_age_tells_takes_its_base_along() -> None:
     orders = [{"kind": "interval", "start": s, "end": e} for s, e in (("birth", "hired"), ("hired", "left"))]
     plan = plan_of(df, described(df, [age, *orders]))
     drawn = plan.reduce(df)
-    known = pinned(plan, df[["age"]], drawn.sample(frac=1, random_state=0, ignore_index=True), df, df, 0)
+    known = pinned(plan, df[["age"]], drawn.sample(frac=1, random_state=0, ignore_index=True), df, df, 0, False)
     back = plan.restore(drawn.assign(**plan.reduce(known, is_partial=True)[["birth", "hired", "now"]]))
     assert (back["age"] == df["age"]).all()
 
@@ -373,6 +374,41 @@ def test_values_that_no_look_up_knows_are_told_with_their_column_and_a_cure() ->
     assert filled.loc[2:].to_numpy().tolist() == [["Rome", "rome"], ["Oslo", "oslo"]]
     with pytest.raises(ConditionError, match=r"column 'b': 1 cells .*never seen.*empty"):
         synth.sample(conditions=rows[["b"]])
+
+
+@pytest.mark.long
+def test_imputed_rows_obey_also_at_the_ends_of_what_was_learnt_and_missing_cells_stay_likely() -> None:
+    rng, n = np.random.default_rng(3), 400
+    start = pd.Timestamp("2022-01-01") + pd.to_timedelta(rng.integers(0, 600, n), unit="D")
+    df = pd.DataFrame({"a": rng.gamma(1, 200, n).round(2), "b": rng.gamma(1, 50, n).round(2), "start": start})
+    df["stay"], df["sum"] = rng.integers(0, 20, n), (df["a"] + df["b"]).round(2)
+    df["end"] = df["start"] + pd.to_timedelta(df["stay"], unit="D")
+    gone = pd.Series(rng.random(n) < 0.1)
+    df["death"] = (df["end"] + pd.to_timedelta(rng.integers(0, 90, n), unit="D")).where(gone)
+    df["dead"] = np.where(gone, "yes", "no")
+    dates = {"start": "%Y-%m-%d", "end": "%Y-%m-%d", "death": "%Y-%m-%d"}
+    text = df.assign(**{name: df[name].dt.strftime(form) for name, form in dates.items()})
+    metadata = {
+        "continuous": ["a", "b", "stay", "sum"], "categorical": ["dead"],
+        "datetime": [{"name": name, "format": form} for name, form in dates.items()],
+        "relations": [
+            {"kind": "computed", "target": "sum", "formula": "a + b"}, {"kind": "computed", "target": "stay", "formula": "end - start"},
+            {"kind": "interval", "start": "start", "end": "end"}, {"kind": "interval", "start": "end", "end": "death"},
+            {"kind": "missing_when", "target": "death", "when": "dead", "values": ["no"]},
+        ],
+    }  # fmt: skip
+    synth = TVAESynthesizer(text, metadata, random_state=1, epochs=20, privacy="none", verbose=False).fit()
+    holes = df.copy()  # dates, although texts were learnt
+    holes["b"] = holes["b"].mask(df["b"] >= df["b"].nlargest(4).min())  # beyond what five people share
+    holes["end"] = holes["end"].mask(gone | (rng.random(n) < 0.2))
+    holes["dead"] = holes["dead"].mask(~gone & (rng.random(n) < 0.5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        filled = synth.impute(holes)
+    assert keeps(synth, filled)
+    assert np.allclose(filled["b"], df["b"])
+    assert (filled["end"] == df["end"]).all()
+    assert (filled["dead"] == "yes").mean() < 0.3
 
 
 def test_a_relation_on_an_identifier_is_refused_by_name() -> None:

@@ -144,10 +144,12 @@ def rooms(n: int = N) -> tuple[pd.DataFrame, Reduction]:
         {"kind": "inequality", "ascending": ["low", "high", "top"]},
         {"kind": "ranges", "category": "test", "number": "value"},
         {"kind": "one_hot", "group": ["x", "y", "z"]},
+        {"kind": "missing_when", "target": "gap", "when": "test", "values": ["ldl"]},
         {"kind": "predicate", "expression": "2 * a + 3 <= 200 - b and value > low"},
     ]
     for relation in read_relations(relations[:6], list(df)):
         df = relation.complete(df)
+    df["gap"] = df["a"].where(df["test"] == "hdl")
     df["extra"] = df["a"].where(rng.random(n) < 0.7)
     df["most"] = df["extra"] + df["b"]
     relations.append({"kind": "computed", "target": "most", "formula": "extra + b"})
@@ -183,6 +185,12 @@ def rooms(n: int = N) -> tuple[pd.DataFrame, Reduction]:
         ({"total": (">=", 10), "a": ("<=", 5)}, None),
         ({"most": ("<", 20), "b": (">", 30)}, r"most = extra \+ b"),  # where it is there, its terms are
         ({"test": "hdl", "value": ("<", 60)}, None),
+        ({"test": "ldl", "gap": (">", 3)}, "gap is missing exactly when test is 'ldl'"),
+        ({"test": ["ldl"], "gap": ("not missing",)}, "gap is missing exactly when"),
+        ({"test": "hdl", "gap": None}, "gap is missing exactly when"),
+        ({"test": ["ldl", "hdl"], "gap": None}, None),
+        ({"test": "hdl", "gap": [5, None]}, None),
+        ({"seen": "1985-02-03", "later": "1985-02-01"}, "born <= seen <= later"),
     ],
 )
 def test_a_contradiction_is_told_before_a_row_is_drawn(asked: dict[str, Any], words: str | None) -> None:

@@ -14,6 +14,7 @@ from clover_tvae.backends.protocol import Backend
 from clover_tvae.columns.dtypes import with_cells
 from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.partial import inferred, pinned
+from clover_tvae.relations.computed import Computed
 from clover_tvae.relations.reading import comparable
 from clover_tvae.seeds import Read, child, generator
 
@@ -35,6 +36,7 @@ def completed(
     seed: np.random.SeedSequence,
     *,
     missing: bool,
+    beyond: bool = False,
 ) -> tuple[pd.DataFrame, Counter[str]]:
     """Return partial rows completed, and what those break that never came to keep the relations.
 
@@ -45,7 +47,11 @@ def completed(
         fill: Completes rows of the table that was learnt.
         seed: Fixes the draws.
         missing: Whether unknown cells may turn out to be missing.
+        beyond: Whether the one unknown term of a formula may lie beyond all that was learnt.
     """
+    given = given.copy()
+    for name in (n for n in given if n in plan.written and plan.cells.is_date(n)):  # texts may be given as dates
+        given[name] = plan.cells.typed(name, given[name])
     given, parts, left, pool = inferred(plan, given), [], Counter[str](), None
     for round_ in range(ROUNDS):
         drawn, full = _filled(plan, inner, given, given, fill, child(seed, round_), missing)
@@ -53,16 +59,15 @@ def completed(
             frames = inner.sample_frames(_POOL_ROWS, seed=child(seed, ROUNDS))
             rows = pd.concat(list(frames), ignore_index=True)
             pool = plan.restore(plan.reduce(rows) if plan.is_repair else rows)
-        pinned_down = pinned(plan, given, drawn, full, pool if round_ % 2 else None, round_ // 2)
+        pinned_down = pinned(plan, given, drawn, full, pool if round_ % 2 else None, round_ // 2, beyond)
         if not pinned_down.equals(given):
             drawn, full = _filled(plan, inner, pinned_down, given, fill, child(seed, round_, 1), missing)
-        wrong, left = plan.undetermined(full, given), Counter()
-        for name in given.columns:
-            if name in plan.written:
-                off = _differs(full[name], given[name])
-                left.update({f"the known cells of column {name!r}": int(off.sum())} if off.any() else {})
-                wrong |= off
-        for i, broken in plan.broken(full, is_brought_back=True).items():
+        wrong, left, changed = plan.undetermined(full, given), Counter(), False
+        for name in (name for name in given.columns if name in plan.written):
+            off = np.flatnonzero(_differs(full[name], given[name]))
+            if len(off):  # it lies beyond all that was learnt: it stays, and is held against the relations
+                full[name], changed = with_cells(full[name], off, given[name].iloc[off]), True
+        for i, broken in plan.broken(full, is_brought_back=not changed).items():
             left[str(plan.kept[i])] += int(broken.sum())
             wrong |= broken
         is_last = round_ == ROUNDS - 1
@@ -101,6 +106,7 @@ def _filled(
     partial = plan.reduce(known, is_partial=True, missing=missing)
     distances = {name: partial[name].copy() for name in plan.distances if name in partial}
     bases = {distance.base for distance in plan.distances.values()}
+    bases |= {name for step in plan.steps if isinstance(step, Computed) for name in step.sources}
     solved: dict[Any, tuple[NDArray[np.int64], pd.Series]] = {}
     for column in inner.transform.transforms:
         name = column.name

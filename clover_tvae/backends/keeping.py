@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Self, cast
 
@@ -27,6 +27,7 @@ from clover_tvae.errors import ConditionError, CorruptArtifactError, NotFittedEr
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.asked import translated
+from clover_tvae.relations.groups import MissingWhen
 from clover_tvae.relations.reading import known
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
 from clover_tvae.transforms import TableTransform
@@ -309,7 +310,9 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         if problems:
             raise ConditionError(problems)
 
-    def impute(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
+    def impute(
+        self, df: pd.DataFrame, *, seed: np.random.SeedSequence, may_lack: Collection[Hashable] = ()
+    ) -> pd.DataFrame:
         """Fill the missing cells of ``df`` so that every row keeps the relations that its known cells keep.
 
         A cell that a relation says must be missing stays so. A value that no look-up knows stays, and tells nothing of
@@ -330,9 +333,18 @@ class _KeepingReader(KeepingBackend, ReadsRows):
                 "nothing of other cells; mend them, or leave them empty to have them filled"
             )
             given[name] = given[name].mask(unseen)
-        full, left = completed(
-            plan, self.inner, given, lambda part, of: self._reader.impute(part, seed=of), seed, missing=False
-        )
+
+        def fill(part: pd.DataFrame, of: np.random.SeedSequence) -> pd.DataFrame:
+            # What says where a cell is missing is filled first: a cell that must not be missing would decide it.
+            for i, relation in enumerate(one for one in plan.corrected if isinstance(one, MissingWhen)):
+                rows = np.flatnonzero(part.reindex(columns=relation.columns).isna().all(axis=1))
+                if len(rows) and not plan.made & {relation.when}:
+                    first = self._reader.impute(part.iloc[rows], seed=child(of, ROUNDS, i), may_lack=[relation.target])
+                    part = part.copy()
+                    part[relation.when] = with_cells(part[relation.when], rows, first[relation.when])
+            return self._reader.impute(part, seed=of, may_lack=may_lack)
+
+        full, left = completed(plan, self.inner, given, fill, seed, missing=False, beyond=True)
         if left:
             told.append(
                 f"what is known of some rows leaves no room for {', '.join(left)}: these rows are filled all the same; "

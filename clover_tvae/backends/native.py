@@ -8,7 +8,7 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -252,7 +252,9 @@ class NativeBackend(Backend, ReadsRows):
             raise ConditionError(problems)
         return drawn
 
-    def impute(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
+    def impute(
+        self, df: pd.DataFrame, *, seed: np.random.SeedSequence, may_lack: Collection[Hashable] = ()
+    ) -> pd.DataFrame:
         learnt = self._learnt()
         columns = list(learnt.transform.names)
         known = df.reindex(columns=columns).notna().to_numpy()
@@ -264,7 +266,9 @@ class NativeBackend(Backend, ReadsRows):
             return out
         given = known[rows]
         # A cell with an unseen value stays as it is, but tells the model nothing.
-        drawn = self._drawn(given & (table.choices >= 0), table, seed, set(range(len(columns))))
+        drawn = self._drawn(
+            given & (table.choices >= 0), table, seed, {i for i, name in enumerate(columns) if name not in may_lack}
+        )
         for i, name in enumerate(columns):
             gaps = ~given[:, i]
             if gaps.any():

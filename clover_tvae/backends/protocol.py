@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
@@ -177,8 +177,13 @@ class ReadsRows(Protocol):
         """
         ...
 
-    def impute(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
-        """Fill the missing cells of ``df`` with draws from the model given the rest of the row; all else is untouched."""
+    def impute(
+        self, df: pd.DataFrame, *, seed: np.random.SeedSequence, may_lack: Collection[Hashable] = ()
+    ) -> pd.DataFrame:
+        """Fill the missing cells of ``df`` with draws from the model given the rest of the row; all else is untouched.
+
+        In the columns ``may_lack`` a cell may turn out to be missing.
+        """
         ...
 
     def encode(self, df: pd.DataFrame) -> pd.DataFrame:

@@ -292,6 +292,10 @@ class _Check:
                     if (place := ("sample", index, "conditions", name)) not in self.told:
                         with self._telling(place, "conditions: "):
                             table.synth.check_conditions({name: condition})
+                together: Place = ("sample", index, "conditions")
+                if not any(told[:3] == together for told in self.told):  # each can be met
+                    with self._telling(together, "conditions: "):
+                        table.synth.check_conditions(dict(sample.parsed_conditions().items()))
             if not self._is_refused("holdout"):
                 with self._telling(("holdout",), "holdout: "):
                     job.table = job.with_holdout(table)

@@ -16,12 +16,13 @@ from clover_tvae.reduction.bounds import check_room
 from clover_tvae.reduction.plan import DAY, Clock, Distance, Step, made_by
 from clover_tvae.reduction.reduced import NO, YES, Reduction
 from clover_tvae.relations.computed import Equal
-from clover_tvae.relations.groups import OneHot
+from clover_tvae.relations.groups import MissingWhen, OneHot
 from clover_tvae.relations.lookup import Dependency
 
 __all__ = ["translated"]
 
 _MOST_COMBINATIONS = 10_000
+_ANY = Condition("not in")
 
 
 def translated(
@@ -71,19 +72,26 @@ def _check_values(plan: Reduction, asked: Mapping[Any, Condition]) -> None:
     """Refuse values that a relation all of whose columns are asked for allows in no combination."""
     values = {name: c.values for name, c in asked.items() if c.form == "in" and not c.missing}
     for relation in plan.kept:
-        names = list(relation.columns)
-        if set(names) <= set(values) and math.prod(len(values[name]) for name in names) <= _MOST_COMBINATIONS:
-            rows = pd.DataFrame(list(itertools.product(*(values[name] for name in names))), columns=names)
-            try:
-                cells = pd.DataFrame({name: plan.cells.typed(name, rows[name]) for name in names})
-                contradicts = relation.breaks(cells).all()
-            except (UserError, TypeError, ValueError):  # values that no cell holds are refused elsewhere
-                continue
-            if contradicts:
-                place = f"column {names[-1]!r}"
-                raise ConditionError(
-                    f"must be asked for so that {relation} can hold, found values that break it", place
-                )
+        names, target = list(relation.columns), asked.get(relation.columns[-1], _ANY)
+        if isinstance(relation, MissingWhen) and not target.values:
+            names.remove(relation.target)
+        if not set(names) <= set(values) or math.prod(len(values[name]) for name in names) > _MOST_COMBINATIONS:
+            continue
+        rows = pd.DataFrame(list(itertools.product(*(values[name] for name in names))), columns=names)
+        try:
+            cells = pd.DataFrame({name: plan.cells.asked(name, rows[name]) for name in names})
+            if isinstance(relation, MissingWhen):  # of the cell that may be missing, all that counts is whether it is
+                gaps = relation.must_be_missing(cells)
+                contradicts = target is not _ANY and not bool((gaps if target.missing else ~gaps).any())
+            else:
+                contradicts = bool(relation.breaks(cells).all())
+        except (UserError, TypeError, ValueError):  # values that no cell holds are refused elsewhere
+            continue
+        if contradicts:
+            raise ConditionError(
+                f"must be asked for so that {relation} can hold, found values that break it",
+                f"column {relation.columns[-1]!r}",
+            )
 
 
 def _stands_for(plan: Reduction, step: Step, name: Any, condition: Condition) -> dict[Any, Condition]:

@@ -89,6 +89,14 @@ class Cells:
             made = with_cells(made, unknown, values.iloc[unknown]) if len(unknown) else made
         return made.set_axis(values.index)
 
+    def asked(self, name: Any, values: pd.Series) -> pd.Series:
+        """Return values of a condition as cells of a column: a date may be a text."""
+        if not self.is_date(name):
+            return self.typed(name, values)
+        column = self.number(name)
+        steps = np.array([column.reader.number_of(value, column.grid) for value in values], dtype=np.float64)
+        return column.restore(column.grid.cast(steps), np.isnan(steps)).set_axis(values.index)
+
     def _choices(self, column: CategoricalTransform, values: pd.Series) -> NDArray[np.int32]:
         """Return the category of each cell, or of each value of a table of a relation; -1 where there is none."""
         choices = column.encode(values, _RNG, "mask").choices

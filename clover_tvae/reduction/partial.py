@@ -41,7 +41,13 @@ def inferred(plan: Reduction, df: pd.DataFrame) -> pd.DataFrame:
 
 
 def pinned(
-    plan: Reduction, given: pd.DataFrame, drawn: pd.DataFrame, full: pd.DataFrame, pool: pd.DataFrame | None, rank: int
+    plan: Reduction,
+    given: pd.DataFrame,
+    drawn: pd.DataFrame,
+    full: pd.DataFrame,
+    pool: pd.DataFrame | None,
+    rank: int,
+    beyond: bool,
 ) -> pd.DataFrame:
     """Return partial rows with sources that fit what is known of the columns made from them.
 
@@ -52,8 +58,12 @@ def pinned(
         full: The same, brought back.
         pool: Other rows: those nearest to what is known lend their sources; ``None``: ``full`` lends them.
         rank: How many nearer rows of the pool are passed over.
+        beyond: Whether the one unknown term of a formula may lie beyond all that was learnt.
     """
     out, left = given.copy(), list[tuple[Any, NDArray[np.bool_], pd.Series]]()
+    for formula in (step for step in plan.steps if isinstance(step, Computed) and step.target in out):
+        alone = np.sum([_gaps(out, name) for name in formula.sources], axis=0) == 1
+        out = _solved(plan.cells, formula, out, full, ~_gaps(out, formula.target) & alone, stretch=False, beyond=beyond)
     corrected = [relation for relation in plan.corrected if isinstance(relation, Dependency | Computed)]
     for step in (*reversed([step for step in plan.ordered if step not in corrected]), *corrected):
         if isinstance(step, OneHot) or not made_by(step) or made_by(step)[0] not in out:
@@ -79,9 +89,9 @@ def pinned(
             left += [(name, rows, lenders[0][name]) for name in free]
         if isinstance(step, Computed):
             for lender in lenders:
-                out = _solved(plan.cells, step, out, lender, rows, stretch=False)
+                out = _solved(plan.cells, step, out, lender, rows, stretch=False, beyond=beyond)
             if pool is not None:
-                out = _solved(plan.cells, step, out, lenders[0], rows, stretch=True)
+                out = _solved(plan.cells, step, out, lenders[0], rows, stretch=True, beyond=beyond)
                 for name in plan.distances.keys() & set(free):  # before its base is solved for
                     out = _put(out, name, rows & _gaps(out, name), lenders[0][name])
     for name, rows, cells in left:  # what nothing else tells
@@ -90,7 +100,14 @@ def pinned(
 
 
 def _solved(
-    cells: Cells, step: Computed, given: pd.DataFrame, lent: pd.DataFrame, rows: NDArray[np.bool_], *, stretch: bool
+    cells: Cells,
+    step: Computed,
+    given: pd.DataFrame,
+    lent: pd.DataFrame,
+    rows: NDArray[np.bool_],
+    *,
+    stretch: bool,
+    beyond: bool,
 ) -> pd.DataFrame:
     """Return partial rows with the unknown terms of a formula: the last that it can be solved for, the others lent.
 
@@ -102,6 +119,7 @@ def _solved(
         rows: The rows of which the target is known.
         stretch: Move every term in turn, as far as its range allows, rather than leave a row as it is where the last
             would lie outside its range.
+        beyond: Let a term that alone is unknown lie outside its range.
     """
     gaps = {name: unknown for name in step.sources if (unknown := rows & _gaps(given, name)).any()}
     solved = {name: relation for name in gaps if cells.is_number(name) and (relation := step.solved_for(name))}
@@ -113,14 +131,16 @@ def _solved(
     # The last is the one of the most decimals: it takes what is left of the rounding of others.
     order = sorted(solved, key=lambda name: 99 if (d := cells.number(name).grid.decimals) is None else d)
     settled = np.zeros(len(given), dtype=bool)
+    alone = (np.sum([*gaps.values()], axis=0) == 1) & beyond
     for target in order if stretch else reversed(order):
         numbers = whole.copy()
         for name in (name for name in step.columns if cells.is_number(name)):
             numbers[name] = cells.values(whole, name) / cells.day(name)  # formulas compute with days
         values = solved[target].exact(numbers) * cells.day(target)
         low, high = cells.ends(target)
-        now = gaps[target] if stretch else gaps[target] & ~settled & (values >= low) & (values <= high)
-        whole = filled(whole, target, cells.write(target, values).set_axis(whole.index).where(now))
+        now = gaps[target] if stretch else gaps[target] & ~settled & (alone | ((values >= low) & (values <= high)))
+        values = np.where(alone, values, np.clip(values, low, high))
+        whole = filled(whole, target, cells.write(target, values, inside=False).set_axis(whole.index).where(now))
         settled |= now
     out = given
     for name, unknown in gaps.items():
