@@ -77,7 +77,7 @@ def test_rows_meet_the_conditions_and_the_relations_or_are_refused(
     df, synth = learnt
     n_drawn = 0
 
-    @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(conditions(df))
     def each(asked: dict[str, Any]) -> None:
         nonlocal n_drawn
@@ -205,7 +205,7 @@ def test_a_contradiction_is_told_before_a_row_is_drawn(asked: dict[str, Any], wo
 def test_no_condition_that_a_row_of_the_table_meets_is_refused() -> None:
     df, plan = rooms()
 
-    @settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def each(data: st.DataObject) -> None:
         row = df.iloc[data.draw(st.integers(0, len(df) - 1))]
