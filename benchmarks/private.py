@@ -5,7 +5,8 @@
 Each split learns n people and keeps n others out. A line a table, medians over the splits: the area under the ROC curve and
 the true-positive rate at 1% false positives of the file's own likelihood (``anomaly_scores``); the area of trees that tell 20n
 drawn rows from reference rows, by their margin; C2ST, Shape and Trend against fresh rows; the AUC of trees trained on
-synthetic rows and tested on fresh ones, beside that of trees trained on the people; CPU seconds of the fit.
+synthetic rows and tested on fresh ones, beside that of trees trained on the people; CPU seconds of the fit; the share of the
+numbers that one learnt person alone has (``once``), and of those that one person kept out alone has (``never``), which are drawn.
 
 Categories below 1% are merged and columns with over 5% of missing cells left out: the figures are those of the model, not
 of the guards. ``bootstrap`` (the learnt rows, drawn again) and ``fresh`` stand in for ``--privacy`` as yardsticks, and
@@ -35,7 +36,7 @@ from clover_tvae.tables import read_table
 
 __all__ = ["attack", "main", "prepared"]
 
-FIGURES = ("file", "tpr", "trees", "c2st", "shape", "trend", "downstream", "real", "cpu")
+FIGURES = ("file", "tpr", "trees", "c2st", "shape", "trend", "downstream", "real", "cpu", "once", "never")
 _TIMES, _MOST_FRESH, _MOST_REFERENCE = 20, 3_000, 6_000
 _PEERS = ("sdv-tvae", "sdv-copula", "mostly")
 
@@ -88,6 +89,10 @@ def attack(
     trees = HistGradientBoostingClassifier(max_iter=120, max_depth=5, min_samples_leaf=10, random_state=seed)
     trees.fit(coded[2 * n :], labels, sample_weight=weights / weights.mean())
     out["trees"] = roc_auc_score(is_member, trees.decision_function(coded[: 2 * n]))
+    numbers = metadata["continuous"]
+    out["once"], out["never"] = (
+        once_only(one, other, synthetic, numbers) for one, other in ((learnt, others), (others, learnt))
+    )
     drawn = synthetic[:n_fresh]
     out["c2st"] = c2st(fresh, drawn, metadata, seed=seed)
     out["shape"], out["trend"] = shape_error(fresh, drawn, metadata), trend_error(fresh, drawn, metadata)
@@ -96,6 +101,16 @@ def attack(
     )
     out["downstream"], out["real"] = scores.loc[("trees", "auc"), ["synthetic", "real"]]
     return out
+
+
+def once_only(one: pd.DataFrame, other: pd.DataFrame, drawn: pd.DataFrame, numbers: list[str]) -> float:
+    """Return the share of the numbers that stand once in one table, and nowhere in the other, which were drawn."""
+    found = []
+    for name in numbers:
+        counts = one[name].value_counts()
+        alone = counts.index[counts == 1].difference(other[name].unique())
+        found.append(alone.isin(drawn[name].unique()))
+    return float(np.concatenate(found).mean())
 
 
 def _coded(categories: list[str], *tables: pd.DataFrame) -> np.ndarray:
