@@ -411,6 +411,17 @@ def test_imputed_rows_obey_also_at_the_ends_of_what_was_learnt_and_missing_cells
     assert (filled["dead"] == "yes").mean() < 0.3
 
 
+@pytest.mark.long
+def test_a_value_that_asks_for_a_cell_is_as_frequent_as_the_network_says_however_little_it_knows() -> None:
+    gone = np.arange(N) % 5 == 0
+    df = pd.DataFrame({"dead": np.where(gone, "yes", "no"), "days": pd.Series(_LENGTH * 1.5).where(gone)})
+    rule = {"kind": "missing_when", "target": "days", "when": "dead", "values": ["no"]}
+    synth = TVAESynthesizer(df, described(df, [rule]), random_state=1, epochs=1, privacy="none", verbose=False).fit()
+    rows, frames = synth.sample(2_000), synth._backend.inner.sample_frames(2_000, seed=np.random.SeedSequence(1))
+    assert keeps(synth, rows)
+    assert (rows["dead"] == "yes").mean() > 0.8 * (pd.concat(frames)["dead"] == "yes").mean()
+
+
 def test_a_relation_on_an_identifier_is_refused_by_name() -> None:
     with pytest.raises(MetadataError, match="number"):
         Metadata.of(

@@ -269,6 +269,14 @@ class _KeepingReader(KeepingBackend, ReadsRows):
                 made = self._reader.complete(partial.reset_index(drop=True), seed=child(seed, start), decode=decode)
                 for name, rows in wrong.items():
                     drawn[name] = with_cells(drawn[name], part[rows[part]], made[name][rows[part]])
+        whens = (one for one in plan.corrected if isinstance(one, MissingWhen) and not plan.is_repair)
+        for i, relation in enumerate(one for one in whens if one.when not in plan.made):
+            # Drawn again as a whole, rows that lack a cell would become rarer than the network says.
+            lacks = relation.breaks(drawn) & drawn[relation.target].isna().to_numpy(dtype=bool)
+            for start in range(0, len(drawn), _BLOCK):
+                if len(part := start + np.flatnonzero(lacks[start : start + _BLOCK])):
+                    made = self._reader.impute(drawn.iloc[part].reset_index(drop=True), seed=child(seed, start, i))
+                    drawn[relation.target] = with_cells(drawn[relation.target], part, made[relation.target])
         return drawn
 
     def complete(
