@@ -1,4 +1,4 @@
-"""clover_tvae: learn a table, give back synthetic rows that have its statistics and do not name its people.
+"""clover_tvae: learn a table, give back synthetic rows that have its statistics.
 
 The public names are imported when they are first used, so that ``import clover_tvae`` takes no time.
 

@@ -207,8 +207,10 @@ def test_values_of_one_person_are_seen_behind_placeholders_and_at_any_count(valu
         (RNG.choice(8 * 10**9, 500, replace=False) + 2 * 10**9, "id", "10 digits"),
         (np.r_[RNG.choice(10**8, 400) + 6 * 10**8, [0] * 100], "id", "9 digits"),
         ([int(f"{1940 + i % 60}{1 + i % 12:02}{1 + i % 28:02}") for i in range(500)], "ignore", "yyyymmdd"),
+        ([int(f"19{40 + i % 50}{1 + i % 10:02}{1 + i % 25:02}") for i in range(500)], "ignore", "yyyymmdd"),
+        (np.repeat(RNG.choice(8 * 10**9, 50, replace=False) + 2 * 10**9, 10), "id", "10 digits"),
     ],
-    ids=["patient number", "phone", "phone or 0", "birth"],
+    ids=["patient number", "phone", "phone or 0", "birth", "birth, ten visits each", "phone, ten visits each"],
 )
 def test_numbers_that_name_people_are_left_out_or_warned_of_where_declared(values: Any, kind: str, why: str) -> None:
     df = pd.DataFrame({"x": values, "sex": ["F", "M"] * 250})

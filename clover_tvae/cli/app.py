@@ -20,7 +20,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="clover-tvae",
-    help="Learn a table of patients or employees; give back synthetic rows that have its statistics and do not name its people.",
+    help="Learn a table of patients or employees; give back synthetic rows that have its statistics.",
     epilog=(
         "Exit codes: 0 done, 1 our bug, 2 your input is wrong, 3 a generator file is refused, 4 training failed, "
         "6 a limit of the evaluation is passed, 130 interrupted."

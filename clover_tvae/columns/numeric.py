@@ -87,7 +87,10 @@ def identifier_told(numbers: NDArray[Any]) -> str:
     if len(numbers) < _MIN_CELLS_OF_IDENTIFIER or not (numbers == np.floor(numbers)).all():
         return ""
     distinct, counts = np.unique(numbers, return_counts=True)
-    distinct, counts = distinct[counts < 5], counts[counts < 5]  # without placeholders, such as 0 and 9999999999
+    if repeats := bool((counts < 5).mean() < 0.5):  # people with several rows each
+        often = "each in several rows"
+    else:  # without placeholders, such as 0 and 9999999999
+        distinct, counts, often = distinct[counts < 5], counts[counts < 5], "another one nearly everywhere"
     if len(distinct) < _MIN_CELLS_OF_IDENTIFIER or 4 * counts.sum() < len(numbers):
         return ""
     if counts.max() == 1 and float(distinct[-1]) - float(distinct[0]) == len(distinct) - 1:
@@ -100,8 +103,8 @@ def identifier_told(numbers: NDArray[Any]) -> str:
     digits = len(str(int(low)))
     is_time = any(0.9e9 * unit <= low and high <= 2.1e9 * unit for unit in (1, 1e3, 1e6, 1e9))  # since 1970
     of_one_length = low > 0 and digits >= _MIN_DIGITS and len(str(int(high))) == digits
-    if of_one_length and not is_time and (counts == 1).mean() >= 0.9 and (distinct % 10 != 0).mean() > 0.5:
-        return f"whole numbers of {digits} digits, another one nearly everywhere"
+    if of_one_length and not is_time and (repeats or (counts == 1).mean() >= 0.9) and (distinct % 10 != 0).mean() > 0.5:
+        return f"whole numbers of {digits} digits, {often}"
     return ""
 
 

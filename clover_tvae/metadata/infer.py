@@ -198,7 +198,8 @@ def _look_at_text(name: Hashable, cells: pd.Series) -> Finding:
         column = Column(name, "datetime", format=format, time_zone=zone)
         return Finding(column, f"text that reads as dates by {format!r}", warning)
     if is_number_text(texts).mean() > _SHARE and not texts.map(lambda text: bool(_LEADING_ZERO.match(text))).any():
-        kind: Kind = "ignore" if n_distinct > _MAX_CODES and share > 0.5 else "categorical"
+        told = identifier_told(pd.to_numeric(texts, errors="coerce").dropna().to_numpy(dtype=float))
+        kind: Kind = "ignore" if told or (n_distinct > _MAX_CODES and share > 0.5) else "categorical"
         cure = "convert it with pd.to_numeric and declare it 'continuous' if it is a measurement"
         warning = f"holds numbers written as text: declared {kind!r}; {cure}"
         return Finding(Column(name, kind), f"numbers written as text, {n_distinct} distinct values", warning)
