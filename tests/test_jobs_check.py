@@ -174,7 +174,7 @@ def test_relations_written_in_the_job_are_told_by_their_line(tmp_path: Path) -> 
     for part in (
         ":8:7: metadata: unit: must name a column of kind 'id'",
         ":12:11: metadata: relations[1].expression: must be made of columns",
-        ":13:11: metadata: relations[2]: must name columns of the table",
+        ":13:11: metadata: relations[2]: must name columns that are learnt",
     ):
         assert any(part in text for text in found), "\n".join(found)
 

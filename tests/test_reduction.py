@@ -412,11 +412,17 @@ def test_imputed_rows_obey_also_at_the_ends_of_what_was_learnt_and_missing_cells
 
 
 @pytest.mark.long
-def test_a_value_that_asks_for_a_cell_is_as_frequent_as_the_network_says_however_little_it_knows() -> None:
+@pytest.mark.parametrize("is_base", [False, True])
+def test_a_value_that_asks_for_a_cell_is_as_frequent_as_the_network_says_however_little_it_knows(is_base: bool) -> None:
     gone = np.arange(N) % 5 == 0
-    df = pd.DataFrame({"dead": np.where(gone, "yes", "no"), "days": pd.Series(_LENGTH * 1.5).where(gone)})
-    rule = {"kind": "missing_when", "target": "days", "when": "dead", "values": ["no"]}
-    synth = TVAESynthesizer(df, described(df, [rule]), random_state=1, epochs=1, privacy="none", verbose=False).fit()
+    df = pd.DataFrame({"dead": np.where(gone, "yes", "no"), "days": pd.Series(_LENGTH * 1.5 + 500).where(gone)})
+    rules: list[dict[str, Any]] = [{"kind": "missing_when", "target": "days", "when": "dead", "values": ["no"]}]
+    if is_base:  # a column that says where it is missing stands beside it
+        df["before"] = np.random.default_rng(0).gamma(2, 100, N).round(1)
+        df["before"] = np.minimum(df["before"], df["days"].fillna(500))
+        rules.append({"kind": "interval", "start": "before", "end": "days"})
+        df = df[["dead", "days", "before"]]
+    synth = TVAESynthesizer(df, described(df, rules), random_state=1, epochs=1, privacy="none", verbose=False).fit()
     rows, frames = synth.sample(2_000), synth._backend.inner.sample_frames(2_000, seed=np.random.SeedSequence(1))
     assert keeps(synth, rows)
     assert (rows["dead"] == "yes").mean() > 0.8 * (pd.concat(frames)["dead"] == "yes").mean()

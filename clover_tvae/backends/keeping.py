@@ -27,6 +27,7 @@ from clover_tvae.errors import ConditionError, CorruptArtifactError, NotFittedEr
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.asked import translated
+from clover_tvae.reduction.reduced import NO, YES
 from clover_tvae.relations.groups import MissingWhen
 from clover_tvae.relations.reading import known
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
@@ -272,11 +273,21 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         whens = (one for one in plan.corrected if isinstance(one, MissingWhen) and not plan.is_repair)
         for i, relation in enumerate(one for one in whens if one.when not in plan.made):
             # Drawn again as a whole, rows that lack a cell would become rarer than the network says.
-            lacks = relation.breaks(drawn) & drawn[relation.target].isna().to_numpy(dtype=bool)
+            names, flag = [relation.target], plan.flag(relation.target) if relation.target in plan.gaps else None
+            gaps = drawn[names[0]].isna() if flag is None else drawn[flag].eq(YES)
+            lacks = gaps.to_numpy(dtype=bool) & relation.applies(drawn) & ~relation.must_be_missing(drawn)
+            names += [] if flag is None else [n for n, made in plan.distances.items() if made.base == relation.target]
             for start in range(0, len(drawn), _BLOCK):
                 if len(part := start + np.flatnonzero(lacks[start : start + _BLOCK])):
-                    made = self._reader.impute(drawn.iloc[part].reset_index(drop=True), seed=child(seed, start, i))
-                    drawn[relation.target] = with_cells(drawn[relation.target], part, made[relation.target])
+                    partial = drawn.iloc[part].reset_index(drop=True)
+                    if flag is not None:
+                        partial[flag] = pd.Series(NO, index=partial.index, dtype=object)
+                        drawn[flag] = with_cells(drawn[flag], part, partial[flag])
+                    for name in names:
+                        partial[name] = partial[name].mask(np.ones(len(part), dtype=bool))
+                    made = self._reader.impute(partial, seed=child(seed, start, i))
+                    for name in names:
+                        drawn[name] = with_cells(drawn[name], part, made[name])
         return drawn
 
     def complete(

@@ -57,7 +57,7 @@ def infer(
                 [one.relation, one.relation.handling, f"{one.support:,}", one.exceptions_told, f"{one.chance:.0%}"]
                 for one in found
             ]
-            say_table(["what holds between columns", "handling", "rows", "exceptions", "by chance"], listed)
+            say_table(["what holds between columns", "handling", "rows", "exceptions", "kept by chance"], listed)
     if output is not None:
         inferred.save(output)
         say(f"written: {output}")

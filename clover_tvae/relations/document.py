@@ -26,6 +26,8 @@ __all__ = [
     "write_relations",
 ]
 
+_QUOTED = "; identifiers are not learnt, and a text stands in quotes"
+
 Place = tuple[str | int, ...]
 """The way to a part of a document: keys, and positions in lists."""
 
@@ -75,7 +77,7 @@ def parse_relations(plain: Any, names: Collection[Any]) -> tuple[tuple[Relation,
             continue
         relations.append(relation)
         problems += [
-            ((position,), f"must name columns of the table, found {name!r}{did_you_mean(name, names)}")
+            ((position,), f"must name columns that are learnt, found {name!r}{did_you_mean(name, names) or _QUOTED}")
             for name in dict.fromkeys(relation.columns)
             if name not in names
         ]
