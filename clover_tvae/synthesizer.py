@@ -272,26 +272,30 @@ class TVAESynthesizer:
         """
         if self.generator_filepath is not None:
             check_path(self.generator_filepath, "generator_filepath", to_write=True)
-        if not self._prepared or df is not None:
-            self.prepare(df)
-        self._prepared = False
-        table = self._declared(self._table(None))
-        self._backend, self._metadata, learnt_from = learnt_apart(
-            self._backend, table, self._metadata, self._parameters,
-            privacy=self._privacy, seed=self._seed, verbose=self.verbose,
-        )  # fmt: skip
-        self._metadata = replace(self._metadata, reasons={})
-        self._generator = Generator(
-            self._backend, self._metadata, len(table.columns), self.random_state, self.decode, learnt_from
-        )
-        held = self._metadata.relations or ()  # others keep their rule, not what they learnt of the table
-        relations = self._described.relations
-        self._described = replace(
-            self._described,
-            reasons={},
-            relations=relations and tuple(one if one in held else one.declared() for one in relations),
-        )
-        self._df, self._n_calls, self._has_learnt = None, 0, True
+        try:
+            if not self._prepared or df is not None:
+                self.prepare(df)
+            self._prepared = False
+            table = self._declared(self._table(None))
+            self._backend, self._metadata, learnt_from = learnt_apart(
+                self._backend, table, self._metadata, self._parameters,
+                privacy=self._privacy, seed=self._seed, verbose=self.verbose,
+            )  # fmt: skip
+            self._metadata = replace(self._metadata, reasons={})
+            self._generator = Generator(
+                self._backend, self._metadata, len(table.columns), self.random_state, self.decode, learnt_from
+            )
+            held = self._metadata.relations or ()  # others keep their rule, not what they learnt of the table
+            relations = self._described.relations
+            self._described = replace(
+                self._described,
+                reasons={},
+                relations=relations and tuple(one if one in held else one.declared() for one in relations),
+            )
+            self._n_calls, self._has_learnt = 0, True
+        finally:
+            if self._has_learnt:  # a fit that fails keeps no table either
+                self._df = None
         if self.generator_filepath is not None:
             self.save(self.generator_filepath)
         return self

@@ -19,7 +19,7 @@ from clover_tvae.artifact import read_artifact
 from clover_tvae.backends import teaching
 from clover_tvae.backends.sizing import plan_training
 from clover_tvae.backends.teaching import membership, rows_to_write
-from clover_tvae.errors import ConfigError, NotFittedError, PrivacyWarning
+from clover_tvae.errors import CloverError, ConfigError, NotFittedError, PrivacyWarning
 from clover_tvae.model.copula import copula_rows
 from clover_tvae.parameters import Parameters
 
@@ -249,3 +249,12 @@ def test_rows_are_independent_unless_they_are_asked_to_be_stratified() -> None:
     binomial = np.sqrt(1 / 3 * 2 / 3 / 500)
     assert 0.7 < shares["sample"] / binomial < 1.4
     assert shares["stratified"] < 0.8 * shares["sample"]
+
+
+def test_a_fit_that_fails_leaves_no_table_in_a_synthesizer_that_had_learnt() -> None:
+    synth = short(table(60), privacy="none").fit()
+    secret = table(60)
+    first = secret.columns[0]
+    with pytest.raises(CloverError):
+        synth.fit(secret.assign(**{first: "MARKED-CELL"}))
+    assert b"MARKED-CELL" not in pickle.dumps(synth)

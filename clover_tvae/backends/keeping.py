@@ -271,7 +271,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
                 for name, rows in wrong.items():
                     drawn[name] = with_cells(drawn[name], part[rows[part]], made[name][rows[part]])
         whens = (one for one in plan.corrected if isinstance(one, MissingWhen) and not plan.is_repair)
-        for i, relation in enumerate(one for one in whens if one.when not in plan.made):
+        for i, relation in enumerate(one for one in whens if one.when not in plan.made and one.target in drawn):
             # Drawn again as a whole, rows that lack a cell would become rarer than the network says.
             names, flag = [relation.target], plan.flag(relation.target) if relation.target in plan.gaps else None
             gaps = drawn[names[0]].isna() if flag is None else drawn[flag].eq(YES)
