@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import struct
 import warnings
@@ -17,7 +18,7 @@ from conftest import refuses
 from clover_tvae import TVAESynthesizer
 from clover_tvae.artifact import read_artifact
 from clover_tvae.backends import teaching
-from clover_tvae.backends.sizing import plan_training
+from clover_tvae.backends.sizing import Lesson, plan_training
 from clover_tvae.backends.teaching import membership, rows_to_write
 from clover_tvae.errors import CloverError, ConfigError, NotFittedError, PrivacyWarning
 from clover_tvae.model.copula import copula_rows
@@ -258,3 +259,13 @@ def test_a_fit_that_fails_leaves_no_table_in_a_synthesizer_that_had_learnt() -> 
     with pytest.raises(CloverError):
         synth.fit(secret.assign(**{first: "MARKED-CELL"}))
     assert b"MARKED-CELL" not in pickle.dumps(synth)
+
+
+@pytest.mark.parametrize("n_people", [3_000, 9_500])
+def test_a_student_of_many_people_takes_as_many_steps_as_any_table_of_the_written_rows(n_people: int) -> None:
+    n_rows = rows_to_write(n_people)
+    plain = plan_training(Parameters(), n_rows, 15).training
+    taught = plan_training(Parameters(), n_rows, 15, lesson=Lesson(n_people)).training
+    assert taught.rows_an_epoch == n_people
+    steps = taught.epochs * math.ceil(n_people / taught.batch_rows)
+    assert steps == pytest.approx(plain.epochs * math.ceil(n_rows / plain.batch_rows), rel=0.05)

@@ -27,6 +27,8 @@ _FEWEST_PRIOR_ROWS = 100
 
 #: Tables of fewer rows start from rows of a smooth model of the same table: so many, in so many passes.
 _SMOOTH_BELOW, _SMOOTH_ROWS, _SMOOTH_PASSES = 5_000, 20_000, 2
+#: Students of fewer people are small: rows that a teacher of so few wrote hold no more.
+_SMALL_STUDENT_BELOW = 2_500
 #: The part of the learning rate that the table itself is then learnt with, and that of the minutes which the start has.
 _GENTLE = 0.25
 _START_MINUTES = 0.2
@@ -137,7 +139,7 @@ _INDEPENDENT = Plan(
 )
 
 
-def _student(plan: Plan, n_people: int) -> Plan:
+def _student(plan: Plan, n_people: int, n_rows: int) -> Plan:
     """Rows that hardly run out want no dropout, and two latent dimensions say enough: benchmarks/README.md, "Students"."""
     width, batch_rows, steps = 128, 256, min(2_000, round(250 + 2.5 * n_people))
     epoch = max(n_people, batch_rows)
@@ -150,6 +152,14 @@ def _student(plan: Plan, n_people: int) -> Plan:
         shards=1,
     )
     return replace(plan, model=model, training=training)
+
+
+def _large_student(plan: Plan, n_people: int, n_rows: int) -> Plan:
+    """As long as any table of so many rows: in more epochs, each of which has only so many rows as there are people."""
+    training, batch = plan.training, plan.training.batch_rows
+    shorter = math.ceil(n_rows / batch) / math.ceil(max(n_people, batch) / batch)
+    patience = training.patience and max(8, round(shorter * training.patience))
+    return replace(plan, training=replace(training, epochs=round(shorter * training.epochs), patience=patience))
 
 
 def plan_training(
@@ -171,7 +181,7 @@ def plan_training(
     plan = _INDEPENDENT if given.decoder == "independent" else _autoregressive(n_rows, n_columns, n_choices)
     wanted = given.given()
     if lesson is not None:
-        plan = _student(plan, lesson.n_people) if lesson.n_people < _SMOOTH_BELOW else plan
+        plan = (_student if lesson.n_people < _SMALL_STUDENT_BELOW else _large_student)(plan, lesson.n_people, n_rows)
         epoch = max(lesson.n_people, plan.training.batch_rows)
         wanted["max_minutes"] = lesson.minutes
         plan = replace(plan, training=replace(plan.training, rows_an_epoch=epoch))
