@@ -111,14 +111,14 @@ def test_a_few_leaked_outliers_show_at_low_false_alarms_though_the_mean_hides_th
     assert figures["privacy.membership_tpr1"].value > 0.04
 
 
-def test_without_a_holdout_nothing_is_claimed(train):
+def test_without_a_holdout_nothing_is_claimed(train, holdout):
     figures = privacy(train, train, None)
     assert figures["privacy.copies"].value == 100
     assert figures["privacy.copies"].holdout is None
     others = [figure for key, figure in figures.items() if "cop" not in key]
     assert len(others) == 9
     assert all(figure.value is None and "no holdout" in figure.note for figure in others)
-    assert privacy(train, train, train.head(10))["privacy.dcr_share"].value is None
+    assert privacy(train, train, holdout.head(10))["privacy.dcr_share"].value is None
 
 
 def test_alike_people_are_no_copies_to_be_blamed():

@@ -87,11 +87,13 @@ def test_missing_answers_and_empty_columns_are_left_out():
 
 @pytest.mark.long
 def test_the_recall_of_a_class_of_few_test_rows_is_withheld():
-    def rows(n_rare: int) -> pd.DataFrame:
-        return pd.DataFrame({"x": np.arange(120.0), "sort": np.where(np.arange(120) < n_rare, "rare", "common")})
+    def rows(n_rare: int, shift: float = 0.0) -> pd.DataFrame:
+        return pd.DataFrame(
+            {"x": np.arange(120.0) + shift, "sort": np.where(np.arange(120) < n_rare, "rare", "common")}
+        )
 
     names = ["utility.trees_rarest_recall", "utility.linear_rarest_recall"]
-    few, more = (utility(rows(30), rows(30), rows(n_rare), target="sort") for n_rare in (4, 5))
+    few, more = (utility(rows(30), rows(30), rows(n_rare, 0.5), target="sort") for n_rare in (4, 5))
     for name in names:
         assert (few[name].value, few[name].perfect) == (None, None)
         assert more[name].value is not None
@@ -100,9 +102,9 @@ def test_the_recall_of_a_class_of_few_test_rows_is_withheld():
     assert shown.loc["rarest_recall"].isna().all(axis=None)
     assert shown.drop("rarest_recall").notna().all(axis=None)
     described = {"continuous": ["x"], "categorical": ["sort"], "variable_to_predict": "sort"}
-    assert utility(rows(30), rows(30), rows(9), described, min_count=9)[names[0]].value is not None
-    assert measure(rows(30), rows(30), rows(9), described, min_count=10)[names[0]].value is None
-    recalls = tstr(rows(30), rows(30), rows(9), "sort").set_index("score").loc["rarest_recall"]
+    assert utility(rows(30), rows(30), rows(9, 0.5), described, min_count=9)[names[0]].value is not None
+    assert measure(rows(30), rows(30), rows(9, 0.5), described, min_count=10)[names[0]].value is None
+    recalls = tstr(rows(30), rows(30), rows(9, 0.5), "sort").set_index("score").loc["rarest_recall"]
     assert recalls[["synthetic", "real"]].notna().all(axis=None)
 
 
