@@ -139,7 +139,7 @@ _INDEPENDENT = Plan(
 )
 
 
-def _student(plan: Plan, n_people: int, n_rows: int) -> Plan:
+def _small_student(plan: Plan, n_people: int) -> Plan:
     """Rows that hardly run out want no dropout, and two latent dimensions say enough: benchmarks/README.md, "Students"."""
     width, batch_rows, steps = 128, 256, min(2_000, round(250 + 2.5 * n_people))
     epoch = max(n_people, batch_rows)
@@ -181,7 +181,8 @@ def plan_training(
     plan = _INDEPENDENT if given.decoder == "independent" else _autoregressive(n_rows, n_columns, n_choices)
     wanted = given.given()
     if lesson is not None:
-        plan = (_student if lesson.n_people < _SMALL_STUDENT_BELOW else _large_student)(plan, lesson.n_people, n_rows)
+        is_small = lesson.n_people < _SMALL_STUDENT_BELOW
+        plan = _small_student(plan, lesson.n_people) if is_small else _large_student(plan, lesson.n_people, n_rows)
         epoch = max(lesson.n_people, plan.training.batch_rows)
         wanted["max_minutes"] = lesson.minutes
         plan = replace(plan, training=replace(plan.training, rows_an_epoch=epoch))
