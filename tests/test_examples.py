@@ -133,6 +133,7 @@ def test_digits_table_learns_with_both_decoders(run: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:held by fewer than 5 people")  # a short table has cities of few
 def test_imbalance_balances_and_measures_every_cure(run: Any, tmp_path: Path) -> None:
     pytest.importorskip("imblearn")
     names = run("imbalance.py")
@@ -148,6 +149,7 @@ def test_imbalance_balances_and_measures_every_cure(run: Any, tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:held by fewer than 5 people")  # a short table has cities of few
 def test_sdv_comparison_sets_sdv_beside_both_decoders(run: Any, tmp_path: Path) -> None:
     names = run("sdv_comparison.py")
     assert names["figures"].index[0] == "holdout"
