@@ -8,6 +8,7 @@ import pytest
 from evaluation_tables import hospital, shuffled
 
 from clover_tvae.evaluation import CATALOGUE, c2st, column_shapes, fidelity, utility
+from clover_tvae.metadata import Metadata
 
 pytestmark = pytest.mark.long
 
@@ -98,6 +99,22 @@ def test_a_copy_is_shown_as_one(real):
     copy = fidelity(real, real.sample(frac=1, random_state=0), hospital(800, 1))
     assert copy["fidelity.shape"].value == 0
     assert copy["fidelity.c2st"].value < 0.3
+
+
+def test_only_a_relation_to_be_kept_counts_as_broken():
+    def measured(handling):
+        orders = [
+            {"kind": "inequality", "ascending": ["low", "high"]},
+            {"kind": "inequality", "ascending": ["low", "top"], "handling": handling},
+        ]
+        kinds = {"continuous": ["low", "high", "top"], "relations": orders}
+        real = pd.DataFrame({"low": range(100), "high": range(1, 101), "top": range(2, 102)})
+        return fidelity(real, real.assign(top=0), real, metadata=Metadata.of(kinds))
+
+    kept, learnt = measured("keep"), measured("learn")
+    assert (kept["fidelity.relations_broken"].value, learnt["fidelity.relations_broken"].value) == (49.5, 0)
+    assert (kept["fidelity.relations_worst"].n, learnt["fidelity.relations_worst"].n) == (2, 1)
+    assert list(learnt.tables["relations"]["broken_synthetic"] > 0.9) == [True, False]
 
 
 def test_relations_are_found_and_named(broken):

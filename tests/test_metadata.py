@@ -1224,6 +1224,25 @@ def test_constraints_of_sdv_are_relations_and_go_back():
             visits().add_constraints([wrong])
 
 
+def test_a_constraint_that_is_declared_already_is_not_kept_twice():
+    names = ["is_a", "is_b", "is_c"]
+    group = {"kind": "one_hot", "group": names}
+    found = Metadata.of({"continuous": [*names, "x"], "relations": [{**group, "handling": "learn"}]})
+    for order in (names, names[::-1]):
+        constraint = {"constraint_class": "OneHotEncoding", "constraint_parameters": {"column_names": order}}
+        made = found.add_constraints([constraint]).add_constraints(
+            [constraint, {"kind": "increments", "column": "x", "step": 1}]
+        )
+        assert [(relation.kind, relation.handling) for relation in made.relations] == [
+            ("one_hot", "keep"),
+            ("increments", "keep"),
+        ]
+    table = pd.DataFrame({"a": list("xxyy") * 9, "b": list("pqpp") * 9})
+    pairs = {"kind": "combinations", "among": ["a", "b"]}
+    learnt = Metadata.of({"categorical": ["a", "b"], "relations": [pairs]}).with_relations(table)
+    assert learnt.add_constraints([pairs | {"among": ["b", "a"]}]) == learnt  # what it learnt stays
+
+
 @pytest.mark.long
 def test_constraint_objects_of_sdv_are_read():
     cag = pytest.importorskip("sdv.cag")

@@ -125,14 +125,14 @@ def rooms(n: int = N) -> tuple[pd.DataFrame, Reduction]:
         {
             "a": a, "b": b, "total": a + b, "area": a * b, "rate": np.round(a / b, 2), "copy": a.astype(float),
             "born": born, "seen": seen, "later": seen + pd.to_timedelta(rng.integers(0, 90, n), unit="D"),
-            "age": 0, "year": seen.year, "stay": 0, "test": test, "value": np.where(test == "ldl", 100, 40) + rng.integers(0, 30, n),
+            "age": 0, "year": seen.year, "month": 0, "stay": 0, "test": test, "value": np.where(test == "ldl", 100, 40) + rng.integers(0, 30, n),
             "x": ward == 0, "y": ward == 1, "z": ward == 2, "low": rng.normal(0, 1, n).round(3),
         }
     )  # fmt: skip
     df["high"] = (df["low"] + rng.gamma(1, 1, n).round(3)).where(rng.random(n) < 0.8)
     df["top"] = df[["low", "high"]].max(axis=1) + rng.gamma(1, 1, n).round(3)
     computed = {
-        "total": "a + b", "area": "a * b", "rate": "a / b", "age": "age(born, seen)", "year": "year(seen)", "stay": "later - seen",
+        "total": "a + b", "area": "a * b", "rate": "a / b", "age": "age(born, seen)", "year": "year(seen)", "month": "month(seen)", "stay": "later - seen",
     }  # fmt: skip
     relations: list[dict[str, Any]] = [
         *(
@@ -147,13 +147,13 @@ def rooms(n: int = N) -> tuple[pd.DataFrame, Reduction]:
         {"kind": "missing_when", "target": "gap", "when": "test", "values": ["ldl"]},
         {"kind": "predicate", "expression": "2 * a + 3 <= 200 - b and value > low"},
     ]
-    for relation in read_relations(relations[:6], list(df)):
+    for relation in read_relations(relations[:7], list(df)):
         df = relation.complete(df)
     df["gap"] = df["a"].where(df["test"] == "hdl")
     df["extra"] = df["a"].where(rng.random(n) < 0.7)
     df["most"] = df["extra"] + df["b"]
     relations.append({"kind": "computed", "target": "most", "formula": "extra + b"})
-    df = df.astype({"age": int, "stay": int, "year": int})
+    df = df.astype({"age": int, "stay": int, "year": int, "month": int})
     kinds = {
         "continuous": [c for c in df if c not in ("born", "seen", "later", "test", *"xyz")],
         "datetime": ["born", "seen", "later"], "categorical": ["test", *"xyz"], "relations": relations,
@@ -173,6 +173,12 @@ def rooms(n: int = N) -> tuple[pd.DataFrame, Reduction]:
         ({"copy": ("<", 3), "total": (">", 60)}, "columns 'copy' and 'total'"),
         ({"born": (">", "1974-01-01"), "later": ("<", "1973-06-01")}, "born <= seen <= later"),
         ({"year": (">", 2000), "seen": ("<", "1995-01-01")}, r"year = year\(seen\)"),
+        ({"year": 1994, "seen": (">=", "1995-01-01")}, r"year = year\(seen\)"),
+        ({"year": (">=", 1995), "seen": ("<", "1995-01-01")}, r"year = year\(seen\)"),
+        ({"year": 1994, "seen": (">=", "1994-12-31")}, None),
+        ({"year": (">=", 1995), "later": ("<", "1994-12-20")}, "year = year|born <= seen <= later"),
+        ({"month": 5, "seen": ("between", "1995-01-01", "1995-04-30")}, r"month = month\(seen\)"),
+        ({"month": 5, "seen": ("between", "1994-12-01", "1995-05-01")}, None),
         ({"age": ("<", 30), "born": ("<", "1955-01-01"), "seen": (">", "1990-01-01")}, r"age = age"),
         ({"stay": (">", 60), "seen": (">", "1990-01-20"), "later": ("<", "1990-03-01")}, "stay = later - seen"),
         ({"low": (">", 1), "high": ("<", 0)}, "low <= high"),

@@ -76,7 +76,7 @@ _FIDELITY = {
     "relations_broken": Meaning(
         "Relations broken, mean",
         "%",
-        "Mean share of rows that break a relation which holds in at least 99.5% of the real rows.",
+        "Mean share of rows that break a relation to be kept: declared so, or found to hold in every real row.",
     ),
     "relations_worst": Meaning(
         "Relations broken, worst", "%", "Share of rows that break the relation broken most often."

@@ -260,14 +260,15 @@ def _relations(held: _Comparison, frames: Mapping[str, pd.DataFrame | None], met
         kinds = {name: metadata.column(name).kind for name in kinds}
     found = relations_of(given["real"], kinds, declared, seed=held.seed, min_count=held.disclosure.min_count)
     rates = {role: break_rates(found, frame) for role, frame in given.items()}
-    note = "n is the number of relations."
-    if not found:
-        note = f"No relation holds in 99.5% of the real rows that would not hold by chance. {note}"
+    promised = np.array([relation.handling == "keep" for relation in found], dtype=bool)
+    n, note = int(promised.sum()), "n is the number of relations to be kept; of others only the table tells."
+    if not n:
+        note = f"No relation is to be kept in every row. {note}"
     figures = []
     for name, summary in (("relations_broken", np.mean), ("relations_worst", np.max)):
-        others = {role: values for role, values in rates.items() if role != "real"}
-        broken = {role: float(summary(100 * values)) if found else math.nan for role, values in others.items()}
-        figures.append(held.figure(name, broken, n=len(found), note=note))
+        others = {role: values[promised] for role, values in rates.items() if role != "real"}
+        broken = {role: float(summary(100 * values)) if n else math.nan for role, values in others.items()}
+        figures.append(held.figure(name, broken, n=n, note=note))
     shown = {role: held.told(values, role) for role, values in rates.items()}
     return Figures.of(figures, {"relations": relation_table(found, shown)})
 

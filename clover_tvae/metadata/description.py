@@ -20,7 +20,7 @@ from clover_tvae.metadata.column import KINDS, Column, Kind, plain_scalar
 from clover_tvae.metadata.infer import MADE_ANEW, REPEATS, MetadataWarning, inferred, likely_unit
 from clover_tvae.metadata.validate import raise_problems
 from clover_tvae.parameters import MIN_COUNT
-from clover_tvae.relations.document import read_relations
+from clover_tvae.relations.document import read_relations, said_once
 from clover_tvae.relations.find import Found, find_relations
 from clover_tvae.relations.relation import Relation
 from clover_tvae.relations.sdv import read_constraint, to_constraint
@@ -296,6 +296,8 @@ class Metadata:
     def add_constraints(self, constraints: Iterable[Any]) -> Metadata:
         """Return the description with constraints written as SDV writes them, or with relations.
 
+        What is declared already is not kept twice: the last one says how it is handled.
+
         Args:
             constraints: Each a dict such as ``{"constraint_class": "Inequality", "constraint_parameters": {...}}``, an
                 object of SDV such as ``sdv.cag.Inequality``, or a relation: an object, or a dict with its ``kind``.
@@ -315,7 +317,7 @@ class Metadata:
         """
         made = [c if isinstance(c, Mapping) and "kind" in c else read_constraint(c) for c in constraints]
         names = [column.name for column in self.modelled]
-        return replace(self, relations=read_relations([*(self.relations or ()), *made], names))
+        return replace(self, relations=said_once(read_relations([*(self.relations or ()), *made], names)))
 
     def validate(self, df: pd.DataFrame) -> None:
         """Check a table against this description, all of it, and say nothing if it fits.

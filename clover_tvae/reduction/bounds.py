@@ -119,13 +119,23 @@ def _ends(of: Expression, node: ast.expr, room: Mapping[Any, _Ends]) -> _Ends:
             return _computed(type(op), _ends(of, left, room), _ends(of, right, room))
         case ast.Call(func=ast.Name(id="floor" | "ceil" | "round" | "date"), args=[term]):
             return _wide(_ends(of, term, room), 1.0)
-        case ast.Call(func=ast.Name(id="year"), args=[date]):
-            low, high = _ends(of, date, room)
-            return float(np.floor(low / _YEAR + 1969.99)), float(np.floor(high / _YEAR + 1970.01))
+        case ast.Call(func=ast.Name(id="year" | "quarter" | "month" as part), args=[date]):
+            low, high = map(_months, _ends(of, date, room))
+            years, size = np.floor(np.divide((low, high), 12)).tolist(), 3 if part == "quarter" else 1
+            within = (low % 12, high % 12) if years[0] == years[1] else (0, 11)
+            return (years[0], years[1]) if part == "year" else (within[0] // size + 1, within[1] // size + 1)
         case ast.Call(func=ast.Name(id="age"), args=[birth, date]):
             low, high = _computed(ast.Sub, _ends(of, date, room), _ends(of, birth, room))
             return float(np.floor(low / _YEAR - 0.01)), float(np.floor(high / _YEAR + 0.01))
     return _ALL
+
+
+def _months(day: float) -> float:
+    """Return the months from the year 0 to a day."""
+    if not math.isfinite(day):
+        return day
+    moment = np.datetime64(int(np.floor(np.clip(day, -1e9, 1e9))), "D")
+    return 1_970.0 * 12 + int(moment.astype("M8[M]").astype(np.int64))
 
 
 def _computed(op: type, one: _Ends, other: _Ends) -> _Ends:
@@ -162,6 +172,9 @@ def _within(of: Expression, node: ast.expr, wanted: _Ends, room: dict[Any, _Ends
             room[of.name(node)] = wanted
         case ast.Call(func=ast.Name(id="floor" | "ceil" | "round" | "date"), args=[term]):
             return _within(of, term, _wide(wanted, 1.0), room)
+        case ast.Call(func=ast.Name(id="year"), args=[date]):
+            days = (wanted[0] - 1970) * _YEAR, (wanted[1] - 1969) * _YEAR
+            return _within(of, date, _wide(days, 4.0), room)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in INVERSE:
             first, second = _ends(of, left, room), _ends(of, right, room)
             if not isinstance(op, ast.Div) or not second[0] <= 0 <= second[1]:  # a ratio to nothing is no number

@@ -130,7 +130,8 @@ class Cells:
     def bounds(self, name: Any, condition: Condition | None = None) -> tuple[float, float]:
         """Return between which numbers (days, of dates) a column lies, or what of it a condition lets through.
 
-        The ends of a condition may lie beyond all that was seen; of categories that are no numbers nothing is known.
+        The ends of a condition may lie beyond all that was seen; of categories that are no numbers nothing is known. Dates
+        with a time zone lie up to a day beside those that it shows.
         """
         column, nothing = self._by_name[name], (-math.inf, math.inf)
         if isinstance(column, CategoricalTransform):
@@ -149,7 +150,8 @@ class Cells:
             else end
             for end in ends
         )
-        return low, high
+        slack = float(isinstance(column.reader, DateCells) and column.reader.calendar.zone is not None)
+        return low - slack, high + slack
 
     def meets(self, df: pd.DataFrame, conditions: Mapping[Any, Condition]) -> NDArray[np.bool_]:
         """Return which rows meet conditions."""

@@ -23,6 +23,7 @@ __all__ = [
     "read_relations",
     "relation_texts",
     "relations_schema",
+    "said_once",
     "write_relations",
 ]
 
@@ -131,6 +132,18 @@ def read_relations(plain: Any, names: Collection[Any]) -> tuple[Relation, ...]:
         ]
         raise MetadataError([Problem(f"relations{place}", text) for place, text in spelt])
     return relations
+
+
+def said_once(relations: Iterable[Relation]) -> tuple[Relation, ...]:
+    """Return relations without those that another says, in their first place; the last one says how each is handled."""
+    once: dict[Any, Relation] = {}
+    for relation in relations:
+        said: Any = str(relation.declared().model_copy(update={"handling": "keep"}).to_plain())
+        key = (relation.kind, frozenset(relation.columns)) if isinstance(relation, OneHot | Combinations) else said
+        before = once.get(key, relation)
+        is_known = before.is_learnt and (isinstance(relation, OneHot) or not relation.is_learnt)
+        once[key] = before.model_copy(update={"handling": relation.handling}) if is_known else relation
+    return tuple(once.values())
 
 
 def relation_texts(plain: Any) -> list[str]:
