@@ -241,7 +241,7 @@ class TVAESynthesizer:
         df = self._df if df is None else df
         if df is None:
             what = "keeps no table once it has learnt one" if self._has_learnt else "was loaded without a table"
-            raise NotFittedError(f"this synthesizer {what}; give the table to learn: fit(df)")
+            raise NotFittedError(f"this synthesizer {what}; give the table to learn: fit(df)", "df")
         return df
 
     def _declared(self, df: pd.DataFrame) -> pd.DataFrame:
@@ -304,6 +304,11 @@ class TVAESynthesizer:
     def fitted(self) -> bool:
         """Whether there is a table learnt, or loaded."""
         return self._generator is not None
+
+    @property
+    def reads_rows(self) -> bool:
+        """Whether rows can be read: completed, imputed, encoded, reconstructed and scored."""
+        return isinstance(self._backend, ReadsRows)
 
     @property
     def given(self) -> dict[str, Any]:
@@ -386,16 +391,13 @@ class TVAESynthesizer:
         decode = self.decode if decode is None else Parameters.of(decode=decode).decode
         if frame is not None:
             if len(frame) != n_rows:
-                text = "a DataFrame of conditions must have one row a synthetic row"
-                raise ConditionError(f"{text}, {n_rows}, found {len(frame)}")
+                raise ConditionError(f"must have one row a synthetic row, {n_rows}, found {len(frame)}", "conditions")
             able, seed = reader(backend, frame, "conditions"), self._call_seed(Call.COMPLETE, random_state)
             drawn = able.complete(frame, seed=seed, missing=missing, decode=decode)
             return iter([drawn.set_axis(frame.index, axis=0)])
         if conditions is not None and not isinstance(conditions, Mapping):
-            raise ConditionError(
-                "conditions must be a dict of columns, such as {'sex': 'F'}, or a DataFrame of partial rows, "
-                f"found {type(conditions).__name__}"
-            )
+            rule = "must be a dict of columns, such as {'sex': 'F'}, or a DataFrame of partial rows"
+            raise ConditionError(f"{rule}, found {type(conditions).__name__}", "conditions")
         seed = self._call_seed(Call.SAMPLE, random_state)
         return _counted(backend.sample_frames(n_rows, seed=seed, conditions=conditions, decode=decode, missing=missing))
 

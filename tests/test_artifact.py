@@ -8,6 +8,7 @@ import json
 import math
 import os
 import pickle
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
+from conftest import refuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_wine
@@ -211,26 +213,23 @@ def test_what_could_not_be_read_is_not_written():
         deep = [deep]
     endless: list = []
     endless.append(endless)
-    for part, words in [
-        ({"x": deep}, "nested deeper than 64"),
-        ({"x": endless}, "nested deeper than 64"),
-        ({"x": 2 ** (8 * 255)}, "an int of 256 bytes"),
-        ({"x": [None] * 2_000_001}, "more than 2,000,000 values"),
-    ]:
-        with pytest.raises(ValueError, match=words):
-            dump_artifact({**small(), "model": part})
-    with pytest.raises(TypeError, match=r"content\['model'\]\['x'\]: the keys of a dict must be str, found int"):
+    place = r"^content\['model'\]\['x'\]"
+    for value in (deep, endless, 2 ** (8 * 255), [None] * 2_000_001):
+        with pytest.raises(ValueError, match=place):
+            dump_artifact({**small(), "model": {"x": value}})
+    with pytest.raises(TypeError, match=place):
         dump_artifact({**small(), "model": {"x": {1: 2}}})
 
 
 def test_wrong_parts_are_refused_when_saving():
     without = {key: value for key, value in small().items() if key != "weights"}
-    with pytest.raises(ValueError, match="weights: Field required"):
-        dump_artifact(without)
-    with pytest.raises(ValueError, match="extra: Extra inputs"):
-        dump_artifact({**small(), "extra": 1})
-    with pytest.raises(ValueError, match="format: Input should be"):
-        dump_artifact({**small(), "format": "clover-tvae-checkpoint"})
+    for place, content in {
+        "weights": without,
+        "extra": {**small(), "extra": 1},
+        "format": {**small(), "format": "clover-tvae-checkpoint"},
+    }.items():
+        with pytest.raises(ValueError, match=f" {place}: "):
+            dump_artifact(content)
 
 
 # --- Attacks ---------------------------------------------------------------------------------------------------------
@@ -274,7 +273,7 @@ def test_attacks_that_run_code_are_called_unsafe(tmp_path, extension_codes):
     files |= pickles.whole_pickles(marker)
     del files["no-stop"]  # by its bytes a text file; refused as such
     for name, data in files.items():
-        with pytest.raises(UnsafeArtifactError, match="opening it can run code"):
+        with pytest.raises(UnsafeArtifactError):
             pytest.fail(f"{name} was read: {parse_artifact(data)!r}")
 
 
@@ -337,7 +336,7 @@ def test_bombs_take_no_memory():
 
 @pytest.mark.long
 def test_too_many_values_are_refused_before_they_are_built():
-    with pytest.raises(CorruptArtifactError, match="more than 2,000,000 values"):
+    with pytest.raises(CorruptArtifactError, match="2,000,000"):
         parse_artifact(pickles.disguised(b"](" + b"}" * 2_000_000 + b"e"))
 
 
@@ -349,8 +348,6 @@ def test_truncated_at_every_byte():
     for n in range(len(data)):
         with pytest.raises(CorruptArtifactError):
             parse_artifact(data[:n])
-    with pytest.raises(CorruptArtifactError, match="truncated"):
-        parse_artifact(data[:-20])
 
 
 @pytest.mark.long
@@ -366,7 +363,7 @@ def test_every_flipped_bit_is_found():
 def test_appended_bytes_are_found():
     data = dump_artifact(small())
     for tail in (b"\x00", b".", b"N.", data, b"x" * 1000):
-        with pytest.raises(CorruptArtifactError, match=f"{len(tail):,} bytes follow after its end"):
+        with pytest.raises(CorruptArtifactError, match=f" {len(tail):,} bytes"):
             parse_artifact(data + tail)
 
 
@@ -392,7 +389,7 @@ def test_any_opcodes_in_a_signed_file_raise_only_our_errors(codes):
 
 def test_changed_content_and_wrong_digest(tmp_path):
     data = dump_artifact(wine())
-    with pytest.raises(CorruptArtifactError, match="changed or damaged after it was saved"):
+    with pytest.raises(CorruptArtifactError, match="sha256"):
         parse_artifact(data.replace(b"alcohol", b"alcohoL", 1))
     path = tmp_path / "wine.pkl"
     digest = write_artifact(path, wine())
@@ -400,9 +397,9 @@ def test_changed_content_and_wrong_digest(tmp_path):
     # Someone who signs anew gets past the digest inside, not past the one that was kept.
     path.write_bytes(signed({**filled(), "privacy": {"epsilon": 1.0}}))
     assert read_artifact(path)["privacy"] == {"epsilon": 1.0}
-    with pytest.raises(CorruptArtifactError, match="not the file that was expected"):
+    with pytest.raises(CorruptArtifactError, match=digest):
         read_artifact(path, expected_sha256=digest)
-    with pytest.raises(ConfigError, match="64 hex digits"):
+    with refuses(ConfigError, "expected_sha256"):
         read_artifact(path, expected_sha256="abc")
 
 
@@ -413,12 +410,12 @@ def test_a_later_version_is_refused_by_name():
     for version in (3, 255, 256, 70_000):
         later = filled(format_version=version, writer={"clover_tvae": "9.8.7", "python": "4.0"})
         data = signed({**later, "unheard_of": 1})
-        with pytest.raises(NewerArtifactError, match=rf"version {version}, written by clover_tvae 9\.8\.7.*version 2"):
+        with pytest.raises(NewerArtifactError, match=rf" {version}, .* 9\.8\.7"):
             parse_artifact(data)
         # A later form need not keep today's rules.
-        with pytest.raises(NewerArtifactError, match="a later one"):
+        with pytest.raises(NewerArtifactError):
             parse_artifact(data[:-100] + b"\x95whatever")
-    with pytest.raises(NewerArtifactError, match="a later clover_tvae"):
+    with pytest.raises(NewerArtifactError):
         parse_artifact(signed(filled(format_version=3, writer={})))
 
 
@@ -429,9 +426,9 @@ def test_no_version_of_ours(version):
 
 
 def test_another_format_of_ours_is_refused():
-    with pytest.raises(CorruptArtifactError, match="found 'clover-tvae-thing'"):
+    with pytest.raises(CorruptArtifactError, match="'clover-tvae-thing'"):
         parse_artifact(signed(filled(format="clover-tvae-thing")))
-    with pytest.raises(CorruptArtifactError, match="damaged"):
+    with pytest.raises(CorruptArtifactError):
         parse_artifact(signed(filled(format="other")))
 
 
@@ -443,7 +440,7 @@ def test_older_versions_are_lifted_step_by_step(monkeypatch):
     content = {"format_version": 1, "a": 1}
     assert container._upgrade(content, "f") == {"format_version": 3, "a": 1, "b": 2, "c": 3}
     del steps[1]
-    with pytest.raises(UnsupportedArtifactError, match="version 1, which this clover_tvae no longer reads"):
+    with pytest.raises(UnsupportedArtifactError, match="version 1,"):
         container._upgrade(content, "f")
 
 
@@ -457,19 +454,19 @@ def test_a_file_of_version_1_gets_what_it_did_not_keep():
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "places"),
     [
-        ({"unknown": 1}, "unknown: Extra inputs are not permitted"),
+        ({"unknown": 1}, "unknown: "),
         ({"\x1b[31m" + "x" * 500: 1}, r"\\x1b"),
-        ({"weights": "text"}, "weights: Input should be a valid bytes"),
-        ({"metadata": []}, "metadata: Input should be a valid dictionary"),
-        ({"privacy": 0}, "privacy: Input should be a valid dictionary"),
-        ({"writer": {"clover_tvae": 1}}, "writer.clover_tvae: Input should be a valid string"),
+        ({"weights": "text"}, "weights: "),
+        ({"metadata": []}, "metadata: "),
+        ({"privacy": 0}, "privacy: "),
+        ({"writer": {"clover_tvae": 1}}, "writer.clover_tvae: "),
         ({"training": None, "model": 3}, "model: .*; training: "),
     ],
 )
-def test_the_container_is_strict(changes, words):
-    with pytest.raises(CorruptArtifactError, match=words) as caught:
+def test_the_container_is_strict(changes, places):
+    with pytest.raises(CorruptArtifactError, match=places) as caught:
         parse_artifact(signed(filled(**changes)))
     assert len(str(caught.value)) < 400
 
@@ -477,7 +474,7 @@ def test_the_container_is_strict(changes, words):
 def test_missing_parts_are_named():
     content = filled()
     del content["model"], content["weights"]
-    with pytest.raises(CorruptArtifactError, match="model: Field required; weights: Field required"):
+    with pytest.raises(CorruptArtifactError, match=r"model: .*; weights: "):
         parse_artifact(signed(content))
 
 
@@ -555,18 +552,22 @@ def test_other_formats_are_named(tmp_path):
         assert "Expected a generator file" in str(caught.value)
 
 
-def test_files_that_are_nothing():
-    for data, words in [
-        (b"", "is empty"),
-        (b"\x80\x05", "truncated"),
-        (pickle.dumps({"format": GENERATOR}, 5), "pickle of plain data, but no generator"),
-        (pickle.dumps([1, 2]), "pickle of plain data"),
-        (b"N.", "pickle of plain data"),
-        (np.random.default_rng(0).bytes(1000), "no generator file"),
-        ("größe".encode("latin-1"), "no generator file"),
-    ]:
-        with pytest.raises(CorruptArtifactError, match=words):
-            parse_artifact(data)
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x80\x05",
+        pickle.dumps({"format": GENERATOR}, 5),
+        pickle.dumps([1, 2]),
+        b"N.",
+        np.random.default_rng(0).bytes(1000),
+        "größe".encode("latin-1"),
+    ],
+    ids=["empty", "two bytes", "plain dict", "plain list", "none", "noise", "latin-1"],
+)
+def test_files_that_are_nothing(data):
+    with pytest.raises(CorruptArtifactError):
+        parse_artifact(data)
 
 
 def test_a_large_foreign_pickle_is_judged_by_its_start(tmp_path):
@@ -589,8 +590,8 @@ def test_a_large_foreign_pickle_is_judged_by_its_start(tmp_path):
 
 def test_only_regular_files_are_read(tmp_path):
     os.mkfifo(tmp_path / "pipe.pkl")
-    for path, words in [(tmp_path / "pipe.pkl", "a pipe"), (tmp_path, "a folder"), ("/dev/null", "a device")]:
-        with pytest.raises(UnsupportedArtifactError, match=words):
+    for path in (tmp_path / "pipe.pkl", tmp_path, Path("/dev/null")):
+        with pytest.raises(UnsupportedArtifactError, match=re.escape(str(path))):
             read_artifact(path)
     write_artifact(tmp_path / "real.pkl", small())
     (tmp_path / "link.pkl").symlink_to("real.pkl")
@@ -603,8 +604,7 @@ def test_paths_that_cannot_be_read(tmp_path):
         with pytest.raises(ArtifactError) as caught:
             read_artifact(path)
         assert isinstance(caught.value, OSError)
-    with pytest.raises(ArtifactError, match=r"none\.pkl cannot be read: No such file"):
-        read_artifact(tmp_path / "none.pkl")
+        assert ascii(str(path))[1:-1][-60:] in ascii(str(caught.value))
 
 
 def test_the_size_cap_is_checked_before_reading(tmp_path):
@@ -612,11 +612,11 @@ def test_the_size_cap_is_checked_before_reading(tmp_path):
     write_artifact(path, wine())
     n_bytes = path.stat().st_size
     assert read_artifact(path, max_bytes=n_bytes)
-    with pytest.raises(CorruptArtifactError, match=f"has {n_bytes:,} bytes, at most {n_bytes - 1:,}"):
+    with pytest.raises(CorruptArtifactError, match=f"{n_bytes:,} .* {n_bytes - 1:,} "):
         read_artifact(path, max_bytes=n_bytes - 1)
     with path.open("ab") as file:
         file.truncate(5 * 2**30)
-    with pytest.raises(CorruptArtifactError, match="at most 4,294,967,296"):
+    with pytest.raises(CorruptArtifactError, match="4,294,967,296"):
         read_artifact(path)
 
 
@@ -705,7 +705,7 @@ def test_places_that_cannot_be_written(tmp_path):
         tmp_path / "a\0b",
         "/dev/null",
     ):
-        with pytest.raises(ArtifactError, match=r"can(not)? be written"):
+        with pytest.raises(ArtifactError):
             write_artifact(path, small())
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
 
@@ -765,10 +765,10 @@ def test_big_endian_arrays_keep_their_values():
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_values_that_are_not_finite(value):
     bad = np.array([1, value], np.float32)
-    with pytest.raises(ValueError, match="tensor 'sigma' holds values that are not finite"):
+    with pytest.raises(ValueError, match="tensor 'sigma'"):
         pack_tensors({"sigma": bad})
     blob = safetensors.numpy.save({"sigma": bad})
-    with pytest.raises(CorruptArtifactError, match="tensor 'sigma' holds values that are not finite"):
+    with pytest.raises(CorruptArtifactError, match="tensor 'sigma'"):
         unpack_tensors(blob, {"sigma": ((2,), "float32")})
 
 
@@ -788,7 +788,7 @@ def test_every_tensor_that_does_not_fit_is_named():
     ):
         assert words in str(caught.value)
     many = {f"t{i}": ((1,), "float32") for i in range(50)}
-    with pytest.raises(CorruptArtifactError, match="and 46 more"):
+    with pytest.raises(CorruptArtifactError, match=" 46 "):
         unpack_tensors(pack_tensors(tensors()), many)
 
 

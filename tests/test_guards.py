@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import refuses
 
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.balancing import rows_to_add
@@ -68,7 +69,7 @@ def test_a_dtype_does_not_tell_rare_categories() -> None:
 
 
 def test_a_column_in_which_all_are_rare_is_refused_and_one_of_two_sides_is_learnt() -> None:
-    with pytest.raises(IdentifierColumnError, match="at least 5 rows, found none among 20"):
+    with refuses(IdentifierColumnError, "column 'x'"):
         learnt([f"{i % 20}" for i in range(40)])
     assert learnt([False] * 50 + [True] * 4, "boolean").categories == (False,)
 
@@ -140,7 +141,7 @@ META = {"continuous": ["salary"], "categorical": ["job"], "ignore": ["patient"]}
 def test_a_fit_warns_once_and_stores_nothing_of_one_person(options: dict[str, Any], tmp_path: Any) -> None:
     df = table()
     synth = TVAESynthesizer(df, META, 0, epochs=1, verbose=False, **options)
-    with pytest.warns(UserWarning, match="held by fewer than 5 people.*'job': fewer than 5 categories") as caught:
+    with pytest.warns(UserWarning, match="'job'") as caught:
         synth.prepare().fit()
     assert len(caught) == 1
     assert "surgery" not in str(caught[0].message)
@@ -151,7 +152,7 @@ def test_a_fit_warns_once_and_stores_nothing_of_one_person(options: dict[str, An
     drawn = loaded.sample(300)
     assert set(drawn["job"]) <= {"nurse", "cook"}
     assert drawn["salary"].max() <= df["salary"].nlargest(5).mean() + 0.01
-    with pytest.raises(ConditionError, match="fewer than min_count people"):
+    with refuses(ConditionError, "column 'job'"):
         loaded.sample(1, {"job": "chief of surgery"})
     content = str(loaded._learnt().backend.state()["transforms"])
     assert "surgery" not in content
@@ -165,7 +166,7 @@ def test_guards_can_be_opened() -> None:
         synth = TVAESynthesizer(df, META, 0, epochs=1, verbose=False, min_count=1, privacy="none").fit()
     assert set(synth._backend.transform.transforms[1].categories) == set(df["job"])
     assert synth._backend.transform.transforms[0].grid.maximum == df["salary"].max()
-    with pytest.warns(UserWarning, match="held by fewer than 5"):
+    with pytest.warns(UserWarning, match="'job'"):
         synth = TVAESynthesizer(df, META, 0, epochs=1, verbose=False, exact_values=True, privacy="none").fit()
     assert synth._backend.transform.transforms[0].grid.maximum == df["salary"].max()
 
@@ -173,7 +174,7 @@ def test_guards_can_be_opened() -> None:
 def test_people_are_counted_and_not_their_rows() -> None:
     df = pd.DataFrame({"who": np.repeat(np.arange(100), 4), "ward": ["A"] * 384 + ["B"] * 16})
     metadata = Metadata.of({"categorical": ["ward"], "id": ["who"], "unit": "who"})
-    with pytest.warns(UserWarning, match="held by fewer than 5 people"):
+    with pytest.warns(UserWarning, match="'ward'"):
         table = TableTransform.fit(df, metadata, rng=RNG, min_count=5)
     assert table.transforms[0].categories == ("A",)  # 16 rows, and four people
 
@@ -194,9 +195,9 @@ NAMES = [f"{a} {b}" for a, b in zip(RNG.geometric(0.05, 523), RNG.geometric(0.02
 )
 def test_values_of_one_person_are_seen_behind_placeholders_and_at_any_count(values: list[Any]) -> None:
     df = pd.DataFrame({"contact": values, "age": np.arange(len(values)) % 60})
-    with pytest.raises(IdentifierColumnError, match=r"'id'.*or 'ignore', or merge its values"):
+    with refuses(IdentifierColumnError, "column 'contact'"):
         Metadata.of({"categorical": ["contact"], "continuous": ["age"]}).validate(df)
-    with pytest.warns(MetadataWarning, match="column 'contact': looks like an identifier"):
+    with pytest.warns(MetadataWarning, match="column 'contact': "):
         assert Metadata.infer(df).column("contact").kind == "id"
 
 
@@ -216,7 +217,7 @@ def test_numbers_that_name_people_are_left_out_or_warned_of_where_declared(value
     df = pd.DataFrame({"x": values, "sex": ["F", "M"] * 250})
     with pytest.warns(MetadataWarning, match=why):
         assert Metadata.infer(df).column("x").kind == kind
-    with pytest.warns(UserWarning, match=f"'x' looks like an identifier .*{why}"):
+    with pytest.warns(UserWarning, match=f"'x' .*{why}"):
         Metadata.of({"continuous": ["x"], "categorical": ["sex"]}).validate(df)
 
 
@@ -243,7 +244,7 @@ def test_measurements_are_no_identifiers(values: Any) -> None:
 def test_a_class_of_too_few_people_is_not_balanced() -> None:
     values = pd.Series(["a"] * 50 + ["b"] * 20 + ["rare"] * 4)
     for strategy in ("equal", {"rare": 0.5}):
-        with pytest.raises(ConditionError, match="at least 5 rows of each category that is balanced"):
+        with refuses(ConditionError, "column 'class'"):
             rows_to_add(values, strategy, "class", 5)
     assert rows_to_add(values, {"b": 0.5, "a": 0.5}, "class", 5) == {"b": 30, "a": 0}
     assert rows_to_add(values, {"b": 0.4}, "class", 5) == {"b": 13, "a": 0}
@@ -260,7 +261,7 @@ def test_partial_rows_of_the_oldest_are_completed_as_they_are() -> None:
     ).fit()
     highest = df[["salary"]].nlargest(2, "salary")
     assert synth.sample(conditions=highest)["salary"].tolist() == highest["salary"].tolist()
-    with pytest.raises(ConditionError, match="never seen in training"):
+    with refuses(ConditionError, "column 'salary'"):
         synth.sample(conditions=highest * 10)
 
 
@@ -275,9 +276,9 @@ VISITS = {
 def test_addresses_of_people_with_many_rows_are_refused_however_often_they_are_there(name: str) -> None:
     df = pd.DataFrame({name: VISITS[name] * 12, "age": np.arange(600) % 60})
     for kind in ("categorical", "ordinal"):
-        with pytest.raises(IdentifierColumnError, match="must not name people"):
+        with refuses(IdentifierColumnError, f"column {name!r}"):
             Metadata.of({kind: [name], "continuous": ["age"]}).validate(df)
-    with pytest.warns(MetadataWarning, match=f"column '{name}': looks like an identifier"):
+    with pytest.warns(MetadataWarning, match=f"column '{name}': "):
         assert Metadata.infer(df).column(name).kind == "id"
     with pytest.warns(MetadataWarning):
         assert Metadata.infer(df[:300]).unit == ("mail" if name == "mail" else None)  # six rows a person
@@ -285,6 +286,6 @@ def test_addresses_of_people_with_many_rows_are_refused_however_often_they_are_t
 
 def test_a_column_of_names_is_left_out_however_often_they_are_there() -> None:
     df = pd.DataFrame({"full_name": [f"Ada {i}" for i in range(50)] * 12, "firm name": ["A", "B"] * 300})
-    with pytest.warns(MetadataWarning, match="'full_name': looks like an identifier"):
+    with pytest.warns(MetadataWarning, match="'full_name'"):
         meta = Metadata.infer(df)
     assert [meta.column(name).kind for name in df] == ["id", "categorical"]

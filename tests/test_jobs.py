@@ -321,7 +321,7 @@ def test_inputs_stay_inside_the_folder(folder: Path) -> None:
     (folder / "secret.csv").write_text("a\n1\n")
     (work / "linked.csv").symlink_to(folder / "secret.csv")
     for data in ("linked.csv", "../secret.csv", str(folder / "secret.csv"), "file:///etc/passwd.csv"):
-        with pytest.raises(ConfigError, match="data: the path"):
+        with pytest.raises(ConfigError, match=r"jobs\.yaml:1:\d+: data: "):
             load_jobs([write(work, iris_job(data=data))])
     # A wider root is the user's word, on the command line and not in the file.
     (folder / "out").mkdir()
@@ -343,9 +343,10 @@ def test_two_jobs_may_not_write_one_file(folder: Path) -> None:
     assert "generator_filepath: the file is written as generator_filepath of job 'a' too" in text
     assert "output: the file is written as output of job 'a' too" in text
     other = write(folder, iris_job("a"), name="other.yaml")
-    with pytest.raises(ConfigError, match="is written as"):
+    with pytest.raises(ConfigError, match=r"other\.yaml:1:\d+: generator_filepath: ") as caught:
         load_jobs([write(folder, first), other])
-    with pytest.raises(ConfigError, match="given twice"):
+    assert len(caught.value.problems) == 2
+    with refuses(ConfigError, str(other)):
         load_jobs([other, other])
 
 
@@ -459,7 +460,7 @@ def test_conditions_reach_the_synthesizer_in_its_own_form(folder: Path) -> None:
 def test_only_names_jobs(folder: Path) -> None:
     path = write(folder, iris_job("a"), iris_job("b", data="not/here.csv"))
     assert [job.name for job in load_jobs([path], only=["a"])] == ["a"]
-    with pytest.raises(ConfigError, match="there is no job 'aa'; did you mean 'a'"):
+    with refuses(ConfigError, "--only"):
         load_jobs([path], only=["aa"])
     with refuses(ConfigError, "--only"):
         load_jobs([path], only=["zzz"])
@@ -481,7 +482,7 @@ def test_columns_are_compared_before_anything_starts(folder: Path) -> None:
         for name in ("sepal width (cm)", "petal length (cm)"):
             assert f"column '{name}': the metadata does not know this column" in str(caught.value)
     for data in ("broken.parquet", "broken.csv.gz"):
-        with pytest.raises(ConfigError, match="or a broken one"):
+        with pytest.raises(ConfigError, match=rf"jobs\.yaml:1:\d+: data: {data}: "):
             load_jobs([write(folder, iris_job(data=data))])
 
 
@@ -727,7 +728,7 @@ def test_nothing_starts_if_the_third_of_five_jobs_is_wrong(folder: Path) -> None
     jobs = [iris_job(name) for name in "abcde"]
     jobs[2]["synthesizer"] = {"epochs": -1}
     path = write(folder, *jobs)
-    with pytest.raises(ConfigError, match="epochs"):
+    with pytest.raises(ConfigError, match=r"jobs\.yaml:1:\d+: epochs: "):
         load_jobs([path])
     assert [file.name for file in folder.iterdir()] == ["jobs.yaml"]
 
@@ -956,7 +957,7 @@ def test_builtin_tables_are_tables(name: str) -> None:
 
 
 def test_an_unknown_builtin_table() -> None:
-    with pytest.raises(ConfigError, match=r"did you mean 'sklearn\.wine'"):
+    with refuses(ConfigError, "sklearn.win"):
         builtin_table("sklearn.win")
 
 

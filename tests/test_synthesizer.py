@@ -182,22 +182,22 @@ def test_conditioned_rows_follow_the_data(decoder, epochs, tolerance, least):
 
 
 @pytest.mark.parametrize(
-    ("condition", "words"),
+    "condition",
     [
-        ({"city": "Rome"}, "city"),
-        ({"city": "Atlantis"}, "city"),
-        ({"citi": "Bonn"}, "did you mean 'city'"),
-        ({"age": (">", 1000)}, "age"),
-        ({"age": ("between", 50, 40)}, "age"),
-        ({"age": ("~", 3)}, "age"),
-        ({"sex": []}, "sex"),
-        ({"sex": None}, "sex"),
-        ({"number": "P00001"}, "number"),
-        ({"age": 33.5}, "age"),
+        {"city": "Rome"},
+        {"city": "Atlantis"},
+        {"citi": "Bonn"},
+        {"age": (">", 1000)},
+        {"age": ("between", 50, 40)},
+        {"age": ("~", 3)},
+        {"sex": []},
+        {"sex": None},
+        {"number": "P00001"},
+        {"age": 33.5},
     ],
 )
-def test_impossible_conditions_are_refused(fitted, condition, words):
-    with pytest.raises(ConditionError, match=words):
+def test_impossible_conditions_are_refused(fitted, condition):
+    with refuses(ConditionError, *(f"column {name!r}" for name in condition)):
         fitted.sample(5, conditions=condition)
 
 
@@ -220,11 +220,11 @@ def test_a_frame_of_partial_rows_is_completed(fitted, people):
     assert not synthetic["sex"].isna().any()
     again = fitted.sample(60, conditions=known)
     assert (again["age"][given.to_numpy()] == known["age"][given].to_numpy()).all()
-    with pytest.raises(ConditionError, match="3, found 60"):
+    with refuses(ConditionError, "conditions"):
         fitted.sample(3, conditions=known)
-    with pytest.raises(ConditionError, match="1 cells"):
+    with refuses(ConditionError, "column 'sex'"):
         fitted.sample(1, pd.DataFrame({"sex": ["X"]}))
-    with pytest.raises(ConditionError, match="did you mean 'sex'"):
+    with refuses(ConditionError, "column 'sexx'"):
         fitted.sample(1, pd.DataFrame({"sexx": ["F"]}))
 
 
@@ -336,7 +336,7 @@ def test_absent_columns_are_missing_as_often_as_in_training_and_gaps_are_filled(
 def test_a_fraction_in_a_column_of_whole_numbers_is_refused_not_cut():
     df = pd.DataFrame({"a": np.arange(200), "g": list("xy") * 100})
     synth = short(df, {"continuous": ["a"], "categorical": ["g"]}).fit()
-    with pytest.raises(ConditionError, match=r"'a'.*2 cells hold fractions"):
+    with refuses(ConditionError, "column 'a'"):
         synth.sample(3, pd.DataFrame({"a": [20.5, 21.0, 30.25]}))
     assert synth.sample(2, pd.DataFrame({"a": [20.0, np.nan]}))["a"].iloc[0] == 20
 
@@ -522,7 +522,7 @@ def test_generator_filepath_is_written_once_and_then_loaded(people, tmp_path):
     assert len(again.sample(5)) == 5
     bare = TVAESynthesizer(generator_filepath=path)
     assert len(bare.sample(5)) == 5
-    with pytest.raises(NotFittedError, match="without a table"):
+    with refuses(NotFittedError, "df"):
         bare.fit()
     assert path.read_bytes() == before
 
@@ -532,7 +532,7 @@ def test_what_is_given_beside_a_generator_must_agree_with_it(learnt, people):
     path = learnt
     with refuses(MetadataError, "metadata"):
         short(people, {"continuous": ["age"], "categorical": ["sex"]}, generator_filepath=path)
-    with pytest.raises(DataError, match="'bmi'"):
+    with refuses(DataError, "df"):
         short(people.drop(columns="bmi"), PEOPLE, generator_filepath=path)
 
 
@@ -679,7 +679,7 @@ def test_discriminator_steps_are_accepted_with_a_warning(people):
 @pytest.mark.long
 def test_before_fit_and_fit_twice(people):
     synth = short(people)
-    with pytest.raises(NotFittedError, match="fit"):
+    with pytest.raises(NotFittedError):
         synth.sample(3)
     with pytest.raises(NotFittedError):
         synth.save("nowhere.pkl")
@@ -925,15 +925,16 @@ def test_a_digest_may_be_given_beside_generator_filepath(learnt, tmp_path):
     assert TVAESynthesizer(generator_filepath=path, expected_sha256=digest).fitted
     with pytest.raises(CorruptArtifactError):
         TVAESynthesizer(generator_filepath=path, expected_sha256="0" * 64)
-    with pytest.raises(ArtifactError, match="cannot be read"):
+    with pytest.raises(ArtifactError, match=r"none\.pkl"):
         TVAESynthesizer.load(tmp_path / "none.pkl")
 
 
 @pytest.mark.long
 def test_what_sdv_cannot_do_says_who_can(people):
     synth = short(people[["age", "sex"]], {"continuous": ["age"], "categorical": ["sex"]}, backend="sdv").fit()
+    assert not synth.reads_rows
     for method in ("impute", "encode", "reconstruct", "anomaly_scores"):
-        with pytest.raises(ConfigError, match="backend='native'"):
+        with refuses(ConfigError, method):
             getattr(synth, method)(people[["age", "sex"]])
     with refuses(ConfigError, "conditions"):
         synth.sample(1, pd.DataFrame({"sex": ["F"]}))

@@ -247,9 +247,10 @@ def test_a_cell_as_long_as_a_book_is_read(csv):
 
 @pytest.mark.parametrize("name", ["t.xlsx", "t.txt", "t", "t.gz", "csv", "t.parquet.gz"])
 def test_other_extensions_are_refused(tmp_path, name):
-    with pytest.raises(TableFileError, match=r"use one that ends in \.csv, \.csv\.gz, \.parquet, \.pq"):
+    with refuses(TableFileError, str(tmp_path / name)) as caught:
         read_table(tmp_path / name)
-    with pytest.raises(TableFileError, match="no table file by its name"):
+    assert all(extension in str(caught.value) for extension in EXTENSIONS)
+    with refuses(TableFileError, str(tmp_path / name)):
         write_table(pd.DataFrame({"a": [1]}), tmp_path / name)
     assert not list(tmp_path.iterdir())
 
@@ -257,21 +258,16 @@ def test_other_extensions_are_refused(tmp_path, name):
 @pytest.mark.parametrize("extension", EXTENSIONS)
 def test_files_that_are_no_files(tmp_path, extension):
     (tmp_path / f"folder{extension}").mkdir()
-    for path, said in [
-        (tmp_path / f"none{extension}", "does not exist"),
-        (tmp_path / f"folder{extension}", "a folder or a device"),
-        (f"{tmp_path}/{'x' * 300}{extension}", "File name too long"),
-        (f"{tmp_path}/a\0b{extension}", "does not exist|not valid"),
-    ]:
-        with pytest.raises(TableFileError, match=said):
-            read_table(path)
-    with pytest.raises(TableFileError, match="a folder or a device"):
+    for name in (f"none{extension}", f"folder{extension}", f"{'x' * 300}{extension}", f"a\0b{extension}"):
+        with refuses(TableFileError, f"{tmp_path}/{name}"):
+            read_table(f"{tmp_path}/{name}")
+    with refuses(TableFileError, f"{tmp_path}/folder{extension}"):
         write_table(pd.DataFrame({"a": [1]}), tmp_path / f"folder{extension}")
 
 
 def test_a_pipe_is_no_table(tmp_path):
     os.mkfifo(tmp_path / "t.csv")
-    with pytest.raises(TableFileError, match="device"):
+    with refuses(TableFileError, str(tmp_path / "t.csv")):
         read_table(tmp_path / "t.csv")
 
 
@@ -292,7 +288,7 @@ def test_the_cap_is_the_callers_to_choose(csv, tmp_path):
     assert "at most 1,000 bytes, found more" in fault(csv, text, max_bytes=1000)
     write_table(pd.DataFrame({"a": np.zeros(10**6)}), tmp_path / "t.parquet")
     assert (tmp_path / "t.parquet").stat().st_size < 20_000
-    with pytest.raises(TableFileError, match="must unpack to at most 100,000 bytes"):
+    with pytest.raises(TableFileError, match=r"t\.parquet: .* 100,000 bytes"):
         read_table(tmp_path / "t.parquet", max_bytes=100_000)
 
 
@@ -470,7 +466,7 @@ def test_odd_tables_are_not_written(tmp_path):
         write_table(pd.DataFrame([[1, 2]], columns=["a", "a"]), path)
     for extension in EXTENSIONS:
         for frame in (pd.DataFrame({"a": ["\ud800", "x"]}), pd.DataFrame({"\ud800": [1]})):
-            with pytest.raises(TableFileError, match="not valid Unicode"):
+            with refuses(TableFileError, str(tmp_path / f"t{extension}")):
                 write_table(frame, tmp_path / f"t{extension}")
     assert not list(tmp_path.iterdir())
 
@@ -565,7 +561,7 @@ def test_a_broken_parquet_file_says_so_whatever_is_broken(tmp_path):
     rng = np.random.default_rng(0)
     for cut in [0, 1, 4, 100, len(whole) // 2, len(whole) - 1]:
         path.write_bytes(whole[:cut])
-        with pytest.raises(TableFileError, match="no Parquet file that can be read"):
+        with refuses(TableFileError, str(path)):
             read_table(path)
     for _ in range(150):
         broken = bytearray(whole)
@@ -578,7 +574,7 @@ def test_a_broken_parquet_file_says_so_whatever_is_broken(tmp_path):
 def test_parquet_with_repeated_names_or_lying_names(tmp_path):
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), path)
-    with pytest.raises(DuplicateColumnsError, match="column 'a'"):
+    with refuses(DuplicateColumnsError, f"{path}: column 'a'"):
         read_table(path)
     lies = [
         b"{", b"3", b'{"names": ["b"], "columns": {}}', b'{"names": [1, 2], "columns": {}}', b'{"names": ["a"], "columns": {"b": {}}}',
@@ -648,7 +644,7 @@ def test_the_longest_names_can_be_written(tmp_path):
 
 @pytest.mark.parametrize("path", ["/proc/none/t.csv", "/dev/null/t.csv", "a\0b.csv", "x" * 300 + ".csv"])
 def test_paths_that_cannot_be_written(path):
-    with pytest.raises(TableFileError, match="cannot be written"):
+    with refuses(TableFileError, path):
         write_table(pd.DataFrame({"a": [1]}), path)
 
 
@@ -688,7 +684,7 @@ def test_a_read_only_folder_leaves_the_old_file(tmp_path):
     path.write_text("old")
     tmp_path.chmod(0o500)
     try:
-        with pytest.raises(TableFileError, match="Permission denied"):
+        with refuses(TableFileError, str(path)):
             write_table(pd.DataFrame({"a": [1]}), path)
         assert path.read_text() == "old"
         assert only(tmp_path) == ["t.csv"]
@@ -753,20 +749,14 @@ def test_inside_gives_the_resolved_path(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    "path",
     [
-        ("/etc/passwd", "is absolute"), ("//host/share", "is absolute"), ("\\\\host\\share", "is absolute"), ("~/x", "is absolute"),
-        ("C:\\x", "is absolute"), ("c:x", "is absolute"), ("..", "holds '..'"), ("a/../../b", "holds '..'"), ("a\\..\\b", "holds '..'"),
-        ("a/..", "holds '..'"), ("https://example.org/x", "is a URL"), ("file:///etc/passwd", "is a URL"), ("s3://bucket", "is a URL"),
-        ("data:text", "is a URL"), ("", "is empty"), ("a\0b", "NUL"), ("\ud800" * 2000, "cannot be resolved|URL"),
+        "/etc/passwd", "//host/share", "\\\\host\\share", "~/x", "C:\\x", "c:x", "..", "a/../../b", "a\\..\\b", "a/..",
+        "https://example.org/x", "file:///etc/passwd", "s3://bucket", "data:text", "", "a\0b", "\ud800" * 2000,
     ],
 )  # fmt: skip
-def test_inside_refuses_what_leaves(tmp_path, path, said):
-    if "\ud800" in path:
-        with pytest.raises(TableFileError):
-            inside(tmp_path, path)
-        return
-    with pytest.raises(TableFileError, match=said):
+def test_inside_refuses_what_leaves(tmp_path, path):
+    with refuses(TableFileError, ascii(path)[1:-1]):
         inside(tmp_path, path)
 
 
@@ -780,7 +770,7 @@ def test_inside_sees_through_links(tmp_path):
     (root / "loop").symlink_to("loop")
     assert inside(root, "in/x") == root.resolve() / "x"
     for path in ("out/x", "passwd", "in/out", "loop/x"):
-        with pytest.raises(TableFileError, match=r"symbolic link|cannot be resolved"):
+        with refuses(TableFileError, path):
             inside(root, path)
 
 

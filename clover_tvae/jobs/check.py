@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -60,9 +61,8 @@ def load_jobs(
         ConfigError: With every problem of every file, each as ``file:line:column: message``.
     """
     problems: list[Problem] = []
-    seen = dict.fromkeys(Path(os.path.abspath(file)) for file in files)
-    if len(seen) < len(files):
-        problems.append(Problem("", "a job file is given twice"))
+    seen = Counter(Path(os.path.abspath(file)) for file in files)
+    problems += [Problem(str(file), "must be given once, found it twice") for file, n in seen.items() if n > 1]
     read = [read_drafts(file, root, problems) for file in seen]
     drafts, names = [draft for found, _ in read for draft in found], {name for _, known in read for name in known}
     # Where a file cannot be read, a name that is not known may stand in it.

@@ -35,6 +35,11 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 
 _ALL_OPTIONS = tuple(option for options in OPTIONS.values() for option in options)
 _REGENERATE = ("sequence", "uuid", "pattern")
+_TEXTS = {
+    "format": "text, such as '%Y-%m-%d'",
+    "time_zone": "the name of a time zone, such as 'Europe/Paris'",
+    "pattern": "text, such as 'E-######'",
+}
 # The directives of strptime. Others would fail only when the first cell is read.
 _DIRECTIVES = set("aAwdbBmyYHIMSpfzZjUWGuVcxX%")
 
@@ -132,7 +137,7 @@ def option_problems(name: Any, kind: Any, options: Mapping[Any, Any]) -> list[tu
             unknown = f"unknown option; {takes}{did_you_mean(option, OPTIONS[kind])}"
             text = f"a column of kind {kind!r} takes no {option!r}; it belongs to {homes}" if homes else unknown
             problems.append((option, text))
-        elif value is not None and (fault := _FAULTS[option](value)):
+        elif value is not None and (fault := _fault(option, value)):
             problems.append((option, fault))
     if not problems and kind == "id":
         regenerate, pattern = options.get("regenerate"), options.get("pattern")
@@ -153,27 +158,32 @@ def _name_fault(name: Any) -> str:
     return ""
 
 
-def _format_fault(value: Any) -> str:
-    if not isinstance(value, str):
-        return f"must be text, such as '%Y-%m-%d', found {type(value).__name__}"
-    directives = re.findall(r"%(.?)", value, flags=re.DOTALL)
-    unknown = sorted({directive for directive in directives if directive not in _DIRECTIVES})
-    if unknown:
-        return f"unknown directive {', '.join('%' + directive for directive in unknown)}; see Python's strptime"
-    if not any(directive in "dmyYjbBcxGV" for directive in directives):
-        return f"{value!r} holds no part of a date; write it like '%Y-%m-%d'"
-    return ""
-
-
-def _time_zone_fault(value: Any) -> str:
-    if not isinstance(value, str):
-        return f"must be the name of a time zone, such as 'Europe/Paris', found {type(value).__name__}"
-    if re.fullmatch(r"UTC[+-]\d{2}:\d{2}", value):
-        return ""
-    try:
-        ZoneInfo(value)
-    except (KeyError, ValueError, OSError):
-        return f"unknown time zone {value!r}; use an IANA name, such as 'Europe/Paris' or 'UTC'"
+def _fault(option: str, value: Any) -> str:
+    """Return what is wrong with the value of an option, or an empty string."""
+    found = f"found {type(value).__name__}"
+    match option:
+        case "format" | "time_zone" | "pattern" if not isinstance(value, str):
+            return f"must be {_TEXTS[option]}, {found}"
+        case "format":
+            directives = re.findall(r"%(.?)", value, flags=re.DOTALL)
+            if unknown := sorted({directive for directive in directives if directive not in _DIRECTIVES}):
+                return f"unknown directive {', '.join('%' + directive for directive in unknown)}; see Python's strptime"
+            if not any(directive in "dmyYjbBcxGV" for directive in directives):
+                return f"{value!r} holds no part of a date; write it like '%Y-%m-%d'"
+        case "time_zone" if not re.fullmatch(r"UTC[+-]\d{2}:\d{2}", value):
+            try:
+                ZoneInfo(value)
+            except (KeyError, ValueError, OSError):
+                return f"unknown time zone {value!r}; use an IANA name, such as 'Europe/Paris' or 'UTC'"
+        case "pattern" if (runs := len(re.findall(r"#+", value))) != 1:
+            return f"must hold exactly one run of '#', the running number, such as 'E-######'; found {runs}"
+        case "order":
+            return _order_fault(value)
+        case "regenerate" if value not in _REGENERATE:
+            hint = did_you_mean(value, _REGENERATE)
+            return f"must be 'sequence', 'uuid' or 'pattern', or be left out to drop the column{hint}"
+        case "rest" if type(plain_scalar(value)) not in (str, int):
+            return f"must be one category, text or a whole number, {found}"
     return ""
 
 
@@ -192,35 +202,3 @@ def _order_fault(value: Any) -> str:
         repeated = sum(count > 1 for count in Counter(keys).values())
         return f"must list each value once, found {repeated} that are repeated"
     return ""
-
-
-def _regenerate_fault(value: Any) -> str:
-    said = (
-        f"must be 'sequence', 'uuid' or 'pattern', or be left out to drop the column{did_you_mean(value, _REGENERATE)}"
-    )
-    return "" if value in _REGENERATE else said
-
-
-def _pattern_fault(value: Any) -> str:
-    if not isinstance(value, str):
-        return f"must be text, such as 'E-######', found {type(value).__name__}"
-    runs = len(re.findall(r"#+", value))
-    if runs != 1:
-        return f"must hold exactly one run of '#', the running number, such as 'E-######'; found {runs}"
-    return ""
-
-
-def _rest_fault(value: Any) -> str:
-    if type(plain_scalar(value)) not in (str, int):
-        return f"must be one category, text or a whole number, found {type(value).__name__}"
-    return ""
-
-
-_FAULTS = {
-    "rest": _rest_fault,
-    "format": _format_fault,
-    "time_zone": _time_zone_fault,
-    "order": _order_fault,
-    "regenerate": _regenerate_fault,
-    "pattern": _pattern_fault,
-}

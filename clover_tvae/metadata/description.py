@@ -64,7 +64,7 @@ class Metadata:
 
     def __post_init__(self) -> None:
         if not all(isinstance(column, Column) for column in self.columns):
-            raise MetadataError("columns must be Column objects; Metadata.of takes a dict of names")
+            raise MetadataError("must be Column objects; Metadata.of takes a dict of names", "columns")
         columns = tuple(sorted(self.columns, key=lambda column: KINDS.index(column.kind)))
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "variable_to_predict", plain_scalar(self.variable_to_predict))
@@ -126,7 +126,9 @@ class Metadata:
         """
         for kind in kinds:
             if kind not in KINDS:
-                raise MetadataError(f"unknown kind {kind!r}; use one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}")
+                raise MetadataError(
+                    f"unknown kind {kind!r}; use one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}", "kinds"
+                )
         return tuple(column.name for column in self.columns if column.kind in kinds)
 
     def column(self, name: Hashable) -> Column:
@@ -153,8 +155,9 @@ class Metadata:
         if isinstance(obj, str | Path):
             return cls.load(obj)
         raise MetadataError(
-            f"metadata must be a Metadata, a dict or the path of a JSON file, found {type(obj).__name__}; "
-            "Metadata.infer(df) makes one from a table"
+            f"must be a Metadata, a dict or the path of a JSON file, found {type(obj).__name__}; "
+            "Metadata.infer(df) makes one from a table",
+            "metadata",
         )
 
     @classmethod

@@ -28,7 +28,7 @@ __all__ = [
 
 def in_document(place: Place, message: str) -> Problem:
     """Return a problem with the way to it."""
-    return Problem(spell(place), message)
+    return Problem(spell(place) or "metadata", message)
 
 
 def read_document(
@@ -46,10 +46,10 @@ def read_document(
     """
     problems, known = [*problems], (*KINDS, "variable_to_predict", "relations", "unit")
     if not isinstance(obj, Mapping):
-        rule = f"metadata must be an object with the keys {', '.join(KINDS)}"
+        rule = f"must be an object with the keys {', '.join(KINDS)}"
         problems, obj = [*problems, ((), f"{rule}, found {_type_name(obj)}")], {}
-    if "METADATA_SPEC_VERSION" in obj or "tables" in obj:
-        problems, obj = [*problems, ((), "this is metadata of SDV; read it with Metadata.from_sdv")], {}
+    if of_sdv := [key for key in ("METADATA_SPEC_VERSION", "tables") if key in obj]:
+        problems, obj = [*problems, ((of_sdv[0],), "this is metadata of SDV; read it with Metadata.from_sdv")], {}
     for key in obj:
         if key not in (*known, "$schema"):
             problems.append(((_step(key),), f"unknown key; use {', '.join(known)}{did_you_mean(key, known)}"))

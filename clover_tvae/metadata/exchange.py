@@ -68,12 +68,13 @@ def _one_table(document: Any) -> Mapping[Hashable, Any]:
     if isinstance(document, Mapping) and isinstance(document.get("tables"), Mapping):
         tables = document["tables"]
         if len(tables) != 1:
-            raise MetadataError(f"SDV's metadata must hold one table, found {len(tables)}; give that of one table")
+            raise MetadataError(f"must hold one table, found {len(tables)}; give the metadata of one", "tables")
         document = next(iter(tables.values()))
     if not isinstance(document, Mapping) or not isinstance(document.get("columns"), Mapping):
         raise MetadataError(
             "must be metadata of SDV (its dict, or an object with to_dict(), with 'tables' or 'columns'), "
-            f"found {type(document).__name__}"
+            f"found {type(document).__name__}",
+            "metadata",
         )
     return document["columns"]
 

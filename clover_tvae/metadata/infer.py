@@ -82,9 +82,12 @@ class Finding:
 def inferred(df: pd.DataFrame) -> list[Finding]:
     """Return a finding for every column, in the table's order."""
     require_frame(df)
-    findings = [_look(name, df[name]) for name in df.columns]
-    unit = likely_unit(df, df.columns)
-    return [_as_unit(finding) if finding.column.name == unit else finding for finding in findings]
+    findings = {name: _look(name, df[name]) for name in df.columns}
+    if (unit := likely_unit(df, df.columns)) is not None:
+        here = REPEATS.replace("COLUMN in the metadata", "it, as declared here,")
+        reason, warning = "an identifier that repeats: the unit", f"{here}; declared 'id', dropped and never learnt"
+        findings[unit] = Finding(Column(unit, "id"), reason, warning, is_unit=True)
+    return list(findings.values())
 
 
 def likely_unit(df: pd.DataFrame, names: Iterable[Hashable]) -> Hashable | None:
@@ -110,14 +113,6 @@ def likely_unit(df: pd.DataFrame, names: Iterable[Hashable]) -> Hashable | None:
         if holds in ("integer", "text", "category") and n_distinct >= _MIN_UNIQUE and repeats:
             return name
     return None
-
-
-def _as_unit(finding: Finding) -> Finding:
-    column = finding.column
-    warning = (
-        f"{REPEATS.replace('COLUMN in the metadata', 'it, as declared here,')}; declared 'id', dropped and never learnt"
-    )
-    return Finding(Column(column.name, "id"), "an identifier that repeats: the unit", warning, is_unit=True)
 
 
 def _look(name: Hashable, series: pd.Series) -> Finding:
@@ -203,7 +198,9 @@ def _look_at_text(name: Hashable, cells: pd.Series) -> Finding:
         cure = "convert it with pd.to_numeric and declare it 'continuous' if it is a measurement"
         warning = f"holds numbers written as text: declared {kind!r}; {cure}"
         return Finding(Column(name, kind), f"numbers written as text, {n_distinct} distinct values", warning)
-    if n_cells >= _MIN_UNIQUE and share > 0.5 and _reads_like_prose(texts):
+    sample = texts.head(1000).str
+    is_prose = sample.len().mean() > 30 and sample.count(r"\s").mean() >= 3
+    if n_cells >= _MIN_UNIQUE and share > 0.5 and is_prose:
         warning = "looks like free text: declared 'ignore', neither learnt nor given back"
         return Finding(Column(name, "ignore"), f"free text: {n_distinct} long distinct values", warning)
     counts = cells.value_counts().to_numpy(dtype=np.int64)
@@ -218,11 +215,6 @@ def _look_at_text(name: Hashable, cells: pd.Series) -> Finding:
 
 def _values(n_distinct: int) -> str:
     return f"{n_distinct} distinct value{'s' if n_distinct != 1 else ''}"
-
-
-def _reads_like_prose(texts: pd.Series) -> bool:
-    sample = texts.head(1000)
-    return bool(sample.str.len().mean() > 30 and sample.str.count(r"\s").mean() >= 3)
 
 
 def _often(share: float) -> str:

@@ -65,15 +65,16 @@ def require_frame(df: Any, *, duplicates_too: bool = True) -> None:
         module = type(df).__module__.partition(".")[0]
         cure = "convert it with .to_pandas()" if hasattr(df, "to_pandas") else "make one with pd.DataFrame(...)"
         what = type(df).__name__ if module == "builtins" else f"{module}'s {type(df).__name__}"
-        raise DataError(f"the table must be a pandas DataFrame, found {what}; {cure}")
+        raise DataError(f"must be a pandas DataFrame, found {what}; {cure}", "table")
     if isinstance(df.columns, pd.MultiIndex):
         raise DataError(
-            f"the table has column names of {df.columns.nlevels} levels; join them into one, such as "
-            "df.columns = ['_'.join(map(str, name)) for name in df.columns]"
+            f"must have names of one level, found {df.columns.nlevels}; join them into one, such as "
+            "df.columns = ['_'.join(map(str, name)) for name in df.columns]",
+            "columns",
         )
     n_missing = int(np.count_nonzero(df.columns.isna()))
     if n_missing:
-        raise DataError(f"the table has {n_missing} column(s) whose name is missing; name every column")
+        raise DataError(f"must all have a name, found {n_missing} without one; name every column", "columns")
     problems = repeated_names(df.columns) if duplicates_too else []
     if problems:
         raise DataError.of(problems)

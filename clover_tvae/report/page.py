@@ -6,13 +6,11 @@ decided by ``evaluation.disclosure`` alone.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clover_tvae.errors import ConfigError
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTables, code_tables, resolve_metadata
 from clover_tvae.evaluation.measurement import measure
@@ -108,8 +106,8 @@ def report_on(
     """Draw as many rows as were learnt and report on them.
 
     Args:
-        synth: A fitted ``TVAESynthesizer``, or whatever has its ``sample``, ``encode``, ``card``, ``history`` and
-            ``metadata``.
+        synth: A fitted ``TVAESynthesizer``, or whatever has its ``sample``, ``reads_rows``, ``encode``,
+            ``anomaly_scores``, ``card``, ``history`` and ``metadata``.
         real: The rows that it learnt.
         holdout: Real rows that it never saw.
         seed: Seed of the rows and of the figures.
@@ -120,21 +118,22 @@ def report_on(
         MissingExtraError: A package of the extra ``report`` is not installed.
     """
     synthetic = synth.sample(len(real), random_state=seed)
-    about = about_generator(synth, real, synthetic) | options
+    about = about_generator(synth, real, synthetic)
+    if synth.reads_rows:
+        about["scorers"] = file_scorers(synth.anomaly_scores)
+    about |= options
     return build_report(real, synthetic, holdout, synth.metadata, seed=seed, **about)
 
 
 def about_generator(synth: Any, real: pd.DataFrame, synthetic: pd.DataFrame) -> dict[str, Any]:
-    """Return the arguments of ``build_report`` that show the generator itself: card, history, and latent means and the attack on its file
-    where it reads rows.
+    """Return the arguments of ``build_report`` that show the generator itself: card, history, latent means if it reads rows.
 
     The page withholds what rests on fewer people than the generator's own ``min_count``.
     """
     about: dict[str, Any] = {"card": synth.card(), "history": synth.history}
     about["min_count"] = about["card"].get("parameters", {}).get("min_count", MIN_COUNT)
-    with contextlib.suppress(ConfigError):  # the sdv backend keeps no encoder: the table's own space is drawn then
+    if synth.reads_rows:  # the sdv backend keeps no encoder: the table's own space is drawn then
         about |= {"latent_real": synth.encode(real), "latent_synthetic": synth.encode(synthetic)}
-        about["scorers"] = file_scorers(synth.anomaly_scores)
     return about
 
 
@@ -193,9 +192,10 @@ def build_report(
     target = None if metadata is None else metadata.variable_to_predict
     read = readings(figures)
     n_holdout = 0 if holdout is None else len(holdout)
+    rows = [f"{count_text(tables[role].n_rows)} {words}" for role, words in _ROLES if role in tables.tables]
     content = {
         "title": printable(title),
-        "subtitle": _subtitle(tables, seed),
+        "subtitle": f"{listed(rows)} rows, {len(tables.names)} columns compared, seed of the evaluation {seed}.",
         "summary": summary(
             read,
             shown,
@@ -222,11 +222,6 @@ def build_report(
         "left_out": ", ".join(printable(name) for name in real.columns if name not in tables.names),
     }
     return Report(printable(title), figures if hasattr(figures, "to_plain") else None, tuple(shown), content)
-
-
-def _subtitle(tables: CodedTables, seed: int) -> str:
-    rows = [f"{count_text(tables[role].n_rows)} {words}" for role, words in _ROLES if role in tables.tables]
-    return f"{listed(rows)} rows, {len(tables.names)} columns compared, seed of the evaluation {seed}."
 
 
 def _facts(tables: CodedTables, card: Mapping[str, Any] | None, target: Hashable | None) -> list[tuple[str, str]]:

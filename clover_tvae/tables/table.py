@@ -129,7 +129,7 @@ def write_table(df: pd.DataFrame, path: str | Path) -> None:
     extension = _extension(Path(path))
     require_frame(df)
     if not len(df.columns):
-        raise DataError("the table has no columns, so that there is nothing to write")
+        raise DataError("has no columns, so that there is nothing to write", "table")
     try:
         if extension in _PARQUET:
             write_parquet(df, path)

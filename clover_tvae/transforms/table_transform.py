@@ -107,7 +107,7 @@ class TableTransform:
         columns = {column.name: column for column in metadata.columns}
         _check_names(df, columns)
         if not len(df):
-            raise TooFewRowsError("the table has no rows; there is nothing to learn from")
+            raise TooFewRowsError("has no rows; there is nothing to learn from", "table")
         least = least_rows(people_of(df, metadata.unit), min_count)
         transforms: list[AnyTransform] = []
         identifiers: list[IdentifierTransform] = []
@@ -131,7 +131,7 @@ class TableTransform:
         if problems:
             raise DataError.of(problems)
         if not transforms:
-            raise DataError("the table has no column to learn: all of them are declared 'id' or 'ignore'")
+            raise DataError("has no column to learn: all of them are declared 'id' or 'ignore'", "table")
         if folded and not of_relations:
             warnings.warn(
                 f"held by fewer than {min_count} people, and so not learnt: {'; '.join(folded)}. Their rows count to what is "
@@ -410,13 +410,15 @@ class TableTransform:
 def _check_names(df: pd.DataFrame, columns: Mapping[Hashable, Column]) -> None:
     if not df.columns.is_unique:
         n = int(df.columns.duplicated().sum())
-        raise DuplicateColumnsError(f"{n} column names occur more than once; rename them")
+        raise DuplicateColumnsError(f"{n} column names occur more than once; rename them", "columns")
     if absent := [name for name in columns if name not in df.columns]:
         message = "is in the metadata but not in the table"
         raise ColumnsMismatchError([Problem(where_of(name), message, ColumnsMismatchError) for name in absent])
     if odd := [name for name in df.columns if not isinstance(name, str | int | float | np.integer | np.floating)]:
         kinds = ", ".join(sorted({type(name).__name__ for name in odd}))
-        raise DataError(f"{len(odd)} column names are of type {kinds}; rename the columns to text or numbers")
+        raise DataError(
+            f"{len(odd)} column names are of type {kinds}; rename the columns to text or numbers", "columns"
+        )
 
 
 def _located(error: UserError, name: Hashable) -> list[Problem]:

@@ -88,10 +88,4 @@ def attackers(
 
 def file_attackers(synth: TVAESynthesizer | None) -> dict[str, dict[str, Scorer]]:
     """Return the scorers of who holds the file: how likely it says that a person is; none where it cannot say."""
-    if synth is None:
-        return {}
-    from clover_tvae.backends import ReadsRows  # brings torch, which checking a job needs not
-
-    if not isinstance(synth._backend, ReadsRows):
-        return {}
-    return file_scorers(synth.anomaly_scores)
+    return file_scorers(synth.anomaly_scores) if synth is not None and synth.reads_rows else {}

@@ -63,7 +63,7 @@ def builtin_table(name: str) -> pd.DataFrame:
         (569, 31)
     """
     if name not in DATASETS:
-        raise ConfigError(f"there is no built-in table {name!r}{did_you_mean(name, DATASETS)}; known: {DATASETS}")
+        raise ConfigError(f"must be a built-in table: {', '.join(DATASETS)}{did_you_mean(name, DATASETS)}", name)
     source, _, table = name.partition(".")
     return make_employees() if source == "clover" else _from_sklearn(table)
 
