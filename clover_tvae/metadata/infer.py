@@ -82,7 +82,7 @@ class Finding:
 def inferred(df: pd.DataFrame) -> list[Finding]:
     """Return a finding for every column, in the table's order."""
     require_frame(df)
-    findings = {name: _look(name, df[name]) for name in df.columns}
+    findings: dict[Hashable, Finding] = {name: _look(name, df[name]) for name in df.columns}
     if (unit := likely_unit(df, df.columns)) is not None:
         here = REPEATS.replace("COLUMN in the metadata", "it, as declared here,")
         reason, warning = "an identifier that repeats: the unit", f"{here}; declared 'id', dropped and never learnt"
@@ -198,8 +198,8 @@ def _look_at_text(name: Hashable, cells: pd.Series) -> Finding:
         cure = "convert it with pd.to_numeric and declare it 'continuous' if it is a measurement"
         warning = f"holds numbers written as text: declared {kind!r}; {cure}"
         return Finding(Column(name, kind), f"numbers written as text, {n_distinct} distinct values", warning)
-    sample = texts.head(1000).str
-    is_prose = sample.len().mean() > 30 and sample.count(r"\s").mean() >= 3
+    sample: pd.Series = texts.head(1000)
+    is_prose = sample.str.len().mean() > 30 and sample.str.count(r"\s").mean() >= 3
     if n_cells >= _MIN_UNIQUE and share > 0.5 and is_prose:
         warning = "looks like free text: declared 'ignore', neither learnt nor given back"
         return Finding(Column(name, "ignore"), f"free text: {n_distinct} long distinct values", warning)
