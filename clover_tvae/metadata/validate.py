@@ -65,7 +65,7 @@ def require_frame(df: Any, *, duplicates_too: bool = True) -> None:
         module = type(df).__module__.partition(".")[0]
         cure = "convert it with .to_pandas()" if hasattr(df, "to_pandas") else "make one with pd.DataFrame(...)"
         what = type(df).__name__ if module == "builtins" else f"{module}'s {type(df).__name__}"
-        raise DataError(f"must be a pandas DataFrame, found {what}; {cure}", "table")
+        raise DataError(f"the table must be a pandas DataFrame, found {what}; {cure}")
     if isinstance(df.columns, pd.MultiIndex):
         raise DataError(
             f"must have names of one level, found {df.columns.nlevels}; join them into one, such as "
