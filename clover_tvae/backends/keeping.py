@@ -12,7 +12,7 @@ import warnings
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -33,15 +33,18 @@ from clover_tvae.relations.reading import known
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
 from clover_tvae.transforms import TableTransform
 
+if TYPE_CHECKING:
+    from clover_tvae.backends.native import NativeBackend
+
 __all__ = ["DRAWS_A_ROW", "KeepingBackend", "keep_relations"]
 
 #: Rows that are drawn at most for each one that is asked for, beyond the first :data:`_LEAST_DRAWS`.
 DRAWS_A_ROW = 100
 _LEAST_DRAWS = 20_000
 _BLOCK, _LARGEST_BLOCK = 1_024, 65_536
-#: Rows of a block from which on cells out of their range are drawn again, given the rest of their row: it takes a quarter
-#: longer. Other rows lend fewer ones: with 37 of 1,000 lent, a correlation of 0.62 became one of 0.59.
-_AGAIN_FROM = 10
+#: Rows of a block from which on cells out of their range are drawn again, given the rest of their row, so many together.
+#: Other rows lend fewer ones: with 37 of 1,000 lent, a correlation of 0.62 became one of 0.59.
+_AGAIN_FROM, _AGAIN_ROWS = 10, 256
 
 #: The column of the reduced table that tells people apart; it is not learnt.
 _UNIT = "\x00unit"
@@ -258,37 +261,63 @@ class _KeepingReader(KeepingBackend, ReadsRows):
             yield rows.iloc[: n_rows - start].copy()
 
     def _drawn_again(self, drawn: pd.DataFrame, seed: np.random.SeedSequence, decode: str | None) -> pd.DataFrame:
-        plan, wrong = self.reduction, dict[Any, NDArray[np.bool_]]()
-        for relation in (one for one in plan.corrected if one.lends and not plan.is_repair):
-            if not plan.made & {*relation.columns}:
-                name = relation.columns[-1]
-                wrong[name] = wrong.get(name, False) | relation.breaks(drawn)
-        for start in range(0, len(drawn) if wrong else 0, _BLOCK):  # so that the rows of fewer are the first of more
-            part = start + np.flatnonzero(np.any([rows[start : start + _BLOCK] for rows in wrong.values()], axis=0))
-            if len(part) >= _AGAIN_FROM:
-                partial = drawn.iloc[part].assign(**{n: drawn[n].iloc[part].mask(wrong[n][part]) for n in wrong})
-                made = self._reader.complete(partial.reset_index(drop=True), seed=child(seed, start), decode=decode)
-                for name, rows in wrong.items():
-                    drawn[name] = with_cells(drawn[name], part[rows[part]], made[name][rows[part]])
-        whens = (one for one in plan.corrected if isinstance(one, MissingWhen) and not plan.is_repair)
+        plan = self.reduction
+        if plan.is_repair:
+            return drawn
+        self._draw_inside(drawn, seed, decode)
+        whens = (one for one in plan.corrected if isinstance(one, MissingWhen))
         for i, relation in enumerate(one for one in whens if one.when not in plan.made and one.target in drawn):
-            # Drawn again as a whole, rows that lack a cell would become rarer than the network says.
-            names, flag = [relation.target], plan.flag(relation.target) if relation.target in plan.gaps else None
-            gaps = drawn[names[0]].isna() if flag is None else drawn[flag].eq(YES)
-            lacks = gaps.to_numpy(dtype=bool) & relation.applies(drawn) & ~relation.must_be_missing(drawn)
-            names += [] if flag is None else [n for n, made in plan.distances.items() if made.base == relation.target]
-            for start in range(0, len(drawn), _BLOCK):
-                if len(part := start + np.flatnonzero(lacks[start : start + _BLOCK])):
-                    partial = drawn.iloc[part].reset_index(drop=True)
-                    if flag is not None:
-                        partial[flag] = pd.Series(NO, index=partial.index, dtype=object)
-                        drawn[flag] = with_cells(drawn[flag], part, partial[flag])
-                    for name in names:
-                        partial[name] = partial[name].mask(np.ones(len(part), dtype=bool))
-                    made = self._reader.impute(partial, seed=child(seed, start, i))
-                    for name in names:
-                        drawn[name] = with_cells(drawn[name], part, made[name])
+            self._draw_what_is_there(drawn, relation, seed, i)
         return drawn
+
+    def _draw_inside(self, drawn: pd.DataFrame, seed: np.random.SeedSequence, decode: str | None) -> None:
+        """Draw cells anew for which other rows would have to lend theirs, given the rest of their rows."""
+        plan, wrong = self.reduction, dict[Any, NDArray[np.bool_]]()
+        for relation in (one for one in plan.corrected if one.lends and not plan.made & {*one.columns}):
+            name = relation.columns[-1]
+            wrong[name] = wrong.get(name, False) | relation.breaks(drawn)
+        if not wrong:
+            return
+        cells, blocks = np.column_stack([*wrong.values()]), np.arange(len(drawn)) // _BLOCK
+        enough = np.bincount(blocks, cells.any(axis=1))[blocks] >= _AGAIN_FROM
+        for which in np.unique(cells[enough & cells.any(axis=1)], axis=0):
+            names, place = (
+                [name for name, is_wrong in zip(wrong, which, strict=True) if is_wrong],
+                np.flatnonzero(which),
+            )
+            part = np.flatnonzero(enough & (cells == which).all(axis=1))
+            for start in range(0, len(part), _AGAIN_ROWS):
+                rows = part[start : start + _AGAIN_ROWS]
+                # Always as many, so that the rows of fewer are the first of more.
+                given = drawn.iloc[np.resize(rows, _AGAIN_ROWS)].reset_index(drop=True)
+                inner = cast("NativeBackend", self.inner)  # the only one that learns a reduced table
+                made = inner.redrawn(given, names, seed=child(seed, start, *place.tolist()), decode=decode)
+                for name in names:
+                    drawn[name] = with_cells(drawn[name], rows, made[name].iloc[: len(rows)])
+
+    def _draw_what_is_there(
+        self, drawn: pd.DataFrame, relation: MissingWhen, seed: np.random.SeedSequence, i: int
+    ) -> None:
+        """Draw the cells that a relation says are there, and that were drawn as missing.
+
+        Drawn again as a whole, such rows would become rarer than the network says.
+        """
+        plan, names = self.reduction, [relation.target]
+        flag = plan.flag(relation.target) if relation.target in plan.gaps else None
+        gaps = drawn[names[0]].isna() if flag is None else drawn[flag].eq(YES)
+        lacks = gaps.to_numpy(dtype=bool) & relation.applies(drawn) & ~relation.must_be_missing(drawn)
+        names += [] if flag is None else [n for n, made in plan.distances.items() if made.base == relation.target]
+        for start in range(0, len(drawn), _BLOCK):
+            if len(part := start + np.flatnonzero(lacks[start : start + _BLOCK])):
+                partial = drawn.iloc[part].reset_index(drop=True)
+                if flag is not None:
+                    partial[flag] = pd.Series(NO, index=partial.index, dtype=object)
+                    drawn[flag] = with_cells(drawn[flag], part, partial[flag])
+                for name in names:
+                    partial[name] = partial[name].mask(np.ones(len(part), dtype=bool))
+                made = self._reader.impute(partial, seed=child(seed, start, i))
+                for name in names:
+                    drawn[name] = with_cells(drawn[name], part, made[name])
 
     def complete(
         self, df: pd.DataFrame, *, seed: np.random.SeedSequence, missing: bool = True, decode: str | None = None

@@ -230,7 +230,7 @@ class NativeBackend(Backend, ReadsRows):
         given = whole.notna().to_numpy()
         table = transform.encode(df, generator(seed, Read.ENCODE), unseen="mask")
         unknown = given & (table.choices < 0)
-        if self.parameters.get("min_count", 1) > 1 and not self.parameters["exact_values"]:
+        if unknown.any() and self.parameters.get("min_count", 1) > 1 and not self.parameters["exact_values"]:
             unknown &= ~transform.nearly_seen(whole)  # kept as they are, and the model is not told of them
         if unseen := never_seen(dict(zip(whole, unknown.sum(0).tolist(), strict=True))):
             raise ConditionError(unseen)
@@ -274,6 +274,15 @@ class NativeBackend(Backend, ReadsRows):
             if gaps.any():
                 out[name] = with_cells(out[name], rows[gaps], drawn[name].iloc[np.flatnonzero(gaps)])
         return out
+
+    def redrawn(
+        self, df: pd.DataFrame, names: Collection[Hashable], *, seed: np.random.SeedSequence, decode: str | None
+    ) -> pd.DataFrame:
+        """Draw the cells of some columns anew, given all others of rows that were drawn, missing cells included."""
+        columns = self.transform.names
+        table = self._learnt().read(df, generator(seed, Read.ENCODE))
+        known = (table.choices >= 0) & np.array([name not in names for name in columns])
+        return self._drawn(known, table, seed, set(range(len(columns))), argmax=decode == "argmax")
 
     def _drawn(
         self,

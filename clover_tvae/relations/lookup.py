@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -161,8 +162,9 @@ class Ranges(Relation):
 
     def _ends(self, df: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Return the numbers, and the lowest and the highest that each may be; NaN where nothing is known."""
-        level, rows = labels(df[self.category]), self.ranges or ()
-        low, high = (level.map({row[0]: row[i] for row in rows}).to_numpy(np.float64) for i in (1, 2))
+        nothing, (codes, keys) = (math.nan, math.nan), _combinations(df, (self.category,))
+        ends = {category: pair for category, *pair in self.ranges or ()}
+        low, high = np.array([*(ends.get(key, nothing) for (key,) in keys), nothing], dtype=np.float64)[codes].T
         return numbers(df[self.number]), low, high
 
     def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
