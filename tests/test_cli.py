@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
@@ -71,10 +72,19 @@ def job_file(folder: Path, trained: Path, **keys: object) -> Path:
 @pytest.mark.long
 def test_help_teaches_every_command_by_example() -> None:
     overview = text_of(cli("--help"))
-    for command in ("run", "validate", "schema", "fit", "sample", "inspect", "metadata"):
+    for command in ("run", "validate", "schema", "fit", "sample", "impute", "inspect", "metadata"):
         assert re.search(rf"^│ {command} ", overview, re.MULTILINE), command
     assert "Exit codes: 0 done, 1 our bug, 2 your input is wrong" in overview
-    for command in (["run"], ["validate"], ["schema"], ["fit"], ["sample"], ["inspect"], ["metadata", "infer"]):
+    for command in (
+        ["run"],
+        ["validate"],
+        ["schema"],
+        ["fit"],
+        ["sample"],
+        ["impute"],
+        ["inspect"],
+        ["metadata", "infer"],
+    ):
         result = cli(*command, "--help")
         assert result.exit_code == 0
         assert f"clover-tvae {' '.join(command)} " in text_of(result), command
@@ -216,6 +226,22 @@ def test_fit_sample_inspect(folder: Path) -> None:
     assert digest in Path("card.md").read_text()
     assert json.loads(Path("card.json").read_text())["card"]["sha256"] == digest
     assert cli("inspect", "iris.pkl", "--card", "other.json").stdout == "card      other.json\n"
+
+
+@pytest.mark.long
+def test_impute_fills_the_gaps_of_a_file_and_nothing_else(folder: Path, trained: Path) -> None:
+    table = builtin_table("sklearn.iris").head(30).copy()
+    table.loc[:9, "petal width (cm)"], table.loc[20, "species"] = np.nan, None
+    table.to_csv("gaps.csv", index=False)
+    done = cli("impute", trained, "gaps.csv", "-o", "full.csv", "--seed", 1)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "rows      full.csv (11 cells filled)\n"
+    full = pd.read_csv("full.csv")
+    assert full.notna().all(axis=None)
+    assert full.where(table.notna().to_numpy()).equals(pd.read_csv("gaps.csv"))
+    assert cli("impute", trained, "gaps.csv", "-o", "full.csv").exit_code == 2
+    assert cli("impute", trained, "gaps.csv", "-o", "again.csv", "--seed", 1).exit_code == 0
+    assert Path("again.csv").read_bytes() == Path("full.csv").read_bytes()
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""``fit``, ``sample`` and ``inspect``: generators at the command line."""
+"""``fit``, ``sample``, ``impute`` and ``inspect``: generators at the command line."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from clover_tvae.cli.files import (
     Table,
     check_rows_target,
     check_targets,
+    read,
     read_described,
     require_files,
 )
@@ -48,6 +49,7 @@ Examples:
 
 Conditions: COLUMN=VALUE, COLUMN=A|B (any of them), COLUMN= (missing), COLUMN!= (not missing), !=, <, <=, >, >=.
 """
+_IMPUTE_EXAMPLE = "Example:  clover-tvae impute employees.pkl with_gaps.csv -o filled.csv --seed 1"
 _INSPECT_EXAMPLES = """\
 Examples:
 
@@ -56,6 +58,10 @@ Examples:
   clover-tvae inspect employees.pkl --card employees.md
 """
 
+Generator = Annotated[Path, typer.Argument(metavar="GENERATOR.pkl", help="A generator file.", show_default=False)]
+Seed = Annotated[
+    int | None, typer.Option("--seed", min=0, help="Seed of the draws; without one every run draws others.")
+]
 Trust = Annotated[
     bool,
     typer.Option(
@@ -75,6 +81,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands of this group."""
     app.command(epilog=_FIT_EXAMPLES, rich_help_panel="Generators")(fit)
     app.command(epilog=_SAMPLE_EXAMPLES, rich_help_panel="Generators")(sample)
+    app.command(epilog=_IMPUTE_EXAMPLE, rich_help_panel="Generators")(impute)
     app.command(epilog=_INSPECT_EXAMPLES, rich_help_panel="Generators")(inspect)
 
 
@@ -175,14 +182,12 @@ def fit(
 
 @command
 def sample(
-    generator: Annotated[Path, typer.Argument(metavar="GENERATOR.pkl", help="A generator file.", show_default=False)],
+    generator: Generator,
     rows: Annotated[int, typer.Option("--rows", "-n", min=0, metavar="N", help="Number of rows.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="A .csv, .csv.gz or .parquet file; or a folder, for parts.")
     ],
-    seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Seed of the rows; without one every run draws other rows.")
-    ] = None,
+    seed: Seed = None,
     where: Annotated[
         list[str] | None,
         typer.Option("--where", "-w", metavar="COLUMN=VALUE", help="Every row meets it; may be repeated."),
@@ -222,10 +227,7 @@ def sample(
     conditions = None
     if where:
         conditions = read_conditions(where, synth.metadata, dict(synth.sample(0).dtypes), synth.check_conditions)
-    if seed is None:
-        # A generator's own seed would give the same rows in every run.
-        seed = secrets.randbelow(2**32)
-        note(f"seed      {seed}", quiet)
+    seed = _seeded(seed, quiet)
     with timed(f"drew {rows:,} rows", lambda text: note(text, quiet)):
         written = draw_to(
             partial(synth.sample_frames, rows, conditions, random_state=seed, decode=decode, missing=not no_missing),
@@ -237,9 +239,45 @@ def sample(
     say(f"rows      {output}" if written == [output] else f"rows      {output}{os.sep} ({len(written)} parts)")
 
 
+def _seeded(seed: int | None, quiet: bool) -> int:
+    """Return the seed, or a new one: a generator's own would give the same draws in every run."""
+    if seed is None:
+        seed = secrets.randbelow(2**32)
+        note(f"seed      {seed}", quiet)
+    return seed
+
+
+@command
+def impute(
+    generator: Generator,
+    table: Table,
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .csv, .csv.gz or .parquet file.")],
+    seed: Seed = None,
+    missing: Missing = None,
+    device: Device = None,
+    expect_sha256: Expect = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Fill the missing cells of a table with draws, given the rest of their rows; all else stays as it is."""
+    from clover_tvae.synthesizer import TVAESynthesizer
+    from clover_tvae.tables import EXTENSIONS, write_table
+
+    require_files(generator, table)
+    check_targets({output: EXTENSIONS}, force=force)
+    options: dict[str, Any] = {} if device is None else {"device": device}
+    synth = TVAESynthesizer.load(generator, expected_sha256=expect_sha256, **options)
+    df = read(table, synth.metadata, missing)
+    with warnings_told():
+        filled: Any = synth.impute(df, random_state=_seeded(seed, quiet))
+    write_table(filled, output)
+    say(f"rows      {output} ({int(df.isna().sum().sum() - filled.isna().sum().sum()):,} cells filled)")
+
+
 @command
 def inspect(
-    generator: Annotated[Path, typer.Argument(metavar="GENERATOR.pkl", help="A generator file.", show_default=False)],
+    generator: Generator,
     card: Annotated[
         Path | None,
         typer.Option("--card", metavar="CARD.md", help="Write the model card as Markdown, and as JSON beside it."),
