@@ -177,6 +177,38 @@ def test_a_job_holds_rows_out_reports_and_is_up_to_date_afterwards(folder: Path)
 
 
 @pytest.mark.long
+def test_a_job_writes_a_dossier_and_its_json_and_guards_both(folder: Path) -> None:
+    keys = "    dossier: out/dossier.html\n    about: {purpose: a test}\n"
+    job = job_of(folder, keys)
+    result = run_job(job)
+    assert result.error is None
+    assert (result.dossier, result.report) == ("out/dossier.html", None)
+    assert "a test" in (folder / "out/dossier.html").read_text(encoding="utf-8")
+    assert "a test" in (folder / "out/dossier.json").read_text(encoding="utf-8")
+    assert plan_job(job).up_to_date
+    assert plan_job(job_of(folder, keys.replace("a test", "another"))).assess
+    (folder / "out/dossier.json").write_text("changed by hand", encoding="utf-8")
+    with pytest.raises(ConfigError, match="changed after this job wrote it"):
+        plan_job(job_of(folder, keys.replace("a test", "another")))
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            "    dossier: d.html\n    about: {purpos: x}\n",
+            "must be a field of the dossier, did you mean|must be a field",
+        ),
+        ("    about: {purpose: x}\n", "about needs the key 'dossier'"),
+        ("    dossier: d.txt\n", "dossier: must be a file name that ends in .html"),
+    ],
+)
+def test_a_dossier_that_cannot_be_written_is_refused_before_training(folder: Path, keys: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        job_of(folder, keys)
+
+
+@pytest.mark.long
 def test_beyond_a_limit_no_row_is_drawn_however_often_the_job_is_run(folder: Path) -> None:
     (folder / "limits.yaml").write_text("fidelity.shape: {max: 0.001}\n")
     job = job_of(folder, "    report: report.html\n    limits: limits.yaml\n")

@@ -44,7 +44,6 @@ Examples:
 
   clover-tvae compare sklearn.breast_cancer --metadata infer --backends autoregressive,sdv -o compare.html
 """
-_N_DRAWS = 10  # tables of the generator that a dossier tells of
 _SHOWN = (
     "fidelity.c2st_heldout",
     "fidelity.shape_heldout",
@@ -181,25 +180,11 @@ def evaluate(
             more |= {} if synth is None else about_generator(synth, known, drawn)
             write_report(output, known, drawn, holdout=held, metadata=described, figures=figures, **more, **options)
     if dossier is not None:
-        from clover_tvae.report import build_dossier
-        from clover_tvae.workflows.assessment import refitted
+        from clover_tvae.workflows.assessment import dossier_of
 
         with timed("wrote the dossier", tell):
-            card = None if synth is None else synth.card()
-            others = () if synth is None else (synth.sample(len(drawn), random_state=i) for i in range(1, _N_DRAWS))
-            again = () if synth is None or not full else (refitted(synth, known, i) for i in range(1, _N_DRAWS))
-            build_dossier(
-                known,
-                drawn,
-                held,
-                described,
-                figures=figures,
-                about=said,
-                card=card,
-                draws=others,
-                refits=again,
-                **options,
-            ).save(dossier)
+            told: dict[str, Any] = {"figures": figures, "about": said, "full": full, **options}
+            dossier_of(synth, known, drawn, held, described, **told).save(dossier)
     if json_path is not None:
         write_text(json_path, json.dumps(figures.to_plain(), indent=2, default=str), mode=0o644)
     for why in figures.notes if holdout is not None else ():

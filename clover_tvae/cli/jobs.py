@@ -128,7 +128,7 @@ def _show(result: JobResult, quiet: bool) -> None:
     mark, style = _MARKS.get(result.status, (result.status, "yellow"))
     for text in result.warnings:
         warn(f"{result.name}: {text}")
-    facts: list[tuple[str, str | None]] = [("report", result.report)]
+    facts: list[tuple[str, str | None]] = [("report", result.report), ("dossier", result.dossier)]
     if result.error is not None:
         note(f"{result.name}: {mark} after {result.seconds:.1f} s", style=style)
         note(f"error: {result.error.message}", style="red")

@@ -217,7 +217,7 @@ class _Check:
 
     def _check_data(self) -> None:
         spec = self.spec
-        if self.draft.whole and spec.generator_filepath is None and not spec.sample and spec.report is None:
+        if self.draft.whole and spec.generator_filepath is None and not spec.sample and not spec.pages:
             self.tell((), "the job leaves nothing behind; give generator_filepath, sample, or both")
         if self.draft.whole and spec.data is None and not self._has_generator:
             there = "no generator_filepath" if spec.generator_filepath is None else "no file at generator_filepath yet"
@@ -241,12 +241,20 @@ class _Check:
             self.spec = self.spec.model_copy(update={"synthesizer": Parameters.model_validate({})})
 
     def _check_assessment(self) -> None:
-        """Check the keys ``holdout``, ``report`` and ``limits``."""
+        """Check the keys ``holdout``, ``report``, ``dossier``, ``about`` and ``limits``."""
         spec = self.spec
-        for key in ("holdout", "report", "limits"):
+        for key in ("holdout", "report", "dossier", "limits"):
             if self.draft.whole and spec.data is None and getattr(spec, key) is not None:
                 self.tell((key,), f"{key} needs the key 'data': rows are measured against real ones")
-        self._writes(("report",), spec.report, (".html",))
+        for key, text in spec.pages.items():
+            self._writes(("dossier" if key == "json" else key,), text, (".json" if key == "json" else ".html",))
+        if spec.about:
+            from clover_tvae.report.dossier import check_about
+
+            with self._telling(("about",), ""):
+                check_about(spec.about)
+            if spec.dossier is None:
+                self.tell(("about",), "about needs the key 'dossier', whose fields it gives")
         if isinstance(spec.holdout, str):
             self._reads("holdout", spec.holdout)
         if isinstance(spec.limits, str):

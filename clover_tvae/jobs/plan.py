@@ -129,7 +129,7 @@ def sample_digest(job: Job, sample: SampleSpec) -> str:
 def assessment_digest(job: Job, learnt: Mapping[str, Any]) -> str:
     """Return the digest of what a job wants measured: its limits, the data and what is held out of it."""
     held = file_digest(job.path_of(job.spec.holdout)) or job.holdout_fraction
-    return _digest({**learnt, "limits": job.limits, "held": held, "report": job.spec.report})
+    return _digest({**learnt, "limits": job.limits, "held": held, **job.spec.pages, "about": job.spec.about})
 
 
 def _is_assessed(job: Job, record: Record, learnt: Mapping[str, Any], generator: str | None) -> bool:
@@ -137,7 +137,7 @@ def _is_assessed(job: Job, record: Record, learnt: Mapping[str, Any], generator:
     measured = record.assessment
     if measured.get("generator") != generator or measured.get("asked") != assessment_digest(job, learnt):
         return False
-    return job.spec.report is None or job.path(job.spec.report).is_file()
+    return all(job.path(text).is_file() for text in job.spec.pages.values())
 
 
 def _is_stale(job: Job, sample: SampleSpec, record: Record, generator: str | None) -> bool:
@@ -150,11 +150,10 @@ def _is_stale(job: Job, sample: SampleSpec, record: Record, generator: str | Non
 def _refuse_foreign(job: Job, record: Record) -> None:
     """Refuse to write over files that the job did not write, or that were changed since."""
     written = {text: entry.get("sha256") for text, entry in record.outputs.items()}
-    if job.spec.report is not None and "report" in record.assessment:
-        written[job.spec.report] = record.assessment["report"]
+    written |= {text: record.assessment[key] for key, text in job.spec.pages.items() if key in record.assessment}
     cure = "move it away, or overwrite it with --force"
     problems = []
-    for text in filter(None, (job.spec.report, *(sample.output for sample in job.spec.sample))):
+    for text in (*job.spec.pages.values(), *(sample.output for sample in job.spec.sample)):
         if not job.path(text).exists():
             continue
         if text not in written:

@@ -28,8 +28,8 @@ class Record(BaseModel):
         generator: sha256 of the generator file; ``None`` if the job keeps none.
         outputs: For each output path: ``sample``, the digest of what was asked for; ``generator``, that of what drew
             it; ``sha256`` of the file, ``None`` while it is being written.
-        assessment: ``asked``, the digest of what was to be measured; ``generator``, that of what was; ``report``, the
-            digest of the file; ``breaches``, a sentence for each limit that was passed. Empty before any.
+        assessment: ``asked``, the digest of what was to be measured; ``generator``, that of what was; ``report``,
+            ``dossier`` and ``json``, the digests of the files; ``breaches``, a sentence for each limit that was passed. Empty before any.
     """
 
     format: Literal["clover-tvae-job-record"]

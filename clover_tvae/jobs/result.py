@@ -69,6 +69,7 @@ class JobResult:
         warnings: What the user should know although it went well.
         error: Why it failed, if it did.
         report: The report that was written, as the job file calls it.
+        dossier: The dossier, too.
     """
 
     name: str
@@ -84,6 +85,7 @@ class JobResult:
     warnings: tuple[str, ...] = ()
     error: JobError | None = None
     report: str | None = None
+    dossier: str | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Return the result as dicts, tuples, text and numbers."""

@@ -94,7 +94,7 @@ class _Run:
         job, plan = self.job, self.plan
         if plan.up_to_date:
             if beyond := self._beyond_limits():
-                yield replace(result, error=beyond, report=job.spec.report)
+                yield replace(result, error=beyond, report=job.spec.report, dossier=job.spec.dossier)
             else:
                 yield replace(result, status="up to date", reason=plan.reason)
             return
@@ -104,7 +104,7 @@ class _Run:
         yield result
         if table is not None and plan.assess:
             self._assess(synth, table)
-            result = replace(result, report=job.spec.report)
+            result = replace(result, report=job.spec.report, dossier=job.spec.dossier)
             yield result
         # Rows beyond a limit are not drawn: nobody can release by mistake what is not there.
         if beyond := self._beyond_limits():
@@ -168,10 +168,10 @@ class _Run:
                 UserWarning,
                 stacklevel=2,
             )
-        report = None if job.spec.report is None else job.target(job.spec.report)
+        pages = {key: job.target(text) for key, text in job.spec.pages.items()}
         asked = assessment_digest(job, table.learnt)
-        record.assessment = {"report": None}
-        record.save()  # the report is ours before it is there
+        record.assessment = dict.fromkeys(pages)
+        record.save()  # the pages are ours before they are there
         breaches = assess(
             synth,
             table.train,
@@ -179,12 +179,14 @@ class _Run:
             table.metadata,
             seed=job.spec.synthesizer.random_state or 0,
             limits=job.limits,
-            report=report,
+            report=pages.get("report"),
+            dossier=pages.get("dossier"),
+            about=job.spec.about,
             title=f"{job.name}: synthetic data report",
             tell=self.tell,
         )
-        written = {"generator": record.generator, "report": file_digest(report), "breaches": breaches}
-        record.assessment = {"asked": asked, **written}
+        written = {key: file_digest(path) for key, path in pages.items()}
+        record.assessment = {"asked": asked, "generator": record.generator, "breaches": breaches, **written}
         record.save()
 
     def _beyond_limits(self) -> JobError | None:

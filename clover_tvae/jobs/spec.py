@@ -139,6 +139,13 @@ class JobSpec(_Spec):
     report: Path_ | None = Field(
         default=None, description="The report on fidelity, utility and privacy (.html), against the held-out rows."
     )
+    dossier: Path_ | None = Field(
+        default=None,
+        description="What a privacy officer signs (.html), of the same figures, and the same as JSON beside it.",
+    )
+    about: dict[str, Any] = Field(
+        default_factory=dict, description="Fields of the dossier: purpose, controller, recipients..."
+    )
     limits: _PathOrMapping | None = Field(
         default=None,
         description="Bounds of figures, such as {privacy.membership_auc: {max: 0.55}}, or a YAML file of them. "
@@ -148,7 +155,15 @@ class JobSpec(_Spec):
     @property
     def assessed(self) -> bool:
         """Whether the job asks how good its rows are."""
-        return self.report is not None or self.limits is not None
+        return bool(self.pages) or self.limits is not None
+
+    @property
+    def pages(self) -> dict[str, str]:
+        """The files that are written of the figures."""
+        pages = {"report": self.report, "dossier": self.dossier}
+        if self.dossier is not None and self.dossier.lower().endswith(".html"):
+            pages["json"] = f"{self.dossier[:-5]}.json"
+        return {key: text for key, text in pages.items() if text is not None}
 
 
 _MODELS: dict[str, type[BaseModel]] = {"synthesizer": Parameters, "sample": SampleSpec, "data": DatasetSpec}

@@ -6,7 +6,7 @@ This module knows the synthesizer's public face, the evaluation and the report. 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,12 +24,22 @@ if TYPE_CHECKING:
 
     from clover_tvae.evaluation.figures import Figures
     from clover_tvae.metadata import Metadata
+    from clover_tvae.report import Dossier
     from clover_tvae.synthesizer import TVAESynthesizer
 
-__all__ = ["DEFAULT_HOLDOUT", "assess", "attack_with_shadow_models", "passed_by", "refitted", "split_holdout"]
+__all__ = [
+    "DEFAULT_HOLDOUT",
+    "assess",
+    "attack_with_shadow_models",
+    "dossier_of",
+    "passed_by",
+    "refitted",
+    "split_holdout",
+]
 
 DEFAULT_HOLDOUT = 0.1  # share of the rows, as in the published protocols
 _PURPOSE = 0x401D
+_N_DRAWS = 10  # tables of the generator that a dossier tells of
 
 
 def split_holdout(
@@ -75,10 +85,12 @@ def assess(
     seed: int = 0,
     limits: Limits | None = None,
     report: Path | None = None,
+    dossier: Path | None = None,
+    about: Mapping[str, str] | None = None,
     title: str = "Synthetic data report",
     tell: Callable[[str], object] = lambda text: None,
 ) -> list[str]:
-    """Draw as many rows as were learnt, measure them, write the report, and say which limits are passed.
+    """Draw as many rows as were learnt, measure them, write the pages, and say which limits are passed.
 
     Args:
         synth: A fitted synthesizer.
@@ -88,6 +100,8 @@ def assess(
         seed: Seed of the rows and of the figures.
         limits: Bounds of figures.
         report: Where to write the report; ``None`` writes none.
+        dossier: Where to write the dossier, as JSON too; ``None`` writes none.
+        about: Fields of the dossier.
         title: Title of the report.
         tell: Called with a line as each stage ends.
 
@@ -107,10 +121,44 @@ def assess(
         from clover_tvae.report import about_generator, write_report
 
         with timed("wrote the report", tell):
-            about = about_generator(synth, train, synthetic)
+            shown = about_generator(synth, train, synthetic)
             options: dict[str, Any] = {"figures": figures, "seed": seed, "title": title}
-            write_report(report, train, synthetic, holdout=holdout, metadata=metadata, **options, **about)
+            write_report(report, train, synthetic, holdout=holdout, metadata=metadata, **options, **shown)
+    if dossier is not None and holdout is not None:
+        with timed("wrote the dossier", tell):
+            said: dict[str, Any] = {"about": about or {}, "seed": seed, "min_count": synth.min_count}
+            dossier_of(synth, train, synthetic, holdout, metadata, figures=figures, **said).save(dossier)
     return [str(breach) for breach in check_limits(figures, limits or {})]
+
+
+def dossier_of(
+    synth: TVAESynthesizer | None,
+    train: pd.DataFrame,
+    synthetic: pd.DataFrame,
+    holdout: pd.DataFrame,
+    metadata: Metadata,
+    *,
+    full: bool = False,
+    **options: Any,
+) -> Dossier:
+    """Return the dossier of rows, with more draws of their generator where there is one.
+
+    Args:
+        synth: The generator.
+        train: The rows that it learnt.
+        synthetic: The rows.
+        holdout: Real rows that it never saw.
+        metadata: What each column is.
+        full: Whether the generator is trained anew, too, which takes hours.
+        **options: Those of ``build_dossier``: ``figures``, ``about``, ``seed`` and ``min_count``.
+    """
+    from clover_tvae.report import build_dossier
+
+    if synth is not None:
+        options["card"] = synth.card()
+        options["draws"] = (synth.sample(len(synthetic), random_state=i) for i in range(1, _N_DRAWS))
+        options["refits"] = (refitted(synth, train, i) for i in range(1, _N_DRAWS)) if full else ()
+    return build_dossier(train, synthetic, holdout, metadata, **options)
 
 
 def passed_by(
