@@ -20,14 +20,14 @@ import numpy as np
 
 from clover_tvae.errors import ConfigError, LimitExceededError
 from clover_tvae.evaluation.catalogue import OF_GENERATOR
-from clover_tvae.evaluation.limits import passed_limits
+from clover_tvae.evaluation.limits import check_limits, passed_limits
 from clover_tvae.jobs.job import Job, JobTable
 from clover_tvae.jobs.plan import Plan, assessment_digest, plan_job, sample_digest
 from clover_tvae.jobs.record import file_digest
 from clover_tvae.jobs.result import JobError, JobResult, collected_warnings
 from clover_tvae.jobs.spec import SampleSpec
 from clover_tvae.metadata import Metadata
-from clover_tvae.workflows.assessment import assess, passed_by
+from clover_tvae.workflows.assessment import assess
 from clover_tvae.workflows.output import draw_to
 from clover_tvae.workflows.timed import timed
 
@@ -218,14 +218,15 @@ class _Run:
         if job.limits and table is not None:
             import pandas as pd
 
+            from clover_tvae.evaluation import measure
+
             rows = list(draw())
             of_rows = (k for k in job.limits if not k.startswith(OF_GENERATOR))
             limits = {k: job.limits[k] for k in of_rows if k.startswith("privacy.") or not sample.conditions}
             with timed(f"measured the rows of {sample.output}", self.tell):
-                breaches = passed_by(
-                    pd.concat(rows, ignore_index=True), table.train, table.holdout, table.metadata, limits,
-                    seed=state or 0, min_count=synth.min_count,
-                )  # fmt: skip
+                tables = table.train, pd.concat(rows, ignore_index=True), table.holdout, table.metadata
+                figures = measure(*tables, seed=state or 0, min_count=synth.min_count)
+                breaches = list(map(str, check_limits(figures, limits)))
             if breaches:
                 return JobError.of(LimitExceededError(f"{sample.output}: {passed_limits(breaches)}"))
             draw = functools.partial(iter, rows)

@@ -27,15 +27,7 @@ if TYPE_CHECKING:
     from clover_tvae.report import Dossier
     from clover_tvae.synthesizer import TVAESynthesizer
 
-__all__ = [
-    "DEFAULT_HOLDOUT",
-    "assess",
-    "attack_with_shadow_models",
-    "dossier_of",
-    "passed_by",
-    "refitted",
-    "split_holdout",
-]
+__all__ = ["DEFAULT_HOLDOUT", "assess", "attack_with_shadow_models", "dossier_of", "refitted", "split_holdout"]
 
 DEFAULT_HOLDOUT = 0.1  # share of the rows, as in the published protocols
 _PURPOSE = 0x401D
@@ -159,30 +151,6 @@ def dossier_of(
         options["draws"] = (synth.sample(len(synthetic), random_state=i) for i in range(1, _N_DRAWS))
         options["refits"] = (refitted(synth, train, i) for i in range(1, _N_DRAWS)) if full else ()
     return build_dossier(train, synthetic, holdout, metadata, **options)
-
-
-def passed_by(
-    rows: pd.DataFrame,
-    train: pd.DataFrame,
-    holdout: pd.DataFrame | None,
-    metadata: Metadata,
-    limits: Limits,
-    **options: Any,
-) -> list[str]:
-    """Measure the very rows that are to leave, all of them, and return a sentence for each limit that they pass.
-
-    Args:
-        rows: The rows.
-        train: The rows that their generator learnt.
-        holdout: Real rows that it never saw.
-        metadata: What each column is.
-        limits: Bounds of figures.
-        **options: ``seed`` and ``min_count`` of the figures.
-    """
-    from clover_tvae.evaluation import measure
-    from clover_tvae.evaluation.limits import check_limits
-
-    return [str(breach) for breach in check_limits(measure(train, rows, holdout, metadata, **options), limits)]
 
 
 def attack_with_shadow_models(
