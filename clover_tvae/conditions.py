@@ -155,7 +155,8 @@ class Condition:
         ends = [end for end in (self.low, self.high) if end is not None]
         for value in (*self.values, *ends):
             found, wanted = type(value).__name__, None
-            if kind == "datetime" and not isinstance(value, str | datetime.date | np.datetime64):
+            is_date = isinstance(value, str | datetime.date | np.datetime64)
+            if kind == "datetime" and not is_date and not (cells == "number" and is_number(value)):
                 wanted = "a date"
             elif kind == "continuous":
                 if not (is_number(value) or (cells != "number" and isinstance(value, bool | np.bool_))):

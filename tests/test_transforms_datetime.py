@@ -74,7 +74,8 @@ COLUMNS = columns()
 
 
 def fit(column: pd.Series, numbers: str = "rank", **options: str | None) -> NumberTransform:
-    fitted = NumberTransform.fit(column, "when", numbers, "datetime", **options)
+    century = 1930 if "%y" in (options.get("format") or "") else None
+    fitted = NumberTransform.fit(column, "when", numbers, "datetime", century_starts=century, **options)
     plain = pickle.loads(pickle.dumps(fitted.to_plain()))
     again = NumberTransform.from_plain(plain, numbers, "datetime")
     assert again.to_plain() == plain

@@ -20,8 +20,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clover_tvae.columns.cells import MISSING_MARKERS, ZONEINFO, zone_name_of, zone_of
-from clover_tvae.columns.date_formats import EPOCH, MICROSECOND, guess_format, read_texts
+from clover_tvae.columns.date_formats import (
+    EPOCH,
+    MICROSECOND,
+    century_of,
+    guess_format,
+    has_short_years,
+    packed_width,
+    read_texts,
+    whole_number_format,
+)
 from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.numeric import read_numbers
 from clover_tvae.columns.plain_data import check, fields, integer, one_of, optional, text
 from clover_tvae.errors import ColumnTypeError
 
@@ -42,9 +52,10 @@ class Calendar:
         step: Resolution of the column: how many units one step has.
         zone: Time zone of the cells, ``None`` for times without one.
         local: Whether steps are counted on the local clock rather than in UTC.
-        format: How text is written, ``strptime``'s directives; ``None`` for cells that are no text.
+        format: How text or whole numbers are written, ``strptime``'s directives; ``None`` for cells that are dates.
         padded: Whether numbers in text have leading zeros.
         offset: How text writes the offset from UTC: ``+0100``, ``+01:00``, or the same with ``Z`` for none.
+        century_starts: The first of the hundred years that years of two digits mean.
     """
 
     cells: CellType
@@ -55,35 +66,49 @@ class Calendar:
     format: str | None = None
     padded: bool = True
     offset: str = "+0100"
+    century_starts: int | None = None
 
     @classmethod
     def learn(
-        cls, values: pd.Series, name: object, format: str | None = None, time_zone: str | None = None
+        cls,
+        values: pd.Series,
+        name: object,
+        format: str | None = None,
+        time_zone: str | None = None,
+        century_starts: int | None = None,
     ) -> tuple[Calendar, NDArray[np.int64], NDArray[np.bool_]]:
         """Read a column of dates, or of any dtype that can be learnt if every cell is missing.
 
         Args:
             values: The column.
             name: What to call it in messages.
-            format: How text is written.
+            format: How text or whole numbers are written.
             time_zone: The zone of the cells; what text with offsets (``%z``) is given back in.
+            century_starts: The first of the hundred years that years of two digits mean.
 
         Returns:
             The calendar, and what ``read`` makes of the column.
 
         Raises:
-            ColumnTypeError: Cells that are not dates, or not of the format, or not of the time zone.
+            ColumnTypeError: Cells that are not dates, or not of the format, or not of the time zone; years of two digits of no
+                century.
         """
         cells, missing = CellType.of(values, name), values.isna().to_numpy(dtype=bool)
         known = values[~missing]
         cells = cells.settled(known)
         if missing.all():
             unit, zone = unit_and_zone(cells)
-            as_text = format if cells.holds == "text" else None
+            as_text = format if cells.holds == "text" or cells.is_number else None
             zone = time_zone if "%z" in (as_text or "") else zone
             instants = np.zeros(len(values), np.int64)
-            return cls(cells, unit, 86_400 * PER_SECOND[unit], zone, format=as_text), instants, missing
-        calendar = cls._of(cells, known, name, format, time_zone)
+            day = 86_400 * PER_SECOND[unit]
+            return cls(cells, unit, day, zone, format=as_text, century_starts=century_starts), instants, missing
+        calendar = replace(cls._of(cells, known, name, format, time_zone), century_starts=century_starts)
+        if has_short_years(calendar.format) and century_starts is None:
+            assert calendar.format is not None
+            proposed = century_of(calendar._texts_of(known, name)[1], calendar.format)
+            rule = "must say in which year the hundred years begin that years of two digits mean, found no 'century_starts'"
+            raise ColumnTypeError(f"{rule}; declare it, such as century_starts: {proposed}", where_of(name))
         instants, missing = calendar.read(values, name)
         return calendar._fitted(np.unique(instants[~missing]), known, name), instants, missing
 
@@ -92,7 +117,7 @@ class Calendar:
         cls, cells: CellType, known: pd.Series, name: object, format: str | None, time_zone: str | None
     ) -> Calendar:
         """Describe a column, its resolution still one unit."""
-        if cells.holds == "text":
+        if cells.holds == "text" or (cells.is_number and format is not None):
             if format is None:
                 fitting, _ = guess_format(known.astype(object))
                 cure = f"format={fitting!r} reads it" if fitting else "convert it with pd.to_datetime"
@@ -101,7 +126,9 @@ class Calendar:
             return cls(cells, "us", zone=time_zone if "%z" in format else None, format=format)
         if cells.holds != "datetime":
             cure = "convert it with pd.to_datetime"
-            if cells.holds in ("integer", "float", "decimal"):
+            if cells.is_number and (fitting := whole_number_format(read_numbers(known, name)[1])):
+                cure = f"declare its format, {fitting!r}"
+            elif cells.is_number:
                 cure += "(..., unit='s') (or the unit it counts in), or declare it 'continuous'"
             raise ColumnTypeError(f"must hold dates, found {cells.found_in(known)}; {cure}", where_of(name))
         unit, zone = unit_and_zone(cells)
@@ -125,7 +152,7 @@ class Calendar:
         if missing.all():  # whatever dtype pandas gives a column without a value
             return np.zeros(len(values), np.int64), missing
         cells = CellType.of(values, name).settled(values[~missing])
-        by_text = self.format is not None and cells.is_text
+        by_text = self.format is not None and (cells.is_text or cells.is_number)
         instants = self._read_text(values, name) if by_text else self._read_times(values, cells, name)
         instants[missing] = 0
         return instants, missing
@@ -149,8 +176,8 @@ class Calendar:
 
     def _read_text(self, values: pd.Series, name: object) -> NDArray[np.int64]:
         assert self.format is not None
-        codes, texts = pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
-        instants, readable, offsets = read_texts(texts, self.format)
+        codes, texts = self._texts_of(values, name)
+        instants, readable, offsets = read_texts(texts, self.format, self.century_starts)
         if n_bad := int((~np.append(readable, True))[codes].sum()):
             n_known = int((codes >= 0).sum())
             fitting, _ = guess_format(pd.Series(texts)) if n_bad == n_known else (None, False)
@@ -170,14 +197,24 @@ class Calendar:
         """Return the calendar with the resolution, and the way of writing, that these cells have."""
         step, day = _resolution(known, self.unit), 86_400 * PER_SECOND[self.unit]
         if self.format is not None:
-            return replace(self._with_style(values.unique()[:STYLE_TEXTS]), step=step)
+            return replace(self._with_style(self._texts_of(values, name)[1][:STYLE_TEXTS]), step=step)
         local = self.zone is not None and step < day and bool((self.to_local(known) % day == 0).all())
         return replace(self, step=day if local else step, local=local)
+
+    @staticmethod
+    def _texts_of(values: pd.Series, name: object) -> tuple[NDArray[np.intp], NDArray[Any]]:
+        """Return the place of each cell among distinct texts, -1 where it is missing, and these; numbers as their digits."""
+        if CellType.of(values, name).settled(values.dropna()).is_number:
+            _, numbers, missing = read_numbers(values, name)
+            codes, found = pd.factorize(np.where(missing, 0, numbers))
+            texts = [str(int(number)) if number == np.floor(number) else "" for number in found]
+            return np.where(missing, -1, codes), np.array(texts, dtype=object)
+        return pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
 
     def _with_style(self, texts: NDArray[Any]) -> Calendar:
         """Find out whether a text's numbers have leading zeros, how it writes offsets, and its zone if it has one offset."""
         assert self.format is not None
-        calendar, (instants, _, offsets) = self, read_texts(texts, self.format)
+        calendar, (instants, _, offsets) = self, read_texts(texts, self.format, self.century_starts)
         if "%z" in self.format and self.zone is None:
             calendar = replace(self, zone=zone_name_of(datetime.timezone(offsets.pop())))
         offsets_written = _OFFSETS if "%z" in self.format else _OFFSETS[:1]
@@ -220,6 +257,9 @@ class Calendar:
             return cells.build([None] * len(missing))
         if self.format is not None or cells.family == "object":
             codes, distinct = pd.factorize(instants)
+            if cells.is_number:
+                whole = np.array([int(self._text(int(instant))) for instant in distinct] or [0], dtype=np.int64)[codes]
+                return cells.of_numbers(whole.astype(np.float64) if cells.holds == "float" else whole, missing)
             made = np.empty(len(distinct) + 1, dtype=object)
             made[:-1] = [self._cell(int(instant)) for instant in distinct]
             codes = np.where(missing, len(distinct), codes)
@@ -261,9 +301,12 @@ class Calendar:
             made = time.strftime(match[0])
             if match[0] == "%z" and self.offset != "+0100":
                 return "Z" if self.offset == "Z" and made == "+0000" else f"{made[:3]}:{made[3:]}"
-            return (made.lstrip("0") or "0") if not self.padded and match[0][1] in "dmHIMSj" else made
+            return (made.lstrip("0") or "0") if strip and match[0][1] in "dmHIMSj" else made
 
-        return re.sub(r"%.", write, self.format)
+        packed = packed_width(self.format) > 0
+        strip = not self.padded and not packed
+        made = re.sub(r"%.", write, self.format)
+        return made if self.padded or not packed else made.lstrip("0") or "0"
 
     def to_plain(self) -> dict[str, Any]:
         """Return the calendar as plain data."""
@@ -274,6 +317,8 @@ class Calendar:
         """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
         if type(plain) is dict and "offset" not in plain:
             plain = {**plain, "offset": _OFFSETS[0]}  # the first files have none
+        if type(plain) is dict:
+            plain = {"century_starts": None, **plain}
         plain = fields(plain, cls.__dataclass_fields__, "calendar")
         unit = one_of(plain["unit"], tuple(PER_SECOND), "unit")
         step = integer(plain["step"], "step", 1, 86_400 * PER_SECOND[unit])
@@ -283,9 +328,11 @@ class Calendar:
         check(not plain["local"] or plain["zone"] is not None, "a local clock needs a time zone")
         format = optional(plain["format"], text, "format", 200)
         cells = CellType.from_plain(plain["cells"])
-        check(format is None or cells.is_text, "only text has a format")
+        check(format is None or cells.is_text or cells.is_number, "only text and numbers have a format")
         offset = one_of(plain["offset"], _OFFSETS, "offset")
-        return cls(cells, unit, step, plain["zone"], plain["local"], format, plain["padded"], offset)
+        century = plain["century_starts"]
+        century = None if century is None else integer(century, "century_starts", 1, 9_900)
+        return cls(cells, unit, step, plain["zone"], plain["local"], format, plain["padded"], offset, century)
 
 
 def unit_and_zone(cells: CellType) -> tuple[str, str | None]:

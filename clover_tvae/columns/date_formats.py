@@ -1,4 +1,8 @@
-"""Dates written as text: read by a format, and the formats that are tried where none is given."""
+"""Dates written as text or as whole numbers: read by a format, and the formats that are tried where none is given.
+
+A year of two digits is read in the hundred years from ``century_starts`` on. A format of digits alone (``%Y%m%d``, ``%H%M``) is
+one of whole numbers, too: what lacks its leading zeros is read as if it had them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["DATE_FORMATS", "EPOCH", "MICROSECOND", "guess_format", "read_texts"]
+__all__ = [
+    "DATE_FORMATS", "EPOCH", "MICROSECOND", "century_of", "guess_format", "has_short_years", "packed_width", "read_texts",
+    "whole_number_format",
+]  # fmt: skip
 
 DATE_FORMATS = (
     "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S.%f",
@@ -27,16 +34,42 @@ EPOCH = datetime.datetime(1970, 1, 1)
 MICROSECOND = datetime.timedelta(microseconds=1)
 _DATE_LIKE = re.compile(r"(?=.*\d).{6,40}", flags=re.DOTALL)
 _MANY = 2_000
+_DIGITS = dict.fromkeys("mdHMSyVUW", 2) | {"Y": 4, "G": 4, "j": 3, "f": 6, "u": 1, "w": 1}
+# Formats of whole numbers that are tried, and fewest distinct numbers that show one: fewer may read so by chance.
+_OF_NUMBERS = (
+    ("%Y%m%d", 5), ("%Y%m%d%H%M", 5), ("%Y%m%d%H%M%S", 5), ("%d%m%Y", 5), ("%m%d%Y", 5), ("%Y%m", 10), ("%H%M", 30),
+)  # fmt: skip
+_PLAUSIBLE = (1850, 2150)  # years
+_MIN_HOURS = 6  # so many different ones: 2000 to 2025 are years
+_YEARS_AHEAD = 10
+
+
+def has_short_years(format: str | None) -> bool:
+    """Return whether a format writes years with two digits."""
+    return format is not None and bool({"y", "x"} & set(re.findall("%(.)", format)))
+
+
+def packed_width(format: str | None) -> int:
+    """Return how many digits a format of digits alone writes; 0 for any other format.
+
+    Example:
+        >>> packed_width("%Y%m%d"), packed_width("%H%M"), packed_width("%Y-%m-%d")
+        (8, 4, 0)
+    """
+    if format is None or not re.fullmatch(f"(%[{''.join(_DIGITS)}])+", format):
+        return 0
+    return sum(_DIGITS[directive] for directive in format[1::2])
 
 
 def read_texts(
-    texts: Sequence[str] | NDArray[Any], format: str
+    texts: Sequence[str] | NDArray[Any], format: str, century_starts: int | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_], set[datetime.timedelta]]:
     """Read distinct texts as dates.
 
     Args:
         texts: Texts, all different.
         format: How they are written, in ``strptime``'s directives.
+        century_starts: The first of the hundred years that two digits may mean; ``None``: 1969, which is ``strptime``'s.
 
     Returns:
         Microseconds since 1970, in UTC where the text has an offset, 0 where it is no date; which texts are dates; and the
@@ -44,7 +77,10 @@ def read_texts(
     """
     instants, readable = np.zeros(len(texts), dtype=np.int64), np.zeros(len(texts), dtype=bool)
     offsets: set[datetime.timedelta] = set()
-    if len(texts) > _MANY and "%z" not in format:
+    century = century_starts if has_short_years(format) else None
+    if width := packed_width(format):
+        texts = [text.zfill(width) if type(text) is str and text.isdecimal() else text for text in texts]
+    if len(texts) > _MANY and "%z" not in format and century is None:
         # pandas parses many texts at once, but only of 1678 to 2261; it leaves the others to the loop.
         with contextlib.suppress(ValueError, re.error):  # directives that only strptime knows
             times = pd.to_datetime(pd.Series(texts), format=format, errors="coerce").to_numpy()
@@ -53,6 +89,8 @@ def read_texts(
     for i in np.flatnonzero(~readable):
         try:
             time = datetime.datetime.strptime(texts[i], format)
+            if century is not None:  # 29 February of a year that has none is no date
+                time = time.replace(year=century + (time.year - century) % 100)
             if (offset := time.utcoffset()) is not None:
                 offsets.add(offset)
                 time = time.astimezone(datetime.UTC).replace(tzinfo=None)
@@ -81,3 +119,65 @@ def guess_format(texts: pd.Series, share: float = 0.95) -> tuple[str | None, boo
         if promising and read_texts(sample, format)[1].mean() > share:
             fitting.append(format)
     return (fitting[0], len(fitting) > 1) if fitting else (None, False)
+
+
+def whole_number_format(numbers: NDArray[Any]) -> str | None:
+    """Return the format that reads all of some whole numbers as dates or times; ``None`` where none does.
+
+    Numbers of other things hardly ever pass: every one must be a date between 1850 and 2150 (months: of several years), or a time
+    of day, with many different hours and with minutes that are not all quarters of a hundred. A year alone is a number as good as
+    any: all that lie between two years exist.
+
+    Args:
+        numbers: The cells that are not missing.
+
+    Example:
+        >>> whole_number_format(np.array([20180314, 20180401, 19991231, 20200229, 20110607]))
+        '%Y%m%d'
+        >>> whole_number_format(np.array([32000, 45500, 51200, 20180, 60000])) is None
+        True
+    """
+    with np.errstate(invalid="ignore"):
+        if not len(numbers) or not (numbers == np.floor(numbers)).all() or numbers.min() < 0 or numbers.max() >= 10**14:
+            return None
+    distinct = np.unique(numbers).astype(np.int64)
+    for format, least in _OF_NUMBERS:
+        width, digits = packed_width(format), (len(str(distinct[0])), len(str(distinct[-1])))
+        short = width - (format[:2] in ("%d", "%m")) if format != "%H%M" else 1  # leading zeros that a number lacks
+        if len(distinct) < least or digits[1] != width or digits[0] < short:
+            continue
+        texts = [str(number) for number in distinct[:1000]]
+        instants, readable, _ = read_texts(texts, format)
+        if not readable.all() or not read_texts([str(number) for number in distinct[1000:]], format)[1].all():
+            continue
+        if format == "%H%M":
+            if len(set(distinct // 100)) >= _MIN_HOURS and (distinct % 100 % 25 != 0).any():
+                return format
+            continue
+        years = instants.astype("M8[us]").astype("M8[Y]").astype(np.int64) + 1970
+        if _PLAUSIBLE[0] <= years.min() and years.max() <= _PLAUSIBLE[1] and (format != "%Y%m" or len(set(years)) > 1):
+            return format
+    return None
+
+
+def century_of(texts: Sequence[str] | NDArray[Any], format: str) -> int:
+    """Propose in which year the hundred years begin that years of two digits mean.
+
+    The years lie behind the widest gap between them, and end at most ten years from now.
+
+    Args:
+        texts: Distinct texts.
+        format: How they are written.
+
+    Example:
+        >>> century_of(["14/03/64", "01/12/38", "07/07/85", "20/01/02"], "%d/%m/%y")
+        1930
+    """
+    instants, readable, _ = read_texts(texts, format)
+    years = np.unique((instants[readable].astype("M8[us]").astype("M8[Y]").astype(np.int64) + 1970) % 100)
+    gaps = np.diff(years, append=years[:1] + 100)
+    last = int(years[np.argmax(gaps)]) if len(years) else 99
+    now = datetime.date.today().year + _YEARS_AHEAD
+    last += (now - last) // 100 * 100
+    first = last + int(gaps.max(initial=1)) - 100
+    return max(first // 10 * 10, last - 99)

@@ -203,6 +203,11 @@ class CellType:
         return (self.inner or self).holds == "text"
 
     @property
+    def is_number(self) -> bool:
+        """Whether all cells are numbers."""
+        return self.family != "category" and self.holds in ("integer", "float", "decimal")
+
+    @property
     def pandas(self) -> Any:
         """The dtype object."""
         match self.family:

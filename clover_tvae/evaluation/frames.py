@@ -21,7 +21,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.calendar import PER_SECOND, Calendar
-from clover_tvae.columns.date_formats import read_texts
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.numeric import read_numbers
 from clover_tvae.columns.people import People, joined_people, people_of
@@ -253,10 +252,11 @@ def _code(given: Mapping[str, pd.DataFrame], kinds: Mapping[Hashable, str], meta
     }
     problems: list[Problem] = []
     for position, name in enumerate(number_names):
-        format = getattr(metadata.column(name), "format", None) if metadata is not None else None
+        described = None if metadata is None else metadata.column(name)
+        options = getattr(described, "format", None), getattr(described, "century_starts", None)
         for role, table in given.items():
             with _collected(role, problems):
-                values = _dates(table[name], name, format) if name in dates else _numbers(table[name], name)
+                values = _dates(table[name], name, *options) if name in dates else _numbers(table[name], name)
                 coded[role].numbers[:, position] = values
     categories: list[NDArray[Any]] = []
     ends = np.cumsum([len(table) for table in given.values()])
@@ -290,19 +290,15 @@ def _numbers(column: pd.Series, name: Hashable) -> NDArray[Any]:
     return np.where(missing, np.nan, values.astype(np.float64))
 
 
-def _dates(column: pd.Series, name: Hashable, format: str | None) -> NDArray[Any]:
+def _dates(column: pd.Series, name: Hashable, format: str | None, century_starts: int | None) -> NDArray[Any]:
     """Nanoseconds since 1970 as float64; exact to 256 ns for dates of our time, and wide enough for any calendar."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
-    if CellType.of(column, name).holds == "text":
-        if format is not None:
-            codes, texts = pd.factorize(column.to_numpy(dtype=object), use_na_sentinel=True)
-            instants, readable, _ = read_texts(texts, format)
-            values = np.append(np.where(readable, instants * 1e3, np.nan), np.nan)[codes]
-            return _all_read(column, pd.Series(values), name, f"dates written as {format}").to_numpy()
+    if format is None and CellType.of(column, name).holds == "text":
         parsed = pd.to_datetime(column.astype(object), errors="coerce", utc=True)
         column = _all_read(column, parsed, name, "dates")
-    calendar, instants, missing = Calendar.learn(column, name)
+    as_dates = format is None or CellType.of(column, name).holds == "datetime"
+    calendar, instants, missing = Calendar.learn(column, name, *(() if as_dates else (format, "UTC", century_starts)))
     return np.where(missing, np.nan, instants * (1e9 / PER_SECOND[calendar.unit]))
 
 

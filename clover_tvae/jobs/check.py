@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from clover_tvae.columns.date_formats import packed_width
 from clover_tvae.errors import CloverError, ConfigError, MetadataError, Problem, UserError, did_you_mean
 from clover_tvae.evaluation.limits import Limits, limit_problems
 from clover_tvae.files import inside
@@ -276,15 +277,16 @@ class _Check:
     def _check_conditions(self) -> None:
         if self.metadata is None:
             return
-        kinds = {column.name: column.kind for column in self.metadata.modelled}
+        columns = {column.name: column for column in self.metadata.modelled}
         for index, sample in enumerate(self.spec.sample):
             for name, condition in sample.parsed_conditions().items():
                 place = ("sample", index, "conditions", name)
-                if name in kinds:
+                if name in columns:
+                    of_digits = packed_width(columns[name].format)
                     with self._telling(place, f"{name}: "):
-                        condition.check(kinds[name])
+                        condition.check(columns[name].kind, "number" if of_digits else None)
                 else:
-                    self.tell(place, f"the metadata has no modelled column {name!r}{did_you_mean(name, kinds)}")
+                    self.tell(place, f"the metadata has no modelled column {name!r}{did_you_mean(name, columns)}")
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
+from clover_tvae.columns.date_formats import has_short_years
 from clover_tvae.errors import MetadataError, Problem, did_you_mean
 
 __all__ = ["KINDS", "OPTIONS", "Column", "Kind", "is_hashable", "option_problems", "plain_scalar"]
@@ -27,7 +28,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "categorical": ("rest",),
     "boolean": (),
     "ordinal": ("order",),
-    "datetime": ("format", "time_zone"),
+    "datetime": ("format", "time_zone", "century_starts"),
     "id": ("regenerate", "pattern"),
     "ignore": (),
 }
@@ -68,8 +69,11 @@ class Column:
         name: The column's name: any hashable value that pandas takes as a name, but ``None`` and NaN.
         kind: One of ``continuous``, ``categorical``, ``boolean``, ``ordinal``, ``datetime`` (modelled), ``id``
             (dropped, or made anew) and ``ignore`` (dropped).
-        format: For ``datetime`` written as text: the ``strptime`` format, such as ``"%d/%m/%Y"``.
+        format: For ``datetime`` written as text or as whole numbers: the ``strptime`` format, such as ``"%d/%m/%Y"``,
+            ``"%Y%m%d"``, or ``"%H%M"`` for times of day.
         time_zone: For ``datetime``: the IANA name, such as ``"Europe/Paris"``.
+        century_starts: For ``datetime`` with years of two digits: the first of the hundred years that they mean; with 1930,
+            30 is 1930 and 29 is 2029.
         rest: For ``categorical``: the category that rare ones, held by fewer than ``min_count`` people, count to; ``None``:
             they count to the others as they are.
         order: For ``ordinal``: the values, lowest first. ``None``: the order of an ordered category dtype, else sorted.
@@ -82,7 +86,7 @@ class Column:
 
     Example:
         >>> Column("admitted", "datetime", format="%Y-%m-%d")
-        Column(name='admitted', kind='datetime', format='%Y-%m-%d', time_zone=None, order=None, regenerate=None, pattern=None, rest=None)
+        Column(name='admitted', kind='datetime', format='%Y-%m-%d', time_zone=None, order=None, regenerate=None, pattern=None, rest=None, century_starts=None)
         >>> Column("employee", "id", pattern="E-######").regenerate
         'pattern'
     """
@@ -95,6 +99,7 @@ class Column:
     regenerate: Literal["sequence", "uuid", "pattern"] | None = None
     pattern: str | None = None
     rest: str | int | None = None
+    century_starts: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", plain_scalar(self.name))
@@ -107,6 +112,11 @@ class Column:
             raise MetadataError([Problem(f"{place}.{option}" if option else place, text) for option, text in problems])
         if self.pattern is not None:
             object.__setattr__(self, "regenerate", "pattern")
+
+    @property
+    def date_options(self) -> tuple[str | None, str | None, int | None]:
+        """How dates are written: what ``Calendar.learn`` takes."""
+        return self.format, self.time_zone, self.century_starts
 
     @property
     def options(self) -> dict[str, Any]:
@@ -139,6 +149,9 @@ def option_problems(name: Any, kind: Any, options: Mapping[Any, Any]) -> list[tu
             problems.append((option, text))
         elif value is not None and (fault := _fault(option, value)):
             problems.append((option, fault))
+    if options.get("century_starts") is not None and not has_short_years(str(options.get("format"))):
+        rule = "must stand beside a format with years of two digits, such as '%d/%m/%y'"
+        problems.append(("century_starts", f"{rule}, found none"))
     if not problems and kind == "id":
         regenerate, pattern = options.get("regenerate"), options.get("pattern")
         if regenerate == "pattern" and pattern is None:
@@ -168,8 +181,10 @@ def _fault(option: str, value: Any) -> str:
             directives = re.findall(r"%(.?)", value, flags=re.DOTALL)
             if unknown := sorted({directive for directive in directives if directive not in _DIRECTIVES}):
                 return f"unknown directive {', '.join('%' + directive for directive in unknown)}; see Python's strptime"
-            if not any(directive in "dmyYjbBcxGV" for directive in directives):
+            if not any(directive in "dmyYjbBcxGVHIMSX" for directive in directives):
                 return f"{value!r} holds no part of a date; write it like '%Y-%m-%d'"
+        case "century_starts" if type(plain_scalar(value)) is not int or not 1 <= value <= 9_900:
+            return f"must be a year, such as 1930, found {value if type(value) is int else type(value).__name__}"
         case "time_zone" if not re.fullmatch(r"UTC[+-]\d{2}:\d{2}", value):
             try:
                 ZoneInfo(value)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from clover_tvae.columns.calendar import unit_and_zone
 from clover_tvae.columns.cells import ZONEINFO
-from clover_tvae.columns.date_formats import guess_format, read_texts
+from clover_tvae.columns.date_formats import century_of, guess_format, has_short_years, read_texts, whole_number_format
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.labels import are_contacts, names_people
 from clover_tvae.columns.numeric import identifier_told, is_number_text
@@ -151,11 +151,10 @@ def _look_at_numbers(name: Hashable, cells: pd.Series) -> Finding:
     named = (share == 1 and _may_name_an_id(name)) or (share > 0.5 and _names_an_id(name))
     if not bool(np.all(np.isfinite(numbers)) and np.all(numbers == np.floor(numbers))):
         return Finding(Column(name, "continuous"), f"{cells.dtype} with {n_distinct} distinct values")
-    if "dates" in told:
-        cure = (
-            "convert it with pd.to_datetime(..., format='%Y%m%d') and declare it 'datetime', or 'continuous' as it is"
-        )
-        return Finding(Column(name, "ignore"), told, f"holds {told}: declared 'ignore'; {cure}")
+    if (format := whole_number_format(numbers)) is not None:
+        cure = "declare it 'continuous' if these are other numbers"
+        warning = f"holds dates or times as whole numbers: declared 'datetime' with the format {format!r}; {cure}"
+        return Finding(Column(name, "datetime", format=format), f"whole numbers that read as {format!r}", warning)
     if len(cells) >= _MIN_UNIQUE and (told or named):
         why = told or f"another number in {_often(share)}, and its name"
         cure = "made anew as a sequence and never learnt; declare it 'continuous' if it is a measurement"
@@ -189,8 +188,12 @@ def _look_at_text(name: Hashable, cells: pd.Series) -> Finding:
         zone = "UTC" if "%z" in format and len(read_texts(texts.unique(), format)[2]) > 1 else None
         if zone is not None:
             also += "; it has several offsets from UTC, so its time_zone is declared 'UTC': name its own instead"
+        century = century_of(texts.unique(), format) if has_short_years(format) else None
+        if century is not None:
+            meant = f"so that their years are {century} to {century + 99}"
+            also = f" and century_starts: {century}, as years have two digits, {meant}: check it{also}"
         warning = f"holds dates written as text: declared 'datetime' with the format {format!r}{also}"
-        column = Column(name, "datetime", format=format, time_zone=zone)
+        column = Column(name, "datetime", format=format, time_zone=zone, century_starts=century)
         return Finding(column, f"text that reads as dates by {format!r}", warning)
     if is_number_text(texts).mean() > _SHARE and not texts.map(lambda text: bool(_LEADING_ZERO.match(text))).any():
         told = identifier_told(pd.to_numeric(texts, errors="coerce").dropna().to_numpy(dtype=float))

@@ -36,8 +36,15 @@ _OPTION_SCHEMAS: dict[str, dict[str, Any]] = {
     },
     "format": {
         **_TEXT,
-        "description": "How the text is written, in strptime's letters. Left out: the column holds dates, not text.",
-        "examples": ["%Y-%m-%d", "%d/%m/%Y %H:%M"],
+        "description": "How text or whole numbers are written, in strptime's letters. Left out: the column holds dates.",
+        "examples": ["%Y-%m-%d", "%d/%m/%Y %H:%M", "%Y%m%d"],
+    },
+    "century_starts": {
+        "description": "Of years of two digits: the first of the hundred years that they mean. 1930: 30 is 1930, 29 is 2029.",
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "maximum": 9900,
+        "examples": [1930],
     },
     "time_zone": {**_TEXT, "description": "The IANA name of the time zone.", "examples": ["Europe/Paris", "UTC"]},
     "regenerate": {

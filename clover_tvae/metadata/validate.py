@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.calendar import Calendar
+from clover_tvae.columns.date_formats import whole_number_format
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.labels import read_labels
 from clover_tvae.columns.numeric import identifier_told, read_numbers
@@ -118,7 +119,7 @@ def _unreadable(column: Column, series: pd.Series) -> Sequence[Problem]:
             case "continuous":
                 _require_measured(*read_numbers(series, column.name), column.name)
             case "datetime":
-                Calendar.learn(series, column.name, column.format, column.time_zone)
+                Calendar.learn(series, column.name, *column.date_options)
             case _:
                 read_labels(series, column.name, column.kind, column.order)
     except DataError as error:
@@ -131,6 +132,10 @@ def _require_measured(cells: CellType, numbers: NDArray[Any], missing: NDArray[A
     if cells.holds == "boolean" and not missing.all():
         message = "must hold numbers, found boolean cells; declare it 'boolean', or convert it with astype('int64')"
         raise ColumnTypeError(message, where_of(name))
+    if format := whole_number_format(numbers[~missing]):
+        cure = f"they are learnt as numbers, and dates that do not exist are drawn; declare it 'datetime' with format: {format!r}"
+        warnings.warn(f"column {name!r} looks like dates or times as whole numbers: {cure}", UserWarning, stacklevel=2)
+        return
     told = identifier_told(numbers[~missing])
     if told and (
         numbers[~missing].min() == 1 or not told.startswith("every")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.calendar import PER_SECOND, Calendar
 from clover_tvae.columns.cells import zone_of
-from clover_tvae.columns.date_formats import guess_format
+from clover_tvae.columns.date_formats import guess_format, has_short_years
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.numeric import read_numbers
 from clover_tvae.errors import ColumnTypeError
@@ -64,7 +64,8 @@ def date_format(series: pd.Series) -> str | None:
     """Return how a column writes its dates as text; ``None`` for cells that are dates, or no dates at all."""
     if not CellType.of(series, series.name).is_text:
         return None
-    return guess_format(series[series.notna().to_numpy(dtype=bool)].astype(object))[0]
+    format, _ = guess_format(series[series.notna().to_numpy(dtype=bool)].astype(object))
+    return None if has_short_years(format) else format  # of which century, nothing tells here
 
 
 def read_dates(series: pd.Series) -> tuple[Calendar, NDArray[np.int64], NDArray[np.bool_]]:

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clover_tvae.columns.date_formats import packed_width
 from clover_tvae.metadata.column import Column
 
 __all__ = ["NUMBER", "BadCells", "column_of", "first_of"]
@@ -52,6 +53,8 @@ def column_of(texts: Any, column: Column | None, missing: Collection[str]) -> pd
             return _numbers(trimmed)
         case "boolean":
             return _booleans(trimmed)
+        case "datetime" if packed_width(column.format):  # as numbers, where they have no leading zeros
+            return _guessed(trimmed)
         case "datetime" if column.format is None:
             return _dates(trimmed, column.time_zone)
         case "ordinal" if column.order is not None and all(type(value) in (int, float) for value in column.order):

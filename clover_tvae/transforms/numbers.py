@@ -11,14 +11,15 @@ import datetime
 import math
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.calendar import PER_SECOND, Calendar, instant_of
-from clover_tvae.columns.cells import zone_of
+from clover_tvae.columns.cells import is_number, zone_of
+from clover_tvae.columns.date_formats import EPOCH, MICROSECOND, read_texts
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.numeric import read_numbers
 from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain
@@ -98,7 +99,11 @@ class DateCells:
 
     calendar: Calendar
     kind = "datetime"
-    content: ClassVar[Literal["other"]] = "other"
+
+    @property
+    def content(self) -> Literal["number", "other"]:
+        """What the cells are, as ``Condition.check`` calls it."""
+        return "number" if self.calendar.cells.is_number else "other"
 
     @property
     def scale(self) -> Any:
@@ -131,8 +136,10 @@ class DateCells:
     def number_of(self, value: Any, grid: Grid) -> float:
         """Return a date of a condition as steps; half a step more where it lies between two of them.
 
-        Text is read as an ISO date, or in the column's own format.
+        Text is read as an ISO date, or in the column's own format; so is a number, where the cells are numbers.
         """
+        if is_number(value):
+            value = str(int(value)) if value == int(value) else str(value)
         calendar = self.calendar
         zone = None if calendar.zone is None else zone_of(calendar.zone)
         if isinstance(value, str | np.datetime64):
@@ -152,10 +159,14 @@ class DateCells:
         return steps + 0.5 if between or rest else steps
 
     def _parse(self, value: str) -> datetime.datetime:
-        with contextlib.suppress(ValueError):
-            return datetime.datetime.strptime(value, self.calendar.format or "")
+        if self.calendar.format is not None:
+            instants, readable, offsets = read_texts([value], self.calendar.format, self.calendar.century_starts)
+            if readable[0]:
+                return (EPOCH + int(instants[0]) * MICROSECOND).replace(tzinfo=datetime.UTC if offsets else None)
         with contextlib.suppress(ValueError):
             return datetime.datetime.fromisoformat(value)
+        with contextlib.suppress(ValueError):  # formats without a date count from this day
+            return datetime.datetime.combine(datetime.date(1900, 1, 1), datetime.time.fromisoformat(value))
         form = "" if self.calendar.format is None else f" or in the format {self.calendar.format!r}"
         raise ConditionError(f"text must be a date as in '2020-01-31'{form}, found other text")
 
@@ -196,6 +207,7 @@ class NumberTransform:
         kind: str = "continuous",
         format: str | None = None,
         time_zone: str | None = None,
+        century_starts: int | None = None,
         *,
         least: int = 1,
         exact: bool = False,
@@ -208,8 +220,9 @@ class NumberTransform:
             name: Its name.
             numbers: ``mode``, ``rank`` or ``raw``.
             kind: ``continuous`` or ``datetime``.
-            format: Of dates, how text is written.
+            format: Of dates, how text or whole numbers are written.
             time_zone: Of dates, what text with offsets (``%z``) is written in; text without them keeps its own clock.
+            century_starts: Of dates, the first of the hundred years that years of two digits mean.
             least: Fewest rows that anything stored may rest on.
             exact: Whether numbers are stored as they are, and not as means over so many rows.
             outside: Whether the range ends at round numbers outside, not at means of its outermost rows.
@@ -220,7 +233,7 @@ class NumberTransform:
         """
         reader: NumberCells | DateCells
         if kind == "datetime":
-            calendar, instants, missing = Calendar.learn(values, name, format, time_zone)
+            calendar, instants, missing = Calendar.learn(values, name, format, time_zone, century_starts)
             reader, read = DateCells(calendar), np.where(missing, 0, calendar.steps(instants))
             grid = Grid.of(read[~missing], CellType("numpy", "int64"))
         else:

@@ -431,9 +431,8 @@ def _fit_column(
 ) -> AnyTransform:
     if column.kind not in ("continuous", "datetime"):
         return CategoricalTransform.fit(values, column.name, column.kind, column.order, rest=column.rest, least=least)
-    form = column.format, column.time_zone
     return NumberTransform.fit(
-        values, column.name, numbers, column.kind, *form, least=least, exact=exact, outside=outside
+        values, column.name, numbers, column.kind, *column.date_options, least=least, exact=exact, outside=outside
     )
 
 
