@@ -218,6 +218,7 @@ def test_a_generator_draws_only_dates_that_exist(decoder: str) -> None:
         drawn = model.sample(300, conditions={"admitted": (">=", 20110101), "born": (">=", "1980-01-01")})
     assert described.of_kind("datetime") == ("admitted", "left", "at", "born")
     assert (drawn.dtypes == table.dtypes).all()
+    assert (pd.to_datetime(drawn["left"].astype(str)) >= pd.to_datetime(drawn["admitted"].astype(str))).all()
     assert drawn["admitted"].min() >= 20110101
     assert set(drawn["born"].str[-2:].astype(int)) <= set(range(80, 90))
     described.validate(drawn)

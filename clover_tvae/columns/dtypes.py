@@ -44,7 +44,7 @@ _NUMPY = ("bool", "float16", "float32", "float64", *_INTS)
 _NULLABLE = ("boolean", "Float32", "Float64", *(f"{u}Int{b}" for u in ("", "U") for b in (8, 16, 32, 64)))
 _STRINGS = ("python", "pyarrow", "python-nan", "pyarrow-nan")
 _OBJECTS = ("str", "int", "float", "bool", "Decimal", "date", "datetime", "Timestamp", "mixed", "empty")
-_ARROW = ("bool", "halffloat", "float", "double", "string", "large_string", "date32[day]", "date64[ms]", *_INTS)
+_ARROW = ("bool", "float", "double", "string", "large_string", "date32[day]", "date64[ms]", *_INTS)
 _ARROW_TIMESTAMP = re.compile(r"timestamp\[(s|ms|us|ns)(?:, tz=([A-Za-z0-9_+\-:/]{1,64}))?\]")
 _ARROW_DECIMAL = re.compile(r"decimal128\((\d{1,2}), (-?\d{1,2})\)")
 _FAMILIES = ("numpy", "nullable", "string", "arrow", "datetime", "category", "object")
@@ -61,6 +61,7 @@ _CURES = {
     "dictionary": "convert it with astype('category')",
     "bytes": "decode it to text, or declare it 'ignore'",
     "nested": "spread lists, dicts and other objects over columns of their own, or declare it 'ignore'",
+    "halffloat[pyarrow]": "convert it with astype('float32')",
     "sparse": "convert it with .sparse.to_dense()",
 }
 _UNLEARNABLE_CELLS: tuple[tuple[Any, str], ...] = (

@@ -141,7 +141,9 @@ def read_labels(
     is_truth = cells.holds == "boolean" or (cells.holds in ("integer", "float") and set(found) <= {0, 1})
     if kind == "boolean" and n_known and not is_truth:
         counted = f"{len(found)} distinct value{'s' if len(found) > 1 else ''} in {cells.found_in(series)}"
-        cure = "declare it 'categorical', or convert it with astype('boolean')"
+        cure = "declare it 'categorical'"
+        if len(found) <= 2:
+            cure += ", or say which value is true: (cells == VALUE).astype('boolean').mask(cells.isna())"
         message = f"must hold true and false, or 0 and 1, found {counted}; {cure}"
         raise ColumnTypeError(message, where_of(name))
     rows = dict(zip(map(typed_key, found), by_label, strict=True))

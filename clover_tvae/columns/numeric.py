@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.errors import ColumnTypeError, NonFiniteError
 
-__all__ = ["identifier_told", "is_number_text", "read_numbers", "round_bound"]
+__all__ = ["decimal_digits", "identifier_told", "is_number_text", "read_numbers", "round_bound"]
 
 _NUMBERS = ("boolean", "integer", "float", "decimal", "empty")
 _CURES = {
@@ -23,6 +25,7 @@ _CURES = {
 }
 # Fewer cells are no sign, nor are shorter numbers.
 _MIN_CELLS_OF_IDENTIFIER, _MIN_DIGITS = 20, 8
+_DIGITS_OF_FLOATS = 15
 _NUMBER = re.compile(r"\s*[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?\s*%?\s*")
 
 
@@ -58,6 +61,8 @@ def read_numbers(series: pd.Series, name: object) -> tuple[CellType, NDArray[Any
     elif cells.holds == "integer":
         raw = series.to_numpy(dtype=np.uint64 if "uint64" in cells.name.lower() else np.int64, na_value=0)
     else:
+        if cells.holds == "decimal":
+            _require_exact(known, name)
         raw = np.zeros(len(series))
         raw[~missing] = known.to_numpy(dtype=float, na_value=np.nan)
     values = raw.astype(np.uint64 if raw.dtype == np.uint64 else np.int64 if raw.dtype.kind in "biu" else np.float64)
@@ -143,6 +148,36 @@ def _no_numbers(cells: CellType, known: pd.Series, name: object) -> ColumnTypeEr
     if as_text == len(known):
         cure = "convert it with pd.to_numeric"
     return ColumnTypeError(f"must hold numbers, found {found}; {cure}", where_of(name))
+
+
+def decimal_digits(cells: Iterable[Decimal]) -> tuple[int, int, int]:
+    """Return how many digits some decimals have at most before and behind the point, and how many of the latter are no zeros.
+
+    Example:
+        >>> decimal_digits([Decimal("120.50"), Decimal("3")])
+        (3, 2, 1)
+    """
+    before = behind = told = 0
+    for cell in cells:
+        if (cell := Decimal(cell)).is_finite():
+            digits, exponent = "".join(map(str, cell.as_tuple().digits)), int(cell.as_tuple().exponent)
+            zeros = len(digits) - len(digits.rstrip("0")) if cell else -exponent
+            before, behind, told = (
+                max(before, cell.adjusted() + 1),
+                max(behind, -exponent),
+                max(told, -exponent - zeros),
+            )
+    return before, behind, told
+
+
+def _require_exact(known: pd.Series, name: object) -> None:
+    """Refuse decimals that floats do not hold, all of them in one unit."""
+    before, _, behind = decimal_digits(known)
+    if before + behind > _DIGITS_OF_FLOATS:
+        found = f"{before} before and {behind} behind the point"
+        cure = "convert it with .map(float, na_action='ignore') if as many are enough"
+        message = f"must hold decimals of at most {_DIGITS_OF_FLOATS} digits in all, found {found}; {cure}"
+        raise ColumnTypeError(message, where_of(name))
 
 
 def _object_integers(known: pd.Series, missing: NDArray[np.bool_], name: object) -> NDArray[Any]:

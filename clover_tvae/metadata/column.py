@@ -168,6 +168,8 @@ def _name_fault(name: Any) -> str:
         return f"a column name must be text or a whole number, found a {type(name).__name__}"
     if name is None or name != name:
         return "a column name must be text or a whole number, found a missing value; rename the column"
+    if isinstance(name, bool):  # a list of such names is a mask of rows to pandas
+        return "a column name must be text or a whole number, found true or false; rename it with .rename(columns=str)"
     return ""
 
 

@@ -337,7 +337,7 @@ class Metadata:
         if self.unit is None and (name := likely_unit(df, self.of_kind("id", "ignore"))) is not None:
             warnings.warn(f"column {name!r}: {REPEATS}", MetadataWarning, stacklevel=2)
         for column in self.columns:
-            if column.regenerate is not None and 1.25 * df[column.name].nunique() <= df[column.name].count():
+            if column.regenerate is not None and 0 < 1.25 * df[column.name].nunique() <= df[column.name].count():
                 warnings.warn(f"column {column.name!r}: {MADE_ANEW}", MetadataWarning, stacklevel=2)
 
     def to_sdv(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ This module knows pandas and columns. It says names, counts and dtypes, never a 
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from clover_tvae.columns.cells import ZONEINFO
 from clover_tvae.columns.date_formats import century_of, guess_format, has_short_years, read_texts, whole_number_format
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.labels import are_contacts, names_people
-from clover_tvae.columns.numeric import identifier_told, is_number_text
-from clover_tvae.errors import ColumnTypeError
+from clover_tvae.columns.numeric import identifier_told, is_number_text, read_numbers
+from clover_tvae.errors import ColumnTypeError, NonFiniteError
 from clover_tvae.metadata.column import Column, Kind
 from clover_tvae.metadata.validate import require_frame
 
@@ -117,12 +118,14 @@ def likely_unit(df: pd.DataFrame, names: Iterable[Hashable]) -> Hashable | None:
 
 def _look(name: Hashable, series: pd.Series) -> Finding:
     try:
-        cells = CellType.of(series, name)
+        cells, known = CellType.of(series, name), series[series.notna().to_numpy(dtype=bool)]
+        cells = cells.settled(known)
+        with contextlib.suppress(NonFiniteError):  # which is the table's fault, not the column's
+            if cells.is_number:
+                read_numbers(known, name)
     except ColumnTypeError as error:
         found = error.problems[0].message
         return Finding(Column(name, "ignore"), found, f"{found}: declared 'ignore' as it stands")
-    known = series[series.notna().to_numpy(dtype=bool)]
-    cells = cells.settled(known)
     if known.empty:
         kind: Kind = "continuous" if cells.holds in ("integer", "float", "decimal") else "categorical"
         return Finding(Column(name, kind), f"{series.dtype}, every cell is missing")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.calendar import Calendar
 from clover_tvae.columns.date_formats import whole_number_format
 from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.identifiers import identifier_cells
 from clover_tvae.columns.labels import read_labels
 from clover_tvae.columns.numeric import identifier_told, read_numbers
 from clover_tvae.errors import (
@@ -54,7 +55,7 @@ def raise_problems(columns: Sequence[Column], df: Any, unit: Hashable | None = N
     repeated = df.columns.duplicated(keep=False)
     for place, name in enumerate(df.columns):
         column = described.get(name)
-        if column is not None and column.modelled and not repeated[place]:
+        if column is not None and (column.modelled or column.regenerate is not None) and not repeated[place]:
             problems += _unreadable(column, df.iloc[:, place])
     if problems:
         raise DataError.of(problems)
@@ -73,6 +74,9 @@ def require_frame(df: Any, *, duplicates_too: bool = True) -> None:
             "df.columns = ['_'.join(map(str, name)) for name in df.columns]",
             "columns",
         )
+    if n_truths := sum(isinstance(name, bool | np.bool_) for name in df.columns):
+        rule = "must be text or whole numbers, found true or false as the name of"
+        raise DataError(f"{rule} {n_truths}; rename them with .rename(columns=str)", "columns")
     n_missing = int(np.count_nonzero(df.columns.isna()))
     if n_missing:
         raise DataError(f"must all have a name, found {n_missing} without one; name every column", "columns")
@@ -120,6 +124,8 @@ def _unreadable(column: Column, series: pd.Series) -> Sequence[Problem]:
                 _require_measured(*read_numbers(series, column.name), column.name)
             case "datetime":
                 Calendar.learn(series, column.name, *column.date_options)
+            case "id":
+                identifier_cells(series, column.name, str(column.regenerate))
             case _:
                 read_labels(series, column.name, column.kind, column.order)
     except DataError as error:

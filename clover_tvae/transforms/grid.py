@@ -14,12 +14,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType
-from clover_tvae.columns.numeric import round_bound
+from clover_tvae.columns.numeric import decimal_digits, round_bound
 from clover_tvae.columns.plain_data import check, fields, integer, number, one_of, optional
 
 __all__ = ["Grid", "fraction"]
 
-_SINGLES = {"float32": "float32", "float16": "float16", "float": "float32", "halffloat": "float16"}
+_SINGLES = {"float32": "float32", "float16": "float16", "float": "float32"}
 #: Fewer distinct values say nothing about a unit: by chance alone, 20 differences are all even once in a million tables.
 MIN_VALUES_FOR_UNIT = 20
 
@@ -69,7 +69,8 @@ class Grid:
             low, high = int(values.min()), int(values.max())
             return cls(kind, low, high, 0, unit=_unit(values - values.min()) if high - low < 2**53 else 1)
         if exact is not None and len(exact):
-            decimals: int | None = min(15, max(0, max(-int(cell.as_tuple().exponent) for cell in exact)))
+            before, behind, told = decimal_digits(exact)  # zeros at the end are kept where there is room for them
+            decimals: int | None = behind if before + behind <= 15 else told
         else:
             decimals = _decimals(values, single)
         grid = cls(kind, 0.0, 0.0, decimals, single)

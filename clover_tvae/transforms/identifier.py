@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 
 from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.identifiers import highest_of, identifier_cells
 from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain, one_of, optional, text
-from clover_tvae.errors import ColumnTypeError, DataError
+from clover_tvae.errors import DataError
 
 __all__ = ["IdentifierTransform"]
 
 WAYS = ("sequence", "uuid", "pattern")
-_FLOAT_BITS = {"float16": 11, "halffloat": 11, "float": 24, "float32": 24, "double": 53, "float64": 53}
 
 
 @dataclass(frozen=True)
@@ -56,26 +56,8 @@ class IdentifierTransform:
         Raises:
             ColumnTypeError: A dtype that cannot hold the new identifiers.
         """
-        cells = CellType.of(values, name)
-        if cells.family == "category":
-            cells = cells.inner or cells
-        if cells.family == "object":
-            cells = CellType("object", "int" if cells.name == "int" else "str", cells.missing)
-        made = cls(name, regenerate, cells, pattern if regenerate == "pattern" else None, rng.bytes(16))
-        can_count = made._highest is not None and bool((values.dropna() % 1 == 0).all())
-        if not cells.is_text and (regenerate != "sequence" or not can_count):
-            cure = "regenerate it as a 'sequence'" if can_count else "convert the column to text"
-            message = f"the dtype must hold identifiers of the kind '{regenerate}', found {cells.name}; {cure}"
-            raise ColumnTypeError(message, where_of(name))
-        return made
-
-    @property
-    def _highest(self) -> int | None:
-        """The highest number of a sequence that the dtype holds exactly; ``None`` where it holds no numbers."""
-        name = self.cells.name.lower()
-        if "int" in name:
-            return int(np.iinfo(name if self.cells.family != "object" else "int64").max)
-        return 2 ** _FLOAT_BITS[name] if name in _FLOAT_BITS else None
+        cells = identifier_cells(values, name, regenerate)
+        return cls(name, regenerate, cells, pattern if regenerate == "pattern" else None, rng.bytes(16))
 
     def make(self, n_rows: int, n_offset: int = 0, rng: np.random.Generator | None = None) -> pd.Series:
         """Return new identifiers of the rows ``n_offset .. n_offset + n_rows - 1``.
@@ -85,9 +67,9 @@ class IdentifierTransform:
         """
         numbers = np.arange(n_offset + 1, n_offset + n_rows + 1, dtype=np.int64)
         if self.regenerate == "sequence":
-            if self._highest is None:
+            if (highest := highest_of(self.cells)) is None:
                 return self.cells.build([str(number) for number in numbers])
-            if n_rows and numbers[-1] > self._highest:
+            if n_rows and numbers[-1] > highest:
                 message = f"must count {numbers[-1]} identifiers, found dtype {self.cells.name}; convert it to int64"
                 raise DataError(message, where_of(self.name))
             return self.cells.of_numbers(numbers, np.zeros(n_rows, dtype=bool))
@@ -116,7 +98,7 @@ class IdentifierTransform:
         made = cls(name_from_plain(plain["name"]), way, CellType.from_plain(plain["cells"]), pattern, plain["key"])
         check(made.cells.family != "category", "identifiers have no categories")
         check(
-            made.cells.is_text or (way == "sequence" and made._highest is not None),
+            made.cells.is_text or (way == "sequence" and highest_of(made.cells) is not None),
             "the dtype cannot hold such identifiers",
         )
         return made

@@ -132,7 +132,7 @@ def _where(table: Table, first: Any, second: Any, same: NDArray[Any], both: NDAr
 def orders(table: Table) -> Candidates:
     """Return pairs of numbers or of dates of which one is hardly ever above the other."""
     made = Candidates()
-    for names in (table.amounts, table.dates):
+    for names in (table.amounts, table.dates, table.packed):
         sample = table.matrix(names)
         known = ~np.isnan(sample)
         both = known.T.astype(np.float32) @ known.astype(np.float32)

@@ -64,6 +64,7 @@ class Table:
         self.min_count, self.n_rows = min_count, len(df)
         self.amounts: list[Any] = []  # numbers that are not codes
         self.numeric: list[Any] = []  # and those that are
+        self.packed: list[Any] = []  # dates written as whole numbers
         self.dates: list[Any] = []
         self.labels: list[Any] = []  # neither numbers nor dates
         self.categories: list[Any] = []  # by their kind, of any cells
@@ -100,6 +101,8 @@ class Table:
             self.numeric.append(name)
             if kind in ("continuous", "ordinal"):
                 self.amounts.append(name)
+            elif kind == "datetime":
+                self.packed.append(name)
         elif held == "datetime" or (kind == "datetime" and date_format(column) is not None):
             made, self.values[name] = dates(column), instants(column)
             self.dates.append(name)
