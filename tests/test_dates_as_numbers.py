@@ -17,6 +17,7 @@ from clover_tvae.conditions import Condition
 from clover_tvae.errors import ColumnTypeError, ConditionError, MetadataError
 from clover_tvae.evaluation.frames import code_tables
 from clover_tvae.metadata import Column, Metadata, MetadataWarning
+from clover_tvae.report.bins import date_edges
 from clover_tvae.tables import read_table
 from clover_tvae.transforms.numbers import NumberTransform
 
@@ -89,6 +90,15 @@ def test_one_number_that_is_no_date_is_refused_with_its_column() -> None:
     cells[5] = 20180231
     with pytest.raises(ColumnTypeError, match=r"column 'when'.*'%Y%m%d', found 1 of 300"):
         Metadata.of({"datetime": {"when": {"format": "%Y%m%d"}}}).validate(pd.DataFrame({"when": cells}))
+
+
+@pytest.mark.parametrize("odd", [[20180231], [0] * 6, [99999999] * 6])
+def test_numbers_that_stand_for_no_date_are_named_and_the_cure_works(odd: list[int]) -> None:
+    cells = pd.Series([*NUMBERS["%Y%m%d"], *odd])
+    with pytest.warns(MetadataWarning, match="column 'when'.*some that are none.*make these missing.*'%Y%m%d'"):
+        assert Metadata.infer(pd.DataFrame({"when": cells})).column("when").kind == "ignore"
+    mended = pd.DataFrame({"when": cells.astype("Int64").mask(cells.isin(odd))})
+    Metadata.of({"datetime": {"when": {"format": "%Y%m%d"}}}).validate(mended)
 
 
 def test_whole_number_dates_without_a_format_name_it() -> None:
@@ -222,3 +232,12 @@ def test_a_generator_draws_only_dates_that_exist(decoder: str) -> None:
     assert drawn["admitted"].min() >= 20110101
     assert set(drawn["born"].str[-2:].astype(int)) <= set(range(80, 90))
     described.validate(drawn)
+
+
+def test_a_report_shows_times_of_a_day_without_a_day() -> None:
+    column = Column("at", "datetime", format="%H%M")
+    table = pd.DataFrame({"at": NUMBERS["%H%M"]})
+    times = code_tables({"real": table}, Metadata((column,))).cells("real", "at")
+    edges, labels = date_edges(times.min(), times.max())
+    assert (labels[0], labels[9], labels[-1]) == ("00:00", "09:00", "24:00")
+    assert len(edges) == len(labels) == 25

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 __all__ = [
-    "DATE_FORMATS", "EPOCH", "MICROSECOND", "century_of", "guess_format", "has_short_years", "packed_width", "read_texts",
+    "DATE_FORMATS", "DAY_OF_TIMES", "EPOCH", "MICROSECOND", "century_of", "guess_format", "has_short_years", "packed_width", "read_texts",
     "whole_number_format",
 ]  # fmt: skip
 
@@ -32,6 +32,8 @@ DATE_FORMATS = (
 
 EPOCH = datetime.datetime(1970, 1, 1)
 MICROSECOND = datetime.timedelta(microseconds=1)
+DAY_OF_TIMES = "1900-01-01"
+"""The day on which a format without a date, such as ``%H%M``, puts its times."""
 _DATE_LIKE = re.compile(r"(?=.*\d).{6,40}", flags=re.DOTALL)
 _MANY = 2_000
 _DIGITS = dict.fromkeys("mdHMSyVUW", 2) | {"Y": 4, "G": 4, "j": 3, "f": 6, "u": 1, "w": 1}

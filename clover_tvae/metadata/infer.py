@@ -158,6 +158,9 @@ def _look_at_numbers(name: Hashable, cells: pd.Series) -> Finding:
         cure = "declare it 'continuous' if these are other numbers"
         warning = f"holds dates or times as whole numbers: declared 'datetime' with the format {format!r}; {cure}"
         return Finding(Column(name, "datetime", format=format), f"whole numbers that read as {format!r}", warning)
+    if "dates" in told:
+        cure = "make these missing and declare it 'datetime' with the format '%Y%m%d', or 'continuous' as it is"
+        return Finding(Column(name, "ignore"), told, f"holds {told}, and some that are none: declared 'ignore'; {cure}")
     if len(cells) >= _MIN_UNIQUE and (told or named):
         why = told or f"another number in {_often(share)}, and its name"
         cure = "made anew as a sequence and never learnt; declare it 'continuous' if it is a measurement"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clover_tvae.columns.date_formats import DAY_OF_TIMES
 from clover_tvae.report.formatting import edge_labels, number_text
 
 __all__ = ["bin_counts", "date_edges", "nice_step", "number_edges"]
@@ -92,4 +93,6 @@ def date_edges(low: float, high: float) -> tuple[NDArray[Any], list[str]]:
     start, stop = (int(date.astype(np.int64)) for date in whole)
     dates = np.arange(step * (start // step), stop + step + 1, step).astype(f"datetime64[{unit}]")
     edges = dates.astype("datetime64[s]").astype(np.float64) * 1e9
+    if unit == "h" and str(dates[0])[:10] == DAY_OF_TIMES and high < edges[0] + 86_400e9:  # times of a day
+        return edges, [f"{hour:02d}:00" for hour in (dates - dates[0]).astype(int) + step * (start // step) % 24]
     return edges, [str(date).replace("T", " ") for date in dates]

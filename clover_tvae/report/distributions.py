@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clover_tvae.columns.date_formats import DAY_OF_TIMES
 from clover_tvae.evaluation.diagnostics import missing_rates
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTables
@@ -251,7 +252,12 @@ def _of_numbers(x: NDArray[Any], y: NDArray[Any], disclosure: Disclosure, is_dat
 def _value_label(value: float, is_date: bool) -> str:
     if not is_date:
         return number_text(float(value))
-    return str(np.datetime64(round(value / 1e9), "s")).replace("T00:00:00", "").replace("T", " ")
+    return (
+        str(np.datetime64(round(value / 1e9), "s"))
+        .replace("T00:00:00", "")
+        .replace("T", " ")
+        .removeprefix(f"{DAY_OF_TIMES} ")
+    )
 
 
 def _histogram(
