@@ -78,6 +78,8 @@ def test_small_whole_numbers_keep_their_dtype() -> None:
         RNG.integers(10_000_000, 40_000_000, 3_000),
         RNG.integers(0, 60, 3_000),  # minutes
         np.arange(0, 2_400, 50),
+        np.arange(2, 2_400, 50),
+        np.arange(21_062_126, 21_062_136),
         np.array([20180314, 20180401]),  # too few to tell
     ],
 )

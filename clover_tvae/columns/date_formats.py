@@ -126,8 +126,8 @@ def guess_format(texts: pd.Series, share: float = 0.95) -> tuple[str | None, boo
 def whole_number_format(numbers: NDArray[Any]) -> str | None:
     """Return the format that reads all of some whole numbers as dates or times; ``None`` where none does.
 
-    Numbers of other things hardly ever pass: every one must be a date between 1850 and 2150 (months: of several years), or a time
-    of day, with many different hours and with minutes that are not all quarters of a hundred. A year alone is a number as good as
+    Numbers of other things hardly ever pass: every one must be a date between 1850 and 2150 (months: several, of several years), or a time
+    of day, with many different hours and no steps of 25, 50 or 100. A year alone is a number as good as
     any: all that lie between two years exist.
 
     Args:
@@ -148,16 +148,19 @@ def whole_number_format(numbers: NDArray[Any]) -> str | None:
         short = width - (format[:2] in ("%d", "%m")) if format != "%H%M" else 1  # leading zeros that a number lacks
         if len(distinct) < least or digits[1] != width or digits[0] < short:
             continue
+        if short == 7 and len(set(distinct // 10**6)) < 3:  # numbers near each other, not days
+            continue
         texts = [str(number) for number in distinct[:1000]]
         instants, readable, _ = read_texts(texts, format)
         if not readable.all() or not read_texts([str(number) for number in distinct[1000:]], format)[1].all():
             continue
         if format == "%H%M":
-            if len(set(distinct // 100)) >= _MIN_HOURS and (distinct % 100 % 25 != 0).any():
+            if len(set(distinct // 100)) >= _MIN_HOURS and np.gcd.reduce(np.diff(distinct)) % 25 != 0:
                 return format
             continue
         years = instants.astype("M8[us]").astype("M8[Y]").astype(np.int64) + 1970
-        if _PLAUSIBLE[0] <= years.min() and years.max() <= _PLAUSIBLE[1] and (format != "%Y%m" or len(set(years)) > 1):
+        of_many = format != "%Y%m" or (len(set(years)) > 1 and len(set(distinct % 100)) > 2)
+        if _PLAUSIBLE[0] <= years.min() and years.max() <= _PLAUSIBLE[1] and of_many:
             return format
     return None
 
