@@ -36,6 +36,7 @@ from clover_tvae.model.build import NUMBERS, ModelConfig, build_vae, expected_ar
 from clover_tvae.model.copula import copula_rows
 from clover_tvae.model.decoder import Decoder
 from clover_tvae.model.devices import one_thread, resolve_device, torch_generator
+from clover_tvae.model.ordered import told_order
 from clover_tvae.model.rows import ConditionTensors, Rows
 from clover_tvae.model.vae import TabularVAE, table_tensors
 from clover_tvae.parameters import Parameters, listed
@@ -119,15 +120,19 @@ class NativeBackend(Backend, ReadsRows):
         if verbose:
             # Only this line and the progress bar are ever shown.
             tqdm.write(f"{told}: {len(df):,} rows x {layout.n_columns} columns: {plan.describe()}", file=sys.stderr)
-        vae = build_vae(plan.model, layout, torch_generator(child(seed, Fit.WEIGHTS)), table.choices)
+        weights = torch_generator(child(seed, Fit.WEIGHTS))
+        vae = build_vae(plan.model, layout, weights, table.choices)
         trainer = Trainer(plan.training, device=self.device, verbose=verbose, told=told)
         tensors = table_tensors(table, layout)
-        if plan.start is not None:
-            smooth = copula_rows(table, layout, plan.start_rows, generator(seed, Fit.SMOOTH))
-            starter = Trainer(plan.start, device=self.device, verbose=verbose, told="start")
-            starter.fit(vae, table_tensors(smooth, layout), seed=child(seed, Fit.SMOOTH))
         try:
-            training = trainer.fit(vae, tensors, seed=child(seed, Fit.TRAINING), people=people_of(df, metadata.unit))
+            with told_order(vae.decoder, transform.ranks(table), weights):
+                if plan.start is not None:
+                    smooth = copula_rows(table, layout, plan.start_rows, generator(seed, Fit.SMOOTH))
+                    starter = Trainer(plan.start, device=self.device, verbose=verbose, told="start")
+                    starter.fit(vae, table_tensors(smooth, layout), seed=child(seed, Fit.SMOOTH))
+                training = trainer.fit(
+                    vae, tensors, seed=child(seed, Fit.TRAINING), people=people_of(df, metadata.unit)
+                )
         except DivergedError as error:
             raise DivergedError(f"{error}{_not_finite(vae, table, transform)}") from None
         if training.stopped == "diverged":

@@ -26,7 +26,7 @@ from clover_tvae.model.copy_choices import CopyChoices
 from clover_tvae.model.mixture import Mixture, normal_score
 from clover_tvae.model.rows import EVERY_CELL, ConditionTensors, Drawing, Rows, Translate, numbered_cells
 
-__all__ = ["AutoregressiveDecoder"]
+__all__ = ["AutoregressiveDecoder", "piecewise"]
 
 #: Equal pieces of the piecewise-linear encoding of a rank; fewer where a table has very many numbers.
 _PIECES = 24
@@ -54,6 +54,19 @@ class _Block(nn.Module):
             keep = torch.empty_like(hidden).bernoulli_(1.0 - self.dropout, generator=generator)
             hidden = hidden * keep / (1.0 - self.dropout)
         return x + self.down(hidden)
+
+
+def piecewise(rank: Tensor, n_pieces: int) -> Tensor:
+    """Piece j of a rank q: ``clamp(2 (n q - j) - 1, -1, 1)``, then its normal score.
+
+    Pieces of the rank see the middle of a column finely; its tails, where heavy-tailed columns move together, are one piece
+    wide in rank but a straight line in normal score.
+
+    **Shape** ``(rows, scalars)``, then ``(rows, scalars, pieces + 1)``.
+    """
+    pieces = torch.arange(n_pieces, device=rank.device, dtype=rank.dtype)
+    encoded = (2.0 * n_pieces) * rank.unsqueeze(2) - (2.0 * pieces + 1.0)
+    return torch.cat([encoded.clamp_(-1.0, 1.0), normal_score(rank).unsqueeze(2)], 2)
 
 
 class _Group(NamedTuple):
@@ -180,21 +193,9 @@ class AutoregressiveDecoder(nn.Module):
         hidden = F.embedding_bag(index, self.cells, mode="sum") + self.latent(z)
         if self.pieces is not None:
             used = known.index_select(1, self.scalar_columns) & numbered_cells(self.layout, rows.choices)
-            hidden = hidden + self.pieces(self._piecewise(rows.scalars, used).flatten(1))
+            pieces = piecewise(rows.scalars, self.n_pieces) * used.unsqueeze(2)
+            hidden = hidden + self.pieces(pieces.flatten(1))
         return hidden
-
-    def _piecewise(self, rank: Tensor, used: Tensor) -> Tensor:
-        """Piece j of a rank q: ``clamp(2 (n q - j) - 1, -1, 1)``, then its normal score; 0 where unused.
-
-        Pieces of the rank see the middle of a column finely; its tails, where heavy-tailed columns move together, are
-        one piece wide in rank but a straight line in normal score.
-
-        **Shape** ``(rows, scalars, pieces + 1)``.
-        """
-        pieces = torch.arange(self.n_pieces, device=rank.device, dtype=rank.dtype)
-        encoded = (2.0 * self.n_pieces) * rank.unsqueeze(2) - (2.0 * pieces + 1.0)
-        encoded = torch.cat([encoded.clamp_(-1.0, 1.0), normal_score(rank).unsqueeze(2)], 2)
-        return encoded * used.unsqueeze(2)
 
     def _trunk(self, hidden: Tensor, generator: torch.Generator | None = None) -> Tensor:
         for block in self.blocks:
@@ -407,7 +408,8 @@ class AutoregressiveDecoder(nn.Module):
         column = self.layout.columns[i]
         if column.n_numbered and self.pieces is not None:
             s = self.layout.scalar_of[i]
-            pieces = self._piecewise(drawn.scalar.unsqueeze(1), (drawn.choice < column.n_numbered).unsqueeze(1))
+            used = (drawn.choice < column.n_numbered).view(-1, 1, 1)
+            pieces = piecewise(drawn.scalar.unsqueeze(1), self.n_pieces) * used
             weight = self.pieces.weight[:, s * (self.n_pieces + 1) : (s + 1) * (self.n_pieces + 1)]
             change = change + F.linear(pieces.flatten(1), weight)
         return change

@@ -217,6 +217,8 @@ class _Plan:
                 for made, (sign, strict) in ends[base].items():
                     if made in seen or not self.may_be_made([made], [base]):
                         continue
+                    if made in self.corrected_from and not self.cells.is_date(made):
+                        continue  # where no other relation gives it, it may be no length at all: benchmarks/README.md
                     distance = self._distance(made, base, sign, strict)
                     if distance is not None:
                         self.add(distance, [base])

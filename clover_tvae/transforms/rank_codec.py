@@ -74,6 +74,25 @@ class RankCodec(NumberCodec):
         """1 if there is a choice ``continuous``."""
         return int(len(self.values) > 0)
 
+    def ranks(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the rank in [0, 1] of each choice that is one number, NaN of the others.
+
+        Args:
+            counts: How many cells have each choice.
+
+        Example:
+            >>> codec = RankCodec.fit(np.repeat([1, 2, 3], [10, 20, 10]), 0, Grid("int64", 1, 3, 0))
+            >>> codec.ranks(np.array([10, 20, 10])).tolist()
+            [0.125, 0.5, 0.875]
+        """
+        ranks = np.full(self.layout.n_base, np.nan)
+        atoms = slice(self.n_numbered, self.n_numbered + len(self.atoms))
+        if self.n_numbered:
+            ranks[atoms] = self._rank(self.grid.offset(self.atoms), right=False)
+        else:
+            ranks[atoms] = (np.cumsum(counts[atoms]) - counts[atoms] / 2) / max(1, counts[atoms].sum())
+        return ranks
+
     @cached_property
     def _offsets(self) -> NDArray[np.float64]:
         return self.grid.offset(self.values)

@@ -36,6 +36,7 @@ from clover_tvae.transforms.codes import ConditionCodes, Unseen
 from clover_tvae.transforms.copies import MAX_COPIES, AnyTransform, carry, find_copies, roots
 from clover_tvae.transforms.identifier import IdentifierTransform
 from clover_tvae.transforms.numbers import CODECS, NumberTransform
+from clover_tvae.transforms.rank_codec import RankCodec
 
 if TYPE_CHECKING:
     from clover_tvae.metadata import Column, Metadata
@@ -213,6 +214,21 @@ class TableTransform:
                     both = (choices[:, pair.column] == 0) & (choices[:, pair.source] == 0)
                     equals[:, p] = both & (known[pair.column] == known[pair.source])
         return EncodedTable(choices, scalars, spreads, equals)
+
+    def ranks(self, table: EncodedTable) -> list[NDArray[np.float64] | None]:
+        """Return, for columns of numbers, the rank of each choice that is one number, NaN of the others.
+
+        Args:
+            table: The encoded table, its numbers as ranks.
+        """
+        counts = [
+            np.bincount(choices, minlength=column.n_base)
+            for choices, column in zip(table.choices.T, self.layout.columns, strict=True)
+        ]
+        codecs = [getattr(transform, "codec", None) for transform in self.transforms]
+        return [
+            codec.ranks(n) if isinstance(codec, RankCodec) else None for codec, n in zip(codecs, counts, strict=True)
+        ]
 
     def nearly_seen(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         """Return which cells hold numbers less than a range's width outside of the range of their column.
