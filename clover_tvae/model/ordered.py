@@ -22,6 +22,8 @@ from clover_tvae.model.rows import TableDecoder
 __all__ = ["told_order"]
 
 _PIECES = 24
+#: Adam moves every slope by as much: unscaled, 25 of them would move a choice 25 times as far as its own weights.
+_SCALE = 0.2
 #: Fewer numbers are as soon learnt one by one.
 _FEWEST = 3
 
@@ -37,7 +39,7 @@ class _Lines(nn.Module):
         super().__init__()
         basis = torch.zeros(len(ranks), max(map(len, ranks)), _PIECES + 1)
         for column, rank in zip(basis, ranks, strict=True):
-            column[: len(rank)] = piecewise(rank.unsqueeze(1), _PIECES).squeeze(1)
+            column[: len(rank)] = _SCALE * piecewise(rank.unsqueeze(1), _PIECES).squeeze(1)
         used = torch.cat([i * basis.shape[1] + torch.arange(len(rank)) for i, rank in enumerate(ranks)])
         for name, buffer in (("basis", basis), ("rows", torch.cat(list(rows))), ("used", used)):
             self.register_buffer(name, buffer, persistent=False)
@@ -75,7 +77,7 @@ def told_order(
         assert isinstance(decoder, AutoregressiveDecoder)
         lines = add(decoder, "cells", {i: int(decoder.starts[i]) for i in columns}, decoder.width)
         with torch.no_grad():
-            scale = 0.5 * (len(ranks) * (_PIECES + 1)) ** -0.5
+            scale = 2.5 * (len(ranks) * (_PIECES + 1)) ** -0.5
             lines.slopes.normal_(0.0, scale, generator=generator)
         for group, head in zip(decoder.groups, decoder.heads, strict=True):
             firsts = {i: row * group.width for row, i in enumerate(group.columns) if i in columns}
