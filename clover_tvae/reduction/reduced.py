@@ -46,6 +46,7 @@ from clover_tvae.reduction.plan import (
 from clover_tvae.relations.document import read_relations, write_relations
 from clover_tvae.relations.groups import OneHot
 from clover_tvae.relations.lookup import Dependency
+from clover_tvae.relations.order import Order
 from clover_tvae.relations.reading import comparable, known, labels, numbers
 from clover_tvae.relations.relation import Relation
 from clover_tvae.transforms import TableTransform
@@ -158,6 +159,11 @@ class Reduction:
         stay |= {step.made for step in self.steps if isinstance(step, Clock)}
         names = [name for name in self.modelled if name not in self.made or name in stay]
         return (*names, *map(self.flag, self.gaps))
+
+    def checked(self, order: Order) -> Any:
+        """Return the column to draw anew where an order is broken that no distance keeps: one that is given in part."""
+        given = [name for name in order.columns if name in set(map(changed_by, self.corrected))]
+        return given[-1] if given and not self.made & {*order.columns} else None
 
     def flag(self, base: Any) -> str:
         """Return the name of the column that says where a base is missing."""
