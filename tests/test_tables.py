@@ -510,7 +510,7 @@ def test_parquet_keeps_every_dtype(tmp_path):
     assert back["category"].cat.categories.tolist() == ["b", "a", "unused"]
 
 
-@pytest.mark.parametrize("columns", [[0, 1, 2], ["a", 1, "💊"], ["", "a b", "é"], [True, "x", 3]])
+@pytest.mark.parametrize("columns", [[0, 1, 2], ["a", 1, "💊"], ["", "a b", "é"]])
 def test_parquet_keeps_names(tmp_path, columns):
     df = pd.DataFrame(np.eye(3), columns=pd.Index(columns, dtype=object))
     write_table(df, tmp_path / "t.pq")
