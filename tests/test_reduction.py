@@ -615,3 +615,21 @@ def test_cells_out_of_their_range_are_drawn_again_given_the_rest_of_their_row(mo
     again = tied()
     monkeypatch.setattr(type(synth._backend), "_drawn_again", lambda self, drawn, *_: drawn)  # other rows lend them
     assert again > tied() + 0.02
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("dtype", ["int64", "Int64", "float64"])
+def test_a_number_that_a_table_does_not_tell_does_not_leave(dtype: str) -> None:
+    rng = np.random.default_rng(1)
+    pairs = [(f"a{i % 7}", f"b{i // 7}", 100 + 37 * i) for i in range(0, 49, 3)]
+    df = pd.DataFrame([pairs[i] for i in rng.integers(0, len(pairs), 400)], columns=["one", "other", "distance"])
+    df = df.astype({"distance": dtype})
+    metadata = {
+        "categorical": ["one", "other"],
+        "continuous": ["distance"],
+        "relations": [{"kind": "determines", "by": ["one", "other"], "target": "distance"}],
+    }
+    synth = TVAESynthesizer(df, metadata, random_state=1, epochs=2, privacy="none", verbose=False).fit()
+    rows = synth.sample(300)
+    assert rows["distance"].dtype == dtype
+    assert {tuple(row) for row in rows.itertuples(index=False)} <= set(pairs)

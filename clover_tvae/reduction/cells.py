@@ -81,7 +81,13 @@ class Cells:
         """Return values of any type as cells of a column; those that were not learnt stay as they are."""
         column = self._by_name[name]
         if isinstance(column, NumberTransform):
-            made = self.write(name, self.values(values.to_frame(name), name), inside=False)
+            numbers = self.values(values.to_frame(name), name)
+            cells = column.reader.calendar.cells if isinstance(column.reader, DateCells) else column.reader.cells
+            if (
+                cells.family == "numpy" and cells.pandas.kind in "iub"
+            ):  # what no look-up table says; such rows are not kept
+                numbers = np.where(np.isnan(numbers), self.ends(name)[0], numbers)
+            made = self.write(name, numbers, inside=False)
         else:
             choices = self._choices(column, values)
             unknown = np.flatnonzero(choices < 0)

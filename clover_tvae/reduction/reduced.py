@@ -325,8 +325,14 @@ class Reduction:
         """
         rows = np.zeros(len(df), dtype=bool)
         for i, relation in enumerate(self.kept):
-            if isinstance(relation, Dependency) and relation.table and i not in self._sure:
-                wrong = relation.applies(df) & relation.predicted(df).isna().to_numpy(dtype=bool)
+            if isinstance(relation, Dependency) and relation.table:
+                lacks = relation.predicted(df).isna().to_numpy(dtype=bool)
+                if i in self._sure:  # the table may say that the cell is missing, too
+                    wrong = known(df, relation.by) & lacks
+                    strange = self.unseen(df.loc[wrong, list(relation.by)])
+                    wrong[wrong] = strange.get(relation.by[0], False)
+                else:
+                    wrong = relation.applies(df) & lacks
                 if given is not None:
                     for names in (relation.by, relation.determines):
                         wrong &= ~known(given, names) if set(names) <= set(given.columns) else True
