@@ -77,17 +77,19 @@ class Cells:
             made = np.clip(made, column.grid.minimum, column.grid.maximum)
         return column.restore(made, missing)
 
+    def may_lack(self, name: Any) -> bool:
+        """Whether cells of a column can be missing: whole numbers of numpy cannot."""
+        column = self._by_name[name]
+        if not isinstance(column, NumberTransform):
+            return True
+        cells = column.reader.calendar.cells if isinstance(column.reader, DateCells) else column.reader.cells
+        return not (cells.family == "numpy" and cells.pandas.kind in "iub")
+
     def typed(self, name: Any, values: pd.Series) -> pd.Series:
         """Return values of any type as cells of a column; those that were not learnt stay as they are."""
         column = self._by_name[name]
         if isinstance(column, NumberTransform):
-            numbers = self.values(values.to_frame(name), name)
-            cells = column.reader.calendar.cells if isinstance(column.reader, DateCells) else column.reader.cells
-            if (
-                cells.family == "numpy" and cells.pandas.kind in "iub"
-            ):  # what no look-up table says; such rows are not kept
-                numbers = np.where(np.isnan(numbers), self.ends(name)[0], numbers)
-            made = self.write(name, numbers, inside=False)
+            made = self.write(name, self.values(values.to_frame(name), name), inside=False)
         else:
             choices = self._choices(column, values)
             unknown = np.flatnonzero(choices < 0)

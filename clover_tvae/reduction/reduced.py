@@ -292,7 +292,10 @@ class Reduction:
                     out[name] = self.cells.typed(name, pd.Series(values, index=out.index))
             else:
                 (target,) = step.determines
-                out[target] = self.cells.typed(target, step.complete(out[list(step.sources)])[target])
+                made = step.complete(out[list(step.sources)])[target]
+                if isinstance(step, Dependency) and step.table and not self.cells.may_lack(target):
+                    made = made.where(made.notna(), step.table[0][-1])  # rows that the table does not tell are not kept
+                out[target] = self.cells.typed(target, made)
         return pd.DataFrame({name: out[name] for name in self.modelled})
 
     # -- rows that break relations ------------------------------------------------------------------------------------
