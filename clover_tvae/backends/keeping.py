@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.backends.completing import ROUNDS, completed
 from clover_tvae.backends.protocol import Backend, ReadsRows, never_seen, reading, refuse_unknown, require_columns
+from clover_tvae.backends.redrawing import BLOCK, draw_inside, draw_what_is_there
 from clover_tvae.columns.dtypes import with_cells
 from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.conditions import Condition
@@ -27,9 +28,7 @@ from clover_tvae.errors import ConditionError, CorruptArtifactError, NotFittedEr
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.asked import translated
-from clover_tvae.reduction.reduced import NO, YES
 from clover_tvae.relations.groups import MissingWhen
-from clover_tvae.relations.order import Order
 from clover_tvae.relations.reading import known
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
 from clover_tvae.transforms import TableTransform
@@ -42,11 +41,7 @@ __all__ = ["DRAWS_A_ROW", "KeepingBackend", "keep_relations"]
 #: Rows that are drawn at most for each one that is asked for, beyond the first :data:`_LEAST_DRAWS`.
 DRAWS_A_ROW = 100
 _LEAST_DRAWS = 20_000
-_BLOCK, _LARGEST_BLOCK = 1_024, 65_536
-#: Rows of a block from which on cells out of their range are drawn again, given the rest of their row, so many together.
-#: Other rows lend fewer ones: with 37 of 1,000 lent, a correlation of 0.62 became one of 0.59.
-_AGAIN_FROM, _AGAIN_ROWS = 10, 256
-_ROUNDS_OF_ORDER = 4
+_LARGEST_BLOCK = 65_536
 
 #: The column of the reduced table that tells people apart; it is not learnt.
 _UNIT = "\x00unit"
@@ -164,10 +159,10 @@ class KeepingBackend(Backend):
         while place < n_rows or block == 0:
             if n_drawn >= _LEAST_DRAWS and (n_drawn >= limit or n_drawn > 2 * DRAWS_A_ROW * place):
                 raise ConditionError(_too_few(place, n_rows, n_drawn, broken))
-            size = min(_BLOCK * 2**block, _LARGEST_BLOCK)
+            size = min(BLOCK * 2**block, _LARGEST_BLOCK)
             rate, left = max(place / n_drawn, 1e-3) if n_drawn else 1.0, n_rows - place
             enough = (left + 3 * math.sqrt(left * (1 - rate))) / rate  # with a probability of 0.999
-            wanted = min(size, _BLOCK * math.ceil(enough / _BLOCK))
+            wanted = min(size, BLOCK * math.ceil(enough / BLOCK))
             for asked in dict.fromkeys((wanted, size)):  # the rows of fewer are the first of more
                 frames = self.inner.sample_frames(
                     asked, seed=child(seed, Draw.ROWS, block), conditions=inner, decode=decode, missing=missing
@@ -252,13 +247,13 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         single = all(c.form == "in" and len(c.values) == 1 and not c.missing for c in asked.values())
         if not (single and plan.distances.keys() & set(asked)):
             return
-        for block, start in enumerate(range(0, n_rows, _BLOCK)):
-            given = pd.DataFrame(index=range(_BLOCK))
+        for block, start in enumerate(range(0, n_rows, BLOCK)):
+            given = pd.DataFrame(index=range(BLOCK))
             for name, condition in asked.items():
                 is_number = name in plan.written and plan.cells.is_number(name)
                 value = np.full(1, plan.cells.ends(name, condition)[0]) if is_number else None
                 cell = condition.values[0] if value is None else plan.cells.write(name, value).iloc[0]
-                given[name] = [cell] * _BLOCK
+                given[name] = [cell] * BLOCK
             rows = self.complete(given, seed=child(seed, Draw.ROWS, block), **how)
             yield rows.iloc[: n_rows - start].copy()
 
@@ -266,76 +261,11 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         plan = self.reduction
         if plan.is_repair:
             return drawn
-        self._draw_inside(drawn, seed, decode)
+        draw_inside(plan, cast("NativeBackend", self.inner), drawn, seed, decode)  # no other learns a reduced table
         whens = (one for one in plan.corrected if isinstance(one, MissingWhen))
         for i, relation in enumerate(one for one in whens if one.when not in plan.made and one.target in drawn):
-            self._draw_what_is_there(drawn, relation, seed, i)
+            draw_what_is_there(plan, self._reader, drawn, relation, seed, i)
         return drawn
-
-    def _draw_inside(self, drawn: pd.DataFrame, seed: np.random.SeedSequence, decode: str | None) -> None:
-        """Draw cells anew that are out of their range or order, given the rest of their rows.
-
-        Else other rows would have to lend theirs; and rows that are drawn again as a whole become rarer.
-        """
-        plan = self.reduction
-        ranges = [one for one in plan.corrected if one.lends and not plan.made & {*one.columns}]
-        orders = [(one, plan.checked(one)) for one in plan.kept if isinstance(one, Order)]
-        orders = [(one, name) for one, name in orders if name is not None]
-        blocks = np.arange(len(drawn)) // _BLOCK
-        for again in range(_ROUNDS_OF_ORDER if orders else 1):
-            wrong = dict[Any, NDArray[np.bool_]]()
-            for relation in ranges if not again else ():
-                name = relation.columns[-1]
-                wrong[name] = wrong.get(name, False) | relation.breaks(drawn)
-            restored = plan.restore(drawn) if orders else drawn  # what another relation gives is in order
-            for order, name in orders:
-                wrong[name] = wrong.get(name, False) | order.breaks(restored)
-            if not wrong:
-                return
-            cells = np.column_stack([*wrong.values()])
-            enough = np.bincount(blocks, cells.any(axis=1))[blocks] >= _AGAIN_FROM
-            for which in np.unique(cells[enough & cells.any(axis=1)], axis=0):
-                names = [name for name, is_wrong in zip(wrong, which, strict=True) if is_wrong]
-                key = (again, *np.flatnonzero(which).tolist())
-                self._draw_cells(drawn, names, enough & (cells == which).all(axis=1), child(seed, *key), decode)
-
-    def _draw_cells(
-        self, drawn: pd.DataFrame, names: list[Any], wrong: NDArray[np.bool_], seed: Any, decode: str | None
-    ) -> None:
-        """Draw cells of some columns anew in the rows that are wrong, given the rest of these rows."""
-        part = np.flatnonzero(wrong)
-        for start in range(0, len(part), _AGAIN_ROWS):
-            rows = part[start : start + _AGAIN_ROWS]
-            # Always as many, so that the rows of fewer are the first of more.
-            given = drawn.iloc[np.resize(rows, _AGAIN_ROWS)].reset_index(drop=True)
-            inner = cast("NativeBackend", self.inner)  # the only one that learns a reduced table
-            made = inner.redrawn(given, names, seed=child(seed, start), decode=decode)
-            for name in names:
-                drawn[name] = with_cells(drawn[name], rows, made[name].iloc[: len(rows)])
-
-    def _draw_what_is_there(
-        self, drawn: pd.DataFrame, relation: MissingWhen, seed: np.random.SeedSequence, i: int
-    ) -> None:
-        """Draw the cells that a relation says are there, and that were drawn as missing.
-
-        Drawn again as a whole, such rows would become rarer than the network says.
-        """
-        plan, names = self.reduction, [relation.target]
-        flag = plan.flag(relation.target) if relation.target in plan.gaps else None
-        gaps = drawn[names[0]].isna() if flag is None else drawn[flag].eq(YES)
-        lacks = gaps.to_numpy(dtype=bool) & relation.applies(drawn) & ~relation.must_be_missing(drawn)
-        names += [] if flag is None else [n for n, made in plan.distances.items() if made.base == relation.target]
-        for start in range(0, len(drawn), _BLOCK):
-            if len(part := start + np.flatnonzero(lacks[start : start + _BLOCK])):
-                partial = drawn.iloc[part].reset_index(drop=True)
-                if flag is not None:
-                    partial[flag] = pd.Series(NO, index=partial.index, dtype=object)
-                    drawn[flag] = with_cells(drawn[flag], part, partial[flag])
-                for name in names:
-                    partial[name] = partial[name].mask(np.ones(len(part), dtype=bool))
-                made = self._reader.impute(partial, seed=child(seed, start, i))
-                for name in names:
-                    drawn[name] = with_cells(drawn[name], part, made[name])
 
     def complete(
         self, df: pd.DataFrame, *, seed: np.random.SeedSequence, missing: bool = True, decode: str | None = None

@@ -8,7 +8,7 @@ import secrets
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +26,9 @@ from clover_tvae.cli.files import (
 )
 from clover_tvae.errors import ConfigError
 from clover_tvae.files import write_text
+
+if TYPE_CHECKING:
+    from clover_tvae.synthesizer import TVAESynthesizer
 
 __all__ = ["add_to"]
 
@@ -216,14 +219,12 @@ def sample(
         raise ConfigError(f"must be sample, stratified or argmax, found {decode!r}", "--decode")
 
     from clover_tvae.conditions import read_conditions
-    from clover_tvae.synthesizer import TVAESynthesizer
     from clover_tvae.workflows.output import draw_to
     from clover_tvae.workflows.timed import timed
 
     require_files(generator)
     check_rows_target(output, suffix=f".{part_format}", force=force)
-    options: dict[str, Any] = {} if device is None else {"device": device}
-    synth = TVAESynthesizer.load(generator, expected_sha256=expect_sha256, trust_pickle=trust_pickle, **options)
+    synth = _opened(generator, device, expected_sha256=expect_sha256, trust_pickle=trust_pickle)
     conditions = None
     if where:
         conditions = read_conditions(where, synth.metadata, dict(synth.sample(0).dtypes), synth.check_conditions)
@@ -237,6 +238,15 @@ def sample(
             on_part=lambda path, n_rows: note(f"{path.name}: {n_rows:,} rows", quiet),
         )
     say(f"rows      {output}" if written == [output] else f"rows      {output}{os.sep} ({len(written)} parts)")
+
+
+def _opened(generator: Path, device: str | None, **options: Any) -> TVAESynthesizer:
+    """Return the generator of a file, on a device if one is given."""
+    from clover_tvae.synthesizer import TVAESynthesizer
+
+    if device is not None:
+        options["device"] = device
+    return TVAESynthesizer.load(generator, **options)
 
 
 def _seeded(seed: int | None, quiet: bool) -> int:
@@ -261,13 +271,11 @@ def impute(
     debug: Debug = False,
 ) -> None:
     """Fill the missing cells of a table with draws, given the rest of their rows; all else stays as it is."""
-    from clover_tvae.synthesizer import TVAESynthesizer
     from clover_tvae.tables import EXTENSIONS, write_table
 
     require_files(generator, table)
     check_targets({output: EXTENSIONS}, force=force)
-    options: dict[str, Any] = {} if device is None else {"device": device}
-    synth = TVAESynthesizer.load(generator, expected_sha256=expect_sha256, **options)
+    synth = _opened(generator, device, expected_sha256=expect_sha256)
     df = read(table, synth.metadata, missing)
     with warnings_told():
         filled: Any = synth.impute(df, random_state=_seeded(seed, quiet))

@@ -142,9 +142,12 @@ def whole_number_format(numbers: NDArray[Any]) -> str | None:
     with np.errstate(invalid="ignore"):
         if not len(numbers) or not (numbers == np.floor(numbers)).all() or numbers.min() < 0 or numbers.max() >= 10**14:
             return None
+    digits = len(str(int(numbers.min()))), len(str(int(numbers.max())))
+    if digits[1] not in {packed_width(format) for format, _ in _OF_NUMBERS}:
+        return None
     distinct = np.unique(numbers).astype(np.int64)
     for format, least in _OF_NUMBERS:
-        width, digits = packed_width(format), (len(str(distinct[0])), len(str(distinct[-1])))
+        width = packed_width(format)
         short = width - (format[:2] in ("%d", "%m")) if format != "%H%M" else 1  # leading zeros that a number lacks
         if len(distinct) < least or digits[1] != width or digits[0] < short:
             continue
@@ -158,7 +161,7 @@ def whole_number_format(numbers: NDArray[Any]) -> str | None:
             if len(set(distinct // 100)) >= _MIN_HOURS and np.gcd.reduce(np.diff(distinct)) % 25 != 0:
                 return format
             continue
-        years = instants.astype("M8[us]").astype("M8[Y]").astype(np.int64) + 1970
+        years = _years(instants)
         of_many = format != "%Y%m" or (len(set(years)) > 1 and len(set(distinct % 100)) > 2)
         if _PLAUSIBLE[0] <= years.min() and years.max() <= _PLAUSIBLE[1] and of_many:
             return format
@@ -179,10 +182,14 @@ def century_of(texts: Sequence[str] | NDArray[Any], format: str) -> int:
         1930
     """
     instants, readable, _ = read_texts(texts, format)
-    years = np.unique((instants[readable].astype("M8[us]").astype("M8[Y]").astype(np.int64) + 1970) % 100)
+    years = np.unique(_years(instants[readable]) % 100)
     gaps = np.diff(years, append=years[:1] + 100)
     last = int(years[np.argmax(gaps)]) if len(years) else 99
     now = datetime.date.today().year + _YEARS_AHEAD
     last += (now - last) // 100 * 100
     first = last + int(gaps.max(initial=1)) - 100
     return max(first // 10 * 10, last - 99)
+
+
+def _years(instants: NDArray[np.int64]) -> NDArray[np.int64]:
+    return instants.astype("M8[us]").astype("M8[Y]").astype(np.int64) + 1970

@@ -26,10 +26,10 @@ from clover_tvae.model.copy_choices import CopyChoices
 from clover_tvae.model.mixture import Mixture, normal_score
 from clover_tvae.model.rows import EVERY_CELL, ConditionTensors, Drawing, Rows, Translate, numbered_cells
 
-__all__ = ["AutoregressiveDecoder", "piecewise"]
+__all__ = ["PIECES", "AutoregressiveDecoder", "piecewise"]
 
 #: Equal pieces of the piecewise-linear encoding of a rank; fewer where a table has very many numbers.
-_PIECES = 24
+PIECES = 24
 _MOST_PIECE_INPUTS = 2400
 #: Gaussians a number.
 _COMPONENTS = 8
@@ -111,7 +111,7 @@ class AutoregressiveDecoder(nn.Module):
         assert layout.numbers == "rank"
         self.layout = layout
         self.width = width = max(decompress_dims)
-        self.n_pieces = max(4, min(_PIECES, _MOST_PIECE_INPUTS // max(1, layout.n_scalars)))
+        self.n_pieces = max(4, min(PIECES, _MOST_PIECE_INPUTS // max(1, layout.n_scalars)))
         self._place_inputs(embedding_dim)
         self.blocks = nn.ModuleList(_Block(width, inner, dropout) for inner in decompress_dims)
         self.norm = nn.LayerNorm(width)

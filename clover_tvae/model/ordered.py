@@ -11,17 +11,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from clover_tvae.model.autoregressive import AutoregressiveDecoder, piecewise
+from clover_tvae.model.autoregressive import PIECES, AutoregressiveDecoder, piecewise
 from clover_tvae.model.rows import TableDecoder
 
 __all__ = ["told_order"]
 
-_PIECES = 24
 #: Adam moves every slope by as much: unscaled, 25 of them would move a choice 25 times as far as its own weights.
 _SCALE = 0.2
 #: Fewer numbers are as soon learnt one by one.
@@ -37,13 +37,13 @@ class _Lines(nn.Module):
 
     def __init__(self, ranks: Sequence[Tensor], rows: Sequence[Tensor], width: int) -> None:
         super().__init__()
-        basis = torch.zeros(len(ranks), max(map(len, ranks)), _PIECES + 1)
+        basis = torch.zeros(len(ranks), max(map(len, ranks)), PIECES + 1)
         for column, rank in zip(basis, ranks, strict=True):
-            column[: len(rank)] = _SCALE * piecewise(rank.unsqueeze(1), _PIECES).squeeze(1)
+            column[: len(rank)] = _SCALE * piecewise(rank.unsqueeze(1), PIECES).squeeze(1)
         used = torch.cat([i * basis.shape[1] + torch.arange(len(rank)) for i, rank in enumerate(ranks)])
         for name, buffer in (("basis", basis), ("rows", torch.cat(list(rows))), ("used", used)):
             self.register_buffer(name, buffer, persistent=False)
-        self.slopes = nn.Parameter(torch.zeros(len(ranks), _PIECES + 1, width))
+        self.slopes = nn.Parameter(torch.zeros(len(ranks), PIECES + 1, width))
 
     def forward(self, weight: Tensor) -> Tensor:
         return weight.index_add(0, self.rows, torch.bmm(self.basis, self.slopes).flatten(0, 1)[self.used])
@@ -61,28 +61,27 @@ def told_order(
         generator: Source of the first lines.
     """
     columns, made = dict[int, tuple[Tensor, Tensor]](), list[tuple[nn.Module, str]]()
-    for i, rank in enumerate(ranks if isinstance(decoder, AutoregressiveDecoder) else ()):
-        known = torch.zeros(0) if rank is None else torch.from_numpy(rank).float()
-        places = (~known.isnan()).nonzero().squeeze(1)
-        if len(places) >= _FEWEST:
-            columns[i] = places, known[places]
+    for i, rank in enumerate(ranks):
+        if rank is not None and len(places := np.flatnonzero(~np.isnan(rank))) >= _FEWEST:
+            columns[i] = torch.from_numpy(places), torch.from_numpy(rank[places]).float()
+    if not columns or not isinstance(decoder, AutoregressiveDecoder):
+        yield
+        return
 
-    def add(module: nn.Module, name: str, firsts: dict[int, int], width: int) -> _Lines:
-        lines = _Lines([columns[i][1] for i in firsts], [columns[i][0] + first for i, first in firsts.items()], width)
+    def add(module: nn.Module, name: str, firsts: dict[int, int]) -> _Lines:
+        rows = [columns[i][0] + first for i, first in firsts.items()]
+        lines = _Lines([columns[i][1] for i in firsts], rows, decoder.width)
         parametrize.register_parametrization(module, name, lines, unsafe=True)
         made.append((module, name))
         return lines
 
-    if columns:
-        assert isinstance(decoder, AutoregressiveDecoder)
-        lines = add(decoder, "cells", {i: int(decoder.starts[i]) for i in columns}, decoder.width)
-        with torch.no_grad():
-            scale = 2.5 * (len(ranks) * (_PIECES + 1)) ** -0.5
-            lines.slopes.normal_(0.0, scale, generator=generator)
-        for group, head in zip(decoder.groups, decoder.heads, strict=True):
-            firsts = {i: row * group.width for row, i in enumerate(group.columns) if i in columns}
-            if firsts:
-                add(head, "weight", firsts, decoder.width)
+    lines = add(decoder, "cells", {i: int(decoder.starts[i]) for i in columns})
+    with torch.no_grad():
+        scale = 0.5 / _SCALE * (len(ranks) * (PIECES + 1)) ** -0.5
+        lines.slopes.normal_(0.0, scale, generator=generator)
+    for group, head in zip(decoder.groups, decoder.heads, strict=True):
+        if firsts := {i: row * group.width for row, i in enumerate(group.columns) if i in columns}:
+            add(head, "weight", firsts)
     try:
         yield
     finally:

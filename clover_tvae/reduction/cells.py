@@ -82,7 +82,7 @@ class Cells:
         column = self._by_name[name]
         if not isinstance(column, NumberTransform):
             return True
-        cells = column.reader.calendar.cells if isinstance(column.reader, DateCells) else column.reader.cells
+        cells = column.reader.cells
         return not (cells.family == "numpy" and cells.pandas.kind in "iub")
 
     def typed(self, name: Any, values: pd.Series) -> pd.Series:

@@ -1,10 +1,11 @@
-"""Which columns are made from which: chosen so that none is made twice, or from itself."""
+"""Which columns are made from which: chosen so that none is made twice, or from itself; and as a file holds it."""
 
 from __future__ import annotations
 
 import graphlib
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.numeric import round_bound
+from clover_tvae.columns.plain_data import check, integer, list_of, name_from_plain, name_to_plain, number, optional
 from clover_tvae.errors import UserError
 from clover_tvae.reduction.cells import Cells
 from clover_tvae.relations.computed import Computed
@@ -21,7 +23,10 @@ from clover_tvae.relations.order import Order
 from clover_tvae.relations.reading import numbers
 from clover_tvae.relations.relation import Relation
 
-__all__ = ["DAY", "HOUR", "MAX_DECIMALS", "Clock", "Distance", "Step", "changed_by", "in_order", "made_by", "planned"]
+__all__ = [
+    "DAY", "HOUR", "Clock", "Distance", "Step", "changed_by", "in_order", "made_by", "planned", "relation_at", "step_from_plain",
+    "step_to_plain",
+]  # fmt: skip
 
 MAX_DECIMALS = 9
 DAY, HOUR = 86_400, 3_600  # seconds
@@ -274,3 +279,41 @@ def planned(
     for relation in (relation for relation in kept if relation.lends):
         plan.add_relation(relation)
     return tuple(plan.steps), tuple(plan.corrected)
+
+
+def step_to_plain(step: Step, kept: tuple[Relation, ...]) -> dict[str, Any]:
+    """Return a step as plain data; a relation is its place among those that are kept."""
+    if isinstance(step, Relation):
+        return {"relation": kept.index(step)}
+    made, base, *sizes = astuple(step)
+    return {type(step).__name__.lower(): [name_to_plain(made), name_to_plain(base), *sizes]}
+
+
+def relation_at(place: Any, kept: tuple[Relation, ...]) -> Relation:
+    """Return the relation at a place in a file; ``ValueError`` where there is none."""
+    return kept[integer(place, "relation", 0, len(kept) - 1)]
+
+
+def step_from_plain(item: Any, kept: tuple[Relation, ...], cells: Cells) -> Step:
+    """Read what ``step_to_plain`` wrote; ``ValueError`` on anything else."""
+    check(type(item) is dict and len(item) == 1, "a step must be a distance or a relation")
+    if "relation" in item:
+        relation = relation_at(item["relation"], kept)
+        check(isinstance(relation, OneHot) or len(relation.determines) == 1, "a step must make a column")
+        return relation
+    is_clock = "clock" in item
+    parts = list_of(item.get("clock", item.get("distance")), "step")
+    check(len(parts) == (2 if is_clock else 8), "a clock must have two parts, a distance eight")
+    made, base = (name_from_plain(name) for name in parts[:2])
+    check({made, base} <= set(cells.table.names) and made != base, "a step must be between two columns")
+    if is_clock:
+        check(cells.is_date(made), "a clock must be of dates")
+        return Clock(made, base)
+    check(cells.is_number(made) and cells.is_number(base), "a distance must be between columns of numbers")
+    sign, unit, decimals, *sizes = parts[2:]
+    check(type(sign) is int and sign in (1, -1), "sign must be 1 or -1")
+    unit = optional(unit, lambda value: integer(value, "unit", 1, 86_400))
+    decimals = optional(decimals, lambda value: integer(value, "decimals", 0, MAX_DECIMALS))
+    typical, least, reach = (number(value, "distance") for value in sizes)
+    check(math.isfinite(typical + least + reach) and least >= 0, "a distance must be finite, and at least 0")
+    return Distance(made, base, sign, unit, decimals, typical, least, reach)

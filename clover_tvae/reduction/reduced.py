@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import itertools
 import logging
-import math
 from collections import Counter
 from collections.abc import Hashable
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,22 +18,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.columns.plain_data import (
-    check,
-    fields,
-    integer,
-    list_of,
-    name_from_plain,
-    name_to_plain,
-    number,
-    optional,
-)
+from clover_tvae.columns.plain_data import check, fields, list_of, name_from_plain, name_to_plain
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction.cells import Cells
 from clover_tvae.reduction.plan import (
     DAY,
     HOUR,
-    MAX_DECIMALS,
     Clock,
     Distance,
     Step,
@@ -42,6 +31,9 @@ from clover_tvae.reduction.plan import (
     in_order,
     made_by,
     planned,
+    relation_at,
+    step_from_plain,
+    step_to_plain,
 )
 from clover_tvae.relations.document import read_relations, write_relations
 from clover_tvae.relations.groups import OneHot
@@ -160,10 +152,13 @@ class Reduction:
         names = [name for name in self.modelled if name not in self.made or name in stay]
         return (*names, *map(self.flag, self.gaps))
 
-    def checked(self, order: Order) -> Any:
-        """Return the column to draw anew where an order is broken that no distance keeps: one that is given in part."""
-        given = [name for name in order.columns if name in set(map(changed_by, self.corrected))]
-        return given[-1] if given and not self.made & {*order.columns} else None
+    @cached_property
+    def checked_orders(self) -> tuple[tuple[Order, Any], ...]:
+        """Orders that no distance keeps as another relation gives a column in part; and that column: drawn anew, if broken."""
+        given = set(map(changed_by, self.corrected))
+        orders = [one for one in self.kept if isinstance(one, Order) and not self.made & {*one.columns}]
+        found = [(order, [name for name in order.columns if name in given]) for order in orders]
+        return tuple((order, names[-1]) for order, names in found if names)
 
     def flag(self, base: Any) -> str:
         """Return the name of the column that says where a base is missing."""
@@ -383,19 +378,13 @@ class Reduction:
         """Return the plan as plain data."""
         return {
             "kept": write_relations(self.kept),
-            "steps": [self._step_to_plain(step) for step in self.steps],
+            "steps": [step_to_plain(step, self.kept) for step in self.steps],
             "corrected": [self.kept.index(relation) for relation in self.corrected],
             "gaps": [name_to_plain(name) for name in self.gaps],
             "columns": self.columns.to_plain(),
             "order": [name_to_plain(name) for name in self.order],
             "is_repair": self.is_repair,
         }
-
-    def _step_to_plain(self, step: Step) -> dict[str, Any]:
-        if isinstance(step, Relation):
-            return {"relation": self.kept.index(step)}
-        made, base, *sizes = astuple(step)
-        return {type(step).__name__.lower(): [name_to_plain(made), name_to_plain(base), *sizes]}
 
     @classmethod
     def from_plain(cls, plain: Any) -> Reduction:
@@ -408,10 +397,10 @@ class Reduction:
         check(len(set(order)) == len(order) and set(columns.order) <= set(order), "order must name every column once")
         check(type(plain["is_repair"]) is bool, "is_repair must be true or false")
         cells = Cells(columns)
-        steps = tuple(_step_from_plain(item, kept, cells) for item in list_of(plain["steps"], "steps"))
+        steps = tuple(step_from_plain(item, kept, cells) for item in list_of(plain["steps"], "steps"))
         made = [name for step in steps for name in made_by(step)]
         check(len(set(made)) == len(made), "no column may be made twice")
-        corrected = tuple(kept[_place(item, kept)] for item in list_of(plain["corrected"], "corrected"))
+        corrected = tuple(relation_at(item, kept) for item in list_of(plain["corrected"], "corrected"))
         check(
             all(type(relation).complete is not Relation.complete for relation in corrected),
             "a relation must correct a column",
@@ -433,31 +422,3 @@ def _if_shared(relation: Relation, df: pd.DataFrame) -> Relation:
             logger.warning("The relation '%s' is left to the network: too few people share its values", relation)
             return relation.model_copy(update={"table": ()})
     return relation
-
-
-def _place(item: Any, kept: tuple[Relation, ...]) -> int:
-    return integer(item, "relation", 0, len(kept) - 1)
-
-
-def _step_from_plain(item: Any, kept: tuple[Relation, ...], cells: Cells) -> Step:
-    check(type(item) is dict and len(item) == 1, "a step must be a distance or a relation")
-    if "relation" in item:
-        relation = kept[_place(item["relation"], kept)]
-        check(isinstance(relation, OneHot) or len(relation.determines) == 1, "a step must make a column")
-        return relation
-    is_clock = "clock" in item
-    parts = list_of(item.get("clock", item.get("distance")), "step")
-    check(len(parts) == (2 if is_clock else 8), "a clock must have two parts, a distance eight")
-    made, base = (name_from_plain(name) for name in parts[:2])
-    check({made, base} <= set(cells.table.names) and made != base, "a step must be between two columns")
-    if is_clock:
-        check(cells.is_date(made), "a clock must be of dates")
-        return Clock(made, base)
-    check(cells.is_number(made) and cells.is_number(base), "a distance must be between columns of numbers")
-    sign, unit, decimals, *sizes = parts[2:]
-    check(type(sign) is int and sign in (1, -1), "sign must be 1 or -1")
-    unit = optional(unit, lambda value: integer(value, "unit", 1, 86_400))
-    decimals = optional(decimals, lambda value: integer(value, "decimals", 0, MAX_DECIMALS))
-    typical, least, reach = (number(value, "distance") for value in sizes)
-    check(math.isfinite(typical + least + reach) and least >= 0, "a distance must be finite, and at least 0")
-    return Distance(made, base, sign, unit, decimals, typical, least, reach)

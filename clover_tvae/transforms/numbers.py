@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.calendar import PER_SECOND, Calendar, instant_of
 from clover_tvae.columns.cells import is_number, zone_of
-from clover_tvae.columns.date_formats import EPOCH, MICROSECOND, read_texts
+from clover_tvae.columns.date_formats import DAY_OF_TIMES, EPOCH, MICROSECOND, read_texts
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.numeric import read_numbers
 from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain
@@ -101,9 +101,14 @@ class DateCells:
     kind = "datetime"
 
     @property
+    def cells(self) -> CellType:
+        """The type of the cells."""
+        return self.calendar.cells
+
+    @property
     def content(self) -> Literal["number", "other"]:
         """What the cells are, as ``Condition.check`` calls it."""
-        return "number" if self.calendar.cells.is_number else "other"
+        return "number" if self.cells.is_number else "other"
 
     @property
     def scale(self) -> Any:
@@ -166,7 +171,9 @@ class DateCells:
         with contextlib.suppress(ValueError):
             return datetime.datetime.fromisoformat(value)
         with contextlib.suppress(ValueError):  # formats without a date count from this day
-            return datetime.datetime.combine(datetime.date(1900, 1, 1), datetime.time.fromisoformat(value))
+            return datetime.datetime.combine(
+                datetime.date.fromisoformat(DAY_OF_TIMES), datetime.time.fromisoformat(value)
+            )
         form = "" if self.calendar.format is None else f" or in the format {self.calendar.format!r}"
         raise ConditionError(f"text must be a date as in '2020-01-31'{form}, found other text")
 

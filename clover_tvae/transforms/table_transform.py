@@ -221,13 +221,11 @@ class TableTransform:
         Args:
             table: The encoded table, its numbers as ranks.
         """
-        counts = [
-            np.bincount(choices, minlength=column.n_base)
-            for choices, column in zip(table.choices.T, self.layout.columns, strict=True)
-        ]
-        codecs = [getattr(transform, "codec", None) for transform in self.transforms]
         return [
-            codec.ranks(n) if isinstance(codec, RankCodec) else None for codec, n in zip(codecs, counts, strict=True)
+            one.codec.ranks(np.bincount(choices, minlength=one.layout.n_base))
+            if isinstance(one, NumberTransform) and isinstance(one.codec, RankCodec)
+            else None
+            for one, choices in zip(self.transforms, table.choices.T, strict=True)
         ]
 
     def nearly_seen(self, df: pd.DataFrame) -> NDArray[np.bool_]:
