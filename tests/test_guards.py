@@ -137,6 +137,7 @@ def table(n: int = 300) -> pd.DataFrame:
 META = {"continuous": ["salary"], "categorical": ["job"], "ignore": ["patient"]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("options", [{}, {"decoder": "independent"}])
 def test_a_fit_warns_once_and_stores_nothing_of_one_person(options: dict[str, Any], tmp_path: Any) -> None:
     df = table()

@@ -773,6 +773,7 @@ def test_workers_are_at_least_one() -> None:
     assert summary([JobResult("a", "f", "skipped")])["exit_code"] == 0
 
 
+@pytest.mark.long
 def test_the_table_is_read_checked_and_its_transforms_fitted_once(folder: Path, monkeypatch) -> None:
     from clover_tvae.jobs import job as job_module
     from clover_tvae.transforms import TableTransform
@@ -820,6 +821,7 @@ def test_a_table_that_changes_after_the_check_is_read_again(folder: Path) -> Non
     assert plan_job(only_job(path)).up_to_date
 
 
+@pytest.mark.long
 def test_what_is_learnt_is_the_same_whether_it_was_checked_before_or_not(folder: Path) -> None:
     for place, tables in (("one", "never"), ("two", "always")):
         (folder / place).mkdir()
@@ -1000,6 +1002,7 @@ def test_a_name_that_no_file_system_takes_is_a_problem_of_the_job_file(folder: P
     assert "too long" in problems[0]
 
 
+@pytest.mark.long
 def test_job_files_of_one_name_under_one_root_keep_their_own_records(tmp_path: Path) -> None:
     files = []
     for part in "ab":

@@ -86,6 +86,7 @@ def test_one_wrong_sample_does_not_hide_the_others(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 6
 
 
+@pytest.mark.long
 def test_what_was_done_before_a_job_failed_stays_in_its_result(tmp_path: Path) -> None:
     path = job(
         tmp_path,

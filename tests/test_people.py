@@ -139,6 +139,7 @@ def test_shadow_halves_are_of_people() -> None:
         membership_shadow(fit_and_sample, visits(n_people=30), META, k=4)
 
 
+@pytest.mark.long
 def test_the_same_people_on_both_sides_are_warned_of() -> None:
     df = visits(n_people=20)
     with pytest.warns(UserWarning, match="some people are in the training rows and in the held-out rows"):

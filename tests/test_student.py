@@ -94,6 +94,7 @@ def test_the_same_seed_gives_the_same_student(learnt: TVAESynthesizer) -> None:
     pd.testing.assert_frame_equal(short(table()).fit().sample(50, random_state=3), learnt.sample(50, random_state=3))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("privacy", ["student", "none"])
 def test_a_fitted_synthesizer_keeps_no_table(privacy: str) -> None:
     df = table()
@@ -112,6 +113,7 @@ def test_a_fitted_synthesizer_keeps_no_table(privacy: str) -> None:
             call()
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:held by fewer than 5 people")
 def test_relations_learnt_of_the_table_are_let_go_with_it(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
@@ -142,6 +144,7 @@ def test_relations_learnt_of_the_table_are_let_go_with_it(tmp_path: Path) -> Non
     assert synth.metadata.reasons == {}
 
 
+@pytest.mark.long
 def test_it_learns_another_table_that_is_given(learnt: TVAESynthesizer) -> None:
     synth = short(table()).fit()
     other = table(300, seed=5)
@@ -168,6 +171,7 @@ def test_enough_people_of_a_small_table_are_held_out_to_judge(n: int, held_out: 
     assert round(n * plan_training(Parameters(), n, 10).training.validation_fraction) == held_out
 
 
+@pytest.mark.long
 def test_relations_are_learnt_anew_from_the_written_rows() -> None:
     rng = np.random.default_rng(1)
     city = rng.choice(["Graz", "Wien", "Linz"], 300)
@@ -241,6 +245,7 @@ def test_rows_of_the_copula_have_the_columns_and_their_correlation() -> None:
     assert abs(drawn["pay"].mean() - df["pay"].mean()) < 20
 
 
+@pytest.mark.long
 def test_rows_are_independent_unless_they_are_asked_to_be_stratified() -> None:
     synth = short(table(400), privacy="none", epochs=4).fit()
     shares = {

@@ -172,6 +172,7 @@ def test_min_epochs_holds_early_stopping_back():
     assert len(fit(config)[1].history) >= 30
 
 
+@pytest.mark.long
 def test_minutes_end_the_training():
     config = TrainingConfig(epochs=10**6, batch_rows=20, max_minutes=0.01, schedule="trapezoid")
     training = fit(config)[1]
