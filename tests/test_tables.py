@@ -349,6 +349,27 @@ def test_formulas_are_written_inert_and_numbers_untouched(tmp_path):
     assert back["nullable"].equals(df["nullable"])
 
 
+HIDDEN = ["", *"\ufeff\u200b\u2060\xad\xa0 \u3000\t'\"\x00\x1b\x85\u202e", '"\u200b', "' ", "\U000e0001"]
+
+
+@pytest.mark.parametrize("hidden", HIDDEN, ids=ascii)
+def test_a_sign_that_comes_first_to_the_eye_starts_no_formula_in_a_cell_or_a_name(tmp_path, hidden):
+    texts = [hidden + sign + "1+1" for sign in "=+-@＝＠"]
+    df = pd.DataFrame({text: [*texts, f"a{hidden}=1", hidden + "-"] for text in texts})
+    write_table(df, tmp_path / "t.csv")
+    with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv_rows(file)
+    assert header == ["'" + text for text in texts]
+    assert [row[0] for row in rows[:-2]] == header
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t.csv"), df)
+
+
+def test_a_byte_order_mark_is_kept_where_it_belongs_to_a_name(tmp_path):
+    df = pd.DataFrame({"\ufeffname": ["\ufeffx", "\x1b[31mred\x00\x07"]})
+    write_table(df, tmp_path / "t.csv")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t.csv"), df)
+
+
 @pytest.mark.long
 @given(st.lists(st.text(max_size=6), min_size=1, max_size=5))
 @same_folder
@@ -787,7 +808,7 @@ def test_inside_never_gives_a_path_outside(tmp_path, parts):
 
 
 @pytest.mark.long
-@given(st.lists(st.text(alphabet="'=+-@\t\r\n＝1x ", min_size=1, max_size=5), min_size=1, max_size=5))
+@given(st.lists(st.text(alphabet="'\"\ufeff\u200b\xa0=+-@\t\r\n＝1x ", min_size=1, max_size=5), min_size=1, max_size=5))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_text_that_looks_like_a_formula_is_read_as_it_was_written(tmp_path, cells):
     df = pd.DataFrame({"=n": cells, "'=n": "x", "label": pd.Categorical(cells)})

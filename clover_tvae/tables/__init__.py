@@ -12,8 +12,9 @@ What CSV cannot say is decided here, in the open:
   no number is an error, not a gap), ``boolean`` ones true and false, ``datetime`` ones text if they have a format,
   else dates. Without metadata, a column is whole numbers, numbers, true and false, or text.
 - Whole numbers with gaps are ``Int64``, so that they stay whole.
-- A text cell or a name that a spreadsheet would run as a formula is written with a leading apostrophe. Numbers, and
-  text that is a plain number, are never touched. :func:`read_table` takes the apostrophe off again.
+- A text cell or a name that a spreadsheet would run as a formula, also behind blanks, quotes or letters that do not show,
+  is written with a leading apostrophe. Numbers, and text that is a plain number, are never touched. :func:`read_table`
+  takes the apostrophe off again: text comes back equal, control characters too.
 - An empty text and a missing cell are the same in CSV. Parquet keeps them apart, and keeps every dtype.
 """
 

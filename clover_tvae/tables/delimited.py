@@ -49,7 +49,12 @@ _SIGNS = {
     b"%PDF": "PDF",
     b"\x89HDF": "HDF5",
 }
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+_SIGN = tuple("=+-@＝＋－＠")
+# What shows nothing before a sign (blanks, controls, letters of no width), and quotes, which a program may take off.
+_UNSEEN = re.compile(
+    "['\"\\x00-\\x20\\x7f-\\xa0\\xad\\u034f\\u061c\\u115f\\u1160\\u1680\\u17b4\\u17b5\\u180b-\\u180f\\u2000-\\u200f\\u2028-\\u202f"
+    "\\u205f-\\u206f\\u2800\\u3000\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\\U000e0000-\\U000e0fff]*"
+)
 
 
 # ----------------------------------------------------------------------------------------------- reading
@@ -220,10 +225,11 @@ def write_csv(df: pd.DataFrame, path: str | Path, *, gzipped: bool) -> None:
     """Write a table as CSV; see :func:`clover_tvae.tables.write_table`."""
     spelt = pd.DataFrame({position: _spelt(df.iloc[:, position]) for position in range(df.shape[1])}, index=df.index)
     spelt.columns = pd.Index([_inert(str(name)) for name in df.columns])
-    # Python's csv leaves a carriage return bare; and a lone column may look like many with another separator.
+    # Python's csv leaves a carriage return bare; a lone column may look like many with another separator; and a byte order
+    # mark that begins the file is no part of the name.
     texts = itertools.chain(spelt.columns, *(cells for _, cells in spelt.items() if cells.dtype == object))
     returns = any(isinstance(text, str) and "\r" in text for text in texts)
-    ambiguous = df.shape[1] == 1 and re.search(r"[;\t|]", spelt.columns[0])
+    ambiguous = spelt.columns[0].startswith("\ufeff") or (df.shape[1] == 1 and re.search(r"[;\t|]", spelt.columns[0]))
     quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns or ambiguous else csv.QUOTE_MINIMAL
 
     def write(file: BinaryIO) -> None:
@@ -262,18 +268,17 @@ def _iso(cell: Any, *, as_date: bool = False) -> Any:
 
 
 def _is_formula(text: str) -> bool:
-    """Whether a spreadsheet would run the text; a number and a lone sign it does not."""
-    return text.startswith(_FORMULA) and text not in ("+", "-") and re.fullmatch(NUMBER, text, flags=re.ASCII) is None
+    """Whether a spreadsheet could run the text, with or without its apostrophes; a number and a lone sign it does not."""
+    bare = _UNSEEN.sub("", text, count=1)
+    is_run = bare.startswith(_SIGN) and bare not in ("+", "-") and re.fullmatch(NUMBER, bare, re.ASCII) is None
+    return is_run or text.lstrip("'").startswith(("\t", "\r", "\n"))
 
 
 def _inert(text: str) -> str:
-    """Return text that no spreadsheet runs: a formula gets an apostrophe.
-
-    So does one that has apostrophes already, or reading could not tell whose the first is.
-    """
-    return "'" + text if _is_formula(text.lstrip("'")) else text
+    """Return text that no spreadsheet runs: a formula gets an apostrophe, even one that has apostrophes already."""
+    return "'" + text if _is_formula(text) else text
 
 
 def _active(text: str) -> str:
     """Undo :func:`_inert`."""
-    return text[1:] if text.startswith("'") and _is_formula(text.lstrip("'")) else text
+    return text[1:] if text.startswith("'") and _is_formula(text) else text
