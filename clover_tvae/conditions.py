@@ -154,13 +154,14 @@ class Condition:
         """
         ends = [end for end in (self.low, self.high) if end is not None]
         for value in (*self.values, *ends):
-            found, wanted = type(value).__name__, None
+            # These are the user's own words: data stand in no condition.
+            found, wanted = f"{value!r:.60}" if isinstance(value, str) else type(value).__name__, None
             is_date = isinstance(value, str | datetime.date | np.datetime64)
             if kind == "datetime" and not is_date and not (cells == "number" and is_number(value)):
-                wanted = "a date"
+                wanted = "a date, such as 2024-12-31"
             elif kind == "continuous":
                 if not (is_number(value) or (cells != "number" and isinstance(value, bool | np.bool_))):
-                    wanted = "a number"
+                    wanted = "a number, such as 65"
                 elif isinstance(value, int) and abs(value) > sys.float_info.max:
                     wanted, found = "within the range of 64-bit floats", "one beyond it"
                 elif not math.isfinite(value):
@@ -233,7 +234,7 @@ def read_conditions(
             if guess is not None:
                 name = guess[1].strip()
                 message = f"the generator has no modelled column {name!r}{did_you_mean(name, columns)}"
-            problems.append(Problem(f"--where {number}", message))
+            problems.append(Problem(f"--where {number} ({text!r:.80})", message))
             continue
         column = columns[parts[1]]
         try:
@@ -242,8 +243,7 @@ def read_conditions(
             check({column.name: condition})
             found[column.name] = condition
         except ConditionError as error:
-            where = f"--where {number} (column {parts[1]!r})"
-            problems += [Problem(where, problem.message) for problem in error.problems]
+            problems += [Problem(f"--where {number} ({text!r:.80})", problem.message) for problem in error.problems]
     if problems:
         raise ConditionError(problems)
     return found

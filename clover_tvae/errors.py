@@ -63,6 +63,7 @@ __all__ = [
     "UnsupportedArtifactError",
     "UserError",
     "did_you_mean",
+    "first_of",
 ]
 
 
@@ -81,7 +82,9 @@ class Problem:
     kind: type[UserError] | None = None
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.message}" if self.where else self.message
+        # A path can hold a line break or an escape sequence, which would end the line or be obeyed.
+        where = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in self.where)
+        return f"{where}: {self.message}" if where else self.message
 
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:
@@ -94,6 +97,16 @@ def did_you_mean(name: object, known: Iterable[object]) -> str:
     by_text = {str(candidate).casefold(): candidate for candidate in known}
     nearest = difflib.get_close_matches(str(name).casefold(), by_text, n=1, cutoff=0.6)
     return f"; did you mean {by_text[nearest[0]]!r}?" if nearest else ""
+
+
+def first_of(numbers: Sequence[int]) -> str:
+    """Spell the first few of some numbers.
+
+    Example:
+        >>> first_of([3, 5, 7, 8, 9, 12])
+        '3, 5, 7, 8, 9, ...'
+    """
+    return ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
 
 
 class CloverError(Exception):

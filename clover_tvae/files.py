@@ -9,14 +9,47 @@ import contextlib
 import os
 import re
 import secrets
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from clover_tvae.errors import CloverError, TableFileError
+from clover_tvae.errors import CloverError, TableFileError, did_you_mean
 
-__all__ = ["atomic_write", "inside", "read_text", "unmoved", "write_text"]
+__all__ = ["atomic_write", "inside", "not_there", "read_text", "unmoved", "unwritable", "write_text"]
+
+#: Names of devices on Windows, whatever follows a dot: a file that is called so cannot go there.
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE | re.DOTALL)
+
+
+def not_there(path: str | Path) -> str:
+    """Say that there is no file at a path, and which file beside it has nearly its name.
+
+    Example:
+        >>> not_there("no/such/rows.csv")
+        'the file does not exist'
+    """
+    beside: list[str] = []
+    with contextlib.suppress(OSError, ValueError):
+        beside = os.listdir(Path(path).parent)
+    return "the file does not exist" + did_you_mean(Path(path).name, beside)
+
+
+def unwritable(path: Path) -> str | None:
+    """Say why no file can be written at a path, as far as its name and what is there tell; ``None`` where one can.
+
+    Example:
+        >>> unwritable(Path("nul.csv"))
+        "must be a file name that Windows can hold, found 'nul.csv', the name of a device"
+    """
+    if path.is_dir():
+        return "there is a folder of this name"
+    if path.exists() and not path.is_file():
+        return "must be a file, found a device or a pipe of this name"
+    if _RESERVED.fullmatch(path.name):
+        return f"must be a file name that Windows can hold, found {path.name!r}, the name of a device"
+    return None
 
 
 def atomic_write(
@@ -49,10 +82,10 @@ def atomic_write(
     """
     try:
         target = Path(os.path.realpath(path))
-        if target.exists() and not target.is_file():
-            raise TableFileError("is a folder or a device, not a file that can be written", str(path))
+        if fault := unwritable(target):
+            raise TableFileError(fault, str(path))
         # 200 bytes of name leave room for the rest under the usual limit of 255.
-        stem = target.name.encode("utf-8", "surrogateescape")[:200].decode("utf-8", "ignore")
+        stem = os.fsencode(target.name)[:200].decode(sys.getfilesystemencoding(), "ignore")
         temporary = target.with_name(f".{stem}.{secrets.token_hex(8)}.tmp")
     except (OSError, ValueError) as error:
         raise _cannot_write(path, error) from error
@@ -102,8 +135,8 @@ def read_text(path: Path, most_bytes: int) -> str:
     """
     try:
         if not path.is_file():
-            what = "is a folder or a device, not a file" if path.exists() else "does not exist"
-            raise TableFileError(f"the file {what}", str(path))
+            what = "the file is a folder or a device, not a file" if path.exists() else not_there(path)
+            raise TableFileError(what, str(path))
         with path.open("rb") as file:
             content = file.read(most_bytes + 1)
     except (OSError, ValueError) as error:

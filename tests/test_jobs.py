@@ -269,7 +269,7 @@ jobs:
         "jobs.yaml:13:89: random_state: must be a whole number from 0 to 18,446,744,073,709,551,615, found random_state=1.5",
         "jobs.yaml:14:23: output: the path is a URL",
         "jobs.yaml:14:66: the metadata has no modelled column 'sexx'; did you mean 'sex'?",
-        "jobs.yaml:15:15: data: the file does not exist",
+        "jobs.yaml:15:15: data: gone.csv: the file does not exist",
         "jobs.yaml:15:31: broken.json: ",
         "jobs.yaml:15:54: generator_filepath: must be a file name that ends in .pkl",
         "jobs.yaml:16:6: name: must be letters, digits",
@@ -985,7 +985,7 @@ def test_the_employees_are_what_the_text_says() -> None:
         ({"synthesizer": {"enforce_rounding": False}}, "enforce_rounding"),
         ({"synthesizer": {"compress_dims": [20_000]}}, "compress_dims"),
         ({"sample": {"conditions": {"petal width (cm)": {"between": [5, 2]}}}}, "lower end first"),
-        ({"sample": {"conditions": {"petal width (cm)": "1.5"}}}, "must be a number, found str"),
+        ({"sample": {"conditions": {"petal width (cm)": "1.5"}}}, "must be a number, such as 65, found '1.5'"),
     ],
 )
 def test_what_would_fail_in_its_turn_is_told_before_any_job_starts(folder: Path, keys: dict, place: str) -> None:

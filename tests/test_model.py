@@ -492,3 +492,21 @@ def test_devices_are_resolved_or_refused():
             resolve_device(bad)  # type: ignore[arg-type]
     seed = np.random.SeedSequence(5)
     assert torch_generator(seed).initial_seed() == torch_generator(np.random.SeedSequence(5)).initial_seed()
+
+
+def test_shares_under_the_prior_are_moved_to_those_of_the_table():
+    layout = TableLayout((ColumnLayout(3, missing=2), ColumnLayout(4, n_numbered=2, missing=3)), numbers="mode")
+    torch.manual_seed(0)
+    decoder = Decoder(8, (16,), layout.n_choices + layout.n_scalars, layout)
+    z = torch.randn(20_000, 8)
+    choices = torch.tensor([[0, 0]] * 50 + [[1, 1]] * 10 + [[2, 2]] * 10 + [[2, 3]] * 30)
+    decoder.match_shares(z, choices)
+    drawn, _ = decoder.sample(
+        z,
+        Rows.blank(len(z), layout, z.device),
+        torch.zeros(len(z), 2, dtype=torch.bool),
+        torch.Generator().manual_seed(1),
+    )
+    for i, shares in enumerate(([0.5, 0.1, 0.4], [0.5, 0.1, 0.1, 0.3])):
+        found = torch.bincount(drawn.choices[:, i], minlength=len(shares)) / len(z)
+        assert torch.allclose(found, torch.tensor(shares), atol=0.015)

@@ -160,7 +160,7 @@ def test_numbers_are_met_as_the_column_holds_them() -> None:
 @pytest.mark.parametrize(
     ("name", "condition", "match"),
     [
-        ("few integers", "20", "must be a number, found str"),
+        ("few integers", "20", "must be a number, such as 65, found '20'"),
         ("few integers", True, "found bool"),
         ("few integers", pd.Timestamp("2020-01-01"), "found Timestamp"),
         ("few integers", {"a": 1}, "found a dict"),

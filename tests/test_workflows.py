@@ -298,7 +298,7 @@ def test_a_report_of_somebody_else_is_not_overwritten(folder: Path) -> None:
         ("    report: /tmp/report.html\n", "report: the path is absolute"),
         ("    holdout: 1.5\n", "holdout: must be less than 1"),
         ("    holdout: 0.0\n", "holdout: must be greater than 0"),
-        ("    holdout: none.csv\n", "holdout: the file does not exist"),
+        ("    holdout: none.csv\n", "holdout: none.csv: the file does not exist"),
         ("    holdout: true\n", "holdout: must be a number"),
         ("    limits: none.yaml\n", "limits: "),
         ("    limits: {fidelity.shap: {max: 1}}\n", "did you mean 'fidelity.shape'"),

@@ -10,8 +10,10 @@ import contextlib
 import errno
 import functools
 import json
+import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
@@ -25,10 +27,12 @@ __all__ = [
     "Quiet",
     "command",
     "note",
+    "progress",
     "progress_wanted",
     "say",
     "say_json",
     "say_table",
+    "training_told",
     "warn",
     "warnings_told",
 ]
@@ -83,6 +87,28 @@ def note(text: object, quiet: bool = False, style: str | None = None) -> None:
     """Print progress on standard error, unless ``quiet``."""
     if not quiet:
         _console(stderr=True).print(_safe(text), style=style)
+
+
+def progress(text: object, quiet: bool = False) -> None:
+    """Print a line of progress; with the time of day where it goes to a file, which has no other clock."""
+    note(text if sys.stderr.isatty() else f"{time.strftime('%H:%M:%S')} {text}", quiet)
+
+
+@contextlib.contextmanager
+def training_told(quiet: bool) -> Iterator[None]:
+    """Print what the training logs as lines of progress, where no bar shows it."""
+    handler = logging.Handler()
+    handler.emit = lambda record: progress(f"  {record.getMessage()}")  # type: ignore[method-assign]
+    logger = logging.getLogger("clover_tvae.training")
+    before = logger.level
+    try:
+        if not quiet and not progress_wanted(quiet):
+            logger.addHandler(handler)
+            logger.setLevel(logging.INFO)
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def warn(text: object) -> None:
@@ -152,5 +178,5 @@ def _fail(error: CloverError | str, code: int, debug: bool) -> None:
         _console(stderr=True).print(_safe(traceback.format_exc()))
     lines = [str(problem) for problem in error.problems] if isinstance(error, UserError) else [str(error)]
     for line in lines:
-        _console(stderr=True).print(f"error: {_safe(line)}", style="red")
+        _console(stderr=True).print(f"error: {_safe(line)}".replace("\n", "\\n"), style="red")
     raise typer.Exit(code)

@@ -10,6 +10,7 @@ import typer
 
 from clover_tvae.cli.console import warnings_told
 from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.files import not_there, unwritable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,7 @@ def require_files(*paths: str | Path | None) -> None:
     asked = dict.fromkeys(str(path) for path in paths if path is not None)
     lacking = [path for path in asked if path not in (*DATASETS, "infer") and not Path(path).exists()]
     if lacking:
-        raise ConfigError([Problem(path, "no such file") for path in lacking])
+        raise ConfigError([Problem(path, not_there(path)) for path in lacking])
 
 
 def read(table: str, metadata: Metadata | None, missing: Sequence[str] | None) -> pd.DataFrame:
@@ -89,8 +90,8 @@ def check_targets(targets: Mapping[Path | None, str | tuple[str, ...]], *, force
         text = None
         if not path.name.lower().endswith(ends) or path.name.lower() in ends:
             text = f"must be a file name that ends in {' or '.join(ends)}, found {path.name!r}"
-        elif path.is_dir():
-            text = "there is a folder of this name"
+        elif fault := unwritable(path):
+            text = fault
         elif path.exists() and not force:
             text = "the file exists; --force overwrites it"
         elif not path.absolute().parent.is_dir():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clover_tvae.cli.console import Debug, Quiet, command, note, progress_wanted, say, say_json, warnings_told
+from clover_tvae.cli.console import (
+    Debug,
+    Quiet,
+    command,
+    note,
+    progress,
+    progress_wanted,
+    say,
+    say_json,
+    training_told,
+    warnings_told,
+)
 from clover_tvae.cli.files import (
     Force,
     MetadataFile,
@@ -49,6 +61,8 @@ Examples:
   clover-tvae sample employees.pkl --rows 500 -o women.csv --where gender=F --where "salary>=50000"
 
   clover-tvae sample employees.pkl --rows 10000000 -o parts/ --rows-per-part 500000
+
+  clover-tvae sample employees.pkl --rows 100 -o - | gzip > employees.csv.gz
 
 Conditions: COLUMN=VALUE, COLUMN=A|B (any of them), COLUMN= (missing), COLUMN!= (not missing), !=, <, <=, >, >=.
 """
@@ -172,8 +186,8 @@ def fit(
     from clover_tvae.synthesizer import TVAESynthesizer
     from clover_tvae.workflows.timed import timed
 
-    note(f"learning {len(df):,} rows x {len(df.columns)} columns ...", quiet)
-    with warnings_told(), timed("learnt", lambda text: note(text, quiet)):
+    progress(f"learning {len(df):,} rows x {len(df.columns)} columns ...", quiet)
+    with training_told(quiet), warnings_told(), timed("learnt", lambda text: progress(text, quiet)):
         synth = TVAESynthesizer(df, described, verbose=progress_wanted(quiet), **parameters).fit()
     note(synth.metadata.relations_told, quiet)
     note(f"epochs    {len(synth.history)}", quiet)
@@ -188,7 +202,12 @@ def sample(
     generator: Generator,
     rows: Annotated[int, typer.Option("--rows", "-n", min=0, metavar="N", help="Number of rows.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="A .csv, .csv.gz or .parquet file; or a folder, for parts.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A .csv, .csv.gz or .parquet file; a folder, for parts; or - for CSV on standard output.",
+        ),
     ],
     seed: Seed = None,
     where: Annotated[
@@ -218,24 +237,34 @@ def sample(
     if decode not in (None, "sample", "stratified", "argmax"):
         raise ConfigError(f"must be sample, stratified or argmax, found {decode!r}", "--decode")
 
+    import pandas as pd
+
     from clover_tvae.conditions import read_conditions
+    from clover_tvae.tables import print_csv
     from clover_tvae.workflows.output import draw_to
     from clover_tvae.workflows.timed import timed
 
     require_files(generator)
-    check_rows_target(output, suffix=f".{part_format}", force=force)
+    to_stdout = output == Path("-")
+    if not to_stdout:
+        check_rows_target(output, suffix=f".{part_format}", force=force)
     synth = _opened(generator, device, expected_sha256=expect_sha256, trust_pickle=trust_pickle)
     conditions = None
     if where:
         conditions = read_conditions(where, synth.metadata, dict(synth.sample(0).dtypes), synth.check_conditions)
     seed = _seeded(seed, quiet)
+    draw = partial(synth.sample_frames, rows, conditions, random_state=seed, decode=decode, missing=not no_missing)
+    if to_stdout:
+        # One table, as its dates and quotes are decided over all of its rows.
+        print_csv(pd.concat(list(draw()), ignore_index=True), sys.stdout.buffer)
+        return
     with timed(f"drew {rows:,} rows", lambda text: note(text, quiet)):
         written = draw_to(
-            partial(synth.sample_frames, rows, conditions, random_state=seed, decode=decode, missing=not no_missing),
+            draw,
             output,
             suffix=f".{part_format}",
             rows_per_part=rows_per_part,
-            on_part=lambda path, n_rows: note(f"{path.name}: {n_rows:,} rows", quiet),
+            on_part=lambda path, n_rows: progress(f"{path.name}: {n_rows:,} rows", quiet),
         )
     say(f"rows      {output}" if written == [output] else f"rows      {output}{os.sep} ({len(written)} parts)")
 

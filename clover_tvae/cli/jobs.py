@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clover_tvae.cli.console import Debug, Quiet, command, note, progress_wanted, say, say_json, warn
+from clover_tvae.cli.console import (
+    Debug,
+    Quiet,
+    command,
+    note,
+    progress,
+    progress_wanted,
+    say,
+    say_json,
+    training_told,
+    warn,
+)
 from clover_tvae.cli.files import check_targets
 from clover_tvae.errors import ConfigError
 from clover_tvae.files import write_text
@@ -89,18 +100,19 @@ def run(
     if dry_run:
         _show_plans(jobs, force=force, retrain=retrain, as_json=as_json)
         return
-    results = run_jobs(
-        jobs,
-        force=force,
-        retrain=retrain,
-        keep_going=keep_going,
-        workers=workers,
-        verbose=progress_wanted(quiet) and workers == 1,
-        debug=debug,
-        on_start=lambda job: note(f"{job.name} ...", quiet or as_json),
-        tell=lambda text: note(f"  {text}", quiet or as_json),
-        on_done=lambda result: None if as_json else _show(result, quiet),
-    )
+    with training_told(quiet or as_json):
+        results = run_jobs(
+            jobs,
+            force=force,
+            retrain=retrain,
+            keep_going=keep_going,
+            workers=workers,
+            verbose=progress_wanted(quiet) and workers == 1,
+            debug=debug,
+            on_start=lambda job: progress(f"{job.name} ...", quiet or as_json),
+            tell=lambda text: progress(f"  {text}", quiet or as_json),
+            on_done=lambda result: None if as_json else _show(result, quiet),
+        )
     plain = summary(results)
     if summary_path is not None:
         write_text(summary_path, json.dumps(plain, indent=2) + "\n", mode=0o644)

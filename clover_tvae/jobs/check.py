@@ -13,7 +13,7 @@ from typing import Any, Literal
 from clover_tvae.columns.date_formats import packed_width
 from clover_tvae.errors import CloverError, ConfigError, MetadataError, Problem, UserError, did_you_mean
 from clover_tvae.evaluation.limits import Limits, limit_problems
-from clover_tvae.files import inside
+from clover_tvae.files import inside, not_there, unwritable
 from clover_tvae.jobs.job import Job
 from clover_tvae.jobs.plan import learnt_from, plan_job
 from clover_tvae.jobs.read import Draft, load_limits, path_called, read_drafts
@@ -172,8 +172,8 @@ class _Check:
             return None
         self.written.append((path, target))
         there = next((parent for parent in target.parents if parent.exists()), target.parent)
-        if target.is_dir():
-            self.tell(path, f"{path[-1]}: there is a folder of this name")
+        if fault := unwritable(target):
+            self.tell(path, f"{path[-1]}: {fault}")
         elif not there.is_dir():
             self.tell(path, f"{path[-1]}: {there.name!r} is a file, not a folder")
         return target
@@ -184,8 +184,8 @@ class _Check:
         if path is None or path.is_file():
             return path
         if path.exists() or not may_lack:
-            what = "is a folder" if path.is_dir() else "does not exist"
-            self.tell((key,), f"{key}: the file {what} (paths are relative to {path_called(self.draft.folder)})")
+            what = "the file is a folder" if path.is_dir() else not_there(path)
+            self.tell((key,), f"{key}: {text}: {what} (paths are relative to {path_called(self.draft.folder)})")
         return None
 
     # -- keys ---------------------------------------------------------------------------------------------------------

@@ -262,7 +262,7 @@ def run_jobs(
         debug: See :func:`run_job`.
         on_start: Called with each job that starts; with several workers perhaps from another thread.
         on_done: Called with each result.
-        tell: See :func:`run_job`; only with one worker.
+        tell: See :func:`run_job`; with several workers it is pickled and called in each, and lines begin with their job's name.
 
     Returns:
         One result a job, in the order of ``jobs``.
@@ -295,7 +295,7 @@ def run_jobs(
         done = ((index, run_job(jobs[index], verbose=verbose, tell=tell, **options)) for index in due())
     else:
         pool = Parallel(workers, "loky", return_as="generator_unordered", pre_dispatch=workers, batch_size=1)
-        done = pool(delayed(_in_worker)(index, jobs[index], os.getpid(), options) for index in due())
+        done = pool(delayed(_in_worker)(index, jobs[index], os.getpid(), tell, options) for index in due())
     try:
         for index, result in done:
             take(index, result)
@@ -310,9 +310,11 @@ def run_jobs(
     return [results[index] for index in range(len(jobs))]
 
 
-def _in_worker(index: int, job: Job, parent: int, options: dict[str, Any]) -> tuple[int, JobResult]:
+def _in_worker(
+    index: int, job: Job, parent: int, tell: Callable[[str], object], options: dict[str, Any]
+) -> tuple[int, JobResult]:
     _end_with(parent)
-    return index, run_job(job, **options)
+    return index, run_job(job, tell=lambda text: tell(f"{job.name}: {text}"), **options)
 
 
 @functools.cache

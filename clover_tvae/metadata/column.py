@@ -189,8 +189,11 @@ def _fault(option: str, value: Any) -> str:
             return f"must be a year, such as 1930, found {value if type(value) is int else type(value).__name__}"
         case "time_zone" if not re.fullmatch(r"UTC[+-]\d{2}:\d{2}", value):
             try:
-                ZoneInfo(value)
+                zone = ZoneInfo(value)
             except (KeyError, ValueError, OSError):
+                zone = None
+            # These two are files of the machine's own zone: another machine reads other times from them.
+            if zone is None or value in ("localtime", "posixrules"):
                 return f"unknown time zone {value!r}; use an IANA name, such as 'Europe/Paris' or 'UTC'"
         case "pattern" if (runs := len(re.findall(r"#+", value))) != 1:
             return f"must hold exactly one run of '#', the running number, such as 'E-######'; found {runs}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clover_tvae.columns.calendar import unit_and_zone
 from clover_tvae.columns.cells import ZONEINFO
@@ -19,7 +20,7 @@ from clover_tvae.columns.date_formats import century_of, guess_format, has_short
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.labels import are_contacts, names_people
 from clover_tvae.columns.numeric import identifier_told, is_number_text, read_numbers
-from clover_tvae.errors import ColumnTypeError, NonFiniteError
+from clover_tvae.errors import ColumnTypeError, NonFiniteError, first_of
 from clover_tvae.metadata.column import Column, Kind
 from clover_tvae.metadata.validate import require_frame
 
@@ -140,7 +141,7 @@ def _look(name: Hashable, series: pd.Series) -> Finding:
         case "category":
             return _look_at_category(name, cells, known)
         case "text":
-            return _look_at_text(name, known)
+            return _look_at_text(name, known, np.flatnonzero(series.notna()) + 1)
     cure = "each type kept apart; clean the column if it is meant as one"
     warning = f"mixes cells of several types: declared 'categorical', {cure}"
     return Finding(Column(name, "categorical"), "cells of several types, taken as labels", warning)
@@ -185,7 +186,7 @@ def _look_at_category(name: Hashable, cells: CellType, known: pd.Series) -> Find
     return Finding(Column(name, "categorical"), f"a category dtype with {known.nunique()} values in use")
 
 
-def _look_at_text(name: Hashable, cells: pd.Series) -> Finding:
+def _look_at_text(name: Hashable, cells: pd.Series, rows: NDArray[np.int64] | None = None) -> Finding:
     n_distinct, n_cells = int(cells.nunique()), len(cells)
     share, texts = n_distinct / n_cells, cells.astype(object)
     format, ambiguous = guess_format(texts, _SHARE)
@@ -201,11 +202,14 @@ def _look_at_text(name: Hashable, cells: pd.Series) -> Finding:
         warning = f"holds dates written as text: declared 'datetime' with the format {format!r}{also}"
         column = Column(name, "datetime", format=format, time_zone=zone, century_starts=century)
         return Finding(column, f"text that reads as dates by {format!r}", warning)
-    if is_number_text(texts).mean() > _SHARE and not texts.map(lambda text: bool(_LEADING_ZERO.match(text))).any():
+    is_number = is_number_text(texts).to_numpy()
+    if is_number.mean() > _SHARE and not texts.map(lambda text: bool(_LEADING_ZERO.match(text))).any():
         told = identifier_told(pd.to_numeric(texts, errors="coerce").dropna().to_numpy(dtype=float))
         kind: Kind = "ignore" if told or (n_distinct > _MAX_CODES and share > 0.5) else "categorical"
         cure = "convert it with pd.to_numeric and declare it 'continuous' if it is a measurement"
-        warning = f"holds numbers written as text: declared {kind!r}; {cure}"
+        odd = [] if rows is None else rows[~is_number].tolist()
+        but = f", but for {len(odd)} cells (data row {first_of(odd)}), which are to be mended first" if odd else ""
+        warning = f"holds numbers written as text{but}: declared {kind!r}; {cure}"
         return Finding(Column(name, kind), f"numbers written as text, {n_distinct} distinct values", warning)
     sample: pd.Series = texts.head(1000)
     is_prose = sample.str.len().mean() > 30 and sample.str.count(r"\s").mean() >= 3

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from clover_tvae.encoded import EncodedTable, TableLayout
+from clover_tvae.model.decoder import Decoder
 from clover_tvae.model.elbo import ElboTerms
 from clover_tvae.model.encoder import Encoder, draw_posterior
 from clover_tvae.model.mixture import normal_score
@@ -115,8 +116,14 @@ class TabularVAE(nn.Module):
 
     @torch.no_grad()
     def fit_prior(self, tensors: Sequence[Tensor], generator: torch.Generator) -> None:
-        """Fit the prior to draws from the posteriors of (at most 20,000) rows, given as :func:`table_tensors` does."""
+        """Fit the prior to draws from the posteriors of (at most 20,000) rows, given as :func:`table_tensors` does.
+
+        A prior that stays ``N(0, I)`` leaves the shares of the choices wrong: the paper's decoder is then moved instead.
+        """
         if not self.prior.n_components:
+            if isinstance(self.decoder, Decoder):
+                z = self.prior.draw(_MOST_PRIOR_ROWS, generator)
+                self.decoder.match_shares(z, tensors[0].to(self.device, torch.int64))
             return
         n_rows, draws = len(tensors[0]), []
         picked = torch.randperm(n_rows, generator=generator, device=generator.device)[:_MOST_PRIOR_ROWS].cpu()

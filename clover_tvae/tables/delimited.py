@@ -14,6 +14,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Hashable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -23,14 +24,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from clover_tvae.errors import ColumnTypeError, DataError, Problem, TableFileError
+from clover_tvae.errors import ColumnTypeError, DataError, Problem, TableFileError, first_of
 from clover_tvae.files import atomic_write
 from clover_tvae.metadata.column import Column
 from clover_tvae.metadata.description import Metadata
 from clover_tvae.metadata.validate import repeated_names
-from clover_tvae.tables.texts import NUMBER, BadCells, column_of, first_of
+from clover_tvae.tables.texts import NUMBER, BadCells, column_of
 
-__all__ = ["MAX_BYTES", "TOO_LARGE", "csv_names", "read_csv", "write_csv"]
+__all__ = ["MAX_BYTES", "TOO_LARGE", "csv_names", "print_csv", "read_csv", "write_csv"]
 
 MAX_BYTES = 8 * 2**30
 """A table that unpacks to more than this is refused unless the caller asks for more."""
@@ -223,6 +224,11 @@ def _described(header: list[str], place: str, metadata: Metadata | None) -> list
 
 def write_csv(df: pd.DataFrame, path: str | Path, *, gzipped: bool) -> None:
     """Write a table as CSV; see :func:`clover_tvae.tables.write_table`."""
+    atomic_write(path, partial(print_csv, df, gzipped=gzipped), mode=0o666)
+
+
+def print_csv(df: pd.DataFrame, file: Any, *, gzipped: bool = False) -> None:
+    """Write a table as CSV to a file that is open for bytes."""
     spelt = pd.DataFrame({position: _spelt(df.iloc[:, position]) for position in range(df.shape[1])}, index=df.index)
     spelt.columns = pd.Index([_inert(str(name)) for name in df.columns])
     # Python's csv leaves a carriage return bare; a lone column may look like many with another separator; and a byte order
@@ -231,18 +237,14 @@ def write_csv(df: pd.DataFrame, path: str | Path, *, gzipped: bool) -> None:
     returns = any(isinstance(text, str) and "\r" in text for text in texts)
     ambiguous = spelt.columns[0].startswith("\ufeff") or (df.shape[1] == 1 and re.search(r"[;\t|]", spelt.columns[0]))
     quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns or ambiguous else csv.QUOTE_MINIMAL
-
-    def write(file: BinaryIO) -> None:
-        target: Any = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) if gzipped else file
-        text = io.TextIOWrapper(target, encoding="utf-8", newline="")
-        try:
-            spelt.to_csv(text, index=False, lineterminator="\n", quoting=quoting)
-        finally:
-            text.detach()
-        if gzipped:
-            target.close()
-
-    atomic_write(path, write, mode=0o666)
+    target: Any = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) if gzipped else file
+    text = io.TextIOWrapper(target, encoding="utf-8", newline="")
+    try:
+        spelt.to_csv(text, index=False, lineterminator="\n", quoting=quoting)
+    finally:
+        text.detach()
+    if gzipped:
+        target.close()
 
 
 def _spelt(series: pd.Series) -> pd.Series:

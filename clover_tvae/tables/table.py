@@ -13,6 +13,7 @@ from typing import BinaryIO
 import pandas as pd
 
 from clover_tvae.errors import ConfigError, DataError, TableFileError
+from clover_tvae.files import not_there
 from clover_tvae.metadata.description import Metadata
 from clover_tvae.metadata.validate import require_frame
 from clover_tvae.tables.delimited import MAX_BYTES, csv_names, read_csv, write_csv
@@ -85,9 +86,8 @@ def _opened(path: str | Path) -> Iterator[tuple[BinaryIO, str]]:
     extension = _extension(file_path)
     try:
         if not file_path.is_file():
-            raise TableFileError(
-                "is a folder or a device, not a file" if file_path.exists() else "does not exist", str(path)
-            )
+            what = "is a folder or a device, not a file" if file_path.exists() else not_there(file_path)
+            raise TableFileError(what, str(path))
         with file_path.open("rb") as file:
             yield file, extension
     except OSError as error:

@@ -6,7 +6,7 @@ This module knows one column at a time, as a pyarrow array of text, and gives ba
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clover_tvae.columns.date_formats import packed_width
+from clover_tvae.errors import first_of
 from clover_tvae.metadata.column import Column
 
-__all__ = ["NUMBER", "BadCells", "column_of", "first_of"]
-
-_LISTED = 5
+__all__ = ["NUMBER", "BadCells", "column_of"]
 
 NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 _NUMBER_OR_INFINITE = rf"^({NUMBER}|[+-]?(?i:inf|infinity))$"
@@ -63,16 +62,6 @@ def column_of(texts: Any, column: Column | None, missing: Collection[str]) -> pd
             return _guessed(as_text, whole_only=True)
         case _:
             return _texts(as_text)
-
-
-def first_of(numbers: Sequence[int]) -> str:
-    """Spell the first few of some numbers.
-
-    Example:
-        >>> first_of([3, 5, 7, 8, 9, 12])
-        '3, 5, 7, 8, 9, ...'
-    """
-    return ", ".join(map(str, numbers[:_LISTED])) + (", ..." if len(numbers) > _LISTED else "")
 
 
 def _texts(cells: Any) -> pd.Series:

@@ -45,6 +45,8 @@ _VALIDATION_DRAWS, _MOST_VALIDATION_PASSES = 1024, 16
 _STEPS_BETWEEN_CHECKS = 25
 #: Steps between two validations, at least: an epoch of a small table may have one step.
 _STEPS_BETWEEN_VALIDATIONS = 16
+#: How often a line is logged.
+_SECONDS_BETWEEN_LINES = 60.0
 
 
 class Epoch(NamedTuple):
@@ -258,6 +260,7 @@ class _Run:
             unit="step",
             mininterval=0.5,
         )
+        due = _SECONDS_BETWEEN_LINES
         try:
             for epoch in range(1, config.epochs + 1):
                 self._perhaps_descend(epoch)
@@ -269,6 +272,10 @@ class _Run:
                 bar.set_postfix({"loss": f"{row.loss:.3f}", "validation": f"{row.validation_loss:.3f}"}, refresh=False)
                 if self.on_epoch is not None:
                     self.on_epoch(row)
+                if self.seconds >= due:  # for those who see no bar
+                    text = "%s: epoch %d of at most %d after %.0f s, loss %.3f"
+                    logger.info(text, self.told, epoch, config.epochs, self.seconds, row.loss)
+                    due = self.seconds + _SECONDS_BETWEEN_LINES
                 if self._is_over(epoch):
                     break
         finally:

@@ -311,7 +311,9 @@ class NumberTransform:
             low, high = self.ends(condition)
             allowed = self.codec.allow(low, high)
             if low > high or not allowed.choices.any():
-                raise ConditionError("the range must hold a value that was seen in training, found none")
+                raise ConditionError(
+                    "the range must hold a value of the column, found it outside what was seen in training"
+                )
         elif condition.form != "not missing":
             allowed = self._allow_values(condition, allowed)
         return allowed.with_missing(condition, self.layout)
