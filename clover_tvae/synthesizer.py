@@ -152,7 +152,7 @@ class TVAESynthesizer:
         path = None if generator_filepath is None else check_path(generator_filepath, "generator_filepath")
         self.generator_filepath, self.random_state, self.verbose = path, parameters.random_state, verbose
         self.decode: str = parameters.decode or "sample"
-        self._df, self._n_calls, self._prepared, self._has_learnt = df, 0, False, False
+        self._df, self._n_calls, self._n_ids, self._prepared, self._has_learnt = df, 0, 0, False, False
         self._generator: Generator | None = None
         self._parameters = {k: v for k, v in parameters.given().items() if k not in _NOT_OF_A_BACKEND}
         self._privacy = parameters.privacy
@@ -292,7 +292,7 @@ class TVAESynthesizer:
                 reasons={},
                 relations=relations and tuple(one if one in held else one.declared() for one in relations),
             )
-            self._n_calls, self._has_learnt = 0, True
+            self._n_calls, self._n_ids, self._has_learnt = 0, 0, True
         finally:
             if self._has_learnt:  # a fit that fails keeps no table either
                 self._df = None
@@ -336,7 +336,16 @@ class TVAESynthesizer:
     def _learnt(self) -> Generator:
         if self._generator is None:
             raise NotFittedError
-        return replace(self._generator, random_state=self.random_state, decode=self.decode)
+        return replace(self._generator, decode=self.decode)  # the seed stays that of the training
+
+    def _first_id(self, n_rows: int, first_id: int | None, random_state: int | None) -> int:
+        """Return how many identifiers come before the first of a call that draws rows."""
+        if first_id is not None:
+            return whole_number(first_id, "first_id", least=1) - 1
+        if random_state is not None:  # it fixes the rows whole, whatever was drawn before
+            return 0
+        before, self._n_ids = self._n_ids, self._n_ids + n_rows
+        return before
 
     def _call_seed(self, purpose: Call, random_state: int | None) -> np.random.SeedSequence:
         """The seed of one call: the user's, or the next in the synthesizer's own sequence."""
@@ -353,6 +362,7 @@ class TVAESynthesizer:
         random_state: int | None = None,
         decode: str | None = None,
         missing: bool = True,
+        first_id: int | None = None,
     ) -> pd.DataFrame:
         """Draw synthetic rows.
 
@@ -364,6 +374,8 @@ class TVAESynthesizer:
             random_state: Fixes these rows; ``None`` takes the next rows of the synthesizer's own seed.
             decode: Overrules the constructor's ``decode``.
             missing: ``False`` draws no missing cells.
+            first_id: The number of the first identifier that is made anew as a sequence or a pattern. ``None`` goes on from
+                the last call; with ``random_state``, which fixes the rows whole, it is 1: give the second table's first.
 
         Returns:
             A DataFrame with the columns, order, dtypes, decimals and ranges of the table that was learnt.
@@ -372,7 +384,8 @@ class TVAESynthesizer:
             ConditionError: A category or column was never seen, or no row can meet the conditions.
             NotFittedError: ``fit`` was not called.
         """
-        frames = list(self.sample_frames(n_rows, conditions, random_state=random_state, decode=decode, missing=missing))
+        how: dict[str, Any] = {"decode": decode, "missing": missing, "first_id": first_id}
+        frames = list(self.sample_frames(n_rows, conditions, random_state=random_state, **how))
         return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
     def sample_frames(
@@ -383,6 +396,7 @@ class TVAESynthesizer:
         random_state: int | None = None,
         decode: str | None = None,
         missing: bool = True,
+        first_id: int | None = None,
     ) -> Iterator[pd.DataFrame]:
         """Draw the rows of :meth:`sample` in frames of flat size, for tables larger than memory."""
         backend = self._learnt().backend
@@ -393,13 +407,16 @@ class TVAESynthesizer:
             if len(frame) != n_rows:
                 raise ConditionError(f"must have one row a synthetic row, {n_rows}, found {len(frame)}", "conditions")
             able, seed = reader(backend, frame, "conditions"), self._call_seed(Call.COMPLETE, random_state)
-            drawn = able.complete(frame, seed=seed, missing=missing, decode=decode)
+            before = self._first_id(n_rows, first_id, random_state)
+            drawn = able.complete(frame, seed=seed, missing=missing, decode=decode, first_id=before)
             return iter([drawn.set_axis(frame.index, axis=0)])
         if conditions is not None and not isinstance(conditions, Mapping):
             rule = "must be a dict of columns, such as {'sex': 'F'}, or a DataFrame of partial rows"
             raise ConditionError(f"{rule}, found {type(conditions).__name__}", "conditions")
         seed = self._call_seed(Call.SAMPLE, random_state)
-        return _counted(backend.sample_frames(n_rows, seed=seed, conditions=conditions, decode=decode, missing=missing))
+        how: dict[str, Any] = {"conditions": conditions, "decode": decode, "missing": missing}
+        before = self._first_id(n_rows, first_id, random_state)
+        return _counted(backend.sample_frames(n_rows, seed=seed, first_id=before, **how))
 
     def impute(
         self, df: pd.DataFrame, n: int = 1, *, random_state: int | None = None
@@ -467,6 +484,10 @@ class TVAESynthesizer:
     def sigmas(self) -> dict[Hashable, list[float]]:
         """Learned standard deviations of each continuous column (independent decoder, and SDV's)."""
         return self._learnt().backend.sigmas()
+
+    def told_apart(self, df: pd.DataFrame) -> list[str]:
+        """Say how rows differ from the table that was learnt, as far as the generator tells; nothing where they do not."""
+        return self._learnt().told_apart(df)
 
     @property
     def mended_cells(self) -> dict[Hashable, int]:

@@ -686,3 +686,18 @@ def test_wrong_metadata_of_one_job_does_not_hide_that_of_another(folder: Path) -
         "'localtime'",
     ):
         assert text in told
+
+
+@pytest.mark.long
+def test_the_samples_of_a_job_and_two_files_of_rows_share_no_identifier(folder: Path) -> None:
+    frame = builtin_table("sklearn.iris").assign(nr=range(150))
+    frame.to_csv("t.csv", index=False)
+    described = {**IRIS, "id": {"nr": {"regenerate": "sequence"}}}
+    samples = [{"rows": rows, "output": f"{rows}.csv", "seed": 1} for rows in (5, 7)]
+    job = {"name": "a", "data": "t.csv", "metadata": described, "generator_filepath": "g.pkl", "sample": samples}
+    quick = {"synthesizer": {"epochs": 1, "decoder": "independent"}}
+    Path("jobs.yaml").write_text(json.dumps({"version": 1, "jobs": [job | quick]}))
+    assert cli("run", "jobs.yaml").exit_code == 0
+    assert cli("sample", "g.pkl", "-n", 3, "-o", "more.csv", "--first-id", 13).exit_code == 0
+    numbers = [pd.read_csv(name)["nr"].tolist() for name in ("5.csv", "7.csv", "more.csv")]
+    assert [number for part in numbers for number in part] == list(range(1, 16))

@@ -499,7 +499,8 @@ def test_a_fitted_generator_can_be_reported_on(folder: Path) -> None:
     assert "Latent space" in page
     assert "260 real training and 260 synthetic rows" in page
     assert report.title == "Mine"
-    measured = report_on(synth, df[:160], df[160:]).figures
+    with pytest.warns(UserWarning, match="its number of rows, 160"):
+        measured = report_on(synth, df[:160], df[160:]).figures
     assert measured["privacy.file_auc"].value is not None, "who holds the file is tried"
 
 

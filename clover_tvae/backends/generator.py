@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clover_tvae.artifact import read_artifact, write_artifact, writer_versions
 from clover_tvae.backends.making import load_backend
-from clover_tvae.backends.protocol import Backend, reading
-from clover_tvae.errors import ArtifactError, DataError, MetadataError, Problem
+from clover_tvae.backends.protocol import Backend, ReadsRows, reading
+from clover_tvae.backends.teaching import rows_to_write
+from clover_tvae.errors import ArtifactError, DataError, MetadataError, Problem, UserError
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Privacy, Seed, listed
 from clover_tvae.relations.document import relation_texts
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Generator"]
+
+#: Of the table that was learnt, the values of few people lie outside of what was learnt: no more than this share.
+_MOST_OUTSIDE = 0.05
 
 
 class _Training(BaseModel):
@@ -121,6 +125,13 @@ class Generator:
         if problems:
             raise DataError.of(problems)
         learnt = self.backend.parameters
+        if df is not None and (texts := self.told_apart(df)):
+            warnings.warn(
+                f"the generator file is there and is used as it was trained, on another table than the one given: {'; '.join(texts)}; "
+                "delete it, or give another generator_filepath, to learn this one",
+                UserWarning,
+                stacklevel=3,
+            )
         if others := [name for name, value in listed(given).items() if name in learnt and value != learnt[name]]:
             cure = "" if df is None else "; delete it, or give another generator_filepath, to train anew"
             warnings.warn(
@@ -128,6 +139,33 @@ class Generator:
                 UserWarning,
                 stacklevel=3,
             )
+
+    def told_apart(self, df: pd.DataFrame) -> list[str]:
+        """Say how a table differs from the one that was learnt, as far as the file tells; tables that are alike pass.
+
+        The file holds no digest of the rows, which would tell who holds a copy of them: numbers of rows and columns, and
+        how many cells lie outside of what was learnt, are compared.
+        """
+        texts, n_rows, privacy = [], len(df), self.privacy or Privacy()
+        if privacy.mode == "student":
+            epochs = self.backend.parameters.get("epochs")
+            if privacy.written_rows not in (rows_to_write(n_rows), rows_to_write(n_rows, epochs)):
+                texts.append(f"its number of rows, {n_rows:,}, is not that of the rows behind it")
+        elif n_rows != self.backend.facts.get("rows"):
+            texts.append(f"it learnt {self.backend.facts.get('rows'):,} rows, these are {n_rows:,}")
+        if len(df.columns) != self.n_columns:
+            texts.append(f"it learnt {self.n_columns} columns, these are {len(df.columns)}")
+        if isinstance(self.backend, ReadsRows) and n_rows:
+            try:
+                shares = {name: n / n_rows for name, n in self.backend.outside(df).items() if name in df}
+            except UserError as error:
+                return texts + [str(problem) for problem in error.problems]
+            texts += [
+                f"column {name!r} has {share:.0%} of its cells outside of what was learnt"
+                for name, share in shares.items()
+                if share > _MOST_OUTSIDE
+            ]
+        return texts
 
     def _is_described_by(self, metadata: Metadata) -> bool:
         """Whether the metadata says the same; relations that it does not tell, or has not learnt, are the file's own."""

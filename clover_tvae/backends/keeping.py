@@ -268,7 +268,13 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         return drawn
 
     def complete(
-        self, df: pd.DataFrame, *, seed: np.random.SeedSequence, missing: bool = True, decode: str | None = None
+        self,
+        df: pd.DataFrame,
+        *,
+        seed: np.random.SeedSequence,
+        missing: bool = True,
+        decode: str | None = None,
+        first_id: int = 0,
     ) -> pd.DataFrame:
         """Draw the empty cells of ``df`` and the columns that it lacks, so that every row keeps the relations.
 
@@ -292,7 +298,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         ):  # a base plus a distance is off by the last digit of a float
             if isinstance(out[name].dtype, np.dtype) and out[name].dtype.kind == "f":
                 out[name] = df[name].reset_index(drop=True).astype(out[name].dtype).fillna(out[name])
-        return self._identified(out, 0, generator(seed, Read.CELLS))
+        return self._identified(out, first_id, generator(seed, Read.CELLS))
 
     def _check_known(self, df: pd.DataFrame) -> None:
         refuse_unknown(df, self.reduction.modelled)
@@ -353,6 +359,9 @@ class _KeepingReader(KeepingBackend, ReadsRows):
             if gaps.any():
                 out[name] = with_cells(out[name], rows[gaps], full[name].iloc[np.flatnonzero(gaps)])
         return out
+
+    def outside(self, df: pd.DataFrame) -> dict[Hashable, int]:
+        return self._reader.outside(self._as_learnt(df))
 
     def encode(self, df: pd.DataFrame) -> pd.DataFrame:
         return self._reader.encode(self._as_learnt(df))

@@ -226,8 +226,20 @@ class NativeBackend(Backend, ReadsRows):
 
     # -- partial rows -------------------------------------------------------------------------------------------------
 
+    def outside(self, df: pd.DataFrame) -> dict[Hashable, int]:
+        transform = self.transform
+        table = transform.encode(df, np.random.default_rng(0), unseen="mask")
+        cells = (table.choices < 0) & df.reindex(columns=list(transform.names)).notna().to_numpy()
+        return dict(zip(transform.names, cells.sum(0).tolist(), strict=True))
+
     def complete(
-        self, df: pd.DataFrame, *, seed: np.random.SeedSequence, missing: bool = True, decode: str | None = None
+        self,
+        df: pd.DataFrame,
+        *,
+        seed: np.random.SeedSequence,
+        missing: bool = True,
+        decode: str | None = None,
+        first_id: int = 0,
     ) -> pd.DataFrame:
         transform = self.transform
         refuse_unknown(df, transform.names)
@@ -241,7 +253,7 @@ class NativeBackend(Backend, ReadsRows):
             raise ConditionError(unseen)
         full = {i for i, name in enumerate(transform.names) if not missing or name in df.columns}
         known = given & (table.choices >= 0)
-        drawn = self._drawn(known, table, seed, full, argmax=decode == "argmax")
+        drawn = self._drawn(known, table, seed, full, argmax=decode == "argmax", first_id=first_id)
         problems = []
         for i, name in enumerate(whole.columns):
             kept = np.flatnonzero(given[:, i])
@@ -297,11 +309,12 @@ class NativeBackend(Backend, ReadsRows):
         full: set[int],
         *,
         argmax: bool = False,
+        first_id: int = 0,
     ) -> pd.DataFrame:
         """Draw the unknown cells; those of the columns ``full`` are never missing."""
         learnt = self._learnt()
         done = learnt.sampler.complete(table, known, child(seed, Read.ROWS), full=full, argmax=argmax)
-        return learnt.transform.decode(done, rng=generator(seed, Read.CELLS))
+        return learnt.transform.decode(done, rng=generator(seed, Read.CELLS), n_offset=first_id)
 
     # -- reading rows -------------------------------------------------------------------------------------------------
 

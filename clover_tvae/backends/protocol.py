@@ -162,7 +162,13 @@ class ReadsRows(Protocol):
         ...
 
     def complete(
-        self, df: pd.DataFrame, *, seed: np.random.SeedSequence, missing: bool = True, decode: str | None = None
+        self,
+        df: pd.DataFrame,
+        *,
+        seed: np.random.SeedSequence,
+        missing: bool = True,
+        decode: str | None = None,
+        first_id: int = 0,
     ) -> pd.DataFrame:
         """Draw the empty cells of ``df`` (and the columns that it lacks) from the model, given the others.
 
@@ -171,6 +177,7 @@ class ReadsRows(Protocol):
             seed: Fixes the draws.
             missing: Whether cells of the columns that ``df`` lacks may be missing; gaps of its own columns are filled.
             decode: ``"argmax"`` takes the likeliest cells instead of drawing them.
+            first_id: How many identifiers are passed over before the first.
 
         Raises:
             ConditionError: A column is unknown, or cells hold values that were never seen in training.
@@ -184,6 +191,10 @@ class ReadsRows(Protocol):
 
         In the columns ``may_lack`` a cell may turn out to be missing.
         """
+        ...
+
+    def outside(self, df: pd.DataFrame) -> dict[Hashable, int]:
+        """Return how many cells of each column hold values outside of what was learnt."""
         ...
 
     def encode(self, df: pd.DataFrame) -> pd.DataFrame:

@@ -222,6 +222,10 @@ def sample(
         str | None, typer.Option(help="sample, stratified or argmax. [default: as the generator says]")
     ] = None,
     no_missing: Annotated[bool, typer.Option("--no-missing", help="Draw no missing cells.")] = False,
+    first_id: Annotated[
+        int,
+        typer.Option("--first-id", min=1, metavar="N", help="Number of the first identifier that is made anew."),
+    ] = 1,
     device: Device = None,
     expect_sha256: Expect = None,
     trust_pickle: Trust = False,
@@ -253,7 +257,15 @@ def sample(
     if where:
         conditions = read_conditions(where, synth.metadata, dict(synth.sample(0).dtypes), synth.check_conditions)
     seed = _seeded(seed, quiet)
-    draw = partial(synth.sample_frames, rows, conditions, random_state=seed, decode=decode, missing=not no_missing)
+    draw = partial(
+        synth.sample_frames,
+        rows,
+        conditions,
+        random_state=seed,
+        decode=decode,
+        missing=not no_missing,
+        first_id=first_id,
+    )
     if to_stdout:
         # One table, as its dates and quotes are decided over all of its rows.
         print_csv(pd.concat(list(draw()), ignore_index=True), sys.stdout.buffer)

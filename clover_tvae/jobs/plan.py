@@ -13,7 +13,7 @@ from clover_tvae.jobs.job import Job
 from clover_tvae.jobs.record import Record, file_digest
 from clover_tvae.jobs.spec import DatasetSpec, SampleSpec
 
-__all__ = ["Plan", "assessment_digest", "learnt_from", "plan_job", "sample_digest"]
+__all__ = ["Plan", "assessment_digest", "first_id", "learnt_from", "plan_job", "sample_digest"]
 
 # Parameters that do not change what is learnt.
 _NOT_LEARNT = ("decode", "device", "trust_pickle", "discriminator_steps")
@@ -117,12 +117,19 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return changed + sorted(f"synthesizer.{key}" for key in old.keys() | new.keys() if old.get(key) != new.get(key))
 
 
+def first_id(job: Job, sample: SampleSpec) -> int:
+    """Return the number of a sample's first identifier: the samples of a job share none."""
+    return 1 + sum(before.rows for before in job.spec.sample[: job.spec.sample.index(sample)])
+
+
 def sample_digest(job: Job, sample: SampleSpec) -> str:
     """Return the digest of what a sample asks for, the path aside."""
     asked = sample.model_dump(mode="json", exclude={"output"})
     asked["decode"] = sample.decode or job.spec.synthesizer.decode
     if sample.seed is None:
         asked["random_state"] = job.spec.synthesizer.random_state
+    if (first := first_id(job, sample)) > 1:
+        asked["first_id"] = first
     return _digest(asked)
 
 

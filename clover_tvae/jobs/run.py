@@ -22,7 +22,7 @@ from clover_tvae.errors import ConfigError, LimitExceededError
 from clover_tvae.evaluation.catalogue import OF_GENERATOR
 from clover_tvae.evaluation.limits import check_limits, passed_limits
 from clover_tvae.jobs.job import Job, JobTable
-from clover_tvae.jobs.plan import Plan, assessment_digest, plan_job, sample_digest
+from clover_tvae.jobs.plan import Plan, assessment_digest, first_id, plan_job, sample_digest
 from clover_tvae.jobs.record import file_digest
 from clover_tvae.jobs.result import JobError, JobResult, collected_warnings
 from clover_tvae.jobs.spec import SampleSpec
@@ -210,6 +210,7 @@ class _Run:
             "random_state": seed,
             "decode": decode,
             "missing": sample.missing,
+            "first_id": first_id(job, sample),
         }
         entry = {"sample": sample_digest(job, sample), "generator": record.generator, "sha256": None}
         record.outputs[sample.output] = entry

@@ -6,7 +6,8 @@ decided by ``evaluation.disclosure`` alone.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import warnings
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,7 @@ def report_on(
     """Draw as many rows as were learnt and report on them.
 
     Args:
-        synth: A fitted ``TVAESynthesizer``, or whatever has its ``sample``, ``reads_rows``, ``encode``,
+        synth: A fitted ``TVAESynthesizer``, or whatever has its ``sample``, ``reads_rows``, ``encode``, ``told_apart``,
             ``anomaly_scores``, ``card``, ``history`` and ``metadata``.
         real: The rows that it learnt.
         holdout: Real rows that it never saw.
@@ -121,6 +122,10 @@ def report_on(
     about = about_generator(synth, real, synthetic)
     if synth.reads_rows:
         about["scorers"] = file_scorers(synth.anomaly_scores)
+    if texts := synth.told_apart(real):
+        text = f"The rows given as those of the training are not those that the generator learnt: {'; '.join(texts)}."
+        warnings.warn(text, UserWarning, stacklevel=3)
+        about["notes"] = (text,)
     about |= options
     return build_report(real, synthetic, holdout, synth.metadata, seed=seed, **about)
 
@@ -152,6 +157,7 @@ def build_report(
     seed: int = 0,
     min_count: int = MIN_COUNT,
     title: str = DEFAULT_TITLE,
+    notes: Sequence[str] = (),
 ) -> Report:
     """Compare a synthetic table with the real one and lay the result out as a page.
 
@@ -169,6 +175,7 @@ def build_report(
         seed: Seed of the figures and of every draw.
         min_count: Fewest real rows that any part of the page may show.
         title: The page's title.
+        notes: What else stands at the top of the page.
 
     Raises:
         DataError: The tables do not fit each other; with every problem.
@@ -202,7 +209,7 @@ def build_report(
             pairs.worst(),
             n_holdout=n_holdout,
             min_count=disclosure.min_count,
-            notes=getattr(figures, "notes", ()),
+            notes=(*notes, *getattr(figures, "notes", ())),
         ),
         "facts": _facts(tables, card, target),
         "card_groups": card_groups(card),
