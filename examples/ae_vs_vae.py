@@ -110,7 +110,7 @@ def train(kind: type[Autoencoder], embedding_dim: int, rows: Tensor) -> Autoenco
     torch.manual_seed(options.seed)
     network = kind(embedding_dim)
     config = TrainingConfig(
-        epochs=3 if options.short else 100,
+        epochs=20 if options.short else 100,
         batch_rows=50,
         learning_rate=0.002,
         schedule="trapezoid",

@@ -94,8 +94,8 @@ def test_ae_vs_vae_compares_samples_cleans_and_spots(run: Any, tmp_path: Path) -
     assert set(names["sure"]) == {"real digits", *(f"{kind}" for kind in names["samples"] if kind != "real digits")}
     assert all(0 <= share <= 1 for share in names["sure"].values())
     assert names["sure"]["real digits"] > 0.7
-    assert names["error_after"] != names["error_before"]
-    assert 0.5 < names["auc"] <= 1
+    assert names["error_after"] < 0.9 * names["error_before"]
+    assert names["auc"] > 0.9
     assert names["canvas"].shape == (100, 100)
     assert len(pictures(tmp_path)) == 5
 

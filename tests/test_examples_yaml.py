@@ -77,6 +77,32 @@ def test_employees_in_short(tmp_path: Path) -> None:
     check_employees(tmp_path, copied("employees.yaml", tmp_path, short=True))
 
 
+def check_release(folder: Path, job_file: Path) -> None:
+    (folder / "limits").mkdir()
+    shutil.copy(EXAMPLES / "limits/release.yaml", folder / "limits")
+    (result,) = run_jobs(load_jobs([job_file]))
+    assert result.trained
+    page = (folder / "output/release_report.html").read_text(encoding="utf-8")
+    assert "114 real holdout" in page
+    if result.error is None:
+        assert pd.read_csv(folder / "output/release.csv").shape == (1000, 31)
+    else:  # what one epoch learnt is not let out
+        assert (result.error.exit_code, result.rows) == (6, 0)
+        assert not (folder / "output/release.csv").exists()
+
+
+def test_release_in_short_is_stopped_by_its_limits(tmp_path: Path) -> None:
+    job_file = copied("release.yaml", tmp_path, short=True)
+    check_release(tmp_path, job_file)
+    assert not (tmp_path / "output/release.csv").exists()
+
+
+@pytest.mark.slow
+def test_release_passes_its_limits(tmp_path: Path) -> None:
+    check_release(tmp_path, copied("release.yaml", tmp_path, short=False))
+    assert (tmp_path / "output/release.csv").exists()
+
+
 @pytest.mark.slow
 def test_patients(tmp_path: Path) -> None:
     check_patients(tmp_path, copied("patients.yaml", tmp_path, short=False))
@@ -112,6 +138,15 @@ def test_the_notebook_is_kept_without_outputs() -> None:
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert len(cells) >= 8
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
+
+
+def test_the_code_of_the_notebook_runs_in_short() -> None:
+    cells = json.loads((EXAMPLES / "quickstart.ipynb").read_text())["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    *blocks, last = "\n".join(code).replace("epochs=20", "epochs=1").rpartition("\n")
+    names: dict = {}
+    exec(compile("".join(blocks), "quickstart.ipynb", "exec"), names)
+    assert eval(last, names)  # the rows of the file are those of the notebook
 
 
 @pytest.mark.slow

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Generator"]
 
-#: Of the table that was learnt, the values of few people lie outside of what was learnt: no more than this share.
-_MOST_OUTSIDE = 0.05
+#: The extremes of the very table lie outside of its ranges (4% of 150 numbers), and more cells are of categories of few people.
+_MOST_OUTSIDE, _MOST_RARE = 0.2, 0.5
 
 
 class _Training(BaseModel):
@@ -156,6 +156,7 @@ class Generator:
         if len(df.columns) != self.n_columns:
             texts.append(f"it learnt {self.n_columns} columns, these are {len(df.columns)}")
         if isinstance(self.backend, ReadsRows) and n_rows:
+            numbers = self.metadata.of_kind("continuous", "datetime")
             try:
                 shares = {name: n / n_rows for name, n in self.backend.outside(df).items() if name in df}
             except UserError as error:
@@ -163,7 +164,7 @@ class Generator:
             texts += [
                 f"column {name!r} has {share:.0%} of its cells outside of what was learnt"
                 for name, share in shares.items()
-                if share > _MOST_OUTSIDE
+                if share > (_MOST_OUTSIDE if name in numbers else _MOST_RARE)
             ]
         return texts
 

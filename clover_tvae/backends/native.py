@@ -227,10 +227,7 @@ class NativeBackend(Backend, ReadsRows):
     # -- partial rows -------------------------------------------------------------------------------------------------
 
     def outside(self, df: pd.DataFrame) -> dict[Hashable, int]:
-        transform = self.transform
-        table = transform.encode(df, np.random.default_rng(0), unseen="mask")
-        cells = (table.choices < 0) & df.reindex(columns=list(transform.names)).notna().to_numpy()
-        return dict(zip(transform.names, cells.sum(0).tolist(), strict=True))
+        return self.transform.outside(df)
 
     def complete(
         self,

@@ -194,7 +194,7 @@ class ReadsRows(Protocol):
         ...
 
     def outside(self, df: pd.DataFrame) -> dict[Hashable, int]:
-        """Return how many cells of each column hold values outside of what was learnt."""
+        """Return how many cells of each column lie outside of its range, or are of no category that was learnt."""
         ...
 
     def encode(self, df: pd.DataFrame) -> pd.DataFrame:
