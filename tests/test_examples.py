@@ -117,7 +117,6 @@ def test_patients_go_the_whole_way_from_csv_to_release(run: Any, tmp_path: Path)
     assert len(names["scores"]) == len(names["holdout"])
 
 
-@pytest.mark.slow
 def test_digits_table_learns_with_both_decoders(run: Any, tmp_path: Path) -> None:
     names = run("digits_table.py")
     assert set(names["tables"]) == {"real", "autoregressive", "independent", "independent, argmax"}
@@ -132,7 +131,6 @@ def test_digits_table_learns_with_both_decoders(run: Any, tmp_path: Path) -> Non
     assert pictures(tmp_path) == {"digits_table.png", "digits_table_halves.png"}
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:held by fewer than 5 people")  # a short table has cities of few
 def test_imbalance_balances_and_measures_every_cure(run: Any, tmp_path: Path) -> None:
     pytest.importorskip("imblearn")
@@ -148,7 +146,6 @@ def test_imbalance_balances_and_measures_every_cure(run: Any, tmp_path: Path) ->
     assert pictures(tmp_path) == {"imbalance.png"}
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:held by fewer than 5 people")  # a short table has cities of few
 def test_sdv_comparison_sets_sdv_beside_both_decoders(run: Any, tmp_path: Path) -> None:
     names = run("sdv_comparison.py")

@@ -633,3 +633,19 @@ def test_a_number_that_a_table_does_not_tell_does_not_leave(dtype: str) -> None:
     rows = synth.sample(300)
     assert rows["distance"].dtype == dtype
     assert {tuple(row) for row in rows.itertuples(index=False)} <= set(pairs)
+
+
+def test_a_cell_that_was_drawn_is_not_lost_where_its_source_was_drawn_between_the_values_that_say_so():
+    """A score with gaps, and the same with the gaps filled by numbers between: SUPPORT2's adls and adlsc."""
+    rng = np.random.default_rng(0)
+    score = pd.Series(rng.choice([0.0, 1.0, 2.0, 3.0, 4.0], 2000, p=[0.3, 0.25, 0.2, 0.15, 0.1]))
+    gone = rng.random(2000) < 0.3
+    filled = score.mask(gone, pd.Series(rng.normal(2, 0.4, 2000).round(3) + 0.0001))
+    df = pd.DataFrame({"filled": filled, "score": score.mask(gone)})
+    metadata = Metadata.of({"continuous": list(df)}).with_relations(df)
+    assert any("there exactly when" in str(relation) for relation in metadata.relations)
+    plan = Reduction.fit(df, metadata, rng, is_repair=True, min_count=5)
+    drawn = pd.DataFrame({"filled": [2.017, 1.0, 2.2], "score": [2.0, 1.0, np.nan]})
+    made = plan.brought_back(drawn)
+    pd.testing.assert_frame_equal(made, pd.DataFrame({"filled": [2.0, 1.0, 2.2], "score": [2.0, 1.0, np.nan]}))
+    assert plan.changed(drawn, made) == {"filled": 1}

@@ -163,11 +163,12 @@ def test_a_rare_category_costs_no_more_rows():
     assert (synth.sample(1000, conditions={"city": "Vaduz"})["city"] == "Vaduz").all()
 
 
-# The paper's decoder knows y only through z: over seeds it gives 0.5 to 0.9 where the data have 1.
+# The paper's decoder knows y only through z: over six seeds it gives means from 3.9 to 5.0 and shares from 0.64 to 0.87 where
+# the data have 6 and 1; the bounds are those of the seed here, 4.96 and 0.80, with some room.
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("decoder", "epochs", "tolerance", "least"),
-    [("autoregressive", 30, 0.8, 0.95), pytest.param("independent", 150, 1.8, 0.4, marks=pytest.mark.slow)],
+    [("autoregressive", 30, 0.8, 0.95), pytest.param("independent", 300, 1.4, 0.7, marks=pytest.mark.slow)],
 )
 def test_conditioned_rows_follow_the_data(decoder, epochs, tolerance, least):
     """A condition shifts the other columns as it does in the real table: here x decides y."""

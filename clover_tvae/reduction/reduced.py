@@ -35,8 +35,9 @@ from clover_tvae.reduction.plan import (
     step_from_plain,
     step_to_plain,
 )
+from clover_tvae.relations.computed import Equal
 from clover_tvae.relations.document import read_relations, write_relations
-from clover_tvae.relations.groups import OneHot
+from clover_tvae.relations.groups import MissingWhen, OneHot
 from clover_tvae.relations.lookup import Dependency
 from clover_tvae.relations.order import Order
 from clover_tvae.relations.reading import comparable, known, labels, numbers
@@ -356,6 +357,15 @@ class Reduction:
         learnt as it is, a negative length becomes a positive one, what is determined is computed, and what still breaks
         a relation is moved to the nearest value that does not.
         """
+        if self.is_repair:
+            # Whether the target is there rests on values of its source, which may never be drawn exactly: the target, drawn
+            # as it is, then says what both are.
+            pairs = {(one.when, one.target) for one in self.kept if isinstance(one, MissingWhen) and not one.missing}
+            for one in self.kept:
+                if isinstance(one, Equal) and (one.source, one.target) in pairs:
+                    cells = drawn[one.target].where(drawn[one.target].notna(), drawn[one.source])
+                    drawn = drawn.copy()
+                    drawn[one.source] = cells.astype(drawn[one.source].dtype)
         made = self.restore(self.reduce(drawn) if self.is_repair else drawn)
         for relation in self.kept if self.is_repair else self.corrected:
             if (self.is_repair or relation.lends) and (wrong := relation.breaks(made)).any():
