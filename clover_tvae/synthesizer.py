@@ -29,6 +29,7 @@ from clover_tvae.backends import (
 )
 from clover_tvae.balancing import balanced
 from clover_tvae.errors import ConditionError, ConfigError, DataError, NotFittedError
+from clover_tvae.files import unwritable
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import MIN_COUNT, Parameters, check_path, whole_number
 from clover_tvae.report.representation import as_html, as_text
@@ -268,10 +269,12 @@ class TVAESynthesizer:
             DataError: The table does not fit its metadata; every problem is named.
             TrainingError: Training failed.
             NotFittedError: There is no table to learn.
-            ConfigError: The folder of ``generator_filepath`` is not there; told before training.
+            ConfigError: Nothing can be written at ``generator_filepath``; told before training.
         """
         if self.generator_filepath is not None:
-            check_path(self.generator_filepath, "generator_filepath", to_write=True)
+            path = check_path(self.generator_filepath, "generator_filepath", to_write=True)
+            if fault := unwritable(path):
+                raise ConfigError(fault, "generator_filepath")
         try:
             if not self._prepared or df is not None:
                 self.prepare(df)

@@ -1021,3 +1021,8 @@ def test_rows_of_another_table_are_told_from_those_behind_a_generator_file(peopl
         page = opened.report(people.iloc[:100]).html()
     assert "not those that the generator learnt" in page
     assert "not those that the generator learnt" not in same.report(people).html()
+
+
+def test_the_name_of_a_device_as_generator_file_is_refused_before_training(people, tmp_path):
+    with refuses(ConfigError, "generator_filepath"):
+        short(people, epochs=10**6, generator_filepath=tmp_path / "nul.pkl").fit()
