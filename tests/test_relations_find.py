@@ -85,7 +85,9 @@ class TestPlanted:
         table = planted(theme, n_rows, 1, 1)
         for name in table.df:
             table.df[name] = table.df[name].to_numpy()[rng.permutation(n_rows)]
-        assert [str(found) for found in find_relations(table.df, table.kinds)] == []
+        # That a number is a time of a clock is said of its column alone, in whatever order.
+        found = [one for one in find_relations(table.df, table.kinds) if len(one.relation.columns) > 1]
+        assert [str(one) for one in found] == []
 
     @pytest.mark.parametrize("theme", THEMES)
     def test_the_order_of_rows_and_names_of_columns_do_not_matter(self, theme: str, rng: np.random.Generator) -> None:
@@ -173,6 +175,21 @@ class TestTempting:
         a = rng.integers(1, 6, self.N)
         df = pd.DataFrame({"a": a, "b": np.clip(a + rng.integers(-1, 2, self.N), 1, 5)})
         assert sentences(df, dict.fromkeys("ab", "ordinal")) == ["a and b occur in fixed combinations only"]
+
+    @pytest.mark.parametrize(("least", "n_found"), [(5, 1), (6, 0)])
+    def test_a_combination_of_as_few_rows_as_may_be_told_is_one(self, least: int, n_found: int) -> None:
+        df = pd.DataFrame({"role": ["nurse"] * 200 + ["chemist"] * 195 + ["head"] * 5 + ["head"] * 20})
+        df["ward"] = ["a"] * 100 + ["b"] * 100 + ["laboratory"] * 195 + ["laboratory"] * 5 + ["a"] * 20
+        found = find_relations(df, dict.fromkeys(df, "categorical"), min_count=least)
+        assert (
+            sum(isinstance(one.relation, Combinations) and one.relation.handling == "keep" for one in found) == n_found
+        )
+
+    def test_ranges_of_many_categories_of_few_rows_must_be_very_narrow(self, rng: np.random.Generator) -> None:
+        town = rng.integers(0, 80, 2_000)
+        df = pd.DataFrame({"town": [f"t{i}" for i in town], "wide": town + rng.uniform(0, 60, 2_000)})
+        df["narrow"] = 9 * town + rng.uniform(0, 60, 2_000)
+        assert sentences(df, {"town": "categorical"}) == ["narrow lies in a range that depends on town"]
 
     def test_close_numbers_are_no_copy(self, rng: np.random.Generator) -> None:
         morning = rng.normal(37, 0.8, 5_000)
@@ -284,7 +301,7 @@ class TestEachKind:
         df["at"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(
             df["hour"] + 24 * rng.integers(0, 900, self.N), unit="h"
         )
-        assert set(sentences(df, {"at": "datetime"})) == {"hour = clock // 100", "hour = hour(at)"}
+        assert set(sentences(df, {"at": "datetime"})) == {"hour = clock // 100", "hour = hour(at)", "clock % 100 < 60"}
 
     def test_a_least_age_is_an_order(self, rng: np.random.Generator) -> None:
         birth = pd.Timestamp("1960-01-01") + pd.to_timedelta(rng.integers(0, 15_000, self.N), unit="D")
@@ -455,7 +472,22 @@ class TestClocks:
         date = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 366, 2_000) * 24 + hour, unit="h")
         df = pd.DataFrame({"clock": hour * 100 + minute, "hour": hour, "minute": minute, "date": date})
         told = sentences(df, {"date": "datetime"})
-        assert sorted(told) == ["hour = clock // 100", "hour = hour(date)", "minute = clock % 100"]
+        expected = ["clock % 100 < 60", "hour = clock // 100", "hour = hour(date)", "minute = clock % 100"]
+        assert sorted(told) == expected
+
+    def test_a_clock_that_is_declared_a_time_is_computed_with_like_a_number(self, rng: np.random.Generator) -> None:
+        planned, late = rng.integers(0, 1_440, 2_000), rng.geometric(0.02, 2_000) - 10
+        clocks = [minutes // 60 * 100 + minutes % 60 for minutes in (planned, (planned + late) % 1_440)]
+        df = pd.DataFrame({"planned": clocks[0], "late": late, "flown": clocks[1], "hour": clocks[0] // 100})
+        told = sentences(df, {"planned": "datetime"})
+        assert "hour = planned // 100" in told
+        assert any(text.startswith("flown = ((planned // 100") for text in told)
+        assert "flown % 100 < 60" not in told  # it follows
+
+    @pytest.mark.parametrize("numbers", [range(60), range(0, 2_400, 30), range(0, 2_400, 7), range(0, 240_000, 61)])
+    def test_numbers_that_are_below_60_by_chance_are_no_clock(self, numbers: range, rng: np.random.Generator) -> None:
+        df = pd.DataFrame({"a": rng.choice(numbers, 2_000)})
+        assert [text for text in sentences(df) if "60" in text] == []
 
     def test_hardly_ever_out_of_order_by_chance_is_no_order_of_numbers(self, rng: np.random.Generator) -> None:
         distance = rng.choice(rng.integers(90, 2_600, 80), 5_000)

@@ -20,19 +20,20 @@ from clover_tvae.relations.computed import Equal
 from clover_tvae.relations.finding.chance import accepted, log_p_kept
 from clover_tvae.relations.finding.comparisons import equalities, orders
 from clover_tvae.relations.finding.dependencies import combinations, dependencies, names_of_dates, ranges
-from clover_tvae.relations.finding.formulas import formulas
+from clover_tvae.relations.finding.formulas import clocks, formulas
 from clover_tvae.relations.finding.patterns import missing_patterns, one_hot_groups
 from clover_tvae.relations.finding.pruning import pruned
 from clover_tvae.relations.finding.table import Candidate, Table
-from clover_tvae.relations.lookup import Dependency
+from clover_tvae.relations.lookup import Combinations, Dependency
 from clover_tvae.relations.relation import Relation
 
 __all__ = ["Found", "find_relations"]
 
 _FINDERS = (
-    equalities, orders, formulas, names_of_dates, dependencies, combinations, ranges, missing_patterns, one_hot_groups,
+    equalities, orders, formulas, clocks, names_of_dates, dependencies, combinations, ranges, missing_patterns,
+    one_hot_groups,
 )  # fmt: skip
-_MIN_ROWS, _LEAST_EVIDENCE = 30, 10
+_MIN_ROWS = 30
 _TOLERATED = 0.005  # share of the rows that may break a relation
 _OF_CHANCE = 0.02  # and share of those that would by chance
 
@@ -79,14 +80,14 @@ def find_relations(
     Args:
         df: The table.
         kinds: The kind of each column in the metadata; columns of kind ``id`` and ``ignore`` take no part.
-        min_count: Fewest rows that a value in a relation, or a count that is told, may rest on; at least 10, as fewer are chance.
+        min_count: Fewest rows that a value in a relation, or a count that is told, may rest on; at least 10, as fewer are
+            chance, but for the combinations of two categories.
         false_discovery_rate: Expected share of chance among the relations, in (0, 1).
         seed: Seed of the sample.
 
     Returns:
         The relations, those that chance explains least first.
     """
-    min_count = max(min_count, _LEAST_EVIDENCE)
     table = Table(df, kinds, min_count, seed)
     tried = [find(table) for find in _FINDERS]
     confirmed = [
@@ -95,9 +96,7 @@ def find_relations(
     log_p = np.array([candidate.log_p for candidate in confirmed], dtype=np.float64)
     passing = accepted(log_p, sum(made.n_tried for made in tried), false_discovery_rate)
     told = pruned([candidate for candidate, passes in zip(confirmed, passing, strict=True) if passes], table)
-    return [
-        _found(candidate, df, min_count) for candidate in sorted(told, key=lambda candidate: candidate.log_p or 0.0)
-    ]
+    return [_found(candidate, df, table) for candidate in sorted(told, key=lambda candidate: candidate.log_p or 0.0)]
 
 
 def _confirmed(candidate: Candidate, table: Table) -> Candidate | None:
@@ -116,7 +115,8 @@ def _confirmed(candidate: Candidate, table: Table) -> Candidate | None:
     return replace(candidate, n_rows=n_rows, n_exceptions=n_exceptions, log_p=log_p)
 
 
-def _found(candidate: Candidate, df: pd.DataFrame, min_count: int) -> Found:
+def _found(candidate: Candidate, df: pd.DataFrame, table: Table) -> Found:
+    min_count = table.shared if isinstance(candidate.relation, Combinations) else table.min_count
     relation = candidate.relation.learnt(df, min_count)
     n_exceptions = candidate.n_exceptions or 0
     if n_exceptions and isinstance(relation, Dependency):  # a key may turn out to have several values

@@ -25,8 +25,8 @@ _BY_CHANCE = 0.95
 _MAX_KEYS = 40  # columns that are tried in twos
 _ROWS_IN_TWOS = 1_000
 _MAX_LEVELS = 50
-_ROWS_A_RANGE = 40  # on average, where a category has more levels
-_NARROW = 0.7  # share of the numbers that lie in the range of a category drawn at random
+_ROWS_A_RANGE = 20  # on average, where a category has more levels
+_NARROW, _VERY_NARROW = 0.7, 0.4  # share of the numbers in the range of a category drawn at random; of few rows a level
 _NAMED = ("quarter", "weekday", "month", "hour", "year")
 
 
@@ -136,7 +136,7 @@ def combinations(table: Table) -> Candidates:
         made.n_tried += 1
         if _joint_chance(table.codes[first][table.rows], table.codes[second][table.rows], 1)[0] > _BY_CHANCE:
             continue
-        chance, n_rows, n_exceptions = _joint_chance(table.codes[first], table.codes[second], table.min_count)
+        chance, n_rows, n_exceptions = _joint_chance(table.codes[first], table.codes[second], table.shared)
         if n_rows and chance <= _BY_CHANCE:
             log_p = log_p_kept(n_rows - n_exceptions, n_rows, chance)
             made.found.append(Candidate(Combinations(among=(first, second)), chance, log_p, n_exceptions))
@@ -163,15 +163,17 @@ def ranges(table: Table) -> Candidates:
         if not 2 <= n_levels <= max(_MAX_LEVELS, min(table.n_rows // _ROWS_A_RANGE, 4 * _MAX_LEVELS)):
             continue
         made.n_tried += len(table.amounts)
+        has_few_rows = n_levels > max(_MAX_LEVELS, table.n_rows // (2 * _ROWS_A_RANGE))
+        narrow = _VERY_NARROW if has_few_rows else _NARROW
         codes = table.codes[category][table.rows]
         order = np.argsort(codes, kind="stable")
         starts = np.flatnonzero(np.diff(codes[order], prepend=-2))
         contents = np.fmax.reduceat(ranks[order], starts) - np.fmin.reduceat(ranks[order], starts)
         sizes = np.diff(starts, append=len(codes)) / len(codes)
-        for j in np.flatnonzero(sizes @ np.nan_to_num(contents) <= _NARROW):
+        for j in np.flatnonzero(sizes @ np.nan_to_num(contents) <= narrow):
             number = table.amounts[j]
             chance, log_p = _range_chance(table.codes[category], table.values[number], table.min_count)
-            if number != category and chance <= _NARROW:
+            if number != category and chance <= narrow:
                 relation = Ranges(category=category, number=number)
                 made.found.append(Candidate(relation, chance, log_p, n_exceptions=0, n_levels=n_levels))
     return made

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.relations.computed import Computed
+from clover_tvae.relations.computed import Computed, Predicate
 from clover_tvae.relations.expression import MAX_CHARACTERS, PARTS, quoted, read_expression
 from clover_tvae.relations.finding.chance import chance_within
 from clover_tvae.relations.finding.table import Candidate, Candidates, Table
 
-__all__ = ["formulas"]
+__all__ = ["clocks", "formulas"]
 
 _LOOSE = 0.02  # exceptions in the sample
 _FEW_ROWS = 64  # in which all pairs of columns are tried
@@ -51,7 +51,7 @@ def formulas(table: Table) -> Candidates:
     """Return columns of numbers that an expression over others gives."""
     made = Candidates()
     numeric = [name for name in table.numeric if len(table.levels[name]) > 1]
-    amounts = [name for name in numeric if name in table.amounts]
+    amounts = [name for name in numeric if name in table.amounts or name in table.packed]
     rows = table.sample.iloc[:: max(1, len(table.sample) // _FEW_ROWS)]
     few = {name: table.values[name][rows.index] for name in table.values}
     cells = np.array([few[name] for name in numeric]).reshape(len(numeric), len(rows))
@@ -102,15 +102,29 @@ def _of_packed(table: Table, names: list[Any], few: dict[Any, Any]) -> Iterator[
 
 def _of_clocks(table: Table, names: list[Any], few: dict[Any, Any]) -> Iterator[tuple[str, NDArray[Any]]]:
     whole = [name for name in names if table.decimals(name) == 0]
-    clocks = [name for name in whole if len(table.levels[name]) > 60 and _is_clock(table.values[name])][:_MAX_CLOCKS]
-    for clock, name in itertools.product(clocks, whole):
+    for clock, name in itertools.product([name for name in whole if _is_clock(table, name)][:_MAX_CLOCKS], whole):
         later = few[clock] // 100 * 60 + few[clock] % 100 + few[name]
         for least, formula in _CLOCKS.items() if clock != name else ():
             yield formula.format(a=quoted(clock), b=quoted(name)), _clock((later - least) % 1_440 + least)
 
 
-def _is_clock(cells: NDArray[Any]) -> bool:
-    return bool(np.nanmin(cells) >= 0 and np.nanmax(cells) <= 2_400 and np.nanmax(cells % 100) < 60)
+def _is_clock(table: Table, name: Any) -> bool:
+    cells = table.values[name]
+    is_some = len(table.levels[name]) > 60 and np.nanmin(cells) >= 0 and np.nanmax(cells) <= 2_400
+    return bool(is_some and np.nanmax(cells % 100) < 60)
+
+
+def clocks(table: Table) -> Candidates:
+    """Return the numbers that are an hour and a minute, such as 1730: their last two digits are below 60."""
+    made = Candidates()
+    for name in table.amounts:
+        if table.decimals(name) == 0 and _is_clock(table, name):
+            made.n_tried += 1
+            whole = np.arange(np.nanmin(table.values[name]), np.nanmax(table.values[name]) + 1)
+            relation = Predicate(expression=f"{quoted(name)} % 100 < 60")
+            if (chance := float(np.mean(whole % 100 < 60))) <= _BY_CHANCE:
+                made.found.append(Candidate(relation, chance))
+    return made
 
 
 def _clock(minutes: NDArray[Any]) -> NDArray[Any]:

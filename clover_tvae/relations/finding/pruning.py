@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from clover_tvae.relations.computed import Computed, Equal
+from clover_tvae.relations.computed import Computed, Equal, Predicate
 from clover_tvae.relations.expression import quoted
 from clover_tvae.relations.finding.table import Candidate, Table
 from clover_tvae.relations.groups import MissingTogether, MissingWhen, OneHot
@@ -58,6 +58,8 @@ def pruned(candidates: list[Candidate], table: Table) -> list[Candidate]:
     for candidate in sorted(candidates, key=lambda c: (c.relation.kind != "combinations", c.n_levels, c.chance)):
         match relation := candidate.relation:
             case MissingTogether():
+                kept.append(candidate)
+            case Predicate() if not determined.keys() & {*relation.columns}:
                 kept.append(candidate)
             case Combinations() if not told(relation.columns) and not determined.keys() & {*relation.columns}:
                 kept.append(candidate)

@@ -17,7 +17,7 @@ from clover_tvae.relations.reading import date_format, dates, instants, numbers
 
 __all__ = ["Candidate", "Candidates", "Table"]
 
-_SAMPLE_ROWS = 2_000
+_SAMPLE_ROWS, _LEAST_EVIDENCE = 2_000, 10
 _MAX_DECIMALS = 6
 
 
@@ -58,10 +58,14 @@ class Table:
         kinds: The kind of each column in the metadata; columns of kind ``id`` and ``ignore`` are left out.
         min_count: Fewest rows that a value may rest on.
         seed: Seed of the sample of 2,000 rows.
+
+    Attributes:
+        shared: Fewest rows of a combination that may be told: ``min_count``.
+        min_count: Fewest rows that speak for a relation: ``min_count``, but at least 10, as fewer are chance.
     """
 
     def __init__(self, df: pd.DataFrame, kinds: Mapping[Any, str], min_count: int, seed: int) -> None:
-        self.min_count, self.n_rows = min_count, len(df)
+        self.shared, self.min_count, self.n_rows = min_count, max(min_count, _LEAST_EVIDENCE), len(df)
         self.amounts: list[Any] = []  # numbers that are not codes
         self.numeric: list[Any] = []  # and those that are
         self.packed: list[Any] = []  # dates written as whole numbers
