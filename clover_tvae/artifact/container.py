@@ -12,14 +12,14 @@ import os
 import platform
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clover_tvae.artifact.foreign import EXPECTED, HEAD_BYTES, MAGIC, foreign
-from clover_tvae.artifact.plain import decode, encode, only_our_errors, scan
+from clover_tvae.artifact.plain import decode, encode, only_our_errors
 from clover_tvae.errors import (
     ArtifactError,
     ConfigError,
@@ -48,6 +48,9 @@ MAX_BYTES = 4 * 2**30
 _DIGEST_KEY = b"\x8c\x06sha256\x8c\x40"
 _END = b"u."
 _TAIL_BYTES = len(_DIGEST_KEY) + 64 + len(_END)
+_TAIL = re.compile(re.escape(_DIGEST_KEY) + rb"([0-9a-f]{64})" + re.escape(_END))
+# The digest of a larger file is checked before the file is held in memory, and once more when it is.
+_LARGE_BYTES = 32 * 2**20
 
 
 class _Container(BaseModel):
@@ -168,7 +171,8 @@ def read_artifact(
     """
     name = os.fspath(path)
     with only_our_errors(name):
-        return parse_artifact(_read_file(name, max_bytes), expected_sha256=expected_sha256, name=name)
+        data = _read_file(name, max_bytes, _as_digest(expected_sha256))
+        return parse_artifact(data, expected_sha256=expected_sha256, name=name)
 
 
 def parse_artifact(data: bytes, *, expected_sha256: str | None = None, name: str = "the file") -> dict[str, Any]:
@@ -179,23 +183,31 @@ def parse_artifact(data: bytes, *, expected_sha256: str | None = None, name: str
         expected_sha256: The digest that the content must have, or ``None``.
         name: How errors call the file.
     """
-    expected = None if expected_sha256 is None else str(expected_sha256).strip().lower()
-    if expected is not None and not re.fullmatch(r"[0-9a-f]{64}", expected):
-        text = "must be the 64 hex digits that saving the generator gave"
-        raise ConfigError(f"{text}, found {len(expected)} characters of another form", "expected_sha256")
+    expected = _as_digest(expected_sha256)
     with only_our_errors(name):
         if not data.startswith(MAGIC):
             raise foreign(data[:HEAD_BYTES], len(data), name)
         _check_header(data, name)
-        _check_digest(data, expected, name)
+        found, told = _digest_of([memoryview(data)[:-_TAIL_BYTES]]), data[-_TAIL_BYTES:]
+        if told != _DIGEST_KEY + found.encode("ascii") + _END:
+            decode(data, name)  # may know better: truncated here, appended to, code put in
+        _check_digest(told, found, expected, name)
         content = _upgrade(decode(data, name), name)
         if problems := _schema_problems(content):
             raise CorruptArtifactError(f"{name} is no valid generator file: " + "; ".join(problems))
         return content
 
 
-def _read_file(name: str, max_bytes: int) -> bytes:
-    """Return the whole file, or of a foreign one only as much as it takes to name it."""
+def _as_digest(expected_sha256: str | None) -> str | None:
+    expected = None if expected_sha256 is None else str(expected_sha256).strip().lower()
+    if expected is not None and not re.fullmatch(r"[0-9a-f]{64}", expected):
+        text = "must be the 64 hex digits that saving the generator gave"
+        raise ConfigError(f"{text}, found {len(expected)} characters of another form", "expected_sha256")
+    return expected
+
+
+def _read_file(name: str, max_bytes: int, expected: str | None) -> bytes:
+    """Return the whole file; of a foreign one read only its start, and of a large one that is damaged hold no more."""
     # Opening a pipe or a device can block or act: look first, and look again at what was opened.
     _check_file(os.stat(name), name, max_bytes)
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -204,6 +216,17 @@ def _read_file(name: str, max_bytes: int) -> bytes:
         head = file.read(min(n_bytes, HEAD_BYTES))
         if not head.startswith(MAGIC):
             raise foreign(head, n_bytes, name)
+        if n_bytes > _LARGE_BYTES:
+            _check_header(head, name)
+            file.seek(n_bytes - _TAIL_BYTES)
+            told = _TAIL.fullmatch(file.read())
+            if told is None:
+                raise CorruptArtifactError(f"{name} is truncated or damaged: it does not end in its digest")
+            _check_digest(told[0], told[1].decode("ascii"), expected, name)
+            file.seek(0)
+            chunks = (file.read(min(2**20, left)) for left in range(n_bytes - _TAIL_BYTES, 0, -(2**20)))
+            _check_digest(told[0], _digest_of(chunks), expected, name)
+            file.seek(len(head))
         data = head + file.read(n_bytes - len(head) + 1)
     if len(data) != n_bytes:
         raise CorruptArtifactError(f"{name} changed while it was read: try again when nobody writes to it")
@@ -250,20 +273,25 @@ def _check_header(data: bytes, name: str) -> None:
         raise CorruptArtifactError(f"{name} is damaged: there is no format version {version}")
 
 
-def _check_digest(data: bytes, expected: str | None, name: str) -> None:
-    # The digest is the last entry: taking it out of the file gives back exactly what was hashed.
-    hasher = hashlib.sha256(memoryview(data)[:-_TAIL_BYTES])
+def _digest_of(chunks: Iterable[bytes | memoryview]) -> str:
+    """Return the digest of a file that is handed over without its last entry, which is the digest."""
+    hasher = hashlib.sha256()
+    for chunk in chunks:
+        hasher.update(chunk)
     hasher.update(_END)
-    digest = hasher.hexdigest()
-    if data[-_TAIL_BYTES:] != _DIGEST_KEY + digest.encode("ascii") + _END:
-        scan(data, name)  # may know better: truncated here, appended to, code put in
+    return hasher.hexdigest()
+
+
+def _check_digest(told: bytes, found: str, expected: str | None, name: str) -> None:
+    """Compare the digest of a content with what the last bytes of its file tell, and with the one that is expected."""
+    if told != _DIGEST_KEY + found.encode("ascii") + _END:
         raise CorruptArtifactError(
-            f"{name} was changed or damaged after it was saved: its content has sha256 {digest}, "
+            f"{name} was changed or damaged after it was saved: its content has sha256 {found}, "
             "not the one that it was saved with; copy it again from its source, or fit again"
         )
-    if expected is not None and digest != expected:
+    if expected is not None and found != expected:
         raise CorruptArtifactError(
-            f"{name} is not the file that was expected: its sha256 is {digest}, expected {expected}"
+            f"{name} is not the file that was expected: its sha256 is {found}, expected {expected}"
         )
 
 

@@ -1,25 +1,19 @@
 """Plain data as a pickle that cannot run code.
 
-A file is a protocol-5 pickle of ``str``, ``int``, ``float``, ``bool``, ``bytes``, ``list``, ``dict`` and ``None``. Three
-gates stand one behind the other when it is read:
+A file is a protocol-5 pickle of ``str``, ``int``, ``float``, ``bool``, ``bytes``, ``list``, ``dict`` and ``None``. Any
+Python opens it with ``pickle.loads``; here no ``Unpickler`` is ever asked. :func:`decode` knows the 21 opcodes that plain
+data needs: none of them imports, calls, or refers back to an earlier object, so a few bytes can never stand for a huge
+table. It reads in one pass, in a time that grows with the bytes alone, and takes of each value only the one form that
+:func:`encode` writes: one content has one file.
 
-1. every opcode is checked against the 21 that plain data needs, before anything is built; none of them imports, calls,
-   or refers back to an earlier object, so a few bytes can never stand for a huge table;
-2. the ``Unpickler`` refuses every import (``find_class``) and every persistent id;
-3. what was read is written again, and must give the same bytes: one content has one file.
-
-This module knows pickles, and nothing of what is in them.
-
-References:
-    Python documentation, "pickle: Restricting Globals".
+This module knows pickles, and nothing of what is in them. ``docs/generator_file.md`` tells the format byte by byte.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
 import pickletools
 import struct
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,12 +21,14 @@ from typing import Any
 from clover_tvae.artifact.foreign import HEAD_BYTES, RUNS_CODE, pickle_facts, unsafe
 from clover_tvae.errors import ArtifactError, CloverError, CorruptArtifactError
 
-__all__ = ["decode", "encode", "only_our_errors", "scan"]
+__all__ = ["decode", "encode", "only_our_errors"]
 
-# One byte can stand for an empty dict of 64 bytes: the bound keeps a hostile file under some 150 MB of objects.
-_MAX_VALUES = 2_000_000
+# One byte can stand for an empty dict of 64 bytes: the bound keeps a hostile file under some 64 MB of objects.
+_MAX_VALUES = 900_000
 _MAX_DEPTH = 64
 _MAX_INT_BYTES = 255
+# Python hashes an int modulo 2^61 - 1: a table of thousands that share a hash takes minutes to fill.
+_MAX_OF_ONE_HASH = 100
 
 
 def encode(content: dict[str, Any]) -> bytearray:
@@ -43,9 +39,10 @@ def encode(content: dict[str, Any]) -> bytearray:
 
     Raises:
         TypeError: A value is not plain; the message holds its path.
-        ValueError: An int of more than 255 bytes, more than 64 levels, or more than two million values.
+        ValueError: An int of more than 255 bytes, more than 64 levels, or more than 900,000 values.
 
     Example:
+        >>> import pickle
         >>> pickle.loads(encode({"sizes": [1, 2.5], "name": None}))  # noqa: S301
         {'sizes': [1, 2.5], 'name': None}
     """
@@ -148,40 +145,6 @@ class _Writer:
         self._depth -= 1
 
 
-def decode(data: bytes, name: str) -> dict[str, Any]:
-    """Return the content of a file, through all three gates.
-
-    Args:
-        data: The whole file.
-        name: How errors call the file.
-
-    Raises:
-        UnsafeArtifactError: The pickle would run code.
-        CorruptArtifactError: Anything else that :func:`encode` would not have written.
-    """
-    with only_our_errors(name):
-        scan(data, name)
-        content = _PlainUnpickler(data, name).load()
-        # Keys given twice, longer forms of a number, values in the wrong place: all come out differently.
-        if encode(content) != data:
-            raise CorruptArtifactError(f"{name} is damaged: its content is not in the one form that it may have")
-        return content
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """An unpickler that has nothing to import from. The scan leaves it nothing to refuse: it is the second gate."""
-
-    def __init__(self, data: bytes, name: str) -> None:
-        super().__init__(io.BytesIO(data))
-        self._name = name
-
-    def find_class(self, module: str, name: str) -> Any:
-        raise unsafe([f"{module}.{name}"], self._name)
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise unsafe([], self._name)
-
-
 @contextmanager
 def only_our_errors(name: str) -> Iterator[None]:
     """Turn whatever goes wrong while the file ``name`` is read into one of our errors."""
@@ -198,42 +161,106 @@ def only_our_errors(name: str) -> Iterator[None]:
         raise CorruptArtifactError(f"{name} is damaged: reading it failed ({type(error).__name__})") from None
 
 
-# Opcode -> bytes of its argument; and opcode -> bytes of the length of its argument.
-_FIXED = {ord(code): n_bytes for code, n_bytes in {"N": 0, "\x88": 0, "\x89": 0, "}": 0, "]": 0}.items()}
-_FIXED |= {ord("K"): 1, ord("M"): 2, ord("J"): 4, ord("G"): 8}
-_SIZED = {0x8C: 1, ord("X"): 4, 0x8D: 8, ord("C"): 1, ord("B"): 4, 0x8E: 8, 0x8A: 1}
-_CODE_BYTES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes if opcode.name in RUNS_CODE}
+_CODE_BYTES = {ord(opcode.code) for opcode in pickletools.opcodes if opcode.name in RUNS_CODE}
+# Opcode -> bytes of the length of its argument, and the least length for which no shorter opcode would do.
+_TEXTS = {0x8C: (1, 0), ord("X"): (4, 2**8), 0x8D: (8, 2**32)}
+_SIZED = {**_TEXTS, ord("C"): (1, 0), ord("B"): (4, 2**8), 0x8E: (8, 2**32), 0x8A: (1, 1)}
+# Opcode -> bytes of its argument.
+_FIXED = {ord("K"): 1, ord("M"): 2, ord("J"): 4, ord("G"): 8}
+_CONSTANTS = {ord("N"): None, 0x88: True, 0x89: False}
+_LONG, _FLOAT, _INT, _STOP = 0x8A, ord("G"), ord("J"), ord(".")
+_NO_KEY: Any = object()
 
 
-def scan(data: bytes, name: str) -> None:
-    """Walk over the opcodes without building anything, and refuse all but those of plain data: the first gate."""
-    position, depth, n_values, end = 2, 0, 0, len(data)
+def decode(data: bytes, name: str) -> dict[str, Any]:
+    """Return the content of a file.
+
+    Args:
+        data: The whole file.
+        name: How errors call the file.
+
+    Raises:
+        UnsafeArtifactError: The pickle would run code.
+        CorruptArtifactError: Anything else that :func:`encode` would not have written.
+    """
+    with only_our_errors(name):
+        return _decoded(data, name)
+
+
+def _decoded(data: bytes, name: str) -> dict[str, Any]:
+    position, n_values, end = 2, 0, len(data)
+    hashes: Counter[int] = Counter()
+    whole: list[Any] = []
+    # What is being filled, the key that waits for its value, and what is filled afterwards.
+    into: Any = whole
+    outer: list[Any] = []
+    key: Any = _NO_KEY
+    value: Any
+    is_short = True
     while position < end:
         opcode = data[position]
         position += 1
-        if opcode in _FIXED:
-            position += _FIXED[opcode]
-        elif opcode in _SIZED:
-            start = position + _SIZED[opcode]
-            position = start + int.from_bytes(data[position:start], "little")
-        elif opcode == ord("("):
-            depth += 1
-            if depth > _MAX_DEPTH:
-                raise CorruptArtifactError(f"{name} is refused: nested deeper than {_MAX_DEPTH}")
+        if opcode in _SIZED:
+            n_length, least = _SIZED[opcode]
+            start = position + n_length
+            n_bytes = int.from_bytes(data[position:start], "little")
+            position = start + n_bytes
+            if position > end:
+                break
+            value, is_short = data[start:position], n_bytes >= least
+            if opcode in _TEXTS:
+                value = value.decode("utf-8", "surrogatepass")
+            elif opcode == _LONG:
+                value = int.from_bytes(value, "little", signed=True)
+                is_short = not -(2**31) <= value < 2**31 and n_bytes == value.bit_length() // 8 + 1
+                hashes[hash(value)] += 1
+                if hashes[hash(value)] > _MAX_OF_ONE_HASH:
+                    raise CorruptArtifactError(f"{name} is refused: its large numbers are made to be slow to look up")
+        elif opcode in _FIXED:
+            raw = data[position : position + _FIXED[opcode]]
+            position += len(raw)
+            if len(raw) < _FIXED[opcode]:
+                break
+            if opcode == _FLOAT:
+                value = struct.unpack(">d", raw)[0]
+                is_short = value == value or struct.pack(">d", value) == raw
+            else:
+                value = int.from_bytes(raw, "little", signed=opcode == _INT)
+                is_short = len(raw) == 1 or (value > 255 if len(raw) == 2 else not 0 <= value < 2**16)
+        elif opcode in _CONSTANTS:
+            value = _CONSTANTS[opcode]
+        elif opcode in b"]}":
+            value = [] if opcode == 0x5D else {}
+        elif opcode in b"eu" and outer and into and key is _NO_KEY and type(into) is (list if opcode == 0x65 else dict):
+            into = outer.pop()
             continue
-        elif opcode in b"ue":
-            depth -= 1
-            continue
-        elif opcode == ord("."):
-            break
-        elif opcode in _CODE_BYTES:
-            raise unsafe(pickle_facts(data[:HEAD_BYTES]).globals, name)
+        elif opcode == _STOP and not outer and len(whole) == 1 and type(whole[0]) is dict:
+            if position == end:
+                return whole[0]
+            raise CorruptArtifactError(f"{name} is damaged: {end - position:,} bytes follow after its end")
         else:
+            rest = pickle_facts(data[position - 1 : position + HEAD_BYTES])
+            if opcode in _CODE_BYTES or (rest.runs_code and rest.end is not None):
+                raise unsafe(pickle_facts(data[:HEAD_BYTES]).globals, name)
             raise CorruptArtifactError(f"{name} is damaged: byte {position - 1} is nothing that a generator holds")
         n_values += 1
         if n_values > _MAX_VALUES:
             raise CorruptArtifactError(f"{name} is refused: it holds more than {_MAX_VALUES:,} values")
-    else:
-        raise CorruptArtifactError(f"{name} is truncated: it ends after {end:,} bytes, in the middle of its content")
-    if position != end:
-        raise CorruptArtifactError(f"{name} is damaged: {end - position:,} bytes follow after its end")
+        if not is_short:
+            raise CorruptArtifactError(f"{name} is damaged: its content is not in the one form that it may have")
+        if type(into) is list:
+            into.append(value)
+        elif key is not _NO_KEY:
+            into[key], key = value, _NO_KEY
+        elif type(value) is str and value not in into:
+            key = value
+            continue
+        else:
+            raise CorruptArtifactError(f"{name} is damaged: a key of its dicts is no text, or is given twice")
+        if opcode in b"]}" and data[position : position + 1] == b"(":
+            position += 1
+            outer.append(into)
+            into = value
+            if len(outer) > _MAX_DEPTH:
+                raise CorruptArtifactError(f"{name} is refused: nested deeper than {_MAX_DEPTH}")
+    raise CorruptArtifactError(f"{name} is truncated: it ends after {end:,} bytes, in the middle of its content")

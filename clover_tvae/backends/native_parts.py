@@ -45,7 +45,7 @@ class ModelPart(_Part):
 
 
 class _Facts(_Part):
-    rows: _Natural
+    rows: Annotated[int, Field(ge=1, le=2**53)]
     best_epoch: _Natural
     stopped: Literal["epochs", "patience", "minutes", "diverged"]
     device: Annotated[str, Field(max_length=64)]

@@ -166,6 +166,8 @@ class JobSpec(_Spec):
         return {key: text for key, text in pages.items() if text is not None}
 
 
+# Nobody reads more; and each takes time, as near names are looked for.
+_MOST_PROBLEMS = 500
 _MODELS: dict[str, type[BaseModel]] = {"synthesizer": Parameters, "sample": SampleSpec, "data": DatasetSpec}
 _FOUND = {dict: "a mapping", list: "a list", tuple: "a list", str: "text", bool: "true or false", NoneType: "nothing"}
 # What pydantic calls an error, and the rule that is broken.
@@ -190,7 +192,7 @@ def spec_problems(error: ValidationError) -> list[tuple[tuple[str | int, ...], s
         error: What validating a :class:`JobSpec` raised.
     """
     found: dict[tuple[tuple[str | int, ...], str], None] = {}
-    for detail in error.errors(include_url=False, include_context=True, include_input=True):
+    for detail in error.errors(include_url=False, include_context=True, include_input=True)[:_MOST_PROBLEMS]:
         path = tuple(detail["loc"])
         # A list whose items are wrong counts as too short, which says nothing new.
         if not (detail["type"] == "too_short" and any(known[: len(path)] == path for known, _ in found)):

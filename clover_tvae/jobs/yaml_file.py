@@ -230,7 +230,8 @@ def _resolve(text: str) -> tuple[Any, str | None]:
             "write true or false, or put it in quotes"
         )
     if _FLOAT.fullmatch(text):
-        if len(text) > _MAX_DIGITS:
+        # Of longer whole numbers, thousands can share one hash, and a table of them takes minutes to fill.
+        if len(text) > (22 if _INTEGER.fullmatch(text) else _MAX_DIGITS):
             return text, "the number has too many digits"
         if _INTEGER.fullmatch(text):
             return int(text), None

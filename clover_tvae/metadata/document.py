@@ -26,6 +26,10 @@ __all__ = [
 ]
 
 
+# Nobody reads more; and each takes time, as near names are looked for.
+_MOST_PROBLEMS = 500
+
+
 def in_document(place: Place, message: str) -> Problem:
     """Return a problem with the way to it."""
     return Problem(spell(place) or "metadata", message)
@@ -50,13 +54,14 @@ def read_document(
         problems, obj = [*problems, ((), f"{rule}, found {_type_name(obj)}")], {}
     if of_sdv := [key for key in ("METADATA_SPEC_VERSION", "tables") if key in obj]:
         problems, obj = [*problems, ((of_sdv[0],), "this is metadata of SDV; read it with Metadata.from_sdv")], {}
-    for key in obj:
-        if key not in (*known, "$schema"):
-            problems.append(((_step(key),), f"unknown key; use {', '.join(known)}{did_you_mean(key, known)}"))
+    for key in [key for key in obj if key not in (*known, "$schema")][:_MOST_PROBLEMS]:
+        problems.append(((_step(key),), f"unknown key; use {', '.join(known)}{did_you_mean(key, known)}"))
     listed: list[tuple[Hashable, Kind, Place]] = []
     columns: list[Column] = []
     for kind in KINDS:
         for place, name, options in _entries(kind, obj.get(kind), problems):
+            if len(problems) >= _MOST_PROBLEMS:
+                break
             faults = option_problems(name, kind, options)
             problems += [((*place, _step(option)) if option != "" else place, text) for option, text in faults]
             if not faults:
@@ -81,6 +86,8 @@ def read_document(
         )
         problems += [(("relations", *place), text) for place, text in wrong]
     if problems:
+        if len(problems) >= _MOST_PROBLEMS:
+            problems = [*problems[:_MOST_PROBLEMS], ((), "there may be more; mend these first")]
         raise MetadataError([tell(place, text) for place, text in problems])
     return tuple(columns), target, {}, relations, unit
 

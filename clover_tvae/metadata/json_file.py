@@ -21,6 +21,7 @@ from clover_tvae.metadata.document import Place, in_document, read_document
 __all__ = ["load_document", "save_document"]
 
 _MAX_BYTES = 64 * 2**20
+_LONG, _MOST_OF_ONE_HASH = 19, 100
 
 
 def load_document(path: Path) -> tuple[Any, ...]:
@@ -34,6 +35,7 @@ def load_document(path: Path) -> tuple[Any, ...]:
     except TableFileError as error:
         raise MetadataError([Problem(problem.where, problem.message) for problem in error.problems]) from None
     problems: list[tuple[Place, str]] = []
+    hashes = Counter[int]()
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         repeated = [key for key, count in Counter(key for key, _ in items).items() if count > 1]
@@ -50,9 +52,15 @@ def load_document(path: Path) -> tuple[Any, ...]:
     def refuse(_: str) -> Any:
         raise ValueError
 
+    def whole(digits: str) -> int:
+        # Python hashes an int modulo 2^61 - 1: a table of thousands that share a hash takes minutes to fill.
+        number = int(digits)
+        hashes[hash(number)] += len(digits) >= _LONG
+        return number if hashes[hash(number)] <= _MOST_OF_ONE_HASH else refuse(digits)
+
     positions = functools.cache(functools.partial(_positions, text))
     try:
-        obj = json.loads(text, object_pairs_hook=pairs, parse_constant=refuse)
+        obj = json.loads(text, object_pairs_hook=pairs, parse_constant=refuse, parse_int=whole)
     except json.JSONDecodeError as error:
         raise MetadataError(f"not valid JSON: {error.msg}", f"{path}:{error.lineno}:{error.colno}") from None
     except (ValueError, RecursionError):

@@ -56,7 +56,8 @@ class LatentPrior(nn.Module):
         if n_components:
             self.register_buffer("log_weights", torch.zeros(n_components))
             self.register_buffer("means", torch.zeros(n_components, embedding_dim))
-            self.register_buffer("factors", torch.eye(embedding_dim).repeat(n_components, 1, 1))
+            # fit gives the values, or a file does; torch.eye would take seconds to import on the device meta.
+            self.register_buffer("factors", torch.zeros(n_components, embedding_dim, embedding_dim))
 
     def draw(self, n_rows: int, generator: torch.Generator, *, stratify: bool = True) -> Tensor:
         """Draw ``z``; without ``stratify`` as independent rows, whatever the generator.
