@@ -9,15 +9,30 @@ import contextlib
 import os
 import re
 import secrets
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from clover_tvae.errors import CloverError, TableFileError, did_you_mean
 
-__all__ = ["atomic_write", "inside", "not_there", "read_text", "unmoved", "unwritable", "write_text"]
+fcntl: Any = None  # Windows has none: there, what a killed writer leaves stays
+with contextlib.suppress(ImportError):
+    import fcntl
+
+__all__ = [
+    "atomic_write",
+    "inside",
+    "locked",
+    "not_there",
+    "read_text",
+    "remove_left",
+    "unmoved",
+    "unwritable",
+    "write_text",
+]
 
 #: Names of devices on Windows, whatever follows a dot: a file that is called so cannot go there.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE | re.DOTALL)
@@ -61,7 +76,8 @@ def atomic_write(
     """Write a file so that a reader, a crash or a full disk meets the old file or the new one, never a part.
 
     The bytes go to a file beside the target, are flushed to the disk, and take the target's name in one step. If
-    anything fails, the old file stands and nothing is left beside it. Of two writers, the later one wins, whole.
+    anything fails, the old file stands and nothing is left beside it; what a writer that was killed left beside it goes
+    with the next one. Of two writers, the later one wins, whole.
 
     Args:
         path: The target. A symbolic link is followed.
@@ -86,18 +102,25 @@ def atomic_write(
             raise TableFileError(fault, str(path))
         # 200 bytes of name leave room for the rest under the usual limit of 255.
         stem = os.fsencode(target.name)[:200].decode(sys.getfilesystemencoding(), "ignore")
+        remove_left(target.parent, re.escape(f".{stem}.") + "[0-9a-f]{16}[.]tmp")
         temporary = target.with_name(f".{stem}.{secrets.token_hex(8)}.tmp")
     except (OSError, ValueError) as error:
         raise _cannot_write(path, error) from error
     try:
         # Made inside this block, in one call: a Ctrl-C right after it still finds the file to remove.
-        with open(temporary, "xb", opener=partial(os.open, mode=mode)) as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        if verify is not None:
-            verify(temporary)
-        os.replace(temporary, target)
+        with contextlib.ExitStack() as held, open(temporary, "xb", opener=partial(os.open, mode=mode)) as file:
+            # The lock is held until the file has its name, and nobody takes it for what a dead writer left.
+            is_gone = held.enter_context(locked(os.dup(file.fileno()))) is False or not temporary.exists()
+            if not is_gone:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+                file.close()  # before it is renamed, as Windows wants it
+                if verify is not None:
+                    verify(temporary)
+                os.replace(temporary, target)
+        if is_gone:  # another writer came between the two lines above
+            atomic_write(path, write, mode, verify)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -110,6 +133,48 @@ def atomic_write(
 def _cannot_write(path: str | Path, error: Exception) -> TableFileError:
     reason = getattr(error, "strerror", None) or "the path is not valid"
     return TableFileError(f"cannot be written: {reason}; whatever was there before still stands", str(path))
+
+
+@contextlib.contextmanager
+def locked(place: Path | int) -> Iterator[bool | None]:
+    """Hold the lock of a file or a folder, or of an open descriptor, which is closed; it ends with the process, however that ends.
+
+    Yields:
+        Whether the lock is held: ``False`` where another process has it, ``None`` where the system has no locks.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, locked(Path(folder)) as first, locked(Path(folder)) as second:
+        ...     first, second
+        (True, False)
+    """
+    descriptor, is_held = place, None
+    try:
+        with contextlib.suppress(OSError):
+            if isinstance(descriptor, Path):
+                descriptor = os.open(descriptor, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+            if fcntl is not None:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    is_held = True
+                except BlockingIOError:
+                    is_held = False
+        yield is_held
+    finally:
+        if isinstance(descriptor, int):
+            os.close(descriptor)
+
+
+def remove_left(folder: Path, pattern: str) -> None:
+    """Remove the files and folders whose names match and whose lock nobody holds: their writers were killed."""
+    with contextlib.suppress(OSError):
+        for name in filter(re.compile(pattern).fullmatch, os.listdir(folder)):
+            left = folder / name
+            with locked(left) as is_held, contextlib.suppress(OSError):
+                if is_held and left.is_dir() and not left.is_symlink():
+                    shutil.rmtree(left)
+                elif is_held:
+                    left.unlink()
 
 
 def _fsync_folder(folder: Path) -> None:

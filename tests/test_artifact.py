@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copyreg
 import io
 import json
@@ -826,3 +827,43 @@ def test_a_blob_cut_at_every_byte():
     for n in range(len(blob)):
         with pytest.raises(CorruptArtifactError):
             unpack_tensors(blob[:n], {"x": ((3,), "float32")})
+
+
+# --- The page that tells the format ----------------------------------------------------------------------------------
+
+
+def test_the_reader_of_the_page_reads_what_we_write():
+    """Whoever follows the page reads every file: also lengths at the edges, and odd numbers and texts."""
+    page = (Path(__file__).parents[1] / "docs" / "generator_file.md").read_text()
+    reader: dict = {}
+    exec(page.split("```python\n")[1].split("```")[0], reader)
+    numbers = [0, 255, 256, 65535, 65536, -1, -(2**31), 2**31 - 1, 2**31, -(2**31) - 1, 2**63, -(2**63), 2**200]
+    texts = ["", "x" * 255, "x" * 256, "größe 🙂", "\udcff"]
+    edges = {
+        "numbers": numbers,
+        "texts": texts,
+        "blobs": [b"", b"x" * 256],
+        "empty": [[], {}],
+        "deep": [[[{"a": [1.5]}]]],
+    }
+    for content in (small(), wine(), {**small(), "training": edges}):
+        data = dump_artifact(content)
+        assert reader["read"](data) == parse_artifact(data)
+    with pytest.raises(ValueError, match="damaged"):
+        reader["read"](data[:-1])
+    facts = (plain._MAX_VALUES, plain._MAX_DEPTH, plain._MAX_OF_ONE_HASH, container.FORMAT_VERSION)
+    for fact, words in zip(
+        facts, ("most {:,} values", "most {}\ndeep", "most {} are equal", "version {}."), strict=True
+    ):
+        assert words.format(fact) in page
+
+
+@settings(max_examples=300)
+@given(st.binary(min_size=1, max_size=3), st.integers(0, 10**6))
+def test_whatever_is_read_is_what_would_be_written(piece, place):
+    """A changed file, its digest mended, is refused, or it is the one file of its content: no second form is read."""
+    data = dump_artifact(small())
+    place %= len(data) - 80
+    changed = pickles.signed(data[:place] + piece + data[place + len(piece) :])
+    with contextlib.suppress(ArtifactError):
+        assert dump_artifact(parse_artifact(changed)) == changed

@@ -14,7 +14,7 @@ import typer
 
 from clover_tvae import __version__
 from clover_tvae.cli import evaluation, generators, jobs, metadata
-from clover_tvae.cli.console import say
+from clover_tvae.cli.console import end_like_an_interrupt, say
 
 __all__ = ["app", "main"]
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     help="Learn a table of patients or employees; give back synthetic rows that have its statistics.",
     epilog=(
         "Exit codes: 0 done, 1 our bug, 2 your input is wrong, 3 a generator file is refused, 4 training failed, "
-        "6 a limit of the evaluation is passed, 130 interrupted."
+        "6 a limit of the evaluation is passed, 129, 130 or 143 ended by SIGHUP, Ctrl-C or SIGTERM."
     ),
     no_args_is_help=True,
     add_completion=False,
@@ -53,6 +53,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; the entry point of the installed command."""
+    end_like_an_interrupt()
     # A name that the terminal's encoding lacks is shown as an escape, rather than stopping the command.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

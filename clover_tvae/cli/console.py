@@ -12,6 +12,7 @@ import functools
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ __all__ = [
     "Debug",
     "Quiet",
     "command",
+    "end_like_an_interrupt",
     "note",
     "progress",
     "progress_wanted",
@@ -40,7 +42,6 @@ __all__ = [
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. It may quote your data.")]
 
-_INTERRUPTED = 130
 #: The widest first column of a table that is never broken, and how wide a table in a file may be.
 _WHOLE, _FILE_WIDTH = 40, 160
 #: A full disk, a used-up quota, a limit on the size of a file.
@@ -133,6 +134,18 @@ def progress_wanted(quiet: bool) -> bool:
     return not quiet and sys.stderr.isatty()
 
 
+def end_like_an_interrupt() -> None:
+    """Have SIGTERM and SIGHUP end the program as Ctrl-C does: nothing half written is left; what is ignored stays so."""
+
+    def end(number: int, frame: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, end)
+
+
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """Wrap a command: errors become a few red words and the exit code that belongs to them."""
 
@@ -143,9 +156,12 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             function(*args, **kwargs)
         except CloverError as error:
             _fail(error, error.exit_code, debug)
-        except KeyboardInterrupt:
-            _console(stderr=True).print("interrupted", style="red")
-            raise typer.Exit(_INTERRUPTED) from None
+        except KeyboardInterrupt as error:
+            number = signal.Signals(error.args[0] if error.args else signal.SIGINT)
+            with contextlib.suppress(OSError):  # after SIGHUP there is no terminal to tell
+                told = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
+                _console(stderr=True).print(told, style="red")
+            raise typer.Exit(128 + number) from None
         except BrokenPipeError:
             # The reader of our output has gone, as `head` does. What is still buffered has nowhere to go.
             _drop_output()

@@ -104,7 +104,8 @@ def check_targets(targets: Mapping[Path | None, str | tuple[str, ...]], *, force
 def check_rows_target(path: Path, *, suffix: str, force: bool) -> None:
     """Refuse a place that rows cannot or should not go to: a table file, or a folder of parts that end in ``suffix``."""
     from clover_tvae.tables import EXTENSIONS
-    from clover_tvae.workflows.output import is_table_file, old_parts
+    from clover_tvae.tables.parts import is_broken_off, old_parts
+    from clover_tvae.workflows.output import is_table_file
 
     if is_table_file(path):
         check_targets({path: EXTENSIONS}, force=force)
@@ -116,7 +117,7 @@ def check_rows_target(path: Path, *, suffix: str, force: bool) -> None:
         text = f"no table is written as {path.suffix}; use {', '.join(EXTENSIONS)}, or a folder without a suffix"
     elif folders := [part.name for part in parts if part.is_dir()]:
         text = f"a folder stands where a part would: {folders[0]}; move it away"
-    elif parts and not force:
+    elif parts and not force and not is_broken_off(path):
         text = "the folder holds parts already; --force replaces them"
     if text:
         raise ConfigError(text, str(path))

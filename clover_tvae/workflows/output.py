@@ -6,7 +6,6 @@ This module knows tables. It knows no job and no command line.
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -14,24 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clover_tvae.errors import CloverError, TableFileError
+from clover_tvae.files import locked, remove_left
 from clover_tvae.tables import EXTENSIONS, write_table
+from clover_tvae.tables.parts import old_parts, write_manifest
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["draw_to", "is_table_file", "old_parts"]
+__all__ = ["draw_to", "is_table_file"]
 
-_PART = re.compile(r"part-[0-9]{5,}\.(csv|csv\.gz|parquet|pq)")
+_WAITING = ".clover-tvae-parts-"
 
 
 def is_table_file(path: Path) -> bool:
     """Tell a file, ``rows.csv``, from a folder, ``rows``, by its name."""
     return path.name.lower().endswith(EXTENSIONS) and path.name.lower() not in EXTENSIONS
-
-
-def old_parts(folder: Path) -> list[Path]:
-    """Return the parts of an earlier drawing that lie in a folder."""
-    return [path for path in folder.iterdir() if _PART.fullmatch(path.name)] if folder.is_dir() else []
 
 
 def draw_to(
@@ -52,7 +48,7 @@ def draw_to(
         on_part: Called with each part and its number of rows once it is whole.
 
     Parts are written beside the old ones and take their place once all are whole: a drawing that fails leaves the
-    folder as it was.
+    folder as it was. One that is killed while they take their place leaves a manifest that says so; see ``tables.parts``.
 
     Returns:
         The files, in the order of the rows.
@@ -64,17 +60,26 @@ def draw_to(
     try:
         with contextlib.suppress(FileExistsError):
             path.mkdir(parents=True)
-        with tempfile.TemporaryDirectory(prefix=".clover-tvae-parts-", dir=path) as waiting:
+        with contextlib.ExitStack() as held:
+            if (is_ours := held.enter_context(locked(path))) is False:
+                raise TableFileError(
+                    "must be written by one run at a time, found another at it; wait for its end", str(path)
+                )
+            if is_ours:
+                remove_left(path, f"{_WAITING}.*")
+            waiting = held.enter_context(tempfile.TemporaryDirectory(prefix=_WAITING, dir=path))
             for index, part in enumerate(_parts(draw(), rows_per_part)):
                 file = path / f"part-{index:05d}{suffix}"
                 write_table(part, Path(waiting) / file.name)
                 on_part(file, len(part))
                 files.append(file)
+            write_manifest(path, None)
             # What an older, longer run has left would be read as part of this table.
             for old in set(old_parts(path)) - set(files):
                 old.unlink()
             for file in files:
                 (Path(waiting) / file.name).replace(file)
+            write_manifest(path, files)
     except OSError as error:
         if isinstance(error, CloverError):
             raise

@@ -1,0 +1,90 @@
+"""A folder of parts: one table in several files, and the manifest that says which of them belong together.
+
+``_parts.json`` is written twice: before the first part takes its name it says that the folder is not whole, and last of
+all it lists the parts. Whoever finds it otherwise finds parts of two tables mixed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from clover_tvae.errors import TableFileError
+from clover_tvae.files import read_text, write_text
+
+__all__ = ["MANIFEST", "is_broken_off", "old_parts", "parts_of", "write_manifest"]
+
+# Readers of whole folders, such as pyarrow, pass over names that begin so.
+MANIFEST = "_parts.json"
+_FORMAT = "clover-tvae-parts"
+_PART = re.compile(r"part-[0-9]{5,}\.(csv|csv\.gz|parquet|pq)")
+
+
+def old_parts(folder: Path) -> list[Path]:
+    """Return the parts of an earlier drawing that lie in a folder."""
+    return [path for path in folder.iterdir() if _PART.fullmatch(path.name)] if folder.is_dir() else []
+
+
+def write_manifest(folder: Path, parts: Sequence[Path] | None) -> None:
+    """Say which files are the parts of a folder, in their order; ``None``: they are being put in place."""
+    listed = None if parts is None else [{"name": part.name, "sha256": _digest(part)} for part in parts]
+    plain = {"format": _FORMAT, "version": 1, "is_whole": parts is not None, "parts": listed}
+    write_text(folder / MANIFEST, json.dumps(plain, indent=1) + "\n", mode=0o666)
+
+
+def _manifest(folder: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(read_text(folder / MANIFEST, 2**26))
+    except (TableFileError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and found.get("format") == _FORMAT else None
+
+
+def is_broken_off(folder: Path) -> bool:
+    """Return whether a run ended while it put its parts into a folder."""
+    found = _manifest(folder)
+    return found is not None and found.get("is_whole") is not True
+
+
+def parts_of(folder: str | Path) -> list[Path]:
+    r"""Return the files of a folder of parts, in the order of the rows, if they are one whole table.
+
+    Args:
+        folder: The folder that ``clover-tvae sample`` wrote.
+
+    Raises:
+        TableFileError: The folder has no manifest, its parts were never all written, or one is another file now.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     folder = Path(name)
+        ...     _ = (folder / "part-00000.csv").write_text("age\n30\n")
+        ...     write_manifest(folder, [folder / "part-00000.csv"])
+        ...     [part.name for part in parts_of(folder)]
+        ['part-00000.csv']
+    """
+    folder, found = Path(folder), _manifest(Path(folder))
+    if found is None:
+        raise TableFileError(f"must hold parts and {MANIFEST}, which says that they are whole, found none", str(folder))
+    try:
+        digests = {str(part["name"]): part["sha256"] for part in found["parts"] or ()}
+    except (TypeError, KeyError):
+        digests = {"": None}
+    if found.get("is_whole") is not True or not all(map(_PART.fullmatch, digests)):
+        text = "must hold whole parts, found those of a run that was broken off; draw them again"
+        raise TableFileError(text, str(folder))
+    for name, digest in digests.items():
+        if not (folder / name).is_file() or _digest(folder / name) != digest:
+            text = f"must be the part that {MANIFEST} names, found {'another' if (folder / name).exists() else 'none'}"
+            raise TableFileError(f"{text}; draw them again", str(folder / name))
+    return [folder / name for name in digests]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
