@@ -18,6 +18,7 @@ from clover_tvae.errors import ColumnTypeError, ConditionError, MetadataError
 from clover_tvae.evaluation.frames import code_tables
 from clover_tvae.metadata import Column, Metadata, MetadataWarning
 from clover_tvae.report.bins import date_edges
+from clover_tvae.synthesizer import TVAESynthesizer
 from clover_tvae.tables import read_table
 from clover_tvae.transforms.numbers import NumberTransform
 
@@ -210,7 +211,6 @@ def test_evaluation_reads_whole_numbers_by_their_format() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("decoder", ["autoregressive", "independent"])
 def test_a_generator_draws_only_dates_that_exist(decoder: str) -> None:
-    from clover_tvae import TVAESynthesizer
 
     days = pd.Series(pd.date_range("2010-01-01", periods=600)).sample(frac=1, random_state=0, ignore_index=True)
     stay = pd.to_timedelta(RNG.integers(0, 40, 600), "D")
@@ -243,3 +243,20 @@ def test_a_report_shows_times_of_a_day_without_a_day() -> None:
     edges, labels = date_edges(times.min(), times.max())
     assert (labels[0], labels[9], labels[-1]) == ("00:00", "09:00", "24:00")
     assert len(edges) == len(labels) == 25
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("gap", [float("nan"), None])
+def test_gaps_of_whole_numbers_that_had_none_are_filled(gap: float | None) -> None:
+    start = pd.Timestamp("2020-01-01") + pd.to_timedelta(RNG.integers(0, 900, 300), "D")
+    end = start + pd.to_timedelta(RNG.integers(0, 20, 300), "D")
+    df = pd.DataFrame({name: at.strftime("%Y%m%d").astype("int64") for name, at in [("start", start), ("end", end)]})
+    with pytest.warns(MetadataWarning, match="whole numbers"):
+        metadata = Metadata.infer(df).with_relations(df)
+    synth = TVAESynthesizer(df, metadata, random_state=1, epochs=5, privacy="none", verbose=False).fit()
+    gaps = df.head(20).astype({"end": object if gap is None else float})
+    gaps.loc[:9, "end"] = gap
+    filled = synth.impute(gaps, random_state=1)
+    assert filled["end"].notna().all()
+    assert (filled["end"].astype(int) >= filled["start"]).all()
+    assert filled["end"].astype(int).tolist()[10:] == df["end"].tolist()[10:20]

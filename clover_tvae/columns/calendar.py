@@ -253,10 +253,10 @@ class Calendar:
     def write(self, instants: NDArray[np.int64], missing: NDArray[np.bool_]) -> pd.Series:
         """Return instants as cells."""
         cells = self.cells
-        if missing.all():
+        if missing.all() and not cells.is_number:
             return cells.build([None] * len(missing))
         if self.format is not None or cells.family == "object":
-            codes, distinct = pd.factorize(instants)
+            codes, distinct = pd.factorize(np.where(missing, 0, instants))
             if cells.is_number:
                 whole = np.array([int(self._text(int(instant))) for instant in distinct] or [0], dtype=np.int64)[codes]
                 return cells.of_numbers(whole.astype(np.float64) if cells.holds == "float" else whole, missing)

@@ -258,6 +258,8 @@ class CellType:
             missing: Which cells are missing; their values do not matter.
             decimals: Of ``Decimal`` cells.
         """
+        if self.family == "numpy" and self.holds == "integer" and missing.any():  # whole numbers with gaps are floats
+            return pd.Series(np.where(missing, np.nan, values.astype(np.float64)))
         if missing.all():
             return self.build([None] * len(values))
         match self.family:
