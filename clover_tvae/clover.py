@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clover_tvae.errors import ConfigError
+from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
-from clover_tvae.parameters import check_path
 from clover_tvae.synthesizer import TVAESynthesizer
 from clover_tvae.tables import write_table
 

@@ -37,6 +37,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 __all__ = [
+    "MOST_PROBLEMS",
     "ArtifactError",
     "CloverError",
     "ColumnTypeError",
@@ -65,6 +66,10 @@ __all__ = [
     "did_you_mean",
     "first_of",
 ]
+
+
+#: Problems that are told together: nobody reads more; and each takes time, as near names are looked for.
+MOST_PROBLEMS = 500
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ This module knows bytes and paths, and nothing of tables, metadata or generators
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import secrets
@@ -16,14 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from clover_tvae.errors import CloverError, TableFileError, did_you_mean
+from clover_tvae.errors import CloverError, ConfigError, TableFileError, did_you_mean
 
 fcntl: Any = None  # Windows has none: there, what a killed writer leaves stays
 with contextlib.suppress(ImportError):
     import fcntl
 
 __all__ = [
+    "MOST_OF_ONE_HASH",
     "atomic_write",
+    "check_path",
+    "file_digest",
     "inside",
     "locked",
     "not_there",
@@ -34,6 +38,9 @@ __all__ = [
     "write_text",
 ]
 
+#: Numbers of a file that may share a hash: Python hashes an int modulo 2^61 - 1, and a table of thousands that share one
+#: takes minutes to fill.
+MOST_OF_ONE_HASH = 100
 #: Names of devices on Windows, whatever follows a dot: a file that is called so cannot go there.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE | re.DOTALL)
 
@@ -65,6 +72,29 @@ def unwritable(path: Path) -> str | None:
     if _RESERVED.fullmatch(path.name):
         return f"must be a file name that Windows can hold, found {path.name!r}, the name of a device"
     return None
+
+
+def check_path(path: Any, name: str, *, to_write: bool = False) -> Path:
+    """Return the path of a file as a ``Path``, or raise ``ConfigError``.
+
+    Args:
+        path: What the caller gave.
+        name: The parameter that it came by.
+        to_write: Whether a file will be written there, which is told as far as it can be without writing it.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise ConfigError(f"must be the path of a file, found {type(path).__name__}", name)
+    path = Path(path)
+    folder = path.absolute().parent
+    if to_write and not folder.is_dir():
+        raise ConfigError(f"the folder of {str(path)!r} does not exist; make it first", name)
+    if to_write and path.is_dir():
+        raise ConfigError(f"{str(path)!r} is a folder; give the name of a file", name)
+    if to_write and not os.access(folder, os.W_OK):
+        raise ConfigError(f"the folder of {str(path)!r} cannot be written to", name)
+    if to_write and (fault := unwritable(path)):
+        raise ConfigError(fault, name)
+    return path
 
 
 def atomic_write(
@@ -175,6 +205,14 @@ def remove_left(folder: Path, pattern: str) -> None:
                     shutil.rmtree(left)
                 elif is_held:
                     left.unlink()
+
+
+def file_digest(path: Path | None) -> str | None:
+    """Return the sha256 of a file, ``None`` if it is not there."""
+    if path is None or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fsync_folder(folder: Path) -> None:

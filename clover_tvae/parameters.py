@@ -6,11 +6,9 @@ generator files take ranges and descriptions from here.
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -31,7 +29,6 @@ __all__ = [
     "Share",
     "Width",
     "Widths",
-    "check_path",
     "in_words",
     "listed",
     "shown",
@@ -251,27 +248,6 @@ class Privacy(BaseModel):
     def told(self) -> dict[str, Any]:
         """Return it as plain data, with what it means in words: for a card."""
         return {**self.model_dump(), "meaning": str(self)}
-
-
-def check_path(path: Any, name: str, *, to_write: bool = False) -> Path:
-    """Return the path of a file as a ``Path``, or raise ``ConfigError``.
-
-    Args:
-        path: What the caller gave.
-        name: The parameter that it came by.
-        to_write: Whether a file will be written there, which is told as far as it can be without writing it.
-    """
-    if not isinstance(path, str | os.PathLike):
-        raise ConfigError(f"must be the path of a file, found {type(path).__name__}", name)
-    path = Path(path)
-    folder = path.absolute().parent
-    if to_write and not folder.is_dir():
-        raise ConfigError(f"the folder of {str(path)!r} does not exist; make it first", name)
-    if to_write and path.is_dir():
-        raise ConfigError(f"{str(path)!r} is a folder; give the name of a file", name)
-    if to_write and not os.access(folder, os.W_OK):
-        raise ConfigError(f"the folder of {str(path)!r} cannot be written to", name)
-    return path
 
 
 def whole_number(value: Any, name: str, *, least: int = 0) -> int:

@@ -29,9 +29,9 @@ from clover_tvae.backends import (
 )
 from clover_tvae.balancing import balanced
 from clover_tvae.errors import ConditionError, ConfigError, DataError, NotFittedError
-from clover_tvae.files import unwritable
+from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
-from clover_tvae.parameters import MIN_COUNT, Parameters, check_path, whole_number
+from clover_tvae.parameters import MIN_COUNT, Parameters, whole_number
 from clover_tvae.report.representation import as_html, as_text
 from clover_tvae.seeds import Call, child, root
 
@@ -272,9 +272,7 @@ class TVAESynthesizer:
             ConfigError: Nothing can be written at ``generator_filepath``; told before training.
         """
         if self.generator_filepath is not None:
-            path = check_path(self.generator_filepath, "generator_filepath", to_write=True)
-            if fault := unwritable(path):
-                raise ConfigError(fault, "generator_filepath")
+            check_path(self.generator_filepath, "generator_filepath", to_write=True)
         try:
             if not self._prepared or df is not None:
                 self.prepare(df)

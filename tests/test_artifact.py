@@ -851,7 +851,7 @@ def test_the_reader_of_the_page_reads_what_we_write():
         assert reader["read"](data) == parse_artifact(data)
     with pytest.raises(ValueError, match="damaged"):
         reader["read"](data[:-1])
-    facts = (plain._MAX_VALUES, plain._MAX_DEPTH, plain._MAX_OF_ONE_HASH, container.FORMAT_VERSION)
+    facts = (plain._MAX_VALUES, plain._MAX_DEPTH, plain.MOST_OF_ONE_HASH, container.FORMAT_VERSION)
     for fact, words in zip(
         facts, ("most {:,} values", "most {}\ndeep", "most {} are equal", "version {}."), strict=True
     ):

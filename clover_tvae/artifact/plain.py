@@ -20,6 +20,7 @@ from typing import Any
 
 from clover_tvae.artifact.foreign import HEAD_BYTES, RUNS_CODE, pickle_facts, unsafe
 from clover_tvae.errors import ArtifactError, CloverError, CorruptArtifactError
+from clover_tvae.files import MOST_OF_ONE_HASH
 
 __all__ = ["decode", "encode", "only_our_errors"]
 
@@ -27,8 +28,6 @@ __all__ = ["decode", "encode", "only_our_errors"]
 _MAX_VALUES = 900_000
 _MAX_DEPTH = 64
 _MAX_INT_BYTES = 255
-# Python hashes an int modulo 2^61 - 1: a table of thousands that share a hash takes minutes to fill.
-_MAX_OF_ONE_HASH = 100
 
 
 def encode(content: dict[str, Any]) -> bytearray:
@@ -214,7 +213,7 @@ def _decoded(data: bytes, name: str) -> dict[str, Any]:
                 value = int.from_bytes(value, "little", signed=True)
                 is_short = not -(2**31) <= value < 2**31 and n_bytes == value.bit_length() // 8 + 1
                 hashes[hash(value)] += 1
-                if hashes[hash(value)] > _MAX_OF_ONE_HASH:
+                if hashes[hash(value)] > MOST_OF_ONE_HASH:
                     raise CorruptArtifactError(f"{name} is refused: its large numbers are made to be slow to look up")
         elif opcode in _FIXED:
             raw = data[position : position + _FIXED[opcode]]

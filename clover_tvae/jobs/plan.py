@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.files import file_digest
 from clover_tvae.jobs.job import Job
-from clover_tvae.jobs.record import Record, file_digest
+from clover_tvae.jobs.record import Record
 from clover_tvae.jobs.spec import DatasetSpec, SampleSpec
 
 __all__ = ["Plan", "assessment_digest", "first_id", "learnt_from", "plan_job", "sample_digest"]

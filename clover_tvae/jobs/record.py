@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from clover_tvae.files import inside, unmoved, write_text
 
-__all__ = ["Record", "file_digest", "record_path"]
+__all__ = ["Record", "record_path"]
 
 
 class Record(BaseModel):
@@ -77,11 +77,3 @@ def record_path(folder: Path, file: Path, job: str) -> Path:
         other = os.path.relpath(file, folder).encode("utf-8", "surrogateescape")
         name += "." + hashlib.sha256(other).hexdigest()[:8]
     return inside(folder, f".clover-tvae/{name}.{job}.json")
-
-
-def file_digest(path: Path | None) -> str | None:
-    """Return the sha256 of a file, ``None`` if it is not there."""
-    if path is None or not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

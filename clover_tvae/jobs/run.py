@@ -21,9 +21,9 @@ import numpy as np
 from clover_tvae.errors import ConfigError, LimitExceededError
 from clover_tvae.evaluation.catalogue import OF_GENERATOR
 from clover_tvae.evaluation.limits import check_limits, passed_limits
+from clover_tvae.files import file_digest
 from clover_tvae.jobs.job import Job, JobTable
 from clover_tvae.jobs.plan import Plan, assessment_digest, first_id, plan_job, sample_digest
-from clover_tvae.jobs.record import file_digest
 from clover_tvae.jobs.result import JobError, JobResult, collected_warnings
 from clover_tvae.jobs.spec import SampleSpec
 from clover_tvae.metadata import Metadata

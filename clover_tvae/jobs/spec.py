@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from clover_tvae.conditions import Condition
-from clover_tvae.errors import did_you_mean
+from clover_tvae.errors import MOST_PROBLEMS, did_you_mean
 from clover_tvae.parameters import Parameters, Seed
 from clover_tvae.workflows.datasets import DatasetName
 
@@ -166,8 +166,6 @@ class JobSpec(_Spec):
         return {key: text for key, text in pages.items() if text is not None}
 
 
-# Nobody reads more; and each takes time, as near names are looked for.
-_MOST_PROBLEMS = 500
 _MODELS: dict[str, type[BaseModel]] = {"synthesizer": Parameters, "sample": SampleSpec, "data": DatasetSpec}
 _FOUND = {dict: "a mapping", list: "a list", tuple: "a list", str: "text", bool: "true or false", NoneType: "nothing"}
 # What pydantic calls an error, and the rule that is broken.
@@ -192,7 +190,7 @@ def spec_problems(error: ValidationError) -> list[tuple[tuple[str | int, ...], s
         error: What validating a :class:`JobSpec` raised.
     """
     found: dict[tuple[tuple[str | int, ...], str], None] = {}
-    for detail in error.errors(include_url=False, include_context=True, include_input=True)[:_MOST_PROBLEMS]:
+    for detail in error.errors(include_url=False, include_context=True, include_input=True)[:MOST_PROBLEMS]:
         path = tuple(detail["loc"])
         # A list whose items are wrong counts as too short, which says nothing new.
         if not (detail["type"] == "too_short" and any(known[: len(path)] == path for known, _ in found)):

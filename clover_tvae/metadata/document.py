@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
-from clover_tvae.errors import MetadataError, Problem, did_you_mean
+from clover_tvae.errors import MOST_PROBLEMS, MetadataError, Problem, did_you_mean
 from clover_tvae.metadata.column import KINDS, OPTIONS, Column, Kind, is_hashable, option_problems
 from clover_tvae.relations.document import Place, parse_relations, write_relations
 from clover_tvae.relations.relation import Relation
@@ -24,10 +24,6 @@ __all__ = [
     "unit_fault",
     "write_document",
 ]
-
-
-# Nobody reads more; and each takes time, as near names are looked for.
-_MOST_PROBLEMS = 500
 
 
 def in_document(place: Place, message: str) -> Problem:
@@ -54,13 +50,13 @@ def read_document(
         problems, obj = [*problems, ((), f"{rule}, found {_type_name(obj)}")], {}
     if of_sdv := [key for key in ("METADATA_SPEC_VERSION", "tables") if key in obj]:
         problems, obj = [*problems, ((of_sdv[0],), "this is metadata of SDV; read it with Metadata.from_sdv")], {}
-    for key in [key for key in obj if key not in (*known, "$schema")][:_MOST_PROBLEMS]:
+    for key in [key for key in obj if key not in (*known, "$schema")][:MOST_PROBLEMS]:
         problems.append(((_step(key),), f"unknown key; use {', '.join(known)}{did_you_mean(key, known)}"))
     listed: list[tuple[Hashable, Kind, Place]] = []
     columns: list[Column] = []
     for kind in KINDS:
         for place, name, options in _entries(kind, obj.get(kind), problems):
-            if len(problems) >= _MOST_PROBLEMS:
+            if len(problems) >= MOST_PROBLEMS:
                 break
             faults = option_problems(name, kind, options)
             problems += [((*place, _step(option)) if option != "" else place, text) for option, text in faults]
@@ -86,8 +82,8 @@ def read_document(
         )
         problems += [(("relations", *place), text) for place, text in wrong]
     if problems:
-        if len(problems) >= _MOST_PROBLEMS:
-            problems = [*problems[:_MOST_PROBLEMS], ((), "there may be more; mend these first")]
+        if len(problems) >= MOST_PROBLEMS:
+            problems = [*problems[:MOST_PROBLEMS], ((), "there may be more; mend these first")]
         raise MetadataError([tell(place, text) for place, text in problems])
     return tuple(columns), target, {}, relations, unit
 

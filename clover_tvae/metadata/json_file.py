@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from clover_tvae.errors import MetadataError, Problem, TableFileError
-from clover_tvae.files import atomic_write, read_text
+from clover_tvae.files import MOST_OF_ONE_HASH, atomic_write, read_text
 from clover_tvae.metadata.document import Place, in_document, read_document
 
 __all__ = ["load_document", "save_document"]
 
 _MAX_BYTES = 64 * 2**20
-_LONG, _MOST_OF_ONE_HASH = 19, 100
+_LONG = 19  # digits of a number whose hash can be that of others
 
 
 def load_document(path: Path) -> tuple[Any, ...]:
@@ -53,10 +53,9 @@ def load_document(path: Path) -> tuple[Any, ...]:
         raise ValueError
 
     def whole(digits: str) -> int:
-        # Python hashes an int modulo 2^61 - 1: a table of thousands that share a hash takes minutes to fill.
         number = int(digits)
         hashes[hash(number)] += len(digits) >= _LONG
-        return number if hashes[hash(number)] <= _MOST_OF_ONE_HASH else refuse(digits)
+        return number if hashes[hash(number)] <= MOST_OF_ONE_HASH else refuse(digits)
 
     positions = functools.cache(functools.partial(_positions, text))
     try:

@@ -6,7 +6,6 @@ all it lists the parts. Whoever finds it otherwise finds parts of two tables mix
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from clover_tvae.errors import TableFileError
-from clover_tvae.files import read_text, write_text
+from clover_tvae.files import file_digest, read_text, write_text
 
 __all__ = ["MANIFEST", "is_broken_off", "old_parts", "parts_of", "write_manifest"]
 
@@ -31,7 +30,7 @@ def old_parts(folder: Path) -> list[Path]:
 
 def write_manifest(folder: Path, parts: Sequence[Path] | None) -> None:
     """Say which files are the parts of a folder, in their order; ``None``: they are being put in place."""
-    listed = None if parts is None else [{"name": part.name, "sha256": _digest(part)} for part in parts]
+    listed = None if parts is None else [{"name": part.name, "sha256": file_digest(part)} for part in parts]
     plain = {"format": _FORMAT, "version": 1, "is_whole": parts is not None, "parts": listed}
     write_text(folder / MANIFEST, json.dumps(plain, indent=1) + "\n", mode=0o666)
 
@@ -79,12 +78,7 @@ def parts_of(folder: str | Path) -> list[Path]:
         text = "must hold whole parts, found those of a run that was broken off; draw them again"
         raise TableFileError(text, str(folder))
     for name, digest in digests.items():
-        if not (folder / name).is_file() or _digest(folder / name) != digest:
+        if digest is None or file_digest(folder / name) != digest:
             text = f"must be the part that {MANIFEST} names, found {'another' if (folder / name).exists() else 'none'}"
             raise TableFileError(f"{text}; draw them again", str(folder / name))
     return [folder / name for name in digests]
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
