@@ -253,8 +253,8 @@ class Calendar:
     def write(self, instants: NDArray[np.int64], missing: NDArray[np.bool_]) -> pd.Series:
         """Return instants as cells."""
         cells = self.cells
-        if missing.all() and not cells.is_number:
-            return cells.build([None] * len(missing))
+        if missing.all():
+            return cells.of_numbers(instants, missing) if cells.is_number else cells.build([None] * len(missing))
         if self.format is not None or cells.family == "object":
             codes, distinct = pd.factorize(np.where(missing, 0, instants))
             if cells.is_number:
