@@ -231,3 +231,71 @@ def test_no_condition_that_a_row_of_the_table_meets_is_refused() -> None:
         check_room(plan, {name: Condition.of(condition) for name, condition in asked.items()})
 
     each()
+
+
+@pytest.fixture(scope="module", params=["autoregressive", "independent"])
+def journeys(request: pytest.FixtureRequest) -> tuple[pd.DataFrame, TVAESynthesizer]:
+    rng = np.random.default_rng(5)
+    start, late = rng.integers(0, 1_440, N), rng.integers(-20, 200, N)
+    clocks = [minutes // 60 * 100 + minutes % 60 for minutes in (start, (start + late) % 1_440)]
+    hour, minute = np.divmod(clocks[0], 100)
+    df = pd.DataFrame({"start": clocks[0], "late": late, "end": clocks[1], "hour": hour, "minute": minute})
+    with pytest.warns(UserWarning, match="whole numbers: declared 'datetime'"):
+        metadata = Metadata.infer(df)
+    synth = TVAESynthesizer(
+        df, metadata, random_state=1, epochs=5, privacy="none", decoder=request.param, verbose=False
+    )
+    return df, synth.fit()
+
+
+@pytest.mark.long
+class TestTimesOfAClock:
+    def test_parts_give_the_whole(self, journeys: tuple[pd.DataFrame, TVAESynthesizer]) -> None:
+        _, synth = journeys
+        assert (synth.sample(40, conditions={"hour": 8, "minute": 30})["start"] == 830).all()
+        with pytest.raises(ConditionError, match="must be parts of one 'start'"):
+            synth.sample(1, conditions={"hour": (">", 20), "start": ("<", 1_500)})
+
+    @pytest.mark.parametrize("asked", [{"end": 900}, {"start": 830, "end": 900}, {"start": 2_350, "late": 30}])
+    def test_one_time_is_met_however_rare(
+        self, asked: dict[str, int], journeys: tuple[pd.DataFrame, TVAESynthesizer]
+    ) -> None:
+        rows = journeys[1].sample(30, conditions=asked)
+        assert (rows[list(asked)] == list(asked.values())).all(axis=None)
+        assert not any(relation.breaks(rows).any() for relation in journeys[1].metadata.relations or ())
+
+    def test_a_contradiction_is_told_before_a_row_is_drawn(
+        self, journeys: tuple[pd.DataFrame, TVAESynthesizer]
+    ) -> None:
+        asked = {"start": ("between", 800, 810), "late": ("between", 10, 20), "end": ("between", 1_200, 1_300)}
+        with pytest.raises(ConditionError, match="must leave room for the relation 'end = clock"):
+            journeys[1].sample(1, conditions=asked)
+
+    @pytest.mark.parametrize(
+        "lacks", [["start"], ["late"], ["end"], ["start", "late"], ["start", "hour"], ["start", "minute"]]
+    )
+    def test_real_rows_without_some_cells_are_completed_and_filled(
+        self, lacks: list[str], journeys: tuple[pd.DataFrame, TVAESynthesizer]
+    ) -> None:
+        df, synth = journeys
+        partial = df.head(60).drop(columns=lacks)
+        empty = df.head(60).astype(dict.fromkeys(lacks, "Float64")).assign(**dict.fromkeys(lacks, pd.NA))
+        for rows in (synth.sample(conditions=partial), synth.impute(empty)):
+            assert (rows[list(partial)] == partial).all(axis=None)
+            assert not any(relation.breaks(rows).any() for relation in synth.metadata.relations or ())
+
+
+def test_filling_around_the_independent_decoder_keeps_ranges_of_a_category() -> None:
+    rng = np.random.default_rng(7)
+    kind = rng.integers(0, 30, N)
+    value = np.round(np.sort(rng.uniform(0, 1_000, 30))[kind] + rng.uniform(0, 6, N), 1)
+    df = pd.DataFrame({"test": [f"t{k:02d}" for k in kind], "value": value, "note": rng.normal(size=N).round(2)})
+    relations = [{"kind": "ranges", "category": "test", "number": "value"}]
+    metadata = {"categorical": ["test"], "continuous": ["value", "note"], "relations": relations}
+    synth = TVAESynthesizer(
+        df, metadata, random_state=1, epochs=5, privacy="none", decoder="independent", verbose=False
+    ).fit()
+    (relation,) = synth.metadata.relations or ()
+    given = df.head(200).mask(rng.random((200, 3)) < 0.4)
+    full = synth.impute(given)
+    assert (relation.breaks(full) & given[["test", "value"]].isna().any(axis=1)).sum() <= 4  # of about 130

@@ -465,7 +465,9 @@ class TestClocks:
 
     def test_whole_numbers_that_are_no_clocks_give_none(self, rng: np.random.Generator) -> None:
         amounts, more = rng.integers(0, 2_400, 2_000), rng.integers(0, 60, 2_000)
-        assert not [s for s in sentences(pd.DataFrame({"a": amounts, "b": more, "c": amounts // 7 * 7})) if "1440" in s]
+        assert not [
+            s for s in sentences(pd.DataFrame({"a": amounts, "b": more, "c": amounts // 7 * 7})) if "clock" in s
+        ]
 
     def test_an_hour_is_told_by_its_clock_and_by_its_date(self, rng: np.random.Generator) -> None:
         hour, minute = rng.integers(5, 23, 2_000), rng.integers(0, 12, 2_000) * 5
@@ -481,7 +483,7 @@ class TestClocks:
         df = pd.DataFrame({"planned": clocks[0], "late": late, "flown": clocks[1], "hour": clocks[0] // 100})
         told = sentences(df, {"planned": "datetime"})
         assert "hour = planned // 100" in told
-        assert any(text.startswith("flown = ((planned // 100") for text in told)
+        assert "flown = clock(minutes_of(planned) + late)" in told
         assert "flown % 100 < 60" not in told  # it follows
 
     @pytest.mark.parametrize("numbers", [range(60), range(0, 2_400, 30), range(0, 2_400, 7), range(0, 240_000, 61)])

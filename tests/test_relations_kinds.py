@@ -128,6 +128,19 @@ class TestEveryKind:
 
 
 class TestComplete:
+    @pytest.mark.parametrize("called", ["clock", "clock24"])
+    def test_minutes_between_times_of_the_clock_are_solved_for_each(self, called: str) -> None:
+        df = pd.DataFrame({"start": [2_350, 5, 1_200, 2_330], "late": [20, -10, 0, 30]})
+        late = Computed(target="end", formula=f"{called}(minutes_of(start) + late)")
+        df["end"] = late.exact(df)
+        assert df["end"].tolist() == [10, 2_355, 1_200, 2_400 if called == "clock24" else 0]
+        for name, least in (("start", 0), ("late", -60)):
+            solved = late.solved_for(name, least)
+            assert solved is not None
+            assert solved.exact(df).tolist() == df[name].tolist()
+        assert late.solved_for("late") is None  # but for whole days
+        assert Computed(target="end", formula="clock(2 * late)").solved_for("late", 0.0) is None
+
     def test_a_sum_is_solved_for_its_last_term(self) -> None:
         total = Computed(target="total", formula="a + b - c")
         df = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0], "c": [1.0, 10.0], "total": [3.0, -4.0]})

@@ -54,14 +54,15 @@ def completed(
         given[name] = plan.cells.typed(name, given[name])
     given, parts, left, pool = inferred(plan, given), [], Counter[str](), None
     for round_ in range(ROUNDS):
-        drawn, full = _filled(plan, inner, given, given, fill, child(seed, round_), missing)
+        mend = round_ >= ROUNDS // 2
+        drawn, full = _filled(plan, inner, given, given, fill, child(seed, round_), missing, mend)
         if round_ == _LEND_FROM:
             frames = inner.sample_frames(_POOL_ROWS, seed=child(seed, ROUNDS))
             rows = pd.concat(list(frames), ignore_index=True)
-            pool = plan.restore(plan.reduce(rows) if plan.is_repair else rows)
+            pool = plan.brought_back(rows) if plan.is_repair else plan.restore(rows)
         pinned_down = pinned(plan, given, drawn, full, pool if round_ % 2 else None, round_ // 2, beyond)
         if not pinned_down.equals(given):
-            drawn, full = _filled(plan, inner, pinned_down, given, fill, child(seed, round_, 1), missing)
+            drawn, full = _filled(plan, inner, pinned_down, given, fill, child(seed, round_, 1), missing, mend)
         wrong, left, changed = plan.undetermined(full, given), Counter(), False
         for name in (name for name in given.columns if name in plan.written):
             off = np.flatnonzero(_differs(full[name], given[name]))
@@ -87,6 +88,7 @@ def _filled(
     fill: Fill,
     seed: np.random.SeedSequence,
     missing: bool,
+    mend: bool,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return partial rows completed once: rows of the reduced table, and the same brought back.
 
@@ -99,10 +101,12 @@ def _filled(
         fill: Completes rows of the table that was learnt.
         seed: Fixes the draws.
         missing: Whether unknown cells may turn out to be missing.
+        mend: Whether cells are moved to where they break no relation, where the table was learnt as it is.
     """
     if plan.is_repair:
-        drawn = plan.reduce(fill(known, seed).set_axis(known.index))
-        return drawn, plan.restore(drawn)
+        made = fill(known, seed).set_axis(known.index)
+        drawn = plan.reduce(made)
+        return drawn, plan.brought_back(made) if mend else plan.restore(drawn)
     partial = plan.reduce(known, is_partial=True, missing=missing)
     distances = {name: partial[name].copy() for name in plan.distances if name in partial}
     bases = {distance.base for distance in plan.distances.values()}

@@ -152,13 +152,24 @@ class KeepingBackend(Backend):
         place, n_drawn, broken = 0, 0, Counter[str]()
         limit = max(_LEAST_DRAWS, DRAWS_A_ROW * n_rows)
         identified = generator(seed, Draw.CELLS)
-        for rows in self._from_values(n_rows, conditions or {}, seed, decode=decode, missing=missing):
+        values = {name: Condition.of(condition) for name, condition in (conditions or {}).items()}
+        given = values if plan.distances.keys() & set(values) else {}  # one value of a distance is rarely drawn
+        for rows in self._from_values(n_rows, given, seed, decode=decode, missing=missing):
             yield self._identified(rows, first_id + place, identified)
             place += len(rows)
         block = int(place > 0)
         while place < n_rows or block == 0:
             if n_drawn >= _LEAST_DRAWS and (n_drawn >= limit or n_drawn > 2 * DRAWS_A_ROW * place):
-                raise ConditionError(_too_few(place, n_rows, n_drawn, broken))
+                try:
+                    rest = list(self._from_values(n_rows - place, values, seed, decode=decode, missing=missing))
+                except ConditionError:
+                    rest = []
+                if not rest:
+                    raise ConditionError(_too_few(place, n_rows, n_drawn, broken))
+                for rows in rest:
+                    yield self._identified(rows, first_id + place, identified)
+                    place += len(rows)
+                return
             size = min(BLOCK * 2**block, _LARGEST_BLOCK)
             rate, left = max(place / n_drawn, 1e-3) if n_drawn else 1.0, n_rows - place
             enough = (left + 3 * math.sqrt(left * (1 - rate))) / rate  # with a probability of 0.999
@@ -183,8 +194,10 @@ class KeepingBackend(Backend):
                 yield self._identified(kept, first_id + place, identified)
             place += len(kept)
 
-    def _from_values(self, n_rows: int, asked: Mapping[Any, Any], seed: Any, **how: Any) -> Iterator[pd.DataFrame]:
-        """Yield all rows where they are better completed from the values that are asked for than drawn; else none."""
+    def _from_values(
+        self, n_rows: int, asked: Mapping[Any, Condition], seed: Any, **how: Any
+    ) -> Iterator[pd.DataFrame]:
+        """Yield all rows completed from single values that are asked for; none where this cannot be done."""
         yield from ()
 
     def _drawn_again(self, drawn: pd.DataFrame, seed: np.random.SeedSequence, decode: str | None) -> pd.DataFrame:
@@ -241,11 +254,11 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         if self._reduction is not None:
             self._reader.check_conditions(translated(self.reduction, conditions)[0])
 
-    def _from_values(self, n_rows: int, asked: Mapping[Any, Any], seed: Any, **how: Any) -> Iterator[pd.DataFrame]:
-        plan, asked = self.reduction, {name: Condition.of(condition) for name, condition in asked.items()}
-        # One value of a column that is made from another is rarely drawn.
-        single = all(c.form == "in" and len(c.values) == 1 and not c.missing for c in asked.values())
-        if not (single and plan.distances.keys() & set(asked)):
+    def _from_values(
+        self, n_rows: int, asked: Mapping[Any, Condition], seed: Any, **how: Any
+    ) -> Iterator[pd.DataFrame]:
+        plan = self.reduction
+        if not asked or not all(c.form == "in" and len(c.values) == 1 and not c.missing for c in asked.values()):
             return
         for block, start in enumerate(range(0, n_rows, BLOCK)):
             given = pd.DataFrame(index=range(BLOCK))

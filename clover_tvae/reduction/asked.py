@@ -57,6 +57,9 @@ def translated(
                         inner.setdefault(source, condition)
                     elif isinstance(step, OneHot | Clock):
                         inner[source] = condition
+    for whole in plan.wholes:
+        if whole.name not in plan.made and (within := whole.asked(plan.cells, asked)):
+            inner[whole.name] = within
     for name in () if plan.is_repair else plan.gaps:
         asks = outer.get(name)
         if not missing or (asks is not None and not asks.missing):

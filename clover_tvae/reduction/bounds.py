@@ -119,6 +119,14 @@ def _ends(of: Expression, node: ast.expr, room: Mapping[Any, _Ends]) -> _Ends:
             return _computed(type(op), _ends(of, left, room), _ends(of, right, room))
         case ast.Call(func=ast.Name(id="floor" | "ceil" | "round" | "date"), args=[term]):
             return _wide(_ends(of, term, room), 1.0)
+        case ast.Call(func=ast.Name(id="clock" | "clock24" as called), args=[term]):
+            least = int(called == "clock24")
+            (first, low), (last, high) = (divmod(end - least, 1_440) for end in _ends(of, term, room))
+            low, high = ((end + least) // 60 * 100 + (end + least) % 60 for end in (low, high))
+            return (low, high) if first == last else (0.0, 2_400.0)
+        case ast.Call(func=ast.Name(id="minutes_of"), args=[term]):
+            low, high = (end // 100 * 60 + min(end % 100, 60) for end in _ends(of, term, room))
+            return (low, high) if math.isfinite(high - low) else _ALL
         case ast.Call(func=ast.Name(id="year" | "quarter" | "month" as part), args=[date]):
             low, high = map(_months, _ends(of, date, room))
             years, size = np.floor(np.divide((low, high), 12)).tolist(), 3 if part == "quarter" else 1

@@ -13,9 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.calendar import PER_SECOND
+from clover_tvae.columns.date_formats import read_texts
 from clover_tvae.columns.dtypes import with_cells
 from clover_tvae.conditions import Condition
-from clover_tvae.relations.reading import labels
+from clover_tvae.relations.reading import labels, numbers
 from clover_tvae.transforms import TableTransform
 from clover_tvae.transforms.categorical import CategoricalTransform
 from clover_tvae.transforms.numbers import DateCells, NumberTransform
@@ -114,9 +115,39 @@ class Cells:
             choices[unknown] = [places.get(label, -1) for label in labels(values[unknown])]
         return choices
 
-    def day(self, name: Any) -> float:
-        """Return what one day is in the values of a column of dates; 1 for numbers."""
+    def _day(self, name: Any) -> float:
         return _DAY if self.is_date(name) else 1.0
+
+    def _is_packed(self, name: Any) -> bool:
+        return self.is_date(name) and self.number(name).reader.cells.is_number
+
+    def told(self, df: pd.DataFrame, name: Any) -> NDArray[np.float64]:
+        """Return the numbers with which formulas compute: days of dates, but those that are whole numbers as they stand."""
+        return numbers(df[name]) if self._is_packed(name) else self.values(df, name) / self._day(name)
+
+    def write_told(self, name: Any, told: NDArray[np.float64]) -> pd.Series:
+        """Return what a formula gives as cells, missing where a whole number is no date."""
+        if self._is_packed(name) and isinstance(reader := self.number(name).reader, DateCells):
+            assert reader.calendar.format is not None
+            texts = np.array(["" if np.isnan(value) else str(round(value)) for value in told], dtype=object)
+            instants, readable, _ = read_texts(texts, reader.calendar.format, reader.calendar.century_starts)
+            return self.write(
+                name, np.where(readable, instants / PER_SECOND[reader.calendar.unit], np.nan), inside=False
+            )
+        return self.write(name, told * self._day(name), inside=False)
+
+    def ends_told(self, name: Any) -> tuple[float, float]:
+        """Return the lowest and the highest number of a column, as formulas compute with it."""
+        grid = self.number(name).grid
+        low, high = self._told_steps(name, grid.minimum), self._told_steps(name, grid.maximum)
+        if high <= low and grid.maximum > grid.minimum and self._is_packed(name):  # 24:00, which is written as 0
+            high = self._told_steps(name, grid.maximum - 1)
+        return low, high
+
+    def _told_steps(self, name: Any, steps: float) -> float:
+        column = self.number(name)
+        cells = column.restore(column.grid.cast(np.array([steps])), np.zeros(1, dtype=bool))
+        return float(self.told(cells.to_frame(name), name)[0])
 
     def ends(self, name: Any, condition: Condition | None = None) -> tuple[float, float]:
         """Return the lowest and the highest value of a column, or those of it that a condition lets through."""
@@ -152,12 +183,9 @@ class Cells:
         ends = (grid.minimum, grid.maximum) if condition is None else self._asked_for(name, condition)
         if condition is None and max(map(abs, ends)) > 2**53:  # such ends are means, beyond which there are values
             return nothing
-        low, high = (
-            float(self._scaled(column, column.grid.cast(np.array([end])))[0]) / self.day(name)
-            if math.isfinite(end)
-            else end
-            for end in ends
-        )
+        if condition is None and self._is_packed(name):
+            return self.ends_told(name)
+        low, high = (self._told_steps(name, end) if math.isfinite(end) else end for end in ends)
         slack = float(isinstance(column.reader, DateCells) and column.reader.calendar.zone is not None)
         return low - slack, high + slack
 

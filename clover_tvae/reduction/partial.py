@@ -6,6 +6,7 @@ admission, a total without its parts), they are solved for, with the help of wha
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,13 @@ _TRIES = 32  # lent rows that are tried for a term that a formula is solved for
 
 
 def inferred(plan: Reduction, df: pd.DataFrame) -> pd.DataFrame:
-    """Return partial rows with the cells that known ones determine: what equals them, the hour of a date."""
+    """Return partial rows with the cells that known ones determine: what equals them, the whole of
+    parts, the hour of a date.
+    """
     out = df.copy()
+    for whole in plan.wholes:
+        rows = _gaps(out, whole.name)
+        out = _put(out, whole.name, rows, plan.cells.typed(whole.name, whole.told(out.loc[rows]).reindex(out.index)))
     for step in reversed(plan.ordered):
         if isinstance(step, Clock) and step.made in df:
             moments = plan.cells.values(out, step.made)
@@ -64,6 +70,21 @@ def pinned(
     for formula in (step for step in plan.steps if isinstance(step, Computed) and step.target in out):
         alone = np.sum([_gaps(out, name) for name in formula.sources], axis=0) == 1
         out = _solved(plan.cells, formula, out, full, ~_gaps(out, formula.target) & alone, stretch=False, beyond=beyond)
+    for whole in plan.wholes:
+        rows = _gaps(out, whole.name)
+        told = whole.told(out.loc[rows], full.loc[rows, whole.name]).reindex(out.index)
+        out = _put(out, whole.name, rows, plan.cells.typed(whole.name, told))
+    for relation in (one for one in plan.kept if one.lends):
+        gaps = np.column_stack([_gaps(out, name) for name in relation.columns])
+        if pool is not None and (rows := gaps.any(axis=1) & ~gaps.all(axis=1)).any():
+            near = [one for one in plan.kept if {*one.columns} & {*relation.columns}]
+            kept = pool[~np.any([one.breaks(pool) for one in near], axis=0)]
+            names = dict.fromkeys(name for one in near for name in one.columns)
+            lender = (
+                kept.iloc[_nearest(plan, names, kept, out, rank + 1)[:, -1]].set_axis(out.index) if len(kept) else out
+            )
+            for name in relation.columns if len(kept) else ():
+                out = _put(out, name, rows & _gaps(out, name), lender[name])
     corrected = [relation for relation in plan.corrected if isinstance(relation, Dependency | Computed)]
     for step in (*reversed([step for step in plan.ordered if step not in corrected]), *corrected):
         if isinstance(step, OneHot) or not made_by(step) or made_by(step)[0] not in out:
@@ -84,7 +105,9 @@ def pinned(
             continue
         lenders = [full]
         if pool is not None:
-            nearest = _nearest(plan, step, pool, out, rank + _TRIES)
+            nearest = _nearest(
+                plan, (*step.sources, *made_by(step)), pool, out, rank + _TRIES, rare=isinstance(step, Dependency)
+            )
             lenders = [pool.iloc[nearest[:, k]].set_axis(out.index) for k in range(rank, nearest.shape[1])]
             left += [(name, rows, lenders[0][name]) for name in free]
         if isinstance(step, Computed):
@@ -122,7 +145,11 @@ def _solved(
         beyond: Let a term that alone is unknown lie outside its range.
     """
     gaps = {name: unknown for name in step.sources if (unknown := rows & _gaps(given, name)).any()}
-    solved = {name: relation for name in gaps if cells.is_number(name) and (relation := step.solved_for(name))}
+    solved = {
+        name: relation
+        for name in gaps
+        if cells.is_number(name) and (relation := step.solved_for(name, cells.ends_told(name)[0]))
+    }
     if not solved:
         return given
     whole = lent
@@ -135,12 +162,11 @@ def _solved(
     for target in order if stretch else reversed(order):
         numbers = whole.copy()
         for name in (name for name in step.columns if cells.is_number(name)):
-            numbers[name] = cells.values(whole, name) / cells.day(name)  # formulas compute with days
-        values = solved[target].exact(numbers) * cells.day(target)
-        low, high = cells.ends(target)
+            numbers[name] = cells.told(whole, name)
+        values, (low, high) = solved[target].exact(numbers), cells.ends_told(target)
         now = gaps[target] if stretch else gaps[target] & ~settled & (alone | ((values >= low) & (values <= high)))
         values = np.where(alone, values, np.clip(values, low, high))
-        whole = filled(whole, target, cells.write(target, values, inside=False).set_axis(whole.index).where(now))
+        whole = filled(whole, target, cells.write_told(target, values).set_axis(whole.index).where(now))
         settled |= now
     out = given
     for name, unknown in gaps.items():
@@ -148,15 +174,23 @@ def _solved(
     return out
 
 
-def _nearest(plan: Reduction, step: Any, pool: pd.DataFrame, given: pd.DataFrame, n: int) -> NDArray[np.int64]:
+def _nearest(
+    plan: Reduction, names: Iterable[Any], pool: pd.DataFrame, given: pd.DataFrame, n: int, *, rare: bool = False
+) -> NDArray[np.int64]:
     """Return the ``n`` rows of the pool that are nearest to each row in what is known of it. **Shape** ``(rows, n)``.
 
-    A value that is in no look-up table goes with rows of which the same is true.
+    Args:
+        plan: How the table is reduced.
+        names: The columns that tell.
+        pool: The rows to choose from, at least one.
+        given: The partial rows.
+        n: How many; fewer where the pool has fewer.
+        rare: Whether a value that is in no look-up table goes with rows of which the same is true.
     """
     cells, far = plan.cells, np.zeros((len(given), len(pool)), dtype=np.float32)
-    if isinstance(step, Dependency):
+    if rare:
         far -= plan.undetermined(pool)
-    for name in (name for name in step.columns if name in given):
+    for name in (name for name in names if name in given):
         if cells.is_number(name):
             there, here = cells.values(pool, name), cells.values(given, name)
             apart = np.abs(here[:, None] - there) / (np.nanstd(there) + 1e-12)

@@ -35,6 +35,7 @@ from clover_tvae.reduction.plan import (
     step_from_plain,
     step_to_plain,
 )
+from clover_tvae.reduction.wholes import Whole, wholes
 from clover_tvae.relations.computed import Equal
 from clover_tvae.relations.document import read_relations, write_relations
 from clover_tvae.relations.groups import MissingWhen, OneHot
@@ -112,6 +113,11 @@ class Reduction:
     def cells(self) -> Cells:
         """How cells are read and written."""
         return Cells(self.columns)
+
+    @cached_property
+    def wholes(self) -> tuple[Whole, ...]:
+        """The columns that their parts tell."""
+        return wholes(self.cells, self.steps, self.kept)
 
     @cached_property
     def made(self) -> frozenset[Any]:

@@ -106,28 +106,45 @@ class Computed(Relation):
         made = self.exact(df) if self.decimals is None else np.round(self.exact(df), self.decimals)
         return filled(df, self.target, pd.Series(made, index=df.index))
 
-    def solved_for(self, name: Any) -> Computed | None:
+    def solved_for(self, name: Any, least: float | None = None) -> Computed | None:
         """Return the relation with another of its columns as the target; ``None`` where it cannot be solved.
 
-        It can where the formula names the column once, under ``+ - * /`` only. Rounding is not carried over.
+        It can where the formula names the column once, under ``+ - * /`` and times of a clock only. Rounding is not
+        carried over.
+
+        Args:
+            name: The column.
+            least: The lowest number that the column can hold. Times of a clock tell minutes but for whole days: the
+                lowest minutes from there on are taken. ``None``: minutes are not solved for.
         """
         expression = read_expression(self.formula)
-        node, answer = expression.tree, cast(ast.expr, ast.Name(TARGET))
+        node, answer, clock = expression.tree, cast(ast.expr, ast.Name(TARGET)), ""
 
         def names(tree: ast.AST) -> list[str]:
             return [expression.name(part) for part in ast.walk(tree) if isinstance(part, ast.Name)]
 
         if names(node).count(name) != 1:
             return None
-        while isinstance(node, ast.BinOp) and type(node.op) in INVERSE:
-            op, on_left = node.op, name in names(node.left)
-            node, other = (node.left, node.right) if on_left else (node.right, node.left)
-            if on_left or isinstance(op, ast.Add | ast.Mult):
-                answer = ast.BinOp(answer, INVERSE[type(op)](), other)
-            else:  # the target is other - x, or other / x
-                answer = ast.BinOp(other, op, answer)
-        if not isinstance(node, ast.Name):
-            return None
+        while not isinstance(node, ast.Name):
+            match node:
+                case ast.Call(func=ast.Name(id="clock" | "clock24" as called), args=[term]) if not clock:
+                    node, clock, answer = term, called, ast.Call(ast.Name("minutes_of"), [answer], [])
+                case ast.Call(func=ast.Name(id="minutes_of"), args=[term]) if clock:
+                    node, clock, answer = term, "", ast.Call(ast.Name(clock), [answer], [])
+                case ast.BinOp(op=op) if isinstance(op, ast.Add | ast.Sub) or (type(op) in INVERSE and not clock):
+                    on_left = name in names(node.left)
+                    node, other = (node.left, node.right) if on_left else (node.right, node.left)
+                    if on_left or isinstance(op, ast.Add | ast.Mult):
+                        answer = ast.BinOp(answer, INVERSE[type(op)](), other)
+                    else:  # the target is other - x, or other / x
+                        answer = ast.BinOp(other, op, answer)
+                case _:
+                    return None
+        if clock:
+            if least is None:
+                return None
+            days = ast.BinOp(ast.BinOp(answer, ast.Sub(), ast.Constant(least)), ast.Mod(), ast.Constant(1_440))
+            answer = ast.BinOp(days, ast.Add(), ast.Constant(least))
         formula = expression.write(answer, self.target)
         return self.model_copy(update={"target": name, "formula": formula, "decimals": None})
 

@@ -3,7 +3,9 @@
 Names are columns (in backticks where they are no Python names; ``column(0)`` where the name is a number). There are numbers, texts, ``True``, ``False``;
 ``+ - * / // %``, comparisons, ``in`` a list of values, ``and``, ``or``, ``not``; ``abs``, ``floor``, ``ceil``,
 ``round``, ``min``, ``max``; ``is_missing``; parts of dates (``year``, ``weekday``: Monday is 0, ...), ``date``, the day
-of a time, and ``age(birth, date)``, the complete years between. A date minus another is a number of days. Nothing else is an expression.
+of a time, and ``age(birth, date)``, the complete years between. A date minus another is a number of days. A time such as
+1730 is ``clock(minutes)`` (``clock24``: midnight is 2400, not 0), and ``minutes_of(clock)`` are its minutes. Nothing else
+is an expression.
 """
 
 from __future__ import annotations
@@ -46,6 +48,9 @@ _FUNCTIONS: dict[str, tuple[str, Callable[..., Any]]] = {
     "round": ("round(number)", lambda x: np.round(_number(x))),
     "min": ("min(number, number ...)", lambda *xs: functools.reduce(np.minimum, map(_number, xs))),
     "max": ("max(number, number ...)", lambda *xs: functools.reduce(np.maximum, map(_number, xs))),
+    "clock": ("clock(minutes)", lambda x: _hours_and_minutes(_number(x) % 1_440)),
+    "clock24": ("clock24(minutes)", lambda x: _hours_and_minutes((_number(x) - 1) % 1_440 + 1)),
+    "minutes_of": ("minutes_of(clock)", lambda x: _number(x) // 100 * 60 + _number(x) % 100),
     "date": ("date(time)", lambda x: _date(x).normalize()),
     "age": ("age(birth, date)", lambda birth, date: _complete_years(birth, date)),
 }
@@ -331,6 +336,10 @@ def _date(value: Any, beside: Any = None) -> pd.DatetimeIndex:
     if not _is_date(value) and not (isinstance(value, np.ndarray) and pd.isna(value).all()):
         raise TypeError(type(value))
     return value if _is_date(value) else pd.DatetimeIndex(np.full(len(value), "NaT", "M8[s]"))
+
+
+def _hours_and_minutes(minutes: Any) -> Any:
+    return minutes // 60 * 100 + minutes % 60
 
 
 def _complete_years(birth: Any, date: Any) -> Any:

@@ -31,10 +31,7 @@ _PACKED = (  # what a packed number is divided by, and what the rest is taken by
     *((1, modulo) for modulo in (10, 12, 24, 60, 100, 1000, 10000)),
     *((60, 60), (60, 24), (3600, 24), (100, 100), (1000, 1000)),
 )
-_CLOCKS = {  # an hour and minute such as 1730, some minutes later; midnight is 0 or 2400
-    0: "(({a} // 100 * 60 + {a} % 100 + {b}) % 1440) // 60 * 100 + ({a} % 100 + {b}) % 60",
-    1: "(({a} // 100 * 60 + {a} % 100 + {b} - 1) % 1440 + 1) // 60 * 100 + ({a} % 100 + {b}) % 60",
-}
+_LATER = ("clock(minutes_of({a}) + {b})", "clock24(minutes_of({a}) + {b})")  # midnight is 0 or 2400
 _MAX_CLOCKS = 20
 _OF_TWO: dict[str, Callable[[Any, Any], Any]] = {  # those that divide are tried the other way round too
     "{a} + {b}": np.add,
@@ -103,9 +100,12 @@ def _of_packed(table: Table, names: list[Any], few: dict[Any, Any]) -> Iterator[
 def _of_clocks(table: Table, names: list[Any], few: dict[Any, Any]) -> Iterator[tuple[str, NDArray[Any]]]:
     whole = [name for name in names if table.decimals(name) == 0]
     for clock, name in itertools.product([name for name in whole if _is_clock(table, name)][:_MAX_CLOCKS], whole):
-        later = few[clock] // 100 * 60 + few[clock] % 100 + few[name]
-        for least, formula in _CLOCKS.items() if clock != name else ():
-            yield formula.format(a=quoted(clock), b=quoted(name)), _clock((later - least) % 1_440 + least)
+        for formula in _LATER if clock != name else ():
+            made = read_expression(formula.format(a="a", b="b"))
+            yield (
+                formula.format(a=quoted(clock), b=quoted(name)),
+                made.numbers(pd.DataFrame({"a": few[clock], "b": few[name]})),
+            )
 
 
 def _is_clock(table: Table, name: Any) -> bool:
@@ -125,10 +125,6 @@ def clocks(table: Table) -> Candidates:
             if (chance := float(np.mean(whole % 100 < 60))) <= _BY_CHANCE:
                 made.found.append(Candidate(relation, chance))
     return made
-
-
-def _clock(minutes: NDArray[Any]) -> NDArray[Any]:
-    return minutes // 60 * 100 + minutes % 60
 
 
 def _slack(table: Table, name: Any) -> float:
