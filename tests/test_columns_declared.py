@@ -249,7 +249,7 @@ def test_the_cure_that_a_message_names_works(name: str) -> None:
 @pytest.mark.parametrize("names", [[True], [True, False], [1, np.True_]])
 def test_a_column_named_true_is_refused_and_the_cure_works(names: list) -> None:
     df = pd.DataFrame(np.arange(2.0 * len(names)).reshape(2, -1), columns=pd.Index(names, dtype=object))
-    with pytest.raises(DataError, match=r"columns: must be text or whole numbers.*rename\(columns=str\)"):
+    with pytest.raises(DataError, match=r"columns: a column name must be text.*true or false.*rename\(columns=str\)"):
         Metadata.infer(df)
     Metadata.infer(df.rename(columns=str)).validate(df.rename(columns=str))
     with pytest.raises(MetadataError, match="found true or false"):

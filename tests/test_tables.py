@@ -568,7 +568,7 @@ def test_cells_that_parquet_has_no_type_for(tmp_path):
         write_table(df, tmp_path / "t.parquet")
     assert [problem.where for problem in error.value.problems] == ["column 'x'", "column 'y'", "column 'z'"]
     assert CANARY not in str(error.value)
-    for columns in ([("a", 1), "b"], [1, "1"]):
+    for columns in ([1.5, "b"], [1, "1"]):
         with pytest.raises(TableFileError):
             write_table(pd.DataFrame([[1, 2]], columns=pd.Index(columns, tupleize_cols=False)), tmp_path / "t.parquet")
     assert not list(tmp_path.iterdir())
@@ -817,3 +817,13 @@ def test_text_that_looks_like_a_formula_is_read_as_it_was_written(tmp_path, cell
     back = read_table(path, Metadata.of({"categorical": ["=n", "'=n", "label"]}))
     assert back.columns.tolist() == ["=n", "'=n", "label"]
     assert back["=n"].tolist() == back["label"].tolist() == cells
+
+
+def test_a_row_of_too_many_cells_that_is_no_text_is_told_as_no_text(tmp_path, capfd):
+    """Arrow prints a traceback where it cannot decode the row that it would hand over."""
+    path = tmp_path / "t.csv"
+    for data in (b"a,b\n1,2\n\xf6,2,3\n", b"a,b\n" + b"1,2\n" * 2**19 + b"\xf6,2,3\n", b"\xf6,b\n1,2\n"):
+        path.write_bytes(data)
+        with pytest.raises(TableFileError, match="is not UTF-8 text"):
+            read_table(path)
+    assert capfd.readouterr().err == ""

@@ -97,8 +97,9 @@ class Generator:
         backend = load_backend(parts, device=device, trust_pickle=trust_pickle)
         with reading("metadata"):
             metadata = Metadata.of(content["metadata"])
-            # Columns that the metadata did not declare were left out.
-            declared = {column.name: column.kind for column in metadata.columns}
+            # Columns that the metadata did not declare were left out; those that are dropped may have been absent.
+            needed = {*backend.kinds, *(c.name for c in metadata.columns if c.modelled or c.regenerate is not None)}
+            declared = {column.name: column.kind for column in metadata.columns if column.name in needed}
             if backend.kinds != dict.fromkeys(backend.kinds, "ignore") | declared:
                 raise ValueError("it contradicts what was learnt")
         with reading("privacy"):

@@ -140,6 +140,8 @@ class Calendar:
                 cure = "use pd.to_datetime(..., utc=True)"
                 raise ColumnTypeError(f"must have one time zone, or none, found {found}; {cure}", where_of(name))
             zone = zones[0]
+            if unit == "ns" and any(abs(instant_of(cell, unit)[0]) >= 2**63 for cell in known.unique()):
+                unit = "us"  # nanoseconds reach from 1677 to 2262
         elif time_zone is not None and (label := zone and zone.removeprefix(ZONEINFO)) != time_zone:
             cure = "add it with .dt.tz_localize" if zone is None else "convert it with .dt.tz_convert"
             message = f"must be in the time zone {time_zone!r}, found {label or 'none'!r}; {cure}, or mend the metadata"
@@ -160,7 +162,8 @@ class Calendar:
     def _read_times(self, values: pd.Series, cells: CellType, name: object) -> NDArray[np.int64]:
         if cells.family == "object" and cells.holds == "datetime":
             codes, found = pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
-            return np.array([instant_of(cell, self.unit)[0] for cell in found] + [0], dtype=np.int64)[codes]
+            instants = [min(max(instant_of(cell, self.unit)[0], 1 - 2**63), 2**63 - 1) for cell in found]
+            return np.array([*instants, 0], dtype=np.int64)[codes]
         if cells.family == "arrow" and cells.holds == "datetime":
             zone = cells.name[:-1].partition(", tz=")[2] or None
             array = pa.chunked_array(values.array.__arrow_array__()).cast(pa.timestamp(self.unit, tz=zone))

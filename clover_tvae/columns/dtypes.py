@@ -46,7 +46,7 @@ _STRINGS = ("python", "pyarrow", "python-nan", "pyarrow-nan")
 _OBJECTS = ("str", "int", "float", "bool", "Decimal", "date", "datetime", "Timestamp", "mixed", "empty")
 _ARROW = ("bool", "float", "double", "string", "large_string", "date32[day]", "date64[ms]", *_INTS)
 _ARROW_TIMESTAMP = re.compile(r"timestamp\[(s|ms|us|ns)(?:, tz=([A-Za-z0-9_+\-:/]{1,64}))?\]")
-_ARROW_DECIMAL = re.compile(r"decimal128\((\d{1,2}), (-?\d{1,2})\)")
+_ARROW_DECIMAL = re.compile(r"decimal128\((\d{1,2}), (\d{1,2})\)")
 _FAMILIES = ("numpy", "nullable", "string", "arrow", "datetime", "category", "object")
 # The first part of a dtype's name that fits says what its cells are.
 _HOLDS = {

@@ -191,12 +191,10 @@ def factorize(series: pd.Series, cells: CellType) -> tuple[NDArray[np.int64], li
         if cells.is_text and not _hashes_well(raw[~pd.isna(raw)]):
             return _factorize_slowly(raw)
         series = pd.Series(raw, dtype=object)
+    elif cells.holds == "float":  # Arrow holds a NaN to be a number, and -0.0 to be another one than 0.0
+        series = pd.Series(series.to_numpy(dtype=float, na_value=np.nan))
     codes, found = pd.factorize(series, use_na_sentinel=True)
-    codes, uniques = codes.astype(np.int64), [plain_cell(value) for value in found.tolist()]
-    if any(gone := [is_missing(value) for value in uniques]):  # Arrow holds a NaN to be a number
-        places = np.array([*np.where(gone, -1, np.cumsum(~np.array(gone)) - 1), -1])
-        return places[codes], [value for value in uniques if not is_missing(value)]
-    return codes, uniques
+    return codes.astype(np.int64), [plain_cell(value) for value in found.tolist()]
 
 
 def _not_in_order(

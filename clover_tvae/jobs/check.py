@@ -202,12 +202,13 @@ class _Check:
 
     def _inline(self, said: dict[str, Any]) -> Metadata | None:
         """Return the metadata written in the job; each problem is told where it stands."""
-        told: list[Place] = []
+        told: list[Problem] = []
 
-        def tell(place: tuple[str | int, ...], message: str) -> Problem:
-            self.tell(("metadata", *place), f"metadata: {in_document(place, message)}")
-            told.append(place)
-            return Problem("metadata", message)
+        def tell(found: list[tuple[tuple[str | int, ...], str]]) -> list[Problem]:
+            for place, message in found:
+                self.tell(("metadata", *place), f"metadata: {in_document(place, message)}")
+                told.append(Problem("metadata", message))
+            return told
 
         try:
             return Metadata(*read_document(said, (), tell))

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
+from clover_tvae.columns.cells import is_missing
 from clover_tvae.columns.date_formats import has_short_years
 from clover_tvae.errors import MetadataError, Problem, did_you_mean
 
-__all__ = ["KINDS", "OPTIONS", "Column", "Kind", "is_hashable", "option_problems", "plain_scalar"]
+__all__ = ["KINDS", "OPTIONS", "Column", "Kind", "is_hashable", "name_fault", "option_problems", "plain_scalar"]
 
 Kind = Literal["continuous", "categorical", "boolean", "ordinal", "datetime", "id", "ignore"]
 
@@ -66,7 +67,7 @@ class Column:
     """What one column is.
 
     Args:
-        name: The column's name: any hashable value that pandas takes as a name, but ``None`` and NaN.
+        name: The column's name: text or a number.
         kind: One of ``continuous``, ``categorical``, ``boolean``, ``ordinal``, ``datetime`` (modelled), ``id``
             (dropped, or made anew) and ``ignore`` (dropped).
         format: For ``datetime`` written as text or as whole numbers: the ``strptime`` format, such as ``"%d/%m/%Y"``,
@@ -135,7 +136,7 @@ class Column:
 def option_problems(name: Any, kind: Any, options: Mapping[Any, Any]) -> list[tuple[str, str]]:
     """Return every (option, message) that is wrong with one column; the option is ``""`` for the column itself."""
     problems: list[tuple[str, str]] = []
-    if fault := _name_fault(name):
+    if fault := name_fault(name):
         problems.append(("", fault))
     if kind not in KINDS:
         problems.append(("", f"unknown kind {kind!r}; use one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}"))
@@ -163,14 +164,14 @@ def option_problems(name: Any, kind: Any, options: Mapping[Any, Any]) -> list[tu
     return problems
 
 
-def _name_fault(name: Any) -> str:
-    if not is_hashable(name):
-        return f"a column name must be text or a whole number, found a {type(name).__name__}"
-    if name is None or name != name:
-        return "a column name must be text or a whole number, found a missing value; rename the column"
-    if isinstance(name, bool):  # a list of such names is a mask of rows to pandas
-        return "a column name must be text or a whole number, found true or false; rename it with .rename(columns=str)"
-    return ""
+def name_fault(name: Any) -> str:
+    """Return what is wrong with the name of a column, or an empty string; a list of truths is a mask of rows to pandas."""
+    name = plain_scalar(name)
+    is_truth = isinstance(name, bool)
+    if (isinstance(name, str | int) and not is_truth) or (isinstance(name, float) and math.isfinite(name)):
+        return ""
+    found = "a missing value" if is_missing(name) else "true or false" if is_truth else f"a {type(name).__name__}"
+    return f"a column name must be text or a finite number, found {found}; rename it, such as with .rename(columns=str)"
 
 
 def _fault(option: str, value: Any) -> str:

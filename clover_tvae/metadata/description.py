@@ -200,13 +200,8 @@ class Metadata:
         """Write a JSON file, atomically.
 
         Raises:
-            MetadataError: A name is of a type that JSON does not have.
             TableFileError: The file cannot be written; an older one stands.
         """
-        odd = [column for column in self.columns if not isinstance(column.name, str | int)]
-        if odd:
-            text = "must have a name of text or a whole number to be written as JSON, found"
-            raise MetadataError([Problem(where_of(c.name), f"{text} {type(c.name).__name__}") for c in odd])
         json_file.save_document(self.to_dict(), Path(path))
 
     @classmethod

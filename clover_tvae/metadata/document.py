@@ -31,15 +31,21 @@ def in_document(place: Place, message: str) -> Problem:
     return Problem(spell(place) or "metadata", message)
 
 
+def _in_document(found: list[tuple[Place, str]]) -> list[Problem]:
+    return [in_document(place, message) for place, message in found]
+
+
 def read_document(
-    obj: Any, problems: Iterable[tuple[Place, str]] = (), tell: Callable[[Place, str], Problem] = in_document
+    obj: Any,
+    problems: Iterable[tuple[Place, str]] = (),
+    tell: Callable[[list[tuple[Place, str]]], list[Problem]] = _in_document,
 ) -> tuple[tuple[Column, ...], Hashable | None, dict[Hashable, str], tuple[Relation, ...] | None, Hashable | None]:
     """Return what a plain document says, as ``Metadata`` takes it: a document gives no reasons.
 
     Args:
         obj: The document.
         problems: What is wrong with it already, and where.
-        tell: Says a problem and its place.
+        tell: Says problems and their places.
 
     Raises:
         MetadataError: With every problem.
@@ -84,7 +90,7 @@ def read_document(
     if problems:
         if len(problems) >= MOST_PROBLEMS:
             problems = [*problems[:MOST_PROBLEMS], ((), "there may be more; mend these first")]
-        raise MetadataError([tell(place, text) for place, text in problems])
+        raise MetadataError(tell(problems))
     return tuple(columns), target, {}, relations, unit
 
 

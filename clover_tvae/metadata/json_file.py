@@ -6,10 +6,10 @@ What a document means is said by ``document``.
 from __future__ import annotations
 
 import bisect
-import functools
 import json
 import re
 from collections import Counter
+from collections.abc import Collection
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from clover_tvae.metadata.document import Place, in_document, read_document
 
 __all__ = ["load_document", "save_document"]
 
-_MAX_BYTES = 64 * 2**20
+_MAX_BYTES = 4 * 2**20  # that of a table of thousands of columns has a tenth
 _LONG = 19  # digits of a number whose hash can be that of others
 
 
@@ -42,12 +42,12 @@ def load_document(path: Path) -> tuple[Any, ...]:
         problems.extend(((), f"the key {key!r} is given twice in one object; keep one") for key in repeated)
         return dict(items)
 
-    def tell(place: Place, message: str) -> Problem:
-        known = place
-        while known not in positions():
-            known = known[:-1]
-        line, column = positions()[known]
-        return Problem(f"{path}:{line}:{column}", str(in_document(place, message)))
+    def tell(found: list[tuple[Place, str]]) -> list[Problem]:
+        at, told = _positions(text, {place[:n] for place, _ in found for n in range(len(place) + 1)}), []
+        for place, message in found:
+            line, column = next(at[place[:n]] for n in range(len(place), -1, -1) if place[:n] in at)
+            told.append(Problem(f"{path}:{line}:{column}", str(in_document(place, message))))
+        return told
 
     def refuse(_: str) -> Any:
         raise ValueError
@@ -57,7 +57,6 @@ def load_document(path: Path) -> tuple[Any, ...]:
         hashes[hash(number)] += len(digits) >= _LONG
         return number if hashes[hash(number)] <= MOST_OF_ONE_HASH else refuse(digits)
 
-    positions = functools.cache(functools.partial(_positions, text))
     try:
         obj = json.loads(text, object_pairs_hook=pairs, parse_constant=refuse, parse_int=whole)
     except json.JSONDecodeError as error:
@@ -69,29 +68,34 @@ def load_document(path: Path) -> tuple[Any, ...]:
 
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-_ATOM = re.compile(r"[^\s,\]}]+")
 
 
-def _positions(text: str) -> dict[Place, tuple[int, int]]:
-    """Return the line and column of every key and entry of a text that is known to be valid JSON."""
+def _positions(text: str, wanted: Collection[Place]) -> dict[Place, tuple[int, int]]:
+    """Return the line and column of the wanted keys and entries, as far as they are there, of a text that is valid JSON.
+
+    Args:
+        text: The JSON.
+        wanted: Places, with all on the way to them: only those are walked through.
+    """
     offsets: dict[Place, int] = {}
+    scan = json.JSONDecoder().raw_decode
 
     def skip(at: int) -> int:
         return _SPACE.match(text, at).end()  # type: ignore[union-attr]
 
     def value(at: int, place: Place) -> int:
         at = skip(at)
-        offsets.setdefault(place, at)
-        if text[at] == '"':
-            return scanstring(text, at + 1)[1]
-        if text[at] not in "[{":
-            return _ATOM.match(text, at).end()  # type: ignore[union-attr]
+        if place in wanted:
+            offsets.setdefault(place, at)
+        if place not in wanted or text[at] not in "[{":
+            return scan(text, at)[1]
         closing, position, start = ("]" if text[at] == "[" else "}"), 0, at
         at = skip(at + 1)
         while text[at] != closing:
             if text[start] == "{":
                 key, end = scanstring(text, at + 1)
-                offsets.setdefault((*place, key), at)
+                if (*place, key) in wanted:
+                    offsets.setdefault((*place, key), at)
                 at = value(skip(end) + 1, (*place, key))
             else:
                 at = value(at, (*place, position))

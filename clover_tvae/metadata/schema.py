@@ -90,11 +90,11 @@ def metadata_schema() -> dict[str, Any]:
             ],
         }
     properties["variable_to_predict"] = {
-        "type": ["string", "integer", "null"],
+        "type": ["string", "number", "null"],
         "description": "The column that a downstream model predicts, used for balancing and for the figures of use.",
     }
     properties["unit"] = {
-        "type": ["string", "integer", "null"],
+        "type": ["string", "number", "null"],
         "description": "The id of the people, where a person has several rows: every later step then counts people.",
     }
     relation = relations_schema()
@@ -114,7 +114,7 @@ def metadata_schema() -> dict[str, Any]:
         "$defs": {
             **definitions,
             "name": {
-                "type": ["string", "integer"],
+                "type": ["string", "number"],
                 "description": "The name of the column, exactly as the table spells it.",
             },
         },

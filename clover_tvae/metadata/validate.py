@@ -30,7 +30,7 @@ from clover_tvae.errors import (
     TooFewRowsError,
     did_you_mean,
 )
-from clover_tvae.metadata.column import Column
+from clover_tvae.metadata.column import Column, name_fault
 
 __all__ = ["name_problems", "raise_problems", "repeated_names", "require_frame"]
 
@@ -74,12 +74,8 @@ def require_frame(df: Any, *, duplicates_too: bool = True) -> None:
             "df.columns = ['_'.join(map(str, name)) for name in df.columns]",
             "columns",
         )
-    if n_truths := sum(isinstance(name, bool | np.bool_) for name in df.columns):
-        rule = "must be text or whole numbers, found true or false as the name of"
-        raise DataError(f"{rule} {n_truths}; rename them with .rename(columns=str)", "columns")
-    n_missing = int(np.count_nonzero(df.columns.isna()))
-    if n_missing:
-        raise DataError(f"must all have a name, found {n_missing} without one; name every column", "columns")
+    if faults := dict.fromkeys(filter(None, map(name_fault, df.columns))):
+        raise DataError([Problem("columns", fault) for fault in faults])
     problems = repeated_names(df.columns) if duplicates_too else []
     if problems:
         raise DataError.of(problems)

@@ -77,7 +77,7 @@ def dates(series: pd.Series) -> pd.DatetimeIndex:
     """Return a column of dates with their zone, if they have one, NaT where a cell is missing."""
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(series.dtype.categories.dtype)
-    if pd.api.types.is_datetime64_any_dtype(series.dtype):
+    if getattr(series.dtype, "kind", "") == "M" and not isinstance(series.dtype, pd.ArrowDtype):
         return pd.DatetimeIndex(series)
     calendar, moments, missing = read_dates(series)
     made = moments.astype(f"M8[{calendar.unit}]")

@@ -5,6 +5,7 @@ This module knows how rows and names are split and written. What the cells of a 
 
 from __future__ import annotations
 
+import codecs
 import csv
 import datetime
 import gzip
@@ -62,10 +63,11 @@ _UNSEEN = re.compile(
 
 
 class _Capped(io.RawIOBase):
-    """A stream that stops with an error where a small file would unpack to a huge one."""
+    """A stream of UTF-8 that stops with an error where a small file would unpack to a huge one, or is no such text."""
 
     def __init__(self, source: Any, place: str, limit: int) -> None:
         self._source, self._place, self._limit, self._count = source, place, limit, 0
+        self._utf8, self.is_text = codecs.getincrementaldecoder("utf-8")(), True
 
     def readable(self) -> bool:
         return True
@@ -78,8 +80,19 @@ class _Capped(io.RawIOBase):
         self._count += len(data)
         if self._count > self._limit:
             raise TableFileError(TOO_LARGE.format(self._limit), self._place)
+        try:
+            self._utf8.decode(data, final=not data)
+        except UnicodeDecodeError:
+            self.is_text = False
+        if self._count > len(data):  # what stands first may tell another format
+            self.require_text()
         buffer[: len(data)] = data
         return len(data)
+
+    def require_text(self) -> None:
+        """Refuse what is not UTF-8, as far as it was read."""
+        if not self.is_text:
+            raise TableFileError("is not UTF-8 text; save it as UTF-8", self._place)
 
 
 def read_csv(
@@ -93,9 +106,9 @@ def read_csv(
 ) -> pd.DataFrame:
     """Read a CSV file that is open in binary; see :func:`clover_tvae.tables.read_table`."""
     stream = _unpacked(file, place, max_bytes, gzipped)
-    n_columns = len(_header(stream, place))
-    header, table = _parse(stream, place, n_columns)
+    header = [_active(head) for head in _header(stream, place)]
     described = _described(header, place, metadata)
+    table = _parse(stream, place, header)
     columns: list[pd.Series] = []
     problems: list[Problem] = []
     for head, column, cells in zip(header, described, table.columns, strict=True):
@@ -138,6 +151,7 @@ def _header(stream: io.BufferedReader, place: str) -> list[str]:
             raise TableFileError(f"is {what} inside, not CSV; rename or export it", place)
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise TableFileError("is UTF-16 text; save it as UTF-8", place)
+    stream.raw.require_text()  # type: ignore[attr-defined]
     text = start.decode("utf-8-sig", "replace")
     if not text.strip():
         raise TableFileError("is empty; the first line must name the columns", place)
@@ -153,9 +167,9 @@ def _header(stream: io.BufferedReader, place: str) -> list[str]:
     return header
 
 
-def _parse(stream: Any, place: str, n_columns: int) -> tuple[list[str], Any]:
-    """Return the header, and a pyarrow table of the rows in which every cell is text."""
-    ragged: list[int] = []
+def _parse(stream: Any, place: str, header: list[str]) -> Any:
+    """Return a pyarrow table of the rows below the header, in which every cell is text."""
+    n_columns, ragged = len(header), list[int]()
 
     def note(row: Any) -> str:
         ragged.append(row.number)
@@ -174,13 +188,10 @@ def _parse(stream: Any, place: str, n_columns: int) -> tuple[list[str], Any]:
                 column_types={f"f{position}": pa.large_string() for position in range(n_columns)},
             ),
         )
-    except pa.ArrowInvalid as error:
-        # pyarrow's message can quote a row, so that only its sense is passed on.
-        if "UTF8" in str(error):
-            raise TableFileError("is not UTF-8 text; save it as UTF-8", place) from None
+    except pa.ArrowInvalid:  # its message can quote a row
         text = "cannot be read as CSV: a quote that never ends, a row that is too long, or no header"
         raise TableFileError(text, place) from None
-    if table.num_columns != n_columns:
+    if table.num_columns != n_columns or [_active(str(column[0].as_py())) for column in table.columns] != header:
         raise TableFileError(f"has a header that cannot be read, or is over {_PEEK // 2**20} MiB long", place)
     if ragged:
         found = f"{len(ragged)} with another number (row {first_of(ragged)}, the header being row 1)"
@@ -188,8 +199,7 @@ def _parse(stream: Any, place: str, n_columns: int) -> tuple[list[str], Any]:
         raise TableFileError(
             f"must have {table.num_columns} cells in each row, as its header, found {found}; {cure}", place
         )
-    header = [_active(str(column[0].as_py())) for column in table.columns]
-    return header, table.slice(1)
+    return table.slice(1)
 
 
 def _active_cells(column: Any) -> Any:

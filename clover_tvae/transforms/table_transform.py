@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.cells import plain_cell
 from clover_tvae.columns.dtypes import where_of
 from clover_tvae.columns.labels import read_labels
 from clover_tvae.columns.people import least_rows, people_of
@@ -25,12 +26,12 @@ from clover_tvae.errors import (
     ColumnsMismatchError,
     ConditionError,
     DataError,
-    DuplicateColumnsError,
     Problem,
     TooFewRowsError,
     UserError,
     did_you_mean,
 )
+from clover_tvae.metadata.validate import name_problems, require_frame
 from clover_tvae.transforms.categorical import KINDS, CategoricalTransform
 from clover_tvae.transforms.codes import ConditionCodes, Unseen
 from clover_tvae.transforms.copies import MAX_COPIES, AnyTransform, carry, find_copies, roots
@@ -106,14 +107,15 @@ class TableTransform:
         if numbers not in CODECS:
             raise ValueError(f"numbers must be one of {', '.join(CODECS)}, found {numbers!r}")
         columns = {column.name: column for column in metadata.columns}
-        _check_names(df, columns)
+        require_frame(df)
+        if problems := name_problems(metadata.columns, [name for name in df.columns if name in columns]):
+            raise DataError.of(problems)
         if not len(df):
             raise TooFewRowsError("has no rows; there is nothing to learn from", "table")
         least = least_rows(people_of(df, metadata.unit), min_count)
         transforms: list[AnyTransform] = []
         identifiers: list[IdentifierTransform] = []
         left_out: list[tuple[Hashable, str]] = []
-        problems: list[Problem] = []
         folded: list[str] = []
         for name in df.columns:
             column = columns.get(name)
@@ -141,7 +143,7 @@ class TableTransform:
                 stacklevel=2,
             )
         made_anew = {column.name for column in (*transforms, *identifiers)}
-        order = tuple(name for name in df.columns if name in made_anew)
+        order = tuple(plain_cell(name) for name in df.columns if name in made_anew)
         found = find_copies(transforms, df) if copies and numbers == "rank" else ((),) * len(transforms)
         return cls(tuple(transforms), tuple(identifiers), order, tuple(left_out), numbers, found)
 
@@ -435,20 +437,6 @@ class TableTransform:
             copies.append(tuple(sources))
         check(len(copies) == len(transforms), "copies must be one list a column")
         return cls(tuple(transforms), tuple(identifiers), tuple(order), tuple(left_out), numbers, tuple(copies))
-
-
-def _check_names(df: pd.DataFrame, columns: Mapping[Hashable, Column]) -> None:
-    if not df.columns.is_unique:
-        n = int(df.columns.duplicated().sum())
-        raise DuplicateColumnsError(f"{n} column names occur more than once; rename them", "columns")
-    if absent := [name for name in columns if name not in df.columns]:
-        message = "is in the metadata but not in the table"
-        raise ColumnsMismatchError([Problem(where_of(name), message, ColumnsMismatchError) for name in absent])
-    if odd := [name for name in df.columns if not isinstance(name, str | int | float | np.integer | np.floating)]:
-        kinds = ", ".join(sorted({type(name).__name__ for name in odd}))
-        raise DataError(
-            f"{len(odd)} column names are of type {kinds}; rename the columns to text or numbers", "columns"
-        )
 
 
 def _located(error: UserError, name: Hashable) -> list[Problem]:
