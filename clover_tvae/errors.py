@@ -35,6 +35,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = [
     "MOST_PROBLEMS",
@@ -146,7 +147,13 @@ class UserError(CloverError):
 
 
 class MetadataError(UserError):
-    """The description of the table is wrong."""
+    """The description of the table is wrong.
+
+    Attributes:
+        columns: The descriptions of columns in it that are right, where some are.
+    """
+
+    columns: tuple[Any, ...] = ()
 
 
 class DataError(UserError):

@@ -142,6 +142,20 @@ def test_cells_conditions_parameters_outputs_and_limits_are_told_in_one_round(tm
         assert len(found) == 10, "\n".join(found)
 
 
+@pytest.mark.parametrize("in_a_file", [True, False])
+def test_a_wrong_key_of_the_metadata_does_not_hide_a_wrong_column(tmp_path: Path, in_a_file: bool) -> None:
+    (tmp_path / "t.csv").write_text("age,sex\n30,F\n40,M\n")
+    metadata = '{"continuous": ["agee"], "categoricall": ["sex"]}'
+    (tmp_path / "m.json").write_text(metadata)
+    text = f"  - {{name: a, data: t.csv, metadata: {'m.json' if in_a_file else metadata}, generator_filepath: a.pkl}}\n"
+    with pytest.raises(ConfigError) as caught:
+        load_jobs([job(tmp_path, text)])
+    assert len(caught.value.problems) == 2, caught.value
+    assert "unknown key" in str(caught.value)
+    assert "column 'agee': the table has no such column" in str(caught.value)
+    assert "column 'sex'" not in str(caught.value)  # it may be described under the wrong key
+
+
 def test_a_file_of_limits_is_told_from_a_job_file(tmp_path: Path) -> None:
     (tmp_path / "limits.yaml").write_text("privacy.copies: {max: 1}\nfidelity.shape: {max: 2}\n")
     with pytest.raises(ConfigError) as caught:

@@ -34,7 +34,8 @@ from clover_tvae.errors import (
 )
 from clover_tvae.files import atomic_write, inside
 from clover_tvae.metadata import Metadata
-from clover_tvae.tables import read_table, write_table
+from clover_tvae.tables import column_names, read_table, write_table
+from clover_tvae.tables.parts import write_manifest
 
 CANARY = "CANARY-7f3a"
 EXTENSIONS = [".csv", ".csv.gz", ".parquet", ".pq"]
@@ -827,3 +828,31 @@ def test_a_row_of_too_many_cells_that_is_no_text_is_told_as_no_text(tmp_path, ca
         with pytest.raises(TableFileError, match="is not UTF-8 text"):
             read_table(path)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet"])
+def test_a_folder_of_parts_is_read_in_the_order_of_its_rows(tmp_path, suffix):
+    frames = [
+        pd.DataFrame({"n": pd.array([1, None], dtype="Int64"), "text": ["b", "=1"]}),
+        pd.DataFrame({"n": pd.array([3, 4], dtype="Int64"), "text": ["007", "a"]}),
+    ]
+    parts = [tmp_path / f"part-{i:05d}.{suffix}" for i in (1, 0)]
+    for frame, part in zip(frames, parts, strict=True):
+        write_table(frame, part)
+    with refuses(TableFileError, str(tmp_path)):  # nothing says that they belong together
+        read_table(tmp_path)
+    write_manifest(tmp_path, parts)
+    pd.testing.assert_frame_equal(
+        read_table(tmp_path), pd.concat(frames, ignore_index=True), check_dtype=suffix == "parquet"
+    )
+    assert column_names(tmp_path) == ["n", "text"]
+    for other in (frames[0].rename(columns={"n": "m"}), frames[0].astype({"n": "float64"})):
+        write_table(other, parts[1])
+        write_manifest(tmp_path, parts)
+        if suffix == "parquet" or "m" in other:
+            with refuses(TableFileError, str(tmp_path)):
+                read_table(tmp_path)
+    write_manifest(tmp_path, None)
+    with refuses(TableFileError, str(tmp_path)) as error:
+        read_table(tmp_path)
+    assert "broken off" in str(error.value)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clover_tvae.columns.date_formats import packed_width
+from clover_tvae.columns.dtypes import where_of
 from clover_tvae.errors import CloverError, ConfigError, MetadataError, Problem, UserError, did_you_mean
 from clover_tvae.evaluation.limits import Limits, limit_problems
 from clover_tvae.files import inside, not_there, unwritable
@@ -20,7 +21,7 @@ from clover_tvae.jobs.read import Draft, load_limits, path_called, read_drafts
 from clover_tvae.jobs.record import record_path
 from clover_tvae.jobs.result import collected_warnings
 from clover_tvae.jobs.spec import DatasetSpec
-from clover_tvae.metadata import Metadata
+from clover_tvae.metadata import Column, Metadata
 from clover_tvae.metadata.document import in_document, read_document
 from clover_tvae.metadata.validate import name_problems
 from clover_tvae.parameters import Parameters
@@ -117,6 +118,7 @@ class _Check:
         self.paths: dict[str, Path] = {}
         self.limits: Limits = self.spec.limits if isinstance(self.spec.limits, dict) else {}
         self.metadata: Metadata | None = None
+        self.columns: tuple[Column, ...] = ()  # those of the metadata that can be read, if it is wrong elsewhere
         generator = self._writes(("generator_filepath",), self.spec.generator_filepath, (".pkl",))
         self._has_generator = generator is not None and generator.is_file()
         self._check_metadata()
@@ -196,26 +198,24 @@ class _Check:
             return
         if said is not None:
             with self._telling(("metadata",), f"{said}: " if isinstance(said, str) else "metadata: "):
-                self.metadata = Metadata.of(self.paths[said]) if isinstance(said, str) else self._inline(said)
+                try:
+                    self.metadata = Metadata.of(self.paths[said]) if isinstance(said, str) else self._inline(said)
+                    self.columns = self.metadata.columns
+                except MetadataError as error:
+                    self.columns = error.columns
+                    raise
         elif self.draft.whole and self.spec.data is not None and not self._has_generator:
             self.tell(("metadata",), "the key 'metadata' is missing; give a JSON file, a mapping, or the word infer")
 
-    def _inline(self, said: dict[str, Any]) -> Metadata | None:
-        """Return the metadata written in the job; each problem is told where it stands."""
-        told: list[Problem] = []
+    def _inline(self, said: dict[str, Any]) -> Metadata:
+        """Return the metadata written in the job; each problem is told where it stands, and the error holds none."""
 
         def tell(found: list[tuple[tuple[str | int, ...], str]]) -> list[Problem]:
             for place, message in found:
                 self.tell(("metadata", *place), f"metadata: {in_document(place, message)}")
-                told.append(Problem("metadata", message))
-            return told
+            return []
 
-        try:
-            return Metadata(*read_document(said, (), tell))
-        except MetadataError:
-            if not told:
-                raise
-            return None
+        return Metadata(*read_document(said, (), tell))
 
     def _check_data(self) -> None:
         spec = self.spec
@@ -230,8 +230,10 @@ class _Check:
         if isinstance(spec.data, str) and (path := self._reads("data", spec.data, may_lack=self._has_generator)):
             with self._telling(("data",), "data: "):
                 names = column_names(path, self.metadata)
-                for problem in name_problems(self.metadata.columns, names, self.metadata.unit) if self.metadata else ():
-                    self.tell(("metadata",), str(problem))
+                declared = {where_of(column.name) for column in self.columns}
+                for problem in name_problems(self.columns, names, self.metadata and self.metadata.unit):
+                    if self.metadata or problem.where in declared:
+                        self.tell(("metadata",), str(problem))
 
     def _check_parameters(self) -> None:
         try:

@@ -90,7 +90,9 @@ def read_document(
     if problems:
         if len(problems) >= MOST_PROBLEMS:
             problems = [*problems[:MOST_PROBLEMS], ((), "there may be more; mend these first")]
-        raise MetadataError(tell(problems))
+        error = MetadataError(tell(problems))
+        error.columns = tuple(columns)
+        raise error
     return tuple(columns), target, {}, relations, unit
 
 

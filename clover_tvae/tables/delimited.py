@@ -32,7 +32,7 @@ from clover_tvae.metadata.description import Metadata
 from clover_tvae.metadata.validate import repeated_names
 from clover_tvae.tables.texts import NUMBER, BadCells, column_of
 
-__all__ = ["MAX_BYTES", "TOO_LARGE", "csv_names", "print_csv", "read_csv", "write_csv"]
+__all__ = ["MAX_BYTES", "TOO_LARGE", "csv_cells", "csv_names", "csv_table", "print_csv", "write_csv"]
 
 MAX_BYTES = 8 * 2**30
 """A table that unpacks to more than this is refused unless the caller asks for more."""
@@ -95,25 +95,26 @@ class _Capped(io.RawIOBase):
             raise TableFileError("is not UTF-8 text; save it as UTF-8", self._place)
 
 
-def read_csv(
-    file: BinaryIO,
-    place: str,
-    metadata: Metadata | None,
-    missing: frozenset[str],
-    max_bytes: int | None,
-    *,
-    gzipped: bool,
-) -> pd.DataFrame:
-    """Read a CSV file that is open in binary; see :func:`clover_tvae.tables.read_table`."""
+def csv_cells(
+    file: BinaryIO, place: str, metadata: Metadata | None, max_bytes: int | None, *, gzipped: bool
+) -> tuple[list[str], Any]:
+    """Return the header of a CSV file that is open in binary, and a pyarrow table of its rows in which every cell is text."""
     stream = _unpacked(file, place, max_bytes, gzipped)
     header = [_active(head) for head in _header(stream, place)]
+    _described(header, place, metadata)
+    return header, _parse(stream, place, header)
+
+
+def csv_table(
+    header: list[str], cells: Any, place: str, metadata: Metadata | None, missing: frozenset[str]
+) -> pd.DataFrame:
+    """Return the table that cells of text are; see :func:`clover_tvae.tables.read_table`."""
     described = _described(header, place, metadata)
-    table = _parse(stream, place, header)
     columns: list[pd.Series] = []
     problems: list[Problem] = []
-    for head, column, cells in zip(header, described, table.columns, strict=True):
+    for head, column, texts in zip(header, described, cells.columns, strict=True):
         try:
-            columns.append(column_of(_active_cells(cells), column, missing))
+            columns.append(column_of(_active_cells(texts), column, missing))
         except BadCells as bad:
             problems.append(Problem(f"{place}: column {head!r}", str(bad), ColumnTypeError))
     if problems:
@@ -125,7 +126,7 @@ def read_csv(
 
 
 def csv_names(file: BinaryIO, place: str, metadata: Metadata | None, *, gzipped: bool) -> list[Hashable]:
-    """Return the names that :func:`read_csv` gives the columns, from the header alone."""
+    """Return the names that :func:`csv_table` gives the columns, from the header alone."""
     header = [_active(head) for head in _header(_unpacked(file, place, None, gzipped), place)]
     return _names(header, _described(header, place, metadata))
 

@@ -6,18 +6,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pandas as pd
+import pyarrow as pa
 
 from clover_tvae.errors import ConfigError, DataError, TableFileError
 from clover_tvae.files import not_there
 from clover_tvae.metadata.description import Metadata
 from clover_tvae.metadata.validate import require_frame
-from clover_tvae.tables.delimited import MAX_BYTES, csv_names, read_csv, write_csv
+from clover_tvae.tables.delimited import MAX_BYTES, csv_cells, csv_names, csv_table, write_csv
 from clover_tvae.tables.parquet import read_parquet, write_parquet
+from clover_tvae.tables.parts import MANIFEST, parts_of
 
 __all__ = ["EXTENSIONS", "MAX_BYTES", "column_names", "read_table", "write_table"]
 
@@ -33,20 +35,22 @@ def read_table(
     *,
     max_bytes: int | None = None,
 ) -> pd.DataFrame:
-    r"""Read a table from a file.
+    r"""Read a table from a file, or from a folder of parts.
 
     Args:
-        path: A ``.csv``, ``.csv.gz``, ``.parquet`` or ``.pq`` file. CSV is UTF-8, separated by commas, with a header.
+        path: A ``.csv``, ``.csv.gz``, ``.parquet`` or ``.pq`` file. CSV is UTF-8, separated by commas, with a header. Or the
+            folder that ``clover-tvae sample`` wrote parts into: they are read in their order.
         metadata: What the columns of a CSV file are; a name that is a number fits the header that spells it.
         missing: The cells of a CSV file that mean "missing", exactly as they are written.
-        max_bytes: The most bytes that the file may unpack to; by default ``MAX_BYTES``, and for a gzipped file no more
+        max_bytes: The most bytes that the file, or a part, may unpack to; by default ``MAX_BYTES``, and for a gzipped file no more
             than 200 times its size.
 
     Returns:
         The table, with a plain row index.
 
     Raises:
-        TableFileError: The file is missing, of another format, broken, or too large.
+        TableFileError: The file is missing, of another format, broken, or too large; or parts are not whole, or no parts of
+            one table.
         ColumnTypeError: Cells do not fit the declared kind; with their number and the first rows.
         DuplicateColumnsError: Two columns share a name.
         ConfigError: ``missing`` is not a collection of texts.
@@ -60,10 +64,25 @@ def read_table(
     """
     if isinstance(missing, str) or not all(isinstance(token, str) for token in missing):
         raise ConfigError("must be a list of texts, such as ['', 'NA'], found something else", "missing")
-    with _opened(path) as (file, extension):
-        if extension in _PARQUET:
-            return read_parquet(file, str(path), MAX_BYTES if max_bytes is None else max_bytes)
-        return read_csv(file, str(path), metadata, frozenset(missing), max_bytes, gzipped=extension == ".csv.gz")
+    frames, headers, cells = list[pd.DataFrame](), list[list[str]](), list[Any]()
+    for part in _parts(path):
+        with _opened(part) as (file, extension):
+            if extension in _PARQUET:
+                frames.append(read_parquet(file, str(part), MAX_BYTES if max_bytes is None else max_bytes))
+                continue
+            of_part = csv_cells(file, str(part), metadata, max_bytes, gzipped=extension == ".csv.gz")
+            headers.append(of_part[0])
+            cells.append(of_part[1])
+    kinds = [frame.dtypes for frame in frames]
+    if (
+        (headers and frames)
+        or any(h != headers[0] for h in headers)
+        or not all(kind.equals(kinds[0]) for kind in kinds)
+    ):
+        raise TableFileError("must hold parts of one table, found other columns or dtypes in some", str(path))
+    if frames:
+        return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    return csv_table(headers[0], pa.concat_tables(cells), str(path), metadata, frozenset(missing))
 
 
 def column_names(path: str | Path, metadata: Metadata | None = None) -> list[Hashable]:
@@ -73,10 +92,19 @@ def column_names(path: str | Path, metadata: Metadata | None = None) -> list[Has
         TableFileError: The file is missing, of another format or broken, as far as its start shows.
         DuplicateColumnsError: Two columns share a name.
     """
+    path = _parts(path)[0]
     with _opened(path) as (file, extension):
         if extension in _PARQUET:
             return [*read_parquet(file, str(path), MAX_BYTES, rows=False).columns]
         return csv_names(file, str(path), metadata, gzipped=extension == ".csv.gz")
+
+
+def _parts(path: str | Path) -> list[Path]:
+    """Return the parts of a folder that has some; else the path itself."""
+    with suppress(OSError, ValueError):  # told where it is opened
+        if (Path(path) / MANIFEST).is_file():
+            return parts_of(path)
+    return [Path(path)]
 
 
 @contextmanager

@@ -54,6 +54,10 @@ CANARY = "Canary Bird 4711"
 # ------------------------------------------------------------------------------------------ changes of any file
 
 
+def repeated(part: bytes, times: int) -> bytes:
+    return part * min(times, MOST_BYTES // max(1, len(part)) + 1)
+
+
 def changed_bytes(data: bytes, rng: Random, tokens: tuple[bytes, ...]) -> bytes:
     """Change a few places of a file: bits, bytes, slices, and tokens that mean something to its reader."""
     for _ in range(int(rng.geometric(0.4))):
@@ -69,7 +73,7 @@ def changed_bytes(data: bytes, rng: Random, tokens: tuple[bytes, ...]) -> bytes:
             case 2:
                 data = data[:start] + data[end:]
             case 3:
-                data = data[:start] + data[start:end] * int(rng.choice([2, 3, 100, 10_000])) + data[end:]
+                data = data[:start] + repeated(data[start:end], int(rng.choice([2, 3, 100, 10_000]))) + data[end:]
             case 4:
                 place = int(rng.integers(0, len(data) + 1))
                 data = data[:place] + data[start:end] + data[place:]
@@ -247,7 +251,7 @@ def _generator(folder: Path, rng: Random) -> bytes:
 
 def _json(folder: Path, rng: Random) -> bytes:
     if rng.random() < 0.5:
-        return json.dumps(changed_tree(METADATA, rng), indent=rng.choice([None, 1])).encode()
+        return json.dumps(changed_tree(METADATA, rng), indent=rng.choice([None, 1])).encode()[:MOST_BYTES]
     return changed_bytes(json.dumps(METADATA, indent=1).encode(), rng, tokens(_JSON))
 
 
