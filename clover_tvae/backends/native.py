@@ -361,6 +361,11 @@ class NativeBackend(Backend, ReadsRows):
             given = {name: value for name, value in training.parameters.items() if name in Parameters.model_fields}
             parameters = Parameters.model_validate(given)
         with reading("transforms"):
+            # Each choice has weights of its own: a small file that tells of many is refused before they are read one by one.
+            columns = [part["column"] for part in parts["transforms"]["columns"]]
+            n_choices = sum(len(one["categories"]["values"]) if "categories" in one else 1 for one in columns)
+            if 4 * n_choices * model.compress_dims[0] > len(parts["weights"]):
+                raise ValueError("it has more columns or categories than the weights are for")
             transform = TableTransform.from_plain(parts["transforms"])
             if transform.layout.numbers != NUMBERS[model.decoder]:
                 raise ValueError("it does not belong to the decoder")

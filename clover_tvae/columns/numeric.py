@@ -89,6 +89,7 @@ def identifier_told(numbers: NDArray[Any]) -> str:
         >>> identifier_told(np.random.default_rng(0).lognormal(11, 1, 500).round())
         ''
     """
+    numbers = numbers[np.isfinite(numbers)]
     if len(numbers) < _MIN_CELLS_OF_IDENTIFIER or not (numbers == np.floor(numbers)).all():
         return ""
     distinct, counts = np.unique(numbers, return_counts=True)

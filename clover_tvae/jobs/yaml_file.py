@@ -230,8 +230,8 @@ def _resolve(text: str) -> tuple[Any, str | None]:
             "write true or false, or put it in quotes"
         )
     if _FLOAT.fullmatch(text):
-        # Of longer whole numbers, thousands can share one hash, and a table of them takes minutes to fill.
-        if len(text) > (22 if _INTEGER.fullmatch(text) else _MAX_DIGITS):
+        # 64 bits have 20 digits. Of longer whole numbers, thousands can share one hash, and tables of them take minutes to fill.
+        if len(text) > (20 if _INTEGER.fullmatch(text) else _MAX_DIGITS):
             return text, "the number has too many digits"
         if _INTEGER.fullmatch(text):
             return int(text), None

@@ -64,11 +64,14 @@ def read_document(
         for place, name, options in _entries(kind, obj.get(kind), problems):
             if len(problems) >= MOST_PROBLEMS:
                 break
-            faults = option_problems(name, kind, options)
+            faults = option_problems(name, kind, options) if options else ()
+            try:
+                if not faults:
+                    columns.append(Column(name, kind, **options))
+                    name = columns[-1].name
+            except MetadataError:  # the name
+                faults = option_problems(name, kind, options)
             problems += [((*place, _step(option)) if option != "" else place, text) for option, text in faults]
-            if not faults:
-                columns.append(Column(name, kind, **options))
-                name = columns[-1].name
             # A broken entry still takes its name: it must not make the variable to predict look unknown.
             if is_hashable(name):
                 listed.append((name, kind, place))

@@ -151,7 +151,7 @@ def _look_at_numbers(name: Hashable, cells: pd.Series) -> Finding:
     numbers = cells.to_numpy(dtype=float, na_value=np.nan)
     n_distinct = int(cells.nunique())
     share = n_distinct / len(cells)
-    told = identifier_told(numbers) if np.isfinite(numbers).all() else ""
+    told = identifier_told(numbers)
     named = (share == 1 and _may_name_an_id(name)) or (share > 0.5 and _names_an_id(name))
     if not bool(np.all(np.isfinite(numbers)) and np.all(numbers == np.floor(numbers))):
         return Finding(Column(name, "continuous"), f"{cells.dtype} with {n_distinct} distinct values")

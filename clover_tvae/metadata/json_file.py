@@ -38,9 +38,11 @@ def load_document(path: Path) -> tuple[Any, ...]:
     hashes = Counter[int]()
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        repeated = [key for key, count in Counter(key for key, _ in items).items() if count > 1]
-        problems.extend(((), f"the key {key!r} is given twice in one object; keep one") for key in repeated)
-        return dict(items)
+        made = dict(items)
+        for key, count in Counter(key for key, _ in items).items() if len(made) < len(items) else ():
+            if count > 1:
+                problems.append(((), f"the key {key!r} is given twice in one object; keep one"))
+        return made
 
     def tell(found: list[tuple[Place, str]]) -> list[Problem]:
         at, told = _positions(text, {place[:n] for place, _ in found for n in range(len(place) + 1)}), []
@@ -91,7 +93,7 @@ def _positions(text: str, wanted: Collection[Place]) -> dict[Place, tuple[int, i
             return scan(text, at)[1]
         closing, position, start = ("]" if text[at] == "[" else "}"), 0, at
         at = skip(at + 1)
-        while text[at] != closing:
+        while text[at] != closing and len(offsets) < len(wanted):  # or all are found
             if text[start] == "{":
                 key, end = scanstring(text, at + 1)
                 if (*place, key) in wanted:

@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from attacks import pickles
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.artifact import plain, read_artifact
-from clover_tvae.errors import CloverError
+from clover_tvae.errors import CloverError, ConditionError
 from clover_tvae.jobs import load_jobs
 from clover_tvae.tables import read_table
 
@@ -280,7 +280,11 @@ def _csv(folder: Path, rng: Random) -> bytes:
 def open_generator(path: Path) -> None:
     synth = TVAESynthesizer.load(path)
     with used():
-        assert len(synth.sample(5, random_state=1)) == 5
+        try:
+            assert len(synth.sample(5, random_state=1)) == 5
+        except ConditionError as error:  # what is learnt keeps no relation that was changed: told, and no row is wrong
+            if "rows broke" not in str(error):
+                raise
         synth.card()
         synth.save(path.with_suffix(".again"))
 

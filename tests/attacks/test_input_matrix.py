@@ -402,6 +402,12 @@ def test_two_zeros_are_one_category() -> None:
     assert decoded["x"].dropna().tolist() == [0, 0, 0]
 
 
+def test_texts_of_infinite_numbers_are_described() -> None:
+    df = pd.DataFrame({"x": ["1e999", "12345678", "-1e999"] * 20, "y": ["1e999"] * 60})
+    with pytest.warns(MetadataWarning, match="numbers written as text"):
+        assert Metadata.infer(df).of_kind("categorical") == ("x", "y")
+
+
 def test_decimals_of_hundreds_are_refused_by_name() -> None:
     df = pd.DataFrame({"x": pd.Series([Decimal(100), Decimal(300)], dtype=arrow(pa.decimal128(5, -2)))})
     with refuses(ColumnTypeError, "column 'x'") as error:
