@@ -6,6 +6,7 @@ generator files take ranges and descriptions from here.
 
 from __future__ import annotations
 
+import functools
 import re
 import warnings
 from collections.abc import Mapping
@@ -207,6 +208,7 @@ class Parameters(BaseModel):
         return parameters.model_copy(update={"discriminator_steps": None})
 
     @classmethod
+    @functools.cache  # pydantic takes 5 ms for a schema
     def rule(cls, name: str) -> str:
         """Return in words what the parameter ``name`` must be.
 

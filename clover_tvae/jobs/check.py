@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from clover_tvae.columns.date_formats import packed_width
 from clover_tvae.columns.dtypes import where_of
-from clover_tvae.errors import CloverError, ConfigError, MetadataError, Problem, UserError, did_you_mean
+from clover_tvae.errors import MOST_PROBLEMS, CloverError, ConfigError, MetadataError, Problem, UserError, did_you_mean
 from clover_tvae.evaluation.limits import Limits, limit_problems
 from clover_tvae.files import inside, not_there, unwritable
 from clover_tvae.jobs.job import Job
@@ -71,7 +71,13 @@ def load_jobs(
     for name in set(only) - names if not problems else ():
         hint = did_you_mean(name, names) or f"; known: {', '.join(sorted(names))}"
         problems.append(Problem("--only", f"there is no job {name!r}{hint}"))
-    checks = [_Check(draft) for draft in drafts if not only or draft.spec.name in only]
+    checks, n_told = list[_Check](), len(problems)
+    for draft in drafts:
+        if n_told < MOST_PROBLEMS and (not only or draft.spec.name in only):
+            checks.append(_Check(draft))
+            n_told += len(checks[-1].problems)
+    if n_told >= MOST_PROBLEMS:
+        problems.append(Problem("", "there may be more; mend these first"))
     _find_collisions(checks)
     jobs, held = [], 0
     for check in checks:
@@ -84,7 +90,7 @@ def load_jobs(
         problems += check.problems
         jobs.append(job)
     if problems:
-        raise ConfigError(sorted(dict.fromkeys(problems), key=_reading_order))
+        raise ConfigError(sorted(dict.fromkeys(problems), key=_reading_order)[: MOST_PROBLEMS + 1])
     return tuple(jobs)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Draft:
         """Whether the schema refused nothing."""
         return not self.refused
 
-    @property
+    @cached_property
     def file(self) -> str:
         """The job file, as messages call it."""
         return path_called(self.path)

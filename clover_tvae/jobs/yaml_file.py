@@ -130,12 +130,15 @@ def parse_yaml(text: str, name: str = "<text>") -> tuple[Node | None, list[Probl
     problems: list[Problem] = []
 
     def tell(mark: Any, message: str) -> None:
-        if len(problems) < _MAX_PROBLEMS:
-            problems.append(Problem(name if mark is None else f"{name}:{mark.line + 1}:{mark.column + 1}", message))
+        if len(problems) >= _MAX_PROBLEMS:
+            raise _EnoughError
+        problems.append(Problem(name if mark is None else f"{name}:{mark.line + 1}:{mark.column + 1}", message))
 
     root = None
     try:
         root = _Composer(yaml.parse(text, Loader=_LOADER), tell).document()
+    except _EnoughError:
+        return None, problems
     except yaml.MarkedYAMLError as error:
         # PyYAML's own message, less the text that it quotes.
         message = re.sub(r"'[^']*'", "...", error.problem or "it cannot be parsed")
@@ -145,6 +148,10 @@ def parse_yaml(text: str, name: str = "<text>") -> tuple[Node | None, list[Probl
     if root is None and not problems:
         tell(None, "the file is empty")
     return root, problems
+
+
+class _EnoughError(Exception):
+    """Enough problems are told."""
 
 
 class _Composer:
