@@ -147,11 +147,7 @@ class UserError(CloverError):
 
 
 class MetadataError(UserError):
-    """The description of the table is wrong.
-
-    Attributes:
-        columns: The descriptions of columns in it that are right, where some are.
-    """
+    """The description of the table is wrong; ``columns`` are those in it that are described rightly, as far as it is known."""
 
     columns: tuple[Any, ...] = ()
 

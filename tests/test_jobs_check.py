@@ -208,3 +208,10 @@ def test_conditions_that_no_row_meets_together_are_told_before_a_job_starts(tmp_
     )
     with pytest.raises(ConfigError, match=r":8:34: conditions: columns .* must leave room for the relation"):
         load_jobs([path], tables="always")
+
+
+def test_of_thousands_of_faults_the_first_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_jobs([job(tmp_path, "  - {name: a, roows: 1}\n" * 2_000)])
+    assert len(caught.value.problems) == 501
+    assert "there may be more" in str(caught.value)

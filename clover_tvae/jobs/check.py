@@ -73,11 +73,11 @@ def load_jobs(
         problems.append(Problem("--only", f"there is no job {name!r}{hint}"))
     checks, n_told = list[_Check](), len(problems)
     for draft in drafts:
-        if n_told < MOST_PROBLEMS and (not only or draft.spec.name in only):
+        if n_told >= MOST_PROBLEMS:
+            problems.append(Problem("", "there may be more; mend these first"))
+        elif not only or draft.spec.name in only:
             checks.append(_Check(draft))
             n_told += len(checks[-1].problems)
-    if n_told >= MOST_PROBLEMS:
-        problems.append(Problem("", "there may be more; mend these first"))
     _find_collisions(checks)
     jobs, held = [], 0
     for check in checks:
@@ -217,8 +217,8 @@ class _Check:
         """Return the metadata written in the job; each problem is told where it stands, and the error holds none."""
 
         def tell(found: list[tuple[tuple[str | int, ...], str]]) -> list[Problem]:
-            for place, message in found:
-                self.tell(("metadata", *place), f"metadata: {in_document(place, message)}")
+            for (place, _), problem in zip(found, in_document(found), strict=True):
+                self.tell(("metadata", *place), f"metadata: {problem}")
             return []
 
         return Metadata(*read_document(said, (), tell))

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from clover_tvae.errors import ConfigError, Problem, did_you_mean
+from clover_tvae.errors import MOST_PROBLEMS, ConfigError, Problem, did_you_mean
 from clover_tvae.evaluation.catalogue import CATALOGUE
 from clover_tvae.evaluation.limits import Limits, limit_problems
 from clover_tvae.jobs.spec import JobSpec, spec_problems
@@ -88,6 +88,8 @@ def read_drafts(file: Path, root: str | Path | None, problems: list[Problem]) ->
         problems.append(document.problem(called, path, message))
 
     for index, node in _job_nodes(document, tell):
+        if len(problems) >= MOST_PROBLEMS:
+            break
         name = node.value["name"].value if "name" in node.value else None
         if isinstance(name, str):
             # Names become file names, and some file systems know no case.

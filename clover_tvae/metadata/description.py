@@ -228,14 +228,9 @@ class Metadata:
         for finding in findings:
             if finding.warning:
                 warnings.warn(f"column {finding.column.name!r}: {finding.warning}", MetadataWarning, stacklevel=2)
-        columns: Iterable[Column] = (finding.column for finding in findings)
-        reasons = {finding.column.name: finding.reason for finding in findings}
-        return cls(
-            tuple(columns),
-            variable_to_predict,
-            reasons,
-            unit=next((f.column.name for f in findings if f.is_unit), None),
-        )
+        reasons = {found.column.name: found.reason for found in findings}
+        unit = next((found.column.name for found in findings if found.is_unit), None)
+        return cls(tuple(found.column for found in findings), variable_to_predict, reasons, unit=unit)
 
     def with_relations(self, df: pd.DataFrame, *, min_count: int = MIN_COUNT) -> Metadata:
         """Return the description with what holds between the columns of a table.

@@ -26,19 +26,15 @@ __all__ = [
 ]
 
 
-def in_document(place: Place, message: str) -> Problem:
-    """Return a problem with the way to it."""
-    return Problem(spell(place) or "metadata", message)
-
-
-def _in_document(found: list[tuple[Place, str]]) -> list[Problem]:
-    return [in_document(place, message) for place, message in found]
+def in_document(found: list[tuple[Place, str]]) -> list[Problem]:
+    """Return problems with the way to each."""
+    return [Problem(spell(place) or "metadata", message) for place, message in found]
 
 
 def read_document(
     obj: Any,
     problems: Iterable[tuple[Place, str]] = (),
-    tell: Callable[[list[tuple[Place, str]]], list[Problem]] = _in_document,
+    tell: Callable[[list[tuple[Place, str]]], list[Problem]] = in_document,
 ) -> tuple[tuple[Column, ...], Hashable | None, dict[Hashable, str], tuple[Relation, ...] | None, Hashable | None]:
     """Return what a plain document says, as ``Metadata`` takes it: a document gives no reasons.
 

@@ -46,9 +46,9 @@ def load_document(path: Path) -> tuple[Any, ...]:
 
     def tell(found: list[tuple[Place, str]]) -> list[Problem]:
         at, told = _positions(text, {place[:n] for place, _ in found for n in range(len(place) + 1)}), []
-        for place, message in found:
+        for (place, _), problem in zip(found, in_document(found), strict=True):
             line, column = next(at[place[:n]] for n in range(len(place), -1, -1) if place[:n] in at)
-            told.append(Problem(f"{path}:{line}:{column}", str(in_document(place, message))))
+            told.append(Problem(f"{path}:{line}:{column}", str(problem)))
         return told
 
     def refuse(_: str) -> Any:

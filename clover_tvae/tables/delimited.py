@@ -15,8 +15,6 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Hashable
-from functools import partial
-from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -26,13 +24,12 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from clover_tvae.errors import ColumnTypeError, DataError, Problem, TableFileError, first_of
-from clover_tvae.files import atomic_write
 from clover_tvae.metadata.column import Column
 from clover_tvae.metadata.description import Metadata
 from clover_tvae.metadata.validate import repeated_names
 from clover_tvae.tables.texts import NUMBER, BadCells, column_of
 
-__all__ = ["MAX_BYTES", "TOO_LARGE", "csv_cells", "csv_names", "csv_table", "print_csv", "write_csv"]
+__all__ = ["MAX_BYTES", "TOO_LARGE", "csv_cells", "csv_names", "csv_table", "print_csv"]
 
 MAX_BYTES = 8 * 2**30
 """A table that unpacks to more than this is refused unless the caller asks for more."""
@@ -231,11 +228,6 @@ def _described(header: list[str], place: str, metadata: Metadata | None) -> list
 
 
 # ----------------------------------------------------------------------------------------------- writing
-
-
-def write_csv(df: pd.DataFrame, path: str | Path, *, gzipped: bool) -> None:
-    """Write a table as CSV; see :func:`clover_tvae.tables.write_table`."""
-    atomic_write(path, partial(print_csv, df, gzipped=gzipped), mode=0o666)
 
 
 def print_csv(df: pd.DataFrame, file: Any, *, gzipped: bool = False) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,10 +15,10 @@ import pandas as pd
 import pyarrow as pa
 
 from clover_tvae.errors import ConfigError, DataError, TableFileError
-from clover_tvae.files import not_there
+from clover_tvae.files import atomic_write, not_there
 from clover_tvae.metadata.description import Metadata
 from clover_tvae.metadata.validate import require_frame
-from clover_tvae.tables.delimited import MAX_BYTES, csv_cells, csv_names, csv_table, write_csv
+from clover_tvae.tables.delimited import MAX_BYTES, csv_cells, csv_names, csv_table, print_csv
 from clover_tvae.tables.parquet import read_parquet, write_parquet
 from clover_tvae.tables.parts import MANIFEST, parts_of
 
@@ -162,7 +163,7 @@ def write_table(df: pd.DataFrame, path: str | Path) -> None:
         if extension in _PARQUET:
             write_parquet(df, path)
         else:
-            write_csv(df, path, gzipped=extension == ".csv.gz")
+            atomic_write(path, partial(print_csv, df, gzipped=extension == ".csv.gz"), mode=0o666)
     except UnicodeEncodeError:
         text = "text in the table, or a name, is not valid Unicode (a lone surrogate) and cannot be written; replace it"
         raise TableFileError(text, str(path)) from None

@@ -64,7 +64,10 @@ def find_copies(transforms: Sequence[AnyTransform], df: pd.DataFrame) -> tuple[t
     """Return, for every column, the columns with which it shares more than 2% of the rows in values that are no choice."""
     groups: dict[Any, list[int]] = {}
     for i, transform in enumerate(transforms):
-        if isinstance(transform, NumberTransform) and transform.layout.n_numbered and _has_exact_ranks(transform):
+        if isinstance(transform, NumberTransform) and transform.layout.n_numbered:
+            grid = transform.grid
+            if grid.kind != "float64" and grid.maximum - grid.minimum >= 2**53:
+                continue  # floats do not tell its whole numbers apart: no cell is known to equal another
             groups.setdefault(transform.reader.scale, []).append(i)
     found: list[list[tuple[float, int]]] = [[] for _ in transforms]
     stride = max(1, len(df) // SCREEN_ROWS)
@@ -82,11 +85,6 @@ def find_copies(transforms: Sequence[AnyTransform], df: pd.DataFrame) -> tuple[t
                     found[group[a]].append((-rate, group[b]))
                     found[group[b]].append((-rate, group[a]))
     return tuple(tuple(sorted(source for _, source in sorted(pairs)[:MAX_COPIES])) for pairs in found)
-
-
-def _has_exact_ranks(transform: NumberTransform) -> bool:
-    """Whether floats tell all whole numbers of the range apart: of a wider one, no cell is known to equal another."""
-    return transform.grid.kind == "float64" or transform.grid.maximum - transform.grid.minimum < 2**53
 
 
 def _rare_numbers(transform: AnyTransform, df: pd.DataFrame) -> NDArray[np.float64]:
