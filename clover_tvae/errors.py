@@ -24,6 +24,7 @@
       |   + UnsupportedArtifactError       a known format that we do not read (Clover, SDV 1, a torch file)
       + TrainingError (RuntimeError)       exit 4
       |   + DivergedError                  the loss is no longer a number
+      |   + OutOfMemoryError (MemoryError) there is not enough memory, to learn or for anything else
       + LimitExceededError (RuntimeError)  exit 6, a figure of the evaluation is beyond its limit
 
 This module knows no other module. A message says what is wrong, where, what was expected, what was found (names,
@@ -33,7 +34,9 @@ counts, dtypes: never values of the data), and how to mend it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +59,7 @@ __all__ = [
     "NewerArtifactError",
     "NonFiniteError",
     "NotFittedError",
+    "OutOfMemoryError",
     "PrivacyWarning",
     "Problem",
     "TableFileError",
@@ -66,6 +70,7 @@ __all__ = [
     "UserError",
     "did_you_mean",
     "first_of",
+    "memory_told",
 ]
 
 
@@ -234,6 +239,30 @@ class TrainingError(CloverError, RuntimeError):
 
 class DivergedError(TrainingError):
     """The loss is no longer a finite number."""
+
+
+class OutOfMemoryError(TrainingError, MemoryError):
+    """There is not enough memory."""
+
+
+#: How libraries say that memory ran out without a ``MemoryError``: torch, C++, Python's threads, the loader of libraries.
+_NO_MEMORY = re.compile(
+    r"(out of|allocate|enough) memory|bad_alloc|start new thread|failed to map segment", re.IGNORECASE
+)
+
+
+@contextmanager
+def memory_told() -> Iterator[None]:
+    """Raise ``OutOfMemoryError`` wherever memory runs out in the block, or in the function that it decorates."""
+    try:
+        yield
+    except CloverError:
+        raise
+    except Exception as error:
+        if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
+            raise
+        text = "out of memory: close other programs, use fewer rows or columns at a time, or a smaller batch_size"
+        raise OutOfMemoryError(text) from error
 
 
 class LimitExceededError(CloverError, RuntimeError):

@@ -28,7 +28,7 @@ from clover_tvae.backends import (
     reader,
 )
 from clover_tvae.balancing import balanced
-from clover_tvae.errors import ConditionError, ConfigError, DataError, NotFittedError
+from clover_tvae.errors import ConditionError, ConfigError, DataError, NotFittedError, memory_told
 from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import MIN_COUNT, Parameters, whole_number
@@ -183,6 +183,7 @@ class TVAESynthesizer:
         given = dict(of_a_teacher(self._parameters, self._privacy, n_rows))
         return make_backend(given.pop("backend", None), **given)
 
+    @memory_told()
     def prepare(self, df: pd.DataFrame | None = None) -> TVAESynthesizer:
         """Check the table and fit its transforms, the first step of :meth:`fit`: conditions can be checked after it.
 
@@ -254,6 +255,7 @@ class TVAESynthesizer:
         """Return the metadata with the relations that enough people share."""
         return self._metadata.with_relations(self._declared(df), min_count=self.min_count)
 
+    @memory_told()
     def fit(self, df: pd.DataFrame | None = None) -> TVAESynthesizer:
         """Learn the table, and write the generator where ``generator_filepath`` says.
 
@@ -355,6 +357,7 @@ class TVAESynthesizer:
         self._n_calls += 1
         return child(self._seed, purpose, self._n_calls)
 
+    @memory_told()
     def sample(
         self,
         n_rows: int | None = None,
@@ -419,6 +422,7 @@ class TVAESynthesizer:
         before = self._first_id(n_rows, first_id, random_state)
         return _counted(backend.sample_frames(n_rows, seed=seed, first_id=before, **how))
 
+    @memory_told()
     def impute(
         self, df: pd.DataFrame, n: int = 1, *, random_state: int | None = None
     ) -> pd.DataFrame | list[pd.DataFrame]:
@@ -615,7 +619,8 @@ class TVAESynthesizer:
 def _counted(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """Give each frame the index that its rows have in the whole table."""
     start = 0
-    for frame in frames:
-        frame.index = pd.RangeIndex(start, start + len(frame))
-        start += len(frame)
-        yield frame
+    with memory_told():
+        for frame in frames:
+            frame.index = pd.RangeIndex(start, start + len(frame))
+            start += len(frame)
+            yield frame

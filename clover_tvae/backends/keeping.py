@@ -180,7 +180,7 @@ class KeepingBackend(Backend):
                 )
                 drawn = pd.concat(list(frames), ignore_index=True)
                 drawn = self._drawn_again(drawn, child(seed, Draw.AGAIN, block), decode)
-                rows = plan.brought_back(drawn)
+                rows = plan.brought_back(plan.exchanged(drawn))
                 kept, found = self._accepted(rows, outer, missing)
                 if len(kept) >= n_rows - place or asked == size:
                     break

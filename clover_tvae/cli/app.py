@@ -22,7 +22,8 @@ app = typer.Typer(
     name="clover-tvae",
     help="Learn a table of patients or employees; give back synthetic rows that have its statistics.",
     epilog=(
-        "Exit codes: 0 done, 1 our bug, 2 your input is wrong, 3 a generator file is refused, 4 training failed, "
+        "Exit codes: 0 done, 1 our bug, 2 your input is wrong, nothing can be written, or another process runs the job, "
+        "3 a generator file is refused or cannot be written, 4 training failed or memory ran out, "
         "6 a limit of the evaluation is passed, 129, 130 or 143 ended by SIGHUP, Ctrl-C or SIGTERM."
     ),
     no_args_is_help=True,

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from clover_tvae.errors import CloverError, UserError
+from clover_tvae.errors import CloverError, UserError, memory_told
 
 __all__ = [
     "Debug",
@@ -153,7 +153,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, **kwargs: Any) -> None:
         debug = bool(kwargs.get("debug"))
         try:
-            function(*args, **kwargs)
+            with memory_told():
+                function(*args, **kwargs)
         except CloverError as error:
             _fail(error, error.exit_code, debug)
         except KeyboardInterrupt as error:
@@ -168,8 +169,6 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(1) from None
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
-        except MemoryError:
-            _fail("out of memory: close other programs, or use fewer rows or columns at a time", 2, debug)
         except Exception as error:
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 _drop_output()

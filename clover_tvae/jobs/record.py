@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from clover_tvae.files import inside, unmoved, write_text
+from clover_tvae.errors import ConfigError, TableFileError
+from clover_tvae.files import inside, locked, unmoved, write_text
 
-__all__ = ["Record", "record_path"]
+__all__ = ["Record", "held", "record_path"]
 
 
 class Record(BaseModel):
@@ -57,10 +59,7 @@ class Record(BaseModel):
 
     def save(self) -> None:
         """Write the record."""
-        ignore = unmoved(self._path).parent / ".gitignore"
-        ignore.parent.mkdir(parents=True, exist_ok=True)
-        if not unmoved(ignore).exists():
-            write_text(ignore, "*\n", mode=0o644)
+        _make_folder(unmoved(self._path).parent)
         write_text(self._path, self.model_dump_json(indent=1))
 
     def note_training(self, learnt: Mapping[str, Any], generator: str | None) -> None:
@@ -68,6 +67,30 @@ class Record(BaseModel):
         self.learnt, self.generator = dict(learnt), generator
         self.outputs = {path: {**entry, "generator": "replaced"} for path, entry in self.outputs.items()}
         self.save()
+
+
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if not unmoved(folder / ".gitignore").exists():
+        write_text(folder / ".gitignore", "*\n", mode=0o644)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold the job whose record is at ``path`` for this process alone, by a lock on an empty file beside it.
+
+    Raises:
+        ConfigError: Another process has it.
+    """
+    lock = unmoved(path.with_suffix(".lock"))
+    with suppress(OSError, TableFileError):  # where nothing can be written, nobody else will write
+        _make_folder(lock.parent)
+        lock.touch()
+    with locked(lock) as is_held:
+        if is_held is False:
+            text = "must be run by one process at a time, found another process at it; wait for its end"
+            raise ConfigError(text, "job")
+        yield
 
 
 def record_path(folder: Path, file: Path, job: str) -> Path:

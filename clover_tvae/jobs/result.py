@@ -42,8 +42,6 @@ class JobError:
         kind = type(error).__name__
         if isinstance(error, CloverError):
             return cls(kind, str(error), error.exit_code)
-        if isinstance(error, MemoryError):
-            return cls(kind, "out of memory: draw fewer rows at once, or train with a smaller batch_size", 1)
         return cls(kind, f"{kind}: {OUR_BUG}", 1)
 
     @property

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clover_tvae.errors import ConfigError, LimitExceededError
+from clover_tvae.errors import ConfigError, LimitExceededError, memory_told
 from clover_tvae.evaluation.catalogue import OF_GENERATOR
 from clover_tvae.evaluation.limits import check_limits, passed_limits
 from clover_tvae.files import file_digest
 from clover_tvae.jobs.job import Job, JobTable
 from clover_tvae.jobs.plan import Plan, assessment_digest, first_id, plan_job, sample_digest
+from clover_tvae.jobs.record import held
 from clover_tvae.jobs.result import JobError, JobResult, collected_warnings
 from clover_tvae.jobs.spec import SampleSpec
 from clover_tvae.metadata import Metadata
@@ -66,7 +67,7 @@ def run_job(
     noted: list[str] = []
     result = JobResult(job.name, job.file, "failed", generator=job.spec.generator_filepath)
     try:
-        with collected_warnings(noted):
+        with collected_warnings(noted), memory_told(), held(job.record):
             plan = plan_job(job, force=force, retrain=retrain)
             for so_far in _Run(job, plan, verbose, tell).results(result):
                 result = so_far

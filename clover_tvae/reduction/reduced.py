@@ -38,7 +38,7 @@ from clover_tvae.reduction.plan import (
 from clover_tvae.reduction.wholes import Whole, wholes
 from clover_tvae.relations.computed import Equal
 from clover_tvae.relations.document import read_relations, write_relations
-from clover_tvae.relations.groups import MissingWhen, OneHot
+from clover_tvae.relations.groups import MissingTogether, MissingWhen, OneHot
 from clover_tvae.relations.lookup import Dependency
 from clover_tvae.relations.order import Order
 from clover_tvae.relations.reading import comparable, known, labels, numbers
@@ -356,6 +356,29 @@ class Reduction:
                     found |= {name: found.get(name, False) | rows for name in names}
         return {name: rows for name, rows in found.items() if rows.any()}
 
+    @cached_property
+    def _told_twice(self) -> tuple[Equal, ...]:
+        """Equal columns of which one is there where the other has some values, which may never be drawn exactly.
+
+        The target, drawn as it is, then says what both are.
+        """
+        pairs = {(one.when, one.target) for one in self.kept if isinstance(one, MissingWhen) and not one.missing}
+        return tuple(one for one in self.kept if isinstance(one, Equal) and (one.source, one.target) in pairs)
+
+    def exchanged(self, drawn: pd.DataFrame) -> pd.DataFrame:
+        """Return drawn rows in which gaps that break relations have changed places with cells that do.
+
+        Mended row by row, gaps would only grow (two columns that are missing together, each in a third of the rows, in
+        half of them) or only shrink; so no missing rate moves.
+        """
+        sources = {(one.source, one.target) for one in self._told_twice}
+        groups = [one for one in self.kept if isinstance(one, MissingTogether) and self.is_repair]
+        for one in (one for one in self.kept if isinstance(one, MissingWhen) and self.is_repair):
+            drawn = one.exchanged(drawn, one.when if (one.when, one.target) in sources else one.target)
+        for group in sorted(groups, key=lambda group: not group.nested):  # the first of a group may lie in another
+            drawn = group.exchanged(drawn)
+        return drawn
+
     def brought_back(self, drawn: pd.DataFrame) -> pd.DataFrame:
         """Return drawn rows as rows of the table.
 
@@ -363,15 +386,10 @@ class Reduction:
         learnt as it is, a negative length becomes a positive one, what is determined is computed, and what still breaks
         a relation is moved to the nearest value that does not.
         """
-        if self.is_repair:
-            # Whether the target is there rests on values of its source, which may never be drawn exactly: the target, drawn
-            # as it is, then says what both are.
-            pairs = {(one.when, one.target) for one in self.kept if isinstance(one, MissingWhen) and not one.missing}
-            for one in self.kept:
-                if isinstance(one, Equal) and (one.source, one.target) in pairs:
-                    cells = drawn[one.target].where(drawn[one.target].notna(), drawn[one.source])
-                    drawn = drawn.copy()
-                    drawn[one.source] = cells.astype(drawn[one.source].dtype)
+        for one in self._told_twice if self.is_repair else ():
+            cells = drawn[one.target].where(drawn[one.target].notna(), drawn[one.source])
+            drawn = drawn.copy()
+            drawn[one.source] = cells.astype(drawn[one.source].dtype)
         made = self.restore(self.reduce(drawn) if self.is_repair else drawn)
         for relation in self.kept if self.is_repair else self.corrected:
             if (self.is_repair or relation.lends) and (wrong := relation.breaks(made)).any():

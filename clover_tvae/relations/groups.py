@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, StrictBool
 
-from clover_tvae.relations.reading import filled, known, numbers
+from clover_tvae.relations.reading import exchanged, filled, known, numbers
 from clover_tvae.relations.relation import Cell, Name, Relation, listed
 
 __all__ = ["Increments", "MissingTogether", "MissingWhen", "OneHot"]
@@ -111,6 +111,15 @@ class MissingTogether(Relation):
             made[name] = df[name].mask(~known(df, self.group[:i]) if self.nested else rows)
         return made
 
+    def exchanged(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return rows of one table in which gaps have changed places with cells, so that fewer break it and none are lost."""
+        leader, *others = self.group[::-1] if self.nested else self.group
+        for name in others:
+            there, said = known(df, [name]), known(df, [leader])
+            df = exchanged(df, name, ~there & said, there & ~said)
+            leader = name if self.nested else leader
+        return df
+
     def __str__(self) -> str:
         first, *others = self.group
         if self.nested:
@@ -150,6 +159,11 @@ class MissingWhen(Relation):
         made = df.copy()
         made[self.target] = df[self.target].mask(self.must_be_missing(df))
         return made
+
+    def exchanged(self, df: pd.DataFrame, name: Any) -> pd.DataFrame:
+        """Return rows of one table in which cells of one of its columns have changed places, so that fewer break it."""
+        there, wrong = known(df, [self.target]), self.breaks(df)
+        return exchanged(df, name, wrong & ~there, wrong & there)
 
     def __str__(self) -> str:
         values = " or ".join(map(repr, self.values))

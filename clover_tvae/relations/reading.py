@@ -151,6 +151,15 @@ def lent(df: pd.DataFrame, name: Any, wrong: NDArray[np.bool_], by: Sequence[Any
     return filled(df, name, above.where(wrong))
 
 
+def exchanged(df: pd.DataFrame, name: Any, takes: NDArray[np.bool_], gives: NDArray[np.bool_]) -> pd.DataFrame:
+    """Return the table with cells of a column exchanged between rows that take and rows that give, as far as both reach."""
+    take, give = np.flatnonzero(takes), np.flatnonzero(gives)
+    n, places, made = min(len(take), len(give)), np.arange(len(df)), df.copy()
+    places[take[:n]], places[give[:n]] = give[:n], take[:n]
+    made[name] = df[name].iloc[places].set_axis(df.index)
+    return made
+
+
 def filled(df: pd.DataFrame, name: Any, values: pd.Series) -> pd.DataFrame:
     """Return the table with the values that are not missing written into a column, in its dtype where they fit it."""
     made = df.copy()
