@@ -85,7 +85,8 @@ def held(path: Path) -> Iterator[None]:
     lock = unmoved(path.with_suffix(".lock"))
     with suppress(OSError, TableFileError):  # where nothing can be written, nobody else will write
         _make_folder(lock.parent)
-        lock.touch()
+        if not lock.exists():
+            lock.touch()
     with locked(lock) as is_held:
         if is_held is False:
             text = "must be run by one process at a time, found another process at it; wait for its end"
