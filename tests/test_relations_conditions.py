@@ -299,3 +299,57 @@ def test_filling_around_the_independent_decoder_keeps_ranges_of_a_category() -> 
     given = df.head(200).mask(rng.random((200, 3)) < 0.4)
     full = synth.impute(given)
     assert (relation.breaks(full) & given[["test", "value"]].isna().any(axis=1)).sum() <= 4  # of about 130
+
+
+def parts_of_a_time_stamp() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    at = pd.Series(pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 366 * 1_440, N), unit="min"))
+    parts = {part: getattr(at.dt, part) for part in ("hour", "minute", "month", "day")}
+    return pd.DataFrame({"at": at, **parts, "x": rng.normal(size=N)})
+
+
+def parts_with_gaps_of_their_own() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    minutes = rng.integers(0, 1_440, N)
+    parts = {"clock": minutes // 60 * 100 + minutes % 60, "hour": minutes // 60, "minute": minutes % 60}
+    return pd.DataFrame({**parts, "x": rng.normal(size=N)}).mask(rng.random((N, 4)) < 0.05).astype("Float64")
+
+
+def a_number_made_of_parts_of_a_date() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    at = pd.Series(pd.Timestamp("2023-01-01") + pd.to_timedelta(rng.integers(0, 365, N), unit="D"))
+    packed = at.dt.year * 10_000 + at.dt.month * 100 + at.dt.day
+    return pd.DataFrame({"at": at, "month": at.dt.month, "day": at.dt.day, "packed": packed})
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("made", "known"),
+    [
+        (parts_of_a_time_stamp, ["hour", "minute", "month", "day", "x"]),
+        (parts_of_a_time_stamp, ["hour", "minute"]),
+        (parts_of_a_time_stamp, ["month", "day"]),
+        (parts_with_gaps_of_their_own, ["hour", "minute", "x"]),
+        (parts_with_gaps_of_their_own, ["minute"]),
+        (a_number_made_of_parts_of_a_date, ["packed"]),
+        (a_number_made_of_parts_of_a_date, ["day"]),
+    ],
+)
+def test_parts_of_real_rows_are_enough(made: Any, known: list[str]) -> None:
+    df = made()
+    synth = TVAESynthesizer(df, Metadata.infer(df), random_state=1, epochs=3, privacy="none", verbose=False).fit()
+    rows = df.dropna().head(30)
+    empty = rows.assign(**{name: pd.Series(dtype=df[name].dtype) for name in df if name not in known})
+    for full in (synth.sample(conditions=rows[known]), synth.impute(empty.convert_dtypes())):
+        assert not any(relation.breaks(full).any() for relation in synth.metadata.relations or ())
+        np.testing.assert_array_equal(full[known].to_numpy(float), rows[known].to_numpy(float))
+
+
+def test_parts_that_no_time_stamp_has_are_refused_at_once() -> None:
+    df = parts_of_a_time_stamp()
+    synth = TVAESynthesizer(df, Metadata.infer(df), random_state=1, epochs=3, privacy="none", verbose=False).fit()
+    with pytest.raises(ConditionError, match="must be parts of one 'at'"):
+        synth.sample(1, conditions={"month": 2, "day": 30})
+    rows = synth.sample(20, conditions={"month": 2, "day": 29, "hour": 5, "minute": 30})
+    assert (rows["at"] == pd.Timestamp("2024-02-29 05:30")).all()

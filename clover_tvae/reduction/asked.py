@@ -58,7 +58,7 @@ def translated(
                     elif isinstance(step, OneHot | Clock):
                         inner[source] = condition
     for whole in plan.wholes:
-        if whole.name not in plan.made and (within := whole.asked(plan.cells, asked)):
+        if whole.name not in plan.made and (within := whole.asked(asked)):
             inner[whole.name] = within
     for name in () if plan.is_repair else plan.gaps:
         asks = outer.get(name)

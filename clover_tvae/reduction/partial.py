@@ -33,7 +33,7 @@ def inferred(plan: Reduction, df: pd.DataFrame) -> pd.DataFrame:
     out = df.copy()
     for whole in plan.wholes:
         rows = _gaps(out, whole.name)
-        out = _put(out, whole.name, rows, plan.cells.typed(whole.name, whole.told(out.loc[rows]).reindex(out.index)))
+        out = _put(out, whole.name, rows, whole.told(out.loc[rows]).reindex(out.index))
     for step in reversed(plan.ordered):
         if isinstance(step, Clock) and step.made in df:
             moments = plan.cells.values(out, step.made)
@@ -72,8 +72,7 @@ def pinned(
         out = _solved(plan.cells, formula, out, full, ~_gaps(out, formula.target) & alone, stretch=False, beyond=beyond)
     for whole in plan.wholes:
         rows = _gaps(out, whole.name)
-        told = whole.told(out.loc[rows], full.loc[rows, whole.name]).reindex(out.index)
-        out = _put(out, whole.name, rows, plan.cells.typed(whole.name, told))
+        out = _put(out, whole.name, rows, whole.told(out.loc[rows], full.loc[rows, whole.name]).reindex(out.index))
     for relation in (one for one in plan.kept if one.lends):
         gaps = np.column_stack([_gaps(out, name) for name in relation.columns])
         if pool is not None and (rows := gaps.any(axis=1) & ~gaps.all(axis=1)).any():

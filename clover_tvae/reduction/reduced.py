@@ -117,7 +117,7 @@ class Reduction:
     @cached_property
     def wholes(self) -> tuple[Whole, ...]:
         """The columns that their parts tell."""
-        return wholes(self.cells, self.steps, self.kept)
+        return wholes(self.cells, self.kept)
 
     @cached_property
     def made(self) -> frozenset[Any]:

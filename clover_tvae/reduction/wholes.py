@@ -10,34 +10,74 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.calendar import PER_SECOND
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import ConditionError
 from clover_tvae.reduction.cells import Cells
 from clover_tvae.relations.computed import Computed, Predicate
-from clover_tvae.relations.reading import comparable, labels
+from clover_tvae.relations.reading import labels
 from clover_tvae.relations.relation import Relation
 
 __all__ = ["Whole", "wholes"]
 
 _MOST_VALUES = 100_000
+_DAY = 86_400
+_PROBES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """One of the terms whose sum a column is, the day or the time of a date, or all of it.
+
+    Args:
+        values: What it can be, ascending: numbers, or seconds.
+        parts: The columns that it tells, for each of these values.
+    """
+
+    values: NDArray[np.float64]
+    parts: pd.DataFrame
+
+    def told(self, df: pd.DataFrame, beside: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """Return the value that the known parts of each row leave, NaN where they leave several or none.
+
+        Args:
+            df: The rows.
+            beside: Of several values, the nearest to these; and these where no part is known.
+        """
+        there = [name for name in self.parts if name in df]
+        known = df[there].notna().to_numpy(dtype=bool)
+        told = np.full(len(df), np.nan) if beside is None else np.where(known.any(axis=1), np.nan, beside)
+        for pattern in np.unique(known[known.any(axis=1)], axis=0):
+            names = [name for name, is_known in zip(there, pattern, strict=True) if is_known]
+            rows = np.flatnonzero((known == pattern).all(axis=1))
+            every, sought = (
+                pd.MultiIndex.from_arrays([labels(part[name]) for name in names])
+                for part in (self.parts, df.iloc[rows])
+            )
+            keys = every.unique()
+            codes, asked = keys.get_indexer(every), keys.get_indexer(sought)
+            for code in np.unique(asked[asked >= 0]):
+                left, same = self.values[codes == code], rows[asked == code]
+                if len(left) == 1:
+                    told[same] = left
+                elif beside is not None:
+                    told[same] = left[np.abs(beside[same, None] - left).argmin(axis=1)]
+        return told
 
 
 @dataclass(frozen=True, eq=False)
 class Whole:
-    """A column of whole numbers or dates, with all that it can hold and what each of its parts is then.
+    """A column of whole numbers or dates, some of whose parts are columns.
 
     Args:
         name: The column.
-        cells: Each value between its ends that breaks no relation of the column alone, and the parts computed from it.
+        cells: How cells are read and written.
+        levels: The terms whose sum it is: the day and the time of a time stamp, else one.
     """
 
     name: Any
-    cells: pd.DataFrame
-
-    @property
-    def parts(self) -> tuple[Any, ...]:
-        """The columns that are computed from it alone."""
-        return tuple(self.cells.columns[1:])
+    cells: Cells
+    levels: tuple[Level, ...]
 
     def told(self, df: pd.DataFrame, beside: pd.Series | None = None) -> pd.Series:
         """Return the value that the known parts of each row leave, missing where they leave several or none.
@@ -46,72 +86,98 @@ class Whole:
             df: The rows.
             beside: Cells of the column: of several values, the nearest to these.
         """
-        there = [name for name in self.parts if name in df]
-        known = df[there].notna().to_numpy(dtype=bool)
-        place = np.full(len(df), -1)
-        for pattern in np.unique(known[known.any(axis=1)], axis=0):
-            names = [name for name, is_known in zip(there, pattern, strict=True) if is_known]
-            rows = np.flatnonzero((known == pattern).all(axis=1))
-            every, sought = (
-                pd.MultiIndex.from_arrays([labels(part[name]) for name in names])
-                for part in (self.cells, df.iloc[rows])
-            )
-            keys = every.unique()
-            codes, asked = keys.get_indexer(every), keys.get_indexer(sought)
-            for code in np.unique(asked[asked >= 0]):
-                (left,), same = np.nonzero(codes == code), rows[asked == code]
-                if len(left) == 1:
-                    place[same] = left
-                elif beside is not None:
-                    values, near = comparable(self.cells[self.name])[left], comparable(beside)[same]
-                    place[same] = left[np.abs(near[:, None] - values).argmin(axis=1)]
-        told = self.cells[self.name].iloc[place].astype(object).set_axis(df.index)
-        return told.where(place >= 0, None)
+        total, near = np.zeros(len(df)), None
+        for level in self.levels:
+            if beside is not None:
+                near = self.cells.values(beside.to_frame(self.name), self.name)
+                near = (
+                    near if len(self.levels) == 1 else near // _DAY * _DAY if level is self.levels[0] else near % _DAY
+                )
+            total += level.told(df, near)
+        parts = [name for level in self.levels for name in level.parts if name in df]
+        total[df[parts].isna().all(axis=1).to_numpy(dtype=bool)] = np.nan
+        return self.cells.write(self.name, total, inside=False).set_axis(df.index)
 
-    def asked(self, cells: Cells, conditions: Mapping[Any, Condition]) -> Condition | None:
-        """Return between which values the whole lies, given conditions on it and its parts; ``None`` where none are.
+    def asked(self, conditions: Mapping[Any, Condition]) -> Condition | None:
+        """Return between which values the column lies, given conditions on it and its parts; ``None`` where none are.
 
         Raises:
             ConditionError: No value meets them.
         """
-        asked = {name: conditions[name] for name in self.cells.columns if name in conditions}
-        if not asked.keys() & set(self.parts) or any(one.missing for one in asked.values()):
+        ends, every = np.zeros(2), set[Any]()
+        for level in self.levels:
+            asked = {name: conditions[name] for name in level.parts if name in conditions}
+            every |= asked.keys()
+            if any(one.missing for one in asked.values()):
+                return None
+            frame = level.parts
+            if len(self.levels) == 1 and asked and self.name in conditions and not conditions[self.name].missing:
+                asked[self.name] = conditions[self.name]
+                frame = frame.assign(**{self.name: self.cells.write(self.name, level.values, inside=False)})
+            if not len(left := level.values[self.cells.meets(frame, asked)]):
+                together = " and ".join(f"column {name!r}" for name in asked)
+                rule = f"must be parts of one {self.name!r}, found values that no {self.name!r} has"
+                raise ConditionError(rule, together)
+            ends += left[0], left[-1]
+        if not every or (len(self.levels) > 1 and self.name in conditions):
             return None
-        left = self.cells[self.name][cells.meets(self.cells, asked)]
-        if not len(left):
-            together = " and ".join(f"column {name!r}" for name in asked)
-            raise ConditionError(
-                f"must be parts of one {self.name!r}, found values that no {self.name!r} has", together
-            )
-        return Condition.of([left.iloc[0]] if len(left) == 1 else ("between", left.iloc[0], left.iloc[-1]))
+        low, high = self.cells.write(self.name, ends, inside=False).tolist()
+        return Condition.of([low] if low == high else ("between", low, high))
 
 
-def wholes(cells: Cells, steps: Iterable[Any], kept: Iterable[Relation]) -> tuple[Whole, ...]:
-    """Return the columns of few enough values from which steps compute others.
+def wholes(cells: Cells, kept: Iterable[Relation]) -> tuple[Whole, ...]:
+    """Return the columns of few enough values from which others are computed.
 
     Args:
         cells: How cells are read and written.
-        steps: What makes columns.
         kept: The relations that every row keeps.
     """
-    parts, found = dict[Any, list[Computed]](), list[Whole]()
-    for step in steps:
-        if isinstance(step, Computed) and len(step.sources) == 1:
-            parts.setdefault(step.sources[0], []).append(step)
-    for name, computed in parts.items():
-        if not cells.is_number(name) or not (cells.is_date(name) or cells.number(name).grid.decimals == 0):
+    kept = list(kept)
+    computed, found = [one for one in kept if isinstance(one, Computed)], list[Whole]()
+    for name in dict.fromkeys(one.sources[0] for one in computed if len(one.sources) == 1):
+        if not cells.is_number(name):
             continue
         column = cells.number(name)
-        low, high = int(column.grid.minimum), int(column.grid.maximum)
-        if high - low >= _MOST_VALUES:
+        low, high = cells.ends(name)
+        if cells.is_date(name):
+            calendar = column.reader.calendar  # type: ignore[union-attr]
+            step = calendar.step / PER_SECOND[calendar.unit]
+        elif column.grid.decimals == 0:
+            step = 1.0
+        else:
             continue
-        values: NDArray[Any] = column.grid.cast(np.arange(low, high + 1).astype(np.float64))
-        frame = pd.DataFrame({name: column.restore(values, np.zeros(len(values), dtype=bool))})
-        frame = frame.drop_duplicates()  # 24:00 is written as 0:00
-        for one in kept:
-            if isinstance(one, Predicate) and set(one.columns) == {name}:
-                frame = frame[~one.breaks(frame)].reset_index(drop=True)
-        for step in computed:
-            frame[step.target] = cells.typed(step.target, step.complete(frame[[name]])[step.target])
-        found.append(Whole(name, frame))
+        if (high - low) / step < _MOST_VALUES:
+            values = [np.arange(low, high + step, step)]
+        elif cells.is_date(name) and step >= 1 and (high - low) / _DAY < _MOST_VALUES and _DAY % step == 0:
+            values = [np.arange(low // _DAY, high // _DAY + 1) * _DAY, np.arange(0, _DAY, step)]
+        else:
+            continue
+        levels = tuple(_level(cells, name, values, i, kept, computed) for i in range(len(values)))
+        if any(len(level.parts.columns) for level in levels):
+            found.append(Whole(name, cells, levels))
     return tuple(found)
+
+
+def _level(
+    cells: Cells, name: Any, values: list[NDArray[Any]], i: int, kept: list[Relation], computed: list[Computed]
+) -> Level:
+    """Return one of the terms of a column, with the columns that it alone tells."""
+    at, others = values[i], [0.0]
+    if len(values) > 1:  # what is the same with several values of the other term, it alone tells
+        others = values[1 - i][np.linspace(0, len(values[1 - i]) - 1, _PROBES).astype(int)]
+    frames = [cells.write(name, at + other, inside=False).to_frame(name) for other in others]
+    keep = ~frames[0][name].duplicated().to_numpy()  # 24:00 is written as 0:00
+    for one in kept if len(values) == 1 else ():
+        if isinstance(one, Predicate) and set(one.columns) == {name}:
+            keep &= ~one.breaks(frames[0])
+    at, frames = at[keep], [frame[keep].reset_index(drop=True) for frame in frames]
+    left = list(computed)
+    while step := next((one for one in left if {*one.sources} <= {*frames[0].columns}), None):
+        left.remove(step)
+        if step.target in frames[0]:
+            continue
+        made = [cells.typed(step.target, step.complete(frame[[*step.sources]])[step.target]) for frame in frames]
+        if all(cell.equals(made[0]) for cell in made):
+            for frame in frames:
+                frame[step.target] = made[0]
+    return Level(at, frames[0].drop(columns=name))
