@@ -353,3 +353,31 @@ def test_parts_that_no_time_stamp_has_are_refused_at_once() -> None:
         synth.sample(1, conditions={"month": 2, "day": 30})
     rows = synth.sample(20, conditions={"month": 2, "day": 29, "hour": 5, "minute": 30})
     assert (rows["at"] == pd.Timestamp("2024-02-29 05:30")).all()
+
+
+@pytest.mark.parametrize("lacks", ["born", "admitted"])
+def test_an_age_tells_the_birth_and_the_day(lacks: str) -> None:
+    rng = np.random.default_rng(1)
+    born = pd.Series(pd.Timestamp("1940-01-01") + pd.to_timedelta(rng.integers(0, 20_000, N), unit="D"))
+    admitted = pd.Series(pd.Timestamp("2019-01-01") + pd.to_timedelta(rng.integers(0, 1_200, N), unit="D"))
+    age = admitted.dt.year - born.dt.year - (admitted.dt.strftime("%m%d") < born.dt.strftime("%m%d"))
+    df = pd.DataFrame({"born": born, "admitted": admitted, "age": age})
+    synth = TVAESynthesizer(df, Metadata.infer(df), random_state=1, epochs=3, privacy="none", verbose=False).fit()
+    (relation,) = synth.metadata.relations or ()
+    rows = df.head(60)
+    for full in (synth.sample(conditions=rows.drop(columns=lacks)), synth.impute(rows.assign(**{lacks: pd.NaT}))):
+        assert not relation.breaks(full).any()
+        assert (full["age"] == rows["age"]).all()
+        assert full[lacks].nunique() > 30
+
+
+def test_mended_lengths_are_as_long_as_those_that_were_learnt() -> None:
+    rng = np.random.default_rng(1)
+    start = pd.Series(pd.Timestamp("2019-01-01") + pd.to_timedelta(rng.integers(0, 1_200, N), unit="D"))
+    df = pd.DataFrame({"start": start, "end": start + pd.to_timedelta(rng.geometric(0.15, N), unit="D")})
+    synth = TVAESynthesizer(
+        df, Metadata.infer(df), random_state=1, epochs=3, privacy="none", decoder="independent", verbose=False
+    ).fit()
+    lengths = [(rows["end"] - rows["start"]).dt.days for rows in (df, synth.sample(300))]
+    assert lengths[1].between(0, lengths[0].max() + 5).all()  # the ends that are stored are those of several rows
+    assert lengths[1].nunique() > 10

@@ -448,6 +448,14 @@ class TestAnyCells:
         assert "gaps equals known" in sentences(df)
 
 
+def test_a_sum_has_terms_of_few_values_too(rng: np.random.Generator) -> None:
+    goods, tax = (rng.integers(1, 9, 900) * rng.choice([4.99, 9.5, 49.0], 900)).round(2), rng.gamma(2, 5, 900).round(2)
+    shipping, discount = rng.choice([0, 4.5, 9.0], 900), rng.integers(0, 5, 900) * 1.0
+    df = pd.DataFrame({"goods": goods, "shipping": shipping, "discount": discount, "tax": tax})
+    df["total"] = (goods + shipping - discount + tax).round(2)
+    assert sentences(df) == ["total = goods + shipping - discount + tax"]
+
+
 class TestClocks:
     @pytest.mark.parametrize("midnight", [0, 2_400])
     def test_minutes_after_a_clock_are_another_clock_across_midnight_too(
@@ -462,6 +470,16 @@ class TestClocks:
         )
         assert (made.target, set(made.sources)) == ("flown", {"planned", "late"})
         assert made.handling == "keep"
+
+    @pytest.mark.parametrize("as_text", [False, True])
+    def test_a_date_beside_the_same_day_as_a_whole_number(self, rng: np.random.Generator, as_text: bool) -> None:
+        day = pd.Series(pd.Timestamp("2000-01-01") + pd.to_timedelta(rng.integers(0, 8_000, 600), unit="D"))
+        df = pd.DataFrame(
+            {"hired": day.dt.strftime("%d.%m.%Y") if as_text else day, "packed": day.dt.strftime("%Y%m%d")}
+        )
+        df["packed"] = df["packed"].astype(int)
+        told = sentences(df, {"hired": "datetime"})
+        assert told == ["packed = 10000 * year(hired) + 100 * month(hired) + day(hired)"]
 
     def test_whole_numbers_that_are_no_clocks_give_none(self, rng: np.random.Generator) -> None:
         amounts, more = rng.integers(0, 2_400, 2_000), rng.integers(0, 60, 2_000)

@@ -37,8 +37,8 @@ def completed(
     *,
     missing: bool,
     beyond: bool = False,
-) -> tuple[pd.DataFrame, Counter[str]]:
-    """Return partial rows completed, and what those break that never came to keep the relations.
+) -> tuple[pd.DataFrame, Counter[str], int]:
+    """Return partial rows completed, what those break that never came to keep the relations, and how many these are.
 
     Args:
         plan: How the table is reduced.
@@ -77,7 +77,7 @@ def completed(
         if not len(given):
             break
     out = pd.concat(parts).sort_index()  # each part keeps the labels of its rows
-    return out, left if len(given) else Counter()
+    return out, left if len(given) else Counter(), len(given)
 
 
 def _filled(

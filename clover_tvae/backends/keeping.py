@@ -300,10 +300,10 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         def fill(partial: pd.DataFrame, seed: np.random.SeedSequence) -> pd.DataFrame:
             return self._reader.complete(partial, seed=seed, missing=missing, decode=decode)
 
-        out, left = completed(plan, self.inner, df.reset_index(drop=True), fill, seed, missing=missing)
+        out, left, n_left = completed(plan, self.inner, df.reset_index(drop=True), fill, seed, missing=missing)
         if left:
             raise ConditionError(
-                f"{sum(left.values())} of {len(df)} partial rows could not be completed in {ROUNDS} rounds: what is "
+                f"{n_left} of {len(df)} partial rows could not be completed in {ROUNDS} rounds: what is "
                 f"known of them leaves no room for {', '.join(left)}"
             )
         for name in plan.distances.keys() & set(
@@ -359,7 +359,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
                     part[relation.when] = with_cells(part[relation.when], rows, first[relation.when])
             return self._reader.impute(part, seed=of, may_lack=may_lack)
 
-        full, left = completed(plan, self.inner, given, fill, seed, missing=False, beyond=True)
+        full, left, _ = completed(plan, self.inner, given, fill, seed, missing=False, beyond=True)
         if left:
             told.append(
                 f"what is known of some rows leaves no room for {', '.join(left)}: these rows are filled all the same; "

@@ -26,7 +26,7 @@ DATE_FORMATS = (
     "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S%z", "%d/%m/%Y",
     "%m/%d/%Y", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%d.%m.%Y",
     "%d.%m.%Y %H:%M", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S", "%d/%m/%y", "%m/%d/%y", "%d %b %Y",
-    "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%d-%b-%y", "%Y%m%d",
+    "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%d-%b-%y", "%Y%m%d", "%H:%M", "%H:%M:%S",
 )  # fmt: skip
 """Ways to write a date that are tried where none is given; the first of two that fit the same cells is taken."""
 
@@ -34,7 +34,7 @@ EPOCH = datetime.datetime(1970, 1, 1)
 MICROSECOND = datetime.timedelta(microseconds=1)
 DAY_OF_TIMES = "1900-01-01"
 """The day on which a format without a date, such as ``%H%M``, puts its times."""
-_DATE_LIKE = re.compile(r"(?=.*\d).{6,40}", flags=re.DOTALL)
+_DATE_LIKE = re.compile(r"(?=.*\d).{5,40}", flags=re.DOTALL)
 _MANY = 2_000
 _DIGITS = dict.fromkeys("mdHMSyVUW", 2) | {"Y": 4, "G": 4, "j": 3, "f": 6, "u": 1, "w": 1}
 # Formats of whole numbers that are tried, and fewest distinct numbers that show one: fewer may read so by chance.

@@ -308,6 +308,8 @@ class Metadata:
             >>> meta.to_sdv_constraints()[0]["constraint_class"]
             'Inequality'
         """
+        if isinstance(constraints, Mapping | str) or not isinstance(constraints, Iterable):
+            raise MetadataError(f"must be a list of constraints, found {type(constraints).__name__}", "constraints")
         made = [c if isinstance(c, Mapping) and "kind" in c else read_constraint(c) for c in constraints]
         names = [column.name for column in self.modelled]
         return replace(self, relations=said_once(read_relations([*(self.relations or ()), *made], names)))

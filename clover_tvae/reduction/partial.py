@@ -19,10 +19,11 @@ from clover_tvae.reduction.reduced import Reduction
 from clover_tvae.relations.computed import Computed, Equal
 from clover_tvae.relations.groups import OneHot
 from clover_tvae.relations.lookup import Dependency
-from clover_tvae.relations.reading import filled
+from clover_tvae.relations.reading import filled, numbers
 
 __all__ = ["inferred", "pinned"]
 
+_HALVINGS = 40  # of a range, down to less than a second of thousands of years
 _TRIES = 32  # lent rows that are tried for a term that a formula is solved for
 
 
@@ -112,6 +113,7 @@ def pinned(
         if isinstance(step, Computed):
             for lender in lenders:
                 out = _solved(plan.cells, step, out, lender, rows, stretch=False, beyond=beyond)
+            out = _alone(plan.cells, step, out, lenders[0], rows)
             if pool is not None:
                 out = _solved(plan.cells, step, out, lenders[0], rows, stretch=True, beyond=beyond)
                 for name in plan.distances.keys() & set(free):  # before its base is solved for
@@ -149,20 +151,20 @@ def _solved(
         for name in gaps
         if cells.is_number(name) and (relation := step.solved_for(name, cells.ends_told(name)[0]))
     }
-    if not solved:
-        return given
     whole = lent
     for name in (name for name in step.columns if name in given):
         whole = filled(whole, name, given[name])
+    if not solved:
+        return given
     # The last is the one of the most decimals: it takes what is left of the rounding of others.
     order = sorted(solved, key=lambda name: 99 if (d := cells.number(name).grid.decimals) is None else d)
     settled = np.zeros(len(given), dtype=bool)
     alone = (np.sum([*gaps.values()], axis=0) == 1) & beyond
     for target in order if stretch else reversed(order):
-        numbers = whole.copy()
+        terms = whole.copy()
         for name in (name for name in step.columns if cells.is_number(name)):
-            numbers[name] = cells.told(whole, name)
-        values, (low, high) = solved[target].exact(numbers), cells.ends_told(target)
+            terms[name] = cells.told(whole, name)
+        values, (low, high) = solved[target].exact(terms), cells.ends_told(target)
         now = gaps[target] if stretch else gaps[target] & ~settled & (alone | ((values >= low) & (values <= high)))
         values = np.where(alone, values, np.clip(values, low, high))
         whole = filled(whole, target, cells.write_told(target, values).set_axis(whole.index).where(now))
@@ -171,6 +173,50 @@ def _solved(
     for name, unknown in gaps.items():
         out = _put(out, name, unknown & settled, whole[name])
     return out
+
+
+def _alone(
+    cells: Cells, step: Computed, given: pd.DataFrame, lent: pd.DataFrame, rows: NDArray[np.bool_]
+) -> pd.DataFrame:
+    """Return partial rows with the one unknown source of a formula that cannot be solved for it (an age at a date)."""
+    unknown = {name: rows & _gaps(given, name) for name in step.sources}
+    alone, out = np.sum([*unknown.values()], axis=0) == 1, given
+    for name, gaps in unknown.items():
+        now = gaps & alone
+        if step.words is None and now.any() and cells.is_number(name) and step.solved_for(name, 0.0) is None:
+            whole = lent
+            for known in (known for known in step.columns if known in given):
+                whole = filled(whole, known, given[known])
+            out = _put(out, name, now, _moved(cells, step, whole[now], name).reindex(out.index))
+    return out
+
+
+def _moved(cells: Cells, step: Computed, df: pd.DataFrame, name: Any) -> pd.Series:
+    """Return the cells of one source, moved as little as it takes until a formula gives what the target holds.
+
+    The formula must rise or fall with them (an age with a date, whole weeks with a length), else they may stay.
+    """
+    low, high = (np.full(len(df), end) for end in cells.ends(name))
+    target = numbers(df[step.target])
+
+    def off(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return by how much the formula gives too much, 0 where the target is met."""
+        frame = df.assign(**{name: cells.write(name, values).set_axis(df.index)})
+        return np.where(step.breaks(frame), step.exact(frame) - target, 0.0)
+
+    sign, ends = np.where(off(high) < off(low), -1.0, 1.0), list[NDArray[np.float64]]()
+    for is_first in (
+        True,
+        False,
+    ):  # the first value that does not give too little, the last that does not give too much
+        first, last = low, high
+        for _ in range(_HALVINGS):
+            middle = (first + last) / 2
+            gives = sign * off(middle)
+            goes_on = gives < 0 if is_first else gives <= 0
+            first, last = np.where(goes_on, middle, first), np.where(goes_on, last, middle)
+        ends.append(last if is_first else first)
+    return cells.write(name, np.clip(cells.values(df, name), *ends)).set_axis(df.index)
 
 
 def _nearest(

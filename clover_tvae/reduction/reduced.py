@@ -211,7 +211,9 @@ class Reduction:
                 start = self.cells.values(whole, step.base) if step.base in whole else np.full(len(df), np.nan)
                 distance = step.sign * (self.cells.values(whole, step.made) - start) / step.size
                 distance = distance if step.decimals is None else np.round(distance, step.decimals)
-                distance = np.abs(distance) if self.is_repair else distance
+                if self.is_repair:  # a length that nobody had is folded back into those that are
+                    distance, reach = np.abs(distance), max(np.round(step.reach, step.decimals or 0), step.least, 1e-9)
+                    distance = np.where(distance > reach, reach - np.abs(distance % (2 * reach) - reach), distance)
                 is_whole = step.decimals == 0 and not np.isnan(distance).any()
                 out[step.made] = distance.astype(np.int64) if is_whole else distance
             elif isinstance(step, Clock) and step.made in df:

@@ -143,6 +143,10 @@ class DateCells:
 
         Text is read as an ISO date, or in the column's own format; so is a number, where the cells are numbers.
         """
+        if is_number(value) and self.cells.is_number:
+            text = str(int(value)) if value == int(value) else str(value)
+            if not read_texts([text], self.calendar.format or "", self.calendar.century_starts)[1][0]:
+                raise ConditionError(f"the number must be a date in the format {self.calendar.format!r}, found {text}")
         if is_number(value):
             value = str(int(value)) if value == int(value) else str(value)
         calendar = self.calendar

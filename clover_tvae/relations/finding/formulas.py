@@ -22,7 +22,10 @@ _FEW_ROWS = 64  # in which all pairs of columns are tried
 _PROBES = 3  # of these rows, in which they are tried first; all but one must agree
 _BY_CHANCE = 0.95
 _RELATIVE_ERROR = 1e-9
-_OF_ONE_DATE = (*(f"{part}({{a}})" for part in PARTS), "weekday({a}) + 1", "(weekday({a}) + 1) % 7")
+_OF_ONE_DATE = (
+    *(f"{part}({{a}})" for part in PARTS), "weekday({a}) + 1", "(weekday({a}) + 1) % 7", "100 * hour({a}) + minute({a})",
+    "100 * year({a}) + month({a})", "10000 * year({a}) + 100 * month({a}) + day({a})",
+)  # fmt: skip
 _OF_TWO_DATES = ("age({a}, {b})", "date({b}) - date({a})", "date({b}) - date({a}) + 1")
 _UNITS = ("{b} - {a}", *(f"({{b}} - {{a}}) {unit}" for unit in ("* 24", "* 1440", "* 86400", "/ 7", "/ 365.25")))
 _LENGTHS = (*_UNITS, *(f"floor({unit})" for unit in _UNITS), "ceil({b} - {a})", "{b} - {a} + 1")
@@ -61,8 +64,9 @@ def formulas(table: Table) -> Candidates:
             _add(table, made, numeric[j], text)
     _of_pairs(table, numeric, few, made)
     _scaled(table, amounts, made)
-    for target, text in _long_sums(table, amounts):
-        _add(table, made, target, text)
+    for target, text in _long_sums(table, numeric):
+        if target in amounts:
+            _add(table, made, target, text)
     made.n_tried += len(amounts)
     return made
 
