@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -19,6 +21,8 @@ def highest_of(cells: CellType) -> int | None:
     name = cells.name.lower()
     if "int" in name:
         return int(np.iinfo(name if cells.family != "object" else "int64").max)
+    if digits := re.fullmatch(r"decimal128\((\d+), (\d+)\)", name):
+        return min(10 ** (int(digits[1]) - int(digits[2])) - 1, 2**63 - 1)
     return 2 ** _FLOAT_BITS[name] if name in _FLOAT_BITS else None
 
 

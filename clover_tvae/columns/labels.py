@@ -27,7 +27,8 @@ _FREQUENT, _MAX_PLACEHOLDERS = 5, 3
 _MIN_CELLS_OF_IDENTIFIER, _ONCE_SHARE = 15, 0.6
 _MOST_CELLS, _BESIDE_PLACEHOLDERS = 0.75, 0.25
 # An e-mail address, or nine digits and more that a plus, brackets, hyphens, slashes or blanks make a telephone number.
-_CONTACT = re.compile(r"\s*(?:\S+@[\w-]+\.\S+|(?=.*[-+( /])\+?(?:[-( )/]*\d){9,15}\)?)\s*")
+# Of texts of at most this length: the way to find no match grows with its square.
+_CONTACT, _MAX_CONTACT = re.compile(r"\S+@[\w-]+\.\S+|(?=.*[-+( /])\+?(?:[-( )/]*\d){9,15}\)?"), 320
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +101,8 @@ def are_contacts(values: Sequence[Any]) -> bool:
         >>> are_contacts(["2020-01-31", "I10-I15", "4006381333931", "12 345"])
         False
     """
-    return 2 * sum(isinstance(value, str) and _CONTACT.fullmatch(value) is not None for value in values) > len(values)
+    texts = [value.strip() for value in values if isinstance(value, str)]
+    return 2 * sum(len(text) <= _MAX_CONTACT and bool(_CONTACT.fullmatch(text)) for text in texts) > len(values)
 
 
 def read_labels(

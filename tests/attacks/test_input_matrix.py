@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.columns.cells import is_missing, typed_key
+from clover_tvae.columns.labels import are_contacts
 from clover_tvae.errors import ColumnTypeError, NonFiniteError, UserError
 from clover_tvae.metadata import KINDS, Column, MetadataWarning
 from clover_tvae.transforms import TableTransform
@@ -406,6 +407,23 @@ def test_texts_of_infinite_numbers_are_described() -> None:
     df = pd.DataFrame({"x": ["1e999", "12345678", "-1e999"] * 20, "y": ["1e999"] * 60})
     with pytest.warns(MetadataWarning, match="numbers written as text"):
         assert Metadata.infer(df).of_kind("categorical") == ("x", "y")
+
+
+def test_long_runs_of_blanks_do_not_hang() -> None:
+    blanks = " " * 300_000
+    assert not are_contacts([f"a{blanks}b", f"1{blanks}2", f"{blanks}", "@" * 300_000])
+    assert are_contacts([f"{blanks}ada@example.org{blanks}"])
+
+
+def test_identifiers_may_be_decimals() -> None:
+    numbers = [Decimal(n) for n in (np.random.default_rng(0).permutation(50) + 1).tolist()]
+    df = pd.DataFrame({"id": pd.Series(numbers, dtype=arrow(pa.decimal128(15, 2))), "x": np.arange(50.0) ** 2})
+    with pytest.warns(MetadataWarning, match="identifier"):
+        metadata = Metadata.infer(df)
+    metadata.validate(df)
+    _, decoded = coded(df, metadata)
+    assert decoded["id"].dtype == df["id"].dtype
+    assert decoded["id"].tolist() == sorted(numbers)
 
 
 def test_decimals_of_hundreds_are_refused_by_name() -> None:

@@ -93,7 +93,7 @@ class Table:
     def _read(self, column: pd.Series, name: Any, kind: str) -> Any:
         """Return a column as relations compare it: floats, dates or a pandas category."""
         codes, levels = pd.factorize(column)
-        held = CellType.of(pd.Series(levels) if column.dtype == object else column, name).holds
+        held = CellType.of(pd.Series(levels, dtype=object) if column.dtype == object else column, name).holds
         made: Any = None
         if not len(levels):
             raise TypeError("no cells")
