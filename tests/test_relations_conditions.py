@@ -381,3 +381,18 @@ def test_mended_lengths_are_as_long_as_those_that_were_learnt() -> None:
     lengths = [(rows["end"] - rows["start"]).dt.days for rows in (df, synth.sample(300))]
     assert lengths[1].between(0, lengths[0].max() + 5).all()  # the ends that are stored are those of several rows
     assert lengths[1].nunique() > 10
+
+
+def test_a_number_that_is_computed_and_is_no_date_is_drawn_again() -> None:
+    rng = np.random.default_rng(1)
+    hour, minute = rng.integers(8, 18, N), rng.integers(0, 60, N)
+    df = pd.DataFrame({"hour": hour, "minute": minute, "at": hour * 100 + minute})
+    metadata = {
+        "continuous": ["hour", "minute"], "datetime": [{"name": "at", "format": "%H%M"}],
+        "relations": [{"kind": "computed", "target": "at", "formula": "100 * hour + minute + 7 * (minute % 2)"}],
+    }  # fmt: skip
+    df["at"] += 7 * (minute % 2)
+    df = df[df["at"] % 100 < 60]  # of the minutes that are learnt, 53, 55 and 57 give none
+    rows = TVAESynthesizer(df, metadata, random_state=1, epochs=3, privacy="none", verbose=False).fit().sample(400)
+    assert (rows["at"] % 100 < 60).all()
+    assert (rows["at"] == rows["hour"] * 100 + rows["minute"] + 7 * (rows["minute"] % 2)).all()

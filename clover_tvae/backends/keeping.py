@@ -28,6 +28,7 @@ from clover_tvae.errors import ConditionError, CorruptArtifactError, NotFittedEr
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.asked import translated
+from clover_tvae.relations.computed import Computed
 from clover_tvae.relations.groups import MissingWhen
 from clover_tvae.relations.reading import known
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
@@ -218,6 +219,11 @@ class KeepingBackend(Backend):
         if (rare := plan.undetermined(rows)).any():
             found["what a look-up table says of values that many people share"] = int((rare & keep).sum())
             keep &= ~rare
+        for step in (one for one in plan.steps if isinstance(one, Computed) and plan.cells.is_packed(one.target)):
+            lost = rows[step.target].isna().to_numpy(dtype=bool) & ~np.isnan(step.exact(rows))
+            if lost.any():
+                found[f"{step}, which must be a date"] = int((lost & keep).sum())
+                keep &= ~lost
         for i, wrong in plan.broken(rows, is_brought_back=True).items():
             found[str(plan.kept[i])] = int((wrong & keep).sum())
             keep &= ~wrong

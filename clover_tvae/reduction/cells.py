@@ -118,16 +118,17 @@ class Cells:
     def _day(self, name: Any) -> float:
         return _DAY if self.is_date(name) else 1.0
 
-    def _is_packed(self, name: Any) -> bool:
+    def is_packed(self, name: Any) -> bool:
+        """Whether a column holds dates or times as whole numbers."""
         return self.is_date(name) and self.number(name).reader.cells.is_number
 
     def told(self, df: pd.DataFrame, name: Any) -> NDArray[np.float64]:
         """Return the numbers with which formulas compute: days of dates, but those that are whole numbers as they stand."""
-        return numbers(df[name]) if self._is_packed(name) else self.values(df, name) / self._day(name)
+        return numbers(df[name]) if self.is_packed(name) else self.values(df, name) / self._day(name)
 
     def write_told(self, name: Any, told: NDArray[np.float64]) -> pd.Series:
         """Return what a formula gives as cells, missing where a whole number is no date."""
-        if self._is_packed(name) and isinstance(reader := self.number(name).reader, DateCells):
+        if self.is_packed(name) and isinstance(reader := self.number(name).reader, DateCells):
             assert reader.calendar.format is not None
             texts = np.array(["" if np.isnan(value) else str(round(value)) for value in told], dtype=object)
             instants, readable, _ = read_texts(texts, reader.calendar.format, reader.calendar.century_starts)
@@ -140,7 +141,7 @@ class Cells:
         """Return the lowest and the highest number of a column, as formulas compute with it."""
         grid = self.number(name).grid
         low, high = self._told_steps(name, grid.minimum), self._told_steps(name, grid.maximum)
-        if high <= low and grid.maximum > grid.minimum and self._is_packed(name):  # 24:00, which is written as 0
+        if high <= low and grid.maximum > grid.minimum and self.is_packed(name):  # 24:00, which is written as 0
             high = self._told_steps(name, grid.maximum - 1)
         return low, high
 
@@ -183,7 +184,7 @@ class Cells:
         ends = (grid.minimum, grid.maximum) if condition is None else self._asked_for(name, condition)
         if condition is None and max(map(abs, ends)) > 2**53:  # such ends are means, beyond which there are values
             return nothing
-        if condition is None and self._is_packed(name):
+        if condition is None and self.is_packed(name):
             return self.ends_told(name)
         low, high = (self._told_steps(name, end) if math.isfinite(end) else end for end in ends)
         slack = float(isinstance(column.reader, DateCells) and column.reader.calendar.zone is not None)

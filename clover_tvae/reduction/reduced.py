@@ -36,7 +36,7 @@ from clover_tvae.reduction.plan import (
     step_to_plain,
 )
 from clover_tvae.reduction.wholes import Whole, wholes
-from clover_tvae.relations.computed import Equal
+from clover_tvae.relations.computed import Computed, Equal
 from clover_tvae.relations.document import read_relations, write_relations
 from clover_tvae.relations.groups import MissingTogether, MissingWhen, OneHot
 from clover_tvae.relations.lookup import Dependency
@@ -288,7 +288,7 @@ class Reduction:
                     rows = out[list(step.columns)]
                     made = step.complete(rows)[wrong] if step.lends else step.complete(rows[wrong])
                     out[name] = out[name].copy()
-                    out.loc[wrong, name] = self.cells.typed(name, made[name])
+                    out.loc[wrong, name] = self._cells_of(step, name, made[name])
             elif isinstance(step, OneHot):
                 which = out[step.group[0]].to_numpy(dtype=object)
                 for name in step.group:
@@ -299,8 +299,14 @@ class Reduction:
                 made = step.complete(out[list(step.sources)])[target]
                 if isinstance(step, Dependency) and step.table and not self.cells.may_lack(target):
                     made = made.where(made.notna(), step.table[0][-1])  # rows that the table does not tell are not kept
-                out[target] = self.cells.typed(target, made)
+                out[target] = self._cells_of(step, target, made)
         return pd.DataFrame({name: out[name] for name in self.modelled})
+
+    def _cells_of(self, relation: Relation, name: Any, made: pd.Series) -> pd.Series:
+        """Return what a relation gives as cells: missing where a number that it computes is no date."""
+        if isinstance(relation, Computed) and self.cells.is_packed(name):
+            return self.cells.write_told(name, numbers(made)).set_axis(made.index)
+        return self.cells.typed(name, made)
 
     # -- rows that break relations ------------------------------------------------------------------------------------
 
