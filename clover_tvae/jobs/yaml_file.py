@@ -246,6 +246,6 @@ def _resolve(text: str) -> tuple[Any, str | None]:
         return (number, None) if math.isfinite(number) else (text, "the number is too large")
     if _DATE.fullmatch(text):
         return text, "a bare date is read differently by different readers of YAML; put it in quotes"
-    if _ODD_NUMBER.fullmatch(text):
+    if len(text) <= 100 and _ODD_NUMBER.fullmatch(text):  # a longer text could take hours to match
         return text, "a number in an unusual form; put it in quotes if it is text, else write it in decimal"
     return text, None

@@ -37,7 +37,7 @@ TOO_LARGE = "must unpack to at most {:,} bytes, found more; pass max_bytes= if i
 
 # gzip reaches about 1000:1 on zeros; a real CSV stays far below this.
 _MAX_RATIO = 200
-_FREE_BYTES = 64 * 2**20
+_FREE_BYTES = 32 * 2**20
 _PEEK = 2**20
 # The longest row that the parser must hold in one piece.
 _BLOCK = 2**26

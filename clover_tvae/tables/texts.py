@@ -20,7 +20,7 @@ from clover_tvae.metadata.column import Column
 
 __all__ = ["NUMBER", "BadCells", "column_of"]
 
-NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
 _NUMBER_OR_INFINITE = rf"^({NUMBER}|[+-]?(?i:inf|infinity))$"
 _WHOLE = r"^[+-]?\d+$"
 _LEADING_ZERO = r"^[+-]?0\d"

@@ -29,7 +29,9 @@ from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.columns.cells import is_missing, typed_key
 from clover_tvae.columns.labels import are_contacts
 from clover_tvae.errors import ColumnTypeError, NonFiniteError, UserError
+from clover_tvae.jobs.yaml_file import parse_yaml
 from clover_tvae.metadata import KINDS, Column, MetadataWarning
+from clover_tvae.tables import read_table, write_table
 from clover_tvae.transforms import TableTransform
 from clover_tvae.transforms.numbers import NumberTransform
 
@@ -409,7 +411,12 @@ def test_texts_of_infinite_numbers_are_described() -> None:
         assert Metadata.infer(df).of_kind("categorical") == ("x", "y")
 
 
-def test_long_runs_of_blanks_do_not_hang() -> None:
+def test_long_runs_of_blanks_and_digits_do_not_hang(tmp_path) -> None:
+    digits = "9" * 100_000
+    (tmp_path / "t.csv").write_text(f"-{digits}x,b\n-{digits}x,1\n")
+    write_table(read_table(tmp_path / "t.csv"), tmp_path / "again.csv")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "again.csv"), read_table(tmp_path / "t.csv"))
+    assert parse_yaml("a: 9" + "_" * 300_000 + "x")[1] == []
     blanks = " " * 300_000
     assert not are_contacts([f"a{blanks}b", f"1{blanks}2", f"{blanks}", "@" * 300_000])
     assert are_contacts([f"{blanks}ada@example.org{blanks}"])
