@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import json
 import os
@@ -26,7 +27,7 @@ from hypothesis import strategies as st
 
 from clover_tvae import TVAESynthesizer
 from clover_tvae.conditions import Condition
-from clover_tvae.errors import ConfigError
+from clover_tvae.errors import ConfigError, OutOfMemoryError, memory_told
 from clover_tvae.jobs import (
     JobResult,
     exit_code,
@@ -37,6 +38,7 @@ from clover_tvae.jobs import (
     run_jobs,
     summary,
 )
+from clover_tvae.jobs.record import held
 from clover_tvae.jobs.yaml_file import MAX_BYTES, parse_yaml, read_yaml
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Parameters
@@ -1012,3 +1014,40 @@ def test_job_files_of_one_name_under_one_root_keep_their_own_records(tmp_path: P
     assert exit_code(run_jobs(load_jobs(files, root=tmp_path))) == 0
     again = run_jobs(load_jobs(files, root=tmp_path))
     assert [result.status for result in again] == ["up to date", "up to date"]
+
+
+# --- one process at a time, and memory that runs out ---------------------------------------------------------------------
+
+
+def test_a_job_that_another_has_is_left_alone_and_said_so(folder: Path, present) -> None:
+    job = only_job(present())
+    with held(job.record):
+        result = run_job(job)
+    assert result.error is not None
+    assert (result.status, result.error.kind, result.error.exit_code) == ("failed", "ConfigError", 2)
+    assert "one process at a time" in result.error.message
+    assert run_job(job).status == "done"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to"),
+        RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+        ImportError("libx.so: failed to map segment from shared object"),
+    ],
+)
+def test_memory_that_runs_out_is_told_as_ours_whoever_says_so(error: Exception) -> None:
+    with pytest.raises(OutOfMemoryError, match="out of memory") as caught, memory_told():
+        raise error
+    assert caught.value.exit_code == 4
+    assert isinstance(caught.value, MemoryError)
+
+
+def test_other_errors_are_not_told_as_memory() -> None:
+    for error in (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), ConfigError("must be 1, found 2", "n")):
+        with pytest.raises(type(error)) as caught, memory_told():
+            raise error
+        assert caught.value is error
