@@ -430,7 +430,9 @@ class TVAESynthesizer:
 
         Args:
             df: A table with all columns of training.
-            n: Completed tables to draw: more than 1 is multiple imputation (Rubin 1987).
+            n: Completed tables to draw: more than 1 is multiple imputation (Rubin 1987). Between the k-th lowest and the
+                k-th highest draw lies the truth in (n + 1 - 2k) of n + 1 cells: for 90%, draw 99 and take the 5th of each
+                side. The quantiles 5% and 95% of few draws lie too close together: of 10 they cover 74%, of 20 81%.
             random_state: Fixes the draws.
 
         Returns:

@@ -256,6 +256,22 @@ def test_multiple_imputation_draws_different_tables(fitted, people):
         fitted.impute(people, n=0)
 
 
+@pytest.mark.slow
+def test_nine_in_ten_hidden_numbers_lie_between_the_fifth_lowest_and_the_fifth_highest_of_99_draws():
+    """(n + 1 - 2k) of n + 1; the quantiles 5% and 95% of few draws lie closer together."""
+    names, rng = ["age", "income", "bmi"], np.random.default_rng(1)
+    df = make_people(2400, seed=5).drop(columns="number").dropna().reset_index(drop=True)
+    train, truth = df[:1600], df[1600:].reset_index(drop=True)
+    synth = TVAESynthesizer(train, epochs=60, random_state=1, privacy="none", verbose=False).fit()
+    hidden = rng.random((len(truth), len(names))) < 0.3
+    gaps = truth.assign(**{name: truth[name].astype("Float64").mask(hidden[:, i]) for i, name in enumerate(names)})
+    gaps = gaps.astype({"age": "Int64", "income": "float64", "bmi": "float64"})
+    draws = np.stack([one[names].to_numpy(np.float64) for one in synth.impute(gaps, n=99, random_state=1)])
+    lowest, highest, cells = *np.sort(draws, axis=0)[[4, -5]], truth[names].to_numpy(np.float64)
+    inside = (lowest <= cells) & (cells <= highest)
+    assert 0.85 <= inside[hidden].mean() <= 0.95
+
+
 def test_a_full_table_is_returned_as_it_is(fitted, people):
     full = people.dropna()
     pd.testing.assert_frame_equal(fitted.impute(full), full)
