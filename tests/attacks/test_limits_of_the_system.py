@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 COMMANDS = {
-    "fit": "fit {}/table.csv -m infer -o {}/out.pkl --epochs 1",
+    "fit": "fit {}/table.csv -m infer -o {}/out.pkl --epochs 1 --privacy none",
     "run": "run {}/jobs.yaml",
     "sample": "sample {}/iris.pkl -n 400000 -o {}/rows.csv",
     "sample parquet": "sample {}/iris.pkl -n 400000 -o {}/rows.parquet",
