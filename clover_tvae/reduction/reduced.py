@@ -41,7 +41,7 @@ from clover_tvae.relations.document import read_relations, write_relations
 from clover_tvae.relations.groups import MissingTogether, MissingWhen, OneHot
 from clover_tvae.relations.lookup import Dependency
 from clover_tvae.relations.order import Order
-from clover_tvae.relations.reading import comparable, known, labels, numbers
+from clover_tvae.relations.reading import comparable, exchanged, known, labels, numbers
 from clover_tvae.relations.relation import Relation
 from clover_tvae.transforms import TableTransform
 
@@ -382,7 +382,9 @@ class Reduction:
         sources = {(one.source, one.target) for one in self._told_twice}
         groups = [one for one in self.kept if isinstance(one, MissingTogether) and self.is_repair]
         for one in (one for one in self.kept if isinstance(one, MissingWhen) and self.is_repair):
-            drawn = one.exchanged(drawn, one.when if (one.when, one.target) in sources else one.target)
+            there, wrong = known(drawn, [one.target]), one.breaks(drawn)
+            name = one.when if (one.when, one.target) in sources else one.target
+            drawn = exchanged(drawn, name, wrong & ~there, wrong & there)
         for group in sorted(groups, key=lambda group: not group.nested):  # the first of a group may lie in another
             drawn = group.exchanged(drawn)
         return drawn

@@ -160,11 +160,6 @@ class MissingWhen(Relation):
         made[self.target] = df[self.target].mask(self.must_be_missing(df))
         return made
 
-    def exchanged(self, df: pd.DataFrame, name: Any) -> pd.DataFrame:
-        """Return rows of one table in which cells of one of its columns have changed places, so that fewer break it."""
-        there, wrong = known(df, [self.target]), self.breaks(df)
-        return exchanged(df, name, wrong & ~there, wrong & there)
-
     def __str__(self) -> str:
         values = " or ".join(map(repr, self.values))
         return f"{self.target} is {'missing' if self.missing else 'there'} exactly when {self.when} is {values}"

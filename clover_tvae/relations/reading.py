@@ -20,6 +20,7 @@ __all__ = [
     "comparable",
     "date_format",
     "dates",
+    "exchanged",
     "filled",
     "holds",
     "instants",
