@@ -188,7 +188,7 @@ def test_metadata_that_contradict_what_was_learnt_are_refused(tmp_path, wine, ch
     if change == "kind":
         content["metadata"]["categorical"].append(content["metadata"]["continuous"].pop())
     else:
-        content["metadata"]["id"] = ["no such column"]
+        content["metadata"]["id"] = [{"name": "no such column", "regenerate": "sequence"}]
     (tmp_path / "g.pkl").write_bytes(dump_artifact({k: v for k, v in content.items() if k != "sha256"}))
     with pytest.raises(CorruptArtifactError, match="metadata"):
         TVAESynthesizer.load(tmp_path / "g.pkl")

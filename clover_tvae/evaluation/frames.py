@@ -175,7 +175,7 @@ def code_tables(tables: Mapping[str, pd.DataFrame | None], metadata: Any = None)
     problems: list[Problem] = []
     for role, table in given.items():
         with _collected(role, problems):
-            require_frame(table)
+            require_frame(table, any_names=True)
     _raise_any(problems)
 
     metadata = resolve_metadata(metadata)

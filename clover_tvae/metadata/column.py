@@ -164,13 +164,20 @@ def option_problems(name: Any, kind: Any, options: Mapping[Any, Any]) -> list[tu
     return problems
 
 
-def name_fault(name: Any) -> str:
-    """Return what is wrong with the name of a column, or an empty string; a list of truths is a mask of rows to pandas."""
+def name_fault(name: Any, *, any_kind: bool = False) -> str:
+    """Return what is wrong with the name of a column, or an empty string; a list of truths is a mask of rows to pandas.
+
+    Args:
+        name: The name.
+        any_kind: Whether it may be other than text or a number.
+    """
     name = plain_scalar(name)
-    is_truth = isinstance(name, bool)
-    if (isinstance(name, str | int) and not is_truth) or (isinstance(name, float) and math.isfinite(name)):
+    is_truth, lacks = isinstance(name, bool), not isinstance(name, tuple) and is_missing(name)
+    if not is_truth and not lacks and (any_kind or isinstance(name, str | int)):
         return ""
-    found = "a missing value" if is_missing(name) else "true or false" if is_truth else f"a {type(name).__name__}"
+    if isinstance(name, float) and math.isfinite(name):
+        return ""
+    found = "a missing value" if lacks else "true or false" if is_truth else f"a {type(name).__name__}"
     return f"a column name must be text or a finite number, found {found}; rename it, such as with .rename(columns=str)"
 
 

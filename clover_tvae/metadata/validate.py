@@ -61,8 +61,14 @@ def raise_problems(columns: Sequence[Column], df: Any, unit: Hashable | None = N
         raise DataError.of(problems)
 
 
-def require_frame(df: Any, *, duplicates_too: bool = True) -> None:
-    """Raise unless ``df`` is a DataFrame with one level of names that can be names (and each only once)."""
+def require_frame(df: Any, *, duplicates_too: bool = True, any_names: bool = False) -> None:
+    """Raise unless ``df`` is a DataFrame with one level of names that can be names (and each only once).
+
+    Args:
+        df: The table.
+        duplicates_too: Whether a name must occur only once.
+        any_names: Whether names may be other than text and numbers: of what is compared, but not learnt.
+    """
     if not isinstance(df, pd.DataFrame):
         module = type(df).__module__.partition(".")[0]
         cure = "convert it with .to_pandas()" if hasattr(df, "to_pandas") else "make one with pd.DataFrame(...)"
@@ -74,7 +80,7 @@ def require_frame(df: Any, *, duplicates_too: bool = True) -> None:
             "df.columns = ['_'.join(map(str, name)) for name in df.columns]",
             "columns",
         )
-    if faults := dict.fromkeys(filter(None, map(name_fault, df.columns))):
+    if faults := dict.fromkeys(filter(None, (name_fault(name, any_kind=any_names) for name in df.columns))):
         raise DataError([Problem("columns", fault) for fault in faults])
     problems = repeated_names(df.columns) if duplicates_too else []
     if problems:
