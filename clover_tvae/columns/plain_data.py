@@ -51,9 +51,8 @@ def fields(plain: Any, keys: Collection[str], where: str) -> Mapping[str, Any]:
 
 def one_of(value: Any, allowed: Collection[str], where: str) -> str:
     """Return ``value`` if it is one of the allowed strings."""
-    if (
-        type(value) is not str or value not in allowed
-    ):  # asked for each of many cells: no message is made before it is needed
+    # Asked for each of many cells: no message is made before it is needed.
+    if type(value) is not str or value not in allowed:
         raise ValueError(f"{where}: must be one of {sorted(allowed)}")
     return value
 

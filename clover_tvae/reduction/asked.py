@@ -57,7 +57,7 @@ def translated(
                         inner.setdefault(source, condition)
                     elif isinstance(step, OneHot | Clock):
                         inner[source] = condition
-    for whole in plan.wholes:
+    for whole in plan.wholes if asked else ():
         if whole.name not in plan.made and (within := whole.asked(asked)):
             inner[whole.name] = within
     for name in () if plan.is_repair else plan.gaps:

@@ -19,7 +19,7 @@ from clover_tvae.errors import ConditionError
 from clover_tvae.reduction.plan import Distance, changed_by, made_by
 from clover_tvae.reduction.reduced import Reduction
 from clover_tvae.relations.computed import INVERSE, Computed, Equal, Predicate
-from clover_tvae.relations.expression import MAX_CHARACTERS, Expression, quoted, read_expression
+from clover_tvae.relations.expression import MAX_CHARACTERS, Expression, hours_and_minutes, quoted, read_expression
 from clover_tvae.relations.groups import OneHot
 from clover_tvae.relations.lookup import Ranges
 from clover_tvae.relations.order import Order
@@ -122,7 +122,7 @@ def _ends(of: Expression, node: ast.expr, room: Mapping[Any, _Ends]) -> _Ends:
         case ast.Call(func=ast.Name(id="clock" | "clock24" as called), args=[term]):
             least = int(called == "clock24")
             (first, low), (last, high) = (divmod(end - least, 1_440) for end in _ends(of, term, room))
-            low, high = ((end + least) // 60 * 100 + (end + least) % 60 for end in (low, high))
+            low, high = (hours_and_minutes(end + least) for end in (low, high))
             return (low, high) if first == last else (0.0, 2_400.0)
         case ast.Call(func=ast.Name(id="minutes_of"), args=[term]):
             low, high = (end // 100 * 60 + min(end % 100, 60) for end in _ends(of, term, room))

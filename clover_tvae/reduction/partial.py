@@ -20,6 +20,7 @@ from clover_tvae.relations.computed import Computed, Equal
 from clover_tvae.relations.groups import OneHot
 from clover_tvae.relations.lookup import Dependency
 from clover_tvae.relations.reading import filled, numbers
+from clover_tvae.relations.relation import Relation
 
 __all__ = ["inferred", "pinned"]
 
@@ -28,9 +29,7 @@ _TRIES = 32  # lent rows that are tried for a term that a formula is solved for
 
 
 def inferred(plan: Reduction, df: pd.DataFrame) -> pd.DataFrame:
-    """Return partial rows with the cells that known ones determine: what equals them, the whole of
-    parts, the hour of a date.
-    """
+    """Return partial rows with the cells that known ones determine: wholes of parts, what equals them, hours of dates."""
     out = df.copy()
     for whole in plan.wholes:
         rows = _gaps(out, whole.name)
@@ -74,17 +73,9 @@ def pinned(
     for whole in plan.wholes:
         rows = _gaps(out, whole.name)
         out = _put(out, whole.name, rows, whole.told(out.loc[rows], full.loc[rows, whole.name]).reindex(out.index))
-    for relation in (one for one in plan.kept if one.lends):
-        gaps = np.column_stack([_gaps(out, name) for name in relation.columns])
-        if pool is not None and (rows := gaps.any(axis=1) & ~gaps.all(axis=1)).any():
-            near = [one for one in plan.kept if {*one.columns} & {*relation.columns}]
-            kept = pool[~np.any([one.breaks(pool) for one in near], axis=0)]
-            names = dict.fromkeys(name for one in near for name in one.columns)
-            lender = (
-                kept.iloc[_nearest(plan, names, kept, out, rank + 1)[:, -1]].set_axis(out.index) if len(kept) else out
-            )
-            for name in relation.columns if len(kept) else ():
-                out = _put(out, name, rows & _gaps(out, name), lender[name])
+    if pool is not None:
+        for relation in (one for one in plan.kept if one.lends):
+            out = _lent(plan, relation, out, pool, rank)
     corrected = [relation for relation in plan.corrected if isinstance(relation, Dependency | Computed)]
     for step in (*reversed([step for step in plan.ordered if step not in corrected]), *corrected):
         if isinstance(step, OneHot) or not made_by(step) or made_by(step)[0] not in out:
@@ -151,11 +142,9 @@ def _solved(
         for name in gaps
         if cells.is_number(name) and (relation := step.solved_for(name, cells.ends_told(name)[0]))
     }
-    whole = lent
-    for name in (name for name in step.columns if name in given):
-        whole = filled(whole, name, given[name])
     if not solved:
         return given
+    whole = _with_known(lent, given, step.columns)
     # The last is the one of the most decimals: it takes what is left of the rounding of others.
     order = sorted(solved, key=lambda name: 99 if (d := cells.number(name).grid.decimals) is None else d)
     settled = np.zeros(len(given), dtype=bool)
@@ -184,10 +173,8 @@ def _alone(
     for name, gaps in unknown.items():
         now = gaps & alone
         if step.words is None and now.any() and cells.is_number(name) and step.solved_for(name, 0.0) is None:
-            whole = lent
-            for known in (known for known in step.columns if known in given):
-                whole = filled(whole, known, given[known])
-            out = _put(out, name, now, _moved(cells, step, whole[now], name).reindex(out.index))
+            whole = _with_known(lent, given, step.columns)[now]
+            out = _put(out, name, now, _moved(cells, step, whole, name).reindex(out.index))
     return out
 
 
@@ -205,10 +192,8 @@ def _moved(cells: Cells, step: Computed, df: pd.DataFrame, name: Any) -> pd.Seri
         return np.where(step.breaks(frame), step.exact(frame) - target, 0.0)
 
     sign, ends = np.where(off(high) < off(low), -1.0, 1.0), list[NDArray[np.float64]]()
-    for is_first in (
-        True,
-        False,
-    ):  # the first value that does not give too little, the last that does not give too much
+    # The first value that does not give too little, and the last that does not give too much.
+    for is_first in (True, False):
         first, last = low, high
         for _ in range(_HALVINGS):
             middle = (first + last) / 2
@@ -217,6 +202,23 @@ def _moved(cells: Cells, step: Computed, df: pd.DataFrame, name: Any) -> pd.Seri
             first, last = np.where(goes_on, middle, first), np.where(goes_on, last, middle)
         ends.append(last if is_first else first)
     return cells.write(name, np.clip(cells.values(df, name), *ends)).set_axis(df.index)
+
+
+def _lent(plan: Reduction, relation: Relation, given: pd.DataFrame, pool: pd.DataFrame, rank: int) -> pd.DataFrame:
+    """Return partial rows in which a row of the pool that keeps a relation lends what is not known of its columns."""
+    gaps = np.column_stack([_gaps(given, name) for name in relation.columns])
+    rows = gaps.any(axis=1) & ~gaps.all(axis=1)
+    if not rows.any():
+        return given
+    near = [one for one in plan.kept if {*one.columns} & {*relation.columns}]
+    pool = pool[~np.any([one.breaks(pool) for one in near], axis=0)]
+    if not len(pool):
+        return given
+    names = dict.fromkeys(name for one in near for name in one.columns)
+    lender, out = pool.iloc[_nearest(plan, names, pool, given, rank + 1)[:, -1]].set_axis(given.index), given
+    for name in relation.columns:
+        out = _put(out, name, rows & _gaps(out, name), lender[name])
+    return out
 
 
 def _nearest(
@@ -247,6 +249,13 @@ def _nearest(
     n = min(n, len(pool))
     found = np.argpartition(far, n - 1, axis=1)[:, :n]
     return np.take_along_axis(found, np.argsort(np.take_along_axis(far, found, axis=1), axis=1, kind="stable"), axis=1)
+
+
+def _with_known(lent: pd.DataFrame, given: pd.DataFrame, names: Iterable[Any]) -> pd.DataFrame:
+    """Return other rows with what is known of some columns written into them."""
+    for name in (name for name in names if name in given):
+        lent = filled(lent, name, given[name])
+    return lent
 
 
 def _gaps(df: pd.DataFrame, name: Any) -> NDArray[np.bool_]:

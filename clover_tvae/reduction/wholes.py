@@ -14,6 +14,7 @@ from clover_tvae.columns.calendar import PER_SECOND
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import ConditionError
 from clover_tvae.reduction.cells import Cells
+from clover_tvae.reduction.plan import DAY
 from clover_tvae.relations.computed import Computed, Predicate
 from clover_tvae.relations.reading import labels
 from clover_tvae.relations.relation import Relation
@@ -21,7 +22,6 @@ from clover_tvae.relations.relation import Relation
 __all__ = ["Whole", "wholes"]
 
 _MOST_VALUES = 100_000
-_DAY = 86_400
 _PROBES = 8
 
 
@@ -86,14 +86,11 @@ class Whole:
             df: The rows.
             beside: Cells of the column: of several values, the nearest to these.
         """
-        total, near = np.zeros(len(df)), None
-        for level in self.levels:
-            if beside is not None:
-                near = self.cells.values(beside.to_frame(self.name), self.name)
-                near = (
-                    near if len(self.levels) == 1 else near // _DAY * _DAY if level is self.levels[0] else near % _DAY
-                )
-            total += level.told(df, near)
+        nearest: list[Any] = [None] * len(self.levels)
+        if beside is not None:
+            near = self.cells.values(beside.to_frame(self.name), self.name)
+            nearest = [near] if len(self.levels) == 1 else [near // DAY * DAY, near % DAY]
+        total = np.sum([level.told(df, near) for level, near in zip(self.levels, nearest, strict=True)], axis=0)
         parts = [name for level in self.levels for name in level.parts if name in df]
         total[df[parts].isna().all(axis=1).to_numpy(dtype=bool)] = np.nan
         return self.cells.write(self.name, total, inside=False).set_axis(df.index)
@@ -148,8 +145,8 @@ def wholes(cells: Cells, kept: Iterable[Relation]) -> tuple[Whole, ...]:
             continue
         if (high - low) / step < _MOST_VALUES:
             values = [np.arange(low, high + step, step)]
-        elif cells.is_date(name) and step >= 1 and (high - low) / _DAY < _MOST_VALUES and _DAY % step == 0:
-            values = [np.arange(low // _DAY, high // _DAY + 1) * _DAY, np.arange(0, _DAY, step)]
+        elif cells.is_date(name) and step >= 1 and (high - low) / DAY < _MOST_VALUES and DAY % step == 0:
+            values = [np.arange(low // DAY, high // DAY + 1) * DAY, np.arange(0, DAY, step)]
         else:
             continue
         levels = tuple(_level(cells, name, values, i, kept, computed) for i in range(len(values)))

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from clover_tvae.errors import ColumnTypeError
 from clover_tvae.relations.reading import comparable, dates, holds
 
-__all__ = ["MAX_CHARACTERS", "PARTS", "TARGET", "Expression", "quoted", "read_expression"]
+__all__ = ["MAX_CHARACTERS", "PARTS", "TARGET", "Expression", "hours_and_minutes", "quoted", "read_expression"]
 
 MAX_CHARACTERS = 2_000
 _MAX_DEPTH = 40
@@ -48,8 +48,8 @@ _FUNCTIONS: dict[str, tuple[str, Callable[..., Any]]] = {
     "round": ("round(number)", lambda x: np.round(_number(x))),
     "min": ("min(number, number ...)", lambda *xs: functools.reduce(np.minimum, map(_number, xs))),
     "max": ("max(number, number ...)", lambda *xs: functools.reduce(np.maximum, map(_number, xs))),
-    "clock": ("clock(minutes)", lambda x: _hours_and_minutes(_number(x) % 1_440)),
-    "clock24": ("clock24(minutes)", lambda x: _hours_and_minutes((_number(x) - 1) % 1_440 + 1)),
+    "clock": ("clock(minutes)", lambda x: hours_and_minutes(_number(x) % 1_440)),
+    "clock24": ("clock24(minutes)", lambda x: hours_and_minutes((_number(x) - 1) % 1_440 + 1)),
     "minutes_of": ("minutes_of(clock)", lambda x: _number(x) // 100 * 60 + _number(x) % 100),
     "date": ("date(time)", lambda x: _date(x).normalize()),
     "age": ("age(birth, date)", lambda birth, date: _complete_years(birth, date)),
@@ -338,7 +338,8 @@ def _date(value: Any, beside: Any = None) -> pd.DatetimeIndex:
     return value if _is_date(value) else pd.DatetimeIndex(np.full(len(value), "NaT", "M8[s]"))
 
 
-def _hours_and_minutes(minutes: Any) -> Any:
+def hours_and_minutes(minutes: Any) -> Any:
+    """Return minutes since midnight as a time of the clock, such as 1730."""
     return minutes // 60 * 100 + minutes % 60
 
 

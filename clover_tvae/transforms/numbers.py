@@ -143,13 +143,11 @@ class DateCells:
 
         Text is read as an ISO date, or in the column's own format; so is a number, where the cells are numbers.
         """
-        if is_number(value) and self.cells.is_number:
-            text = str(int(value)) if value == int(value) else str(value)
-            if not read_texts([text], self.calendar.format or "", self.calendar.century_starts)[1][0]:
-                raise ConditionError(f"the number must be a date in the format {self.calendar.format!r}, found {text}")
+        calendar = self.calendar
         if is_number(value):
             value = str(int(value)) if value == int(value) else str(value)
-        calendar = self.calendar
+            if self.cells.is_number and not read_texts([value], calendar.format or "", calendar.century_starts)[1][0]:
+                raise ConditionError(f"the number must be a date in the format {calendar.format!r}, found {value}")
         zone = None if calendar.zone is None else zone_of(calendar.zone)
         if isinstance(value, str | np.datetime64):
             value = self._parse(value) if isinstance(value, str) else pd.Timestamp(value)

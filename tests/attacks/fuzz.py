@@ -36,6 +36,8 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from attacks import pickles
+from attacks.patients import METADATA as OF_PATIENTS
+from attacks.patients import patients
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.artifact import plain, read_artifact
 from clover_tvae.errors import CloverError, ConditionError
@@ -160,33 +162,11 @@ def changed_tree(tree: Any, rng: Random) -> Any:
 
 
 def rows(n: int = 60) -> pd.DataFrame:
-    rng = np.random.default_rng(5)
-    low = rng.integers(80, 120, n)
-    return pd.DataFrame(
-        {
-            "number": [f"P{i:03d}" for i in range(n)],
-            "low": low,
-            "high": low + rng.integers(1, 40, n),
-            "weight": np.where(rng.random(n) < 0.2, np.nan, rng.normal(70, 9, n).round(1)),
-            "sex": rng.choice(["F", "M"], n),
-            "stage": rng.choice(["I", "II", "III"], n),
-            "well": rng.random(n) < 0.5,
-            "born": [
-                f"{d:%d/%m/%Y}" for d in pd.Timestamp("1950-01-01") + pd.to_timedelta(rng.integers(0, 9000, n), "D")
-            ],
-        }
-    )
+    made = patients(n)
+    return made.assign(born=made["born"].dt.strftime("%d/%m/%Y"))
 
 
-METADATA: dict[str, Any] = {
-    "continuous": ["low", "high", "weight"],
-    "categorical": ["sex"],
-    "ordinal": [{"name": "stage", "order": ["I", "II", "III"]}],
-    "boolean": ["well"],
-    "datetime": [{"name": "born", "format": "%d/%m/%Y"}],
-    "id": [{"name": "number", "regenerate": "pattern", "pattern": "P###"}],
-    "variable_to_predict": "sex",
-}
+METADATA: dict[str, Any] = {**OF_PATIENTS, "datetime": [{"name": "born", "format": "%d/%m/%Y"}]}
 JOBS: dict[str, Any] = {
     "version": 1,
     "defaults": {"synthesizer": {"random_state": 42}, "sample": {"seed": 1}},

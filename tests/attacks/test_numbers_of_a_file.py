@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from attacks.patients import METADATA as OF_PATIENTS
+from attacks.patients import patients
 from clover_tvae import TVAESynthesizer
 from clover_tvae.artifact import dump_artifact, read_artifact
 from clover_tvae.errors import ArtifactError
@@ -22,34 +24,13 @@ PARTS = ("metadata", "transforms", "model", "training", "privacy", "relations")
 _KINDS = {"<f8": np.float64, "<f4": np.float32, "<i8": np.int64, "<u8": np.uint64, "<i4": np.int32}
 
 
+METADATA = {**OF_PATIENTS, "categorical": ["sex", "grade"]}
+
+
 def table(n: int = 120) -> pd.DataFrame:
-    """One column of every kind, and two relations."""
-    rng = np.random.default_rng(5)
-    low = rng.integers(80, 120, n)
-    return pd.DataFrame(
-        {
-            "number": [f"P{i:03d}" for i in range(n)],
-            "low": low,
-            "high": low + rng.integers(1, 40, n),
-            "weight": np.where(rng.random(n) < 0.2, np.nan, rng.normal(70, 9, n).round(1)),
-            "sex": rng.choice(["F", "M"], n),
-            "stage": rng.choice(["I", "II", "III"], n),
-            "grade": pd.Series(rng.choice([1, 2, 3], n), dtype="category"),
-            "well": rng.random(n) < 0.5,
-            "born": pd.Timestamp("1950-01-01") + pd.to_timedelta(rng.integers(0, 9000, n), unit="D"),
-        }
-    )
-
-
-METADATA = {
-    "continuous": ["low", "high", "weight"],
-    "categorical": ["sex", "grade"],
-    "ordinal": [{"name": "stage", "order": ["I", "II", "III"]}],
-    "boolean": ["well"],
-    "datetime": ["born"],
-    "id": [{"name": "number", "regenerate": "pattern", "pattern": "P###"}],
-    "variable_to_predict": "sex",
-}
+    """One column of every kind, a category of numbers too, and two relations."""
+    grades = np.random.default_rng(6).choice([1, 2, 3], n)
+    return patients(n).assign(grade=pd.Series(grades, dtype="category"))
 
 
 def places(part: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

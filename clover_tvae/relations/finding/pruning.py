@@ -146,9 +146,8 @@ def _orientations(relation: Any, table: Table, place: dict[Any, int], n_missing:
     """
     match relation:
         case Computed(decimals=None):
-            is_of_clocks = (
-                "minutes_of(" in relation.formula
-            )  # turned round, midnight might be another than the column's
+            # Turned round, midnight might be another than the column's.
+            is_of_clocks = "minutes_of(" in relation.formula
             sources = [name for name in relation.sources if name not in table.dates and not is_of_clocks]
             made = {relation.target: relation} | {name: relation.solved_for(name) for name in sources}
             return [made[name] for name in sorted(made, key=lambda name: -place[name]) if made[name] is not None]
