@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -178,6 +180,14 @@ def test_minutes_end_the_training():
     training = fit(config)[1]
     assert training.stopped == "minutes"
     assert training.history[-1].seconds < 10
+
+
+def test_a_limit_that_is_far_away_changes_no_weight_however_slow_the_clock(monkeypatch):
+    config = TrainingConfig(epochs=10, batch_rows=20, learning_rate=0.05, schedule="trapezoid")
+    expected = fit(config)[0].weight
+    now = itertools.count(0.0, 0.9)  # each look at it finds it later
+    monkeypatch.setattr("clover_tvae.training.trainer.time.monotonic", lambda: next(now))
+    assert torch.equal(fit(dataclasses.replace(config, max_minutes=10))[0].weight, expected)
 
 
 def test_a_diverging_loss_keeps_the_best_weights_or_says_that_there_are_none():

@@ -243,10 +243,11 @@ class _Run:
         if self.descent is None:
             return warm
         done = (self.step - self.descent.first_step) / self.descent.n_steps
-        # Time counts only where it would run out first, so that a seed fixes the result everywhere else.
-        share = self._share_of_minutes()
-        if share > self.descent.share_of_minutes:
-            done = max(done, (share - self.descent.share_of_minutes) / (1.0 - self.descent.share_of_minutes))
+        # Time counts only where it would run out first, by a step at least, so that a seed fixes the result everywhere else.
+        before = self.descent.share_of_minutes
+        of_time = (self._share_of_minutes() - before) / (1.0 - before)
+        if of_time > done + 1 / self.descent.n_steps:
+            done = of_time
         return warm * max(0.0, 1.0 - done)
 
     # -- the loop -----------------------------------------------------------------------------------------------------
