@@ -26,6 +26,9 @@
       |   + DivergedError                  the loss is no longer a number
       |   + OutOfMemoryError (MemoryError) there is not enough memory, to learn or for anything else
       + LimitExceededError (RuntimeError)  exit 6, a figure of the evaluation is beyond its limit
+    CloverWarning (UserWarning)            every warning of ours: nothing is wrong, and the user should know it
+      + PrivacyWarning                     what was learnt tells who it was learnt from
+      + MetadataWarning                    a column is not what it seems (``clover_tvae.metadata``)
 
 This module knows no other module. A message says what is wrong, where, what was expected, what was found (names,
 counts, dtypes: never values of the data), and how to mend it.
@@ -35,6 +38,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +48,7 @@ __all__ = [
     "MOST_PROBLEMS",
     "ArtifactError",
     "CloverError",
+    "CloverWarning",
     "ColumnTypeError",
     "ColumnsMismatchError",
     "ConditionError",
@@ -68,6 +73,7 @@ __all__ = [
     "UnsafeArtifactError",
     "UnsupportedArtifactError",
     "UserError",
+    "collected_warnings",
     "did_you_mean",
     "first_of",
     "memory_told",
@@ -271,5 +277,23 @@ class LimitExceededError(CloverError, RuntimeError):
     exit_code = 6
 
 
-class PrivacyWarning(UserWarning):
+class CloverWarning(UserWarning):
+    """Base of every warning of clover_tvae: what the user should know although nothing is wrong."""
+
+
+@contextmanager
+def collected_warnings(noted: list[str]) -> Iterator[None]:
+    """Collect the text of our own warnings in ``noted``, once each; hand all others on to the filters of the user."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", category=CloverWarning)
+        try:
+            yield
+        finally:
+            noted += dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, CloverWarning))
+    for other in caught:
+        if not issubclass(other.category, CloverWarning):
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+
+
+class PrivacyWarning(CloverWarning):
     """What was learnt can tell, better than by chance, who it was learnt from."""

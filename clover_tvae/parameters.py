@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from clover_tvae.errors import ConfigError, Problem, did_you_mean
+from clover_tvae.errors import CloverWarning, ConfigError, Problem, did_you_mean
 
 __all__ = [
     "LARGEST_WIDTH",
@@ -204,7 +204,7 @@ class Parameters(BaseModel):
         if parameters is None or found:
             raise ConfigError([Problem(name, found[name]) for name in given if name in found])
         if parameters.discriminator_steps is not None:
-            warnings.warn("discriminator_steps is dropped: a VAE has no discriminator", UserWarning, stacklevel=3)
+            warnings.warn("discriminator_steps is dropped: a VAE has no discriminator", CloverWarning, stacklevel=3)
         return parameters.model_copy(update={"discriminator_steps": None})
 
     @classmethod

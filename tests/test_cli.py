@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from clover_tvae import TVAESynthesizer, __version__
+from clover_tvae.backends import teaching
 from clover_tvae.cli import app
 from clover_tvae.metadata import Metadata
 from clover_tvae.tables import parts_of
@@ -153,6 +154,30 @@ def test_run_trains_and_keeps_the_generator(folder: Path) -> None:
     assert digest is not None
     assert digest[1] == TVAESynthesizer.load("iris.pkl").card()["sha256"]
     assert "warning: iris: discriminator_steps" in result.stderr
+
+
+@pytest.mark.long
+def test_a_warning_from_the_depth_of_training_is_one_plain_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teaching, "membership", lambda *_: (0.9, 0.6))
+    small = {"compress_dims": [8], "decompress_dims": [8], "embedding_dim": 2, "max_minutes": 1e-3}
+    job = {
+        "name": "iris",
+        "data": {"dataset": "sklearn.iris"},
+        "metadata": IRIS,
+        "synthesizer": {"privacy": "none", **small},
+        "generator_filepath": "iris.pkl",
+    }
+    (folder / "jobs.yaml").write_text(json.dumps({"version": 1, "jobs": [job]}))
+    ran = cli("run", "jobs.yaml", "--summary", "summary.json")
+    alone = cli("fit", "sklearn.iris", "-m", "infer", "-o", "x.pkl", "--privacy", "none", "--max-minutes", 1e-3)
+    for result, where in ((ran, "iris: "), (alone, "")):
+        assert result.exit_code == 0, result.output
+        told = [line for line in result.stderr.splitlines() if "AUC of 0.90" in line]
+        assert len(told) == 1
+        assert told[0].startswith(f"warning: {where}what was learnt tells")
+        assert ".py:" not in result.stderr
+    (warning,) = json.loads((folder / "summary.json").read_text())["jobs"][0]["warnings"]
+    assert warning.startswith("what was learnt tells")
 
 
 @pytest.mark.long

@@ -14,7 +14,7 @@ from clover_tvae.artifact import read_artifact, write_artifact, writer_versions
 from clover_tvae.backends.making import load_backend
 from clover_tvae.backends.protocol import Backend, ReadsRows, reading
 from clover_tvae.backends.teaching import rows_to_write
-from clover_tvae.errors import ArtifactError, DataError, MetadataError, Problem, UserError
+from clover_tvae.errors import ArtifactError, CloverWarning, DataError, MetadataError, Problem, UserError
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Privacy, Seed, listed
 from clover_tvae.relations.document import relation_texts
@@ -130,14 +130,14 @@ class Generator:
             warnings.warn(
                 f"the generator file is there and is used as it was trained, on another table than the one given: {'; '.join(texts)}; "
                 "delete it, or give another generator_filepath, to learn this one",
-                UserWarning,
+                CloverWarning,
                 stacklevel=3,
             )
         if others := [name for name, value in listed(given).items() if name in learnt and value != learnt[name]]:
             cure = "" if df is None else "; delete it, or give another generator_filepath, to train anew"
             warnings.warn(
                 f"the generator file is there and is used as it was trained, with other values of {', '.join(others)}{cure}",
-                UserWarning,
+                CloverWarning,
                 stacklevel=3,
             )
 

@@ -24,7 +24,7 @@ from clover_tvae.backends.redrawing import BLOCK, draw_inside, draw_what_is_ther
 from clover_tvae.columns.dtypes import with_cells
 from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.conditions import Condition
-from clover_tvae.errors import ConditionError, CorruptArtifactError, NotFittedError, Problem
+from clover_tvae.errors import CloverWarning, ConditionError, CorruptArtifactError, NotFittedError, Problem
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.asked import translated
@@ -372,7 +372,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
                 "mend what contradicts it, or leave it empty to have it filled"
             )
         if told:
-            warnings.warn("; ".join(told), UserWarning, stacklevel=3)
+            warnings.warn("; ".join(told), CloverWarning, stacklevel=3)
         for name in names:
             gaps = df[name].iloc[rows].isna().to_numpy(dtype=bool)
             if gaps.any():

@@ -26,6 +26,7 @@ from clover_tvae.columns.dtypes import with_cells
 from clover_tvae.columns.people import people_of
 from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import (
+    CloverWarning,
     ConditionError,
     DivergedError,
     NotFittedError,
@@ -139,7 +140,7 @@ class NativeBackend(Backend, ReadsRows):
             warnings.warn(
                 f"training diverged in epoch {training.diverged_at}; the weights of epoch {training.best_epoch} are "
                 f"kept{_not_finite(vae, table, transform)}",
-                RuntimeWarning,
+                CloverWarning,
                 stacklevel=3,
             )
         with one_thread():

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from clover_tvae.errors import CloverError, UserError, memory_told
+from clover_tvae.errors import CloverError, UserError, collected_warnings, memory_told
 
 __all__ = [
     "Debug",
@@ -36,7 +36,6 @@ __all__ = [
     "say_table",
     "training_told",
     "warn",
-    "warnings_told",
 ]
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
@@ -118,15 +117,15 @@ def warn(text: object) -> None:
 
 
 @contextlib.contextmanager
-def warnings_told() -> Iterator[None]:
-    """Print the package's own warnings on standard error, once each, when the block is done."""
-    from clover_tvae.jobs.result import collected_warnings
-
+def _warnings_told() -> Iterator[None]:
+    """Print our own warnings on standard error, once each, when the block ends, however it does."""
     noted: list[str] = []
-    with collected_warnings(noted):
-        yield
-    for text in noted:
-        warn(text)
+    try:
+        with collected_warnings(noted):
+            yield
+    finally:
+        for text in noted:
+            warn(text)
 
 
 def progress_wanted(quiet: bool) -> bool:
@@ -147,13 +146,13 @@ def end_like_an_interrupt() -> None:
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a command: errors become a few red words and the exit code that belongs to them."""
+    """Wrap a command: errors become a few red words and the exit code that belongs to them, our warnings a yellow line."""
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
         debug = bool(kwargs.get("debug"))
         try:
-            with memory_told():
+            with memory_told(), _warnings_told():
                 function(*args, **kwargs)
         except CloverError as error:
             _fail(error, error.exit_code, debug)

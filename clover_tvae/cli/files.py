@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clover_tvae.cli.console import warnings_told
 from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.files import not_there, unwritable
 
@@ -70,8 +69,7 @@ def read_described(metadata: str, missing: Sequence[str] | None, *tables: str | 
     described = None if metadata == "infer" else Metadata.load(metadata)
     frames: list[Any] = [None if table is None else read(table, described, missing) for table in tables]
     if described is None:
-        with warnings_told():
-            described = Metadata.infer(frames[0])
+        described = Metadata.infer(frames[0])
     return described, frames
 
 

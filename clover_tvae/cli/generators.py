@@ -23,7 +23,6 @@ from clover_tvae.cli.console import (
     say,
     say_json,
     training_told,
-    warnings_told,
 )
 from clover_tvae.cli.files import (
     Force,
@@ -187,7 +186,7 @@ def fit(
     from clover_tvae.workflows.timed import timed
 
     progress(f"learning {len(df):,} rows x {len(df.columns)} columns ...", quiet)
-    with training_told(quiet), warnings_told(), timed("learnt", lambda text: progress(text, quiet)):
+    with training_told(quiet), timed("learnt", lambda text: progress(text, quiet)):
         synth = TVAESynthesizer(df, described, verbose=progress_wanted(quiet), **parameters).fit()
     note(synth.metadata.relations_told, quiet)
     note(f"epochs    {len(synth.history)}", quiet)
@@ -318,8 +317,7 @@ def impute(
     check_targets({output: EXTENSIONS}, force=force)
     synth = _opened(generator, device, expected_sha256=expect_sha256)
     df = read(table, synth.metadata, missing)
-    with warnings_told():
-        filled: Any = synth.impute(df, random_state=_seeded(seed, quiet))
+    filled: Any = synth.impute(df, random_state=_seeded(seed, quiet))
     write_table(filled, output)
     say(f"rows      {output} ({int(df.isna().sum().sum() - filled.isna().sum().sum()):,} cells filled)")
 

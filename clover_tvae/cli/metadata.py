@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from clover_tvae.cli.console import Debug, Quiet, command, note, say, say_json, say_table, warnings_told
+from clover_tvae.cli.console import Debug, Quiet, command, note, say, say_json, say_table
 from clover_tvae.cli.files import Force, Missing, Table, check_targets, read
 
 __all__ = ["add_to"]
@@ -43,8 +43,7 @@ def infer(
 
     check_targets({output: ".json"}, force=force)
     df = read(table, None, missing)
-    with warnings_told():
-        inferred = Metadata.infer(df, variable_to_predict=target)
+    inferred = Metadata.infer(df, variable_to_predict=target)
     if not quiet:
         rows: list[list[object]] = [[c.name, c.kind, inferred.reasons.get(c.name, "")] for c in inferred.columns]
         say_table(["column", "kind", "why"], rows)

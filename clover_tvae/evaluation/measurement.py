@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from clover_tvae.errors import CloverWarning
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.fidelity import fidelity_figures
 from clover_tvae.evaluation.figures import Figures
@@ -56,7 +57,7 @@ def measure(
         warnings.warn(
             f"column {unit!r}: some people are in the training rows and in the held-out rows, and then privacy looks "
             "better than it is; hold people out whole",
-            UserWarning,
+            CloverWarning,
             stacklevel=2,
         )
     return (

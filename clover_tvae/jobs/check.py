@@ -12,14 +12,22 @@ from typing import Any, Literal
 
 from clover_tvae.columns.date_formats import packed_width
 from clover_tvae.columns.dtypes import where_of
-from clover_tvae.errors import MOST_PROBLEMS, CloverError, ConfigError, MetadataError, Problem, UserError, did_you_mean
+from clover_tvae.errors import (
+    MOST_PROBLEMS,
+    CloverError,
+    ConfigError,
+    MetadataError,
+    Problem,
+    UserError,
+    collected_warnings,
+    did_you_mean,
+)
 from clover_tvae.evaluation.limits import Limits, limit_problems
 from clover_tvae.files import inside, not_there, unwritable
 from clover_tvae.jobs.job import Job
 from clover_tvae.jobs.plan import learnt_from, plan_job
 from clover_tvae.jobs.read import Draft, load_limits, path_called, read_drafts
 from clover_tvae.jobs.record import record_path
-from clover_tvae.jobs.result import collected_warnings
 from clover_tvae.jobs.spec import DatasetSpec
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.metadata.document import in_document, read_document

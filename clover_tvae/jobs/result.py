@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from clover_tvae.errors import CloverError
 
-__all__ = ["OUR_BUG", "SUMMARY_FORMAT", "JobError", "JobResult", "collected_warnings", "exit_code", "summary"]
+__all__ = ["OUR_BUG", "SUMMARY_FORMAT", "JobError", "JobResult", "exit_code", "summary"]
 
 OUR_BUG = (
     "this is a bug of clover_tvae, not of your input; please report it with the output of the same command and --debug, "
@@ -19,7 +16,6 @@ OUR_BUG = (
 )
 SUMMARY_FORMAT = "clover-tvae-summary"
 Status = Literal["done", "up to date", "failed", "skipped"]
-_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -109,18 +105,3 @@ def summary(results: Sequence[JobResult]) -> dict[str, Any]:
         "counts": {status: sum(result.status == status for result in results) for status in get_args(Status)},
         "jobs": [result.to_plain() for result in results],
     }
-
-
-@contextmanager
-def collected_warnings(noted: list[str]) -> Iterator[None]:
-    """Collect the text of our own warnings in ``noted``; hand all others on to the filters of the user."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.filterwarnings("always", category=UserWarning, module=r"clover_tvae(\.|$)")
-        try:
-            yield
-        finally:
-            ours = [w for w in caught if Path(w.filename).is_relative_to(_PACKAGE)]
-            noted += dict.fromkeys(str(w.message) for w in ours)
-    for other in caught:
-        if other not in ours:
-            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clover_tvae.errors import ConfigError, LimitExceededError, memory_told
+from clover_tvae.errors import CloverWarning, ConfigError, LimitExceededError, collected_warnings, memory_told
 from clover_tvae.evaluation.catalogue import OF_GENERATOR
 from clover_tvae.evaluation.limits import check_limits, passed_limits
 from clover_tvae.files import file_digest
 from clover_tvae.jobs.job import Job, JobTable
 from clover_tvae.jobs.plan import Plan, assessment_digest, first_id, plan_job, sample_digest
 from clover_tvae.jobs.record import held
-from clover_tvae.jobs.result import JobError, JobResult, collected_warnings
+from clover_tvae.jobs.result import JobError, JobResult
 from clover_tvae.jobs.spec import SampleSpec
 from clover_tvae.metadata import Metadata
 from clover_tvae.workflows.assessment import assess
@@ -126,7 +126,7 @@ class _Run:
         """Return the table that the check has read, or read it where it did not, or where the table has changed since."""
         if self.job.table is not None and self.job.table.learnt == self.plan.learnt:
             for text in self.job.table.warnings:
-                warnings.warn(text, UserWarning, stacklevel=2)
+                warnings.warn(text, CloverWarning, stacklevel=2)
             return self.job.table
         return self.job.with_holdout(self.job.read_table(self.plan.learnt))
 
@@ -166,7 +166,7 @@ class _Run:
             warnings.warn(
                 "the generator was not trained by this job: it may have seen the rows held out here, and then privacy "
                 "looks better than it is",
-                UserWarning,
+                CloverWarning,
                 stacklevel=2,
             )
         pages = {key: job.target(text) for key, text in job.spec.pages.items()}

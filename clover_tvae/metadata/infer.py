@@ -20,7 +20,7 @@ from clover_tvae.columns.date_formats import century_of, guess_format, has_short
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.labels import are_contacts, names_people
 from clover_tvae.columns.numeric import identifier_told, is_number_text, read_numbers
-from clover_tvae.errors import ColumnTypeError, NonFiniteError, first_of
+from clover_tvae.errors import CloverWarning, ColumnTypeError, NonFiniteError, first_of
 from clover_tvae.metadata.column import Column, Kind
 from clover_tvae.metadata.validate import require_frame
 
@@ -60,7 +60,7 @@ _PERSON = re.compile(
 _LEADING_ZERO = re.compile(r"\s*0\d")
 
 
-class MetadataWarning(UserWarning):
+class MetadataWarning(CloverWarning):
     """A column looks like an identifier, free text or a date in disguise, or cannot be modelled."""
 
 

@@ -21,6 +21,7 @@ from clover_tvae.columns.identifiers import identifier_cells
 from clover_tvae.columns.labels import read_labels
 from clover_tvae.columns.numeric import identifier_told, read_numbers
 from clover_tvae.errors import (
+    CloverWarning,
     ColumnsMismatchError,
     ColumnTypeError,
     DataError,
@@ -142,14 +143,16 @@ def _require_measured(cells: CellType, numbers: NDArray[Any], missing: NDArray[A
         raise ColumnTypeError(message, where_of(name))
     if format := whole_number_format(numbers[~missing]):
         cure = f"they are learnt as numbers, and dates that do not exist are drawn; declare it 'datetime' with format: {format!r}"
-        warnings.warn(f"column {name!r} looks like dates or times as whole numbers: {cure}", UserWarning, stacklevel=2)
+        warnings.warn(
+            f"column {name!r} looks like dates or times as whole numbers: {cure}", CloverWarning, stacklevel=2
+        )
         return
     told = identifier_told(numbers[~missing])
     if told and (
         numbers[~missing].min() == 1 or not told.startswith("every")
     ):  # any range of numbers may be counted through
         cure = "they are learnt, as they are declared 'continuous'; declare the column 'id' or 'ignore' if they name people"
-        warnings.warn(f"column {name!r} looks like an identifier ({told}): {cure}", UserWarning, stacklevel=2)
+        warnings.warn(f"column {name!r} looks like an identifier ({told}): {cure}", CloverWarning, stacklevel=2)
     if np.abs(numbers.astype(float)).max(initial=0) > _LARGEST:
         message = f"must hold numbers up to {_LARGEST:g}, found larger ones; scale the column down"
         raise NonFiniteError(message, where_of(name))

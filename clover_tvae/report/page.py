@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clover_tvae.errors import CloverWarning
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTables, code_tables, resolve_metadata
 from clover_tvae.evaluation.measurement import measure
@@ -124,7 +125,7 @@ def report_on(
         about["scorers"] = file_scorers(synth.anomaly_scores)
     if texts := synth.told_apart(real):
         text = f"The rows given as those of the training are not those that the generator learnt: {'; '.join(texts)}."
-        warnings.warn(text, UserWarning, stacklevel=3)
+        warnings.warn(text, CloverWarning, stacklevel=3)
         about["notes"] = (text,)
     about |= options
     return build_report(real, synthetic, holdout, synth.metadata, seed=seed, **about)

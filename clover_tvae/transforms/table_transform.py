@@ -23,6 +23,7 @@ from clover_tvae.columns.plain_data import check, fields, integer, list_of, name
 from clover_tvae.conditions import Condition
 from clover_tvae.encoded import EncodedTable, TableLayout
 from clover_tvae.errors import (
+    CloverWarning,
     ColumnsMismatchError,
     ConditionError,
     DataError,
@@ -139,7 +140,7 @@ class TableTransform:
             warnings.warn(
                 f"held by fewer than {min_count} people, and so not learnt: {'; '.join(folded)}. Their rows count to what is "
                 "left; merge categories, name one for the rare ones ('rest' in the metadata), or choose another min_count",
-                UserWarning,
+                CloverWarning,
                 stacklevel=2,
             )
         made_anew = {column.name for column in (*transforms, *identifiers)}
