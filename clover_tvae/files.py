@@ -166,11 +166,16 @@ def _cannot_write(path: str | Path, error: Exception) -> TableFileError:
 
 
 @contextlib.contextmanager
-def locked(place: Path | int) -> Iterator[bool | None]:
+def locked(place: Path | int, *, make: bool = False) -> Iterator[bool | None]:
     """Hold the lock of a file or a folder, or of an open descriptor, which is closed; it ends with the process, however that ends.
 
+    Args:
+        place: The path, or the descriptor.
+        make: Whether the file and its folder are made where they are not there.
+
     Yields:
-        Whether the lock is held: ``False`` where another process has it, ``None`` where the system has no locks.
+        Whether the lock is held: ``False`` where another process has it, or has taken the file away since it was opened;
+        ``None`` where the system has no locks, or the file cannot be opened.
 
     Example:
         >>> import tempfile
@@ -178,21 +183,29 @@ def locked(place: Path | int) -> Iterator[bool | None]:
         ...     first, second
         (True, False)
     """
-    descriptor, is_held = place, None
+    descriptor, is_held = None, None
     try:
         with contextlib.suppress(OSError):
-            if isinstance(descriptor, Path):
-                descriptor = os.open(descriptor, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+            descriptor = place if isinstance(place, int) else _opened(place, make)
             if fcntl is not None:
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    is_held = True
-                except BlockingIOError:
+                    is_held = isinstance(place, int) or os.path.samestat(os.fstat(descriptor), place.stat())
+                except (BlockingIOError, FileNotFoundError):
                     is_held = False
         yield is_held
     finally:
-        if isinstance(descriptor, int):
+        if descriptor is not None:
             os.close(descriptor)
+
+
+def _opened(path: Path, make: bool) -> int:
+    while make:
+        with contextlib.suppress(FileNotFoundError):  # whoever takes away the last file of a folder may take the folder
+            with contextlib.suppress(FileExistsError):  # not exist_ok, which may find no folder a moment later
+                path.parent.mkdir(parents=True)
+            return os.open(path, os.O_RDONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    return os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
 
 
 def remove_left(folder: Path, pattern: str) -> None:

@@ -13,7 +13,9 @@ import string
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from conftest import refuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clover_tvae import TVAESynthesizer
+from clover_tvae import TVAESynthesizer, files
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import ConfigError, OutOfMemoryError, memory_told
 from clover_tvae.jobs import (
@@ -895,6 +897,7 @@ def test_a_process_that_is_killed_leaves_no_other_hanging(folder: Path, victim: 
                 "[('a', 'failed', 'BrokenProcessPool'), ('b', 'failed', 'BrokenProcessPool'), ('c', 'skipped', None)]"
             )
             assert killed in out
+            assert not list(folder.rglob("*.lock"))
         until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
     finally:
         process.kill()
@@ -1027,6 +1030,48 @@ def test_a_job_that_another_has_is_left_alone_and_said_so(folder: Path, present)
     assert (result.status, result.error.kind, result.error.exit_code) == ("failed", "ConfigError", 2)
     assert "one process at a time" in result.error.message
     assert run_job(job).status == "done"
+    assert not list(job.record.parent.glob("*.lock"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs locks")
+def test_the_lock_of_a_job_goes_at_its_end_and_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    record, inside, met, n_held = tmp_path / ".clover-tvae/jobs.yaml.a.json", Counter[str](), list[int](), list[int]()
+
+    def run(_: int) -> None:
+        for _ in range(200):
+            with contextlib.suppress(ConfigError), held(record):
+                inside["job"] += 1
+                met.append(inside["job"])
+                time.sleep(0)
+                inside["job"] -= 1
+                n_held.append(1)
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(run, range(20)))
+    assert len(n_held) > 20
+    assert set(met) == {1}
+    with contextlib.suppress(KeyboardInterrupt), held(record):
+        assert [path.name for path in record.parent.iterdir()] == ["jobs.yaml.a.lock"]
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs locks")
+@pytest.mark.parametrize("is_made_anew", [True, False])
+def test_a_lock_whose_file_was_taken_away_since_it_was_opened_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_made_anew: bool
+) -> None:
+    place, flock = tmp_path / "lock", files.fcntl.flock
+
+    def late(descriptor: int, flags: int) -> None:
+        place.unlink()
+        if is_made_anew:
+            place.touch()
+        flock(descriptor, flags)
+
+    monkeypatch.setattr(files.fcntl, "flock", late)
+    with files.locked(place, make=True) as is_held:
+        assert is_held is False
 
 
 @pytest.mark.parametrize(

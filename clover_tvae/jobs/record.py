@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,10 +16,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from clover_tvae.errors import ConfigError, TableFileError
-from clover_tvae.files import inside, locked, unmoved, write_text
+from clover_tvae.errors import ConfigError
+from clover_tvae.files import inside, locked, remove_left, unmoved, write_text
 
-__all__ = ["Record", "held", "record_path"]
+__all__ = ["Record", "held", "let_go", "record_path"]
 
 
 class Record(BaseModel):
@@ -59,7 +60,10 @@ class Record(BaseModel):
 
     def save(self) -> None:
         """Write the record."""
-        _make_folder(unmoved(self._path).parent)
+        folder = unmoved(self._path).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if not unmoved(folder / ".gitignore").exists():
+            write_text(folder / ".gitignore", "*\n", mode=0o644)
         write_text(self._path, self.model_dump_json(indent=1))
 
     def note_training(self, learnt: Mapping[str, Any], generator: str | None) -> None:
@@ -69,29 +73,32 @@ class Record(BaseModel):
         self.save()
 
 
-def _make_folder(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if not unmoved(folder / ".gitignore").exists():
-        write_text(folder / ".gitignore", "*\n", mode=0o644)
-
-
 @contextmanager
 def held(path: Path) -> Iterator[None]:
     """Hold the job whose record is at ``path`` for this process alone, by a lock on an empty file beside it.
+
+    The file goes at the end, however that comes, and the folder too if nothing else is in it.
 
     Raises:
         ConfigError: Another process has it.
     """
     lock = unmoved(path.with_suffix(".lock"))
-    with suppress(OSError, TableFileError):  # where nothing can be written, nobody else will write
-        _make_folder(lock.parent)
-        if not lock.exists():
-            lock.touch()
-    with locked(lock) as is_held:
-        if is_held is False:
-            text = "must be run by one process at a time, found another process at it; wait for its end"
-            raise ConfigError(text, "job")
-        yield
+    try:
+        with locked(lock, make=True) as is_held:
+            if is_held is False:
+                text = "must be run by one process at a time, found another process at it; wait for its end"
+                raise ConfigError(text, "job")
+            yield  # also where nothing can be written: nobody else will write
+    finally:
+        let_go(path)
+
+
+def let_go(path: Path) -> None:
+    """Take away the lock of the job whose record is at ``path`` if no process holds it, and the folder if it is empty then."""
+    lock = path.with_suffix(".lock")
+    remove_left(lock.parent, re.escape(lock.name))
+    with suppress(OSError):
+        lock.parent.rmdir()
 
 
 def record_path(folder: Path, file: Path, job: str) -> Path:

@@ -24,7 +24,7 @@ from clover_tvae.evaluation.limits import check_limits, passed_limits
 from clover_tvae.files import file_digest
 from clover_tvae.jobs.job import Job, JobTable
 from clover_tvae.jobs.plan import Plan, assessment_digest, first_id, plan_job, sample_digest
-from clover_tvae.jobs.record import held
+from clover_tvae.jobs.record import held, let_go
 from clover_tvae.jobs.result import JobError, JobResult
 from clover_tvae.jobs.spec import SampleSpec
 from clover_tvae.metadata import Metadata
@@ -306,6 +306,9 @@ def run_jobs(
         for index in set(started) - set(results):
             error = JobError("BrokenProcessPool", text, 1)
             take(index, JobResult(jobs[index].name, jobs[index].file, "failed", error=error))
+    finally:
+        for index in started:  # by a worker that was killed, perhaps
+            let_go(jobs[index].record)
     for index, job in enumerate(jobs):
         if index not in results:
             take(index, JobResult(job.name, job.file, "skipped", "a job before it failed; --keep-going goes on"))

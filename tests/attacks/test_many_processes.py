@@ -41,6 +41,7 @@ def test_one_job_file_started_many_times(tmp_path, n):
             assert "done in" in end.out or "up to date" in end.out
     assert n_done == 1
     assert sum(end.code == 2 for end in ended) >= 1
+    assert not list(folder.rglob("*.lock"))
     found = files_of(folder)
     assert set(found) == {"jobs.yaml", "out/iris.pkl", "out/iris.csv"}
     again = clover_tvae(tmp_path / "logs", "run", jobs)
