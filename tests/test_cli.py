@@ -393,6 +393,10 @@ def test_metadata_infer(folder: Path) -> None:
     assert Metadata.load("employees.json").variable_to_predict == "salary"
     again = cli("metadata", "infer", "clover.employees", "-o", "employees.json")
     assert (again.exit_code, "--force overwrites it" in again.stderr) == (2, True)
+    Path("no_rows.csv").write_text("age,sex\n")
+    without = cli("metadata", "infer", "no_rows.csv", "-o", "no_rows.json")
+    assert (without.exit_code, without.stdout, Path("no_rows.json").exists()) == (2, "", False)
+    assert without.stderr == "error: table: must have rows to tell what its columns are, found none\n"
     assert "nothing written" in cli("metadata", "infer", "sklearn.iris").stderr
     assert json.loads(cli("metadata", "infer", "sklearn.iris", "--quiet").stdout)["categorical"] == ["species"]
     assert cli("metadata", "infer", "nothing.csv").exit_code == 2

@@ -216,7 +216,7 @@ class Metadata:
             variable_to_predict: The name of the column to predict, if any.
 
         Raises:
-            DataError: ``df`` is not a DataFrame with one level of unique column names.
+            DataError: ``df`` is not a DataFrame with one level of unique column names, or has no rows.
 
         Example:
             >>> import pandas as pd

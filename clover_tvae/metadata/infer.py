@@ -20,7 +20,7 @@ from clover_tvae.columns.date_formats import century_of, guess_format, has_short
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.labels import are_contacts, names_people
 from clover_tvae.columns.numeric import identifier_told, is_number_text, read_numbers
-from clover_tvae.errors import CloverWarning, ColumnTypeError, NonFiniteError, first_of
+from clover_tvae.errors import CloverWarning, ColumnTypeError, NonFiniteError, TooFewRowsError, first_of
 from clover_tvae.metadata.column import Column, Kind
 from clover_tvae.metadata.validate import require_frame
 
@@ -82,8 +82,10 @@ class Finding:
 
 
 def inferred(df: pd.DataFrame) -> list[Finding]:
-    """Return a finding for every column, in the table's order."""
+    """Return a finding for every column, in the table's order; of a table without rows nothing can be told."""
     require_frame(df)
+    if not len(df):
+        raise TooFewRowsError("must have rows to tell what its columns are, found none", "table")
     findings: dict[Hashable, Finding] = {name: _look(name, df[name]) for name in df.columns}
     if (unit := likely_unit(df, df.columns)) is not None:
         here = REPEATS.replace("COLUMN in the metadata", "it, as declared here,")
