@@ -105,13 +105,13 @@ class Problem:
 
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:
-    """Return ``"; did you mean 'age'?"`` for the nearest known name, or an empty string.
+    """Return ``"; did you mean 'age'?"`` for the nearest other name that is known, or an empty string.
 
     Example:
         >>> did_you_mean("agee", ["age", "sex"])
         "; did you mean 'age'?"
     """
-    by_text = {str(candidate).casefold(): candidate for candidate in known}
+    by_text = {str(candidate).casefold(): candidate for candidate in known if candidate != name}
     nearest = difflib.get_close_matches(str(name).casefold(), by_text, n=1, cutoff=0.6)
     return f"; did you mean {by_text[nearest[0]]!r}?" if nearest else ""
 

@@ -65,12 +65,15 @@ def unwritable(path: Path) -> str | None:
         >>> unwritable(Path("nul.csv"))
         "must be a file name that Windows can hold, found 'nul.csv', the name of a device"
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         return "there is a folder of this name"
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):
         return "must be a file, found a device or a pipe of this name"
     if _RESERVED.fullmatch(path.name):
         return f"must be a file name that Windows can hold, found {path.name!r}, the name of a device"
+    folder = next(parent for parent in path.absolute().parents if os.path.exists(parent))
+    if not os.path.exists(path) and os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
+        return f"nothing can be written in the folder {folder.name!r}"
     return None
 
 

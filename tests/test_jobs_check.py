@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from clover_tvae import TVAESynthesizer
-from clover_tvae.errors import ConfigError
+from clover_tvae.errors import ConfigError, did_you_mean
+from clover_tvae.files import not_there
 from clover_tvae.jobs import load_jobs, run_job
 
 
@@ -154,6 +156,93 @@ def test_a_wrong_key_of_the_metadata_does_not_hide_a_wrong_column(tmp_path: Path
     assert "unknown key" in str(caught.value)
     assert "column 'agee': the table has no such column" in str(caught.value)
     assert "column 'sex'" not in str(caught.value)  # it may be described under the wrong key
+
+
+#: Beside a misspelt name, of a table with the columns age, sex and day.
+MISSPELT = "{continuous: [agee], categorical: [sex], datetime: [{name: day, format: '%Y-%m-%d'}]}"
+
+
+def people(tmp_path: Path) -> None:
+    day = pd.date_range("2024-01-01", periods=60).strftime("%d/%m/%Y")
+    pd.DataFrame({"age": range(20, 80), "sex": ["F", "M"] * 30, "day": day}).to_csv(tmp_path / "t.csv", index=False)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        MISSPELT,
+        MISSPELT.replace("agee", "age").replace("[sex]", "[sex], boolean: [{name: s, order: 1}]"),
+        MISSPELT.replace("agee", "age, sex").replace("[sex]", "[]"),
+    ],
+    ids=["a misspelt column", "a wrong option", "text among numbers"],
+)
+def test_one_column_that_is_wrong_hides_no_other_nor_an_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: str
+) -> None:
+    people(tmp_path)
+    (tmp_path / "mine.csv").write_text("not of the job")
+    (tmp_path / "closed").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "closed")  # root may write everywhere
+    path = job(
+        tmp_path,
+        f"""\
+  - name: a
+    data: t.csv
+    metadata: {metadata}
+    sample:
+      - {{rows: 1, output: mine.csv, conditions: {{day: {{">": "2024-01-05"}}}}}}
+      - {{rows: 1, output: closed/x.csv, conditions: {{{"sex: X" if "[sex]" in metadata else "age: {'>': 99}"}}}}}
+""",
+    )
+    for tables in ("due", "always"):
+        with pytest.raises(ConfigError) as caught:
+            load_jobs([path], tables=tables)
+        found = [str(problem) for problem in caught.value.problems]
+        for part in (
+            ":4:5: data: column 'day': must hold dates of the format '%Y-%m-%d', found 60 of 60",
+            ":7:19: output: the file exists and was not written by this job",
+            ":8:19: output: nothing can be written in the folder 'closed'",
+            ": conditions: column '",
+        ):
+            assert any(part in text for text in found), part + "\n".join(["", *found])
+        n_of_the_column = 2 if metadata == MISSPELT else 1  # what the table lacks, and what the metadata lacks
+        assert len(found) == 4 + n_of_the_column, "\n".join(found)
+
+
+def test_wrong_cells_are_told_beside_a_file_of_somebody_else(tmp_path: Path) -> None:
+    people(tmp_path)
+    (tmp_path / "mine.csv").write_text("not of the job")
+    described = MISSPELT.replace("agee", "age")
+    text = "  - {name: a, data: t.csv, metadata: %s, sample: {rows: 1, output: mine.csv}}\n"
+    with pytest.raises(ConfigError) as caught:
+        load_jobs([job(tmp_path, text % described)], tables="due")
+    assert len(caught.value.problems) == 2
+    sound = job(tmp_path, text % described.replace("%Y-%m-%d", "%d/%m/%Y"))
+    result = run_job(load_jobs([sound], tables="due")[0])  # alone, it is told when the job has its turn
+    assert "was not written by this job" in str(result.error)
+
+
+@pytest.mark.parametrize(
+    "more", ["variable_to_predict: age", "relations: [{kind: predicate, expression: age > 3}]", "ignore: [aged]"]
+)
+def test_no_name_that_the_table_lacks_is_suggested(tmp_path: Path, more: str) -> None:
+    people(tmp_path)
+    described = MISSPELT.replace("%Y-%m-%d", "%d/%m/%Y").removesuffix("}") + f", {more}}}"
+    sample = "{rows: 1, output: rows.csv, conditions: {age: {'>': 3}, sexx: F}}"
+    path = job(tmp_path, f"  - {{name: a, data: t.csv, metadata: {described}, sample: {sample}}}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_jobs([path], tables="always")
+    told = str(caught.value)
+    assert "column 'agee': the table has no such column, declared 'continuous'; did you mean 'age'?" in told
+    assert "mean 'agee'" not in told
+    assert "no column is called 'age'" in told or "found 'age'" in told or "no modelled column 'age'" in told
+    assert ("'sexx'; did you mean 'sex'?" in told) == more.startswith("ignore")
+
+
+def test_what_was_typed_is_no_suggestion(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").symlink_to(tmp_path / "nowhere.csv")
+    assert not_there(tmp_path / "t.csv") == "the file does not exist"
+    assert did_you_mean("age", ["age", "sage"]) == "; did you mean 'sage'?"
 
 
 def test_a_file_of_limits_is_told_from_a_job_file(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,16 +24,18 @@ from clover_tvae.errors import (
 )
 from clover_tvae.evaluation.limits import Limits, limit_problems
 from clover_tvae.files import inside, not_there, unwritable
-from clover_tvae.jobs.job import Job
-from clover_tvae.jobs.plan import learnt_from, plan_job
+from clover_tvae.jobs.job import Job, JobTable
+from clover_tvae.jobs.plan import foreign_problems, learnt_from, plan_job
 from clover_tvae.jobs.read import Draft, load_limits, path_called, read_drafts
-from clover_tvae.jobs.record import record_path
+from clover_tvae.jobs.record import Record, record_path
 from clover_tvae.jobs.spec import DatasetSpec
 from clover_tvae.metadata import Column, Metadata
+from clover_tvae.metadata.column import name_fault
 from clover_tvae.metadata.document import in_document, read_document
 from clover_tvae.metadata.validate import name_problems
 from clover_tvae.parameters import Parameters
 from clover_tvae.tables import EXTENSIONS, column_names
+from clover_tvae.workflows.datasets import builtin_table
 
 __all__ = ["load_jobs"]
 
@@ -93,6 +95,8 @@ def load_jobs(
         # Of a job that has problems, all that can be told is told together.
         if tables == "always" or (tables == "due" and (check.problems or _reads_table(job, force, retrain))):
             check.read_table(job)
+            if check.problems and not (force or retrain):
+                check.tell_foreign(job)
             held += 0 if job.table is None else int(job.table.train.memory_usage(deep=True).sum())
             job.table = None if held > _HELD_BYTES else job.table
         problems += check.problems
@@ -111,7 +115,7 @@ def _reads_table(job: Job, force: bool, retrain: bool) -> bool:
     try:
         plan = plan_job(job, force=force, retrain=retrain)
     except CloverError:
-        return False  # told by the job itself, in its turn
+        return True  # told by the job itself, in its turn, if nothing else is wrong
     return plan.train or plan.assess
 
 
@@ -133,8 +137,10 @@ class _Check:
         self.limits: Limits = self.spec.limits if isinstance(self.spec.limits, dict) else {}
         self.metadata: Metadata | None = None
         self.columns: tuple[Column, ...] = ()  # those of the metadata that can be read, if it is wrong elsewhere
+        self.names: list[Hashable] | None = None  # those of the columns of the table, as far as they are known
+        self.wrong: set[str] = set()  # columns of which the metadata or the cells are wrong
         generator = self._writes(("generator_filepath",), self.spec.generator_filepath, (".pkl",))
-        self._has_generator = generator is not None and generator.is_file()
+        self._has_generator = generator is not None and os.path.isfile(generator)
         self._check_metadata()
         self._check_data()
         self._check_parameters()
@@ -162,9 +168,12 @@ class _Check:
         try:
             yield
         except UserError as error:
-            for problem in error.problems:
-                text = str(problem).replace(f"{self.draft.folder}{os.sep}", "")
-                self.tell(path, before + text.removeprefix(before))
+            self._tell_error(path, before, error)
+
+    def _tell_error(self, path: Place, before: str, error: UserError) -> None:
+        for problem in error.problems:
+            text = str(problem).replace(f"{self.draft.folder}{os.sep}", "")
+            self.tell(path, before + text.removeprefix(before))
 
     # -- files --------------------------------------------------------------------------------------------------------
 
@@ -187,20 +196,20 @@ class _Check:
         if text is None or (target := self._named(path, text, suffixes)) is None:
             return None
         self.written.append((path, target))
-        there = next((parent for parent in target.parents if parent.exists()), target.parent)
+        there = next((parent for parent in target.parents if os.path.exists(parent)), target.parent)
         if fault := unwritable(target):
             self.tell(path, f"{path[-1]}: {fault}")
-        elif not there.is_dir():
+        elif not os.path.isdir(there):
             self.tell(path, f"{path[-1]}: {there.name!r} is a file, not a folder")
         return target
 
     def _reads(self, key: str, text: str, *, may_lack: bool = False) -> Path | None:
         """Check a table that the job reads, and return it if it is there."""
         path = self._named((key,), text, EXTENSIONS)
-        if path is None or path.is_file():
+        if path is None or os.path.isfile(path):
             return path
-        if path.exists() or not may_lack:
-            what = "the file is a folder" if path.is_dir() else not_there(path)
+        if os.path.exists(path) or not may_lack:
+            what = "the file is a folder" if os.path.isdir(path) else not_there(path)
             self.tell((key,), f"{key}: {text}: {what} (paths are relative to {path_called(self.draft.folder)})")
         return None
 
@@ -243,11 +252,34 @@ class _Check:
         # With a generator, rows can be drawn on a machine that never sees the data.
         if isinstance(spec.data, str) and (path := self._reads("data", spec.data, may_lack=self._has_generator)):
             with self._telling(("data",), "data: "):
-                names = column_names(path, self.metadata)
-                declared = {where_of(column.name) for column in self.columns}
-                for problem in name_problems(self.columns, names, self.metadata and self.metadata.unit):
-                    if self.metadata or problem.where in declared:
-                        self.tell(("metadata",), str(problem))
+                self._check_names(column_names(path, self._sound()))
+        elif isinstance(spec.data, DatasetSpec) and self.columns and self.metadata is None:
+            self._check_names(builtin_table(spec.data.dataset).columns)
+
+    def _check_names(self, names: Iterable[Hashable]) -> None:
+        """Hold the columns of the metadata against those of the table."""
+        self.names, declared = [*names], {where_of(column.name) for column in self.columns}
+        for problem in name_problems(self.columns, self.names, self.metadata and self.metadata.unit):
+            if self.metadata or problem.where in declared:
+                self.tell(("metadata",), str(problem))
+                self.wrong.add(problem.where)
+        for column in (column for column in self.columns if column.name not in self.names):
+            told = f"; did you mean {column.name!r}?"  # it is no cure for another name
+            self.problems = [replace(p, message=p.message.removesuffix(told)) for p in self.problems]
+
+    def _sound(self) -> Metadata | None:
+        """Return what is known of the table and not wrong: of the metadata, or of single columns; the others are ignored."""
+        if self.metadata is not None and not self.wrong:
+            return self.metadata
+        n_listed = Counter(column.name for column in self.columns)
+        left = [c for c in self.columns if n_listed[c.name] == 1 and where_of(c.name) not in self.wrong]
+        if self.names is None and isinstance(self.spec.data, DatasetSpec):
+            self.names = [*builtin_table(self.spec.data.dataset).columns]
+        if self.names is not None:
+            left = [column for column in left if column.name in self.names]
+            known = {column.name for column in left}
+            left += [Column(name, "ignore") for name in self.names if name not in known and not name_fault(name)]
+        return Metadata(tuple(left), relations=()) if any(column.modelled for column in left) else None
 
     def _check_parameters(self) -> None:
         try:
@@ -295,6 +327,7 @@ class _Check:
         if self.metadata is None:
             return
         columns = {column.name: column for column in self.metadata.modelled}
+        there = [name for name in columns if self.names is None or name in self.names]
         for index, sample in enumerate(self.spec.sample):
             for name, condition in sample.parsed_conditions().items():
                 place = ("sample", index, "conditions", name)
@@ -303,24 +336,28 @@ class _Check:
                     with self._telling(place, f"{name}: "):
                         condition.check(columns[name].kind, "number" if of_digits else None)
                 else:
-                    self.tell(place, f"the metadata has no modelled column {name!r}{did_you_mean(name, columns)}")
+                    self.tell(place, f"the metadata has no modelled column {name!r}{did_you_mean(name, there)}")
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 
     def read_table(self, job: Job) -> None:
-        """Read the tables of the job, where they are there and described, and ask whether some row could meet each condition."""
-        if self._is_refused("data", "missing", "metadata") or not job.has_data:
+        """Read the tables of the job, as far as they are there and described, and ask whether some row could meet each condition."""
+        if self._is_refused("data", "missing") or (self._is_refused("metadata") and not self.columns):
             return
         noted: list[str] = []
         with collected_warnings(noted), self._telling(("data",), "data: "):
-            table = job.read_table(learnt_from(job))
+            if not job.has_data or (table := self._read(job)) is None:
+                return
+            is_whole = self.spec.metadata in (None, "infer") or table.metadata is self.metadata
+            learnt = {column.name for column in table.metadata.modelled}
             for index, sample in enumerate(self.spec.sample):
                 for name, condition in sample.parsed_conditions().items():
-                    if (place := ("sample", index, "conditions", name)) not in self.told:
+                    place: Place = ("sample", index, "conditions", name)
+                    if place not in self.told and (name in learnt or is_whole):
                         with self._telling(place, "conditions: "):
                             table.synth.check_conditions({name: condition})
                 together: Place = ("sample", index, "conditions")
-                if not any(told[:3] == together for told in self.told):  # each can be met
+                if is_whole and not any(told[:3] == together for told in self.told):  # each can be met
                     with self._telling(together, "conditions: "):
                         table.synth.check_conditions(dict(sample.parsed_conditions().items()))
             if not self._is_refused("holdout"):
@@ -328,6 +365,28 @@ class _Check:
                     job.table = job.with_holdout(table)
         if job.table is not None:
             job.table = replace(job.table, warnings=tuple(noted))
+
+    def _read(self, job: Job) -> JobTable | None:
+        """Read the table of the job; columns that are wrong are told and left out, so that they hide no other's faults."""
+        learnt, described = learnt_from(job), self.spec.metadata not in (None, "infer")
+        while (metadata := self._sound()) is not None or not described:
+            try:
+                return replace(job, metadata=metadata).read_table(learnt)
+            except UserError as error:
+                places = [where_of(column.name) for column in (() if metadata is None else metadata.columns)]
+                at_fault = {place for place in places if any(p.where.endswith(place) for p in error.problems)}
+                if at_fault <= self.wrong:
+                    raise
+                self._tell_error(("data",), "data: ", error)
+                self.wrong |= at_fault
+        return None
+
+    def tell_foreign(self, job: Job) -> None:
+        """Tell the files of others that stand where the job would write."""
+        with self._telling((), ""):
+            for problem in foreign_problems(job, Record.load(job.record, job.name)):
+                place = next(place for place, path in self.written if path == job.paths[problem.where])
+                self.tell(place, f"{place[-1]}: {problem.message}")
 
 
 def _find_collisions(checks: Iterable[_Check]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from clover_tvae.jobs.job import Job
 from clover_tvae.jobs.record import Record
 from clover_tvae.jobs.spec import DatasetSpec, SampleSpec
 
-__all__ = ["Plan", "assessment_digest", "first_id", "learnt_from", "plan_job", "sample_digest"]
+__all__ = ["Plan", "assessment_digest", "first_id", "foreign_problems", "learnt_from", "plan_job", "sample_digest"]
 
 # Parameters that do not change what is learnt.
 _NOT_LEARNT = ("decode", "device", "trust_pickle", "discriminator_steps")
@@ -71,8 +72,8 @@ def plan_job(job: Job, *, force: bool = False, retrain: bool = False) -> Plan:
         if not job.has_data:
             raise ConfigError("--retrain: the data of the job is not there, so that nothing can be learnt again")
         train, reason, check = True, "asked to train again", False
-    if not force and not retrain:
-        _refuse_foreign(job, record)
+    if not (force or retrain) and (problems := foreign_problems(job, record)):
+        raise ConfigError(problems)
     every = tuple(range(len(job.spec.sample)))
     stale = tuple(i for i in every if train or force or _is_stale(job, job.spec.sample[i], record, generator))
     assess = job.spec.assessed and (train or force or not _is_assessed(job, record, learnt, generator))
@@ -155,22 +156,21 @@ def _is_stale(job: Job, sample: SampleSpec, record: Record, generator: str | Non
     return entry.get("sample") != sample_digest(job, sample) or entry.get("generator") != generator
 
 
-def _refuse_foreign(job: Job, record: Record) -> None:
-    """Refuse to write over files that the job did not write, or that were changed since."""
+def foreign_problems(job: Job, record: Record) -> list[Problem]:
+    """Return a problem for each file in the place of an output that the job did not write, or that was changed since."""
     written = {text: entry.get("sha256") for text, entry in record.outputs.items()}
     written |= {text: record.assessment[key] for key, text in job.spec.pages.items() if key in record.assessment}
     cure = "move it away, or overwrite it with --force"
     problems = []
     for text in (*job.spec.pages.values(), *(sample.output for sample in job.spec.sample)):
-        if not job.path(text).exists():
+        if text not in job.paths or not os.path.exists(job.path(text)):
             continue
         if text not in written:
             problems.append(Problem(text, f"the file exists and was not written by this job; {cure}"))
         # What is noted without a digest was being written when the job stopped.
         elif written[text] is not None and written[text] != file_digest(job.path(text)):
             problems.append(Problem(text, f"the file was changed after this job wrote it; {cure}"))
-    if problems:
-        raise ConfigError(problems)
+    return problems
 
 
 def _digest(value: Any) -> str:

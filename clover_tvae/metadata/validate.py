@@ -111,8 +111,7 @@ def name_problems(columns: Sequence[Column], names: Iterable[Hashable], unit: Ha
     for name in missing[:_MAX_LISTED]:
         told[name] = f"the table has no such column, declared {described[name].kind!r}{did_you_mean(name, extra)}"
     for name in extra[:_MAX_LISTED]:
-        hint = did_you_mean(name, missing) or "; declare it (as 'ignore' to leave it out), or drop it"
-        told[name] = f"the metadata does not know this column{hint}"
+        told[name] = "the metadata does not know this column; declare it (as 'ignore' to leave it out), or drop it"
     problems = [Problem(where_of(name), text, ColumnsMismatchError) for name, text in told.items()]
     if rest := len(missing) + len(extra) - len(told):
         problems.append(Problem("columns", f"{rest} more are missing or unknown", ColumnsMismatchError))
