@@ -159,6 +159,12 @@ def test_an_alias_bomb_costs_nothing() -> None:
     assert len(problems) == 50
 
 
+def test_a_fault_after_all_that_are_told_is_no_error_of_another_kind() -> None:
+    node, problems = parse_yaml("[" + "*a, " * 50 + "}")
+    assert node is None
+    assert len(problems) == 50
+
+
 def test_plain_values_and_keys() -> None:
     text = (
         "a: 1\nb: -2.5\nc: 1e3\nd: true\ne: null\nf:\ng: 'no'\nh: \"007\"\nno: x\n1: z\ni: |\n  yes\nj: [a, {k: ~}]\n"

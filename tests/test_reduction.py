@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -670,3 +671,20 @@ def test_a_cell_that_was_drawn_is_not_lost_where_its_source_was_drawn_between_th
     made = plan.brought_back(drawn)
     pd.testing.assert_frame_equal(made, pd.DataFrame({"filled": [2.0, 1.0, 2.2], "score": [2.0, 1.0, np.nan]}))
     assert plan.changed(drawn, made) == {"filled": 1}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "largest"),
+    [
+        ("int8", 127),
+        ("int8[pyarrow]", 127),
+        ("UInt8", 255),
+        (pd.ArrowDtype(pa.decimal128(5, 2)), decimal.Decimal("999.99")),
+    ],
+)
+def test_what_a_relation_computes_ends_where_the_dtype_does(dtype: Any, largest: Any) -> None:
+    df = pd.DataFrame({"a": np.arange(40), "b": np.arange(40)}).assign(c=lambda df: df["a"] + df["b"])
+    df["c"] = df["c"].map(decimal.Decimal).astype(dtype) if "decimal" in str(dtype) else df["c"].astype(dtype)
+    made = plan_of(df, described(df, _SUM)).cells.typed("c", pd.Series([1e6, 78.0]))
+    assert made.dtype == df["c"].dtype
+    assert made.tolist() == [largest, 78]

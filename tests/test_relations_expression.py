@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -59,6 +60,27 @@ class TestValues:
     def test_a_difference_of_dates_is_in_days(self) -> None:
         df = pd.DataFrame({"a": pd.to_datetime(["2024-02-28"]), "b": pd.to_datetime(["2024-03-01 12:00"])})
         assert Expression("b - a").evaluate(df).tolist() == [2.5]
+        far = pd.DataFrame(
+            {"a": pd.to_datetime(["1700-01-01"]).as_unit("ns"), "b": pd.to_datetime(["2200-01-01"]).as_unit("ns")}
+        )
+        assert Expression("b - a").evaluate(far).tolist() == [182_621]
+        assert Expression("b - a").evaluate(far.assign(b=np.array(["9999-12-31"], "M8[s]"))).tolist() == [3_031_511]
+
+    @pytest.mark.parametrize(
+        ("zone", "time", "expected"),
+        [
+            ("Europe/Paris", "1976-09-26 00:30", 0.5),  # of two midnights the first
+            ("Europe/Paris", "1976-09-26 10:00", 11),
+            ("America/Santiago", "2023-09-03 10:00", 9),  # of none what comes after it
+            ("Europe/Paris", "0001-01-01 10:00", 10),
+            ("Europe/Paris", "9999-12-31 10:00", 10),
+        ],
+    )
+    def test_a_day_begins_in_its_zone(self, zone: str, time: str, expected: float) -> None:
+        moment = datetime.datetime.fromisoformat(time).replace(tzinfo=ZoneInfo(zone))
+        df = pd.DataFrame({"at": np.array([moment, None], dtype=object)})
+        assert Expression("(at - date(at)) * 24").evaluate(df).tolist()[0] == pytest.approx(expected)
+        assert Expression("date(at) <= at").evaluate(df).tolist() == [True, False]
 
     @given(st.dates(datetime.date(1900, 1, 1)), st.dates(datetime.date(1900, 1, 1)))
     @settings(deadline=None)

@@ -237,6 +237,12 @@ class TestEachKind:
         df["fahrenheit"] = (1.8 * df["celsius"] + 32).round(1)
         assert sentences(df) == ["fahrenheit = 1.8 * celsius + 32, to 1 decimals"]
 
+    def test_tiny_numbers_are_told_apart(self, rng: np.random.Generator) -> None:
+        """Moles and teslas lie within any error that suits larger numbers."""
+        df = pd.DataFrame({"a": rng.integers(-20, 21, self.N) / 1e12, "n": rng.integers(0, 10**6, self.N)})
+        df["b"], df["flag"] = rng.integers(-(10**5), 10**5, self.N) / 1e12, rng.integers(0, 2, self.N)
+        assert sentences(df, {"flag": "boolean"}) == []
+
     def test_long_sums_and_packed_dates(self, rng: np.random.Generator) -> None:
         df = pd.DataFrame(rng.integers(0, 500, (self.N, 6)), columns=[f"item {i}" for i in range(6)])
         df["total"] = df.sum(axis=1)

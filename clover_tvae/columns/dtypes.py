@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -232,6 +233,15 @@ class CellType:
                 return pd.CategoricalDtype(self.inner.build(self.categories), ordered=self.ordered)
             case _:
                 return np.dtype(object)
+
+    @property
+    def largest_decimal(self) -> float | None:
+        """The largest float that a decimal of Arrow can hold; ``None`` for other types."""
+        if not (match := _ARROW_DECIMAL.fullmatch(self.name)):
+            return None
+        largest = Fraction(10 ** int(match[1]) - 1, 10 ** int(match[2]))
+        near = float(largest)
+        return near if Fraction(repr(near)) <= largest else float(np.nextafter(near, 0))
 
     def build(self, cells: Sequence[Any]) -> pd.Series:
         """Return a column of this dtype from Python cells, ``None`` where one is missing."""

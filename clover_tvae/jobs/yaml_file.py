@@ -7,6 +7,7 @@ The text is parsed by PyYAML; this module composes the values from PyYAML's even
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -135,18 +136,17 @@ def parse_yaml(text: str, name: str = "<text>") -> tuple[Node | None, list[Probl
         problems.append(Problem(name if mark is None else f"{name}:{mark.line + 1}:{mark.column + 1}", message))
 
     root = None
-    try:
-        root = _Composer(yaml.parse(text, Loader=_LOADER), tell).document()
-    except _EnoughError:
-        return None, problems
-    except yaml.MarkedYAMLError as error:
-        # PyYAML's own message, less the text that it quotes.
-        message = re.sub(r"'[^']*'", "...", error.problem or "it cannot be parsed")
-        tell(error.problem_mark or error.context_mark, f"this cannot be read as YAML: {message}")
-    except yaml.YAMLError:
-        tell(None, "this is not YAML: it holds a character that YAML does not allow")
-    if root is None and not problems:
-        tell(None, "the file is empty")
+    with contextlib.suppress(_EnoughError):
+        try:
+            root = _Composer(yaml.parse(text, Loader=_LOADER), tell).document()
+        except yaml.MarkedYAMLError as error:
+            # PyYAML's own message, less the text that it quotes.
+            message = re.sub(r"'[^']*'", "...", error.problem or "it cannot be parsed")
+            tell(error.problem_mark or error.context_mark, f"this cannot be read as YAML: {message}")
+        except yaml.YAMLError:
+            tell(None, "this is not YAML: it holds a character that YAML does not allow")
+        if root is None and not problems:
+            tell(None, "the file is empty")
     return root, problems
 
 

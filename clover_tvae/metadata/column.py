@@ -62,7 +62,7 @@ def is_hashable(value: Any) -> bool:
     return True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Column:
     """What one column is.
 
@@ -106,7 +106,7 @@ class Column:
         object.__setattr__(self, "name", plain_scalar(self.name))
         if isinstance(self.order, list | tuple):
             object.__setattr__(self, "order", tuple(plain_scalar(value) for value in self.order))
-        given = {option: getattr(self, option) for option in _ALL_OPTIONS if getattr(self, option) is not None}
+        given = {option: value for option in _ALL_OPTIONS if (value := getattr(self, option)) is not None}
         problems = option_problems(self.name, self.kind, given)
         if problems:
             place = f"column {self.name!r}"
@@ -171,6 +171,8 @@ def name_fault(name: Any, *, any_kind: bool = False) -> str:
         name: The name.
         any_kind: Whether it may be other than text or a number.
     """
+    if type(name) is str:
+        return ""
     name = plain_scalar(name)
     is_truth, lacks = isinstance(name, bool), not isinstance(name, tuple) and is_missing(name)
     if not is_truth and not lacks and (any_kind or isinstance(name, str | int)):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -75,11 +76,11 @@ def read_document(
     for name, _, place in listed:
         if name in repeated:
             problems.append((place, f"column {name!r}: {repeated.pop(name)}"))
-    target = obj.get("variable_to_predict")
-    if fault := target_fault(target, {name: kind for name, kind, _ in listed}):
+    target, kinds = obj.get("variable_to_predict"), {name: kind for name, kind, _ in listed}
+    if fault := target_fault(target, kinds):
         problems.append((("variable_to_predict",), fault))
     unit, relations = obj.get("unit"), None
-    if fault := unit_fault(unit, {name: kind for name, kind, _ in listed}):
+    if fault := unit_fault(unit, kinds):
         problems.append((("unit",), fault))
     if obj.get("relations") is not None:
         relations, wrong = parse_relations(
@@ -125,16 +126,17 @@ def _entries(
 
 def duplicate_problems(listed: Iterable[tuple[Hashable, Kind]]) -> list[tuple[Hashable, str]]:
     """Return a message for every name that is listed more than once."""
-    kinds: dict[Hashable, list[Kind]] = {}
-    for name, kind in listed:
-        kinds.setdefault(name, []).append(kind)
-    problems: list[tuple[Hashable, str]] = []
+    listed, problems = [*listed], []
+    times = Counter(name for name, _ in listed)
+    kinds: dict[Hashable, list[Kind]] = {name: [] for name, count in times.items() if count > 1}
+    for name, kind in listed if kinds else ():
+        if name in kinds:
+            kinds[name].append(kind)
     for name, found in kinds.items():
-        if len(found) > 1:
-            several = " and as ".join(dict.fromkeys(found)) if len(set(found)) > 1 else ""
-            problems.append(
-                (name, f"listed {f'as {several}' if several else f'{len(found)} times as {found[0]}'}; keep one")
-            )
+        several = " and as ".join(dict.fromkeys(found)) if len(set(found)) > 1 else ""
+        problems.append(
+            (name, f"listed {f'as {several}' if several else f'{len(found)} times as {found[0]}'}; keep one")
+        )
     return problems
 
 

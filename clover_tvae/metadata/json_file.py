@@ -38,10 +38,9 @@ def load_document(path: Path) -> tuple[Any, ...]:
     hashes = Counter[int]()
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(items)
-        for key, count in Counter(key for key, _ in items).items() if len(made) < len(items) else ():
-            if count > 1:
-                problems.append(((), f"the key {key!r} is given twice in one object; keep one"))
+        if len(made := dict(items)) < len(items):
+            repeated = (key for key, count in Counter(key for key, _ in items).items() if count > 1)
+            problems.extend(((), f"the key {key!r} is given twice in one object; keep one") for key in repeated)
         return made
 
     def tell(found: list[tuple[Place, str]]) -> list[Problem]:

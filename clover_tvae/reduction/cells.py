@@ -67,15 +67,14 @@ class Cells:
         return values / PER_SECOND[column.reader.calendar.unit] if isinstance(column.reader, DateCells) else values
 
     def write(self, name: Any, values: NDArray[np.float64], *, inside: bool = True) -> pd.Series:
-        """Return numbers, or seconds of dates, as cells; ``inside``: moved into the range of the column."""
+        """Return numbers, or seconds of dates, as cells; ``inside``: moved into the range of the column, else of its dtype."""
         column, missing = self.number(name), np.isnan(values)
         numbers: NDArray[Any] = np.where(missing, 0.0, values)
         if isinstance(column.reader, DateCells):
             moments = np.round(numbers * PER_SECOND[column.reader.calendar.unit]).astype(np.int64)
             numbers = column.reader.from_scale(moments)
-        made = column.grid.cast(numbers)
-        if inside:
-            made = np.clip(made, column.grid.minimum, column.grid.maximum)
+        ends = (column.grid.minimum, column.grid.maximum) if inside else column.reader.limits(column.grid)
+        made = np.clip(column.grid.cast(numbers), *ends)
         return column.restore(made, missing)
 
     def may_lack(self, name: Any) -> bool:

@@ -51,7 +51,7 @@ _FUNCTIONS: dict[str, tuple[str, Callable[..., Any]]] = {
     "clock": ("clock(minutes)", lambda x: hours_and_minutes(_number(x) % 1_440)),
     "clock24": ("clock24(minutes)", lambda x: hours_and_minutes((_number(x) - 1) % 1_440 + 1)),
     "minutes_of": ("minutes_of(clock)", lambda x: _number(x) // 100 * 60 + _number(x) % 100),
-    "date": ("date(time)", lambda x: _date(x).normalize()),
+    "date": ("date(time)", lambda x: _days(_date(x))),
     "age": ("age(birth, date)", lambda birth, date: _complete_years(birth, date)),
 }
 _FUNCTIONS |= {
@@ -177,7 +177,7 @@ class Expression:
         try:
             with np.errstate(all="ignore"):
                 return np.broadcast_to(read(self._rule(df)), len(df))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             found = ", ".join(f"{holds(df[name])}s in {name!r}" for name in self.columns)
             message = f"must compute with numbers or dates, compare like with like and join what is true or false, found {found}"
             raise ColumnTypeError(message, "expression") from error
@@ -307,7 +307,9 @@ def _arithmetic(op: type, left: Rule, right: Rule) -> Rule:
     def rule(df: pd.DataFrame) -> Any:
         first, second = left(df), right(df)
         if op is ast.Sub and (_is_date(first) or _is_date(second)):
-            return np.asarray((_date(first, second) - _date(second, first)) / pd.Timedelta("1D"))
+            # Nanoseconds would end in 292 years.
+            later, earlier = _date(first, second).as_unit("us"), _date(second, first).as_unit("us")
+            return np.asarray((later - earlier) / np.timedelta64(1, "D"))
         return _OPERATORS[op](_number(first), _number(second))
 
     return rule
@@ -336,6 +338,17 @@ def _date(value: Any, beside: Any = None) -> pd.DatetimeIndex:
     if not _is_date(value) and not (isinstance(value, np.ndarray) and pd.isna(value).all()):
         raise TypeError(type(value))
     return value if _is_date(value) else pd.DatetimeIndex(np.full(len(value), "NaT", "M8[s]"))
+
+
+def _days(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """Return when the day of each time begins in its zone: of two midnights the first, and of none what comes after it."""
+    days = times.tz_localize(None).normalize()
+    if times.tz is None:
+        return days
+    # pandas looks at the days around each, and years are those of Python: clocks of 400 years on, or before, are the same.
+    aside = (146_097 * 86_400 * np.subtract(days.year <= 1, days.year >= 9999, dtype=int)).astype("m8[s]")
+    first = np.ones(len(days), dtype=bool)
+    return (days + aside).tz_localize(times.tz, ambiguous=first, nonexistent="shift_forward") - aside
 
 
 def hours_and_minutes(minutes: Any) -> Any:

@@ -61,7 +61,7 @@ class NumberCells:
     def limits(self, grid: Grid) -> tuple[Any, Any]:
         """Return the smallest and the largest number that the dtype can hold."""
         if grid.kind == "float64":
-            largest = float(np.finfo(grid.single or grid.kind).max)
+            largest = self.cells.largest_decimal or float(np.finfo(grid.single or grid.kind).max)
             return -largest, largest
         if self.content == "truth":
             return grid.minimum, grid.maximum

@@ -7,10 +7,12 @@ users do, by ``clover-tvae`` and ``run_jobs``, so that any version of it can be 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import multiprocessing
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -120,12 +122,20 @@ def limit_more_memory(n_bytes: int) -> None:
 
 
 def become_nameless(*folders: str) -> None:
-    """Be a user whom the system does not know, and who owns these folders."""
+    """Be a user whom the system does not know, and who owns these folders; whoever owns this Python, it can be read."""
     for path in (path for folder in folders for path in (Path(folder), *Path(folder).rglob("*"))):
         os.chown(path, 54321, 54321)
     os.setgroups([])
     os.setgid(54321)
+    ctypes.CDLL(None).prctl(8, 1, 0, 0, 0)  # PR_SET_KEEPCAPS
     os.setuid(54321)
+    keep_capabilities(1 << 2)  # CAP_DAC_READ_SEARCH
+
+
+def keep_capabilities(mask: int = 0) -> None:
+    """Keep of root's capabilities only these: without any, root is bound by the rights of files as others are."""
+    version_and_process, kept = struct.pack("=Ii", 0x20080522, 0), struct.pack("=6I", mask, mask, 0, 0, 0, 0)
+    assert ctypes.CDLL(None).capset(version_and_process, kept) == 0
 
 
 @contextlib.contextmanager

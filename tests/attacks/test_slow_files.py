@@ -57,8 +57,26 @@ def one_slot(n: int) -> list[int]:
 
 
 def files(folder: Path) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
-    """Yield the name of each attack, its file, and what opens it; the file is there until the next one is asked for."""
+    """Yield the name of each attack, its file, and what opens it; the file is there until the next one is asked for.
+
+    Texts come first: what opens them finds no memory that an attack before left free.
+    """
     content = learnt(folder)
+    path = folder / "attack.json"
+    many_keys = ",".join(f'"k{i}":{{}}' for i in range(100_000))
+    for name, text in {
+        "json, one key twice": f'{{"categorical":{{{many_keys},"k7":{{}}}}}}',
+        "json, unknown keys": f"{{{many_keys}}}",
+        "json, names": json.dumps({"categorical": ONE_HASH}),
+        "json, order": json.dumps({"ordinal": [{"name": "a", "order": ONE_HASH}]}),
+    }.items():
+        path.write_text(text)
+        yield name, path, Metadata.load
+    from clover_tvae.jobs import load_jobs
+
+    path = folder / "attack.yaml"
+    path.write_text(f"version: 1\njobs:\n  - {{name: a, metadata: {{categorical: {ONE_HASH}}}}}\n")
+    yield "yaml, names", path, lambda file: load_jobs([file])
     path = folder / "attack.pkl"
 
     def changed(change: Callable[[dict[str, Any]], object]) -> bytes:
@@ -110,22 +128,6 @@ def files(folder: Path) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
             file.seek(0, os.SEEK_END)
             file.write(last)
         yield name, path, TVAESynthesizer.load
-    path.unlink()
-    path = folder / "attack.json"
-    many_keys = ",".join(f'"k{i}":{{}}' for i in range(100_000))
-    for name, text in {
-        "json, one key twice": f'{{"categorical":{{{many_keys},"k7":{{}}}}}}',
-        "json, unknown keys": f"{{{many_keys}}}",
-        "json, names": json.dumps({"categorical": ONE_HASH}),
-        "json, order": json.dumps({"ordinal": [{"name": "a", "order": ONE_HASH}]}),
-    }.items():
-        path.write_text(text)
-        yield name, path, Metadata.load
-    from clover_tvae.jobs import load_jobs
-
-    path = folder / "attack.yaml"
-    path.write_text(f"version: 1\njobs:\n  - {{name: a, metadata: {{categorical: {ONE_HASH}}}}}\n")
-    yield "yaml, names", path, lambda file: load_jobs([file])
 
 
 def measured(open_: Callable[[Path], object], path: Path) -> dict[str, Any]:

@@ -38,8 +38,8 @@ def chance_below(low: NDArray[np.float64], high: NDArray[np.float64]) -> float:
     return float((len(high) - np.searchsorted(high, low, side="left")).mean() / len(high))
 
 
-def chance_within(made: NDArray[np.float64], found: NDArray[np.float64], slack: float) -> float:
-    """Return the share of pairs of independent draws that differ by at most ``slack``."""
+def chance_within(made: NDArray[np.float64], found: NDArray[np.float64], slack: float | NDArray[np.float64]) -> float:
+    """Return the share of pairs of independent draws that differ by at most ``slack``, or the slack of the first."""
     found = np.sort(found)
     hits = np.searchsorted(found, made + slack, side="right") - np.searchsorted(found, made - slack, side="left")
     return float(hits.mean() / len(found))

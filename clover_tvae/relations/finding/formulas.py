@@ -136,8 +136,12 @@ def _slack(table: Table, name: Any) -> float:
     return 0.0 if decimals is None else 0.5 * 10.0**-decimals
 
 
+def _reach(made: NDArray[Any], slack: Any) -> NDArray[Any]:
+    return np.asarray(slack + _RELATIVE_ERROR * np.maximum(np.abs(made), 1))
+
+
 def _close(made: NDArray[Any], found: NDArray[Any], slack: Any) -> NDArray[Any]:
-    return np.abs(made - found) <= slack + _RELATIVE_ERROR * np.maximum(np.abs(made), 1)
+    return np.abs(made - found) <= _reach(made, slack)
 
 
 def _fits(made: NDArray[Any], found: NDArray[Any], slack: Any) -> NDArray[Any]:
@@ -164,7 +168,7 @@ def _add(table: Table, made: Candidates, target: Any, text: str) -> None:
     for decimals in (None, table.decimals(target)):
         slack = 0.0 if decimals is None else 0.5 * 10.0**-decimals
         if _close(exact, found, slack).mean() >= 1 - _LOOSE:
-            chance = chance_within(exact, found, slack)
+            chance = chance_within(exact, found, _reach(exact, slack))
             if chance <= _BY_CHANCE:
                 made.found.append(Candidate(relation.model_copy(update={"decimals": decimals}), chance))
             return
