@@ -82,6 +82,13 @@ class TestValues:
         assert Expression("(at - date(at)) * 24").evaluate(df).tolist()[0] == pytest.approx(expected)
         assert Expression("date(at) <= at").evaluate(df).tolist() == [True, False]
 
+    def test_days_between_two_dates_are_whole_in_any_zone(self) -> None:
+        df = pd.DataFrame({"a": pd.to_datetime(["2024-03-30 10:00", "2024-06-01 22:00"]).tz_localize("Europe/Paris")})
+        df["b"] = pd.to_datetime(["2024-04-01 01:00", "2024-12-01 01:00"]).tz_localize("Europe/Paris")
+        assert Expression("date(b) - date(a)").evaluate(df).tolist() == [2, 183]
+        first = np.array([datetime.datetime(1, 1, 1, 10, tzinfo=ZoneInfo("Europe/Paris"))] * 2, dtype=object)
+        assert Expression("date(b) - date(a)").evaluate(df.assign(a=first)).tolist() == [738_976, 739_220]
+
     @given(st.dates(datetime.date(1900, 1, 1)), st.dates(datetime.date(1900, 1, 1)))
     @settings(deadline=None)
     def test_age_is_the_number_of_birthdays(self, born: datetime.date, at: datetime.date) -> None:

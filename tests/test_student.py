@@ -145,6 +145,13 @@ def test_relations_learnt_of_the_table_are_let_go_with_it(tmp_path: Path) -> Non
 
 
 @pytest.mark.long
+def test_names_that_are_numbers_of_two_types_stay_what_they_are() -> None:
+    df = pd.DataFrame(np.random.default_rng(0).integers(0, 9, (60, 2)))
+    df.columns = pd.Index([2**63, 2.5], dtype=object)
+    synth = TVAESynthesizer(df, {"continuous": [2**63, 2.5]}, 1, epochs=1, verbose=False).fit()
+    assert [(type(name), name) for name in synth.sample(2)] == [(int, 2**63), (float, 2.5)]
+
+
 def test_it_learns_another_table_that_is_given(learnt: TVAESynthesizer) -> None:
     synth = short(table()).fit()
     other = table(300, seed=5)

@@ -16,7 +16,7 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -106,7 +106,7 @@ def learnt_apart(
         privacy = "student" if found is not None and found[0] > found[1] else "none"
     if can_teach and privacy != "none":
         kept, described, n_rows = _taught(
-            backend, metadata, given, list(df.columns), child(seed, Call.TEACH), started, verbose=verbose
+            backend, metadata, given, df.columns, child(seed, Call.TEACH), started, verbose=verbose
         )
         learnt_from, found = Privacy(mode="student", written_rows=n_rows), None
     if can_teach and given.get("epochs") is None:
@@ -146,7 +146,7 @@ def _taught(
     teacher: Backend,
     metadata: Metadata,
     given: dict[str, Any],
-    columns: list[Hashable],
+    columns: pd.Index,
     seed: np.random.SeedSequence,
     started: float,
     *,

@@ -18,7 +18,7 @@ import operator
 import re
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -216,6 +216,10 @@ class Expression:
             case ast.BinOp(right=ast.Constant(value=0), op=ast.Div() | ast.FloorDiv() | ast.Mod()):
                 raise self._fault("must divide by something that is not always 0", node.right)
             case ast.BinOp() if type(node.op) in _OPERATORS:
+                if isinstance(node.op, ast.Sub) and _is_day(node.left) and _is_day(node.right):
+                    return _arithmetic(
+                        ast.Sub, _clock_day(read(node.left.args[0])), _clock_day(read(node.right.args[0]))
+                    )
                 return _arithmetic(type(node.op), read(node.left), read(node.right))
             case ast.UnaryOp(op=ast.USub()):
                 return _arithmetic(ast.Sub, lambda df: 0.0, read(node.operand))
@@ -289,6 +293,19 @@ def _is_truth(node: ast.expr) -> bool:
         case ast.Call(func=ast.Name(id="is_missing")):
             return True
     return False
+
+
+def _is_day(node: ast.expr) -> TypeGuard[ast.Call]:
+    """Return whether an expression is ``date(time)``."""
+    match node:
+        case ast.Call(func=ast.Name(id="date"), args=[_], keywords=[]):
+            return True
+    return False
+
+
+def _clock_day(time: Rule) -> Rule:
+    """Return the day as the clocks of its zone tell it: one of 23 or 25 hours counts as any other."""
+    return lambda df: _date(time(df)).tz_localize(None).normalize()
 
 
 def _true(value: Any) -> NDArray[np.bool_]:
