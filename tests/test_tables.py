@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tracemalloc
 from csv import reader as csv_rows
 from decimal import Decimal
 from pathlib import Path
@@ -279,7 +280,12 @@ def test_a_pipe_is_no_table(tmp_path):
 def test_a_gzip_bomb_is_not_unpacked(csv):
     bomb = gzip.compress(b"a,b\n" + b"0,0\n" * (25 * 2**20))
     assert len(bomb) < 2**20
-    assert "must unpack to at most 33,554,432 bytes" in fault(csv, bomb, name="t.csv.gz")
+    tracemalloc.start()
+    try:
+        assert "must unpack to at most 33,554,432 bytes" in fault(csv, bomb, name="t.csv.gz")
+        assert tracemalloc.get_traced_memory()[1] < 80 * 2**20  # a block of the parser, and little else
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_cap_is_the_callers_to_choose(csv, tmp_path):

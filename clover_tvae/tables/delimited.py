@@ -71,7 +71,8 @@ class _Capped(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            data = self._source.read(len(buffer))
+            # Of a whole block there would be three copies at once.
+            data = self._source.read(min(len(buffer), _PEEK))
         except (EOFError, gzip.BadGzipFile, zlib.error):
             raise TableFileError("is no gzip file, or a broken one; write it again", self._place) from None
         self._count += len(data)
