@@ -6,6 +6,7 @@ This module knows how rows and names are split and written. What the cells of a 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import datetime
 import gzip
@@ -38,7 +39,10 @@ TOO_LARGE = "must unpack to at most {:,} bytes, found more; pass max_bytes= if i
 # gzip reaches about 1000:1 on zeros; a real CSV stays far below this.
 _MAX_RATIO = 200
 _FREE_BYTES = 32 * 2**20
+_BROKEN_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
 _PEEK = 2**20
+# A smaller file is unpacked once to be counted, before its text is held.
+_SMALL = 4 * 2**20
 # The longest row that the parser must hold in one piece.
 _BLOCK = 2**26
 _SIGNS = {
@@ -73,7 +77,7 @@ class _Capped(io.RawIOBase):
         try:
             # Of a whole block there would be three copies at once.
             data = self._source.read(min(len(buffer), _PEEK))
-        except (EOFError, gzip.BadGzipFile, zlib.error):
+        except _BROKEN_GZIP:
             raise TableFileError("is no gzip file, or a broken one; write it again", self._place) from None
         self._count += len(data)
         if self._count > self._limit:
@@ -139,6 +143,14 @@ def _unpacked(file: BinaryIO, place: str, max_bytes: int | None, gzipped: bool) 
     limit = MAX_BYTES if max_bytes is None else max_bytes
     if gzipped and max_bytes is None:
         limit = min(MAX_BYTES, max(_FREE_BYTES, size * _MAX_RATIO))
+        if size <= _SMALL:
+            source, count = gzip.GzipFile(fileobj=file), 0
+            with contextlib.suppress(*_BROKEN_GZIP):  # told when it is read
+                while count <= limit and (data := source.read(_PEEK)):
+                    count += len(data)
+            if count > limit:
+                raise TableFileError(TOO_LARGE.format(limit), place)
+            file.seek(0)
     return io.BufferedReader(_Capped(gzip.GzipFile(fileobj=file) if gzipped else file, place, limit), buffer_size=_PEEK)
 
 
