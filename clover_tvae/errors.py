@@ -74,6 +74,7 @@ __all__ = [
     "UnsupportedArtifactError",
     "UserError",
     "collected_warnings",
+    "data_rows",
     "did_you_mean",
     "first_of",
     "memory_told",
@@ -114,6 +115,16 @@ def did_you_mean(name: object, known: Iterable[object]) -> str:
     by_text = {str(candidate).casefold(): candidate for candidate in known if candidate != name}
     nearest = difflib.get_close_matches(str(name).casefold(), by_text, n=1, cutoff=0.6)
     return f"; did you mean {by_text[nearest[0]]!r}?" if nearest else ""
+
+
+def data_rows(places: Sequence[int]) -> str:
+    """Name rows of a table by their places, which count from 0 where people count from 1.
+
+    Example:
+        >>> data_rows([4]), data_rows([0, 1, 2, 3, 4, 5])
+        ('data row 5', 'data rows 1, 2, 3, 4, 5, ...')
+    """
+    return f"data row{'s' * (len(places) > 1)} {first_of([place + 1 for place in places])}"
 
 
 def first_of(numbers: Sequence[int]) -> str:

@@ -378,6 +378,26 @@ def test_values_that_no_look_up_knows_are_told_with_their_column_and_a_cure() ->
 
 
 @pytest.mark.long
+def test_a_known_cell_outside_of_the_rounded_range_is_told_as_such_and_with_its_row() -> None:
+    rng, n = np.random.default_rng(0), 300
+    low = rng.gamma(2, 10, n).round(1)
+    df = pd.DataFrame({"low": low, "high": (low + rng.gamma(2, 5, n)).round(1)})
+    metadata = {"continuous": ["low", "high"], "relations": [{"kind": "inequality", "ascending": ["low", "high"]}]}
+    synth = TVAESynthesizer(df, metadata, random_state=1, epochs=1, privacy="none", verbose=False).fit()
+    # As people may hold whom a teacher learnt, but none of the rows that it wrote.
+    gap = pd.DataFrame({"low": [12.0, 1.1 * df["high"].max()], "high": np.nan})
+    told = r"column 'low': 1 known cells lie outside of what was learnt \(data row 2\).*no room for low <= high"
+    with pytest.warns(UserWarning, match=told):
+        assert synth.impute(gap, random_state=1).notna().all(axis=None)
+    with pytest.raises(ConditionError, match=told):
+        synth.sample(conditions=gap, random_state=1)
+    with pytest.raises(ConditionError, match=r"lie outside of its range \(data row 1\)"):
+        synth.sample(conditions=pd.DataFrame({"low": [1e6, 12.0]}))
+    with pytest.raises(ConditionError, match=r"1 rows contradict the relation low <= high \(data row 3\)"):
+        synth.sample(conditions=pd.DataFrame({"low": [1.0, 2.0, 9.0], "high": [8.0, 8.0, 8.0]}))
+
+
+@pytest.mark.long
 def test_imputed_rows_obey_also_at_the_ends_of_what_was_learnt_and_missing_cells_stay_likely() -> None:
     rng, n = np.random.default_rng(3), 400
     start = pd.Timestamp("2022-01-01") + pd.to_timedelta(rng.integers(0, 600, n), unit="D")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.partial import inferred, pinned
 from clover_tvae.relations.computed import Computed
 from clover_tvae.relations.reading import comparable
+from clover_tvae.relations.relation import Relation
 from clover_tvae.seeds import Read, child, generator
 
 __all__ = ["ROUNDS", "completed"]
@@ -37,13 +37,13 @@ def completed(
     *,
     missing: bool,
     beyond: bool = False,
-) -> tuple[pd.DataFrame, Counter[str], int]:
-    """Return partial rows completed, what those break that never came to keep the relations, and how many these are.
+) -> tuple[pd.DataFrame, list[Relation], NDArray[np.int64]]:
+    """Return partial rows completed, what those break that never came to keep the relations, and the places of these.
 
     Args:
         plan: How the table is reduced.
         inner: The backend that learnt the reduced table.
-        given: The partial rows.
+        given: The partial rows, labelled by their places.
         fill: Completes rows of the table that was learnt.
         seed: Fixes the draws.
         missing: Whether unknown cells may turn out to be missing.
@@ -52,7 +52,7 @@ def completed(
     given = given.copy()
     for name in (n for n in given if n in plan.written and plan.cells.is_date(n)):  # texts may be given as dates
         given[name] = plan.cells.typed(name, given[name])
-    given, parts, left, pool = inferred(plan, given), [], Counter[str](), None
+    given, parts, left, pool = inferred(plan, given), [], list[Relation](), None
     for round_ in range(ROUNDS):
         mend = round_ >= ROUNDS // 2
         drawn, full = _filled(plan, inner, given, given, fill, child(seed, round_), missing, mend)
@@ -63,13 +63,13 @@ def completed(
         pinned_down = pinned(plan, given, drawn, full, pool if round_ % 2 else None, round_ // 2, beyond)
         if not pinned_down.equals(given):
             drawn, full = _filled(plan, inner, pinned_down, given, fill, child(seed, round_, 1), missing, mend)
-        wrong, left, changed = plan.undetermined(full, given), Counter(), False
+        wrong, left, changed = plan.undetermined(full, given), [], False
         for name in (name for name in given.columns if name in plan.written):
             off = np.flatnonzero(_differs(full[name], given[name]))
             if len(off):  # it lies beyond all that was learnt: it stays, and is held against the relations
                 full[name], changed = with_cells(full[name], off, given[name].iloc[off]), True
         for i, broken in plan.broken(full, is_brought_back=not changed).items():
-            left[str(plan.kept[i])] += int(broken.sum())
+            left.append(plan.kept[i])
             wrong |= broken
         is_last = round_ == ROUNDS - 1
         parts.append(full if is_last else full[~wrong])
@@ -77,7 +77,7 @@ def completed(
         if not len(given):
             break
     out = pd.concat(parts).sort_index()  # each part keeps the labels of its rows
-    return out, left if len(given) else Counter(), len(given)
+    return out, left if len(given) else [], given.index.to_numpy()
 
 
 def _filled(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -21,16 +21,17 @@ from numpy.typing import NDArray
 from clover_tvae.backends.completing import ROUNDS, completed
 from clover_tvae.backends.protocol import Backend, ReadsRows, never_seen, reading, refuse_unknown, require_columns
 from clover_tvae.backends.redrawing import BLOCK, draw_inside, draw_what_is_there
-from clover_tvae.columns.dtypes import with_cells
+from clover_tvae.columns.dtypes import where_of, with_cells
 from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.conditions import Condition
-from clover_tvae.errors import CloverWarning, ConditionError, CorruptArtifactError, NotFittedError, Problem
+from clover_tvae.errors import CloverWarning, ConditionError, CorruptArtifactError, NotFittedError, Problem, data_rows
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.asked import translated
 from clover_tvae.relations.computed import Computed
 from clover_tvae.relations.groups import MissingWhen
 from clover_tvae.relations.reading import known
+from clover_tvae.relations.relation import Relation
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
 from clover_tvae.transforms import TableTransform
 
@@ -306,12 +307,10 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         def fill(partial: pd.DataFrame, seed: np.random.SeedSequence) -> pd.DataFrame:
             return self._reader.complete(partial, seed=seed, missing=missing, decode=decode)
 
-        out, left, n_left = completed(plan, self.inner, df.reset_index(drop=True), fill, seed, missing=missing)
+        given = df.reset_index(drop=True)
+        out, left, places = completed(plan, self.inner, given, fill, seed, missing=missing)
         if left:
-            raise ConditionError(
-                f"{n_left} of {len(df)} partial rows could not be completed in {ROUNDS} rounds: what is "
-                f"known of them leaves no room for {', '.join(left)}"
-            )
+            raise ConditionError(self._no_room(given.iloc[places], places, left))
         for name in plan.distances.keys() & set(
             df.columns
         ):  # a base plus a distance is off by the last digit of a float
@@ -321,15 +320,42 @@ class _KeepingReader(KeepingBackend, ReadsRows):
 
     def _check_known(self, df: pd.DataFrame) -> None:
         refuse_unknown(df, self.reduction.modelled)
-        problems = never_seen({name: int(rows.sum()) for name, rows in self.reduction.unseen(df).items()})
+        problems = never_seen(
+            {name: np.flatnonzero(cells).tolist() for name, cells in self.reduction.unseen(df).items()}
+        )
         for relation in self.reduction.kept:
             if set(relation.columns) <= set(df.columns):
                 wrong = relation.breaks(df) & known(df, relation.columns)
                 if wrong.any():
-                    columns = f"column {relation.columns[-1]!r}"
-                    problems.append(Problem(columns, f"{int(wrong.sum())} rows contradict the relation {relation}"))
+                    text = f"{int(wrong.sum())} rows contradict the relation {relation}"
+                    told = f"{text} ({data_rows(np.flatnonzero(wrong).tolist())})"
+                    problems.append(Problem(where_of(relation.columns[-1]), told))
         if problems:
             raise ConditionError(problems)
+
+    def _no_room(self, rows: pd.DataFrame, places: NDArray[np.int64], left: Sequence[Relation]) -> list[Problem]:
+        """Say why partial rows leave no room for relations: known cells outside of what was learnt, or a contradiction.
+
+        Args:
+            rows: The partial rows.
+            places: Their places in the table of the user.
+            left: The relations.
+        """
+        names, rest, problems = {name for one in left for name in one.columns}, np.ones(len(rows), dtype=bool), []
+        why = f"leaves no room for {', '.join(map(str, left))}"
+        for name, outside in self.reduction.cells.table.outside(rows[[n for n in rows if n in names]]).items():
+            if outside.any():
+                text = f"{int(outside.sum())} known cells lie outside of what was learnt"
+                told = (
+                    f"{text} ({data_rows(places[outside].tolist())}), which {why}; leave them empty to have them drawn"
+                )
+                problems.append(Problem(where_of(name), told))
+                rest &= ~outside
+        if rest.any():
+            text = f"must be partial rows that can be completed, found {int(rest.sum())} that cannot"
+            told = f"{text} ({data_rows(places[rest].tolist())}): what is known of them {why} within the ranges that were learnt"
+            problems.append(Problem("table", told))
+        return problems
 
     def impute(
         self, df: pd.DataFrame, *, seed: np.random.SeedSequence, may_lack: Collection[Hashable] = ()
@@ -347,13 +373,11 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         if not len(rows):
             return out
         given = df.iloc[rows][names].reset_index(drop=True)
-        told = []
-        for name, unseen in plan.unseen(given).items():
-            told.append(
-                f"column {name!r}: {unseen.sum()} cells hold values that were never seen in training: they stay, and tell "
-                "nothing of other cells; mend them, or leave them empty to have them filled"
-            )
-            given[name] = given[name].mask(unseen)
+        unseen = plan.unseen(given)
+        for name, cells in unseen.items():
+            given[name] = given[name].mask(cells)
+        cure = "they stay, and tell nothing of other cells; mend them, or leave them empty to have them filled"
+        told = list(map(str, never_seen({name: rows[cells].tolist() for name, cells in unseen.items()}, cure)))
 
         def fill(part: pd.DataFrame, of: np.random.SeedSequence) -> pd.DataFrame:
             # What says where a cell is missing is filled first: a cell that must not be missing would decide it.
@@ -365,12 +389,10 @@ class _KeepingReader(KeepingBackend, ReadsRows):
                     part[relation.when] = with_cells(part[relation.when], rows, first[relation.when])
             return self._reader.impute(part, seed=of, may_lack=may_lack)
 
-        full, left, _ = completed(plan, self.inner, given, fill, seed, missing=False, beyond=True)
+        full, left, places = completed(plan, self.inner, given, fill, seed, missing=False, beyond=True)
         if left:
-            told.append(
-                f"what is known of some rows leaves no room for {', '.join(left)}: these rows are filled all the same; "
-                "mend what contradicts it, or leave it empty to have it filled"
-            )
+            told += map(str, self._no_room(given.iloc[places], rows[places], left))
+            told.append("these rows are filled all the same")
         if told:
             warnings.warn("; ".join(told), CloverWarning, stacklevel=3)
         for name in names:

@@ -228,7 +228,7 @@ class NativeBackend(Backend, ReadsRows):
     # -- partial rows -------------------------------------------------------------------------------------------------
 
     def outside(self, df: pd.DataFrame) -> dict[Hashable, int]:
-        return self.transform.outside(df)
+        return {name: int(cells.sum()) for name, cells in self.transform.outside(df).items()}
 
     def complete(
         self,
@@ -247,7 +247,9 @@ class NativeBackend(Backend, ReadsRows):
         unknown = given & (table.choices < 0)
         if unknown.any() and self.parameters.get("min_count", 1) > 1 and not self.parameters["exact_values"]:
             unknown &= ~transform.nearly_seen(whole)  # kept as they are, and the model is not told of them
-        if unseen := never_seen(dict(zip(whole, unknown.sum(0).tolist(), strict=True))):
+        if unseen := never_seen(
+            {name: np.flatnonzero(cells).tolist() for name, cells in zip(whole, unknown.T, strict=True)}
+        ):
             raise ConditionError(unseen)
         full = {i for i, name in enumerate(transform.names) if not missing or name in df.columns}
         known = given & (table.choices >= 0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from pydantic import ValidationError
 
+from clover_tvae.columns.dtypes import where_of
 from clover_tvae.errors import (
     ColumnsMismatchError,
     ConditionError,
@@ -18,6 +19,7 @@ from clover_tvae.errors import (
     DuplicateColumnsError,
     MetadataError,
     Problem,
+    data_rows,
     did_you_mean,
 )
 
@@ -255,10 +257,11 @@ def require_columns(df: pd.DataFrame, names: Sequence[Hashable]) -> None:
         raise ColumnsMismatchError([Problem(f"column {n!r}", text + did_you_mean(n, others)) for n in lacking])
 
 
-def never_seen(n_cells: Mapping[Any, int]) -> list[Problem]:
-    """Return the problems of partial rows with so many cells of each column whose values were not learnt."""
-    text = "cells hold values that were never seen in training; leave them empty to have them drawn"
-    return [Problem(f"column {name!r}", f"{n} {text}") for name, n in n_cells.items() if n]
+def never_seen(places: Mapping[Any, Sequence[int]], cure: str = "leave them empty to have them drawn") -> list[Problem]:
+    """Return the problems of partial rows, by their places, of which a column holds values that were not learnt."""
+    text = "cells hold values that were never seen in training, or lie outside of its range"
+    told = {name: f"{len(rows)} {text} ({data_rows(rows)}); {cure}" for name, rows in places.items() if len(rows)}
+    return [Problem(where_of(name), message) for name, message in told.items()]
 
 
 def refuse_unknown(df: pd.DataFrame, names: Sequence[Hashable]) -> None:

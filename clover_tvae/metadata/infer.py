@@ -20,7 +20,7 @@ from clover_tvae.columns.date_formats import century_of, guess_format, has_short
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.labels import are_contacts, names_people
 from clover_tvae.columns.numeric import identifier_told, is_number_text, read_numbers
-from clover_tvae.errors import CloverWarning, ColumnTypeError, NonFiniteError, TooFewRowsError, first_of
+from clover_tvae.errors import CloverWarning, ColumnTypeError, NonFiniteError, TooFewRowsError, data_rows
 from clover_tvae.metadata.column import Column, Kind
 from clover_tvae.metadata.validate import require_frame
 
@@ -143,7 +143,7 @@ def _look(name: Hashable, series: pd.Series) -> Finding:
         case "category":
             return _look_at_category(name, cells, known)
         case "text":
-            return _look_at_text(name, known, np.flatnonzero(series.notna()) + 1)
+            return _look_at_text(name, known, np.flatnonzero(series.notna()))
     cure = "each type kept apart; clean the column if it is meant as one"
     warning = f"mixes cells of several types: declared 'categorical', {cure}"
     return Finding(Column(name, "categorical"), "cells of several types, taken as labels", warning)
@@ -210,7 +210,7 @@ def _look_at_text(name: Hashable, cells: pd.Series, rows: NDArray[np.int64] | No
         kind: Kind = "ignore" if told or (n_distinct > _MAX_CODES and share > 0.5) else "categorical"
         cure = "convert it with pd.to_numeric and declare it 'continuous' if it is a measurement"
         odd = [] if rows is None else rows[~is_number].tolist()
-        but = f", but for {len(odd)} cells (data row {first_of(odd)}), which are to be mended first" if odd else ""
+        but = f", but for {len(odd)} cells ({data_rows(odd)}), which are to be mended first" if odd else ""
         warning = f"holds numbers written as text{but}: declared {kind!r}; {cure}"
         return Finding(Column(name, kind), f"numbers written as text, {n_distinct} distinct values", warning)
     sample: pd.Series = texts.head(1000)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clover_tvae.columns.date_formats import packed_width
-from clover_tvae.errors import first_of
+from clover_tvae.errors import data_rows
 from clover_tvae.metadata.column import Column
 
 __all__ = ["NUMBER", "BadCells", "column_of"]
@@ -95,11 +95,10 @@ def _any(cells: Any, pattern: str) -> bool:
 def _refuse_misfits(cells: Any, pattern: str, expected: str, cure: str) -> None:
     """Raise with the number of cells that do not match, and the first rows they stand in."""
     fits = _matches(cells, pattern).to_numpy(zero_copy_only=False)
-    rows = np.flatnonzero(fits == False) + 1  # noqa: E712  (a missing cell is None here, neither true nor false)
+    rows = np.flatnonzero(fits == False)  # noqa: E712  (a missing cell is None here, neither true nor false)
     if rows.size:
-        where = f"data row{'s' if rows.size > 1 else ''} {first_of(rows.tolist())}"
         found = f"{rows.size} of {len(cells)} cells that are none"
-        raise BadCells(f"must hold {expected}, found {found} ({where}); {cure}")
+        raise BadCells(f"must hold {expected}, found {found} ({data_rows(rows.tolist())}); {cure}")
 
 
 def _numbers(cells: Any) -> pd.Series:

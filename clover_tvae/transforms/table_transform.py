@@ -231,20 +231,20 @@ class TableTransform:
             for one, choices in zip(self.transforms, table.choices.T, strict=True)
         ]
 
-    def outside(self, df: pd.DataFrame) -> dict[Any, int]:
-        """Return how many cells of each column lie outside of its range, or are of no category that was learnt.
+    def outside(self, df: pd.DataFrame) -> dict[Any, NDArray[np.bool_]]:
+        """Return which cells of each column that is there lie outside of its range, or are of no category that was learnt.
 
         Ranges end at means of several people, and rare categories are not learnt: some cells of the very table do, too.
         """
         cells = {}
-        for transform in self.transforms:
+        for transform in (transform for transform in self.transforms if transform.name in df):
             if isinstance(transform, NumberTransform):
                 numbers, missing = transform.read(df[transform.name])
                 inside = (numbers >= transform.grid.minimum) & (numbers <= transform.grid.maximum)
             else:
                 missing = df[transform.name].isna().to_numpy()
                 inside = transform.encode(df[transform.name], np.random.default_rng(0), "mask").choices >= 0
-            cells[transform.name] = int((~inside & ~missing).sum())
+            cells[transform.name] = ~inside & ~missing
         return cells
 
     def nearly_seen(self, df: pd.DataFrame) -> NDArray[np.bool_]:
