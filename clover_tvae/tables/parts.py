@@ -15,7 +15,7 @@ from typing import Any
 from clover_tvae.errors import TableFileError
 from clover_tvae.files import file_digest, read_text, write_text
 
-__all__ = ["MANIFEST", "is_broken_off", "old_parts", "parts_of", "write_manifest"]
+__all__ = ["MANIFEST", "is_broken_off", "listed_parts", "old_parts", "parts_of", "write_manifest"]
 
 # Readers of whole folders, such as pyarrow, pass over names that begin so.
 MANIFEST = "_parts.json"
@@ -67,6 +67,20 @@ def parts_of(folder: str | Path) -> list[Path]:
         ...     [part.name for part in parts_of(folder)]
         ['part-00000.csv']
     """
+    digests = listed_parts(folder)
+    for part, digest in digests.items():
+        if digest is None or file_digest(part) != digest:
+            text = f"must be the part that {MANIFEST} names, found {'another' if part.exists() else 'none'}"
+            raise TableFileError(f"{text}; draw them again", str(part))
+    return [*digests]
+
+
+def listed_parts(folder: str | Path) -> dict[Path, Any]:
+    """Return the files that the manifest of a folder lists, with their digests, which are not compared.
+
+    Raises:
+        TableFileError: The folder has no manifest, or its parts were never all written.
+    """
     folder, found = Path(folder), _manifest(Path(folder))
     if found is None:
         raise TableFileError(f"must hold parts and {MANIFEST}, which says that they are whole, found none", str(folder))
@@ -74,11 +88,7 @@ def parts_of(folder: str | Path) -> list[Path]:
         digests = {str(part["name"]): part["sha256"] for part in found["parts"] or ()}
     except (TypeError, KeyError):
         digests = {"": None}
-    if found.get("is_whole") is not True or not all(map(_PART.fullmatch, digests)):
+    if found.get("is_whole") is not True or not digests or not all(map(_PART.fullmatch, digests)):
         text = "must hold whole parts, found those of a run that was broken off; draw them again"
         raise TableFileError(text, str(folder))
-    for name, digest in digests.items():
-        if digest is None or file_digest(folder / name) != digest:
-            text = f"must be the part that {MANIFEST} names, found {'another' if (folder / name).exists() else 'none'}"
-            raise TableFileError(f"{text}; draw them again", str(folder / name))
-    return [folder / name for name in digests]
+    return {folder / name: digest for name, digest in digests.items()}

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from clover_tvae.metadata.description import Metadata
 from clover_tvae.metadata.validate import require_frame
 from clover_tvae.tables.delimited import MAX_BYTES, csv_cells, csv_names, csv_table, print_csv
 from clover_tvae.tables.parquet import read_parquet, write_parquet
-from clover_tvae.tables.parts import MANIFEST, parts_of
+from clover_tvae.tables.parts import MANIFEST, listed_parts, parts_of
 
 __all__ = ["EXTENSIONS", "MAX_BYTES", "column_names", "read_table", "write_table"]
 
@@ -93,18 +93,18 @@ def column_names(path: str | Path, metadata: Metadata | None = None) -> list[Has
         TableFileError: The file is missing, of another format or broken, as far as its start shows.
         DuplicateColumnsError: Two columns share a name.
     """
-    path = _parts(path)[0]
+    path = next(iter(_parts(path, listed_parts)))  # what the parts hold is compared when they are read
     with _opened(path) as (file, extension):
         if extension in _PARQUET:
             return [*read_parquet(file, str(path), MAX_BYTES, rows=False).columns]
         return csv_names(file, str(path), metadata, gzipped=extension == ".csv.gz")
 
 
-def _parts(path: str | Path) -> list[Path]:
-    """Return the parts of a folder that has some; else the path itself."""
+def _parts(path: str | Path, listed: Callable[[str | Path], Iterable[Path]] = parts_of) -> Iterable[Path]:
+    """Return the parts of a folder that has some, as they are ``listed``; else the path itself."""
     with suppress(OSError, ValueError):  # told where it is opened
         if (Path(path) / MANIFEST).is_file():
-            return parts_of(path)
+            return listed(path)
     return [Path(path)]
 
 
