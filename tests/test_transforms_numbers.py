@@ -19,7 +19,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import ColumnTypeError, ConditionError, DataError, NonFiniteError
-from clover_tvae.transforms.grid import Grid
+from clover_tvae.transforms.grid import Grid, fraction
 from clover_tvae.transforms.mode_codec import _clusters
 from clover_tvae.transforms.numbers import NumberTransform
 from clover_tvae.transforms.rank_codec import MAX_KNOTS
@@ -181,6 +181,11 @@ def test_training_ranks_are_uniform(name: str) -> None:
         assert distance(q, np.linspace(0, 1, 2001)) < 1.7 / math.sqrt(rows.sum()) + 0.003
         assert q.min() >= 0
         assert q.max() <= 1
+
+
+def test_a_share_of_a_range_of_the_tiniest_floats_does_not_overflow() -> None:
+    found = fraction(np.array([-1e300, 0.0, 5e-323, 1e-322, 1e300]), 0.0, 1e-322)
+    assert found.tolist() == pytest.approx([0, 0, 0.5, 1, 1])
 
 
 def test_values_that_repeat_are_choices_and_the_rest_is_continuous() -> None:

@@ -28,7 +28,7 @@ def fraction(x: NDArray[np.float64], low: Any, high: Any) -> NDArray[np.float64]
     """Return ``(x - low) / (high - low)`` in [0, 1], 0 where ``high == low``; halves keep 1e308 from overflowing."""
     width = np.asarray(high) / 2 - np.asarray(low) / 2
     safe = np.where(width > 0, width, 1.0)
-    return np.clip(np.where(width > 0, (np.asarray(x) / 2 - np.asarray(low) / 2) / safe, 0.0), 0.0, 1.0)
+    return np.where(width > 0, (np.clip(x, low, high) / 2 - np.asarray(low) / 2) / safe, 0.0)
 
 
 @dataclass(frozen=True)

@@ -145,12 +145,12 @@ def full(path: Path, n_runs: int) -> dict[str, Any]:
 
 
 def readonly(path: Path, n_runs: int) -> dict[str, Any]:
+    from children import keep_capabilities
+
     def prepare() -> None:
         path.parent.chmod(0o555)
         if os.geteuid() == 0:  # to whom no folder is closed
-            os.setgroups([])
-            os.setgid(65534)
-            os.setuid(65534)
+            keep_capabilities()
 
     try:
         return failed(path, prepare)
