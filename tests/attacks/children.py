@@ -138,6 +138,10 @@ def keep_capabilities(mask: int = 0) -> None:
     assert ctypes.CDLL(None).capset(version_and_process, kept) == 0
 
 
+#: What binds a child by the rights of files, whoever runs the tests.
+AS_OTHERS: list[Step] = [(keep_capabilities, ())] if getattr(os, "geteuid", lambda: 1)() == 0 else []
+
+
 @contextlib.contextmanager
 def own_disk(folder: Path) -> Iterator[Path]:
     """Mount a file system of four mebibytes, or skip the test where none may be mounted."""

@@ -15,12 +15,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from attacks.children import (
+    AS_OTHERS,
     Step,
     become_nameless,
     clover_tvae,
     files_of,
     iris_job,
-    keep_capabilities,
     own_disk,
     set_environment,
     write_jobs,
@@ -28,7 +28,6 @@ from attacks.children import (
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX rights")]
 
-AS_OTHERS: list[Step] = [(keep_capabilities, ())] if os.geteuid() == 0 else []
 COMMANDS = {
     "fit": "fit sklearn.iris -m infer -o {}/new.pkl --epochs 1 --decoder independent",
     "sample": "sample {}/out/iris.pkl -n 5 -o {}/rows.csv",
