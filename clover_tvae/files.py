@@ -27,6 +27,7 @@ __all__ = [
     "MOST_OF_ONE_HASH",
     "atomic_write",
     "check_path",
+    "closed",
     "file_digest",
     "inside",
     "locked",
@@ -71,6 +72,11 @@ def unwritable(path: Path) -> str | None:
         return "must be a file, found a device or a pipe of this name"
     if _RESERVED.fullmatch(path.name):
         return f"must be a file name that Windows can hold, found {path.name!r}, the name of a device"
+    return None
+
+
+def closed(path: Path) -> str | None:
+    """Say that no new file can be made at a path, as its folder, or the one that it would be made in, is closed to us."""
     folder = next(parent for parent in path.absolute().parents if os.path.exists(parent))
     if not os.path.exists(path) and os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
         return f"nothing can be written in the folder {folder.name!r}"

@@ -291,6 +291,14 @@ def test_fit_reports_every_wrong_option_at_once(folder: Path) -> None:
     assert Path("x.pkl").read_text() == "mine"
 
 
+def test_a_closed_folder_is_told_before_the_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("closed").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "closed")  # root may write everywhere
+    result = cli("fit", "sklearn.iris", "-m", "infer", "-o", "closed/iris.pkl", *QUICK)
+    assert result.exit_code == 2
+    assert result.stderr == "error: closed/iris.pkl: nothing can be written in the folder 'closed'\n"
+
+
 def test_fit_infers_and_warns(folder: Path) -> None:
     frame = pd.DataFrame({"day": ["2024-01-01", "2024-02-01", "2024-03-01"] * 20, "x": range(60)})
     frame.to_parquet("t.parquet")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clover_tvae.errors import ConfigError, Problem
-from clover_tvae.files import not_there, unwritable
+from clover_tvae.files import closed, not_there, unwritable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,7 @@ def check_targets(targets: Mapping[Path | None, str | tuple[str, ...]], *, force
         text = None
         if not path.name.lower().endswith(ends) or path.name.lower() in ends:
             text = f"must be a file name that ends in {' or '.join(ends)}, found {path.name!r}"
-        elif fault := unwritable(path):
+        elif fault := unwritable(path) or closed(path):
             text = fault
         elif path.exists() and not force:
             text = "the file exists; --force overwrites it"

@@ -23,7 +23,7 @@ from clover_tvae.errors import (
     did_you_mean,
 )
 from clover_tvae.evaluation.limits import Limits, limit_problems
-from clover_tvae.files import inside, not_there, unwritable
+from clover_tvae.files import closed, inside, not_there, unwritable
 from clover_tvae.jobs.job import Job, JobTable
 from clover_tvae.jobs.plan import foreign_problems, learnt_from, plan_job
 from clover_tvae.jobs.read import Draft, load_limits, path_called, read_drafts
@@ -197,7 +197,7 @@ class _Check:
             return None
         self.written.append((path, target))
         there = next((parent for parent in target.parents if os.path.exists(parent)), target.parent)
-        if fault := unwritable(target):
+        if fault := unwritable(target) or closed(target):
             self.tell(path, f"{path[-1]}: {fault}")
         elif not os.path.isdir(there):
             self.tell(path, f"{path[-1]}: {there.name!r} is a file, not a folder")
