@@ -41,7 +41,9 @@ MIN_COUNT = 5
 #: Widest layer of a network; hostile files are refused before their sizes allocate anything.
 LARGEST_WIDTH = 16_384
 #: Parameters that SDV's TVAE has not, and those that it alone has.
-NOT_IN_SDV = ("decoder", "learning_rate", "gradient_clip", "validation_fraction", "patience", "max_minutes")
+NOT_IN_SDV = (
+    "decoder", "learning_rate", "gradient_clip", "validation_fraction", "patience", "max_minutes", "precision",
+)  # fmt: skip
 ONLY_IN_SDV = ("enforce_min_max_values", "enforce_rounding")
 
 
@@ -144,6 +146,11 @@ class Parameters(BaseModel):
         description="Where to compute: cpu (default), cuda, cuda:N, mps, or auto for the best at hand.",
         examples=["cpu", "cuda", "cuda:1", "mps", "auto"],
     )
+    precision: Literal["float32", "bfloat16"] | None = Field(
+        None,
+        description="Of matrix products: bfloat16 (default where the processor has instructions for it: twice as fast), or "
+        "float32 (default elsewhere), which is the same on every machine up to rounding. Autoregressive decoder only.",
+    )
     decode: Literal["sample", "stratified", "argmax"] | None = Field(
         None,
         description="sample (default) draws independent rows; stratified draws rows whose shares are closer to the learnt "
@@ -201,6 +208,8 @@ class Parameters(BaseModel):
                 found[name] = f"the {here} backend has no such parameter; leave it out, or use backend={other!r}"
         if given.get("privacy") == "student" and (here == "sdv" or given.get("decoder") == "independent"):
             found["privacy"] = "only the autoregressive decoder of the native backend has a student; leave it out"
+        if given.get("precision") == "bfloat16" and given.get("decoder") == "independent":
+            found["precision"] = "only the autoregressive decoder multiplies in bfloat16; leave it out"
         if parameters is None or found:
             raise ConfigError([Problem(name, found[name]) for name in given if name in found])
         if parameters.discriminator_steps is not None:

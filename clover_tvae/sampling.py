@@ -106,14 +106,10 @@ class Sampler:
         generator = torch_generator(child(seed, index), self.vae.device, kind)
         rows, known, z = self._conditioned(generator, conditions) if conditions else self._fresh(generator, BLOCK_ROWS)
         unconditioned = [i for i in range(self.layout.n_columns) if i not in conditions]
-        parts, translate = [], self._translator(generator)
         # Each order of the columns errs in its own way, so a block has several.
-        for part in torch.arange(BLOCK_ROWS, device=z.device).split(_ROWS_AN_ORDER):
-            columns = self._shuffled(unconditioned, generator)
-            how = Drawing(columns, None, translate, decode == "argmax")
-            drawn, _ = self.vae.decoder.sample(z[part], rows.take(part), known[part], generator, how)
-            parts.append(_to_table(drawn))
-        return EncodedTable.concatenate(parts)
+        orders = [self._shuffled(unconditioned, generator) for _ in range(BLOCK_ROWS // _ROWS_AN_ORDER)]
+        how = Drawing(orders, None, self._translator(generator), decode == "argmax")
+        return _to_table(self.vae.decoder.sample(z, rows, known, generator, how)[0])
 
     def _fresh(self, generator: torch.Generator, n_rows: int, *, stratify: bool = True) -> tuple[Rows, Tensor, Tensor]:
         """Blank rows, nothing known, z from the prior."""
@@ -142,7 +138,7 @@ class Sampler:
         rows, known, z = self._fresh(generator, BLOCK_ROWS * candidates, stratify=few)
         conditions = {i: ConditionTensors(*(part.to(z.device) for part in c)) for i, c in conditions.items()}
         columns = self._shuffled(list(conditions), generator)
-        how = Drawing(columns, conditions, self._translator(generator))
+        how = Drawing([columns], conditions, self._translator(generator))
         rows, log_weight = self.vae.decoder.sample(z, rows, known, generator, how)
         if not bool(torch.isfinite(log_weight).any()):
             raise ConditionError(
@@ -220,7 +216,7 @@ class Sampler:
                 mu, std = self.vae.posterior(part)
                 z = mu + std * torch.randn(mu.shape, generator=generator, device=mu.device)
             columns = self._shuffled(list(range(self.layout.n_columns)), generator)
-            how = Drawing(columns, conditions, self._translator(generator), argmax and round_ == last)
+            how = Drawing([columns], conditions, self._translator(generator), argmax and round_ == last)
             part, _ = self.vae.decoder.sample(z, part, given, generator, how)
         return _to_table(part)
 
@@ -271,7 +267,7 @@ class Sampler:
         The cell itself must not reach z, or every cell would look plausible.
         """
         z = self.vae.prior.draw(len(part.choices), generator)
-        how = Drawing([i], translate=self._translator(generator))
+        how = Drawing([[i]], translate=self._translator(generator))
         filled, _ = self.vae.decoder.sample(z, part, known, generator, how)
         mu, std = self.vae.posterior(filled)
         z = mu + std * torch.randn(mu.shape, generator=generator, device=mu.device)

@@ -75,6 +75,8 @@ class TVAESynthesizer:
         max_minutes: Minutes of training by the clock, teacher and student together; where this limit strikes, a seed no
             longer fixes the result.
         device: Where to compute: ``cpu`` (default), ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best at hand.
+        precision: Of matrix products: ``bfloat16`` (default where the processor has instructions for it: twice as fast), or
+            ``float32`` (default elsewhere), which is the same on every machine up to rounding. Autoregressive decoder only.
         decode: ``sample`` (default) draws independent rows; ``stratified`` draws rows whose shares are closer to the learnt
             ones than chance would have them; ``argmax`` takes the likeliest, as SDV does, and loses rare categories.
         min_count: Fewest people who must share a category, a frequent number, a bound or a relation's value for it to be
@@ -130,6 +132,7 @@ class TVAESynthesizer:
         patience: int | None = None,
         max_minutes: float | None = None,
         device: str = "cpu",
+        precision: str | None = None,
         decode: str | None = None,
         min_count: int | None = None,
         exact_values: bool | None = None,
@@ -145,7 +148,7 @@ class TVAESynthesizer:
             compress_dims=compress_dims, decompress_dims=decompress_dims, embedding_dim=embedding_dim,
             learning_rate=learning_rate, weight_decay=weight_decay, loss_factor=loss_factor,
             gradient_clip=gradient_clip, validation_fraction=validation_fraction, patience=patience,
-            max_minutes=max_minutes, device=str(device), decode=decode, trust_pickle=trust_pickle,
+            max_minutes=max_minutes, device=str(device), precision=precision, decode=decode, trust_pickle=trust_pickle,
             min_count=min_count, exact_values=exact_values,
             enforce_min_max_values=enforce_min_max_values, enforce_rounding=enforce_rounding,
             discriminator_steps=discriminator_steps,

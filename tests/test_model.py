@@ -94,7 +94,7 @@ def test_samples_of_the_autoregressive_decoder_follow_its_own_chain_rule():
         Rows.blank(n, CATEGORIES),
         torch.zeros(n, 3, dtype=torch.bool),
         generator(2),
-        Drawing([0, 1, 2]),
+        Drawing([[0, 1, 2]]),
     )
     code = drawn.choices @ torch.tensor([14, 7, 1])
     wanted = rows.choices @ torch.tensor([14, 7, 1])
@@ -134,16 +134,16 @@ def test_the_density_of_a_rank_integrates_to_one():
 
 
 def test_a_mixture_draws_what_its_density_says():
-    parameters = torch.tensor([[[[0.0, 1.0], [-1.0, 1.0], [-1.0, -0.5]]]])  # (1, 1, 3, 2)
-    mixture = Mixture.of(parameters.expand(20_000, 1, 3, 2))
+    parameters = torch.tensor([[[0.0, 1.0], [-1.0, 1.0], [-1.0, -0.5]]]).unsqueeze(3)  # (1, 3, 2, 1)
+    mixture = Mixture.of(parameters.expand(1, 3, 2, 20_000))
     drawn = mixture.sample(generator(1))
     assert ((drawn >= 0) & (drawn <= 1)).all()
-    below = Mixture.of(parameters).log_mass(torch.zeros(1, 1), torch.full((1, 1), 0.4)).logsumexp(2).exp()
+    below = Mixture.of(parameters).log_mass(torch.zeros(1, 1), torch.full((1, 1), 0.4)).logsumexp(1).exp()
     assert (drawn < 0.4).float().mean().item() == pytest.approx(below.item(), abs=0.015)
-    inside = mixture.sample(generator(2), torch.full((20_000, 1), 0.2), torch.full((20_000, 1), 0.25))
+    inside = mixture.sample(generator(2), torch.full((1, 20_000), 0.2), torch.full((1, 20_000), 0.25))
     assert inside.min().item() >= 0.2
     assert inside.max().item() <= 0.25
-    far = mixture.sample(generator(2), torch.full((20_000, 1), 0.999999), torch.ones(20_000, 1))
+    far = mixture.sample(generator(2), torch.full((1, 20_000), 0.999999), torch.ones(1, 20_000))
     assert torch.isfinite(far).all()
 
 
@@ -223,9 +223,9 @@ def test_a_condition_is_met_and_its_weight_is_its_probability(make):
     )
     z, blank = torch.ones(n, 4), Rows.blank(n, CATEGORIES)
     known = torch.zeros(n, 3, dtype=torch.bool)
-    free, _ = decoder.sample(z, blank, known, generator(1), Drawing([2]))
+    free, _ = decoder.sample(z, blank, known, generator(1), Drawing([[2]]))
     share = ((free.choices[:, 2] == 1) | (free.choices[:, 2] == 3)).float().mean()
-    held, log_weight = decoder.sample(z, blank, known, generator(1), Drawing([2], {2: condition}))
+    held, log_weight = decoder.sample(z, blank, known, generator(1), Drawing([[2]], {2: condition}))
     assert set(held.choices[:, 2].tolist()) <= {1, 3}
     assert log_weight.exp().mean().item() == pytest.approx(share.item(), abs=0.025)
 
@@ -238,9 +238,9 @@ def test_a_range_is_met_and_its_weight_is_its_probability(make, layout, column):
     choices = torch.arange(layout.columns[column].n_base) < numbered
     condition = ConditionTensors(choices, torch.full((numbered,), low), torch.full((numbered,), high))
     z, blank, known = torch.ones(n, 4), Rows.blank(n, layout), torch.zeros(n, layout.n_columns, dtype=torch.bool)
-    free, _ = decoder.sample(z, blank, known, generator(1), Drawing([column]))
+    free, _ = decoder.sample(z, blank, known, generator(1), Drawing([[column]]))
     inside = (free.choices[:, column] < numbered) & (free.scalars[:, 0] >= low) & (free.scalars[:, 0] <= high)
-    held, log_weight = decoder.sample(z, blank, known, generator(2), Drawing([column], {column: condition}))
+    held, log_weight = decoder.sample(z, blank, known, generator(2), Drawing([[column]], {column: condition}))
     assert (held.choices[:, column] < numbered).all()
     assert held.scalars[:, 0].min().item() >= low - 1e-6
     assert held.scalars[:, 0].max().item() <= high + 1e-6

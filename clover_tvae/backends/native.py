@@ -38,6 +38,7 @@ from clover_tvae.model.copula import copula_rows
 from clover_tvae.model.decoder import Decoder
 from clover_tvae.model.devices import one_thread, resolve_device, torch_generator
 from clover_tvae.model.ordered import told_order
+from clover_tvae.model.products import fastest_precision
 from clover_tvae.model.rows import ConditionTensors, Rows
 from clover_tvae.model.vae import TabularVAE, table_tensors
 from clover_tvae.parameters import Parameters, listed
@@ -115,7 +116,10 @@ class NativeBackend(Backend, ReadsRows):
         started = time.monotonic()
         transform, self._prepared = self._prepared or self._fitted(df, metadata, seed), None
         table, layout = transform.encode(df, generator(seed, Fit.ENCODE), "fold"), transform.layout
-        plan = plan_training(self.given, len(df), layout.n_columns, n_choices=layout.n_choices, lesson=self.lesson)
+        given = self.given
+        if given.precision is None and given.decoder != "independent":
+            given = given.model_copy(update={"precision": fastest_precision(self.device)})
+        plan = plan_training(given, len(df), layout.n_columns, n_choices=layout.n_choices, lesson=self.lesson)
         told = "training" if self.lesson is None else "student"
         logger.info("%s", plan.describe())
         if verbose:
@@ -377,12 +381,14 @@ class NativeBackend(Backend, ReadsRows):
         with reading("training"):
             # The first files name no guards, and have none.
             guards = {name: given[name] for name in parameters.guards if name in given}
-            if plan.parameters | guards != training.parameters:
+            if plan.parameters | guards != {"precision": "float32"} | training.parameters:
                 raise ValueError("these are not its model's parameters")
         with reading("weights"):
             arrays = unpack_tensors(parts["weights"], expected_arrays(config, transform.layout))
             vae = vae_from_arrays(config, transform.layout, arrays)
         backend = cls(**{**given, "device": device})
+        if config.precision == "bfloat16":  # of the machine that learnt it
+            vae.multiply_in(fastest_precision(backend.device))
         history = [Epoch(int(row[0]), *row[1:]) for row in training.history]
         backend._known = _Learnt(plan, transform, vae.to(backend.device), history, training.facts.model_dump(), guards)
         return backend

@@ -42,6 +42,7 @@ class ModelPart(_Part):
     free_bits: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     dropout: Share
     prior_components: Annotated[int, Field(ge=0, le=64)] = 0  # the first files have none
+    precision: Literal["float32", "bfloat16"] = "float32"  # nor this
 
 
 class _Facts(_Part):

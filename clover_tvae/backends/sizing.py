@@ -14,10 +14,10 @@ __all__ = ["Lesson", "Plan", "plan_training"]
 
 _Config = TypeVar("_Config", ModelConfig, TrainingConfig)
 
-#: What a plan tells, in this order. The last two are no parameters of the constructor.
+#: What a plan tells, in this order. `dropout` and `free_bits` are no parameters of the constructor.
 _IN_FORCE = (
     "decoder", "epochs", "batch_size", "compress_dims", "decompress_dims", "embedding_dim", "learning_rate", "weight_decay",
-    "loss_factor", "gradient_clip", "validation_fraction", "patience", "max_minutes", "dropout", "free_bits",
+    "loss_factor", "gradient_clip", "validation_fraction", "patience", "max_minutes", "dropout", "free_bits", "precision",
 )  # fmt: skip
 #: A full covariance of more dimensions has more entries than rows could fill.
 _WIDEST_FITTED_PRIOR = 32

@@ -21,9 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clover_tvae.encoded import TableLayout
-from clover_tvae.model.choices import draw_choice, group_by_width
+from clover_tvae.model.choices import chosen_choices, draw_choice, group_by_width
 from clover_tvae.model.copy_choices import CopyChoices
 from clover_tvae.model.mixture import Mixture, normal_score
+from clover_tvae.model.products import Linear, linear
 from clover_tvae.model.rows import EVERY_CELL, ConditionTensors, Drawing, Rows, Translate, numbered_cells
 
 __all__ = ["PIECES", "AutoregressiveDecoder", "piecewise"]
@@ -43,8 +44,8 @@ class _Block(nn.Module):
     def __init__(self, width: int, inner: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.up = nn.Linear(width, inner)
-        self.down = nn.Linear(inner, width)
+        self.up = Linear(width, inner)
+        self.down = Linear(inner, width)
         self.dropout = dropout
 
     def forward(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -103,6 +104,8 @@ class AutoregressiveDecoder(nn.Module):
     unknown: Tensor
     scalar_columns: Tensor
     back: Tensor
+    members: Tensor
+    padding: Tensor
 
     def __init__(
         self, embedding_dim: int, decompress_dims: Sequence[int], layout: TableLayout, dropout: float = 0.0
@@ -115,8 +118,7 @@ class AutoregressiveDecoder(nn.Module):
         self._place_inputs(embedding_dim)
         self.blocks = nn.ModuleList(_Block(width, inner, dropout) for inner in decompress_dims)
         self.norm = nn.LayerNorm(width)
-        self._place_heads()
-        self.copies = CopyChoices(layout, [group.columns for group in self.groups])
+        self.copies = CopyChoices(layout, self._place_heads())
 
     # -- construction -------------------------------------------------------------------------------------------------
 
@@ -129,12 +131,13 @@ class AutoregressiveDecoder(nn.Module):
         self.register_buffer("unknown", torch.tensor(unknown, dtype=torch.int64), persistent=False)
         self.cells = nn.Parameter(torch.empty(n_embeddings, self.width))
         n_inputs = layout.n_scalars * (self.n_pieces + 1)
-        self.pieces = nn.Linear(n_inputs, self.width, bias=False) if layout.n_scalars else None
-        self.latent = nn.Linear(embedding_dim, self.width)
+        self.pieces = Linear(n_inputs, self.width, bias=False) if layout.n_scalars else None
+        self.latent = Linear(embedding_dim, self.width)
         scalar_columns = torch.tensor(layout.scalar_columns, dtype=torch.int64)
         self.register_buffer("scalar_columns", scalar_columns, persistent=False)
 
-    def _place_heads(self) -> None:
+    def _place_heads(self) -> dict[int, tuple[int, int]]:
+        """Make the heads; return, of each column whose logits every row gets, its row among those and its first logit's row."""
         layout = self.layout
         widths = [column.n_choices for column in layout.columns]
         plain = [i for i in range(layout.n_columns) if not layout.columns[i].copies]
@@ -144,17 +147,28 @@ class AutoregressiveDecoder(nn.Module):
             for members in group_by_width([widths[i] for i in columns]):
                 chosen = tuple(columns[m] for m in members)
                 self.groups.append(_Group(chosen, max(widths[i] for i in chosen)))
-        self.heads = nn.ModuleList(nn.Linear(self.width, len(g.columns) * g.width) for g in self.groups)
-        for g, group in enumerate(self.groups):
-            padding = torch.zeros(len(group.columns), group.width)
-            for row, i in enumerate(group.columns):
-                padding[row, widths[i] :] = -torch.inf
-            self.register_buffer(f"padding_{g}", padding, persistent=False)
-            self.register_buffer(f"members_{g}", torch.tensor(group.columns), persistent=False)
-        order = [i for group in self.groups for i in group.columns]
-        self.register_buffer("back", torch.tensor(order).argsort(), persistent=False)
+        self.heads = nn.ModuleList(Linear(self.width, len(g.columns) * g.width) for g in self.groups)
         self.place = {i: (g, row) for g, group in enumerate(self.groups) for row, i in enumerate(group.columns)}
-        self.mixtures = nn.Linear(self.width, layout.n_scalars * 3 * _COMPONENTS) if layout.n_scalars else None
+        self.mixtures = Linear(self.width, layout.n_scalars * 3 * _COMPONENTS) if layout.n_scalars else None
+        is_wide = [g.width >= _WIDE and len(g.columns) == 1 and not layout.columns[g.columns[0]].copies for g in self.groups]
+        #: Heads whose logits every row gets, and those of wide columns.
+        self.dense = [g for g, wide in enumerate(is_wide) if not wide]
+        self.wide = [g for g, wide in enumerate(is_wide) if wide]
+        self.shapes = [(len(self.groups[g].columns), self.groups[g].width) for g in self.dense]
+        # The padding enters by the bias: adding it to every row's logits would be a pass over all of them.
+        padding = [
+            torch.where(torch.arange(self.groups[g].width) < widths[i], 0.0, -torch.inf)
+            for g in self.dense
+            for i in self.groups[g].columns
+        ]
+        padding.append(torch.zeros(layout.n_scalars * 3 * _COMPONENTS))
+        self.register_buffer("padding", torch.cat(padding), persistent=False)
+        members = [i for g in self.dense for i in self.groups[g].columns]
+        order = members + [self.groups[g].columns[0] for g in self.wide]
+        self.register_buffer("members", torch.tensor(members, dtype=torch.int64), persistent=False)
+        self.register_buffer("back", torch.tensor(order).argsort(), persistent=False)
+        starts = accumulate((self.groups[self.place[i][0]].width for i in members), initial=0)
+        return {i: (row, start) for row, (i, start) in enumerate(zip(members, starts, strict=False))}
 
     def initialise(self, generator: torch.Generator, choice_frequencies: Sequence[Tensor] | None = None) -> None:
         """Draw all weights from ``generator``; start every head's bias at the log-frequencies, if they are given."""
@@ -168,7 +182,7 @@ class AutoregressiveDecoder(nn.Module):
                     if layer.bias is not None:
                         layer.bias.zero_()
             for group, head in zip(self.groups, self.heads, strict=True):
-                assert isinstance(head, nn.Linear)
+                assert isinstance(head, Linear)
                 head.weight.mul_(0.1)
                 if choice_frequencies is not None:
                     bias = head.bias.view(len(group.columns), group.width)
@@ -204,43 +218,38 @@ class AutoregressiveDecoder(nn.Module):
 
     def _cell_log_probability(self, hidden: Tensor, rows: Rows, known: Tensor) -> Tensor:
         """``log p(cell | known cells, z)`` of every cell that is not known, anything elsewhere. **Shape** ``(rows, columns)``."""
-        parts, copied = [], []
-        open_copies = self.copies.open(rows, known)
-        for g, (group, head) in enumerate(zip(self.groups, self.heads, strict=True)):
-            assert isinstance(head, nn.Linear)
-            if group.width >= _WIDE and len(group.columns) == 1 and g not in self.copies.places:
-                parts.append(
-                    self._wide_column(head, hidden, rows.choices[:, group.columns[0]], known[:, group.columns[0]])
-                )
-                continue
-            # The padding enters by the bias: adding it to every row's logits would be a pass over all of them.
-            bias = head.bias + getattr(self, f"padding_{g}").flatten()
-            block = F.linear(hidden, head.weight, bias).view(-1, len(group.columns), group.width)
-            if open_copies is not None and g in self.copies.places:
-                pairs, row, choice = self.copies.places[g]
-                closed = torch.zeros_like(block)
-                closed[:, row, choice] = torch.where(open_copies[:, pairs], 0.0, -torch.inf)
-                block = block + closed
-            wanted = rows.choices[:, getattr(self, f"members_{g}")].unsqueeze(2)
-            total = block.logsumexp(2)
-            parts.append(block.gather(2, wanted).squeeze(2) - total)
-            if open_copies is not None and g in self.copies.places:
-                copied.append(block[:, row, choice] - total[:, row])
-        cells = torch.cat(parts, 1)[:, self.back]
-        if self.mixtures is not None:
-            mixture = Mixture.of(self.mixtures(hidden).view(-1, self.layout.n_scalars, 3, _COMPONENTS))
-            density = mixture.log_density(normal_score(rows.scalars))
-            density = density.masked_fill(~numbered_cells(self.layout, rows.choices), 0.0)
-            cells = cells.index_add(1, self.scalar_columns, density)
+        heads = [self.heads[g] for g in self.dense] + ([] if self.mixtures is None else [self.mixtures])
+        none = hidden.new_empty(0)
+        weight = torch.cat([none.view(0, self.width), *(head.weight for head in heads)])
+        bias = torch.cat([none, *(head.bias for head in heads)]) + self.padding
+        # Rows run along the last dimension: sums over a column's few choices are sums of long vectors.
+        output = linear(weight, hidden, bias.unsqueeze(1), self.latent.products)
+        open_copies = self.copies.open(rows, known) if self.copies.of else None
         if open_copies is not None:
-            cells = self.copies.credit(cells, torch.cat(copied, 1), rows, open_copies)
+            output.index_add_(0, self.copies.places, torch.where(open_copies, 0.0, -torch.inf).t())
+        choices = rows.choices.t()
+        found, totals, rest = chosen_choices(output, choices.index_select(0, self.members), self.shapes)
+        wide = [self._wide_column(g, hidden, choices, known) for g in self.wide]
+        cells = torch.cat([found, *wide]).index_select(0, self.back)
+        if self.mixtures is not None:
+            mixture = Mixture.of(rest.view(-1, 3, _COMPONENTS, len(hidden)))
+            density = mixture.log_density(normal_score(rows.scalars).t())
+            density = density.masked_fill(~numbered_cells(self.layout, rows.choices).t(), 0.0)
+            cells = cells.index_add(0, self.scalar_columns, density)
+        cells = cells.t()
+        if open_copies is not None:
+            copied = output.index_select(0, self.copies.places) - totals.index_select(0, self.copies.rows)
+            cells = self.copies.credit(cells, copied.t(), rows, open_copies)
         return cells
 
-    def _wide_column(self, head: nn.Linear, hidden: Tensor, choices: Tensor, known: Tensor) -> Tensor:
-        """Log-probabilities of one column of many choices: no logits where the cell is known. **Shape** ``(rows, 1)``."""
-        wanted = (~known).nonzero().squeeze(1)
-        cells = -F.cross_entropy(head(hidden[wanted]), choices[wanted], reduction="none")
-        return cells.new_zeros(len(hidden)).index_copy(0, wanted, cells).unsqueeze(1)
+    def _wide_column(self, g: int, hidden: Tensor, choices: Tensor, known: Tensor) -> Tensor:
+        """Log-probabilities of one column of many choices: no logits where the cell is known. **Shape** ``(1, rows)``."""
+        head, i = self.heads[g], self.groups[g].columns[0]
+        assert isinstance(head, Linear)
+        wanted = (~known[:, i]).nonzero().squeeze(1)
+        logits = linear(hidden[wanted], head.weight, head.bias, head.products)
+        cells = -F.cross_entropy(logits, choices[i, wanted], reduction="none")
+        return cells.new_zeros(len(hidden)).index_copy(0, wanted, cells).unsqueeze(0)
 
     # -- the seam -----------------------------------------------------------------------------------------------------
 
@@ -270,19 +279,18 @@ class AutoregressiveDecoder(nn.Module):
     def cell_log_likelihood(self, z: Tensor, rows: Rows, known: Tensor, column: int) -> Tensor:
         """``log p(cell | known cells, z)`` of one column's cells, without the other columns' heads. **Shape** ``(rows,)``."""
         hidden = self._trunk(self._input(z, rows, known))
-        open_copies = self.copies.open(rows, known)
+        pairs = self.copies.of.get(column, [])
+        open_copies = self.copies.open(rows, known, pairs) if pairs else None
         logits = self._logits_of(column, hidden, open_copies)
         cell = logits.gather(1, rows.choices[:, column : column + 1]).squeeze(1)
         layout = self.layout.columns[column]
         if layout.n_numbered:
             s = self.layout.scalar_of[column]
-            score = normal_score(rows.scalars[:, s : s + 1])
-            density = self._mixture_of(column, hidden).log_density(score).squeeze(1)
+            score = normal_score(rows.scalars[:, s]).unsqueeze(0)
+            density = self._mixture_of(column, hidden).log_density(score).squeeze(0)
             cell = cell + density.masked_fill(rows.choices[:, column] >= layout.n_numbered, 0.0)
-        pairs = self.copies.of.get(column, [])
-        if pairs:
-            assert open_copies is not None
-            holds = rows.equals[:, pairs] & open_copies[:, pairs]
+        if open_copies is not None:
+            holds = rows.equals[:, pairs] & open_copies
             copied = logits[:, layout.n_base :].masked_fill(~holds, -torch.inf).logsumexp(1)
             cell = torch.where(holds.any(1), copied, cell)
         return cell
@@ -291,32 +299,35 @@ class AutoregressiveDecoder(nn.Module):
     def sample(
         self, z: Tensor, rows: Rows, known: Tensor, generator: torch.Generator, how: Drawing = EVERY_CELL
     ) -> tuple[Rows, Tensor]:
-        """Draw the unknown cells one column at a time, in the order given or in a random one."""
-        columns, conditions = how.columns, how.conditions or {}
+        """Draw the unknown cells one column at a time, in the orders given or in a random one."""
+        conditions = how.conditions or {}
         rows = Rows(rows.choices.clone(), rows.scalars.clone(), rows.equals.clone())
         known = known.clone()
         log_weight = torch.zeros(len(z), device=z.device)
-        if columns is None:
-            # Drawn on the CPU, so that the order does not depend on the device.
-            columns = torch.randperm(self.layout.n_columns, generator=generator, device=generator.device).tolist()
+        # Drawn on the CPU, so that the order does not depend on the device.
+        orders = how.orders or [
+            torch.randperm(self.layout.n_columns, generator=generator, device=generator.device).tolist()
+        ]
+        parts = torch.arange(len(z), device=z.device).tensor_split(len(orders))
         embedded = self._input(z, rows, known)
-        for i in columns:
-            free = (~known[:, i]).nonzero().squeeze(1)
-            if len(free) == 0:
+        for step in zip(*orders, strict=True):
+            free = [part[~known[part, i]] for i, part in zip(step, parts, strict=True)]
+            index = torch.cat(free)
+            if len(index) == 0:
                 continue
-            whole = len(free) == len(z)
-            part = rows if whole else rows.take(free)
-            hidden = self._trunk(embedded if whole else embedded[free])
-            open_copies = self.copies.open(part, known if whole else known[free])
-            drawn, weight = self._draw(i, hidden, part, open_copies, conditions.get(i), generator, how)
-            log_weight[free] += weight
-            embedded[free] += self._change(i, drawn)
-            known[free, i] = True
-            rows.choices[free, i] = drawn.choice
-            if i in self.layout.scalar_of:
-                rows.scalars[free, self.layout.scalar_of[i]] = drawn.scalar
-            for c, p in enumerate(self.copies.of.get(i, [])):
-                rows.equals[free, p] = drawn.equals[:, c]
+            # One pass of the trunk for all parts, whichever column each of them draws.
+            every = self._trunk(embedded if len(index) == len(z) else embedded[index])
+            for i, index, hidden in zip(step, free, every.split([len(part) for part in free]), strict=True):
+                drawn, weight = self._draw(i, hidden, rows, known, index, conditions.get(i), generator, how)
+                if weight is not None:
+                    log_weight[index] += weight
+                embedded[index] += self._change(i, drawn)
+                known[index, i] = True
+                rows.choices[index, i] = drawn.choice
+                if i in self.layout.scalar_of:
+                    rows.scalars[index, self.layout.scalar_of[i]] = drawn.scalar
+                for c, p in enumerate(self.copies.of.get(i, [])):
+                    rows.equals[index, p] = drawn.equals[:, c]
         return rows, log_weight
 
     def _draw(
@@ -324,45 +335,52 @@ class AutoregressiveDecoder(nn.Module):
         i: int,
         hidden: Tensor,
         rows: Rows,
-        open_copies: Tensor | None,
+        known: Tensor,
+        index: Tensor,
         condition: ConditionTensors | None,
         generator: torch.Generator,
         how: Drawing,
-    ) -> tuple[_Cells, Tensor]:
-        """Draw the cells of column ``i``, and the log-probability of its condition."""
+    ) -> tuple[_Cells, Tensor | None]:
+        """Draw the cells of column ``i`` in the rows ``index``, and the log-probability of its condition."""
         column, translate = self.layout.columns[i], how.translate
-        logits = self._logits_of(i, hidden, open_copies if translate is not None else None)
-        pairs = self.copies.of.get(i, [])
+        pairs = self.copies.of.get(i, []) if translate is not None else []
+        held = rows.take(index) if pairs else rows
+        logits = self._logits_of(i, hidden, self.copies.open(held, known[index], pairs) if pairs else None)
         mixture = self._mixture_of(i, hidden) if column.n_numbered else None
-        copies = [self._copy(i, p, rows, translate) for p in pairs] if translate is not None else []
+        weight, copies = None, dict[int, tuple[Tensor, Tensor]]()
         if condition is not None:
-            logits = self._restrict(logits, mixture, copies, condition, column.n_base)
-        weight = logits.logsumexp(1) if condition is not None else torch.zeros(len(hidden), device=hidden.device)
+            copies = {c: self._copy(i, p, held, translate) for c, p in enumerate(pairs)} if translate else {}
+            logits = self._restrict(logits, mixture, list(copies.values()), condition, column.n_base)
+            weight = logits.logsumexp(1)
         choice = logits.argmax(1) if how.argmax else draw_choice(logits, generator)
         scalar = torch.zeros(len(hidden), device=hidden.device)
         if mixture is not None:
             bounds = () if condition is None else condition.bounds(len(hidden))
-            scalar = (mixture.mode() if how.argmax else mixture.sample(generator, *bounds)).squeeze(1)
-        equals = torch.zeros(len(hidden), len(pairs), dtype=torch.bool, device=hidden.device)
-        for c, (copied_choice, copied_scalar) in enumerate(copies):
-            taken = choice == column.n_base + c
-            equals[:, c] = taken
-            choice = torch.where(taken, copied_choice, choice)
-            scalar = torch.where(taken, copied_scalar, scalar)
+            scalar = (mixture.mode() if how.argmax else mixture.sample(generator, *bounds)).squeeze(0)
+        equals = torch.zeros(len(hidden), len(self.copies.of.get(i, [])), dtype=torch.bool, device=hidden.device)
+        for c, p in enumerate(pairs if translate else []):
+            equals[:, c] = choice == column.n_base + c
+            taken = equals[:, c].nonzero().squeeze(1)
+            if len(taken) == 0:
+                continue
+            if c in copies:
+                choice[taken], scalar[taken] = (part[taken] for part in copies[c])
+            else:
+                choice[taken], scalar[taken] = self._copy(i, p, held.take(taken), translate)
         return _Cells(choice, scalar, equals), weight
 
     def _logits_of(self, i: int, hidden: Tensor, open_copies: Tensor | None) -> Tensor:
         """Log-probabilities of column ``i``'s choices; copy choices that are not open are closed, without any all of them."""
         column = self.layout.columns[i]
         g, row = self.place[i]
-        head: nn.Linear = self.heads[g]  # type: ignore[assignment]
+        head: Linear = self.heads[g]  # type: ignore[assignment]
         start = row * self.groups[g].width
         span = slice(start, start + column.n_choices)
-        logits = F.linear(hidden, head.weight[span], head.bias[span])
+        logits = linear(hidden, head.weight[span], head.bias[span], head.products)
         pairs = self.copies.of.get(i, [])
         if pairs:
             base, copies = logits[:, : column.n_base], logits[:, column.n_base :]
-            closed = torch.ones_like(copies, dtype=torch.bool) if open_copies is None else ~open_copies[:, pairs]
+            closed = torch.ones_like(copies, dtype=torch.bool) if open_copies is None else ~open_copies
             logits = torch.cat([base, copies.masked_fill(closed, -torch.inf)], 1)
         return logits.log_softmax(1)
 
@@ -370,8 +388,9 @@ class AutoregressiveDecoder(nn.Module):
         assert self.mixtures is not None
         s = self.layout.scalar_of[i]
         span = slice(s * 3 * _COMPONENTS, (s + 1) * 3 * _COMPONENTS)
-        raw = F.linear(hidden, self.mixtures.weight[span], self.mixtures.bias[span])
-        return Mixture.of(raw.view(-1, 1, 3, _COMPONENTS))
+        bias = self.mixtures.bias[span].unsqueeze(1)
+        raw = linear(self.mixtures.weight[span], hidden, bias, self.mixtures.products)
+        return Mixture.of(raw.view(1, 3, _COMPONENTS, -1))
 
     def _copy(self, i: int, p: int, rows: Rows, translate: Translate) -> tuple[Tensor, Tensor]:
         """The source's cells, coded as cells of column ``i``."""
@@ -391,7 +410,7 @@ class AutoregressiveDecoder(nn.Module):
         base = logits[:, :n_base].masked_fill(~condition.choices, -torch.inf)
         if mixture is not None:
             base = torch.cat(
-                [base[:, :1] + mixture.log_mass(*condition.bounds(len(logits))).logsumexp(2), base[:, 1:]], 1
+                [base[:, :1] + mixture.log_mass(*condition.bounds(len(logits))).logsumexp(1).t(), base[:, 1:]], 1
             )
         parts = [base]
         for c, (choice, scalar) in enumerate(copies):

@@ -38,6 +38,7 @@ class ModelConfig:
         free_bits: Nats a latent dimension without cost.
         dropout: Share of units left out in training (autoregressive decoder).
         prior_components: Gaussians of the prior that is fitted after training; 0 for ``N(0, I)``.
+        precision: Of matrix products: ``"float32"``, or ``"bfloat16"`` (autoregressive decoder).
     """
 
     decoder: Literal["autoregressive", "independent"]
@@ -48,6 +49,7 @@ class ModelConfig:
     free_bits: float = 0.0
     dropout: float = 0.0
     prior_components: int = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 def _assemble(config: ModelConfig, layout: TableLayout) -> TabularVAE:
@@ -60,7 +62,9 @@ def _assemble(config: ModelConfig, layout: TableLayout) -> TabularVAE:
             decoder = Decoder(config.embedding_dim, dims, width, layout)
         else:
             decoder = AutoregressiveDecoder(config.embedding_dim, dims, layout, config.dropout)
-        return TabularVAE(encoder, decoder, config.loss_factor, config.free_bits, config.prior_components)
+        vae = TabularVAE(encoder, decoder, config.loss_factor, config.free_bits, config.prior_components)
+        vae.multiply_in(config.precision)
+        return vae
 
 
 def build_vae(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from clover_tvae.encoded import TableLayout
 from clover_tvae.model.devices import Strata, precise
 
-__all__ = ["ChoiceGroups", "draw_choice", "group_by_width", "uniform"]
+__all__ = ["ChoiceGroups", "chosen_choices", "draw_choice", "group_by_width", "uniform"]
 
 
 def group_by_width(widths: list[int]) -> list[list[int]]:
@@ -78,50 +79,64 @@ class ChoiceGroups(nn.Module):
         """
         weight, bias = head.weight.index_select(0, self.positions), head.bias.index_select(0, self.positions)
         output = torch.addmm((bias + self.padding).unsqueeze(1), weight, hidden.t())
-        chosen, numbers = _Chosen.apply(output, choices.t().index_select(0, self.order), self.shapes)  # type: ignore[no-untyped-call]
+        chosen, _, numbers = chosen_choices(output, choices.t().index_select(0, self.order), self.shapes)
         return chosen.t(), numbers.t()
 
 
-class _Chosen(torch.autograd.Function):
-    """``log softmax(logits)[chosen]`` of each column, and what follows the logits as it is.
+def chosen_choices(output: Tensor, chosen: Tensor, shapes: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``log softmax(logits)[chosen]`` of each column, the log of each softmax's total, and what follows the logits.
 
-    The gradient of the first, ``onehot - softmax``, is written down, not recorded.
+    Args:
+        output: Logits, each column padded to the widest of its group, then anything.
+        chosen: A choice of every column.
+        shapes: Columns and widest of each group.
 
-    **Shape** output ``(choices + scalars, rows)``, chosen ``(columns, rows)``; results ``(columns, rows)``, ``(scalars, rows)``.
+    **Shape** output ``(logits + rest, rows)``, chosen ``(columns, rows)``; results ``(columns, rows)`` twice, ``(rest, rows)``.
     """
+    found: tuple[Tensor, Tensor, Tensor] = _Chosen.apply(output, chosen, shapes)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Chosen(torch.autograd.Function):
+    """:func:`chosen_choices`, its gradient written down, not recorded: ``onehot - softmax`` of the first, ``softmax`` of the total."""
 
     @staticmethod
-    def forward(ctx: Any, output: Tensor, chosen: Tensor, shapes: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, output: Tensor, chosen: Tensor, shapes: Sequence[tuple[int, int]]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         n_logits = sum(columns * widest for columns, widest in shapes)
-        logits, softmax, found = output[:n_logits], torch.empty_like(output), []
+        softmax, found, totals = torch.empty_like(output[:n_logits]), [], []
         for block, inside, wanted in zip(
-            *_blocks(shapes, logits, softmax[:n_logits]), _parts(shapes, chosen), strict=True
+            *_blocks(shapes, output[:n_logits], softmax), _parts(shapes, chosen), strict=True
         ):
             top = block.amax(1, keepdim=True)
             torch.sub(block, top, out=inside)
             total = inside.exp_().sum(1, keepdim=True)
             inside.div_(total)
-            found.append((block.gather(1, wanted) - top - total.log_()).squeeze(1))
+            total = total.log_().add_(top)
+            totals.append(total.squeeze(1))
+            found.append((block.gather(1, wanted) - total).squeeze(1))
         ctx.save_for_backward(softmax, chosen)
         ctx.shapes, ctx.n_logits = shapes, n_logits
-        return torch.cat(found), output[n_logits:].clone()
+        return torch.cat(found), torch.cat(totals), output[n_logits:].clone()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         softmax, chosen = ctx.saved_tensors
-        above, of_numbers = gradients
-        gradient = torch.empty_like(softmax)
-        gradient[ctx.n_logits :] = of_numbers
-        blocks, out = _blocks(ctx.shapes, softmax[: ctx.n_logits], gradient[: ctx.n_logits])
-        for inside, block, wanted, weight in zip(
-            blocks, out, _parts(ctx.shapes, chosen), _parts(ctx.shapes, above), strict=True
+        of_chosen, of_totals, of_rest = gradients
+        gradient = softmax.new_empty(ctx.n_logits + len(of_rest), softmax.shape[1])
+        gradient[ctx.n_logits :] = of_rest
+        blocks, out = _blocks(ctx.shapes, softmax, gradient[: ctx.n_logits])
+        above, spread = _parts(ctx.shapes, of_chosen), _parts(ctx.shapes, of_totals - of_chosen)
+        for inside, block, wanted, one, all_ in zip(
+            blocks, out, _parts(ctx.shapes, chosen), above, spread, strict=True
         ):
-            torch.mul(inside, -weight, out=block)
-            block.scatter_add_(1, wanted, weight)
+            torch.mul(inside, all_, out=block)
+            block.scatter_add_(1, wanted, one)
         return gradient, None, None
 
 
-def _blocks(shapes: list[tuple[int, int]], *flat: Tensor) -> list[list[Tensor]]:
+def _blocks(shapes: Sequence[tuple[int, int]], *flat: Tensor) -> list[list[Tensor]]:
     """Cut matrices into views. **Shape** each ``(columns of the group, widest, rows)``."""
     sizes = [columns * widest for columns, widest in shapes]
     return [
@@ -129,7 +144,7 @@ def _blocks(shapes: list[tuple[int, int]], *flat: Tensor) -> list[list[Tensor]]:
     ]
 
 
-def _parts(shapes: list[tuple[int, int]], columns: Tensor) -> list[Tensor]:
+def _parts(shapes: Sequence[tuple[int, int]], columns: Tensor) -> list[Tensor]:
     """Cut a matrix of columns into the groups'. **Shape** each ``(columns of the group, 1, rows)``."""
     return [part.unsqueeze(1) for part in columns.split([n for n, _ in shapes])]
 

@@ -138,7 +138,7 @@ class Decoder(nn.Module):
         log_weight = torch.zeros(len(z), device=z.device)
         means = torch.tanh(self._outputs(hidden, layout.n_choices, layout.n_choices + layout.n_scalars))
         sigma = self.spread()
-        for i in range(layout.n_columns) if how.columns is None else how.columns:
+        for i in range(layout.n_columns) if how.orders is None else how.orders[0]:
             column, free = layout.columns[i], ~known[:, i]
             logits = self._outputs(hidden, *self.groups.spans[i]).log_softmax(1)
             condition, s = conditions.get(i), layout.scalar_of.get(i)

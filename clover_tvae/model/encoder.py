@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clover_tvae.model.products import Linear
 from clover_tvae.model.rows import OneHotRows
 
 __all__ = ["Encoder", "draw_posterior", "initialise"]
@@ -91,9 +92,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.data_dim, self.embedding_dim = data_dim, embedding_dim
         widths = [data_dim, *compress_dims]
-        self.layers = nn.ModuleList(nn.Linear(wide, narrow) for wide, narrow in pairwise(widths))
-        self.mu = nn.Linear(widths[-1], embedding_dim)
-        self.logvar = nn.Linear(widths[-1], embedding_dim)
+        self.layers = nn.ModuleList(Linear(wide, narrow) for wide, narrow in pairwise(widths))
+        self.mu = Linear(widths[-1], embedding_dim)
+        self.logvar = Linear(widths[-1], embedding_dim)
 
     def forward(self, data: Tensor | OneHotRows) -> tuple[Tensor, Tensor, Tensor]:
         """Return mean, standard deviation and log-variance of ``q(z | x)``."""
@@ -105,12 +106,12 @@ class Encoder(nn.Module):
         """Return the mean and the log-variance of ``q(z | x)``, the latter not yet inside its bounds."""
         if not self.layers:
             dense = one_hot(data, self.data_dim) if isinstance(data, OneHotRows) else data
-            return self.mu(dense), self.logvar(dense)
+            return self.mu(dense).float(), self.logvar(dense).float()
         first: nn.Linear = self.layers[0]  # type: ignore[assignment]
         hidden = torch.relu_(_sparse_linear(data, first) if isinstance(data, OneHotRows) else first(data))
         for layer in self.layers[1:]:
             hidden = torch.relu_(layer(hidden))
-        return self.mu(hidden), self.logvar(hidden)
+        return self.mu(hidden).float(), self.logvar(hidden).float()
 
 
 def one_hot(rows: OneHotRows, width: int) -> Tensor:

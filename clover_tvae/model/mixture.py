@@ -34,9 +34,9 @@ def normal_score(rank: Tensor) -> Tensor:
 
 
 class Mixture(NamedTuple):
-    """K Gaussians for each of several numbers.
+    """K Gaussians for each of several numbers. Rows run along the last dimension: sums over K are sums of long vectors.
 
-    **Shape** each ``(rows, numbers, K)``.
+    **Shape** each ``(numbers, K, rows)``.
     """
 
     log_weights: Tensor
@@ -45,19 +45,19 @@ class Mixture(NamedTuple):
 
     @classmethod
     def of(cls, parameters: Tensor) -> Mixture:
-        """Read the raw outputs of a head. **Shape** ``(rows, numbers, 3, K)``."""
-        weights, means, log_sigmas = parameters.unbind(2)
-        return cls(weights.log_softmax(-1), means, log_sigmas.clamp(*LOG_SIGMA_RANGE))
+        """Read the raw outputs of a head. **Shape** ``(numbers, 3, K, rows)``."""
+        weights, means, log_sigmas = parameters.unbind(1)
+        return cls(weights.log_softmax(1), means, log_sigmas.clamp(*LOG_SIGMA_RANGE))
 
     def log_density(self, score: Tensor) -> Tensor:
-        """Log-density of the rank whose normal score is ``score``. **Shape** ``(rows, numbers)``."""
-        distance = (score.unsqueeze(-1) - self.means) * torch.exp(-self.log_sigmas)
+        """Log-density of the rank whose normal score is ``score``. **Shape** ``(numbers, rows)``."""
+        distance = (score.unsqueeze(1) - self.means) * torch.exp(-self.log_sigmas)
         # log N(u; m, s) - log N(u; 0, 1): the change of variable from u to q.
         parts = self.log_weights - 0.5 * distance.square() - self.log_sigmas
-        return parts.logsumexp(-1) + 0.5 * score.square()
+        return parts.logsumexp(1) + 0.5 * score.square()
 
     def log_mass(self, lower: Tensor, upper: Tensor) -> Tensor:
-        """Log-probability of each component between two ranks, weights included. **Shape** ``(rows, numbers, K)``."""
+        """Log-probability of each component between two ranks, weights included. **Shape** ``(numbers, rows)``; ``(numbers, K, rows)``."""
         low, high = self._bounds(lower, upper)
         return self.log_weights + (high - low).clamp_min(1e-300).log().to(self.log_weights.dtype)
 
@@ -71,30 +71,26 @@ class Mixture(NamedTuple):
             # A bound at the very end is no bound: the mixture's tail beyond the last rank belongs to the last value.
             outside = rank <= 0.0 if edge < 0 else rank >= 1.0
             score = torch.where(outside, torch.full_like(inside, edge), inside)
-            ends.append(torch.special.ndtr((score.unsqueeze(-1) - self.means.double()) / sigmas))
+            ends.append(torch.special.ndtr((score.unsqueeze(1) - self.means.double()) / sigmas))
         return ends[0], ends[1]
 
     def sample(self, generator: torch.Generator, lower: Tensor | None = None, upper: Tensor | None = None) -> Tensor:
-        """Draw ranks, between two ranks if these are given. **Shape** ``(rows, numbers)``, in [0, 1]."""
-        rows, numbers, k = self.means.shape
+        """Draw ranks, between two ranks if these are given. **Shape** ``(numbers, rows)``, in [0, 1]."""
+        numbers, _, rows = self.means.shape
+        weights = self.log_weights if lower is None or upper is None else self.log_mass(lower, upper)
+        picked = draw_choice(weights.movedim(1, 2).flatten(0, 1), generator).view(numbers, 1, rows)
+        share = uniform(rows, numbers, generator).t()
+        mean = self.means.gather(1, picked).squeeze(1)
+        sigma = self.log_sigmas.gather(1, picked).squeeze(1).exp()
         if lower is None or upper is None:
-            picked = draw_choice(self.log_weights.reshape(-1, k), generator).view(rows, numbers, 1)
-            mean = self.means.gather(2, picked).squeeze(2)
-            sigma = self.log_sigmas.gather(2, picked).squeeze(2).exp()
-            noise = torch.special.ndtri(uniform(rows, numbers, generator)).to(mean.dtype)
-            return torch.special.ndtr(mean + sigma * noise)
-        low, high = self._bounds(lower, upper)
-        picked = draw_choice(self.log_mass(lower, upper).reshape(-1, k), generator).view(rows, numbers, 1)
-        mean = self.means.gather(2, picked).squeeze(2).double()
-        sigma = self.log_sigmas.gather(2, picked).squeeze(2).double().exp()
-        low, high = low.gather(2, picked).squeeze(2), high.gather(2, picked).squeeze(2)
-        share = uniform(rows, numbers, generator)
+            return torch.special.ndtr(mean + sigma * torch.special.ndtri(share).to(mean.dtype))
+        low, high = (end.gather(1, picked).squeeze(1) for end in self._bounds(lower, upper))
         inverse = torch.special.ndtri((low + share * (high - low)).clamp(1e-300, 1.0 - 1e-16))
-        rank = torch.special.ndtr(mean + sigma * inverse).float()
+        rank = torch.special.ndtr(mean.double() + sigma.double() * inverse).float()
         # Where a component has next to no mass inside, rounding may leave the bounds.
         return torch.minimum(torch.maximum(rank, lower), upper)
 
     def mode(self) -> Tensor:
-        """The rank of the heaviest component's mean. **Shape** ``(rows, numbers)``."""
-        picked = self.log_weights.argmax(-1, keepdim=True)
-        return torch.special.ndtr(self.means.gather(2, picked).squeeze(2))
+        """The rank of the heaviest component's mean. **Shape** ``(numbers, rows)``."""
+        picked = self.log_weights.argmax(1, keepdim=True)
+        return torch.special.ndtr(self.means.gather(1, picked).squeeze(1))

@@ -75,8 +75,8 @@ class ConditionTensors(NamedTuple):
     upper: Tensor
 
     def bounds(self, n_rows: int) -> tuple[Tensor, Tensor]:
-        """Smallest and largest number of the one numbered choice of a column of ranks. **Shape** each ``(rows, 1)``."""
-        return self.lower[:1].expand(n_rows, 1), self.upper[:1].expand(n_rows, 1)
+        """Smallest and largest number of the one numbered choice of a column of ranks. **Shape** each ``(1, rows)``."""
+        return self.lower[:1].expand(1, n_rows), self.upper[:1].expand(1, n_rows)
 
 
 #: ``translate(column, source, choices, scalars)``: cells of ``source``, coded as cells of ``column`` (copy choices).
@@ -87,13 +87,14 @@ class Drawing(NamedTuple):
     """What a decoder draws, and how.
 
     Args:
-        columns: Columns to draw, in this order; ``None`` for all.
+        orders: Columns to draw, in their order: the same in each, and each for an equal part of the rows; ``None`` for all
+            columns in a random order.
         conditions: What cells of some columns must meet.
         translate: What copy choices stand for; without it no cell is copied.
         argmax: Take the likeliest choices and numbers instead of drawing them; this loses rare categories.
     """
 
-    columns: Sequence[int] | None = None
+    orders: Sequence[Sequence[int]] | None = None
     conditions: Mapping[int, ConditionTensors] | None = None
     translate: Translate | None = None
     argmax: bool = False

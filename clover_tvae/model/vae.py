@@ -14,6 +14,7 @@ from clover_tvae.model.elbo import ElboTerms
 from clover_tvae.model.encoder import Encoder, draw_posterior
 from clover_tvae.model.mixture import normal_score
 from clover_tvae.model.prior import LatentPrior
+from clover_tvae.model.products import set_products
 from clover_tvae.model.rows import OneHotRows, Rows, TableDecoder, numbered_cells
 
 __all__ = ["TabularVAE", "inside_spreads", "table_tensors"]
@@ -96,6 +97,11 @@ class TabularVAE(nn.Module):
         # Free bits act on each dimension's mean over the batch: below the floor its gradient is zero.
         floored = kl_dims.mean(0).clamp_min(self.free_bits).sum() if self.free_bits else kl
         return ElboTerms(reconstruction, kl, self.loss_factor * reconstruction + floored)
+
+    def multiply_in(self, precision: str) -> None:
+        """Make matrix products in ``"float32"`` or ``"bfloat16"`` from now on; the weights stay as they are."""
+        self.products = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        set_products(self, self.products)
 
     def hidden_matrices(self) -> list[nn.Parameter]:
         """The matrices inside the decoder's trunk, which may be trained by Muon."""
