@@ -20,6 +20,7 @@ from clover_tvae.model.mixture import Mixture, normal_score
 from clover_tvae.model.prior import LatentPrior
 from clover_tvae.model.rows import ConditionTensors, Drawing, OneHotRows, Rows
 from clover_tvae.model.vae import table_tensors
+from clover_tvae.training.optimizers import orthogonal
 
 CATEGORIES = TableLayout((ColumnLayout(3), ColumnLayout(2), ColumnLayout(7, missing=6)), "rank")
 MIXED = TableLayout((ColumnLayout(3), ColumnLayout(4, n_numbered=1, missing=3), ColumnLayout(1, n_numbered=1)), "rank")
@@ -510,3 +511,37 @@ def test_shares_under_the_prior_are_moved_to_those_of_the_table():
     for i, shares in enumerate(([0.5, 0.1, 0.4], [0.5, 0.1, 0.1, 0.3])):
         found = torch.bincount(drawn.choices[:, i], minlength=len(shares)) / len(z)
         assert torch.allclose(found, torch.tensor(shares), atol=0.015)
+
+
+# -- products ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", [MIXED, COPIES])
+def test_products_in_bfloat16_give_the_likelihood_and_gradient_of_float32_up_to_rounding(layout):
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        vae = build_vae(ModelConfig("autoregressive", (32,), (32, 32), 4, precision=precision), layout, generator(1))
+        n = 400
+        choices = torch.stack([torch.randint(c.n_base, (n,), generator=generator(2)) for c in layout.columns], 1)
+        rows = Rows(
+            choices,
+            torch.rand(n, layout.n_scalars, generator=generator(3)),
+            torch.zeros(n, len(layout.copy_pairs)).bool(),
+        )
+        terms = vae(*rows[:2], torch.zeros(n, 0), rows.equals, generator=generator(4))
+        terms.objective.mean().backward()
+        gradient = torch.cat([p.grad.flatten() for p in vae.parameters() if p.grad is not None])
+        assert all(p.dtype == torch.float32 for p in vae.parameters())
+        found[precision] = terms.reconstruction.detach().mean(), gradient
+    (loss, gradient), (rough_loss, rough) = found["float32"], found["bfloat16"]
+    assert rough_loss.item() == pytest.approx(loss.item(), rel=0.01)
+    assert rough_loss.item() != loss.item()
+    assert torch.cosine_similarity(gradient, rough, dim=0).item() > 0.999
+
+
+def test_a_matrix_made_orthogonal_in_bfloat16_has_no_large_singular_value():
+    for spread in (1.0, 1e-3):
+        u, _, v = torch.linalg.svd(torch.randn(96, 64, generator=generator(5)), full_matrices=False)
+        matrix = u @ torch.diag(torch.logspace(0, math.log10(spread), 64)) @ v
+        for products in (torch.float32, torch.bfloat16):
+            assert torch.linalg.svdvals(orthogonal(matrix, products)).max().item() < 1.25

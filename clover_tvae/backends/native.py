@@ -196,6 +196,8 @@ class NativeBackend(Backend, ReadsRows):
         self.device = resolve_device(device)
         if self._known is not None:
             self._known.vae.to(self.device)
+            if self._known.plan.model.precision == "bfloat16":  # it may have been learnt on another machine
+                self._known.vae.multiply_in(fastest_precision(self.device))
 
     def _learnt(self) -> _Learnt:
         if self._known is None:
@@ -387,10 +389,9 @@ class NativeBackend(Backend, ReadsRows):
             arrays = unpack_tensors(parts["weights"], expected_arrays(config, transform.layout))
             vae = vae_from_arrays(config, transform.layout, arrays)
         backend = cls(**{**given, "device": device})
-        if config.precision == "bfloat16":  # of the machine that learnt it
-            vae.multiply_in(fastest_precision(backend.device))
         history = [Epoch(int(row[0]), *row[1:]) for row in training.history]
-        backend._known = _Learnt(plan, transform, vae.to(backend.device), history, training.facts.model_dump(), guards)
+        backend._known = _Learnt(plan, transform, vae, history, training.facts.model_dump(), guards)
+        backend.set_device(device)
         return backend
 
 

@@ -25,7 +25,7 @@ from clover_tvae.model.choices import chosen_choices, draw_choice, group_by_widt
 from clover_tvae.model.copy_choices import CopyChoices
 from clover_tvae.model.mixture import Mixture, normal_score
 from clover_tvae.model.products import Linear, linear
-from clover_tvae.model.rows import EVERY_CELL, ConditionTensors, Drawing, Rows, Translate, numbered_cells
+from clover_tvae.model.rows import EVERY_CELL, ConditionTensors, Drawing, Rows, numbered_cells
 
 __all__ = ["PIECES", "AutoregressiveDecoder", "piecewise"]
 
@@ -150,7 +150,9 @@ class AutoregressiveDecoder(nn.Module):
         self.heads = nn.ModuleList(Linear(self.width, len(g.columns) * g.width) for g in self.groups)
         self.place = {i: (g, row) for g, group in enumerate(self.groups) for row, i in enumerate(group.columns)}
         self.mixtures = Linear(self.width, layout.n_scalars * 3 * _COMPONENTS) if layout.n_scalars else None
-        is_wide = [g.width >= _WIDE and len(g.columns) == 1 and not layout.columns[g.columns[0]].copies for g in self.groups]
+        is_wide = [
+            g.width >= _WIDE and len(g.columns) == 1 and not layout.columns[g.columns[0]].copies for g in self.groups
+        ]
         #: Heads whose logits every row gets, and those of wide columns.
         self.dense = [g for g, wide in enumerate(is_wide) if not wide]
         self.wide = [g for g, wide in enumerate(is_wide) if wide]
@@ -218,10 +220,11 @@ class AutoregressiveDecoder(nn.Module):
 
     def _cell_log_probability(self, hidden: Tensor, rows: Rows, known: Tensor) -> Tensor:
         """``log p(cell | known cells, z)`` of every cell that is not known, anything elsewhere. **Shape** ``(rows, columns)``."""
-        heads = [self.heads[g] for g in self.dense] + ([] if self.mixtures is None else [self.mixtures])
+        dense: list[Linear] = [self.heads[g] for g in self.dense]  # type: ignore[misc]
+        dense += [] if self.mixtures is None else [self.mixtures]
         none = hidden.new_empty(0)
-        weight = torch.cat([none.view(0, self.width), *(head.weight for head in heads)])
-        bias = torch.cat([none, *(head.bias for head in heads)]) + self.padding
+        weight = torch.cat([none.view(0, self.width), *(head.weight for head in dense)])
+        bias = torch.cat([none, *(head.bias for head in dense)]) + self.padding
         # Rows run along the last dimension: sums over a column's few choices are sums of long vectors.
         output = linear(weight, hidden, bias.unsqueeze(1), self.latent.products)
         open_copies = self.copies.open(rows, known) if self.copies.of else None
@@ -342,14 +345,14 @@ class AutoregressiveDecoder(nn.Module):
         how: Drawing,
     ) -> tuple[_Cells, Tensor | None]:
         """Draw the cells of column ``i`` in the rows ``index``, and the log-probability of its condition."""
-        column, translate = self.layout.columns[i], how.translate
-        pairs = self.copies.of.get(i, []) if translate is not None else []
+        column = self.layout.columns[i]
+        pairs = self.copies.of.get(i, []) if how.translate is not None else []
         held = rows.take(index) if pairs else rows
         logits = self._logits_of(i, hidden, self.copies.open(held, known[index], pairs) if pairs else None)
         mixture = self._mixture_of(i, hidden) if column.n_numbered else None
         weight, copies = None, dict[int, tuple[Tensor, Tensor]]()
         if condition is not None:
-            copies = {c: self._copy(i, p, held, translate) for c, p in enumerate(pairs)} if translate else {}
+            copies = {c: self._copy(i, p, held, how) for c, p in enumerate(pairs)}
             logits = self._restrict(logits, mixture, list(copies.values()), condition, column.n_base)
             weight = logits.logsumexp(1)
         choice = logits.argmax(1) if how.argmax else draw_choice(logits, generator)
@@ -358,7 +361,7 @@ class AutoregressiveDecoder(nn.Module):
             bounds = () if condition is None else condition.bounds(len(hidden))
             scalar = (mixture.mode() if how.argmax else mixture.sample(generator, *bounds)).squeeze(0)
         equals = torch.zeros(len(hidden), len(self.copies.of.get(i, [])), dtype=torch.bool, device=hidden.device)
-        for c, p in enumerate(pairs if translate else []):
+        for c, p in enumerate(pairs):
             equals[:, c] = choice == column.n_base + c
             taken = equals[:, c].nonzero().squeeze(1)
             if len(taken) == 0:
@@ -366,7 +369,7 @@ class AutoregressiveDecoder(nn.Module):
             if c in copies:
                 choice[taken], scalar[taken] = (part[taken] for part in copies[c])
             else:
-                choice[taken], scalar[taken] = self._copy(i, p, held.take(taken), translate)
+                choice[taken], scalar[taken] = self._copy(i, p, held.take(taken), how)
         return _Cells(choice, scalar, equals), weight
 
     def _logits_of(self, i: int, hidden: Tensor, open_copies: Tensor | None) -> Tensor:
@@ -392,10 +395,13 @@ class AutoregressiveDecoder(nn.Module):
         raw = linear(self.mixtures.weight[span], hidden, bias, self.mixtures.products)
         return Mixture.of(raw.view(1, 3, _COMPONENTS, -1))
 
-    def _copy(self, i: int, p: int, rows: Rows, translate: Translate) -> tuple[Tensor, Tensor]:
+    def _copy(self, i: int, p: int, rows: Rows, how: Drawing) -> tuple[Tensor, Tensor]:
         """The source's cells, coded as cells of column ``i``."""
         source = self.layout.copy_pairs[p].source
-        choices, scalars = translate(i, source, rows.choices[:, source], rows.scalars[:, self.layout.scalar_of[source]])
+        assert how.translate is not None
+        choices, scalars = how.translate(
+            i, source, rows.choices[:, source], rows.scalars[:, self.layout.scalar_of[source]]
+        )
         return choices.to(rows.choices.device), scalars.to(rows.scalars.device)
 
     def _restrict(

@@ -23,7 +23,9 @@ def fastest_precision(device: torch.device) -> Literal["float32", "bfloat16"]:
         True
     """
     if device.type == "cpu":
-        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        # Of the oldest torch that we take, one of these is not there yet.
+        tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        fast = any(getattr(torch.cpu, test, bool)() for test in tests)
     else:
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return "bfloat16" if fast else "float32"

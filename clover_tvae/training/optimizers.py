@@ -54,7 +54,9 @@ def orthogonal(matrix: Tensor, products: torch.dtype = torch.float32) -> Tensor:
     x, gram = x / size, gram / size.square()
     for i, (a, b, c) in enumerate(_QUINTICS):
         gram = x @ x.T if i else gram
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b / _MARGIN**3, alpha=c / _MARGIN**5), x, beta=a / _MARGIN)
+        x = torch.addmm(
+            x, torch.addmm(gram, gram, gram, beta=b / _MARGIN**3, alpha=c / _MARGIN**5), x, beta=a / _MARGIN
+        )
     return (x.T if tall else x).to(matrix.dtype)
 
 

@@ -226,7 +226,9 @@ class _Run:
         if not hidden:
             return [(adam, 1.0)]
         run = map if self.pool is None else self.pool.map
-        return [(adam, 1.0), (Muon(hidden, weight_decay=config.weight_decay, products=getattr(self.module, "products", torch.float32), run=run), _MUON_RATE)]
+        products = getattr(self.module, "products", torch.float32)
+        muon = Muon(hidden, weight_decay=config.weight_decay, products=products, run=run)
+        return [(adam, 1.0), (muon, _MUON_RATE)]
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
