@@ -30,8 +30,9 @@ def bench() -> Iterator[SimpleNamespace]:
         import anomaly
         import fidelity
         import real_tables
+        import speed
 
-        yield SimpleNamespace(anomaly=anomaly, fidelity=fidelity, tables=real_tables)
+        yield SimpleNamespace(anomaly=anomaly, fidelity=fidelity, tables=real_tables, speed=speed)
 
 
 def make_magic(n: int, seed: int) -> pd.DataFrame:
@@ -313,3 +314,13 @@ def test_wrong_cells_are_found_where_columns_hang_together(bench: SimpleNamespac
         figures = run["figures"][part]
         assert figures["auc_score"] > max(0.6, figures["auc_forest"])
         assert figures["first_excess"] > 2 * figures["chance"]
+
+
+def test_every_phase_has_its_time_in_both_precisions(bench, tmp_path):
+    df, metadata = bench.speed.wide(200, 6)
+    write_table(df, tmp_path / "wide.csv")
+    found = bench.speed.profile(tmp_path / "wide.csv", metadata, n_steps=2, n_rows=50)
+    assert all(value >= 0 for value in found.values())
+    for precision in bench.speed.PRECISIONS:
+        assert found[f"a step, ms ({precision})"] > 0
+        assert found[f"rows drawn a second ({precision})"] > 0

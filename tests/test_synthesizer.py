@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import subprocess
 import sys
 import uuid
@@ -904,15 +903,23 @@ def test_the_generator_in_the_repository_is_a_student_of_flowers():
 
 
 def test_a_generator_of_version_1_goes_on_loading():
-    """A file written by version 0.1.0: whatever changes later, it must open and give the same flowers."""
+    """A file written by version 0.1.0: whatever changes later, it must open and give flowers as it did then.
+
+    A seed fixes the rows of one version only. The figures are of 150,000 rows that 0.1.0's way of drawing gave; the tolerances
+    are three times what differs between two samples of 20,000, whose blocks each err with their own orders of the columns.
+    """
     synth = TVAESynthesizer.load(ROOT / "tests/data/generator_v1.pkl")
-    flowers = synth.sample(300)
-    csv = synth.sample(20, random_state=1, decode="stratified").round(6).to_csv(index=False)
-    assert hashlib.sha256(csv.encode()).hexdigest()[:16] == "bdecc4b51516a3d4"
+    flowers = synth.sample(20_000, random_state=1)
     assert synth.decode == "sample"
-    assert set(flowers["species"]) == {"setosa", "versicolor", "virginica"}
-    means = flowers.groupby("species", observed=True)["petal length (cm)"].mean()
-    assert means["setosa"] < 2.2 < means["versicolor"] < means["virginica"]
+    shares = flowers["species"].value_counts(normalize=True).to_dict()
+    assert shares == pytest.approx({"setosa": 0.337, "versicolor": 0.357, "virginica": 0.306}, abs=0.015)
+    by_species = flowers.groupby("species", observed=True)
+    for column, means, spreads in (
+        ("petal length (cm)", (1.71, 4.235, 5.229), (0.813, 0.693, 0.732)),
+        ("sepal width (cm)", (3.366, 2.852, 2.989), (0.427, 0.381, 0.339)),
+    ):
+        assert by_species[column].mean().tolist() == pytest.approx(means, abs=0.06)
+        assert by_species[column].std().tolist() == pytest.approx(spreads, abs=0.1)
 
 
 def test_a_generator_of_version_1_becomes_one_of_version_2_with_the_same_rows(tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -118,5 +119,7 @@ def test_a_user_without_a_name_or_a_home(tmp_path):
 
 
 def open_to_all(folder: str) -> None:
-    for path in (Path(folder), *Path(folder).parents[:2]):
-        path.chmod(0o755)
+    # pytest closes every folder of its own, of which there is one more where tests run side by side.
+    for path in (Path(folder), *Path(folder).parents[:3]):
+        if path != Path(tempfile.gettempdir()) and path.is_relative_to(tempfile.gettempdir()):
+            path.chmod(0o755)
