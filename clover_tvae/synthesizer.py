@@ -10,12 +10,11 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from clover_tvae import report
 from clover_tvae.artifact import read_artifact
 from clover_tvae.backends import (
     Backend,
@@ -32,8 +31,10 @@ from clover_tvae.errors import ConditionError, ConfigError, DataError, NotFitted
 from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import MIN_COUNT, Parameters, whole_number
-from clover_tvae.report.representation import as_html, as_text
 from clover_tvae.seeds import Call, child, root
+
+if TYPE_CHECKING:  # the report, which a second is gone for, is imported where it is asked for
+    from clover_tvae.report import Report
 
 __all__ = ["TVAESynthesizer"]
 
@@ -512,9 +513,7 @@ class TVAESynthesizer:
         self._backend.set_device(device)
         return self
 
-    def report(
-        self, real: pd.DataFrame | None = None, holdout: pd.DataFrame | None = None, **options: Any
-    ) -> report.Report:
+    def report(self, real: pd.DataFrame | None = None, holdout: pd.DataFrame | None = None, **options: Any) -> Report:
         """Draw as many rows as were learnt, measure them, and lay the result out as a page.
 
         Args:
@@ -525,11 +524,15 @@ class TVAESynthesizer:
         Returns:
             A ``Report``: ``.save("report.html")``, ``.figures``, ``.to_json()``.
         """
-        return report.report_on(self, self._real(real), holdout, **options)
+        from clover_tvae.report import report_on
+
+        return report_on(self, self._real(real), holdout, **options)
 
     def plot_history(self) -> Any:
         """Draw the learning curves: a ``Chart``, as all plots here, that a notebook shows and ``save`` writes."""
-        return report.plot_history(self.history)
+        from clover_tvae.report import plot_history
+
+        return plot_history(self.history)
 
     def plot_marginals(
         self,
@@ -538,19 +541,25 @@ class TVAESynthesizer:
         columns: Sequence[Hashable] | None = None,
     ) -> Any:
         """Plot every column, real beside synthetic, the worst first; rare categories are not named."""
-        return report.plot_marginals(*self._pair(real, synthetic), columns, metadata=self.metadata)
+        from clover_tvae.report import plot_marginals
+
+        return plot_marginals(*self._pair(real, synthetic), columns, metadata=self.metadata)
 
     def plot_pairs(self, real: pd.DataFrame | None = None, synthetic: pd.DataFrame | None = None) -> Any:
         """Plot how strongly every two columns go together: real, synthetic and the difference."""
-        return report.plot_pairs(*self._pair(real, synthetic), metadata=self.metadata)
+        from clover_tvae.report import plot_pairs
+
+        return plot_pairs(*self._pair(real, synthetic), metadata=self.metadata)
 
     def plot_latent(self, real: pd.DataFrame | None = None, synthetic: pd.DataFrame | None = None) -> Any:
         """Plot real and synthetic rows in latent space as densities, coloured by the variable to predict."""
+        from clover_tvae.report import plot_latent
+
         real, synthetic = self._pair(real, synthetic)
         target = self.metadata.variable_to_predict
         is_number = target in self.metadata.of_kind("continuous", "datetime")
         labels: Any = None if target is None or is_number else {"real": real[target], "synthetic": synthetic[target]}
-        return report.plot_latent(self.encode(real), self.encode(synthetic), labels)
+        return plot_latent(self.encode(real), self.encode(synthetic), labels)
 
     def _real(self, given: pd.DataFrame | None, name: str = "real") -> pd.DataFrame:
         self._learnt()
@@ -607,12 +616,16 @@ class TVAESynthesizer:
         return self._learnt().card()
 
     def __repr__(self) -> str:
+        from clover_tvae.report.representation import as_text
+
         return as_text(self._backend, self.metadata, fitted=self.fitted, written=self._has_student)
 
     def _repr_html_(self) -> str:
         made = self._generator
         sha256, privacy = (None, "") if made is None else (made.sha256, str(made.privacy or ""))
         known: dict[str, Any] = {"fitted": self.fitted, "written": self._has_student}
+        from clover_tvae.report.representation import as_html
+
         return as_html(self._backend, self.metadata, sha256=sha256, privacy=privacy, **known)
 
     @property

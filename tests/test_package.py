@@ -91,6 +91,10 @@ class TestCostOfAnImport:
         assert heavy_after(code) & {"torch", "sdv", "sklearn", "pandas", "matplotlib", "ray"} == set()
 
     @pytest.mark.long
+    def test_the_synthesizer_pulls_in_no_report(self) -> None:
+        assert heavy_after("from clover_tvae import TVAESynthesizer") & {"sklearn", "matplotlib", "sdv"} == set()
+
+    @pytest.mark.long
     def test_checking_job_files_pulls_in_no_engine(self) -> None:
         code = (
             "import sys, io, contextlib\n"
