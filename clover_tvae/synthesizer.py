@@ -6,6 +6,7 @@ It is over 450 lines because every public method stands here with its arguments,
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,7 +28,7 @@ from clover_tvae.backends import (
     reader,
 )
 from clover_tvae.balancing import balanced
-from clover_tvae.errors import ConditionError, ConfigError, DataError, NotFittedError, memory_told
+from clover_tvae.errors import CloverWarning, ConditionError, ConfigError, DataError, NotFittedError, memory_told
 from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import MIN_COUNT, Parameters, whole_number
@@ -288,6 +289,9 @@ class TVAESynthesizer:
                 self._backend, table, self._metadata, self._parameters,
                 privacy=self._privacy, seed=self._seed, verbose=self.verbose,
             )  # fmt: skip
+            if self._backend.facts.get("stopped") == "minutes":
+                text = f"training was stopped by max_minutes={self._parameters['max_minutes']:g} before it converged"
+                warnings.warn(f"{text}; with more minutes the rows may be better", CloverWarning, stacklevel=3)
             self._metadata = replace(self._metadata, reasons={})
             self._generator = Generator(
                 self._backend, self._metadata, len(table.columns), self.random_state, self.decode, learnt_from

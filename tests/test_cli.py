@@ -176,8 +176,11 @@ def test_a_warning_from_the_depth_of_training_is_one_plain_line(folder: Path, mo
         assert len(told) == 1
         assert told[0].startswith(f"warning: {where}what was learnt tells")
         assert ".py:" not in result.stderr
-    (warning,) = json.loads((folder / "summary.json").read_text())["jobs"][0]["warnings"]
-    assert warning.startswith("what was learnt tells")
+        assert f"warning: {where}training was stopped by max_minutes=0.001 before it converged" in result.stderr
+    told, stopped = json.loads((folder / "summary.json").read_text())["jobs"][0]["warnings"]
+    assert told.startswith("what was learnt tells")
+    assert stopped.startswith("training was stopped by max_minutes")
+    assert "by max_minutes, before it converged" in " ".join(cli("inspect", "x.pkl").stdout.split())
 
 
 @pytest.mark.long

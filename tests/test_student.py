@@ -20,7 +20,7 @@ from clover_tvae.artifact import read_artifact
 from clover_tvae.backends import teaching
 from clover_tvae.backends.sizing import Lesson, plan_training
 from clover_tvae.backends.teaching import membership, rows_to_write
-from clover_tvae.errors import CloverError, ConfigError, NotFittedError, PrivacyWarning
+from clover_tvae.errors import CloverError, CloverWarning, ConfigError, NotFittedError, PrivacyWarning
 from clover_tvae.model.copula import copula_rows
 from clover_tvae.parameters import Parameters
 
@@ -220,12 +220,16 @@ def test_the_check_tells_a_model_that_knows_its_people_from_one_that_does_not(
 def test_a_model_that_remembers_its_people_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     quick = {"epochs": None, "max_minutes": 1e-3, "compress_dims": (8,), "decompress_dims": (8,), "embedding_dim": 2}
     monkeypatch.setattr(teaching, "membership", lambda *args: (0.9, 0.6))
-    with pytest.warns(PrivacyWarning, match="AUC of 0.90"):
+    with (
+        pytest.warns(PrivacyWarning, match="AUC of 0.90"),
+        pytest.warns(CloverWarning, match="max_minutes=0.001 before it converged"),
+    ):
         cut = short(table(60), **quick).fit()
     assert cut.card()["training"]["stopped"] == "minutes"  # of the teacher: told, though the student had its time
     assert cut.card()["parameters"]["max_minutes"] == 1e-3
     monkeypatch.setattr(teaching, "membership", lambda *args: (0.5, 0.6))
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CloverWarning)  # of the minutes
         warnings.simplefilter("error", PrivacyWarning)
         short(table(60), **quick).fit()
 

@@ -23,6 +23,7 @@ from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.artifact import FORMAT_VERSION, read_artifact
 from clover_tvae.errors import (
     ArtifactError,
+    CloverWarning,
     ColumnsMismatchError,
     ColumnTypeError,
     ConditionError,
@@ -663,7 +664,8 @@ def test_every_parameter_changes_something(people, decoder):
 def test_training_finds_its_own_length_or_is_cut_short(people):
     synth = short(people, patience=1, epochs=500, learning_rate=0.1).fit()
     assert synth.card()["training"]["stopped"] == "patience"
-    cut = short(people, epochs=10_000, max_minutes=1e-3).fit()
+    with pytest.warns(CloverWarning, match="max_minutes=0.001"):
+        cut = short(people, epochs=10_000, max_minutes=1e-3).fit()
     assert cut.card()["training"]["stopped"] == "minutes"
     assert cut.card()["training"]["epochs"] < 10_000
 

@@ -32,6 +32,12 @@ _TITLES = {
     "privacy": "Privacy of the generator",
     "opens_without_running_code": "Opens without running code",
 }
+#: Why a training ended, in words.
+_STOPPED = {
+    "minutes": "by max_minutes, before it converged",
+    "patience": "because the validation loss no longer fell",
+    "epochs": "after the epochs planned",
+}
 _KINDS = ("continuous", "datetime", "categorical", "boolean", "ordinal", "id", "ignore")
 
 NO_PROOF = (
@@ -139,7 +145,8 @@ def _flat(value: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(inner, Mapping) and inner:
             rows += _flat(inner, f"{name}: ")
         else:
-            rows.append((name, plain_text(inner)))
+            stopped = _STOPPED.get(inner) if key == "stopped" and isinstance(inner, str) else None
+            rows.append((name, stopped or plain_text(inner)))
     return rows
 
 
