@@ -20,12 +20,13 @@ import numpy as np
 import pandas as pd
 
 from clover_tvae.columns.cells import is_missing, is_number
+from clover_tvae.columns.dtypes import where_of
 from clover_tvae.errors import ConditionError, Problem, did_you_mean
 
 if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
 
-__all__ = ["OPERATORS", "Condition", "number_of", "read_conditions"]
+__all__ = ["OPERATORS", "Condition", "conditions_of", "number_of", "read_conditions"]
 
 OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "between", "in", "missing", "not missing")
 _N_OPERANDS = {"between": 2, "missing": 0, "not missing": 0}
@@ -90,7 +91,9 @@ class Condition:
             message = f"the operator of a tuple must be one of {', '.join(OPERATORS)}, found {found}"
             raise ConditionError(f"{message}; write several values as a list")
         if len(operands) != (expected := _N_OPERANDS.get(operator, 1)):
-            raise ConditionError(f"{operator!r} must have {expected} value(s), found {len(operands)}")
+            form = ", ".join([repr(operator), *("LOW", "HIGH")[:expected]]) if expected == 2 else ""
+            form = f": write ({form})" if form else ""
+            raise ConditionError(f"{operator!r} must have {expected} value(s), found {len(operands)}{form}")
         if operator == "in":
             if isinstance(operands[0], str | bytes | Mapping) or not hasattr(operands[0], "__iter__"):
                 raise ConditionError(f"'in' must have a list of values, found {type(operands[0]).__name__}")
@@ -177,6 +180,27 @@ class Condition:
                 raise ConditionError(f"the ends of the range must be numbers, found {', '.join(sorted(odd))}")
         if kind == "continuous" and len(ends) == 2 and ends[0] > ends[1]:
             raise ConditionError("a range must have its lower end first, found the higher one")
+
+
+def conditions_of(conditions: Mapping[Hashable, Any]) -> dict[Hashable, Condition]:
+    """Return what was asked of each column.
+
+    Raises:
+        ConditionError: With the column of every condition that is none.
+
+    Example:
+        >>> conditions_of({"age": (">=", 65)})["age"].low
+        65
+    """
+    found, problems = dict[Hashable, Condition](), list[Problem]()
+    for name, condition in conditions.items():
+        try:
+            found[name] = Condition.of(condition)
+        except ConditionError as error:
+            problems += [replace(problem, where=problem.where or where_of(name)) for problem in error.problems]
+    if problems:
+        raise ConditionError(problems)
+    return found
 
 
 def number_of(cell: Any) -> Any:

@@ -19,6 +19,7 @@ from clover_tvae.errors import CloverWarning, ConfigError, Problem, did_you_mean
 __all__ = [
     "LARGEST_WIDTH",
     "MIN_COUNT",
+    "MOST_ROWS",
     "NOT_IN_SDV",
     "ONLY_IN_SDV",
     "Count",
@@ -38,6 +39,8 @@ __all__ = [
 
 #: Fewest people that a figure, a category's name or a stored value may rest on; fewer are withheld.
 MIN_COUNT = 5
+#: Most rows of one call: a thousand billion, which would take months.
+MOST_ROWS = 10**12
 #: Widest layer of a network; hostile files are refused before their sizes allocate anything.
 LARGEST_WIDTH = 16_384
 #: Parameters that SDV's TVAE has not, and those that it alone has.
@@ -261,11 +264,12 @@ class Privacy(BaseModel):
         return {**self.model_dump(), "meaning": str(self)}
 
 
-def whole_number(value: Any, name: str, *, least: int = 0) -> int:
+def whole_number(value: Any, name: str, *, least: int = 0, most: int | None = None) -> int:
     """Return a whole number, numpy's too, as an ``int``, or raise ``ConfigError``."""
     plain = _plain(value)
-    if not isinstance(plain, int) or isinstance(plain, bool) or plain < least:
-        raise ConfigError(f"must be a whole number of at least {least}, found {shown(name, value)}", name)
+    if not isinstance(plain, int) or isinstance(plain, bool) or plain < least or (most is not None and plain > most):
+        limit = "" if most is None else f" and at most {most:,}"
+        raise ConfigError(f"must be a whole number of at least {least}{limit}, found {shown(name, value)}", name)
     return plain
 
 

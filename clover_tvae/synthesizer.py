@@ -31,7 +31,7 @@ from clover_tvae.balancing import balanced
 from clover_tvae.errors import CloverWarning, ConditionError, ConfigError, DataError, NotFittedError, memory_told
 from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
-from clover_tvae.parameters import MIN_COUNT, Parameters, whole_number
+from clover_tvae.parameters import MIN_COUNT, MOST_ROWS, Parameters, whole_number
 from clover_tvae.seeds import Call, child, root
 
 if TYPE_CHECKING:  # the report, which a second is gone for, is imported where it is asked for
@@ -413,7 +413,7 @@ class TVAESynthesizer:
         """Draw the rows of :meth:`sample` in frames of flat size, for tables larger than memory."""
         backend = self._learnt().backend
         frame = conditions if isinstance(conditions, pd.DataFrame) else None
-        n_rows = len(frame) if n_rows is None and frame is not None else whole_number(n_rows, "n_rows")
+        n_rows = len(frame) if n_rows is None and frame is not None else whole_number(n_rows, "n_rows", most=MOST_ROWS)
         decode = self.decode if decode is None else Parameters.of(decode=decode).decode
         if frame is not None:
             if len(frame) != n_rows:

@@ -172,7 +172,7 @@ def test_a_warning_from_the_depth_of_training_is_one_plain_line(folder: Path, mo
     alone = cli("fit", "sklearn.iris", "-m", "infer", "-o", "x.pkl", "--privacy", "none", "--max-minutes", 1e-3)
     for result, where in ((ran, "iris: "), (alone, "")):
         assert result.exit_code == 0, result.output
-        told = [line for line in result.stderr.splitlines() if "AUC of 0.90" in line]
+        told = [line for line in result.stderr.splitlines() if "AUC of 0.900" in line]
         assert len(told) == 1
         assert told[0].startswith(f"warning: {where}what was learnt tells")
         assert ".py:" not in result.stderr
@@ -462,6 +462,35 @@ def test_jobs_run_in_optimised_python_with_warnings_as_errors_and_without_colour
     assert result.returncode == 0, result.stderr
     assert "\x1b" not in result.stdout + result.stderr
     assert "iris: done" in result.stdout
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+@pytest.mark.parametrize(
+    "struck",
+    ["turned(lambda: os.kill(os.getpid(), signal.SIGTERM))", "exec('os.kill(os.getpid(), signal.SIGTERM)')"],
+    ids=["native code makes an error of it", "in a text that runs"],
+)
+def test_a_signal_that_strikes_an_import_ends_with_its_code(struck: str) -> None:
+    code = f"""
+import os, signal, sys, typer
+from clover_tvae.cli.console import command, end_like_an_interrupt
+def turned(strike):
+    try:
+        strike()
+        sum(range(1000))
+    except KeyboardInterrupt:
+        raise ImportError("generic_type is already registered") from None
+@command
+def run(): {struck}
+end_like_an_interrupt()
+try:
+    run()
+except typer.Exit as end:
+    sys.exit(end.exit_code)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr.strip()) == (143, "ended by SIGTERM")
 
 
 @pytest.mark.long

@@ -112,6 +112,7 @@ COLUMNS: dict[str, pd.Series] = {
     "arrow dictionary": pd.Series(pd.arrays.ArrowExtensionArray(pa.array(["a", "b"] * 12).dictionary_encode())),
     "arrow null": arrow(pa.null(), None),
     "timedelta": pd.Series(pd.to_timedelta([1, 2] * 12)),
+    "clock times": pd.Series([datetime.time(hour) for hour in (8, 9)] * 12),
     "period": pd.Series(pd.period_range("2020", periods=N, freq="M")),
     "complex": pd.Series([1j] * N),
     "sparse": pd.Series(pd.arrays.SparseArray([0, 1] * 12)),
@@ -218,6 +219,7 @@ CURES = {
     "arrow decimal of 38 digits": lambda cells: cells.map(float, na_action="ignore"),
     "arrow halffloat": lambda cells: cells.astype("float32"),
     "timedelta": lambda cells: cells.dt.total_seconds(),
+    "clock times": lambda cells: cells.astype(str),
     "arrow dictionary": lambda cells: cells.astype("category"),
     "sparse": lambda cells: cells.sparse.to_dense(),
     "period": lambda cells: cells.dt.to_timestamp(),
@@ -228,9 +230,16 @@ CURES = {
 @pytest.mark.filterwarnings("ignore::clover_tvae.metadata.MetadataWarning")
 @pytest.mark.parametrize("name", CURES)
 def test_the_cure_that_a_message_names_works(name: str) -> None:
-    kind = "datetime" if name == "period" else "categorical" if name == "arrow dictionary" else "continuous"
-    metadata = Metadata((Column("x", kind),))
+    kind = (
+        "datetime"
+        if name in ("period", "clock times")
+        else "categorical"
+        if name == "arrow dictionary"
+        else "continuous"
+    )
+    metadata = Metadata((Column("x", kind, format="%H:%M:%S" if name == "clock times" else None),))
     words = {
+        "clock": "astype(str)",
         "Decimal": "map(float, na",
         "decimal": "map(float, na",
         "half": "astype('float32')",

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from clover_tvae import TVAESynthesizer
 from clover_tvae.cli import app
-from clover_tvae.conditions import Condition, read_conditions
+from clover_tvae.conditions import Condition, conditions_of, read_conditions
 from clover_tvae.errors import ConditionError, ConfigError
 from clover_tvae.jobs import load_jobs, run_job
 from clover_tvae.metadata import Metadata
@@ -270,3 +270,11 @@ def test_a_dict_in_python_is_shown_the_form_of_a_comparison(written):
         ConditionError, match=r'must be a tuple, such as \(">=", 65\) or \("between", 18, 30\), found a dict'
     ):
         Condition.of(written)
+
+
+def test_every_condition_of_a_wrong_form_is_told_with_its_column_and_the_right_one() -> None:
+    with pytest.raises(ConditionError) as caught:
+        conditions_of({"age": ("between",), "bmi": ("between", [5, 1]), "sex": "F"})
+    told = {problem.where: problem.message for problem in caught.value.problems}
+    assert list(told) == ["column 'age'", "column 'bmi'"]
+    assert all("write ('between', LOW, HIGH)" in message for message in told.values())

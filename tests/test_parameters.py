@@ -16,7 +16,7 @@ from clover_tvae import TVAESynthesizer
 from clover_tvae.backends.sizing import plan_training
 from clover_tvae.cli.app import app
 from clover_tvae.errors import ConfigError
-from clover_tvae.parameters import NOT_IN_SDV, ONLY_IN_SDV, Parameters
+from clover_tvae.parameters import MOST_ROWS, NOT_IN_SDV, ONLY_IN_SDV, Parameters, whole_number
 
 DESCRIPTIONS = {name: field.description for name, field in Parameters.model_fields.items()}
 
@@ -171,3 +171,9 @@ def test_what_is_announced_is_what_is_trained(capsys: pytest.CaptureFixture[str]
     batch, epochs = re.search(r"batches of ([\d,]+) rows, at most ([\d,]+) epochs", capsys.readouterr().err).groups()
     assert (int(batch), int(epochs)) == (parameters["batch_size"], parameters["epochs"])
     assert parameters["batch_size"] < 1024
+
+
+def test_rows_that_would_take_months_are_refused_at_once() -> None:
+    assert whole_number(10**12, "n_rows", most=MOST_ROWS) == 10**12
+    with pytest.raises(ConfigError, match="at least 0 and at most 1,000,000,000,000"):
+        whole_number(10**12 + 1, "n_rows", most=MOST_ROWS)

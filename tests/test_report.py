@@ -24,6 +24,7 @@ from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import code_tables
 from clover_tvae.parameters import Privacy
 from clover_tvae.report import build_report, write_report
+from clover_tvae.report.model_card import card_groups
 from clover_tvae.report.pair_section import PairTrends
 
 META = {
@@ -619,3 +620,9 @@ def test_without_the_extras_charts_are_drawn_and_a_page_says_what_it_needs() -> 
         "else:\n    raise SystemExit('no error')\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_card_of_a_student_says_who_wrote_its_rows() -> None:
+    of_a_student = {"rows": 5_400, "privacy": {"mode": "student", "written_rows": 5_400}}
+    assert ("Rows learnt, written by a teacher", "5,400") in dict(card_groups(of_a_student))["The generator"]
+    assert ("Training rows", "5,400") in dict(card_groups({"rows": 5_400}))["The generator"]

@@ -221,7 +221,7 @@ def test_a_model_that_remembers_its_people_is_warned_of(monkeypatch: pytest.Monk
     quick = {"epochs": None, "max_minutes": 1e-3, "compress_dims": (8,), "decompress_dims": (8,), "embedding_dim": 2}
     monkeypatch.setattr(teaching, "membership", lambda *args: (0.9, 0.6))
     with (
-        pytest.warns(PrivacyWarning, match="AUC of 0.90"),
+        pytest.warns(PrivacyWarning, match="AUC of 0.900"),
         pytest.warns(CloverWarning, match="max_minutes=0.001 before it converged"),
     ):
         cut = short(table(60), **quick).fit()

@@ -870,3 +870,32 @@ def test_a_folder_of_parts_is_read_in_the_order_of_its_rows(tmp_path, suffix):
     with refuses(TableFileError, str(tmp_path)) as error:
         read_table(tmp_path)
     assert "broken off" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "cell", ["9007199254740993", "1.00000000000000000001", "1e400", "-1e400", "1e-400", "123456789.1234567891"]
+)
+def test_numbers_that_a_float_does_not_hold_are_refused_by_row_and_text_where_nothing_is_declared(
+    tmp_path: Path, cell: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"a\n1.5\n{cell}\n")
+    assert read_table(path)["a"].tolist() == ["1.5", cell]
+    with pytest.raises(ColumnTypeError, match=r"1 of 2 cells with more digits, or beyond its range .*row 2"):
+        read_table(path, Metadata.of({"continuous": ["a"]}))
+
+
+def test_numbers_that_a_float_holds_are_read_however_long(tmp_path: Path) -> None:
+    cells = [
+        "0.30000000000000004",
+        "5.00000000000000000000",
+        "0.00000000000000000000012",
+        "9007199254740992",
+        "1e300",
+        "inf",
+        "0e5",
+        "-0.0000000",
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["a", *cells]))
+    found = read_table(tmp_path / "t.csv", Metadata.of({"continuous": ["a"]}))["a"]
+    assert found.tolist() == [float(cell) for cell in cells]

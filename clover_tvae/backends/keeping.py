@@ -23,7 +23,7 @@ from clover_tvae.backends.protocol import Backend, ReadsRows, never_seen, readin
 from clover_tvae.backends.redrawing import BLOCK, draw_inside, draw_what_is_there
 from clover_tvae.columns.dtypes import where_of, with_cells
 from clover_tvae.columns.people import least_rows, people_of
-from clover_tvae.conditions import Condition
+from clover_tvae.conditions import Condition, conditions_of
 from clover_tvae.errors import CloverWarning, ConditionError, CorruptArtifactError, NotFittedError, Problem, data_rows
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction import Reduction
@@ -154,7 +154,7 @@ class KeepingBackend(Backend):
         place, n_drawn, broken = 0, 0, Counter[str]()
         limit = max(_LEAST_DRAWS, DRAWS_A_ROW * n_rows)
         identified = generator(seed, Draw.CELLS)
-        values = {name: Condition.of(condition) for name, condition in (conditions or {}).items()}
+        values = conditions_of(conditions or {})
         given = values if plan.distances.keys() & set(values) else {}  # one value of a distance is rarely drawn
         for rows in self._from_values(n_rows, given, seed, decode=decode, missing=missing):
             yield self._identified(rows, first_id + place, identified)

@@ -119,7 +119,7 @@ def learnt_apart(
         cure = "learn more people, or fewer columns" if learnt_from.mode == "student" else "use privacy='student'"
         text = (
             f"what was learnt tells {len(df) - len(held_out):,} people who were learnt from {len(held_out):,} who were not with "
-            f"an AUC of {found[0]:.2f} (by chance up to {found[1]:.2f}): treat the generator file as personal data, or {cure}"
+            f"an AUC of {found[0]:.3f} (by chance up to {found[1]:.3f}): treat the generator file as personal data, or {cure}"
         )
         warnings.warn(text, PrivacyWarning, stacklevel=3)
     return kept, described, learnt_from

@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -133,15 +133,24 @@ def progress_wanted(quiet: bool) -> bool:
     return not quiet and sys.stderr.isatty()
 
 
+#: The signals that have come: what imports native code may turn the exception of one into its own.
+_signals: list[int] = []
+
+
+class _SignalledError(KeyboardInterrupt):
+    """A signal ends the program. Of KeyboardInterrupt itself Python keeps in mind that it once passed, and ends by SIGINT."""
+
+
 def end_like_an_interrupt() -> None:
     """Have SIGTERM and SIGHUP end the program as Ctrl-C does: nothing half written is left; what is ignored stays so."""
 
     def end(number: int, frame: object) -> None:
-        raise KeyboardInterrupt(number)
+        _signals.append(number)
+        raise _SignalledError(number)
 
-    for name in ("SIGTERM", "SIGHUP"):
+    for name in ("SIGTERM", "SIGHUP", "SIGINT"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+        if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, end)
 
 
@@ -157,11 +166,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         except CloverError as error:
             _fail(error, error.exit_code, debug)
         except KeyboardInterrupt as error:
-            number = signal.Signals(error.args[0] if error.args else signal.SIGINT)
-            with contextlib.suppress(OSError):  # after SIGHUP there is no terminal to tell
-                told = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
-                _console(stderr=True).print(told, style="red")
-            raise typer.Exit(128 + number) from None
+            _end_by(error.args[0] if error.args else signal.SIGINT)
         except BrokenPipeError:
             # The reader of our output has gone, as `head` does. What is still buffered has nowhere to go.
             _drop_output()
@@ -169,6 +174,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
         except Exception as error:
+            if _signals:
+                _end_by(_signals[-1])
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 _drop_output()
                 _fail(f"cannot write: {os.strerror(error.errno)}; make room, or write elsewhere", 2, debug)
@@ -178,6 +185,15 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             _fail(f"{type(error).__name__}: {OUR_BUG}", 1, debug)
 
     return run
+
+
+def _end_by(number: int) -> NoReturn:
+    """Say which signal has ended the program, and end with its exit code."""
+    found = signal.Signals(number)
+    with contextlib.suppress(OSError):  # after SIGHUP there is no terminal to tell
+        told = "interrupted" if found == signal.SIGINT else f"ended by {found.name}"
+        _console(stderr=True).print(told, style="red")
+    raise typer.Exit(128 + found) from None
 
 
 def _drop_output() -> None:

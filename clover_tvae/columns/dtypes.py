@@ -57,6 +57,7 @@ _HOLDS = {
 _CURES = {
     "complex": "split it into a real and an imaginary column",
     "timedelta": "convert it to seconds with .dt.total_seconds()",
+    "time": "convert it to text with astype(str) and declare it 'datetime', format '%H:%M:%S'",
     "period": "convert it with .dt.to_timestamp() and declare it 'datetime'",
     "interval": "declare the bounds as two columns, or convert it with astype(str) and declare it 'categorical'",
     "dictionary": "convert it with astype('category')",
@@ -67,7 +68,8 @@ _CURES = {
 }
 _UNLEARNABLE_CELLS: tuple[tuple[Any, str], ...] = (
     (bytes, "bytes"),
-    ((datetime.timedelta, np.timedelta64, datetime.time), "timedelta"),
+    ((datetime.timedelta, np.timedelta64), "timedelta"),
+    (datetime.time, "time"),
     (pd.Period, "period"),
     (pd.Interval, "interval"),
     ((complex, np.complexfloating), "complex"),
@@ -361,7 +363,7 @@ def _unlearnable(dtype: Any) -> str:
     if not isinstance(dtype, pd.ArrowDtype):
         return {"m": "timedelta", "c": "complex"}.get(getattr(dtype, "kind", ""), str(dtype))
     kinds = {
-        "timedelta": (types.is_duration, types.is_time), "dictionary": (types.is_dictionary,),
+        "timedelta": (types.is_duration,), "time": (types.is_time,), "dictionary": (types.is_dictionary,),
         "bytes": (types.is_binary, types.is_large_binary), "nested": (types.is_nested,),
     }  # fmt: skip
     arrow = dtype.pyarrow_dtype

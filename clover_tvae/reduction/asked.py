@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clover_tvae.conditions import Condition
+from clover_tvae.conditions import Condition, conditions_of
 from clover_tvae.errors import ConditionError, Problem, UserError
 from clover_tvae.reduction.bounds import check_room
 from clover_tvae.reduction.plan import DAY, Clock, Distance, Step, made_by
@@ -41,7 +41,7 @@ def translated(
     Raises:
         ConditionError: No row can meet them; the relation is named.
     """
-    asked = {name: Condition.of(condition) for name, condition in conditions.items()}
+    asked = conditions_of(conditions)
     outer = {name: condition for name, condition in asked.items() if name in plan.written}
     inner = {name: condition for name, condition in asked.items() if name not in plan.made}
     plan.columns.allow(outer | {name: inner[name] for name in inner if name in plan.columns.names})

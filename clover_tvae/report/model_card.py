@@ -63,8 +63,14 @@ def card_groups(card: Mapping[str, Any] | None) -> list[tuple[str, list[tuple[st
             rows = _metadata_rows(value) if key == "metadata" else _flat(value)
             groups += [(_title(key), rows)] if rows else []
         else:
-            general.append((_title(key), plain_text(value)))
+            written = key == "rows" and _is_of_a_student(card)
+            general.append(("Rows learnt, written by a teacher" if written else _title(key), plain_text(value)))
     return [("The generator", general), *groups] if general else groups
+
+
+def _is_of_a_student(card: Mapping[str, Any] | None) -> bool:
+    privacy = (card or {}).get("privacy")
+    return isinstance(privacy, Mapping) and privacy.get("mode") == "student"
 
 
 def card_markdown(card: Mapping[str, Any], figures: Any = None) -> str:

@@ -23,6 +23,9 @@ __all__ = ["NUMBER", "BadCells", "column_of"]
 NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
 _NUMBER_OR_INFINITE = rf"^({NUMBER}|[+-]?(?i:inf|infinity))$"
 _WHOLE = r"^[+-]?\d+$"
+#: A float is written in at most 17 digits; zeros at either end are none. Shorter texts than `1e400` lose nothing.
+_LONG = r"[1-9]\.?(?:\d\.?){16,}[1-9]"
+_SHORTEST_INEXACT = 5
 _LEADING_ZERO = r"^[+-]?0\d"
 _ZONE = r"(Z|[+-]\d{2}:?\d{2})$"
 _ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$"
@@ -118,7 +121,27 @@ def _numbers(cells: Any) -> pd.Series:
                 return whole.to_pandas()
             return whole.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}.get)
         raise BadCells("whole numbers beyond 64 bits; declare the column 'categorical' or 'id' if they are codes")
-    return pc.cast(unsigned, pa.float64()).to_pandas()
+    numbers = pc.cast(unsigned, pa.float64())
+    rows = np.flatnonzero(_inexact(unsigned, numbers))
+    if rows.size:
+        found = f"{rows.size} of {len(cells)} cells with more digits, or beyond its range"
+        cure = "round them, or declare the column 'categorical' or 'id' if they are codes"
+        raise BadCells(f"must hold numbers that a float holds, found {found} ({data_rows(rows.tolist())}); {cure}")
+    return numbers.to_pandas()
+
+
+def _inexact(texts: Any, numbers: Any) -> Any:
+    """Which texts a float does not hold: more than 17 digits, whole numbers that it rounds, powers beyond its range."""
+    if (pc.max(pc.utf8_length(texts)).as_py() or 0) < _SHORTEST_INEXACT:
+        return np.zeros(len(texts), dtype=bool)
+    values = numbers.to_pandas().to_numpy()
+    lost = (np.isinf(values) & ~_matches(texts, "(?i)inf").fill_null(True).to_numpy(zero_copy_only=False)) | (
+        (values == 0) & _matches(texts, "^[^eE]*[1-9]").fill_null(False).to_numpy(zero_copy_only=False)
+    )
+    lost |= _matches(texts, _LONG).fill_null(False).to_numpy(zero_copy_only=False)
+    for row in np.flatnonzero(_matches(texts, r"^-?\d{16,17}$").fill_null(False).to_numpy(zero_copy_only=False)):
+        lost[row] |= int(values[row]) != int(texts[row].as_py())
+    return lost
 
 
 def _booleans(cells: Any) -> pd.Series:
