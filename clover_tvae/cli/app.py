@@ -14,7 +14,7 @@ import typer
 
 from clover_tvae import __version__
 from clover_tvae.cli import evaluation, generators, jobs, metadata
-from clover_tvae.cli.console import end_like_an_interrupt, say
+from clover_tvae.cli.console import end_like_an_interrupt, last_signal, say
 
 __all__ = ["app", "main"]
 
@@ -55,6 +55,15 @@ def _options(
 def main() -> None:
     """Run the command line; the entry point of the installed command."""
     end_like_an_interrupt()
+    try:
+        _run()
+    except BaseException:
+        if (number := last_signal()) is None:
+            raise
+        sys.exit(128 + number)  # it came before a command ran, or while the libraries below made something else of it
+
+
+def _run() -> None:
     # A name that the terminal's encoding lacks is shown as an escape, rather than stopping the command.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

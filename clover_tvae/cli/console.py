@@ -28,6 +28,7 @@ __all__ = [
     "Quiet",
     "command",
     "end_like_an_interrupt",
+    "last_signal",
     "note",
     "progress",
     "progress_wanted",
@@ -137,6 +138,11 @@ def progress_wanted(quiet: bool) -> bool:
 _signals: list[int] = []
 
 
+def last_signal() -> int | None:
+    """The signal that ends the program, if one has come."""
+    return _signals[-1] if _signals else None
+
+
 class _SignalledError(KeyboardInterrupt):
     """A signal ends the program. Of KeyboardInterrupt itself Python keeps in mind that it once passed, and ends by SIGINT."""
 
@@ -174,8 +180,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
         except Exception as error:
-            if _signals:
-                _end_by(_signals[-1])
+            if (number := last_signal()) is not None:
+                _end_by(number)
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 _drop_output()
                 _fail(f"cannot write: {os.strerror(error.errno)}; make room, or write elsewhere", 2, debug)
