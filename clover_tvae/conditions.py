@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from clover_tvae.columns.cells import is_missing, is_number
-from clover_tvae.columns.dtypes import where_of
+from clover_tvae.columns.dtypes import located
 from clover_tvae.errors import ConditionError, Problem, did_you_mean
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ class Condition:
             message = f"the operator of a tuple must be one of {', '.join(OPERATORS)}, found {found}"
             raise ConditionError(f"{message}; write several values as a list")
         if len(operands) != (expected := _N_OPERANDS.get(operator, 1)):
-            form = ", ".join([repr(operator), *("LOW", "HIGH")[:expected]]) if expected == 2 else ""
-            form = f": write ({form})" if form else ""
+            form = f": write ({operator!r}, LOW, HIGH)" if expected == 2 else ""
             raise ConditionError(f"{operator!r} must have {expected} value(s), found {len(operands)}{form}")
         if operator == "in":
             if isinstance(operands[0], str | bytes | Mapping) or not hasattr(operands[0], "__iter__"):
@@ -197,7 +196,7 @@ def conditions_of(conditions: Mapping[Hashable, Any]) -> dict[Hashable, Conditio
         try:
             found[name] = Condition.of(condition)
         except ConditionError as error:
-            problems += [replace(problem, where=problem.where or where_of(name)) for problem in error.problems]
+            problems += located(error, name)
     if problems:
         raise ConditionError(problems)
     return found

@@ -625,11 +625,11 @@ class TVAESynthesizer:
         return as_text(self._backend, self.metadata, fitted=self.fitted, written=self._has_student)
 
     def _repr_html_(self) -> str:
+        from clover_tvae.report.representation import as_html
+
         made = self._generator
         sha256, privacy = (None, "") if made is None else (made.sha256, str(made.privacy or ""))
         known: dict[str, Any] = {"fitted": self.fitted, "written": self._has_student}
-        from clover_tvae.report.representation import as_html
-
         return as_html(self._backend, self.metadata, sha256=sha256, privacy=privacy, **known)
 
     @property

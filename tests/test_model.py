@@ -513,6 +513,18 @@ def test_shares_under_the_prior_are_moved_to_those_of_the_table():
         assert torch.allclose(found, torch.tensor(shares), atol=0.015)
 
 
+@pytest.mark.parametrize("numbered", [False, True])
+def test_a_table_of_wide_columns_alone_is_learnt(numbered):
+    layout = TableLayout((ColumnLayout(600), ColumnLayout(1500), *([ColumnLayout(1, n_numbered=1)] * numbered)), "rank")
+    vae = build_vae(ModelConfig("autoregressive", (8,), (8,), 2), layout, generator(1))
+    rows = Rows.blank(30, layout)
+    terms = vae(rows.choices, rows.scalars, torch.zeros(30, 0), rows.equals, generator=generator(2))
+    terms.objective.mean().backward()
+    assert torch.isfinite(terms.reconstruction).all()
+    known = torch.zeros(30, layout.n_columns, dtype=torch.bool)
+    assert vae.decoder.sample(torch.zeros(30, 2), rows, known, generator(3))[0].choices.shape == known.shape
+
+
 # -- products ---------------------------------------------------------------------------------------------------------
 
 

@@ -148,7 +148,7 @@ class _SignalledError(KeyboardInterrupt):
 
 
 def end_like_an_interrupt() -> None:
-    """Have SIGTERM and SIGHUP end the program as Ctrl-C does: nothing half written is left; what is ignored stays so."""
+    """Have SIGTERM and SIGHUP end the program as Ctrl-C does, and note which came: nothing half written is left; what is ignored stays so."""
 
     def end(number: int, frame: object) -> None:
         _signals.append(number)

@@ -36,9 +36,9 @@ from clover_tvae.columns.cells import (
     zone_of,
 )
 from clover_tvae.columns.plain_data import check, fields, one_of, text
-from clover_tvae.errors import ColumnTypeError
+from clover_tvae.errors import ColumnTypeError, Problem, UserError
 
-__all__ = ["CellType", "tags_of", "where_of", "with_cells"]
+__all__ = ["CellType", "located", "tags_of", "where_of", "with_cells"]
 
 _INTS = tuple(f"{u}int{b}" for u in ("", "u") for b in (8, 16, 32, 64))
 _NUMPY = ("bool", "float16", "float32", "float64", *_INTS)
@@ -80,6 +80,11 @@ _UNLEARNABLE_CELLS: tuple[tuple[Any, str], ...] = (
 def where_of(name: object) -> str:
     """Return how messages name a column; lone surrogates are escaped, so that any terminal can show it."""
     return f"column {name!r}"
+
+
+def located(error: UserError, name: object) -> list[Problem]:
+    """Return the problems of an error, each with its column and its class."""
+    return [Problem(p.where or where_of(name), p.message, p.kind or type(error)) for p in error.problems]
 
 
 def tags_of(cells: Iterable[Any]) -> Counter[str]:

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clover_tvae.encoded import TableLayout
-from clover_tvae.model.choices import chosen_choices, draw_choice, group_by_width
+from clover_tvae.model.choices import chosen_choices, draw_choice, group_by_width, padding_of
 from clover_tvae.model.copy_choices import CopyChoices
 from clover_tvae.model.mixture import Mixture, normal_score
 from clover_tvae.model.products import Linear, linear
@@ -158,11 +158,7 @@ class AutoregressiveDecoder(nn.Module):
         self.wide = [g for g, wide in enumerate(is_wide) if wide]
         self.shapes = [(len(self.groups[g].columns), self.groups[g].width) for g in self.dense]
         # The padding enters by the bias: adding it to every row's logits would be a pass over all of them.
-        padding = [
-            torch.where(torch.arange(self.groups[g].width) < widths[i], 0.0, -torch.inf)
-            for g in self.dense
-            for i in self.groups[g].columns
-        ]
+        padding = [padding_of(widths[i], self.groups[g].width) for g in self.dense for i in self.groups[g].columns]
         padding.append(torch.zeros(layout.n_scalars * 3 * _COMPONENTS))
         self.register_buffer("padding", torch.cat(padding), persistent=False)
         members = [i for g in self.dense for i in self.groups[g].columns]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from clover_tvae.encoded import TableLayout
 from clover_tvae.model.devices import Strata, precise
 
-__all__ = ["ChoiceGroups", "chosen_choices", "draw_choice", "group_by_width", "uniform"]
+__all__ = ["ChoiceGroups", "chosen_choices", "draw_choice", "group_by_width", "padding_of", "uniform"]
 
 
 def group_by_width(widths: list[int]) -> list[list[int]]:
@@ -29,6 +29,11 @@ def group_by_width(widths: list[int]) -> list[list[int]]:
         else:
             groups.append([column])
     return groups
+
+
+def padding_of(width: int, widest: int) -> Tensor:
+    """What is added to the biases of a column's logits, so that it has no choices but its own. **Shape** ``(widest,)``."""
+    return torch.where(torch.arange(widest) < width, 0.0, -torch.inf)
 
 
 class ChoiceGroups(nn.Module):
@@ -62,7 +67,7 @@ class ChoiceGroups(nn.Module):
             starts = torch.tensor([self.spans[i][0] for i in members])[:, None]
             inside = reach < torch.tensor([widths[i] for i in members])[:, None]
             positions.append(torch.where(inside, starts + reach, 0).flatten())
-            padding.append(torch.where(inside, 0.0, -torch.inf).flatten())
+            padding += [padding_of(widths[i], widest) for i in members]
         n_choices = sum(widths)
         positions.append(torch.arange(n_choices, n_choices + layout.n_scalars))
         padding.append(torch.zeros(layout.n_scalars))
@@ -105,20 +110,22 @@ class _Chosen(torch.autograd.Function):
         ctx: Any, output: Tensor, chosen: Tensor, shapes: Sequence[tuple[int, int]]
     ) -> tuple[Tensor, Tensor, Tensor]:
         n_logits = sum(columns * widest for columns, widest in shapes)
-        softmax, found, totals = torch.empty_like(output[:n_logits]), [], []
-        for block, inside, wanted in zip(
-            *_blocks(shapes, output[:n_logits], softmax), _parts(shapes, chosen), strict=True
+        softmax = torch.empty_like(output[:n_logits])
+        found, totals = (torch.empty_like(chosen, dtype=output.dtype) for _ in range(2))
+        for block, inside, wanted, one, all_ in zip(
+            *_blocks(shapes, output[:n_logits], softmax),
+            *(_parts(shapes, columns) for columns in (chosen, found, totals)),
+            strict=True,
         ):
             top = block.amax(1, keepdim=True)
             torch.sub(block, top, out=inside)
             total = inside.exp_().sum(1, keepdim=True)
             inside.div_(total)
-            total = total.log_().add_(top)
-            totals.append(total.squeeze(1))
-            found.append((block.gather(1, wanted) - total).squeeze(1))
+            torch.add(total.log_(), top, out=all_)
+            torch.sub(block.gather(1, wanted), all_, out=one)
         ctx.save_for_backward(softmax, chosen)
         ctx.shapes, ctx.n_logits = shapes, n_logits
-        return torch.cat(found), torch.cat(totals), output[n_logits:].clone()
+        return found, totals, output[n_logits:].clone()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:

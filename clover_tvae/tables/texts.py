@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from clover_tvae.columns.date_formats import packed_width
 from clover_tvae.errors import data_rows
@@ -23,9 +24,9 @@ __all__ = ["NUMBER", "BadCells", "column_of"]
 NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
 _NUMBER_OR_INFINITE = rf"^({NUMBER}|[+-]?(?i:inf|infinity))$"
 _WHOLE = r"^[+-]?\d+$"
-#: A float is written in at most 17 digits; zeros at either end are none. Shorter texts than `1e400` lose nothing.
+#: A float is written in at most so many digits; zeros at either end are none.
+_MOST_DIGITS = 17
 _LONG = r"[1-9]\.?(?:\d\.?){16,}[1-9]"
-_SHORTEST_INEXACT = 5
 _LEADING_ZERO = r"^[+-]?0\d"
 _ZONE = r"(Z|[+-]\d{2}:?\d{2})$"
 _ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$"
@@ -99,9 +100,14 @@ def _refuse_misfits(cells: Any, pattern: str, expected: str, cure: str) -> None:
     """Raise with the number of cells that do not match, and the first rows they stand in."""
     fits = _matches(cells, pattern).to_numpy(zero_copy_only=False)
     rows = np.flatnonzero(fits == False)  # noqa: E712  (a missing cell is None here, neither true nor false)
+    _refuse(rows, len(cells), expected, "that are none", cure)
+
+
+def _refuse(rows: NDArray[np.int64], n_cells: int, expected: str, found: str, cure: str) -> None:
+    """Raise if there are rows whose cells are not what is expected."""
     if rows.size:
-        found = f"{rows.size} of {len(cells)} cells that are none"
-        raise BadCells(f"must hold {expected}, found {found} ({data_rows(rows.tolist())}); {cure}")
+        told = f"{rows.size} of {n_cells} cells {found} ({data_rows(rows.tolist())})"
+        raise BadCells(f"must hold {expected}, found {told}; {cure}")
 
 
 def _numbers(cells: Any) -> pd.Series:
@@ -121,26 +127,28 @@ def _numbers(cells: Any) -> pd.Series:
                 return whole.to_pandas()
             return whole.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}.get)
         raise BadCells("whole numbers beyond 64 bits; declare the column 'categorical' or 'id' if they are codes")
-    numbers = pc.cast(unsigned, pa.float64())
-    rows = np.flatnonzero(_inexact(unsigned, numbers))
-    if rows.size:
-        found = f"{rows.size} of {len(cells)} cells with more digits, or beyond its range"
-        cure = "round them, or declare the column 'categorical' or 'id' if they are codes"
-        raise BadCells(f"must hold numbers that a float holds, found {found} ({data_rows(rows.tolist())}); {cure}")
-    return numbers.to_pandas()
+    numbers = pc.cast(unsigned, pa.float64()).to_pandas()
+    cure = "round them, or declare the column 'categorical' or 'id' if they are codes"
+    rows = np.flatnonzero(_inexact(unsigned, numbers.to_numpy()))
+    _refuse(rows, len(cells), "numbers that a float holds", "with more digits, or beyond its range", cure)
+    return numbers
 
 
-def _inexact(texts: Any, numbers: Any) -> Any:
+def _inexact(texts: Any, numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which texts a float does not hold: more than 17 digits, whole numbers that it rounds, powers beyond its range."""
-    if (pc.max(pc.utf8_length(texts)).as_py() or 0) < _SHORTEST_INEXACT:
-        return np.zeros(len(texts), dtype=bool)
-    values = numbers.to_pandas().to_numpy()
-    lost = (np.isinf(values) & ~_matches(texts, "(?i)inf").fill_null(True).to_numpy(zero_copy_only=False)) | (
-        (values == 0) & _matches(texts, "^[^eE]*[1-9]").fill_null(False).to_numpy(zero_copy_only=False)
-    )
-    lost |= _matches(texts, _LONG).fill_null(False).to_numpy(zero_copy_only=False)
-    for row in np.flatnonzero(_matches(texts, r"^-?\d{16,17}$").fill_null(False).to_numpy(zero_copy_only=False)):
-        lost[row] |= int(values[row]) != int(texts[row].as_py())
+
+    def fit(pattern: str, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        found = np.zeros(len(numbers), dtype=bool)
+        found[among] = _matches(texts.filter(pa.array(among)), pattern).to_numpy(zero_copy_only=False)
+        return found
+
+    lost = np.isinf(numbers)
+    lost &= ~fit("(?i)inf", lost)
+    lost |= fit("^[^eE]*[1-9]", numbers == 0)
+    lengths = pc.utf8_length(texts).fill_null(0).to_numpy(zero_copy_only=False)
+    lost |= fit(_LONG, lengths > _MOST_DIGITS)
+    for row in np.flatnonzero(fit(r"^-?\d{16,17}$", (lengths >= 16) & (lengths <= 18))):
+        lost[row] |= int(numbers[row]) != int(texts[row].as_py())
     return lost
 
 

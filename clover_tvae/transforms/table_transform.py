@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.cells import plain_cell
-from clover_tvae.columns.dtypes import where_of
+from clover_tvae.columns.dtypes import located, where_of
 from clover_tvae.columns.labels import read_labels
 from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.columns.plain_data import check, fields, integer, list_of, name_from_plain, name_to_plain, one_of
@@ -131,7 +131,7 @@ class TableTransform:
                     transforms.append(_fit_column(df[name], column, numbers, least, exact_values, of_relations))
                     folded += _folded(df[name], transforms[-1], column, least)
             except UserError as error:
-                problems += _located(error, name)
+                problems += located(error, name)
         if problems:
             raise DataError.of(problems)
         if not transforms:
@@ -200,7 +200,7 @@ class TableTransform:
                 else:
                     codes = transform.encode(df[transform.name], rng, unseen)
             except UserError as error:
-                problems += _located(error, transform.name)
+                problems += located(error, transform.name)
                 continue
             choices[:, i] = codes.choices
             if codes.scalars is not None:
@@ -366,7 +366,7 @@ class TableTransform:
                     raise ConditionError(f"there is no such column{did_you_mean(name, self.names)}")
                 allowed[index[name]] = self.transforms[index[name]].allow(Condition.of(condition))
             except ConditionError as error:
-                problems += _located(error, name)
+                problems += located(error, name)
         if problems:
             raise ConditionError(problems)
         return allowed
@@ -438,11 +438,6 @@ class TableTransform:
             copies.append(tuple(sources))
         check(len(copies) == len(transforms), "copies must be one list a column")
         return cls(tuple(transforms), tuple(identifiers), tuple(order), tuple(left_out), numbers, tuple(copies))
-
-
-def _located(error: UserError, name: Hashable) -> list[Problem]:
-    """Return the problems of an error, each with its column and its class."""
-    return [Problem(p.where or where_of(name), p.message, p.kind or type(error)) for p in error.problems]
 
 
 def _fit_column(
