@@ -23,6 +23,7 @@ from clover_tvae.backends import (
     ReadsRows,
     keep_relations,
     learnt_apart,
+    made_from,
     make_backend,
     of_a_teacher,
     reader,
@@ -36,6 +37,7 @@ from clover_tvae.seeds import Call, child, root
 
 if TYPE_CHECKING:  # the report, which a second is gone for, is imported where it is asked for
     from clover_tvae.report import Report
+    from clover_tvae.training import Checkpoint
 
 __all__ = ["TVAESynthesizer"]
 
@@ -261,13 +263,18 @@ class TVAESynthesizer:
         return self._metadata.with_relations(self._declared(df), min_count=self.min_count)
 
     @memory_told()
-    def fit(self, df: pd.DataFrame | None = None) -> TVAESynthesizer:
+    def fit(
+        self, df: pd.DataFrame | None = None, *, checkpoint: str | Path | None = None, resume: bool = False
+    ) -> TVAESynthesizer:
         """Learn the table, and write the generator where ``generator_filepath`` says.
 
         The table is let go afterwards: a fitted synthesizer, pickled or copied, holds nothing that its file does not.
 
         Args:
             df: The table; ``None`` takes the one that the synthesizer was made with, before the first fit.
+            checkpoint: A file, mode 0600 and as sensitive as the table, that says every 20 seconds where the training stands;
+                it is removed at the end. Native backend only.
+            resume: Go on from ``checkpoint``, if it is there, to the same result as if nothing had happened.
 
         Returns:
             The synthesizer itself.
@@ -276,18 +283,23 @@ class TVAESynthesizer:
             DataError: The table does not fit its metadata; every problem is named.
             TrainingError: Training failed.
             NotFittedError: There is no table to learn.
-            ConfigError: Nothing can be written at ``generator_filepath``; told before training.
+            ConfigError: Nothing can be written at ``generator_filepath`` or ``checkpoint``; or what is there was made from
+                another table, metadata, parameters or versions. Told before training.
         """
         if self.generator_filepath is not None:
             check_path(self.generator_filepath, "generator_filepath", to_write=True)
+        saved = None if checkpoint is None else self._opened(checkpoint, resume=resume)
         try:
             if not self._prepared or df is not None:
                 self.prepare(df)
             self._prepared = False
             table = self._declared(self._table(None))
+            if saved is not None:
+                given = {**self._parameters, "privacy": self._privacy}
+                saved.begin(self._seed.entropy, made_from(table, self._metadata, given, self._seed))
             self._backend, self._metadata, learnt_from = learnt_apart(
                 self._backend, table, self._metadata, self._parameters,
-                privacy=self._privacy, seed=self._seed, verbose=self.verbose,
+                privacy=self._privacy, seed=self._seed, verbose=self.verbose, checkpoint=saved,
             )  # fmt: skip
             if self._backend.facts.get("stopped") == "minutes":
                 text = f"training was stopped by max_minutes={self._parameters['max_minutes']:g} before it converged"
@@ -309,7 +321,18 @@ class TVAESynthesizer:
                 self._df = None
         if self.generator_filepath is not None:
             self.save(self.generator_filepath)
+        if saved is not None:
+            saved.remove()
         return self
+
+    def _opened(self, checkpoint: str | Path, *, resume: bool) -> Checkpoint:
+        """Return a checkpoint; where the user gave no seed, the fit goes on with that of the file."""
+        from clover_tvae.training import Checkpoint
+
+        saved = Checkpoint(check_path(checkpoint, "checkpoint", to_write=True), resume=resume)
+        if self.random_state is None and saved.seed not in (None, self._seed.entropy):
+            self._seed, self._prepared = np.random.SeedSequence(saved.seed), False
+        return saved
 
     @property
     def fitted(self) -> bool:

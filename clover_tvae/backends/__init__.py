@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clover_tvae.backends.fingerprint import made_from
 from clover_tvae.backends.generator import Generator
 from clover_tvae.backends.keeping import keep_relations
 from clover_tvae.backends.making import BACKENDS, load_backend, make_backend
@@ -16,6 +17,7 @@ __all__ = [
     "keep_relations",
     "learnt_apart",
     "load_backend",
+    "made_from",
     "make_backend",
     "of_a_teacher",
     "reader",

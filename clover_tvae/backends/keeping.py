@@ -37,6 +37,7 @@ from clover_tvae.transforms import TableTransform
 
 if TYPE_CHECKING:
     from clover_tvae.backends.native import NativeBackend
+    from clover_tvae.training import Checkpoint
 
 __all__ = ["DRAWS_A_ROW", "KeepingBackend", "keep_relations"]
 
@@ -126,9 +127,17 @@ class KeepingBackend(Backend):
             described = replace(described, columns=(*described.columns, Column(_UNIT, "id")), unit=_UNIT)
         return reduced, described
 
-    def fit(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence, verbose: bool = False) -> Self:
+    def fit(
+        self,
+        df: pd.DataFrame,
+        metadata: Metadata,
+        *,
+        seed: np.random.SeedSequence,
+        verbose: bool = False,
+        checkpoint: Checkpoint | None = None,
+    ) -> Self:
         reduced, described = self._reduced(df, metadata, seed)
-        self.inner.fit(reduced, described, seed=seed, verbose=verbose)
+        self.inner.fit(reduced, described, seed=seed, verbose=verbose, checkpoint=checkpoint)
         return self
 
     def _identified(self, rows: pd.DataFrame, first_id: int, rng: np.random.Generator) -> pd.DataFrame:

@@ -44,7 +44,7 @@ from clover_tvae.model.vae import TabularVAE, table_tensors
 from clover_tvae.parameters import Parameters, listed
 from clover_tvae.sampling import BLOCK_ROWS, Sampler
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
-from clover_tvae.training import Epoch, Trainer
+from clover_tvae.training import Checkpoint, Epoch, Trainer
 from clover_tvae.transforms import TableTransform
 
 __all__ = ["NativeBackend"]
@@ -112,7 +112,15 @@ class NativeBackend(Backend, ReadsRows):
         if self._prepared is not None or self._known is not None:
             (self._prepared or self.transform).allow(conditions)
 
-    def fit(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence, verbose: bool = False) -> Self:
+    def fit(
+        self,
+        df: pd.DataFrame,
+        metadata: Metadata,
+        *,
+        seed: np.random.SeedSequence,
+        verbose: bool = False,
+        checkpoint: Checkpoint | None = None,
+    ) -> Self:
         started = time.monotonic()
         transform, self._prepared = self._prepared or self._fitted(df, metadata, seed), None
         table, layout = transform.encode(df, generator(seed, Fit.ENCODE), "fold"), transform.layout
@@ -127,13 +135,16 @@ class NativeBackend(Backend, ReadsRows):
             tqdm.write(f"{told}: {len(df):,} rows x {layout.n_columns} columns: {plan.describe()}", file=sys.stderr)
         weights = torch_generator(child(seed, Fit.WEIGHTS))
         vae = build_vae(plan.model, layout, weights, table.choices)
-        trainer = Trainer(plan.training, device=self.device, verbose=verbose, told=told)
+        stage = (lambda name: None) if checkpoint is None else checkpoint.stage
+        trainer = Trainer(plan.training, device=self.device, verbose=verbose, told=told, stage=stage(told))
         tensors = table_tensors(table, layout)
         try:
             with told_order(vae.decoder, transform.ranks(table), weights):
                 if plan.start is not None:
                     smooth = copula_rows(table, layout, plan.start_rows, generator(seed, Fit.SMOOTH))
-                    starter = Trainer(plan.start, device=self.device, verbose=verbose, told="start")
+                    starter = Trainer(
+                        plan.start, device=self.device, verbose=verbose, told="start", stage=stage("start")
+                    )
                     starter.fit(vae, table_tensors(smooth, layout), seed=child(seed, Fit.SMOOTH))
                 training = trainer.fit(
                     vae, tensors, seed=child(seed, Fit.TRAINING), people=people_of(df, metadata.unit)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from clover_tvae.metadata import Metadata
+    from clover_tvae.training import Checkpoint
     from clover_tvae.transforms import TableTransform
 
 __all__ = ["Backend", "ReadsRows", "never_seen", "reader", "reading", "refuse_unknown", "require_columns"]
@@ -81,7 +82,15 @@ class Backend(Protocol):
         """The kind of every column that was learnt or left out."""
         return {**{column.name: column.kind for column in self.transform.transforms}, **dict(self.transform.left_out)}
 
-    def fit(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence, verbose: bool = False) -> Self:
+    def fit(
+        self,
+        df: pd.DataFrame,
+        metadata: Metadata,
+        *,
+        seed: np.random.SeedSequence,
+        verbose: bool = False,
+        checkpoint: Checkpoint | None = None,
+    ) -> Self:
         """Learn a table.
 
         Args:
@@ -89,6 +98,7 @@ class Backend(Protocol):
             metadata: What its columns are. ``id`` and ``ignore`` columns are not learnt.
             seed: Fixes the result.
             verbose: Show a progress bar.
+            checkpoint: Where trainings are saved as they go, and go on from, by backends that can.
 
         Returns:
             The backend itself.

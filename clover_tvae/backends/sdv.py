@@ -41,6 +41,7 @@ from clover_tvae.transforms.numbers import NumberTransform
 
 if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
+    from clover_tvae.training import Checkpoint
 
 __all__ = ["SDV_DEFAULTS", "SdvBackend"]
 
@@ -98,7 +99,17 @@ class SdvBackend(Backend):
 
     # -- learning -----------------------------------------------------------------------------------------------------
 
-    def fit(self, df: pd.DataFrame, metadata: Metadata, *, seed: Seed = None, verbose: bool = False) -> Self:
+    def fit(
+        self,
+        df: pd.DataFrame,
+        metadata: Metadata,
+        *,
+        seed: Seed = None,
+        verbose: bool = False,
+        checkpoint: Checkpoint | None = None,
+    ) -> Self:
+        if checkpoint is not None:
+            raise ConfigError("the 'sdv' backend cannot go on from one; leave it out", "checkpoint")
         started = time.monotonic()
         rng = np.random.default_rng(0)
         table = loosened(

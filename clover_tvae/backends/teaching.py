@@ -18,7 +18,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,9 @@ from clover_tvae.errors import MetadataError, PrivacyWarning
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Privacy
 from clover_tvae.seeds import Call, Teach, child
+
+if TYPE_CHECKING:
+    from clover_tvae.training import Checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +84,7 @@ def learnt_apart(
     privacy: str | None,
     seed: np.random.SeedSequence,
     verbose: bool = False,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Backend, Metadata, Privacy]:
     """Learn a table and return what is to be kept: the backend, its metadata, and what it learnt from.
 
@@ -92,12 +96,13 @@ def learnt_apart(
         privacy: ``"student"``, ``"none"``, or ``None``: a student where the table is small, or the check asks for one.
         seed: The user's.
         verbose: Show progress bars.
+        checkpoint: Where trainings are saved as they go, and go on from.
 
     Warns:
         PrivacyWarning: What is kept can tell people it was learnt from, from others, better than by chance.
     """
-    started = time.monotonic()
-    backend.fit(df, metadata, seed=child(seed, Call.FIT), verbose=verbose)
+    started = time.monotonic() - (0.0 if checkpoint is None else checkpoint.seconds)
+    backend.fit(df, metadata, seed=child(seed, Call.FIT), verbose=verbose, checkpoint=checkpoint)
     held_out, kept, described, learnt_from = backend.held_out, backend, metadata, Privacy()
     can_teach = _can_teach({"backend": backend.name, **backend.parameters})
     found = None
@@ -106,7 +111,14 @@ def learnt_apart(
         privacy = "student" if found is not None and found[0] > found[1] else "none"
     if can_teach and privacy != "none":
         kept, described, n_rows = _taught(
-            backend, metadata, given, df.columns, child(seed, Call.TEACH), started, verbose=verbose
+            backend,
+            metadata,
+            given,
+            df.columns,
+            child(seed, Call.TEACH),
+            started,
+            verbose=verbose,
+            checkpoint=checkpoint,
         )
         learnt_from, found = Privacy(mode="student", written_rows=n_rows), None
     if can_teach and given.get("epochs") is None:
@@ -151,6 +163,7 @@ def _taught(
     started: float,
     *,
     verbose: bool,
+    checkpoint: Checkpoint | None,
 ) -> tuple[Backend, Metadata, int]:
     """Return a student that learnt rows of a teacher, the metadata with what the relations are in them, and their number."""
     n_learnt = teacher.facts["rows"]
@@ -173,7 +186,7 @@ def _taught(
     student = keep_relations(make_backend("native", lesson=lesson, **given), described)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what is rare among written rows concerns nobody
-        student.fit(rows, described, seed=child(seed, Teach.STUDENT), verbose=verbose)
+        student.fit(rows, described, seed=child(seed, Teach.STUDENT), verbose=verbose, checkpoint=checkpoint)
     return student, replace(described, unit=metadata.unit), n_rows
 
 

@@ -98,6 +98,11 @@ class Job:
         return DEFAULT_HOLDOUT if self.spec.holdout is None and self.spec.assessed else None
 
     @property
+    def checkpoint(self) -> Path | None:
+        """Where the job keeps how far its training is; ``None`` where it does not."""
+        return unmoved(self.record.with_suffix(".checkpoint")) if self.spec.checkpoint else None
+
+    @property
     def has_data(self) -> bool:
         """Whether the table is on this machine."""
         path = self.path_of(self.spec.data)

@@ -33,6 +33,7 @@ class Plan:
         learnt: What decides on a training, as it is now.
         check_data: Compare the generator with the data of the job, because nothing else says that they belong together.
         assess: Measure the generator's rows, for a report or for limits.
+        anew: Begin at the beginning, even where a checkpoint is there.
     """
 
     train: bool
@@ -42,6 +43,7 @@ class Plan:
     learnt: Mapping[str, Any]
     check_data: bool = False
     assess: bool = False
+    anew: bool = False
 
     @property
     def up_to_date(self) -> bool:
@@ -83,7 +85,7 @@ def plan_job(job: Job, *, force: bool = False, retrain: bool = False) -> Plan:
     elif not train:
         work = "sampling" if stale else "measuring" if assess else None
         reason = f"{reason}: {work} without training" if work else "nothing has changed since the last run"
-    return Plan(train, stale, reason, record, learnt, check, assess)
+    return Plan(train, stale, reason, record, learnt, check, assess, retrain)
 
 
 def _training(job: Job, record: Record, learnt: Mapping[str, Any], generator: str | None) -> tuple[bool, str, bool]:

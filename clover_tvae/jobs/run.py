@@ -131,14 +131,20 @@ class _Run:
         return self.job.with_holdout(self.job.read_table(self.plan.learnt))
 
     def _trained(self, table: JobTable) -> tuple[TVAESynthesizer, str | None]:
-        text, synth = self.job.spec.generator_filepath, table.synth
-        path = None if text is None else self.job.target(text)
+        text, synth, saved = self.job.spec.generator_filepath, table.synth, self.job.checkpoint
+        path = synth.generator_filepath = None if text is None else self.job.target(text)
         synth.verbose = self.verbose
+        if saved is not None:
+            self.plan.record.save()  # its folder is not for version control
+            if self.plan.anew:
+                saved.unlink(missing_ok=True)
+            elif saved.exists():
+                self.tell("going on from the checkpoint of an earlier run")
         if synth.metadata.relations:
             self.tell(synth.metadata.relations_told)
         with timed(f"learnt {len(table.train):,} rows", self.tell):
-            synth.fit()
-        digest = None if path is None else synth.save(path)
+            synth.fit(checkpoint=saved, resume=True)
+        digest = None if path is None else synth.card().get("sha256")
         self.plan.record.note_training(table.learnt, file_digest(path))
         return synth, digest
 

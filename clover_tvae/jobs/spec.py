@@ -128,6 +128,11 @@ class JobSpec(_Spec):
     generator_filepath: Path_ | None = Field(
         default=None, description="The generator file (.pkl). Loaded if it exists, else written after training."
     )
+    checkpoint: bool = Field(
+        default=False,
+        description="true: a run that was interrupted goes on where it stood. Until it ends, a file as sensitive as the data "
+        "lies in .clover-tvae, mode 0600.",
+    )
     sample: Annotated[tuple[SampleSpec, ...], BeforeValidator(_samples)] = Field(
         default=(), description="What to draw: one sample, or a list of them."
     )

@@ -63,6 +63,11 @@ def orthogonal(matrix: Tensor, products: torch.dtype = torch.float32) -> Tensor:
 class Optimizer(Protocol):
     """Moves its parameters along the gradients that stand in them."""
 
+    @property
+    def memory(self) -> list[Tensor]:
+        """What it remembers of the steps so far."""
+        ...
+
     def step(self, rate: float) -> None:
         """Make one step of size ``rate``."""
 
@@ -100,6 +105,10 @@ class Adam:
             _AdamGroup([p for p in every if p.ndim >= 2], weight_decay),
             _AdamGroup([p for p in every if p.ndim < 2], 0.0),
         ]
+
+    @property
+    def memory(self) -> list[Tensor]:
+        return [tensor for group in self.groups for tensor in (*group.means, *group.squares, group.n_steps)]
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
@@ -164,6 +173,10 @@ class Muon:
         self.momentum, self.weight_decay = momentum, weight_decay
         self.products = products
         self._run = run
+
+    @property
+    def memory(self) -> list[Tensor]:
+        return self.means
 
     def step(self, rate: float) -> None:
         """Move every matrix by its orthogonalised momentum."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,8 +26,10 @@ from clover_tvae.columns.people import drawn_people
 from clover_tvae.errors import DivergedError
 from clover_tvae.model.devices import flushed_denormals, one_thread, resolve_device, torch_generator
 from clover_tvae.model.elbo import ElboTerms
+from clover_tvae.training.checkpoint import Stage
 from clover_tvae.training.config import TrainingConfig
 from clover_tvae.training.optimizers import Adam, Average, Muon, Optimizer
+from clover_tvae.training.shuffled import RowSource, ShuffledRows
 
 __all__ = ["Epoch", "Trainer", "Training"]
 
@@ -95,6 +97,7 @@ class Trainer:
         verbose: Show a progress bar (in a terminal or a notebook) with the loss and the remaining time.
         on_epoch: Called with each :class:`Epoch`.
         told: What the progress bar calls the training.
+        stage: Its place in the checkpoint of the fit, if there is one: what was done there is not done again.
 
     Example:
         >>> import torch
@@ -120,12 +123,14 @@ class Trainer:
         verbose: bool = True,
         on_epoch: Callable[[Epoch], None] | None = None,
         told: str = "training",
+        stage: Stage | None = None,
     ) -> None:
         self.config = config
         self.device = resolve_device(device)
         self.verbose = verbose
         self.on_epoch = on_epoch
         self.told = told
+        self.stage = stage
 
     def fit(
         self,
@@ -133,6 +138,7 @@ class Trainer:
         rows: Sequence[Tensor],
         seed: int | np.random.SeedSequence = 0,
         people: NDArray[np.int64] | None = None,
+        beyond: Callable[[NDArray[np.int64], np.random.SeedSequence], RowSource] | None = None,
     ) -> Training:
         """Train ``module`` in place and leave the best weights in it.
 
@@ -141,6 +147,8 @@ class Trainer:
             rows: Tensors with one row per training row each. **Shape** ``(rows, ...)``.
             seed: Fixes the split, the order of the rows and the noise.
             people: The number of the person of each row, who is either trained on or watched; ``None``: every row is one.
+            beyond: Where ``rows`` are only a sample of what is to be learnt: called with the indices of the rows that are
+                watched, and a seed, it returns the source of all rows but those.
 
         Returns:
             The learning curves, the best epoch, and why training ended.
@@ -151,7 +159,7 @@ class Trainer:
         sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
         split_seed, *seeds = sequence.spawn(4)
         held_out = self._held_out(len(rows[0]), split_seed, people)
-        run = _Run(self, module.to(self.device), rows, held_out, seeds)
+        run = _Run(self, module.to(self.device), rows, held_out, seeds, beyond)
         with one_thread(), flushed_denormals(), run.pool or nullcontext():
             run.train()
         return run.training
@@ -183,22 +191,23 @@ class _Run:
         rows: Sequence[Tensor],
         held_out: NDArray[np.int64],
         seeds: Sequence[np.random.SeedSequence],
+        beyond: Callable[[NDArray[np.int64], np.random.SeedSequence], RowSource] | None,
     ) -> None:
         config = trainer.config
         shuffle_seed, noise_seed, self.validation_seed = seeds
-        self.config, self.device, self.module = config, trainer.device, module
+        self.config, self.device, self.module, self.stage = config, trainer.device, module, trainer.stage
         self.verbose, self.on_epoch, self.told = trainer.verbose, trainer.on_epoch, trainer.told
-        kept = torch.from_numpy(np.setdiff1d(np.arange(len(rows[0])), held_out, assume_unique=True))
-        self.rows = [t[kept] for t in rows] if len(held_out) else list(rows)
+        if beyond is None:
+            kept = torch.from_numpy(np.setdiff1d(np.arange(len(rows[0])), held_out, assume_unique=True))
+            self.rows: RowSource = ShuffledRows([t[kept] for t in rows] if len(held_out) else list(rows), shuffle_seed)
+        else:
+            self.rows = beyond(held_out, shuffle_seed)
         # Few rows are looked at several times, each with other noise: the best epoch must not be the luckiest one.
         n_passes = max(1, min(_MOST_VALIDATION_PASSES, _VALIDATION_DRAWS // max(1, len(held_out))))
         watched = torch.from_numpy(np.tile(held_out, n_passes))
         self.validation = [t[watched] for t in rows] if len(held_out) else None
-        self.n_rows = len(kept)
-        self.epoch_rows = min(config.rows_an_epoch or self.n_rows, self.n_rows)
+        self.epoch_rows = min(config.rows_an_epoch or self.rows.n_rows, self.rows.n_rows)
         self.steps_an_epoch = max(1, math.ceil(self.epoch_rows / config.batch_rows))
-        self.order = torch.empty(0, dtype=torch.int64)
-        self.shuffle = torch_generator(shuffle_seed)
         self.noise = [torch_generator(child, self.device) for child in noise_seed.spawn(config.shards)]
         n_threads = min(config.shards, os.cpu_count() or 1) if self.device.type == "cpu" else 1
         self.pool = ThreadPoolExecutor(n_threads, initializer=_quiet_thread) if n_threads > 1 else None
@@ -211,6 +220,9 @@ class _Run:
         self.watched, self.validated_at = [math.nan] * 3, 0
         self.best_loss = math.inf
         self.best_weights: dict[str, Tensor] | None = None
+        # Of the epoch that is under way: its batches so far, and the sums over their rows.
+        self.n_batches, self.sums = 0, torch.zeros(4, dtype=torch.float64, device=self.device)
+        self.is_over = False
 
     def _optimizers(self) -> list[tuple[Optimizer, float]]:
         """Each optimiser with the factor on its learning rate."""
@@ -252,12 +264,62 @@ class _Run:
             done = of_time
         return warm * max(0.0, 1.0 - done)
 
+    # -- going on after an interruption -------------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Any]:
+        """Return all that changes while a training runs, as tensors and plain values."""
+        training, average = self.training, self.average
+        return {
+            "is_over": self.is_over,
+            "seconds": self.seconds,
+            "module": self.module.state_dict(),
+            "best": (self.best_loss, self.best_weights),
+            "rows": self.rows.state(),
+            "noise": [noise.get_state() for noise in self.noise],
+            "optimizers": [optimizer.memory for optimizer, _ in self.optimizers],
+            "average": None if average is None else (average.steps, average.mean),
+            "training": ([*map(list, training.history)], training.best_epoch, training.stopped, training.diverged_at),
+            "place": (self.step, self.n_batches, self.sums, None if self.descent is None else list(self.descent)),
+            "validated": (self.watched, self.validated_at),
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        training = self.training
+        self.is_over, self.started = state["is_over"], time.monotonic() - state["seconds"]
+        self.module.load_state_dict(state["module"])
+        self.best_loss, self.best_weights = state["best"]
+        self.rows.restore(state["rows"])
+        for noise, kept in zip(self.noise, state["noise"], strict=True):
+            noise.set_state(kept)
+        for (optimizer, _), memory in zip(self.optimizers, state["optimizers"], strict=True):
+            for tensor, kept in zip(optimizer.memory, memory, strict=True):
+                tensor.copy_(kept)
+        if self.average is not None:
+            self.average.steps, means = state["average"]
+            for tensor, kept in zip(self.average.mean, means, strict=True):
+                tensor.copy_(kept)
+        history, training.best_epoch, training.stopped, training.diverged_at = state["training"]
+        training.history[:] = [Epoch(*row) for row in history]
+        self.step, self.n_batches, sums, descent = state["place"]
+        self.sums, self.descent = sums.to(self.device), None if descent is None else _Descent(*descent)
+        self.watched, self.validated_at = state["validated"]
+
+    def _perhaps_save(self) -> None:
+        if self.stage is not None and (self.is_over or self.stage.is_due):
+            self.stage.save(self._state())
+
     # -- the loop -----------------------------------------------------------------------------------------------------
 
     def train(self) -> None:
         config = self.config
+        if self.stage is not None and self.stage.state is not None:
+            self._restore(self.stage.state)
+            if self.is_over:
+                self.module.eval()
+                return
         bar = tqdm(
             total=config.epochs * self.steps_an_epoch,
+            initial=self.step,
             disable=not self.verbose,
             desc=self.told,
             unit="step",
@@ -265,13 +327,13 @@ class _Run:
         )
         due = _SECONDS_BETWEEN_LINES
         try:
-            for epoch in range(1, config.epochs + 1):
-                self._perhaps_descend(epoch)
-                terms = self._epoch(bar)
-                if terms is None:
+            for epoch in range(len(self.training.history) + 1, config.epochs + 1):
+                if self.n_batches == 0:
+                    self._perhaps_descend(epoch)
+                if not self._epoch(epoch, bar):
                     self._stop_diverged(epoch)
                     break
-                row = self._close_epoch(epoch, terms)
+                row = self._close_epoch(epoch)
                 bar.set_postfix({"loss": f"{row.loss:.3f}", "validation": f"{row.validation_loss:.3f}"}, refresh=False)
                 if self.on_epoch is not None:
                     self.on_epoch(row)
@@ -279,13 +341,16 @@ class _Run:
                     text = "%s: epoch %d of at most %d after %.0f s, loss %.3f"
                     logger.info(text, self.told, epoch, config.epochs, self.seconds, row.loss)
                     due = self.seconds + _SECONDS_BETWEEN_LINES
-                if self._is_over(epoch):
+                if self._ends_with(epoch):
                     break
+                self._perhaps_save()
         finally:
             bar.close()
             self.module.eval()
             if self.best_weights is not None:
                 self.module.load_state_dict(self.best_weights)
+        self.is_over = True
+        self._perhaps_save()
         logger.info(
             "trained %d epochs in %.1f s, ended by %s, best epoch %d",
             len(self.training.history),
@@ -320,7 +385,14 @@ class _Run:
             return
         self.descent = _Descent(self.step, n_epochs * self.steps_an_epoch, epoch + n_epochs - 1, min(share, 0.99))
 
-    def _is_over(self, epoch: int) -> bool:
+    def _perhaps_descend_now(self, epoch: int) -> None:
+        """Begin the descent of a trapezoid in the middle of ``epoch``, where the minutes would end before the next."""
+        share, config = self._share_of_minutes(), self.config
+        if config.schedule == "trapezoid" and self.descent is None and share >= 1.0 - _DESCENT_SHARE:
+            left = (config.epochs - epoch + 1) * self.steps_an_epoch - self.n_batches
+            self.descent = _Descent(self.step, max(1, left), config.epochs, min(share, 0.99))
+
+    def _ends_with(self, epoch: int) -> bool:
         if self._share_of_minutes() >= 1.0:
             self.training.stopped = "minutes"
             return True
@@ -331,18 +403,17 @@ class _Run:
             return True
         return False
 
-    def _epoch(self, bar: tqdm) -> Tensor | None:
-        """Train one epoch; return the sums of loss, reconstruction and KL over its rows, and the rows; None: diverged."""
+    def _epoch(self, epoch: int, bar: tqdm) -> bool:
+        """Train one epoch, or the rest of one; return whether its loss is a finite number."""
         config = self.config
         self.module.train()
         parameters = [p for p in self.module.parameters() if p.requires_grad]
-        if len(self.order) < self.epoch_rows:
-            self.order = torch.randperm(self.n_rows, generator=self.shuffle)
-        order, self.order = self.order.tensor_split([self.epoch_rows])
-        sums = torch.zeros(4, dtype=torch.float64, device=self.device)
-        for index in torch.tensor_split(order, self.steps_an_epoch):
+        if self.n_batches == 0:
+            self.rows.begin(self.epoch_rows)
+        rows_a_batch, n_larger = divmod(self.epoch_rows, self.steps_an_epoch)
+        while self.n_batches < self.steps_an_epoch:
             rate = config.learning_rate * self._rate()
-            sums += self._gradients(parameters, index)
+            self.sums += self._gradients(parameters, self.rows.take(rows_a_batch + (self.n_batches < n_larger)))
             if config.gradient_clip is not None:
                 nn.utils.clip_grad_norm_(parameters, config.gradient_clip, foreach=True)
             for optimizer, factor in self.optimizers:
@@ -350,22 +421,27 @@ class _Run:
             if self.average is not None:
                 self.average.update()
             self.step += 1
+            self.n_batches += 1
             bar.update()
             if self.step % _STEPS_BETWEEN_CHECKS == 0:
-                if not bool(torch.isfinite(sums).all()):
-                    return None
+                if not bool(torch.isfinite(self.sums).all()):
+                    return False
                 if self._share_of_minutes() >= 1.0:
                     break
-        return sums if bool(torch.isfinite(sums).all()) else None
+                self._perhaps_descend_now(epoch)
+                self._perhaps_save()
+        return bool(torch.isfinite(self.sums).all())
 
-    def _gradients(self, parameters: list[nn.Parameter], index: Tensor) -> Tensor:
+    def _gradients(self, parameters: list[nn.Parameter], batch: list[Tensor]) -> Tensor:
         """Put the gradient of the batch's mean loss into the parameters; return sums of loss, reconstruction, KL, rows."""
-        shards = [part for part in torch.tensor_split(index, self.config.shards) if len(part)]
+        n_rows = len(batch[0])
+        n_shards = min(self.config.shards, n_rows)
+        shards = zip(*(torch.tensor_split(tensor, n_shards) for tensor in batch), strict=True)
         jobs = list(zip(shards, self.noise, strict=False))
         if self.pool is None:
-            done = [self._shard(parameters, rows, noise, len(index)) for rows, noise in jobs]
+            done = [self._shard(parameters, rows, noise, n_rows) for rows, noise in jobs]
         else:
-            futures = [self.pool.submit(self._shard, parameters, rows, noise, len(index)) for rows, noise in jobs]
+            futures = [self.pool.submit(self._shard, parameters, rows, noise, n_rows) for rows, noise in jobs]
             done = [future.result() for future in futures]
         total, sums = list(done[0][0]), done[0][1]
         for gradients, more in done[1:]:
@@ -376,23 +452,23 @@ class _Run:
         return sums
 
     def _shard(
-        self, parameters: list[nn.Parameter], index: Tensor, noise: torch.Generator, n_rows: int
+        self, parameters: list[nn.Parameter], rows: Sequence[Tensor], noise: torch.Generator, n_rows: int
     ) -> tuple[Sequence[Tensor], Tensor]:
         """Gradients of one part of a batch, as its share of the mean over ``n_rows``."""
-        batch = [t.index_select(0, index).to(self.device, non_blocking=True) for t in self.rows]
-        terms = self.module(*batch, generator=noise)
+        terms = self.module(*(tensor.to(self.device, non_blocking=True) for tensor in rows), generator=noise)
         loss = terms.objective.sum()
         gradients = torch.autograd.grad(loss / n_rows, parameters, allow_unused=True, materialize_grads=True)
         # The gradient of a sum is one number for all; fused kernels read past its end.
         gradients = tuple(gradient.contiguous() for gradient in gradients)
         with torch.no_grad():
             sums = torch.stack(
-                [loss.detach(), terms.reconstruction.sum(), terms.kl.sum(), loss.new_tensor(len(index))]
+                [loss.detach(), terms.reconstruction.sum(), terms.kl.sum(), loss.new_tensor(len(rows[0]))]
             ).to(torch.float64)
         return gradients, sums
 
-    def _close_epoch(self, epoch: int, sums: Tensor) -> Epoch:
-        loss, reconstruction, kl = (sums[:3] / sums[3]).tolist()
+    def _close_epoch(self, epoch: int) -> Epoch:
+        loss, reconstruction, kl = (self.sums[:3] / self.sums[3]).tolist()
+        self.n_batches, self.sums = 0, torch.zeros_like(self.sums)
         if self.validation is not None and self._is_time_to_validate(epoch):
             self.watched, self.validated_at = self._validate(), self.step
         watched = self.watched

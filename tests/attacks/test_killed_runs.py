@@ -67,5 +67,6 @@ def test_a_run_that_was_killed_is_done_again_to_the_same_bytes(tmp_path, n_kills
 
 
 @pytest.mark.slow
-def test_a_training_that_was_killed_begins_again_and_gives_the_same_bytes(tmp_path):
-    assert attack(tmp_path, 50, {"epochs": 40, "batch_size": 20}, (0.3, 0.9)) >= 25
+@pytest.mark.parametrize("keys", [{}, {"checkpoint": True}], ids=["begins_again", "goes_on"])
+def test_a_training_that_was_killed_gives_the_same_bytes(tmp_path, keys):
+    assert attack(tmp_path, 50, {"epochs": 40, "batch_size": 20}, (0.3, 0.9), **keys) >= 25
