@@ -152,7 +152,7 @@ class Parameters(BaseModel):
     precision: Literal["float32", "bfloat16"] | None = Field(
         None,
         description="Of matrix products: bfloat16 (default where the processor has instructions for it: twice as fast), or "
-        "float32 (default elsewhere), which is the same on every machine up to rounding. Autoregressive decoder only.",
+        "float32 (default elsewhere), which is the same on every machine up to rounding.",
     )
     decode: Literal["sample", "stratified", "argmax"] | None = Field(
         None,
@@ -211,8 +211,6 @@ class Parameters(BaseModel):
                 found[name] = f"the {here} backend has no such parameter; leave it out, or use backend={other!r}"
         if given.get("privacy") == "student" and (here == "sdv" or given.get("decoder") == "independent"):
             found["privacy"] = "only the autoregressive decoder of the native backend has a student; leave it out"
-        if given.get("precision") == "bfloat16" and given.get("decoder") == "independent":
-            found["precision"] = "only the autoregressive decoder multiplies in bfloat16; leave it out"
         if parameters is None or found:
             raise ConfigError([Problem(name, found[name]) for name in given if name in found])
         if parameters.discriminator_steps is not None:

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from clover_tvae.encoded import ColumnLayout, EncodedTable, TableLayout
 from clover_tvae.model import AutoregressiveDecoder, Decoder, Encoder, TabularVAE
 from clover_tvae.model.build import ModelConfig, build_vae, expected_arrays, to_arrays, vae_from_arrays
-from clover_tvae.model.choices import ChoiceGroups, draw_choice, group_by_width, uniform
+from clover_tvae.model.choices import ChoiceColumns, draw_choice, group_by_width, uniform
 from clover_tvae.model.devices import Strata, resolve_device, torch_generator
 from clover_tvae.model.encoder import draw_posterior, one_hot
 from clover_tvae.model.mixture import Mixture, normal_score
 from clover_tvae.model.prior import LatentPrior
+from clover_tvae.model.products import pairs_of, stacked
 from clover_tvae.model.rows import ConditionTensors, Drawing, OneHotRows, Rows
 from clover_tvae.model.vae import table_tensors
 from clover_tvae.training.optimizers import orthogonal
@@ -330,7 +331,7 @@ def test_argmax_draws_the_likeliest_choice_and_the_mean():
     assert torch.allclose(drawn.scalars[:, 0], torch.tanh(output[:, 8]))
 
 
-def test_grouped_log_softmax_and_its_gradient_equal_those_of_one_column_at_a_time():
+def test_the_log_softmax_of_all_columns_and_its_gradient_equal_those_of_one_column_at_a_time():
     widths = (2, 50, 3, 9, 1, 120)
     layout = TableLayout((*(ColumnLayout(n) for n in widths), ColumnLayout(2, n_numbered=1)))
     hidden = torch.randn(11, 5, generator=generator(3))
@@ -343,9 +344,8 @@ def test_grouped_log_softmax_and_its_gradient_equal_those_of_one_column_at_a_tim
         expected.append(part.gather(1, choices[:, i : i + 1]))
         start += column.n_choices
     one_by_one = torch.cat(expected, 1)
-    groups = ChoiceGroups(layout)
-    together, numbers = groups.terms(hidden, head, choices)
-    together = together[:, groups.back]
+    columns = ChoiceColumns([column.n_choices for column in layout.columns])
+    together, _, numbers = (part.t() for part in columns.terms(head(hidden).t(), choices.t()))
     assert torch.allclose(numbers, flat[:, start:], atol=1e-6)
     assert torch.allclose(together, one_by_one, atol=1e-5)
     parameters = list(head.parameters())
@@ -528,11 +528,13 @@ def test_a_table_of_wide_columns_alone_is_learnt(numbered):
 # -- products ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layout", [MIXED, COPIES])
-def test_products_in_bfloat16_give_the_likelihood_and_gradient_of_float32_up_to_rounding(layout):
+@pytest.mark.parametrize(
+    ("decoder", "layout"), [("autoregressive", MIXED), ("autoregressive", COPIES), ("independent", MODES)]
+)
+def test_products_in_bfloat16_give_the_likelihood_and_gradient_of_float32_up_to_rounding(decoder, layout):
     found = {}
     for precision in ("float32", "bfloat16"):
-        vae = build_vae(ModelConfig("autoregressive", (32,), (32, 32), 4, precision=precision), layout, generator(1))
+        vae = build_vae(ModelConfig(decoder, (32,), (32, 32), 4, precision=precision), layout, generator(1))
         n = 400
         choices = torch.stack([torch.randint(c.n_base, (n,), generator=generator(2)) for c in layout.columns], 1)
         rows = Rows(
@@ -549,6 +551,22 @@ def test_products_in_bfloat16_give_the_likelihood_and_gradient_of_float32_up_to_
     assert rough_loss.item() == pytest.approx(loss.item(), rel=0.01)
     assert rough_loss.item() != loss.item()
     assert torch.cosine_similarity(gradient, rough, dim=0).item() > 0.999
+
+
+def test_stacked_layers_and_their_gradient_equal_those_that_torch_records():
+    torch.manual_seed(0)
+    layers = [torch.nn.Linear(6, 9), torch.nn.Linear(9, 8), torch.nn.Linear(8, 3)]
+    x = torch.randn(20, 6, requires_grad=True)
+    for n_relu in (2, 3):
+        recorded = x
+        for i, layer in enumerate(layers):
+            recorded = layer(recorded).relu() if i < n_relu else layer(recorded)
+        written = stacked(x, pairs_of(layers), n_relu, torch.float32)
+        assert torch.allclose(written, recorded, atol=1e-6)
+        wanted = [x, *(parameter for layer in layers for parameter in layer.parameters())]
+        weights = torch.rand(20, 3)
+        gradients = [torch.autograd.grad((weights * out).sum(), wanted) for out in (written, recorded)]
+        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*gradients, strict=True))
 
 
 def test_a_matrix_made_orthogonal_in_bfloat16_has_no_large_singular_value():

@@ -125,7 +125,7 @@ class NativeBackend(Backend, ReadsRows):
         transform, self._prepared = self._prepared or self._fitted(df, metadata, seed), None
         table, layout = transform.encode(df, generator(seed, Fit.ENCODE), "fold"), transform.layout
         given = self.given
-        if given.precision is None and given.decoder != "independent":
+        if given.precision is None:
             given = given.model_copy(update={"precision": fastest_precision(self.device)})
         plan = plan_training(given, len(df), layout.n_columns, n_choices=layout.n_choices, lesson=self.lesson)
         told = "training" if self.lesson is None else "student"

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clover_tvae.encoded import TableLayout
-from clover_tvae.model.choices import chosen_choices, draw_choice, group_by_width, padding_of
+from clover_tvae.model.choices import ChoiceColumns, draw_choice, group_by_width, padding_of
 from clover_tvae.model.copy_choices import CopyChoices
 from clover_tvae.model.mixture import Mixture, normal_score
 from clover_tvae.model.products import Linear, linear
@@ -156,7 +156,6 @@ class AutoregressiveDecoder(nn.Module):
         #: Heads whose logits every row gets, and those of wide columns.
         self.dense = [g for g, wide in enumerate(is_wide) if not wide]
         self.wide = [g for g, wide in enumerate(is_wide) if wide]
-        self.shapes = [(len(self.groups[g].columns), self.groups[g].width) for g in self.dense]
         # The padding enters by the bias: adding it to every row's logits would be a pass over all of them.
         padding = [padding_of(widths[i], self.groups[g].width) for g in self.dense for i in self.groups[g].columns]
         padding.append(torch.zeros(layout.n_scalars * 3 * _COMPONENTS))
@@ -165,7 +164,9 @@ class AutoregressiveDecoder(nn.Module):
         order = members + [self.groups[g].columns[0] for g in self.wide]
         self.register_buffer("members", torch.tensor(members, dtype=torch.int64), persistent=False)
         self.register_buffer("back", torch.tensor(order).argsort(), persistent=False)
-        starts = accumulate((self.groups[self.place[i][0]].width for i in members), initial=0)
+        spans = [self.groups[self.place[i][0]].width for i in members]
+        self.columns = ChoiceColumns(spans)
+        starts = accumulate(spans, initial=0)
         return {i: (row, start) for row, (i, start) in enumerate(zip(members, starts, strict=False))}
 
     def initialise(self, generator: torch.Generator, choice_frequencies: Sequence[Tensor] | None = None) -> None:
@@ -227,7 +228,7 @@ class AutoregressiveDecoder(nn.Module):
         if open_copies is not None:
             output.index_add_(0, self.copies.places, torch.where(open_copies, 0.0, -torch.inf).t())
         choices = rows.choices.t()
-        found, totals, rest = chosen_choices(output, choices.index_select(0, self.members), self.shapes)
+        found, totals, rest = self.columns.terms(output, choices.index_select(0, self.members))
         wide = [self._wide_column(g, hidden, choices, known) for g in self.wide]
         cells = torch.cat([found, *wide]).index_select(0, self.back)
         if self.mixtures is not None:

@@ -38,7 +38,7 @@ class ModelConfig:
         free_bits: Nats a latent dimension without cost.
         dropout: Share of units left out in training (autoregressive decoder).
         prior_components: Gaussians of the prior that is fitted after training; 0 for ``N(0, I)``.
-        precision: Of matrix products: ``"float32"``, or ``"bfloat16"`` (autoregressive decoder).
+        precision: Of matrix products: ``"float32"``, or ``"bfloat16"``.
     """
 
     decoder: Literal["autoregressive", "independent"]

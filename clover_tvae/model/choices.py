@@ -1,18 +1,17 @@
-"""Logits of many columns at once: columns of like width share one padded log-softmax, so no loop runs over columns."""
+"""Logits of many columns at once, their log-softmax without a loop over columns, and draws from them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from clover_tvae.encoded import TableLayout
 from clover_tvae.model.devices import Strata, precise
 
-__all__ = ["ChoiceGroups", "chosen_choices", "draw_choice", "group_by_width", "padding_of", "uniform"]
+__all__ = ["ChoiceColumns", "draw_choice", "group_by_width", "padding_of", "uniform"]
 
 
 def group_by_width(widths: list[int]) -> list[list[int]]:
@@ -36,124 +35,65 @@ def padding_of(width: int, widest: int) -> Tensor:
     return torch.where(torch.arange(widest) < width, 0.0, -torch.inf)
 
 
-class ChoiceGroups(nn.Module):
-    """Log-probabilities of the choices of all columns, from one head that has a logit a choice and then the numbers.
+class ChoiceColumns(nn.Module):
+    """Where the logits of each column stand among those of all columns, which follow each other.
 
-    The head's rows stand in table order, which is what files hold. For a step they are gathered group by group, each
-    column padded to the widest of its group: a gather of weights is much cheaper than one of every row's logits. Table
-    rows run along the last dimension of the logits, so that sums over a column's few choices are sums of long vectors.
+    Table rows run along the last dimension of the logits, so that sums over a column's few choices are sums of long vectors.
 
     Args:
-        layout: The columns; their spans follow each other.
+        widths: Logits of each column.
     """
 
-    positions: Tensor
-    padding: Tensor
-    order: Tensor
-    back: Tensor
+    owner: Tensor
+    firsts: Tensor
 
-    def __init__(self, layout: TableLayout) -> None:
+    def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
-        widths = [column.n_choices for column in layout.columns]
-        self.spans = list(pairwise(accumulate(widths, initial=0)))
-        groups = group_by_width(widths)
-        #: Columns and widest of each group.
-        self.shapes = [(len(members), max(widths[i] for i in members)) for members in groups]
-        positions: list[Tensor] = []
-        padding: list[Tensor] = []
-        for members, (_, widest) in zip(groups, self.shapes, strict=True):
-            # The padding gathers row 0, and its bias closes it.
-            reach = torch.arange(widest).expand(len(members), widest)
-            starts = torch.tensor([self.spans[i][0] for i in members])[:, None]
-            inside = reach < torch.tensor([widths[i] for i in members])[:, None]
-            positions.append(torch.where(inside, starts + reach, 0).flatten())
-            padding += [padding_of(widths[i], widest) for i in members]
-        n_choices = sum(widths)
-        positions.append(torch.arange(n_choices, n_choices + layout.n_scalars))
-        padding.append(torch.zeros(layout.n_scalars))
-        order = torch.tensor([i for members in groups for i in members])
-        self.register_buffer("positions", torch.cat(positions), persistent=False)
-        self.register_buffer("padding", torch.cat(padding), persistent=False)
-        self.register_buffer("order", order, persistent=False)
-        self.register_buffer("back", order.argsort(), persistent=False)
+        owner = [i for i, width in enumerate(widths) for _ in range(width)]
+        firsts = [[end - width] for end, width in zip(accumulate(widths), widths, strict=True)]
+        self.register_buffer("owner", torch.tensor(owner, dtype=torch.int64), persistent=False)
+        self.register_buffer("firsts", torch.tensor(firsts, dtype=torch.int64).view(-1, 1), persistent=False)
 
-    def terms(self, hidden: Tensor, head: nn.Linear, choices: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the log-probability of the chosen choice of every column, columns in ``self.order``, and the numbers.
+    def terms(self, output: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return ``log softmax(logits)[chosen]`` of each column, the log of each softmax's total, and what follows the logits.
 
-        **Shape** hidden ``(rows, width)``, choices ``(rows, columns)``; results ``(rows, columns)``, ``(rows, scalars)``.
+        Args:
+            output: Logits of all columns, then anything.
+            chosen: A choice of every column.
+
+        **Shape** output ``(logits + rest, rows)``, chosen ``(columns, rows)``; results ``(columns, rows)`` twice,
+        ``(rest, rows)``.
         """
-        weight, bias = head.weight.index_select(0, self.positions), head.bias.index_select(0, self.positions)
-        output = torch.addmm((bias + self.padding).unsqueeze(1), weight, hidden.t())
-        chosen, _, numbers = chosen_choices(output, choices.t().index_select(0, self.order), self.shapes)
-        return chosen.t(), numbers.t()
-
-
-def chosen_choices(output: Tensor, chosen: Tensor, shapes: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return ``log softmax(logits)[chosen]`` of each column, the log of each softmax's total, and what follows the logits.
-
-    Args:
-        output: Logits, each column padded to the widest of its group, then anything.
-        chosen: A choice of every column.
-        shapes: Columns and widest of each group.
-
-    **Shape** output ``(logits + rest, rows)``, chosen ``(columns, rows)``; results ``(columns, rows)`` twice, ``(rest, rows)``.
-    """
-    found: tuple[Tensor, Tensor, Tensor] = _Chosen.apply(output, chosen, shapes)  # type: ignore[no-untyped-call]
-    return found
+        found: tuple[Tensor, Tensor, Tensor] = _Chosen.apply(output, chosen + self.firsts, self.owner)  # type: ignore[no-untyped-call]
+        return found
 
 
 class _Chosen(torch.autograd.Function):
-    """:func:`chosen_choices`, its gradient written down, not recorded: ``onehot - softmax`` of the first, ``softmax`` of the total."""
+    """:meth:`ChoiceColumns.terms`, its gradient written down: ``onehot - softmax`` of the first, ``softmax`` of the total."""
 
     @staticmethod
-    def forward(
-        ctx: Any, output: Tensor, chosen: Tensor, shapes: Sequence[tuple[int, int]]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        n_logits = sum(columns * widest for columns, widest in shapes)
-        softmax = torch.empty_like(output[:n_logits])
-        found, totals = (torch.empty_like(chosen, dtype=output.dtype) for _ in range(2))
-        for block, inside, wanted, one, all_ in zip(
-            *_blocks(shapes, output[:n_logits], softmax),
-            *(_parts(shapes, columns) for columns in (chosen, found, totals)),
-            strict=True,
-        ):
-            top = block.amax(1, keepdim=True)
-            torch.sub(block, top, out=inside)
-            total = inside.exp_().sum(1, keepdim=True)
-            inside.div_(total)
-            torch.add(total.log_(), top, out=all_)
-            torch.sub(block.gather(1, wanted), all_, out=one)
-        ctx.save_for_backward(softmax, chosen)
-        ctx.shapes, ctx.n_logits = shapes, n_logits
-        return found, totals, output[n_logits:].clone()
+    def forward(ctx: Any, output: Tensor, wanted: Tensor, owner: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        logits, rest = output.tensor_split([len(owner)])
+        top = logits.new_full(wanted.shape, -torch.inf)
+        top.scatter_reduce_(0, owner.unsqueeze(1).expand_as(logits), logits, "amax")
+        # One large tensor is written over and over: fresh memory takes longer than arithmetic.
+        shares = top.index_select(0, owner)
+        torch.sub(logits, shares, out=shares).exp_()
+        totals = torch.zeros_like(top).index_add_(0, owner, shares)
+        ctx.save_for_backward(shares, totals, wanted, owner)
+        ends = totals.log().add_(top)
+        return logits.gather(0, wanted).sub_(ends), ends, rest.clone()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        softmax, chosen = ctx.saved_tensors
-        of_chosen, of_totals, of_rest = gradients
-        gradient = softmax.new_empty(ctx.n_logits + len(of_rest), softmax.shape[1])
-        gradient[ctx.n_logits :] = of_rest
-        blocks, out = _blocks(ctx.shapes, softmax, gradient[: ctx.n_logits])
-        above, spread = _parts(ctx.shapes, of_chosen), _parts(ctx.shapes, of_totals - of_chosen)
-        for inside, block, wanted, one, all_ in zip(
-            blocks, out, _parts(ctx.shapes, chosen), above, spread, strict=True
-        ):
-            torch.mul(inside, all_, out=block)
-            block.scatter_add_(1, wanted, one)
+        shares, totals, wanted, owner = ctx.saved_tensors
+        of_chosen, of_ends, of_rest = gradients
+        gradient = torch.empty(len(owner) + len(of_rest), shares.shape[1], dtype=shares.dtype, device=shares.device)
+        of_logits, rest = gradient.tensor_split([len(owner)])
+        torch.index_select((of_ends - of_chosen) / totals, 0, owner, out=of_logits).mul_(shares)
+        of_logits.scatter_add_(0, wanted, of_chosen)
+        rest.copy_(of_rest)
         return gradient, None, None
-
-
-def _blocks(shapes: Sequence[tuple[int, int]], *flat: Tensor) -> list[list[Tensor]]:
-    """Cut matrices into views. **Shape** each ``(columns of the group, widest, rows)``."""
-    sizes = [columns * widest for columns, widest in shapes]
-    return [
-        [part.unflatten(0, shape) for part, shape in zip(matrix.split(sizes), shapes, strict=True)] for matrix in flat
-    ]
-
-
-def _parts(shapes: Sequence[tuple[int, int]], columns: Tensor) -> list[Tensor]:
-    """Cut a matrix of columns into the groups'. **Shape** each ``(columns of the group, 1, rows)``."""
-    return [part.unsqueeze(1) for part in columns.split([n for n, _ in shapes])]
 
 
 def uniform(n_rows: int, n_numbers: int, generator: torch.Generator) -> Tensor:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clover_tvae.encoded import TableLayout
-from clover_tvae.model.choices import ChoiceGroups, draw_choice, uniform
+from clover_tvae.model.choices import ChoiceColumns, draw_choice, uniform
+from clover_tvae.model.devices import precise
+from clover_tvae.model.products import Linear, linear, pairs_of, stacked
 from clover_tvae.model.rows import EVERY_CELL, Drawing, Rows, numbered_cells
 
 __all__ = ["SIGMA_RANGE", "Decoder"]
@@ -52,27 +53,27 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         widths = [embedding_dim, *decompress_dims]
-        self.layers = nn.ModuleList(nn.Linear(narrow, wide) for narrow, wide in pairwise(widths))
-        self.last = nn.Linear(widths[-1], data_dim)
+        self.layers = nn.ModuleList(Linear(narrow, wide) for narrow, wide in pairwise(widths))
+        self.last = Linear(widths[-1], data_dim)
         self.sigma = nn.Parameter(torch.full((data_dim if layout is None else layout.n_scalars,), 0.1))
         if layout is not None:
             assert data_dim == layout.n_choices + layout.n_scalars
             assert not layout.copy_pairs, "columns that are independent given z cannot copy each other"
             self.layout = layout
-            self.groups = ChoiceGroups(layout)
+            widths = [column.n_choices for column in layout.columns]
+            self.columns = ChoiceColumns(widths)
+            self.spans = list(pairwise(accumulate(widths, initial=0)))
 
     def forward(self, z: Tensor) -> Tensor:
         """Return the raw outputs: logits of all choices, then the numbers before their tanh."""
-        return self.last(self._hidden(z))
+        return self._outputs(self._hidden(z), 0, len(self.last.bias))
 
     def _hidden(self, z: Tensor) -> Tensor:
-        for layer in self.layers:
-            z = torch.relu_(layer(z))
-        return z
+        return stacked(z, pairs_of(self.layers), len(self.layers), self.last.products)
 
     def _outputs(self, hidden: Tensor, start: int, end: int) -> Tensor:
         """Some of the raw outputs: the others are not computed."""
-        return F.linear(hidden, self.last.weight[start:end], self.last.bias[start:end])
+        return linear(hidden, self.last.weight[start:end], self.last.bias[start:end], self.last.products)
 
     def spread(self) -> Tensor:
         """The learned standard deviations, inside their bounds. **Shape** ``(scalars,)``."""
@@ -88,7 +89,7 @@ class Decoder(nn.Module):
     def log_likelihood(self, z: Tensor, rows: Rows, known: Tensor) -> Tensor:
         """``log p(cell | z)`` of every cell that is not known, 0 elsewhere. **Shape** ``(rows, columns)``."""
         choice, number = self._terms(z, rows)
-        cells = choice.index_select(1, self.groups.back)
+        cells = choice.clone()
         if self.layout.n_scalars:
             columns = torch.tensor(self.layout.scalar_columns, device=cells.device)
             cells.index_add_(1, columns, number)
@@ -99,11 +100,13 @@ class Decoder(nn.Module):
         return self.log_likelihood(z, rows, known)[:, column]
 
     def _terms(self, z: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
-        """Log-probability of every choice, columns in the groups' order, and log-density of every number."""
-        choice, numbers = self.groups.terms(self._hidden(z), self.last, rows.choices)
+        """Log-probability of every choice, and log-density of every number."""
+        hidden, last = self._hidden(z), self.last
+        output = linear(last.weight, hidden, last.bias.unsqueeze(1), last.products)
+        choice, _, numbers = self.columns.terms(output, rows.choices.t())
         sigma = self.spread()
-        number = -0.5 * ((rows.scalars - torch.tanh(numbers)) / sigma).square() - (sigma.log() + _HALF_LOG_2PI)
-        return choice, number.masked_fill(~numbered_cells(self.layout, rows.choices), 0.0)
+        number = -0.5 * ((rows.scalars - torch.tanh(numbers.t())) / sigma).square() - (sigma.log() + _HALF_LOG_2PI)
+        return choice.t(), number.masked_fill(~numbered_cells(self.layout, rows.choices), 0.0)
 
     @torch.no_grad()
     def match_shares(self, z: Tensor, choices: Tensor) -> None:
@@ -117,15 +120,18 @@ class Decoder(nn.Module):
             choices: The choices of the table. **Shape** ``(rows, columns)``.
         """
         hidden = self._hidden(z)
-        for i, (start, end) in enumerate(self.groups.spans):
-            held = torch.bincount(choices[:, i], minlength=end - start) / len(choices)
+        for i, (start, end) in enumerate(self.spans):
+            # What the table does not hold keeps its share: it is no less than one row's.
+            least = 1 / len(choices)
+            held = (torch.bincount(choices[:, i], minlength=end - start) * least).clamp_min(least)
             logits = self._outputs(hidden[: max(1_000, _MOST_LOGITS // (end - start))], start, end)
+            # A moved bias multiplies the odds: no round needs a softmax of its own.
+            odds = (logits - logits.amax(1, keepdim=True)).to(precise(z.device)).exp_()
+            factors = torch.ones_like(odds[0])
             for _ in range(_ROUNDS_OF_SHARES):
-                drawn = logits.softmax(1).mean(0)
-                # What the table does not hold keeps its share: it is no less than one row's.
-                step = (held.clamp_min(1 / len(choices)) / drawn.clamp_min(1 / len(choices))).log()
-                logits += step
-                self.last.bias[start:end] += step
+                drawn = factors * ((1 / (odds @ factors)) @ odds) / len(odds)
+                factors *= held / drawn.clamp_min(least)
+            self.last.bias[start:end] += factors.log()
 
     @torch.no_grad()
     def sample(
@@ -140,7 +146,7 @@ class Decoder(nn.Module):
         sigma = self.spread()
         for i in range(layout.n_columns) if how.orders is None else how.orders[0]:
             column, free = layout.columns[i], ~known[:, i]
-            logits = self._outputs(hidden, *self.groups.spans[i]).log_softmax(1)
+            logits = self._outputs(hidden, *self.spans[i]).log_softmax(1)
             condition, s = conditions.get(i), layout.scalar_of.get(i)
             if condition is not None:
                 logits = logits.masked_fill(~condition.choices, -torch.inf)

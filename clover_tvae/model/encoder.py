@@ -10,13 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clover_tvae.model.products import Linear
+from clover_tvae.model.products import Linear, pairs_of, stacked
 from clover_tvae.model.rows import OneHotRows
 
 __all__ = ["Encoder", "draw_posterior", "initialise"]
 
 #: Bounds of the posterior's log-variance: std between e^-5 (0.0067) and e^2.5 (12); exp() and the KL stay finite.
 LOGVAR_RANGE = (-10.0, 5.0)
+#: A dense product is faster than a gather as long as the rows are no wider.
+_WIDE = 1024
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
@@ -53,9 +55,11 @@ def draw_posterior(mu: Tensor, logvar: Tensor, noise: Tensor) -> tuple[Tensor, T
 class _Posterior(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, mu: Tensor, logvar: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.of_parameters = mu.dtype
+        mu, logvar = mu.to(noise.dtype), logvar.to(noise.dtype)
         bounded = logvar.clamp(*LOGVAR_RANGE)
-        std = torch.exp(bounded * 0.5)
-        kl = torch.addcmul(-1.0 - bounded, mu, mu).addcmul_(std, std).mul_(0.5)
+        std = (bounded * 0.5).exp_()
+        kl = bounded.add_(1.0).neg_().addcmul_(mu, mu).addcmul_(std, std).mul_(0.5)
         ctx.save_for_backward(mu, logvar, noise, std)
         return torch.addcmul(mu, std, noise), kl
 
@@ -64,8 +68,9 @@ class _Posterior(torch.autograd.Function):
         mu, logvar, noise, std = ctx.saved_tensors
         of_z, of_kl = gradients
         of_logvar = (of_z * noise).mul_(std).addcmul_(std.square().sub_(1.0), of_kl).mul_(0.5)
-        low, high = LOGVAR_RANGE
-        return torch.addcmul(of_z, of_kl, mu), of_logvar.mul_((logvar > low) & (logvar < high)), None
+        # The gradient of a clamp.
+        of_logvar = torch.ops.aten.hardtanh_backward(of_logvar, logvar, *LOGVAR_RANGE)
+        return torch.addcmul(of_z, of_kl, mu).to(ctx.of_parameters), of_logvar.to(ctx.of_parameters), None
 
 
 class Encoder(nn.Module):
@@ -98,26 +103,29 @@ class Encoder(nn.Module):
 
     def forward(self, data: Tensor | OneHotRows) -> tuple[Tensor, Tensor, Tensor]:
         """Return mean, standard deviation and log-variance of ``q(z | x)``."""
-        mu, logvar = self.parameters_of(data)
+        mu, logvar = (part.float() for part in self.parameters_of(data))
         logvar = logvar.clamp(*LOGVAR_RANGE)
         return mu, torch.exp(0.5 * logvar), logvar
 
     def parameters_of(self, data: Tensor | OneHotRows) -> tuple[Tensor, Tensor]:
-        """Return the mean and the log-variance of ``q(z | x)``, the latter not yet inside its bounds."""
-        if not self.layers:
-            dense = one_hot(data, self.data_dim) if isinstance(data, OneHotRows) else data
-            return self.mu(dense).float(), self.logvar(dense).float()
-        first: nn.Linear = self.layers[0]  # type: ignore[assignment]
-        hidden = torch.relu_(_sparse_linear(data, first) if isinstance(data, OneHotRows) else first(data))
-        for layer in self.layers[1:]:
-            hidden = torch.relu_(layer(hidden))
-        return self.mu(hidden).float(), self.logvar(hidden).float()
+        """Return the mean and the log-variance of ``q(z | x)``, in the type of the products; the latter not yet inside its bounds."""
+        layers: list[Any] = list(self.layers)
+        products = self.mu.products
+        if isinstance(data, OneHotRows):
+            if layers and self.data_dim > _WIDE:
+                data = torch.relu_(_sparse_linear(data, layers.pop(0)))
+            else:
+                data = one_hot(data, self.data_dim, products)
+        weight = torch.cat([self.mu.weight, self.logvar.weight])
+        bias = torch.cat([self.mu.bias, self.logvar.bias])
+        mu, logvar = stacked(data, [*pairs_of(layers), (weight, bias)], len(layers), products).chunk(2, 1)
+        return mu, logvar
 
 
-def one_hot(rows: OneHotRows, width: int) -> Tensor:
+def one_hot(rows: OneHotRows, width: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Build the one-hot matrix. **Shape** ``(rows, width)``."""
     n_scalars = rows.scalars.shape[1]
-    dense = torch.zeros(len(rows.ones), width, device=rows.scalars.device)
+    dense = torch.zeros(len(rows.ones), width, dtype=dtype, device=rows.scalars.device)
     dense.scatter_(1, rows.ones, 1.0)
     if n_scalars:
         dense[:, width - n_scalars :] = rows.scalars
@@ -127,9 +135,6 @@ def one_hot(rows: OneHotRows, width: int) -> Tensor:
 def _sparse_linear(rows: OneHotRows, layer: nn.Linear) -> Tensor:
     """``layer(one-hot matrix)`` without the matrix: sum the weights' columns at the ones."""
     width, n_scalars = layer.in_features, rows.scalars.shape[1]
-    if width <= 1024:
-        # A dense product is faster than a gather as long as the rows are narrow.
-        return layer(one_hot(rows, width))
     hidden = F.embedding_bag(rows.ones, layer.weight[:, : width - n_scalars].t().contiguous(), mode="sum")
     if n_scalars:
         hidden = hidden + rows.scalars @ layer.weight[:, width - n_scalars :].t()

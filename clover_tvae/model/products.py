@@ -6,13 +6,14 @@ Weights, sums over a row's parts, losses and optimisers stay float32; what enter
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Linear", "fastest_precision", "linear", "set_products"]
+__all__ = ["Linear", "fastest_precision", "linear", "pairs_of", "set_products", "stacked"]
 
 
 def fastest_precision(device: torch.device) -> Literal["float32", "bfloat16"]:
@@ -57,3 +58,53 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor, products: torch.dtype) -> Te
     if products == torch.float32:
         return torch.addmm(bias, x, weight.t())
     return F.linear(x.to(products), weight.to(products)).float().add_(bias)
+
+
+def pairs_of(layers: Iterable[nn.Module]) -> list[tuple[Tensor, Tensor]]:
+    """Return weight and bias of each linear layer, for :func:`stacked`."""
+    return [(layer.weight, layer.bias) for layer in layers if isinstance(layer, nn.Linear)]
+
+
+def stacked(x: Tensor, layers: Sequence[tuple[Tensor, Tensor]], n_relu: int, products: torch.dtype) -> Tensor:
+    """Send ``x`` through linear layers, the first ``n_relu`` of which end in a ReLU.
+
+    Their gradient is written down, not recorded: for narrow layers, recording takes as long as half of the products.
+
+    Args:
+        x: Input of the first layer.
+        layers: Weight and bias of each.
+        n_relu: How many are followed by a ReLU.
+        products: The type in which products are made, and in which the result is.
+
+    **Shape** ``(rows, inputs)`` in, ``(rows, outputs)`` out.
+    """
+    parameters = [parameter for layer in layers for parameter in layer]
+    found: Tensor = _Stacked.apply(x, n_relu, products, *parameters)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Stacked(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, n_relu: int, products: torch.dtype, *parameters: Tensor) -> Tensor:
+        weights = [weight.to(products) for weight in parameters[::2]]
+        steps = [x.to(products)]
+        for i, (weight, bias) in enumerate(zip(weights, parameters[1::2], strict=True)):
+            step = F.linear(steps[-1], weight, bias.to(products))
+            steps.append(step.relu_() if i < n_relu else step)
+        ctx.n_relu, ctx.of_input = n_relu, x.dtype
+        ctx.save_for_backward(*weights, *steps)
+        return steps[-1]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        n_layers = len(ctx.saved_tensors) // 2
+        weights, steps = ctx.saved_tensors[:n_layers], ctx.saved_tensors[n_layers:]
+        (gradient,) = gradients
+        found: list[Tensor | None] = []
+        for i in reversed(range(n_layers)):
+            if i < ctx.n_relu:
+                gradient = torch.ops.aten.threshold_backward(gradient, steps[i + 1], 0)
+            found = [(gradient.t() @ steps[i]).float(), gradient.sum(0, dtype=torch.float32), *found]
+            if i or ctx.needs_input_grad[0]:
+                gradient = gradient @ weights[i]
+        return gradient.to(ctx.of_input) if ctx.needs_input_grad[0] else None, None, None, *found
