@@ -16,7 +16,7 @@ Seed = int | np.random.SeedSequence | None
 class Call(IntEnum):
     """Of the user's seed: what was called. Each call without a seed of its own takes the next number below it."""
 
-    FIT, SAMPLE, BALANCE, IMPUTE, COMPLETE, TEACH = range(6)
+    FIT, SAMPLE, BALANCE, IMPUTE, COMPLETE, TEACH, DATASET = range(7)
 
 
 class Fit(IntEnum):

@@ -33,10 +33,11 @@ from clover_tvae.errors import CloverWarning, ConditionError, ConfigError, DataE
 from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import MIN_COUNT, MOST_ROWS, Parameters, whole_number
-from clover_tvae.seeds import Call, child, root
+from clover_tvae.seeds import Call, child, generator, root
 
 if TYPE_CHECKING:  # the report, which a second is gone for, is imported where it is asked for
     from clover_tvae.report import Report
+    from clover_tvae.tables import Beyond
     from clover_tvae.training import Checkpoint
 
 __all__ = ["TVAESynthesizer"]
@@ -51,7 +52,8 @@ class TVAESynthesizer:
     """Learns a table and draws synthetic rows from it.
 
     Args:
-        df: The table to learn. May be ``None`` where ``generator_filepath`` exists.
+        df: The table to learn, or the path of a Parquet file or folder, which may be larger than memory. May be ``None`` where
+            ``generator_filepath`` exists.
         metadata: What each column is: Clover's dict ``{"continuous": [...], "categorical": [...],
             "variable_to_predict": name}`` (also ``datetime``, ``boolean``, ``ordinal``, ``id``, ``ignore``), a
             :class:`~clover_tvae.Metadata`, or the path of its JSON file. ``None`` infers it from ``df``, with its warnings.
@@ -115,7 +117,7 @@ class TVAESynthesizer:
 
     def __init__(
         self,
-        df: pd.DataFrame | None = None,
+        df: pd.DataFrame | str | Path | None = None,
         metadata: Metadata | Mapping[str, Any] | str | Path | None = None,
         random_state: int | None = None,
         generator_filepath: str | Path | None = None,
@@ -160,29 +162,32 @@ class TVAESynthesizer:
         path = None if generator_filepath is None else check_path(generator_filepath, "generator_filepath")
         self.generator_filepath, self.random_state, self.verbose = path, parameters.random_state, verbose
         self.decode: str = parameters.decode or "sample"
-        self._df, self._n_calls, self._n_ids, self._prepared, self._has_learnt = df, 0, 0, False, False
+        self._beyond: Beyond | None = None
+        table = self._in_memory(df)
+        self._df, self._n_calls, self._n_ids, self._prepared, self._has_learnt = table, 0, 0, False, False
         self._generator: Generator | None = None
         self._parameters = {k: v for k, v in parameters.given().items() if k not in _NOT_OF_A_BACKEND}
         self._privacy = parameters.privacy
         if path is not None and path.exists():
-            self._generator = generator = Generator.load(
+            self._generator = loaded = Generator.load(
                 path, expected_sha256=expected_sha256, device=str(device), trust_pickle=trust_pickle
             )
-            self._backend, self._metadata = generator.backend, generator.metadata
+            self._backend, self._metadata = loaded.backend, loaded.metadata
             engine = {"backend": self._backend.name, "decoder": self._backend.parameters.get("decoder")}
             self._parameters = {k: v for k, v in engine.items() if v is not None} | self._parameters
-            self.decode = parameters.decode or generator.decode
+            self.decode = parameters.decode or loaded.decode
             if self.random_state is None:
-                self.random_state = generator.random_state
-            generator.check_agrees(df, metadata, self._parameters)
-        elif df is None:
+                self.random_state = loaded.random_state
+            n_rows = None if self._beyond is None else self._beyond.n_rows
+            loaded.check_agrees(table, metadata, self._parameters, n_rows)
+        elif table is None:
             place = "" if path is None else " (generator_filepath does not exist)"
             raise ConfigError(f"must be a DataFrame where no generator is loaded{place}, found None", "df")
         else:
-            if not isinstance(df, pd.DataFrame):
-                raise DataError(f"must be a pandas DataFrame, found {type(df).__name__}", "df")
-            self._backend = self._fresh_backend(len(df))
-            self._metadata = Metadata.infer(df) if metadata is None else Metadata.of(metadata)
+            if not isinstance(table, pd.DataFrame):
+                raise DataError(f"must be a pandas DataFrame, found {type(table).__name__}", "df")
+            self._backend = self._fresh_backend(len(table))
+            self._metadata = Metadata.infer(table) if metadata is None else Metadata.of(metadata)
         self._described = self._metadata
         self._seed = root(self.random_state)
 
@@ -191,7 +196,7 @@ class TVAESynthesizer:
         return make_backend(given.pop("backend", None), **given)
 
     @memory_told()
-    def prepare(self, df: pd.DataFrame | None = None) -> TVAESynthesizer:
+    def prepare(self, df: pd.DataFrame | str | Path | None = None) -> TVAESynthesizer:
         """Check the table and fit its transforms, the first step of :meth:`fit`: conditions can be checked after it.
 
         Args:
@@ -246,12 +251,37 @@ class TVAESynthesizer:
         if isinstance(self._backend, ReadsRows):
             self._backend.check_conditions(conditions)
 
-    def _table(self, df: pd.DataFrame | None) -> pd.DataFrame:
-        df = self._df if df is None else df
-        if df is None:
+    def _in_memory(self, df: pd.DataFrame | str | Path | None) -> pd.DataFrame | None:
+        """Return the table, or of a Parquet dataset that is larger a sample: what reads all of its rows is kept."""
+        if not isinstance(df, str | Path):
+            self._beyond = None
+            return df
+        from clover_tvae.tables import read_dataset
+
+        table, self._beyond = read_dataset(df, generator(root(self.random_state or 0), Call.DATASET))
+        if self._beyond is not None:
+            text = "%s rows: quantiles, categories and relations are learnt of %s of them, drawn at random"
+            logger.info(text, f"{self._beyond.n_rows:,}", f"{len(table):,}")
+        return table
+
+    def _table(self, df: pd.DataFrame | str | Path | None) -> pd.DataFrame:
+        table = self._df if df is None else self._in_memory(df)
+        if table is None:
             what = "keeps no table once it has learnt one" if self._has_learnt else "was loaded without a table"
             raise NotFittedError(f"this synthesizer {what}; give the table to learn: fit(df)", "df")
-        return df
+        return table
+
+    @property
+    def table(self) -> pd.DataFrame | None:
+        """The table that is to be learnt, of one that is larger than memory the sample; ``None`` once it is learnt."""
+        return self._df
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that are to be learnt, or were."""
+        if self._df is None:
+            return int(self._backend.facts["rows"])
+        return len(self._df) if self._beyond is None else self._beyond.n_rows
 
     def _declared(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the columns that the metadata declares."""
@@ -264,7 +294,7 @@ class TVAESynthesizer:
 
     @memory_told()
     def fit(
-        self, df: pd.DataFrame | None = None, *, checkpoint: str | Path | None = None, resume: bool = False
+        self, df: pd.DataFrame | str | Path | None = None, *, checkpoint: str | Path | None = None, resume: bool = False
     ) -> TVAESynthesizer:
         """Learn the table, and write the generator where ``generator_filepath`` says.
 
@@ -296,10 +326,10 @@ class TVAESynthesizer:
             table = self._declared(self._table(None))
             if saved is not None:
                 given = {**self._parameters, "privacy": self._privacy}
-                saved.begin(self._seed.entropy, made_from(table, self._metadata, given, self._seed))
+                saved.begin(self._seed.entropy, made_from(table, self._metadata, given, self._seed, self._beyond))
             self._backend, self._metadata, learnt_from = learnt_apart(
                 self._backend, table, self._metadata, self._parameters,
-                privacy=self._privacy, seed=self._seed, verbose=self.verbose, checkpoint=saved,
+                privacy=self._privacy, seed=self._seed, verbose=self.verbose, checkpoint=saved, beyond=self._beyond,
             )  # fmt: skip
             if self._backend.facts.get("stopped") == "minutes":
                 text = f"training was stopped by max_minutes={self._parameters['max_minutes']:g} before it converged"
@@ -318,7 +348,7 @@ class TVAESynthesizer:
             self._n_calls, self._n_ids, self._has_learnt = 0, 0, True
         finally:
             if self._has_learnt:  # a fit that fails keeps no table either
-                self._df = None
+                self._df = self._beyond = None
         if self.generator_filepath is not None:
             self.save(self.generator_filepath)
         if saved is not None:

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clover_tvae import TVAESynthesizer
+from clover_tvae.backends.teaching import membership
 from clover_tvae.errors import ColumnsMismatchError, ConditionError, MetadataError, UserError
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction import Reduction
@@ -708,3 +709,18 @@ def test_what_a_relation_computes_ends_where_the_dtype_does(dtype: Any, largest:
     made = plan_of(df, described(df, _SUM)).cells.typed("c", pd.Series([1e6, 78.0]))
     assert made.dtype == df["c"].dtype
     assert made.tolist() == [largest, 78]
+
+
+def test_columns_may_be_called_as_the_columns_of_scores_are() -> None:
+    rng = np.random.default_rng(0)
+    score, breaks = rng.integers(0, 50, 300), rng.integers(0, 9, 300)
+    df = pd.DataFrame({"score": score, "breaks": breaks, "sum": score + breaks})
+    metadata = {"continuous": ["score", "breaks", "sum"], "categorical": []}
+    synthesizer = TVAESynthesizer(df, metadata, random_state=1, epochs=1, privacy="none", verbose=False).fit()
+    assert synthesizer.metadata.relations
+    odd = df.head(5).assign(sum=0)
+    scores = synthesizer.anomaly_scores(odd)
+    assert list(scores) == ["score", "score", "breaks", "sum", "breaks"]
+    assert (scores.iloc[:, -1] != "").sum() == (odd["score"] + odd["breaks"] != 0).sum()
+    assert np.allclose(scores.iloc[:, 0], scores.iloc[:, 1:-1].sum(axis=1).astype(float))
+    assert membership(synthesizer._backend, df, np.arange(40)) is not None

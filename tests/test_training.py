@@ -248,6 +248,12 @@ def test_the_progress_bar_shows_the_loss(capsys):
     assert "training" in shown.err
 
 
+def test_the_first_steps_say_how_long_it_will_take(caplog):
+    caplog.set_level("INFO")
+    fit(TrainingConfig(epochs=100, batch_rows=20))
+    assert any("to go at most, by the first 25 steps" in line for line in caplog.messages)
+
+
 def test_parameters_out_of_range_are_all_named():
     with pytest.raises(ConfigError) as caught:
         TrainingConfig(

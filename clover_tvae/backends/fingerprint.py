@@ -13,12 +13,17 @@ import pandas as pd
 from clover_tvae.artifact import writer_versions
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import listed
+from clover_tvae.tables import Beyond
 
 __all__ = ["made_from"]
 
 
 def made_from(
-    df: pd.DataFrame, metadata: Metadata, parameters: Mapping[str, Any], seed: np.random.SeedSequence
+    df: pd.DataFrame,
+    metadata: Metadata,
+    parameters: Mapping[str, Any],
+    seed: np.random.SeedSequence,
+    beyond: Beyond | None = None,
 ) -> dict[str, str]:
     """Return a text for each part: the same texts, the same result on one machine.
 
@@ -27,6 +32,7 @@ def made_from(
         metadata: What its columns are.
         parameters: What the user gave.
         seed: What fixes the result.
+        beyond: All rows, where ``df`` is only a sample of them.
 
     Example:
         >>> df = pd.DataFrame({"age": [30, 40]})
@@ -38,6 +44,8 @@ def made_from(
     digest = hashlib.sha256(json.dumps([[str(name), str(kind)] for name, kind in df.dtypes.items()]).encode())
     for name in df.columns:  # one at a time: the hashes of a table of text are as large as the table
         digest.update(pd.util.hash_pandas_object(df[name], index=False).to_numpy().tobytes())
+    if beyond is not None:
+        digest.update(beyond.digest.encode())
     texts = {"table": digest.hexdigest(), "random_state": str(seed.entropy)}
     told = json.dumps(metadata.to_dict(), sort_keys=True, default=str)
     texts["metadata"] = hashlib.sha256(told.encode()).hexdigest()

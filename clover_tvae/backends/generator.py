@@ -108,8 +108,12 @@ class Generator:
         known = training.model_dump(exclude={"backend"})
         return cls(backend, metadata, **known, privacy=privacy, writer=content["writer"], sha256=content["sha256"])
 
-    def check_agrees(self, df: pd.DataFrame | None, metadata: Any, given: Mapping[str, Any]) -> None:
+    def check_agrees(
+        self, df: pd.DataFrame | None, metadata: Any, given: Mapping[str, Any], n_rows: int | None = None
+    ) -> None:
         """Compare the file with what is given beside it: another table is an error, another parameter a warning.
+
+        Of a table of ``n_rows`` rows ``df`` may be a sample.
 
         Raises:
             MetadataError: The metadata is another.
@@ -126,7 +130,7 @@ class Generator:
         if problems:
             raise DataError.of(problems)
         learnt = self.backend.parameters
-        if df is not None and (texts := self.told_apart(df)):
+        if df is not None and (texts := self.told_apart(df, n_rows)):
             warnings.warn(
                 f"the generator file is there and is used as it was trained, on another table than the one given: {'; '.join(texts)}; "
                 "delete it, or give another generator_filepath, to learn this one",
@@ -141,13 +145,15 @@ class Generator:
                 stacklevel=3,
             )
 
-    def told_apart(self, df: pd.DataFrame) -> list[str]:
+    def told_apart(self, df: pd.DataFrame, n_rows: int | None = None) -> list[str]:
         """Say how a table differs from the one that was learnt, as far as the file tells; tables that are alike pass.
+
+        Of a table of ``n_rows`` rows ``df`` may be a sample.
 
         The file holds no digest of the rows, which would tell who holds a copy of them: numbers of rows and columns, and
         how many cells lie outside of what was learnt, are compared.
         """
-        texts, n_rows, privacy = [], len(df), self.privacy or Privacy()
+        texts, n_rows, privacy = [], n_rows or len(df), self.privacy or Privacy()
         if privacy.mode == "student":
             epochs = self.backend.parameters.get("epochs")
             if privacy.written_rows not in (rows_to_write(n_rows), rows_to_write(n_rows, epochs)):
@@ -159,7 +165,7 @@ class Generator:
         if isinstance(self.backend, ReadsRows) and n_rows:
             numbers = self.metadata.of_kind("continuous", "datetime")
             try:
-                shares = {name: n / n_rows for name, n in self.backend.outside(df).items() if name in df}
+                shares = {name: n / len(df) for name, n in self.backend.outside(df).items() if name in df}
             except UserError as error:
                 return texts + [str(problem) for problem in error.problems]
             texts += [

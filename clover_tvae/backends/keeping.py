@@ -37,6 +37,7 @@ from clover_tvae.transforms import TableTransform
 
 if TYPE_CHECKING:
     from clover_tvae.backends.native import NativeBackend
+    from clover_tvae.tables import Beyond
     from clover_tvae.training import Checkpoint
 
 __all__ = ["DRAWS_A_ROW", "KeepingBackend", "keep_relations"]
@@ -121,11 +122,16 @@ class KeepingBackend(Backend):
         rng = generator(seed, Fit.RELATIONS)
         min_count = least_rows(people_of(df, metadata.unit), self.parameters["min_count"])
         self._reduction = plan = Reduction.fit(df, metadata, rng, is_repair=is_repair, min_count=min_count)
-        reduced, described = df[list(plan.modelled)] if is_repair else plan.reduce(df), plan.metadata(metadata)
-        if metadata.unit is not None:  # training is to hold people out, not rows
-            reduced = reduced.assign(**{_UNIT: df[metadata.unit].to_numpy()})
+        described = plan.metadata(metadata)
+        if metadata.unit is not None:
             described = replace(described, columns=(*described.columns, Column(_UNIT, "id")), unit=_UNIT)
-        return reduced, described
+        return self._reduced_rows(df, metadata.unit), described
+
+    def _reduced_rows(self, df: pd.DataFrame, unit: Hashable | None) -> pd.DataFrame:
+        plan = self.reduction
+        reduced = df[list(plan.modelled)] if plan.is_repair else plan.reduce(df)
+        # Training is to hold people out, not rows.
+        return reduced if unit is None else reduced.assign(**{_UNIT: df[unit].to_numpy()})
 
     def fit(
         self,
@@ -135,10 +141,26 @@ class KeepingBackend(Backend):
         seed: np.random.SeedSequence,
         verbose: bool = False,
         checkpoint: Checkpoint | None = None,
+        beyond: Beyond | None = None,
     ) -> Self:
         reduced, described = self._reduced(df, metadata, seed)
-        self.inner.fit(reduced, described, seed=seed, verbose=verbose, checkpoint=checkpoint)
+        broken = Counter[str]()
+        if beyond is not None:
+            beyond = beyond.mapped(lambda rows: self._reduced_rows(self._unbroken(rows, broken), metadata.unit))
+        self.inner.fit(reduced, described, seed=seed, verbose=verbose, checkpoint=checkpoint, beyond=beyond)
+        if broken:
+            told = "; ".join(f"{relation}: {n:,}" for relation, n in broken.items())
+            text = f"rows beyond the sample break relations that hold in all of it, and were not learnt: {told}"
+            warnings.warn(text, CloverWarning, stacklevel=2)
         return self
+
+    def _unbroken(self, rows: pd.DataFrame, broken: Counter[str]) -> pd.DataFrame:
+        """Return rows without those that break a relation, which are counted."""
+        keep = np.ones(len(rows), dtype=bool)
+        for i, wrong in self.reduction.broken(rows).items():
+            broken[str(self.reduction.kept[i])] += int((wrong & keep).sum())
+            keep &= ~wrong
+        return rows[keep]
 
     def _identified(self, rows: pd.DataFrame, first_id: int, rng: np.random.Generator) -> pd.DataFrame:
         """Return rows with their identifiers, in the order of the table."""
@@ -437,7 +459,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         """
         plan = self.reduction
         scores = self._reader.anomaly_scores(self._as_learnt(df), seed=seed)
-        cells = scores.reindex(columns=list(plan.modelled)).fillna(0.0)
+        cells = scores.iloc[:, 1:].reindex(columns=list(plan.modelled)).fillna(0.0)
         texts = np.full(len(df), "", dtype=object)
         for i, rows in plan.broken(df).items():
             relation = plan.kept[i]
@@ -445,7 +467,8 @@ class _KeepingReader(KeepingBackend, ReadsRows):
             cost = math.log(self.facts["rows"] + 1.0) / len(relation.columns)
             cells.loc[rows, list(relation.columns)] += cost
         cells.insert(0, "score", cells.sum(axis=1), allow_duplicates=True)
-        return cells.assign(breaks=texts)
+        cells.insert(len(cells.columns), "breaks", texts, allow_duplicates=True)
+        return cells
 
 
 def _too_few(n_found: int, n_rows: int, n_drawn: int, broken: Counter[str]) -> str:

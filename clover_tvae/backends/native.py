@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -44,7 +45,8 @@ from clover_tvae.model.vae import TabularVAE, table_tensors
 from clover_tvae.parameters import Parameters, listed
 from clover_tvae.sampling import BLOCK_ROWS, Sampler
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
-from clover_tvae.training import Checkpoint, Epoch, Trainer
+from clover_tvae.tables import Beyond
+from clover_tvae.training import Checkpoint, Epoch, SpooledRows, Trainer, duration
 from clover_tvae.transforms import TableTransform
 
 __all__ = ["NativeBackend"]
@@ -120,6 +122,7 @@ class NativeBackend(Backend, ReadsRows):
         seed: np.random.SeedSequence,
         verbose: bool = False,
         checkpoint: Checkpoint | None = None,
+        beyond: Beyond | None = None,
     ) -> Self:
         started = time.monotonic()
         transform, self._prepared = self._prepared or self._fitted(df, metadata, seed), None
@@ -127,12 +130,14 @@ class NativeBackend(Backend, ReadsRows):
         given = self.given
         if given.precision is None:
             given = given.model_copy(update={"precision": fastest_precision(self.device)})
-        plan = plan_training(given, len(df), layout.n_columns, n_choices=layout.n_choices, lesson=self.lesson)
+        n_rows = len(df) if beyond is None else beyond.n_rows
+        plan = plan_training(given, n_rows, layout.n_columns, n_choices=layout.n_choices, lesson=self.lesson)
         told = "training" if self.lesson is None else "student"
-        logger.info("%s", plan.describe())
+        logger.info("%s; %s at most", plan.describe(), duration(plan.seconds(n_rows, layout.n_columns)))
         if verbose:
             # Only this line and the progress bar are ever shown.
-            tqdm.write(f"{told}: {len(df):,} rows x {layout.n_columns} columns: {plan.describe()}", file=sys.stderr)
+            size = f"{told}: {n_rows:,} rows x {layout.n_columns} columns, {duration(plan.seconds(n_rows, layout.n_columns))} at most"
+            tqdm.write(f"{size}; {plan.describe()}", file=sys.stderr)
         weights = torch_generator(child(seed, Fit.WEIGHTS))
         vae = build_vae(plan.model, layout, weights, table.choices)
         stage = (lambda name: None) if checkpoint is None else checkpoint.stage
@@ -147,7 +152,11 @@ class NativeBackend(Backend, ReadsRows):
                     )
                     starter.fit(vae, table_tensors(smooth, layout), seed=child(seed, Fit.SMOOTH))
                 training = trainer.fit(
-                    vae, tensors, seed=child(seed, Fit.TRAINING), people=people_of(df, metadata.unit)
+                    vae,
+                    tensors,
+                    seed=child(seed, Fit.TRAINING),
+                    people=people_of(df, metadata.unit),
+                    beyond=None if beyond is None else partial(_others, df, metadata, beyond, transform, seed),
                 )
         except DivergedError as error:
             raise DivergedError(f"{error}{_not_finite(vae, table, transform)}") from None
@@ -162,7 +171,7 @@ class NativeBackend(Backend, ReadsRows):
             vae.fit_prior(tensors, torch_generator(child(seed, Fit.PRIOR), self.device))
         self._held_out = training.validation_rows
         facts = {
-            "rows": len(df),
+            "rows": n_rows,
             "seconds": round(time.monotonic() - started, 3),
             "best_epoch": training.best_epoch,
             "stopped": "minutes" if self.lesson is not None and self.lesson.is_cut_short else training.stopped,
@@ -404,6 +413,33 @@ class NativeBackend(Backend, ReadsRows):
         backend._known = _Learnt(plan, transform, vae, history, training.facts.model_dump(), guards)
         backend.set_device(device)
         return backend
+
+
+def _others(
+    df: pd.DataFrame,
+    metadata: Metadata,
+    beyond: Beyond,
+    transform: TableTransform,
+    seed: np.random.SeedSequence,
+    held_out: NDArray[np.int64],
+    order: np.random.SeedSequence,
+) -> SpooledRows:
+    """Return a source of all rows but those held out, and those of the same people."""
+    rng, unit = generator(seed, Fit.ENCODE, 1), metadata.unit
+    places, people = beyond.places[held_out], None if unit is None else set(df[unit].iloc[held_out].dropna())
+    narrow = torch.int16 if max(column.n_choices for column in transform.layout.columns) < 2**15 else torch.int32
+
+    def blocks() -> Iterator[list[torch.Tensor]]:
+        for frame in beyond.frames():
+            is_other = ~frame.index.isin(places)
+            if people is not None:
+                is_other &= ~frame[unit].isin(people).to_numpy()
+            table = transform.encode(frame[is_other], rng, "fold")
+            # In a block of which no cell of a column was in the sample there are no others to count to.
+            choices, *rest = table_tensors(table.take((table.choices >= 0).all(axis=1)), transform.layout)
+            yield [choices.to(narrow), *rest]
+
+    return SpooledRows(blocks(), beyond.n_rows, order)
 
 
 def _not_finite(vae: TabularVAE, table: EncodedTable, transform: TableTransform) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from clover_tvae.metadata import Metadata
+    from clover_tvae.tables import Beyond
     from clover_tvae.training import Checkpoint
     from clover_tvae.transforms import TableTransform
 
@@ -90,6 +91,7 @@ class Backend(Protocol):
         seed: np.random.SeedSequence,
         verbose: bool = False,
         checkpoint: Checkpoint | None = None,
+        beyond: Beyond | None = None,
     ) -> Self:
         """Learn a table.
 
@@ -99,6 +101,7 @@ class Backend(Protocol):
             seed: Fixes the result.
             verbose: Show a progress bar.
             checkpoint: Where trainings are saved as they go, and go on from, by backends that can.
+            beyond: All rows, where ``df`` is only a sample of them, for backends that can.
 
         Returns:
             The backend itself.

@@ -41,6 +41,7 @@ from clover_tvae.transforms.numbers import NumberTransform
 
 if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
+    from clover_tvae.tables import Beyond
     from clover_tvae.training import Checkpoint
 
 __all__ = ["SDV_DEFAULTS", "SdvBackend"]
@@ -107,9 +108,12 @@ class SdvBackend(Backend):
         seed: Seed = None,
         verbose: bool = False,
         checkpoint: Checkpoint | None = None,
+        beyond: Beyond | None = None,
     ) -> Self:
         if checkpoint is not None:
             raise ConfigError("the 'sdv' backend cannot go on from one; leave it out", "checkpoint")
+        if beyond is not None:
+            raise ConfigError(f"the 'sdv' backend learns tables in memory, of up to {len(df):,} rows here", "df")
         started = time.monotonic()
         rng = np.random.default_rng(0)
         table = loosened(

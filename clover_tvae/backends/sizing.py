@@ -32,6 +32,8 @@ _SMALL_STUDENT_BELOW = 2_500
 #: The part of the learning rate that the table itself is then learnt with, and that of the minutes which the start has.
 _GENTLE = 0.25
 _START_MINUTES = 0.2
+#: Of trunks 128 wide; and beside it for each cell of a batch.
+_SECONDS_A_STEP, _SECONDS_A_CELL = 0.010, 0.7e-6
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,19 @@ class Plan:
         """Every parameter in force, as plain values under the names of ``TVAESynthesizer``."""
         known = {**asdict(self.model), **asdict(self.training), "batch_size": self.training.batch_rows}
         return listed({name: known[name] for name in _IN_FORCE})
+
+    def seconds(self, n_rows: int, n_columns: int) -> float:
+        """About how long training takes at most on one core that is free, as measured on one machine (benchmarks/README.md)."""
+        width, total = max(self.model.decompress_dims), 0.0
+        for config, rows in ((self.training, n_rows), (self.start, self.start_rows)):
+            if config is not None:
+                rows = min(config.rows_an_epoch or rows, rows)
+                steps = config.epochs * math.ceil(rows / config.batch_rows)
+                a_step = (
+                    _SECONDS_A_STEP * (width / 128) ** 1.7 + _SECONDS_A_CELL * min(rows, config.batch_rows) * n_columns
+                )
+                total += min(steps * a_step, 60 * (config.max_minutes or math.inf))
+        return total
 
     def describe(self) -> str:
         """One line for the user."""

@@ -34,6 +34,7 @@ from clover_tvae.parameters import Privacy
 from clover_tvae.seeds import Call, Teach, child
 
 if TYPE_CHECKING:
+    from clover_tvae.tables import Beyond
     from clover_tvae.training import Checkpoint
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ __all__ = ["STUDENT_BELOW", "learnt_apart", "membership", "of_a_teacher"]
 STUDENT_BELOW = 10_000
 #: Rows that a teacher writes for each one that it learnt, as long as they are no more than that in all.
 _ROWS_A_ROW, _MOST_ROWS = 20, 60_000
+#: Nor more than this, however many it learnt: they are held in memory.
+_MOST_IN_MEMORY = 500_000
 #: The part of ``max_minutes`` that a teacher has where a student is sure to follow. The student has what is left, at least
 #: the other part.
 _TEACHER_MINUTES = 0.6
@@ -85,6 +88,7 @@ def learnt_apart(
     seed: np.random.SeedSequence,
     verbose: bool = False,
     checkpoint: Checkpoint | None = None,
+    beyond: Beyond | None = None,
 ) -> tuple[Backend, Metadata, Privacy]:
     """Learn a table and return what is to be kept: the backend, its metadata, and what it learnt from.
 
@@ -97,12 +101,13 @@ def learnt_apart(
         seed: The user's.
         verbose: Show progress bars.
         checkpoint: Where trainings are saved as they go, and go on from.
+        beyond: All rows, where ``df`` is only a sample of them.
 
     Warns:
         PrivacyWarning: What is kept can tell people it was learnt from, from others, better than by chance.
     """
     started = time.monotonic() - (0.0 if checkpoint is None else checkpoint.seconds)
-    backend.fit(df, metadata, seed=child(seed, Call.FIT), verbose=verbose, checkpoint=checkpoint)
+    backend.fit(df, metadata, seed=child(seed, Call.FIT), verbose=verbose, checkpoint=checkpoint, beyond=beyond)
     held_out, kept, described, learnt_from = backend.held_out, backend, metadata, Privacy()
     can_teach = _can_teach({"backend": backend.name, **backend.parameters})
     found = None
@@ -148,7 +153,7 @@ def rows_to_write(n_rows: int, epochs: int | None = None) -> int:
         >>> rows_to_write(303), rows_to_write(303, epochs=2), rows_to_write(68_123)
         (6100, 610, 69000)
     """
-    most = max(n_rows, min(_ROWS_A_ROW * n_rows, _MOST_ROWS))
+    most = max(min(n_rows, _MOST_IN_MEMORY), min(_ROWS_A_ROW * n_rows, _MOST_ROWS))
     n = most if epochs is None else min(most, epochs * n_rows)
     unit = 10 ** max(0, math.floor(math.log10(n)) - 1)
     return math.ceil(n / unit) * unit
@@ -209,7 +214,7 @@ def membership(backend: Backend, df: pd.DataFrame, held_out: NDArray[np.int64]) 
     learnt = np.setdiff1d(np.arange(len(df)), held_out)
     rng = np.random.default_rng(0)
     parts = [np.sort(rng.permutation(part)[:_MOST_CHECKED]) for part in (learnt, held_out)]
-    scores = backend.anomaly_scores(df.iloc[np.concatenate(parts)], seed=np.random.SeedSequence(0))["score"]
+    scores = backend.anomaly_scores(df.iloc[np.concatenate(parts)], seed=np.random.SeedSequence(0)).iloc[:, 0]
     n, m = map(len, parts)
     learnt_scores, other_scores = np.split(-scores.to_numpy(float), [n])
     return auc(learnt_scores, other_scores), 0.5 + _QUANTILE * math.sqrt((n + m + 1) / (12 * n * m))

@@ -36,7 +36,10 @@ Missing = Annotated[
     list[str] | None, typer.Option("--missing", help='A cell that means missing; may be repeated. [default: ""]')
 ]
 Table = Annotated[
-    str, typer.Argument(help="A .csv, .csv.gz or .parquet file, or a built-in table.", show_default=False)
+    str,
+    typer.Argument(
+        help="A .csv, .csv.gz or .parquet file, a folder of Parquet files, or a built-in table.", show_default=False
+    ),
 ]
 
 

@@ -39,6 +39,7 @@ from clover_tvae.errors import ConfigError
 from clover_tvae.files import write_text
 
 if TYPE_CHECKING:
+    from clover_tvae.metadata import Metadata
     from clover_tvae.synthesizer import TVAESynthesizer
 
 __all__ = ["add_to"]
@@ -51,6 +52,8 @@ Examples:
   clover-tvae fit patients.csv --metadata infer -o patients.pkl --epochs 200 --random-state 42
 
   clover-tvae fit sklearn.breast_cancer --metadata infer -o patients.pkl --decoder independent
+
+  clover-tvae fit visits/ --metadata visits.json -o visits.pkl --checkpoint visits.ckpt --resume
 """
 _SAMPLE_EXAMPLES = """\
 Examples:
@@ -189,11 +192,17 @@ def fit(
     check_targets({output: ".pkl"}, force=force)
 
     require_files(metadata, table)
-    described, (df,) = read_described(metadata, missing, table)
     from clover_tvae.synthesizer import TVAESynthesizer
+    from clover_tvae.tables import is_large
     from clover_tvae.workflows.timed import timed
 
-    progress(f"learning {len(df):,} rows x {len(df.columns)} columns ...", quiet)
+    described: Metadata | str | None
+    if is_large(table):
+        described, df, size = None if metadata == "infer" else metadata, Path(table), table
+    else:
+        described, (df,) = read_described(metadata, missing, table)
+        size = f"{len(df):,} rows x {len(df.columns)} columns"
+    progress(f"learning {size} ...", quiet)
     with training_told(quiet), timed("learnt", lambda text: progress(text, quiet)):
         synth = TVAESynthesizer(df, described, verbose=progress_wanted(quiet), **parameters)
         synth.generator_filepath = output

@@ -79,7 +79,7 @@ def file_scorers(anomaly_scores: Callable[[pd.DataFrame], pd.DataFrame]) -> dict
     Args:
         anomaly_scores: Of the synthesizer.
     """
-    return {"file": {"likelihood": lambda people, others: -anomaly_scores(people)["score"].to_numpy(dtype=float)}}
+    return {"file": {"likelihood": lambda people, others: -anomaly_scores(people).iloc[:, 0].to_numpy(dtype=float)}}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from clover_tvae.errors import ConfigError
 from clover_tvae.files import unmoved
 from clover_tvae.jobs.spec import DatasetSpec, JobSpec
 from clover_tvae.metadata import Metadata
-from clover_tvae.tables import read_table
+from clover_tvae.tables import is_large, read_table
 from clover_tvae.workflows.assessment import DEFAULT_HOLDOUT, split_holdout
 from clover_tvae.workflows.datasets import builtin_table
 
@@ -141,6 +141,13 @@ class Job:
         """
         from clover_tvae.synthesizer import TVAESynthesizer
 
+        path = self.path_of(self.spec.data)
+        if path is not None and is_large(path):
+            if self.holdout_fraction is not None:
+                raise ConfigError("a table that is not held in memory needs a file of held-out rows", "holdout")
+            synth = TVAESynthesizer(path, self.metadata, verbose=False, **self.spec.synthesizer.given()).prepare()
+            assert synth.table is not None
+            return JobTable(synth.table, None, synth.metadata, synth, learnt)
         train, holdout = self.read_data(), None
         metadata = Metadata.infer(train) if self.metadata is None else self.metadata
         if self.holdout_fraction is not None:

@@ -142,7 +142,7 @@ class _Run:
                 self.tell("going on from the checkpoint of an earlier run")
         if synth.metadata.relations:
             self.tell(synth.metadata.relations_told)
-        with timed(f"learnt {len(table.train):,} rows", self.tell):
+        with timed(f"learnt {synth.n_rows:,} rows", self.tell):
             synth.fit(checkpoint=saved, resume=True)
         digest = None if path is None else synth.card().get("sha256")
         self.plan.record.note_training(table.learnt, file_digest(path))

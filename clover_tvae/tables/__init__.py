@@ -20,8 +20,20 @@ What CSV cannot say is decided here, in the open:
 
 from __future__ import annotations
 
+from clover_tvae.tables.dataset import Beyond, is_large, read_dataset
 from clover_tvae.tables.delimited import print_csv
 from clover_tvae.tables.parts import parts_of
 from clover_tvae.tables.table import EXTENSIONS, MAX_BYTES, column_names, read_table, write_table
 
-__all__ = ["EXTENSIONS", "MAX_BYTES", "column_names", "parts_of", "print_csv", "read_table", "write_table"]
+__all__ = [
+    "EXTENSIONS",
+    "MAX_BYTES",
+    "Beyond",
+    "column_names",
+    "is_large",
+    "parts_of",
+    "print_csv",
+    "read_dataset",
+    "read_table",
+    "write_table",
+]

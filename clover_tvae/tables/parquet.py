@@ -22,7 +22,7 @@ from clover_tvae.files import atomic_write
 from clover_tvae.metadata.validate import repeated_names
 from clover_tvae.tables.delimited import TOO_LARGE
 
-__all__ = ["read_parquet", "write_parquet"]
+__all__ = ["frame_of", "read_parquet", "write_parquet"]
 
 # Beside the table, in its own key of the file's metadata: what Parquet itself would lose.
 _EXTRAS_KEY = b"clover_tvae"
@@ -40,16 +40,22 @@ def read_parquet(file: BinaryIO, place: str, max_bytes: int, *, rows: bool = Tru
             raise TableFileError(TOO_LARGE.format(max_bytes), place)
         if repeated := repeated_names(parquet.schema_arrow.names, place):
             raise DataError.of(repeated)
-        table = parquet.read() if rows else parquet.schema_arrow.empty_table()
-        extras = (table.schema.metadata or {}).get(_EXTRAS_KEY)
-        df = table.to_pandas(timestamp_as_object=False)
-        if not isinstance(df.index, pd.RangeIndex):
-            df = df.reset_index(drop=all(name is None for name in df.index.names))
-        if extras is not None:
-            df = _with_extras(df, json.loads(extras))
-        return df
+        return frame_of(parquet.read() if rows else parquet.schema_arrow.empty_table())
     except (pa.ArrowException, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, OSError):
         raise TableFileError("is no Parquet file that can be read, or a broken one; write it again", place) from None
+
+
+def frame_of(table: pa.Table) -> pd.DataFrame:
+    """Return what was read of a Parquet file as a DataFrame, with what :func:`write_parquet` kept beside it.
+
+    Raises:
+        ValueError: What was kept does not fit the table.
+    """
+    extras = (table.schema.metadata or {}).get(_EXTRAS_KEY)
+    df = table.to_pandas(timestamp_as_object=False)
+    if not isinstance(df.index, pd.RangeIndex):
+        df = df.reset_index(drop=all(name is None for name in df.index.names))
+    return df if extras is None else _with_extras(df, json.loads(extras))
 
 
 def write_parquet(df: pd.DataFrame, path: str | Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from clover_tvae.model.elbo import ElboTerms
 from clover_tvae.training.checkpoint import Checkpoint
 from clover_tvae.training.config import TrainingConfig
-from clover_tvae.training.trainer import Epoch, Trainer, Training
+from clover_tvae.training.spooled import SpooledRows
+from clover_tvae.training.trainer import Epoch, Trainer, Training, duration
 
-__all__ = ["Checkpoint", "ElboTerms", "Epoch", "Trainer", "Training", "TrainingConfig"]
+__all__ = ["Checkpoint", "ElboTerms", "Epoch", "SpooledRows", "Trainer", "Training", "TrainingConfig", "duration"]

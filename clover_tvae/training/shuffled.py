@@ -37,6 +37,9 @@ class RowSource(Protocol):
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from where another source of the same rows and seed stood."""
 
+    def close(self) -> None:
+        """Let the rows go."""
+
 
 class ShuffledRows:
     """The rows of tensors in memory.
@@ -70,3 +73,6 @@ class ShuffledRows:
     def restore(self, state: dict[str, Any]) -> None:
         self._shuffle.set_state(state["shuffle"])
         self._order = state["order"]
+
+    def close(self) -> None:
+        self.tensors = ()

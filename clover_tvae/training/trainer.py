@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ from clover_tvae.training.config import TrainingConfig
 from clover_tvae.training.optimizers import Adam, Average, Muon, Optimizer
 from clover_tvae.training.shuffled import RowSource, ShuffledRows
 
-__all__ = ["Epoch", "Trainer", "Training"]
+__all__ = ["Epoch", "Trainer", "Training", "duration"]
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +80,18 @@ class Training:
     best_epoch: int = 0
     stopped: str = "epochs"
     diverged_at: int | None = None
+
+
+def duration(seconds: float) -> str:
+    """Return a time as users are told one that is not known well.
+
+    Example:
+        >>> duration(3), duration(47), duration(200), duration(8000)
+        ('about 5 seconds', 'about 50 seconds', 'about 3 minutes', 'about 2.2 hours')
+    """
+    if seconds < 90:
+        return f"about {5 * math.ceil(seconds / 5)} seconds"
+    return f"about {seconds / 60:.0f} minutes" if seconds < 5400 else f"about {seconds / 3600:.1f} hours"
 
 
 def _quiet_thread() -> None:
@@ -160,7 +172,7 @@ class Trainer:
         split_seed, *seeds = sequence.spawn(4)
         held_out = self._held_out(len(rows[0]), split_seed, people)
         run = _Run(self, module.to(self.device), rows, held_out, seeds, beyond)
-        with one_thread(), flushed_denormals(), run.pool or nullcontext():
+        with closing(run.rows), one_thread(), flushed_denormals(), run.pool or nullcontext():
             run.train()
         return run.training
 
@@ -423,6 +435,8 @@ class _Run:
             self.step += 1
             self.n_batches += 1
             bar.update()
+            if self.step == _STEPS_BETWEEN_CHECKS:
+                self._tell_the_rest()
             if self.step % _STEPS_BETWEEN_CHECKS == 0:
                 if not bool(torch.isfinite(self.sums).all()):
                     return False
@@ -431,6 +445,12 @@ class _Run:
                 self._perhaps_descend_now(epoch)
                 self._perhaps_save()
         return bool(torch.isfinite(self.sums).all())
+
+    def _tell_the_rest(self) -> None:
+        """Say how long the training will take at most, as its first steps have it: for those who see no bar."""
+        left = self.seconds / self.step * (self.config.epochs * self.steps_an_epoch - self.step)
+        left = min(left, 60.0 * (self.config.max_minutes or math.inf) - self.seconds)
+        logger.info("%s: %s to go at most, by the first %d steps", self.told, duration(left), self.step)
 
     def _gradients(self, parameters: list[nn.Parameter], batch: list[Tensor]) -> Tensor:
         """Put the gradient of the batch's mean loss into the parameters; return sums of loss, reconstruction, KL, rows."""

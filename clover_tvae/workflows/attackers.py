@@ -75,7 +75,7 @@ def attackers(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what such rows lack the user was told by the generator
             model = TVAESynthesizer(rows, cells, random_state=seed, **options).fit()
-        return model.anomaly_scores(people[names])["score"].to_numpy(dtype=float)
+        return model.anomaly_scores(people[names]).iloc[:, 0].to_numpy(dtype=float)
 
     def learnt(people: pd.DataFrame, others: pd.DataFrame) -> NDArray[Any]:
         try:

@@ -1,0 +1,153 @@
+"""Parquet datasets that need not fit into memory: a file, or a folder of files, read block by block.
+
+A table of more than :data:`MOST_ROWS` rows is known by a uniform sample, and read again for all of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+from numpy.typing import NDArray
+
+from clover_tvae.errors import DataError, TableFileError
+from clover_tvae.files import file_digest, not_there
+from clover_tvae.metadata.validate import repeated_names
+from clover_tvae.tables.parquet import frame_of
+from clover_tvae.tables.parts import MANIFEST
+
+__all__ = ["Beyond", "is_large", "read_dataset"]
+
+#: Tables of more rows are not held in memory. What is learnt of them before the networks are trained (quantiles, categories,
+#: relations) is learnt of a sample of so many rows.
+MOST_ROWS, SAMPLE_ROWS = 1_000_000, 200_000
+_ROWS_A_BLOCK = 65_536
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """All rows of a table of which only a uniform sample is in memory.
+
+    Args:
+        n_rows: How many there are.
+        places: Of each row of the sample: its number among all rows.
+        digest: The sha256 of the files.
+        frames: Called for the rows, in blocks; the index of each is the numbers of its rows.
+    """
+
+    n_rows: int
+    places: NDArray[np.int64]
+    digest: str
+    frames: Callable[[], Iterator[pd.DataFrame]]
+
+    def mapped(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Beyond:
+        """Return the rows as ``change`` makes them of each block; it keeps the index."""
+        return replace(self, frames=lambda: map(change, self.frames()))
+
+
+def read_dataset(path: str | Path, rng: np.random.Generator) -> tuple[pd.DataFrame, Beyond | None]:
+    """Read a Parquet file, or a folder of them, also one that is larger than memory.
+
+    Args:
+        path: The file, or the folder (in folders named ``key=value``, too, as Hive writes them).
+        rng: Draws the sample.
+
+    Returns:
+        The table and ``None``, or a uniform sample of it, in the order of the rows, and what reads all of them.
+
+    Raises:
+        TableFileError: There is no such file, it is no Parquet, or the files hold other columns.
+        DuplicateColumnsError: Two columns share a name.
+    """
+    path = Path(path)
+    found, n_rows = _found(path)
+    places = _drawn(n_rows, rng)
+    taken = []
+    for first, block in _blocks(found, path):
+        inside = places[np.searchsorted(places, first) : np.searchsorted(places, first + len(block))]
+        taken.append(block.take(pa.array(inside - first)))
+    of_folders = [name for name in found.schema.names if name not in next(found.get_fragments()).physical_schema.names]
+
+    def frame(blocks: list[pa.RecordBatch]) -> pd.DataFrame:
+        with _readable(path):
+            table = pa.Table.from_batches(blocks, schema=found.schema)
+            return frame_of(table.drop_columns(of_folders)).join(table.select(of_folders).to_pandas())
+
+    df = frame(taken)
+    if len(places) == n_rows:
+        return df, None
+
+    def frames() -> Iterator[pd.DataFrame]:
+        for first, block in _blocks(found, path):
+            yield frame([block]).set_axis(pd.RangeIndex(first, first + len(block)))
+
+    digests = "".join(str(file_digest(Path(file))) for file in found.files)
+    return df, Beyond(n_rows, places, hashlib.sha256(digests.encode()).hexdigest(), frames)
+
+
+def is_large(path: str | Path) -> bool:
+    """Whether a table is a folder of Parquet files, or a Parquet file of more rows than are held in memory."""
+    path = Path(path)
+    is_parquet = path.is_file() and path.suffix.lower() in (".parquet", ".pq")
+    return (path.is_dir() and not (path / MANIFEST).exists()) or (is_parquet and _found(path)[1] > MOST_ROWS)
+
+
+def _found(path: Path) -> tuple[Any, int]:
+    """Return a dataset, none of whose rows is read yet, and how many it has."""
+    if not path.exists():
+        raise TableFileError(not_there(path), str(path))
+    if path.is_file() and path.suffix.lower() not in (".parquet", ".pq"):
+        raise TableFileError(
+            "is no Parquet file by its name; clover_tvae.tables.read_table reads other tables", str(path)
+        )
+    with _readable(path):
+        found = ds.dataset(path, format="parquet", partitioning="hive")
+        if repeated := repeated_names(found.schema.names, str(path)):
+            raise DataError.of(repeated)
+        if not found.files:
+            raise TableFileError("the folder holds no Parquet file", str(path))
+        schemas = [fragment.physical_schema for fragment in found.get_fragments()]
+        if any(set(schema.names) != set(schemas[0].names) for schema in schemas):
+            raise TableFileError("must hold files of one table, found other columns in some", str(path))
+        # Whole numbers in one file and numbers with gaps in the next are one column.
+        whole = pa.unify_schemas([found.schema, *schemas], promote_options="permissive")
+        return ds.dataset(path, format="parquet", partitioning="hive", schema=whole), found.count_rows()
+
+
+def _drawn(n_rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the numbers of the rows of the sample, in order: all of a small table, else a uniform draw."""
+    if n_rows <= MOST_ROWS:
+        return np.arange(n_rows)
+    # Four of five draws are different ones, and more in larger tables: no permutation of all rows is needed.
+    different = rng.permutation(np.unique(rng.integers(0, n_rows, 2 * SAMPLE_ROWS)))
+    return np.sort(different[:SAMPLE_ROWS])
+
+
+def _blocks(found: Any, path: Path) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield the blocks in order, with the number of their first row; little is read ahead."""
+    first = 0
+    with _readable(path):
+        options = {"batch_size": _ROWS_A_BLOCK, "batch_readahead": 1, "fragment_readahead": 1, "use_threads": False}
+        for block in found.to_batches(**options):
+            yield first, block
+            first += len(block)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, FileNotFoundError) or not os.path.exists(path):
+            raise TableFileError("a file of it has gone since it was opened", str(path)) from None
+        text = "is no Parquet that can be read, a broken one, or files of several tables; write it again"
+        raise TableFileError(text, str(path)) from None

@@ -1,0 +1,234 @@
+"""Tables that are not held in memory: a uniform sample tells what they are, and all rows are learnt, shuffled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from clover_tvae import Metadata, TVAESynthesizer
+from clover_tvae.errors import CloverWarning, ConfigError, TableFileError, TrainingError
+from clover_tvae.jobs import load_jobs, run_job
+from clover_tvae.tables import dataset, is_large, read_dataset, read_table, write_table
+from clover_tvae.training import SpooledRows, checkpoint, spooled
+
+METADATA = {
+    "continuous": ["age", "stay"], "datetime": ["arrived", "left"], "categorical": ["ward"], "ignore": ["number"], "unit": "patient", "id": ["patient"],
+}  # fmt: skip
+QUICK = {
+    "epochs": 2,
+    "batch_size": 512,
+    "compress_dims": [8],
+    "decompress_dims": [8],
+    "verbose": False,
+    "random_state": 1,
+}
+
+
+def visits(n: int, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    arrived = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 2000, n), unit="D")
+    stay = rng.poisson(4.0, n)
+    return pd.DataFrame(
+        {
+            "patient": rng.integers(0, n // 4, n).astype(str),
+            "number": np.arange(n),
+            "age": np.where(rng.random(n) < 0.1, np.nan, rng.integers(18, 90, n)),
+            "arrived": arrived,
+            "left": arrived + pd.to_timedelta(stay, unit="D"),
+            "stay": stay,
+            "ward": rng.choice(["A", "B", "C"], n, p=[0.6, 0.3, 0.1]),
+        }
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """6,000 rows in three files, of which 1,000 are the sample, read in blocks of 700 and dealt into files of 1,000."""
+    for name, value in (("MOST_ROWS", 1_500), ("SAMPLE_ROWS", 1_000), ("_ROWS_A_BLOCK", 700)):
+        monkeypatch.setattr(dataset, name, value)
+    monkeypatch.setattr(spooled, "_ROWS_A_FILE", 1_000)
+    (tmp_path / "visits").mkdir()
+    df = visits(6_000)
+    for i in range(3):
+        write_table(df.iloc[2_000 * i : 2_000 * (i + 1)], tmp_path / "visits" / f"{i}.parquet")
+    return tmp_path / "visits"
+
+
+def test_the_sample_is_uniform_and_all_rows_are_read_again(folder):
+    whole, chosen = visits(6_000), np.zeros(6_000)
+    for seed in range(30):
+        df, beyond = read_dataset(folder, np.random.default_rng(seed))
+        chosen[beyond.places] += 1
+        assert len(df) == len(set(beyond.places)) == 1_000
+        pd.testing.assert_frame_equal(df, whole.iloc[beyond.places].reset_index(drop=True))
+    by_file = chosen.reshape(3, -1).sum(axis=1)
+    assert np.abs(by_file - 10_000).max() < 500  # 5 standard deviations
+    assert chosen.max() < 20
+    pd.testing.assert_frame_equal(pd.concat(beyond.frames()), whole)
+    assert beyond.n_rows == 6_000
+
+
+def test_a_table_that_fits_is_read_whole(folder, monkeypatch):
+    monkeypatch.setattr(dataset, "MOST_ROWS", 6_000)
+    df, beyond = read_dataset(folder, np.random.default_rng(0))
+    assert beyond is None
+    pd.testing.assert_frame_equal(df, visits(6_000))
+    one, beyond = read_dataset(folder / "0.parquet", np.random.default_rng(0))
+    assert beyond is None
+    pd.testing.assert_frame_equal(one, read_table(folder / "0.parquet"))
+
+
+def test_folders_of_keys_are_columns(tmp_path):
+    for year in (2020, 2021):
+        (tmp_path / "t" / f"year={year}").mkdir(parents=True)
+        write_table(pd.DataFrame({"x": [1, 2]}), tmp_path / "t" / f"year={year}" / "part.parquet")
+    df, _ = read_dataset(tmp_path / "t", np.random.default_rng(0))
+    assert df["year"].tolist() == [2020, 2020, 2021, 2021]
+
+
+def test_what_is_no_dataset_is_refused(tmp_path, folder):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "t.parquet").write_text("a,b\n1,2\n")
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    for name in ("empty", "text", "nowhere", "t.csv"):
+        with pytest.raises(TableFileError) as error:
+            read_dataset(tmp_path / name, np.random.default_rng(0))
+        assert name in str(error.value)
+    write_table(pd.DataFrame({"other": ["x"]}), folder / "9.parquet")
+    with pytest.raises(TableFileError, match="other columns"):
+        TVAESynthesizer(folder, METADATA, **QUICK)
+
+
+def test_whole_numbers_in_one_file_and_gaps_in_the_next_are_one_column(tmp_path):
+    write_table(pd.DataFrame({"x": [1, 2]}), tmp_path / "a.parquet")
+    write_table(pd.DataFrame({"x": [2.5, None]}), tmp_path / "b.parquet")
+    df, _ = read_dataset(tmp_path, np.random.default_rng(0))
+    assert df["x"].tolist()[:3] == [1, 2, 2.5]
+
+
+def test_a_pass_has_every_row_once_and_goes_on_where_it_stood(folder):
+    rows = torch.arange(6_000)
+    blocks = [(part, part.double()[:, None].expand(-1, 2)) for part in rows.split(700)]
+    source, other = (SpooledRows(blocks, 6_000, np.random.SeedSequence(5)) for _ in range(2))
+    passes = []
+    for _ in range(2):
+        source.begin(6_000)
+        taken = [source.take(n) for n in (5, 3_000, 2_995)]
+        assert all(torch.equal(numbers.double(), pairs[:, 1]) for numbers, pairs in taken)
+        passes.append(torch.cat([numbers for numbers, _ in taken]))
+        assert torch.equal(passes[-1].sort().values, rows)
+    assert not torch.equal(*passes)
+    # The place of a row in a pass does not depend on where it came from.
+    assert np.abs(np.corrcoef(passes[0].numpy(), np.arange(6_000))[0, 1]) < 0.07
+    source.begin(6_000)
+    source.take(2_345)
+    other.restore(source.state())
+    assert torch.equal(source.take(3_000)[0], other.take(3_000)[0])
+    source.close()
+    other.close()
+
+
+def test_a_full_disk_is_told(monkeypatch):
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(spooled.tempfile, "TemporaryFile", full)
+    with pytest.raises(TrainingError, match="TMPDIR"):
+        SpooledRows([(torch.arange(3),)], 3, np.random.SeedSequence(1))
+
+
+@pytest.mark.filterwarnings("ignore")  # of people with several rows
+@pytest.mark.parametrize("unit", [None, "patient"])
+def test_all_rows_but_those_held_out_are_learnt(folder, monkeypatch, unit):
+    seen: list[np.ndarray] = []
+    made = SpooledRows.__init__
+
+    def watched(self, blocks, n_about, seed):
+        blocks = list(blocks)
+        seen.append(torch.cat([scalars for _, scalars, *_ in blocks]).numpy())
+        made(self, blocks, n_about, seed)
+
+    monkeypatch.setattr(SpooledRows, "__init__", watched)
+    metadata = {"continuous": ["number"], "categorical": ["ward"], "ignore": ["age", "arrived", "left", "stay"]}
+    metadata |= {"id": ["patient"]} | ({} if unit is None else {"unit": unit})
+    synth = TVAESynthesizer(folder, metadata, privacy="none", exact_values=True, **QUICK)
+    assert synth.n_rows == 6_000
+    sample = synth.table
+    synth.fit()
+    held_out = sample.iloc[synth._backend.held_out]
+    whole = visits(6_000)
+    left = len(held_out) if unit is None else int(whole[unit].isin(held_out[unit]).sum())
+    assert 0 < len(held_out) <= left
+    assert sum(map(len, seen)) == 6_000 - left
+    assert synth.card()["training"]["rows"] == 6_000
+
+
+def test_relations_hold_and_rows_that_break_them_are_counted_out(folder):
+    df = visits(6_000)
+    df.loc[[7, 4_321], "left"] = df["arrived"] - pd.Timedelta(days=3)
+    chosen = read_dataset(folder, np.random.default_rng(0))[1].places
+    for i in range(3):
+        write_table(df.iloc[2_000 * i : 2_000 * (i + 1)], folder / f"{i}.parquet")
+    synth = TVAESynthesizer(folder, METADATA, privacy="none", **QUICK)
+    n_broken = 2 - int(synth.table["number"].isin([7, 4_321]).sum())
+    assert n_broken, chosen
+    with pytest.warns(CloverWarning, match=r"break relations that hold in all of it, and were not learnt"):
+        synth.fit()
+    rows = synth.sample(300)
+    assert (rows["left"] - rows["arrived"]).dt.days.tolist() == rows["stay"].tolist()
+
+
+def test_the_student_checkpoint_and_the_same_seed(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
+    digests = []
+    for path in (None, tmp_path / "fit.ckpt"):
+        synth = TVAESynthesizer(folder, METADATA, privacy="student", **QUICK)
+        if path is not None:
+            save = checkpoint.Stage.save
+
+            def cut(self, state, save=save):
+                save(self, state)
+                if len(state["training"][0]) == 1:
+                    raise KeyboardInterrupt
+
+            monkeypatch.setattr(checkpoint.Stage, "save", cut)
+            with pytest.raises(KeyboardInterrupt):
+                synth.fit(checkpoint=path)
+            monkeypatch.setattr(checkpoint.Stage, "save", save)
+            synth = TVAESynthesizer(folder, METADATA, privacy="student", **QUICK)
+        synth.fit(checkpoint=path, resume=True)
+        assert synth.table is None
+        digests.append(synth.save(tmp_path / "g.pkl"))
+    assert digests[0] == digests[1]
+
+
+def test_a_job_learns_a_large_file(folder, tmp_path):
+    write_table(visits(3_000), tmp_path / "visits.parquet")
+    assert is_large(tmp_path / "visits.parquet")
+    Metadata.of(METADATA).save(tmp_path / "m.json")
+    text = """version: 1
+jobs:
+  - name: visits
+    data: visits.parquet
+    metadata: m.json
+    generator_filepath: visits.pkl
+    synthesizer: {random_state: 1, epochs: 1, privacy: none, decompress_dims: [8], compress_dims: [8]}
+    sample: {rows: 10, output: rows.csv}
+"""
+    (tmp_path / "job.yaml").write_text(text)
+    lines: list[str] = []
+    assert run_job(load_jobs([tmp_path / "job.yaml"])[0], tell=lines.append).status == "done"
+    assert any("learnt 3,000 rows" in line for line in lines)
+    (tmp_path / "job.yaml").write_text(text + "    holdout: 0.1\n    report: page.html\n")
+    told = run_job(load_jobs([tmp_path / "job.yaml"])[0], retrain=True)
+    assert "file of held-out rows" in told.error.message
+
+
+def test_sdv_is_refused_before_it_reads_all(folder):
+    with pytest.raises(ConfigError, match="in memory"):
+        TVAESynthesizer(folder, METADATA, backend="sdv", epochs=1).fit()
