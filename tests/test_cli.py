@@ -102,6 +102,21 @@ def test_the_command_line_starts_without_the_heavy_packages() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
+@pytest.mark.long
+def test_a_job_that_only_draws_imports_only_what_draws(folder: Path, trained: Path) -> None:
+    code = (
+        "import sys\n"
+        "from clover_tvae.cli import main\n"
+        "try:\n    main()\n"
+        "finally:\n"
+        "    heavy = {'scipy', 'sklearn', 'sdv', 'joblib', 'matplotlib', 'sympy'}\n"  # sympy comes with torch's compiler
+        "    sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    run = [sys.executable, "-c", code, "run", str(job_file(folder, trained)), "--root", str(folder)]
+    subprocess.run(run, check=True, cwd=ROOT)
+    assert (folder / "out/iris.csv").exists()
+
+
 # --- run, validate, schema -----------------------------------------------------------------------------------------------
 
 

@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from clover_tvae.backends.keeping import keep_relations
 from clover_tvae.backends.making import make_backend
 from clover_tvae.backends.protocol import Backend, ReadsRows
-from clover_tvae.backends.sizing import Lesson
 from clover_tvae.errors import MetadataError, PrivacyWarning
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Privacy
@@ -187,6 +186,8 @@ def _taught(
     if minutes is not None:
         minutes = max(minutes - (time.monotonic() - started) / 60, (1 - _TEACHER_MINUTES) * minutes)
     is_cut_short = teacher.facts["stopped"] == "minutes"
+    from clover_tvae.backends.sizing import Lesson  # it brings torch, which nothing needs before it learns
+
     lesson = Lesson(math.ceil(n_rows / max(1, n_rows // n_learnt)), minutes, is_cut_short)
     student = keep_relations(make_backend("native", lesson=lesson, **given), described)
     with warnings.catch_warnings():

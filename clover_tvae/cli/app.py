@@ -6,6 +6,7 @@ Heavy imports happen inside the commands, so that ``--help`` comes at once.
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import sys
 from typing import Annotated
@@ -61,6 +62,8 @@ def main() -> None:
         if (number := last_signal()) is None:
             raise
         sys.exit(128 + number)  # it came before a command ran, or while the libraries below made something else of it
+    finally:
+        gc.freeze()  # the system frees what is left: Python would look through all of torch, for a quarter of a second
 
 
 def _run() -> None:

@@ -1,6 +1,7 @@
 """Evaluation of synthetic tables: two or three DataFrames in, figures out.
 
-Knows nothing of torch or synthesizers: the synthetic rows may come from anywhere.
+Knows nothing of torch or synthesizers: the synthetic rows may come from anywhere. Its modules import scipy and scikit-learn
+where they use them: a job that only reads limits needs neither.
 """
 
 from __future__ import annotations

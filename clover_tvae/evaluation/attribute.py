@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from clover_tvae.columns.people import one_row_each
 from clover_tvae.evaluation.disclosure import Disclosure
@@ -62,6 +61,8 @@ def attribute_figures(tables: CodedTables, *, seed: int, disclosure: Disclosure)
     table = pd.DataFrame(rows, columns=["column", "members", "others", "naive"]).astype({"column": object})
     if not right or not disclosure.may_name(n):
         return Figures.of([Figure.of("privacy.attribute_gain", None, seed=seed, note="Not measured: too little.")])
+    from scipy.stats import norm
+
     mean = np.mean(right, axis=0)
     inside, outside = mean[:n], mean[n:]
     gain = float(inside.mean() - outside.mean())

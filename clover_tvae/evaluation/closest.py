@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
 
 from clover_tvae.evaluation.frames import CodedTables
 from clover_tvae.evaluation.neighbours import MixedSpace, nearest
@@ -101,6 +100,8 @@ def _quantile_interval(
 
     The share of fresh rows below the k-th smallest of m distances has the law Beta(k, m + 1 - k).
     """
+    from scipy.stats import beta
+
     n = len(distances)
     below = np.argsort(distances, kind="stable")[: max(1, round(share * n))]
     clusters = np.bincount(nearest_at[below]).astype(np.float64)

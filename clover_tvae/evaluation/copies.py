@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import hypergeom, poisson
 
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 
@@ -67,6 +66,8 @@ def copies_of(tables: CodedTables, min_count: int) -> Copies:
     real = learnt if held is None else learnt.append(held)
     people = np.arange(real.n_rows) if real.people is None else real.people
     is_learnt = np.arange(real.n_rows) < learnt.n_rows
+    from scipy.stats import hypergeom, poisson
+
     cells, drawn = _cell_hashes(real), row_hashes(tables["synthetic"])
     rows = cells.sum(axis=1, dtype=np.uint64)
     kept = np.unique(np.stack([rows, people.astype(np.uint64)], axis=1), axis=0)[:, 0]  # a combination once a person

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from clover_tvae.columns.people import bootstrapped
 from clover_tvae.evaluation import diagnostics
@@ -324,6 +323,8 @@ def _diagnostics(held: _Comparison, frames: Mapping[str, pd.DataFrame | None]) -
 
 def _rate_interval(rates: pd.Series, real: pd.Series, n_rows: int, n_real: int) -> tuple[float, float]:
     """95% interval of the largest difference of missing rates, in percent; wider the more columns it is the largest of."""
+    from scipy.stats import norm
+
     gaps = (rates - real).abs()
     worst = int(gaps.to_numpy().argmax())
     pooled = (rates.iloc[worst] * n_rows + real.iloc[worst] * n_real) / (n_rows + n_real)

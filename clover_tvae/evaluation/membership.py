@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
 from threadpoolctl import threadpool_limits
 
 from clover_tvae.columns.people import one_row_each
@@ -225,6 +224,8 @@ def _marginal_ratios(targets: CodedTable, synthetic: CodedTable, reference: Code
 def _attacked(
     scores: Mapping[str, NDArray[Any]], rows: NDArray[Any], is_member: NDArray[Any], rng: np.random.Generator
 ) -> dict[str, AttackScore]:
+    from scipy.stats import rankdata
+
     by_attack = {name: _score(found[rows][is_member], found[rows][~is_member], rng) for name, found in scores.items()}
     half = np.concatenate([np.arange(n) % 2 for n in (is_member.sum(), (~is_member).sum())])
     # Scores of two attacks are not alike; their ranks within the half that they are measured on are.
@@ -294,6 +295,8 @@ def score_with_intervals(
         >>> score_with_intervals(members, others, lambda: (members, others)).values
         (1.0, 1.0, 1.0)
     """
+    from scipy.stats import norm
+
     draws = [_roc_measures(*draw()) for _ in range(_N_BOOTSTRAPS)]
     low, high = np.quantile(draws, [0.025, 0.975], axis=0).tolist()
     values = _roc_measures(members, others)

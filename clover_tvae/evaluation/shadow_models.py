@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from clover_tvae.columns.people import one_row_each
 from clover_tvae.errors import ConfigError, Problem, TooFewRowsError
@@ -137,6 +136,8 @@ def _likelihood_ratios(scores: NDArray[Any], is_member: NDArray[Any]) -> NDArray
     Shape:
         both arguments and the result are (targets, k).
     """
+    from scipy.stats import norm
+
     ratios = np.empty_like(scores)
     pairs = np.arange(scores.shape[1]) // 2  # fits come in pairs 0-1, 2-3, ...; the last of an odd number has no twin
     for fit, pair in enumerate(pairs):

@@ -280,8 +280,6 @@ def run_jobs(
     """
     if workers < 1:
         raise ConfigError(f"must be at least 1, found workers={workers}", "workers")
-    from joblib import Parallel, delayed
-
     options = {"force": force, "retrain": retrain, "debug": debug}
     results: dict[int, JobResult] = {}
     started: list[int] = []
@@ -302,6 +300,8 @@ def run_jobs(
     if (workers := min(workers, len(jobs))) <= 1:
         done = ((index, run_job(jobs[index], verbose=verbose, tell=tell, **options)) for index in due())
     else:
+        from joblib import Parallel, delayed
+
         pool = Parallel(workers, "loky", return_as="generator_unordered", pre_dispatch=workers, batch_size=1)
         done = pool(delayed(_in_worker)(index, jobs[index], os.getpid(), tell, options) for index in due())
     try:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -157,13 +158,14 @@ class AutoregressiveDecoder(nn.Module):
         self.dense = [g for g, wide in enumerate(is_wide) if not wide]
         self.wide = [g for g, wide in enumerate(is_wide) if wide]
         # The padding enters by the bias: adding it to every row's logits would be a pass over all of them.
-        padding = [padding_of(widths[i], self.groups[g].width) for g in self.dense for i in self.groups[g].columns]
-        padding.append(torch.zeros(layout.n_scalars * 3 * _COMPONENTS))
-        self.register_buffer("padding", torch.cat(padding), persistent=False)
+        dense = [self.groups[g] for g in self.dense]
+        padding = [padding_of([widths[i] for i in group.columns], group.width) for group in dense]
+        padding.append(np.zeros(layout.n_scalars * 3 * _COMPONENTS, np.float32))
+        self.register_buffer("padding", torch.from_numpy(np.concatenate(padding)), persistent=False)
         members = [i for g in self.dense for i in self.groups[g].columns]
         order = members + [self.groups[g].columns[0] for g in self.wide]
         self.register_buffer("members", torch.tensor(members, dtype=torch.int64), persistent=False)
-        self.register_buffer("back", torch.tensor(order).argsort(), persistent=False)
+        self.register_buffer("back", torch.from_numpy(np.argsort(order)), persistent=False)
         spans = [self.groups[self.place[i][0]].width for i in members]
         self.columns = ChoiceColumns(spans)
         starts = accumulate(spans, initial=0)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from clover_tvae.model.devices import Strata, precise
@@ -30,9 +32,15 @@ def group_by_width(widths: list[int]) -> list[list[int]]:
     return groups
 
 
-def padding_of(width: int, widest: int) -> Tensor:
-    """What is added to the biases of a column's logits, so that it has no choices but its own. **Shape** ``(widest,)``."""
-    return torch.where(torch.arange(widest) < width, 0.0, -torch.inf)
+def padding_of(widths: Sequence[int], widest: int) -> NDArray[Any]:
+    """What is added to the biases of columns' logits, so that each has no choices but its own.
+
+    An array of numpy, as are the indices of a network while it is made: computing with tensors of the device meta, on which
+    the shapes of a file's weights are worked out, would first import torch's compiler for a second.
+
+    **Shape** ``(columns * widest,)``.
+    """
+    return np.where(np.arange(widest) < np.array(widths)[:, None], np.float32(0.0), np.float32(-np.inf)).ravel()
 
 
 class ChoiceColumns(nn.Module):

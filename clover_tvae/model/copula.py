@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from clover_tvae.encoded import EncodedTable, TableLayout
 
@@ -34,6 +33,8 @@ def copula_rows(table: EncodedTable, layout: TableLayout, n_rows: int, rng: np.r
         Nelsen 2006, An Introduction to Copulas, chapter 2 (Sklar's theorem); Rüschendorf 2009 for ties drawn inside their
         interval.
     """
+    from scipy.special import ndtr, ndtri  # drawing needs neither
+
     places, edges = np.empty(table.choices.shape), []
     for i, column in enumerate(layout.columns):
         choices = table.choices[:, i]

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.features import one_hot_matrix
@@ -140,6 +139,8 @@ def row_space(
     few = len(real) < 2 * disclosure.min_count or not len(synthetic)
     if few or not np.isfinite(real).all() or real.var(axis=0).sum() <= 1e-12:
         return [], ""
+    from sklearn.decomposition import PCA
+
     pca = PCA(min(2, real.shape[1]), svd_solver="covariance_eigh").fit(real)
     x, y = (np.pad(pca.transform(part), ((0, 0), (0, 2 - pca.n_components_))) for part in (real, synthetic))
     low, high = np.quantile(x, [_TAIL, 1 - _TAIL], axis=0)
