@@ -29,10 +29,11 @@ def bench() -> Iterator[SimpleNamespace]:
         patch.syspath_prepend(str(FOLDER))
         import anomaly
         import fidelity
+        import peers
         import real_tables
         import speed
 
-        yield SimpleNamespace(anomaly=anomaly, fidelity=fidelity, tables=real_tables, speed=speed)
+        yield SimpleNamespace(anomaly=anomaly, fidelity=fidelity, peers=peers, tables=real_tables, speed=speed)
 
 
 def make_magic(n: int, seed: int) -> pd.DataFrame:
@@ -324,3 +325,34 @@ def test_every_phase_has_its_time_in_both_precisions(bench, tmp_path):
     for precision in bench.speed.PRECISIONS:
         assert found[f"a step, ms ({precision})"] > 0
         assert found[f"rows drawn a second ({precision})"] > 0
+
+
+# -- peers ------------------------------------------------------------------------------------------------------------
+
+
+def test_ours_gets_as_long_as_the_peer_took_and_all_are_held_against_rows_that_nobody_learnt(
+    bench: SimpleNamespace, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def learnt_again(
+        python: str, df: pd.DataFrame, seed: int, minutes: float, n: int
+    ) -> tuple[pd.DataFrame, float, float]:
+        asked.append((python, len(df), minutes))
+        return df.sample(n, replace=True, random_state=seed).astype({"f0": str}), 90.0, 1.0
+
+    def ours(df: pd.DataFrame, metadata: object, seed: int, settings: dict[str, object]) -> tuple[object, float]:
+        asked.append(settings)
+        return lambda n: df.sample(n, replace=True, random_state=seed), 7.0
+
+    monkeypatch.setattr(bench.peers, "mostly", learnt_again)
+    monkeypatch.setattr(bench.peers, "ours", ours)
+    bench.peers.main(["--data", str(data), "--tables", "magic", "--mostly", "their-python"])
+    assert asked == [("their-python", 1800, 14_400), {"max_minutes": 1.5, "privacy": "none"}, {}]
+    head, _, *lines = (line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines())
+    rows = [dict(zip(head, line, strict=True)) for line in lines]
+    assert [row["engine"] for row in rows] == list(bench.peers.ENGINES)
+    assert [row["fit, s"] for row in rows] == ["0", "90", "7", "7"]
+    for row in rows:  # all of them are learnt rows, so none can be told from the rows that nobody learnt
+        assert float(row["Shape, %"]) < 15
+        assert 0.35 < float(row["C2ST AUC"]) < 0.65
