@@ -5,7 +5,8 @@
 ``FOLDER`` holds ``adult_train.csv`` and ``online_shoppers.csv`` (UCI). One fit of each engine in every round, in a process
 of its own, so that whatever else the machine does slows both alike; seconds are medians over rounds, the ratio is that of the
 medians. CPU seconds count the processes that SDV starts. Preparing is what a fit of one epoch takes beyond an epoch; the peak is
-of the whole process, 330 MiB of which are Python with torch and pandas. Both engines fit on all rows and draw as many; Shape and Trend are errors in percent (lower is better), medians over rounds.
+of the whole process, 360 MiB of which are there before the first fit. Both engines fit on all rows and draw as many; Shape
+and Trend are errors in percent (lower is better), medians over rounds.
 ``floor`` is what a second real sample of the same size scores (training rows drawn with replacement).
 
 Engines: ``ours`` (``decoder="independent"``), ``sdv`` (``backend="sdv"``: SDV's own fit, handed numbers and labels, with
