@@ -151,8 +151,8 @@ class Parameters(BaseModel):
     )
     precision: Literal["float32", "bfloat16"] | None = Field(
         None,
-        description="Of matrix products: bfloat16 (default where the processor has instructions for it: twice as fast), or "
-        "float32 (default elsewhere), which is the same on every machine up to rounding.",
+        description="Of matrix products: bfloat16 (default of tables of at least 3,000 rows, and of the paper's decoder, where the "
+        "processor has instructions for it: twice as fast), or float32 (default elsewhere), which is the same on every machine up to rounding.",
     )
     decode: Literal["sample", "stratified", "argmax"] | None = Field(
         None,

@@ -81,8 +81,9 @@ class TVAESynthesizer:
         max_minutes: Minutes of training by the clock, teacher and student together; where this limit strikes, a seed no
             longer fixes the result.
         device: Where to compute: ``cpu`` (default), ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best at hand.
-        precision: Of matrix products: ``bfloat16`` (default where the processor has instructions for it: twice as fast), or
-            ``float32`` (default elsewhere), which is the same on every machine up to rounding.
+        precision: Of matrix products: ``bfloat16`` (default of tables of at least 3,000 rows, and of the paper's decoder, where the
+            processor has instructions for it: twice as fast), or ``float32`` (default elsewhere), which is the same on every
+            machine up to rounding.
         decode: ``sample`` (default) draws independent rows; ``stratified`` draws rows whose shares are closer to the learnt
             ones than chance would have them; ``argmax`` takes the likeliest, as SDV does, and loses rare categories.
         min_count: Fewest people who must share a category, a frequent number, a bound or a relation's value for it to be

@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Collection, Hashable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Self
 
@@ -127,11 +127,10 @@ class NativeBackend(Backend, ReadsRows):
         started = time.monotonic()
         transform, self._prepared = self._prepared or self._fitted(df, metadata, seed), None
         table, layout = transform.encode(df, generator(seed, Fit.ENCODE), "fold"), transform.layout
-        given = self.given
-        if given.precision is None:
-            given = given.model_copy(update={"precision": fastest_precision(self.device)})
         n_rows = len(df) if beyond is None else beyond.n_rows
-        plan = plan_training(given, n_rows, layout.n_columns, n_choices=layout.n_choices, lesson=self.lesson)
+        plan = plan_training(self.given, n_rows, layout.n_columns, n_choices=layout.n_choices, lesson=self.lesson)
+        if self.given.precision is None and plan.gains_from_bfloat16:
+            plan = replace(plan, model=replace(plan.model, precision=fastest_precision(self.device)))
         told = "training" if self.lesson is None else "student"
         logger.info("%s; %s at most", plan.describe(), duration(plan.seconds(n_rows, layout.n_columns)))
         if verbose:
