@@ -3,9 +3,9 @@
     python benchmarks/speed.py --data FOLDER [adult default support2 wide] [--steps 60] [--rows 8192]
 
 The phases are timed one by one on this thread, with the sizes of the default plan: reading the CSV file, inferring its
-metadata, fitting the transforms, encoding, training steps (milliseconds each; the two precisions by turns in one process, since a
-machine that is busy for a while then slows down both), fitting the prior, drawing, decoding and writing CSV. ``wide`` is a made
-table of 3,000 rows and 300 columns. Nothing of what was learnt is judged here: see ``fidelity.py``.
+metadata, finding relations, fitting the transforms, encoding, training steps (milliseconds each; the two precisions by turns in one process, since a
+machine that is busy for a while then slows down both), fitting the prior, drawing, decoding, writing CSV, and the report page with
+all its figures. ``wide`` is a made table of 3,000 rows and 300 columns. Nothing of what was learnt is judged here: see ``fidelity.py``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from clover_tvae.model.build import build_vae
 from clover_tvae.model.devices import one_thread, torch_generator
 from clover_tvae.model.vae import table_tensors
 from clover_tvae.parameters import Parameters
+from clover_tvae.report import write_report
 from clover_tvae.sampling import Sampler
 from clover_tvae.tables import read_table, write_table
 from clover_tvae.training import Trainer
@@ -66,6 +67,8 @@ def profile(path: Path, metadata: Metadata, *, n_steps: int = 60, n_rows: int = 
         df = read_table(path, metadata)
     with timed("infer, s"):
         Metadata.infer(df)
+    with timed("relations, s"):
+        metadata.with_relations(df)
     rng, parameters = np.random.default_rng(0), Parameters()
     with timed("transforms, s"):
         transform = TableTransform.fit(df, metadata, numbers="rank", copies=True, rng=rng, **parameters.guards)
@@ -99,6 +102,8 @@ def profile(path: Path, metadata: Metadata, *, n_steps: int = 60, n_rows: int = 
         synthetic = transform.decode(drawn[-1], rng=rng, n_offset=0)
     with tempfile.TemporaryDirectory() as folder, timed(f"write {n_rows:,} rows, s"):
         write_table(synthetic, Path(folder) / "synthetic.csv")
+    with tempfile.TemporaryDirectory() as folder, timed("report, s"):
+        write_report(Path(folder) / "report.html", df, synthetic.head(len(df)), metadata=metadata)
     return found
 
 

@@ -87,16 +87,20 @@ class Sampler:
         *,
         conditions: Mapping[int, ConditionTensors] | None = None,
         decode: str | None = None,
+        skip: int = 0,
     ) -> Iterator[EncodedTable]:
         """Yield the first ``n_rows`` rows of the endless table that ``seed`` fixes, block by block; of no rows, one block.
+
+        The first ``skip`` of them are left out, and their blocks are not drawn.
 
         Raises:
             ConditionError: The conditions on several columns exclude each other.
         """
-        starts = range(0, max(1, n_rows), BLOCK_ROWS)
-        tasks = (lambda b=b: self._block(b, seed, conditions or {}, decode) for b in range(len(starts)))
+        first = skip // BLOCK_ROWS
+        starts = range(first * BLOCK_ROWS, max(1, n_rows), BLOCK_ROWS)
+        tasks = (lambda b=b: self._block(b, seed, conditions or {}, decode) for b in range(first, first + len(starts)))
         for start, block in zip(starts, _in_order(tasks, self.n_threads), strict=True):
-            yield block.take(slice(0, n_rows - start))
+            yield block.take(slice(max(0, skip - start), n_rows - start))
 
     @torch.no_grad()
     def _block(

@@ -463,10 +463,23 @@ class TVAESynthesizer:
         decode: str | None = None,
         missing: bool = True,
         first_id: int | None = None,
+        skip: int = 0,
     ) -> Iterator[pd.DataFrame]:
-        """Draw the rows of :meth:`sample` in frames of flat size, for tables larger than memory."""
+        """Draw the rows of :meth:`sample` in frames of flat size, for tables larger than memory.
+
+        Args:
+            n_rows: As for :meth:`sample`, as are the others.
+            conditions: What every row must meet; a DataFrame of partial rows is completed in one frame.
+            random_state: Fixes the rows.
+            decode: How cells are drawn.
+            missing: Whether cells may be missing.
+            first_id: The number of the first identifier, of the rows that are left out, too.
+            skip: Rows at the beginning that are left out, because they were drawn before with the same ``random_state``:
+                the others are those of the whole. Where relations are kept they are drawn and thrown away.
+        """
         backend = self._learnt().backend
         frame = conditions if isinstance(conditions, pd.DataFrame) else None
+        skip = whole_number(skip, "skip")
         n_rows = len(frame) if n_rows is None and frame is not None else whole_number(n_rows, "n_rows", most=MOST_ROWS)
         decode = self.decode if decode is None else Parameters.of(decode=decode).decode
         if frame is not None:
@@ -475,14 +488,16 @@ class TVAESynthesizer:
             able, seed = reader(backend, frame, "conditions"), self._call_seed(Call.COMPLETE, random_state)
             before = self._first_id(n_rows, first_id, random_state)
             drawn = able.complete(frame, seed=seed, missing=missing, decode=decode, first_id=before)
-            return iter([drawn.set_axis(frame.index, axis=0)])
+            return iter([drawn.set_axis(frame.index, axis=0).iloc[skip:]])
         if conditions is not None and not isinstance(conditions, Mapping):
             rule = "must be a dict of columns, such as {'sex': 'F'}, or a DataFrame of partial rows"
             raise ConditionError(f"{rule}, found {type(conditions).__name__}", "conditions")
         seed = self._call_seed(Call.SAMPLE, random_state)
         how: dict[str, Any] = {"conditions": conditions, "decode": decode, "missing": missing}
         before = self._first_id(n_rows, first_id, random_state)
-        return _counted(backend.sample_frames(n_rows, seed=seed, first_id=before, **how))
+        how |= {"seed": seed, "first_id": before}
+        frames = backend.sample_rest(skip, n_rows, **how) if skip else backend.sample_frames(n_rows, **how)
+        return _counted(frames, skip)
 
     @memory_told()
     def impute(
@@ -692,9 +707,8 @@ class TVAESynthesizer:
         return made is not None and made.privacy is not None and made.privacy.mode == "student"
 
 
-def _counted(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+def _counted(frames: Iterator[pd.DataFrame], start: int) -> Iterator[pd.DataFrame]:
     """Give each frame the index that its rows have in the whole table."""
-    start = 0
     with memory_told():
         for frame in frames:
             frame.index = pd.RangeIndex(start, start + len(frame))

@@ -29,11 +29,14 @@ def bench() -> Iterator[SimpleNamespace]:
         patch.syspath_prepend(str(FOLDER))
         import anomaly
         import fidelity
+        import growth
         import peers
         import real_tables
         import speed
 
-        yield SimpleNamespace(anomaly=anomaly, fidelity=fidelity, peers=peers, tables=real_tables, speed=speed)
+        yield SimpleNamespace(
+            anomaly=anomaly, fidelity=fidelity, growth=growth, peers=peers, tables=real_tables, speed=speed
+        )
 
 
 def make_magic(n: int, seed: int) -> pd.DataFrame:
@@ -325,6 +328,19 @@ def test_every_phase_has_its_time_in_both_precisions(bench, tmp_path):
     for precision in bench.speed.PRECISIONS:
         assert found[f"a step, ms ({precision})"] > 0
         assert found[f"rows drawn a second ({precision})"] > 0
+    assert found["report, s"] > found["relations, s"] > 0
+
+
+def test_growth_is_the_slope_of_logarithms(bench, tmp_path):
+    growth = bench.growth
+    line = growth.Growth("square", (10, 100, 1000), (1.0, 1.0, 100.0))
+    assert line.exponent() == pytest.approx(1.0)
+    assert line.exponent(2) == pytest.approx(2.0)
+    acts = {"an epoch": lambda made, _: made.epoch(), "drawing": lambda made, n: made.draw(n)}
+    found = growth.measured((3, 6), lambda n: growth.Learner(60, n), acts)
+    assert [(one.what, one.sizes, min(one.seconds) > 0) for one in found] == [(what, (3, 6), True) for what in acts]
+    growth.chart(found, "growth").save(tmp_path / "growth.svg")
+    assert "drawing: exponent" in (tmp_path / "growth.svg").read_text()
 
 
 # -- peers ------------------------------------------------------------------------------------------------------------

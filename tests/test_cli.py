@@ -336,6 +336,27 @@ def test_no_value_of_the_data_in_errors(folder: Path) -> None:
 
 
 @pytest.mark.long
+def test_a_run_that_was_killed_goes_on_from_its_parts_to_the_same_bytes(folder: Path, trained: Path) -> None:
+    draw = ["sample", str(trained), "--rows", "30500", "--rows-per-part", "1000", "--seed", "4", "--format", "parquet"]
+    assert cli(*draw, "-o", "whole").exit_code == 0
+    command = [sys.executable, "-m", "clover_tvae", *draw, "-o", str(folder / "parts"), "--resume"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stderr is not None
+        assert any("part-00004" in line for line in process.stderr)
+        process.kill()
+    assert not parts_of_an_earlier_run("parts")
+    again = cli(*draw, "-o", "parts", "--resume")
+    assert int(re.search(r"resumed   after ([\d,]+) rows", again.stderr)[1].replace(",", "")) >= 5000  # type: ignore[index]
+    assert Path("parts/_parts.json").read_bytes() == Path("whole/_parts.json").read_bytes()
+    assert not list(Path("parts").glob(".clover*"))
+    assert "needs --seed, and a folder" in cli("sample", trained, "--rows", 1, "-o", "one.csv", "--resume").stderr
+
+
+def parts_of_an_earlier_run(folder: str) -> list[Path]:
+    return [*Path(folder).glob("part-*")]
+
+
+@pytest.mark.long
 def test_parts_hold_the_same_rows_however_many_stand_in_a_part(folder: Path, trained: Path) -> None:
     cli("sample", trained, "-n", 2500, "-o", "whole.csv", "--seed", 4)
     whole = Path("whole.csv").read_text()

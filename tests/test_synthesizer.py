@@ -520,6 +520,9 @@ def test_sampling_streams_in_frames(fitted):
     )
     assert all(len(frame) <= 65_536 for frame in frames)
     assert frames[-1].index[-1] == sum(map(len, frames)) - 1
+    rest = pd.concat(fitted.sample_frames(len(frames[0]) + 700, random_state=1, skip=len(frames[0]) - 300))
+    pd.testing.assert_frame_equal(rest.iloc[:300], frames[0].iloc[-300:])
+    assert len(rest) == 1000
 
 
 # -- the file ---------------------------------------------------------------------------------------------------------
@@ -1024,6 +1027,8 @@ def test_two_samples_share_no_identifier_unless_a_seed_or_a_first_one_asks_for_i
     assert second["nr"].tolist() == list(range(31, 61))
     assert not set(first["key"]) & set(second["key"])
     assert second["code"].iloc[0] == "E-31"
+    rest = pd.concat(loaded.sample_frames(30, random_state=5, skip=11))
+    pd.testing.assert_frame_equal(rest, first.iloc[11:])
     with refuses(ConfigError, "first_id"):
         loaded.sample(1, first_id=0)
 

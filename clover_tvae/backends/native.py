@@ -234,6 +234,7 @@ class NativeBackend(Backend, ReadsRows):
         decode: str | None = None,
         missing: bool = True,
         first_id: int = 0,
+        skip: int = 0,
     ) -> Iterator[pd.DataFrame]:
         learnt = self._learnt()
         transform, sampler = learnt.transform, learnt.sampler
@@ -243,12 +244,16 @@ class NativeBackend(Backend, ReadsRows):
         }
         if not missing:
             allowed = sampler.without_missing(allowed)
-        blocks = sampler.blocks(n_rows, child(seed, Draw.ROWS), conditions=allowed, decode=decode)
+        blocks = sampler.blocks(n_rows, child(seed, Draw.ROWS), conditions=allowed, decode=decode, skip=skip)
+        first_id += skip
         while batch := list(itertools.islice(blocks, _BLOCKS_A_FRAME)):
             table = EncodedTable.concatenate(batch)
             # One generator for all frames: identifiers then depend on the row's number alone.
             yield transform.decode(table, rng=generator(seed, Draw.CELLS), n_offset=first_id)
             first_id += len(table)
+
+    def sample_rest(self, skip: int, n_rows: int, **how: Any) -> Iterator[pd.DataFrame]:
+        return self.sample_frames(n_rows, skip=skip, **how)
 
     # -- partial rows -------------------------------------------------------------------------------------------------
 

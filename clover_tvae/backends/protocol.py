@@ -138,6 +138,16 @@ class Backend(Protocol):
         """
         ...
 
+    def sample_rest(self, skip: int, n_rows: int, **how: Any) -> Iterator[pd.DataFrame]:
+        """Yield the rows of :meth:`sample_frames` after the first ``skip``, at least 1, as they are in the whole.
+
+        Here all rows are drawn, and the first ones thrown away.
+        """
+        for frame in self.sample_frames(n_rows, **how):
+            if len(frame) > skip:
+                yield frame.iloc[skip:]
+            skip = max(0, skip - len(frame))
+
     @property
     def mended_cells(self) -> Counter[Any]:
         """Cells of each column that were mended in the rows given out so far, where the table was learnt as it is."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,9 +38,12 @@ from clover_tvae.cli.files import (
     require_files,
 )
 from clover_tvae.errors import ConfigError
-from clover_tvae.files import write_text
+from clover_tvae.files import file_digest, write_text
+from clover_tvae.version import __version__
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from clover_tvae.metadata import Metadata
     from clover_tvae.synthesizer import TVAESynthesizer
 
@@ -62,7 +67,7 @@ Examples:
 
   clover-tvae sample employees.pkl --rows 500 -o women.csv --where gender=F --where "salary>=50000"
 
-  clover-tvae sample employees.pkl --rows 10000000 -o parts/ --rows-per-part 500000
+  clover-tvae sample employees.pkl --rows 10000000 -o parts/ --rows-per-part 500000 --seed 1 --resume
 
   clover-tvae sample employees.pkl --rows 100 -o - | gzip > employees.csv.gz
 
@@ -243,6 +248,14 @@ def sample(
         int,
         typer.Option("--first-id", min=1, metavar="N", help="Number of the first identifier that is made anew."),
     ] = 1,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Keep the parts of a run that ends early, and go on from them when the same command runs again; with a "
+            "folder as output, and --seed.",
+        ),
+    ] = False,
     device: Device = None,
     expect_sha256: Expect = None,
     trust_pickle: Trust = False,
@@ -259,14 +272,17 @@ def sample(
         raise ConfigError(f"must be sample, stratified or argmax, found {decode!r}", "--decode")
 
     import pandas as pd
+    from tqdm import tqdm
 
     from clover_tvae.conditions import read_conditions
     from clover_tvae.tables import print_csv
-    from clover_tvae.workflows.output import draw_to
+    from clover_tvae.workflows.output import draw_to, is_table_file
     from clover_tvae.workflows.timed import timed
 
     require_files(generator)
     to_stdout = output == Path("-")
+    if resume and (seed is None or to_stdout or is_table_file(output)):
+        raise ConfigError("needs --seed, and a folder as --output: what is kept are its parts", "--resume")
     if not to_stdout:
         check_rows_target(output, suffix=f".{part_format}", force=force)
     synth = _opened(generator, device, expected_sha256=expect_sha256, trust_pickle=trust_pickle)
@@ -287,13 +303,27 @@ def sample(
         # One table, as its dates and quotes are decided over all of its rows.
         print_csv(pd.concat(list(draw()), ignore_index=True), sys.stdout.buffer)
         return
+    # Whatever makes other rows, or cuts them otherwise, makes another name.
+    asked = (file_digest(generator), __version__, device, rows, seed, where, decode, no_missing, first_id)
+    name = hashlib.sha256(repr((*asked, rows_per_part, part_format)).encode()).hexdigest()[:32]
+    is_seen = progress_wanted(quiet)
+
+    def drawn(skip: int = 0) -> Iterator[pd.DataFrame]:
+        if skip:
+            note(f"resumed   after {min(skip, rows):,} rows", quiet)
+        with tqdm(total=rows, initial=skip, unit=" rows", unit_scale=True, disable=not is_seen) as bar:
+            for frame in draw(skip=skip):
+                yield frame
+                bar.update(len(frame))
+
     with timed(f"drew {rows:,} rows", lambda text: note(text, quiet)):
         written = draw_to(
-            draw,
+            drawn,
             output,
             suffix=f".{part_format}",
             rows_per_part=rows_per_part,
-            on_part=lambda path, n_rows: progress(f"{path.name}: {n_rows:,} rows", quiet),
+            resume_as=name if resume else None,
+            on_part=lambda path, n_rows: progress(f"{path.name}: {n_rows:,} rows", quiet or is_seen),
         )
     say(f"rows      {output}" if written == [output] else f"rows      {output}{os.sep} ({len(written)} parts)")
 

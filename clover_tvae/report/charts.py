@@ -145,7 +145,7 @@ def bar_chart(bars: Sequence[Bar], title: str) -> Chart:
 
 
 def heat_map(
-    names: Sequence[str], matrix: NDArray[Any], title: str, colour: Callable[[float], tuple[int, int, int]]
+    names: Sequence[str], matrix: NDArray[Any], title: str, colour: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> Chart:
     """Return a matrix as coloured cells, in one small image; beyond 32 columns without names.
 
@@ -153,7 +153,7 @@ def heat_map(
         names: One name a row and column.
         matrix: Values for ``colour``; NaN is grey.
         title: The chart in words.
-        colour: From a value to red, green and blue.
+        colour: From values to red, green and blue in a last dimension.
 
     Shape:
         ``matrix`` is (columns, columns).
@@ -163,7 +163,8 @@ def heat_map(
     side = _WIDTH - margin - 2
     cell = side / max(len(names), 1)
     chart = Chart(_WIDTH, _WIDTH, title)
-    pixels = np.array([[(226, 229, 233) if math.isnan(value) else colour(value) for value in row] for row in matrix])
+    gaps = np.isnan(matrix)
+    pixels = np.where(gaps[..., np.newaxis], (226, 229, 233), colour(np.where(gaps, 0.0, matrix)))
     square: dict[str, Any] = {"x": margin, "y": margin, "width": side, "height": side}
     image = image_data(pixels.astype(np.uint8))
     chart.add("image", preserveAspectRatio="none", image_rendering="pixelated", href=image, **square)

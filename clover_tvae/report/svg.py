@@ -159,19 +159,22 @@ def _digits(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def diverging(value: float) -> tuple[int, int, int]:
-    """Return red, green and blue (0 to 255) for a value from -1 (orange) over 0 (white) to 1 (blue)."""
-    return _from_white(tuple(bytes.fromhex((REAL if value > 0 else SYNTHETIC)[1:])), abs(value))
+def diverging(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return red, green and blue (0 to 255) for values from -1 (orange) over 0 (white) to 1 (blue).
+
+    **Shape** any; of the result one dimension more.
+    """
+    ends = np.array([list(bytes.fromhex(colour[1:])) for colour in (SYNTHETIC, REAL)])
+    return _from_white(ends[(values > 0).astype(int)], np.abs(values))
 
 
-def sequential(value: float) -> tuple[int, int, int]:
-    """Return red, green and blue (0 to 255) for a value from 0 (white) to 1 (dark orange)."""
-    return _from_white((140, 45, 4), max(0.0, value))
+def sequential(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return red, green and blue (0 to 255) for values from 0 (white) to 1 (dark orange); shapes as of `diverging`."""
+    return _from_white(np.array([140, 45, 4]), np.maximum(0.0, values))
 
 
-def _from_white(colour: tuple[int, ...], share: float) -> tuple[int, int, int]:
-    red, green, blue = (round(255 + (channel - 255) * min(1.0, share)) for channel in colour)
-    return red, green, blue
+def _from_white(colours: NDArray[Any], shares: NDArray[Any]) -> NDArray[np.float64]:
+    return np.rint(255 + (colours - 255) * np.minimum(1.0, shares)[..., np.newaxis])
 
 
 def image_data(pixels: NDArray[Any]) -> str:

@@ -6,6 +6,8 @@ This module knows tables. It knows no job and no command line.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -31,20 +33,24 @@ def is_table_file(path: Path) -> bool:
 
 
 def draw_to(
-    draw: Callable[[], Iterable[pd.DataFrame]],
+    draw: Callable[..., Iterable[pd.DataFrame]],
     path: Path,
     *,
     suffix: str = ".csv",
     rows_per_part: int = 100_000,
+    resume_as: str | None = None,
     on_part: Callable[[Path, int], object] = lambda path, n_rows: None,
 ) -> list[Path]:
     """Draw rows and write them.
 
     Args:
-        draw: Draws the rows in frames, at least one, such as ``partial(synth.sample_frames, 1000)``.
+        draw: Draws the rows in frames, at least one, such as ``partial(synth.sample_frames, 1000)``; called with ``skip``,
+            the number of rows that are there already, where a run is resumed.
         path: A table file, or a folder for ``part-00000.csv``, ``part-00001.csv``...
         suffix: What the parts end in.
         rows_per_part: Rows a part, at least 1. It changes no row.
+        resume_as: A name for these very rows in such parts, of letters and digits: what a run of this name had drawn
+            before it failed or was killed is kept, and a later one goes on from there. ``None``: nothing is kept.
         on_part: Called with each part and its number of rows once it is whole.
 
     Parts are written beside the old ones and take their place once all are whole: a drawing that fails leaves the
@@ -66,11 +72,16 @@ def draw_to(
                     "must be written by one run at a time, found another at it; wait for its end", str(path)
                 )
             if is_ours:
-                remove_left(path, f"{_WAITING}.*")
-            waiting = held.enter_context(tempfile.TemporaryDirectory(prefix=_WAITING, dir=path))
-            for index, part in enumerate(_parts(draw(), rows_per_part)):
+                remove_left(path, f"{_WAITING}(?!{resume_as}$).*")
+            waiting = _waiting(path, resume_as, held)
+            names = (path / f"part-{index:05d}{suffix}" for index in itertools.count())
+            files += itertools.takewhile(lambda file: (waiting / file.name).exists(), names)
+            drawn = draw(skip=len(files) * rows_per_part) if files else draw()
+            for index, part in enumerate(_parts(drawn, rows_per_part), start=len(files)):
+                if files and not len(part):  # the parts of the run before are all there are
+                    break
                 file = path / f"part-{index:05d}{suffix}"
-                write_table(part, Path(waiting) / file.name)
+                write_table(part, waiting / file.name)
                 on_part(file, len(part))
                 files.append(file)
             write_manifest(path, None)
@@ -78,14 +89,25 @@ def draw_to(
             for old in set(old_parts(path)) - set(files):
                 old.unlink()
             for file in files:
-                (Path(waiting) / file.name).replace(file)
+                (waiting / file.name).replace(file)
             write_manifest(path, files)
+            if resume_as is not None:
+                shutil.rmtree(waiting)
     except OSError as error:
         if isinstance(error, CloverError):
             raise
         text = f"cannot be written: {error.strerror or type(error).__name__}; check the place, its rights and its space"
         raise TableFileError(text, str(path)) from error
     return files
+
+
+def _waiting(path: Path, resume_as: str | None, held: contextlib.ExitStack) -> Path:
+    """Return the folder where parts wait until all are whole; one that bears a name stays where the drawing fails."""
+    if resume_as is None:
+        return Path(held.enter_context(tempfile.TemporaryDirectory(prefix=_WAITING, dir=path)))
+    folder = path / f"{_WAITING}{resume_as}"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _parts(frames: Iterable[pd.DataFrame], rows_per_part: int) -> Iterator[pd.DataFrame]:
@@ -101,5 +123,5 @@ def _parts(frames: Iterable[pd.DataFrame], rows_per_part: int) -> Iterator[pd.Da
             whole, started = pd.concat(held, ignore_index=True), True
             yield whole.iloc[:rows_per_part]
             held, n_held = [whole.iloc[rows_per_part:]], n_held - rows_per_part
-    if n_held or not started:
+    if n_held or (held and not started):
         yield pd.concat(held, ignore_index=True)

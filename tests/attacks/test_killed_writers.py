@@ -124,6 +124,25 @@ def test_a_drawing_that_was_killed_leaves_the_old_parts_and_its_folder_goes(tmp_
     assert len(os.listdir(parts)) == 4
 
 
+def test_a_drawing_with_a_name_goes_on_where_it_was_killed(tmp_path):
+    parts, skipped = tmp_path / "parts", []
+
+    def rest(skip=0):
+        skipped.append(skip)
+        return iter([pd.concat(frames(2), ignore_index=True).iloc[skip:]])
+
+    in_child(lambda: draw_to(lambda: frames(2, at=3), parts, rows_per_part=10, resume_as="a"))
+    draw_to(rest, parts, rows_per_part=10, resume_as="a")
+    assert skipped[0] > 0
+    draw_to(rest, tmp_path / "whole", rows_per_part=10)
+    assert [part.read_bytes() for part in parts_of(parts)] == [p.read_bytes() for p in parts_of(tmp_path / "whole")]
+    assert not [name for name in os.listdir(parts) if name.startswith(".")]
+    in_child(lambda: draw_to(lambda: frames(1, at=3), parts, rows_per_part=10, resume_as="b"))
+    draw_to(rest, parts, rows_per_part=10, resume_as="c")  # other rows: nothing of them is taken over
+    assert skipped[-1] == 0
+    assert not [name for name in os.listdir(parts) if name.startswith(".")]
+
+
 def test_two_runs_do_not_write_one_folder(tmp_path):
     parts = tmp_path / "parts"
     first = writing(lambda wait: draw_to(lambda: frames(1, at=2, act=wait), parts))
