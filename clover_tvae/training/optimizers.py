@@ -33,31 +33,34 @@ _QUINTICS = (
 _MARGIN = 1.01
 
 
-def orthogonal(matrix: Tensor, products: torch.dtype = torch.float32) -> Tensor:
-    """Bring all singular values of a matrix near 1 (between 0.8 and 1.2) by Newton-Schulz steps.
+def orthogonal(matrices: Tensor, products: torch.dtype = torch.float32) -> Tensor:
+    """Bring all singular values of matrices near 1 (between 0.8 and 1.2) by Newton-Schulz steps.
 
-    **Shape** ``(rows, columns)`` in and out.
+    **Shape** ``(matrices, rows, columns)`` in and out.
 
     Example:
         >>> import torch
-        >>> values = torch.linalg.svdvals(orthogonal(torch.diag(torch.tensor([3.0, 1.0, 0.1]))))
+        >>> values = torch.linalg.svdvals(orthogonal(torch.diag(torch.tensor([3.0, 1.0, 0.1])).unsqueeze(0)))
         >>> bool(((values > 0.5) & (values < 1.5)).all())
         True
     """
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
-    x = (x / (x.norm() + 1e-7)).to(products)
-    gram = x @ x.T
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = (x / (_norms(x) + 1e-7)).to(products)
+    gram = x @ x.mT
     # The fourth power of the spectral norm is at most the squared Frobenius norm of the Gram matrix: a closer bound than
     # the matrix's own.
-    size = gram.norm().sqrt() + 1e-7
+    size = _norms(gram).sqrt() + 1e-7
     x, gram = x / size, gram / size.square()
     for i, (a, b, c) in enumerate(_QUINTICS):
-        gram = x @ x.T if i else gram
-        x = torch.addmm(
-            x, torch.addmm(gram, gram, gram, beta=b / _MARGIN**3, alpha=c / _MARGIN**5), x, beta=a / _MARGIN
-        )
-    return (x.T if tall else x).to(matrix.dtype)
+        gram = x @ x.mT if i else gram
+        quartic = torch.baddbmm(gram, gram, gram, beta=b / _MARGIN**3, alpha=c / _MARGIN**5)
+        x = torch.baddbmm(x, quartic, x, beta=a / _MARGIN)
+    return (x.mT if tall else x).to(matrices.dtype)
+
+
+def _norms(matrices: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(matrices, dim=(1, 2), keepdim=True)
 
 
 class Optimizer(Protocol):
@@ -157,6 +160,7 @@ class Muon:
         weight_decay: Decoupled, as in AdamW.
         products: The type in which the updates are made orthogonal.
         run: Runs the updates of all matrices, perhaps side by side: ``run(update, matrices)`` yields each result.
+        n_side_by_side: How many it runs at once: so many stacks are made of the matrices of one shape.
     """
 
     def __init__(
@@ -167,8 +171,15 @@ class Muon:
         weight_decay: float = 0.0,
         products: torch.dtype = torch.float32,
         run: Callable[..., Iterable[Any]] = map,
+        n_side_by_side: int = 1,
     ) -> None:
         self.parameters = list(parameters)
+        of_shape: dict[torch.Size, list[int]] = {}
+        for i, parameter in enumerate(self.parameters):
+            of_shape.setdefault(parameter.shape, []).append(i)
+        self._stacks = [
+            part for same in of_shape.values() for k in range(n_side_by_side) if (part := same[k::n_side_by_side])
+        ]
         self.means = [torch.zeros_like(p) for p in self.parameters]
         self.momentum, self.weight_decay = momentum, weight_decay
         self.products = products
@@ -180,17 +191,18 @@ class Muon:
 
     def step(self, rate: float) -> None:
         """Move every matrix by its orthogonalised momentum."""
-        # The work is in the products of the matrices; each is its own, so any order gives the same result.
-        list(self._run(lambda i: self._move(i, rate), range(len(self.parameters))))
+        # The work is in the products of the matrices; each is its own, so any order and any stacks give the same result.
+        list(self._run(lambda stack: self._move(stack, rate), self._stacks))
 
     @torch.no_grad()
-    def _move(self, i: int, rate: float) -> None:
-        parameter, gradient = self.parameters[i], self.parameters[i].grad
-        assert gradient is not None
-        mean = self.means[i].lerp_(gradient, 1.0 - self.momentum)
-        update = orthogonal(gradient.lerp(mean, self.momentum), self.products)
-        scale = max(1.0, parameter.shape[0] / parameter.shape[1]) ** 0.5
-        parameter.mul_(1.0 - rate * self.weight_decay).add_(update, alpha=-rate * scale)
+    def _move(self, stack: Sequence[int], rate: float) -> None:
+        parameters, means = ([of[i] for i in stack] for of in (self.parameters, self.means))
+        gradients = torch.stack([parameter.grad for parameter in parameters if parameter.grad is not None])
+        torch._foreach_lerp_(means, list(gradients), 1.0 - self.momentum)
+        updates = orthogonal(gradients.lerp_(torch.stack(means), self.momentum), self.products)
+        scale = max(1.0, updates.shape[1] / updates.shape[2]) ** 0.5
+        torch._foreach_mul_(parameters, 1.0 - rate * self.weight_decay)
+        torch._foreach_add_(parameters, list(updates), alpha=-rate * scale)
 
 
 class Average:

@@ -221,8 +221,8 @@ class _Run:
         self.epoch_rows = min(config.rows_an_epoch or self.rows.n_rows, self.rows.n_rows)
         self.steps_an_epoch = max(1, math.ceil(self.epoch_rows / config.batch_rows))
         self.noise = [torch_generator(child, self.device) for child in noise_seed.spawn(config.shards)]
-        n_threads = min(config.shards, os.cpu_count() or 1) if self.device.type == "cpu" else 1
-        self.pool = ThreadPoolExecutor(n_threads, initializer=_quiet_thread) if n_threads > 1 else None
+        self.n_threads = min(config.shards, os.cpu_count() or 1) if self.device.type == "cpu" else 1
+        self.pool = ThreadPoolExecutor(self.n_threads, initializer=_quiet_thread) if self.n_threads > 1 else None
         self.average = None if config.average is None else Average(module, config.average)
         self.optimizers = self._optimizers()
         self.training = Training(validation_rows=held_out)
@@ -251,7 +251,7 @@ class _Run:
             return [(adam, 1.0)]
         run = map if self.pool is None else self.pool.map
         products = getattr(self.module, "products", torch.float32)
-        muon = Muon(hidden, weight_decay=config.weight_decay, products=products, run=run)
+        muon = Muon(hidden, weight_decay=config.weight_decay, products=products, run=run, n_side_by_side=self.n_threads)
         return [(adam, 1.0), (muon, _MUON_RATE)]
 
     # -- time ---------------------------------------------------------------------------------------------------------
