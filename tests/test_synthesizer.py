@@ -422,11 +422,11 @@ def test_the_learned_sigmas_are_in_their_range(people):
     assert all(0.01 <= s <= 1.0 for values in sigmas.values() for s in values)
 
 
-@pytest.mark.long
 def test_narrow_networks_are_the_same_on_every_machine(people):
     assert short(people).fit().card()["parameters"]["precision"] == "float32"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_papers_decoder_multiplies_in_either_precision_and_its_file_says_which(people, precision):
     synth = short(people, decoder="independent", precision=precision).fit()
