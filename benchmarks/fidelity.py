@@ -40,6 +40,7 @@ __all__ = ["BACKENDS", "COSTS", "FIGURES", "compare", "main", "markdown", "measu
 
 BACKENDS: dict[str, dict[str, str]] = {
     "autoregressive": {"decoder": "autoregressive"},
+    "no student": {"decoder": "autoregressive", "privacy": "none"},
     "independent": {"decoder": "independent"},
     "sdv": {"backend": "sdv"},
 }
