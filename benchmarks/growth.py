@@ -104,7 +104,7 @@ def chart(lines: Sequence[Growth], title: str) -> Chart:
     sizes, picture = lines[0].sizes, Chart(420, 280, title, "Both axes are logarithmic.")
     across = (right - left) / math.log(sizes[-1] / sizes[0])
     up = (bottom - top) / math.log(max(sizes[-1] / sizes[0], *(max(line.seconds) / line.seconds[0] for line in lines)))
-    for factor in (1, 10, 100):
+    for factor in (1, 10):
         y = bottom - up * math.log(factor)
         picture.path("M", left, y, "H", right, stroke=GRID)
         picture.text(left - 6, y + 3, f"x {factor}", "end")
@@ -112,8 +112,8 @@ def chart(lines: Sequence[Growth], title: str) -> Chart:
         picture.text(
             left + across * math.log(size / sizes[0]), 272, f"{size:,}", "middle" if size < sizes[-1] else "end"
         )
-    end = bottom - up * math.log(sizes[-1] / sizes[0])
-    picture.path("M", left, bottom, "L", right, end, stroke=AXIS, stroke_dasharray="4 4")
+    linear = bottom - up * math.log(sizes[-1] / sizes[0])
+    picture.path("M", left, bottom, "L", right, linear, stroke=AXIS, stroke_dasharray="4 4")
     for i, line in enumerate(lines):
         xs, ys = (np.log(np.divide(values, values[0])) for values in (line.sizes, line.seconds))
         points = [p for x, y in zip(xs, ys, strict=True) for p in ("L", left + across * x, bottom - up * y)]
