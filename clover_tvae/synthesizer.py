@@ -29,7 +29,16 @@ from clover_tvae.backends import (
     reader,
 )
 from clover_tvae.balancing import balanced
-from clover_tvae.errors import CloverWarning, ConditionError, ConfigError, DataError, NotFittedError, memory_told
+from clover_tvae.errors import (
+    CloverWarning,
+    ConditionError,
+    ConfigError,
+    DataError,
+    NotFittedError,
+    Problem,
+    did_you_mean,
+    memory_told,
+)
 from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import MIN_COUNT, MOST_ROWS, Parameters, whole_number
@@ -52,8 +61,8 @@ class TVAESynthesizer:
     """Learns a table and draws synthetic rows from it.
 
     Args:
-        df: The table to learn, or the path of a Parquet file or folder, which may be larger than memory. May be ``None`` where
-            ``generator_filepath`` exists.
+        df: The table to learn, or the path of a Parquet file or folder, which may be larger than memory. ``None`` where
+            ``generator_filepath`` exists, or where ``fit(df)`` is to be given the table, as scikit-learn has it.
         metadata: What each column is: Clover's dict ``{"continuous": [...], "categorical": [...],
             "variable_to_predict": name}`` (also ``datetime``, ``boolean``, ``ordinal``, ``id``, ``ignore``), a
             :class:`~clover_tvae.Metadata`, or the path of its JSON file. ``None`` infers it from ``df``, with its warnings.
@@ -114,6 +123,8 @@ class TVAESynthesizer:
         >>> synth = TVAESynthesizer(df, metadata, random_state=1, epochs=2, verbose=False).fit()
         >>> synth.sample(4, conditions={"sex": "F"})["sex"].tolist()
         ['F', 'F', 'F', 'F']
+        >>> TVAESynthesizer(epochs=2, min_count=1, verbose=False).fit(df).sample(3).shape
+        (3, 2)
     """
 
     def __init__(
@@ -150,6 +161,7 @@ class TVAESynthesizer:
         enforce_rounding: bool | None = None,
         expected_sha256: str | None = None,
     ) -> None:
+        self._given = {name: value for name, value in locals().items() if name not in ("self", "df")}
         parameters = Parameters.of(
             privacy=privacy, backend=backend, decoder=decoder, random_state=random_state, epochs=epochs, batch_size=batch_size,
             compress_dims=compress_dims, decompress_dims=decompress_dims, embedding_dim=embedding_dim,
@@ -181,16 +193,37 @@ class TVAESynthesizer:
                 self.random_state = loaded.random_state
             n_rows = None if self._beyond is None else self._beyond.n_rows
             loaded.check_agrees(table, metadata, self._parameters, n_rows)
-        elif table is None:
-            place = "" if path is None else " (generator_filepath does not exist)"
-            raise ConfigError(f"must be a DataFrame where no generator is loaded{place}, found None", "df")
         else:
-            if not isinstance(table, pd.DataFrame):
+            if not isinstance(table, pd.DataFrame | None):
                 raise DataError(f"must be a pandas DataFrame, found {type(table).__name__}", "df")
-            self._backend = self._fresh_backend(len(table))
-            self._metadata = Metadata.infer(table) if metadata is None else Metadata.of(metadata)
-        self._described = self._metadata
+            self._backend = self._fresh_backend(0 if table is None else len(table))
+            if metadata is not None:
+                self._metadata = Metadata.of(metadata)
+            else:  # without a table, that of each fit
+                self._metadata = Metadata(()) if table is None else Metadata.infer(table)
+        self._described, self._is_inferred = self._metadata, False
         self._seed = root(self.random_state)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return what the constructor was given, as scikit-learn asks for it; the table is not among it.
+
+        ``sklearn.base.clone`` therefore makes a synthesizer of the same parameters that has learnt nothing, unless there is a
+        generator at ``generator_filepath``.
+        """
+        return dict(self._given)
+
+    def set_params(self, **given: Any) -> TVAESynthesizer:
+        """Give other parameters than the constructor was given; what was learnt is let go.
+
+        Raises:
+            ConfigError: A parameter is out of range, or there is none of its name.
+        """
+        if unknown := [name for name in given if name not in self._given]:
+            raise ConfigError([Problem(name, f"is no parameter{did_you_mean(name, self._given)}") for name in unknown])
+        table, beyond = self._df, self._beyond
+        self.__init__(table, **{**self._given, **given})  # type: ignore[misc]
+        self._beyond = beyond
+        return self
 
     def _fresh_backend(self, n_rows: int) -> Backend:
         given = dict(of_a_teacher(self._parameters, self._privacy, n_rows))
@@ -211,6 +244,10 @@ class TVAESynthesizer:
             NotFittedError: There is no table to learn.
         """
         self._df = df = self._table(df)
+        if not self._described.columns:
+            self._is_inferred = True
+        if self._is_inferred:
+            self._described = Metadata.infer(df)
         self._metadata = self._described
         self._metadata.validate(df)
         self._metadata = self._related(df)
@@ -268,7 +305,8 @@ class TVAESynthesizer:
     def _table(self, df: pd.DataFrame | str | Path | None) -> pd.DataFrame:
         table = self._df if df is None else self._in_memory(df)
         if table is None:
-            what = "keeps no table once it has learnt one" if self._has_learnt else "was loaded without a table"
+            what = "was loaded without a table" if self.fitted else "has no table"
+            what = "keeps no table once it has learnt one" if self._has_learnt else what
             raise NotFittedError(f"this synthesizer {what}; give the table to learn: fit(df)", "df")
         return table
 

@@ -720,8 +720,8 @@ def test_before_fit_and_fit_twice(people):
     with pytest.raises(NotFittedError):
         _ = synth.history
     pd.testing.assert_frame_equal(synth.fit().sample(5), synth.fit(people).sample(5))
-    with refuses(ConfigError, "df"):
-        TVAESynthesizer()
+    with refuses(NotFittedError, "df"):
+        TVAESynthesizer().fit()
 
 
 def test_without_metadata_the_columns_are_inferred(people):

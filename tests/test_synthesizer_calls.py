@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import make_people, refuses
+from sklearn.base import clone
 from sklearn.datasets import load_wine
 
-from clover_tvae import TVAESynthesizer
+from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.artifact import dump_artifact, read_artifact
 from clover_tvae.errors import (
     ArtifactError,
@@ -192,3 +193,35 @@ def test_metadata_that_contradict_what_was_learnt_are_refused(tmp_path, wine, ch
     (tmp_path / "g.pkl").write_bytes(dump_artifact({k: v for k, v in content.items() if k != "sha256"}))
     with pytest.raises(CorruptArtifactError, match="metadata"):
         TVAESynthesizer.load(tmp_path / "g.pkl")
+
+
+def test_parameters_first_and_the_table_at_fit(table, tmp_path):
+    given = {"epochs": 1, "random_state": 3, "decoder": "independent", "verbose": False}
+    synth = TVAESynthesizer(metadata=METADATA, **given)
+    assert not synth.fitted
+    expected = TVAESynthesizer(table, METADATA, **given).fit().save(tmp_path / "a.pkl")
+    assert synth.fit(table).save(tmp_path / "b.pkl") == expected
+    inferred = TVAESynthesizer(**given)
+    assert "those of the table" in repr(inferred)
+    for columns in (["age", "sex"], ["bmi", "sex"]):
+        assert list(inferred.fit(table[columns]).sample(3)) == columns
+
+
+def test_a_clone_has_the_parameters_and_no_table(table):
+    metadata = Metadata.of(METADATA)
+    synth = TVAESynthesizer(table, metadata, epochs=3, compress_dims=[8], verbose=False)
+    other = clone(synth)
+    assert other.get_params() == synth.get_params()
+    assert other.get_params()["compress_dims"] == [8]
+    assert other.table is None
+    assert clone(other.set_params(epochs=1, random_state=2)).fit(table).get_params()["epochs"] == 1
+    assert synth.set_params(epochs=2).table is table
+    assert synth.fit().history["epoch"].max() == 2
+    with refuses(ConfigError, "epoch"):
+        synth.set_params(epoch=2)
+
+
+def test_sdv_s_own_description_is_one(table):
+    described = pytest.importorskip("sdv.metadata").Metadata.load_from_dict(Metadata.of(METADATA).to_sdv())
+    synth = TVAESynthesizer(table, described, epochs=1, decoder="independent", verbose=False)
+    assert set(synth.metadata.names) == set(table)

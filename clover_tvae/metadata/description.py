@@ -143,7 +143,7 @@ class Metadata:
 
     @classmethod
     def of(cls, obj: Metadata | Mapping[str, Any] | str | Path) -> Metadata:
-        """Return the description that ``obj`` is: a :class:`Metadata`, Clover's dict, or the path of a JSON file.
+        """Return the description that ``obj`` is: a :class:`Metadata`, Clover's dict, the path of a JSON file, or SDV's own object.
 
         Raises:
             MetadataError: It is none of these, or it is wrong; with every problem.
@@ -154,6 +154,8 @@ class Metadata:
             return cls.from_dict(obj)
         if isinstance(obj, str | Path):
             return cls.load(obj)
+        if type(obj).__module__.split(".")[0] == "sdv":
+            return cls.from_sdv(obj)
         raise MetadataError(
             f"must be a Metadata, a dict or the path of a JSON file, found {type(obj).__name__}; "
             "Metadata.infer(df) makes one from a table",

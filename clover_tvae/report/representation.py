@@ -18,7 +18,7 @@ def as_text(backend: Any, metadata: Metadata, *, fitted: bool, written: bool = F
     decoder = backend.parameters.get("decoder")
     head = f"TVAESynthesizer(backend={backend.name!r}" + (f", decoder={decoder!r}" if decoder else "")
     if not fitted:
-        return f"{head}, not fitted; columns: {columns})"
+        return f"{head}, not fitted; columns: {columns or 'those of the table'})"
     rows = f", learnt {backend.facts['rows']:,} {'written ' if written else ''}rows"
     rows += f" in {backend.facts['seconds']:.0f} s" if "seconds" in backend.facts else ""
     return f"{head}{rows}, {len(backend.history)} epochs; columns: {columns})"

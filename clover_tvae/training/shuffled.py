@@ -45,8 +45,9 @@ class ShuffledRows:
     """The rows of tensors in memory.
 
     Args:
-        tensors: With one row per training row each.
+        tensors: With one row per row each.
         seed: Fixes the order.
+        kept: Indices of the rows that count; ``None``: all do.
 
     Example:
         >>> rows = ShuffledRows((torch.arange(4),), np.random.SeedSequence(1))
@@ -55,8 +56,9 @@ class ShuffledRows:
         [0, 1, 2, 3]
     """
 
-    def __init__(self, tensors: Sequence[Tensor], seed: np.random.SeedSequence) -> None:
-        self.tensors, self.n_rows = tensors, len(tensors[0])
+    def __init__(self, tensors: Sequence[Tensor], seed: np.random.SeedSequence, kept: Tensor | None = None) -> None:
+        self.tensors, self.kept = tensors, kept
+        self.n_rows = len(tensors[0] if kept is None else kept)
         self._shuffle, self._order = torch_generator(seed), torch.empty(0, dtype=torch.int64)
 
     def begin(self, n_rows: int) -> None:
@@ -65,6 +67,7 @@ class ShuffledRows:
 
     def take(self, n_rows: int) -> list[Tensor]:
         index, self._order = self._order[:n_rows], self._order[n_rows:]
+        index = index if self.kept is None else self.kept[index]
         return [tensor.index_select(0, index) for tensor in self.tensors]
 
     def state(self) -> dict[str, Any]:

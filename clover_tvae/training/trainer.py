@@ -211,7 +211,7 @@ class _Run:
         self.verbose, self.on_epoch, self.told = trainer.verbose, trainer.on_epoch, trainer.told
         if beyond is None:
             kept = torch.from_numpy(np.setdiff1d(np.arange(len(rows[0])), held_out, assume_unique=True))
-            self.rows: RowSource = ShuffledRows([t[kept] for t in rows] if len(held_out) else list(rows), shuffle_seed)
+            self.rows: RowSource = ShuffledRows(rows, shuffle_seed, kept if len(held_out) else None)
         else:
             self.rows = beyond(held_out, shuffle_seed)
         # Few rows are looked at several times, each with other noise: the best epoch must not be the luckiest one.
