@@ -6,6 +6,7 @@ It is over 450 lines because every public method stands here with its arguments,
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -343,7 +344,7 @@ class TVAESynthesizer:
             df: The table; ``None`` takes the one that the synthesizer was made with, before the first fit.
             checkpoint: A file, mode 0600 and as sensitive as the table, that says every 20 seconds where the training stands;
                 it is removed at the end. Native backend only.
-            resume: Go on from ``checkpoint``, if it is there, to the same result as if nothing had happened.
+            resume: Go on from ``checkpoint``, if it is there, to the same result as if nothing had happened; needs one.
 
         Returns:
             The synthesizer itself.
@@ -357,6 +358,8 @@ class TVAESynthesizer:
         """
         if self.generator_filepath is not None:
             check_path(self.generator_filepath, "generator_filepath", to_write=True)
+        if resume and checkpoint is None:
+            raise ConfigError("needs a checkpoint, the file to go on from", "resume")
         saved = None if checkpoint is None else self._opened(checkpoint, resume=resume)
         try:
             if not self._prepared or df is not None:
@@ -399,6 +402,8 @@ class TVAESynthesizer:
         from clover_tvae.training import Checkpoint
 
         saved = Checkpoint(check_path(checkpoint, "checkpoint", to_write=True), resume=resume)
+        if self.generator_filepath is not None and saved.path == Path(os.path.realpath(self.generator_filepath)):
+            raise ConfigError("must be another file than generator_filepath: it is removed at the end", "checkpoint")
         if self.random_state is None and saved.seed not in (None, self._seed.entropy):
             self._seed, self._prepared = np.random.SeedSequence(saved.seed), False
         return saved
@@ -609,7 +614,7 @@ class TVAESynthesizer:
 
     def told_apart(self, df: pd.DataFrame) -> list[str]:
         """Say how rows differ from the table that was learnt, as far as the generator tells; nothing where they do not."""
-        return self._learnt().told_apart(df)
+        return self._learnt().told_apart(self._real(df, "df"))
 
     @property
     def mended_cells(self) -> dict[Hashable, int]:
@@ -676,6 +681,8 @@ class TVAESynthesizer:
         self._learnt()
         if given is None:
             raise ConfigError("must be the real rows, found None: a fitted synthesizer keeps no table", name)
+        if not isinstance(given, pd.DataFrame):
+            raise DataError(f"must be a pandas DataFrame, found {type(given).__name__}", name)
         return given
 
     def _pair(self, real: pd.DataFrame | None, synthetic: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import save
 from test_training import Line, data
 
-from clover_tvae import TVAESynthesizer
+from clover_tvae import Metadata, TVAESynthesizer
+from clover_tvae.backends import made_from
 from clover_tvae.errors import ConfigError
 from clover_tvae.jobs import load_jobs, run_job
 from clover_tvae.training import Checkpoint, Trainer, TrainingConfig, checkpoint
@@ -98,7 +99,7 @@ def test_teacher_and_student_go_on_to_the_same_file(tmp_path, interrupt, n_saves
         again = TVAESynthesizer(people(), METADATA, random_state=seed, **QUICK)
         if checkpoint_path is None:
             again._seed = np.random.SeedSequence(entropy)
-        again.fit(checkpoint=checkpoint_path, resume=True)
+        again.fit(checkpoint=checkpoint_path, resume=checkpoint_path is not None)
         digests.append(again.save(tmp_path / "g.pkl"))
     assert digests[0] == digests[1]
     assert not path.exists()
@@ -126,6 +127,75 @@ def test_what_differs_is_named_and_nothing_is_trained(tmp_path, interrupt):
     both = refused(people(), METADATA, epochs=13, random_state=2)
     assert "another epochs;" in both
     assert "another random_state;" in both
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (pd.Categorical(["F", "M"] * 60, ["F", "M"]), pd.Categorical(["F", "M"] * 60, ["M", "F"])),
+        (pd.Series([1, "1"] * 60, dtype=object), pd.Series(["1", 1] * 60, dtype=object)),
+    ],
+    ids=["order of categories", "numbers and text"],
+)
+def test_tables_that_pandas_hashes_alike_are_told_apart(one, other):
+    made = [
+        made_from(people().assign(sex=sex), Metadata.of(METADATA), {}, np.random.SeedSequence(1))["table"]
+        for sex in (one, other, one)
+    ]
+    assert made[0] == made[2] != made[1]
+
+
+def changed(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def test_what_is_broken_is_told_before_anything_is_trained(tmp_path, interrupt):
+    path = tmp_path / "fit.ckpt"
+    interrupt(3)
+    with pytest.raises(KeyboardInterrupt):
+        TVAESynthesizer(people(), METADATA, random_state=1, **QUICK).fit(checkpoint=path)
+    interrupt(math.inf)
+    content = path.read_bytes()
+    broken = [changed(content, place) for place in (0, 40, len(content) // 2, len(content) - 1)]
+    for edit in (
+        lambda saved: saved["stages"]["training"].pop("is_over"),
+        lambda saved: saved["stages"]["training"].pop("module"),
+        lambda saved: saved["stages"]["training"]["optimizers"].clear(),
+        lambda saved: saved["stages"]["training"]["module"].update({"of no module": torch.zeros(3)}),
+        lambda saved: saved.update(stages=[]),
+        lambda saved: saved.update(seed="one"),
+    ):
+        path.write_bytes(content)
+        saved = Checkpoint(path, resume=True)
+        edit(saved._content)
+        saved.write()
+        broken.append(path.read_bytes())
+    for one in (*broken, content[:-1], content + b"0"):
+        path.write_bytes(one)
+        with pytest.raises(ConfigError, match="no checkpoint of this version, or a broken one"):
+            TVAESynthesizer(people(), METADATA, random_state=1, **QUICK).fit(checkpoint=path, resume=True)
+
+
+def test_no_other_file_is_lost(tmp_path, interrupt):
+    data, generator, link, target = (tmp_path / name for name in ("t.parquet", "g.pkl", "link", "fit.ckpt"))
+    people().to_parquet(data, index=False)
+    content = data.read_bytes()
+    for resume in (False, True):
+        with pytest.raises(ConfigError, match="no checkpoint"):
+            TVAESynthesizer(data, METADATA, **QUICK).fit(checkpoint=data, resume=resume)
+    assert data.read_bytes() == content
+    with pytest.raises(ConfigError, match="another file than generator_filepath"):
+        TVAESynthesizer(people(), METADATA, generator_filepath=generator, **QUICK).fit(checkpoint=generator)
+    with pytest.raises(ConfigError, match="resume: needs a checkpoint"):
+        TVAESynthesizer(people(), METADATA, **QUICK).fit(resume=True)
+    link.symlink_to(target)
+    interrupt(1)
+    with pytest.raises(KeyboardInterrupt):
+        TVAESynthesizer(people(), METADATA, random_state=1, **QUICK).fit(checkpoint=link)
+    assert target.exists()
+    interrupt(math.inf)
+    TVAESynthesizer(people(), METADATA, random_state=1, **QUICK).fit(checkpoint=link, resume=True)
+    assert not target.exists()
 
 
 class Trap:
@@ -190,4 +260,7 @@ jobs:
         run_job(job())
     interrupt(math.inf)
     assert run_job(job(epochs=13), retrain=True).status == "done"
+    assert not Path(kept).exists()
+    kept.write_bytes(b"of a run that was killed once its generator was there")
+    assert run_job(job(epochs=13)).status == "up to date"
     assert not Path(kept).exists()

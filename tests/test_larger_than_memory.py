@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from clover_tvae import Metadata, TVAESynthesizer
-from clover_tvae.errors import CloverWarning, ConfigError, TableFileError, TrainingError
+from clover_tvae.errors import CloverWarning, ConfigError, DataError, TableFileError, TrainingError
 from clover_tvae.jobs import load_jobs, run_job
 from clover_tvae.tables import dataset, is_large, read_dataset, read_table, write_table
 from clover_tvae.training import SpooledRows, checkpoint, spooled
@@ -99,6 +101,13 @@ def test_what_is_no_dataset_is_refused(tmp_path, folder):
         with pytest.raises(TableFileError) as error:
             read_dataset(tmp_path / name, np.random.default_rng(0))
         assert name in str(error.value)
+    (folder / "about.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(TableFileError, match=r"about\.csv: is no Parquet"):
+        TVAESynthesizer(folder, METADATA, **QUICK)
+    (folder / "about.csv").unlink()
+    write_table(visits(9).assign(ward=1), folder / "9.parquet")
+    with pytest.raises(TableFileError, match=r"files of one table: .* ward has incompatible types"):
+        TVAESynthesizer(folder, METADATA, **QUICK)
     write_table(pd.DataFrame({"other": ["x"]}), folder / "9.parquet")
     with pytest.raises(TableFileError, match="other columns"):
         TVAESynthesizer(folder, METADATA, **QUICK)
@@ -201,7 +210,7 @@ def test_the_student_checkpoint_and_the_same_seed(folder, tmp_path, monkeypatch)
                 synth.fit(checkpoint=path)
             monkeypatch.setattr(checkpoint.Stage, "save", save)
             synth = TVAESynthesizer(folder, METADATA, privacy="student", **QUICK)
-        synth.fit(checkpoint=path, resume=True)
+        synth.fit(checkpoint=path, resume=path is not None)
         assert synth.table is None
         digests.append(synth.save(tmp_path / "g.pkl"))
     assert digests[0] == digests[1]
@@ -227,6 +236,38 @@ jobs:
     (tmp_path / "job.yaml").write_text(text + "    holdout: 0.1\n    report: page.html\n")
     told = run_job(load_jobs([tmp_path / "job.yaml"])[0], retrain=True)
     assert "file of held-out rows" in told.error.message
+
+
+@pytest.mark.filterwarnings("ignore")  # of people with several rows
+def test_the_papers_decoder_and_a_table_without_numbers(folder):
+    for metadata, given in (
+        ({"continuous": ["age"], "categorical": ["ward"]}, {"decoder": "independent"}),
+        ({"categorical": ["ward"]}, {"privacy": "none"}),
+    ):
+        names = [name for names in metadata.values() for name in names]
+        synth = TVAESynthesizer(
+            folder, metadata | {"ignore": [n for n in visits(4) if n not in names]}, **QUICK, **given
+        )
+        assert len(synth.fit().sample(5)) == 5
+
+
+@pytest.mark.parametrize("moment", ["before", "while"])
+def test_files_that_change_after_the_sample_are_told(folder, moment):
+    _, beyond = read_dataset(folder, np.random.default_rng(0))
+    frames = beyond.frames()
+    if moment == "while":
+        next(frames)
+    os.utime(folder / "0.parquet", ns=(1, 1))
+    with pytest.raises(TableFileError, match="has changed since"):
+        list(frames)
+
+
+def test_it_is_pickled_before_it_is_learnt_and_asked_for_no_path_after(folder):
+    synth = pickle.loads(pickle.dumps(TVAESynthesizer(folder, METADATA, privacy="none", **QUICK))).fit()
+    assert synth.n_rows == 6_000
+    for ask in (synth.report, synth.told_apart, lambda real: synth.balance("ward", df=real)):
+        with pytest.raises(DataError, match="must be a pandas DataFrame"):
+            ask(folder)
 
 
 def test_sdv_is_refused_before_it_reads_all(folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from clover_tvae.errors import ConfigError, DivergedError
-from clover_tvae.training import ElboTerms, Epoch, Trainer, TrainingConfig
+from clover_tvae.training import ElboTerms, Epoch, Trainer, TrainingConfig, trainer
 from clover_tvae.training.optimizers import Adam
 
 
@@ -252,6 +253,14 @@ def test_the_first_steps_say_how_long_it_will_take(caplog):
     caplog.set_level("INFO")
     fit(TrainingConfig(epochs=100, batch_rows=20))
     assert any("to go at most, by the first 25 steps" in line for line in caplog.messages)
+
+
+def test_no_time_that_is_left_is_below_zero(caplog, monkeypatch):
+    caplog.set_level("INFO")
+    clock = itertools.count(step=100)  # seconds: the first steps take longer than all was to
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    fit(TrainingConfig(epochs=2, batch_rows=1, max_minutes=0.1))
+    assert any("about 0 seconds to go" in line for line in caplog.messages)
 
 
 def test_parameters_out_of_range_are_all_named():

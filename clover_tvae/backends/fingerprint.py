@@ -41,9 +41,11 @@ def made_from(
         >>> made["random_state"], made["epochs"], len(made["table"])
         ('1', '3', 64)
     """
-    digest = hashlib.sha256(json.dumps([[str(name), str(kind)] for name, kind in df.dtypes.items()]).encode())
+    kinds = [(name, str(kind), *getattr(kind, "categories", ())) for name, kind in df.dtypes.items()]
+    digest = hashlib.sha256(repr(kinds).encode("utf-8", "backslashreplace"))
     for name in df.columns:  # one at a time: the hashes of a table of text are as large as the table
-        digest.update(pd.util.hash_pandas_object(df[name], index=False).to_numpy().tobytes())
+        cells = df[name].map(repr) if df[name].dtype == object else df[name]  # pandas takes 1 and "1" for one
+        digest.update(pd.util.hash_pandas_object(cells, index=False).to_numpy().tobytes())
     if beyond is not None:
         digest.update(beyond.digest.encode())
     texts = {"table": digest.hexdigest(), "random_state": str(seed.entropy)}

@@ -93,6 +93,8 @@ class _Run:
     def results(self, result: JobResult) -> Iterator[JobResult]:
         """Do what is to do; after each step yield what is done so far, which stays true where the next step fails."""
         job, plan = self.job, self.plan
+        if job.checkpoint is not None and not plan.train:  # of a run that was killed once its generator was there
+            job.checkpoint.unlink(missing_ok=True)
         if plan.up_to_date:
             if beyond := self._beyond_limits():
                 yield replace(result, error=beyond, report=job.spec.report, dossier=job.spec.dossier)
@@ -143,7 +145,7 @@ class _Run:
         if synth.metadata.relations:
             self.tell(synth.metadata.relations_told)
         with timed(f"learnt {synth.n_rows:,} rows", self.tell):
-            synth.fit(checkpoint=saved, resume=True)
+            synth.fit(checkpoint=saved, resume=saved is not None)
         digest = None if path is None else synth.card().get("sha256")
         self.plan.record.note_training(table.learnt, file_digest(path))
         return synth, digest

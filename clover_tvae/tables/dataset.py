@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,28 +71,43 @@ def read_dataset(path: str | Path, rng: np.random.Generator) -> tuple[pd.DataFra
     """
     path = Path(path)
     found, n_rows = _found(path)
+    stamps = _stamps(found, path)
     places = _drawn(n_rows, rng)
     taken = []
     for first, block in _blocks(found, path):
         inside = places[np.searchsorted(places, first) : np.searchsorted(places, first + len(block))]
         taken.append(block.take(pa.array(inside - first)))
-    of_folders = [name for name in found.schema.names if name not in next(found.get_fragments()).physical_schema.names]
-
-    def frame(blocks: list[pa.RecordBatch]) -> pd.DataFrame:
-        with _readable(path):
-            table = pa.Table.from_batches(blocks, schema=found.schema)
-            return frame_of(table.drop_columns(of_folders)).join(table.select(of_folders).to_pandas())
-
-    df = frame(taken)
+    df = _frame(found, path, taken)
     if len(places) == n_rows:
         return df, None
-
-    def frames() -> Iterator[pd.DataFrame]:
-        for first, block in _blocks(found, path):
-            yield frame([block]).set_axis(pd.RangeIndex(first, first + len(block)))
-
     digests = "".join(str(file_digest(Path(file))) for file in found.files)
+    # No closure: a synthesizer that is to learn them can be pickled.
+    frames = partial(_frames, found, path, stamps)
     return df, Beyond(n_rows, places, hashlib.sha256(digests.encode()).hexdigest(), frames)
+
+
+def _frame(found: Any, path: Path, blocks: list[pa.RecordBatch]) -> pd.DataFrame:
+    with _readable(path):
+        of_files = next(found.get_fragments()).physical_schema.names
+        of_folders = [name for name in found.schema.names if name not in of_files]
+        table = pa.Table.from_batches(blocks, schema=found.schema)
+        return frame_of(table.drop_columns(of_folders)).join(table.select(of_folders).to_pandas())
+
+
+def _frames(found: Any, path: Path, stamps: list[tuple[int, int]]) -> Iterator[pd.DataFrame]:
+    """Yield all rows, if the files are those that the sample was drawn from."""
+    changed = TableFileError("has changed since the sample of its rows was drawn; learn it again", str(path))
+    if _stamps(found, path) != stamps:
+        raise changed
+    for first, block in _blocks(found, path):
+        yield _frame(found, path, [block]).set_axis(pd.RangeIndex(first, first + len(block)))
+    if _stamps(found, path) != stamps:
+        raise changed
+
+
+def _stamps(found: Any, path: Path) -> list[tuple[int, int]]:
+    with _readable(path):
+        return [(stat.st_size, stat.st_mtime_ns) for stat in map(os.stat, found.files)]
 
 
 def is_large(path: str | Path) -> bool:
@@ -115,11 +131,17 @@ def _found(path: Path) -> tuple[Any, int]:
             raise DataError.of(repeated)
         if not found.files:
             raise TableFileError("the folder holds no Parquet file", str(path))
-        schemas = [fragment.physical_schema for fragment in found.get_fragments()]
+        schemas = []
+        for fragment in found.get_fragments():
+            with _readable(Path(fragment.path)):  # the one that is no Parquet is named
+                schemas.append(fragment.physical_schema)
         if any(set(schema.names) != set(schemas[0].names) for schema in schemas):
             raise TableFileError("must hold files of one table, found other columns in some", str(path))
         # Whole numbers in one file and numbers with gaps in the next are one column.
-        whole = pa.unify_schemas([found.schema, *schemas], promote_options="permissive")
+        try:
+            whole = pa.unify_schemas([found.schema, *schemas], promote_options="permissive")
+        except pa.ArrowException as error:  # it names the column and its types
+            raise TableFileError(f"must hold files of one table: {error}", str(path)) from None
         return ds.dataset(path, format="parquet", partitioning="hive", schema=whole), found.count_rows()
 
 

@@ -7,16 +7,19 @@ training by name, its state, and what the fit was made from. It is as sensitive 
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from clover_tvae.errors import ConfigError, Problem
@@ -27,7 +30,9 @@ __all__ = ["Checkpoint", "Stage"]
 #: Seconds between two writings: what a killed process loses at most, beside the step that it was at.
 SECONDS_BETWEEN = 20.0
 _FORMAT = "clover-tvae-checkpoint-1"
-_TENSOR = "\x00tensor"
+_TENSOR, _PLAIN = "\x00tensor", "content"
+#: What content raises that has lost something, or holds something else in its place.
+_NOT_WHOLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError)
 #: Beside what differs.
 _CURE = "give what it was made from, or remove it to begin anew"
 
@@ -44,24 +49,31 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path, *, resume: bool) -> None:
-        self.path = path
+        self.path = path = Path(os.path.realpath(path))  # of a link the file is written, and removed
         self._content: dict[str, Any] = {"format": _FORMAT, "made_from": {}, "seed": None, "stages": {}}
         if not path.exists():
             return
+        try:
+            written = path.read_bytes()
+            digest, body = written[: hashlib.sha256().digest_size], written[hashlib.sha256().digest_size :]
+            if digest != hashlib.sha256(body).digest():
+                raise ValueError
+            tensors = load(body)
+            content = _whole(json.loads(tensors[_PLAIN].numpy().tobytes()), tensors)
+            if content["format"] != _FORMAT or content.keys() != self._content.keys():
+                raise ValueError
+            self._content = content
+            _ = self.seed, self.seconds, self._content["made_from"].items()
+        except (OSError, SafetensorError, *_NOT_WHOLE):
+            raise self.broken from None
         if not resume:
             text = "is there from a training that was interrupted: resume=True goes on from it; remove it to begin anew"
             raise ConfigError(f"{path.name!r} {text}", "checkpoint")
-        try:
-            with safe_open(path, framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-                content = _whole(json.loads(file.metadata()["content"]), tensors)
-            if content["format"] != _FORMAT or content.keys() != self._content.keys():
-                raise ValueError
-        except (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError):
-            raise ConfigError(
-                f"{path.name!r} is no checkpoint of this version, or a broken one", "checkpoint"
-            ) from None
-        self._content = content
+
+    @property
+    def broken(self) -> ConfigError:
+        """What to raise where the content is not what was written."""
+        return ConfigError(f"{self.path.name!r} is no checkpoint of this version, or a broken one", "checkpoint")
 
     @property
     def seed(self) -> int | None:
@@ -97,9 +109,9 @@ class Checkpoint:
     def write(self) -> None:
         """Write the file, whole or not at all."""
         tensors: dict[str, Tensor] = {}
-        plain = json.dumps(_plain(self._content, tensors))
-        content = save(tensors, {"content": plain})
-        atomic_write(self.path, lambda file: file.write(content))
+        plain = json.dumps(_plain(self._content, tensors)).encode()
+        body = save(tensors | {_PLAIN: torch.frombuffer(bytearray(plain), dtype=torch.uint8)})
+        atomic_write(self.path, lambda file: file.writelines([hashlib.sha256(body).digest(), body]))
 
     def remove(self) -> None:
         """Take the file away: the fit has come to its end."""
@@ -144,6 +156,18 @@ class Stage:
         """The state that was saved last, ``None`` where there is none."""
         state: dict[str, Any] | None = self.checkpoint._content["stages"].get(self.name)
         return state
+
+    def give(self, restore: Callable[[dict[str, Any]], object]) -> None:
+        """Restore the state that was saved last, if there is one.
+
+        Raises:
+            ConfigError: It is not what was saved.
+        """
+        try:
+            if self.state is not None:
+                restore(self.state)
+        except _NOT_WHOLE:
+            raise self.checkpoint.broken from None
 
     @property
     def is_due(self) -> bool:

@@ -93,7 +93,8 @@ class SpooledRows:
         tensors, start = [], 0
         for dtype, shape in self._columns:
             width = dtype.itemsize * math.prod(shape)
-            part = np.ascontiguousarray(packed[:, start : start + width]).view(dtype).reshape(n_rows, *shape)
+            # A copy, also of no bytes: else the strides are those of whole rows.
+            part = packed[:, start : start + width].copy().view(dtype).reshape(n_rows, *shape)
             tensors.append(torch.from_numpy(part))
             start += width
         return tensors

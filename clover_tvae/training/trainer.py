@@ -324,8 +324,8 @@ class _Run:
 
     def train(self) -> None:
         config = self.config
-        if self.stage is not None and self.stage.state is not None:
-            self._restore(self.stage.state)
+        if self.stage is not None:
+            self.stage.give(self._restore)
             if self.is_over:
                 self.module.eval()
                 return
@@ -449,7 +449,7 @@ class _Run:
     def _tell_the_rest(self) -> None:
         """Say how long the training will take at most, as its first steps have it: for those who see no bar."""
         left = self.seconds / self.step * (self.config.epochs * self.steps_an_epoch - self.step)
-        left = min(left, 60.0 * (self.config.max_minutes or math.inf) - self.seconds)
+        left = max(0.0, min(left, 60.0 * (self.config.max_minutes or math.inf) - self.seconds))
         logger.info("%s: %s to go at most, by the first %d steps", self.told, duration(left), self.step)
 
     def _gradients(self, parameters: list[nn.Parameter], batch: list[Tensor]) -> Tensor:
