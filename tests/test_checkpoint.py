@@ -264,3 +264,9 @@ jobs:
     kept.write_bytes(b"of a run that was killed once its generator was there")
     assert run_job(job(epochs=13)).status == "up to date"
     assert not Path(kept).exists()
+    kept.write_bytes(b"of a run that was killed, before checkpoint: true was taken out of the job")
+    job(epochs=14)
+    text = (tmp_path / "job.yaml").read_text().replace("    checkpoint: true\n", "")
+    (tmp_path / "job.yaml").write_text(text)
+    assert run_job(load_jobs([tmp_path / "job.yaml"])[0]).status == "done"
+    assert not Path(kept).exists()

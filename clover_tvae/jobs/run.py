@@ -93,8 +93,8 @@ class _Run:
     def results(self, result: JobResult) -> Iterator[JobResult]:
         """Do what is to do; after each step yield what is done so far, which stays true where the next step fails."""
         job, plan = self.job, self.plan
-        if job.checkpoint is not None and not plan.train:  # of a run that was killed once its generator was there
-            job.checkpoint.unlink(missing_ok=True)
+        if not (plan.train and job.spec.checkpoint):  # nobody goes on from what a run that was killed has left
+            job.record.with_suffix(".checkpoint").unlink(missing_ok=True)
         if plan.up_to_date:
             if beyond := self._beyond_limits():
                 yield replace(result, error=beyond, report=job.spec.report, dossier=job.spec.dossier)
