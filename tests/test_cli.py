@@ -289,6 +289,26 @@ def test_impute_fills_the_gaps_of_a_file_and_nothing_else(folder: Path, trained:
 
 
 @pytest.mark.long
+def test_a_file_is_written_as_it_was_read(folder: Path, trained: Path) -> None:
+    table = builtin_table("sklearn.iris").head(30).assign(note="größer")
+    table.loc[:9, "petal width (cm)"] = np.nan
+    table.drop(columns="note").to_csv("gaps.csv", index=False, sep=";", decimal=",", encoding="utf-16")
+    done = cli("impute", trained, "gaps.csv", "-o", "full.csv", "--seed", 1)
+    assert done.exit_code == 0, done.output
+    assert done.stderr == "read as: separator ';', decimal ',', encoding utf-16 (gaps.csv)\n"
+    assert pd.read_csv("full.csv", sep=";", decimal=",", encoding="utf-16").notna().all(axis=None)
+    assert cli("impute", trained, "gaps.csv", "-o", "full.tsv.gz", "--seed", 1, "--quiet").stderr == ""
+    table.to_csv("western.csv", index=False, sep=";", decimal=",", encoding="cp1252")
+    refused = cli("metadata", "infer", "western.csv")
+    assert (refused.exit_code, "--read encoding=cp1252" in refused.stderr) == (2, True)
+    read = cli("metadata", "infer", "western.csv", "--read", "encoding=cp1252", "--read", "separator=;")
+    assert (read.exit_code, "separator ';', decimal ',', encoding cp1252" in read.stderr) == (0, True), read.output
+    for wrong, message in [("encoding", "--read: must be KEY=VALUE"), ("sep=;", "read.sep: unknown key")]:
+        told = cli("fit", "western.csv", "-m", "infer", "-o", "x.pkl", "--read", wrong)
+        assert (told.exit_code, message in told.stderr) == (2, True), told.output
+
+
+@pytest.mark.long
 def test_fit_reports_every_wrong_option_at_once(folder: Path) -> None:
     result = cli(
         "fit", "sklearn.iris", "-m", "infer", "-o", "x.pkl", "--epochs", 0, "--decoder", "auto", "--device", "gpu"
@@ -300,6 +320,7 @@ def test_fit_reports_every_wrong_option_at_once(folder: Path) -> None:
         (["-o", "x.bin"], "x.bin: must be a file name that ends in .pkl"),
         (["-o", "no/x.pkl"], "its folder does not exist"),
         (["-o", "x.pkl", "--missing", "NA"], "--missing: belongs to a CSV file"),
+        (["-o", "x.pkl", "--read", "separator=;"], "--read: belongs to a CSV file"),
     ]:
         result = cli("fit", "sklearn.iris", "-m", "infer", *wrong)
         assert (result.exit_code, message in result.stderr) == (2, True), result.output

@@ -370,6 +370,9 @@ def test_two_jobs_may_not_write_one_file(folder: Path) -> None:
         ({"data": {"dataset": "sklearn.irs"}}, "did you mean 'sklearn.iris'?"),
         ({"data": 5}, "data: must be text, found data=5"),
         ({"sample": {"rows": 1}}, "the key 'output' is missing"),
+        ({"read": {"separator": ";"}}, "read belongs to a CSV file"),
+        ({"read": {"seperator": ";"}}, "unknown key 'seperator'; did you mean 'separator'?"),
+        ({"read": {"decimal": "x"}}, "decimal: must be '.' or ','"),
         ({"sample": 3}, "sample: must be"),
         (
             {"synthesizer": {"epochs": True}},
@@ -505,6 +508,28 @@ def test_a_table_is_read_by_one_reader_whatever_it_ends_in(folder: Path) -> None
         load_jobs([write(folder, iris_job(data="t.csv"))])
     assert "is Parquet inside, not CSV" in str(caught.value)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.long
+def test_a_job_writes_csv_as_it_read_it_and_says_so(folder: Path) -> None:
+    table = builtin_table("sklearn.iris")
+    table.to_csv(folder / "t.csv", index=False, sep=";", decimal=",", encoding="cp1252")
+    job = iris_job(data="t.csv", holdout="t.csv", sample=[
+        {"rows": 7, "output": "out/a.csv", "seed": 1}, {"rows": 7, "output": "out/a.parquet", "seed": 1},
+    ])  # fmt: skip
+    told: list[str] = []
+    assert run_job(only_job(write(folder, job)), tell=told.append).status == "done"
+    assert "read as: separator ';', decimal ','" in told
+    rows = pd.read_csv(folder / "out/a.csv", sep=";", decimal=",")
+    pd.testing.assert_frame_equal(rows, pd.read_parquet(folder / "out/a.parquet"))
+    written = (folder / "out/a.csv").read_bytes()
+    # How it is read is said now: it is learnt again. Drawn without being read again, the rows look the same.
+    said = job | {"read": {"separator": ";", "decimal": ",", "thousands": ""}}
+    assert run_job(only_job(write(folder, said))).reason == "changed since the last training: read"
+    (folder / "out/a.csv").unlink()
+    (folder / "t.csv").unlink()
+    assert run_job(only_job(write(folder, {key: said[key] for key in said if key != "holdout"}))).trained is False
+    assert (folder / "out/a.csv").read_bytes() == written
 
 
 def test_the_schema_for_editors_is_current_and_agrees_with_the_loader(folder: Path) -> None:

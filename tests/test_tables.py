@@ -36,7 +36,7 @@ from clover_tvae.errors import (
 )
 from clover_tvae.files import atomic_write, inside
 from clover_tvae.metadata import Metadata
-from clover_tvae.tables import column_names, read_table, write_table
+from clover_tvae.tables import Dialect, column_names, dialect_of, read_as, read_table, write_table
 from clover_tvae.tables.parts import write_manifest
 
 CANARY = "CANARY-7f3a"
@@ -218,9 +218,9 @@ def test_dates_that_are_none(csv, cells, said):
     [
         ("", "is empty"),
         ("\n\n \n", "is empty"),
-        (f"a;b\n{CANARY};2\n", "separated by semicolons; save it with commas"),
-        ("a\tb\n1\t2\n", "separated by tabs"),
-        ("a|b\n1|2\n", "separated by bars"),
+        (f"a;b\n{CANARY};2\n1\n", "seems to be separated by semicolons, but lines have other numbers of cells"),
+        (f"a;b,c\n{CANARY};2,3\n", "can be read as separated by commas or by semicolons"),
+        (f"a|b;c\n{CANARY}|2;3\n", "can be read as separated by semicolons or by bars"),
         (f"a,b\n1\n2,3\n{CANARY},5,6\n", "must have 2 cells in each row, as its header, found 2 with another number (row 2, 4"),
         (f"a,b\n{CANARY}\n", "found 1 with another number (row 2"),
         ('a,b\n"1,2\n3,4\n', "row"),
@@ -228,7 +228,8 @@ def test_dates_that_are_none(csv, cells, said):
         ("a,,\n1,2,3\n", "must name every column, found 2 without a name (2, 3)"),
         ("1.5,2\n3.5,4\n", "has no header"),
         (b"a,b\n1,\xff\xfe\n", "is not UTF-8 text"),
-        (b"\xff\xfea\x00,\x00b\x00", "is UTF-16 text"),
+        (b"a;b\nGr\xf6\xdfe;2\n", "such as read: {encoding: cp1252}"),
+        (b"\xff\xfea\x00,\x00b", "is not utf-16 text"),
         (b"PAR1aaaa", "is Parquet inside"),
         (b"PK\x03\x04aaaa", "is a zip or Excel file inside"),
         (gzip.compress(b"a,b\n1,2\n", mtime=0), "is gzip inside"),
@@ -236,6 +237,115 @@ def test_dates_that_are_none(csv, cells, said):
 )  # fmt: skip
 def test_a_broken_csv_says_how(csv, content, said):
     assert said in fault(csv, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (f"a;b\n1.234;{CANARY}\n", "column 'a': numbers such as 1.234 can have a decimal point, or be 1234"),
+        (f"a\tb\n1,234\t{CANARY}\n", "column 'a': numbers such as 1,234 can have a decimal comma, or be 1234"),
+        (f"a;b;{CANARY[:1]}\n1,5;1.234;x\n", "read: {decimal: ',', thousands: '.'} or, for text, {decimal: ',', thousands: ''}"),
+        ("a;b\n1,5;2.5\n", "column 'b' has decimal points and column 'a' decimal commas"),
+    ],
+)  # fmt: skip
+def test_numbers_that_can_be_read_in_two_ways_are_not_guessed(csv, content, said):
+    assert said in fault(csv, content, error=ColumnTypeError)
+
+
+def test_a_dialect_is_found_or_refused_and_told(tmp_path):
+    def read(text, how=None, encoding="utf-8", name="t.csv", metadata=None):
+        (tmp_path / name).write_bytes(text.encode(encoding))
+        df, dialect = read_as(tmp_path / name, metadata, read=how)
+        assert dialect == dialect_of(tmp_path / name, metadata, read=how)
+        assert column_names(tmp_path / name, metadata, how) == df.columns.tolist()
+        return df.to_dict("list"), str(dialect)
+
+    assert read("a,b\n1,x\n") == ({"a": [1], "b": ["x"]}, "")
+    assert read("a;b\n1;x,y\n2;z\n") == ({"a": [1, 2], "b": ["x,y", "z"]}, "separator ';'")
+    assert read("a|b\n0.5|x\n") == ({"a": [0.5], "b": ["x"]}, "separator '|'")
+    assert read("a\tb\n1\t2\n", name="t.tsv") == ({"a": [1], "b": [2]}, "separator '\\t'")
+    german = "Größe, cm;Gehalt;n\n1,80;1.234,50;7\n;-12.345.678,5;8\n"
+    cells, told = read(german)
+    assert cells["Gehalt"] == [1234.5, -12345678.5]
+    assert np.array_equal(cells["Größe, cm"], [1.8, np.nan], equal_nan=True)
+    assert told == "separator ';', decimal ',', thousands '.'"
+    assert read(german, {"encoding": "cp1252"}, "cp1252")[1] == f"{told}, encoding cp1252"
+    assert (
+        read(german, None, "utf-16")[1]
+        == read(german, {"encoding": "utf-16"}, "utf-16")[1]
+        == f"{told}, encoding utf-16"
+    )
+    assert read(german, None, "utf-8-sig")[1].endswith("utf-8-sig")
+    assert str(read(german, None, "utf-16")[0]) == str(cells)
+    # A comma in the only marked column is a decimal one, as 0,123 is, and 1.234 beside points is a decimal, too.
+    assert read("a;b\n0,123;1\n1,234;2\n")[0]["a"] == [0.123, 1.234]
+    assert read("a;b\n1.234;2.5\n")[0] == {"a": [1.234], "b": [2.5]}
+    assert read("a;b\n1.234;2\n", {"decimal": "."})[0] == {"a": [1.234], "b": [2]}
+    assert read("a;b\n1.234;2\n", {"thousands": "."})[0] == {"a": [1234], "b": [2]}
+    assert read("a;b\n1.234;2,5\n", {"decimal": ",", "thousands": ""})[0] == {"a": ["1.234"], "b": [2.5]}
+    assert read("a;b\n1\u202f234,5;2\n", {"thousands": " ", "decimal": ","})[0]["a"] == [1234.5]
+    assert read('a,b\n"1\'234",2\n', {"thousands": "'"})[0]["a"] == [1234]
+    assert read('a,b\n"1,234",2\n')[0]["a"] == ["1,234"]
+    assert read("a;b;\n1;2;\n")[0] == {"a": [1], "b": [2]}
+    assert read("a, b\n1, x\n", {"blank": True})[0] == {"a": [1], "b": ["x"]}
+    assert read("'a';b\n'x;y';2\n", {"quote": "'", "separator": ";"})[0] == {"a": ["x;y"], "b": [2]}
+    # Labels and dates keep their commas and points, and say nothing of numbers.
+    labels = Metadata.of({"categorical": ["v"], "continuous": ["x"]})
+    assert read("v;x\n1.5;2,5\n", metadata=labels)[0] == {"v": ["1.5"], "x": [2.5]}
+    assert read("d;x\n01.02.2024;2,5\n")[0] == {"d": ["01.02.2024"], "x": [2.5]}
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"seperator": ";"}, "read.seperator: unknown key; did you mean 'separator'"),
+        ({"decimal": "x"}, r"read.decimal: must be '\.' or ','"),
+        ({"decimal": ",", "thousands": ","}, "two different marks"),
+        ({"blank": 1}, "read.blank: must be a valid boolean"),
+        ("tab", "read: must be"),
+    ],
+)
+def test_what_is_no_dialect_is_refused(tmp_path, how, said):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ConfigError, match=said):
+        read_table(tmp_path / "t.csv", read=how)
+
+
+def test_a_number_of_another_dialect_is_no_number(csv):
+    metadata = {"continuous": ["x"]}
+    text = fault(csv, "x;y\n1,5;a\n2.5;b\n", metadata, error=ColumnTypeError, read={"decimal": ","})
+    assert "column 'x': must hold numbers, found 1 of 2 cells that are none (data row 2)" in text
+    assert csv("x;y\n1,5;a\n2.5;b\n", read={"decimal": ",", "thousands": ""})["x"].tolist() == ["1,5", "2.5"]
+    assert "must name every column, found cells" in fault(csv, "a;b;\n1;2;x\n", read={"trailing": True})
+    assert "a quote after a blank" in fault(csv, 'a, b\n1, "x"\n', read={"blank": True})
+
+
+@same_folder
+@given(
+    st.sampled_from([*",;\t|"]), st.sampled_from([".", ","]), st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"]),
+    st.sampled_from(["'", '"']),
+    st.lists(st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.text("aö,;|\t'\"=€\r\n .1"), st.integers(0, 9**9)), min_size=1),
+)  # fmt: skip
+def test_what_is_written_in_a_dialect_comes_back(tmp_path, separator, decimal, encoding, quote, rows):
+    df = pd.DataFrame(rows, columns=["x;y", "größe, cm", "n"])
+    df["label"] = pd.Categorical(df["x;y"])
+    df["gaps"] = df["x;y"].astype("Float64").where(df["n"] > 5)
+    dialect = Dialect(separator=separator, decimal=decimal, encoding=encoding, quote=quote)
+    write_table(df, tmp_path / "t.csv.gz", dialect)
+    metadata = Metadata.of({"continuous": ["x;y", "n", "label", "gaps"], "categorical": ["größe, cm"]})
+    back, found = read_as(tmp_path / "t.csv.gz", metadata, read=dialect)
+    assert found == dialect.but(thousands="", trailing=False)
+    assert back["x;y"].tolist() == back["label"].tolist() == df["x;y"].tolist()
+    assert back["größe, cm"].fillna("").tolist() == df["größe, cm"].tolist()
+    assert back["n"].tolist() == df["n"].tolist()
+    assert back["gaps"].astype("Float64").equals(df["gaps"])
+
+
+def test_letters_that_an_encoding_lacks_are_not_written(tmp_path):
+    with refuses(TableFileError, str(tmp_path / "t.csv")) as caught:
+        write_table(pd.DataFrame({"a": ["Łódź"]}), tmp_path / "t.csv", Dialect(encoding="cp1252"))
+    assert "letters that cp1252 lacks" in str(caught.value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_two_columns_of_one_name(csv):

@@ -14,6 +14,7 @@ from clover_tvae.cli.files import (
     Force,
     MetadataFile,
     Missing,
+    Read,
     Table,
     check_targets,
     read_described,
@@ -121,6 +122,7 @@ def evaluate(
     ] = None,
     title: Annotated[str | None, typer.Option("--title", help="Title of the report.")] = None,
     missing: Missing = None,
+    read: Read = None,
     trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Open a generator of the sdv backend.")] = False,
     force: Force = False,
     quiet: Quiet = False,
@@ -143,7 +145,7 @@ def evaluate(
     beside = None if dossier is None else dossier.with_suffix(".json")
     check_targets({output: ".html", json_path: ".json", dossier: ".html", beside: ".json"}, force=force)
 
-    described, (known, drawn, held) = read_described(metadata, missing, real, synthetic, holdout)
+    described, (known, drawn, held) = read_described(metadata, missing, read, real, synthetic, holdout, quiet=quiet)
     if holdout is None:
         warn("no --holdout: nothing can be judged but closeness to what was learnt")
 
@@ -222,6 +224,7 @@ def compare(
         float | None, typer.Option(help="Minutes of training each, at most; SDV's TVAE knows no such limit.")
     ] = None,
     missing: Missing = None,
+    read: Read = None,
     force: Force = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -232,7 +235,7 @@ def compare(
 
     from clover_tvae.workflows.comparison import compare_generators
 
-    described, (df, held) = read_described(metadata, missing, table, holdout)
+    described, (df, held) = read_described(metadata, missing, read, table, holdout, quiet=quiet)
     parameters = {"epochs": epochs, "max_minutes": max_minutes}
     comparison = compare_generators(
         df,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clover_tvae.cli.console import note
 from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.files import closed, not_there, unwritable
 
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clover_tvae.metadata import Metadata
+    from clover_tvae.tables import Dialect
 
 __all__ = [
     "Force",
     "MetadataFile",
     "Missing",
+    "Read",
     "Table",
     "check_rows_target",
     "check_targets",
@@ -34,6 +37,15 @@ MetadataFile = Annotated[
 ]
 Missing = Annotated[
     list[str] | None, typer.Option("--missing", help='A cell that means missing; may be repeated. [default: ""]')
+]
+Read = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--read",
+        metavar="KEY=VALUE",
+        help='How a CSV file is written, such as "separator=;" or decimal=, or encoding=cp1252; may be repeated. '
+        "[default: found in the file]",
+    ),
 ]
 Table = Annotated[
     str,
@@ -53,24 +65,50 @@ def require_files(*paths: str | Path | None) -> None:
         raise ConfigError([Problem(path, not_there(path)) for path in lacking])
 
 
-def read(table: str, metadata: Metadata | None, missing: Sequence[str] | None) -> pd.DataFrame:
-    """Read the file ``table``, or the built-in table of that name where there is no such file."""
-    from clover_tvae.tables import read_table
+def read(
+    table: str, metadata: Metadata | None, missing: Sequence[str] | None, how: Sequence[str] | None, *, quiet: bool
+) -> tuple[pd.DataFrame, Dialect | None]:
+    """Read the file ``table``, or the built-in table of that name where there is no such file; and the dialect of a CSV file."""
+    from clover_tvae.tables import read_as
     from clover_tvae.workflows import DATASETS, builtin_table
 
     if table in DATASETS and not Path(table).exists():
         if missing:
             raise ConfigError("belongs to a CSV file; a built-in table has real missing cells", "--missing")
-        return builtin_table(table)
-    return read_table(table, metadata=metadata, missing=tuple(missing) if missing else ("",))
+        if how:
+            raise ConfigError("belongs to a CSV file, which a built-in table is not", "--read")
+        return builtin_table(table), None
+    df, dialect = read_as(table, metadata, tuple(missing) if missing else ("",), _pairs(how or ()))
+    if dialect is not None and str(dialect):
+        note(f"read as: {dialect} ({table})", quiet)
+    return df, dialect
 
 
-def read_described(metadata: str, missing: Sequence[str] | None, *tables: str | None) -> tuple[Metadata, list[Any]]:
+def _pairs(how: Sequence[str]) -> dict[str, Any]:
+    """Return the options ``KEY=VALUE`` of how a file is written."""
+    pairs: dict[str, Any] = {}
+    for text in how:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f'must be KEY=VALUE, such as "separator=;", found {text!r}', "--read")
+        pairs[key] = {"true": True, "false": False}.get(value, value)
+    return pairs
+
+
+def read_described(
+    metadata: str,
+    missing: Sequence[str] | None,
+    how: Sequence[str] | None,
+    *tables: str | None,
+    quiet: bool,
+) -> tuple[Metadata, list[Any]]:
     """Read the description of the columns, or infer it from the first table, and the tables."""
     from clover_tvae.metadata import Metadata
 
     described = None if metadata == "infer" else Metadata.load(metadata)
-    frames: list[Any] = [None if table is None else read(table, described, missing) for table in tables]
+    frames: list[Any] = [
+        None if table is None else read(table, described, missing, how, quiet=quiet)[0] for table in tables
+    ]
     if described is None:
         described = Metadata.infer(frames[0])
     return described, frames

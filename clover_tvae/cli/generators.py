@@ -30,6 +30,7 @@ from clover_tvae.cli.files import (
     Force,
     MetadataFile,
     Missing,
+    Read,
     Table,
     check_rows_target,
     check_targets,
@@ -115,6 +116,7 @@ def fit(
     metadata: MetadataFile,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="GENERATOR.pkl", help="The generator file.")],
     missing: Missing = None,
+    how: Read = None,
     random_state: Annotated[
         int | None,
         typer.Option(
@@ -205,7 +207,7 @@ def fit(
     if is_large(table):
         described, df, size = None if metadata == "infer" else metadata, Path(table), table
     else:
-        described, (df,) = read_described(metadata, missing, table)
+        described, (df,) = read_described(metadata, missing, how, table, quiet=quiet)
         size = f"{len(df):,} rows x {len(df.columns)} columns"
     progress(f"learning {size} ...", quiet)
     with training_told(quiet), timed("learnt", lambda text: progress(text, quiet)):
@@ -352,6 +354,7 @@ def impute(
     output: Annotated[Path, typer.Option("--output", "-o", help="A .csv, .csv.gz or .parquet file.")],
     seed: Seed = None,
     missing: Missing = None,
+    how: Read = None,
     device: Device = None,
     expect_sha256: Expect = None,
     force: Force = False,
@@ -364,9 +367,9 @@ def impute(
     require_files(generator, table)
     check_targets({output: EXTENSIONS}, force=force)
     synth = _opened(generator, device, expected_sha256=expect_sha256)
-    df = read(table, synth.metadata, missing)
+    df, dialect = read(table, synth.metadata, missing, how, quiet=quiet)
     filled: Any = synth.impute(df, random_state=_seeded(seed, quiet))
-    write_table(filled, output)
+    write_table(filled, output, dialect)
     say(f"rows      {output} ({int(df.isna().sum().sum() - filled.isna().sum().sum()):,} cells filled)")
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from clover_tvae.cli.console import Debug, Quiet, command, note, say, say_json, say_table
-from clover_tvae.cli.files import Force, Missing, Table, check_targets, read
+from clover_tvae.cli.files import Force, Missing, Read, Table, check_targets, read
 
 __all__ = ["add_to"]
 
@@ -29,6 +29,7 @@ def infer(
         Path | None, typer.Option("--output", "-o", metavar="METADATA.json", help="Write it here.")
     ] = None,
     missing: Missing = None,
+    how: Read = None,
     target: Annotated[str | None, typer.Option("--predict", metavar="COLUMN", help="The variable to predict.")] = None,
     relations: Annotated[
         bool,
@@ -42,7 +43,7 @@ def infer(
     from clover_tvae.metadata import Metadata
 
     check_targets({output: ".json"}, force=force)
-    df = read(table, None, missing)
+    df, _ = read(table, None, missing, how, quiet=quiet)
     inferred = Metadata.infer(df, variable_to_predict=target)
     if not quiet:
         rows: list[list[object]] = [[c.name, c.kind, inferred.reasons.get(c.name, "")] for c in inferred.columns]

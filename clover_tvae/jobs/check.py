@@ -249,10 +249,12 @@ class _Check:
             self.tell(("data",), f"the key 'data' is missing: there is {there}, and nothing to learn one from")
         elif isinstance(spec.data, DatasetSpec) and spec.missing != ("",):
             self.tell(("missing",), "missing belongs to a CSV file; a built-in table has real missing cells")
+        elif isinstance(spec.data, DatasetSpec) and spec.read is not None:
+            self.tell(("read",), "read belongs to a CSV file, which a built-in table is not")
         # With a generator, rows can be drawn on a machine that never sees the data.
         if isinstance(spec.data, str) and (path := self._reads("data", spec.data, may_lack=self._has_generator)):
             with self._telling(("data",), "data: "):
-                self._check_names(column_names(path, self._sound()))
+                self._check_names(column_names(path, self._sound(), spec.read))
         elif isinstance(spec.data, DatasetSpec) and self.columns and self.metadata is None:
             self._check_names(builtin_table(spec.data.dataset).columns)
 
@@ -342,7 +344,7 @@ class _Check:
 
     def read_table(self, job: Job) -> None:
         """Read the tables of the job, as far as they are there and described, and ask whether some row could meet each condition."""
-        if self._is_refused("data", "missing") or (self._is_refused("metadata") and not self.columns):
+        if self._is_refused("data", "missing", "read") or (self._is_refused("metadata") and not self.columns):
             return
         noted: list[str] = []
         with collected_warnings(noted), self._telling(("data",), "data: "):

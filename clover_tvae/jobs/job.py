@@ -11,7 +11,7 @@ from clover_tvae.errors import ConfigError
 from clover_tvae.files import unmoved
 from clover_tvae.jobs.spec import DatasetSpec, JobSpec
 from clover_tvae.metadata import Metadata
-from clover_tvae.tables import is_large, read_table
+from clover_tvae.tables import Dialect, dialect_of, is_large, read_table
 from clover_tvae.workflows.assessment import DEFAULT_HOLDOUT, split_holdout
 from clover_tvae.workflows.datasets import builtin_table
 
@@ -131,7 +131,14 @@ class Job:
         if isinstance(self.spec.data, DatasetSpec):
             return builtin_table(self.spec.data.dataset)
         assert self.spec.data is not None, "load_jobs lets no job train without data"
-        return read_table(self.path(self.spec.data), metadata=self.metadata, missing=self.spec.missing)
+        return read_table(self.path(self.spec.data), self.metadata, self.spec.missing, read=self.spec.read)
+
+    def dialect(self) -> Dialect | None:
+        """Return how the CSV file of the key ``data`` is written, or is said to be where it is not on this machine."""
+        path = self.path_of(self.spec.data)
+        if path is None or is_large(path):
+            return None
+        return dialect_of(path, self.metadata, self.spec.missing, self.spec.read) if path.is_file() else self.spec.read
 
     def read_table(self, learnt: Mapping[str, Any]) -> JobTable:
         """Read the table and fit its transforms: all but a file of held-out rows.
@@ -166,6 +173,6 @@ class Job:
         """
         if (path := self.path_of(self.spec.holdout)) is None:
             return table
-        holdout = read_table(path, metadata=table.metadata, missing=self.spec.missing)
+        holdout = read_table(path, table.metadata, self.spec.missing, read=self.spec.read)
         table.metadata.validate(holdout)
         return replace(table, holdout=holdout)

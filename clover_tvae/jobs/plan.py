@@ -109,6 +109,7 @@ def learnt_from(job: Job) -> dict[str, Any]:
     return {
         "data": spec.data.dataset if isinstance(spec.data, DatasetSpec) else file_digest(job.path_of(spec.data)),
         "missing": _digest(sorted(spec.missing)),
+        "read": None if spec.read is None else spec.read.model_dump(exclude_none=True),
         "metadata": "infer" if job.metadata is None else _digest(job.metadata.to_dict()),
         "parameters": json.loads(json.dumps(parameters)),
         "holdout": job.holdout_fraction,
@@ -116,7 +117,7 @@ def learnt_from(job: Job) -> dict[str, Any]:
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    changed = [key for key in ("data", "missing", "metadata", "holdout") if before.get(key) != now[key]]
+    changed = [key for key in ("data", "missing", "read", "metadata", "holdout") if before.get(key) != now[key]]
     old, new = before.get("parameters", {}), now["parameters"]
     return changed + sorted(f"synthesizer.{key}" for key in old.keys() | new.keys() if old.get(key) != new.get(key))
 

@@ -28,6 +28,7 @@ from clover_tvae.jobs.record import held, let_go
 from clover_tvae.jobs.result import JobError, JobResult
 from clover_tvae.jobs.spec import SampleSpec
 from clover_tvae.metadata import Metadata
+from clover_tvae.tables import Dialect
 from clover_tvae.workflows.assessment import assess
 from clover_tvae.workflows.output import draw_to
 from clover_tvae.workflows.timed import timed
@@ -124,8 +125,15 @@ class _Run:
             yield result
         yield replace(result, status="done")
 
+    @functools.cached_property
+    def _dialect(self) -> Dialect | None:
+        """How the data are written, which is how CSV files are written."""
+        return self.job.dialect()
+
     def _table(self) -> JobTable:
         """Return the table that the check has read, or read it where it did not, or where the table has changed since."""
+        if self._dialect is not None and str(self._dialect):
+            self.tell(f"read as: {self._dialect}")
         if self.job.table is not None and self.job.table.learnt == self.plan.learnt:
             for text in self.job.table.warnings:
                 warnings.warn(text, CloverWarning, stacklevel=2)
@@ -241,7 +249,7 @@ class _Run:
                 return JobError.of(LimitExceededError(f"{sample.output}: {passed_limits(breaches)}"))
             draw = functools.partial(iter, rows)
         with timed(f"drew {sample.output}", self.tell):
-            draw_to(draw, path)
+            draw_to(draw, path, dialect=self._dialect)
         entry["sha256"] = file_digest(path)
         record.save()
         return None

@@ -23,6 +23,7 @@ from pydantic_core import ErrorDetails
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import MOST_PROBLEMS, did_you_mean
 from clover_tvae.parameters import Parameters, Seed
+from clover_tvae.tables import Dialect
 from clover_tvae.workflows.datasets import DatasetName
 
 __all__ = ["JobSpec", "SampleSpec", "job_schema", "spec_problems"]
@@ -122,6 +123,9 @@ class JobSpec(_Spec):
         default=None, description="What each column is: a JSON file, a mapping written here, or the word infer."
     )
     missing: Texts = Field(default=("",), description="Cells of a CSV file that mean missing.")
+    read: Dialect | None = Field(
+        default=None, description="How the CSV files are written; what is left out is found in each."
+    )
     synthesizer: Parameters = Field(
         default_factory=lambda: Parameters.model_validate({}), description="Parameters of the synthesizer."
     )
@@ -171,7 +175,12 @@ class JobSpec(_Spec):
         return {key: text for key, text in pages.items() if text is not None}
 
 
-_MODELS: dict[str, type[BaseModel]] = {"synthesizer": Parameters, "sample": SampleSpec, "data": DatasetSpec}
+_MODELS: dict[str, type[BaseModel]] = {
+    "synthesizer": Parameters,
+    "sample": SampleSpec,
+    "data": DatasetSpec,
+    "read": Dialect,
+}
 _FOUND = {dict: "a mapping", list: "a list", tuple: "a list", str: "text", bool: "true or false", NoneType: "nothing"}
 # What pydantic calls an error, and the rule that is broken.
 _RULES = {

@@ -22,17 +22,21 @@ from __future__ import annotations
 
 from clover_tvae.tables.dataset import Beyond, is_large, read_dataset
 from clover_tvae.tables.delimited import print_csv
+from clover_tvae.tables.dialect import Dialect
 from clover_tvae.tables.parts import parts_of
-from clover_tvae.tables.table import EXTENSIONS, MAX_BYTES, column_names, read_table, write_table
+from clover_tvae.tables.table import EXTENSIONS, MAX_BYTES, column_names, dialect_of, read_as, read_table, write_table
 
 __all__ = [
     "EXTENSIONS",
     "MAX_BYTES",
     "Beyond",
+    "Dialect",
     "column_names",
+    "dialect_of",
     "is_large",
     "parts_of",
     "print_csv",
+    "read_as",
     "read_dataset",
     "read_table",
     "write_table",

@@ -1,4 +1,4 @@
-"""CSV: UTF-8, commas, one header line; plain or gzipped.
+"""CSV: one header line, in the dialect of the file; plain or gzipped.
 
 This module knows how rows and names are split and written. What the cells of a column mean is said by ``texts``.
 """
@@ -9,13 +9,14 @@ import codecs
 import contextlib
 import csv
 import datetime
+import decimal
 import gzip
 import io
 import itertools
 import re
 import zlib
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -28,6 +29,7 @@ from clover_tvae.errors import ColumnTypeError, DataError, Problem, TableFileErr
 from clover_tvae.metadata.column import Column
 from clover_tvae.metadata.description import Metadata
 from clover_tvae.metadata.validate import repeated_names
+from clover_tvae.tables.dialect import Dialect
 from clover_tvae.tables.texts import NUMBER, BadCells, column_of
 
 __all__ = ["MAX_BYTES", "TOO_LARGE", "csv_cells", "csv_names", "csv_table", "print_csv"]
@@ -52,6 +54,7 @@ _SIGNS = {
     b"%PDF": "PDF",
     b"\x89HDF": "HDF5",
 }
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _SIGN = tuple("=+-@＝＋－＠")
 # What shows nothing before a sign (blanks, controls, letters of no width), and quotes, which a program may take off.
 _UNSEEN = re.compile(
@@ -64,59 +67,81 @@ _UNSEEN = re.compile(
 
 
 class _Capped(io.RawIOBase):
-    """A stream of UTF-8 that stops with an error where a small file would unpack to a huge one, or is no such text."""
+    """A stream that becomes UTF-8, and stops with an error where a small file would unpack to a huge one, or is no such text."""
 
-    def __init__(self, source: Any, place: str, limit: int) -> None:
+    def __init__(self, source: Any, place: str, limit: int, encoding: str | None) -> None:
         self._source, self._place, self._limit, self._count = source, place, limit, 0
-        self._utf8, self.is_text = codecs.getincrementaldecoder("utf-8")(), True
+        self.encoding, self.is_text, self._waiting = encoding, True, b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
+        data = self._waiting
+        while not data and (block := self._block(min(len(buffer), _PEEK))) is not None:
+            data = block
+        data, self._waiting = data[: len(buffer)], data[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _block(self, size: int) -> bytes | None:
+        """Return the next bytes as UTF-8, perhaps none yet; ``None`` at the end."""
         try:
             # Of a whole block there would be three copies at once.
-            data = self._source.read(min(len(buffer), _PEEK))
+            data = self._source.read(size)
         except _BROKEN_GZIP:
             raise TableFileError("is no gzip file, or a broken one; write it again", self._place) from None
         self._count += len(data)
         if self._count > self._limit:
             raise TableFileError(TOO_LARGE.format(self._limit), self._place)
+        if is_first := self._count == len(data):
+            if self.encoding is None:
+                self.encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+            # A mark of UTF-8 goes on to the parser, which passes over it.
+            self._is_utf8 = self.encoding in ("utf-8", "utf-8-sig")
+            self._decoder = codecs.getincrementaldecoder("utf-8" if self._is_utf8 else self.encoding)()
         try:
-            self._utf8.decode(data, final=not data)
-        except UnicodeDecodeError:
-            self.is_text = False
-        if self._count > len(data):  # what stands first may tell another format
+            text = self._decoder.decode(data, final=not data)
+            block = data if self._is_utf8 else text.encode()
+        except UnicodeError:
+            block, self.is_text = data, False
+        if not is_first:  # what stands first may tell another format
             self.require_text()
-        buffer[: len(data)] = data
-        return len(data)
+        return block if data or block else None
 
     def require_text(self) -> None:
-        """Refuse what is not UTF-8, as far as it was read."""
+        """Refuse what is no text of its encoding, as far as it was read."""
         if not self.is_text:
-            raise TableFileError("is not UTF-8 text; save it as UTF-8", self._place)
+            name = "UTF-8" if self._is_utf8 else self.encoding
+            cure = "save it as UTF-8, or say how it is encoded, such as read: {encoding: cp1252}, or --read encoding=cp1252"
+            raise TableFileError(f"is not {name} text; {cure}", self._place)
 
 
 def csv_cells(
-    file: BinaryIO, place: str, metadata: Metadata | None, max_bytes: int | None, *, gzipped: bool
-) -> tuple[list[str], Any]:
-    """Return the header of a CSV file that is open in binary, and a pyarrow table of its rows in which every cell is text."""
-    stream = _unpacked(file, place, max_bytes, gzipped)
-    header = [_active(head) for head in _header(stream, place)]
+    file: BinaryIO, place: str, metadata: Metadata | None, max_bytes: int | None, read: Dialect, *, gzipped: bool
+) -> tuple[list[str], Any, Dialect]:
+    """Return the header of a CSV file that is open in binary, a table of pyarrow in which every cell is text, and the dialect.
+
+    The marks of its numbers are not settled yet: that is done by :func:`csv_table`, which knows all cells.
+    """
+    stream = _unpacked(file, place, max_bytes, gzipped, read.encoding)
+    header, dialect = _header(stream, place, read)
     _described(header, place, metadata)
-    return header, _parse(stream, place, header)
+    return header, _parse(stream, place, header, dialect), dialect
 
 
 def csv_table(
-    header: list[str], cells: Any, place: str, metadata: Metadata | None, missing: frozenset[str]
-) -> pd.DataFrame:
-    """Return the table that cells of text are; see :func:`clover_tvae.tables.read_table`."""
+    header: list[str], cells: Any, place: str, metadata: Metadata | None, missing: frozenset[str], dialect: Dialect
+) -> tuple[pd.DataFrame, Dialect]:
+    """Return the table that cells of text are, and the dialect; see :func:`clover_tvae.tables.read_table`."""
     described = _described(header, place, metadata)
+    texts = [_active_cells(column) for column in cells.columns]
+    dialect = dialect.in_cells(_of_numbers(header, described, texts, missing), place)
     columns: list[pd.Series] = []
     problems: list[Problem] = []
-    for head, column, texts in zip(header, described, cells.columns, strict=True):
+    for head, column, of_column in zip(header, described, texts, strict=True):
         try:
-            columns.append(column_of(_active_cells(texts), column, missing))
+            columns.append(column_of(of_column, column, missing, dialect))
         except BadCells as bad:
             problems.append(Problem(f"{place}: column {head!r}", str(bad), ColumnTypeError))
     if problems:
@@ -124,20 +149,35 @@ def csv_table(
     df = pd.concat(columns, axis=1) if columns else pd.DataFrame()
     names = _names(header, described)
     df.columns = pd.Index(names, dtype=None if all(isinstance(name, str) for name in names) else object)
-    return df
+    return df, dialect
 
 
-def csv_names(file: BinaryIO, place: str, metadata: Metadata | None, *, gzipped: bool) -> list[Hashable]:
-    """Return the names that :func:`csv_table` gives the columns, from the header alone."""
-    header = [_active(head) for head in _header(_unpacked(file, place, None, gzipped), place)]
-    return _names(header, _described(header, place, metadata))
+def _of_numbers(
+    header: list[str], described: list[Column | None], texts: list[Any], missing: frozenset[str]
+) -> Iterator[tuple[str, Any, bool]]:
+    """Yield the columns that may say how numbers are written: name, cells without missing ones, whether numbers are declared."""
+    for head, column, cells in zip(header, described, texts, strict=True):
+        if column is None or column.kind in ("continuous", "ordinal"):
+            trimmed = pc.utf8_trim_whitespace(cells) if column else cells
+            absent = pc.is_in(trimmed, value_set=pa.array(sorted(missing), cells.type))
+            yield head, trimmed.filter(pc.invert(absent)), column is not None
+
+
+def csv_names(
+    file: BinaryIO, place: str, metadata: Metadata | None, read: Dialect, *, gzipped: bool
+) -> tuple[list[Hashable], Dialect]:
+    """Return the names that :func:`csv_table` gives the columns, and the dialect, from the first lines alone."""
+    header, dialect = _header(_unpacked(file, place, None, gzipped, read.encoding), place, read)
+    return _names(header, _described(header, place, metadata)), dialect
 
 
 def _names(header: list[str], described: list[Column | None]) -> list[Hashable]:
     return [head if column is None else column.name for head, column in zip(header, described, strict=True)]
 
 
-def _unpacked(file: BinaryIO, place: str, max_bytes: int | None, gzipped: bool) -> io.BufferedReader:
+def _unpacked(
+    file: BinaryIO, place: str, max_bytes: int | None, gzipped: bool, encoding: str | None
+) -> io.BufferedReader:
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     limit = MAX_BYTES if max_bytes is None else max_bytes
@@ -151,36 +191,36 @@ def _unpacked(file: BinaryIO, place: str, max_bytes: int | None, gzipped: bool) 
             if count > limit:
                 raise TableFileError(TOO_LARGE.format(limit), place)
             file.seek(0)
-    return io.BufferedReader(_Capped(gzip.GzipFile(fileobj=file) if gzipped else file, place, limit), buffer_size=_PEEK)
+    stream = _Capped(gzip.GzipFile(fileobj=file) if gzipped else file, place, limit, encoding)
+    return io.BufferedReader(stream, buffer_size=_PEEK)
 
 
-def _header(stream: io.BufferedReader, place: str) -> list[str]:
-    """Return what the header line names, without moving on, or say what the file is instead of a CSV table."""
+def _header(stream: io.BufferedReader, place: str, read: Dialect) -> tuple[list[str], Dialect]:
+    """Return what the header line names, without moving on, and the dialect, or say what the file is instead of a CSV table."""
     start = stream.peek(_PEEK)[:_PEEK]
+    raw: Any = stream.raw
     for sign, what in _SIGNS.items():
         if start.startswith(sign):
             raise TableFileError(f"is {what} inside, not CSV; rename or export it", place)
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise TableFileError("is UTF-16 text; save it as UTF-8", place)
-    stream.raw.require_text()  # type: ignore[attr-defined]
+    raw.require_text()
     text = start.decode("utf-8-sig", "replace")
     if not text.strip():
         raise TableFileError("is empty; the first line must name the columns", place)
     try:
-        header = next(row for row in csv.reader(io.StringIO(text, newline="")) if row)
-    except csv.Error:
+        dialect = read.but(encoding=raw.encoding).in_lines(text, place, cut=len(start) == _PEEK)
+        header = next(iter(dialect.rows(text)))
+    except (csv.Error, StopIteration):
         raise TableFileError("has no header line that can be read; is it a CSV file?", place) from None
-    lines = [line for line in text.splitlines() if line][:2]
-    for mark, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-        counts = {line.count(mark) for line in lines}
-        if len(header) == 1 and len(lines) == 2 and '"' not in lines[0] and len(counts) == 1 and counts != {0}:
-            raise TableFileError(f"seems to be separated by {name}; save it with commas", place)
-    return header
+    if dialect.blank:
+        header = [head.lstrip(" ") for head in header]
+    if dialect.trailing and header.pop():
+        raise TableFileError("the header must end with a separator, as every line, found a name after it", place)
+    return [_active(head) for head in header], dialect
 
 
-def _parse(stream: Any, place: str, header: list[str]) -> Any:
+def _parse(stream: Any, place: str, header: list[str], dialect: Dialect) -> Any:
     """Return a pyarrow table of the rows below the header, in which every cell is text."""
-    n_columns, ragged = len(header), list[int]()
+    n_columns, ragged = len(header) + bool(dialect.trailing), list[int]()
 
     def note(row: Any) -> str:
         ragged.append(row.number)
@@ -192,7 +232,11 @@ def _parse(stream: Any, place: str, header: list[str]) -> Any:
             stream,
             read_options=arrow_csv.ReadOptions(use_threads=False, block_size=_BLOCK, autogenerate_column_names=True),
             parse_options=arrow_csv.ParseOptions(
-                newlines_in_values=True, invalid_row_handler=note, ignore_empty_lines=n_columns > 1
+                delimiter=dialect.separator,
+                quote_char=dialect.quote,
+                newlines_in_values=True,
+                invalid_row_handler=note,
+                ignore_empty_lines=n_columns > 1,
             ),
             convert_options=arrow_csv.ConvertOptions(
                 strings_can_be_null=False,
@@ -202,11 +246,21 @@ def _parse(stream: Any, place: str, header: list[str]) -> Any:
     except pa.ArrowInvalid:  # its message can quote a row
         text = "cannot be read as CSV: a quote that never ends, a row that is too long, or no header"
         raise TableFileError(text, place) from None
+    if dialect.blank:
+        table = pa.table([pc.utf8_ltrim(cells, characters=" ") for cells in table.columns], table.column_names)
+        quoted = [pc.any(pc.starts_with(cells, str(dialect.quote)), min_count=0).as_py() for cells in table.columns]
+        if any(quoted):
+            text = "has a quote after a blank, which cannot be read; save it without blanks after the separators"
+            raise TableFileError(text, place)
+    if dialect.trailing and table.num_columns == n_columns:
+        if pc.any(pc.not_equal(table.column(n_columns - 1), ""), min_count=0).as_py():
+            raise TableFileError("must name every column, found cells after the last name", place)
+        table, n_columns = table.drop_columns([table.column_names[-1]]), n_columns - 1
     if table.num_columns != n_columns or [_active(str(column[0].as_py())) for column in table.columns] != header:
         raise TableFileError(f"has a header that cannot be read, or is over {_PEEK // 2**20} MiB long", place)
     if ragged:
         found = f"{len(ragged)} with another number (row {first_of(ragged)}, the header being row 1)"
-        cure = "mend the file, or quote cells that hold a comma"
+        cure = "mend the file, or quote cells that hold the separator"
         raise TableFileError(
             f"must have {table.num_columns} cells in each row, as its header, found {found}; {cure}", place
         )
@@ -230,7 +284,7 @@ def _described(header: list[str], place: str, metadata: Metadata | None) -> list
         problems.append(Problem(place, text, TableFileError))
     if problems:
         raise DataError.of(problems)
-    numeric = [re.fullmatch(NUMBER, head) is not None for head in header]
+    numeric = [re.fullmatch(NUMBER, head.replace(",", ".")) is not None for head in header]
     if all(numeric) and not all(head.isdigit() for head in header):
         raise TableFileError("has no header: the first line holds numbers; put the column names there", place)
 
@@ -243,24 +297,40 @@ def _described(header: list[str], place: str, metadata: Metadata | None) -> list
 # ----------------------------------------------------------------------------------------------- writing
 
 
-def print_csv(df: pd.DataFrame, file: Any, *, gzipped: bool = False) -> None:
+def print_csv(df: pd.DataFrame, file: Any, dialect: Dialect | None = None, *, gzipped: bool = False) -> None:
     """Write a table as CSV to a file that is open for bytes."""
+    written = Dialect() if dialect is None else dialect
+    separator = written.separator or ","
     spelt = pd.DataFrame({position: _spelt(df.iloc[:, position]) for position in range(df.shape[1])}, index=df.index)
     spelt.columns = pd.Index([_inert(str(name)) for name in df.columns])
-    # Python's csv leaves a carriage return bare; a lone column may look like many with another separator; and a byte order
-    # mark that begins the file is no part of the name.
+    if written.decimal == ",":
+        spelt = spelt.apply(_with_comma)
+    # Python's csv leaves a carriage return bare; names may look like others with another separator; and a byte order mark
+    # that begins the file is no part of the name.
     texts = itertools.chain(spelt.columns, *(cells for _, cells in spelt.items() if cells.dtype == object))
     returns = any(isinstance(text, str) and "\r" in text for text in texts)
-    ambiguous = spelt.columns[0].startswith("\ufeff") or (df.shape[1] == 1 and re.search(r"[;\t|]", spelt.columns[0]))
+    others = "[" + ",;\t|".replace(separator, "") + "]"
+    ambiguous = spelt.columns[0].startswith("\ufeff") or any(re.search(others, name) for name in spelt.columns)
     quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns or ambiguous else csv.QUOTE_MINIMAL
     target: Any = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) if gzipped else file
-    text = io.TextIOWrapper(target, encoding="utf-8", newline="")
+    text = io.TextIOWrapper(target, encoding=written.encoding or "utf-8", newline="")
+    options: dict[str, Any] = {"sep": separator, "quotechar": written.quote or '"', "quoting": quoting}
     try:
-        spelt.to_csv(text, index=False, lineterminator="\n", quoting=quoting)
+        spelt.to_csv(text, index=False, lineterminator="\n", **options)
     finally:
         text.detach()
     if gzipped:
         target.close()
+
+
+def _with_comma(series: pd.Series) -> pd.Series:
+    """Return a column with decimal commas in its numbers."""
+    if series.dtype != object and not pd.api.types.is_float_dtype(series.dtype):
+        return series
+    numbers = (float, np.floating, decimal.Decimal)
+    return series.astype(object).map(
+        lambda cell: str(cell).replace(".", ",") if isinstance(cell, numbers) else cell, na_action="ignore"
+    )
 
 
 def _spelt(series: pd.Series) -> pd.Series:

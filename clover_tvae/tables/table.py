@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -19,14 +19,16 @@ from clover_tvae.files import atomic_write, not_there
 from clover_tvae.metadata.description import Metadata
 from clover_tvae.metadata.validate import require_frame
 from clover_tvae.tables.delimited import MAX_BYTES, csv_cells, csv_names, csv_table, print_csv
+from clover_tvae.tables.dialect import Dialect
 from clover_tvae.tables.parquet import read_parquet, write_parquet
 from clover_tvae.tables.parts import MANIFEST, listed_parts, parts_of
 
-__all__ = ["EXTENSIONS", "MAX_BYTES", "column_names", "read_table", "write_table"]
+__all__ = ["EXTENSIONS", "MAX_BYTES", "column_names", "dialect_of", "read_as", "read_table", "write_table"]
 
-EXTENSIONS = (".csv", ".csv.gz", ".parquet", ".pq")
+EXTENSIONS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq")
 """What a table's file name may end in."""
 _PARQUET = (".parquet", ".pq")
+_GZIPPED = (".csv.gz", ".tsv.gz")
 
 
 def read_table(
@@ -34,15 +36,18 @@ def read_table(
     metadata: Metadata | None = None,
     missing: Collection[str] = ("",),
     *,
+    read: Dialect | Mapping[str, Any] | None = None,
     max_bytes: int | None = None,
 ) -> pd.DataFrame:
     r"""Read a table from a file, or from a folder of parts.
 
     Args:
-        path: A ``.csv``, ``.csv.gz``, ``.parquet`` or ``.pq`` file. CSV is UTF-8, separated by commas, with a header. Or the
-            folder that ``clover-tvae sample`` wrote parts into: they are read in their order.
+        path: A ``.csv``, ``.tsv`` (separated by tabs), ``.csv.gz``, ``.tsv.gz``, ``.parquet`` or ``.pq`` file. CSV has a header. Or
+            the folder that ``clover-tvae sample`` wrote parts into: they are read in their order.
         metadata: What the columns of a CSV file are; a name that is a number fits the header that spells it.
         missing: The cells of a CSV file that mean "missing", exactly as they are written.
+        read: How a CSV file is written, such as ``{"separator": ";", "decimal": ","}``; see :class:`Dialect`. What is left
+            out is found in the file, and refused where it can be read in two ways.
         max_bytes: The most bytes that the file, or a part, may unpack to; by default ``MAX_BYTES``, and for a gzipped file no more
             than 200 times its size.
 
@@ -54,7 +59,7 @@ def read_table(
             one table.
         ColumnTypeError: Cells do not fit the declared kind; with their number and the first rows.
         DuplicateColumnsError: Two columns share a name.
-        ConfigError: ``missing`` is not a collection of texts.
+        ConfigError: ``missing`` is not a collection of texts, or ``read`` is no dialect.
 
     Example:
         >>> import tempfile
@@ -62,31 +67,60 @@ def read_table(
         ...     _ = Path(folder, "t.csv").write_text("land,age\nNA,7\nDE,\n")
         ...     read_table(f"{folder}/t.csv").to_dict("list")
         {'land': ['NA', 'DE'], 'age': [7, None]}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "t.csv").write_text("land;dose\nDE;1,5\n")
+        ...     read_table(f"{folder}/t.csv").to_dict("list")
+        {'land': ['DE'], 'dose': [1.5]}
     """
+    return read_as(path, metadata, missing, read, max_bytes=max_bytes)[0]
+
+
+def read_as(
+    path: str | Path,
+    metadata: Metadata | None = None,
+    missing: Collection[str] = ("",),
+    read: Dialect | Mapping[str, Any] | None = None,
+    *,
+    max_bytes: int | None = None,
+) -> tuple[pd.DataFrame, Dialect | None]:
+    """Return a table as :func:`read_table` does, and the dialect of the CSV file; ``None`` where it is another file."""
     if isinstance(missing, str) or not all(isinstance(token, str) for token in missing):
         raise ConfigError("must be a list of texts, such as ['', 'NA'], found something else", "missing")
-    frames, headers, cells = list[pd.DataFrame](), list[list[str]](), list[Any]()
+    given = Dialect.of(read)
+    frames, headers, cells, dialects = list[pd.DataFrame](), list[list[str]](), list[Any](), list[Dialect]()
     for part in _parts(path):
         with _opened(part) as (file, extension):
             if extension in _PARQUET:
                 frames.append(read_parquet(file, str(part), MAX_BYTES if max_bytes is None else max_bytes))
                 continue
-            of_part = csv_cells(file, str(part), metadata, max_bytes, gzipped=extension == ".csv.gz")
-            headers.append(of_part[0])
-            cells.append(of_part[1])
+            asked = _asked(given, extension)
+            header, texts, dialect = csv_cells(
+                file, str(part), metadata, max_bytes, asked, gzipped=extension in _GZIPPED
+            )
+            headers.append(header)
+            cells.append(texts)
+            dialects.append(dialect)
     kinds = [frame.dtypes for frame in frames]
     if (
         (headers and frames)
         or any(h != headers[0] for h in headers)
+        or any(dialect != dialects[0] for dialect in dialects)
         or not all(kind.equals(kinds[0]) for kind in kinds)
     ):
         raise TableFileError("must hold parts of one table, found other columns or dtypes in some", str(path))
     if frames:
-        return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-    return csv_table(headers[0], pa.concat_tables(cells), str(path), metadata, frozenset(missing))
+        return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True), None
+    return csv_table(headers[0], pa.concat_tables(cells), str(path), metadata, frozenset(missing), dialects[0])
 
 
-def column_names(path: str | Path, metadata: Metadata | None = None) -> list[Hashable]:
+def _asked(read: Dialect, extension: str) -> Dialect:
+    """Return how a file of this extension is written, as far as that is known before it is opened."""
+    return read.but(separator="\t") if extension.startswith(".tsv") else read
+
+
+def column_names(
+    path: str | Path, metadata: Metadata | None = None, read: Dialect | Mapping[str, Any] | None = None
+) -> list[Hashable]:
     """Return the names of the columns that :func:`read_table` would give, without reading a row.
 
     Raises:
@@ -97,7 +131,24 @@ def column_names(path: str | Path, metadata: Metadata | None = None) -> list[Has
     with _opened(path) as (file, extension):
         if extension in _PARQUET:
             return [*read_parquet(file, str(path), MAX_BYTES, rows=False).columns]
-        return csv_names(file, str(path), metadata, gzipped=extension == ".csv.gz")
+        asked = _asked(Dialect.of(read), extension)
+        return csv_names(file, str(path), metadata, asked, gzipped=extension in _GZIPPED)[0]
+
+
+def dialect_of(
+    path: str | Path,
+    metadata: Metadata | None = None,
+    missing: Collection[str] = ("",),
+    read: Dialect | Mapping[str, Any] | None = None,
+) -> Dialect | None:
+    """Return the dialect that :func:`read_as` finds; where commas separate, the first lines tell it."""
+    part = next(iter(_parts(path, listed_parts)))
+    with _opened(part) as (file, extension):
+        if extension in _PARQUET:
+            return None
+        asked = _asked(Dialect.of(read), extension)
+        found = csv_names(file, str(part), metadata, asked, gzipped=extension in _GZIPPED)[1]
+    return found.in_cells((), str(path)) if found.separator == "," else read_as(path, metadata, missing, read)[1]
 
 
 def _parts(path: str | Path, listed: Callable[[str | Path], Iterable[Path]] = parts_of) -> Iterable[Path]:
@@ -132,12 +183,14 @@ def _extension(path: Path) -> str:
     raise TableFileError(f"is no table file by its name; use one that ends in {', '.join(EXTENSIONS)}", str(path))
 
 
-def write_table(df: pd.DataFrame, path: str | Path) -> None:
+def write_table(df: pd.DataFrame, path: str | Path, dialect: Dialect | None = None) -> None:
     """Write a table to a file, atomically; its index is left out.
 
     Args:
         df: The table, with one level of unique names.
-        path: Where to: ``.csv``, ``.csv.gz``, ``.parquet`` or ``.pq``.
+        path: Where to: ``.csv``, ``.tsv``, ``.csv.gz``, ``.tsv.gz``, ``.parquet`` or ``.pq``.
+        dialect: The separator, decimal mark, encoding and quotes of a CSV file; by default commas, points and UTF-8, and tabs in
+            ``.tsv``. Thousands are written without marks, lines end without a separator.
 
     Raises:
         TableFileError: The path has another extension or cannot be written (an older file stands), or text in the
@@ -163,7 +216,13 @@ def write_table(df: pd.DataFrame, path: str | Path) -> None:
         if extension in _PARQUET:
             write_parquet(df, path)
         else:
-            atomic_write(path, partial(print_csv, df, gzipped=extension == ".csv.gz"), mode=0o666)
-    except UnicodeEncodeError:
+            written = _asked(Dialect() if dialect is None else dialect, extension)
+            atomic_write(path, partial(print_csv, df, dialect=written, gzipped=extension in _GZIPPED), mode=0o666)
+    except UnicodeEncodeError as error:
+        if dialect is not None and not error.encoding.startswith("utf"):
+            text = (
+                f"text in the table, or a name, has letters that {dialect.encoding} lacks; write it in another encoding"
+            )
+            raise TableFileError(text, str(path)) from None
         text = "text in the table, or a name, is not valid Unicode (a lone surrogate) and cannot be written; replace it"
         raise TableFileError(text, str(path)) from None

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.date_formats import packed_width
 from clover_tvae.errors import data_rows
 from clover_tvae.metadata.column import Column
+from clover_tvae.tables.dialect import Dialect
 
 __all__ = ["NUMBER", "BadCells", "column_of"]
 
@@ -38,7 +39,7 @@ class BadCells(Exception):
     """Cells of one column that do not fit its kind; the message counts them."""
 
 
-def column_of(texts: Any, column: Column | None, missing: Collection[str]) -> pd.Series:
+def column_of(texts: Any, column: Column | None, missing: Collection[str], dialect: Dialect) -> pd.Series:
     """Return a column of texts as what it is declared to be, or as what it looks like."""
 
     def without_missing(cells: Any) -> Any:
@@ -49,21 +50,21 @@ def column_of(texts: Any, column: Column | None, missing: Collection[str]) -> pd
     texts = texts.combine_chunks()
     as_text = without_missing(texts)
     if column is None:
-        return _guessed(as_text)
+        return _guessed(as_text, dialect)
     trimmed = without_missing(pc.utf8_trim_whitespace(texts))
     match column.kind:
         case "continuous":
-            return _numbers(trimmed)
+            return _numbers(dialect.plain_numbers(trimmed))
         case "boolean":
             return _booleans(trimmed)
         case "datetime" if packed_width(column.format):  # as numbers, where they have no leading zeros
-            return _guessed(trimmed)
+            return _guessed(trimmed, dialect)
         case "datetime" if column.format is None:
             return _dates(trimmed, column.time_zone)
         case "ordinal" if column.order is not None and all(type(value) in (int, float) for value in column.order):
-            return _numbers(trimmed)
+            return _numbers(dialect.plain_numbers(trimmed))
         case "id" if column.regenerate == "sequence":
-            return _guessed(as_text, whole_only=True)
+            return _guessed(as_text, dialect, whole_only=True)
         case _:
             return _texts(as_text)
 
@@ -73,12 +74,12 @@ def _texts(cells: Any) -> pd.Series:
     return values.where(values.notna(), np.nan)
 
 
-def _guessed(cells: Any, *, whole_only: bool = False) -> pd.Series:
+def _guessed(cells: Any, dialect: Dialect, *, whole_only: bool = False) -> pd.Series:
     filled = cells.drop_null()
     if len(filled) and not _any(filled, _LEADING_ZERO):
-        if _all(filled, _WHOLE if whole_only else f"^{NUMBER}$"):
+        if _all(dialect.plain_numbers(filled), _WHOLE if whole_only else f"^{NUMBER}$"):
             with contextlib.suppress(BadCells):  # more digits than a number of 64 bits can hold
-                return _numbers(cells)
+                return _numbers(dialect.plain_numbers(cells))
         elif not whole_only and _all(filled, _TRUTH):
             return _booleans(cells)
     return _texts(cells)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from clover_tvae.errors import CloverError, TableFileError
 from clover_tvae.files import locked, remove_left
-from clover_tvae.tables import EXTENSIONS, write_table
+from clover_tvae.tables import EXTENSIONS, Dialect, write_table
 from clover_tvae.tables.parts import old_parts, write_manifest
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def draw_to(
     suffix: str = ".csv",
     rows_per_part: int = 100_000,
     resume_as: str | None = None,
+    dialect: Dialect | None = None,
     on_part: Callable[[Path, int], object] = lambda path, n_rows: None,
 ) -> list[Path]:
     """Draw rows and write them.
@@ -51,6 +52,7 @@ def draw_to(
         rows_per_part: Rows a part, at least 1. It changes no row.
         resume_as: A name for these very rows in such parts, of letters and digits: what a run of this name had drawn
             before it failed or was killed is kept, and a later one goes on from there. ``None``: nothing is kept.
+        dialect: How a CSV file, that is no folder of parts, is written.
         on_part: Called with each part and its number of rows once it is whole.
 
     Parts are written beside the old ones and take their place once all are whole: a drawing that fails leaves the
@@ -60,7 +62,7 @@ def draw_to(
         The files, in the order of the rows.
     """
     if is_table_file(path):
-        write_table(next(_parts(draw(), sys.maxsize)), path)
+        write_table(next(_parts(draw(), sys.maxsize)), path, dialect)
         return [path]
     files: list[Path] = []
     try:

@@ -1,0 +1,254 @@
+"""How a CSV file is written: what separates its cells, how its numbers look, how its text is encoded.
+
+What nobody says is found in the file: the separator in its first lines, the decimal mark in the cells. Where two readings
+are equally likely, nothing is guessed: the file is refused, and the message names the option that settles it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
+
+from clover_tvae.errors import ColumnTypeError, ConfigError, DataError, Problem, TableFileError, did_you_mean
+
+__all__ = ["Dialect"]
+
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+# A blank between the thousands may be a narrow one or one that breaks no line.
+_THOUSANDS = {"": "", ".": r"\.", ",": ",", " ": "[ \u00a0\u202f]", "'": "['’]"}
+_OTHER: dict[str, Any] = {".": ",", ",": "."}
+_PLAIN = {"separator": ",", "decimal": ".", "thousands": "", "encoding": "utf-8", "quote": '"'}
+
+Separator = Annotated[
+    Literal[",", ";", "\t", "|"],
+    BeforeValidator(lambda said: "\t" if said == "tab" else said),
+    WithJsonSchema({"enum": [*_SEPARATORS, "tab"]}),
+]
+
+
+class Dialect(BaseModel):
+    r"""How a CSV file is written. What is ``None`` is found in the file.
+
+    Example:
+        >>> print(Dialect(separator=";", decimal=",", encoding="cp1252"))
+        separator ';', decimal ',', encoding cp1252
+        >>> Dialect.of({"separator": "tab"}).separator
+        '\t'
+    """
+
+    # strict and hide_input: as in a job file, whose key ``read`` this is.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+    separator: Separator | None = Field(
+        default=None,
+        description="What stands between two cells: , ; | or tab. Left out, it is found in the first lines.",
+    )
+    decimal: Literal[".", ","] | None = Field(
+        default=None,
+        description="The decimal mark of numbers. Left out, it is found in the cells; where commas separate them it is a point.",
+    )
+    thousands: Literal["", ".", ",", " ", "'"] | None = Field(
+        default=None,
+        description="What stands between the thousands of numbers; '' for nothing. Left out, a point or comma is found in the cells.",
+    )
+    encoding: Literal["utf-8", "utf-8-sig", "utf-16", "cp1252", "cp1250", "latin-1"] | None = Field(
+        default=None,
+        description="How text is encoded. Left out: UTF-8, or UTF-16 where the file begins with the mark of it. cp1252 is what "
+        "Windows writes in western Europe, cp1250 in central Europe.",
+    )
+    quote: Literal['"', "'"] | None = Field(
+        default=None, description="What stands around a cell that needs it: \" or '."
+    )
+    blank: bool = Field(
+        default=False, description="true: blanks that stand before a cell, after the separator, are no part of it."
+    )
+    trailing: bool | None = Field(
+        default=None,
+        description="Whether a separator ends every line, too. Left out, it is found: the last column has no name and no cell.",
+    )
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Dialect:
+        if self.thousands and self.thousands == self.decimal:
+            raise ValueError("decimal and thousands must be two different marks")
+        return self
+
+    @classmethod
+    def of(cls, read: Dialect | Mapping[str, Any] | None) -> Dialect:
+        """Return what the argument ``read`` of :func:`clover_tvae.tables.read_table` says.
+
+        Raises:
+            ConfigError: It has other keys, or other values, than those of this class.
+        """
+        if isinstance(read, cls):
+            return read
+        try:
+            return cls.model_validate({} if read is None else read)
+        except ValidationError as error:
+            problems = []
+            for detail in error.errors(include_url=False, include_input=False):
+                key = str(detail["loc"][0]) if detail["loc"] else ""
+                text = f"must be {detail['msg'].removeprefix('Input should be ').removeprefix('Value error, ')}"
+                if detail["type"] == "extra_forbidden":
+                    known = f"; known: {', '.join(cls.model_fields)}"
+                    text = f"unknown key{did_you_mean(key, cls.model_fields) or known}"
+                problems.append(Problem(f"read.{key}" if key else "read", text))
+            raise ConfigError(problems) from None
+
+    def __str__(self) -> str:
+        """Return in words what differs from UTF-8 with commas and decimal points; nothing where nothing does."""
+        told = [
+            f"{key} {value if key == 'encoding' else ascii(value)}"
+            for key, plain in _PLAIN.items()
+            if (value := getattr(self, key)) is not None and value != plain
+        ]
+        told += ["blanks before cells left out"] if self.blank else []
+        return ", ".join(told + (["a separator at the end of every line"] if self.trailing else []))
+
+    def but(self, **found: Any) -> Dialect:
+        """Return the dialect with what was found; what was given stays."""
+        return self.model_copy(update={key: value for key, value in found.items() if getattr(self, key) is None})
+
+    def rows(self, text: str, separator: str | None = None) -> Iterable[list[str]]:
+        """Yield the rows that have cells. Another separator than the dialect's is only tried: then quotes must be whole.
+
+        Raises:
+            csv.Error: A cell is too long, or the text is none.
+        """
+        marks: dict[str, Any] = {"delimiter": separator or self.separator, "quotechar": self.quote or '"'}
+        strict = separator not in (None, ",")
+        return filter(None, csv.reader(io.StringIO(text, newline=""), strict=strict, **marks))
+
+    def in_lines(self, text: str, place: str, *, cut: bool) -> Dialect:
+        """Return the dialect with the separator that the first lines have, and whether it ends them.
+
+        Args:
+            text: The first lines, with the header.
+            place: The file, for messages.
+            cut: Whether the last line may lack its end.
+
+        Raises:
+            TableFileError: Two separators fit, or one does in some lines only.
+            csv.Error: There is no header that can be read.
+        """
+        found = self.but(quote='"', separator=self._separator_of(text, place, cut))
+        header = next(iter(found.rows(text)), [])
+        ends = (
+            self.trailing is None and len(header) > 1 and not header[-1] and all(head.strip() for head in header[:-1])
+        )
+        return found.but(trailing=ends and all(not row[-1] for row in found._whole_rows(text, cut)))
+
+    def _whole_rows(self, text: str, cut: bool, separator: str | None = None) -> list[list[str]]:
+        try:
+            rows = [*self.rows(text, separator)]
+        except csv.Error:
+            return []
+        return rows[:-1] if cut else rows
+
+    def _separator_of(self, text: str, place: str, cut: bool) -> str:
+        if self.separator is not None:
+            return self.separator
+        n_cells = {",": len(next(iter(self.rows(text, ",")), []))}
+        for mark in (";", "\t", "|"):
+            with contextlib.suppress(csv.Error):
+                n_cells[mark] = len(next(iter(self.rows(text, mark)), []))
+        fits = [mark for mark, n in n_cells.items() if n > 1]
+        if fits in ([], [","]):  # told by the parser where rows have more cells, or less
+            return ","
+        same = [m for m in fits if {n_cells[m]} == {*map(len, self._whole_rows(text, cut, m))}]
+        cure = 'say which: read: {separator: ";"}, or --read "separator=;"'
+        if len(same) == 1:
+            return same[0]
+        if same:
+            names = " or by ".join(_SEPARATORS[mark] for mark in same)
+            raise TableFileError(f"can be read as separated by {names}: every line fits both; {cure}", place)
+        lines = [line for line in text.splitlines() if line][:2]
+        for mark in fits:
+            alike = len(lines) == 2 and len({line.count(mark) for line in lines}) == 1 and '"' not in lines[0]
+            if mark != "," and "," not in fits and alike:
+                name = _SEPARATORS[mark]
+                raise TableFileError(
+                    f"seems to be separated by {name}, but lines have other numbers of cells; mend it, or {cure}", place
+                )
+        return ","
+
+    def in_cells(self, columns: Iterable[tuple[str, Any, bool]], place: str) -> Dialect:
+        """Return the dialect with the marks of the numbers that the cells hold.
+
+        Args:
+            columns: Of each column that may hold numbers its name, its cells as a pyarrow array of text, and whether it was
+                declared to hold numbers: then cells that are none say nothing, else all must be numbers to say something.
+            place: The file, for messages.
+
+        Raises:
+            ColumnTypeError: The cells can be read in two ways, or contradict each other.
+        """
+        if self.separator == ",":
+            return self.but(decimal=_OTHER.get(self.thousands or "", "."), thousands="")
+        if self.decimal is not None and self.thousands is not None:
+            return self
+        marks = [mark for mark in _OTHER if mark != self.thousands]
+        patterns = {m: f"^{_numeral(m, _OTHER[m] if self.thousands is None else self.thousands)}$" for m in marks}
+        sure: dict[str, str] = {}  # a decimal mark, and the first column that has it
+        unsure: dict[str, str] = {}  # a mark of which nobody knows what it is, and the first column that has it
+        grouped: set[str] = set()
+        for name, cells, is_declared in columns:
+            fits = {mark: pc.match_substring_regex(cells, pattern) for mark, pattern in patterns.items()}
+            if is_declared:
+                cells = cells.filter(_any_of(fits.values()))
+                fits = {mark: pc.match_substring_regex(cells, pattern) for mark, pattern in patterns.items()}
+            there = [mark for mark in _OTHER if pc.any(pc.match_substring(cells, mark), min_count=0).as_py()]
+            fitting = [mark for mark in marks if pc.all(fits[mark], min_count=0).as_py()] if there else []
+            if len(fitting) == 1 and self.decimal in (None, fitting[0]):
+                sure.setdefault(fitting[0], name)
+                grouped |= {mark for mark in there if mark != fitting[0]}
+            elif len(fitting) == 2:
+                unsure = dict.fromkeys(there, name) | unsure
+        cure = "say how the file writes numbers: read: {decimal: ..., thousands: ...}, thousands '' for none"
+        if len(sure) == 2:
+            text = f"column {sure['.']!r} has decimal points and column {sure[',']!r} decimal commas; {cure}"
+            raise DataError.of([Problem(place, text, ColumnTypeError)])
+        decimal: Any = self.decimal or next(iter(sure), None)
+        thousands: Any = self.thousands if self.thousands is not None else next(iter(grouped), None)
+        open_ = [m for m in unsure if decimal is None or (m != decimal and thousands is None)]
+        if open_:
+            mark, called = open_[0], {".": "point", ",": "comma"}[open_[0]]
+            text = f"numbers such as 1{mark}234 can have a decimal {called}, or be 1234 with a {called} between the thousands"
+            said = f"{{decimal: {mark!r}}} or {{decimal: {_OTHER[mark]!r}, thousands: {mark!r}}}"
+            if decimal is not None:
+                said = " or, for text, ".join(f"{{decimal: {decimal!r}, thousands: {t!r}}}" for t in (mark, ""))
+            where = f"{place}: column {unsure[mark]!r}"
+            raise DataError.of([Problem(where, f"{text}; say which: read: {said}", ColumnTypeError)])
+        return self.but(decimal=decimal or _OTHER.get(thousands or "", "."), thousands=thousands or "")
+
+    def plain_numbers(self, cells: Any) -> Any:
+        """Return cells of text with numbers as Python writes them; what is no number of the dialect becomes none of Python's."""
+        if (self.decimal or ".", self.thousands or "") == (".", ""):
+            return cells
+        pattern = f"^({_numeral(self.decimal or '.', self.thousands or '')}|[+-]?(?i:inf|infinity))$"
+        wrong = pc.invert(pc.fill_null(pc.match_substring_regex(cells, pattern), True))
+        if self.thousands:
+            cells = pc.replace_substring_regex(cells, _THOUSANDS[self.thousands], "")
+        plain = pc.replace_substring(cells, self.decimal or ".", ".")
+        return pc.replace_with_mask(plain, wrong, pa.scalar("none", plain.type))
+
+
+def _any_of(masks: Iterable[Any]) -> Any:
+    first, *others = masks
+    for mask in others:
+        first = pc.or_(first, mask)
+    return first
+
+
+def _numeral(decimal: str, thousands: str) -> str:
+    """Return the pattern of a number with these marks."""
+    mark = f"[{decimal}]"
+    whole = rf"(\d+|[1-9]\d{{0,2}}({_THOUSANDS[thousands]}\d{{3}})+)" if thousands else r"\d+"
+    return rf"[+-]?({whole}({mark}\d*)?|{mark}\d+)([eE][+-]?\d+)?"
