@@ -341,6 +341,14 @@ def test_what_is_written_in_a_dialect_comes_back(tmp_path, separator, decimal, e
     assert back["gaps"].astype("Float64").equals(df["gaps"])
 
 
+def test_names_are_quoted_only_where_every_line_could_be_of_another_separator(tmp_path):
+    for cells, header in (["1;2", "3;4"], '"a;b","n"'), (["1;2", "3"], "a;b,n"), ([1, 2], "a;b,n"):
+        df = pd.DataFrame({"a;b": cells, "n": [1, 2]})
+        write_table(df, tmp_path / "t.csv")
+        assert (tmp_path / "t.csv").read_text().splitlines()[0] == header
+        assert read_table(tmp_path / "t.csv").equals(df)
+
+
 def test_letters_that_an_encoding_lacks_are_not_written(tmp_path):
     with refuses(TableFileError, str(tmp_path / "t.csv")) as caught:
         write_table(pd.DataFrame({"a": ["Łódź"]}), tmp_path / "t.csv", Dialect(encoding="cp1252"))

@@ -309,8 +309,9 @@ def print_csv(df: pd.DataFrame, file: Any, dialect: Dialect | None = None, *, gz
     # that begins the file is no part of the name.
     texts = itertools.chain(spelt.columns, *(cells for _, cells in spelt.items() if cells.dtype == object))
     returns = any(isinstance(text, str) and "\r" in text for text in texts)
-    others = "[" + ",;\t|".replace(separator, "") + "]"
-    ambiguous = spelt.columns[0].startswith("\ufeff") or any(re.search(others, name) for name in spelt.columns)
+    ambiguous = spelt.columns[0].startswith("\ufeff") or any(
+        _could_separate(m, spelt) for m in ",;\t|" if m != separator
+    )
     quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns or ambiguous else csv.QUOTE_MINIMAL
     target: Any = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) if gzipped else file
     text = io.TextIOWrapper(target, encoding=written.encoding or "utf-8", newline="")
@@ -321,6 +322,14 @@ def print_csv(df: pd.DataFrame, file: Any, dialect: Dialect | None = None, *, gz
         text.detach()
     if gzipped:
         target.close()
+
+
+def _could_separate(mark: str, spelt: pd.DataFrame) -> bool:
+    """Whether the names and every row hold a mark, so that it could be taken for the separator; of a lone column its name."""
+    if not any(mark in name for name in spelt.columns):
+        return False
+    texts = spelt.loc[:, [dtype == object for dtype in spelt.dtypes]]
+    return spelt.shape[1] == 1 or bool(texts.map(lambda cell: mark in str(cell)).any(axis=1).all())
 
 
 def _with_comma(series: pd.Series) -> pd.Series:
