@@ -328,7 +328,7 @@ def _could_separate(mark: str, spelt: pd.DataFrame) -> bool:
     """Whether the names and every row hold a mark, so that it could be taken for the separator; of a lone column its name."""
     if not any(mark in name for name in spelt.columns):
         return False
-    texts = spelt.loc[:, [dtype == object for dtype in spelt.dtypes]]
+    texts = spelt.loc[:, [cells.dtype == object for _, cells in spelt.items()]]
     return spelt.shape[1] == 1 or bool(texts.map(lambda cell: mark in str(cell)).any(axis=1).all())
 
 
