@@ -32,6 +32,7 @@ from clover_tvae.errors import (
     ConfigError,
     DataError,
     DuplicateColumnsError,
+    MissingExtraError,
     TableFileError,
 )
 from clover_tvae.files import atomic_write, inside
@@ -366,7 +367,7 @@ def test_a_cell_as_long_as_a_book_is_read(csv):
     assert csv(f"a,b\n{book},1\n")["a"][0] == book
 
 
-@pytest.mark.parametrize("name", ["t.xlsx", "t.txt", "t", "t.gz", "csv", "t.parquet.gz"])
+@pytest.mark.parametrize("name", ["t.numbers", "t.txt", "t", "t.gz", "csv", "t.parquet.gz"])
 def test_other_extensions_are_refused(tmp_path, name):
     with refuses(TableFileError, str(tmp_path / name)) as caught:
         read_table(tmp_path / name)
@@ -1017,3 +1018,185 @@ def test_numbers_that_a_float_holds_are_read_however_long(tmp_path: Path) -> Non
     (tmp_path / "t.csv").write_text("\n".join(["a", *cells]))
     found = read_table(tmp_path / "t.csv", Metadata.of({"continuous": ["a"]}))["a"]
     assert found.tolist() == [float(cell) for cell in cells]
+
+
+# -------------------------------------------------------------------------------- files of other programs
+
+
+@pytest.fixture
+def workbook(tmp_path):
+    """Write a workbook of sheets, a list of rows each, and return its path."""
+    excel = pytest.importorskip("xlsxwriter")
+    pytest.importorskip("python_calamine")
+
+    def written(merged: str | None = None, **sheets) -> Path:
+        book = excel.Workbook(str(tmp_path / "t.xlsx"))
+        day = book.add_format({"num_format": "dd.mm.yyyy"})
+        for name, rows in sheets.items():
+            sheet = book.add_worksheet(name)
+            for number, row in enumerate(rows):
+                for position, cell in enumerate(row):
+                    if isinstance(cell, datetime.date):
+                        sheet.write_datetime(number, position, cell, day)
+                    elif cell is not None:
+                        sheet.write(number, position, cell)
+            if merged:
+                sheet.merge_range(merged, CANARY)
+        book.close()
+        return tmp_path / "t.xlsx"
+
+    return written
+
+
+def test_a_sheet_is_read_by_the_types_of_its_cells(workbook):
+    born = datetime.date(1990, 2, 1)
+    rows = [
+        ["born", "n", "x", "ward", "ok", 2020],
+        [born, 1, 1.5, 7, True, "a"],
+        [],
+        [born, None, 2, "7b", False, "NA"],
+    ]
+    path = workbook(Tabelle1=rows)
+    metadata = Metadata.of(
+        {"continuous": ["n", "x"], "categorical": ["ward", 2020], "boolean": ["ok"], "datetime": ["born"]}
+    )
+    df = read_table(path, metadata, missing=["NA"])
+    assert df.dtypes.astype(str).to_dict() == {
+        "born": "datetime64[ns]", "n": "Int64", "x": "float64", "ward": "object", "ok": "bool", 2020: "object",
+    }  # fmt: skip
+    assert df["born"].tolist() == [pd.Timestamp("1990-02-01")] * 2
+    assert df["ward"].tolist() == ["7", "7b"]
+    assert df[2020].isna().tolist() == [False, True]
+    metadata.validate(df)
+    assert column_names(path) == ["born", "n", "x", "ward", "ok", "2020"]
+    with pytest.raises(ColumnTypeError, match=r"column 'ward': must hold cells of one type, found numbers and text"):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([[CANARY], ["a", "b"], [1, 2]], "found 1 columns without a name in the first row; .*delete rows above it, such as a title"),
+        ([["a", "a"], [1, 2]], "2 columns have this name"),
+        ([["a"], [1], [2], [CANARY]], r"column 'a': must hold cells of one type, found numbers and text \(text in data row 3\)"),
+        ([[1.5, 2], [3, 4]], "must name the columns by text"),
+        ([], "is empty"),
+    ],
+)  # fmt: skip
+def test_a_sheet_that_is_no_table_says_how(workbook, rows, said):
+    with pytest.raises(DataError, match=said) as caught:
+        read_table(workbook(A=rows))
+    assert CANARY not in str(caught.value)
+
+
+def test_a_sheet_is_asked_for_where_there_are_several(workbook):
+    path = workbook(first=[["a"], [1]], second=[["b"], [2]])
+    with pytest.raises(TableFileError, match=r"holds several sheets; say which: .* it has 'first', 'second'"):
+        read_table(path)
+    assert read_table(path, read={"sheet": "second"}).to_dict("list") == {"b": [2]}
+    assert read_table(path, read={"sheet": 1}).to_dict("list") == {"a": [1]}
+    assert column_names(path, read={"sheet": "2"}) == ["b"]
+    for wrong in ("third", 0, 3):
+        with pytest.raises(TableFileError, match="has no such sheet"):
+            read_table(path, read={"sheet": wrong})
+    assert read_table(workbook(empty=[], full=[["a"], [1]])).to_dict("list") == {"a": [1]}
+    with pytest.raises(TableFileError, match="found 1 merged ones; unmerge them") as caught:
+        read_table(workbook("A1:B1", A=[]))
+    assert CANARY not in str(caught.value)
+
+
+@same_folder
+@given(
+    st.lists(
+        st.tuples(st.text(max_size=9), st.floats(-1e9, 1e9).map(lambda x: round(x, 3)), st.integers(-(2**53), 2**53)),
+        min_size=1,
+    )
+)
+def test_what_is_written_to_excel_comes_back(tmp_path, rows):
+    pytest.importorskip("xlsxwriter")
+    pytest.importorskip("python_calamine")
+    df = pd.DataFrame([("=1+1", 0.5, 1), *rows], columns=["=text", "x", "n"])
+    df["at"] = pd.Timestamp("2024-01-02 03:04:05.678")
+    write_table(df, tmp_path / "t.xlsx")
+    back = read_table(
+        tmp_path / "t.xlsx", Metadata.of({"categorical": ["=text"], "continuous": ["x", "n"], "datetime": ["at"]})
+    )
+    assert back["=text"].fillna("").tolist() == df["=text"].tolist()
+    assert back["x"].tolist() == pytest.approx(df["x"].tolist(), rel=1e-15)
+    assert back["at"].tolist() == df["at"].tolist()
+    assert back["n"].tolist() == df["n"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("x" * 40_000, "a text of more than 32,767 letters"),
+        (np.inf, "infinite"),
+        (2**60, "beyond 2\\^53"),
+        (pd.Timestamp("1850-01-01"), "a date before 1901"),
+        (pd.Timestamp("2024-01-01", tz="UTC"), "a time zone"),
+        (pd.Timestamp("2024-01-01 00:00:00.000001"), "finer than a thousandth"),
+        (Path("x"), "a cell of type PosixPath"),
+    ],
+)
+def test_what_excel_cannot_hold_is_refused_and_the_old_file_stands(tmp_path, cell, said):
+    pytest.importorskip("xlsxwriter")
+    (tmp_path / "t.xlsx").write_text("old")
+    with pytest.raises(ColumnTypeError, match=rf"column 'a': Excel cannot hold .*{said}.* \(row 2\); write CSV"):
+        write_table(pd.DataFrame({"a": pd.Series([cell], dtype=object)}), tmp_path / "t.xlsx")
+    assert (tmp_path / "t.xlsx").read_text() == "old"
+
+
+def test_feather_keeps_what_parquet_keeps(tmp_path):
+    df = pd.DataFrame(
+        {"c": pd.Categorical(["a", None], ["b", "a"], ordered=True), 7: pd.array([1, None], dtype="Int64")}
+    )
+    write_table(df, tmp_path / "t.feather")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t.feather"), df)
+    assert column_names(tmp_path / "t.feather") == ["c", 7]
+
+
+@pytest.mark.parametrize("extension", [".dta", ".sav"])
+def test_value_labels_become_categories_where_every_value_has_one(tmp_path, extension):
+    package = pytest.importorskip("pyreadstat")
+    df = pd.DataFrame(
+        {"sex": [2.0, 1.0, None], "age": [30.0, 99.0, 40.0], "t": ["a", "", "c"], "d": [datetime.date(2024, 1, 2)] * 3}
+    )
+    labels = {"sex": {1: "f", 2: "m"}, "age": {99: "unknown"}}
+    write = package.write_dta if extension == ".dta" else package.write_sav
+    write(
+        df.astype({"sex": "Int64", "age": "int64"}) if extension == ".dta" else df,
+        str(tmp_path / f"t{extension}"),
+        variable_value_labels=labels,
+    )
+    back = read_table(tmp_path / f"t{extension}")
+    assert back["sex"].cat.categories.tolist() == ["f", "m"]
+    assert back["sex"].tolist() == ["m", "f", np.nan]
+    assert back["age"].tolist() == [30, 99, 40]
+    assert back["t"].fillna("missing").tolist() == ["a", "missing", "c"]
+    assert back["d"].tolist() == [pd.Timestamp("2024-01-02")] * 3
+    assert column_names(tmp_path / f"t{extension}") == ["sex", "age", "t", "d"]
+    with refuses(TableFileError, str(tmp_path / f"o{extension}")):
+        write_table(df, tmp_path / f"o{extension}")
+
+
+@pytest.mark.parametrize("extension", [".xlsx", ".xls", ".ods", ".feather", ".dta", ".sav"])
+def test_a_broken_file_of_another_program_says_so(tmp_path, extension):
+    pytest.importorskip("python_calamine")
+    pytest.importorskip("pyreadstat")
+    for junk in (b"", b"PK\x03\x04aaaa", CANARY.encode() * 100):
+        (tmp_path / f"t{extension}").write_bytes(junk)
+        with refuses(TableFileError, str(tmp_path / f"t{extension}")) as caught:
+            read_table(tmp_path / f"t{extension}")
+        assert CANARY not in str(caught.value)
+
+
+def test_what_is_not_installed_is_told_with_the_line_that_installs_it(tmp_path, monkeypatch):
+    for package, extension in [("python_calamine", ".xlsx"), ("pyreadstat", ".sav"), ("pyreadstat", ".dta")]:
+        monkeypatch.setitem(sys.modules, package, None)
+        (tmp_path / f"t{extension}").write_bytes(b"PK")
+        with pytest.raises(MissingExtraError, match=rf"needs {package}, .* pip install '\.\[files\]'"):
+            read_table(tmp_path / f"t{extension}")
+    monkeypatch.setitem(sys.modules, "xlsxwriter", None)
+    with pytest.raises(MissingExtraError, match="needs xlsxwriter"):
+        write_table(pd.DataFrame({"a": [1]}), tmp_path / "o.xlsx")

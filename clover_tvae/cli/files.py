@@ -142,24 +142,24 @@ def check_targets(targets: Mapping[Path | None, str | tuple[str, ...]], *, force
 
 def check_rows_target(path: Path, *, suffix: str, force: bool) -> None:
     """Refuse a place that rows cannot or should not go to: a table file, or a folder of parts that end in ``suffix``."""
-    from clover_tvae.tables import EXTENSIONS
+    from clover_tvae.tables import WRITTEN
     from clover_tvae.tables.parts import is_broken_off, old_parts
     from clover_tvae.workflows.output import is_table_file
 
     if is_table_file(path):
-        check_targets({path: EXTENSIONS}, force=force)
+        check_targets({path: WRITTEN}, force=force)
         return
     parts, text = old_parts(path), None
     if path.exists() and not path.is_dir():
-        text = f"must be a folder, or a file name that ends in {', '.join(EXTENSIONS)}"
+        text = f"must be a folder, or a file name that ends in {', '.join(WRITTEN)}"
     elif path.suffix and not path.exists():
-        text = f"no table is written as {path.suffix}; use {', '.join(EXTENSIONS)}, or a folder without a suffix"
+        text = f"no table is written as {path.suffix}; use {', '.join(WRITTEN)}, or a folder without a suffix"
     elif folders := [part.name for part in parts if part.is_dir()]:
         text = f"a folder stands where a part would: {folders[0]}; move it away"
     elif parts and not force and not is_broken_off(path):
         text = "the folder holds parts already; --force replaces them"
     if text:
         raise ConfigError(text, str(path))
-    if suffix not in EXTENSIONS:
-        formats = ", ".join(name[1:] for name in EXTENSIONS)
+    if suffix not in WRITTEN or suffix == ".xlsx":  # each sheet would have dtypes of its own
+        formats = ", ".join(name[1:] for name in WRITTEN if name != ".xlsx")
         raise ConfigError(f"must be one of {formats}, found {suffix[1:]!r}", "--format")

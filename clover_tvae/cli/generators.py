@@ -362,10 +362,10 @@ def impute(
     debug: Debug = False,
 ) -> None:
     """Fill the missing cells of a table with draws, given the rest of their rows; all else stays as it is."""
-    from clover_tvae.tables import EXTENSIONS, write_table
+    from clover_tvae.tables import WRITTEN, write_table
 
     require_files(generator, table)
-    check_targets({output: EXTENSIONS}, force=force)
+    check_targets({output: WRITTEN}, force=force)
     synth = _opened(generator, device, expected_sha256=expect_sha256)
     df, dialect = read(table, synth.metadata, missing, how, quiet=quiet)
     filled: Any = synth.impute(df, random_state=_seeded(seed, quiet))

@@ -34,7 +34,7 @@ from clover_tvae.metadata.column import name_fault
 from clover_tvae.metadata.document import in_document, read_document
 from clover_tvae.metadata.validate import name_problems
 from clover_tvae.parameters import Parameters
-from clover_tvae.tables import EXTENSIONS, column_names
+from clover_tvae.tables import EXTENSIONS, WRITTEN, column_names
 from clover_tvae.workflows.datasets import builtin_table
 
 __all__ = ["load_jobs"]
@@ -146,7 +146,7 @@ class _Check:
         self._check_parameters()
         self._check_assessment()
         for index, sample in enumerate(self.spec.sample):
-            self._writes(("sample", index, "output"), sample.output, EXTENSIONS)
+            self._writes(("sample", index, "output"), sample.output, WRITTEN)
         self._check_conditions()
 
     def job(self) -> Job:

@@ -1,4 +1,4 @@
-"""Tables as files: CSV (plain or gzipped) and Parquet, read and written without a silent change of any cell.
+"""Tables as files: CSV (plain or gzipped), Parquet and those of other programs, read and written without a silent change of any cell.
 
 Of the metadata it asks each column's ``name``, ``kind`` and a few options. Files replace older ones atomically
 (``clover_tvae.files``).
@@ -24,11 +24,21 @@ from clover_tvae.tables.dataset import Beyond, is_large, read_dataset
 from clover_tvae.tables.delimited import print_csv
 from clover_tvae.tables.dialect import Dialect
 from clover_tvae.tables.parts import parts_of
-from clover_tvae.tables.table import EXTENSIONS, MAX_BYTES, column_names, dialect_of, read_as, read_table, write_table
+from clover_tvae.tables.table import (
+    EXTENSIONS,
+    MAX_BYTES,
+    WRITTEN,
+    column_names,
+    dialect_of,
+    read_as,
+    read_table,
+    write_table,
+)
 
 __all__ = [
     "EXTENSIONS",
     "MAX_BYTES",
+    "WRITTEN",
     "Beyond",
     "Dialect",
     "column_names",

@@ -32,7 +32,7 @@ from clover_tvae.metadata.validate import repeated_names
 from clover_tvae.tables.dialect import Dialect
 from clover_tvae.tables.texts import NUMBER, BadCells, column_of
 
-__all__ = ["MAX_BYTES", "TOO_LARGE", "csv_cells", "csv_names", "csv_table", "print_csv"]
+__all__ = ["MAX_BYTES", "TOO_LARGE", "columns_of", "csv_cells", "csv_names", "csv_table", "names_of", "print_csv"]
 
 MAX_BYTES = 8 * 2**30
 """A table that unpacks to more than this is refused unless the caller asks for more."""
@@ -126,7 +126,7 @@ def csv_cells(
     """
     stream = _unpacked(file, place, max_bytes, gzipped, read.encoding)
     header, dialect = _header(stream, place, read)
-    _described(header, place, metadata)
+    columns_of(header, place, metadata)
     return header, _parse(stream, place, header, dialect), dialect
 
 
@@ -134,7 +134,7 @@ def csv_table(
     header: list[str], cells: Any, place: str, metadata: Metadata | None, missing: frozenset[str], dialect: Dialect
 ) -> tuple[pd.DataFrame, Dialect]:
     """Return the table that cells of text are, and the dialect; see :func:`clover_tvae.tables.read_table`."""
-    described = _described(header, place, metadata)
+    described = columns_of(header, place, metadata)
     texts = [_active_cells(column) for column in cells.columns]
     dialect = dialect.in_cells(_of_numbers(header, described, texts, missing), place)
     columns: list[pd.Series] = []
@@ -147,7 +147,7 @@ def csv_table(
     if problems:
         raise DataError.of(problems)
     df = pd.concat(columns, axis=1) if columns else pd.DataFrame()
-    names = _names(header, described)
+    names = names_of(header, described)
     df.columns = pd.Index(names, dtype=None if all(isinstance(name, str) for name in names) else object)
     return df, dialect
 
@@ -168,10 +168,11 @@ def csv_names(
 ) -> tuple[list[Hashable], Dialect]:
     """Return the names that :func:`csv_table` gives the columns, and the dialect, from the first lines alone."""
     header, dialect = _header(_unpacked(file, place, None, gzipped, read.encoding), place, read)
-    return _names(header, _described(header, place, metadata)), dialect
+    return names_of(header, columns_of(header, place, metadata)), dialect
 
 
-def _names(header: list[str], described: list[Column | None]) -> list[Hashable]:
+def names_of(header: list[str], described: list[Column | None]) -> list[Hashable]:
+    """Return the names of the columns of a header: those of their descriptions, which may be numbers."""
     return [head if column is None else column.name for head, column in zip(header, described, strict=True)]
 
 
@@ -274,7 +275,7 @@ def _active_cells(column: Any) -> Any:
     return pa.chunked_array([pa.array([_active(cell) for cell in column.to_pylist()], type=pa.large_string())])
 
 
-def _described(header: list[str], place: str, metadata: Metadata | None) -> list[Column | None]:
+def columns_of(header: list[str], place: str, metadata: Metadata | None) -> list[Column | None]:
     """Check a header, and return the column that each name means: ``"7"`` may mean one called 7."""
     problems = repeated_names(filter(None, header), place)
     unnamed = [position for position, head in enumerate(header, start=1) if not head.strip()]

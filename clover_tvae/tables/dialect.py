@@ -74,6 +74,11 @@ class Dialect(BaseModel):
         description="Whether a separator ends every line, too. Left out, it is found: the last column has no name and no cell.",
     )
 
+    sheet: str | int | None = Field(
+        default=None,
+        description="The sheet of a workbook, by its name or its number from 1. Left out, it is the only one.",
+    )
+
     @model_validator(mode="after")
     def _marks_differ(self) -> Dialect:
         if self.thousands and self.thousands == self.decimal:

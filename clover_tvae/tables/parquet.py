@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import feather
 
 from clover_tvae.columns.dtypes import where_of
 from clover_tvae.errors import ColumnTypeError, DataError, Problem, TableFileError
@@ -58,8 +59,8 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
     return df if extras is None else _with_extras(df, json.loads(extras))
 
 
-def write_parquet(df: pd.DataFrame, path: str | Path) -> None:
-    """Write a table as Parquet; see :func:`clover_tvae.tables.write_table`."""
+def write_parquet(df: pd.DataFrame, path: str | Path, *, as_feather: bool = False) -> None:
+    """Write a table as Parquet, or as Feather, which keeps the same; see :func:`clover_tvae.tables.write_table`."""
     names = df.columns.tolist()
     odd = [name for name in names if not isinstance(name, str | int)]
     rule = "must be named by text or a whole number in Parquet, found a name of type"
@@ -75,7 +76,8 @@ def write_parquet(df: pd.DataFrame, path: str | Path) -> None:
     table = pa.Table.from_pandas(plain, preserve_index=False)
     extras = json.dumps(_extras(plain, names)).encode()
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), _EXTRAS_KEY: extras})
-    atomic_write(path, lambda file: pq.write_table(table, file), mode=0o666)
+    write = feather.write_feather if as_feather else pq.write_table
+    atomic_write(path, lambda file: write(table, file), mode=0o666)
 
 
 def _extras(df: pd.DataFrame, names: list[Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ __all__ = ["MANIFEST", "is_broken_off", "listed_parts", "old_parts", "parts_of",
 # Readers of whole folders, such as pyarrow, pass over names that begin so.
 MANIFEST = "_parts.json"
 _FORMAT = "clover-tvae-parts"
-_PART = re.compile(r"part-[0-9]{5,}\.(csv|csv\.gz|tsv|tsv\.gz|parquet|pq)")
+_PART = re.compile(r"part-[0-9]{5,}\.(csv|csv\.gz|tsv|tsv\.gz|parquet|pq|feather)")
 
 
 def old_parts(folder: Path) -> list[Path]:

@@ -1,6 +1,6 @@
 """A table from a file, and a file from a table, by what the file's name ends in.
 
-``delimited`` knows CSV, ``parquet`` knows Parquet.
+``delimited`` knows CSV, ``parquet`` knows Parquet, ``programs`` knows the rest.
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ from clover_tvae.tables.delimited import MAX_BYTES, csv_cells, csv_names, csv_ta
 from clover_tvae.tables.dialect import Dialect
 from clover_tvae.tables.parquet import read_parquet, write_parquet
 from clover_tvae.tables.parts import MANIFEST, listed_parts, parts_of
+from clover_tvae.tables.programs import WORKBOOKS, read_feather, read_statistics, read_workbook, write_workbook
 
-__all__ = ["EXTENSIONS", "MAX_BYTES", "column_names", "dialect_of", "read_as", "read_table", "write_table"]
+__all__ = ["EXTENSIONS", "MAX_BYTES", "WRITTEN", "column_names", "dialect_of", "read_as", "read_table", "write_table"]
 
-EXTENSIONS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq")
-"""What a table's file name may end in."""
+EXTENSIONS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq", ".feather", *WORKBOOKS, ".dta", ".sav")
+"""What the file name of a table that is read may end in."""
+WRITTEN = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq", ".feather", ".xlsx")
+"""What the file name of a table that is written may end in."""
 _PARQUET = (".parquet", ".pq")
+_DELIMITED = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _GZIPPED = (".csv.gz", ".tsv.gz")
 
 
@@ -42,10 +46,13 @@ def read_table(
     r"""Read a table from a file, or from a folder of parts.
 
     Args:
-        path: A ``.csv``, ``.tsv`` (separated by tabs), ``.csv.gz``, ``.tsv.gz``, ``.parquet`` or ``.pq`` file. CSV has a header. Or
+        path: A ``.csv``, ``.tsv`` (separated by tabs), ``.csv.gz``, ``.tsv.gz``, ``.parquet`` or ``.feather`` file, a
+            workbook (``.xlsx``, ``.xls``, ``.ods``: dates are dates, empty cells and formulas that failed are missing), or a file of
+            Stata (``.dta``) or SPSS (``.sav``), whose value labels become categories
+            where every value has its own. CSV has a header. Or
             the folder that ``clover-tvae sample`` wrote parts into: they are read in their order.
         metadata: What the columns of a CSV file are; a name that is a number fits the header that spells it.
-        missing: The cells of a CSV file that mean "missing", exactly as they are written.
+        missing: The cells of a CSV file, and texts of a workbook, that mean "missing", exactly as they are written.
         read: How a CSV file is written, such as ``{"separator": ";", "decimal": ","}``; see :class:`Dialect`. What is left
             out is found in the file, and refused where it can be read in two ways.
         max_bytes: The most bytes that the file, or a part, may unpack to; by default ``MAX_BYTES``, and for a gzipped file no more
@@ -59,6 +66,7 @@ def read_table(
             one table.
         ColumnTypeError: Cells do not fit the declared kind; with their number and the first rows.
         DuplicateColumnsError: Two columns share a name.
+        MissingExtraError: The extra ``files``, which reads what is neither CSV nor Parquet nor Feather, is not installed.
         ConfigError: ``missing`` is not a collection of texts, or ``read`` is no dialect.
 
     Example:
@@ -90,8 +98,9 @@ def read_as(
     frames, headers, cells, dialects = list[pd.DataFrame](), list[list[str]](), list[Any](), list[Dialect]()
     for part in _parts(path):
         with _opened(part) as (file, extension):
-            if extension in _PARQUET:
-                frames.append(read_parquet(file, str(part), MAX_BYTES if max_bytes is None else max_bytes))
+            if extension not in _DELIMITED:
+                most = MAX_BYTES if max_bytes is None else max_bytes
+                frames.append(_read_other(file, part, extension, metadata, missing, given, most))
                 continue
             asked = _asked(given, extension)
             header, texts, dialect = csv_cells(
@@ -113,6 +122,25 @@ def read_as(
     return csv_table(headers[0], pa.concat_tables(cells), str(path), metadata, frozenset(missing), dialects[0])
 
 
+def _read_other(
+    file: BinaryIO,
+    path: Path,
+    extension: str,
+    metadata: Metadata | None,
+    missing: Collection[str],
+    read: Dialect,
+    most: int,
+) -> pd.DataFrame:
+    """Read a file that is not CSV."""
+    if extension in _PARQUET:
+        return read_parquet(file, str(path), most)
+    if extension == ".feather":
+        return read_feather(file, str(path), most)
+    if extension in WORKBOOKS:
+        return read_workbook(file, str(path), metadata, frozenset(missing), read.sheet, most)
+    return read_statistics(file, str(path), extension)
+
+
 def _asked(read: Dialect, extension: str) -> Dialect:
     """Return how a file of this extension is written, as far as that is known before it is opened."""
     return read.but(separator="\t") if extension.startswith(".tsv") else read
@@ -131,6 +159,11 @@ def column_names(
     with _opened(path) as (file, extension):
         if extension in _PARQUET:
             return [*read_parquet(file, str(path), MAX_BYTES, rows=False).columns]
+        if extension in WORKBOOKS:
+            sheet = Dialect.of(read).sheet
+            return [*read_workbook(file, str(path), metadata, frozenset(), sheet, MAX_BYTES, only_names=True).columns]
+        if extension not in _DELIMITED:
+            return [*_read_other(file, path, extension, metadata, (), Dialect(), MAX_BYTES).columns]
         asked = _asked(Dialect.of(read), extension)
         return csv_names(file, str(path), metadata, asked, gzipped=extension in _GZIPPED)[0]
 
@@ -144,7 +177,7 @@ def dialect_of(
     """Return the dialect that :func:`read_as` finds; where commas separate, the first lines tell it."""
     part = next(iter(_parts(path, listed_parts)))
     with _opened(part) as (file, extension):
-        if extension in _PARQUET:
+        if extension not in _DELIMITED:
             return None
         asked = _asked(Dialect.of(read), extension)
         found = csv_names(file, str(part), metadata, asked, gzipped=extension in _GZIPPED)[1]
@@ -176,11 +209,11 @@ def _opened(path: str | Path) -> Iterator[tuple[BinaryIO, str]]:
         raise TableFileError("cannot be read: the path is not valid", ascii(str(path))) from None
 
 
-def _extension(path: Path) -> str:
-    for extension in EXTENSIONS:  # no name ends in two of them
+def _extension(path: Path, extensions: tuple[str, ...] = EXTENSIONS) -> str:
+    for extension in extensions:  # no name ends in two of them
         if path.name.lower().endswith(extension):
             return extension
-    raise TableFileError(f"is no table file by its name; use one that ends in {', '.join(EXTENSIONS)}", str(path))
+    raise TableFileError(f"is no table file by its name; use one that ends in {', '.join(extensions)}", str(path))
 
 
 def write_table(df: pd.DataFrame, path: str | Path, dialect: Dialect | None = None) -> None:
@@ -188,7 +221,8 @@ def write_table(df: pd.DataFrame, path: str | Path, dialect: Dialect | None = No
 
     Args:
         df: The table, with one level of unique names.
-        path: Where to: ``.csv``, ``.tsv``, ``.csv.gz``, ``.tsv.gz``, ``.parquet`` or ``.pq``.
+        path: Where to: ``.csv``, ``.tsv``, ``.csv.gz``, ``.tsv.gz``, ``.parquet``, ``.feather`` or
+            ``.xlsx``, in which text is text, also where it looks like a formula, and numbers have 16 digits.
         dialect: The separator, decimal mark, encoding and quotes of a CSV file; by default commas, points and UTF-8, and tabs in
             ``.tsv``. Thousands are written without marks, lines end without a separator.
 
@@ -196,7 +230,8 @@ def write_table(df: pd.DataFrame, path: str | Path, dialect: Dialect | None = No
         TableFileError: The path has another extension or cannot be written (an older file stands), or text in the
             table is not valid Unicode.
         DataError: ``df`` is no such table.
-        ColumnTypeError: Parquet has no type for the cells of a column.
+        ColumnTypeError: Parquet, Feather or Excel cannot hold the cells of a column.
+        MissingExtraError: The extra ``files``, which writes Excel, is not installed.
 
     Example:
         >>> import tempfile
@@ -208,13 +243,15 @@ def write_table(df: pd.DataFrame, path: str | Path, dialect: Dialect | None = No
         fine,2.0
         <BLANKLINE>
     """
-    extension = _extension(Path(path))
+    extension = _extension(Path(path), WRITTEN)
     require_frame(df)
     if not len(df.columns):
         raise DataError("has no columns, so that there is nothing to write", "table")
     try:
-        if extension in _PARQUET:
-            write_parquet(df, path)
+        if extension in (*_PARQUET, ".feather"):
+            write_parquet(df, path, as_feather=extension == ".feather")
+        elif extension == ".xlsx":
+            atomic_write(path, write_workbook(df, str(path)), mode=0o666)
         else:
             written = _asked(Dialect() if dialect is None else dialect, extension)
             atomic_write(path, partial(print_csv, df, dialect=written, gzipped=extension in _GZIPPED), mode=0o666)

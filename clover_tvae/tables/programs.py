@@ -1,0 +1,251 @@
+"""Files of other programs: workbooks (Excel, OpenDocument), Feather, Stata and SPSS.
+
+This module knows what their cells become. The parsing is done by python-calamine, XlsxWriter, pyarrow, pandas and pyreadstat.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import importlib
+import io
+import numbers
+import zipfile
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from clover_tvae.errors import ColumnTypeError, DataError, MissingExtraError, Problem, TableFileError, data_rows
+from clover_tvae.metadata.column import Column
+from clover_tvae.metadata.description import Metadata
+from clover_tvae.metadata.validate import repeated_names
+from clover_tvae.tables.delimited import TOO_LARGE, columns_of, names_of
+from clover_tvae.tables.parquet import frame_of
+
+__all__ = ["WORKBOOKS", "read_feather", "read_statistics", "read_workbook", "write_workbook"]
+
+WORKBOOKS = (".xlsx", ".xls", ".ods")
+_MOST_ROWS, _MOST_LETTERS, _MOST_WHOLE = 2**20, 2**15 - 1, 2**53
+_KINDS = {bool: "true or false", float: "numbers", datetime.datetime: "dates", str: "text"}
+
+
+def _package(name: str, needed_by: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        text = f"{needed_by} needs {name}, which is not installed; in the project's folder run: pip install '.[files]'"
+        raise MissingExtraError(text) from error
+
+
+def read_workbook(
+    file: BinaryIO,
+    place: str,
+    metadata: Metadata | None,
+    missing: frozenset[str],
+    sheet: str | int | None,
+    most: int,
+    *,
+    only_names: bool = False,
+) -> pd.DataFrame:
+    """Read a sheet of a workbook that is open in binary, or its columns alone; see :func:`clover_tvae.tables.read_table`."""
+    header, *rows = _cells(file, place, sheet, most)
+    names = [str(int(name)) if isinstance(name, float) and name.is_integer() else name for name in header]
+    if empty := [position for position, name in enumerate(names, start=1) if name == ""]:
+        cure = (
+            "the first row must name every column: delete rows above it, such as a title, and columns beside the table"
+        )
+        raise TableFileError(f"found {len(empty)} columns without a name in the first row; {cure}", place)
+    if not all(isinstance(name, str) for name in names):
+        raise TableFileError("must name the columns by text in its first row, found dates or other cells", place)
+    described = columns_of(names, place, metadata)
+    columns, problems = [], []
+    rows = [] if only_names else [row for row in rows if any(cell != "" for cell in row)]
+    for position, (name, column) in enumerate(zip(names, described, strict=True)):
+        try:
+            columns.append(_column([row[position] for row in rows], column, missing))
+        except ValueError as error:
+            problems.append(Problem(f"{place}: column {name!r}", str(error), ColumnTypeError))
+    if problems:
+        raise DataError.of(problems)
+    df = pd.concat(columns, axis=1)
+    return df.set_axis(pd.Index(names_of(names, described), dtype=object), axis=1)
+
+
+def _cells(file: BinaryIO, place: str, sheet: str | int | None, most: int) -> list[list[Any]]:
+    """Return the rows of a sheet, from the first that has a cell."""
+    calamine = _package("python_calamine", "a workbook")
+    with contextlib.suppress(zipfile.BadZipFile):  # .xls is no zip file; what is broken is told below
+        if sum(part.file_size for part in zipfile.ZipFile(file).infolist()) > most:
+            raise TableFileError(TOO_LARGE.format(most), place)
+    file.seek(0)
+    try:
+        book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(file.read()))
+        if sheet is None and len(book.sheet_names) > 1:
+            filled = [name for name in book.sheet_names if book.get_sheet_by_name(name).height]
+            sheet = filled[0] if len(filled) == 1 else None
+        names = ", ".join(map(repr, book.sheet_names))
+        cure = f"say which: read: {{sheet: NAME}}, or --read sheet=NAME; it has {names}"
+        if sheet is None and len(book.sheet_names) > 1:
+            raise TableFileError(f"holds several sheets; {cure}", place)
+        called = str(sheet) if str(sheet) in book.sheet_names else None
+        if sheet is None or (called is None and str(sheet).isdigit() and 1 <= int(sheet) <= len(book.sheet_names)):
+            called = book.sheet_names[0 if sheet is None else int(sheet) - 1]
+        if called is None:
+            raise TableFileError(f"has no such sheet; {cure}", place)
+        found = book.get_sheet_by_name(called)
+        if found.merged_cell_ranges:
+            text = (
+                f"must hold one cell a column and row, found {len(found.merged_cell_ranges)} merged ones; unmerge them"
+            )
+            raise TableFileError(text, place)
+        rows: list[list[Any]] = found.to_python()
+    except calamine.CalamineError:
+        raise TableFileError("is no workbook that can be read, or a broken one; write it again", place) from None
+    if not rows:
+        raise TableFileError("is empty; the first row must name the columns", place)
+    return rows
+
+
+def _column(cells: list[Any], column: Column | None, missing: frozenset[str]) -> pd.Series:
+    """Return cells of a sheet as one column; raise ``ValueError`` where they are of several kinds."""
+    kinds = np.array([None if cell == "" or cell in missing else _kind(cell) for cell in cells], dtype=object)
+    filled = kinds != None  # noqa: E711  (of each cell)
+    counts = {kind: int((kinds == kind).sum()) for kind in dict.fromkeys(kinds[filled])}
+    if len(counts) > 1 and column is not None and column.kind in ("categorical", "id", "ignore"):
+        cells, counts = [_as_text(cell) for cell in cells], {str: 0}
+    if len(counts) > 1 or type(None) in counts:
+        rare = min(counts, key=lambda kind: counts[kind])
+        told = " and ".join(_KINDS.get(kind, "times") for kind in counts)
+        rows = data_rows(np.flatnonzero(kinds == rare).tolist())
+        cure = "give every cell one type, declare the column categorical, or say what means missing"
+        raise ValueError(f"must hold cells of one type, found {told} ({_KINDS.get(rare, 'times')} in {rows}); {cure}")
+    kept: Any = [cell if there else None for cell, there in zip(cells, filled, strict=True)]
+    kind = next(iter(counts), float)
+    if kind is str:
+        return pd.Series(kept, dtype=object).where(filled, np.nan)
+    if kind is datetime.datetime:
+        dates = pd.Series(np.array(kept, dtype="datetime64[us]"))
+        with contextlib.suppress(pd.errors.OutOfBoundsDatetime):
+            return dates.astype("datetime64[ns]")
+        return dates
+    if kind is bool:
+        return pd.Series(kept, dtype="bool" if filled.all() else "boolean")
+    values = pd.Series(kept, dtype="float64")
+    if counts and bool((values.dropna() % 1 == 0).all()) and bool((values.dropna().abs() <= _MOST_WHOLE).all()):
+        return values.astype("int64" if filled.all() else "Int64")
+    return values
+
+
+def _kind(cell: Any) -> type:
+    if isinstance(cell, bool | str):
+        return type(cell)
+    if isinstance(cell, int | float):
+        return float
+    return datetime.datetime if isinstance(cell, datetime.date) else type(None)
+
+
+def _as_text(cell: Any) -> str:
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+def write_workbook(df: pd.DataFrame, place: str) -> Callable[[BinaryIO], None]:
+    """Return what writes a table as an Excel sheet; text that looks like a formula is text there."""
+    excel = _package("xlsxwriter", "an Excel file")
+    if repeated := repeated_names([str(name) for name in df.columns], place):
+        raise DataError.of(repeated)
+    if len(df) >= _MOST_ROWS:
+        raise TableFileError(f"must have fewer than {_MOST_ROWS:,} rows in Excel, found {len(df):,}; use CSV", place)
+
+    def write(file: BinaryIO) -> None:
+        book = excel.Workbook(file, {"in_memory": True})
+        book.set_properties({"created": datetime.datetime(2000, 1, 1)})  # the same table, the same bytes
+        formats = {text: book.add_format({"num_format": text}) for text in ("yyyy-mm-dd", "yyyy-mm-dd hh:mm:ss.000")}
+        sheet = book.add_worksheet()
+        for position, name in enumerate(df.columns):
+            cells = df.iloc[:, position].astype(object)
+            dates: Any = [cell for cell in cells if isinstance(cell, datetime.datetime) and cell is not pd.NaT]
+            is_day = all((date.hour, date.minute, date.second, date.microsecond) == (0, 0, 0, 0) for date in dates)
+            style = formats["yyyy-mm-dd" if is_day else "yyyy-mm-dd hh:mm:ss.000"]
+            for row, cell in enumerate([str(name), *cells]):
+                if (told := _write_cell(sheet, row, position, cell, style)) is not None:
+                    raise DataError.of(
+                        [
+                            Problem(
+                                f"column {str(name)!r}",
+                                f"Excel cannot hold {told} (row {row + 1}); write CSV",
+                                ColumnTypeError,
+                            )
+                        ]
+                    )
+        book.close()
+
+    return write
+
+
+def _write_cell(sheet: Any, row: int, position: int, cell: Any, style: Any) -> str | None:
+    """Write a cell, or tell why Excel has no place for it."""
+    if cell is None or (not isinstance(cell, str) and pd.isna(cell)):
+        return None
+    if isinstance(cell, bool | np.bool_):
+        return _place(sheet.write_boolean(row, position, bool(cell)))
+    if isinstance(cell, str):
+        cell.encode()
+        fault = "a text of more than 32,767 letters" if len(cell) > _MOST_LETTERS else None
+        return fault or (_place(sheet.write_string(row, position, cell)) if cell else None)
+    if isinstance(cell, datetime.date):
+        if getattr(cell, "tzinfo", None) is not None:
+            return "a time zone"
+        if cell.year < 1901 or cell.year > 9999:
+            return "a date before 1901"
+        if getattr(cell, "nanosecond", 0) or getattr(cell, "microsecond", 0) % 1000:
+            return "a time finer than a thousandth of a second"
+        return _place(sheet.write_datetime(row, position, cell, style))
+    if isinstance(cell, numbers.Number):
+        number = float(cell)  # type: ignore[arg-type]
+        if not np.isfinite(number) or (abs(number) > _MOST_WHOLE and isinstance(cell, int | np.integer)):
+            return "a number that is infinite, or whole and beyond 2^53"
+        return _place(sheet.write_number(row, position, number))
+    return f"a cell of type {type(cell).__name__}"
+
+
+def _place(code: int | None) -> str | None:
+    return "so many columns" if code else None
+
+
+def read_feather(file: BinaryIO, place: str, most: int) -> pd.DataFrame:
+    """Read a Feather file that is open in binary."""
+    try:
+        table = pa.ipc.open_file(file).read_all()
+        if table.nbytes > most:
+            raise TableFileError(TOO_LARGE.format(most), place)
+        if repeated := repeated_names(table.column_names, place):
+            raise DataError.of(repeated)
+        return frame_of(table)
+    except (pa.ArrowException, ValueError, TypeError, KeyError, AttributeError, IndexError, OSError):
+        raise TableFileError("is no Feather file that can be read, or a broken one; write it again", place) from None
+
+
+def read_statistics(file: BinaryIO, place: str, extension: str) -> pd.DataFrame:
+    """Read a file of Stata or SPSS; empty text is missing.
+
+    Value labels become categories, in the order of the codes, where every value has a label of its own; else the codes stay.
+    """
+    program = "Stata" if extension == ".dta" else "SPSS"
+    package = _package("pyreadstat", f"a file of {program}")
+    read = package.read_dta if extension == ".dta" else package.read_sav
+    try:
+        df, about = read(file, dates_as_pandas_datetime=True)
+    except Exception:  # of many kinds; some quote what the file holds
+        text = f"is no {program} file that can be read, or a broken one; write it again"
+        raise TableFileError(text, place) from None
+    for name in df.columns:
+        labels = about.variable_value_labels.get(name, {})
+        if labels and df[name].dropna().isin(list(labels)).all() and len({*labels.values()}) == len(labels):
+            levels = [labels[code] for code in sorted(labels)]
+            df[name] = pd.Categorical(df[name].map(labels), categories=levels)
+        elif df[name].dtype == object:
+            df[name] = df[name].where(df[name] != "", np.nan)
+    return df
