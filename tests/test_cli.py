@@ -20,7 +20,7 @@ from clover_tvae import TVAESynthesizer, __version__
 from clover_tvae.backends import teaching
 from clover_tvae.cli import app
 from clover_tvae.metadata import Metadata
-from clover_tvae.tables import parts_of
+from clover_tvae.tables import parts_of, read_table, write_table
 from clover_tvae.workflows import builtin_table
 
 ROOT = Path(__file__).parents[1]
@@ -298,6 +298,8 @@ def test_a_file_is_written_as_it_was_read(folder: Path, trained: Path) -> None:
     assert done.stderr == "read as: separator ';', decimal ',', encoding utf-16 (gaps.csv)\n"
     assert pd.read_csv("full.csv", sep=";", decimal=",", encoding="utf-16").notna().all(axis=None)
     assert cli("impute", trained, "gaps.csv", "-o", "full.tsv.gz", "--seed", 1, "--quiet").stderr == ""
+    assert "must be a file name that ends in .csv" in cli("impute", trained, "gaps.csv", "-o", "full.sav").stderr
+    assert "--format: must be one of" in cli("sample", trained, "-n", 5, "-o", "parts", "--format", "xlsx").stderr
     table.to_csv("western.csv", index=False, sep=";", decimal=",", encoding="cp1252")
     refused = cli("metadata", "infer", "western.csv")
     assert (refused.exit_code, "--read encoding=cp1252" in refused.stderr) == (2, True)
@@ -306,6 +308,19 @@ def test_a_file_is_written_as_it_was_read(folder: Path, trained: Path) -> None:
     for wrong, message in [("encoding", "--read: must be KEY=VALUE"), ("sep=;", "read.sep: unknown key")]:
         told = cli("fit", "western.csv", "-m", "infer", "-o", "x.pkl", "--read", wrong)
         assert (told.exit_code, message in told.stderr) == (2, True), told.output
+
+
+@pytest.mark.long
+def test_a_workbook_is_imputed_into_a_workbook(folder: Path, trained: Path) -> None:
+    pytest.importorskip("xlsxwriter")
+    pytest.importorskip("python_calamine")
+    table = builtin_table("sklearn.iris").head(30)
+    table.loc[:9, "petal width (cm)"] = np.nan
+    write_table(table, "gaps.xlsx")
+    done = cli("impute", trained, "gaps.xlsx", "-o", "full.xlsx", "--seed", 1, "--read", "sheet=1")
+    assert (done.exit_code, done.stdout) == (0, "rows      full.xlsx (10 cells filled)\n"), done.output
+    assert read_table("full.xlsx").notna().all(axis=None)
+    assert "has no such sheet" in cli("metadata", "infer", "gaps.xlsx", "--read", "sheet=2").stderr
 
 
 @pytest.mark.long

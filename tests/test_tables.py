@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import tracemalloc
+import zipfile
 from csv import reader as csv_rows
 from decimal import Decimal
 from pathlib import Path
@@ -1103,6 +1104,42 @@ def test_a_sheet_is_asked_for_where_there_are_several(workbook):
     with pytest.raises(TableFileError, match="found 1 merged ones; unmerge them") as caught:
         read_table(workbook("A1:B1", A=[]))
     assert CANARY not in str(caught.value)
+
+
+OPEN_DOCUMENT = (
+    '<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" '
+    'xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0" xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" '
+    'office:version="1.2"><office:body><office:spreadsheet><table:table table:name="A"><table:table-row>'
+    '<table:table-cell office:value-type="string"><text:p>a</text:p></table:table-cell></table:table-row>'
+    "{}</table:table></office:spreadsheet></office:body></office:document-content>"
+)
+
+
+def test_a_cell_far_off_the_table_is_told_and_ends_no_process(workbook, tmp_path):
+    """The parser holds a whole rectangle, and ends the process where it has no memory for it."""
+    path = workbook(A=[["a"], [1]])
+    with zipfile.ZipFile(path) as parts:
+        files = {name: parts.read(name) for name in parts.namelist()}
+    beside = b'<row r="1048576">' + b"<c><v>1</v></c>" * 99 + b"</row>"
+    for far in (b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>', beside):
+        with zipfile.ZipFile(path, "w") as book:
+            for name, content in files.items():
+                book.writestr(name, content.replace(b"</sheetData>", far + b"</sheetData>"))
+        with pytest.raises(TableFileError, match="delete what stands far off the table"):
+            read_table(path)
+    row = '<table:table-row{}><table:table-cell{} office:value-type="float" office:value="1"/></table:table-row>'
+    many, wide = (f' table:number-{what}-repeated="{n}"' for what, n in (("rows", 1_048_000), ("columns", 16_384)))
+    blank = f"<table:table-row{many}><table:table-cell{wide}/></table:table-row>"
+    for far in (blank + row.format("", wide), row.format(many, wide), None):
+        with zipfile.ZipFile(tmp_path / "t.ods", "w") as book:
+            book.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+            book.writestr("content.xml", OPEN_DOCUMENT.format(far or row.format("", "") + blank))
+            manifest = '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>'
+            book.writestr("META-INF/manifest.xml", manifest)
+        if far is not None:
+            with pytest.raises(TableFileError, match="delete what stands far off the table"):
+                read_table(tmp_path / "t.ods")
+    assert read_table(tmp_path / "t.ods").to_dict("list") == {"a": [1]}
 
 
 @same_folder

@@ -10,9 +10,13 @@ import datetime
 import importlib
 import io
 import numbers
+import re
 import zipfile
+import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, BinaryIO
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -29,6 +33,8 @@ __all__ = ["WORKBOOKS", "read_feather", "read_statistics", "read_workbook", "wri
 
 WORKBOOKS = (".xlsx", ".xls", ".ods")
 _MOST_ROWS, _MOST_LETTERS, _MOST_WHOLE = 2**20, 2**15 - 1, 2**53
+_MOST_CELLS = 2**25
+_BROKEN = "is no workbook that can be read, or a broken one; write it again"
 _KINDS = {bool: "true or false", float: "numbers", datetime.datetime: "dates", str: "text"}
 
 
@@ -77,9 +83,20 @@ def read_workbook(
 def _cells(file: BinaryIO, place: str, sheet: str | int | None, most: int) -> list[list[Any]]:
     """Return the rows of a sheet, from the first that has a cell."""
     calamine = _package("python_calamine", "a workbook")
-    with contextlib.suppress(zipfile.BadZipFile):  # .xls is no zip file; what is broken is told below
-        if sum(part.file_size for part in zipfile.ZipFile(file).infolist()) > most:
-            raise TableFileError(TOO_LARGE.format(most), place)
+    n_bytes = n_cells = 0
+    try:
+        with zipfile.ZipFile(file) as parts:
+            n_bytes = sum(part.file_size for part in parts.infolist())
+            n_cells = max(map(partial(_area, parts), parts.namelist()), default=0) if n_bytes <= most else 0
+    except zipfile.BadZipFile:
+        pass  # .xls is no zip file; what is broken is told below
+    except (zlib.error, EOFError, NotImplementedError, RuntimeError, ElementTree.ParseError, ValueError, OSError):
+        raise TableFileError(_BROKEN, place) from None
+    if n_bytes > most:
+        raise TableFileError(TOO_LARGE.format(most), place)
+    if n_cells > _MOST_CELLS:
+        text = f"must have at most {_MOST_CELLS:,} cells up to its last row and column, found more"
+        raise TableFileError(f"{text}; delete what stands far off the table", place)
     file.seek(0)
     try:
         book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(file.read()))
@@ -103,10 +120,50 @@ def _cells(file: BinaryIO, place: str, sheet: str | int | None, most: int) -> li
             raise TableFileError(text, place)
         rows: list[list[Any]] = found.to_python()
     except calamine.CalamineError:
-        raise TableFileError("is no workbook that can be read, or a broken one; write it again", place) from None
+        raise TableFileError(_BROKEN, place) from None
     if not rows:
         raise TableFileError("is empty; the first row must name the columns", place)
     return rows
+
+
+def _area(parts: zipfile.ZipFile, name: str) -> int:
+    """Return how many cells a part of a workbook asks the parser to hold, which ends the process where they are too many."""
+    if re.fullmatch("/?xl/worksheets/.*[.]xml", name, re.IGNORECASE):
+        content = parts.read(name)
+        places = re.findall(rb"""\br=["']([A-Z]*)([0-9]+)["']""", content)
+        letters = {column for column, _ in places}
+        # A cell that does not say where it is stands beside the one before.
+        placed = sum(column != b"" for column, _ in places)
+        n_beside = len(re.findall(rb"<(?:\w+:)?c[\s/>]", content)) - placed
+        width = max((_number_of(column) for column in letters), default=0) + max(n_beside, 0)
+        return width * max((int(row) for _, row in places), default=0)
+    n_rows = last_row = width = area = 0
+    if name == "content.xml":  # of OpenDocument, whose rows and cells can be repeated
+        for _, element in ElementTree.iterparse(parts.open(name)):
+            if element.tag.endswith("}table-row"):
+                n_rows += _repeats(element, "rows")
+                position = last = 0
+                for cell in element:
+                    position += _repeats(cell, "columns")
+                    last = position if any(key.endswith("}value-type") for key in cell.attrib) else last
+                width, last_row = max(width, last), n_rows if last else last_row
+                area = max(area, width * last_row)
+                element.clear()
+            elif element.tag.endswith("}table"):
+                n_rows = last_row = width = 0
+    return area
+
+
+def _repeats(element: Any, what: str) -> int:
+    return next((int(n) for key, n in element.attrib.items() if key.endswith(f"}}number-{what}-repeated")), 1)
+
+
+def _number_of(letters: bytes) -> int:
+    """Return the number of the column that Excel calls by these letters."""
+    number = 0
+    for letter in letters:
+        number = 26 * number + letter - 64
+    return number
 
 
 def _column(cells: list[Any], column: Column | None, missing: frozenset[str]) -> pd.Series:
