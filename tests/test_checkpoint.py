@@ -261,6 +261,10 @@ jobs:
     interrupt(math.inf)
     assert run_job(job(epochs=13), retrain=True).status == "done"
     assert not Path(kept).exists()
+    kept.mkdir()
+    told = run_job(job(epochs=13), retrain=True)
+    assert "folder" in told.error.message
+    kept.rmdir()
     kept.write_bytes(b"of a run that was killed once its generator was there")
     assert run_job(job(epochs=13)).status == "up to date"
     assert not Path(kept).exists()

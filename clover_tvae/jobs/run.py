@@ -6,6 +6,7 @@ ways to call it. It lets no error out: what happened is in the :class:`JobResult
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
@@ -95,7 +96,8 @@ class _Run:
         """Do what is to do; after each step yield what is done so far, which stays true where the next step fails."""
         job, plan = self.job, self.plan
         if not (plan.train and job.spec.checkpoint):  # nobody goes on from what a run that was killed has left
-            job.record.with_suffix(".checkpoint").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                job.record.with_suffix(".checkpoint").unlink()
         if plan.up_to_date:
             if beyond := self._beyond_limits():
                 yield replace(result, error=beyond, report=job.spec.report, dossier=job.spec.dossier)
@@ -146,7 +148,7 @@ class _Run:
         synth.verbose = self.verbose
         if saved is not None:
             self.plan.record.save()  # its folder is not for version control
-            if self.plan.anew:
+            if self.plan.anew and not saved.is_dir():
                 saved.unlink(missing_ok=True)
             elif saved.exists():
                 self.tell("going on from the checkpoint of an earlier run")
