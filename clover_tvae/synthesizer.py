@@ -334,7 +334,12 @@ class TVAESynthesizer:
 
     @memory_told()
     def fit(
-        self, df: pd.DataFrame | str | Path | None = None, *, checkpoint: str | Path | None = None, resume: bool = False
+        self,
+        df: pd.DataFrame | str | Path | None = None,
+        y: None = None,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
     ) -> TVAESynthesizer:
         """Learn the table, and write the generator where ``generator_filepath`` says.
 
@@ -342,6 +347,7 @@ class TVAESynthesizer:
 
         Args:
             df: The table; ``None`` takes the one that the synthesizer was made with, before the first fit.
+            y: Not used: it stands here for scikit-learn's pipelines. What is to be predicted is a column of the table.
             checkpoint: A file, mode 0600 and as sensitive as the table, that says every 20 seconds where the training stands;
                 it is removed at the end. Native backend only.
             resume: Go on from ``checkpoint``, if it is there, to the same result as if nothing had happened; needs one.
@@ -358,6 +364,10 @@ class TVAESynthesizer:
         """
         if self.generator_filepath is not None:
             check_path(self.generator_filepath, "generator_filepath", to_write=True)
+        if y is not None:
+            raise ConfigError(
+                "must be a column of the table, such as fit(X.assign(target=y)); found it beside the table", "y"
+            )
         if resume and checkpoint is None:
             raise ConfigError("needs a checkpoint, the file to go on from", "resume")
         saved = None if checkpoint is None else self._opened(checkpoint, resume=resume)
@@ -404,6 +414,8 @@ class TVAESynthesizer:
         saved = Checkpoint(check_path(checkpoint, "checkpoint", to_write=True), resume=resume)
         if self.generator_filepath is not None and saved.path == Path(os.path.realpath(self.generator_filepath)):
             raise ConfigError("must be another file than generator_filepath: it is removed at the end", "checkpoint")
+        if saved.seed is not None:
+            logger.info("going on from %s", saved.path.name)
         if self.random_state is None and saved.seed not in (None, self._seed.entropy):
             self._seed, self._prepared = np.random.SeedSequence(saved.seed), False
         return saved

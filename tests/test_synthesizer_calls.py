@@ -11,6 +11,7 @@ import pytest
 from conftest import make_people, refuses
 from sklearn.base import clone
 from sklearn.datasets import load_wine
+from sklearn.pipeline import make_pipeline
 
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.artifact import dump_artifact, read_artifact
@@ -219,6 +220,9 @@ def test_a_clone_has_the_parameters_and_no_table(table):
     assert synth.fit().history["epoch"].max() == 2
     with refuses(ConfigError, "epoch"):
         synth.set_params(epoch=2)
+    assert make_pipeline(clone(other)).fit(table)[-1].fitted
+    with refuses(ConfigError, "y"):
+        synth.fit(table, table["sex"])
 
 
 def test_sdv_s_own_description_is_one(table):

@@ -67,10 +67,14 @@ def of_a_teacher(given: dict[str, Any], privacy: str | None, n_rows: int) -> dic
         >>> of_a_teacher({"max_minutes": 5.0}, None, 600)
         {'max_minutes': 3.0}
     """
-    is_sure = privacy == "student" or (privacy is None and n_rows < STUDENT_BELOW and _can_teach(given))
-    if not is_sure or given.get("max_minutes") is None:
+    if not _is_sure(given, privacy, n_rows) or given.get("max_minutes") is None:
         return given
     return given | {"max_minutes": _TEACHER_MINUTES * given["max_minutes"]}
+
+
+def _is_sure(given: Mapping[str, Any], privacy: str | None, n_rows: int) -> bool:
+    """Whether a student will follow, whatever a check says."""
+    return privacy == "student" or (privacy is None and n_rows < STUDENT_BELOW and _can_teach(given))
 
 
 def _can_teach(given: Mapping[str, Any]) -> bool:
@@ -106,6 +110,8 @@ def learnt_apart(
         PrivacyWarning: What is kept can tell people it was learnt from, from others, better than by chance.
     """
     started = time.monotonic() - (0.0 if checkpoint is None else checkpoint.seconds)
+    if _is_sure(given, privacy, len(df)):
+        logger.info("a teacher learns the table; a student of its rows follows, and often takes longer")
     backend.fit(df, metadata, seed=child(seed, Call.FIT), verbose=verbose, checkpoint=checkpoint, beyond=beyond)
     held_out, kept, described, learnt_from = backend.held_out, backend, metadata, Privacy()
     can_teach = _can_teach({"backend": backend.name, **backend.parameters})

@@ -67,7 +67,7 @@ class Checkpoint:
         except (OSError, SafetensorError, *_NOT_WHOLE):
             raise self.broken from None
         if not resume:
-            text = "is there from a training that was interrupted: resume=True goes on from it; remove it to begin anew"
+            text = "is there from a fit that was interrupted: resume=True (--resume) goes on from it; remove it to begin anew"
             raise ConfigError(f"{path.name!r} {text}", "checkpoint")
 
     @property
@@ -99,7 +99,7 @@ class Checkpoint:
         differ = [name for name in dict.fromkeys([*before, *made_from]) if before.get(name) != made_from.get(name)]
         if before and differ:
             raise ConfigError(
-                [Problem("checkpoint", f"{self.path.name!r} was made from another {name}; {_CURE}") for name in differ]
+                [Problem("checkpoint", f"{self.path.name!r} was made with another {name}; {_CURE}") for name in differ]
             )
 
     def stage(self, name: str) -> Stage:
