@@ -124,7 +124,7 @@ class TVAESynthesizer:
         >>> synth = TVAESynthesizer(df, metadata, random_state=1, epochs=2, verbose=False).fit()
         >>> synth.sample(4, conditions={"sex": "F"})["sex"].tolist()
         ['F', 'F', 'F', 'F']
-        >>> TVAESynthesizer(epochs=2, min_count=1, verbose=False).fit(df).sample(3).shape
+        >>> TVAESynthesizer(metadata=metadata, epochs=2, verbose=False).fit(df).sample(3).shape  # as scikit-learn has it
         (3, 2)
     """
 
