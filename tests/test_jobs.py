@@ -532,6 +532,13 @@ def test_a_job_writes_csv_as_it_read_it_and_says_so(folder: Path) -> None:
     assert (folder / "out/a.csv").read_bytes() == written
 
 
+def test_a_wrong_word_on_how_a_file_is_written_is_one_problem(folder: Path) -> None:
+    (folder / "t.csv").write_bytes("größe;species\n1,5;a\n".encode("cp1252"))
+    with pytest.raises(ConfigError) as caught:
+        load_jobs([write(folder, iris_job(data="t.csv", read={"encoding": "cp1253"}))])
+    assert [p.message.startswith("encoding: must be 'utf-8'") for p in caught.value.problems] == [True]
+
+
 def test_the_schema_for_editors_is_current_and_agrees_with_the_loader(folder: Path) -> None:
     assert json.loads((ROOT / "metadata" / "job.schema.json").read_text()) == job_schema()
     validator = jsonschema.Draft202012Validator(job_schema())

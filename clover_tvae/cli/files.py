@@ -44,13 +44,14 @@ Read = Annotated[
         "--read",
         metavar="KEY=VALUE",
         help='How a CSV file is written, such as "separator=;" or decimal=, or encoding=cp1252; may be repeated. '
-        "[default: found in the file]",
+        "sheet=NAME of a workbook. [default: found in the file]",
     ),
 ]
 Table = Annotated[
     str,
     typer.Argument(
-        help="A .csv, .csv.gz or .parquet file, a folder of Parquet files, or a built-in table.", show_default=False
+        help="A file (.csv, .tsv, .parquet, .feather, .xlsx, .xls, .ods, .dta, .sav), a folder of Parquet files, or a built-in table.",
+        show_default=False,
     ),
 ]
 

@@ -230,7 +230,7 @@ def sample(
         typer.Option(
             "--output",
             "-o",
-            help="A .csv, .csv.gz or .parquet file; a folder, for parts; or - for CSV on standard output.",
+            help="A .csv, .tsv, .parquet, .feather or .xlsx file; a folder, for parts; or - for CSV on standard output.",
         ),
     ],
     seed: Seed = None,
@@ -351,7 +351,12 @@ def _seeded(seed: int | None, quiet: bool) -> int:
 def impute(
     generator: Generator,
     table: Table,
-    output: Annotated[Path, typer.Option("--output", "-o", help="A .csv, .csv.gz or .parquet file.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="A .csv, .tsv, .parquet, .feather or .xlsx file; CSV is written as it was read."
+        ),
+    ],
     seed: Seed = None,
     missing: Missing = None,
     how: Read = None,

@@ -252,7 +252,8 @@ class _Check:
         elif isinstance(spec.data, DatasetSpec) and spec.read is not None:
             self.tell(("read",), "read belongs to a CSV file, which a built-in table is not")
         # With a generator, rows can be drawn on a machine that never sees the data.
-        if isinstance(spec.data, str) and (path := self._reads("data", spec.data, may_lack=self._has_generator)):
+        path = self._reads("data", spec.data, may_lack=self._has_generator) if isinstance(spec.data, str) else None
+        if path is not None and not self._is_refused("read"):
             with self._telling(("data",), "data: "):
                 self._check_names(column_names(path, self._sound(), spec.read))
         elif isinstance(spec.data, DatasetSpec) and self.columns and self.metadata is None:

@@ -80,7 +80,10 @@ class SampleSpec(_Spec):
     """Rows to draw, and the file that they go to."""
 
     rows: int = Field(ge=0, le=10**10, description="Number of rows.")
-    output: Path_ = Field(description="A .csv, .csv.gz or .parquet file under the folder of the job file.")
+    output: Path_ = Field(
+        description="A .csv, .tsv, .parquet, .feather or .xlsx file under the folder of the job file; a CSV file is written as the "
+        "one of the key data is."
+    )
     conditions: dict[str, WrittenCondition] | None = Field(
         default=None,
         description="What every row must meet, a column each: a value, a list of values, null (missing), or one "
@@ -117,7 +120,8 @@ class JobSpec(_Spec):
         description="Letters, digits, _ . -; its own among the jobs of a file."
     )
     data: _PathOrDataset | None = Field(
-        default=None, description="The table: a .csv, .csv.gz or .parquet file, or a built-in one."
+        default=None,
+        description="The table: a .csv, .tsv, .parquet, .feather, .xlsx, .xls, .ods, .dta or .sav file, or a built-in one.",
     )
     metadata: _PathOrMapping | None = Field(
         default=None, description="What each column is: a JSON file, a mapping written here, or the word infer."
