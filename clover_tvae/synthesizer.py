@@ -202,7 +202,8 @@ class TVAESynthesizer:
                 self._metadata = Metadata.of(metadata)
             else:  # without a table, that of each fit
                 self._metadata = Metadata(()) if table is None else Metadata.infer(table)
-        self._described, self._is_inferred = self._metadata, False
+        self._described = self._metadata
+        self._is_inferred = not self.fitted and metadata is None and table is None
         self._seed = root(self.random_state)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -245,8 +246,6 @@ class TVAESynthesizer:
             NotFittedError: There is no table to learn.
         """
         self._df = df = self._table(df)
-        if not self._described.columns:
-            self._is_inferred = True
         if self._is_inferred:
             self._described = Metadata.infer(df)
         self._metadata = self._described

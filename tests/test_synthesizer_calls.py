@@ -202,6 +202,8 @@ def test_parameters_first_and_the_table_at_fit(table, tmp_path):
     assert not synth.fitted
     expected = TVAESynthesizer(table, METADATA, **given).fit().save(tmp_path / "a.pkl")
     assert synth.fit(table).save(tmp_path / "b.pkl") == expected
+    with refuses(DataError, "metadata"):  # an empty description is none that is left out
+        TVAESynthesizer(metadata={"continuous": [], "categorical": []}, **given).fit(table[[]])
     inferred = TVAESynthesizer(**given)
     assert "those of the table" in repr(inferred)
     for columns in (["age", "sex"], ["bmi", "sex"]):

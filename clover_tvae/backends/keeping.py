@@ -38,7 +38,6 @@ from clover_tvae.transforms import TableTransform
 if TYPE_CHECKING:
     from clover_tvae.backends.native import NativeBackend
     from clover_tvae.tables import Beyond
-    from clover_tvae.training import Checkpoint
 
 __all__ = ["DRAWS_A_ROW", "KeepingBackend", "keep_relations"]
 
@@ -139,28 +138,33 @@ class KeepingBackend(Backend):
         metadata: Metadata,
         *,
         seed: np.random.SeedSequence,
-        verbose: bool = False,
-        checkpoint: Checkpoint | None = None,
         beyond: Beyond | None = None,
+        **how: Any,
     ) -> Self:
         reduced, described = self._reduced(df, metadata, seed)
         broken = Counter[str]()
-        if beyond is not None:
-            beyond = beyond.mapped(lambda rows: self._reduced_rows(self._unbroken(rows, broken), metadata.unit))
-        self.inner.fit(reduced, described, seed=seed, verbose=verbose, checkpoint=checkpoint, beyond=beyond)
+
+        def unbroken(rows: pd.DataFrame) -> pd.DataFrame:
+            keep = np.ones(len(rows), dtype=bool)
+            broken.update(self._left_out(rows, keep))
+            return self._reduced_rows(rows[keep], metadata.unit)
+
+        self.inner.fit(reduced, described, seed=seed, beyond=beyond and beyond.mapped(unbroken), **how)
         if broken:
             told = "; ".join(f"{relation}: {n:,}" for relation, n in broken.items())
             text = f"rows beyond the sample break relations that hold in all of it, and were not learnt: {told}"
             warnings.warn(text, CloverWarning, stacklevel=2)
         return self
 
-    def _unbroken(self, rows: pd.DataFrame, broken: Counter[str]) -> pd.DataFrame:
-        """Return rows without those that break a relation, which are counted."""
-        keep = np.ones(len(rows), dtype=bool)
-        for i, wrong in self.reduction.broken(rows).items():
-            broken[str(self.reduction.kept[i])] += int((wrong & keep).sum())
+    def _left_out(
+        self, rows: pd.DataFrame, keep: NDArray[np.bool_], *, is_brought_back: bool = False
+    ) -> dict[str, int]:
+        """Take the rows that break a relation out of those to ``keep``; return how many for each relation."""
+        found = {}
+        for i, wrong in self.reduction.broken(rows, is_brought_back=is_brought_back).items():
+            found[str(self.reduction.kept[i])] = int((wrong & keep).sum())
             keep &= ~wrong
-        return rows[keep]
+        return found
 
     def _identified(self, rows: pd.DataFrame, first_id: int, rng: np.random.Generator) -> pd.DataFrame:
         """Return rows with their identifiers, in the order of the table."""
@@ -256,9 +260,7 @@ class KeepingBackend(Backend):
             if lost.any():
                 found[f"{step}, which must be a date"] = int((lost & keep).sum())
                 keep &= ~lost
-        for i, wrong in plan.broken(rows, is_brought_back=True).items():
-            found[str(plan.kept[i])] = int((wrong & keep).sum())
-            keep &= ~wrong
+        found.update(self._left_out(rows, keep, is_brought_back=True))
         return rows[keep], found
 
     # -- the generator file's parts -----------------------------------------------------------------------------------

@@ -132,11 +132,12 @@ class NativeBackend(Backend, ReadsRows):
         if self.given.precision is None and plan.gains_from_bfloat16:
             plan = replace(plan, model=replace(plan.model, precision=fastest_precision(self.device)))
         told = "training" if self.lesson is None else "student"
-        logger.info("%s; %s at most", plan.describe(), duration(plan.seconds(n_rows, layout.n_columns)))
+        length = f"{duration(plan.seconds(n_rows, layout.n_columns))} at most"
+        logger.info("%s; %s", plan.describe(), length)
         if verbose:
             # Only this line and the progress bar are ever shown.
-            size = f"{told}: {n_rows:,} rows x {layout.n_columns} columns, {duration(plan.seconds(n_rows, layout.n_columns))} at most"
-            tqdm.write(f"{size}; {plan.describe()}", file=sys.stderr)
+            size = f"{n_rows:,} rows x {layout.n_columns} columns"
+            tqdm.write(f"{told}: {size}, {length}; {plan.describe()}", file=sys.stderr)
         weights = torch_generator(child(seed, Fit.WEIGHTS))
         vae = build_vae(plan.model, layout, weights, table.choices)
         stage = (lambda name: None) if checkpoint is None else checkpoint.stage

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from clover_tvae.errors import DataError, TableFileError
 from clover_tvae.files import file_digest, not_there
 from clover_tvae.metadata.validate import repeated_names
-from clover_tvae.tables.parquet import frame_of
+from clover_tvae.tables.parquet import PARQUET, frame_of
 from clover_tvae.tables.parts import MANIFEST
 
 __all__ = ["Beyond", "is_large", "read_dataset"]
@@ -77,30 +77,32 @@ def read_dataset(path: str | Path, rng: np.random.Generator) -> tuple[pd.DataFra
     for first, block in _blocks(found, path):
         inside = places[np.searchsorted(places, first) : np.searchsorted(places, first + len(block))]
         taken.append(block.take(pa.array(inside - first)))
-    df = _frame(found, path, taken)
+    with _readable(path):
+        of_files = next(found.get_fragments()).physical_schema.names
+    of_folders = [name for name in found.schema.names if name not in of_files]
+    df = _frame(found, path, of_folders, taken)
     if len(places) == n_rows:
         return df, None
     digests = "".join(str(file_digest(Path(file))) for file in found.files)
     # No closure: a synthesizer that is to learn them can be pickled.
-    frames = partial(_frames, found, path, stamps)
+    frames = partial(_frames, found, path, of_folders, stamps)
     return df, Beyond(n_rows, places, hashlib.sha256(digests.encode()).hexdigest(), frames)
 
 
-def _frame(found: Any, path: Path, blocks: list[pa.RecordBatch]) -> pd.DataFrame:
+def _frame(found: Any, path: Path, of_folders: list[str], blocks: list[pa.RecordBatch]) -> pd.DataFrame:
+    """Return blocks as one table; the names of folders say the columns ``of_folders``."""
     with _readable(path):
-        of_files = next(found.get_fragments()).physical_schema.names
-        of_folders = [name for name in found.schema.names if name not in of_files]
         table = pa.Table.from_batches(blocks, schema=found.schema)
         return frame_of(table.drop_columns(of_folders)).join(table.select(of_folders).to_pandas())
 
 
-def _frames(found: Any, path: Path, stamps: list[tuple[int, int]]) -> Iterator[pd.DataFrame]:
+def _frames(found: Any, path: Path, of_folders: list[str], stamps: list[tuple[int, int]]) -> Iterator[pd.DataFrame]:
     """Yield all rows, if the files are those that the sample was drawn from."""
     changed = TableFileError("has changed since the sample of its rows was drawn; learn it again", str(path))
     if _stamps(found, path) != stamps:
         raise changed
     for first, block in _blocks(found, path):
-        yield _frame(found, path, [block]).set_axis(pd.RangeIndex(first, first + len(block)))
+        yield _frame(found, path, of_folders, [block]).set_axis(pd.RangeIndex(first, first + len(block)))
     if _stamps(found, path) != stamps:
         raise changed
 
@@ -113,7 +115,7 @@ def _stamps(found: Any, path: Path) -> list[tuple[int, int]]:
 def is_large(path: str | Path) -> bool:
     """Whether a table is a folder of Parquet files, or a Parquet file of more rows than are held in memory."""
     path = Path(path)
-    is_parquet = path.is_file() and path.suffix.lower() in (".parquet", ".pq")
+    is_parquet = path.is_file() and path.suffix.lower() in PARQUET
     return (path.is_dir() and not (path / MANIFEST).exists()) or (is_parquet and _found(path)[1] > MOST_ROWS)
 
 
@@ -121,7 +123,7 @@ def _found(path: Path) -> tuple[Any, int]:
     """Return a dataset, none of whose rows is read yet, and how many it has."""
     if not path.exists():
         raise TableFileError(not_there(path), str(path))
-    if path.is_file() and path.suffix.lower() not in (".parquet", ".pq"):
+    if path.is_file() and path.suffix.lower() not in PARQUET:
         raise TableFileError(
             "is no Parquet file by its name; clover_tvae.tables.read_table reads other tables", str(path)
         )

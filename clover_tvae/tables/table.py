@@ -20,19 +20,18 @@ from clover_tvae.metadata.description import Metadata
 from clover_tvae.metadata.validate import require_frame
 from clover_tvae.tables.delimited import MAX_BYTES, csv_cells, csv_names, csv_table, print_csv
 from clover_tvae.tables.dialect import Dialect
-from clover_tvae.tables.parquet import read_parquet, write_parquet
+from clover_tvae.tables.parquet import PARQUET, read_parquet, write_parquet
 from clover_tvae.tables.parts import MANIFEST, listed_parts, parts_of
 from clover_tvae.tables.programs import WORKBOOKS, read_feather, read_statistics, read_workbook, write_workbook
 
 __all__ = ["EXTENSIONS", "MAX_BYTES", "WRITTEN", "column_names", "dialect_of", "read_as", "read_table", "write_table"]
 
-EXTENSIONS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq", ".feather", *WORKBOOKS, ".dta", ".sav")
-"""What the file name of a table that is read may end in."""
-WRITTEN = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq", ".feather", ".xlsx")
-"""What the file name of a table that is written may end in."""
-_PARQUET = (".parquet", ".pq")
 _DELIMITED = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _GZIPPED = (".csv.gz", ".tsv.gz")
+EXTENSIONS = (*_DELIMITED, *PARQUET, ".feather", *WORKBOOKS, ".dta", ".sav")
+"""What the file name of a table that is read may end in."""
+WRITTEN = (*_DELIMITED, *PARQUET, ".feather", ".xlsx")
+"""What the file name of a table that is written may end in."""
 
 
 def read_table(
@@ -132,7 +131,7 @@ def _read_other(
     most: int,
 ) -> pd.DataFrame:
     """Read a file that is not CSV."""
-    if extension in _PARQUET:
+    if extension in PARQUET:
         return read_parquet(file, str(path), most)
     if extension == ".feather":
         return read_feather(file, str(path), most)
@@ -157,7 +156,7 @@ def column_names(
     """
     path = next(iter(_parts(path, listed_parts)))  # what the parts hold is compared when they are read
     with _opened(path) as (file, extension):
-        if extension in _PARQUET:
+        if extension in PARQUET:
             return [*read_parquet(file, str(path), MAX_BYTES, rows=False).columns]
         if extension in WORKBOOKS:
             sheet = Dialect.of(read).sheet
@@ -248,7 +247,7 @@ def write_table(df: pd.DataFrame, path: str | Path, dialect: Dialect | None = No
     if not len(df.columns):
         raise DataError("has no columns, so that there is nothing to write", "table")
     try:
-        if extension in (*_PARQUET, ".feather"):
+        if extension in (*PARQUET, ".feather"):
             write_parquet(df, path, as_feather=extension == ".feather")
         elif extension == ".xlsx":
             atomic_write(path, write_workbook(df, str(path)), mode=0o666)

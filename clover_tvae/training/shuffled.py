@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from clover_tvae.model.devices import torch_generator
 
-__all__ = ["RowSource", "ShuffledRows"]
+__all__ = ["OtherRows", "RowSource", "ShuffledRows"]
 
 
 class RowSource(Protocol):
@@ -39,6 +40,10 @@ class RowSource(Protocol):
 
     def close(self) -> None:
         """Let the rows go."""
+
+
+#: Called with the indices of the rows that are watched, and a seed: returns the source of all rows but those.
+OtherRows = Callable[[NDArray[np.int64], np.random.SeedSequence], RowSource]
 
 
 class ShuffledRows:

@@ -29,7 +29,7 @@ from clover_tvae.model.elbo import ElboTerms
 from clover_tvae.training.checkpoint import Stage
 from clover_tvae.training.config import TrainingConfig
 from clover_tvae.training.optimizers import Adam, Average, Muon, Optimizer
-from clover_tvae.training.shuffled import RowSource, ShuffledRows
+from clover_tvae.training.shuffled import OtherRows, RowSource, ShuffledRows
 
 __all__ = ["Epoch", "Trainer", "Training", "duration"]
 
@@ -150,7 +150,7 @@ class Trainer:
         rows: Sequence[Tensor],
         seed: int | np.random.SeedSequence = 0,
         people: NDArray[np.int64] | None = None,
-        beyond: Callable[[NDArray[np.int64], np.random.SeedSequence], RowSource] | None = None,
+        beyond: OtherRows | None = None,
     ) -> Training:
         """Train ``module`` in place and leave the best weights in it.
 
@@ -203,7 +203,7 @@ class _Run:
         rows: Sequence[Tensor],
         held_out: NDArray[np.int64],
         seeds: Sequence[np.random.SeedSequence],
-        beyond: Callable[[NDArray[np.int64], np.random.SeedSequence], RowSource] | None,
+        beyond: OtherRows | None,
     ) -> None:
         config = trainer.config
         shuffle_seed, noise_seed, self.validation_seed = seeds
