@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clover_tvae.columns.frames import FrameKind, read_frame, same_kind
 from clover_tvae.errors import ConfigError
 from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
@@ -112,8 +113,9 @@ class TVAEGenerator:
         elif decoder is None and backend == "native":
             decoder = "independent"
         parameters |= {"backend": backend, "decoder": decoder, "verbose": verbose}
-        self._df = df
-        self._synthesizer = TVAESynthesizer(df, metadata, random_state, generator_filepath, *sizes, **parameters)
+        self._df, kind = read_frame(df)
+        self.frame_kind = kind or FrameKind()
+        self._synthesizer = TVAESynthesizer(self._df, metadata, random_state, generator_filepath, *sizes, **parameters)
 
     @property
     def synthesizer(self) -> TVAESynthesizer:
@@ -157,6 +159,7 @@ class TVAEGenerator:
         logger.info("%s", summary)
         return summary
 
+    @same_kind
     def sample(self, save_path: str | Path, num_samples: int = 1) -> pd.DataFrame:
         """Draw rows and write them to ``<date>_TVAE_<num_samples>samples.csv``.
 

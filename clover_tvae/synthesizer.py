@@ -30,6 +30,7 @@ from clover_tvae.backends import (
     reader,
 )
 from clover_tvae.balancing import balanced
+from clover_tvae.columns.frames import FrameKind, read_frame, same_kind, same_library, takes_frames
 from clover_tvae.errors import (
     CloverWarning,
     ConditionError,
@@ -62,7 +63,8 @@ class TVAESynthesizer:
     """Learns a table and draws synthetic rows from it.
 
     Args:
-        df: The table to learn, or the path of a Parquet file or folder, which may be larger than memory. ``None`` where
+        df: The table to learn, of pandas, Polars, PyArrow, DuckDB or another library that narwhals knows: rows come back in its kind.
+            Or the path of a Parquet file or folder, which may be larger than memory. ``None`` where
             ``generator_filepath`` exists, or where ``fit(df)`` is to be given the table, as scikit-learn has it.
         metadata: What each column is: Clover's dict ``{"continuous": [...], "categorical": [...],
             "variable_to_predict": name}`` (also ``datetime``, ``boolean``, ``ordinal``, ``id``, ``ignore``), a
@@ -177,6 +179,8 @@ class TVAESynthesizer:
         self.generator_filepath, self.random_state, self.verbose = path, parameters.random_state, verbose
         self.decode: str = parameters.decode or "sample"
         self._beyond: Beyond | None = None
+        #: The library whose tables are given out: that of the table that was learnt; of a loaded generator pandas.
+        self.frame_kind = FrameKind()
         table = self._in_memory(df)
         self._df, self._n_calls, self._n_ids, self._prepared, self._has_learnt = table, 0, 0, False, False
         self._generator: Generator | None = None
@@ -292,10 +296,12 @@ class TVAESynthesizer:
     def _in_memory(self, df: pd.DataFrame | str | Path | None) -> pd.DataFrame | None:
         """Return the table, or of a Parquet dataset that is larger a sample: what reads all of its rows is kept."""
         if not isinstance(df, str | Path):
-            self._beyond = None
-            return df
+            table, kind = read_frame(df)
+            self._beyond, self.frame_kind = None, kind or self.frame_kind
+            return table
         from clover_tvae.tables import read_dataset
 
+        self.frame_kind = FrameKind()
         table, self._beyond = read_dataset(df, generator(root(self.random_state or 0), Call.DATASET))
         if self._beyond is not None:
             text = "%s rows: quantiles, categories and relations are learnt of %s of them, drawn at random"
@@ -474,6 +480,7 @@ class TVAESynthesizer:
         return child(self._seed, purpose, self._n_calls)
 
     @memory_told()
+    @same_kind
     def sample(
         self,
         n_rows: int | None = None,
@@ -508,6 +515,7 @@ class TVAESynthesizer:
         frames = list(self.sample_frames(n_rows, conditions, random_state=random_state, **how))
         return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
+    @same_kind
     def sample_frames(
         self,
         n_rows: int | None = None,
@@ -554,6 +562,7 @@ class TVAESynthesizer:
         return _counted(frames, skip)
 
     @memory_told()
+    @same_kind
     def impute(
         self, df: pd.DataFrame, n: int = 1, *, random_state: int | None = None
     ) -> pd.DataFrame | list[pd.DataFrame]:
@@ -574,6 +583,7 @@ class TVAESynthesizer:
         tables = [backend.impute(df, seed=child(seed, i)) for i in range(n)]
         return tables[0] if n == 1 else tables
 
+    @same_kind
     def balance(
         self,
         column: Hashable,
@@ -601,14 +611,17 @@ class TVAESynthesizer:
         seed, least = self._call_seed(Call.BALANCE, random_state), self._backend.parameters.get("min_count", 1)
         return balanced(real, self.metadata, column, strategy, draw, seed, least)
 
+    @same_library
     def encode(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the latent mean of every row: columns ``z0, z1, ...`` on ``df``'s index."""
         return reader(self._learnt().backend, df, "encode").encode(df)
 
+    @same_kind
     def reconstruct(self, df: pd.DataFrame, *, random_state: int | None = 0) -> pd.DataFrame:
         """Encode every row and decode its latent mean: what the latent space keeps of it."""
         return reader(self._learnt().backend, df, "reconstruct").reconstruct(df, seed=root(random_state))
 
+    @same_library
     def anomaly_scores(self, df: pd.DataFrame, *, random_state: int = 0) -> pd.DataFrame:
         """Return how odd every row and every cell is.
 
@@ -623,6 +636,7 @@ class TVAESynthesizer:
         """Learned standard deviations of each continuous column (independent decoder, and SDV's)."""
         return self._learnt().backend.sigmas()
 
+    @takes_frames
     def told_apart(self, df: pd.DataFrame) -> list[str]:
         """Say how rows differ from the table that was learnt, as far as the generator tells; nothing where they do not."""
         return self._learnt().told_apart(self._real(df, "df"))
@@ -640,6 +654,7 @@ class TVAESynthesizer:
         self._backend.set_device(device)
         return self
 
+    @takes_frames
     def report(self, real: pd.DataFrame | None = None, holdout: pd.DataFrame | None = None, **options: Any) -> Report:
         """Draw as many rows as were learnt, measure them, and lay the result out as a page.
 
@@ -661,6 +676,7 @@ class TVAESynthesizer:
 
         return plot_history(self.history)
 
+    @takes_frames
     def plot_marginals(
         self,
         real: pd.DataFrame | None = None,
@@ -672,12 +688,14 @@ class TVAESynthesizer:
 
         return plot_marginals(*self._pair(real, synthetic), columns, metadata=self.metadata)
 
+    @takes_frames
     def plot_pairs(self, real: pd.DataFrame | None = None, synthetic: pd.DataFrame | None = None) -> Any:
         """Plot how strongly every two columns go together: real, synthetic and the difference."""
         from clover_tvae.report import plot_pairs
 
         return plot_pairs(*self._pair(real, synthetic), metadata=self.metadata)
 
+    @takes_frames
     def plot_latent(self, real: pd.DataFrame | None = None, synthetic: pd.DataFrame | None = None) -> Any:
         """Plot real and synthetic rows in latent space as densities, coloured by the variable to predict."""
         from clover_tvae.report import plot_latent

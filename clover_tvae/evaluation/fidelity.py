@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.frames import takes_frames
 from clover_tvae.columns.people import bootstrapped
 from clover_tvae.evaluation import diagnostics
 from clover_tvae.evaluation.disclosure import Disclosure
@@ -39,6 +40,7 @@ _N_BOOTSTRAPS = 5  # draws of the training rows that the floor of Shape and Tren
 _MANY_COLUMNS = 60  # above it one draw is enough: the mean over so many columns and pairs is steady by itself
 
 
+@takes_frames
 def column_shapes(real: pd.DataFrame, synthetic: pd.DataFrame, metadata: Any = None) -> pd.Series:
     """Return each column's shape error, from 0 to 1: one minus sdmetrics' Column Shapes score.
 
@@ -60,6 +62,7 @@ def column_shapes(real: pd.DataFrame, synthetic: pd.DataFrame, metadata: Any = N
     return shape_errors(code_tables({"real": real, "synthetic": synthetic}, metadata), "synthetic")
 
 
+@takes_frames
 def pair_trends(
     real: pd.DataFrame, synthetic: pd.DataFrame, metadata: Any = None, edges: Edges = "shared"
 ) -> pd.DataFrame:
@@ -74,22 +77,26 @@ def pair_trends(
     return pair_errors(code_tables({"real": real, "synthetic": synthetic}, metadata), "synthetic", edges)
 
 
+@takes_frames
 def shape_error(real: pd.DataFrame, synthetic: pd.DataFrame, metadata: Any = None) -> float:
     """Return the mean shape error over the columns, in percent."""
     return 100 * float(column_shapes(real, synthetic, metadata).mean())
 
 
+@takes_frames
 def trend_error(real: pd.DataFrame, synthetic: pd.DataFrame, metadata: Any = None, edges: Edges = "shared") -> float:
     """Return the mean trend error over the pairs of columns, in percent."""
     return 100 * float(pair_trends(real, synthetic, metadata, edges)["error"].mean())
 
 
+@takes_frames
 def c2st(real: pd.DataFrame, synthetic: pd.DataFrame, metadata: Any = None, seed: int = 0, folds: int = 3) -> float:
     """Return the AUC of trees that tell real from synthetic, 0.5 is perfect: see ``two_sample.two_sample_auc``."""
     tables = code_tables({"real": real, "synthetic": synthetic}, metadata)
     return two_sample_auc(tables["real"], tables["synthetic"], seed=seed, folds=folds)[0]
 
 
+@takes_frames
 def fidelity(
     real: pd.DataFrame,
     synthetic: pd.DataFrame,

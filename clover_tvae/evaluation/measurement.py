@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from clover_tvae.columns.frames import takes_frames
 from clover_tvae.errors import CloverWarning
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.fidelity import fidelity_figures
@@ -21,6 +22,7 @@ from clover_tvae.parameters import MIN_COUNT
 __all__ = ["measure"]
 
 
+@takes_frames
 def measure(
     real: pd.DataFrame,
     synthetic: pd.DataFrame,
@@ -58,7 +60,7 @@ def measure(
             f"column {unit!r}: some people are in the training rows and in the held-out rows, and then privacy looks "
             "better than it is; hold people out whole",
             CloverWarning,
-            stacklevel=2,
+            stacklevel=4,  # beyond takes_frames
         )
     return (
         fidelity_figures(tables, frames, metadata, seed=seed, disclosure=disclosure)

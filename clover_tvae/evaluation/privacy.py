@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clover_tvae.columns.frames import takes_frames
 from clover_tvae.columns.people import drawn_people
 from clover_tvae.evaluation.attribute import attribute_figures
 from clover_tvae.evaluation.catalogue import CATALOGUE
@@ -32,6 +33,7 @@ _MIN_ROWS = 40  # of the training and of the held-out rows, for any figure of pr
 _NEEDS_HOLDOUT = [key for key in CATALOGUE if key.startswith(("privacy.d", "privacy.membership_", "privacy.attribute"))]
 
 
+@takes_frames
 def dcr(
     train: pd.DataFrame,
     holdout: pd.DataFrame,
@@ -57,6 +59,7 @@ def dcr(
     return closest_records(code_tables(tables, metadata), seed=seed, max_rows=max_rows)
 
 
+@takes_frames
 def privacy(
     train: pd.DataFrame,
     synthetic: pd.DataFrame,

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.frames import takes_frames
 from clover_tvae.columns.people import one_row_each
 from clover_tvae.errors import ConfigError, Problem, TooFewRowsError
 from clover_tvae.evaluation.disclosure import Disclosure
@@ -44,6 +45,7 @@ _MIN_ROWS = 40
 _LEAST_DEVIATION = 1e-3  # of log distances: keeps a likelihood finite where a target's scores agree
 
 
+@takes_frames
 def membership_shadow(
     fit_and_sample: Callable[[pd.DataFrame, int], pd.DataFrame],
     df: pd.DataFrame,

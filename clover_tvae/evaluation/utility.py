@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from clover_tvae.columns.frames import takes_frames
 from clover_tvae.errors import ColumnsMismatchError, Problem, did_you_mean
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.features import filled_where_empty, one_hot_matrix, tree_matrix
@@ -28,6 +29,7 @@ _LARGEST_ANSWER = 1e100  # a larger target is divided: sums of its squares overf
 _MAX_CLASSES = 30  # the most frequent classes of a target; rows of the others are left out
 
 
+@takes_frames
 def utility(
     train: pd.DataFrame,
     synthetic: pd.DataFrame,
@@ -85,6 +87,7 @@ def utility_figures(tables: CodedTables, target: Hashable | None, *, seed: int, 
     return Figures.of([loss, *figures], {"utility": scores})
 
 
+@takes_frames
 def tstr(
     train: pd.DataFrame,
     synthetic: pd.DataFrame,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clover_tvae.columns.dtypes import where_of
+from clover_tvae.columns.frames import read_frame
 from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.errors import DataError, MetadataError, Problem, did_you_mean
 from clover_tvae.metadata import document, exchange, json_file
@@ -226,7 +227,7 @@ class Metadata:
             >>> meta.column("sex").kind, meta.reasons["sex"]
             ('categorical', 'text with 2 distinct values')
         """
-        findings = inferred(df)
+        findings = inferred(read_frame(df)[0])
         for finding in findings:
             if finding.warning:
                 warnings.warn(f"column {finding.column.name!r}: {finding.warning}", MetadataWarning, stacklevel=2)
@@ -255,6 +256,7 @@ class Metadata:
             >>> [str(relation) for relation in made.relations]
             ['high is low plus a length that is never negative']
         """
+        df, _ = read_frame(df)
         if self.relations is None:
             return replace(self, relations=tuple(one.relation for one in self.find_relations(df, min_count=min_count)))
         problems, learnt = [], list[Relation]()
@@ -285,6 +287,7 @@ class Metadata:
             df: The table.
             min_count: Fewest rows, of so many people where there is a ``unit``, that a value or a count may rest on.
         """
+        df, _ = read_frame(df)
         kinds = {c.name: c.kind for c in self.columns if c.name in df}
         return find_relations(df, kinds, min_count=least_rows(people_of(df, self.unit), min_count))
 
@@ -327,6 +330,7 @@ class Metadata:
         Raises:
             DataError: With every problem; a subclass if all problems are of one class. No message quotes a cell.
         """
+        df, _ = read_frame(df)
         raise_problems(self.columns, df, self.unit)
         if self.unit is None and (name := likely_unit(df, self.of_kind("id", "ignore"))) is not None:
             warnings.warn(f"column {name!r}: {REPEATS}", MetadataWarning, stacklevel=2)

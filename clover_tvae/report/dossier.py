@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clover_tvae.columns.frames import takes_frames
 from clover_tvae.errors import ConfigError, Problem, did_you_mean
 from clover_tvae.evaluation.catalogue import OF_GENERATOR
 from clover_tvae.evaluation.disclosure import Disclosure
@@ -112,6 +113,7 @@ def check_about(about: Mapping[str, Any]) -> None:
         raise ConfigError([Problem(f"about.{name}", text) for name, text in wrong.items()])
 
 
+@takes_frames
 def build_dossier(
     real: pd.DataFrame,
     synthetic: pd.DataFrame,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clover_tvae.columns.frames import takes_frames
 from clover_tvae.errors import CloverWarning
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTables, code_tables, resolve_metadata
@@ -95,6 +96,7 @@ class Report:
         return strict_json(content)
 
 
+@takes_frames
 def write_report(path: str | Path, real: pd.DataFrame, synthetic: pd.DataFrame, **options: Any) -> Report:
     """Build a report, write it as an HTML file, and return it; the arguments are those of ``build_report``."""
     report = build_report(real, synthetic, **options)
@@ -102,6 +104,7 @@ def write_report(path: str | Path, real: pd.DataFrame, synthetic: pd.DataFrame, 
     return report
 
 
+@takes_frames
 def report_on(
     synth: Any, real: pd.DataFrame, holdout: pd.DataFrame | None = None, *, seed: int = 0, **options: Any
 ) -> Report:
@@ -143,6 +146,7 @@ def about_generator(synth: Any, real: pd.DataFrame, synthetic: pd.DataFrame) -> 
     return about
 
 
+@takes_frames
 def build_report(
     real: pd.DataFrame,
     synthetic: pd.DataFrame,

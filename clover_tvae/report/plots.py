@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clover_tvae.columns.frames import takes_frames
 from clover_tvae.errors import ColumnsMismatchError, Problem, TooFewRowsError, did_you_mean
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import code_tables, resolve_metadata
@@ -50,6 +51,7 @@ def plot_history(history: Any) -> Chart:
     return panels([("", [chart]) for chart in charts], "Learning curves", across=2)
 
 
+@takes_frames
 def plot_marginals(
     real: pd.DataFrame,
     synthetic: pd.DataFrame,
@@ -87,6 +89,7 @@ def plot_marginals(
     return panels(parts, "Distribution of each column, real and synthetic", across=3, legend=legend)
 
 
+@takes_frames
 def plot_pairs(
     real: pd.DataFrame, synthetic: pd.DataFrame, *, metadata: Any = None, min_count: int = MIN_COUNT
 ) -> Chart:
@@ -107,6 +110,7 @@ def plot_pairs(
     return panels(parts or [(title, [])], title, across=3, empty=empty)
 
 
+@takes_frames
 def plot_latent(
     latent_real: Any,
     latent_synthetic: Any,
