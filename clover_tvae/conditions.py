@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from clover_tvae.columns.cells import is_missing, is_number
+from clover_tvae.columns.cells import is_missing, is_number, plain_cell
 from clover_tvae.columns.dtypes import located
-from clover_tvae.errors import ConditionError, Problem, did_you_mean
+from clover_tvae.errors import ColumnTypeError, ConditionError, Problem, did_you_mean
+from clover_tvae.metadata.readings import has_reading, read_column
 
 if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
 
-__all__ = ["OPERATORS", "Condition", "conditions_of", "number_of", "read_conditions"]
+__all__ = ["OPERATORS", "Condition", "as_read", "conditions_of", "number_of", "read_conditions"]
 
 OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "between", "in", "missing", "not missing")
 _N_OPERANDS = {"between": 2, "missing": 0, "not missing": 0}
@@ -200,6 +201,41 @@ def conditions_of(conditions: Mapping[Hashable, Any]) -> dict[Hashable, Conditio
     if problems:
         raise ConditionError(problems)
     return found
+
+
+def as_read(metadata: Metadata, conditions: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
+    """Return conditions with their texts as the columns read them: ``"70 kg"`` is 70 where the column says so.
+
+    Example:
+        >>> from clover_tvae.metadata import Metadata
+        >>> meta = Metadata.of({"boolean": {"smokes": {"true": "yes", "false": "no"}}})
+        >>> as_read(meta, {"smokes": "Yes"})["smokes"].values
+        (True,)
+    """
+    columns = {column.name: column for column in metadata.columns if has_reading(column)}
+
+    def asked(name: Hashable, condition: Any) -> Any:
+        def read(value: Any) -> Any:
+            if not isinstance(value, str):
+                return value
+            try:
+                cell = read_column(pd.Series([value], dtype=object), columns[name]).iloc[0]
+            except ColumnTypeError:
+                return value
+            return None if is_missing(cell) else plain_cell(cell)
+
+        if name not in columns:
+            return condition
+        try:
+            made = Condition.of(condition)
+        except ConditionError:  # told with the others
+            return condition
+        values = [read(value) for value in made.values]
+        known = tuple(value for value in values if value is not None)
+        missing = made.missing or (made.form == "in" and len(known) < len(values))
+        return replace(made, values=known, missing=missing, low=read(made.low), high=read(made.high))
+
+    return {name: asked(name, condition) for name, condition in conditions.items()}
 
 
 def number_of(cell: Any) -> Any:

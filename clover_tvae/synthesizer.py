@@ -31,6 +31,7 @@ from clover_tvae.backends import (
 )
 from clover_tvae.balancing import balanced
 from clover_tvae.columns.frames import FrameKind, read_frame, same_kind, same_library, takes_frames
+from clover_tvae.conditions import as_read
 from clover_tvae.errors import (
     CloverWarning,
     ConditionError,
@@ -254,6 +255,9 @@ class TVAESynthesizer:
             self._described = Metadata.infer(df)
         self._metadata = self._described
         self._metadata.validate(df)
+        self._df = df = self._metadata.read(df)
+        if self._beyond is not None:
+            self._beyond = self._beyond.mapped(self._metadata.read)
         self._metadata = self._related(df)
         logger.info(self._metadata.relations_told)
         self._backend = keep_relations(self._fresh_backend(len(df)), self._metadata)
@@ -291,7 +295,7 @@ class TVAESynthesizer:
             ConditionError: A column or a value was never seen, or a range holds no value.
         """
         if isinstance(self._backend, ReadsRows):
-            self._backend.check_conditions(conditions)
+            self._backend.check_conditions(as_read(self._metadata, conditions))
 
     def _in_memory(self, df: pd.DataFrame | str | Path | None) -> pd.DataFrame | None:
         """Return the table, or of a Parquet dataset that is larger a sample: what reads all of its rows is kept."""
@@ -330,7 +334,7 @@ class TVAESynthesizer:
 
     def _declared(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the columns that the metadata declares."""
-        names = [column.name for column in self._metadata.columns]
+        names, df = [column.name for column in self._metadata.columns], self._metadata.read(df)
         return df[[name for name in df.columns if name in names]]
 
     def _related(self, df: pd.DataFrame) -> Metadata:
@@ -548,18 +552,20 @@ class TVAESynthesizer:
             if len(frame) != n_rows:
                 raise ConditionError(f"must have one row a synthetic row, {n_rows}, found {len(frame)}", "conditions")
             able, seed = reader(backend, frame, "conditions"), self._call_seed(Call.COMPLETE, random_state)
+            frame = self.metadata.read(frame)
             before = self._first_id(n_rows, first_id, random_state)
             drawn = able.complete(frame, seed=seed, missing=missing, decode=decode, first_id=before)
-            return iter([drawn.set_axis(frame.index, axis=0).iloc[skip:]])
+            return iter([self.metadata.written(drawn.set_axis(frame.index, axis=0).iloc[skip:])])
         if conditions is not None and not isinstance(conditions, Mapping):
             rule = "must be a dict of columns, such as {'sex': 'F'}, or a DataFrame of partial rows"
             raise ConditionError(f"{rule}, found {type(conditions).__name__}", "conditions")
         seed = self._call_seed(Call.SAMPLE, random_state)
+        conditions = conditions and as_read(self.metadata, conditions)
         how: dict[str, Any] = {"conditions": conditions, "decode": decode, "missing": missing}
         before = self._first_id(n_rows, first_id, random_state)
         how |= {"seed": seed, "first_id": before}
         frames = backend.sample_rest(skip, n_rows, **how) if skip else backend.sample_frames(n_rows, **how)
-        return _counted(frames, skip)
+        return _counted(map(self.metadata.written, frames), skip)
 
     @memory_told()
     @same_kind
@@ -580,7 +586,9 @@ class TVAESynthesizer:
         """
         backend, n = reader(self._learnt().backend, df, "impute"), whole_number(n, "n", least=1)
         seed = self._call_seed(Call.IMPUTE, random_state)
-        tables = [backend.impute(df, seed=child(seed, i)) for i in range(n)]
+        read = self.metadata.read(df)
+        filled = (backend.impute(read, seed=child(seed, i)) for i in range(n))
+        tables = [table if read is df else self.metadata.filled(df, table) for table in filled]
         return tables[0] if n == 1 else tables
 
     @same_kind
@@ -609,17 +617,20 @@ class TVAESynthesizer:
         real = self._real(df, "df")
         draw = partial(self._learnt().backend.sample_frames, decode=self.decode)
         seed, least = self._call_seed(Call.BALANCE, random_state), self._backend.parameters.get("min_count", 1)
-        return balanced(real, self.metadata, column, strategy, draw, seed, least)
+        return self.metadata.written(
+            balanced(self.metadata.read(real), self.metadata, column, strategy, draw, seed, least)
+        )
 
     @same_library
     def encode(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the latent mean of every row: columns ``z0, z1, ...`` on ``df``'s index."""
-        return reader(self._learnt().backend, df, "encode").encode(df)
+        return reader(self._learnt().backend, df, "encode").encode(self.metadata.read(df))
 
     @same_kind
     def reconstruct(self, df: pd.DataFrame, *, random_state: int | None = 0) -> pd.DataFrame:
         """Encode every row and decode its latent mean: what the latent space keeps of it."""
-        return reader(self._learnt().backend, df, "reconstruct").reconstruct(df, seed=root(random_state))
+        able = reader(self._learnt().backend, df, "reconstruct")
+        return self.metadata.written(able.reconstruct(self.metadata.read(df), seed=root(random_state)))
 
     @same_library
     def anomaly_scores(self, df: pd.DataFrame, *, random_state: int = 0) -> pd.DataFrame:
@@ -630,7 +641,8 @@ class TVAESynthesizer:
             the log-likelihood of the cell given the rest of its row. ``score`` is their sum, minus the
             pseudo-log-likelihood (Besag 1975). A value never seen in n training rows counts log(n + 1).
         """
-        return reader(self._learnt().backend, df, "anomaly_scores").anomaly_scores(df, seed=root(random_state))
+        able = reader(self._learnt().backend, df, "anomaly_scores")
+        return able.anomaly_scores(self.metadata.read(df), seed=root(random_state))
 
     def sigmas(self) -> dict[Hashable, list[float]]:
         """Learned standard deviations of each continuous column (independent decoder, and SDV's)."""

@@ -16,6 +16,7 @@ from clover_tvae.backends.protocol import Backend, ReadsRows, reading
 from clover_tvae.backends.teaching import rows_to_write
 from clover_tvae.errors import ArtifactError, CloverWarning, DataError, MetadataError, Problem, UserError
 from clover_tvae.metadata import Metadata
+from clover_tvae.metadata.readings import read_names
 from clover_tvae.parameters import Privacy, Seed, listed
 from clover_tvae.relations.document import relation_texts
 
@@ -124,7 +125,9 @@ class Generator:
             cure = "differs from the generator's own; leave it out, or delete the generator to learn the table anew"
             problems.append(Problem("metadata", cure, MetadataError))
         modelled = {column.name for column in self.metadata.columns if column.kind not in ("id", "ignore")}
-        if df is not None and (lacking := sorted(map(repr, modelled - set(df.columns)))):
+        if df is not None and (
+            lacking := sorted(map(repr, modelled - {*read_names(self.metadata.columns, df.columns)}))
+        ):
             text = f"lacks columns that the generator learnt: {', '.join(lacking)}"
             problems.append(Problem("df", text, DataError))
         if problems:
@@ -154,6 +157,10 @@ class Generator:
         how many cells lie outside of what was learnt, are compared.
         """
         texts, n_rows, privacy = [], n_rows or len(df), self.privacy or Privacy()
+        try:
+            df = self.metadata.read(df)
+        except UserError as error:
+            return [str(problem) for problem in error.problems]
         if privacy.mode == "student":
             epochs = self.backend.parameters.get("epochs")
             if privacy.written_rows not in (rows_to_write(n_rows), rows_to_write(n_rows, epochs)):

@@ -375,7 +375,9 @@ def impute(
     df, dialect = read(table, synth.metadata, missing, how, quiet=quiet)
     filled: Any = synth.impute(df, random_state=_seeded(seed, quiet))
     write_table(filled, output, dialect)
-    say(f"rows      {output} ({int(df.isna().sum().sum() - filled.isna().sum().sum()):,} cells filled)")
+    say(
+        f"rows      {output} ({int(synth.metadata.read(df).isna().sum().sum() - filled.isna().sum().sum()):,} cells filled)"
+    )
 
 
 @command

@@ -16,7 +16,14 @@ from clover_tvae.columns.people import bootstrapped
 from clover_tvae.evaluation import diagnostics
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
-from clover_tvae.evaluation.frames import CodedTable, CodedTables, code_tables, column_kinds, resolve_metadata
+from clover_tvae.evaluation.frames import (
+    CodedTable,
+    CodedTables,
+    code_tables,
+    column_kinds,
+    read_frames,
+    resolve_metadata,
+)
 from clover_tvae.evaluation.relations import break_rates, relation_table, relations_of
 from clover_tvae.evaluation.shape_and_trend import Edges, pair_errors, shape_errors
 from clover_tvae.evaluation.two_sample import C2ST_ITERATIONS, auc_interval, two_sample_auc
@@ -124,8 +131,8 @@ def fidelity(
         DataError: The tables cannot be compared; all problems at once, names and counts but no values.
         ConfigError: ``min_count`` is no whole number of at least 1.
     """
-    frames = {"real": real, "synthetic": synthetic, "holdout": holdout}
     metadata = resolve_metadata(metadata)
+    frames = read_frames({"real": real, "synthetic": synthetic, "holdout": holdout}, metadata)
     coded = code_tables(frames, metadata)
     return fidelity_figures(coded, frames, metadata, seed=seed, disclosure=Disclosure.of(min_count, coded))
 

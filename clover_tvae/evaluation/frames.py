@@ -28,7 +28,15 @@ from clover_tvae.errors import ColumnsMismatchError, ColumnTypeError, DataError,
 from clover_tvae.metadata import Metadata
 from clover_tvae.metadata.validate import require_frame
 
-__all__ = ["CodedTable", "CodedTables", "code_tables", "column_kinds", "require_fresh", "resolve_metadata"]
+__all__ = [
+    "CodedTable",
+    "CodedTables",
+    "code_tables",
+    "column_kinds",
+    "read_frames",
+    "require_fresh",
+    "resolve_metadata",
+]
 
 # How the kinds of a metadata are compared; identifiers and ignored columns are not.
 _COMPARED_AS = {"continuous": "continuous", "datetime": "datetime"} | dict.fromkeys(
@@ -129,6 +137,21 @@ def resolve_metadata(metadata: Any) -> Any:
     return metadata if metadata is None or hasattr(metadata, "column") else Metadata.of(metadata)
 
 
+def read_frames(tables: Mapping[str, pd.DataFrame | None], metadata: Any) -> dict[str, pd.DataFrame | None]:
+    """Return tables as they are learnt (``Metadata.read``); what is read already, and what is no DataFrame, as it is.
+
+    Raises:
+        DataError: Cells that cannot be read, of all tables at once.
+    """
+    read, problems = dict(tables), list[Problem]()
+    for role, table in tables.items():
+        if isinstance(table, pd.DataFrame) and isinstance(metadata, Metadata):
+            with _collected(role, problems):
+                read[role] = metadata.read(table)
+    _raise_any(problems)
+    return read
+
+
 def column_kinds(real: pd.DataFrame, metadata: Any = None) -> dict[Hashable, str]:
     """Return the kind of every column that is compared: ``continuous``, ``datetime`` or ``categorical``.
 
@@ -179,6 +202,7 @@ def code_tables(tables: Mapping[str, pd.DataFrame | None], metadata: Any = None)
     _raise_any(problems)
 
     metadata = resolve_metadata(metadata)
+    given = {role: table for role, table in read_frames(given, metadata).items() if table is not None}
     first = next(iter(given))
     kinds = column_kinds(given[first], metadata)
     for role, table in given.items():

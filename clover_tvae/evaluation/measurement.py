@@ -13,7 +13,7 @@ from clover_tvae.errors import CloverWarning
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.fidelity import fidelity_figures
 from clover_tvae.evaluation.figures import Figures
-from clover_tvae.evaluation.frames import code_tables, require_fresh, resolve_metadata
+from clover_tvae.evaluation.frames import code_tables, read_frames, require_fresh, resolve_metadata
 from clover_tvae.evaluation.membership import Scorer
 from clover_tvae.evaluation.privacy import privacy_figures
 from clover_tvae.evaluation.utility import utility_figures
@@ -50,7 +50,7 @@ def measure(
     """
     people = Disclosure(min_count)
     metadata = resolve_metadata(metadata)
-    frames = {"real": real, "synthetic": synthetic, "holdout": holdout}
+    frames = read_frames({"real": real, "synthetic": synthetic, "holdout": holdout}, metadata)
     tables = code_tables(frames, metadata)
     require_fresh(tables)
     disclosure = Disclosure.of(min_count, tables)

@@ -32,6 +32,7 @@ from clover_tvae.jobs.spec import DatasetSpec
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.metadata.column import name_fault
 from clover_tvae.metadata.document import in_document, read_document
+from clover_tvae.metadata.readings import read_names
 from clover_tvae.metadata.validate import name_problems
 from clover_tvae.parameters import Parameters
 from clover_tvae.tables import EXTENSIONS, WRITTEN, column_names
@@ -261,7 +262,7 @@ class _Check:
 
     def _check_names(self, names: Iterable[Hashable]) -> None:
         """Hold the columns of the metadata against those of the table."""
-        self.names, declared = [*names], {where_of(column.name) for column in self.columns}
+        self.names, declared = read_names(self.columns, names), {where_of(column.name) for column in self.columns}
         for problem in name_problems(self.columns, self.names, self.metadata and self.metadata.unit):
             if self.metadata or problem.where in declared:
                 self.tell(("metadata",), str(problem))

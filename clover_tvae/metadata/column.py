@@ -24,24 +24,30 @@ Kind = Literal["continuous", "categorical", "boolean", "ordinal", "datetime", "i
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """Every kind, in the order in which a description lists them."""
 
+_NUMBER_TEXT = ("read_as", "decimal", "thousands", "decimals", "unit", "below", "above")
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "continuous": (),
-    "categorical": ("rest",),
-    "boolean": (),
-    "ordinal": ("order",),
-    "datetime": ("format", "time_zone", "century_starts"),
+    "continuous": (*_NUMBER_TEXT, "part_of", "part", "missing", "odd"),
+    "categorical": ("rest", "missing"),
+    "boolean": ("true", "false", "missing", "odd"),
+    "ordinal": ("order", "missing"),
+    "datetime": ("format", "formats", "time_zone", "century_starts", "missing", "odd"),
     "id": ("regenerate", "pattern"),
     "ignore": (),
 }
 """The options that each kind takes."""
 
-_ALL_OPTIONS = tuple(option for options in OPTIONS.values() for option in options)
+_ALL_OPTIONS = tuple(dict.fromkeys(option for options in OPTIONS.values() for option in options))
+_LISTS = ("order", "missing", "formats")
 _REGENERATE = ("sequence", "uuid", "pattern")
 _TEXTS = {
     "format": "text, such as '%Y-%m-%d'",
     "time_zone": "the name of a time zone, such as 'Europe/Paris'",
     "pattern": "text, such as 'E-######'",
+    "unit": "text, such as 'kg' or '$#'",
 }
+_ONE_OF = {
+    "read_as": ("number",), "odd": ("missing",), "decimal": (".", ","), "thousands": (".", ",", " ", "'"),
+}  # fmt: skip
 # The directives of strptime. Others would fail only when the first cell is read.
 _DIRECTIVES = set("aAwdbBmyYHIMSpfzZjUWGuVcxX%")
 
@@ -62,7 +68,7 @@ def is_hashable(value: Any) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Column:
     """What one column is.
 
@@ -81,13 +87,27 @@ class Column:
         regenerate: For ``id``: how to make new ones: ``"sequence"`` (1, 2, 3...), ``"uuid"``, ``"pattern"``;
             ``None`` drops the column.
         pattern: For ``id``: text with one run of ``#``, which becomes the row's running number, such as ``"E-######"``.
+        missing: Of what is learnt: texts and numbers that mean "missing", such as ``("unknown", 999)``.
+        odd: ``"missing"``: cells that cannot be read, at most one in twenty, are missing.
+        read_as: For ``continuous``: ``"number"`` reads the numbers that texts are, and writes them as such texts.
+        decimal: With ``read_as``: the decimal mark, ``"."`` by default.
+        thousands: With ``read_as``: what stands between thousands.
+        decimals: With ``read_as``: how many decimals all numbers are written with.
+        unit: With ``read_as``: what stands around the number, which is ``#``: ``"$#"``, ``"#%"``; ``"kg"`` is ``"# kg"``.
+        below: With ``read_as``: the limit L of cells ``<L``; numbers below it are written so.
+        above: With ``read_as``: the limit L of cells ``>L``; numbers above it are written so.
+        part_of: With ``read_as``: the column of the table whose cells are two numbers with ``/`` between them.
+        part: With ``part_of``: which of the two numbers this is, 1 or 2.
+        true: For ``boolean``: the text that means true, whatever its case.
+        false: For ``boolean``: the text that means false.
+        formats: For ``datetime``: further formats that some cells have; all are written by ``format``.
 
     Raises:
         MetadataError: An option is wrong, or belongs to another kind.
 
     Example:
         >>> Column("admitted", "datetime", format="%Y-%m-%d")
-        Column(name='admitted', kind='datetime', format='%Y-%m-%d', time_zone=None, order=None, regenerate=None, pattern=None, rest=None, century_starts=None)
+        Column('admitted', 'datetime', format='%Y-%m-%d')
         >>> Column("employee", "id", pattern="E-######").regenerate
         'pattern'
     """
@@ -101,11 +121,26 @@ class Column:
     pattern: str | None = None
     rest: str | int | None = None
     century_starts: int | None = None
+    missing: tuple[Any, ...] | None = None
+    odd: Literal["missing"] | None = None
+    read_as: Literal["number"] | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    decimals: int | None = None
+    unit: str | None = None
+    below: float | None = None
+    above: float | None = None
+    part_of: str | None = None
+    part: int | None = None
+    true: str | None = None
+    false: str | None = None
+    formats: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", plain_scalar(self.name))
-        if isinstance(self.order, list | tuple):
-            object.__setattr__(self, "order", tuple(plain_scalar(value) for value in self.order))
+        for option in _LISTS:
+            if isinstance(value := getattr(self, option), list | tuple):
+                object.__setattr__(self, option, tuple(map(plain_scalar, value)))
         given = {option: value for option in _ALL_OPTIONS if (value := getattr(self, option)) is not None}
         problems = option_problems(self.name, self.kind, given)
         if problems:
@@ -113,6 +148,17 @@ class Column:
             raise MetadataError([Problem(f"{place}.{option}" if option else place, text) for option, text in problems])
         if self.pattern is not None:
             object.__setattr__(self, "regenerate", "pattern")
+
+    def __repr__(self) -> str:
+        return (
+            f"Column({', '.join([repr(self.name), repr(self.kind), *(f'{k}={v!r}' for k, v in self.options.items())])})"
+        )
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether cells are texts that the column says how to read; see ``readings``."""
+        words = any(isinstance(word, str) for word in self.missing or ())
+        return words or any((self.read_as, self.true, self.false, self.formats, self.odd))
 
     @property
     def date_options(self) -> tuple[str | None, str | None, int | None]:
@@ -153,6 +199,7 @@ def option_problems(name: Any, kind: Any, options: Mapping[Any, Any]) -> list[tu
     if options.get("century_starts") is not None and not has_short_years(str(options.get("format"))):
         rule = "must stand beside a format with years of two digits, such as '%d/%m/%y'"
         problems.append(("century_starts", f"{rule}, found none"))
+    problems += _text_problems(kind, options)
     if not problems and kind == "id":
         regenerate, pattern = options.get("regenerate"), options.get("pattern")
         if regenerate == "pattern" and pattern is None:
@@ -161,6 +208,28 @@ def option_problems(name: Any, kind: Any, options: Mapping[Any, Any]) -> list[tu
             problems.append(
                 ("regenerate", f"a pattern is given, so 'regenerate' must be 'pattern', not {regenerate!r}")
             )
+    return problems
+
+
+def _text_problems(kind: str, options: Mapping[Any, Any]) -> list[tuple[str, str]]:
+    """Return what is wrong with the options of how text is read, beside each other."""
+    given = {option: value for option, value in options.items() if value is not None}
+    problems = []
+    if "read_as" not in given:
+        needs = "needs read_as: number beside it"
+        problems += [
+            (option, needs) for option in (*_NUMBER_TEXT, "part_of") if option in given and kind == "continuous"
+        ]
+    if ("part_of" in given) != ("part" in given):
+        problems.append(("part", "part_of and part stand beside each other: the column, and 1 or 2"))
+    if ("true" in given) != ("false" in given):
+        problems.append(("true", "true and false stand beside each other"))
+    elif "true" in given and str(given["true"]).casefold() == str(given["false"]).casefold():
+        problems.append(("true", "must be another word than 'false'"))
+    if given.get("thousands", "") == given.get("decimal", "."):
+        problems.append(("thousands", "must be another mark than 'decimal', which is a point by default"))
+    if "formats" in given and "format" not in given:
+        problems.append(("formats", "needs a format beside it, which all dates are written by"))
     return problems
 
 
@@ -187,7 +256,7 @@ def _fault(option: str, value: Any) -> str:
     """Return what is wrong with the value of an option, or an empty string."""
     found = f"found {type(value).__name__}"
     match option:
-        case "format" | "time_zone" | "pattern" if not isinstance(value, str):
+        case "format" | "time_zone" | "pattern" | "unit" if not isinstance(value, str):
             return f"must be {_TEXTS[option]}, {found}"
         case "format":
             directives = re.findall(r"%(.?)", value, flags=re.DOTALL)
@@ -209,12 +278,51 @@ def _fault(option: str, value: Any) -> str:
             return f"must hold exactly one run of '#', the running number, such as 'E-######'; found {runs}"
         case "order":
             return _order_fault(value)
+        case "read_as" | "odd" | "decimal" | "thousands" if value not in _ONE_OF[option]:
+            return f"must be {' or '.join(map(repr, _ONE_OF[option]))}, or be left out"
+        case "decimals" if type(value) is not int or not 0 <= value <= 15:
+            return "must be a whole number from 0 to 15"
+        case "part" if value not in (1, 2) or isinstance(value, bool):
+            return "must be 1 or 2"
+        case "below" | "above" if (
+            isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)
+        ):
+            return f"must be a finite number, {found}"
+        case "true" | "false" | "part_of" if not isinstance(value, str) or not value.strip():
+            return f"must be text, {found}"
+        case "unit" if (
+            value.count("#") > 1 or not value.replace("#", "").strip() or re.search(r"\d", value[: value.find("#") + 1])
+        ):
+            return f"must be what stands around the number, which is one '#', such as '$#'; found {value!r}"
+        case "missing":
+            return _missing_fault(value)
+        case "formats":
+            return _formats_fault(value)
         case "regenerate" if value not in _REGENERATE:
             hint = did_you_mean(value, _REGENERATE)
             return f"must be 'sequence', 'uuid' or 'pattern', or be left out to drop the column{hint}"
         case "rest" if type(plain_scalar(value)) not in (str, int):
             return f"must be one category, text or a whole number, {found}"
     return ""
+
+
+def _missing_fault(value: Any) -> str:
+    if not isinstance(value, list | tuple) or not value:
+        return f"must be a list of the texts and numbers that mean missing, found {type(value).__name__}"
+    for item in map(plain_scalar, value):
+        if isinstance(item, bool) or not isinstance(item, str | int | float) or is_missing(item):
+            return f"must hold texts and numbers, found {type(item).__name__}"
+    return ""
+
+
+def _formats_fault(value: Any) -> str:
+    if not isinstance(value, list | tuple) or not value:
+        return f"must be a list of formats, found {type(value).__name__}"
+    texts = (
+        f"must be texts, found {type(item).__name__}" if not isinstance(item, str) else _fault("format", item)
+        for item in value
+    )
+    return next(filter(None, texts), "")
 
 
 def _order_fault(value: Any) -> str:

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clover_tvae.columns.dtypes import where_of
-from clover_tvae.columns.frames import read_frame
+from clover_tvae.columns.frames import read_frame, same_library
 from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.errors import DataError, MetadataError, Problem, did_you_mean
 from clover_tvae.metadata import document, exchange, json_file
 from clover_tvae.metadata.column import KINDS, Column, Kind, plain_scalar
 from clover_tvae.metadata.infer import MADE_ANEW, REPEATS, MetadataWarning, inferred, likely_unit
-from clover_tvae.metadata.validate import raise_problems
+from clover_tvae.metadata.readings import fill_table, read_table, write_table
+from clover_tvae.metadata.validate import raise_problems, require_frame
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.relations.document import read_relations, said_once
 from clover_tvae.relations.find import Found, find_relations
@@ -256,7 +257,7 @@ class Metadata:
             >>> [str(relation) for relation in made.relations]
             ['high is low plus a length that is never negative']
         """
-        df, _ = read_frame(df)
+        df = self.read(read_frame(df)[0])
         if self.relations is None:
             return replace(self, relations=tuple(one.relation for one in self.find_relations(df, min_count=min_count)))
         problems, learnt = [], list[Relation]()
@@ -287,7 +288,7 @@ class Metadata:
             df: The table.
             min_count: Fewest rows, of so many people where there is a ``unit``, that a value or a count may rest on.
         """
-        df, _ = read_frame(df)
+        df = self.read(read_frame(df)[0])
         kinds = {c.name: c.kind for c in self.columns if c.name in df}
         return find_relations(df, kinds, min_count=least_rows(people_of(df, self.unit), min_count))
 
@@ -319,6 +320,40 @@ class Metadata:
         names = [column.name for column in self.modelled]
         return replace(self, relations=said_once(read_relations([*(self.relations or ()), *made], names)))
 
+    @same_library
+    def read(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return a table as it is learnt: texts read as the columns say (``read_as``, ``missing``, ``formats``...).
+
+        What is read already passes as it is, so that reading twice changes nothing.
+
+        Raises:
+            DataError: Cells that cannot be read, with their number and the first rows; no cell is quoted.
+
+        Example:
+            >>> import pandas as pd
+            >>> meta = Metadata.of({"continuous": {"weight": {"read_as": "number", "unit": "kg", "missing": ["unknown"]}}})
+            >>> meta.read(pd.DataFrame({"weight": ["70.5 kg", "unknown"]}))["weight"].tolist()
+            [70.5, nan]
+            >>> meta.written(pd.DataFrame({"weight": [61.5]}))["weight"].tolist()
+            ['61.5 kg']
+        """
+        read, problems = read_table(self.columns, df)
+        if problems:
+            raise DataError.of(problems)
+        return read
+
+    @same_library
+    def written(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return rows as they are learnt (see :meth:`read`) written as the table was: units and limits are back, markers are not.
+
+        Missing cells are empty, whatever marked them, and what was spelt in several ways is spelt in one.
+        """
+        return write_table(self.columns, rows)
+
+    def filled(self, df: pd.DataFrame, completed: pd.DataFrame) -> pd.DataFrame:
+        """Return ``df`` with what ``completed``, its gaps filled as it is learnt, has for them; all else as it is spelt."""
+        return fill_table(self.columns, df, completed)
+
     def validate(self, df: pd.DataFrame) -> None:
         """Check a table against this description, all of it, and say nothing if it fits.
 
@@ -331,7 +366,9 @@ class Metadata:
             DataError: With every problem; a subclass if all problems are of one class. No message quotes a cell.
         """
         df, _ = read_frame(df)
-        raise_problems(self.columns, df, self.unit)
+        require_frame(df, duplicates_too=False)
+        df, unread = read_table(self.columns, df)
+        raise_problems(self.columns, df, self.unit, unread)
         if self.unit is None and (name := likely_unit(df, self.of_kind("id", "ignore"))) is not None:
             warnings.warn(f"column {name!r}: {REPEATS}", MetadataWarning, stacklevel=2)
         for column in self.columns:

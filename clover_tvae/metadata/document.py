@@ -170,7 +170,7 @@ def write_document(
     """Return the shortest plain document that says this."""
     document: dict[str, Any] = {"continuous": [], "categorical": []}
     for column in columns:
-        options = {key: list(value) if key == "order" else value for key, value in column.options.items()}
+        options = {key: list(value) if isinstance(value, tuple) else value for key, value in column.options.items()}
         document.setdefault(column.kind, []).append({"name": column.name, **options} if options else column.name)
     document["variable_to_predict"] = target
     if unit is not None:

@@ -57,6 +57,52 @@ _OPTION_SCHEMAS: dict[str, dict[str, Any]] = {
         "pattern": "^[^#]*#+[^#]*$",
         "examples": ["E-######"],
     },
+    "missing": {
+        "description": "Texts and numbers that mean missing.",
+        "type": ["array", "null"],
+        "items": {"type": ["string", "number"]},
+        "minItems": 1,
+        "examples": [["unknown", 999]],
+    },
+    "odd": {
+        "description": "missing: cells that cannot be read, at most one in twenty, are missing.",
+        "enum": ["missing", None],
+    },
+    "read_as": {
+        "description": "number: texts are read as numbers, and numbers are written as such texts.",
+        "enum": ["number", None],
+    },
+    "decimal": {"description": "The decimal mark of the texts. Left out: a point.", "enum": [".", ",", None]},
+    "thousands": {
+        "description": "What stands between thousands in the texts. Left out: nothing.",
+        "enum": [".", ",", " ", "'", None],
+    },
+    "decimals": {
+        "description": "How many decimals all numbers are written with. Left out: as many as each needs.",
+        "type": ["integer", "null"],
+        "minimum": 0,
+        "maximum": 15,
+    },
+    "unit": {
+        **_TEXT,
+        "description": "What stands around the number, which is #; without #, it follows a blank.",
+        "examples": ["kg", "$#", "#%"],
+    },
+    "below": {"description": "The limit L of cells <L; numbers below it are written so.", "type": ["number", "null"]},
+    "above": {"description": "The limit L of cells >L; numbers above it are written so.", "type": ["number", "null"]},
+    "part_of": {
+        **_TEXT,
+        "description": "The column of the table whose cells are two numbers with / between them, such as 120/80.",
+    },
+    "part": {"description": "Which of the two numbers of part_of this column is.", "enum": [1, 2, None]},
+    "true": {**_TEXT, "description": "The text that means true, whatever its case.", "examples": ["yes"]},
+    "false": {**_TEXT, "description": "The text that means false, whatever its case.", "examples": ["no"]},
+    "formats": {
+        "description": "Further formats that some cells have. All dates are written by 'format'.",
+        "type": ["array", "null"],
+        "items": {"type": "string"},
+        "minItems": 1,
+    },
 }
 
 

@@ -41,10 +41,13 @@ _MAX_LISTED = 20
 _LARGEST = 1e307
 
 
-def raise_problems(columns: Sequence[Column], df: Any, unit: Hashable | None = None) -> None:
-    """Raise a :class:`DataError` with every problem, or return if the table fits."""
+def raise_problems(
+    columns: Sequence[Column], df: Any, unit: Hashable | None = None, unread: Sequence[Problem] = ()
+) -> None:
+    """Raise a :class:`DataError` with every problem, or return if the table fits; ``unread`` are those of its readings."""
     require_frame(df, duplicates_too=False)
-    problems = repeated_names(df.columns)
+    problems = [*repeated_names(df.columns), *unread]
+    told = {problem.where for problem in unread}
     described = {column.name: column for column in columns}
     if not any(column.modelled for column in columns):
         text = "must declare a column that can be modelled, found none; declare one that is not 'id' or 'ignore'"
@@ -56,7 +59,8 @@ def raise_problems(columns: Sequence[Column], df: Any, unit: Hashable | None = N
     repeated = df.columns.duplicated(keep=False)
     for place, name in enumerate(df.columns):
         column = described.get(name)
-        if column is not None and (column.modelled or column.regenerate is not None) and not repeated[place]:
+        is_read = column is not None and (column.modelled or column.regenerate is not None) and not repeated[place]
+        if column is not None and is_read and where_of(column.name) not in told:
             problems += _unreadable(column, df.iloc[:, place])
     if problems:
         raise DataError.of(problems)

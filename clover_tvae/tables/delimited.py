@@ -157,7 +157,7 @@ def _of_numbers(
 ) -> Iterator[tuple[str, Any, bool]]:
     """Yield the columns that may say how numbers are written: name, cells without missing ones, whether numbers are declared."""
     for head, column, cells in zip(header, described, texts, strict=True):
-        if column is None or column.kind in ("continuous", "ordinal"):
+        if column is None or (column.kind in ("continuous", "ordinal") and not column.reads_text):
             trimmed = pc.utf8_trim_whitespace(cells) if column else cells
             absent = pc.is_in(trimmed, value_set=pa.array(sorted(missing), cells.type))
             yield head, trimmed.filter(pc.invert(absent)), column is not None

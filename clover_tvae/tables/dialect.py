@@ -16,13 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 
+from clover_tvae.columns.number_texts import THOUSANDS, numeral
 from clover_tvae.errors import ColumnTypeError, ConfigError, DataError, Problem, TableFileError, did_you_mean
 
 __all__ = ["Dialect"]
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-# A blank between the thousands may be a narrow one or one that breaks no line.
-_THOUSANDS = {"": "", ".": r"\.", ",": ",", " ": "[ \u00a0\u202f]", "'": "['’]"}
 _OTHER: dict[str, Any] = {".": ",", ",": "."}
 _PLAIN = {"separator": ",", "decimal": ".", "thousands": "", "encoding": "utf-8", "quote": '"'}
 
@@ -200,7 +199,7 @@ class Dialect(BaseModel):
         if self.decimal is not None and self.thousands is not None:
             return self
         marks = [mark for mark in _OTHER if mark != self.thousands]
-        patterns = {m: f"^{_numeral(m, _OTHER[m] if self.thousands is None else self.thousands)}$" for m in marks}
+        patterns = {m: f"^{numeral(m, _OTHER[m] if self.thousands is None else self.thousands)}$" for m in marks}
         sure: dict[str, str] = {}  # a decimal mark, and the first column that has it
         unsure: dict[str, str] = {}  # a mark of which nobody knows what it is, and the first column that has it
         grouped: set[str] = set()
@@ -237,10 +236,10 @@ class Dialect(BaseModel):
         """Return cells of text with numbers as Python writes them; what is no number of the dialect becomes none of Python's."""
         if (self.decimal or ".", self.thousands or "") == (".", ""):
             return cells
-        pattern = f"^({_numeral(self.decimal or '.', self.thousands or '')}|[+-]?(?i:inf|infinity))$"
+        pattern = f"^({numeral(self.decimal or '.', self.thousands or '')}|[+-]?(?i:inf|infinity))$"
         wrong = pc.invert(pc.fill_null(pc.match_substring_regex(cells, pattern), True))
         if self.thousands:
-            cells = pc.replace_substring_regex(cells, _THOUSANDS[self.thousands], "")
+            cells = pc.replace_substring_regex(cells, THOUSANDS[self.thousands], "")
         plain = pc.replace_substring(cells, self.decimal or ".", ".")
         return pc.replace_with_mask(plain, wrong, pa.scalar("none", plain.type))
 
@@ -250,10 +249,3 @@ def _any_of(masks: Iterable[Any]) -> Any:
     for mask in others:
         first = pc.or_(first, mask)
     return first
-
-
-def _numeral(decimal: str, thousands: str) -> str:
-    """Return the pattern of a number with these marks."""
-    mark = f"[{decimal}]"
-    whole = rf"(\d+|[1-9]\d{{0,2}}({_THOUSANDS[thousands]}\d{{3}})+)" if thousands else r"\d+"
-    return rf"[+-]?({whole}({mark}\d*)?|{mark}\d+)([eE][+-]?\d+)?"

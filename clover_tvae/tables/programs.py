@@ -170,6 +170,8 @@ def _column(cells: list[Any], column: Column | None, missing: frozenset[str]) ->
     """Return cells of a sheet as one column; raise ``ValueError`` where they are of several kinds."""
     kinds = np.array([None if cell == "" or cell in missing else _kind(cell) for cell in cells], dtype=object)
     filled = kinds != None  # noqa: E711  (of each cell)
+    if column is not None and column.reads_text:  # which readings do, of cells of several kinds, too
+        return pd.Series([cell if there else np.nan for cell, there in zip(cells, filled, strict=True)], dtype=object)
     counts = {kind: int((kinds == kind).sum()) for kind in dict.fromkeys(kinds[filled])}
     if len(counts) > 1 and column is not None and column.kind in ("categorical", "id", "ignore"):
         cells, counts = [_as_text(cell) for cell in cells], {str: 0}

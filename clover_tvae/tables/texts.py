@@ -51,6 +51,8 @@ def column_of(texts: Any, column: Column | None, missing: Collection[str], diale
     as_text = without_missing(texts)
     if column is None:
         return _guessed(as_text, dialect)
+    if column.reads_text:  # which readings do, of files and of DataFrames alike
+        return _texts(as_text)
     trimmed = without_missing(pc.utf8_trim_whitespace(texts))
     match column.kind:
         case "continuous":

@@ -69,6 +69,7 @@ def attackers(
     def oddness_to(rows: pd.DataFrame, people: pd.DataFrame) -> NDArray[Any]:
         from clover_tvae.synthesizer import TVAESynthesizer
 
+        rows, people = cells.read(rows), cells.read(people)
         rows = rows[names].sample(min(len(rows), _MAX_ROWS), random_state=seed % 2**32).reset_index(drop=True)
         epochs = math.ceil(_QUICK_STEPS / math.ceil(len(rows) / _QUICK["batch_size"]))
         options = _OPTIONS if full else {**_OPTIONS, **_QUICK, "epochs": epochs}
