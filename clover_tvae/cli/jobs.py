@@ -160,7 +160,7 @@ def _show_plans(jobs: tuple[Job, ...], *, force: bool, retrain: bool, as_json: b
     plans = []
     for job in jobs:
         plan = plan_job(job, force=force, retrain=retrain)
-        outputs = [job.spec.sample[index].output for index in plan.samples]
+        outputs = [job.spec.sample[index].place for index in plan.samples]
         told = {"name": job.name, "file": job.file, "train": plan.train, "assess": plan.assess, "outputs": outputs}
         plans.append(told | {"reason": plan.reason})
         if not as_json:

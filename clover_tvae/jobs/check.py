@@ -28,14 +28,14 @@ from clover_tvae.jobs.job import Job, JobTable
 from clover_tvae.jobs.plan import foreign_problems, learnt_from, plan_job
 from clover_tvae.jobs.read import Draft, load_limits, path_called, read_drafts
 from clover_tvae.jobs.record import Record, record_path
-from clover_tvae.jobs.spec import DatasetSpec
+from clover_tvae.jobs.spec import DatabaseOutput, DatabaseSpec, DatasetSpec
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.metadata.column import name_fault
 from clover_tvae.metadata.document import in_document, read_document
 from clover_tvae.metadata.readings import read_names
 from clover_tvae.metadata.validate import name_problems
 from clover_tvae.parameters import Parameters
-from clover_tvae.tables import EXTENSIONS, WRITTEN, column_names
+from clover_tvae.tables import DATABASE_FILES, EXTENSIONS, WRITTEN, Database, column_names
 from clover_tvae.workflows.datasets import builtin_table
 
 __all__ = ["load_jobs"]
@@ -100,6 +100,7 @@ def load_jobs(
                 check.tell_foreign(job)
             held += 0 if job.table is None else int(job.table.train.memory_usage(deep=True).sum())
             job.table = None if held > _HELD_BYTES else job.table
+            job.rows = None if job.table is None else job.rows
         problems += check.problems
         jobs.append(job)
     if problems:
@@ -127,12 +128,16 @@ class _Check:
         problems: What is wrong.
         told: Where.
         written: The files that the job writes: where the job says so, and what they are.
+        written_tables: The tables of databases, likewise.
+        database: The table of a database that the job reads.
     """
 
     def __init__(self, draft: Draft) -> None:
         self.draft, self.spec = draft, draft.spec
         self.problems: list[Problem] = []
         self.written: list[tuple[Place, Path]] = []
+        self.database: Database | None = None
+        self.written_tables: list[tuple[Place, Database | None]] = []
         self.told: set[tuple[str | int, ...]] = set()
         self.paths: dict[str, Path] = {}
         self.limits: Limits = self.spec.limits if isinstance(self.spec.limits, dict) else {}
@@ -147,7 +152,11 @@ class _Check:
         self._check_parameters()
         self._check_assessment()
         for index, sample in enumerate(self.spec.sample):
-            self._writes(("sample", index, "output"), sample.output, WRITTEN)
+            place: Place = ("sample", index, "output")
+            if isinstance(sample.output, DatabaseOutput):
+                self.written_tables.append((place, self._database(place, sample.output)))
+            else:
+                self._writes(place, sample.output, WRITTEN)
         self._check_conditions()
 
     def job(self) -> Job:
@@ -206,12 +215,33 @@ class _Check:
 
     def _reads(self, key: str, text: str, *, may_lack: bool = False) -> Path | None:
         """Check a table that the job reads, and return it if it is there."""
+        if "://" in text:
+            cure = "write the URL into an environment variable, and here {url_from: ITS_NAME, table: ...}"
+            self.tell((key,), f"{key}: must be a file; for a database, {cure}")
+            return None
+        if key == "data" and not text.lower().endswith(EXTENSIONS) and os.path.isdir(self.draft.folder / text):
+            return self._resolve((key,), text)
         path = self._named((key,), text, EXTENSIONS)
         if path is None or os.path.isfile(path):
             return path
         if os.path.exists(path) or not may_lack:
             what = "the file is a folder" if os.path.isdir(path) else not_there(path)
             self.tell((key,), f"{key}: {text}: {what} (paths are relative to {path_called(self.draft.folder)})")
+        return None
+
+    def _database(
+        self, place: Place, said: DatabaseSpec | DatabaseOutput, *, may_lack: bool = False
+    ) -> Database | None:
+        """Check a table of a database, and return it if its variable is set, or its file there."""
+        file = None if said.file is None else self._named((*place, "file"), said.file, tuple(DATABASE_FILES))
+        if said.file is not None and file is None:
+            return None
+        database = said.database(file)
+        if database.is_known or (isinstance(said, DatabaseOutput) and file is not None):
+            return database
+        if not may_lack:
+            lacks = not_there(file) if file else f"the environment variable {said.url_from} is not set"
+            self.tell((*place, "file" if file else "url_from"), f"{place[-1]}: {lacks}")
         return None
 
     # -- keys ---------------------------------------------------------------------------------------------------------
@@ -248,15 +278,22 @@ class _Check:
         if self.draft.whole and spec.data is None and not self._has_generator:
             there = "no generator_filepath" if spec.generator_filepath is None else "no file at generator_filepath yet"
             self.tell(("data",), f"the key 'data' is missing: there is {there}, and nothing to learn one from")
-        elif isinstance(spec.data, DatasetSpec) and spec.missing != ("",):
-            self.tell(("missing",), "missing belongs to a CSV file; a built-in table has real missing cells")
-        elif isinstance(spec.data, DatasetSpec) and spec.read is not None:
-            self.tell(("read",), "read belongs to a CSV file, which a built-in table is not")
+        elif isinstance(spec.data, DatasetSpec | DatabaseSpec):
+            what = "a built-in table" if isinstance(spec.data, DatasetSpec) else "a table of a database"
+            if spec.missing != ("",):
+                self.tell(("missing",), f"missing belongs to a CSV file; {what} has real missing cells")
+            elif spec.read is not None:
+                self.tell(("read",), f"read belongs to a CSV file, which {what} is not")
         # With a generator, rows can be drawn on a machine that never sees the data.
         path = self._reads("data", spec.data, may_lack=self._has_generator) if isinstance(spec.data, str) else None
         if path is not None and not self._is_refused("read"):
             with self._telling(("data",), "data: "):
                 self._check_names(column_names(path, self._sound(), spec.read))
+        elif isinstance(spec.data, DatabaseSpec):
+            self.database = self._database(("data",), spec.data, may_lack=self._has_generator)
+            if self.database is not None:
+                with self._telling(("data",), "data: "):
+                    self._check_names(self.database.column_names())
         elif isinstance(spec.data, DatasetSpec) and self.columns and self.metadata is None:
             self._check_names(builtin_table(spec.data.dataset).columns)
 
@@ -406,6 +443,8 @@ def _find_collisions(checks: Iterable[_Check]) -> None:
         if spec.data is None and check.draft.whole and spec.generator_filepath in check.paths:
             what = f"the generator of job {spec.name!r}, which has no data to train it"
             read.setdefault(_key(check.paths[spec.generator_filepath]), what)
+        if check.database is not None:
+            read.setdefault(check.database.identity, f"the data of job {spec.name!r}")
     for check in checks:
         for place, path in check.written:
             what, key = str(place[-1]), _key(path)
@@ -415,7 +454,14 @@ def _find_collisions(checks: Iterable[_Check]) -> None:
                 check.tell(place, f"{what}: the file is written as {written[key]} too; give each its own")
             elif key in read:
                 check.tell(place, f"{what}: the file is {read[key]}; it would be overwritten")
+            elif folder := next((read[_key(above)] for above in path.parents if _key(above) in read), None):
+                check.tell(place, f"{what}: the file lies in {folder}; it would be read as part of it")
             written.setdefault(key, f"{what} of job {check.spec.name!r}")
+        for place, table in check.written_tables:
+            if table is not None and (known := read.get(table.identity) or written.get(table.identity)):
+                check.tell(place, f"{place[-1]}: the table is {known}; give each its own")
+            if table is not None:
+                written.setdefault(table.identity, f"{place[-1]} of job {check.spec.name!r}")
 
 
 def _key(path: Path) -> str:

@@ -9,9 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from clover_tvae.errors import ConfigError
 from clover_tvae.files import unmoved
-from clover_tvae.jobs.spec import DatasetSpec, JobSpec
+from clover_tvae.jobs.spec import DatabaseOutput, DatabaseSpec, DatasetSpec, JobSpec
 from clover_tvae.metadata import Metadata
-from clover_tvae.tables import Dialect, dialect_of, is_large, read_table
+from clover_tvae.seeds import generator, root
+from clover_tvae.tables import (
+    Database,
+    Dialect,
+    dialect_of,
+    is_beyond_memory,
+    is_large,
+    read_database,
+    read_dataset,
+    read_table,
+    row_digest,
+    table_digest,
+)
 from clover_tvae.workflows.assessment import DEFAULT_HOLDOUT, split_holdout
 from clover_tvae.workflows.datasets import builtin_table
 
@@ -59,6 +71,7 @@ class Job:
         metadata: What each column is; ``None`` where that is to be inferred, or is not given.
         limits: The bounds of figures; empty where there are none.
         table: The table, if the check has read it; it is let go after the run.
+        rows: What was read of a database, and its digest: only the rows tell whether they have changed. Let go likewise.
     """
 
     spec: JobSpec
@@ -69,10 +82,11 @@ class Job:
     metadata: Metadata | None = None
     limits: Limits = field(default_factory=dict)
     table: JobTable | None = field(default=None, compare=False, repr=False)
+    rows: tuple[pd.DataFrame, str] | None = field(default=None, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what goes to another process, which reads the table itself."""
-        return vars(self) | {"table": None}
+        return vars(self) | {"table": None, "rows": None}
 
     @property
     def name(self) -> str:
@@ -105,8 +119,31 @@ class Job:
     @property
     def has_data(self) -> bool:
         """Whether the table is on this machine."""
+        if isinstance(self.spec.data, DatabaseSpec):
+            return self.database(self.spec.data).is_known
         path = self.path_of(self.spec.data)
-        return self.spec.data is not None and (path is None or path.is_file())
+        return self.spec.data is not None and (path is None or path.exists())
+
+    def database(self, said: DatabaseSpec | DatabaseOutput) -> Database:
+        """Return a table of a database that the job names."""
+        return said.database(None if said.file is None else self.path(said.file))
+
+    def data_digest(self) -> str | None:
+        """Return what tells whether the data have changed; ``None`` where they are not on this machine."""
+        data = self.spec.data
+        if isinstance(data, DatasetSpec):
+            return data.dataset
+        if isinstance(data, DatabaseSpec):
+            return self._database_rows()[1] if self.has_data else None
+        return table_digest(self.path_of(data))
+
+    def _database_rows(self) -> tuple[pd.DataFrame, str]:
+        """Return the rows of the database, which are read once."""
+        assert isinstance(self.spec.data, DatabaseSpec)
+        if self.rows is None:
+            df = read_database(self.database(self.spec.data))
+            self.rows = df, row_digest(df)
+        return self.rows
 
     def target(self, text: str) -> Path:
         """Return where a file goes that is written now, in a folder that is there.
@@ -130,7 +167,11 @@ class Job:
         """
         if isinstance(self.spec.data, DatasetSpec):
             return builtin_table(self.spec.data.dataset)
+        if isinstance(self.spec.data, DatabaseSpec):
+            return self._database_rows()[0]
         assert self.spec.data is not None, "load_jobs lets no job train without data"
+        if is_large(self.path(self.spec.data)):  # a folder of files: all rows are held in memory here
+            return read_dataset(self.path(self.spec.data), generator(root(0)))[0]
         return read_table(self.path(self.spec.data), self.metadata, self.spec.missing, read=self.spec.read)
 
     def dialect(self) -> Dialect | None:
@@ -149,7 +190,7 @@ class Job:
         from clover_tvae.synthesizer import TVAESynthesizer
 
         path = self.path_of(self.spec.data)
-        if path is not None and is_large(path):
+        if path is not None and is_beyond_memory(path):
             if self.holdout_fraction is not None:
                 raise ConfigError("a table that is not held in memory needs a file of held-out rows", "holdout")
             synth = TVAESynthesizer(path, self.metadata, verbose=False, **self.spec.synthesizer.given()).prepare()

@@ -13,7 +13,7 @@ from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.files import file_digest
 from clover_tvae.jobs.job import Job
 from clover_tvae.jobs.record import Record
-from clover_tvae.jobs.spec import DatasetSpec, SampleSpec
+from clover_tvae.jobs.spec import DatabaseOutput, SampleSpec
 
 __all__ = ["Plan", "assessment_digest", "first_id", "foreign_problems", "learnt_from", "plan_job", "sample_digest"]
 
@@ -85,6 +85,10 @@ def plan_job(job: Job, *, force: bool = False, retrain: bool = False) -> Plan:
     elif not train:
         work = "sampling" if stale else "measuring" if assess else None
         reason = f"{reason}: {work} without training" if work else "nothing has changed since the last run"
+    for sample in (job.spec.sample[index] for index in stale):
+        said = sample.output
+        if isinstance(said, DatabaseOutput) and said.if_exists == "fail" and job.database(said).table_is_there():
+            raise ConfigError("the table exists; give another name, or if_exists: replace or append", sample.place)
     return Plan(train, stale, reason, record, learnt, check, assess, retrain)
 
 
@@ -107,7 +111,7 @@ def learnt_from(job: Job) -> dict[str, Any]:
     spec = job.spec
     parameters = {k: v for k, v in spec.synthesizer.given().items() if k not in _NOT_LEARNT}
     return {
-        "data": spec.data.dataset if isinstance(spec.data, DatasetSpec) else file_digest(job.path_of(spec.data)),
+        "data": job.data_digest(),
         "missing": _digest(sorted(spec.missing)),
         "read": None if spec.read is None else spec.read.model_dump(exclude_none=True),
         "metadata": "infer" if job.metadata is None else _digest(job.metadata.to_dict()),
@@ -153,8 +157,13 @@ def _is_assessed(job: Job, record: Record, learnt: Mapping[str, Any], generator:
 
 
 def _is_stale(job: Job, sample: SampleSpec, record: Record, generator: str | None) -> bool:
-    entry = record.outputs.get(sample.output, {})
-    if entry.get("sha256") is None or not job.path(sample.output).is_file():
+    entry = record.outputs.get(sample.place, {})
+    if entry.get("sha256") is None:
+        return True
+    if isinstance(sample.output, DatabaseOutput):
+        if not job.database(sample.output).table_is_there():
+            return True
+    elif not job.path(sample.output).is_file():
         return True
     return entry.get("sample") != sample_digest(job, sample) or entry.get("generator") != generator
 
@@ -165,7 +174,7 @@ def foreign_problems(job: Job, record: Record) -> list[Problem]:
     written |= {text: record.assessment[key] for key, text in job.spec.pages.items() if key in record.assessment}
     cure = "move it away, or overwrite it with --force"
     problems = []
-    for text in (*job.spec.pages.values(), *(sample.output for sample in job.spec.sample)):
+    for text in (*job.spec.pages.values(), *(sample.place for sample in job.spec.sample)):
         if text not in job.paths or not os.path.exists(job.path(text)):
             continue
         if text not in written:

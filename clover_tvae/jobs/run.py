@@ -27,9 +27,9 @@ from clover_tvae.jobs.job import Job, JobTable
 from clover_tvae.jobs.plan import Plan, assessment_digest, first_id, plan_job, sample_digest
 from clover_tvae.jobs.record import held, let_go
 from clover_tvae.jobs.result import JobError, JobResult
-from clover_tvae.jobs.spec import SampleSpec
+from clover_tvae.jobs.spec import DatabaseOutput, SampleSpec
 from clover_tvae.metadata import Metadata
-from clover_tvae.tables import Dialect
+from clover_tvae.tables import Dialect, row_digest, write_database
 from clover_tvae.workflows.assessment import assess
 from clover_tvae.workflows.output import draw_to
 from clover_tvae.workflows.timed import timed
@@ -79,7 +79,7 @@ def run_job(
             raise
         result = replace(result, error=replace(told, message=told.message.replace(f"{job.folder}{os.sep}", "")))
     finally:
-        job.table = None
+        job.table = job.rows = None
     return replace(result, seconds=time.monotonic() - started, warnings=tuple(dict.fromkeys(noted)))
 
 
@@ -123,7 +123,7 @@ class _Run:
             if beyond := self._draw(index, sample, synth, table):
                 yield replace(result, error=beyond)
                 return
-            result = replace(result, outputs=(*result.outputs, sample.output), rows=result.rows + sample.rows)
+            result = replace(result, outputs=(*result.outputs, sample.place), rows=result.rows + sample.rows)
             yield result
         yield replace(result, status="done")
 
@@ -219,7 +219,7 @@ class _Run:
         Rows that were asked to be odd are held against the limits of privacy alone.
         """
         job, record = self.job, self.plan.record
-        path, seed, state = job.target(sample.output), sample.seed, job.spec.synthesizer.random_state
+        seed, state = sample.seed, job.spec.synthesizer.random_state
         if seed is None and state is not None:
             # One for each sample out of the job's own.
             seed = int(np.random.SeedSequence([state, index]).generate_state(1)[0])
@@ -232,27 +232,33 @@ class _Run:
             "first_id": first_id(job, sample),
         }
         entry = {"sample": sample_digest(job, sample), "generator": record.generator, "sha256": None}
-        record.outputs[sample.output] = entry
+        record.outputs[sample.place] = entry
         record.save()  # the file is ours before it is there
         draw: Callable[[], Iterable[pd.DataFrame]] = functools.partial(synth.sample_frames, sample.rows, **options)
-        if job.limits and table is not None:
-            import pandas as pd
+        import pandas as pd
 
+        if job.limits and table is not None:
             from clover_tvae.evaluation import measure
 
             rows = list(draw())
             of_rows = (k for k in job.limits if not k.startswith(OF_GENERATOR))
             limits = {k: job.limits[k] for k in of_rows if k.startswith("privacy.") or not sample.conditions}
-            with timed(f"measured the rows of {sample.output}", self.tell):
+            with timed(f"measured the rows of {sample.place}", self.tell):
                 tables = table.train, pd.concat(rows, ignore_index=True), table.holdout, table.metadata
                 figures = measure(*tables, seed=state or 0, min_count=synth.min_count)
                 breaches = list(map(str, check_limits(figures, limits)))
             if breaches:
-                return JobError.of(LimitExceededError(f"{sample.output}: {passed_limits(breaches)}"))
+                return JobError.of(LimitExceededError(f"{sample.place}: {passed_limits(breaches)}"))
             draw = functools.partial(iter, rows)
-        with timed(f"drew {sample.output}", self.tell):
-            draw_to(draw, path, dialect=self._dialect)
-        entry["sha256"] = file_digest(path)
+        with timed(f"drew {sample.place}", self.tell):
+            if isinstance(sample.output, DatabaseOutput):
+                df = pd.concat(draw(), ignore_index=True)
+                write_database(df, job.database(sample.output), if_exists=sample.output.if_exists)
+                entry["sha256"] = row_digest(df)
+            else:
+                path = job.target(sample.output)
+                draw_to(draw, path, dialect=self._dialect)
+                entry["sha256"] = file_digest(path)
         record.save()
         return None
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -17,16 +18,17 @@ from pydantic import (
     Tag,
     ValidationError,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 
 from clover_tvae.conditions import Condition
-from clover_tvae.errors import MOST_PROBLEMS, did_you_mean
+from clover_tvae.errors import MOST_PROBLEMS, ConfigError, did_you_mean
 from clover_tvae.parameters import Parameters, Seed
-from clover_tvae.tables import Dialect
+from clover_tvae.tables import Database, Dialect, IfExists
 from clover_tvae.workflows.datasets import DatasetName
 
-__all__ = ["JobSpec", "SampleSpec", "job_schema", "spec_problems"]
+__all__ = ["DatabaseSpec", "DatasetSpec", "JobSpec", "SampleSpec", "job_schema", "spec_problems"]
 
 
 class _Spec(BaseModel):
@@ -46,6 +48,54 @@ class DatasetSpec(_Spec):
     """A built-in table."""
 
     dataset: DatasetName = Field(description="A table of scikit-learn, or the employees that this project makes up.")
+
+
+_Name = Annotated[str, StringConstraints(min_length=1)]
+
+
+class _InDatabase(_Spec):
+    url_from: str | None = Field(
+        default=None,
+        description="The name of the environment variable that holds the SQLAlchemy URL, such as "
+        "postgresql://user:password@host/database: no password stands in the job.",
+    )
+    file: Path_ | None = Field(
+        default=None,
+        description="Instead of url_from: a .duckdb, .sqlite or .sqlite3 file under the folder of the job file.",
+    )
+    table: _Name | None = Field(default=None, description="The name of the table.")
+    in_schema: _Name | None = Field(default=None, alias="schema", description="The schema of the table.")
+
+    @model_validator(mode="after")
+    def _is_found(self) -> Self:
+        if (self.url_from is None) == (self.file is None):
+            raise ValueError(
+                "must give one of url_from (the name of an environment variable that holds the URL) and file"
+            )
+        try:
+            self.database(self.file)
+        except ConfigError as error:
+            raise ValueError(error.problems[0].message) from None
+        return self
+
+    def database(self, file: str | Path | None) -> Database:
+        """Return the table; ``file`` is where the key ``file`` leads."""
+        return Database(file or self.url_from or "", self.table, getattr(self, "query", None), self.in_schema)
+
+
+class DatabaseSpec(_InDatabase):
+    """A table, or a query, of a database."""
+
+    query: _Name | None = Field(default=None, description="Instead of table: a SELECT.")
+
+
+class DatabaseOutput(_InDatabase):
+    """A table of a database, written in one transaction."""
+
+    if_exists: IfExists = Field(
+        default="fail",
+        description="Where the table is there already: fail, replace (the old one stands until the new one is whole), or append.",
+    )
 
 
 def _condition(written: Any) -> Any:
@@ -76,13 +126,35 @@ WrittenCondition = Annotated[Any, AfterValidator(_condition), WithJsonSchema(_CO
 """A condition as it is written in a job file; :meth:`SampleSpec.parsed_conditions` reads it."""
 
 
+# Discriminated, so that a problem is told of the alternative that was meant, and not of both.
+_Text = Annotated[Path_, Tag("text")]
+_by_mapping = Discriminator(lambda value: "mapping" if isinstance(value, dict) else "text")
+_by_table = Discriminator(
+    lambda value: (
+        "database table"
+        if isinstance(value, _InDatabase)
+        or (isinstance(value, dict) and {*value} & {*DatabaseSpec.model_fields, "url"})
+        else "built-in table"
+        if isinstance(value, dict | DatasetSpec)
+        else "text"
+    )
+)
+_by_output = Discriminator(lambda value: "database table" if isinstance(value, dict | DatabaseOutput) else "text")
+_by_text = Discriminator(lambda value: "text" if isinstance(value, str) else "number")
+_PathOrTable = Annotated[
+    _Text | Annotated[DatasetSpec, Tag("built-in table")] | Annotated[DatabaseSpec, Tag("database table")], _by_table
+]
+_PathOrMapping = Annotated[_Text | Annotated[dict[str, Any], Tag("mapping")], _by_mapping]
+_PathOrShare = Annotated[_Text | Annotated[float, Field(gt=0, lt=1), Tag("number")], _by_text]
+
+
 class SampleSpec(_Spec):
     """Rows to draw, and the file that they go to."""
 
     rows: int = Field(ge=0, le=10**10, description="Number of rows.")
-    output: Path_ = Field(
+    output: Annotated[_Text | Annotated[DatabaseOutput, Tag("database table")], _by_output] = Field(
         description="A .csv, .tsv, .parquet, .feather or .xlsx file under the folder of the job file; a CSV file is written as the "
-        "one of the key data is."
+        "one of the key data is. Or a table of a database."
     )
     conditions: dict[str, WrittenCondition] | None = Field(
         default=None,
@@ -95,6 +167,11 @@ class SampleSpec(_Spec):
     )
     missing: bool = Field(default=True, description="false: no missing cells.")
 
+    @property
+    def place(self) -> str:
+        """Where the rows go, as messages and the job's record call it."""
+        return self.output if isinstance(self.output, str) else str(self.output.database(self.output.file))
+
     def parsed_conditions(self) -> dict[str, Condition]:
         """Return the conditions, parsed."""
         return {column: Condition.of_yaml(written) for column, written in (self.conditions or {}).items()}
@@ -104,24 +181,16 @@ def _samples(value: Any) -> Any:
     return (value,) if isinstance(value, dict) else _tuple(value)
 
 
-# Discriminated, so that a problem is told of the alternative that was meant, and not of both.
-_Text = Annotated[Path_, Tag("text")]
-_by_mapping = Discriminator(lambda value: "mapping" if isinstance(value, dict) else "text")
-_by_text = Discriminator(lambda value: "text" if isinstance(value, str) else "number")
-_PathOrDataset = Annotated[_Text | Annotated[DatasetSpec, Tag("mapping")], _by_mapping]
-_PathOrMapping = Annotated[_Text | Annotated[dict[str, Any], Tag("mapping")], _by_mapping]
-_PathOrShare = Annotated[_Text | Annotated[float, Field(gt=0, lt=1), Tag("number")], _by_text]
-
-
 class JobSpec(_Spec):
     """One job: learn a table, keep the generator, draw rows from it."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")] = Field(
         description="Letters, digits, _ . -; its own among the jobs of a file."
     )
-    data: _PathOrDataset | None = Field(
+    data: _PathOrTable | None = Field(
         default=None,
-        description="The table: a .csv, .tsv, .parquet, .feather, .xlsx, .xls, .ods, .dta or .sav file, or a built-in one.",
+        description="The table: a .csv, .tsv, .parquet, .feather, .xlsx, .xls, .ods, .dta or .sav file, a folder of Parquet files, a "
+        "built-in one, or one of a database: {url_from: HOSPITAL_DB, table: patients}.",
     )
     metadata: _PathOrMapping | None = Field(
         default=None, description="What each column is: a JSON file, a mapping written here, or the word infer."
@@ -182,9 +251,12 @@ class JobSpec(_Spec):
 _MODELS: dict[str, type[BaseModel]] = {
     "synthesizer": Parameters,
     "sample": SampleSpec,
+    "built-in table": DatasetSpec,
+    "database table": DatabaseOutput,
     "data": DatasetSpec,
     "read": Dialect,
 }
+_TAGS = ("text", "mapping", "number", "built-in table", "database table")
 _FOUND = {dict: "a mapping", list: "a list", tuple: "a list", str: "text", bool: "true or false", NoneType: "nothing"}
 # What pydantic calls an error, and the rule that is broken.
 _RULES = {
@@ -225,7 +297,7 @@ def _message(path: tuple[str | int, ...], detail: ErrorDetails) -> str:
         return f"unknown key {path[-1]!r}{hint}"
     if kind == "missing":
         return f"the key {path[-1]!r} is missing"
-    names = [step for step in path if isinstance(step, str) and step not in ("text", "mapping", "number")]
+    names = [step for step in path if isinstance(step, str) and step not in _TAGS]
     name = names[-1] if names else ""
     if kind == "value_error":
         return f"{name}: {context['error']}"

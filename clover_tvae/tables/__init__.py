@@ -20,7 +20,8 @@ What CSV cannot say is decided here, in the open:
 
 from __future__ import annotations
 
-from clover_tvae.tables.dataset import Beyond, is_large, read_dataset
+from clover_tvae.tables.database import DATABASE_FILES, Database, IfExists, read_database, row_digest, write_database
+from clover_tvae.tables.dataset import Beyond, is_beyond_memory, is_large, read_dataset, table_digest
 from clover_tvae.tables.delimited import print_csv
 from clover_tvae.tables.dialect import Dialect
 from clover_tvae.tables.parts import parts_of
@@ -36,18 +37,26 @@ from clover_tvae.tables.table import (
 )
 
 __all__ = [
+    "DATABASE_FILES",
     "EXTENSIONS",
     "MAX_BYTES",
     "WRITTEN",
     "Beyond",
+    "Database",
     "Dialect",
+    "IfExists",
     "column_names",
     "dialect_of",
+    "is_beyond_memory",
     "is_large",
     "parts_of",
     "print_csv",
     "read_as",
+    "read_database",
     "read_dataset",
     "read_table",
+    "row_digest",
+    "table_digest",
+    "write_database",
     "write_table",
 ]

@@ -26,7 +26,7 @@ from clover_tvae.metadata.validate import repeated_names
 from clover_tvae.tables.parquet import PARQUET, frame_of
 from clover_tvae.tables.parts import MANIFEST
 
-__all__ = ["Beyond", "is_large", "read_dataset"]
+__all__ = ["Beyond", "dataset_names", "is_beyond_memory", "is_large", "read_dataset", "table_digest"]
 
 #: Tables of more rows are not held in memory. What is learnt of them before the networks are trained (quantiles, categories,
 #: relations) is learnt of a sample of so many rows.
@@ -117,6 +117,25 @@ def is_large(path: str | Path) -> bool:
     path = Path(path)
     is_parquet = path.is_file() and path.suffix.lower() in PARQUET
     return (path.is_dir() and not (path / MANIFEST).exists()) or (is_parquet and _found(path)[1] > MOST_ROWS)
+
+
+def is_beyond_memory(path: str | Path) -> bool:
+    """Whether a table is Parquet of more rows than are held in memory."""
+    return is_large(path) and _found(Path(path))[1] > MOST_ROWS
+
+
+def dataset_names(path: str | Path) -> list[str]:
+    """Return the names of the columns of a Parquet file or folder, without reading a row."""
+    return list(_found(Path(path))[0].schema.names)
+
+
+def table_digest(path: Path | None) -> str | None:
+    """Return the sha256 of a table's file, or of the names and files of its folder; ``None`` if it is not there."""
+    if path is None or not path.is_dir():
+        return file_digest(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    told = repr([(file.relative_to(path).as_posix(), file_digest(file)) for file in files])
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _found(path: Path) -> tuple[Any, int]:

@@ -29,7 +29,7 @@ from clover_tvae.metadata.validate import repeated_names
 from clover_tvae.tables.delimited import TOO_LARGE, columns_of, names_of
 from clover_tvae.tables.parquet import frame_of
 
-__all__ = ["WORKBOOKS", "read_feather", "read_statistics", "read_workbook", "write_workbook"]
+__all__ = ["WORKBOOKS", "package", "read_feather", "read_statistics", "read_workbook", "write_workbook"]
 
 WORKBOOKS = (".xlsx", ".xls", ".ods")
 _MOST_ROWS, _MOST_LETTERS, _MOST_WHOLE = 2**20, 2**15 - 1, 2**53
@@ -38,11 +38,18 @@ _BROKEN = "is no workbook that can be read, or a broken one; write it again"
 _KINDS = {bool: "true or false", float: "numbers", datetime.datetime: "dates", str: "text"}
 
 
-def _package(name: str, needed_by: str) -> Any:
+def package(name: str, needed_by: str, extra: str = "files") -> Any:
+    """Return a package of an extra.
+
+    Raises:
+        MissingExtraError: It is not installed; with the line that installs it.
+    """
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        text = f"{needed_by} needs {name}, which is not installed; in the project's folder run: pip install '.[files]'"
+        text = (
+            f"{needed_by} needs {name}, which is not installed; in the project's folder run: pip install '.[{extra}]'"
+        )
         raise MissingExtraError(text) from error
 
 
@@ -82,7 +89,7 @@ def read_workbook(
 
 def _cells(file: BinaryIO, place: str, sheet: str | int | None, most: int) -> list[list[Any]]:
     """Return the rows of a sheet, from the first that has a cell."""
-    calamine = _package("python_calamine", "a workbook")
+    calamine = package("python_calamine", "a workbook")
     n_bytes = n_cells = 0
     try:
         with zipfile.ZipFile(file) as parts:
@@ -212,7 +219,7 @@ def _as_text(cell: Any) -> str:
 
 def write_workbook(df: pd.DataFrame, place: str) -> Callable[[BinaryIO], None]:
     """Return what writes a table as an Excel sheet; text that looks like a formula is text there."""
-    excel = _package("xlsxwriter", "an Excel file")
+    excel = package("xlsxwriter", "an Excel file")
     if repeated := repeated_names([str(name) for name in df.columns], place):
         raise DataError.of(repeated)
     if len(df) >= _MOST_ROWS:
@@ -293,8 +300,8 @@ def read_statistics(file: BinaryIO, place: str, extension: str) -> pd.DataFrame:
     Value labels become categories, in the order of the codes, where every value has a label of its own; else the codes stay.
     """
     program = "Stata" if extension == ".dta" else "SPSS"
-    package = _package("pyreadstat", f"a file of {program}")
-    read = package.read_dta if extension == ".dta" else package.read_sav
+    pyreadstat = package("pyreadstat", f"a file of {program}")
+    read = pyreadstat.read_dta if extension == ".dta" else pyreadstat.read_sav
     try:
         df, about = read(file, dates_as_pandas_datetime=True)
     except Exception:  # of many kinds; some quote what the file holds

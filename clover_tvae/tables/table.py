@@ -18,6 +18,7 @@ from clover_tvae.errors import ConfigError, DataError, TableFileError
 from clover_tvae.files import atomic_write, not_there
 from clover_tvae.metadata.description import Metadata
 from clover_tvae.metadata.validate import require_frame
+from clover_tvae.tables.dataset import dataset_names, is_large
 from clover_tvae.tables.delimited import MAX_BYTES, csv_cells, csv_names, csv_table, print_csv
 from clover_tvae.tables.dialect import Dialect
 from clover_tvae.tables.parquet import PARQUET, read_parquet, write_parquet
@@ -154,6 +155,8 @@ def column_names(
         TableFileError: The file is missing, of another format or broken, as far as its start shows.
         DuplicateColumnsError: Two columns share a name.
     """
+    if Path(path).is_dir() and is_large(path):
+        return [*dataset_names(path)]
     path = next(iter(_parts(path, listed_parts)))  # what the parts hold is compared when they are read
     with _opened(path) as (file, extension):
         if extension in PARQUET:

@@ -1,0 +1,479 @@
+"""Tables of databases: a table or a query read in chunks, and a table written in one transaction.
+
+The address of a database is an SQLAlchemy URL that stands in an environment variable, or a file of DuckDB or SQLite. Passwords
+never leave this module: what drivers say is told without them, and without cells. What is between SQL and pandas is Arrow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import uuid
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal, get_args
+from urllib.parse import quote, quote_plus
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pyarrow import types
+
+from clover_tvae.columns.dtypes import where_of
+from clover_tvae.columns.frames import pandas_of, takes_frames
+from clover_tvae.errors import ColumnTypeError, ConfigError, DataError, MissingExtraError, Problem, did_you_mean
+from clover_tvae.files import not_there
+from clover_tvae.metadata.validate import repeated_names, require_frame
+from clover_tvae.tables.programs import package
+
+__all__ = ["DATABASE_FILES", "Database", "IfExists", "read_database", "row_digest", "write_database"]
+
+IfExists = Literal["fail", "replace", "append"]
+DATABASE_FILES = {".duckdb": "duckdb", ".sqlite": "sqlite", ".sqlite3": "sqlite"}
+"""What the name of a file that is a database ends in, and what SQLAlchemy calls it."""
+_ROWS_A_CHUNK = 20_000
+#: Databases that take the dropping and making of tables back when a transaction fails.
+_TAKES_BACK = ("postgresql", "sqlite", "duckdb", "mssql")
+_SECRET = re.compile("pass|pwd|secret|token|key|odbc_connect", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Database:
+    """A table, or a query, of a database.
+
+    Args:
+        source: The name of the environment variable that holds the SQLAlchemy URL, or the path of a ``.duckdb``, ``.sqlite`` or
+            ``.sqlite3`` file.
+        table: The name of the table (or view), without quotes; or
+        query: a SELECT, in the words of the database.
+        schema: Where the table lies, if not where the database looks by itself.
+
+    Raises:
+        ConfigError: ``source`` is neither, or there is not exactly one of ``table`` and ``query``.
+    """
+
+    source: str | Path
+    table: str | None = None
+    query: str | None = None
+    schema: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.is_file and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(self.source)):
+            # What was found may be a URL with a password.
+            cure = (
+                "write its URL there: export HOSPITAL_DB=postgresql://user:password@host/database, and give HOSPITAL_DB"
+            )
+            raise ConfigError(
+                f"must be the name of an environment variable, or a {', '.join(DATABASE_FILES)} file; {cure}",
+                "database",
+            )
+        if (self.table is None) == (self.query is None):
+            raise ConfigError("must name one of table and query", "database")
+        if self.query is not None and self.schema is not None:
+            raise ConfigError("belongs to a table; a query names the schema itself", "schema")
+
+    @property
+    def is_file(self) -> bool:
+        return Path(self.source).suffix.lower() in DATABASE_FILES
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the variable is set, or the file there."""
+        return Path(self.source).is_file() if self.is_file else bool(os.environ.get(str(self.source), "").strip())
+
+    @property
+    def identity(self) -> str:
+        """What two places that are one table have in common; a digest, as it comes of the URL."""
+        address = str(self.source) if self.is_file else os.environ.get(str(self.source), "").strip()
+        return hashlib.sha256(repr((address, self.schema, self.table)).encode()).hexdigest()
+
+    def __str__(self) -> str:
+        what = "a query" if self.table is None else f"table {'.'.join(filter(None, (self.schema, self.table)))!r}"
+        return f"{what} of {Path(self.source).name}"
+
+    def column_names(self) -> list[str]:
+        """Return the names of the columns, without a row.
+
+        Raises:
+            DataError: See :func:`read_database`.
+        """
+        with _connected(self) as connection, contextlib.closing(_rows(connection, self)) as result:
+            return [*result.keys()]
+
+    def table_is_there(self) -> bool:
+        """Whether the database has the table.
+
+        Raises:
+            DataError: See :func:`write_database`.
+        """
+        with _connected(self, writes=True) as connection:
+            return bool(_sql().inspect(connection).has_table(self.table, schema=self.schema))
+
+    def problem(self, text: str) -> DataError:
+        return DataError(text, str(self))
+
+
+def read_database(
+    source: str | Path | Database, table: str | None = None, *, query: str | None = None, schema: str | None = None
+) -> pd.DataFrame:
+    """Read a table or a query of a database, chunk by chunk.
+
+    Args:
+        source: The name of the environment variable that holds the SQLAlchemy URL, such as
+            ``postgresql://user:password@host/database``, or the path of a ``.duckdb`` or ``.sqlite`` file; or a :class:`Database`.
+        table: The table or view; its rows come in the order of its primary key. Or
+        query: a SELECT.
+        schema: The schema of the table.
+
+    Returns:
+        The table, its columns as Arrow dtypes: whole numbers with gaps stay whole, decimals exact; points of time are in UTC.
+
+    Raises:
+        DataError: The database cannot be reached, refuses, or has no such table; or a column holds cells of several types.
+        ConfigError: The variable is not set, or holds no URL.
+        MissingExtraError: The extra ``databases`` is not installed.
+
+    Example:
+        >>> import sqlite3, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with contextlib.closing(sqlite3.connect(f"{folder}/t.sqlite")) as made:
+        ...         _ = made.executescript("create table visits (day date, n int); insert into visits values ('2026-03-31', null)")
+        ...     read_database(f"{folder}/t.sqlite", "visits").dtypes.astype(str).to_dict()
+        {'day': 'date32[day][pyarrow]', 'n': 'object'}
+    """
+    database = source if isinstance(source, Database) else Database(source, table, query, schema)
+    with _connected(database) as connection, contextlib.closing(_rows(connection, database)) as result:
+        names = [*result.keys()]
+        if repeated := repeated_names(names, str(database)):
+            raise DataError.of(repeated)
+        chunks = [pa.table(_arrays([()] * len(names), names, database), names=names)]
+        for rows in result.partitions(_ROWS_A_CHUNK):
+            chunks.append(pa.table(_arrays([*zip(*rows, strict=True)], names, database), names=names))
+    try:
+        return pandas_of(pa.concat_tables(chunks, promote_options="permissive"))
+    except pa.ArrowException:
+        of_several = [
+            name for name in names if len({chunk.schema.field(name).type for chunk in chunks} - {pa.null()}) > 1
+        ]
+        raise DataError.of([_of_several_types(name) for name in of_several]) from None
+
+
+@takes_frames
+def write_database(
+    df: pd.DataFrame,
+    source: str | Path | Database,
+    table: str | None = None,
+    *,
+    schema: str | None = None,
+    if_exists: IfExists = "fail",
+) -> None:
+    """Write a table into a database, in one transaction: all of it or nothing.
+
+    Args:
+        df: The table, pandas or of another library; its index is left out. Missing cells become NULL.
+        source: As for :func:`read_database`.
+        table: The name of the table.
+        schema: Its schema.
+        if_exists: ``fail``, ``replace`` (dropped and made anew, in the transaction: the old table stands until the new one is
+            whole), or ``append``.
+
+    Raises:
+        DataError: The table is there, the database cannot be reached or refuses, or a column has cells that SQL has no type for.
+        ConfigError: The variable is not set, or holds no URL; or ``if_exists`` is another word.
+        MissingExtraError: The extra ``databases`` is not installed.
+    """
+    database = source if isinstance(source, Database) else Database(source, table, None, schema)
+    if if_exists not in get_args(IfExists):
+        raise ConfigError(f"must be one of {', '.join(get_args(IfExists))}, found another word", "if_exists")
+    if database.table is None:
+        raise ConfigError("must name a table to write, found a query", "database")
+    require_frame(df)
+    rows, sql = _as_arrow(df), _sql()
+    with _connected(database, writes=True) as connection, connection.begin():
+        columns = [sql.Column(_quoted(connection, field.name), _sql_type(field.type)) for field in rows.schema]
+        name, schema = _quoted(connection, database.table), _quoted(connection, database.schema)
+        whole = sql.Table(name, sql.MetaData(), *columns, schema=schema)
+        dialect, is_there = (
+            connection.dialect.name,
+            sql.inspect(connection).has_table(database.table, schema=database.schema),
+        )
+        if dialect == "sqlite":
+            _require_floats(rows)
+        if is_there and if_exists == "fail":
+            raise database.problem("the table exists; give another name, or if_exists: replace or append")
+        if is_there and if_exists == "replace":
+            if dialect not in _TAKES_BACK:
+                text = (
+                    f"{dialect} cannot take back the dropping of a table; drop it yourself, or give if_exists: append"
+                )
+                raise database.problem(text)
+            whole.drop(connection)
+        if is_there and if_exists == "append":
+            with contextlib.closing(_rows(connection, database)) as old:
+                _require_columns(rows.column_names, [*old.keys()], database)
+        else:
+            whole.create(connection)
+        # Types are needed where the database has none of its own; elsewhere text fits an enum, too, or a UUID.
+        untyped = sql.table(name, *(sql.column(column.name) for column in columns), schema=schema)
+        insert = (whole if dialect == "sqlite" else untyped).insert()
+        for chunk in rows.to_batches(max_chunksize=_ROWS_A_CHUNK):
+            if len(chunk):
+                connection.execute(insert, chunk.to_pylist())
+
+
+def row_digest(df: pd.DataFrame) -> str:
+    """Return a digest of names, types and rows, in whatever order these come: a database promises none."""
+    try:
+        hashes = pd.util.hash_pandas_object(df, index=False)
+    except TypeError:  # lists and the like
+        hashes = pd.util.hash_pandas_object(df.astype(str), index=False)
+    told = repr([(name, str(dtype)) for name, dtype in df.dtypes.items()]).encode()
+    return hashlib.sha256(told + np.sort(hashes.to_numpy()).tobytes()).hexdigest()
+
+
+def _sql() -> Any:
+    return package("sqlalchemy", "a database", "databases")
+
+
+# -- connections ----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _connected(database: Database, *, writes: bool = False) -> Iterator[Any]:
+    """Connect, and tell what goes wrong without a password and without cells."""
+    sql, url = _sql(), _url(database, writes=writes)
+    try:
+        with warnings.catch_warnings():  # of types and indices that do not matter here
+            warnings.filterwarnings("ignore", category=sql.exc.SAWarning)
+            warnings.filterwarnings("ignore", message="duckdb-engine")
+            options = _options(url, writes=writes)
+            engine = sql.create_engine(url, poolclass=sql.pool.NullPool, hide_parameters=True, connect_args=options)
+            if url.get_backend_name() == "sqlite":
+                _transactions_of_sqlite(engine)
+            with engine.connect() as connection:
+                yield connection
+    except sql.exc.NoSuchModuleError:
+        raise ConfigError(
+            f"SQLAlchemy knows no {url.drivername!r}; give another URL, or install its driver", str(database)
+        ) from None
+    except ImportError as error:
+        if isinstance(error, MissingExtraError) or error.name is None:
+            raise
+        text = f"{url.get_backend_name()} needs the driver {error.name}, which is not installed; run: pip install {error.name}"
+        raise MissingExtraError(text) from None
+    except sql.exc.SQLAlchemyError as error:
+        raise database.problem(_told(error, url, database)) from None
+
+
+def _options(url: Any, *, writes: bool) -> dict[str, Any]:
+    if url.get_driver_name() == "psycopg" and "connect_timeout" not in url.query:
+        return {"connect_timeout": 10}
+    return {"read_only": True} if url.get_backend_name() == "duckdb" and not writes else {}
+
+
+def _transactions_of_sqlite(engine: Any) -> None:
+    """Let the making and dropping of tables be part of a transaction, which Python's sqlite3 leaves out."""
+    listen = _sql().event.listen
+    listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+    listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+
+
+def _url(database: Database, *, writes: bool) -> Any:
+    sql = _sql()
+    if database.is_file:
+        url = sql.URL.create(DATABASE_FILES[Path(database.source).suffix.lower()], database=str(database.source))
+    else:
+        url = _url_of(str(database.source))
+    path = url.database if url.get_backend_name() in ("duckdb", "sqlite") else None
+    if path and not writes and not path.startswith((":memory:", "file:", "md:")) and not os.path.isfile(path):
+        raise database.problem(not_there(path))  # the driver would make an empty one
+    return url
+
+
+def _url_of(variable: str) -> Any:
+    """Return the URL that an environment variable holds."""
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        cure = f"export {variable}=postgresql://user:password@host/database"
+        raise ConfigError(f"the environment variable is not set; {cure}", variable)
+    user = text.partition("://")[2].rpartition("@")[0]
+    try:
+        url = None if re.search("^[^/]*[/@?#]", user) else _sql().make_url(text)
+    except (_sql().exc.ArgumentError, ValueError):
+        url = None
+    if url is None:
+        cure = (
+            "write postgresql://user:password@host/database, in the password %40 for @, %3A for :, %2F for /, %25 for %"
+        )
+        raise ConfigError(f"must hold an SQLAlchemy URL, found other text; {cure}", variable)
+    return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
+
+
+def _told(error: Exception, url: Any, database: Database) -> str:
+    """Return what a driver said in one line, less secrets and cells."""
+    exc, cause = _sql().exc, getattr(error, "orig", None)
+    line = next(iter(str(cause or error).strip().splitlines()), "")
+    # The others are about cells, which they quote.
+    if not isinstance(
+        error, exc.ProgrammingError | exc.OperationalError | exc.InterfaceError | exc.InvalidRequestError
+    ):
+        line = re.sub(r"""(["']).*?\1|:\s.*\d.*|\(.*\)""", "...", line)
+    secrets = [url.password, *(value for key, value in url.query.items() if _SECRET.search(key))]
+    for secret in (str(one) for one in secrets if one):
+        if len(secret) < 4:
+            line = type(cause or error).__name__
+        for written in (secret, quote(secret, safe=""), quote_plus(secret)):
+            line = line.replace(written, "***")
+    if getattr(error, "connection_invalidated", False):
+        return f"the connection was cut, and nothing was changed ({line}); run it again"
+    if getattr(error, "statement", None) is None and isinstance(error, exc.DBAPIError):
+        where = url.set(query={}).render_as_string(hide_password=True)
+        return f"{where} cannot be opened: {line}; check {Path(database.source).name}, the server, the user and the password"
+    cure = "; ask for the right, or give another user" if "permission denied" in line else ""
+    return f"the database refused: {line}{cure}"
+
+
+# -- rows -----------------------------------------------------------------------------------------------------------------
+
+
+def _quoted(connection: Any, name: str | None) -> Any:
+    """Return a name that is always written in quotes: SQLAlchemy does not know all words that need them."""
+    folds = connection.dialect.requires_name_normalize  # Oracle: quotes would change the name
+    return name if name is None or folds else _sql().sql.quoted_name(name, quote=True)
+
+
+def _rows(connection: Any, database: Database) -> Any:
+    """Return a result whose rows are fetched as they are asked for."""
+    sql, how = _sql(), {"yield_per": _ROWS_A_CHUNK}
+    if database.query is not None:
+        result = connection.exec_driver_sql(
+            database.query, execution_options={**how, "no_parameters": True}
+        )  # as it is written: a colon or a percent sign is no parameter
+        if not result.returns_rows:
+            raise database.problem("must be a SELECT, found a statement that gives no rows")
+        return result
+    inspector = sql.inspect(connection)
+    if not inspector.has_table(database.table, schema=database.schema):
+        known = [*inspector.get_table_names(schema=database.schema), *inspector.get_view_names(schema=database.schema)]
+        schema, dot, table = str(database.table).partition(".")
+        hint = f"; write schema: {schema}, table: {table}" if dot else did_you_mean(database.table, known)
+        raise database.problem(f"there is no such table that the user may see{hint}")
+    table, schema = _quoted(connection, database.table), _quoted(connection, database.schema)
+    if connection.dialect.name == "duckdb":  # its types need no help, and its rows keep their order
+        every = sql.select(sql.text("*")).select_from(sql.table(table, schema=schema))
+        return connection.execute(every, execution_options=how)
+    found = inspector.get_columns(database.table, schema=database.schema)
+    columns = {column["name"]: sql.column(_quoted(connection, column["name"]), column["type"]) for column in found}
+    key = inspector.get_pk_constraint(database.table, schema=database.schema).get("constrained_columns") or ()
+    every = sql.select(sql.table(table, *columns.values(), schema=schema))
+    return connection.execute(every.order_by(*(columns[name] for name in key)), execution_options=how)
+
+
+def _arrays(columns: Sequence[Sequence[Any]], names: Sequence[str], database: Database) -> list[pa.Array]:
+    """Return the cells of each column as Arrow."""
+    arrays, problems = [], []
+    for name, cells in zip(names, columns, strict=True):
+        try:
+            array = pa.array(_plain(cells))
+            is_zoned = types.is_timestamp(array.type) and array.type.tz is not None
+            arrays.append(array.cast(pa.timestamp("us", tz="UTC")) if is_zoned else array)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):  # their messages quote cells
+            problems.append(_of_several_types(name))
+    if problems:
+        raise DataError.of(problems)
+    return arrays
+
+
+def _of_several_types(name: str) -> Problem:
+    text = (
+        "must hold cells of one type that can be read, found others; convert it in a query, such as CAST(... AS TEXT)"
+    )
+    return Problem(where_of(name), text, ColumnTypeError)
+
+
+def _plain(cells: Sequence[Any]) -> Sequence[Any]:
+    """Return cells as Arrow takes them: NaN decimals are missing, UUIDs and addresses are text."""
+    kinds = Counter(map(type, cells))
+    if Decimal in kinds:
+        return [None if isinstance(cell, Decimal) and not cell.is_finite() else cell for cell in cells]
+    if any(issubclass(kind, uuid.UUID) or kind.__module__ == "ipaddress" for kind in kinds):
+        return [None if cell is None else str(cell) for cell in cells]
+    return cells
+
+
+def _as_arrow(df: pd.DataFrame) -> pa.Table:
+    """Return a table as Arrow, as far as SQL has types for it."""
+    arrays, problems = dict[str, Any](), []
+    for name in df.columns:
+        try:
+            array = (
+                pa.chunked_array([pa.array(df[name], from_pandas=True)])
+                if len(df)
+                else pa.chunked_array([pa.Array.from_pandas(df[name])])
+            )
+            if types.is_dictionary(array.type):
+                array = array.cast(array.type.value_type)
+            if types.is_timestamp(array.type):
+                array = array.cast(pa.timestamp("us", tz=array.type.tz and "UTC"), safe=False)
+            _sql_type(array.type)
+            arrays[str(name)] = array
+        except (pa.ArrowException, TypeError, ValueError, OverflowError, KeyError):  # their messages quote cells
+            problems.append(
+                Problem(where_of(name), f"SQL has no type for dtype {df[name].dtype}; convert it", ColumnTypeError)
+            )
+    if len({*map(str, df.columns)}) < len(df.columns):
+        problems.append(Problem("columns", "a number and a text spell the same name; rename one"))
+    if problems:
+        raise DataError.of(problems)
+    return pa.table(arrays)
+
+
+def _require_floats(rows: pa.Table) -> None:
+    """Refuse decimals and large whole numbers that SQLite, which holds them as floats, would round."""
+    exact = [field.name for field in rows.schema if types.is_decimal(field.type) or types.is_uint64(field.type)]
+    rounded = [
+        name
+        for name in exact
+        if any(cell is not None and Decimal(repr(float(cell))) != cell for cell in rows.column(name).to_pylist())
+    ]
+    text = "SQLite would round these numbers; write them as floats or text, or into another database"
+    if rounded:
+        raise DataError.of([Problem(where_of(name), text, ColumnTypeError) for name in rounded])
+
+
+def _sql_type(arrow: pa.DataType) -> Any:
+    """Return the SQL type that holds every value of an Arrow type; ``KeyError`` where there is none."""
+    sql = _sql()
+    if types.is_decimal(arrow):
+        return sql.Numeric(arrow.precision, arrow.scale)
+    if types.is_timestamp(arrow):
+        return sql.DateTime(timezone=arrow.tz is not None)
+    simple = {
+        **dict.fromkeys(("int8", "int16", "uint8"), sql.SmallInteger),
+        **dict.fromkeys(("int32", "uint16"), sql.Integer),
+        **dict.fromkeys(("int64", "uint32"), sql.BigInteger),
+        "uint64": sql.Numeric(20, 0),
+        **dict.fromkeys(("halffloat", "float", "double"), sql.Double),
+        "bool": sql.Boolean,
+        **dict.fromkeys(("date32[day]", "date64[ms]"), sql.Date),
+        **dict.fromkeys(("string", "large_string", "string_view", "null"), sql.Text),
+        **dict.fromkeys(("time32[s]", "time32[ms]", "time64[us]"), sql.Time),
+        **dict.fromkeys(("binary", "large_binary"), sql.LargeBinary),
+    }
+    return simple[str(arrow)]
+
+
+def _require_columns(ours: Sequence[str], theirs: Sequence[str], database: Database) -> None:
+    """Refuse to append columns that the table does not have."""
+    lacking = [name for name in ours if name not in theirs]
+    problems = [
+        Problem(str(database), f"the table has no column {name!r}{did_you_mean(name, theirs)}") for name in lacking
+    ]
+    if problems:
+        raise DataError.of(problems)
