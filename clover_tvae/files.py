@@ -217,8 +217,9 @@ def _opened(path: Path, make: bool) -> int:
     return os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
 
 
-def remove_left(folder: Path, pattern: str) -> None:
-    """Remove the files and folders whose names match and whose lock nobody holds: their writers were killed."""
+def remove_left(folder: Path, pattern: str) -> int:
+    """Remove the files and folders whose names match and whose lock nobody holds, and count them: their writers were killed."""
+    n_removed = 0
     with contextlib.suppress(OSError):
         for name in filter(re.compile(pattern).fullmatch, os.listdir(folder)):
             left = folder / name
@@ -227,6 +228,8 @@ def remove_left(folder: Path, pattern: str) -> None:
                     shutil.rmtree(left)
                 elif is_held:
                     left.unlink()
+                n_removed += bool(is_held)
+    return n_removed
 
 
 def file_digest(path: Path | None) -> str | None:

@@ -20,6 +20,7 @@ from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import ConditionError
 from clover_tvae.model.devices import Strata, one_thread, torch_generator
 from clover_tvae.model.rows import ConditionTensors, Drawing, Rows, Translate
+from clover_tvae.model.schedule import one_by_one
 from clover_tvae.model.vae import TabularVAE, inside_spreads, table_tensors
 from clover_tvae.seeds import child
 
@@ -28,7 +29,7 @@ __all__ = ["BLOCK_ROWS", "Sampler"]
 #: Rows a block. Large enough that the matrix products dominate, small enough that one row does not cost a second.
 BLOCK_ROWS = 1024
 #: Rows that are drawn in the same order of columns.
-_ROWS_AN_ORDER = 256
+_ROWS_AN_ORDER = 512
 #: Draws of z a row of a block, from which the conditions pick (importance resampling).
 _CANDIDATES = {"rank": 4, "mode": 64}
 _MOST_LOGITS = 2**25
@@ -87,31 +88,41 @@ class Sampler:
         *,
         conditions: Mapping[int, ConditionTensors] | None = None,
         decode: str | None = None,
+        steps: int | None = None,
         skip: int = 0,
     ) -> Iterator[EncodedTable]:
         """Yield the first ``n_rows`` rows of the endless table that ``seed`` fixes, block by block; of no rows, one block.
 
-        The first ``skip`` of them are left out, and their blocks are not drawn.
+        The first ``skip`` of them are left out, and their blocks are not drawn. A row is drawn in at most ``steps`` passes of
+        the network; ``None``: in as few as cost next to nothing.
 
         Raises:
             ConditionError: The conditions on several columns exclude each other.
         """
         first = skip // BLOCK_ROWS
         starts = range(first * BLOCK_ROWS, max(1, n_rows), BLOCK_ROWS)
-        tasks = (lambda b=b: self._block(b, seed, conditions or {}, decode) for b in range(first, first + len(starts)))
+        tasks = (
+            lambda b=b: self._block(b, seed, conditions or {}, decode, steps) for b in range(first, first + len(starts))
+        )
         for start, block in zip(starts, _in_order(tasks, self.n_threads), strict=True):
             yield block.take(slice(max(0, skip - start), n_rows - start))
 
     @torch.no_grad()
     def _block(
-        self, index: int, seed: np.random.SeedSequence, conditions: Mapping[int, ConditionTensors], decode: str | None
+        self,
+        index: int,
+        seed: np.random.SeedSequence,
+        conditions: Mapping[int, ConditionTensors],
+        decode: str | None,
+        steps: int | None,
     ) -> EncodedTable:
         kind = Strata if decode == "stratified" else torch.Generator
         generator = torch_generator(child(seed, index), self.vae.device, kind)
         rows, known, z = self._conditioned(generator, conditions) if conditions else self._fresh(generator, BLOCK_ROWS)
         unconditioned = [i for i in range(self.layout.n_columns) if i not in conditions]
         # Each order of the columns errs in its own way, so a block has several.
-        orders = [self._shuffled(unconditioned, generator) for _ in range(BLOCK_ROWS // _ROWS_AN_ORDER)]
+        shuffled = [self._shuffled(unconditioned, generator) for _ in range(BLOCK_ROWS // _ROWS_AN_ORDER)]
+        orders = [self.vae.schedule.steps(columns, steps) for columns in shuffled]
         how = Drawing(orders, None, self._translator(generator), decode == "argmax")
         return _to_table(self.vae.decoder.sample(z, rows, known, generator, how)[0])
 
@@ -142,7 +153,7 @@ class Sampler:
         rows, known, z = self._fresh(generator, BLOCK_ROWS * candidates, stratify=few)
         conditions = {i: ConditionTensors(*(part.to(z.device) for part in c)) for i, c in conditions.items()}
         columns = self._shuffled(list(conditions), generator)
-        how = Drawing([columns], conditions, self._translator(generator))
+        how = Drawing([one_by_one(columns)], conditions, self._translator(generator))
         rows, log_weight = self.vae.decoder.sample(z, rows, known, generator, how)
         if not bool(torch.isfinite(log_weight).any()):
             raise ConditionError(
@@ -165,6 +176,15 @@ class Sampler:
             return torch.from_numpy(coded[0]).long(), torch.from_numpy(coded[1]).float()
 
         return on_tensors
+
+    def measure_steps(self, seed: np.random.SeedSequence) -> None:
+        """Let the model find out which columns may be drawn together, on rows of its own."""
+        schedule = self.vae.schedule
+        if schedule.n_levels:
+            generator = torch_generator(seed, self.vae.device)
+            z = self.vae.prior.draw(schedule.rows_to_measure, generator)
+            how = Drawing(translate=self._translator(generator))
+            schedule.measure(self.vae.decoder, z, generator, how)
 
     # -- completing ---------------------------------------------------------------------------------------------------
 
@@ -220,7 +240,7 @@ class Sampler:
                 mu, std = self.vae.posterior(part)
                 z = mu + std * torch.randn(mu.shape, generator=generator, device=mu.device)
             columns = self._shuffled(list(range(self.layout.n_columns)), generator)
-            how = Drawing([columns], conditions, self._translator(generator), argmax and round_ == last)
+            how = Drawing([one_by_one(columns)], conditions, self._translator(generator), argmax and round_ == last)
             part, _ = self.vae.decoder.sample(z, part, given, generator, how)
         return _to_table(part)
 
@@ -271,7 +291,7 @@ class Sampler:
         The cell itself must not reach z, or every cell would look plausible.
         """
         z = self.vae.prior.draw(len(part.choices), generator)
-        how = Drawing([[i]], translate=self._translator(generator))
+        how = Drawing([[(i,)]], translate=self._translator(generator))
         filled, _ = self.vae.decoder.sample(z, part, known, generator, how)
         mu, std = self.vae.posterior(filled)
         z = mu + std * torch.randn(mu.shape, generator=generator, device=mu.device)

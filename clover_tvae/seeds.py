@@ -22,7 +22,7 @@ class Call(IntEnum):
 class Fit(IntEnum):
     """Of a fit."""
 
-    TRANSFORMS, ENCODE, WEIGHTS, TRAINING, PRIOR, RELATIONS, SMOOTH = range(7)
+    TRANSFORMS, ENCODE, WEIGHTS, TRAINING, PRIOR, RELATIONS, SMOOTH, SCHEDULE = range(8)
 
 
 class Teach(IntEnum):

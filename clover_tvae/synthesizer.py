@@ -494,6 +494,7 @@ class TVAESynthesizer:
         decode: str | None = None,
         missing: bool = True,
         first_id: int | None = None,
+        steps: int | None = None,
     ) -> pd.DataFrame:
         """Draw synthetic rows.
 
@@ -507,6 +508,9 @@ class TVAESynthesizer:
             missing: ``False`` draws no missing cells.
             first_id: The number of the first identifier that is made anew as a sequence or a pattern. ``None`` goes on from
                 the last call; with ``random_state``, which fixes the rows whole, it is 1: give the second table's first.
+            steps: Passes of the network a row, at most, for rows drawn anew: columns of one step do not see each other, so fewer
+                steps are faster and lose what columns tell of each other. ``None``: as few as
+                the model says cost next to nothing; as many as there are columns: each column for itself.
 
         Returns:
             A DataFrame with the columns, order, dtypes, decimals and ranges of the table that was learnt.
@@ -515,7 +519,7 @@ class TVAESynthesizer:
             ConditionError: A category or column was never seen, or no row can meet the conditions.
             NotFittedError: ``fit`` was not called.
         """
-        how: dict[str, Any] = {"decode": decode, "missing": missing, "first_id": first_id}
+        how: dict[str, Any] = {"decode": decode, "missing": missing, "first_id": first_id, "steps": steps}
         frames = list(self.sample_frames(n_rows, conditions, random_state=random_state, **how))
         return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
@@ -529,6 +533,7 @@ class TVAESynthesizer:
         decode: str | None = None,
         missing: bool = True,
         first_id: int | None = None,
+        steps: int | None = None,
         skip: int = 0,
     ) -> Iterator[pd.DataFrame]:
         """Draw the rows of :meth:`sample` in frames of flat size, for tables larger than memory.
@@ -540,6 +545,7 @@ class TVAESynthesizer:
             decode: How cells are drawn.
             missing: Whether cells may be missing.
             first_id: The number of the first identifier, of the rows that are left out, too.
+            steps: Passes of the network a row, at most.
             skip: Rows at the beginning that are left out, because they were drawn before with the same ``random_state``:
                 the others are those of the whole. Where relations are kept they are drawn and thrown away.
         """
@@ -561,7 +567,8 @@ class TVAESynthesizer:
             raise ConditionError(f"{rule}, found {type(conditions).__name__}", "conditions")
         seed = self._call_seed(Call.SAMPLE, random_state)
         conditions = conditions and as_read(self.metadata, conditions)
-        how: dict[str, Any] = {"conditions": conditions, "decode": decode, "missing": missing}
+        steps = None if steps is None else whole_number(steps, "steps", least=1)
+        how: dict[str, Any] = {"conditions": conditions, "decode": decode, "missing": missing, "steps": steps}
         before = self._first_id(n_rows, first_id, random_state)
         how |= {"seed": seed, "first_id": before}
         frames = backend.sample_rest(skip, n_rows, **how) if skip else backend.sample_frames(n_rows, **how)

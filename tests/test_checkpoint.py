@@ -125,7 +125,7 @@ def test_what_differs_is_named_and_nothing_is_trained(tmp_path, interrupt):
     assert "another table;" in refused(other, METADATA)
     assert "another metadata;" in refused(people(), METADATA | {"variable_to_predict": "sex"})
     both = refused(people(), METADATA, epochs=13, random_state=2)
-    assert "another epochs;" in both
+    assert "differs in epochs;" in both
     assert "another random_state;" in both
 
 
@@ -248,7 +248,7 @@ jobs:
     interrupt(math.inf)
     changed = run_job(job(epochs=13))
     assert changed.status == "failed"
-    assert "another epochs" in changed.error.message
+    assert "differs in epochs" in changed.error.message
     lines: list[str] = []
     assert run_job(job(), tell=lines.append).status == "done"
     assert any("going on" in line for line in lines)

@@ -385,7 +385,19 @@ def test_a_run_that_was_killed_goes_on_from_its_parts_to_the_same_bytes(folder: 
     assert int(re.search(r"resumed   after ([\d,]+) rows", again.stderr)[1].replace(",", "")) >= 5000  # type: ignore[index]
     assert Path("parts/_parts.json").read_bytes() == Path("whole/_parts.json").read_bytes()
     assert not list(Path("parts").glob(".clover*"))
+    done = cli(*draw, "-o", "parts", "--resume")
+    assert (done.exit_code, "up to date" in done.stderr) == (0, True)
+    assert "--force replaces them" in cli(*draw, "--seed", "5", "-o", "parts", "--resume").stderr
     assert "needs --seed, and a folder" in cli("sample", trained, "--rows", 1, "-o", "one.csv", "--resume").stderr
+
+
+def test_waiting_parts_of_another_command_are_told(folder: Path, trained: Path) -> None:
+    waiting = Path("rows/.clover-tvae-parts-0123")
+    waiting.mkdir(parents=True)
+    drawn = cli("sample", trained, "--rows", 5, "--seed", 1, "-o", "rows", "--resume")
+    assert "parts of another command that ended early" in drawn.stderr
+    assert not waiting.exists()
+    assert "ended early" not in cli("sample", trained, "--rows", 5, "--seed", 1, "-o", "rows", "--force").stderr
 
 
 def parts_of_an_earlier_run(folder: str) -> list[Path]:

@@ -96,7 +96,7 @@ def test_samples_of_the_autoregressive_decoder_follow_its_own_chain_rule():
         Rows.blank(n, CATEGORIES),
         torch.zeros(n, 3, dtype=torch.bool),
         generator(2),
-        Drawing([[0, 1, 2]]),
+        Drawing([[(0,), (1,), (2,)]]),
     )
     code = drawn.choices @ torch.tensor([14, 7, 1])
     wanted = rows.choices @ torch.tensor([14, 7, 1])
@@ -225,9 +225,9 @@ def test_a_condition_is_met_and_its_weight_is_its_probability(make):
     )
     z, blank = torch.ones(n, 4), Rows.blank(n, CATEGORIES)
     known = torch.zeros(n, 3, dtype=torch.bool)
-    free, _ = decoder.sample(z, blank, known, generator(1), Drawing([[2]]))
+    free, _ = decoder.sample(z, blank, known, generator(1), Drawing([[(2,)]]))
     share = ((free.choices[:, 2] == 1) | (free.choices[:, 2] == 3)).float().mean()
-    held, log_weight = decoder.sample(z, blank, known, generator(1), Drawing([[2]], {2: condition}))
+    held, log_weight = decoder.sample(z, blank, known, generator(1), Drawing([[(2,)]], {2: condition}))
     assert set(held.choices[:, 2].tolist()) <= {1, 3}
     assert log_weight.exp().mean().item() == pytest.approx(share.item(), abs=0.025)
 
@@ -240,9 +240,9 @@ def test_a_range_is_met_and_its_weight_is_its_probability(make, layout, column):
     choices = torch.arange(layout.columns[column].n_base) < numbered
     condition = ConditionTensors(choices, torch.full((numbered,), low), torch.full((numbered,), high))
     z, blank, known = torch.ones(n, 4), Rows.blank(n, layout), torch.zeros(n, layout.n_columns, dtype=torch.bool)
-    free, _ = decoder.sample(z, blank, known, generator(1), Drawing([[column]]))
+    free, _ = decoder.sample(z, blank, known, generator(1), Drawing([[(column,)]]))
     inside = (free.choices[:, column] < numbered) & (free.scalars[:, 0] >= low) & (free.scalars[:, 0] <= high)
-    held, log_weight = decoder.sample(z, blank, known, generator(2), Drawing([[column]], {column: condition}))
+    held, log_weight = decoder.sample(z, blank, known, generator(2), Drawing([[(column,)]], {column: condition}))
     assert (held.choices[:, column] < numbered).all()
     assert held.scalars[:, 0].min().item() >= low - 1e-6
     assert held.scalars[:, 0].max().item() <= high + 1e-6

@@ -183,6 +183,7 @@ class KeepingBackend(Backend):
         decode: str | None = None,
         missing: bool = True,
         first_id: int = 0,
+        steps: int | None = None,
     ) -> Iterator[pd.DataFrame]:
         plan = self.reduction
         inner, outer = translated(plan, conditions or {}, missing=missing)
@@ -191,14 +192,15 @@ class KeepingBackend(Backend):
         identified = generator(seed, Draw.CELLS)
         values = conditions_of(conditions or {})
         given = values if plan.distances.keys() & set(values) else {}  # one value of a distance is rarely drawn
-        for rows in self._from_values(n_rows, given, seed, decode=decode, missing=missing):
+        how: dict[str, Any] = {"decode": decode, "missing": missing, "steps": steps}
+        for rows in self._from_values(n_rows, given, seed, **how):
             yield self._identified(rows, first_id + place, identified)
             place += len(rows)
         block = int(place > 0)
         while place < n_rows or block == 0:
             if n_drawn >= _LEAST_DRAWS and (n_drawn >= limit or n_drawn > 2 * DRAWS_A_ROW * place):
                 try:
-                    rest = list(self._from_values(n_rows - place, values, seed, decode=decode, missing=missing))
+                    rest = list(self._from_values(n_rows - place, values, seed, **how))
                 except ConditionError:
                     rest = []
                 if not rest:
@@ -212,9 +214,7 @@ class KeepingBackend(Backend):
             enough = (left + 3 * math.sqrt(left * (1 - rate))) / rate  # with a probability of 0.999
             wanted = min(size, BLOCK * math.ceil(enough / BLOCK))
             for asked in dict.fromkeys((wanted, size)):  # the rows of fewer are the first of more
-                frames = self.inner.sample_frames(
-                    asked, seed=child(seed, Draw.ROWS, block), conditions=inner, decode=decode, missing=missing
-                )
+                frames = self.inner.sample_frames(asked, seed=child(seed, Draw.ROWS, block), conditions=inner, **how)
                 drawn = pd.concat(list(frames), ignore_index=True)
                 drawn = self._drawn_again(drawn, child(seed, Draw.AGAIN, block), decode)
                 rows = plan.brought_back(plan.exchanged(drawn))

@@ -71,13 +71,17 @@ class _Learnt:
 
     @property
     def sampler(self) -> Sampler:
-        return Sampler(self.vae, self.transform.translate if self.transform.layout.copy_pairs else None)
+        return _sampler(self.vae, self.transform)
 
     def read(self, df: pd.DataFrame, rng: np.random.Generator) -> EncodedTable:
         """Encode all modelled columns of ``df``; values that were never seen are unknown."""
         names = self.transform.names
         require_columns(df, names)
         return self.transform.encode(df[list(names)], rng, unseen="mask")
+
+
+def _sampler(vae: TabularVAE, transform: TableTransform) -> Sampler:
+    return Sampler(vae, transform.translate if transform.layout.copy_pairs else None)
 
 
 class NativeBackend(Backend, ReadsRows):
@@ -169,6 +173,7 @@ class NativeBackend(Backend, ReadsRows):
             )
         with one_thread():
             vae.fit_prior(tensors, torch_generator(child(seed, Fit.PRIOR), self.device))
+            _sampler(vae, transform).measure_steps(child(seed, Fit.SCHEDULE))
         self._held_out = training.validation_rows
         facts = {
             "rows": n_rows,
@@ -235,6 +240,7 @@ class NativeBackend(Backend, ReadsRows):
         decode: str | None = None,
         missing: bool = True,
         first_id: int = 0,
+        steps: int | None = None,
         skip: int = 0,
     ) -> Iterator[pd.DataFrame]:
         learnt = self._learnt()
@@ -245,7 +251,8 @@ class NativeBackend(Backend, ReadsRows):
         }
         if not missing:
             allowed = sampler.without_missing(allowed)
-        blocks = sampler.blocks(n_rows, child(seed, Draw.ROWS), conditions=allowed, decode=decode, skip=skip)
+        how: dict[str, Any] = {"conditions": allowed, "decode": decode, "steps": steps}
+        blocks = sampler.blocks(n_rows, child(seed, Draw.ROWS), skip=skip, **how)
         first_id += skip
         while batch := list(itertools.islice(blocks, _BLOCKS_A_FRAME)):
             table = EncodedTable.concatenate(batch)

@@ -121,6 +121,7 @@ class Backend(Protocol):
         decode: str | None = None,
         missing: bool = True,
         first_id: int = 0,
+        steps: int | None = None,
     ) -> Iterator[pd.DataFrame]:
         """Yield rows in frames of flat size, with the columns, order and dtypes of the table that was learnt.
 
@@ -131,6 +132,8 @@ class Backend(Protocol):
             decode: ``None``, ``"sample"``, or ``"argmax"`` for the likeliest cells.
             missing: Whether cells may be missing.
             first_id: How many identifiers are passed over before the first.
+            steps: At most so many passes of the network a row, where it draws columns by turns; ``None``: as few as cost
+                next to nothing.
 
         Raises:
             NotFittedError: Nothing was learnt yet.

@@ -210,6 +210,7 @@ class SdvBackend(Backend):
         decode: str | None = None,
         missing: bool = True,
         first_id: int = 0,
+        steps: int | None = None,
     ) -> Iterator[pd.DataFrame]:
         table, conditions = self.transform, dict(conditions or {})
         Parameters.of(decode=decode)  # the likeliest category is drawn whatever it says

@@ -21,6 +21,8 @@ _IN_FORCE = (
 )  # fmt: skip
 #: A full covariance of more dimensions has more entries than rows could fill.
 _WIDEST_FITTED_PRIOR = 32
+#: A schedule holds a number for each pair of columns: of each quarter of the steps, of all steps, or none.
+_FEW_COLUMNS, _MANY_COLUMNS = 100, 500
 #: Fewer rows do not fix the mean and covariance of eight dimensions.
 _FEWEST_PRIOR_ROWS = 100
 
@@ -132,6 +134,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
             dropout=dropout,
             # Of a single Gaussian even small tables gain much: benchmarks/README.md, "The prior".
             prior_components=min(32, max(1, n_rows // 1_000)) if n_rows >= _FEWEST_PRIOR_ROWS else 0,
+            schedule_levels=4 if n_columns <= _FEW_COLUMNS else 1 if n_columns <= _MANY_COLUMNS else 0,
         ),
         TrainingConfig(
             epochs=epochs,

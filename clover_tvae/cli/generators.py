@@ -213,9 +213,15 @@ def fit(
     with training_told(quiet), timed("learnt", lambda text: progress(text, quiet)):
         synth = TVAESynthesizer(df, described, verbose=progress_wanted(quiet), **parameters)
         synth.generator_filepath = output
-        synth.fit(checkpoint=checkpoint, resume=resume)
+        try:
+            synth.fit(checkpoint=checkpoint, resume=resume)
+        except KeyboardInterrupt:
+            if checkpoint is not None and checkpoint.exists():
+                note(f"checkpoint {checkpoint} is kept: the same command with --resume goes on from it", quiet)
+            raise
     note(synth.metadata.relations_told, quiet)
-    note(f"epochs    {len(synth.history)}", quiet)
+    cut = ", the last one cut short by --max-minutes" if synth.card()["training"]["stopped"] == "minutes" else ""
+    note(f"epochs    {len(synth.history)}{cut}", quiet)
     note(f"privacy   {synth.card()['privacy']['meaning']}", quiet)
     say(f"generator {output}")
     say(f"sha256    {synth.card()['sha256']}")
@@ -244,6 +250,12 @@ def sample(
     part_format: Annotated[str, typer.Option("--format", help="Of the parts: csv, csv.gz or parquet.")] = "csv",
     decode: Annotated[
         str | None, typer.Option(help="sample, stratified or argmax. [default: as the generator says]")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Passes of the network a row, at most: fewer are faster, and lose something."
+        ),
     ] = None,
     no_missing: Annotated[bool, typer.Option("--no-missing", help="Draw no missing cells.")] = False,
     first_id: Annotated[
@@ -278,6 +290,7 @@ def sample(
 
     from clover_tvae.conditions import read_conditions
     from clover_tvae.tables import print_csv
+    from clover_tvae.tables.parts import name_of, parts_of
     from clover_tvae.workflows.output import draw_to, is_table_file
     from clover_tvae.workflows.timed import timed
 
@@ -285,6 +298,14 @@ def sample(
     to_stdout = output == Path("-")
     if resume and (seed is None or to_stdout or is_table_file(output)):
         raise ConfigError("needs --seed, and a folder as --output: what is kept are its parts", "--resume")
+    # Whatever makes other rows, or cuts them otherwise, makes another name.
+    asked = (file_digest(generator), __version__, device, rows, seed, where, decode, no_missing, first_id, steps)
+    name = hashlib.sha256(repr((*asked, rows_per_part, part_format)).encode()).hexdigest()[:32]
+    if resume and name_of(output) == name:
+        parts_of(output)
+        note("up to date: these very rows are there", quiet)
+        say(f"rows      {output}{os.sep}")
+        return
     if not to_stdout:
         check_rows_target(output, suffix=f".{part_format}", force=force)
     synth = _opened(generator, device, expected_sha256=expect_sha256, trust_pickle=trust_pickle)
@@ -300,14 +321,12 @@ def sample(
         decode=decode,
         missing=not no_missing,
         first_id=first_id,
+        steps=steps,
     )
     if to_stdout:
         # One table, as its dates and quotes are decided over all of its rows.
         print_csv(pd.concat(list(draw()), ignore_index=True), sys.stdout.buffer)
         return
-    # Whatever makes other rows, or cuts them otherwise, makes another name.
-    asked = (file_digest(generator), __version__, device, rows, seed, where, decode, no_missing, first_id)
-    name = hashlib.sha256(repr((*asked, rows_per_part, part_format)).encode()).hexdigest()[:32]
     is_seen = progress_wanted(quiet)
 
     def drawn(skip: int = 0) -> Iterator[pd.DataFrame]:
@@ -324,8 +343,12 @@ def sample(
             output,
             suffix=f".{part_format}",
             rows_per_part=rows_per_part,
+            name=name,
             resume_as=name if resume else None,
             on_part=lambda path, n_rows: progress(f"{path.name}: {n_rows:,} rows", quiet or is_seen),
+            on_left=lambda: note(
+                "parts of another command that ended early were waiting there: they are removed", quiet
+            ),
         )
     say(f"rows      {output}" if written == [output] else f"rows      {output}{os.sep} ({len(written)} parts)")
 

@@ -229,6 +229,7 @@ class _Run:
             "random_state": seed,
             "decode": decode,
             "missing": sample.missing,
+            "steps": sample.steps,
             "first_id": first_id(job, sample),
         }
         entry = {"sample": sample_digest(job, sample), "generator": record.generator, "sha256": None}

@@ -166,6 +166,12 @@ class SampleSpec(_Spec):
         default=None, description="How choices are decoded."
     )
     missing: bool = Field(default=True, description="false: no missing cells.")
+    steps: int | None = Field(
+        default=None,
+        ge=1,
+        description="Passes of the network a row, at most: fewer are faster, and lose what columns tell of each other. "
+        "[default: as few as the model says cost next to nothing]",
+    )
 
     @property
     def place(self) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +27,7 @@ from clover_tvae.model.copy_choices import CopyChoices
 from clover_tvae.model.mixture import Mixture, normal_score
 from clover_tvae.model.products import Linear, linear
 from clover_tvae.model.rows import EVERY_CELL, ConditionTensors, Drawing, Rows, numbered_cells
+from clover_tvae.model.schedule import one_by_one
 
 __all__ = ["PIECES", "AutoregressiveDecoder", "piecewise"]
 
@@ -37,6 +38,8 @@ _MOST_PIECE_INPUTS = 2400
 _COMPONENTS = 8
 #: A column of so many choices has a head of its own pace: half of its cells are known in training, and need no logits.
 _WIDE = 512
+#: Rows that pass the trunk together in drawing: what a block of it works on then stays in a core's cache.
+_ROWS_A_PASS = 512
 
 
 class _Block(nn.Module):
@@ -301,35 +304,45 @@ class AutoregressiveDecoder(nn.Module):
     def sample(
         self, z: Tensor, rows: Rows, known: Tensor, generator: torch.Generator, how: Drawing = EVERY_CELL
     ) -> tuple[Rows, Tensor]:
-        """Draw the unknown cells one column at a time, in the orders given or in a random one."""
+        """Draw the unknown cells, by the steps given or one column at a time in a random order.
+
+        Columns of one step do not see each other: see :mod:`clover_tvae.model.schedule`.
+        """
         conditions = how.conditions or {}
         rows = Rows(rows.choices.clone(), rows.scalars.clone(), rows.equals.clone())
         known = known.clone()
         log_weight = torch.zeros(len(z), device=z.device)
         # Drawn on the CPU, so that the order does not depend on the device.
         orders = how.orders or [
-            torch.randperm(self.layout.n_columns, generator=generator, device=generator.device).tolist()
+            one_by_one(torch.randperm(self.layout.n_columns, generator=generator, device=generator.device).tolist())
         ]
         parts = torch.arange(len(z), device=z.device).tensor_split(len(orders))
         embedded = self._input(z, rows, known)
-        for step in zip(*orders, strict=True):
-            free = [part[~known[part, i]] for i, part in zip(step, parts, strict=True)]
+        for step in zip_longest(*orders, fillvalue=()):
+            free = [part[~known[part][:, columns].all(1)] for columns, part in zip(step, parts, strict=True)]
             index = torch.cat(free)
             if len(index) == 0:
                 continue
-            # One pass of the trunk for all parts, whichever column each of them draws.
-            every = self._trunk(embedded if len(index) == len(z) else embedded[index])
-            for i, index, hidden in zip(step, free, every.split([len(part) for part in free]), strict=True):
-                drawn, weight = self._draw(i, hidden, rows, known, index, conditions.get(i), generator, how)
-                if weight is not None:
-                    log_weight[index] += weight
-                embedded[index] += self._change(i, drawn)
-                known[index, i] = True
-                rows.choices[index, i] = drawn.choice
-                if i in self.layout.scalar_of:
-                    rows.scalars[index, self.layout.scalar_of[i]] = drawn.scalar
-                for c, p in enumerate(self.copies.of.get(i, [])):
-                    rows.equals[index, p] = drawn.equals[:, c]
+            # One pass of the trunk for all parts, whichever columns each of them draws.
+            passed = embedded if len(index) == len(z) else embedded[index]
+            every = torch.cat([self._trunk(part) for part in passed.split(_ROWS_A_PASS)])
+            for columns, index, hidden in zip(step, free, every.split([len(part) for part in free]), strict=True):
+                found: list[tuple[int, Tensor, _Cells, Tensor | None]] = []
+                for i in columns:
+                    at, seen, wanted = index, hidden, ~known[index, i]
+                    if len(columns) > 1 and not bool(wanted.all()):
+                        at, seen = index[wanted], hidden[wanted]
+                    found.append((i, at, *self._draw(i, seen, rows, known, at, conditions.get(i), generator, how)))
+                for i, at, drawn, weight in found:
+                    if weight is not None:
+                        log_weight[at] += weight
+                    embedded[at] += self._change(i, drawn)
+                    known[at, i] = True
+                    rows.choices[at, i] = drawn.choice
+                    if i in self.layout.scalar_of:
+                        rows.scalars[at, self.layout.scalar_of[i]] = drawn.scalar
+                    for c, p in enumerate(self.copies.of.get(i, [])):
+                        rows.equals[at, p] = drawn.equals[:, c]
         return rows, log_weight
 
     def _draw(

@@ -39,6 +39,7 @@ class ModelConfig:
         dropout: Share of units left out in training (autoregressive decoder).
         prior_components: Gaussians of the prior that is fitted after training; 0 for ``N(0, I)``.
         precision: Of matrix products: ``"float32"``, or ``"bfloat16"``.
+        schedule_levels: Levels of the schedule by which columns are drawn together; 0, as in older files: each alone.
     """
 
     decoder: Literal["autoregressive", "independent"]
@@ -50,6 +51,7 @@ class ModelConfig:
     dropout: float = 0.0
     prior_components: int = 0
     precision: Literal["float32", "bfloat16"] = "float32"
+    schedule_levels: int = 0
 
 
 def _assemble(config: ModelConfig, layout: TableLayout) -> TabularVAE:
@@ -62,7 +64,9 @@ def _assemble(config: ModelConfig, layout: TableLayout) -> TabularVAE:
             decoder = Decoder(config.embedding_dim, dims, width, layout)
         else:
             decoder = AutoregressiveDecoder(config.embedding_dim, dims, layout, config.dropout)
-        vae = TabularVAE(encoder, decoder, config.loss_factor, config.free_bits, config.prior_components)
+        vae = TabularVAE(
+            encoder, decoder, config.loss_factor, config.free_bits, config.prior_components, config.schedule_levels
+        )
         vae.multiply_in(config.precision)
         return vae
 

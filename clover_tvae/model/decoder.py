@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 
 import torch
 from torch import Tensor, nn
@@ -144,7 +144,7 @@ class Decoder(nn.Module):
         log_weight = torch.zeros(len(z), device=z.device)
         means = torch.tanh(self._outputs(hidden, layout.n_choices, layout.n_choices + layout.n_scalars))
         sigma = self.spread()
-        for i in range(layout.n_columns) if how.orders is None else how.orders[0]:
+        for i in range(layout.n_columns) if how.orders is None else chain.from_iterable(how.orders[0]):
             column, free = layout.columns[i], ~known[:, i]
             logits = self._outputs(hidden, *self.spans[i]).log_softmax(1)
             condition, s = conditions.get(i), layout.scalar_of.get(i)

@@ -87,14 +87,14 @@ class Drawing(NamedTuple):
     """What a decoder draws, and how.
 
     Args:
-        orders: Columns to draw, in their order: the same in each, and each for an equal part of the rows; ``None`` for all
-            columns in a random order.
+        orders: Steps that each draw some columns at once: all of them the same columns, and each for an equal part of the
+            rows; ``None`` for all columns one by one, in a random order.
         conditions: What cells of some columns must meet.
         translate: What copy choices stand for; without it no cell is copied.
         argmax: Take the likeliest choices and numbers instead of drawing them; this loses rare categories.
     """
 
-    orders: Sequence[Sequence[int]] | None = None
+    orders: Sequence[Sequence[Sequence[int]]] | None = None
     conditions: Mapping[int, ConditionTensors] | None = None
     translate: Translate | None = None
     argmax: bool = False

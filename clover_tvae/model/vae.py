@@ -16,6 +16,7 @@ from clover_tvae.model.mixture import normal_score
 from clover_tvae.model.prior import LatentPrior
 from clover_tvae.model.products import set_products
 from clover_tvae.model.rows import OneHotRows, Rows, TableDecoder, numbered_cells
+from clover_tvae.model.schedule import Schedule
 
 __all__ = ["TabularVAE", "inside_spreads", "table_tensors"]
 
@@ -54,6 +55,7 @@ class TabularVAE(nn.Module):
         loss_factor: Weight of the reconstruction (2 in the TVAE paper's implementation).
         free_bits: Nats a latent dimension that cost nothing; they keep the posterior from collapsing onto the prior.
         prior_components: Gaussians that :meth:`fit_prior` fits to the aggregate posterior; 0 keeps ``N(0, I)``.
+        schedule_levels: Levels of the schedule, by which columns are drawn together; 0: each is drawn alone.
 
     References:
         Kingma & Welling 2014, arXiv 1312.6114, eq. 3; Kingma et al. 2016, arXiv 1606.04934, appendix C.8 (free bits).
@@ -68,12 +70,14 @@ class TabularVAE(nn.Module):
         loss_factor: float = 1.0,
         free_bits: float = 0.0,
         prior_components: int = 0,
+        schedule_levels: int = 0,
     ) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
         self.prior = LatentPrior(encoder.embedding_dim, prior_components)
         self.loss_factor, self.free_bits = loss_factor, free_bits
         self.layout = decoder.layout
+        self.schedule = Schedule(self.layout.n_columns, schedule_levels)
         *starts, _ = accumulate((column.n_choices for column in self.layout.columns), initial=0)
         self.register_buffer("starts", torch.tensor(starts, dtype=torch.int64), persistent=False)
 

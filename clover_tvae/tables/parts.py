@@ -15,7 +15,7 @@ from typing import Any
 from clover_tvae.errors import TableFileError
 from clover_tvae.files import file_digest, read_text, write_text
 
-__all__ = ["MANIFEST", "is_broken_off", "listed_parts", "old_parts", "parts_of", "write_manifest"]
+__all__ = ["MANIFEST", "is_broken_off", "listed_parts", "name_of", "old_parts", "parts_of", "write_manifest"]
 
 # Readers of whole folders, such as pyarrow, pass over names that begin so.
 MANIFEST = "_parts.json"
@@ -28,10 +28,17 @@ def old_parts(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if _PART.fullmatch(path.name)] if folder.is_dir() else []
 
 
-def write_manifest(folder: Path, parts: Sequence[Path] | None) -> None:
-    """Say which files are the parts of a folder, in their order; ``None``: they are being put in place."""
+def write_manifest(folder: Path, parts: Sequence[Path] | None, name: str | None = None) -> None:
+    """Say which files are the parts of a folder, in their order; ``None``: they are being put in place.
+
+    Args:
+        folder: Where they lie.
+        parts: The files.
+        name: What tells these very parts from those of other rows, if anything is to.
+    """
     listed = None if parts is None else [{"name": part.name, "sha256": file_digest(part)} for part in parts]
     plain = {"format": _FORMAT, "version": 1, "is_whole": parts is not None, "parts": listed}
+    plain |= {} if name is None else {"name": name}
     write_text(folder / MANIFEST, json.dumps(plain, indent=1) + "\n", mode=0o666)
 
 
@@ -41,6 +48,12 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
     except (TableFileError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) and found.get("format") == _FORMAT else None
+
+
+def name_of(folder: Path) -> str | None:
+    """Return the name that the parts of a folder were written under, if they are whole and have one."""
+    found = _manifest(folder) or {}
+    return found.get("name") if found.get("is_whole") is True else None
 
 
 def is_broken_off(folder: Path) -> bool:

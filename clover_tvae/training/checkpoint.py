@@ -99,7 +99,7 @@ class Checkpoint:
         differ = [name for name in dict.fromkeys([*before, *made_from]) if before.get(name) != made_from.get(name)]
         if before and differ:
             raise ConfigError(
-                [Problem("checkpoint", f"{self.path.name!r} was made with another {name}; {_CURE}") for name in differ]
+                [Problem("checkpoint", f"{self.path.name!r} differs in {name}; {_CURE}") for name in differ]
             )
 
     def stage(self, name: str) -> Stage:

@@ -38,9 +38,11 @@ def draw_to(
     *,
     suffix: str = ".csv",
     rows_per_part: int = 100_000,
+    name: str | None = None,
     resume_as: str | None = None,
     dialect: Dialect | None = None,
     on_part: Callable[[Path, int], object] = lambda path, n_rows: None,
+    on_left: Callable[[], object] = lambda: None,
 ) -> list[Path]:
     """Draw rows and write them.
 
@@ -50,10 +52,12 @@ def draw_to(
         path: A table file, or a folder for ``part-00000.csv``, ``part-00001.csv``...
         suffix: What the parts end in.
         rows_per_part: Rows a part, at least 1. It changes no row.
+        name: What tells these very rows, in such parts, from all others; the manifest of the parts keeps it.
         resume_as: A name for these very rows in such parts, of letters and digits: what a run of this name had drawn
             before it failed or was killed is kept, and a later one goes on from there. ``None``: nothing is kept.
         dialect: How a CSV file, that is no folder of parts, is written.
         on_part: Called with each part and its number of rows once it is whole.
+        on_left: Called where parts of another run, which ended early, were waiting; they are removed.
 
     Parts are written beside the old ones and take their place once all are whole: a drawing that fails leaves the
     folder as it was. One that is killed while they take their place leaves a manifest that says so; see ``tables.parts``.
@@ -73,8 +77,8 @@ def draw_to(
                 raise TableFileError(
                     "must be written by one run at a time, found another at it; wait for its end", str(path)
                 )
-            if is_ours:
-                remove_left(path, f"{_WAITING}(?!{resume_as}$).*")
+            if is_ours and remove_left(path, f"{_WAITING}(?!{resume_as}$).*"):
+                on_left()
             waiting = _waiting(path, resume_as, held)
             names = (path / f"part-{index:05d}{suffix}" for index in itertools.count())
             files += itertools.takewhile(lambda file: (waiting / file.name).exists(), names)
@@ -92,7 +96,7 @@ def draw_to(
                 old.unlink()
             for file in files:
                 (waiting / file.name).replace(file)
-            write_manifest(path, files)
+            write_manifest(path, files, name)
             if resume_as is not None:
                 shutil.rmtree(waiting)
     except OSError as error:
