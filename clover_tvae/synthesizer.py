@@ -395,7 +395,7 @@ class TVAESynthesizer:
             if self._backend.facts.get("stopped") == "minutes":
                 text = f"training was stopped by max_minutes={self._parameters['max_minutes']:g} before it converged"
                 warnings.warn(f"{text}; with more minutes the rows may be better", CloverWarning, stacklevel=3)
-            self._metadata = replace(self._metadata, reasons={})
+            self._metadata = replace(self._metadata, reasons={}, review=())
             self._generator = Generator(
                 self._backend, self._metadata, len(table.columns), self.random_state, self.decode, learnt_from
             )
@@ -404,6 +404,7 @@ class TVAESynthesizer:
             self._described = replace(
                 self._described,
                 reasons={},
+                review=(),
                 relations=relations and tuple(one if one in held else one.declared() for one in relations),
             )
             self._n_calls, self._n_ids, self._has_learnt = 0, 0, True

@@ -484,7 +484,8 @@ def test_metadata_infer(folder: Path) -> None:
     result = cli("metadata", "infer", "clover.employees", "-o", "employees.json", "--predict", "salary")
     assert result.exit_code == 0, result.output
     assert re.search(r"^gender +categorical", result.stdout, re.MULTILINE)
-    assert "warning: column 'employee_id'" in result.stderr
+    assert re.search(r"^employee_id +looks like an identifier", result.stdout, re.MULTILINE), "it is in the list"
+    assert "warning: column 'employee_id'" in cli("metadata", "infer", "clover.employees", "--quiet").stderr
     assert Metadata.load("employees.json").variable_to_predict == "salary"
     again = cli("metadata", "infer", "clover.employees", "-o", "employees.json")
     assert (again.exit_code, "--force overwrites it" in again.stderr) == (2, True)
@@ -814,7 +815,7 @@ def test_a_locale_that_knows_ascii_alone_is_no_obstacle(folder: Path, trained: P
 def test_one_odd_cell_under_numbers_is_told_by_its_row(folder: Path) -> None:
     Path("t.csv").write_text("age\n" + "".join(f"{age}\n" for age in range(20, 70)) + "Total\n")
     result = cli("metadata", "infer", "t.csv")
-    assert "written as text, but for 1 cells (data row 51)" in " ".join(result.stderr.split())
+    assert "written as text, but for 1 cells (data row 51)" in " ".join(result.stdout.split())
     assert "Total" not in result.output
     Path("m.json").write_text('{"continuous": ["age"]}')
     assert "1 of 51 cells that are none (data row 51)" in cli("fit", "t.csv", "-m", "m.json", "-o", "x.pkl").stderr

@@ -189,6 +189,12 @@ def test_the_relations_in_the_docs_are_kept() -> None:
     assert "room < 90 or drugs > 0" in {str(relation) for relation in names["synth"].metadata.relations}
 
 
+@pytest.mark.filterwarnings("ignore::clover_tvae.metadata.MetadataWarning")
+def test_the_columns_of_text_in_the_docs_are_read() -> None:
+    (block,) = readme_blocks("python", "docs/text_columns.md")
+    exec(compile(block, "docs/text_columns.md", "exec"), {})
+
+
 def test_each_kind_of_relation_in_the_docs_is_one_that_a_table_keeps() -> None:
     n = np.arange(300)
     born = pd.Timestamp("1950-01-01") + pd.to_timedelta(n * 7 % 90, unit="D")

@@ -574,7 +574,7 @@ def test_plain_columns_are_inferred_without_a_warning(values, kind, reason):
         ("name", [f"P {i % 190}" for i in range(N)], "id", "another value in 95% of the rows"),
         ("notes", SENTENCES, "ignore", "free text"),
         ("seen", DAYS.strftime("%Y-%m-%d"), "datetime", "'%Y-%m-%d'"),
-        ("dose", [f"{i / 7:.3f}" for i in range(N)], "ignore", "numbers written as text"),
+        ("dose", [f"{i / 7:.3f}" for i in range(N)], "continuous", "numbers written as text"),
         ("cost", [f"{i % 5},000" for i in range(N)], "categorical", "numbers written as text"),
         ("mix", [1, "a", None, 2.5] * 50, "categorical", "mixes cells of several types"),
         ("tags", [["a"], ["b"]] * 5, "ignore", "nested cells"),
@@ -616,8 +616,8 @@ def test_day_and_month_are_told_apart_or_the_doubt_is_said():
     assert look(DAYS.strftime("%m/%d/%Y"))[0].format == "%m/%d/%Y"
     assert look(DAYS.strftime("%d/%m/%Y"))[0].format == "%d/%m/%Y"
     column, _, warning = look(["01/02/2020", "03/04/2021"] * 20)
-    assert column.format == "%d/%m/%Y"
-    assert "check the order of day and month" in warning
+    assert column.kind == "categorical", "nothing is guessed"
+    assert "say day-first or month-first" in warning
 
 
 def test_dates_with_a_few_gaps_of_text_are_still_dates():
@@ -657,8 +657,14 @@ def test_what_is_inferred_of_patients_is_what_one_would_say():
     df["notes"] = SENTENCES[: len(df)]
     meta = Metadata.infer(df, "diagnosis")
     assert meta.of_kind("continuous") == ("age", "bmi")
-    assert meta.of_kind("categorical") == ("sex", "diagnosis", "stage")
-    assert meta.of_kind("boolean", "datetime", "id", "ignore") == ("smoker", "admitted", "patient", "notes")
+    assert meta.of_kind("categorical") == ("sex", "diagnosis")
+    assert meta.of_kind("boolean", "ordinal", "datetime", "id", "ignore") == (
+        "smoker",
+        "stage",
+        "admitted",
+        "patient",
+        "notes",
+    )
     meta.validate(df)
 
 

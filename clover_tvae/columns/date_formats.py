@@ -9,24 +9,25 @@ from __future__ import annotations
 import contextlib
 import datetime
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 __all__ = [
-    "DATE_FORMATS", "DAY_OF_TIMES", "EPOCH", "MICROSECOND", "century_of", "guess_format", "has_short_years", "packed_width", "read_texts",
-    "whole_number_format",
+    "DATE_FORMATS", "DAY_OF_TIMES", "EPOCH", "MICROSECOND", "Written", "century_of", "formats_of", "guess_format", "has_short_years", "packed_width", "read_texts",
+    "whole_number_format", "whole_number_formats",
 ]  # fmt: skip
 
 DATE_FORMATS = (
     "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S.%f",
-    "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S%z", "%d/%m/%Y",
+    "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S%z", "%d/%m/%Y",
     "%m/%d/%Y", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%d.%m.%Y",
     "%d.%m.%Y %H:%M", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S", "%d/%m/%y", "%m/%d/%y", "%d %b %Y",
-    "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%d-%b-%y", "%Y%m%d", "%H:%M", "%H:%M:%S",
+    "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%d-%b-%y", "%Y%m%d", "%H:%M", "%H:%M:%S", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y",
+    "%d.%m.%Y %H:%M:%S", "%d-%m-%Y %H:%M", "%m/%d/%Y %I:%M %p", "%I:%M %p",
 )  # fmt: skip
 """Ways to write a date that are tried where none is given; the first of two that fit the same cells is taken."""
 
@@ -34,8 +35,10 @@ EPOCH = datetime.datetime(1970, 1, 1)
 MICROSECOND = datetime.timedelta(microseconds=1)
 DAY_OF_TIMES = "1900-01-01"
 """The day on which a format without a date, such as ``%H%M``, puts its times."""
-_DATE_LIKE = re.compile(r"(?=.*\d).{5,40}", flags=re.DOTALL)
+_DATE_LIKE = re.compile(r"(?=.*\d).{4,40}", flags=re.DOTALL)
 _MANY = 2_000
+_BOTH_ORDERS = ("%d/%m/%Y", "%m/%d/%Y")
+_MOST_SHAPES, _SAMPLE = 6, 1_000
 _DIGITS = dict.fromkeys("mdHMSyVUW", 2) | {"Y": 4, "G": 4, "j": 3, "f": 6, "u": 1, "w": 1}
 # Formats of whole numbers that are tried, and fewest distinct numbers that show one: fewer may read so by chance.
 _OF_NUMBERS = (
@@ -102,6 +105,65 @@ def read_texts(
     return instants, readable, offsets
 
 
+class Written(NamedTuple):
+    """How texts of one shape, such as ``99/99/9999``, are written.
+
+    Args:
+        formats: Those that read most of them; several where they differ in what they read: nobody can tell which it is; none
+            where some cells have the day first and others the month.
+        texts: The distinct texts.
+    """
+
+    formats: tuple[str, ...]
+    texts: list[str]
+
+
+def formats_of(texts: Sequence[str], share: float = 0.95, order: str = "") -> list[Written] | None:
+    """Return how distinct texts are written that are dates, the most frequent shape first; ``None`` if fewer than ``share`` are.
+
+    Args:
+        texts: Distinct texts.
+        share: The part that must parse, in [0, 1).
+        order: ``"day"`` or ``"month"``: which of the two comes first, where that is known.
+
+    Example:
+        >>> [written.formats for written in formats_of(["31/01/2020", "05/06/2021", "2020-03-04"], 0.9)]
+        [('%d/%m/%Y',), ('%Y-%m-%d',)]
+        >>> [written.formats for written in formats_of(["03/01/2020", "05/06/2021"], 0.9)]
+        [('%d/%m/%Y', '%m/%d/%Y')]
+    """
+    shapes: dict[str, list[str]] = {}
+    for text in texts:
+        if _DATE_LIKE.fullmatch(text):
+            digits = re.sub(r"\d+", lambda found: "9" * max(2, len(found[0])), text)
+            shapes.setdefault(re.sub(r"[^\W\d_]{3,}", "a", digits), []).append(text)
+    found, n_read = [], 0
+    for alike in sorted(shapes.values(), key=len, reverse=True)[:_MOST_SHAPES]:
+        reads = {}
+        for format in DATE_FORMATS:
+            if (
+                order
+                and "%m" in format
+                and (format.find("%d") < format.find("%m")) != (order == "day")
+                and not format.startswith("%Y")
+            ):
+                continue
+            if format == "%Y%m%d" and not all(re.fullmatch(r"(19|20)\d{6}", text) for text in alike):
+                continue
+            instants, readable, _ = read_texts(alike[:_SAMPLE], format)
+            if readable.mean() > share:
+                reads[format] = (readable.sum(), instants.tobytes())
+        if not reads and all(read_texts(alike[:_SAMPLE], format)[1].any() for format in _BOTH_ORDERS):
+            found.append(Written((), alike))
+            n_read += len(alike)
+        if reads:
+            most = max(n for n, _ in reads.values())
+            differing = {instants: format for format, (n, instants) in reversed(reads.items()) if n == most}
+            found.append(Written(tuple(sorted(differing.values(), key=DATE_FORMATS.index)), alike))
+            n_read += len(alike)
+    return found if texts and n_read > share * len(texts) else None
+
+
 def guess_format(texts: pd.Series, share: float = 0.95) -> tuple[str | None, bool]:
     """Return the format that reads more than ``share`` of the texts, and whether another reads them as well.
 
@@ -139,12 +201,17 @@ def whole_number_format(numbers: NDArray[Any]) -> str | None:
         >>> whole_number_format(np.array([32000, 45500, 51200, 20180, 60000])) is None
         True
     """
+    return next(iter(whole_number_formats(numbers)), None)
+
+
+def whole_number_formats(numbers: NDArray[Any]) -> Iterator[str]:
+    """Yield all formats of :func:`whole_number_format`; of two, such as ``%d%m%Y`` and ``%m%d%Y``, nobody can tell which it is."""
     with np.errstate(invalid="ignore"):
         if not len(numbers) or not (numbers == np.floor(numbers)).all() or numbers.min() < 0 or numbers.max() >= 10**14:
-            return None
+            return
     digits = len(str(int(numbers.min()))), len(str(int(numbers.max())))
     if digits[1] not in {packed_width(format) for format, _ in _OF_NUMBERS}:
-        return None
+        return
     distinct = np.unique(numbers).astype(np.int64)
     for format, least in _OF_NUMBERS:
         width = packed_width(format)
@@ -159,13 +226,12 @@ def whole_number_format(numbers: NDArray[Any]) -> str | None:
             continue
         if format == "%H%M":
             if len(set(distinct // 100)) >= _MIN_HOURS and np.gcd.reduce(np.diff(distinct)) % 25 != 0:
-                return format
+                yield format
             continue
         years = _years(instants)
         of_many = format != "%Y%m" or (len(set(years)) > 1 and len(set(distinct % 100)) > 2)
         if _PLAUSIBLE[0] <= years.min() and years.max() <= _PLAUSIBLE[1] and of_many:
-            return format
-    return None
+            yield format
 
 
 def century_of(texts: Sequence[str] | NDArray[Any], format: str) -> int:

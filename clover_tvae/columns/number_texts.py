@@ -6,7 +6,6 @@ This module knows one text, and one way to write numbers. It knows no column and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -24,7 +23,7 @@ _BLANKS = str.maketrans(dict.fromkeys("\u00a0\u2009\u202f", " ") | {"\u2212": "-
 _CURRENCY = r"[$€£¥₹]|(?:USD|EUR|GBP|CHF|Rs|kr)\.?"
 _UNIT = r"[^\W\d_][^<>=;:]{0,14}|[%‰°$€£¥₹][^\d<>=;:]{0,14}"
 _SPELT = re.compile(
-    rf"(?P<beyond>[<>]?) *(?P<sign>[+-]?) *(?P<before>{_CURRENCY}|) *(?P<inner>[+-]?)"
+    rf"(?P<beyond>[<>]?) *(?P<sign>[+-]?) *(?P<before>(?:{_CURRENCY}) *|)(?P<inner>[+-]?)"
     rf"(?P<body>(?:[0-9][0-9.,'’ ]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?)(?P<after> *(?:{_UNIT})|)",
     re.IGNORECASE,
 )
@@ -167,11 +166,7 @@ class NumberStyle:
             plain = f"{number:.{self.decimals}f}"
         else:
             plain = np.format_float_positional(number, trim="-")
-        whole, point, rest = plain.partition(".")
+        minus, (whole, point, rest) = plain[:1] == "-", plain.lstrip("-").partition(".")
         if self.thousands:
-            whole = f"{int(whole):,}".replace(",", self.thousands) if whole != "-0" else whole
-        return beyond + (self._around or "#").replace("#", whole + (self.decimal if point else "") + rest)
-
-    def same_as(self, other: NumberStyle, bodies: Iterable[str]) -> bool:
-        """Return whether two styles read the same numbers."""
-        return all(self.number(body) == other.number(body) for body in bodies)
+            whole = f"{int(whole):,}".replace(",", self.thousands)
+        return beyond + "-" * minus + (self._around or "#").replace("#", whole + (self.decimal if point else "") + rest)

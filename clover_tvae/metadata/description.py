@@ -19,6 +19,7 @@ from clover_tvae.errors import DataError, MetadataError, Problem, did_you_mean
 from clover_tvae.metadata import document, exchange, json_file
 from clover_tvae.metadata.column import KINDS, Column, Kind, plain_scalar
 from clover_tvae.metadata.infer import MADE_ANEW, REPEATS, MetadataWarning, inferred, likely_unit
+from clover_tvae.metadata.proposals import Finding
 from clover_tvae.metadata.readings import fill_table, read_table, write_table
 from clover_tvae.metadata.validate import raise_problems, require_frame
 from clover_tvae.parameters import MIN_COUNT
@@ -46,6 +47,7 @@ class Metadata:
         reasons: Why :meth:`infer` took each column for what it says; neither compared nor saved.
         relations: What holds between columns; ``None``: not said, so that ``fit`` looks for them; empty: nothing.
         unit: The column that tells which rows are of one person, where a person has several.
+        review: What :meth:`infer` found that its owner should look at; neither compared nor saved.
 
     Raises:
         MetadataError: A column is listed twice, or ``variable_to_predict`` is not a modelled column.
@@ -63,6 +65,7 @@ class Metadata:
     reasons: Mapping[Hashable, str] = field(default_factory=dict, repr=False)
     relations: tuple[Relation, ...] | None = None
     unit: Hashable | None = None
+    review: tuple[Finding, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if not all(isinstance(column, Column) for column in self.columns):
@@ -209,7 +212,13 @@ class Metadata:
         json_file.save_document(self.to_dict(), Path(path))
 
     @classmethod
-    def infer(cls, df: pd.DataFrame, variable_to_predict: Hashable | None = None) -> Metadata:
+    def infer(
+        cls,
+        df: pd.DataFrame,
+        variable_to_predict: Hashable | None = None,
+        *,
+        set: Mapping[Hashable, str] | None = None,
+    ) -> Metadata:
         """Say what each column of a table looks like, with :attr:`reasons`.
 
         Warns with :class:`MetadataWarning` for every column that looks like an identifier, free text, a date or
@@ -218,8 +227,12 @@ class Metadata:
         Args:
             df: The table.
             variable_to_predict: The name of the column to predict, if any.
+            set: What you say of single columns, in a word each: ``number``, ``decimal-comma``, ``decimal-point``, ``pair``,
+                ``date``, ``day-first``, ``month-first``, ``boolean``, ``ordinal``, ``category``, ``id``, ``drop``; ``missing``: the
+                markers that were found, or ``missing:999;unknown``, are missing; ``keep``: it is as proposed.
 
         Raises:
+            MetadataError: A word of ``set`` is none, is of no column, or does not fit the cells.
             DataError: ``df`` is not a DataFrame with one level of unique column names, or has no rows.
 
         Example:
@@ -228,13 +241,15 @@ class Metadata:
             >>> meta.column("sex").kind, meta.reasons["sex"]
             ('categorical', 'text with 2 distinct values')
         """
-        findings = inferred(read_frame(df)[0])
+        findings = inferred(read_frame(df)[0], set)
         for finding in findings:
             if finding.warning:
-                warnings.warn(f"column {finding.column.name!r}: {finding.warning}", MetadataWarning, stacklevel=2)
-        reasons = {found.column.name: found.reason for found in findings}
-        unit = next((found.column.name for found in findings if found.is_unit), None)
-        return cls(tuple(found.column for found in findings), variable_to_predict, reasons, unit=unit)
+                warnings.warn(f"column {finding.name!r}: {finding.told}", MetadataWarning, stacklevel=2)
+        reasons = {column.name: found.reason for found in findings for column in found.columns}
+        unit = next((found.name for found in findings if found.is_unit), None)
+        columns = tuple(column for found in findings for column in found.columns)
+        review = tuple(found for found in findings if found.warning or found.words)
+        return cls(columns, variable_to_predict, reasons, unit=unit, review=review)
 
     def with_relations(self, df: pd.DataFrame, *, min_count: int = MIN_COUNT) -> Metadata:
         """Return the description with what holds between the columns of a table.

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,15 +17,25 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.calendar import unit_and_zone
 from clover_tvae.columns.cells import ZONEINFO
-from clover_tvae.columns.date_formats import century_of, guess_format, has_short_years, read_texts, whole_number_format
+from clover_tvae.columns.date_formats import whole_number_formats
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.labels import are_contacts, names_people
-from clover_tvae.columns.numeric import identifier_told, is_number_text, read_numbers
-from clover_tvae.errors import CloverWarning, ColumnTypeError, NonFiniteError, TooFewRowsError, data_rows
+from clover_tvae.columns.numeric import identifier_told, read_numbers
+from clover_tvae.errors import (
+    CloverWarning,
+    ColumnTypeError,
+    MetadataError,
+    NonFiniteError,
+    Problem,
+    TooFewRowsError,
+    did_you_mean,
+)
 from clover_tvae.metadata.column import Column, Kind
+from clover_tvae.metadata.proposals import MAX_CODES, Finding, Texts, look_at_texts, marker_numbers, markers_told
+from clover_tvae.metadata.readings import read_column
 from clover_tvae.metadata.validate import require_frame
 
-__all__ = ["MADE_ANEW", "REPEATS", "Finding", "MetadataWarning", "inferred", "likely_unit"]
+__all__ = ["MADE_ANEW", "REPEATS", "WORDS", "MetadataWarning", "inferred", "likely_unit"]
 
 REPEATS = (
     "looks like the identifier of people with several rows each; rows are learnt as if independent: their order and how "
@@ -38,12 +49,9 @@ MADE_ANEW = (
 )
 """What is said of an identifier that repeats and is made anew."""
 
-# Whole numbers with at most this many distinct values, each met five times on average, are taken for codes.
-_MAX_CODES = 10
 _ROWS_A_CODE = 5
 # Below this many rows, "another value in every row" is chance rather than a sign of an identifier.
 _MIN_UNIQUE = 20
-_SHARE = 0.95
 # A name that says "identifier" outright, and one that only may.
 _ID_NAME = re.compile(
     r"(?:^|[^a-z])(?:ids?|uuid|guid|sno|ssn|mrn|(?:e-?)?mail|phone|iban|passport)(?:$|[^a-z])", re.IGNORECASE
@@ -57,41 +65,153 @@ _MAY_BE_ID_NAME = re.compile(
 _PERSON = re.compile(
     r"patient|subject|person|client|customer|user|member|employee|participant|student|mrn|ssn", re.IGNORECASE
 )
-_LEADING_ZERO = re.compile(r"\s*0\d")
 
 
 class MetadataWarning(CloverWarning):
     """A column looks like an identifier, free text or a date in disguise, or cannot be modelled."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One column as it looks.
+WORDS: dict[str, str] = {
+    "number": "", "decimal-comma": "", "decimal-point": "", "pair": "", "date": "", "day-first": "", "month-first": "",
+    "boolean": "", "ordinal": "", "missing": "", "keep": "", "category": "categorical", "id": "id", "drop": "ignore",
+    "continuous": "number", "categorical": "categorical", "datetime": "date", "ignore": "ignore",
+}  # fmt: skip
+"""The words that say what a column is, and the kind, or the other word, that each stands for."""
+
+
+def inferred(df: pd.DataFrame, said: Mapping[Hashable, str] | None = None) -> list[Finding]:
+    """Return a finding for every column, in the table's order; of a table without rows nothing can be told.
 
     Args:
-        column: What it is taken for.
-        reason: Why, in a few words.
-        warning: What its owner should look at; empty if the guess is plain.
-        is_unit: Whether it tells which rows are of one person.
+        df: The table.
+        said: A word for each column whose owner says what it is; see ``WORDS``.
+
+    Raises:
+        MetadataError: A word is none, names no column, or does not fit its cells.
     """
-
-    column: Column
-    reason: str
-    warning: str = ""
-    is_unit: bool = False
-
-
-def inferred(df: pd.DataFrame) -> list[Finding]:
-    """Return a finding for every column, in the table's order; of a table without rows nothing can be told."""
     require_frame(df)
     if not len(df):
         raise TooFewRowsError("must have rows to tell what its columns are, found none", "table")
-    findings: dict[Hashable, Finding] = {name: _look(name, df[name]) for name in df.columns}
-    if (unit := likely_unit(df, df.columns)) is not None:
+    said, problems = dict(said or {}), list[Problem]()
+    for name in [name for name in said if name not in df.columns]:
+        problems.append(Problem("set", f"no column is called {name!r}{did_you_mean(name, df.columns)}"))
+    findings: dict[Hashable, Finding] = {}
+    for name in df.columns:
+        try:
+            findings[name] = _decided(name, df, said[name]) if name in said else _look(name, df[name], df.columns)
+        except MetadataError as error:
+            problems += error.problems
+    if problems:
+        raise MetadataError(problems)
+    unit = likely_unit(df, df.columns)
+    if unit is not None and (unit not in said or findings[unit].column.kind == "id"):
         here = REPEATS.replace("COLUMN in the metadata", "it, as declared here,")
         reason, warning = "an identifier that repeats: the unit", f"{here}; declared 'id', dropped and never learnt"
-        findings[unit] = Finding(Column(unit, "id"), reason, warning, is_unit=True)
+        findings[unit] = Finding(Column(unit, "id"), reason, "" if unit in said else warning, is_unit=True)
     return list(findings.values())
+
+
+def _decided(name: Hashable, df: pd.DataFrame, said: str) -> Finding:
+    """Return what the owner of a column says that it is, with what its cells tell of how."""
+    series = df[name]
+    word, _, listed = str(said).partition(":")
+    if word not in WORDS or (listed and word != "missing"):
+        known = ", ".join(WORDS)
+        raise MetadataError(
+            Problem("set", f"column {name!r}: unknown word {said!r}; use one of {known}{did_you_mean(word, WORDS)}")
+        )
+    if word == "missing":
+        return _without(name, series, listed, df.columns)
+    if word == "keep":
+        return replace(_look(name, series, df.columns), warning="", words=(), asks=False)
+    known_cells = series[series.notna().to_numpy(dtype=bool)]
+    target = WORDS[word] or word
+    found: Finding | None = None
+    if target in ("categorical", "id", "ignore"):
+        found = Finding(Column(name, target), "as you say")  # type: ignore[arg-type]
+    else:
+        found = _look_as(name, series, known_cells, target, df.columns)
+    if found is None or found.asks:
+        why = found.warning if found is not None else "its cells cannot be read so"
+        raise MetadataError(Problem("set", f"column {name!r}: {word!r} does not settle it: {why}"))
+    try:
+        read_column(series, found.column)
+    except ColumnTypeError as error:
+        raise MetadataError(error.problems) from None
+    return replace(
+        found,
+        reason=f"{found.reason}, as you say".removeprefix("as you say, "),
+        warning=found.warning if found.column.odd else "",
+        words=(),
+    )
+
+
+def _look_as(
+    name: Hashable, series: pd.Series, known: pd.Series, word: str, names: Iterable[Hashable]
+) -> Finding | None:
+    """Return a column as a word says; ``None`` where its cells are nothing of the kind."""
+    cells = CellType.of(series, name).settled(known)
+    if cells.is_text or cells.holds in ("text", "mixed"):
+        texts = Texts(name, known.astype(object).map(_spelt), np.flatnonzero(series.notna()), frozenset(names), word)
+        found = look_at_texts(texts)
+        if found is None and word == "ordinal":
+            return Finding(Column(name, "ordinal"), "sorted, lowest first")
+        return found
+    is_number = cells.holds in ("integer", "float", "decimal")
+    if word in ("date", "day-first", "month-first"):
+        if cells.holds == "datetime":
+            return _look(name, series, names)
+        order = {"day-first": "%d", "month-first": "%m"}.get(word, "%")
+        formats = [*whole_number_formats(known.to_numpy(dtype=float))] if is_number else []
+        fitting = [format for format in formats if format.startswith((order, "%Y", "%H"))]
+        return _whole_dates(name, fitting) if fitting else None
+    fits = {
+        "number": is_number,
+        "boolean": cells.holds == "boolean" or (is_number and known.isin([0, 1]).all()),
+        "ordinal": True,
+    }
+    kind: dict[str, Kind] = {"number": "continuous", "boolean": "boolean", "ordinal": "ordinal"}
+    return Finding(Column(name, kind[word]), str(series.dtype)) if fits.get(word) else None
+
+
+def _without(name: Hashable, series: pd.Series, listed: str, names: Iterable[Hashable]) -> Finding:
+    """Look at a column whose markers, those listed or those found, are missing."""
+    markers: list[Any] = [_number_or_text(text) for text in listed.split(";") if text]
+    if not markers:
+        first = _look(name, series, names)
+        read = read_column(series, first.column)
+        if pd.api.types.is_numeric_dtype(read.dtype):
+            markers = [
+                int(m) if m == int(m) else m for m in marker_numbers(read.to_numpy(dtype=float, na_value=np.nan))
+            ]
+        else:
+            texts = Texts(name, series.dropna().astype(object).map(str), np.flatnonzero(series.notna()))
+            markers = [*texts.markers()]
+    if not markers:
+        raise MetadataError(
+            Problem("set", f"column {name!r}: no marker was found; list them, such as missing:999;unknown")
+        )
+    both = tuple(dict.fromkeys([*markers, *(f"{m:g}" if isinstance(m, float) else str(m) for m in markers)]))
+    gone = read_column(series, Column(name, "categorical", missing=both))
+    found = _look(name, gone, names)
+    if found.column.kind in ("id", "ignore"):
+        return found
+    is_text = found.column.kind not in ("continuous", "datetime") and not pd.api.types.is_numeric_dtype(series.dtype)
+    own = tuple(str(m) for m in markers) if is_text else tuple(markers)
+    column = replace(found.column, missing=tuple(dict.fromkeys([*(found.column.missing or ()), *own])))
+    n = int(gone.isna().sum() - series.isna().sum())
+    return replace(found, column=column, reason=f"{found.reason}; {n} cells that mean missing, as you say")
+
+
+def _spelt(cell: Any) -> str:
+    return f"{cell:.15g}" if isinstance(cell, float) else str(cell)
+
+
+def _number_or_text(text: str) -> Any:
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def likely_unit(df: pd.DataFrame, names: Iterable[Hashable]) -> Hashable | None:
@@ -119,7 +239,7 @@ def likely_unit(df: pd.DataFrame, names: Iterable[Hashable]) -> Hashable | None:
     return None
 
 
-def _look(name: Hashable, series: pd.Series) -> Finding:
+def _look(name: Hashable, series: pd.Series, names: Iterable[Hashable] = ()) -> Finding:
     try:
         cells, known = CellType.of(series, name), series[series.notna().to_numpy(dtype=bool)]
         cells = cells.settled(known)
@@ -143,7 +263,11 @@ def _look(name: Hashable, series: pd.Series) -> Finding:
         case "category":
             return _look_at_category(name, cells, known)
         case "text":
-            return _look_at_text(name, known, np.flatnonzero(series.notna()))
+            return _look_at_text(name, known, np.flatnonzero(series.notna()), frozenset(names))
+    if (mixed := _look_as(name, series, known, "", names)) is not None and mixed.column.kind == "continuous":
+        column = mixed.column  # numbers stay numbers where all of them are
+        is_bare = not (column.unit or column.decimal or column.thousands or column.below or column.above)
+        return replace(mixed, column=replace(column, read_as=None, decimals=None) if is_bare else column)
     cure = "each type kept apart; clean the column if it is meant as one"
     warning = f"mixes cells of several types: declared 'categorical', {cure}"
     return Finding(Column(name, "categorical"), "cells of several types, taken as labels", warning)
@@ -156,11 +280,9 @@ def _look_at_numbers(name: Hashable, cells: pd.Series) -> Finding:
     told = identifier_told(numbers)
     named = (share == 1 and _may_name_an_id(name)) or (share > 0.5 and _names_an_id(name))
     if not bool(np.all(np.isfinite(numbers)) and np.all(numbers == np.floor(numbers))):
-        return Finding(Column(name, "continuous"), f"{cells.dtype} with {n_distinct} distinct values")
-    if (format := whole_number_format(numbers)) is not None:
-        cure = "declare it 'continuous' if these are other numbers"
-        warning = f"holds dates or times as whole numbers: declared 'datetime' with the format {format!r}; {cure}"
-        return Finding(Column(name, "datetime", format=format), f"whole numbers that read as {format!r}", warning)
+        return _measured(name, cells, numbers, n_distinct)
+    if formats := [*whole_number_formats(numbers)]:
+        return _whole_dates(name, formats)
     if "dates" in told:
         cure = "make these missing and declare it 'datetime' with the format '%Y%m%d', or 'continuous' as it is"
         return Finding(Column(name, "ignore"), told, f"holds {told}, and some that are none: declared 'ignore'; {cure}")
@@ -170,10 +292,35 @@ def _look_at_numbers(name: Hashable, cells: pd.Series) -> Finding:
         warning = f"looks like an identifier ({why}): declared 'id', {cure}"
         reason = f"whole numbers that look like an identifier: {why}"
         return Finding(Column(name, "id", regenerate="sequence"), reason, warning)
-    if n_distinct <= _MAX_CODES and len(cells) >= _ROWS_A_CODE * n_distinct:
+    if n_distinct <= MAX_CODES and len(cells) >= _ROWS_A_CODE * n_distinct:
         reason = f"whole numbers with only {_values(n_distinct)}, taken for codes"
         return Finding(Column(name, "categorical"), reason)
-    return Finding(Column(name, "continuous"), f"{cells.dtype} with {n_distinct} distinct values")
+    return _measured(name, cells, numbers, n_distinct)
+
+
+def _measured(name: Hashable, cells: pd.Series, numbers: NDArray[Any], n_distinct: int) -> Finding:
+    """Return a column of numbers; numbers that may mean missing are asked about."""
+    reason = f"{cells.dtype} with {n_distinct} distinct values"
+    if marked := marker_numbers(numbers):
+        warning = f"holds numbers of which {markers_told(marked)}"
+        return Finding(Column(name, "continuous"), reason, warning, words=("missing", "keep"), asks=True)
+    return Finding(Column(name, "continuous"), reason)
+
+
+def _whole_dates(name: Hashable, formats: list[str]) -> Finding:
+    """Return a column of whole numbers that are dates or times; which of two formats it is, is asked."""
+    if len(formats) > 1:
+        warning = "holds dates as whole numbers, and no day is over 12, so that day and month cannot be told apart: say day-first or month-first"
+        found = Finding(
+            Column(name, "continuous"),
+            "whole numbers that read as dates",
+            f"{warning}; until then they are learnt as numbers",
+        )
+        return replace(found, words=("day-first", "month-first", "drop"), asks=True)
+    cure = "declare it 'continuous' if these are other numbers"
+    warning = f"holds dates or times as whole numbers: declared 'datetime' with the format {formats[0]!r}; {cure}"
+    column = Column(name, "datetime", format=formats[0])
+    return Finding(column, f"whole numbers that read as {formats[0]!r}", warning, words=("number", "drop"))
 
 
 def _look_at_category(name: Hashable, cells: CellType, known: pd.Series) -> Finding:
@@ -188,31 +335,14 @@ def _look_at_category(name: Hashable, cells: CellType, known: pd.Series) -> Find
     return Finding(Column(name, "categorical"), f"a category dtype with {known.nunique()} values in use")
 
 
-def _look_at_text(name: Hashable, cells: pd.Series, rows: NDArray[np.int64] | None = None) -> Finding:
+def _look_at_text(
+    name: Hashable, cells: pd.Series, rows: NDArray[np.int64] | None = None, names: frozenset[Hashable] = frozenset()
+) -> Finding:
     n_distinct, n_cells = int(cells.nunique()), len(cells)
     share, texts = n_distinct / n_cells, cells.astype(object)
-    format, ambiguous = guess_format(texts, _SHARE)
-    if format is not None:
-        also = "; other formats read it too, so check the order of day and month" if ambiguous else ""
-        zone = "UTC" if "%z" in format and len(read_texts(texts.unique(), format)[2]) > 1 else None
-        if zone is not None:
-            also += "; it has several offsets from UTC, so its time_zone is declared 'UTC': name its own instead"
-        century = century_of(texts.unique(), format) if has_short_years(format) else None
-        if century is not None:
-            meant = f"so that their years are {century} to {century + 99}"
-            also = f" and century_starts: {century}, as years have two digits, {meant}: check it{also}"
-        warning = f"holds dates written as text: declared 'datetime' with the format {format!r}{also}"
-        column = Column(name, "datetime", format=format, time_zone=zone, century_starts=century)
-        return Finding(column, f"text that reads as dates by {format!r}", warning)
-    is_number = is_number_text(texts).to_numpy()
-    if is_number.mean() > _SHARE and not texts.map(lambda text: bool(_LEADING_ZERO.match(text))).any():
-        told = identifier_told(pd.to_numeric(texts, errors="coerce").dropna().to_numpy(dtype=float))
-        kind: Kind = "ignore" if told or (n_distinct > _MAX_CODES and share > 0.5) else "categorical"
-        cure = "convert it with pd.to_numeric and declare it 'continuous' if it is a measurement"
-        odd = [] if rows is None else rows[~is_number].tolist()
-        but = f", but for {len(odd)} cells ({data_rows(odd)}), which are to be mended first" if odd else ""
-        warning = f"holds numbers written as text{but}: declared {kind!r}; {cure}"
-        return Finding(Column(name, kind), f"numbers written as text, {n_distinct} distinct values", warning)
+    seen = Texts(name, texts, np.arange(n_cells) if rows is None else rows, names)
+    if (found := look_at_texts(seen)) is not None:
+        return found
     sample: pd.Series = texts.head(1000)
     is_prose = sample.str.len().mean() > 30 and sample.str.count(r"\s").mean() >= 3
     if n_cells >= _MIN_UNIQUE and share > 0.5 and is_prose:
@@ -225,7 +355,10 @@ def _look_at_text(name: Hashable, cells: pd.Series, rows: NDArray[np.int64] | No
         cure = "add regenerate='sequence', 'uuid' or a pattern to have it made anew"
         warning = f"looks like an identifier ({often}): declared 'id', dropped and never learnt; {cure}"
         return Finding(Column(name, "id"), f"text with {often}", warning)
-    return Finding(Column(name, "categorical"), f"text with {_values(n_distinct)}")
+    told = "".join(f"; {n} cells {word!r} are one of them" for word, n in seen.markers().items())
+    return Finding(
+        Column(name, "categorical"), f"text with {_values(n_distinct)}{told}", words=("missing",) if told else ()
+    )
 
 
 def _values(n_distinct: int) -> str:

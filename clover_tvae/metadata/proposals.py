@@ -1,0 +1,568 @@
+"""How a column of text could be read: as numbers, pairs, dates, true and false, an order; each with what was found and the words that change it.
+
+What can be read in one way only is proposed; what can be read in two is left as it is until a word says which (``decimal-comma``,
+``day-first``...). This module knows texts and columns. It tells counts, rows, and words that at least ``MIN_COUNT`` cells share.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clover_tvae.columns.date_formats import (
+    Written,
+    century_of,
+    formats_of,
+    has_short_years,
+    packed_width,
+    read_texts,
+    whole_number_formats,
+)
+from clover_tvae.columns.labels import names_people
+from clover_tvae.columns.number_texts import NumberStyle, Spelt, plain_text, split_number
+from clover_tvae.columns.numeric import identifier_told
+from clover_tvae.errors import data_rows
+from clover_tvae.metadata.column import Column, Kind
+from clover_tvae.metadata.readings import MOST_ODD, PAIR, style_of
+from clover_tvae.parameters import MIN_COUNT
+
+__all__ = ["MAX_CODES", "Finding", "Texts", "look_at_texts", "marker_numbers", "markers_told", "order_of"]
+
+MAX_CODES = 10
+"""Numbers of at most so many distinct values, each met five times on average, are taken for codes."""
+_MARKERS = {
+    "", "-", "--", "---", ".", "..", "?", "??", "na", "n/a", "n.a.", "n.a", "#n/a", "nan", "null", "none", "nil", "unknown", "unk", "not known",
+    "missing", "nd", "n.d.", "not done", "not available", "not recorded", "not applicable", "no data", "k.a.", "unbekannt", "inconnu", "<na>",
+}  # fmt: skip
+_MARKER_NUMBERS = (*(-9, -99, -999, -9999, -1, -7, -8), *(99, 999, 9999, 99999, 999999, 88, 888, 8888, 77, 777, 7777))
+_STYLES = [
+    NumberStyle(*marks)
+    for marks in ((".", ""), (",", ""), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
+]
+_TRUTHS = (
+    ("yes", "no"),
+    ("y", "n"),
+    ("true", "false"),
+    ("t", "f"),
+    ("ja", "nein"),
+    ("j", "n"),
+    ("oui", "non"),
+    ("sí", "no"),
+    ("si", "no"),
+    ("on", "off"),
+)
+_SCALES = (
+    ("very low", "low", "medium", "high", "very high"), ("very low", "low", "moderate", "high", "very high"), ("low", "normal", "high"),
+    ("none", "minimal", "mild", "moderate", "severe", "very severe"), ("never", "rarely", "sometimes", "often", "always"),
+    ("very small", "small", "medium", "large", "very large"), ("very poor", "poor", "fair", "good", "very good", "excellent"),
+    ("strongly disagree", "disagree", "neutral", "agree", "strongly agree"), ("very bad", "bad", "fair", "good", "very good"),
+    ("i", "ii", "iii", "iv", "v", "vi"), ("-", "+", "++", "+++", "++++"), ("negative", "trace", "1+", "2+", "3+", "4+"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One column as it looks.
+
+    Args:
+        column: What it is taken for.
+        reason: Why, in a few words.
+        warning: What its owner should look at; empty if the guess is plain.
+        is_unit: Whether it tells which rows are of one person.
+        words: The words that make something else of it.
+        asks: Whether it can be read in two ways, and is left as it is until a word says which.
+        second: The second column, of one that is split in two.
+    """
+
+    column: Column
+    reason: str
+    warning: str = ""
+    is_unit: bool = False
+    words: tuple[str, ...] = ()
+    asks: bool = False
+    second: Column | None = None
+
+    @property
+    def name(self) -> Hashable:
+        """The column of the table."""
+        return self.column.name if self.column.part_of is None else self.column.part_of
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What it is taken for, one column or two."""
+        return (self.column,) if self.second is None else (self.column, self.second)
+
+    @property
+    def told(self) -> str:
+        """The warning, with the words that make something else of it."""
+        return self.warning + (f" (or say: {', '.join(self.words)})" if self.words and not self.asks else "")
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The cells of one column that are not missing, all of them text.
+
+    Args:
+        name: The column.
+        cells: Its cells.
+        rows: The row of each, in the table.
+        taken: The names of all columns.
+        word: How its owner says that it is to be read; empty if nothing is said.
+    """
+
+    name: Hashable
+    cells: pd.Series
+    rows: NDArray[np.int64]
+    taken: frozenset[Hashable] = frozenset()
+    word: str = ""
+
+    @cached_property
+    def plain(self) -> pd.Series:
+        """The cells without blanks around them."""
+        return self.cells.astype(object).map(plain_text)
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How often each text is there, the most frequent first."""
+        return {str(text): int(n) for text, n in self.plain.value_counts().items()}
+
+    @property
+    def n(self) -> int:
+        """How many cells there are."""
+        return len(self.cells)
+
+    def n_of(self, texts: Iterable[str]) -> int:
+        """How many cells are one of these texts."""
+        return sum(self.counts[text] for text in set(texts))
+
+    def markers(self) -> dict[str, int]:
+        """Return the known words for missing that enough cells share, whatever their case."""
+        found: Counter[str] = Counter()
+        for text, n in self.counts.items():
+            if text.casefold() in _MARKERS:
+                found[text.casefold()] += n
+        return {text: n for text, n in found.items() if n >= MIN_COUNT}
+
+    def rows_of(self, texts: Iterable[str]) -> str:
+        """Name the rows of these texts."""
+        return data_rows(sorted(self.rows[self.plain.isin(set(texts)).to_numpy()].tolist()))
+
+    @property
+    def as_label(self) -> Kind:
+        """What the column is where it is not read: categories, or left out where it names rows."""
+        counts = np.array([*self.counts.values()])
+        share = len(counts) / max(1, self.n)
+        return "ignore" if names_people(counts) or (len(counts) > MAX_CODES and share > 0.5) else "categorical"
+
+
+@dataclass
+class _Rest:
+    """The texts that are not what most of a column's are: words for missing, other words that repeat, and odd ones."""
+
+    texts: Texts
+    others: set[str]
+    markers: dict[str, int] = field(init=False)
+    repeated: dict[str, int] = field(init=False)
+    odd: set[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        counts = {text: self.texts.counts[text] for text in self.others}
+        self.markers = {
+            text: n for text, n in self.texts.markers().items() if any(other.casefold() == text for other in counts)
+        }
+        left = {text: n for text, n in counts.items() if text.casefold() not in self.markers}
+        self.repeated = {text: n for text, n in left.items() if n >= MIN_COUNT}
+        self.odd = set(left) - set(self.repeated)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the others are few enough for a column to be read in spite of them."""
+        n_known = self.texts.n - sum(self.markers.values())
+        n_odd, n_repeated = self.texts.n_of(self.odd), sum(self.repeated.values())
+        return n_known > 0 and n_odd <= max(1, MOST_ODD * self.texts.n) and (n_odd + n_repeated) < 0.5 * self.texts.n
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the column that say what becomes of them."""
+        words = (*self.markers, *self.repeated)
+        return {"missing": words or None, "odd": "missing" if self.odd else None}
+
+    def told(self, what: str) -> str:
+        """Say how many there are; the odd ones by their rows."""
+        told = [f"{n} cells {word!r}" for word, n in {**self.markers, **self.repeated}.items()]
+        text = f", {' and '.join(told)} are missing cells" if told else ""
+        if self.odd:
+            n, rows = self.texts.n_of(self.odd), self.texts.rows_of(self.odd)
+            text = f", but for {n} cells ({rows}), which are none and are made missing: mend them first if they mean {what}{text}"
+        return text
+
+
+def look_at_texts(texts: Texts) -> Finding | None:
+    """Return how a column of text is best read; ``None`` for labels, identifiers and prose."""
+    tries: dict[str, Sequence[Callable[[Texts], Finding | None]]] = {
+        "number": (_numbers,), "decimal-comma": (_numbers,), "decimal-point": (_numbers,), "pair": (_pair,), "date": (_dates,),
+        "day-first": (_dates,), "month-first": (_dates,), "boolean": (_truth,), "ordinal": (_scale,),
+    }  # fmt: skip
+    for look in tries.get(texts.word, (_dates, _truth, _scale, _numbers, _pair)):
+        if (found := look(texts)) is not None:
+            return found
+    return None
+
+
+# ------------------------------------------------------------------------------------------------ numbers
+
+
+def _numbers(texts: Texts) -> Finding | None:
+    spelt = {text: found for text in texts.counts if (found := split_number(text)) is not None}
+    n_spelt = texts.n_of(spelt)
+    if not n_spelt or (n_spelt < 0.5 * texts.n and not texts.word):
+        return None
+    mostly = f"holds mostly numbers ({n_spelt} of {texts.n} cells)"
+    unit, n_units = _unit(texts, spelt)
+    if n_units > 1:
+        if len(spelt) <= MAX_CODES:
+            return None
+        return _left(texts, f"{mostly} in {n_units} units; bring them to one first", "numbers of several units")
+    # A bare 999 among "70 kg" is no number of kilograms.
+    bare = {text for text, found in spelt.items() if unit and not found.unit}
+    marked = {text for text in bare if float(text) in _MARKER_NUMBERS} if all(map(str.isdecimal, bare)) else set()
+    kept = {text: found for text, found in spelt.items() if found.unit_key in (unit, "") and text not in marked}
+    styles, is_open = _styles(texts, kept)
+    if not styles:
+        n_any = max(texts.n_of(text for text, found in kept.items() if style.fits(found.body)) for style in _STYLES)
+        text = f"{mostly}, whose decimal marks differ; write all with one mark"
+        return _left(texts, text, "numbers with several marks") if n_any >= 0.5 * texts.n else None
+    style = styles[0]
+    kept = {text: found for text, found in kept.items() if style.fits(found.body)}
+    limits, n_limits = _limits(texts, kept, style)
+    number_of = {text: style.number(found.body) for text, found in kept.items()}
+    kept = {t: found for t, found in kept.items() if not found.beyond or number_of[t] == limits.get(found.beyond)}
+    rest = _Rest(texts, set(texts.counts) - set(kept))
+    if n_limits > len(limits) or not rest.fits:
+        why = "the others are no numbers: mend them, or list them as 'missing'"
+        why = "limits of several heights, such as <5 and <10; bring them to one" if n_limits > len(limits) else why
+        return _left(texts, f"{mostly}; {why}", "mostly numbers")
+    values = np.repeat([number_of[text] for text in kept], [texts.counts[text] for text in kept])
+    plain = "numbers written as text"
+    but = f", but for {texts.n_of(rest.odd)} cells ({texts.rows_of(rest.odd)})" if rest.odd else ""
+    if not texts.word and (told := identifier_told(values)):
+        warning = f"holds {plain}{but}, that look like an identifier ({told}): declared 'ignore'; number if it is a measurement"
+        return Finding(Column(texts.name, "ignore"), plain, warning, words=("number", "category", "id"))
+    behind = {found.behind if style.decimal in found.body else 0 for found in kept.values() if not found.beyond}
+    spelling = max((text for text in kept if spelt[text].unit_key == unit), key=texts.counts.__getitem__)
+    column = Column(
+        texts.name, "continuous", read_as="number",
+        decimal="," if style.decimal == "," else None, thousands=style.thousands or None,
+        decimals=behind.pop() or None if len(behind) == 1 and None not in behind else None,
+        unit=spelt[spelling].unit.removeprefix("# ") or None, below=limits.get("<"), above=limits.get(">"), **rest.options,
+    )  # fmt: skip
+    is_plain = not (unit or limits or style.thousands or rest.markers or rest.repeated or texts.word)
+    if is_plain and len(kept) <= MAX_CODES and texts.n >= MIN_COUNT * len(kept):
+        warning = f"holds {plain}{but}: declared 'categorical', as there are only {len(kept)}; number reads them"
+        return Finding(Column(texts.name, "categorical"), f"{plain}, {len(kept)} of them", warning, words=("number",))
+    return _of_numbers(texts, column, rest, kept, values, n_bare=texts.n_of(bare - marked), is_open=is_open)
+
+
+def _of_numbers(
+    texts: Texts,
+    column: Column,
+    rest: _Rest,
+    kept: Mapping[str, Spelt],
+    values: NDArray[Any],
+    *,
+    n_bare: int,
+    is_open: bool,
+) -> Finding:
+    """Say what was found of numbers, and ask what cannot be told."""
+    style, asks = style_of(column), list[str]()
+    if is_open:
+        asks.append("a mark in them can be a decimal one or stand between thousands (1,234: 1.234 or 1234)")
+    if n_bare > MOST_ODD * texts.n:
+        asks.append(f"{n_bare} cells have no unit: say number if all are in {column.unit!r}")
+    if rest.repeated:
+        told = " and ".join(f"{n} cells {word!r}" for word, n in rest.repeated.items())
+        asks.append(f"{told} are none: say number if they mean missing")
+    inside = [style.number(found.body) for found in kept.values() if not found.beyond]
+    low, high = min(inside, default=0.0), max(inside, default=0.0)
+    if (column.below is not None and low < column.below) or (column.above is not None and high > column.above):
+        asks.append("some lie beyond the limit that others are given by: say number if they may be written by it, too")
+    plain, example = "numbers written as text", style.write(1234.0 if column.decimals is None else 1234.5)
+    if is_open or (asks and not texts.word):
+        kind, words = texts.as_label, ["decimal-comma", "decimal-point"] if is_open else ["number"]
+        cure = "; say decimal-comma or decimal-point" if is_open else ""
+        warning = f"holds {plain}: {'; '.join(asks)}{cure}; until then declared {kind!r}"
+        return Finding(Column(texts.name, kind), plain, warning, words=(*words, "category", "drop"), asks=True)
+    limits = [(sign, limit) for sign, limit in (("<", column.below), (">", column.above)) if limit is not None]
+    told = "".join(
+        f", {texts.n_of(t for t in kept if kept[t].beyond == sign)} cells {sign}{limit:g}" for sign, limit in limits
+    )
+    written = {text: style.write(number) for text in kept if (number := style.read(text)) is not None}
+    lost = int((texts.cells.map(dict(zip(texts.cells, texts.plain, strict=True))).map(written) != texts.cells).sum())
+    lost -= texts.n - texts.n_of(kept)
+    alike = f"; {lost} are spelt otherwise" if lost else ""
+    marked = marker_numbers(values)
+    also = f"; {markers_told(marked)}" if marked else ""
+    warning = f"holds {plain}{rest.told('a number')}{told}: read, and written as {example!r}{alike}{also}"
+    words = ("missing", "keep") if marked else ()
+    return Finding(
+        column, f"{plain}, such as {example!r}{told}", warning, words=(*words, "category", "drop"), asks=bool(marked)
+    )
+
+
+def _unit(texts: Texts, spelt: Mapping[str, Spelt]) -> tuple[str, int]:
+    """Return the key of the unit that most numbers have, and how many units more than a few have."""
+    counts: Counter[str] = Counter()
+    for text, found in spelt.items():
+        counts[found.unit_key] += texts.counts[text]
+    n = sum(counts.values())
+    units = [key for key, count in counts.most_common() if key and count > MOST_ODD * n and count >= min(MIN_COUNT, n)]
+    return (units[0] if units else ""), len(units)
+
+
+def _styles(texts: Texts, kept: Mapping[str, Spelt]) -> tuple[list[NumberStyle], bool]:
+    """Return the ways to write numbers that fit most of them, and whether they read other numbers of the same texts."""
+    mark = {"decimal-comma": ",", "decimal-point": "."}.get(texts.word)
+    n_fit = {
+        style: texts.n_of(text for text, found in kept.items() if style.fits(found.body))
+        for style in _STYLES
+        if mark in (None, style.decimal)
+    }
+    most = max(n_fit.values())
+    if not kept or most <= (1 - MOST_ODD) * texts.n_of(kept):
+        return [], False
+    best = [style for style, n in n_fit.items() if n == most]
+    bodies = [found.body for found in kept.values() if best[0].fits(found.body)]
+    return best, any(
+        style.fits(body) and style.number(body) != best[0].number(body) for style in best for body in bodies
+    )
+
+
+def _limits(texts: Texts, kept: Mapping[str, Spelt], style: NumberStyle) -> tuple[dict[str, float], int]:
+    """Return the limits that enough cells lie below and above, one of each, and how many there are."""
+    counts: Counter[tuple[str, float]] = Counter()
+    for text, found in kept.items():
+        if found.beyond:
+            number = style.number(found.body)
+            counts[found.beyond, int(number) if number == int(number) else number] += texts.counts[text]
+    shared = [limit for limit, n in counts.most_common() if n >= MIN_COUNT]
+    return dict(reversed(shared)), len(shared)
+
+
+def _left(texts: Texts, warning: str, reason: str) -> Finding | None:
+    """Leave a column of mostly numbers as it is, with a warning; ``None`` where its owner said that it is to be read."""
+    if texts.word:
+        return None
+    return Finding(
+        Column(texts.name, texts.as_label),
+        reason,
+        f"{warning}: declared {texts.as_label!r}",
+        words=("category", "drop"),
+    )
+
+
+def marker_numbers(values: NDArray[Any]) -> dict[float, int]:
+    """Return the numbers that may mean missing, such as 999 and -1: far from all others, in enough cells.
+
+    Example:
+        >>> ages = np.array([*range(18, 97), *[999] * 8, *[-1] * 5])
+        >>> marker_numbers(ages)
+        {-1.0: 5, 999.0: 8}
+    """
+    found: dict[float, int] = {}
+    distinct, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    rest = distinct[~np.isin(distinct, _MARKER_NUMBERS)]
+    if len(rest) <= MAX_CODES:
+        return {}
+    spread = rest[-1] - rest[0]
+    for number, n in zip(distinct, counts, strict=True):
+        is_far = number > rest[-1] + 0.5 * spread if number > 0 else rest[0] >= 0
+        if number in _MARKER_NUMBERS and is_far and n >= MIN_COUNT:
+            found[float(number)] = int(n)
+    return found
+
+
+def markers_told(marked: Mapping[float, int]) -> str:
+    """Say how often numbers are there that may mean missing."""
+    counts = " and ".join(f"{n} cells {number:g}" for number, n in marked.items())
+    return f"{counts} look as if they meant missing: say missing, or keep; until then they are numbers"
+
+
+# ------------------------------------------------------------------------------------------------ pairs
+
+
+def _pair(texts: Texts) -> Finding | None:
+    """Propose two columns for cells such as 120/80."""
+    both = {text: found for text in texts.counts if (found := PAIR.fullmatch(text))}
+    names = [f"{texts.name}_1", f"{texts.name}_2"]
+    if (
+        not isinstance(texts.name, str)
+        or len(both) <= MAX_CODES
+        or set(names) & texts.taken
+        or not _Rest(texts, set(texts.counts) - set(both)).fits
+    ):
+        return None
+    halves = []
+    for part, name in enumerate(names, start=1):
+        half = {text: found[part] for text, found in both.items()}
+        cells = texts.plain.map(lambda text, half=half: half.get(text, text))
+        read = _numbers(replace(texts, name=name, cells=cells, word="number"))
+        if read is None or not read.column.read_as:
+            return None
+        halves.append(replace(read.column, part_of=texts.name, part=part))
+    rest = _Rest(texts, set(texts.counts) - set(both))
+    warning = f"holds two numbers in each cell{rest.told('two numbers')}: read as two columns, {names[0]!r} and {names[1]!r}, which are joined again in the rows"
+    return Finding(
+        halves[0], "two numbers as text, with / between them", warning, words=("category", "drop"), second=halves[1]
+    )
+
+
+# ------------------------------------------------------------------------------------------------ dates
+
+
+def _dates(texts: Texts) -> Finding | None:
+    known = [text for text in texts.counts if text.casefold() not in texts.markers()]
+    order = {"day-first": "day", "month-first": "month"}.get(texts.word, "")
+    packed = _packed(known, order)
+    found = packed or formats_of(known, 1 - MOST_ODD, order) if known else None
+    if not found:
+        return None
+    if any(not written.formats for written in found):
+        return _left(
+            texts,
+            "holds dates of which some have the day first and others the month; write all in one way",
+            "dates in two orders",
+        )
+    found = sorted(found, key=lambda written: -texts.n_of(written.texts))
+    rare = [written for written in found[1:] if texts.n_of(written.texts) < MIN_COUNT]
+    found = [written for written in found if written not in rare]
+    formats = list(dict.fromkeys(written.formats[0] for written in found))
+    readable: set[str] = set()
+    century = None
+    for written in found:
+        read = read_texts(written.texts, written.formats[0])[1]
+        readable |= {text for text, is_date in zip(written.texts, read, strict=True) if is_date}
+    if short := next((format for format in formats if has_short_years(format)), None):
+        century = century_of(
+            [text for written in found if written.formats[0] == short for text in written.texts], short
+        )
+    rest = _Rest(texts, set(texts.counts) - readable)
+    if not rest.fits:
+        return None
+    if rest.repeated and not texts.word:
+        told = " and ".join(f"{n} cells {word!r}" for word, n in rest.repeated.items())
+        warning = f"holds dates written as text, and {told}: say date if these mean missing; until then declared {texts.as_label!r}"
+        return Finding(
+            Column(texts.name, texts.as_label),
+            "dates as text, and words",
+            warning,
+            words=("date", "category", "drop"),
+            asks=True,
+        )
+    if any(len(written.formats) > 1 for written in found):
+        kind = texts.as_label
+        warning = f"holds dates written as text, and no day is over 12, so that day and month cannot be told apart: say day-first or month-first; until then declared {kind!r}"
+        return Finding(
+            Column(texts.name, kind),
+            "dates as text, day or month first",
+            warning,
+            words=("day-first", "month-first", "drop"),
+            asks=True,
+        )
+    format, also = formats[0], ""
+    zone = "UTC" if "%z" in format and len(read_texts(sorted(readable), format)[2]) > 1 else None
+    if zone is not None:
+        also += "; it has several offsets from UTC, so its time_zone is declared 'UTC': name its own instead"
+    if century is not None:
+        also += f" and century_starts: {century}, as years have two digits, so that their years are {century} to {century + 99}: check it"
+    if formats[1:]:
+        n = texts.n_of(text for written in found if written.formats[0] != format for text in written.texts)
+        also += (
+            f"; {n} cells are written by {' and '.join(map(repr, formats[1:]))}, and are read, too, and written alike"
+        )
+    warning = f"holds dates written as text{rest.told('a date')}: declared 'datetime' with the format {format!r}{also}"
+    column = Column(
+        texts.name, "datetime", format=format, formats=tuple(formats[1:]) or None, time_zone=zone,
+        century_starts=century if has_short_years(format) else None, **rest.options,
+    )  # fmt: skip
+    return Finding(column, f"text that reads as dates by {format!r}", warning, words=("category", "drop"))
+
+
+def _packed(known: Sequence[str], order: str) -> list[Written] | None:
+    """Return the formats of dates that are digits alone, of one length, with leading zeros."""
+    widths = {len(text) for text in known}
+    if (
+        len(widths) != 1
+        or not all(text.isdecimal() and text.isascii() for text in known)
+        or max(widths) > 14
+        or not any(text[0] == "0" for text in known)
+    ):
+        return None
+    formats = [
+        format
+        for format in whole_number_formats(np.array([int(text) for text in known]))
+        if packed_width(format) in widths
+    ]
+    formats = [
+        format
+        for format in formats
+        if not order or format.startswith("%Y") or format.startswith("%d") == (order == "day")
+    ]
+    return [Written(tuple(formats), [*known])] if formats else None
+
+
+# ------------------------------------------------------------------------------------------------ words
+
+
+def _truth(texts: Texts) -> Finding | None:
+    """Propose true and false for text such as yes and no."""
+    words = {text.casefold(): text for text in reversed(texts.counts)}  # the most frequent spelling of each
+    markers = texts.markers()
+    left = set(words) - set(markers)
+    pair = next((pair for pair in _TRUTHS if left == set(pair)), None)
+    if pair is None:
+        return None
+    told = " and ".join(f"{n} cells {word!r}" for word, n in markers.items())
+    if markers and texts.word != "boolean":
+        return Finding(
+            Column(texts.name, "categorical"),
+            f"text with {len(words)} distinct values; {told} are one of them",
+            words=("boolean", "missing"),
+        )
+    true, false = words[pair[0]], words[pair[1]]
+    column = Column(texts.name, "boolean", true=true, false=false, missing=tuple(markers) or None)
+    return Finding(column, f"text of two words: {true!r} is true, {false!r} is false", words=("category", "drop"))
+
+
+def order_of(texts: Iterable[str]) -> tuple[str, ...] | None:
+    """Return the whole scale that some words are of, as they are spelt; ``None`` if they are of none.
+
+    Example:
+        >>> order_of(["High", "Low", "Medium"])
+        ('Very low', 'Low', 'Medium', 'High', 'Very high')
+    """
+    texts = set(texts)
+    for scale in _SCALES:
+        if len(texts) < (2 if "++" in scale else 3) or not {text.casefold() for text in texts} <= set(scale):
+            continue
+        for spell in (str.lower, str.capitalize, str.upper, str.title):
+            if texts <= (levels := dict.fromkeys(map(spell, scale))).keys():
+                return tuple(levels)
+    return None
+
+
+def _scale(texts: Texts) -> Finding | None:
+    order = order_of(texts.cells.unique())
+    if order is None:
+        return None
+    return Finding(
+        Column(texts.name, "ordinal", order=order),
+        f"text of a scale, from {order[0]!r} to {order[-1]!r}",
+        words=("category", "drop"),
+    )
