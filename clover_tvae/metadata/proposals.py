@@ -304,16 +304,13 @@ def _of_numbers(
         f", {texts.n_of(t for t in kept if kept[t].beyond == sign)} cells {sign}{limit:g}" for sign, limit in limits
     )
     written = {text: style.write(number) for text in kept if (number := style.read(text)) is not None}
-    lost = int((texts.cells.map(dict(zip(texts.cells, texts.plain, strict=True))).map(written) != texts.cells).sum())
-    lost -= texts.n - texts.n_of(kept)
+    lost = int((texts.plain.map(written) != texts.cells).sum()) - texts.n + texts.n_of(kept)
     alike = f"; {lost} are spelt otherwise" if lost else ""
     marked = marker_numbers(values)
     also = f"; {markers_told(marked)}" if marked else ""
     warning = f"holds {plain}{rest.told('a number')}{told}: read, and written as {example!r}{alike}{also}"
-    words = ("missing", "keep") if marked else ()
-    return Finding(
-        column, f"{plain}, such as {example!r}{told}", warning, words=(*words, "category", "drop"), asks=bool(marked)
-    )
+    reason, asked = f"{plain}, such as {example!r}{told}", ["missing", "keep"] if marked else []
+    return Finding(column, reason, warning, words=(*asked, "category", "drop"), asks=bool(marked))
 
 
 def _unit(texts: Texts, spelt: Mapping[str, Spelt]) -> tuple[str, int]:
