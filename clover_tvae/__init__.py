@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from clover_tvae.version import __version__
 
 if TYPE_CHECKING:
+    from clover_tvae.estimators import TVAESynthesizer
     from clover_tvae.metadata import Metadata
-    from clover_tvae.synthesizer import TVAESynthesizer
 
 __all__ = ["Metadata", "TVAESynthesizer", "__version__"]
 
-_HOMES = {"Metadata": "clover_tvae.metadata", "TVAESynthesizer": "clover_tvae.synthesizer"}
+_HOMES = {"Metadata": "clover_tvae.metadata", "TVAESynthesizer": "clover_tvae.estimators"}
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, Protocol
 
 import pandas as pd
@@ -82,7 +82,8 @@ def rows_to_add(
 
     Args:
         values: The column as it is; missing cells count for nothing.
-        strategy: ``"equal"``, or shares in (0, 1) of some or all categories; the others keep their proportions.
+        strategy: ``"equal"``, or shares in (0, 1) of some or all categories; the others keep their proportions. Or whole numbers:
+            the rows that categories are to have in all; the others stay as they are.
         column: Its name, for messages.
         least: Fewest rows of a category that can be added to; one that is not named stays as it is.
 
@@ -95,6 +96,8 @@ def rows_to_add(
         {'a': 0, 'b': 2}
         >>> rows_to_add(pd.Series(list("aaab")), {"b": 0.4}, "letter")
         {'b': 1, 'a': 0}
+        >>> rows_to_add(pd.Series(list("aaab")), {"b": 4}, "letter")
+        {'b': 3}
     """
     counts = values.value_counts(dropna=True)
     counts = counts[counts > 0]
@@ -109,11 +112,13 @@ def rows_to_add(
         return {category: int(counts.max() - n) for category, n in counts.items()}
     if not isinstance(strategy, Mapping):
         raise ConfigError(f"must be 'equal' or a dict of shares, found {shown('strategy', strategy)}", "strategy")
+    if strategy and all(isinstance(n, Integral) and n > 1 for n in strategy.values()):
+        wanted = {category: int(n) for category, n in strategy.items()}
+        return _up_to(wanted, counts, column)
     if not strategy or not all(isinstance(share, Real) and 0 < share < 1 for share in strategy.values()):
-        raise ConfigError("shares must be numbers between 0 and 1, both left out", "strategy")
+        raise ConfigError("shares must be numbers between 0 and 1, both left out, or numbers of rows", "strategy")
     shares = {category: float(share) for category, share in strategy.items()}
-    if unseen := [category for category in shares if category not in counts.index]:
-        raise ConditionError(f"{len(unseen)} of the categories were never seen", f"column {column!r}")
+    _check_seen(shares, counts, column)
     left = 1.0 - sum(shares.values())
     others = counts[[category for category in counts.index if category not in shares and category not in rare]]
     if left < -1e-6 or (left > 1e-6 and others.empty):
@@ -126,3 +131,18 @@ def rows_to_add(
         text = f"such shares take {total:.2g} rows, as no real row is dropped; the table has {len(values)}"
         raise ConfigError(text, "strategy")
     return {category: max(0, round(total * share) - int(counts[category])) for category, share in shares.items()}
+
+
+def _up_to(wanted: dict[Any, int], counts: pd.Series, column: Hashable) -> dict[Any, int]:
+    """Return how many rows bring categories to the wanted numbers of rows."""
+    _check_seen(wanted, counts, column)
+    if any(n < counts[category] for category, n in wanted.items()):
+        raise ConfigError("must ask for at least the rows that each category has: no real row is dropped", "strategy")
+    if sum(wanted.values()) > _MOST_ROWS_A_REAL_ROW * int(counts.sum()):
+        raise ConfigError(f"must ask for at most {_MOST_ROWS_A_REAL_ROW:,} rows for each real one", "strategy")
+    return {category: n - int(counts[category]) for category, n in wanted.items()}
+
+
+def _check_seen(strategy: Mapping[Any, float], counts: pd.Series, column: Hashable) -> None:
+    if unseen := [category for category in strategy if category not in counts.index]:
+        raise ConditionError(f"{len(unseen)} of the categories were never seen", f"column {column!r}")

@@ -2,7 +2,7 @@
 
 This module knows how Clover's searches call a generator (``Generator(df=..., metadata=..., **hyperparameters)``,
 ``preprocess()``, ``fit(save_path=...)``, ``sample(save_path=..., num_samples=len(df))``) and hands all work to
-:class:`~clover_tvae.synthesizer.TVAESynthesizer`.
+:class:`~clover_tvae.estimators.TVAESynthesizer`.
 
 What is different from Clover's own class, on purpose:
 
@@ -10,6 +10,7 @@ What is different from Clover's own class, on purpose:
 - ``random_state`` is heeded: it fixes the fit and the rows, and the global generators are left alone;
 - ``display()`` returns its text instead of printing it: a notebook shows it, a script prints it;
 - an odd ``batch_size`` is taken as it is;
+- there is no differential privacy yet: an ``epsilon`` is refused, never ignored;
 - cells of text that a spreadsheet would run as a formula are written escaped.
 
 References:
@@ -20,16 +21,21 @@ from __future__ import annotations
 
 import datetime
 import html
+import inspect
 import logging
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from clover_tvae.columns.frames import FrameKind, read_frame, same_kind
-from clover_tvae.errors import ConfigError
+from clover_tvae.errors import CloverWarning, ConfigError
+from clover_tvae.estimators import TVAESynthesizer
 from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
-from clover_tvae.synthesizer import TVAESynthesizer
+from clover_tvae.parameters import whole_number
 from clover_tvae.tables import write_table
 
 if TYPE_CHECKING:
@@ -39,6 +45,11 @@ __all__ = ["Summary", "TVAEGenerator"]
 
 logger = logging.getLogger(__name__)
 
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+
+#: What stands after ``batch_size`` in the older of Clover's two orders; in today's it is ``max_physical_batch_size``.
+_OLDER = ("compress_dims", "decompress_dims", "discriminator_steps")
+_AFTER_BATCH_SIZE = 6
 #: Clover's own sizes.
 _SIZES: dict[str, Any] = {"epochs": 300, "batch_size": 100, "compress_dims": (249, 249), "decompress_dims": (249, 249)}
 
@@ -55,10 +66,37 @@ class Summary(str):
         return f"<pre>{html.escape(self)}</pre>"
 
 
-class TVAEGenerator:
-    """Clover's generator of tables with a TVAE, around :class:`~clover_tvae.synthesizer.TVAESynthesizer`.
+def _in_either_order(init: _Call) -> _Call:
+    """Let a constructor in Clover's order of today be called in the older one, too.
 
-    The positional arguments, their order and their defaults are Clover's; what follows by keyword is ours.
+    What stands after ``batch_size`` tells them apart: a number is today's ``max_physical_batch_size``, widths are the older order's
+    ``compress_dims``. Anything else is refused, so that no argument ever takes the place of another.
+    """
+
+    @wraps(init)
+    def called(self: Any, *args: Any, **given: Any) -> None:
+        if len(args) > _AFTER_BATCH_SIZE and not isinstance(args[_AFTER_BATCH_SIZE], Integral):
+            rest = args[_AFTER_BATCH_SIZE:]
+            is_older = isinstance(rest[0], Sequence) and not isinstance(rest[0], str) and len(rest) <= len(_OLDER)
+            if not is_older or any(name in given for name in _OLDER[: len(rest)]):
+                text = (
+                    "must be a number (max_physical_batch_size, Clover's order of today) or widths (compress_dims, the older one, with "
+                    f"decompress_dims and discriminator_steps), found {type(rest[0]).__name__}, or an argument given twice; "
+                    "give all after batch_size by keyword"
+                )
+                raise ConfigError(text, "argument 7")
+            args, given = args[:_AFTER_BATCH_SIZE], {**dict(zip(_OLDER, rest, strict=False)), **given}
+        init(self, *args, **given)
+
+    called.__signature__ = inspect.signature(init)  # type: ignore[attr-defined]  # which Clover's own tests and searches read
+    return cast(_Call, called)
+
+
+class TVAEGenerator:
+    """Clover's generator of tables with a TVAE, around :class:`~clover_tvae.estimators.TVAESynthesizer`.
+
+    The positional arguments, their order and their defaults are those of Clover today; the older order, which has ``compress_dims``
+    after ``batch_size``, is known by its widths. What follows by keyword is ours.
 
     Args:
         df: The real table. ``None`` only with an existing ``generator_filepath``.
@@ -67,14 +105,22 @@ class TVAEGenerator:
         generator_filepath: A generator to sample from, if it exists; otherwise ``fit`` writes it there as well.
         epochs: Passes over the rows, at least 1.
         batch_size: Rows a step, at least 1.
+        max_physical_batch_size: Of no effect, as in Clover without differential privacy.
         compress_dims: Widths of the encoder's hidden layers.
         decompress_dims: Widths of the decoder's hidden layers.
+        epsilon: ``None``: there is no differential privacy yet, and a budget is refused.
+        delta: ``None``, as ``epsilon``.
+        max_grad_norm: Of no effect, as in Clover without ``epsilon``.
+        preprocess_metadata: Of no effect, as in Clover without ``epsilon``; a warning says so.
         backend: ``"native"``, or ``"sdv"`` for the engine that Clover wraps.
         decoder: ``"independent"``, the TVAE that Clover describes (the native backend's default here), or
             ``"autoregressive"``.
         verbose: Show a progress bar while fitting.
         **parameters: Anything else that the synthesizer takes by keyword, such as ``trust_pickle``; also the
             ``discriminator_steps`` of Clover's documentation, which is dropped with a warning.
+
+    Raises:
+        ConfigError: ``epsilon`` or ``delta`` is not ``None``, or a positional argument could be one of two.
 
     Example:
         >>> import tempfile
@@ -90,6 +136,7 @@ class TVAEGenerator:
 
     name = "TVAE"
 
+    @_in_either_order
     def __init__(
         self,
         df: pd.DataFrame | None,
@@ -98,14 +145,30 @@ class TVAEGenerator:
         generator_filepath: str | Path | None = None,
         epochs: int = _SIZES["epochs"],
         batch_size: int = _SIZES["batch_size"],
+        max_physical_batch_size: int | None = 125,
         compress_dims: tuple[int, ...] = _SIZES["compress_dims"],
         decompress_dims: tuple[int, ...] = _SIZES["decompress_dims"],
+        epsilon: None = None,
+        delta: None = None,
+        max_grad_norm: float | None = 1.0,
+        preprocess_metadata: Mapping[str, Any] | None = None,
         *,
         backend: str = "native",
         decoder: str | None = None,
         verbose: bool = False,
         **parameters: Any,
     ) -> None:
+        for name, budget in (("epsilon", epsilon), ("delta", delta)):
+            if budget is not None:
+                text = (
+                    "must be None: there is no differential privacy here yet, and a budget that nothing keeps would be a false promise; "
+                    "decoder='autoregressive' with privacy='student' keeps rows of people from the networks, without a proof"
+                )
+                raise ConfigError(text, name)
+        if max_physical_batch_size is not None:
+            whole_number(max_physical_batch_size, "max_physical_batch_size", least=1)
+        if preprocess_metadata is not None:
+            warnings.warn("preprocess_metadata is dropped: it is of use with epsilon only", CloverWarning, stacklevel=3)
         sizes: list[Any] = [epochs, batch_size, compress_dims, decompress_dims]
         if generator_filepath is not None and check_path(generator_filepath, "generator_filepath").exists():
             # Clover's defaults are not wishes of the caller: a generator that is there has its own values.

@@ -236,8 +236,11 @@ def file_digest(path: Path | None) -> str | None:
     """Return the sha256 of a file, ``None`` if it is not there."""
     if path is None or not path.is_file():
         return None
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _fsync_folder(folder: Path) -> None:

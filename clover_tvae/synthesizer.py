@@ -1,6 +1,7 @@
-"""The synthesizer: the face of the package.
+"""The synthesizer: learns, draws, reads and keeps.
 
 It is over 450 lines because every public method stands here with its arguments, errors and source; the work is done below.
+It imports no scikit-learn, which takes a second of each command: what users import is ``clover_tvae.estimators``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from clover_tvae.backends import (
     reader,
 )
 from clover_tvae.balancing import balanced
-from clover_tvae.columns.frames import FrameKind, read_frame, same_kind, same_library, takes_frames
+from clover_tvae.columns.frames import FrameKind, same_kind, same_library, takes_frames
 from clover_tvae.conditions import as_read
 from clover_tvae.errors import (
     CloverWarning,
@@ -38,21 +39,20 @@ from clover_tvae.errors import (
     ConfigError,
     DataError,
     NotFittedError,
-    Problem,
-    did_you_mean,
     memory_told,
 )
 from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import MIN_COUNT, MOST_ROWS, Parameters, whole_number
-from clover_tvae.seeds import Call, child, generator, root
+from clover_tvae.seeds import Call, child, root
+from clover_tvae.tables import TableToLearn
 
-if TYPE_CHECKING:  # the report, which a second is gone for, is imported where it is asked for
-    from clover_tvae.report import Report
-    from clover_tvae.tables import Beyond
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from clover_tvae.training import Checkpoint
 
-__all__ = ["TVAESynthesizer"]
+__all__ = ["Synthesizer"]
 
 logger = logging.getLogger(__name__)
 
@@ -60,75 +60,15 @@ logger = logging.getLogger(__name__)
 _NOT_OF_A_BACKEND = ("privacy", "random_state", "decode", "trust_pickle")
 
 
-class TVAESynthesizer:
-    """Learns a table and draws synthetic rows from it.
+class Synthesizer:
+    """Learns a table and draws synthetic rows from it: what the commands use, and :class:`~clover_tvae.TVAESynthesizer` builds on.
 
-    Args:
-        df: The table to learn, of pandas, Polars, PyArrow, DuckDB or another library that narwhals knows: rows come back in its kind.
-            Or the path of a Parquet file or folder, which may be larger than memory. ``None`` where
-            ``generator_filepath`` exists, or where ``fit(df)`` is to be given the table, as scikit-learn has it.
-        metadata: What each column is: Clover's dict ``{"continuous": [...], "categorical": [...],
-            "variable_to_predict": name}`` (also ``datetime``, ``boolean``, ``ordinal``, ``id``, ``ignore``), a
-            :class:`~clover_tvae.Metadata`, or the path of its JSON file. ``None`` infers it from ``df``, with its warnings.
-        random_state: A seed from 0 to 2^64 - 1: training and sampling then give the same result in every process;
-            left out, one is drawn.
-        generator_filepath: A generator that exists is loaded, and ``fit`` is not needed; one that does not is written
-            by ``fit``.
-        epochs: Passes over the rows: exactly that many, unless ``patience`` or ``max_minutes`` ends training sooner;
-            left out, it finds its own length.
-        batch_size: Rows a training step.
-        compress_dims: Widths of the encoder's hidden layers.
-        decompress_dims: Widths of the decoder's hidden layers; of the residual blocks in the autoregressive decoder.
-        privacy: ``student``: what is kept learns from rows that a teacher wrote (default of tables below 10,000 rows, and
-            of larger ones whose generator could tell who was learnt); ``none``: it learns the table itself, and the
-            generator file is as sensitive as the data. Autoregressive decoder only.
-        backend: The engine: ``native`` (default), or ``sdv`` for SDV's own TVAE behind the same face.
-        decoder: ``autoregressive`` (default, best), or ``independent``, the TVAE paper's; native backend only.
-        embedding_dim: Dimensions of the latent space.
-        learning_rate: Step size of the optimiser at its peak.
-        weight_decay: Decay of the weight matrices: L2 for Adam, decoupled for Muon.
-        loss_factor: Weight of the reconstruction against the KL term.
-        gradient_clip: Largest norm of the gradient of a step.
-        validation_fraction: Share of the rows held out of training to watch the ELBO.
-        patience: Epochs without a better validation ELBO after which training stops.
-        max_minutes: Minutes of training by the clock, teacher and student together; where this limit strikes, a seed no
-            longer fixes the result.
-        device: Where to compute: ``cpu`` (default), ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for the best at hand.
-        precision: Of matrix products: ``bfloat16`` (default of tables of at least 3,000 rows, and of the paper's decoder, where the
-            processor has instructions for it: twice as fast), or ``float32`` (default elsewhere), which is the same on every
-            machine up to rounding.
-        decode: ``sample`` (default) draws independent rows; ``stratified`` draws rows whose shares are closer to the learnt
-            ones than chance would have them; ``argmax`` takes the likeliest, as SDV does, and loses rare categories.
-        min_count: Fewest people who must share a category, a frequent number, a bound or a relation's value for it to be
-            learnt or stored: 5 unless given; 1 guards nobody.
-        exact_values: Store numbers and dates as they are, extremes too, and not as means over ``min_count`` people.
-        verbose: Show a progress bar, and say what was chosen.
-        trust_pickle: Open a generator file of the ``sdv`` backend: it holds a pickle, which can run any code.
-        discriminator_steps: Accepted with a warning and dropped: a VAE has no discriminator.
-        enforce_min_max_values: SDV's own (``sdv`` backend): keep numbers in the range of the table; on by default.
-        enforce_rounding: SDV's own (``sdv`` backend): keep the decimals of the table; on by default.
-        expected_sha256: The digest that ``save`` returned; any other file at ``generator_filepath`` is refused.
-
-    What is left out has the defaults that :class:`~clover_tvae.parameters.Parameters` tells. A second free core is used, a
-    busy one does no harm, and neither changes the result.
+    The parameters are those that :class:`~clover_tvae.TVAESynthesizer` tells, in the same order.
 
     Raises:
         ConfigError: Parameters out of range: all of them are named.
         MetadataError: The metadata is wrong.
         ArtifactError: ``generator_filepath`` exists but is refused.
-
-    References:
-        Xu et al. 2019, Modeling Tabular Data using Conditional GAN, arXiv 1907.00503 (TVAE).
-
-    Example:
-        >>> import pandas as pd
-        >>> df = pd.DataFrame({"age": range(20, 70), "sex": ["F", "M"] * 25})
-        >>> metadata = {"continuous": ["age"], "categorical": ["sex"]}
-        >>> synth = TVAESynthesizer(df, metadata, random_state=1, epochs=2, verbose=False).fit()
-        >>> synth.sample(4, conditions={"sex": "F"})["sex"].tolist()
-        ['F', 'F', 'F', 'F']
-        >>> TVAESynthesizer(metadata=metadata, epochs=2, verbose=False).fit(df).sample(3).shape  # as scikit-learn has it
-        (3, 2)
     """
 
     def __init__(
@@ -179,11 +119,9 @@ class TVAESynthesizer:
         path = None if generator_filepath is None else check_path(generator_filepath, "generator_filepath")
         self.generator_filepath, self.random_state, self.verbose = path, parameters.random_state, verbose
         self.decode: str = parameters.decode or "sample"
-        self._beyond: Beyond | None = None
-        #: The library whose tables are given out: that of the table that was learnt; of a loaded generator pandas.
-        self.frame_kind = FrameKind()
-        table = self._in_memory(df)
-        self._df, self._n_calls, self._n_ids, self._prepared, self._has_learnt = table, 0, 0, False, False
+        self._held = TableToLearn.of(df, self.random_state)
+        self._kind = self._held.kind
+        table, self._n_calls, self._n_ids, self._prepared, self._has_learnt = self._held.df, 0, 0, False, False
         self._generator: Generator | None = None
         self._parameters = {k: v for k, v in parameters.given().items() if k not in _NOT_OF_A_BACKEND}
         self._privacy = parameters.privacy
@@ -197,8 +135,7 @@ class TVAESynthesizer:
             self.decode = parameters.decode or loaded.decode
             if self.random_state is None:
                 self.random_state = loaded.random_state
-            n_rows = None if self._beyond is None else self._beyond.n_rows
-            loaded.check_agrees(table, metadata, self._parameters, n_rows)
+            loaded.check_agrees(table, metadata, self._parameters, self._held.n_rows if self._held.beyond else None)
         else:
             if not isinstance(table, pd.DataFrame | None):
                 raise DataError(f"must be a pandas DataFrame, found {type(table).__name__}", "df")
@@ -211,33 +148,12 @@ class TVAESynthesizer:
         self._is_inferred = not self.fitted and metadata is None and table is None
         self._seed = root(self.random_state)
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return what the constructor was given, as scikit-learn asks for it; the table is not among it.
-
-        ``sklearn.base.clone`` therefore makes a synthesizer of the same parameters that has learnt nothing, unless there is a
-        generator at ``generator_filepath``.
-        """
-        return dict(self._given)
-
-    def set_params(self, **given: Any) -> TVAESynthesizer:
-        """Give other parameters than the constructor was given; what was learnt is let go.
-
-        Raises:
-            ConfigError: A parameter is out of range, or there is none of its name.
-        """
-        if unknown := [name for name in given if name not in self._given]:
-            raise ConfigError([Problem(name, f"is no parameter{did_you_mean(name, self._given)}") for name in unknown])
-        table, beyond = self._df, self._beyond
-        self.__init__(table, **{**self._given, **given})  # type: ignore[misc]
-        self._beyond = beyond
-        return self
-
     def _fresh_backend(self, n_rows: int) -> Backend:
         given = dict(of_a_teacher(self._parameters, self._privacy, n_rows))
         return make_backend(given.pop("backend", None), **given)
 
     @memory_told()
-    def prepare(self, df: pd.DataFrame | str | Path | None = None) -> TVAESynthesizer:
+    def prepare(self, df: pd.DataFrame | str | Path | None = None) -> Self:
         """Check the table and fit its transforms, the first step of :meth:`fit`: conditions can be checked after it.
 
         Args:
@@ -250,14 +166,13 @@ class TVAESynthesizer:
             DataError: The table does not fit its metadata; every problem is named.
             NotFittedError: There is no table to learn.
         """
-        self._df = df = self._table(df)
+        df = self._table(df)
         if self._is_inferred:
             self._described = Metadata.infer(df)
         self._metadata = self._described
         self._metadata.validate(df)
-        self._df = df = self._metadata.read(df)
-        if self._beyond is not None:
-            self._beyond = self._beyond.mapped(self._metadata.read)
+        self._held = self._held.read_by(self._metadata)
+        df = self._table(None)
         self._metadata = self._related(df)
         logger.info(self._metadata.relations_told)
         self._backend = keep_relations(self._fresh_backend(len(df)), self._metadata)
@@ -266,7 +181,7 @@ class TVAESynthesizer:
         self._prepared = True
         return self
 
-    def add_constraints(self, constraints: Iterable[Any]) -> TVAESynthesizer:
+    def add_constraints(self, constraints: Iterable[Any]) -> Self:
         """Add what must hold in every synthetic row, beside what the metadata declares or, if it does not, what is found.
 
         Args:
@@ -297,40 +212,31 @@ class TVAESynthesizer:
         if isinstance(self._backend, ReadsRows):
             self._backend.check_conditions(as_read(self._metadata, conditions))
 
-    def _in_memory(self, df: pd.DataFrame | str | Path | None) -> pd.DataFrame | None:
-        """Return the table, or of a Parquet dataset that is larger a sample: what reads all of its rows is kept."""
-        if not isinstance(df, str | Path):
-            table, kind = read_frame(df)
-            self._beyond, self.frame_kind = None, kind or self.frame_kind
-            return table
-        from clover_tvae.tables import read_dataset
-
-        self.frame_kind = FrameKind()
-        table, self._beyond = read_dataset(df, generator(root(self.random_state or 0), Call.DATASET))
-        if self._beyond is not None:
-            text = "%s rows: quantiles, categories and relations are learnt of %s of them, drawn at random"
-            logger.info(text, f"{self._beyond.n_rows:,}", f"{len(table):,}")
-        return table
-
     def _table(self, df: pd.DataFrame | str | Path | None) -> pd.DataFrame:
-        table = self._df if df is None else self._in_memory(df)
-        if table is None:
+        """Return the table to learn: ``df``, which is held from now on, or the one that is held."""
+        if df is not None:
+            self._held = TableToLearn.of(df, self.random_state, self._kind)
+            self._kind = self._held.kind
+        if self._held.df is None:
             what = "was loaded without a table" if self.fitted else "has no table"
             what = "keeps no table once it has learnt one" if self._has_learnt else what
             raise NotFittedError(f"this synthesizer {what}; give the table to learn: fit(df)", "df")
-        return table
+        return self._held.df
+
+    @property
+    def frame_kind(self) -> FrameKind:
+        """The library whose tables are given out: that of the table that was learnt; of a loaded generator pandas."""
+        return self._kind
 
     @property
     def table(self) -> pd.DataFrame | None:
         """The table that is to be learnt, of one that is larger than memory the sample; ``None`` once it is learnt."""
-        return self._df
+        return self._held.df
 
     @property
     def n_rows(self) -> int:
         """Rows that are to be learnt, or were."""
-        if self._df is None:
-            return int(self._backend.facts["rows"])
-        return len(self._df) if self._beyond is None else self._beyond.n_rows
+        return int(self._backend.facts["rows"]) if self._held.df is None else self._held.n_rows
 
     def _declared(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the columns that the metadata declares."""
@@ -345,18 +251,16 @@ class TVAESynthesizer:
     def fit(
         self,
         df: pd.DataFrame | str | Path | None = None,
-        y: None = None,
         *,
         checkpoint: str | Path | None = None,
         resume: bool = False,
-    ) -> TVAESynthesizer:
+    ) -> Self:
         """Learn the table, and write the generator where ``generator_filepath`` says.
 
         The table is let go afterwards: a fitted synthesizer, pickled or copied, holds nothing that its file does not.
 
         Args:
             df: The table; ``None`` takes the one that the synthesizer was made with, before the first fit.
-            y: Not used: it stands here for scikit-learn's pipelines. What is to be predicted is a column of the table.
             checkpoint: A file, mode 0600 and as sensitive as the table, that says every 20 seconds where the training stands;
                 it is removed at the end. Native backend only.
             resume: Go on from ``checkpoint``, if it is there, to the same result as if nothing had happened; needs one.
@@ -373,10 +277,6 @@ class TVAESynthesizer:
         """
         if self.generator_filepath is not None:
             check_path(self.generator_filepath, "generator_filepath", to_write=True)
-        if y is not None:
-            raise ConfigError(
-                "must be a column of the table, such as fit(X.assign(target=y)); found it beside the table", "y"
-            )
         if resume and checkpoint is None:
             raise ConfigError("needs a checkpoint, the file to go on from", "resume")
         saved = None if checkpoint is None else self._opened(checkpoint, resume=resume)
@@ -387,10 +287,10 @@ class TVAESynthesizer:
             table = self._declared(self._table(None))
             if saved is not None:
                 given = {**self._parameters, "privacy": self._privacy}
-                saved.begin(self._seed.entropy, made_from(table, self._metadata, given, self._seed, self._beyond))
+                saved.begin(self._seed.entropy, made_from(table, self._metadata, given, self._seed, self._held.beyond))
             self._backend, self._metadata, learnt_from = learnt_apart(
                 self._backend, table, self._metadata, self._parameters,
-                privacy=self._privacy, seed=self._seed, verbose=self.verbose, checkpoint=saved, beyond=self._beyond,
+                privacy=self._privacy, seed=self._seed, verbose=self.verbose, checkpoint=saved, beyond=self._held.beyond,
             )  # fmt: skip
             if self._backend.facts.get("stopped") == "minutes":
                 text = f"training was stopped by max_minutes={self._parameters['max_minutes']:g} before it converged"
@@ -410,7 +310,7 @@ class TVAESynthesizer:
             self._n_calls, self._n_ids, self._has_learnt = 0, 0, True
         finally:
             if self._has_learnt:  # a fit that fails keeps no table either
-                self._df = self._beyond = None
+                self._held = TableToLearn()
         if self.generator_filepath is not None:
             self.save(self.generator_filepath)
         if saved is not None:
@@ -614,7 +514,8 @@ class TVAESynthesizer:
             column: A column of categories.
             strategy: ``"equal"`` brings every category up to the most frequent; a dict gives the share of each category.
                 Those left out share what is left to 1, in the proportions they have; where nothing is left, they are not
-                added to, and the shares are those among the named. No real row is ever dropped.
+                added to, and the shares are those among the named. A dict of whole numbers says how many rows each is to
+                have in all. No real row is ever dropped.
             df: The real rows, which a fitted synthesizer does not keep.
             random_state: Fixes the synthetic rows.
 
@@ -669,62 +570,10 @@ class TVAESynthesizer:
         """
         return dict(self._learnt().backend.mended_cells)
 
-    def set_device(self, device: str) -> TVAESynthesizer:
+    def set_device(self, device: str) -> Self:
         """Move the model to ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``."""
         self._backend.set_device(device)
         return self
-
-    @takes_frames
-    def report(self, real: pd.DataFrame | None = None, holdout: pd.DataFrame | None = None, **options: Any) -> Report:
-        """Draw as many rows as were learnt, measure them, and lay the result out as a page.
-
-        Args:
-            real: The rows that were learnt, which a fitted synthesizer does not keep.
-            holdout: Real rows that were never learnt; without them privacy and utility cannot be judged.
-            **options: ``seed``, ``title``, ``min_count``, ``figures``; see ``clover_tvae.report.build_report``.
-
-        Returns:
-            A ``Report``: ``.save("report.html")``, ``.figures``, ``.to_json()``.
-        """
-        from clover_tvae.report import report_on
-
-        return report_on(self, self._real(real), holdout, **options)
-
-    def plot_history(self) -> Any:
-        """Draw the learning curves: a ``Chart``, as all plots here, that a notebook shows and ``save`` writes."""
-        from clover_tvae.report import plot_history
-
-        return plot_history(self.history)
-
-    @takes_frames
-    def plot_marginals(
-        self,
-        real: pd.DataFrame | None = None,
-        synthetic: pd.DataFrame | None = None,
-        columns: Sequence[Hashable] | None = None,
-    ) -> Any:
-        """Plot every column, real beside synthetic, the worst first; rare categories are not named."""
-        from clover_tvae.report import plot_marginals
-
-        return plot_marginals(*self._pair(real, synthetic), columns, metadata=self.metadata)
-
-    @takes_frames
-    def plot_pairs(self, real: pd.DataFrame | None = None, synthetic: pd.DataFrame | None = None) -> Any:
-        """Plot how strongly every two columns go together: real, synthetic and the difference."""
-        from clover_tvae.report import plot_pairs
-
-        return plot_pairs(*self._pair(real, synthetic), metadata=self.metadata)
-
-    @takes_frames
-    def plot_latent(self, real: pd.DataFrame | None = None, synthetic: pd.DataFrame | None = None) -> Any:
-        """Plot real and synthetic rows in latent space as densities, coloured by the variable to predict."""
-        from clover_tvae.report import plot_latent
-
-        real, synthetic = self._pair(real, synthetic)
-        target = self.metadata.variable_to_predict
-        is_number = target in self.metadata.of_kind("continuous", "datetime")
-        labels: Any = None if target is None or is_number else {"real": real[target], "synthetic": synthetic[target]}
-        return plot_latent(self.encode(real), self.encode(synthetic), labels)
 
     def _real(self, given: pd.DataFrame | None, name: str = "real") -> pd.DataFrame:
         self._learnt()
@@ -733,10 +582,6 @@ class TVAESynthesizer:
         if not isinstance(given, pd.DataFrame):
             raise DataError(f"must be a pandas DataFrame, found {type(given).__name__}", name)
         return given
-
-    def _pair(self, real: pd.DataFrame | None, synthetic: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-        real = self._real(real)
-        return real, self.sample(len(real), random_state=0) if synthetic is None else synthetic
 
     def save(self, path: str | Path) -> str:
         """Write the generator file: plain data only, verified before it replaces an older one.
@@ -759,7 +604,7 @@ class TVAESynthesizer:
         trust_pickle: bool = False,
         device: str = "cpu",
         verbose: bool = False,
-    ) -> TVAESynthesizer:
+    ) -> Self:
         """Open a generator file. Nothing in it is ever run, unless ``trust_pickle`` opens SDV's own pickle.
 
         Args:
@@ -786,14 +631,6 @@ class TVAESynthesizer:
         from clover_tvae.report.representation import as_text
 
         return as_text(self._backend, self.metadata, fitted=self.fitted, written=self._has_student)
-
-    def _repr_html_(self) -> str:
-        from clover_tvae.report.representation import as_html
-
-        made = self._generator
-        sha256, privacy = (None, "") if made is None else (made.sha256, str(made.privacy or ""))
-        known: dict[str, Any] = {"fitted": self.fitted, "written": self._has_student}
-        return as_html(self._backend, self.metadata, sha256=sha256, privacy=privacy, **known)
 
     @property
     def _has_student(self) -> bool:

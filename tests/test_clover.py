@@ -16,10 +16,11 @@ import pandas as pd
 import pytest
 from conftest import refuses
 from sklearn.datasets import load_breast_cancer
+from sklearn.model_selection import StratifiedKFold
 
 from clover_tvae import TVAESynthesizer
 from clover_tvae.clover import Summary, TVAEGenerator
-from clover_tvae.errors import ConfigError, MetadataError, NotFittedError, UnsafeArtifactError
+from clover_tvae.errors import CloverWarning, ConfigError, MetadataError, NotFittedError, UnsafeArtifactError
 
 pytestmark = pytest.mark.long
 
@@ -55,9 +56,69 @@ class TestSignature:
             ("generator_filepath", None),
             ("epochs", 300),
             ("batch_size", 100),
+            ("max_physical_batch_size", 125),
             ("compress_dims", (249, 249)),
             ("decompress_dims", (249, 249)),
+            ("epsilon", None),
+            ("delta", None),
+            ("max_grad_norm", 1.0),
+            ("preprocess_metadata", None),
         ]
+        assert inspect.getfullargspec(TVAEGenerator).args[1:] == [name for name, _ in positional]
+
+    @pytest.mark.parametrize(
+        "after_batch_size",
+        [
+            ((16, 8), (8, 16)),
+            ([16, 8], [8, 16]),
+            ((16, 8), (8, 16), 1),
+            (126, (16, 8), (8, 16)),
+            (np.int64(126), (16, 8), (8, 16), None, None, None, None),
+        ],
+        ids=["older", "older, lists", "older, with discriminator_steps", "today", "today, to the end"],
+    )
+    @pytest.mark.filterwarnings("ignore:discriminator_steps")
+    def test_both_orders_are_told_apart(self, patients: pd.DataFrame, after_batch_size: tuple) -> None:
+        given = TVAEGenerator(patients, METADATA, 1, None, 2, 100, *after_batch_size).synthesizer.given
+        assert (given["compress_dims"], given["decompress_dims"]) == ((16, 8), (8, 16))
+        assert (given["epochs"], given["batch_size"]) == (2, 100)
+
+    @pytest.mark.parametrize(
+        ("after_batch_size", "by_keyword"),
+        [
+            ((None, (16, 8)), {}),
+            (("16", (16, 8)), {}),
+            ((1.5,), {}),
+            (((16, 8), (8, 16), 1, None), {}),
+            (((16, 8),), {"compress_dims": (8, 8)}),
+            ((128, 128), {}),
+            ((126, 126, (16, 8)), {}),
+            ((True, (16, 8), (8, 16)), {}),
+            ((0,), {}),
+        ],
+    )
+    def test_what_could_be_either_order_is_refused(
+        self, patients: pd.DataFrame, after_batch_size: tuple, by_keyword: dict
+    ) -> None:
+        with pytest.raises(ConfigError):
+            TVAEGenerator(patients, METADATA, 1, None, 2, 100, *after_batch_size, **by_keyword)
+
+    def test_the_older_order_goes_on_by_keyword(self, patients: pd.DataFrame) -> None:
+        given = TVAEGenerator(patients, METADATA, 1, None, 2, 100, (16, 8), decompress_dims=(8, 16)).synthesizer.given
+        assert (given["compress_dims"], given["decompress_dims"]) == ((16, 8), (8, 16))
+
+    @pytest.mark.parametrize("epsilon", [1, 0, 0.5, {"preprocessing": 0.1, "fitting": 0.9}])
+    def test_a_privacy_budget_is_refused_and_never_ignored(self, patients: pd.DataFrame, epsilon: object) -> None:
+        with refuses(ConfigError, "epsilon"):
+            TVAEGenerator(patients, METADATA, epsilon=epsilon, delta=1e-9)
+        with pytest.raises(ConfigError, match="no differential privacy here yet"):
+            TVAEGenerator(patients, METADATA, 1, None, 2, 100, 126, (16, 8), (8, 16), epsilon, 1e-9, 1.0, None)
+        with refuses(ConfigError, "delta"):
+            TVAEGenerator(patients, METADATA, delta=1e-9)
+
+    def test_ranges_for_a_budget_are_dropped_with_a_warning(self, patients: pd.DataFrame) -> None:
+        with pytest.warns(CloverWarning, match="preprocess_metadata is dropped"):
+            TVAEGenerator(patients, METADATA, preprocess_metadata={"mean_radius": {"min": 0, "max": 40}})
 
     def test_methods_are_clover_s(self) -> None:
         assert list(inspect.signature(TVAEGenerator.preprocess).parameters) == ["self"]
@@ -74,6 +135,42 @@ class TestSignature:
 
 
 class TestLifeCycle:
+    def test_it_goes_through_the_life_cycle_of_clover_s_generator_test(
+        self, patients: pd.DataFrame, tmp_path: Path
+    ) -> None:
+        # All generators are made there alike: the arguments that the constructor names, in its own order.
+        known: dict[str, object] = {
+            "df": patients, "metadata": METADATA, "random_state": 0, "generator_filepath": None,
+            "epochs": 2, "batch_size": 100, "max_physical_batch_size": 126, "compress_dims": (16, 8), "decompress_dims": (8, 16),
+            "epsilon": None, "delta": None, "max_grad_norm": None, "preprocess_metadata": None,
+        }  # fmt: skip
+        generator = TVAEGenerator(*[known[name] for name in inspect.getfullargspec(TVAEGenerator).args[1:]])
+        assert generator.synthesizer.given["compress_dims"] == (16, 8)
+        generator.preprocess()
+        generator.fit(save_path=tmp_path)
+        assert len(list(tmp_path.iterdir())) == 1
+        rows = generator.sample(save_path=tmp_path, num_samples=len(patients))
+        assert len(list(tmp_path.iterdir())) == 2
+        assert rows.shape == patients.shape
+        assert set(rows.columns) == set(patients.columns)
+
+    def test_a_search_asks_for_the_names_and_cross_validates(self, patients: pd.DataFrame, tmp_path: Path) -> None:
+        grid = [{"epochs": 1, "batch_size": 100, "compress_dims": widths} for widths in ((8, 8), (16, 16))]
+        assert set(grid[0]) <= set(inspect.signature(TVAEGenerator).parameters)
+        costs = {}
+        for params in grid:
+            folds = StratifiedKFold(2, shuffle=True, random_state=0).split(patients, patients["diagnosis"])
+            for train, test in folds:
+                generator = TVAEGenerator(df=patients.iloc[train], metadata=METADATA, **params)
+                generator.preprocess()
+                generator.fit(save_path=str(tmp_path))
+                for part in (train, test):
+                    rows = generator.sample(save_path=str(tmp_path), num_samples=len(part))
+                    assert rows.shape == (len(part), 4)
+                cost = abs(rows["mean_radius"].mean() - patients["mean_radius"].iloc[test].mean())
+                costs.setdefault(params["compress_dims"], []).append(cost)
+        assert min(costs, key=lambda widths: np.mean(costs[widths])) in ((8, 8), (16, 16))
+
     def test_a_search_drives_it_as_it_drives_clover_s_own(self, patients: pd.DataFrame) -> None:
         costs = []
         for params in ({**QUICK}, {**QUICK, "compress_dims": (8, 8)}):

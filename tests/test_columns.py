@@ -68,7 +68,7 @@ def columns() -> dict[str, pd.Series]:
     made["decimals"] = pd.Series([Decimal("1.0"), Decimal("1.00"), None, Decimal("1.0")], dtype=object)
     made["dates"] = pd.Series([DAY, None, DAY], dtype=object)
     made["times"] = pd.Series(
-        [TIME, pd.NaT, TIME.replace(tzinfo=ZONE), TIME.replace(tzinfo=datetime.UTC)], dtype=object
+        [TIME, pd.NaT, TIME.replace(tzinfo=ZONE), TIME.replace(tzinfo=datetime.timezone.utc)], dtype=object
     )
     made["stamps"] = pd.Series([pd.Timestamp(TIME, tz="Asia/Tokyo"), pd.Timestamp("2020-01-01")], dtype=object)
     made["mixed"] = pd.Series([1, "1", 1.0, True, "", "nan", None, DAY, Decimal("1"), 1, "1"], dtype=object)

@@ -71,7 +71,7 @@ COLUMNS: dict[str, pd.Series] = {
     "date": objects(DAY, None),
     "datetime": objects(NOON, None),
     "datetime in Paris": objects(NOON.replace(tzinfo=PARIS), None),
-    "datetimes of two zones": objects(NOON.replace(tzinfo=PARIS), NOON.replace(tzinfo=datetime.UTC)),
+    "datetimes of two zones": objects(NOON.replace(tzinfo=PARIS), NOON.replace(tzinfo=datetime.timezone.utc)),
     "datetimes with a zone and without": objects(NOON.replace(tzinfo=PARIS), NOON),
     "Timestamp": objects(pd.Timestamp("2024"), pd.Timestamp("2025")),
     "date and datetime": objects(DAY, NOON),

@@ -15,10 +15,10 @@ import pytest
 from clover_tvae.columns.date_formats import century_of, read_texts, whole_number_format
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import ColumnTypeError, ConditionError, MetadataError
+from clover_tvae.estimators import TVAESynthesizer
 from clover_tvae.evaluation.frames import code_tables
 from clover_tvae.metadata import Column, Metadata, MetadataWarning
 from clover_tvae.report.bins import date_edges
-from clover_tvae.synthesizer import TVAESynthesizer
 from clover_tvae.tables import read_table
 from clover_tvae.transforms.numbers import NumberTransform
 

@@ -16,10 +16,11 @@ import importlib.metadata
 import math
 import time
 from collections.abc import Hashable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from typing_extensions import Self
 
 from clover_tvae.backends.isolation import isolated, quiet
 from clover_tvae.backends.protocol import Backend, reading

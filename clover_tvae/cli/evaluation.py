@@ -158,9 +158,9 @@ def evaluate(
     options: dict[str, Any] = {"seed": seed} | ({} if min_count is None else {"min_count": min_count})
     synth = None
     if generator is not None:
-        from clover_tvae.synthesizer import TVAESynthesizer
+        from clover_tvae.synthesizer import Synthesizer
 
-        synth = TVAESynthesizer.load(generator, trust_pickle=trust_pickle)
+        synth = Synthesizer.load(generator, trust_pickle=trust_pickle)
     scorers = None
     if held is not None:
         from clover_tvae.workflows.attackers import attackers

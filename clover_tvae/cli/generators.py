@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clover_tvae.metadata import Metadata
-    from clover_tvae.synthesizer import TVAESynthesizer
+    from clover_tvae.synthesizer import Synthesizer
 
 __all__ = ["add_to"]
 
@@ -199,7 +199,7 @@ def fit(
     check_targets({output: ".pkl"}, force=force)
 
     require_files(metadata, table)
-    from clover_tvae.synthesizer import TVAESynthesizer
+    from clover_tvae.synthesizer import Synthesizer
     from clover_tvae.tables import is_large
     from clover_tvae.workflows.timed import timed
 
@@ -211,7 +211,7 @@ def fit(
         size = f"{len(df):,} rows x {len(df.columns)} columns"
     progress(f"learning {size} ...", quiet)
     with training_told(quiet), timed("learnt", lambda text: progress(text, quiet)):
-        synth = TVAESynthesizer(df, described, verbose=progress_wanted(quiet), **parameters)
+        synth = Synthesizer(df, described, verbose=progress_wanted(quiet), **parameters)
         synth.generator_filepath = output
         try:
             synth.fit(checkpoint=checkpoint, resume=resume)
@@ -353,13 +353,13 @@ def sample(
     say(f"rows      {output}" if written == [output] else f"rows      {output}{os.sep} ({len(written)} parts)")
 
 
-def _opened(generator: Path, device: str | None, **options: Any) -> TVAESynthesizer:
+def _opened(generator: Path, device: str | None, **options: Any) -> Synthesizer:
     """Return the generator of a file, on a device if one is given."""
-    from clover_tvae.synthesizer import TVAESynthesizer
+    from clover_tvae.synthesizer import Synthesizer
 
     if device is not None:
         options["device"] = device
-    return TVAESynthesizer.load(generator, **options)
+    return Synthesizer.load(generator, **options)
 
 
 def _seeded(seed: int | None, quiet: bool) -> int:

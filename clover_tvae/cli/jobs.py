@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,7 +41,7 @@ Root = Annotated[
 _MARKS = {"done": ("done", "green"), "up to date": ("up to date", "green"), "failed": ("FAILED", "red")}
 
 
-class SchemaName(StrEnum):
+class SchemaName(str, Enum):
     """The things that have a JSON Schema."""
 
     job = "job"

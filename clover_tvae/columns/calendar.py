@@ -290,13 +290,15 @@ class Calendar:
         moment = EPOCH + instant * MICROSECOND
         if self.cells.name == "date":
             return moment.date()
-        return moment if self.zone is None else moment.replace(tzinfo=datetime.UTC).astimezone(zone_of(self.zone))
+        return (
+            moment if self.zone is None else moment.replace(tzinfo=datetime.timezone.utc).astimezone(zone_of(self.zone))
+        )
 
     def _text(self, instant: int) -> str:
         assert self.format is not None
         time = EPOCH + instant * MICROSECOND
         if self.zone is not None and "%z" in self.format:
-            time = time.replace(tzinfo=datetime.UTC).astimezone(zone_of(self.zone))
+            time = time.replace(tzinfo=datetime.timezone.utc).astimezone(zone_of(self.zone))
 
         def write(match: re.Match[str]) -> str:
             if match[0] == "%Y":  # the C library writes years before 1000 without zeros, which strptime then refuses
@@ -358,7 +360,7 @@ def instant_of(cell: Any, unit: str) -> tuple[int, bool]:
         if not isinstance(cell, datetime.datetime):
             cell = datetime.datetime(cell.year, cell.month, cell.day)
         if cell.tzinfo is not None:
-            cell = cell.astimezone(datetime.UTC).replace(tzinfo=None)
+            cell = cell.astimezone(datetime.timezone.utc).replace(tzinfo=None)
         count, per_second = (cell - EPOCH) // MICROSECOND, 10**6
     whole, rest = divmod(count * PER_SECOND[unit], per_second)
     return whole, rest != 0

@@ -116,7 +116,7 @@ def zone_of(name: Any) -> Any:
         check(offset < datetime.timedelta(hours=24), "not the name of a time zone")
         return datetime.timezone(sign * offset)
     if name == "UTC":
-        return datetime.UTC
+        return datetime.timezone.utc
     try:
         return ZoneInfo(name)
     except Exception as error:

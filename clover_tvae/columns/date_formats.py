@@ -98,7 +98,7 @@ def read_texts(
                 time = time.replace(year=century + (time.year - century) % 100)
             if (offset := time.utcoffset()) is not None:
                 offsets.add(offset)
-                time = time.astimezone(datetime.UTC).replace(tzinfo=None)
+                time = time.astimezone(datetime.timezone.utc).replace(tzinfo=None)
         except (ValueError, TypeError, OverflowError, re.error):
             continue
         instants[i], readable[i] = (time - EPOCH) // MICROSECOND, True

@@ -231,7 +231,7 @@ class CellType:
                 return pd.ArrowDtype(_arrow_type(self.name))
             case "datetime":
                 if self.time_zone and self.time_zone.startswith(ZONEINFO):
-                    return pd.DatetimeTZDtype(self.name, zone_of(self.time_zone))  # type: ignore[call-overload]
+                    return pd.DatetimeTZDtype(self.name, zone_of(self.time_zone))
                 if self.time_zone:
                     return pd.api.types.pandas_dtype(f"datetime64[{self.name}, {self.time_zone}]")
                 return np.dtype(f"M8[{self.name}]")

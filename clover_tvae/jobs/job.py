@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clover_tvae.evaluation.limits import Limits
-    from clover_tvae.synthesizer import TVAESynthesizer
+    from clover_tvae.synthesizer import Synthesizer
 
 __all__ = ["Job", "JobTable"]
 
@@ -53,7 +53,7 @@ class JobTable:
     train: pd.DataFrame
     holdout: pd.DataFrame | None
     metadata: Metadata
-    synth: TVAESynthesizer
+    synth: Synthesizer
     learnt: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
 
@@ -187,13 +187,13 @@ class Job:
         Raises:
             UserError: The table does not fit its metadata, or cannot be learnt.
         """
-        from clover_tvae.synthesizer import TVAESynthesizer
+        from clover_tvae.synthesizer import Synthesizer
 
         path = self.path_of(self.spec.data)
         if path is not None and is_beyond_memory(path):
             if self.holdout_fraction is not None:
                 raise ConfigError("a table that is not held in memory needs a file of held-out rows", "holdout")
-            synth = TVAESynthesizer(path, self.metadata, verbose=False, **self.spec.synthesizer.given()).prepare()
+            synth = Synthesizer(path, self.metadata, verbose=False, **self.spec.synthesizer.given()).prepare()
             assert synth.table is not None
             return JobTable(synth.table, None, synth.metadata, synth, learnt)
         train, holdout = self.read_data(), None
@@ -203,7 +203,7 @@ class Job:
             train, holdout = split_holdout(
                 train, self.holdout_fraction, self.spec.synthesizer.random_state or 0, metadata.unit
             )
-        synth = TVAESynthesizer(train, metadata, verbose=False, **self.spec.synthesizer.given()).prepare()
+        synth = Synthesizer(train, metadata, verbose=False, **self.spec.synthesizer.given()).prepare()
         return JobTable(train, holdout, metadata, synth, learnt)
 
     def with_holdout(self, table: JobTable) -> JobTable:

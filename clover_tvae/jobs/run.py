@@ -35,7 +35,7 @@ from clover_tvae.workflows.output import draw_to
 from clover_tvae.workflows.timed import timed
 
 if TYPE_CHECKING:
-    from clover_tvae.synthesizer import TVAESynthesizer
+    from clover_tvae.synthesizer import Synthesizer
 
 __all__ = ["run_job", "run_jobs"]
 
@@ -142,7 +142,7 @@ class _Run:
             return self.job.table
         return self.job.with_holdout(self.job.read_table(self.plan.learnt))
 
-    def _trained(self, table: JobTable) -> tuple[TVAESynthesizer, str | None]:
+    def _trained(self, table: JobTable) -> tuple[Synthesizer, str | None]:
         text, synth, saved = self.job.spec.generator_filepath, table.synth, self.job.checkpoint
         path = synth.generator_filepath = None if text is None else self.job.target(text)
         synth.verbose = self.verbose
@@ -160,8 +160,8 @@ class _Run:
         self.plan.record.note_training(table.learnt, file_digest(path))
         return synth, digest
 
-    def _opened(self) -> tuple[TVAESynthesizer, str | None]:
-        from clover_tvae.synthesizer import TVAESynthesizer
+    def _opened(self) -> tuple[Synthesizer, str | None]:
+        from clover_tvae.synthesizer import Synthesizer
 
         job, parameters = self.job, self.job.spec.synthesizer.given()
         path = job.path_of(job.spec.generator_filepath)
@@ -170,14 +170,14 @@ class _Run:
         metadata = job.metadata if self.plan.check_data else None
         if self.plan.check_data and metadata is None:
             metadata = Metadata.infer(job.read_data())
-        synth = TVAESynthesizer(None, metadata, generator_filepath=path, verbose=False, **options)
+        synth = Synthesizer(None, metadata, generator_filepath=path, verbose=False, **options)
         record, digest = self.plan.record, file_digest(path)
         if record.generator != digest:
             record.learnt, record.generator = {}, digest
         record.save()
         return synth, synth.card().get("sha256")
 
-    def _assess(self, synth: TVAESynthesizer, table: JobTable) -> None:
+    def _assess(self, synth: Synthesizer, table: JobTable) -> None:
         """Measure the generator's rows; write the report and note the limits that are passed."""
         job, record = self.job, self.plan.record
         if record.learnt.get("holdout") != job.holdout_fraction:
@@ -213,7 +213,7 @@ class _Run:
         breaches = self.plan.record.assessment.get("breaches") if self.job.spec.assessed else None
         return JobError.of(LimitExceededError(passed_limits(breaches))) if breaches else None
 
-    def _draw(self, index: int, sample: SampleSpec, synth: TVAESynthesizer, table: JobTable | None) -> JobError | None:
+    def _draw(self, index: int, sample: SampleSpec, synth: Synthesizer, table: JobTable | None) -> JobError | None:
         """Draw and write a sample; where there are limits, its very rows are measured first, and are not written beyond one.
 
         Rows that were asked to be odd are held against the limits of privacy alone.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, StrictInt
+from typing_extensions import Self
 
 from clover_tvae.relations.expression import TARGET, quoted, read_expression
 from clover_tvae.relations.reading import comparable, filled, known, labels, numbers

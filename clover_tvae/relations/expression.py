@@ -119,7 +119,8 @@ class Expression:
         if "#" in (odd := "".join(parts[::2])):
             raise ValueError(f"must hold no comments, found '#' {odd.count('#')} times")
         try:
-            with warnings.catch_warnings(action="ignore"):  # one would quote the expression
+            with warnings.catch_warnings():  # one would quote the expression
+                warnings.simplefilter("ignore")
                 self.tree: ast.expr = ast.parse(self._source, mode="eval").body
         except SyntaxError as error:
             at = error.offset - 1 if error.offset else len(self._source)

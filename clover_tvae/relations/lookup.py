@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
+from typing_extensions import Self
 
 from clover_tvae.columns.numeric import round_bound
 from clover_tvae.relations.reading import filled, labels, lent, level_codes, numbers

@@ -35,6 +35,7 @@ from clover_tvae.tables.table import (
     read_table,
     write_table,
 )
+from clover_tvae.tables.to_learn import TableToLearn
 
 __all__ = [
     "DATABASE_FILES",
@@ -45,6 +46,7 @@ __all__ = [
     "Database",
     "Dialect",
     "IfExists",
+    "TableToLearn",
     "column_names",
     "dialect_of",
     "is_beyond_memory",

@@ -10,10 +10,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from clover_tvae.columns.plain_data import array_from_plain, array_to_plain, check, fields
 from clover_tvae.encoded import ColumnLayout

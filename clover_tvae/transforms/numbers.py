@@ -169,7 +169,9 @@ class DateCells:
         if self.calendar.format is not None:
             instants, readable, offsets = read_texts([value], self.calendar.format, self.calendar.century_starts)
             if readable[0]:
-                return (EPOCH + int(instants[0]) * MICROSECOND).replace(tzinfo=datetime.UTC if offsets else None)
+                return (EPOCH + int(instants[0]) * MICROSECOND).replace(
+                    tzinfo=datetime.timezone.utc if offsets else None
+                )
         with contextlib.suppress(ValueError):
             return datetime.datetime.fromisoformat(value)
         with contextlib.suppress(ValueError):  # formats without a date count from this day

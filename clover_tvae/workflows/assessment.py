@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from clover_tvae.evaluation.figures import Figures
     from clover_tvae.metadata import Metadata
     from clover_tvae.report import Dossier
-    from clover_tvae.synthesizer import TVAESynthesizer
+    from clover_tvae.synthesizer import Synthesizer
 
 __all__ = ["DEFAULT_HOLDOUT", "assess", "attack_with_shadow_models", "dossier_of", "refitted", "split_holdout"]
 
@@ -69,7 +69,7 @@ def split_holdout(
 
 
 def assess(
-    synth: TVAESynthesizer,
+    synth: Synthesizer,
     train: pd.DataFrame,
     holdout: pd.DataFrame | None,
     metadata: Metadata,
@@ -124,7 +124,7 @@ def assess(
 
 
 def dossier_of(
-    synth: TVAESynthesizer | None,
+    synth: Synthesizer | None,
     train: pd.DataFrame,
     synthetic: pd.DataFrame,
     holdout: pd.DataFrame,
@@ -154,7 +154,7 @@ def dossier_of(
 
 
 def attack_with_shadow_models(
-    synth: TVAESynthesizer, real: pd.DataFrame, holdout: pd.DataFrame | None, *, n_models: int, seed: int = 0
+    synth: Synthesizer, real: pd.DataFrame, holdout: pd.DataFrame | None, *, n_models: int, seed: int = 0
 ) -> Figures:
     """Train the generator's pipeline again and again on half tables, and guess who was in which half.
 
@@ -180,15 +180,15 @@ def attack_with_shadow_models(
     return membership_shadow(partial(refitted, synth), everyone, synth.metadata, k=n_models, seed=seed)
 
 
-def refitted(synth: TVAESynthesizer, rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+def refitted(synth: Synthesizer, rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Train the generator's pipeline again on these rows, and draw as many."""
-    from clover_tvae.synthesizer import TVAESynthesizer
+    from clover_tvae.synthesizer import Synthesizer
 
     card = synth.card()
-    known = inspect.signature(TVAESynthesizer).parameters
+    known = inspect.signature(Synthesizer).parameters
     parameters = {name: value for name, value in card["parameters"].items() if name in known and value is not None}
     if card["privacy"]["mode"] == "student":  # its own sizes are not its teacher's: both find theirs again
         parameters = {name: parameters.get(name) for name in ("min_count", "exact_values")} | synth.given
     privacy = card["privacy"]["mode"] if card["backend"] == "native" else None
     options = parameters | {"privacy": privacy, "backend": card["backend"], "random_state": seed, "verbose": False}
-    return TVAESynthesizer(rows, synth.metadata, **options).fit().sample(len(rows), random_state=seed)
+    return Synthesizer(rows, synth.metadata, **options).fit().sample(len(rows), random_state=seed)

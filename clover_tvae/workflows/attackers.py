@@ -19,7 +19,7 @@ from clover_tvae.metadata import Metadata
 if TYPE_CHECKING:
     import pandas as pd
 
-    from clover_tvae.synthesizer import TVAESynthesizer
+    from clover_tvae.synthesizer import Synthesizer
 
 __all__ = ["attackers", "file_attackers"]
 
@@ -45,7 +45,7 @@ _QUICK_STEPS = 250
 def attackers(
     synthetic: pd.DataFrame,
     metadata: Metadata,
-    synth: TVAESynthesizer | None = None,
+    synth: Synthesizer | None = None,
     *,
     full: bool = False,
     seed: int = 0,
@@ -67,7 +67,7 @@ def attackers(
     cells, names = Metadata(columns, relations=()), [column.name for column in columns]  # every column as it is
 
     def oddness_to(rows: pd.DataFrame, people: pd.DataFrame) -> NDArray[Any]:
-        from clover_tvae.synthesizer import TVAESynthesizer
+        from clover_tvae.synthesizer import Synthesizer
 
         rows, people = cells.read(rows), cells.read(people)
         rows = rows[names].sample(min(len(rows), _MAX_ROWS), random_state=seed % 2**32).reset_index(drop=True)
@@ -75,7 +75,7 @@ def attackers(
         options = _OPTIONS if full else {**_OPTIONS, **_QUICK, "epochs": epochs}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what such rows lack the user was told by the generator
-            model = TVAESynthesizer(rows, cells, random_state=seed, **options).fit()
+            model = Synthesizer(rows, cells, random_state=seed, **options).fit()
         return model.anomaly_scores(people[names]).iloc[:, 0].to_numpy(dtype=float)
 
     def learnt(people: pd.DataFrame, others: pd.DataFrame) -> NDArray[Any]:
@@ -87,6 +87,6 @@ def attackers(
     return {"membership": {"learn_the_rows": learnt}, **file_attackers(synth)}
 
 
-def file_attackers(synth: TVAESynthesizer | None) -> dict[str, dict[str, Scorer]]:
+def file_attackers(synth: Synthesizer | None) -> dict[str, dict[str, Scorer]]:
     """Return the scorers of who holds the file: how likely it says that a person is; none where it cannot say."""
     return file_scorers(synth.anomaly_scores) if synth is not None and synth.reads_rows else {}

@@ -98,7 +98,7 @@ def compare_generators(
     if problems:
         raise ConfigError(problems)
     from clover_tvae.evaluation import measure
-    from clover_tvae.synthesizer import TVAESynthesizer
+    from clover_tvae.synthesizer import Synthesizer
 
     metadata.validate(df)
     if holdout is None:
@@ -117,7 +117,7 @@ def compare_generators(
             options = {key: value for key, value in options.items() if key not in NOT_IN_SDV}
         try:
             with timed(f"{name}: learnt {len(train):,} rows", tell) as fit:
-                synth = TVAESynthesizer(train, metadata, random_state=seed, verbose=verbose, **options).fit()
+                synth = Synthesizer(train, metadata, random_state=seed, verbose=verbose, **options).fit()
             with timed(f"{name}: drew {len(train):,} rows", tell) as draw:
                 synthetic = synth.sample(len(train), random_state=seed)
             with tempfile.TemporaryDirectory() as folder:
