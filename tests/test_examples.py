@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from clover_tvae.metadata import MetadataWarning
-
 pytestmark = pytest.mark.long
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -197,17 +195,3 @@ def test_every_script_is_explained_and_every_picture_is_small_and_shown() -> Non
     for picture in kept:
         assert f"(pictures/{picture.name})" in text, picture.name
         assert picture.stat().st_size < 150_000, picture.name
-
-
-def test_our_code_in_the_migration_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # ```python blocks are ours and run, in order; ```py blocks are Clover's and SDV's, and are only shown.
-    text = (EXAMPLES / "clover_migration.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    assert len(blocks) >= 5
-    for shown in re.findall(r"^```py\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
-        ast.parse(shown)
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {"__name__": "__main__"}
-    with pytest.warns(MetadataWarning, match="'Class'"):  # of a column of numbers that is written as text
-        exec(compile("\n".join(blocks), "clover_migration.md", "exec"), names)
-    assert len(names["rows"]) == 100
