@@ -430,3 +430,21 @@ def test_a_hospital_table_is_typed_right_with_two_words(tmp_path: Path, monkeypa
     assert rows["born"].str.fullmatch(r"\d{8}").all()
     wrong = cli("metadata", "infer", "ward.csv", "-o", "x.json", "--set", "age")
     assert (wrong.exit_code, "must be COLUMN=WORD" in wrong.stderr) == (2, True)
+
+
+def test_long_columns_of_different_texts_are_looked_at_in_a_moment() -> None:
+    """One look at each text: looking at all again for each would take minutes."""
+    calls = []
+
+    class Counted(str):
+        def casefold(self) -> str:
+            calls.append(self)
+            return super().casefold()
+
+    from clover_tvae.metadata.proposals import Texts, look_at_texts
+
+    cells = pd.Series([f"note {i} of the ward" for i in range(3_000)], dtype=object)
+    texts = Texts("x", cells, np.arange(3_000))
+    texts.__dict__["counts"] = {Counted(text): 1 for text in cells}
+    look_at_texts(texts)
+    assert len(calls) < 20 * len(cells)

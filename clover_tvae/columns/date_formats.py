@@ -150,6 +150,8 @@ def formats_of(texts: Sequence[str], share: float = 0.95, order: str = "") -> li
                 continue
             if format == "%Y%m%d" and not all(re.fullmatch(r"(19|20)\d{6}", text) for text in alike):
                 continue
+            if not read_texts(alike[:20], format)[1].any():
+                continue
             instants, readable, _ = read_texts(alike[:_SAMPLE], format)
             if readable.mean() > share:
                 reads[format] = (readable.sum(), instants.tobytes())

@@ -186,7 +186,7 @@ def _without(name: Hashable, series: pd.Series, listed: str, names: Iterable[Has
             ]
         else:
             texts = Texts(name, series.dropna().astype(object).map(str), np.flatnonzero(series.notna()))
-            markers = [*texts.markers()]
+            markers = [*texts.markers]
     if not markers:
         raise MetadataError(
             Problem("set", f"column {name!r}: no marker was found; list them, such as missing:999;unknown")
@@ -355,7 +355,7 @@ def _look_at_text(
         cure = "add regenerate='sequence', 'uuid' or a pattern to have it made anew"
         warning = f"looks like an identifier ({often}): declared 'id', dropped and never learnt; {cure}"
         return Finding(Column(name, "id"), f"text with {often}", warning)
-    told = "".join(f"; {n} cells {word!r} are one of them" for word, n in seen.markers().items())
+    told = "".join(f"; {n} cells {word!r} are one of them" for word, n in seen.markers.items())
     return Finding(
         Column(name, "categorical"), f"text with {_values(n_distinct)}{told}", words=("missing",) if told else ()
     )

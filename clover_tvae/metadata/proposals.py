@@ -142,6 +142,7 @@ class Texts:
         """How many cells are one of these texts."""
         return sum(self.counts[text] for text in set(texts))
 
+    @cached_property
     def markers(self) -> dict[str, int]:
         """Return the known words for missing that enough cells share, whatever their case."""
         found: Counter[str] = Counter()
@@ -175,7 +176,7 @@ class _Rest:
     def __post_init__(self) -> None:
         counts = {text: self.texts.counts[text] for text in self.others}
         self.markers = {
-            text: n for text, n in self.texts.markers().items() if any(other.casefold() == text for other in counts)
+            text: n for text, n in self.texts.markers.items() if any(other.casefold() == text for other in counts)
         }
         left = {text: n for text, n in counts.items() if text.casefold() not in self.markers}
         self.repeated = {text: n for text, n in left.items() if n >= MIN_COUNT}
@@ -222,7 +223,7 @@ def look_at_texts(texts: Texts) -> Finding | None:
 def _numbers(texts: Texts) -> Finding | None:
     spelt = {text: found for text in texts.counts if (found := split_number(text)) is not None}
     n_spelt = texts.n_of(spelt)
-    if not n_spelt or (n_spelt < 0.5 * texts.n and not texts.word):
+    if not n_spelt or (n_spelt < 0.5 * (texts.n - sum(texts.markers.values())) and not texts.word):
         return None
     mostly = f"holds mostly numbers ({n_spelt} of {texts.n} cells)"
     unit, n_units = _unit(texts, spelt)
@@ -424,7 +425,7 @@ def _pair(texts: Texts) -> Finding | None:
 
 
 def _dates(texts: Texts) -> Finding | None:
-    known = [text for text in texts.counts if text.casefold() not in texts.markers()]
+    known = [text for text in texts.counts if text.casefold() not in texts.markers]
     order = {"day-first": "day", "month-first": "month"}.get(texts.word, "")
     packed = _packed(known, order)
     found = packed or formats_of(known, 1 - MOST_ODD, order) if known else None
@@ -520,7 +521,7 @@ def _packed(known: Sequence[str], order: str) -> list[Written] | None:
 def _truth(texts: Texts) -> Finding | None:
     """Propose true and false for text such as yes and no."""
     words = {text.casefold(): text for text in reversed(texts.counts)}  # the most frequent spelling of each
-    markers = texts.markers()
+    markers = texts.markers
     left = set(words) - set(markers)
     pair = next((pair for pair in _TRUTHS if left == set(pair)), None)
     if pair is None:
