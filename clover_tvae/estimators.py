@@ -177,9 +177,9 @@ class TVAESynthesizer(Synthesizer, MethodsOfSDV, _TakesMixedTables):
         """
         if unknown := [name for name in given if name not in self._given]:
             raise ConfigError([Problem(name, f"is no parameter{did_you_mean(name, self._given)}") for name in unknown])
-        held = self._held
+        held, kind = self._held, self._kind
         self.__init__(held.df, **{**self._given, **given})  # type: ignore[misc]
-        self._held = held
+        self._held, self._kind = held, kind
         return self
 
     def __sklearn_is_fitted__(self) -> bool:

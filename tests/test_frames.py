@@ -160,6 +160,11 @@ class TestWhatIsKept:
         assert b"the one" not in pickle.dumps(synth)
         assert synth.sample(5)["c"].dtype == pl.Enum(["common"])
 
+    def test_other_parameters_leave_the_library_as_it_is(self):
+        df = every_type().select("text", "double")
+        synth = TVAESynthesizer(df, epochs=2, verbose=False).set_params(epochs=1)
+        assert isinstance(synth.fit().sample(2), pl.DataFrame)
+
     def test_learning_pandas_after_polars_gives_pandas(self):
         df = every_type().select("text", "double")
         synth = TVAESynthesizer(df, epochs=1, verbose=False).fit()

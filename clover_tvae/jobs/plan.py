@@ -14,6 +14,7 @@ from clover_tvae.files import file_digest
 from clover_tvae.jobs.job import Job
 from clover_tvae.jobs.record import Record
 from clover_tvae.jobs.spec import DatabaseOutput, SampleSpec
+from clover_tvae.tables import TABLE_EXISTS
 
 __all__ = ["Plan", "assessment_digest", "first_id", "foreign_problems", "learnt_from", "plan_job", "sample_digest"]
 
@@ -88,7 +89,7 @@ def plan_job(job: Job, *, force: bool = False, retrain: bool = False) -> Plan:
     for sample in (job.spec.sample[index] for index in stale):
         said = sample.output
         if isinstance(said, DatabaseOutput) and said.if_exists == "fail" and job.database(said).table_is_there():
-            raise ConfigError("the table exists; give another name, or if_exists: replace or append", sample.place)
+            raise ConfigError(TABLE_EXISTS, sample.place)
     return Plan(train, stale, reason, record, learnt, check, assess, retrain)
 
 

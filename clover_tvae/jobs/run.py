@@ -253,6 +253,8 @@ class _Run:
             draw = functools.partial(iter, rows)
         with timed(f"drew {sample.place}", self.tell):
             if isinstance(sample.output, DatabaseOutput):
+                if sample.output.file is not None:
+                    job.target(sample.output.file)  # makes its folder
                 df = pd.concat(draw(), ignore_index=True)
                 write_database(df, job.database(sample.output), if_exists=sample.output.if_exists)
                 entry["sha256"] = row_digest(df)

@@ -20,7 +20,15 @@ What CSV cannot say is decided here, in the open:
 
 from __future__ import annotations
 
-from clover_tvae.tables.database import DATABASE_FILES, Database, IfExists, read_database, row_digest, write_database
+from clover_tvae.tables.database import (
+    DATABASE_FILES,
+    TABLE_EXISTS,
+    Database,
+    IfExists,
+    read_database,
+    row_digest,
+    write_database,
+)
 from clover_tvae.tables.dataset import Beyond, is_beyond_memory, is_large, read_dataset, table_digest
 from clover_tvae.tables.delimited import print_csv
 from clover_tvae.tables.dialect import Dialect
@@ -41,6 +49,7 @@ __all__ = [
     "DATABASE_FILES",
     "EXTENSIONS",
     "MAX_BYTES",
+    "TABLE_EXISTS",
     "WRITTEN",
     "Beyond",
     "Database",
