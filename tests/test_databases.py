@@ -27,7 +27,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
+from clover_tvae.cli import app
 from clover_tvae.columns.frames import read_frame
 from clover_tvae.errors import ColumnTypeError, ConfigError, DataError, DuplicateColumnsError, MissingExtraError
 from clover_tvae.jobs import job_schema, load_jobs, run_job, run_jobs
@@ -44,6 +46,9 @@ def programs() -> Path | None:
     found = [Path(place).parent for place in [shutil.which("initdb") or ""] if place]
     found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: float(place.parent.name))
     return found[-1] if found else None
+
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="session")
@@ -655,6 +660,23 @@ class TestParquetFolders:
     def test_a_folder_of_something_else(self, tmp_path):
         (tmp_path / "visits").mkdir()
         assert "the folder holds no Parquet file" in told(job_file(tmp_path, {"data": "visits"}))
+
+
+def test_the_command_line_describes_and_learns_a_table(tmp_path, monkeypatch):
+    def cli(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, arguments)
+        return result.exit_code, " ".join(result.output.split())
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RESEARCH_DB", f"duckdb:///{tmp_path}/rows.duckdb")
+    write_database(people(), "RESEARCH_DB", "people")
+    assert cli("metadata", "infer", "main.people", "--database", "RESEARCH_DB", "-o", "m.json", "-q")[0] == 0
+    fit = ("fit", "people", "--database", "rows.duckdb", "-m", "m.json", "-o", "g.pkl", "--epochs", "1", "-q")
+    assert cli(*fit)[0] == 0
+    code, told = cli(*fit, "--force", "--missing", "NA")
+    assert (code, "--missing: belongs to a CSV file; a table of a database has" in told) == (2, True)
+    code, told = cli("metadata", "infer", "peple", "--database", "RESEARCH_DB")
+    assert (code, "did you mean 'people'?" in told) == (2, True)
 
 
 def test_the_how_to_runs(tmp_path):

@@ -21,6 +21,7 @@ from clover_tvae.columns.frames import read_frame
 from clover_tvae.errors import CloverWarning, DataError
 from clover_tvae.evaluation import measure, shape_error
 
+pytestmark = pytest.mark.long
 N = 120
 INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Force",
+    "FromDatabase",
     "MetadataFile",
     "Missing",
     "Read",
@@ -47,6 +48,15 @@ Read = Annotated[
         "sheet=NAME of a workbook. [default: found in the file]",
     ),
 ]
+FromDatabase = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="VAR",
+        help="TABLE is a table (or schema.table) of a database: of that whose SQLAlchemy URL this environment variable holds, or of "
+        "this .duckdb or .sqlite file.",
+    ),
+]
 Table = Annotated[
     str,
     typer.Argument(
@@ -67,18 +77,31 @@ def require_files(*paths: str | Path | None) -> None:
 
 
 def read(
-    table: str, metadata: Metadata | None, missing: Sequence[str] | None, how: Sequence[str] | None, *, quiet: bool
+    table: str,
+    metadata: Metadata | None,
+    missing: Sequence[str] | None,
+    how: Sequence[str] | None,
+    *,
+    quiet: bool,
+    database: str | None = None,
 ) -> tuple[pd.DataFrame, Dialect | None]:
-    """Read the file ``table``, or the built-in table of that name where there is no such file; and the dialect of a CSV file."""
-    from clover_tvae.tables import read_as
+    """Read the file ``table``, or the built-in table of that name where there is no such file; and the dialect of a CSV file.
+
+    With ``database`` it is a table of that.
+    """
+    from clover_tvae.tables import read_as, read_database
     from clover_tvae.workflows import DATASETS, builtin_table
 
-    if table in DATASETS and not Path(table).exists():
+    if database is not None or (table in DATASETS and not Path(table).exists()):
+        what = "a built-in table" if database is None else "a table of a database"
         if missing:
-            raise ConfigError("belongs to a CSV file; a built-in table has real missing cells", "--missing")
+            raise ConfigError(f"belongs to a CSV file; {what} has real missing cells", "--missing")
         if how:
-            raise ConfigError("belongs to a CSV file, which a built-in table is not", "--read")
-        return builtin_table(table), None
+            raise ConfigError(f"belongs to a CSV file, which {what} is not", "--read")
+        if database is None:
+            return builtin_table(table), None
+        schema, _, name = table.rpartition(".")
+        return read_database(database, name, schema=schema or None), None
     df, dialect = read_as(table, metadata, tuple(missing) if missing else ("",), _pairs(how or ()))
     if dialect is not None and str(dialect):
         note(f"read as: {dialect} ({table})", quiet)
@@ -102,13 +125,15 @@ def read_described(
     how: Sequence[str] | None,
     *tables: str | None,
     quiet: bool,
+    database: str | None = None,
 ) -> tuple[Metadata, list[Any]]:
     """Read the description of the columns, or infer it from the first table, and the tables."""
     from clover_tvae.metadata import Metadata
 
     described = None if metadata == "infer" else Metadata.load(metadata)
     frames: list[Any] = [
-        None if table is None else read(table, described, missing, how, quiet=quiet)[0] for table in tables
+        None if table is None else read(table, described, missing, how, quiet=quiet, database=database)[0]
+        for table in tables
     ]
     if described is None:
         described = Metadata.infer(frames[0])

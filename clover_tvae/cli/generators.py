@@ -28,6 +28,7 @@ from clover_tvae.cli.console import (
 )
 from clover_tvae.cli.files import (
     Force,
+    FromDatabase,
     MetadataFile,
     Missing,
     Read,
@@ -58,6 +59,8 @@ Examples:
   clover-tvae fit patients.csv --metadata infer -o patients.pkl --epochs 200 --random-state 42
 
   clover-tvae fit sklearn.breast_cancer --metadata infer -o patients.pkl --decoder independent
+
+  clover-tvae fit clinic.patients --database HOSPITAL_DB --metadata patients.json -o patients.pkl
 
   clover-tvae fit visits/ --metadata visits.json -o visits.pkl --checkpoint visits.ckpt --resume
 """
@@ -117,6 +120,7 @@ def fit(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="GENERATOR.pkl", help="The generator file.")],
     missing: Missing = None,
     how: Read = None,
+    database: FromDatabase = None,
     random_state: Annotated[
         int | None,
         typer.Option(
@@ -198,16 +202,16 @@ def fit(
         raise ConfigError(options) from None
     check_targets({output: ".pkl"}, force=force)
 
-    require_files(metadata, table)
+    require_files(metadata, table if database is None else None)
     from clover_tvae.synthesizer import Synthesizer
     from clover_tvae.tables import is_large
     from clover_tvae.workflows.timed import timed
 
     described: Metadata | str | None
-    if is_large(table):
+    if database is None and is_large(table):
         described, df, size = None if metadata == "infer" else metadata, Path(table), table
     else:
-        described, (df,) = read_described(metadata, missing, how, table, quiet=quiet)
+        described, (df,) = read_described(metadata, missing, how, table, quiet=quiet, database=database)
         size = f"{len(df):,} rows x {len(df.columns)} columns"
     progress(f"learning {size} ...", quiet)
     with training_told(quiet), timed("learnt", lambda text: progress(text, quiet)):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clover_tvae.cli.console import Debug, Quiet, command, note, say, say_json, say_table
-from clover_tvae.cli.files import Force, Missing, Read, Table, check_targets, read
+from clover_tvae.cli.files import Force, FromDatabase, Missing, Read, Table, check_targets, read
 from clover_tvae.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def infer(
     ] = None,
     missing: Missing = None,
     how: Read = None,
+    database: FromDatabase = None,
     target: Annotated[str | None, typer.Option("--predict", metavar="COLUMN", help="The variable to predict.")] = None,
     said: Annotated[
         list[str] | None,
@@ -67,7 +68,7 @@ def infer(
     from clover_tvae.metadata import Metadata, MetadataWarning
 
     check_targets({output: ".json"}, force=force)
-    df, _ = read(table, None, missing, how, quiet=quiet)
+    df, _ = read(table, None, missing, how, quiet=quiet, database=database)
     names = {str(name): name for name in df.columns}
     words = {names.get(name, name): word for name, word in _words(said or ()).items()}
     with warnings.catch_warnings() if not quiet else contextlib.nullcontext():
