@@ -106,16 +106,8 @@ class Synthesizer:
         expected_sha256: str | None = None,
     ) -> None:
         self._given = {name: value for name, value in locals().items() if name not in ("self", "df")}
-        parameters = Parameters.of(
-            privacy=privacy, backend=backend, decoder=decoder, random_state=random_state, epochs=epochs, batch_size=batch_size,
-            compress_dims=compress_dims, decompress_dims=decompress_dims, embedding_dim=embedding_dim,
-            learning_rate=learning_rate, weight_decay=weight_decay, loss_factor=loss_factor,
-            gradient_clip=gradient_clip, validation_fraction=validation_fraction, patience=patience,
-            max_minutes=max_minutes, device=str(device), precision=precision, decode=decode, trust_pickle=trust_pickle,
-            min_count=min_count, exact_values=exact_values,
-            enforce_min_max_values=enforce_min_max_values, enforce_rounding=enforce_rounding,
-            discriminator_steps=discriminator_steps,
-        )  # fmt: skip
+        of_parameters = {name: self._given[name] for name in Parameters.model_fields}
+        parameters = Parameters.of(**of_parameters | {"device": str(device)})
         path = None if generator_filepath is None else check_path(generator_filepath, "generator_filepath")
         self.generator_filepath, self.random_state, self.verbose = path, parameters.random_state, verbose
         self.decode: str = parameters.decode or "sample"

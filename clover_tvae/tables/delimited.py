@@ -319,6 +319,9 @@ def print_csv(df: pd.DataFrame, file: Any, dialect: Dialect | None = None, *, gz
     options: dict[str, Any] = {"sep": separator, "quotechar": written.quote or '"', "quoting": quoting}
     try:
         spelt.to_csv(text, index=False, lineterminator="\n", **options)
+    except csv.Error:  # of a NUL character, which the csv of Python 3.10 does not know
+        cure = "take it out, write .parquet, or use Python 3.11"
+        raise TableFileError(f"text holds a character that Python 3.10 cannot write as CSV (NUL); {cure}") from None
     finally:
         text.detach()
     if gzipped:
