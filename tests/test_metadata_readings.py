@@ -432,6 +432,37 @@ def test_a_hospital_table_is_typed_right_with_two_words(tmp_path: Path, monkeypa
     assert (wrong.exit_code, "must be COLUMN=WORD" in wrong.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        ([["<60", "<50"][i % 2] if x < 60 else f"{x:.0f}" for i, x in enumerate(KG)], "limits of several heights"),
+        ([f"{x:.1f}".replace(".", ".,"[i % 2]) for i, x in enumerate(KG)], "decimal marks differ"),
+        ([f"{i % 12 + 1}A" for i in range(N)], "a letter follows them"),
+        (with_cells([f"{x:.0f} kg" for x in KG], "999", 20), "20 cells '999' are none"),
+        ([day.strftime(["%d/%m/%Y", "%m/%d/%Y"][i % 2]) for i, day in enumerate(DATES)], "some have the day first and others the month"),
+        ([day.strftime(["%Y-%m-%dT12:30Z", "%Y-%m-%d 12:30"][i % 2]) for i, day in enumerate(DATES)], "some with their offset"),
+    ],
+)  # fmt: skip
+def test_what_does_not_compare_is_left_with_the_reason(cells: list, told: str) -> None:
+    made, warning = propose(cells)
+    assert made.of_kind("continuous", "datetime") == ()
+    assert told in warning
+
+
+def test_spellings_that_do_not_come_back_are_counted() -> None:
+    assert (
+        "400 are spelt otherwise"
+        in propose([f"{100 * x:,.1f}".replace(",", "\u00a0").replace(".", ",") for x in KG])[1]
+    )
+    assert "spelt otherwise" not in propose([f"-${x:.2f}" for x in KG])[1]
+
+
+def test_a_marker_of_dates_in_text_is_taken_by_its_value() -> None:
+    cells = with_cells([*DATES.strftime("%Y%m%d")], "99999999", 15)
+    column = propose(cells, "missing:99999999")[0].column("x")
+    assert (column.format, column.missing) == ("%Y%m%d", (99999999,))
+
+
 def test_long_columns_of_different_texts_are_looked_at_in_a_moment() -> None:
     """One look at each text: looking at all again for each would take minutes."""
     calls = []
@@ -448,3 +479,26 @@ def test_long_columns_of_different_texts_are_looked_at_in_a_moment() -> None:
     texts.__dict__["counts"] = {Counted(text): 1 for text in cells}
     look_at_texts(texts)
     assert len(calls) < 20 * len(cells)
+
+
+@pytest.mark.long
+def test_a_job_reads_its_table_by_the_metadata_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    df, said = ward()
+    df.to_csv("ward.csv", index=False)
+    Metadata.of(said).save("ward.json")
+    conditions = '{systole: {">=": 120}, smokes: "yes", weight: {">=": 60}}'
+    Path("jobs.yaml").write_text(
+        "version: 1\njobs:\n  - {name: ward, data: ward.csv, metadata: ward.json, generator_filepath: o/g.pkl, report: o/r.html,\n"
+        "     synthesizer: {random_state: 1, epochs: 2, privacy: none},\n"
+        f"     sample: {{rows: 30, output: o/s.csv, seed: 1, conditions: {conditions}}}}}\n"
+    )
+    assert cli("validate", "jobs.yaml").exit_code == 0
+    ran = cli("run", "jobs.yaml", "--quiet")
+    assert ran.exit_code == 0, ran.output
+    rows = pd.read_csv("o/s.csv", dtype=str)
+    assert rows["pressure"].str.fullmatch(r"1[2-9]\d/\d+").all()
+    assert (rows["smokes"] == "yes").all()
+    assert "up to date" in cli("run", "jobs.yaml").output
+    Path("jobs.yaml").write_text(Path("jobs.yaml").read_text().replace("systole: {", "pressure: {"))
+    assert "no modelled column 'pressure'" in cli("validate", "jobs.yaml").stderr

@@ -173,18 +173,10 @@ def guess_format(texts: pd.Series, share: float = 0.95) -> tuple[str | None, boo
         texts: The cells that are not missing, all of them text.
         share: The part that must parse, in [0, 1).
     """
-    sample = texts.unique()[:1000]
-    if not len(sample) or np.mean([_DATE_LIKE.fullmatch(text) is not None for text in sample]) <= share:
-        return None, False
-    fitting = []
-    for format in DATE_FORMATS:
-        if format == "%Y%m%d" and not all(re.fullmatch(r"(19|20)\d{6}", text) for text in sample):
-            continue
-        read = read_texts(sample[:20], format)[1]
-        promising = read.any() and (len(sample) <= 20 or read.mean() > 0.5)
-        if promising and read_texts(sample, format)[1].mean() > share:
-            fitting.append(format)
-    return (fitting[0], len(fitting) > 1) if fitting else (None, False)
+    found = formats_of(texts.unique()[:_SAMPLE].tolist(), share) or [Written((), [])]
+    formats = {format for written in found for format in written.formats}
+    is_one = len({written.formats[:1] for written in found}) == 1
+    return (found[0].formats[0], len(formats) > 1) if is_one and formats else (None, False)
 
 
 def whole_number_format(numbers: NDArray[Any]) -> str | None:

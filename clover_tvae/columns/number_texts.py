@@ -21,7 +21,7 @@ THOUSANDS = {"": "", ".": r"\.", ",": ",", " ": "[ \u00a0\u202f]", "'": "['’]"
 
 _BLANKS = str.maketrans(dict.fromkeys("\u00a0\u2009\u202f", " ") | {"\u2212": "-"})
 _CURRENCY = r"[$€£¥₹]|(?:USD|EUR|GBP|CHF|Rs|kr)\.?"
-_UNIT = r"[^\W\d_][^<>=;:]{0,14}|[%‰°$€£¥₹][^\d<>=;:]{0,14}"
+_UNIT = r"[^\W\d_][^#<>=;:]{0,14}|[%‰°$€£¥₹][^#\d<>=;:]{0,14}"
 _SPELT = re.compile(
     rf"(?P<beyond>[<>]?) *(?P<sign>[+-]?) *(?P<before>(?:{_CURRENCY}) *|)(?P<inner>[+-]?)"
     rf"(?P<body>(?:[0-9][0-9.,'’ ]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?)(?P<after> *(?:{_UNIT})|)",
@@ -125,7 +125,8 @@ class NumberStyle:
 
     def fits(self, body: str) -> bool:
         """Return whether digits have the marks of this style."""
-        return self._pattern.fullmatch(body) is not None
+        has_power = "e" in body.lower() and self.thousands != "" and self.thousands in body
+        return self._pattern.fullmatch(body) is not None and not has_power
 
     def number(self, body: str) -> float:
         """Return the number of digits that fit."""

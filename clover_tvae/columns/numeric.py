@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
@@ -12,9 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.number_texts import split_number
 from clover_tvae.errors import ColumnTypeError, NonFiniteError
 
-__all__ = ["decimal_digits", "identifier_told", "is_number_text", "read_numbers", "round_bound"]
+__all__ = ["decimal_digits", "identifier_told", "read_numbers", "round_bound"]
 
 _NUMBERS = ("boolean", "integer", "float", "decimal", "empty")
 _CURES = {
@@ -26,7 +26,6 @@ _CURES = {
 # Fewer cells are no sign, nor are shorter numbers.
 _MIN_CELLS_OF_IDENTIFIER, _MIN_DIGITS = 20, 8
 _DIGITS_OF_FLOATS = 15
-_NUMBER = re.compile(r"\s*[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?\s*%?\s*")
 
 
 def read_numbers(series: pd.Series, name: object) -> tuple[CellType, NDArray[Any], NDArray[np.bool_]]:
@@ -114,15 +113,6 @@ def identifier_told(numbers: NDArray[Any]) -> str:
     return ""
 
 
-def is_number_text(texts: pd.Series) -> pd.Series:
-    """Return, for each text, whether it is a plain number: ``12.5``, ``-3``, ``1,234``, ``40 %``."""
-
-    def check(text: str) -> bool:
-        return len(text) <= 64 and any(map(str.isdigit, text)) and _NUMBER.fullmatch(text) is not None
-
-    return texts.map(check).astype(bool)
-
-
 def round_bound(values: NDArray[np.float64], min_count: int) -> float:
     """Return a round number at or below the lowest value, that tells of no single row.
 
@@ -143,11 +133,11 @@ def round_bound(values: NDArray[np.float64], min_count: int) -> float:
 
 def _no_numbers(cells: CellType, known: pd.Series, name: object) -> ColumnTypeError:
     texts = known[[isinstance(cell, str) for cell in known]].astype(object)
-    as_text = int(is_number_text(texts).sum()) if cells.family != "category" else 0
+    as_text = sum(split_number(str(text)) is not None for text in texts) if cells.family != "category" else 0
     found = cells.found_in(known) + (f", {as_text} of them numbers written as text" if as_text else "")
     cure = _CURES.get(cells.holds, "mend these cells, declare missing tokens, or declare it 'categorical'")
     if as_text == len(known):
-        cure = "convert it with pd.to_numeric"
+        cure = "declare it with read_as: number, or convert it with pd.to_numeric"
     return ColumnTypeError(f"must hold numbers, found {found}; {cure}", where_of(name))
 
 

@@ -187,6 +187,8 @@ def _without(name: Hashable, series: pd.Series, listed: str, names: Iterable[Has
         else:
             texts = Texts(name, series.dropna().astype(object).map(str), np.flatnonzero(series.notna()))
             markers = [*texts.markers]
+    if not listed and not markers and first.column.missing:
+        return replace(first, warning="", words=())
     if not markers:
         raise MetadataError(
             Problem("set", f"column {name!r}: no marker was found; list them, such as missing:999;unknown")

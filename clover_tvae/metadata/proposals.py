@@ -6,6 +6,7 @@ What can be read in one way only is proposed; what can be read in two is left as
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -41,23 +42,12 @@ _MARKERS = {
     "", "-", "--", "---", ".", "..", "?", "??", "na", "n/a", "n.a.", "n.a", "#n/a", "nan", "null", "none", "nil", "unknown", "unk", "not known",
     "missing", "nd", "n.d.", "not done", "not available", "not recorded", "not applicable", "no data", "k.a.", "unbekannt", "inconnu", "<na>",
 }  # fmt: skip
-_MARKER_NUMBERS = (*(-9, -99, -999, -9999, -1, -7, -8), *(99, 999, 9999, 99999, 999999, 88, 888, 8888, 77, 777, 7777))
-_STYLES = [
-    NumberStyle(*marks)
-    for marks in ((".", ""), (",", ""), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
-]
+_MARKER_NUMBERS = (-9, -99, -999, -9999, -1, -7, -8, 99, 999, 9999, 99999, 999999, 88, 888, 8888, 77, 777, 7777)
+_MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
+_STYLES = [NumberStyle(decimal, thousands) for decimal, thousands in _MARKS]
 _TRUTHS = (
-    ("yes", "no"),
-    ("y", "n"),
-    ("true", "false"),
-    ("t", "f"),
-    ("ja", "nein"),
-    ("j", "n"),
-    ("oui", "non"),
-    ("sí", "no"),
-    ("si", "no"),
-    ("on", "off"),
-)
+    ("yes", "no"), ("y", "n"), ("true", "false"), ("t", "f"), ("ja", "nein"), ("j", "n"), ("oui", "non"), ("sí", "no"), ("si", "no"),
+)  # fmt: skip
 _SCALES = (
     ("very low", "low", "medium", "high", "very high"), ("very low", "low", "moderate", "high", "very high"), ("low", "normal", "high"),
     ("none", "minimal", "mild", "moderate", "severe", "very severe"), ("never", "rarely", "sometimes", "often", "always"),
@@ -257,12 +247,14 @@ def _numbers(texts: Texts) -> Finding | None:
         warning = f"holds {plain}{but}, that look like an identifier ({told}): declared 'ignore'; number if it is a measurement"
         return Finding(Column(texts.name, "ignore"), plain, warning, words=("number", "category", "id"))
     behind = {found.behind if style.decimal in found.body else 0 for found in kept.values() if not found.beyond}
-    spelling = max((text for text in kept if spelt[text].unit_key == unit), key=texts.counts.__getitem__)
+    spellings = Counter[str]()
+    for text, found in kept.items():
+        spellings[found.unit] += texts.counts[text] * (found.unit_key == unit)
     column = Column(
         texts.name, "continuous", read_as="number",
         decimal="," if style.decimal == "," else None, thousands=style.thousands or None,
         decimals=behind.pop() or None if len(behind) == 1 and None not in behind else None,
-        unit=spelt[spelling].unit.removeprefix("# ") or None, below=limits.get("<"), above=limits.get(">"), **rest.options,
+        unit=spellings.most_common(1)[0][0].removeprefix("# ") or None, below=limits.get("<"), above=limits.get(">"), **rest.options,
     )  # fmt: skip
     is_plain = not (unit or limits or style.thousands or rest.markers or rest.repeated or texts.word)
     if is_plain and len(kept) <= MAX_CODES and texts.n >= MIN_COUNT * len(kept):
@@ -287,6 +279,8 @@ def _of_numbers(
         asks.append("a mark in them can be a decimal one or stand between thousands (1,234: 1.234 or 1234)")
     if n_bare > MOST_ODD * texts.n:
         asks.append(f"{n_bare} cells have no unit: say number if all are in {column.unit!r}")
+    if re.fullmatch("#[A-Z]", column.unit or ""):
+        asks.append("a letter follows them, as in codes: say number if it is a unit")
     if rest.repeated:
         told = " and ".join(f"{n} cells {word!r}" for word, n in rest.repeated.items())
         asks.append(f"{told} are none: say number if they mean missing")
@@ -294,7 +288,8 @@ def _of_numbers(
     low, high = min(inside, default=0.0), max(inside, default=0.0)
     if (column.below is not None and low < column.below) or (column.above is not None and high > column.above):
         asks.append("some lie beyond the limit that others are given by: say number if they may be written by it, too")
-    plain, example = "numbers written as text", style.write(1234.0 if column.decimals is None else 1234.5)
+    shown = column.below or column.above or 1234 + 0.5 * (column.decimals is not None)
+    plain, example = "numbers written as text", style.write(shown)
     if is_open or (asks and not texts.word):
         kind, words = texts.as_label, ["decimal-comma", "decimal-point"] if is_open else ["number"]
         cure = "; say decimal-comma or decimal-point" if is_open else ""
@@ -472,6 +467,12 @@ def _dates(texts: Texts) -> Finding | None:
             warning,
             words=("day-first", "month-first", "drop"),
             asks=True,
+        )
+    if len(formats) > 1 and any("%z" in format for format in formats):
+        return _left(
+            texts,
+            "holds dates written in several ways, some with their offset from UTC; write all in one way",
+            "dates and offsets",
         )
     format, also = formats[0], ""
     zone = "UTC" if "%z" in format and len(read_texts(sorted(readable), format)[2]) > 1 else None

@@ -141,10 +141,11 @@ def read_column(series: pd.Series, column: Column) -> pd.Series:
             return series.cat.set_categories(left)
         series = series.astype(series.cat.categories.dtype)
     is_numeric = pd.api.types.is_numeric_dtype(series.dtype) and not pd.api.types.is_bool_dtype(series.dtype)
-    if is_numeric or not column.reads_text:
+    is_text = column.reads_text or (column.missing is not None and column.kind != "continuous")
+    if is_numeric or not is_text:
         return _without_markers(series, column)
     read = _reader(column)
-    texts = {plain_text(word).casefold() for word in column.missing or () if isinstance(word, str)}
+    texts = {plain_text(str(word)).casefold() for word in column.missing or ()}
 
     def cell(value: Any) -> Any:
         if isinstance(value, str):
