@@ -349,14 +349,13 @@ class TVAESampler(_TakesMixedTables):
         if absent := [column for column in frame.columns if column not in every.columns]:
             text = "synthetic rows lack it, as it is not learnt; drop it first"
             raise DataError([Problem(f"column {column!r}", text) for column in absent])
-        rows, labels = every[list(frame.columns)], every[name]
-        return rows if hasattr(X, "columns") else rows.to_numpy(), labels if isinstance(
-            y, pd.Series
-        ) else labels.to_numpy()
+        classes = every[[name]] if isinstance(y, pd.DataFrame) else every[name]
+        return _as_given(every[list(frame.columns)], X), _as_given(classes, y)
 
     def _checked(self, X: Any, y: Any) -> tuple[pd.DataFrame, pd.Series, dict[Any, int]]:
         """Return the table, the classes, and how many rows each class that is added to shall have."""
-        frame, labels = read_frame(_as_frame(X))[0], y if isinstance(y, pd.Series) else pd.Series(column_or_1d(y))
+        frame, y = read_frame(_as_frame(X))[0], y.squeeze(axis="columns") if isinstance(y, pd.DataFrame) else y
+        labels = y if isinstance(y, pd.Series) else pd.Series(column_or_1d(y))
         validate_data(self, X, skip_check_array=True)
         check_consistent_length(frame, labels)
         name = "target" if labels.name is None else labels.name
@@ -370,8 +369,17 @@ class TVAESampler(_TakesMixedTables):
         return frame.reset_index(drop=True), labels, wanted
 
 
+def _as_given(result: Any, given: Any) -> Any:
+    """Return a table or column as a list or an array, where that was given."""
+    if isinstance(given, list):
+        return result.to_numpy().tolist()
+    return result if hasattr(given, "columns") or isinstance(given, pd.Series) else result.to_numpy()
+
+
 def _wanted(strategy: Any, counts: dict[Any, int]) -> dict[Any, int]:
     """Return how many rows each class that is added to shall have, as imbalanced-learn reads a ``sampling_strategy``."""
+    if len(counts) < 2:
+        raise ConfigError("must hold at least two classes, found one: there is nothing to balance", "y")
     most, rarest = max(counts.values()), min(counts, key=lambda category: counts[category])
     if isinstance(strategy, Mapping):
         wanted = {category: whole_number(n, "sampling_strategy", least=1) for category, n in strategy.items()}

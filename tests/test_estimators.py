@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from conftest import make_people, refuses
 from imblearn.pipeline import make_pipeline as make_sampling_pipeline
+from imblearn.utils import estimator_checks
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
@@ -139,6 +140,19 @@ class TestSampler:
         search = GridSearchCV(pipeline, {"tvaesampler__synthesizer__epochs": [1, 2]}, cv=2, error_score="raise")
         assert set(search.fit(people, classes).predict(people)) <= {"ill", "well"}
         assert pipeline[0].synthesizer.get_params()["epochs"] == 1
+
+    @pytest.mark.long
+    @pytest.mark.parametrize(
+        "check",
+        [
+            "check_samplers_2d_target", "check_samplers_fit", "check_samplers_fit_resample", "check_samplers_list",
+            "check_samplers_nan", "check_samplers_one_label", "check_samplers_pandas", "check_samplers_preserve_dtype",
+            "check_samplers_sampling_strategy_fit_resample", "check_samplers_string",
+        ],
+    )  # fmt: skip
+    @pytest.mark.filterwarnings("ignore")
+    def test_it_passes_the_checks_of_imbalanced_learn(self, check: str) -> None:
+        getattr(estimator_checks, check)("TVAESampler", TVAESampler(synthesizer=quick()))
 
     def test_arrays_come_back_as_arrays(self) -> None:
         X, y = np.random.default_rng(0).normal(size=(60, 2)).round(1), np.repeat([0, 1], [45, 15])
