@@ -267,6 +267,36 @@ class TestProblems:
             read_database(tmp_path / "x.sqlite", "t")
         assert "Jane" not in str(caught.value)
 
+    def test_numbers_and_dates_that_sqlite_does_not_hold_to_their_types(self, tmp_path):
+        with contextlib.closing(sqlite3.connect(tmp_path / "x.sqlite")) as made:
+            made.executescript(
+                "create table t (x numeric, d date); insert into t values (1e-12, 'in May'), (0.1, null)"
+            )
+        assert read_database(tmp_path / "x.sqlite", query="select x from t")["x"].tolist() == [1e-12, 0.1]
+        with pytest.raises(DataError, match="a column holds cells that its declared type does not allow") as caught:
+            read_database(tmp_path / "x.sqlite", "t")
+        assert "May" not in str(caught.value)
+        with contextlib.closing(sqlite3.connect(tmp_path / "x.sqlite")) as made:
+            made.executescript("update t set d = '2026-05-01' where d is not null")
+        assert read_database(tmp_path / "x.sqlite", "t")["x"].tolist() == [1e-12, 0.1]
+
+    def test_numbers_that_grow_from_chunk_to_chunk(self, postgresql):
+        query = """select case when i < 30000 then null else i::numeric / 4 end as n, case when i > 70000 then 'x' end as t,
+                   case when i < 50000 then 1.5 else 123456.789 end as m from generate_series(1, 90000) i"""
+        back = read_database("HOSPITAL_DB", query=query)
+        assert (back["n"].isna().sum(), back["t"].isna().sum()) == (29_999, 70_000)
+        assert [*map(str, back["m"].iloc[[0, -1]])] == ["1.500", "123456.789"]
+        assert back["n"].iloc[-1] == Decimal("22500")
+
+    def test_a_table_that_somebody_holds_is_told(self, postgresql, monkeypatch):
+        monkeypatch.setattr("clover_tvae.tables.database._LOCK_SECONDS", 1)
+        write_database(people(4), "HOSPITAL_DB", "t")
+        with postgresql.connect() as other:
+            other.exec_driver_sql("select * from t limit 1")
+            with pytest.raises(DataError, match="the database refused: canceling statement due to lock timeout"):
+                write_database(people(2), "HOSPITAL_DB", "t", if_exists="replace")
+        assert len(read_database("HOSPITAL_DB", "t")) == 4
+
     def test_a_name_that_would_be_cut_off(self, postgresql):
         with pytest.raises(DataError, match="postgresql takes names of at most 63 bytes"):
             write_database(pd.DataFrame({"a" * 64: [1]}), "HOSPITAL_DB", "t")

@@ -37,7 +37,7 @@ __all__ = ["DATABASE_FILES", "TABLE_EXISTS", "Database", "IfExists", "read_datab
 IfExists = Literal["fail", "replace", "append"]
 DATABASE_FILES = {".duckdb": "duckdb", ".sqlite": "sqlite", ".sqlite3": "sqlite"}
 """What the name of a file that is a database ends in, and what SQLAlchemy calls it."""
-_ROWS_A_CHUNK = 20_000
+_ROWS_A_CHUNK, _LOCK_SECONDS = 20_000, 60
 TABLE_EXISTS = "the table exists; give another name, or if_exists: replace or append"
 #: Databases that take the dropping and making of tables back when a transaction fails.
 _TAKES_BACK = ("postgresql", "sqlite", "duckdb", "mssql")
@@ -158,7 +158,7 @@ def read_database(
         if repeated := repeated_names(names, str(database)):
             raise DataError.of(repeated)
         chunks = [pa.table(_arrays([()] * len(names), names, database), names=names)]
-        for rows in result.partitions(_ROWS_A_CHUNK):
+        for rows in _chunks(result, database):
             chunks.append(pa.table(_arrays([*zip(*rows, strict=True)], names, database), names=names))
     try:
         return pandas_of(pa.concat_tables(chunks, promote_options="permissive"))
@@ -223,6 +223,8 @@ def _made(connection: Any, rows: pa.Table, database: Database, if_exists: IfExis
         if dialect not in _TAKES_BACK:
             cure = "drop it yourself, or give if_exists: append"
             raise database.problem(f"{dialect} cannot take back the dropping of a table; {cure}")
+        if dialect == "postgresql":  # somebody who reads it would hold up the job without end
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
         table.drop(connection)
     table.create(connection)
     return table
@@ -392,10 +394,28 @@ def _rows(connection: Any, database: Database, *, only_names: bool = False) -> A
         every = every.limit(0)
     elif connection.dialect.name != "duckdb":  # whose types need no help, and whose rows keep their order
         found = inspector.get_columns(database.table, schema=database.schema)
-        columns = {column["name"]: sql.column(_quoted(connection, column["name"]), column["type"]) for column in found}
+        columns = {
+            c["name"]: sql.column(_quoted(connection, c["name"]), _read_as(c["type"], connection)) for c in found
+        }
         key = inspector.get_pk_constraint(database.table, schema=database.schema).get("constrained_columns") or ()
         every = sql.select(*columns.values()).select_from(of_table).order_by(*(columns[name] for name in key))
     return connection.execute(every, execution_options=how)
+
+
+def _read_as(declared: Any, connection: Any) -> Any:
+    """Return the type that cells are read as: SQLite's numbers of no declared scale are floats, and are not rounded."""
+    sql = _sql()
+    is_float = connection.dialect.name == "sqlite" and isinstance(declared, sql.Numeric) and declared.scale is None
+    return sql.Double() if is_float else declared
+
+
+def _chunks(result: Any, database: Database) -> Iterator[Any]:
+    """Yield the rows chunk by chunk."""
+    try:
+        yield from result.partitions(_ROWS_A_CHUNK)
+    except (ValueError, TypeError):  # of a driver, that quotes the cell
+        cure = "read it as text by a query, such as CAST(... AS TEXT)"
+        raise database.problem(f"a column holds cells that its declared type does not allow; {cure}") from None
 
 
 def _arrays(columns: Sequence[Sequence[Any]], names: Sequence[str], database: Database) -> list[pa.Array]:
