@@ -540,6 +540,18 @@ class TestJobs:
         assert (result.status, result.trained) == ("done", False)
         assert len(read_database(place, "drawn")) == 5
 
+    def test_a_variable_that_names_another_database_now(self, tmp_path, monkeypatch):
+        write_database(people(), tmp_path / "rows.sqlite", "people")
+        output = {"url_from": "RESEARCH_DB", "table": "drawn", "if_exists": "replace"}
+        data = {"file": "rows.sqlite", "table": "people"}
+        path = job_file(tmp_path, {"data": data, "sample": {"rows": 5, "output": output}})
+        for name in ("one", "two"):
+            write_database(people(2), tmp_path / f"{name}.sqlite", "drawn")
+            monkeypatch.setenv("RESEARCH_DB", f"sqlite:///{tmp_path}/{name}.sqlite")
+            assert run(path).status == "done"
+            assert len(read_database(tmp_path / f"{name}.sqlite", "drawn")) == 5
+        assert run(path).status == "up to date"
+
     def test_a_table_that_exists_is_told_before_training(self, tmp_path):
         write_database(people(), tmp_path / "rows.sqlite", "people")
         write_database(people(2), tmp_path / "rows.sqlite", "drawn")

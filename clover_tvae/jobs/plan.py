@@ -162,7 +162,8 @@ def _is_stale(job: Job, sample: SampleSpec, record: Record, generator: str | Non
     if entry.get("sha256") is None:
         return True
     if isinstance(sample.output, DatabaseOutput):
-        if not job.database(sample.output).table_is_there():
+        table = job.database(sample.output)
+        if entry.get("place") != table.identity or not table.table_is_there():
             return True
     elif not job.path(sample.output).is_file():
         return True

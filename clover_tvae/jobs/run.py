@@ -233,6 +233,8 @@ class _Run:
             "first_id": first_id(job, sample),
         }
         entry = {"sample": sample_digest(job, sample), "generator": record.generator, "sha256": None}
+        if isinstance(sample.output, DatabaseOutput):
+            entry["place"] = job.database(sample.output).identity  # the variable may name another database next time
         record.outputs[sample.place] = entry
         record.save()  # the file is ours before it is there
         draw: Callable[[], Iterable[pd.DataFrame]] = functools.partial(synth.sample_frames, sample.rows, **options)

@@ -92,9 +92,10 @@ class Database:
 
     @property
     def identity(self) -> str:
-        """What two places that are one table have in common; a digest, as it comes of the URL."""
+        """What two places that are one table have in common: a digest, without user and password."""
         address = str(self.source) if self.is_file else os.environ.get(str(self.source), "").strip()
-        return hashlib.sha256(repr((address, self.schema, self.table)).encode()).hexdigest()
+        place = (re.sub("//.*@", "//", address), self.schema, self.table)
+        return hashlib.sha256(repr(place).encode()).hexdigest()
 
     def __str__(self) -> str:
         what = "a query" if self.table is None else f"table {'.'.join(filter(None, (self.schema, self.table)))!r}"
