@@ -120,17 +120,18 @@ def rows_to_add(
     shares = {category: float(share) for category, share in strategy.items()}
     _check_seen(shares, counts, column)
     left = 1.0 - sum(shares.values())
-    others = counts[[category for category in counts.index if category not in shares and category not in rare]]
+    others = counts[~counts.index.isin([*shares, *rare])]
     if left < -1e-6 or (left > 1e-6 and others.empty):
         raise ConfigError(f"shares must sum to 1, found {1.0 - left:g}", "strategy")
     if left > 1e-6:
         shares.update({category: left * int(n) / int(others.sum()) for category, n in others.items()})
-    # The total that leaves no category above its share.
-    total = max(counts[category] / share for category, share in shares.items())
+    # The total that leaves no category above its share. To pandas, True in brackets is a mask.
+    n_of = dict(counts.items())
+    total = max(n_of[category] / share for category, share in shares.items())
     if total > _MOST_ROWS_A_REAL_ROW * len(values):
         text = f"such shares take {total:.2g} rows, as no real row is dropped; the table has {len(values)}"
         raise ConfigError(text, "strategy")
-    return {category: max(0, round(total * share) - int(counts[category])) for category, share in shares.items()}
+    return {category: max(0, round(total * share) - int(n_of[category])) for category, share in shares.items()}
 
 
 def _up_to(wanted: dict[Any, int], counts: pd.Series, column: Hashable) -> dict[Any, int]:

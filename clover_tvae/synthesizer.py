@@ -518,9 +518,11 @@ class Synthesizer:
         real = self._real(df, "df")
         draw = partial(self._learnt().backend.sample_frames, decode=self.decode)
         seed, least = self._call_seed(Call.BALANCE, random_state), self._backend.parameters.get("min_count", 1)
-        return self.metadata.written(
-            balanced(self.metadata.read(real), self.metadata, column, strategy, draw, seed, least)
-        )
+        if isinstance(strategy, Mapping):  # the words of the table, as they are learnt
+            words = {word: as_read(self.metadata, {column: word})[column] for word in strategy}
+            strategy = {next(iter(getattr(read, "values", ())), word): strategy[word] for word, read in words.items()}
+        real = self.metadata.read(real)
+        return self.metadata.written(balanced(real, self.metadata, column, strategy, draw, seed, least))
 
     @same_library
     def encode(self, df: pd.DataFrame) -> pd.DataFrame:

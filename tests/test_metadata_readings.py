@@ -98,6 +98,8 @@ def test_the_file_of_a_generator_reads_and_writes_the_same(tmp_path: Path) -> No
     assert whole["smokes"].isin(["yes", "no"]).all()
     balanced = loaded.balance("smokes", df=df)
     assert balanced["smokes"].value_counts().nunique() == 1
+    shares = loaded.balance("smokes", {"yes": 0.75}, df=df)["smokes"].value_counts(normalize=True)
+    assert abs(shares["yes"] - 0.75) < 0.01
 
 
 def test_a_file_is_read_as_a_data_frame_is(tmp_path: Path) -> None:
