@@ -137,11 +137,12 @@ def rows_to_add(
 def _up_to(wanted: dict[Any, int], counts: pd.Series, column: Hashable) -> dict[Any, int]:
     """Return how many rows bring categories to the wanted numbers of rows."""
     _check_seen(wanted, counts, column)
-    if any(n < counts[category] for category, n in wanted.items()):
+    n_of = dict(counts.items())
+    if any(n < n_of[category] for category, n in wanted.items()):
         raise ConfigError("must ask for at least the rows that each category has: no real row is dropped", "strategy")
     if sum(wanted.values()) > _MOST_ROWS_A_REAL_ROW * int(counts.sum()):
         raise ConfigError(f"must ask for at most {_MOST_ROWS_A_REAL_ROW:,} rows for each real one", "strategy")
-    return {category: n - int(counts[category]) for category, n in wanted.items()}
+    return {category: n - int(n_of[category]) for category, n in wanted.items()}
 
 
 def _check_seen(strategy: Mapping[Any, float], counts: pd.Series, column: Hashable) -> None:

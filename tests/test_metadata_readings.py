@@ -504,3 +504,20 @@ def test_a_job_reads_its_table_by_the_metadata_file_alone(tmp_path: Path, monkey
     assert "up to date" in cli("run", "jobs.yaml").output
     Path("jobs.yaml").write_text(Path("jobs.yaml").read_text().replace("systole: {", "pressure: {"))
     assert "no modelled column 'pressure'" in cli("validate", "jobs.yaml").stderr
+
+
+def test_a_sheet_with_cells_of_several_types_is_read_where_the_metadata_says_how(tmp_path: Path) -> None:
+    pytest.importorskip("python_calamine")
+    workbook = pytest.importorskip("xlsxwriter").Workbook(str(tmp_path / "t.xlsx"))
+    sheet = workbook.add_worksheet()
+    sheet.write_row(0, 0, ["weight", "crp"])
+    for row in range(1, 41):
+        sheet.write_row(row, 0, ["see note" if row == 5 else 60.5 + row % 9, "<5" if row % 4 == 0 else 5 + row])
+    workbook.close()
+    with pytest.raises(ColumnTypeError, match=r"text in data row 5.*odd: missing"):
+        read_table(tmp_path / "t.xlsx")
+    metadata = Metadata.of({"continuous": {"weight": {"odd": "missing"}, "crp": {"read_as": "number", "below": 5}}})
+    read = metadata.read(read_table(tmp_path / "t.xlsx", metadata))
+    assert read["weight"].isna().tolist() == [row == 5 for row in range(1, 41)]
+    assert (read["crp"] == 4).sum() == 10
+    assert (metadata.written(read)["crp"] == "<5").sum() == 10

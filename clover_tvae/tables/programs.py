@@ -186,7 +186,7 @@ def _column(cells: list[Any], column: Column | None, missing: frozenset[str]) ->
         rare = min(counts, key=lambda kind: counts[kind])
         told = " and ".join(_KINDS.get(kind, "times") for kind in counts)
         rows = data_rows(np.flatnonzero(kinds == rare).tolist())
-        cure = "give every cell one type, declare the column categorical, or say what means missing"
+        cure = "give every cell one type, declare the column categorical (or odd: missing), or say what means missing"
         raise ValueError(f"must hold cells of one type, found {told} ({_KINDS.get(rare, 'times')} in {rows}); {cure}")
     kept: Any = [cell if there else None for cell, there in zip(cells, filled, strict=True)]
     kind = next(iter(counts), float)
