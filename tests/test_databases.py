@@ -540,6 +540,23 @@ class TestJobs:
         assert (result.status, result.trained) == ("done", False)
         assert len(read_database(place, "drawn")) == 5
 
+    def test_each_run_reads_the_rows_once(self, tmp_path):
+        write_database(people(), tmp_path / "rows.sqlite", "people")
+        path = job_file(tmp_path, {"data": {"file": "rows.sqlite", "table": "people"}, "holdout": 0.2})
+        read = []
+
+        def look(connection, cursor, statement, *rest) -> None:
+            read.extend([statement] if "ORDER BY" in statement or 'FROM "people"' in statement else [])
+
+        sa.event.listen(sa.Engine, "before_cursor_execute", look)
+        try:
+            for status in ("done", "up to date"):
+                read.clear()
+                assert run(path).status == status
+                assert len([statement for statement in read if "LIMIT" not in statement]) == 1
+        finally:
+            sa.event.remove(sa.Engine, "before_cursor_execute", look)
+
     def test_a_variable_that_names_another_database_now(self, tmp_path, monkeypatch):
         write_database(people(), tmp_path / "rows.sqlite", "people")
         output = {"url_from": "RESEARCH_DB", "table": "drawn", "if_exists": "replace"}

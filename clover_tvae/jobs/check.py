@@ -100,7 +100,7 @@ def load_jobs(
                 check.tell_foreign(job)
             held += 0 if job.table is None else int(job.table.train.memory_usage(deep=True).sum())
             job.table = None if held > _HELD_BYTES else job.table
-            job.rows = None if job.table is None else job.rows
+            job.rows = None if job.rows is None else (None, job.rows[1])
         problems += check.problems
         jobs.append(job)
     if problems:

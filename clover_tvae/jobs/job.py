@@ -71,7 +71,8 @@ class Job:
         metadata: What each column is; ``None`` where that is to be inferred, or is not given.
         limits: The bounds of figures; empty where there are none.
         table: The table, if the check has read it; it is let go after the run.
-        rows: What was read of a database, and its digest: only the rows tell whether they have changed. Let go likewise.
+        rows: What was read of a database, and its digest: only the rows tell whether they have changed. The check keeps the digest
+            alone, the run neither.
     """
 
     spec: JobSpec
@@ -82,7 +83,7 @@ class Job:
     metadata: Metadata | None = None
     limits: Limits = field(default_factory=dict)
     table: JobTable | None = field(default=None, compare=False, repr=False)
-    rows: tuple[pd.DataFrame, str] | None = field(default=None, compare=False, repr=False)
+    rows: tuple[pd.DataFrame | None, str] | None = field(default=None, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what goes to another process, which reads the table itself."""
@@ -134,16 +135,19 @@ class Job:
         if isinstance(data, DatasetSpec):
             return data.dataset
         if isinstance(data, DatabaseSpec):
-            return self._database_rows()[1] if self.has_data else None
+            if self.rows is None and self.has_data:
+                self._database_rows()
+            return None if self.rows is None else self.rows[1]
         return table_digest(self.path_of(data))
 
-    def _database_rows(self) -> tuple[pd.DataFrame, str]:
+    def _database_rows(self) -> pd.DataFrame:
         """Return the rows of the database, which are read once."""
         assert isinstance(self.spec.data, DatabaseSpec)
-        if self.rows is None:
+        if self.rows is None or self.rows[0] is None:
             df = read_database(self.database(self.spec.data))
             self.rows = df, row_digest(df)
-        return self.rows
+            return df
+        return self.rows[0]
 
     def target(self, text: str) -> Path:
         """Return where a file goes that is written now, in a folder that is there.
@@ -168,7 +172,7 @@ class Job:
         if isinstance(self.spec.data, DatasetSpec):
             return builtin_table(self.spec.data.dataset)
         if isinstance(self.spec.data, DatabaseSpec):
-            return self._database_rows()[0]
+            return self._database_rows()
         assert self.spec.data is not None, "load_jobs lets no job train without data"
         if is_large(self.path(self.spec.data)):  # a folder of files: all rows are held in memory here
             return read_dataset(self.path(self.spec.data), generator(root(0)))[0]
