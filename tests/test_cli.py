@@ -861,3 +861,17 @@ def test_the_samples_of_a_job_and_two_files_of_rows_share_no_identifier(folder: 
     assert cli("sample", "g.pkl", "-n", 3, "-o", "more.csv", "--first-id", 13).exit_code == 0
     numbers = [pd.read_csv(name)["nr"].tolist() for name in ("5.csv", "7.csv", "more.csv")]
     assert [number for part in numbers for number in part] == list(range(1, 16))
+
+
+def test_examples_are_copied_into_a_folder_of_the_user(folder: Path) -> None:
+    assert cli("examples", "copy", "mine/first").exit_code == 0
+    assert {"patients.yaml", "quickstart.ipynb", "limits/release.yaml"} <= {
+        path.relative_to("mine/first").as_posix() for path in Path("mine/first").rglob("*")
+    }
+    assert not Path("mine/first/output").exists()
+    assert cli("validate", "mine/first/patients.yaml").exit_code == 0
+    refused = cli("examples", "copy", "mine/first")
+    assert (refused.exit_code, "--force" in refused.stderr) == (2, True)
+    assert cli("examples", "copy", "mine/first", "--force").exit_code == 0
+    Path("file").touch()
+    assert "found a file" in cli("examples", "copy", "file").stderr

@@ -172,8 +172,8 @@ def test_the_readme_shows_python_before_line_40() -> None:
     assert end - start - 1 <= 12
 
 
-def test_the_job_file_in_the_readme_is_valid(tmp_path: Path) -> None:
-    (block,) = readme_blocks("yaml")
+def test_the_job_file_in_the_docs_is_valid(tmp_path: Path) -> None:
+    (block,) = readme_blocks("yaml", "docs/jobs.md")
     builtin_table("sklearn.breast_cancer").to_csv(tmp_path / "patients.csv", index=False)
     shutil.copy(ROOT / "metadata/patients.json", tmp_path)
     (tmp_path / "jobs.yaml").write_text(block)

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from clover_tvae import __version__
-from clover_tvae.cli import evaluation, generators, jobs, metadata
+from clover_tvae.cli import evaluation, examples, generators, jobs, metadata
 from clover_tvae.cli.console import end_like_an_interrupt, last_signal, say
 
 __all__ = ["app", "main"]
@@ -36,6 +36,7 @@ jobs.add_to(app)
 generators.add_to(app)
 evaluation.add_to(app)
 metadata.add_to(app)
+examples.add_to(app)
 
 
 def _version(wanted: bool) -> None:
