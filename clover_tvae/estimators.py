@@ -22,6 +22,7 @@ from clover_tvae.errors import CloverWarning, ConfigError, DataError, Problem, d
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.parameters import shown, whole_number
 from clover_tvae.sdv_names import MethodsOfSDV, takes_names_of_sdv
+from clover_tvae.seeds import Calls
 from clover_tvae.synthesizer import Synthesizer
 
 if TYPE_CHECKING:  # the report, which a second is gone for, is imported where it is asked for
@@ -159,7 +160,7 @@ class TVAESynthesizer(Synthesizer, MethodsOfSDV, _TakesMixedTables):
 
     def reset_sampling(self) -> None:
         """Begin the synthesizer's own sequence of rows and identifiers anew: the next calls draw what the first ones drew."""
-        self._n_calls = self._n_ids = 0
+        self._calls = Calls()
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return what the constructor was given, as scikit-learn asks for it; the table is not among it.

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 
 from clover_tvae.parameters import Parameters, whole_number
 
-__all__ = ["Call", "Draw", "Fit", "Measure", "Read", "Sdv", "Seed", "Teach", "child", "generator", "of_measure", "root"]
+__all__ = [
+    "Call",
+    "Calls",
+    "Draw",
+    "Fit",
+    "Measure",
+    "Read",
+    "Sdv",
+    "Seed",
+    "Teach",
+    "child",
+    "generator",
+    "of_measure",
+    "root",
+]
 
 Seed = int | np.random.SeedSequence | None
 
@@ -89,3 +104,27 @@ def child(seed: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
 def generator(seed: np.random.SeedSequence, *key: int) -> np.random.Generator:
     """Return numpy's generator of the child of ``seed`` for one purpose."""
     return np.random.default_rng(child(seed, *key))
+
+
+@dataclass
+class Calls:
+    """The calls of one synthesizer that drew rows, and the identifiers that they made: the next goes on from both."""
+
+    n_calls: int = 0
+    n_ids: int = 0
+
+    def seed(self, own: np.random.SeedSequence, purpose: Call, random_state: int | None) -> np.random.SeedSequence:
+        """Return the seed of one call: the user's, or the next below the synthesizer's ``own``."""
+        if random_state is not None:
+            return child(root(random_state), purpose)
+        self.n_calls += 1
+        return child(own, purpose, self.n_calls)
+
+    def first_id(self, n_rows: int, first_id: int | None, random_state: int | None) -> int:
+        """Return how many identifiers come before the first of a call that draws rows."""
+        if first_id is not None:
+            return whole_number(first_id, "first_id", least=1) - 1
+        if random_state is not None:  # it fixes the rows whole, whatever was drawn before
+            return 0
+        before, self.n_ids = self.n_ids, self.n_ids + n_rows
+        return before

@@ -44,7 +44,7 @@ from clover_tvae.errors import (
 from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import MIN_COUNT, MOST_ROWS, Parameters, whole_number
-from clover_tvae.seeds import Call, child, root
+from clover_tvae.seeds import Call, Calls, child, root
 from clover_tvae.tables import TableToLearn
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Synthesizer:
         self.decode: str = parameters.decode or "sample"
         self._held = TableToLearn.of(df, self.random_state)
         self._kind = self._held.kind
-        table, self._n_calls, self._n_ids, self._prepared, self._has_learnt = self._held.df, 0, 0, False, False
+        table, self._calls, self._prepared, self._has_learnt = self._held.df, Calls(), False, False
         self._generator: Generator | None = None
         self._parameters = {k: v for k, v in parameters.given().items() if k not in _NOT_OF_A_BACKEND}
         self._privacy = parameters.privacy
@@ -299,7 +299,7 @@ class Synthesizer:
                 review=(),
                 relations=relations and tuple(one if one in held else one.declared() for one in relations),
             )
-            self._n_calls, self._n_ids, self._has_learnt = 0, 0, True
+            self._calls, self._has_learnt = Calls(), True
         finally:
             if self._has_learnt:  # a fit that fails keeps no table either
                 self._held = TableToLearn()
@@ -359,22 +359,6 @@ class Synthesizer:
         if self._generator is None:
             raise NotFittedError
         return replace(self._generator, decode=self.decode)  # the seed stays that of the training
-
-    def _first_id(self, n_rows: int, first_id: int | None, random_state: int | None) -> int:
-        """Return how many identifiers come before the first of a call that draws rows."""
-        if first_id is not None:
-            return whole_number(first_id, "first_id", least=1) - 1
-        if random_state is not None:  # it fixes the rows whole, whatever was drawn before
-            return 0
-        before, self._n_ids = self._n_ids, self._n_ids + n_rows
-        return before
-
-    def _call_seed(self, purpose: Call, random_state: int | None) -> np.random.SeedSequence:
-        """The seed of one call: the user's, or the next in the synthesizer's own sequence."""
-        if random_state is not None:
-            return child(root(random_state), purpose)
-        self._n_calls += 1
-        return child(self._seed, purpose, self._n_calls)
 
     @memory_told()
     @same_kind
@@ -450,19 +434,19 @@ class Synthesizer:
         if frame is not None:
             if len(frame) != n_rows:
                 raise ConditionError(f"must have one row a synthetic row, {n_rows}, found {len(frame)}", "conditions")
-            able, seed = reader(backend, frame, "conditions"), self._call_seed(Call.COMPLETE, random_state)
+            able, seed = reader(backend, frame, "conditions"), self._calls.seed(self._seed, Call.COMPLETE, random_state)
             frame = self.metadata.read(frame)
-            before = self._first_id(n_rows, first_id, random_state)
+            before = self._calls.first_id(n_rows, first_id, random_state)
             drawn = able.complete(frame, seed=seed, missing=missing, decode=decode, first_id=before)
             return iter([self.metadata.written(drawn.set_axis(frame.index, axis=0).iloc[skip:])])
         if conditions is not None and not isinstance(conditions, Mapping):
             rule = "must be a dict of columns, such as {'sex': 'F'}, or a DataFrame of partial rows"
             raise ConditionError(f"{rule}, found {type(conditions).__name__}", "conditions")
-        seed = self._call_seed(Call.SAMPLE, random_state)
+        seed = self._calls.seed(self._seed, Call.SAMPLE, random_state)
         conditions = conditions and as_read(self.metadata, conditions)
         steps = None if steps is None else whole_number(steps, "steps", least=1)
         how: dict[str, Any] = {"conditions": conditions, "decode": decode, "missing": missing, "steps": steps}
-        before = self._first_id(n_rows, first_id, random_state)
+        before = self._calls.first_id(n_rows, first_id, random_state)
         how |= {"seed": seed, "first_id": before}
         frames = backend.sample_rest(skip, n_rows, **how) if skip else backend.sample_frames(n_rows, **how)
         return _counted(map(self.metadata.written, frames), skip)
@@ -485,7 +469,7 @@ class Synthesizer:
             ``df`` filled, same index, columns and dtypes; a list of ``n`` of them where ``n > 1``.
         """
         backend, n = reader(self._learnt().backend, df, "impute"), whole_number(n, "n", least=1)
-        seed = self._call_seed(Call.IMPUTE, random_state)
+        seed = self._calls.seed(self._seed, Call.IMPUTE, random_state)
         read = self.metadata.read(df)
         filled = (backend.impute(read, seed=child(seed, i)) for i in range(n))
         tables = [table if read is df else self.metadata.filled(df, table) for table in filled]
@@ -517,7 +501,10 @@ class Synthesizer:
         """
         real = self._real(df, "df")
         draw = partial(self._learnt().backend.sample_frames, decode=self.decode)
-        seed, least = self._call_seed(Call.BALANCE, random_state), self._backend.parameters.get("min_count", 1)
+        seed, least = (
+            self._calls.seed(self._seed, Call.BALANCE, random_state),
+            self._backend.parameters.get("min_count", 1),
+        )
         if isinstance(strategy, Mapping):  # the words of the table, as they are learnt
             words = {word: as_read(self.metadata, {column: word})[column] for word in strategy}
             strategy = {next(iter(getattr(read, "values", ())), word): strategy[word] for word, read in words.items()}
