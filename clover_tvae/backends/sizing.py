@@ -134,7 +134,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
             dropout=dropout,
             # Of a single Gaussian even small tables gain much: benchmarks/README.md, "The prior".
             prior_components=min(32, max(1, n_rows // 1_000)) if n_rows >= _FEWEST_PRIOR_ROWS else 0,
-            schedule_levels=4 if n_columns <= _FEW_COLUMNS else 1 if n_columns <= _MANY_COLUMNS else 0,
+            schedule_levels=0 if n_columns > _MANY_COLUMNS else 1 if n_columns > _FEW_COLUMNS or n_rows < 3_000 else 4,
         ),
         TrainingConfig(
             epochs=epochs,
@@ -169,7 +169,13 @@ def _small_student(plan: Plan, n_people: int) -> Plan:
     # Of fewer than 150 people the best epoch came after 80 to 160 of 400 steps.
     width, batch_rows, steps = 128, 256, min(2_000, round(250 * min(1.0, n_people / 150) + 2.5 * n_people))
     epoch = max(n_people, batch_rows)
-    model = replace(plan.model, decompress_dims=(width, width), embedding_dim=2, dropout=0.0)
+    model = replace(
+        plan.model,
+        decompress_dims=(width, width),
+        embedding_dim=2,
+        dropout=0.0,
+        schedule_levels=min(1, plan.model.schedule_levels),
+    )
     training = replace(
         plan.training,
         epochs=max(2, round(steps / math.ceil(epoch / batch_rows))),

@@ -24,8 +24,8 @@ __all__ = ["FREE_NATS", "Schedule", "one_by_one"]
 
 #: What the steps of a row may lose together, where the user asks for no number of steps.
 FREE_NATS = 0.02
-#: Rows that are measured on, fewer where the table is wide: as many log-probabilities as so many cells of pairs of columns.
-_ROWS, _PAIRS_OF_CELLS = 2_048, 2**23
+#: Rows a level that are measured on, fewer where the table is wide: as many log-probabilities as so many cells of pairs of columns.
+_ROWS_A_LEVEL, _PAIRS_OF_CELLS = 512, 2**23
 #: A cell that is impossible is less likely by so much.
 _MOST_NATS = 50.0
 #: A list of steps that is too long is made anew with so many times the loss.
@@ -108,7 +108,7 @@ class Schedule(nn.Module):
     @property
     def rows_to_measure(self) -> int:
         """How many rows :meth:`measure` wants."""
-        return max(256, min(_ROWS, _PAIRS_OF_CELLS // max(1, self.n_columns**2)))
+        return max(256, min(_ROWS_A_LEVEL * self.n_levels, _PAIRS_OF_CELLS // max(1, self.n_columns**2)))
 
     def steps(self, columns: Sequence[int], n_steps: int | None = None) -> list[tuple[int, ...]]:
         """Divide columns into the steps that draw them.
