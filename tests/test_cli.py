@@ -875,3 +875,15 @@ def test_examples_are_copied_into_a_folder_of_the_user(folder: Path) -> None:
     assert cli("examples", "copy", "mine/first", "--force").exit_code == 0
     Path("file").touch()
     assert "found a file" in cli("examples", "copy", "file").stderr
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.feather", "folder"])
+@pytest.mark.parametrize("option", [["--missing", "NA"], ["--read", "decimal=,"]])
+def test_marks_of_text_are_refused_for_files_of_types(folder: Path, name: str, option: list[str]) -> None:
+    Path("folder").mkdir()
+    df = pd.DataFrame({"age": range(40)})
+    for path in ("t.parquet", "folder/a.parquet"):
+        df.to_parquet(path)
+    df.to_feather("t.feather")
+    refused = cli("fit", name, "-m", "infer", "-o", "g.pkl", *option)
+    assert (refused.exit_code, f"{option[0]}: belongs to a CSV file" in refused.stderr) == (2, True)

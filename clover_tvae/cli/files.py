@@ -29,6 +29,7 @@ __all__ = [
     "check_targets",
     "read",
     "read_described",
+    "refuse_marks",
     "require_files",
 ]
 
@@ -66,6 +67,10 @@ Table = Annotated[
 ]
 
 
+#: Of these, every cell has a type, and a missing one is missing.
+_WITHOUT_MARKS = (".parquet", ".pq", ".feather", ".dta", ".sav")
+
+
 def require_files(*paths: str | Path | None) -> None:
     """Refuse all paths at which there is nothing, together, before anything is read."""
     from clover_tvae.workflows import DATASETS
@@ -92,20 +97,28 @@ def read(
     from clover_tvae.tables import read_as, read_database
     from clover_tvae.workflows import DATASETS, builtin_table
 
-    if database is not None or (table in DATASETS and not Path(table).exists()):
-        what = "a built-in table" if database is None else "a table of a database"
-        if missing:
-            raise ConfigError(f"belongs to a CSV file; {what} has real missing cells", "--missing")
-        if how:
-            raise ConfigError(f"belongs to a CSV file, which {what} is not", "--read")
-        if database is None:
-            return builtin_table(table), None
+    if database is not None:
+        refuse_marks("a table of a database", missing, how)
         schema, _, name = table.rpartition(".")
         return read_database(database, name, schema=schema or None), None
+    if table in DATASETS and not Path(table).exists():
+        refuse_marks("a built-in table", missing, how)
+        return builtin_table(table), None
+    if table.lower().endswith(_WITHOUT_MARKS):
+        refuse_marks("a file of types", missing, how)
     df, dialect = read_as(table, metadata, tuple(missing) if missing else ("",), _pairs(how or ()))
     if dialect is not None and str(dialect):
         note(f"read as: {dialect} ({table})", quiet)
     return df, dialect
+
+
+def refuse_marks(what: str, missing: Sequence[str] | None, how: Sequence[str] | None) -> None:
+    """Refuse the options that say how text is to be read, of a table that has types."""
+    if missing:
+        cure = "markers among its texts are told in the metadata"
+        raise ConfigError(f"belongs to a CSV file; {what} has real missing cells; {cure}", "--missing")
+    if how:
+        raise ConfigError(f"belongs to a CSV file, which {what} is not", "--read")
 
 
 def _pairs(how: Sequence[str]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from clover_tvae.cli.files import (
     check_targets,
     read,
     read_described,
+    refuse_marks,
     require_files,
 )
 from clover_tvae.errors import ConfigError
@@ -209,6 +210,7 @@ def fit(
 
     described: Metadata | str | None
     if database is None and is_large(table):
+        refuse_marks("a folder of Parquet files", missing, how)
         described, df, size = None if metadata == "infer" else metadata, Path(table), table
     else:
         described, (df,) = read_described(metadata, missing, how, table, quiet=quiet, database=database)
