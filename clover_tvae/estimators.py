@@ -212,18 +212,24 @@ class TVAESynthesizer(Synthesizer, MethodsOfSDV, _TakesMixedTables):
 
     @takes_frames
     def report(self, real: pd.DataFrame | None = None, holdout: pd.DataFrame | None = None, **options: Any) -> Report:
-        """Draw as many rows as were learnt, measure them, and lay the result out as a page.
+        """Draw as many rows as there are real ones, measure them, and lay the result out as a page.
+
+        ``report(real, holdout)`` says most. ``report(holdout)`` says whether the rows are like real ones, and useful; whom they
+        could expose cannot be said without the rows that were learnt.
 
         Args:
-            real: The rows that were learnt, which a fitted synthesizer does not keep.
+            real: The rows that were learnt, which a fitted synthesizer does not keep. Where they are the only table, and by
+                their number, columns or cells not those that were learnt, they are taken for ``holdout``.
             holdout: Real rows that were never learnt; without them privacy and utility cannot be judged.
             **options: ``seed``, ``title``, ``min_count``, ``figures``; see ``clover_tvae.report.build_report``.
 
         Returns:
-            A ``Report``: ``.save("report.html")``, ``.figures``, ``.to_json()``.
+            A ``Report``: a notebook shows its page; ``.save("report.html")``, ``.figures``, ``.to_json()``.
         """
         from clover_tvae.report import report_on
 
+        if real is None and holdout is not None:
+            return report_on(self, None, self._real(holdout, "holdout"), **options)
         return report_on(self, self._real(real), holdout, **options)
 
     def plot_history(self) -> Any:

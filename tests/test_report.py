@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,8 @@ from clover_tvae.evaluation import CATALOGUE, Figure, Figures, fidelity
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import code_tables
 from clover_tvae.parameters import Privacy
-from clover_tvae.report import build_report, write_report
+from clover_tvae.report import build_report, readings, write_report
+from clover_tvae.report.answers import FAIR_C2ST, FAIR_ERROR, FAIR_LOSS, FAIR_POINTS, GOOD_LOSS, answers
 from clover_tvae.report.model_card import card_groups
 from clover_tvae.report.pair_section import PairTrends
 
@@ -158,8 +160,86 @@ def test_every_section_is_there_and_every_link_of_the_contents_leads_somewhere(p
     assert not elements.open
     ids = {attributes["id"] for _, attributes in elements.elements if "id" in attributes}
     links = {attributes["href"] for tag, attributes in elements.elements if tag == "a"}
-    assert links == {f"#{anchor}" for anchor in ids}
+    assert links == {f"#{anchor}" for anchor in ids - {"answers", "answers-title"}}
     assert {"summary", "card", "training", "columns", "pairs", "rare", "space", "fidelity", "utility", "privacy"} <= ids
+
+
+def _answers(*measured: tuple[str, float, dict], has_fresh: bool = True, **of_page) -> list[tuple[str, str]]:
+    figures = Figures.of([Figure.of(name, value, n=500, **more) for name, value, more in measured])
+    found = answers(figures, readings(figures), has_fresh=has_fresh, **of_page)
+    return [(answer.grade, answer.sentence) for answer in found]
+
+
+@pytest.mark.parametrize(
+    ("c2st", "shape", "broken", "grade"),
+    [
+        (0.50, 1.0, 0.0, "good"),
+        (0.58, 1.0, 0.0, "fair"),
+        (0.62, 1.0, 0.0, "bad"),
+        (0.50, 1.9, 0.0, "fair"),
+        (0.50, 2.1, 0.0, "bad"),
+        (0.50, 1.0, 0.9, "fair"),
+        (0.50, 1.0, 1.1, "bad"),
+    ],
+)
+def test_how_like_the_real_table_is_said_by_what_fresh_real_rows_score(c2st, shape, broken, grade) -> None:
+    likeness, *_ = _answers(
+        ("fidelity.c2st_heldout", c2st, {"holdout": 0.5, "interval": (c2st - 0.01, c2st + 0.01)}),
+        ("fidelity.shape_heldout", shape, {"holdout": 1.0}),
+        ("fidelity.relations_broken", broken, {"holdout": 0.0}),
+    )
+    assert likeness[0] == grade
+    assert f"{100 * c2st:.0f} times in 100 (of two real rows 50; guessing: 50)" in likeness[1]
+    assert ("single columns" in likeness[1]) == (shape > 1.1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "grade"), [(-0.3, "good"), (0.02, "good"), (0.03, "fair"), (0.1, "fair"), (0.11, "bad")]
+)
+def test_how_useful_the_rows_are_is_said_by_what_models_lose(loss: float, grade: str) -> None:
+    assert _answers(("utility.loss", loss, {}), target="sex")[1][0] == grade
+
+
+def test_the_limits_between_the_answers_are_those_that_the_documentation_tells() -> None:
+    told = (Path(__file__).parent.parent / "docs" / "report.md").read_text()
+    errors = f"the other errors at most {FAIR_ERROR} times theirs or {FAIR_POINTS:.0f} point above"
+    for text in (
+        f"C2ST by at most {FAIR_C2ST}, {errors}",
+        f"at most {GOOD_LOSS} of AUC",
+        f"**In part**: at most {FAIR_LOSS}",
+    ):
+        assert text in told
+
+
+def test_whom_the_rows_expose_is_said_by_the_attacks_that_find_something() -> None:
+    quiet = ("privacy.membership_auc", 0.52, {"p": 0.4})
+    grade, sentence = _answers(quiet, ("privacy.attribute_gain", 0.3, {"p": 1e-6}))[2]
+    assert grade == "bad"
+    assert sentence.startswith(
+        "1 of 2 tests of known attacks find a leak, of people who were learnt: what is not known"
+    )
+    assert "tell that it was learnt" not in sentence
+    assert "of unusual people" in _answers(("privacy.copied_rare", 3.0, {"p": 1e-6}))[2][1]
+    grade, sentence = _answers(quiet)[2]
+    assert grade == "good"
+    assert "no proof" in sentence
+
+
+@pytest.mark.parametrize("of_page", [{"has_fresh": False}, {"is_learnt": False}])
+def test_what_cannot_be_said_is_not_said(of_page: dict) -> None:
+    found = _answers(("utility.loss", 0.0, {}), ("privacy.membership_auc", 0.5, {"p": 0.5}), **of_page)
+    assert [grade for grade, _ in found] == ["open", "good" if of_page.get("has_fresh", True) else "open", "open"]
+    assert found[2][1].startswith("Cannot be said without ")
+
+
+def test_an_answer_is_told_by_a_sign_and_words_not_by_its_colour_alone(page: str) -> None:
+    text = words(page)
+    for question, answer in (
+        ("Is it like the real table?", "✗ No"),
+        ("Is it useful?", "? Cannot be said"),
+        ("Whom could it expose?", "✗ Leak found"),
+    ):
+        assert f"{question} {answer}" in text
 
 
 def test_it_never_claims_anonymity_and_says_that_passing_proves_nothing(page: str) -> None:

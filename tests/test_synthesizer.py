@@ -1060,10 +1060,28 @@ def test_rows_of_another_table_are_told_from_those_behind_a_generator_file(peopl
         warnings.simplefilter("error")
         same = short(people, generator_filepath=path)
         assert same.told_apart(people) == []
-    with pytest.warns(UserWarning, match="not those that the generator learnt"):
-        page = opened.report(people.iloc[:100]).html()
-    assert "not those that the generator learnt" in page
-    assert "not those that the generator learnt" not in same.report(people).html()
+    told = "not those that the generator learnt"
+    with pytest.warns(UserWarning, match=told):
+        assert told in opened.report(people.iloc[:100], people.iloc[100:]).html()
+    assert told not in same.report(people).html()
+
+
+@pytest.mark.long
+def test_rows_that_were_never_learnt_are_enough_for_a_report(people):
+    people = people[people["city"] != "Oslo"]  # too few to be learnt
+    learnt, fresh = people.iloc[:300], people.iloc[300:].reset_index(drop=True)
+    synth = short(learnt, privacy="none").fit()
+    page = synth.report(fresh)  # by the number of its rows no table of the training
+    assert page.html() == synth.report(fresh).html()
+    like, useful, exposed = page.content["answers"]
+    assert "open" not in (like.grade, useful.grade)
+    assert exposed.grade == "open"
+    assert not [key for key in page.figures if key.startswith("privacy.") or key == "fidelity.shape"]
+    assert f"are not those of the training (it learnt 300 rows, these are {len(fresh)})" in page.html()
+    said = synth.report(holdout=fresh).html()
+    assert "taken for rows that the generator never learnt" in said
+    assert "are not those of the training" not in said
+    assert page._repr_html_().startswith("<iframe title=")
 
 
 def test_the_name_of_a_device_as_generator_file_is_refused_before_training(people, tmp_path):

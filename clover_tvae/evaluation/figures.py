@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clover_tvae.columns.html_table import html_table
 from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.evaluation.catalogue import CATALOGUE, Better
 
@@ -92,6 +94,8 @@ class Figures(Mapping[str, Figure]):
         >>> figures = Figures.of([Figure.of("fidelity.shape", 1.5, n=100)])
         >>> figures["fidelity.shape"].value, figures["fidelity.shape"].unit
         (1.5, '%')
+        >>> figures
+        Figures(1 fidelity)
         >>> Figures.from_plain(figures.to_plain()) == figures
         True
     """
@@ -171,9 +175,24 @@ class Figures(Mapping[str, Figure]):
             raise ConfigError(Problem("figures", f"a part is missing or malformed ({type(error).__name__})")) from error
         return cls(figures, tables, notes)
 
+    def __repr__(self) -> str:
+        sections = Counter(figure.section for figure in self.figures.values())
+        return f"Figures({', '.join(f'{n} {name}' for name, n in sections.items()) or 'none'})"
+
     def _repr_html_(self) -> str:
-        shown = self.to_frame()[["title", "unit", "value", "interval", "holdout", "bootstrap", "perfect", "n"]]
-        return str(shown.to_html(float_format=format_number, na_rep="–", index=False))
+        rows = [
+            (
+                figure.title or figure.name,
+                figure.unit,
+                format_number(figure.value),
+                " to ".join(map(format_number, figure.interval or ())),
+                *map(format_number, (figure.holdout, figure.bootstrap, figure.perfect)),
+                f"{figure.n:,}",
+            )
+            for figure in self.figures.values()
+        ]
+        head = ("figure", "unit", "synthetic", "95% interval", "real rows", "bootstrap", "perfect", "n")
+        return html_table("Figures of the synthetic rows", head, rows)
 
 
 def format_number(value: float | None) -> str:

@@ -6,6 +6,7 @@ It hands the work to its neighbours: ``document`` (dicts), ``json_file``, ``infe
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from clover_tvae.columns.dtypes import where_of
 from clover_tvae.columns.frames import read_frame, same_library
+from clover_tvae.columns.html_table import html_table
 from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.errors import DataError, MetadataError, Problem, did_you_mean
 from clover_tvae.metadata import document, exchange, json_file
@@ -56,6 +58,8 @@ class Metadata:
         >>> meta = Metadata.of({"continuous": ["age"], "categorical": ["sex"], "variable_to_predict": "sex"})
         >>> meta.column("age").kind
         'continuous'
+        >>> meta
+        Metadata(2 columns: 1 continuous, 1 categorical; predicts 'sex')
         >>> meta == Metadata.from_dict(meta.to_dict())
         True
     """
@@ -84,6 +88,26 @@ class Metadata:
             problems.append(Problem("unit", fault))
         if problems:
             raise MetadataError(problems)
+
+    def __repr__(self) -> str:
+        kinds = Counter(column.kind for column in self.columns)
+        parts = [f"{len(self.columns)} columns: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items())]
+        parts += [] if self.variable_to_predict is None else [f"predicts {self.variable_to_predict!r}"]
+        parts += [] if self.unit is None else [f"people by {self.unit!r}"]
+        parts += [f"{len(self.relations)} relations"] if self.relations else []
+        return f"Metadata({'; '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                column.name,
+                column.kind,
+                ", ".join(f"{option}: {value}" for option, value in column.options.items()),
+                self.reasons.get(column.name, ""),
+            )
+            for column in self.columns
+        ]
+        return html_table(repr(self), ("column", "kind", "how it is written", "why"), rows)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Metadata):

@@ -26,7 +26,7 @@ from clover_tvae.evaluation.subgroups import subgroup_fidelity
 from clover_tvae.files import write_text
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.report.formatting import decimal_text, listed, percent_text, printable, real_share_text
-from clover_tvae.report.html_document import render
+from clover_tvae.report.html_document import framed, render
 from clover_tvae.report.model_card import NO_PROOF, plain_text, strict_json
 from clover_tvae.report.readings import figure_text, readings
 from clover_tvae.report.summary import risks
@@ -89,6 +89,12 @@ class Dossier:
         """Return the same as JSON, with the figures."""
         head = {"format": "clover-tvae-dossier", "format_version": 1}
         return strict_json({**head, **self.content, "figures": self.figures.to_plain()})
+
+    def __repr__(self) -> str:
+        return f"Dossier({len(self.content['sections'])} sections)"
+
+    def _repr_html_(self) -> str:
+        return framed(self.html(), self.content["title"])
 
     def save(self, path: str | Path) -> None:
         """Write the page and, beside it, the JSON."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from clover_tvae.errors import MissingExtraError
 from clover_tvae.version import __version__
 
-__all__ = ["render"]
+__all__ = ["framed", "render"]
 
 _FOLDER = Path(__file__).parent / "templates"
 
@@ -26,6 +27,13 @@ def render(template: str, content: Mapping[str, Any]) -> str:
     page = _environment().get_template(template).render(content)
     # A lone surrogate has no UTF-8 form; what came this far becomes a visible reference.
     return page.encode("utf-8", "xmlcharrefreplace").decode("utf-8")
+
+
+def framed(page: str, title: str) -> str:
+    """Return a page in a frame of its own, as a notebook shows it: its styles stay inside, and it reaches nothing outside."""
+    style = "width: 100%; height: 720px; border: 1px solid #8b97a4; border-radius: 6px"
+    inside = html.escape(page)
+    return f'<iframe title="{html.escape(title)}" style="{style}" sandbox="allow-scripts" srcdoc="{inside}"></iframe>'
 
 
 @cache

@@ -8,29 +8,36 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from clover_tvae.columns.frames import takes_frames
+from clover_tvae.columns.people import drawn_people, people_of
 from clover_tvae.errors import CloverWarning
 from clover_tvae.evaluation.disclosure import Disclosure
+from clover_tvae.evaluation.fidelity import fidelity
 from clover_tvae.evaluation.frames import CodedTables, code_tables, resolve_metadata
 from clover_tvae.evaluation.measurement import measure
 from clover_tvae.evaluation.membership import file_scorers
+from clover_tvae.evaluation.utility import utility
 from clover_tvae.files import write_text
 from clover_tvae.parameters import MIN_COUNT
+from clover_tvae.report.answers import answers
 from clover_tvae.report.column_section import column_card, column_tables
 from clover_tvae.report.distributions import Marginal, marginals
 from clover_tvae.report.dossier import ASKED_AGAIN
 from clover_tvae.report.formatting import count_text, listed, printable, shortened
-from clover_tvae.report.html_document import render
+from clover_tvae.report.html_document import framed, render
 from clover_tvae.report.learning_curves import learning_curves
 from clover_tvae.report.model_card import card_groups, strict_json
 from clover_tvae.report.pair_section import PairTrends, broken_relations
-from clover_tvae.report.readings import readings
+from clover_tvae.report.readings import CLOSENESS, readings
 from clover_tvae.report.space_section import space_section
 from clover_tvae.report.summary import risks, summary
+from clover_tvae.seeds import Measure, generator, of_measure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +48,7 @@ DEFAULT_TITLE = "Synthetic data report"
 
 _N_OPEN = 24  # cards of columns that are open at first
 _ROLES = (("real", "real training"), ("synthetic", "synthetic"), ("holdout", "real holdout"))
+_FRESH_ROLES = (("real", "real, never learnt"), ("synthetic", "synthetic"), ("holdout", "real, never learnt, apart"))
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,13 @@ class Report:
     figures: Any
     marginals: tuple[Marginal, ...]
     content: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        said = "; ".join(f"{answer.question} {answer.word}" for answer in self.content["answers"])
+        return f"Report({self.title!r}: {said})"
+
+    def _repr_html_(self) -> str:
+        return framed(self.html(), self.title)
 
     def html(self) -> str:
         """Return the page.
@@ -106,14 +121,18 @@ def write_report(path: str | Path, real: pd.DataFrame, synthetic: pd.DataFrame, 
 
 @takes_frames
 def report_on(
-    synth: Any, real: pd.DataFrame, holdout: pd.DataFrame | None = None, *, seed: int = 0, **options: Any
+    synth: Any, real: pd.DataFrame | None = None, holdout: pd.DataFrame | None = None, *, seed: int = 0, **options: Any
 ) -> Report:
-    """Draw as many rows as were learnt and report on them.
+    """Draw as many rows as there are real ones and report on them.
+
+    Rows that were never learnt are enough to say whether the rows are like real ones, and useful: one half of them is held
+    against the other, which says what fresh real rows score. Whom the rows could expose needs the learnt rows, too.
 
     Args:
         synth: A fitted ``TVAESynthesizer``, or whatever has its ``sample``, ``reads_rows``, ``encode``, ``told_apart``,
             ``anomaly_scores``, ``card``, ``history`` and ``metadata``.
-        real: The rows that it learnt.
+        real: The rows that it learnt. Where these are the only table, and by their number, columns or cells not those that
+            the generator learnt, they are taken for ``holdout``.
         holdout: Real rows that it never saw.
         seed: Seed of the rows and of the figures.
         **options: Further arguments of ``build_report``: ``figures``, ``min_count``, ``title``.
@@ -122,16 +141,39 @@ def report_on(
         DataError: The tables do not fit the generator.
         MissingExtraError: A package of the extra ``report`` is not installed.
     """
+    texts = [] if real is None else synth.told_apart(real)
+    if real is None or (texts and holdout is None):
+        return _report_on_fresh(synth, holdout if real is None else real, texts, seed=seed, **options)
     synthetic = synth.sample(len(real), random_state=seed)
     about = about_generator(synth, real, synthetic)
     if synth.reads_rows:
         about["scorers"] = file_scorers(synth.anomaly_scores)
-    if texts := synth.told_apart(real):
+    if texts:
         text = f"The rows given as those of the training are not those that the generator learnt: {'; '.join(texts)}."
         warnings.warn(text, CloverWarning, stacklevel=3)
         about["notes"] = (text,)
     about |= options
     return build_report(real, synthetic, holdout, synth.metadata, seed=seed, **about)
+
+
+def _report_on_fresh(synth: Any, fresh: Any, texts: Sequence[str], *, seed: int, **options: Any) -> Report:
+    """Report on rows that were never learnt: one half stands where the learnt rows would, the other is the yardstick."""
+    metadata, rng = synth.metadata, generator(of_measure(seed, Measure.UTILITY))
+    is_apart = np.zeros(len(fresh), dtype=bool)
+    is_apart[drawn_people(people_of(fresh, metadata.unit), len(fresh), len(fresh) // 2, rng)] = True
+    real, apart = (fresh[rows].reset_index(drop=True) for rows in (~is_apart, is_apart))
+    synthetic = synth.sample(len(real), random_state=seed)
+    about = about_generator(synth, real, synthetic) | options
+    asked: dict[str, Any] = {"seed": seed, "min_count": about["min_count"]}
+    figures = fidelity(real, synthetic, apart, metadata, **asked) | utility(real, synthetic, apart, metadata, **asked)
+    of_fresh = {key: figure for key, figure in figures.items() if key not in CLOSENESS}
+    note = (
+        "The real rows are taken for rows that the generator never learnt; if it did learn them, this page flatters it."
+    )
+    if texts:
+        note = f"The rows given are not those of the training ({'; '.join(texts)}). {note}"
+    given = {"figures": replace(figures, figures=of_fresh), "notes": (note,), **about}
+    return build_report(real, synthetic, apart, metadata, seed=seed, is_learnt=False, **given)
 
 
 def about_generator(synth: Any, real: pd.DataFrame, synthetic: pd.DataFrame) -> dict[str, Any]:
@@ -163,6 +205,7 @@ def build_report(
     min_count: int = MIN_COUNT,
     title: str = DEFAULT_TITLE,
     notes: Sequence[str] = (),
+    is_learnt: bool = True,
 ) -> Report:
     """Compare a synthetic table with the real one and lay the result out as a page.
 
@@ -181,6 +224,7 @@ def build_report(
         min_count: Fewest real rows that any part of the page may show.
         title: The page's title.
         notes: What else stands at the top of the page.
+        is_learnt: Whether the generator learnt ``real``; otherwise privacy cannot be judged, and ``figures`` holds none of it.
 
     Raises:
         DataError: The tables do not fit each other; with every problem.
@@ -204,10 +248,12 @@ def build_report(
     target = None if metadata is None else metadata.variable_to_predict
     read = readings(figures)
     n_holdout = 0 if holdout is None else len(holdout)
-    rows = [f"{count_text(tables[role].n_rows)} {words}" for role, words in _ROLES if role in tables.tables]
+    roles = _ROLES if is_learnt else _FRESH_ROLES
+    rows = [f"{count_text(tables[role].n_rows)} {words}" for role, words in roles if role in tables.tables]
     content = {
         "title": printable(title),
         "subtitle": f"{listed(rows)} rows, {len(tables.names)} columns compared, seed of the evaluation {seed}.",
+        "answers": answers(figures, read, has_fresh=n_holdout > 0, is_learnt=is_learnt, target=target),
         "summary": summary(
             read,
             shown,
@@ -216,7 +262,7 @@ def build_report(
             min_count=disclosure.min_count,
             notes=(*notes, *getattr(figures, "notes", ())),
         ),
-        "facts": _facts(tables, card, target),
+        "facts": _facts(tables, card, target, roles),
         "card_groups": card_groups(card),
         "training": learning_curves(history),
         "columns": [column_card(marginal, disclosure) for marginal in shown],
@@ -231,15 +277,18 @@ def build_report(
         "asked_again": ASKED_AGAIN,
         "risks": risks(read),
         "n_holdout": n_holdout,
+        "is_learnt": is_learnt,
         "left_out": ", ".join(printable(name) for name in real.columns if name not in tables.names),
     }
     return Report(printable(title), figures if hasattr(figures, "to_plain") else None, tuple(shown), content)
 
 
-def _facts(tables: CodedTables, card: Mapping[str, Any] | None, target: Hashable | None) -> list[tuple[str, str]]:
+def _facts(
+    tables: CodedTables, card: Mapping[str, Any] | None, target: Hashable | None, roles: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
     facts = [
         (f"{words.capitalize()} rows", count_text(tables[role].n_rows) if role in tables.tables else "none")
-        for role, words in _ROLES
+        for role, words in roles
     ]
     facts += [("Numbers and dates", str(len(tables.number_names))), ("Categories", str(len(tables.category_names)))]
     if target is not None:

@@ -18,7 +18,7 @@ from clover_tvae.report.charts import dot_strip
 from clover_tvae.report.formatting import decimal_text
 from clover_tvae.report.svg import Chart
 
-__all__ = ["LIKE_REAL", "Reading", "figure_text", "interval_text", "readings"]
+__all__ = ["CLOSENESS", "LIKE_REAL", "Reading", "figure_text", "interval_text", "readings"]
 
 Verdict = Literal["worse", "equal", "odd", "unknown"]
 Place = Literal["main", "closeness", "appendix"]
@@ -31,6 +31,9 @@ _PLACES: Mapping[str, Place] = {
     "privacy.dcr_share": "appendix",
     "privacy.dcr_quantile": "appendix",
 }
+
+#: Figures that say how close the rows are to what was learnt: without the learnt rows they say nothing.
+CLOSENESS = tuple(key for key, place in _PLACES.items() if place == "closeness")
 
 # The bad side of figures whose catalogue entry only says that a target is to be met: 1 above it, -1 below it.
 _BAD_SIDE = {

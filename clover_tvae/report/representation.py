@@ -6,6 +6,7 @@ import html
 from collections import Counter
 from typing import Any
 
+from clover_tvae.columns.html_table import html_table
 from clover_tvae.metadata import Metadata
 
 __all__ = ["as_html", "as_text"]
@@ -34,6 +35,5 @@ def as_html(
         last = backend.history[-1]
         rows |= backend.facts | {f"last {name}": f"{last[name]:.4g}" for name in ("loss", "validation_loss")}
         rows |= {"privacy": privacy, "sha256": sha256 or "not saved yet"}
-    body = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>" for k, v in rows.items())
     title = html.escape(as_text(backend, metadata, fitted=fitted, written=written))
-    return f"<details open><summary>{title}</summary><table>{body}</table></details>"
+    return f"<details open><summary>{title}</summary>{html_table('What was learnt, and how', ('what', 'value'), rows.items())}</details>"

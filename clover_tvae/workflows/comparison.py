@@ -42,6 +42,15 @@ class Comparison:
     results: tuple[dict[str, Any], ...]
     facts: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"Comparison({', '.join(str(result['name']) for result in self.results)})"
+
+    def _repr_html_(self) -> str:
+        from clover_tvae.report import build_comparison
+        from clover_tvae.report.html_document import framed
+
+        return framed(build_comparison(self.results, facts=self.facts), "Comparison of generators")
+
     def to_plain(self) -> dict[str, Any]:
         """Return the comparison as plain data; no value of the table is in it."""
 
