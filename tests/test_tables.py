@@ -336,7 +336,7 @@ def test_what_is_written_in_a_dialect_comes_back(tmp_path, separator, decimal, e
     write_table(df, tmp_path / "t.csv.gz", dialect)
     metadata = Metadata.of({"continuous": ["x;y", "n", "label", "gaps"], "categorical": ["größe, cm"]})
     back, found = read_as(tmp_path / "t.csv.gz", metadata, read=dialect)
-    assert found == dialect.but(thousands="", trailing=False)
+    assert found == dialect.but(thousands="", trailing=False, blank=False)
     assert back["x;y"].tolist() == back["label"].tolist() == df["x;y"].tolist()
     assert back["größe, cm"].fillna("").tolist() == df["größe, cm"].tolist()
     assert back["n"].tolist() == df["n"].tolist()

@@ -27,6 +27,8 @@ _SPELT = re.compile(
     rf"(?P<body>(?:[0-9][0-9.,'’ ]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?)(?P<after> *(?:{_UNIT})|)",
     re.IGNORECASE,
 )
+# As accountants write it, and SAP: (1,234.50) and 1.234,50-
+_BELOW_ZERO = re.compile(r"\((.*\d.*)\)|([^+-]*\d)-")
 _MOST_LETTERS = 40
 
 
@@ -74,10 +76,15 @@ def split_number(text: str) -> Spelt | None:
     Example:
         >>> split_number("<5"), split_number("$1,234.50"), split_number("70 kg").unit
         (Spelt(beyond='<', body='5', unit=''), Spelt(beyond='', body='1,234.50', unit='$#'), '# kg')
+        >>> split_number("($9.50)"), split_number("1.234,50-").body
+        (Spelt(beyond='', body='-9.50', unit='$#'), '-1.234,50')
         >>> [split_number(text) for text in ("120/80", "12:30", "007", "Q1 2019", "unknown")]
         [None, None, None, None, None]
     """
-    if len(text) > _MOST_LETTERS or not (found := _SPELT.fullmatch(plain_text(text))):
+    text = plain_text(text)
+    if below := _BELOW_ZERO.fullmatch(text):
+        text = f"-{below[1] or below[2]}"
+    if len(text) > _MOST_LETTERS or not (found := _SPELT.fullmatch(text)):
         return None
     body, after = found["body"].rstrip(), found["after"]
     if re.match(r"0\d", body) or (found["sign"] and found["inner"]) or (found["before"] and after):

@@ -41,12 +41,18 @@ MAX_CODES = 10
 _MARKERS = {
     "", "-", "--", "---", ".", "..", "?", "??", "na", "n/a", "n.a.", "n.a", "#n/a", "nan", "null", "none", "nil", "unknown", "unk", "not known",
     "missing", "nd", "n.d.", "not done", "not available", "not recorded", "not applicable", "no data", "k.a.", "unbekannt", "inconnu", "<na>",
+    "\\n",
 }  # fmt: skip
 _MARKER_NUMBERS = (-9, -99, -999, -9999, -1, -7, -8, 99, 999, 9999, 99999, 999999, 88, 888, 8888, 77, 777, 7777)
+_NEVER = np.array(
+    ["9999-12-31", "2999-12-31", "2099-12-31", "1900-01-01", "1800-01-01", "1753-01-01", "0001-01-01"],
+    dtype="datetime64[D]",
+)
 _MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
 _STYLES = [NumberStyle(decimal, thousands) for decimal, thousands in _MARKS]
 _TRUTHS = (
     ("yes", "no"), ("y", "n"), ("true", "false"), ("t", "f"), ("ja", "nein"), ("j", "n"), ("oui", "non"), ("sí", "no"), ("si", "no"),
+    ("wahr", "falsch"), ("vrai", "faux"), ("verdadero", "falso"), ("vero", "falso"),
 )  # fmt: skip
 _SCALES = (
     ("very low", "low", "medium", "high", "very high"), ("very low", "low", "moderate", "high", "very high"), ("low", "normal", "high"),
@@ -437,10 +443,13 @@ def _dates(texts: Texts) -> Finding | None:
     found = [written for written in found if written not in rare]
     formats = list(dict.fromkeys(written.formats[0] for written in found))
     readable: set[str] = set()
+    never: list[str] = []  # what stands for no date at all
     century = None
     for written in found:
-        read = read_texts(written.texts, written.formats[0])[1]
+        instants, read, _ = read_texts(written.texts, written.formats[0])
         readable |= {text for text, is_date in zip(written.texts, read, strict=True) if is_date}
+        is_never = np.isin(instants.astype("datetime64[us]").astype("datetime64[D]"), _NEVER) & read
+        never += [text for text, is_one in zip(written.texts, is_never, strict=True) if is_one]
     if short := next((format for format in formats if has_short_years(format)), None):
         century = century_of(
             [text for written in found if written.formats[0] == short for text in written.texts], short
@@ -490,7 +499,13 @@ def _dates(texts: Texts) -> Finding | None:
         texts.name, "datetime", format=format, formats=tuple(formats[1:]) or None, time_zone=zone,
         century_starts=century if has_short_years(format) else None, **rest.options,
     )  # fmt: skip
-    return Finding(column, f"text that reads as dates by {format!r}", warning, words=("category", "drop"))
+    never = [text for text in never if texts.counts[text] >= MIN_COUNT]
+    words = (f"missing:{';'.join(never)}", "keep") if never else ()
+    if never:
+        told = " and ".join(f"{texts.counts[text]} cells {text!r}" for text in never)
+        warning = f"{warning}; {told} look as if they meant missing: say {words[0]}, or keep; until then they are dates"
+    reason = f"text that reads as dates by {format!r}"
+    return Finding(column, reason, warning, words=(*words, "category", "drop"), asks=bool(never))
 
 
 def _packed(known: Sequence[str], order: str) -> list[Written] | None:

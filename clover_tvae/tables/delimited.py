@@ -55,6 +55,12 @@ _SIGNS = {
     b"\x89HDF": "HDF5",
 }
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+# The first line by which Excel is told what separates the cells.
+_SEP_LINE = re.compile(r'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)
+# What Excel takes for text whatever it looks like.
+_TEXT_FORMULA = '^="([^"]*)"$'
+# A number as any country writes it: -1.234,50 and -$1,234.50.
+_SIGNED = re.compile("[+-][$€£¥]?[0-9][0-9.,'\u00a0\u202f ]*[%$€£¥]?")
 _SIGN = tuple("=+-@＝＋－＠")
 # What shows nothing before a sign (blanks, controls, letters of no width), and quotes, which a program may take off.
 _UNSEEN = re.compile(
@@ -197,7 +203,7 @@ def _unpacked(
 
 
 def _header(stream: io.BufferedReader, place: str, read: Dialect) -> tuple[list[str], Dialect]:
-    """Return what the header line names, without moving on, and the dialect, or say what the file is instead of a CSV table."""
+    """Return what the header line names, moving to it, and the dialect, or say what the file is instead of a CSV table."""
     start = stream.peek(_PEEK)[:_PEEK]
     raw: Any = stream.raw
     for sign, what in _SIGNS.items():
@@ -205,6 +211,9 @@ def _header(stream: io.BufferedReader, place: str, read: Dialect) -> tuple[list[
             raise TableFileError(f"is {what} inside, not CSV; rename or export it", place)
     raw.require_text()
     text = start.decode("utf-8-sig", "replace")
+    if said := _SEP_LINE.match(text):
+        stream.read(len(said[0]) + len(start) - len(start.removeprefix(codecs.BOM_UTF8)))
+        text, read = text[said.end() :], read.but(separator=said[1])
     if not text.strip():
         raise TableFileError("is empty; the first line must name the columns", place)
     try:
@@ -262,6 +271,8 @@ def _parse(stream: Any, place: str, header: list[str], dialect: Dialect) -> Any:
     if ragged:
         found = f"{len(ragged)} with another number (row {first_of(ragged)}, the header being row 1)"
         cure = "mend the file, or quote cells that hold the separator"
+        if len(ragged) > table.num_rows:
+            cure = "delete lines above the header, such as a title, or say read: {separator: ...}, --read separator=..."
         raise TableFileError(
             f"must have {table.num_columns} cells in each row, as its header, found {found}; {cure}", place
         )
@@ -269,7 +280,9 @@ def _parse(stream: Any, place: str, header: list[str], dialect: Dialect) -> Any:
 
 
 def _active_cells(column: Any) -> Any:
-    """Take off the apostrophes that :func:`write_csv` puts before formulas: what we wrote is read as it was."""
+    """Take off what makes text of a cell in Excel, ``="007"``, and the apostrophes that :func:`write_csv` puts before formulas."""
+    if pc.any(pc.starts_with(column, pattern='="'), min_count=0).as_py():
+        column = pc.replace_substring_regex(column, _TEXT_FORMULA, r"\1")
     if not pc.any(pc.starts_with(column, pattern="'"), min_count=0).as_py():
         return column
     return pa.chunked_array([pa.array([_active(cell) for cell in column.to_pylist()], type=pa.large_string())])
@@ -280,7 +293,11 @@ def columns_of(header: list[str], place: str, metadata: Metadata | None) -> list
     problems = repeated_names(filter(None, header), place)
     unnamed = [position for position, head in enumerate(header, start=1) if not head.strip()]
     if unnamed:
-        cure = "; a first one is often the row index: write it with index=False" if unnamed[0] == 1 else ""
+        cure = (
+            "; a first one is often the row index: write it with index=False, in R row.names=FALSE"
+            if unnamed[0] == 1
+            else ""
+        )
         text = f"must name every column, found {len(unnamed)} without a name ({first_of(unnamed)}){cure}"
         problems.append(Problem(place, text, TableFileError))
     if problems:
@@ -311,7 +328,7 @@ def print_csv(df: pd.DataFrame, file: Any, dialect: Dialect | None = None, *, gz
     texts = itertools.chain(spelt.columns, *(cells for _, cells in spelt.items() if cells.dtype == object))
     returns = any(isinstance(text, str) and "\r" in text for text in texts)
     ambiguous = spelt.columns[0].startswith("\ufeff") or any(
-        _could_separate(m, spelt) for m in ",;\t|" if m != separator
+        _could_separate(m, spelt) for m in ",;\t| " if m != separator
     )
     quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns or ambiguous else csv.QUOTE_MINIMAL
     target: Any = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) if gzipped else file
@@ -329,11 +346,17 @@ def print_csv(df: pd.DataFrame, file: Any, dialect: Dialect | None = None, *, gz
 
 
 def _could_separate(mark: str, spelt: pd.DataFrame) -> bool:
-    """Whether the names and every row hold a mark, so that it could be taken for the separator; of a lone column its name."""
+    """Whether the names and every row hold a mark, so that it could be taken for the separator; of a lone column the name or a cell."""
+    texts = spelt.loc[:, [cells.dtype == object for _, cells in spelt.items()]]
+    if spelt.shape[1] == 1:
+        return mark in spelt.columns[0] or any(
+            mark in cell for cells in texts for cell in texts[cells] if isinstance(cell, str)
+        )
+    if mark == " ":  # before a cell
+        return all(name.startswith(mark) for name in spelt.columns[1:])
     if not any(mark in name for name in spelt.columns):
         return False
-    texts = spelt.loc[:, [cells.dtype == object for _, cells in spelt.items()]]
-    return spelt.shape[1] == 1 or bool(texts.map(lambda cell: mark in str(cell)).any(axis=1).all())
+    return bool(texts.map(lambda cell: mark in str(cell)).any(axis=1).all())
 
 
 def _with_comma(series: pd.Series) -> pd.Series:
@@ -371,7 +394,8 @@ def _iso(cell: Any, *, as_date: bool = False) -> Any:
 def _is_formula(text: str) -> bool:
     """Whether a spreadsheet could run the text, with or without its apostrophes; a number and a lone sign it does not."""
     bare = _UNSEEN.sub("", text, count=1)
-    is_run = bare.startswith(_SIGN) and bare not in ("+", "-") and re.fullmatch(NUMBER, bare, re.ASCII) is None
+    is_number = _SIGNED.fullmatch(bare) is not None or re.fullmatch(NUMBER, bare, re.ASCII) is not None
+    is_run = bare.startswith(_SIGN) and bare not in ("+", "-") and not is_number
     return is_run or text.lstrip("'").startswith(("\t", "\r", "\n"))
 
 

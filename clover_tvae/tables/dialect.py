@@ -65,8 +65,10 @@ class Dialect(BaseModel):
     quote: Literal['"', "'"] | None = Field(
         default=None, description="What stands around a cell that needs it: \" or '."
     )
-    blank: bool = Field(
-        default=False, description="true: blanks that stand before a cell, after the separator, are no part of it."
+    blank: bool | None = Field(
+        default=None,
+        description="true: blanks that stand before a cell, after the separator, are no part of it. Left out, it is found: one "
+        "follows every separator.",
     )
     trailing: bool | None = Field(
         default=None,
@@ -143,6 +145,7 @@ class Dialect(BaseModel):
             csv.Error: There is no header that can be read.
         """
         found = self.but(quote='"', separator=self._separator_of(text, place, cut))
+        found = found.but(blank=_blank_after(str(found.separator), text, cut))
         header = next(iter(found.rows(text)), [])
         ends = (
             self.trailing is None and len(header) > 1 and not header[-1] and all(head.strip() for head in header[:-1])
@@ -164,6 +167,8 @@ class Dialect(BaseModel):
             with contextlib.suppress(csv.Error):
                 n_cells[mark] = len(next(iter(self.rows(text, mark)), []))
         fits = [mark for mark, n in n_cells.items() if n > 1]
+        if not fits:
+            _refuse_lone(text, place, cut)
         if fits in ([], [","]):  # told by the parser where rows have more cells, or less
             return ","
         same = [m for m in fits if {n_cells[m]} == {*map(len, self._whole_rows(text, cut, m))}]
@@ -242,6 +247,33 @@ class Dialect(BaseModel):
             cells = pc.replace_substring_regex(cells, THOUSANDS[self.thousands], "")
         plain = pc.replace_substring(cells, self.decimal or ".", ".")
         return pc.replace_with_mask(plain, wrong, pa.scalar("none", plain.type))
+
+
+def _lines(text: str, cut: bool) -> list[str]:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[:-1] if cut else lines
+
+
+def _blank_after(separator: str, text: str, cut: bool) -> bool:
+    """Return whether a blank follows every separator."""
+    lines = _lines(text, cut)
+    return len(lines) > 1 and all(0 < line.count(separator) == line.count(separator + " ") for line in lines)
+
+
+def _refuse_lone(text: str, place: str, cut: bool) -> None:
+    """Refuse lines that seem to have several cells below a first line of one."""
+    head, *lines = _lines(text, cut) or [""]
+    lines = lines[len(lines) // 2 :]
+    for mark, name in {**_SEPARATORS, " ": "blanks"}.items():
+        n_marks = {line.count(mark) for line in lines}
+        n = n_marks.pop() if len(n_marks) == 1 and len(lines) > 2 and '"' not in head else 0
+        if mark == " " and n > 1 and head.count(mark) in (n - 1, n):
+            raise TableFileError("seems to be separated by blanks; export it with commas or semicolons", place)
+        if mark not in " ," and n:
+            cure = "delete lines above the header, such as a title, or quote the cells if there is one column"
+            raise TableFileError(
+                f"has one name in its first line, and lines below are separated by {name}; {cure}", place
+            )
 
 
 def _any_of(masks: Iterable[Any]) -> Any:

@@ -35,6 +35,7 @@ WORKBOOKS = (".xlsx", ".xls", ".ods")
 _MOST_ROWS, _MOST_LETTERS, _MOST_WHOLE = 2**20, 2**15 - 1, 2**53
 _MOST_CELLS = 2**25
 _BROKEN = "is no workbook that can be read, or a broken one; write it again"
+_MARKUP = "is HTML or XML inside, not a workbook; open it in Excel and save it as .xlsx"
 _KINDS = {bool: "true or false", float: "numbers", datetime.datetime: "dates", str: "text"}
 
 
@@ -127,7 +128,10 @@ def _cells(file: BinaryIO, place: str, sheet: str | int | None, most: int) -> li
             raise TableFileError(text, place)
         rows: list[list[Any]] = found.to_python()
     except calamine.CalamineError:
-        raise TableFileError(_BROKEN, place) from None
+        file.seek(0)
+        start = file.read(1024).lstrip()
+        is_markup = start.startswith((b"<", b"\xef\xbb\xbf<"))
+        raise TableFileError(_MARKUP if is_markup else _BROKEN, place) from None
     if not rows:
         raise TableFileError("is empty; the first row must name the columns", place)
     return rows
@@ -186,7 +190,7 @@ def _column(cells: list[Any], column: Column | None, missing: frozenset[str]) ->
         rare = min(counts, key=lambda kind: counts[kind])
         told = " and ".join(_KINDS.get(kind, "times") for kind in counts)
         rows = data_rows(np.flatnonzero(kinds == rare).tolist())
-        cure = "give every cell one type, declare the column categorical (or odd: missing), or say what means missing"
+        cure = "give every cell one type, declare the column categorical (or odd: missing), or say what means missing (missing: [TEXT], or --missing TEXT)"
         raise ValueError(f"must hold cells of one type, found {told} ({_KINDS.get(rare, 'times')} in {rows}); {cure}")
     kept: Any = [cell if there else None for cell, there in zip(cells, filled, strict=True)]
     kind = next(iter(counts), float)

@@ -21,6 +21,7 @@ from clover_tvae.metadata.validate import require_frame
 from clover_tvae.tables.dataset import dataset_names, is_large
 from clover_tvae.tables.delimited import MAX_BYTES, csv_cells, csv_names, csv_table, print_csv
 from clover_tvae.tables.dialect import Dialect
+from clover_tvae.tables.other_rows import refuse_other_rows
 from clover_tvae.tables.parquet import PARQUET, read_parquet, write_parquet
 from clover_tvae.tables.parts import MANIFEST, listed_parts, parts_of
 from clover_tvae.tables.programs import WORKBOOKS, read_feather, read_statistics, read_workbook, write_workbook
@@ -118,8 +119,12 @@ def read_as(
     ):
         raise TableFileError("must hold parts of one table, found other columns or dtypes in some", str(path))
     if frames:
-        return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True), None
-    return csv_table(headers[0], pa.concat_tables(cells), str(path), metadata, frozenset(missing), dialects[0])
+        table = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+        return refuse_other_rows(table, str(path)), None
+    table, dialect = csv_table(
+        headers[0], pa.concat_tables(cells), str(path), metadata, frozenset(missing), dialects[0]
+    )
+    return refuse_other_rows(table, str(path)), dialect
 
 
 def _read_other(
@@ -215,7 +220,8 @@ def _extension(path: Path, extensions: tuple[str, ...] = EXTENSIONS) -> str:
     for extension in extensions:  # no name ends in two of them
         if path.name.lower().endswith(extension):
             return extension
-    raise TableFileError(f"is no table file by its name; use one that ends in {', '.join(extensions)}", str(path))
+    cure = "use one" if extensions == WRITTEN else "rename it (tabs between the cells: .tsv) or export it, to a name"
+    raise TableFileError(f"is no table file by its name; {cure} that ends in {', '.join(extensions)}", str(path))
 
 
 def write_table(df: pd.DataFrame, path: str | Path, dialect: Dialect | None = None) -> None:
