@@ -500,11 +500,12 @@ def _dates(texts: Texts) -> Finding | None:
         century_starts=century if has_short_years(format) else None, **rest.options,
     )  # fmt: skip
     never = [text for text in never if texts.counts[text] >= MIN_COUNT]
-    words = (f"missing:{';'.join(never)}", "keep") if never else ()
+    listed = f"missing:{';'.join(never)}"
     if never:
         told = " and ".join(f"{texts.counts[text]} cells {text!r}" for text in never)
-        warning = f"{warning}; {told} look as if they meant missing: say {words[0]}, or keep; until then they are dates"
+        warning = f"{warning}; {told} look as if they meant missing: say {listed}, or keep; until then they are dates"
     reason = f"text that reads as dates by {format!r}"
+    words = (listed, "keep") if never else ()
     return Finding(column, reason, warning, words=(*words, "category", "drop"), asks=bool(never))
 
 
