@@ -68,7 +68,7 @@ class Measure(IntEnum):
     """Of the seed of an evaluation."""
 
     MEMBERSHIP, RELATIONS, UTILITY, CLOSEST_RECORDS, ATTRIBUTE = 0x313, 0x4E1, 0x757, 0xDC6, 0xA77
-    SHADOW_HALVES, BOOTSTRAP, TWO_SAMPLE, SHADOW_FITS = 0x5AD0, 0xB007, 0xC257, 0xF175
+    SHADOW_HALVES, BOOTSTRAP, TWO_SAMPLE, SHADOW_FITS, TARGETS = 0x5AD0, 0xB007, 0xC257, 0xF175, 0x7A26
 
 
 def root(seed: Seed) -> np.random.SeedSequence:

@@ -110,7 +110,7 @@ class TestSynthesizer:
 
     def test_a_notebook_shows_what_was_learnt(self, people: pd.DataFrame) -> None:
         shown = quick().fit(people)._repr_mimebundle_()
-        assert "<th>sha256</th>" in shown["text/html"]
+        assert '<th scope="row">sha256</th>' in shown["text/html"]
         assert "learnt 120 rows" in shown["text/plain"]
         assert "TVAESynthesizer" in make_pipeline(quick())._repr_html_()
 

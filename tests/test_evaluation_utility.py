@@ -46,14 +46,43 @@ def test_numbers_are_regressed():
     assert figures["utility.loss"].value == pytest.approx(0, abs=1e-9)
 
 
-def test_the_target_comes_from_the_metadata_and_without_one_nothing_is_measured():
+def test_the_target_comes_from_the_metadata():
     table = hospital(200, 0)[["age", "sick"]]
     described = {"continuous": ["age"], "categorical": ["sick"], "variable_to_predict": "sick"}
     assert "utility.loss" in utility(table, table, table, described)
-    nothing = utility(table, table, table)
-    assert len(nothing) == 0
-    assert "no column to predict" in nothing.notes[0]
+    assert "target" not in utility(table, table, table, described).tables["utility"]
     assert "test" in utility(table, table, None, target="sick").notes[0]
+
+
+def test_without_a_target_columns_that_can_be_predicted_are_predicted_in_turn():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(400, 3)), columns=["noise 1", "noise 2", "x"])
+    table = table.assign(y=table["x"] + 0.1 * rng.normal(size=400), is_high=np.where(table["x"] > 0, "yes", "no"))
+    train, test = table.head(250), table.tail(150)
+    shuffled = train.apply(lambda column: rng.permutation(column.to_numpy()))
+    alike, useless = utility(train, train, test), utility(train, shuffled, test)
+    for figures in (alike, useless):
+        assert list(figures) == ["utility.loss"]
+        assert set(figures.tables["utility"]["target"]) == {"x", "y", "is_high"}
+        assert "the median of 3, drawn by the seed" in figures["utility.loss"].note
+    assert alike["utility.loss"].value == pytest.approx(0, abs=1e-9)
+    assert useless["utility.loss"].value > 0.4
+    assert utility(train, train, test).tables["utility"].equals(alike.tables["utility"])
+
+
+def test_where_no_column_can_be_predicted_nothing_is_measured():
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 3)), columns=list("abc"))
+    nothing = utility(table.head(100), table.head(100), table.tail(100))
+    assert len(nothing) == 0
+    assert "none can be predicted from the others" in nothing.notes[0]
+
+
+def test_of_a_wide_table_five_columns_are_drawn_by_the_seed():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(300, 1)) + 0.3 * rng.normal(size=(300, 12)), columns=list("abcdefghijkl"))
+    drawn = [set(utility(table, table, table, seed=seed).tables["utility"]["target"]) for seed in (0, 1)]
+    assert [len(names) for names in drawn] == [5, 5]
+    assert drawn[0] != drawn[1]
 
 
 def test_an_unknown_target_is_named():

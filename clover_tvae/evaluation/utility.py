@@ -26,6 +26,10 @@ __all__ = ["tstr", "utility", "utility_figures"]
 
 _MODEL_ROWS = 50_000  # most rows that a model is trained on, by a seeded draw
 _LARGEST_ANSWER = 1e100  # a larger target is divided: sums of its squares overflow
+_N_TARGETS = 5  # columns that are predicted in turn where none is named ...
+_N_TRIED = 10  # ... of so many drawn; each costs four models
+_GUESS = {"auc": 0.5, "r2": 0.0}  # what trees score that know nothing
+_LEAST_LEARNT = 0.05  # a column that trees of real rows predict no better than so much above a guess is no target
 _MAX_CLASSES = 30  # the most frequent classes of a target; rows of the others are left out
 
 
@@ -46,13 +50,15 @@ def utility(
         synthetic: The synthetic rows.
         test: Real rows that neither saw.
         metadata: A ``Metadata`` or what it is made of; without, dtypes decide.
-        target: The column to predict; by default the metadata's ``variable_to_predict``.
+        target: The column to predict; by default the metadata's ``variable_to_predict``. Where there is none, up to five
+            columns that can be predicted from the others, drawn by the seed, are predicted in turn.
         seed: Seed of draws and models.
         min_count: Fewest test rows that the recall of one class may rest on; see ``Disclosure``.
 
     Returns:
         The ``utility`` figures of the catalogue: ``value`` after training on synthetic rows, ``perfect`` after training
-        on real rows. Without a target or test rows there are none, and a note says so. Table: ``utility``.
+        on real rows. Without a target ``utility.loss`` alone, the median over the columns predicted in turn. Without test
+        rows, or a column that can be predicted, there are none, and a note says so. Table: ``utility``.
 
     Raises:
         DataError: The tables cannot be compared, or do not have the target.
@@ -65,10 +71,10 @@ def utility(
 
 def utility_figures(tables: CodedTables, target: Hashable | None, *, seed: int, disclosure: Disclosure) -> Figures:
     """Return what ``utility`` does, for tables in the roles ``real``, ``synthetic`` and perhaps ``holdout``."""
-    if target is None:
-        return Figures(notes=("Utility was not measured: no column to predict was named.",))
     if "holdout" not in tables.tables:
         return Figures(notes=("Utility was not measured: no real rows to test on were given.",))
+    if target is None:
+        return _columns_in_turn(tables, seed, disclosure)
     scores = _scores_of_models(tables, target, seed, disclosure)
     note = f"Target: column {target!r}."
     options: dict[str, Any] = {"n": tables["holdout"].n_rows, "seed": seed}
@@ -85,6 +91,28 @@ def utility_figures(tables: CodedTables, target: Hashable | None, *, seed: int, 
     main = losses["trees_auc" if target in tables.category_names else "trees_r2"]
     loss = Figure.of("utility.loss", main, note=note, **options)
     return Figures.of([loss, *figures], {"utility": scores})
+
+
+def _columns_in_turn(tables: CodedTables, seed: int, disclosure: Disclosure) -> Figures:
+    """The median loss over a sample of the columns that trees of real rows predict from all others."""
+    drawn = generator(of_measure(seed, Measure.TARGETS)).permutation(len(tables.names))[:_N_TRIED]
+    found: dict[Hashable, pd.DataFrame] = {}
+    losses: list[float] = []
+    for name in (tables.names[at] for at in drawn):
+        scores = _scores_of_models(tables, name, seed, disclosure)
+        real, synthetic, guess = scores["real"][0], scores["synthetic"][0], _GUESS[scores["score"][0]]
+        if real >= guess + _LEAST_LEARNT:  # not so where it is NaN
+            found[name] = scores.assign(target=str(name))
+            losses.append(real - (synthetic if np.isfinite(synthetic) else guess))
+        if len(found) == _N_TARGETS:
+            break
+    if not found:
+        tried = f"of {len(drawn)} columns tried none can be predicted from the others, not even by models of real rows"
+        return Figures(notes=(f"Utility was not measured: no column to predict was named, and {tried}.",))
+    told = ", ".join(f"{name!r} {loss:.3f}" for name, loss in zip(found, losses, strict=True))
+    note = f"No column to predict was named: the median of {len(found)}, drawn by the seed and predicted from all others: {told}."
+    figure = Figure.of("utility.loss", float(np.median(losses)), note=note, n=tables["holdout"].n_rows, seed=seed)
+    return Figures.of([figure], {"utility": pd.concat(found.values(), ignore_index=True)})
 
 
 @takes_frames

@@ -138,7 +138,7 @@ def _usefulness(by_key: Mapping[str, Figure], has_fresh: bool, target: Any) -> t
         return _open("without rows kept back: real rows to try a model on.")
     if loss is None or loss.value is None:
         return _open("as no column could be predicted, not even by models that learnt real rows.")
-    best, what = max(0.0, loss.value), "a column"
+    best, what = max(0.0, loss.value), "the columns tried, in the median,"
     if target is not None:
         what = shortened(printable(target))
     learnt = f"Models that learnt these rows predict {what} for real people"
