@@ -15,6 +15,17 @@
       count.textContent = wanted ? found + " of " + items.length + " columns" : "";
     });
   });
+  if (location.protocol === "about:") {
+    // In a notebook's frame an address such as #privacy is one of the notebook.
+    document.addEventListener("click", function (event) {
+      var link = event.target.closest("a[href^='#']"), aim = link && document.getElementById(link.getAttribute("href").slice(1));
+      if (!aim) { return; }
+      event.preventDefault();
+      aim.tabIndex = -1;
+      aim.focus();
+      aim.scrollIntoView();
+    });
+  }
   var closed = [];
   window.addEventListener("beforeprint", function () {
     document.querySelectorAll("details:not([open]):not(.aside)").forEach(function (item) { closed.push(item); item.open = true; });
