@@ -69,6 +69,14 @@ def test_every_generator_has_its_column_and_the_best_is_marked(results) -> None:
     assert "<b>b" not in page
 
 
+def test_each_generator_answers_the_three_questions(results) -> None:
+    page = build_comparison(results)
+    for question in ("Is it like the real table?", "Is it useful?", "Whom could it expose?"):
+        assert page.count(f'class="name">{question}</th>') == 1
+    assert page.count('class="mark ') == 3 * len(results)
+    assert "Is it useful?" not in build_comparison([{"name": "none", "error": "gave no rows"}])
+
+
 def test_the_best_is_by_direction_and_ties_have_none() -> None:
     rows = {
         row["key"]: row

@@ -11,12 +11,13 @@ import numpy as np
 from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.files import write_text
+from clover_tvae.report.answers import Answer, answers
 from clover_tvae.report.charts import dot_plot
 from clover_tvae.report.formatting import count_text, decimal_text, printable
 from clover_tvae.report.html_document import render
 from clover_tvae.report.learning_curves import curve_charts, history_table
 from clover_tvae.report.model_card import NO_PROOF, plain_text
-from clover_tvae.report.readings import figure_text, interval_text
+from clover_tvae.report.readings import figure_text, interval_text, readings
 
 __all__ = ["build_comparison", "comparison_rows", "cost_rows", "learned_sigmas", "write_comparison"]
 
@@ -73,6 +74,7 @@ def build_comparison(
         "facts": [(printable(key), plain_text(value)) for key, value in (facts or {}).items()],
         "names": shown,
         "errors": [(name, printable(result["error"])) for name, result in named if result.get("error")],
+        "answers": _answers(by_name),
         "costs": cost_rows(results),
         "sections": [section for section in sections if section["rows"]],
         "sigmas": learned_sigmas(results),
@@ -84,6 +86,15 @@ def build_comparison(
         "notice": NO_PROOF,
     }
     return render("compare.html.j2", content)
+
+
+def _answers(by_name: Mapping[str, Mapping[str, Figure]]) -> list[tuple[Answer, ...]]:
+    """Return the three questions, each with the answer of every generator; none where nothing was measured."""
+    if not any(by_name.values()):
+        return []
+    return list(
+        zip(*(answers(figures, readings(figures), has_fresh=True) for figures in by_name.values()), strict=True)
+    )
 
 
 def write_comparison(path: str | Path, results: Sequence[Mapping[str, Any]], **options: Any) -> None:
