@@ -25,6 +25,7 @@
       + TrainingError (RuntimeError)       exit 4
       |   + DivergedError                  the loss is no longer a number
       |   + OutOfMemoryError (MemoryError) there is not enough memory, to learn or for anything else
+      + WorkerLostError (RuntimeError)     exit 1, the process of a piece of work was killed
       + LimitExceededError (RuntimeError)  exit 6, a figure of the evaluation is beyond its limit
     CloverWarning (UserWarning)            every warning of ours: nothing is wrong, and the user should know it
       + PrivacyWarning                     what was learnt tells who it was learnt from
@@ -73,6 +74,7 @@ __all__ = [
     "UnsafeArtifactError",
     "UnsupportedArtifactError",
     "UserError",
+    "WorkerLostError",
     "collected_warnings",
     "data_rows",
     "did_you_mean",
@@ -280,6 +282,10 @@ def memory_told() -> Iterator[None]:
             raise
         text = "out of memory: close other programs, use fewer rows or columns at a time, or a smaller batch_size"
         raise OutOfMemoryError(text) from error
+
+
+class WorkerLostError(CloverError, RuntimeError):
+    """The process of a piece of work was killed, more often than it is tried again; the message tells the cure."""
 
 
 class LimitExceededError(CloverError, RuntimeError):

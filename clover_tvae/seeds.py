@@ -47,15 +47,18 @@ class Teach(IntEnum):
 
 
 class Draw(IntEnum):
-    """Of drawing rows: the rows, block by block, what their cells need to be written out, and cells drawn again."""
+    """Of drawing rows: the rows, block by block, what their cells need to be written out, cells drawn again; later stretches."""
 
-    ROWS, CELLS, AGAIN = range(3)
+    ROWS, CELLS, AGAIN, STRETCH = range(4)
 
 
 class Read(IntEnum):
-    """Of reading rows that are given: coding them, drawing what they lack, and writing the cells out."""
+    """Of reading rows that are given: coding them, drawing what they lack, writing the cells out; later stretches of partial rows.
 
-    ENCODE, ROWS, CELLS = range(3)
+    The numbers up to 24 are those of the rounds of ``backends.completing``, too.
+    """
+
+    ENCODE, ROWS, CELLS, STRETCH = 0, 1, 2, 64
 
 
 class Sdv(IntEnum):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -44,7 +44,7 @@ from clover_tvae.errors import (
 from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import MIN_COUNT, MOST_ROWS, Parameters, whole_number
-from clover_tvae.seeds import Call, Calls, child, root
+from clover_tvae.seeds import Call, Calls, Read, child, root
 from clover_tvae.tables import TableToLearn
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ __all__ = ["Synthesizer"]
 
 logger = logging.getLogger(__name__)
 
+#: Partial rows that are completed together, under a seed of their own.
+_PARTIAL_ROWS = 16_384
 #: Parameters that belong to the synthesizer, not to what learns.
 _NOT_OF_A_BACKEND = ("privacy", "random_state", "decode", "trust_pickle")
 
@@ -417,14 +419,14 @@ class Synthesizer:
 
         Args:
             n_rows: As for :meth:`sample`, as are the others.
-            conditions: What every row must meet; a DataFrame of partial rows is completed in one frame.
+            conditions: What every row must meet; a DataFrame of partial rows is completed in frames, too.
             random_state: Fixes the rows.
             decode: How cells are drawn.
             missing: Whether cells may be missing.
             first_id: The number of the first identifier, of the rows that are left out, too.
             steps: Passes of the network a row, at most.
             skip: Rows at the beginning that are left out, because they were drawn before with the same ``random_state``:
-                the others are those of the whole. Where relations are kept they are drawn and thrown away.
+                the others are those of the whole, and few of those before them are drawn (SDV's backend draws all).
         """
         backend = self._learnt().backend
         frame = conditions if isinstance(conditions, pd.DataFrame) else None
@@ -435,10 +437,9 @@ class Synthesizer:
             if len(frame) != n_rows:
                 raise ConditionError(f"must have one row a synthetic row, {n_rows}, found {len(frame)}", "conditions")
             able, seed = reader(backend, frame, "conditions"), self._calls.seed(self._seed, Call.COMPLETE, random_state)
-            frame = self.metadata.read(frame)
             before = self._calls.first_id(n_rows, first_id, random_state)
-            drawn = able.complete(frame, seed=seed, missing=missing, decode=decode, first_id=before)
-            return iter([self.metadata.written(drawn.set_axis(frame.index, axis=0).iloc[skip:])])
+            draw = partial(able.complete, missing=missing, decode=decode)
+            return self._completed(draw, self.metadata.read(frame), skip, seed, before)
         if conditions is not None and not isinstance(conditions, Mapping):
             rule = "must be a dict of columns, such as {'sex': 'F'}, or a DataFrame of partial rows"
             raise ConditionError(f"{rule}, found {type(conditions).__name__}", "conditions")
@@ -450,6 +451,26 @@ class Synthesizer:
         how |= {"seed": seed, "first_id": before}
         frames = backend.sample_rest(skip, n_rows, **how) if skip else backend.sample_frames(n_rows, **how)
         return _counted(map(self.metadata.written, frames), skip)
+
+    def _completed(
+        self,
+        draw: Callable[..., pd.DataFrame],
+        frame: pd.DataFrame,
+        skip: int,
+        seed: np.random.SeedSequence,
+        n_ids: int,
+    ) -> Iterator[pd.DataFrame]:
+        """Yield partial rows completed, so many together and always the same, each time with a seed of their own."""
+        for start in range(skip - skip % _PARTIAL_ROWS, max(1, len(frame)), _PARTIAL_ROWS):
+            part = frame.iloc[start : start + _PARTIAL_ROWS]
+            own = child(seed, Read.STRETCH, start // _PARTIAL_ROWS) if start else seed
+            try:
+                with memory_told():
+                    drawn = draw(part, seed=own, first_id=n_ids + start)
+            except ConditionError as error:
+                told = f"in the rows after the first {start:,}, which count from 1 here: " if start else ""
+                raise ConditionError([replace(one, message=told + one.message) for one in error.problems]) from None
+            yield self.metadata.written(drawn.set_axis(part.index, axis=0).iloc[max(0, skip - start) :])
 
     @memory_told()
     @same_kind

@@ -931,9 +931,7 @@ def test_a_process_that_is_killed_leaves_no_other_hanging(folder: Path, victim: 
         os.kill(workers[0] if victim == "worker" else process.pid, signal.SIGKILL)
         out, _ = process.communicate(timeout=120)
         if victim == "worker":
-            killed = (
-                "[('a', 'failed', 'BrokenProcessPool'), ('b', 'failed', 'BrokenProcessPool'), ('c', 'skipped', None)]"
-            )
+            killed = "[('a', 'failed', 'WorkerLostError'), ('b', 'failed', 'WorkerLostError'), ('c', 'skipped', None)]"
             assert killed in out
             assert not list(folder.rglob("*.lock"))
         until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))

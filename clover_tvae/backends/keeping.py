@@ -1,7 +1,7 @@
 """A backend whose rows keep the relations of the metadata: around any other, which learns a reduced table.
 
-What the reduction cannot make true (a predicate) is drawn again, row by row, at most :data:`DRAWS_A_ROW` times as many
-rows as are asked for. Around SDV and the paper's decoder, which are there to be compared,
+What the reduction cannot make true (a predicate) is drawn again, row by row, until less than one row in
+2 x :data:`DRAWS_A_ROW` is found. Around SDV and the paper's decoder, which are there to be compared,
 the table is learnt as it is, and cells that break a relation are mended afterwards and counted.
 """
 
@@ -40,12 +40,15 @@ if TYPE_CHECKING:
     from clover_tvae.backends.native import NativeBackend
     from clover_tvae.tables import Beyond
 
-__all__ = ["DRAWS_A_ROW", "KeepingBackend", "keep_relations"]
+__all__ = ["DRAWS_A_ROW", "STRETCH_ROWS", "KeepingBackend", "keep_relations"]
 
-#: Rows that are drawn at most for each one that is asked for, beyond the first :data:`_LEAST_DRAWS`.
+#: Half of the rows that are drawn at most for each one that is found, beyond the first :data:`_LEAST_DRAWS`. It knows nothing of
+#: how many are asked for, as a longer table must begin with the shorter one.
 DRAWS_A_ROW = 100
 _LEAST_DRAWS = 20_000
 _LARGEST_BLOCK = 65_536
+#: Rows given out that have a seed of their own: whoever wants later ones draws none before them.
+STRETCH_ROWS = 16_384
 
 #: The column of the reduced table that tells people apart; it is not learnt.
 _UNIT = "\x00unit"
@@ -186,29 +189,65 @@ class KeepingBackend(Backend):
         first_id: int = 0,
         steps: int | None = None,
     ) -> Iterator[pd.DataFrame]:
-        plan = self.reduction
-        inner, outer = translated(plan, conditions or {}, missing=missing)
+        return self._drawn_rows(
+            0, n_rows, seed, conditions or {}, first_id, decode=decode, missing=missing, steps=steps
+        )
+
+    def sample_rest(self, skip: int, n_rows: int, **how: Any) -> Iterator[pd.DataFrame]:
+        seed, conditions, first_id = how.pop("seed"), how.pop("conditions", None) or {}, how.pop("first_id", 0)
+        return self._drawn_rows(skip, n_rows, seed, conditions, first_id, **how)
+
+    def _drawn_rows(
+        self,
+        skip: int,
+        stop: int,
+        seed: np.random.SeedSequence,
+        conditions: Mapping[Any, Any],
+        first_id: int,
+        **how: Any,
+    ) -> Iterator[pd.DataFrame]:
+        """Yield the rows from ``skip`` to ``stop`` of the endless table: stretches of :data:`STRETCH_ROWS`, each with its own seed."""
+        start = skip - skip % STRETCH_ROWS
+        while start < stop or start == stop == 0:
+            own = child(seed, Draw.STRETCH, start // STRETCH_ROWS) if start else seed
+            for rows in self._stretch(min(STRETCH_ROWS, stop - start), own, conditions, **how):
+                start += len(rows)
+                if start > skip or stop == 0:
+                    left_out = max(0, skip - (start - len(rows)))
+                    given = rows.iloc[left_out:].reset_index(drop=True)
+                    # One generator for all frames: identifiers then depend on the row's number alone.
+                    yield self._identified(given, first_id + start - len(given), generator(seed, Draw.CELLS))
+            if stop == 0:
+                return
+
+    def _stretch(
+        self,
+        n_rows: int,
+        seed: np.random.SeedSequence,
+        conditions: Mapping[Any, Any],
+        *,
+        missing: bool = True,
+        **how: Any,
+    ) -> Iterator[pd.DataFrame]:
+        """Yield the first ``n_rows`` rows of a stretch, without identifiers."""
+        plan, how = self.reduction, how | {"missing": missing}
+        inner, outer = translated(plan, conditions, missing=missing)
         place, n_drawn, broken = 0, 0, Counter[str]()
-        limit = max(_LEAST_DRAWS, DRAWS_A_ROW * n_rows)
-        identified = generator(seed, Draw.CELLS)
-        values = conditions_of(conditions or {})
+        values = conditions_of(conditions)
         given = values if plan.distances.keys() & set(values) else {}  # one value of a distance is rarely drawn
-        how: dict[str, Any] = {"decode": decode, "missing": missing, "steps": steps}
         for rows in self._from_values(n_rows, given, seed, **how):
-            yield self._identified(rows, first_id + place, identified)
+            yield rows
             place += len(rows)
         block = int(place > 0)
         while place < n_rows or block == 0:
-            if n_drawn >= _LEAST_DRAWS and (n_drawn >= limit or n_drawn > 2 * DRAWS_A_ROW * place):
+            if n_drawn >= _LEAST_DRAWS and n_drawn > 2 * DRAWS_A_ROW * place:
                 try:
                     rest = list(self._from_values(n_rows - place, values, seed, **how))
                 except ConditionError:
                     rest = []
                 if not rest:
                     raise ConditionError(_too_few(place, n_rows, n_drawn, broken))
-                for rows in rest:
-                    yield self._identified(rows, first_id + place, identified)
-                    place += len(rows)
+                yield from rest
                 return
             size = min(BLOCK * 2**block, _LARGEST_BLOCK)
             rate, left = max(place / n_drawn, 1e-3) if n_drawn else 1.0, n_rows - place
@@ -217,7 +256,7 @@ class KeepingBackend(Backend):
             for asked in dict.fromkeys((wanted, size)):  # the rows of fewer are the first of more
                 frames = self.inner.sample_frames(asked, seed=child(seed, Draw.ROWS, block), conditions=inner, **how)
                 drawn = pd.concat(list(frames), ignore_index=True)
-                drawn = self._drawn_again(drawn, child(seed, Draw.AGAIN, block), decode)
+                drawn = self._drawn_again(drawn, child(seed, Draw.AGAIN, block), how["decode"])
                 rows = plan.brought_back(plan.exchanged(drawn))
                 kept, found = self._accepted(rows, outer, missing)
                 if len(kept) >= n_rows - place or asked == size:
@@ -227,9 +266,8 @@ class KeepingBackend(Backend):
             kept = kept.iloc[: n_rows - place]
             if plan.is_repair:
                 self._mended += plan.changed(drawn.loc[kept.index], kept)
-            kept = kept.reset_index(drop=True)
             if len(kept) or n_rows == 0:
-                yield self._identified(kept, first_id + place, identified)
+                yield kept.reset_index(drop=True)
             place += len(kept)
 
     def _from_values(
@@ -296,7 +334,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
             self._reader.check_conditions(translated(self.reduction, conditions)[0])
 
     def _from_values(
-        self, n_rows: int, asked: Mapping[Any, Condition], seed: Any, **how: Any
+        self, n_rows: int, asked: Mapping[Any, Condition], seed: Any, steps: int | None = None, **how: Any
     ) -> Iterator[pd.DataFrame]:
         plan = self.reduction
         if not asked or not all(c.form == "in" and len(c.values) == 1 and not c.missing for c in asked.values()):

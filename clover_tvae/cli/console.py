@@ -24,6 +24,8 @@ from rich.console import Console
 from clover_tvae.errors import CloverError, UserError, collected_warnings, memory_told
 
 __all__ = [
+    "Address",
+    "EngineName",
     "Debug",
     "Quiet",
     "command",
@@ -40,6 +42,16 @@ __all__ = [
 ]
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
+EngineName = Annotated[
+    str,
+    typer.Option("--engine", metavar="local|ray", help="Where to work: processes of this machine, or a Ray cluster."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="Of the cluster: host:port, ray://host:port, or auto for the one on this machine. [default: RAY_ADDRESS, else one is started]"
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. It may quote your data.")]
 
 #: The widest first column of a table that is never broken, and how wide a table in a file may be.

@@ -7,16 +7,17 @@ import hashlib
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clover_tvae.cli.console import (
+    Address,
     Debug,
+    EngineName,
     Quiet,
     command,
     note,
@@ -73,6 +74,10 @@ Examples:
   clover-tvae sample employees.pkl --rows 500 -o women.csv --where gender=F --where "salary>=50000"
 
   clover-tvae sample employees.pkl --rows 10000000 -o parts/ --rows-per-part 500000 --seed 1 --resume
+
+  clover-tvae sample employees.pkl --rows 1000000000 -o parts/ --format parquet --rows-per-part 1000000 --seed 1 --engine ray --resume
+
+  clover-tvae sample employees.pkl --rows 10000000 -o parts/ --seed 1 --shard-index "$SLURM_ARRAY_TASK_ID" --num-shards 16
 
   clover-tvae sample employees.pkl --rows 100 -o - | gzip > employees.csv.gz
 
@@ -236,7 +241,6 @@ def fit(
 @command
 def sample(
     generator: Generator,
-    rows: Annotated[int, typer.Option("--rows", "-n", min=0, metavar="N", help="Number of rows.")],
     output: Annotated[
         Path,
         typer.Option(
@@ -245,7 +249,18 @@ def sample(
             help="A .csv, .tsv, .parquet, .feather or .xlsx file; a folder, for parts; or - for CSV on standard output.",
         ),
     ],
+    rows: Annotated[
+        int | None, typer.Option("--rows", "-n", min=0, metavar="N", help="Number of rows; left out with --given.")
+    ] = None,
     seed: Seed = None,
+    given: Annotated[
+        Path | None,
+        typer.Option(
+            "--given",
+            metavar="TABLE",
+            help="A table of partial rows: each is completed, its known cells stay as they are.",
+        ),
+    ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option("--where", "-w", metavar="COLUMN=VALUE", help="Every row meets it; may be repeated."),
@@ -276,6 +291,30 @@ def sample(
             "folder as output, and --seed.",
         ),
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            metavar="N",
+            min=1,
+            help="Draw in N workers. [default: 1; on a cluster, as many as it has room for]",
+        ),
+    ] = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    shard_index: Annotated[
+        int | None,
+        typer.Option("--shard-index", metavar="I", min=0, help="Write the I-th share of the parts alone, from 0 on."),
+    ] = None,
+    num_shards: Annotated[
+        int | None,
+        typer.Option(
+            "--num-shards",
+            metavar="N",
+            min=1,
+            help="Of N shares, by runs of their own; the last one to end completes the folder.",
+        ),
+    ] = None,
     device: Device = None,
     expect_sha256: Expect = None,
     trust_pickle: Trust = False,
@@ -286,26 +325,45 @@ def sample(
     """Draw rows from a generator file.
 
     Into a folder, the rows go to part-00000.csv, part-00001.csv ...: memory stays flat, and the rows are the same however
-    many stand in a part.
+    many stand in a part, and whoever draws them.
     """
     if decode not in (None, "sample", "stratified", "argmax"):
         raise ConfigError(f"must be sample, stratified or argmax, found {decode!r}", "--decode")
+    if rows is None and given is None:
+        raise ConfigError("is missing: give the number of rows, or --given a table of partial rows", "--rows")
+    if given is not None and where:
+        raise ConfigError(
+            "belongs to rows that are drawn anew; the cells of partial rows are their conditions", "--where"
+        )
 
     import pandas as pd
     from tqdm import tqdm
 
-    from clover_tvae.conditions import read_conditions
-    from clover_tvae.tables import print_csv
+    from clover_tvae.tables import print_csv, read_table
     from clover_tvae.tables.parts import name_of, parts_of
-    from clover_tvae.workflows.output import draw_to, is_table_file
+    from clover_tvae.workflows.engines import make_engine
+    from clover_tvae.workflows.output import draw_parts, draw_to, is_table_file
+    from clover_tvae.workflows.shards import Parts, Wanted
     from clover_tvae.workflows.timed import timed
 
-    require_files(generator)
+    require_files(generator, given)
+    made = make_engine(engine, address=address, n_workers=workers, shows_output=not quiet)
+    share, is_seen = _share(shard_index, num_shards), progress_wanted(quiet)
+    resume = resume or share[1] > 1
+    is_alone = not made.is_remote and made.n_workers == 1 and share[1] == 1
     to_stdout = output == Path("-")
-    if resume and (seed is None or to_stdout or is_table_file(output)):
-        raise ConfigError("needs --seed, and a folder as --output: what is kept are its parts", "--resume")
+    to_folder = not to_stdout and not is_table_file(output)
+    if resume and (seed is None or not to_folder):
+        which = "--resume" if share[1] == 1 else "--num-shards"
+        raise ConfigError("needs --seed, and a folder as --output: what is kept are its parts", which)
+    if not is_alone and not to_folder:
+        raise ConfigError("must be a folder where several workers write: each writes parts of its own", "--output")
+    if given is not None and rows is None:
+        rows = len(read_table(given))
+    assert rows is not None
     # Whatever makes other rows, or cuts them otherwise, makes another name.
-    asked = (file_digest(generator), __version__, device, rows, seed, where, decode, no_missing, first_id, steps)
+    asked: tuple[object, ...] = (file_digest(generator), __version__, device, rows, seed, where, decode, no_missing)
+    asked += (first_id, steps, file_digest(given))
     name = hashlib.sha256(repr((*asked, rows_per_part, part_format)).encode()).hexdigest()[:32]
     if resume and name_of(output) == name:
         parts_of(output)
@@ -314,49 +372,80 @@ def sample(
         return
     if not to_stdout:
         check_rows_target(output, suffix=f".{part_format}", force=force)
-    synth = _opened(generator, device, expected_sha256=expect_sha256, trust_pickle=trust_pickle)
-    conditions = None
-    if where:
-        conditions = read_conditions(where, synth.metadata, dict(synth.sample(0).dtypes), synth.check_conditions)
-    seed = _seeded(seed, quiet)
-    draw = partial(
-        synth.sample_frames,
+    wanted = Wanted(
+        str(generator.absolute()),
+        expect_sha256,
         rows,
-        conditions,
-        random_state=seed,
+        _seeded(seed, quiet),
+        where=tuple(where or ()),
+        given=None if given is None else str(given.absolute()),
+        device=device,
+        trust_pickle=trust_pickle,
         decode=decode,
         missing=not no_missing,
         first_id=first_id,
         steps=steps,
     )
+    _ = wanted.synth, wanted.conditions  # what is wrong with them is told before a worker or a folder is made
     if to_stdout:
         # One table, as its dates and quotes are decided over all of its rows.
-        print_csv(pd.concat(list(draw()), ignore_index=True), sys.stdout.buffer)
+        print_csv(pd.concat(list(wanted.frames()), ignore_index=True), sys.stdout.buffer)
         return
-    is_seen = progress_wanted(quiet)
+    # The workers are to open this very file.
+    sent = wanted if is_alone else replace(wanted, sha256=wanted.synth.card()["sha256"])
+    parts = Parts(sent, f".{part_format}", rows_per_part, share)
+    kept: dict[str, Any] = {
+        "name": name,
+        "counts": parts.counts,
+        "resume_as": name if resume else None,
+        "on_left": lambda: note(
+            "parts of another command that ended early were waiting there: they are removed", quiet
+        ),
+    }
+    bar = tqdm(total=rows, unit=" rows", unit_scale=True, disable=not is_seen)
 
     def drawn(skip: int = 0) -> Iterator[pd.DataFrame]:
         if skip:
             note(f"resumed   after {min(skip, rows):,} rows", quiet)
-        with tqdm(total=rows, initial=skip, unit=" rows", unit_scale=True, disable=not is_seen) as bar:
-            for frame in draw(skip=skip):
-                yield frame
-                bar.update(len(frame))
+            bar.update(min(skip, rows))
+        for frame in wanted.frames(skip):
+            yield frame
+            bar.update(len(frame))
 
-    with timed(f"drew {rows:,} rows", lambda text: note(text, quiet)):
-        written = draw_to(
-            drawn,
-            output,
-            suffix=f".{part_format}",
-            rows_per_part=rows_per_part,
-            name=name,
-            resume_as=name if resume else None,
-            on_part=lambda path, n_rows: progress(f"{path.name}: {n_rows:,} rows", quiet or is_seen),
-            on_left=lambda: note(
-                "parts of another command that ended early were waiting there: they are removed", quiet
-            ),
-        )
+    def written_by_workers(waiting: Path) -> Iterator[Mapping[str, str]]:
+        for digests in parts.groups(waiting, made, bar.update):
+            progress(f"{', '.join([*digests][:: max(1, len(digests) - 1)])}", quiet or is_seen)
+            yield digests
+
+    with timed(f"drew {rows:,} rows", lambda text: note(text, quiet)), bar:
+        if is_alone:
+            written = draw_to(
+                drawn,
+                output,
+                suffix=f".{part_format}",
+                rows_per_part=rows_per_part,
+                on_part=lambda path, n_rows: progress(f"{path.name}: {n_rows:,} rows", quiet or is_seen),
+                **kept,
+            )
+        else:
+            written = draw_parts(
+                written_by_workers, output.absolute(), names=parts.names, is_shared=share[1] > 1, **kept
+            )
+    if not written:
+        say(f"shard     {share[0]} of {share[1]} is there; the parts take their names once all are")
+        return
     say(f"rows      {output}" if written == [output] else f"rows      {output}{os.sep} ({len(written)} parts)")
+
+
+def _share(index: int | None, n: int | None) -> tuple[int, int]:
+    """Return which share of how many is asked for, counted from 0."""
+    if (index is None) != (n is None):
+        raise ConfigError("--shard-index and --num-shards belong together", "sample")
+    if index is None or n is None:
+        return 0, 1
+    if index >= n:
+        raise ConfigError(f"must be below --num-shards, {n}, as they count from 0, found {index}", "--shard-index")
+    return index, n
 
 
 def _opened(generator: Path, device: str | None, **options: Any) -> Synthesizer:

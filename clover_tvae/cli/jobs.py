@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clover_tvae.cli.console import (
+    Address,
     Debug,
+    EngineName,
     Quiet,
     command,
     note,
@@ -62,6 +64,8 @@ Examples:
 
   clover-tvae run jobs/*.yaml --keep-going --jobs 4 --summary summary.json
 
+  clover-tvae run jobs/*.yaml --engine ray --address 10.0.0.1:6379
+
   clover-tvae run jobs.yaml --only patients --dry-run
 """
 
@@ -79,7 +83,17 @@ def run(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Go on with the other jobs after a failure.")
     ] = False,
-    workers: Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Run N jobs at a time.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            metavar="N",
+            min=1,
+            help="Run N jobs at a time. [default: 1; on a cluster, as many as it has room for]",
+        ),
+    ] = None,
+    engine: EngineName = "local",
+    address: Address = None,
     summary_path: Annotated[
         Path | None, typer.Option("--summary", metavar="FILE.json", help="Write what became of each job as JSON.")
     ] = None,
@@ -93,8 +107,14 @@ def run(
     that is there is used without training.
     """
     from clover_tvae.jobs import exit_code, load_jobs, run_jobs, summary
+    from clover_tvae.workflows.engines import make_engine
 
-    jobs = load_jobs(files, root=root, only=only or (), tables="due", force=force, retrain=retrain)
+    made = make_engine(engine, address=address, n_workers=workers, shows_output=not (quiet or as_json))
+    asked: dict[str, Any] = {"root": root, "only": only or (), "force": force, "retrain": retrain}
+    if made.is_remote:  # tables are read where they are learnt
+        jobs = load_jobs(files, tables="never", is_remote=True, **asked)
+    else:
+        jobs = load_jobs(files, tables="due", **asked)
     if summary_path is not None:
         _check_summary(summary_path)
     if dry_run:
@@ -106,8 +126,8 @@ def run(
             force=force,
             retrain=retrain,
             keep_going=keep_going,
-            workers=workers,
-            verbose=progress_wanted(quiet) and workers == 1,
+            engine=made,
+            verbose=progress_wanted(quiet),
             debug=debug,
             on_start=lambda job: progress(f"{job.name} ...", quiet or as_json),
             tell=lambda text: progress(f"  {text}", quiet or as_json),

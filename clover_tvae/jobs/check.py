@@ -53,6 +53,7 @@ def load_jobs(
     tables: Literal["never", "due", "always"] = "never",
     force: bool = False,
     retrain: bool = False,
+    is_remote: bool = False,
 ) -> tuple[Job, ...]:
     """Read job files and check them whole.
 
@@ -66,6 +67,7 @@ def load_jobs(
             with other problems.
         force: See ``run_job``; it says what is due.
         retrain: See ``run_job``; it says what is due.
+        is_remote: The jobs run on other machines: whether a table is there is found out by its own job.
 
     Returns:
         The wanted jobs, in the order of the files.
@@ -87,7 +89,7 @@ def load_jobs(
         if n_told >= MOST_PROBLEMS:
             problems.append(Problem("", "there may be more; mend these first"))
         elif not only or draft.spec.name in only:
-            checks.append(_Check(draft))
+            checks.append(_Check(draft, is_remote))
             n_told += len(checks[-1].problems)
     _find_collisions(checks)
     jobs, held = [], 0
@@ -132,8 +134,8 @@ class _Check:
         database: The table of a database that the job reads.
     """
 
-    def __init__(self, draft: Draft) -> None:
-        self.draft, self.spec = draft, draft.spec
+    def __init__(self, draft: Draft, is_remote: bool = False) -> None:
+        self.draft, self.spec, self.is_remote = draft, draft.spec, is_remote
         self.problems: list[Problem] = []
         self.written: list[tuple[Place, Path]] = []
         self.database: Database | None = None
@@ -285,12 +287,13 @@ class _Check:
             elif spec.read is not None:
                 self.tell(("read",), f"read belongs to a CSV file, which {what} is not")
         # With a generator, rows can be drawn on a machine that never sees the data.
-        path = self._reads("data", spec.data, may_lack=self._has_generator) if isinstance(spec.data, str) else None
+        may_lack = self._has_generator or self.is_remote
+        path = self._reads("data", spec.data, may_lack=may_lack) if isinstance(spec.data, str) else None
         if path is not None and not self._is_refused("read"):
             with self._telling(("data",), "data: "):
                 self._check_names(column_names(path, self._sound(), spec.read))
         elif isinstance(spec.data, DatabaseSpec):
-            self.database = self._database(("data",), spec.data, may_lack=self._has_generator)
+            self.database = self._database(("data",), spec.data, may_lack=may_lack)
             if self.database is not None:
                 with self._telling(("data",), "data: "):
                     self._check_names(self.database.column_names())

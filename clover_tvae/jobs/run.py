@@ -9,17 +9,22 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clover_tvae.errors import CloverWarning, ConfigError, LimitExceededError, collected_warnings, memory_told
+from clover_tvae.errors import (
+    CloverWarning,
+    ConfigError,
+    LimitExceededError,
+    WorkerLostError,
+    collected_warnings,
+    memory_told,
+)
 from clover_tvae.evaluation.catalogue import OF_GENERATOR
 from clover_tvae.evaluation.limits import check_limits, passed_limits
 from clover_tvae.files import file_digest
@@ -31,6 +36,7 @@ from clover_tvae.jobs.spec import DatabaseOutput, SampleSpec
 from clover_tvae.metadata import Metadata
 from clover_tvae.tables import Dialect, row_digest, write_database
 from clover_tvae.workflows.assessment import assess
+from clover_tvae.workflows.engines import Engine, Local, Resources, Task
 from clover_tvae.workflows.output import draw_to
 from clover_tvae.workflows.timed import timed
 
@@ -38,9 +44,6 @@ if TYPE_CHECKING:
     from clover_tvae.synthesizer import Synthesizer
 
 __all__ = ["run_job", "run_jobs"]
-
-#: How soon a worker notices that the process that started it has been killed.
-_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def run_job(
@@ -275,20 +278,22 @@ def run_jobs(
     retrain: bool = False,
     keep_going: bool = False,
     workers: int = 1,
+    engine: Engine | None = None,
     verbose: bool = False,
     debug: bool = False,
     on_start: Callable[[Job], object] = lambda job: None,
     on_done: Callable[[JobResult], object] = lambda result: None,
     tell: Callable[[str], object] = lambda text: None,
 ) -> list[JobResult]:
-    """Run jobs, one after another or in processes.
+    """Run jobs, one after another, in processes, or on a cluster.
 
     Args:
         jobs: The jobs.
         force: See :func:`run_job`.
         retrain: See :func:`run_job`.
-        keep_going: After a failure go on with the other jobs, rather than skip them.
+        keep_going: After a failure go on with the other jobs, rather than skip them; a cluster always does.
         workers: Processes; 1 runs the jobs in this one.
+        engine: Where they run; ``None``: in processes of this machine.
         verbose: Show the progress of training; only with one worker.
         debug: See :func:`run_job`.
         on_start: Called with each job that starts; with several workers perhaps from another thread.
@@ -303,38 +308,33 @@ def run_jobs(
     """
     if workers < 1:
         raise ConfigError(f"must be at least 1, found workers={workers}", "workers")
+    if engine is None or isinstance(engine, Local):
+        engine = Local(min(workers if engine is None else engine.n_workers, max(1, len(jobs))))
+    is_here = not engine.is_remote and engine.n_workers == 1
     options = {"force": force, "retrain": retrain, "debug": debug}
+    run = functools.partial(_run_told, tell, options | ({"verbose": verbose} if is_here else {}), is_here)
     results: dict[int, JobResult] = {}
     started: list[int] = []
 
-    def due() -> Iterator[int]:
+    def due() -> Iterator[Task]:
         for index, job in enumerate(jobs):
-            if not keep_going and any(result.status == "failed" for result in list(results.values())):
+            stops = not (keep_going or engine.is_remote)
+            if stops and any(result.status == "failed" for result in list(results.values())):
                 return
             started.append(index)
             on_start(job)
-            yield index
+            asked = job.spec.resources
+            yield Task(index, job.name, (job,), Resources(asked.cpus, asked.gpus, asked.memory))
 
     def take(index: int, result: JobResult) -> None:
         results[index] = result
         on_done(result)
 
-    done: Iterable[tuple[int, JobResult]]
-    if (workers := min(workers, len(jobs))) <= 1:
-        done = ((index, run_job(jobs[index], verbose=verbose, tell=tell, **options)) for index in due())
-    else:
-        from joblib import Parallel, delayed
-
-        pool = Parallel(workers, "loky", return_as="generator_unordered", pre_dispatch=workers, batch_size=1)
-        done = pool(delayed(_in_worker)(index, jobs[index], os.getpid(), tell, options) for index in due())
     try:
-        for index, result in done:
-            take(index, result)
-    except BrokenProcessPool:
-        text = "the process of the job, or of one beside it, was killed; often memory is short: use fewer --jobs"
-        for index in set(started) - set(results):
-            error = JobError("BrokenProcessPool", text, 1)
-            take(index, JobResult(jobs[index].name, jobs[index].file, "failed", error=error))
+        for index, ended in engine.each(run, due()):
+            if isinstance(ended, WorkerLostError):
+                ended = JobResult(jobs[index].name, jobs[index].file, "failed", error=JobError.of(ended))
+            take(index, ended)
     finally:
         for index in started:  # by a worker that was killed, perhaps
             let_go(jobs[index].record)
@@ -344,20 +344,6 @@ def run_jobs(
     return [results[index] for index in range(len(jobs))]
 
 
-def _in_worker(
-    index: int, job: Job, parent: int, tell: Callable[[str], object], options: dict[str, Any]
-) -> tuple[int, JobResult]:
-    _end_with(parent)
-    return index, run_job(job, tell=lambda text: tell(f"{job.name}: {text}"), **options)
-
-
-@functools.cache
-def _end_with(parent: int) -> None:
-    """End this process soon after ``parent``: loky's workers outlive a parent that is killed."""
-
-    def follow() -> None:
-        while os.getppid() == parent:
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+def _run_told(tell: Callable[[str], object], options: dict[str, Any], is_here: bool, job: Job) -> JobResult:
+    """Run a job; the lines of one that runs beside others begin with its name."""
+    return run_job(job, tell=tell if is_here else lambda text: tell(f"{job.name}: {text}"), **options)

@@ -184,6 +184,16 @@ class SampleSpec(_Spec):
         return {column: Condition.of_yaml(written) for column, written in (self.conditions or {}).items()}
 
 
+class ResourcesSpec(_Spec):
+    """What a job needs of a cluster."""
+
+    cpus: float = Field(default=1, gt=0, description="Cores that are kept for the job.")
+    gpus: float = Field(
+        default=0, ge=0, description="Devices, or a share of one; the key device says whether it computes there."
+    )
+    memory: float | None = Field(default=None, gt=0, description="Gigabytes (10^9 bytes) that are kept for the job.")
+
+
 def _samples(value: Any) -> Any:
     return (value,) if isinstance(value, dict) else _tuple(value)
 
@@ -211,6 +221,9 @@ class JobSpec(_Spec):
     )
     generator_filepath: Path_ | None = Field(
         default=None, description="The generator file (.pkl). Loaded if it exists, else written after training."
+    )
+    resources: ResourcesSpec = Field(
+        default_factory=ResourcesSpec, description="What the job needs of a cluster: run --engine ray."
     )
     checkpoint: bool = Field(
         default=False,
@@ -258,6 +271,7 @@ class JobSpec(_Spec):
 _MODELS: dict[str, type[BaseModel]] = {
     "synthesizer": Parameters,
     "sample": SampleSpec,
+    "resources": ResourcesSpec,
     "built-in table": DatasetSpec,
     "database table": DatabaseOutput,
     "data": DatasetSpec,

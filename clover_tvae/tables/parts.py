@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from clover_tvae.errors import TableFileError
 from clover_tvae.files import file_digest, read_text, write_text
 
-__all__ = ["MANIFEST", "is_broken_off", "listed_parts", "name_of", "old_parts", "parts_of", "write_manifest"]
+__all__ = [
+    "MANIFEST",
+    "is_broken_off",
+    "listed_parts",
+    "name_of",
+    "old_parts",
+    "part_name",
+    "parts_of",
+    "write_manifest",
+]
 
 # Readers of whole folders, such as pyarrow, pass over names that begin so.
 MANIFEST = "_parts.json"
@@ -28,16 +37,40 @@ def old_parts(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if _PART.fullmatch(path.name)] if folder.is_dir() else []
 
 
-def write_manifest(folder: Path, parts: Sequence[Path] | None, name: str | None = None) -> None:
+def part_name(index: int, suffix: str) -> str:
+    """Return the name of a part.
+
+    Example:
+        >>> part_name(7, ".parquet")
+        'part-00007.parquet'
+    """
+    return f"part-{index:05d}{suffix}"
+
+
+def write_manifest(
+    folder: Path,
+    parts: Sequence[Path] | None,
+    name: str | None = None,
+    *,
+    digests: Mapping[str, str] | None = None,
+    counts: Sequence[int] | None = None,
+) -> None:
     """Say which files are the parts of a folder, in their order; ``None``: they are being put in place.
 
     Args:
         folder: Where they lie.
         parts: The files.
         name: What tells these very parts from those of other rows, if anything is to.
+        digests: The digest of each name, as far as they are known; the others are computed.
+        counts: How many rows stand in each part, if that is known.
     """
-    listed = None if parts is None else [{"name": part.name, "sha256": file_digest(part)} for part in parts]
-    plain = {"format": _FORMAT, "version": 1, "is_whole": parts is not None, "parts": listed}
+    known: Mapping[str, str] = digests or {}
+    listed: list[dict[str, Any]] | None = None
+    if parts is not None:
+        listed = [{"name": part.name, "sha256": known.get(part.name) or file_digest(part)} for part in parts]
+        for entry, n_rows in zip(listed, counts or (), strict=False):
+            entry["rows"] = n_rows
+    plain: dict[str, Any] = {"format": _FORMAT, "version": 1, "is_whole": parts is not None, "parts": listed}
     plain |= {} if name is None else {"name": name}
     write_text(folder / MANIFEST, json.dumps(plain, indent=1) + "\n", mode=0o666)
 

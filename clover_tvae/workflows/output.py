@@ -10,21 +10,24 @@ import itertools
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clover_tvae.errors import CloverError, TableFileError
 from clover_tvae.files import locked, remove_left
 from clover_tvae.tables import EXTENSIONS, Dialect, write_table
-from clover_tvae.tables.parts import old_parts, write_manifest
+from clover_tvae.tables.parts import name_of, old_parts, part_name, write_manifest
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["draw_to", "is_table_file"]
+__all__ = ["cut", "draw_parts", "draw_to", "is_table_file"]
 
 _WAITING = ".clover-tvae-parts-"
+#: How soon a run looks again whether another one has done with the folder.
+_SECONDS_BETWEEN_LOOKS = 0.2
 
 
 def is_table_file(path: Path) -> bool:
@@ -41,6 +44,7 @@ def draw_to(
     name: str | None = None,
     resume_as: str | None = None,
     dialect: Dialect | None = None,
+    counts: Sequence[int] | None = None,
     on_part: Callable[[Path, int], object] = lambda path, n_rows: None,
     on_left: Callable[[], object] = lambda: None,
 ) -> list[Path]:
@@ -56,6 +60,7 @@ def draw_to(
         resume_as: A name for these very rows in such parts, of letters and digits: what a run of this name had drawn
             before it failed or was killed is kept, and a later one goes on from there. ``None``: nothing is kept.
         dialect: How a CSV file, that is no folder of parts, is written.
+        counts: How many rows stand in each part, for the manifest, if that is known.
         on_part: Called with each part and its number of rows once it is whole.
         on_left: Called where parts of another run, which ended early, were waiting; they are removed.
 
@@ -66,45 +71,107 @@ def draw_to(
         The files, in the order of the rows.
     """
     if is_table_file(path):
-        write_table(next(_parts(draw(), sys.maxsize)), path, dialect)
+        write_table(next(cut(draw(), sys.maxsize)), path, dialect)
         return [path]
     files: list[Path] = []
+    with _told(path), contextlib.ExitStack() as held:
+        _hold(path, resume_as, held, on_left)
+        waiting = _waiting(path, resume_as, held)
+        names = (path / part_name(index, suffix) for index in itertools.count())
+        files += itertools.takewhile(lambda file: (waiting / file.name).exists(), names)
+        drawn = draw(skip=len(files) * rows_per_part) if files else draw()
+        for index, part in enumerate(cut(drawn, rows_per_part), start=len(files)):
+            if files and not len(part):  # the parts of the run before are all there
+                break
+            file = path / part_name(index, suffix)
+            write_table(part, waiting / file.name)
+            on_part(file, len(part))
+            files.append(file)
+        _put_in_place(path, waiting, files, name, counts=counts)
+        if resume_as is not None:
+            shutil.rmtree(waiting)
+    return files
+
+
+def draw_parts(
+    groups: Callable[[Path], Iterable[Mapping[str, str]]],
+    path: Path,
+    *,
+    names: Sequence[str],
+    counts: Sequence[int],
+    name: str,
+    resume_as: str | None,
+    is_shared: bool = False,
+    on_left: Callable[[], object] = lambda: None,
+) -> list[Path]:
+    """Have parts written by other processes, and give them their names once all are whole.
+
+    Args:
+        groups: Called with the folder where parts wait; has them written there and yields the digests of some parts at a time.
+        path: The folder.
+        names: The name of each part, of all the rows.
+        counts: Its rows.
+        name: See :func:`draw_to`.
+        resume_as: See :func:`draw_to`.
+        is_shared: Other runs write parts of these very rows, too: whoever ends last gives them their names.
+        on_left: See :func:`draw_to`.
+
+    Returns:
+        The files, in the order of the rows; none where the parts of other runs are not there yet.
+    """
+    files = [path / one for one in names]
+    with _told(path), contextlib.ExitStack() as held:
+        if not is_shared:
+            _hold(path, resume_as, held, on_left)
+        path.mkdir(parents=True, exist_ok=True)
+        waiting = _waiting(path, resume_as, held)
+        digests = dict[str, str]()
+        for found in groups(waiting):
+            digests |= found
+        while is_shared and held.enter_context(locked(path)) is False:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        if is_shared and name_of(path) == name:
+            return files
+        if not all((waiting / one).exists() for one in names):
+            return []
+        _put_in_place(path, waiting, files, name, digests=digests, counts=counts)
+        if resume_as is not None:
+            shutil.rmtree(waiting)
+    return files
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Tell in our words why a folder cannot be written."""
     try:
-        with contextlib.suppress(FileExistsError):
-            path.mkdir(parents=True)
-        with contextlib.ExitStack() as held:
-            if (is_ours := held.enter_context(locked(path))) is False:
-                raise TableFileError(
-                    "must be written by one run at a time, found another at it; wait for its end", str(path)
-                )
-            if is_ours and remove_left(path, f"{_WAITING}(?!{resume_as}$).*"):
-                on_left()
-            waiting = _waiting(path, resume_as, held)
-            names = (path / f"part-{index:05d}{suffix}" for index in itertools.count())
-            files += itertools.takewhile(lambda file: (waiting / file.name).exists(), names)
-            drawn = draw(skip=len(files) * rows_per_part) if files else draw()
-            for index, part in enumerate(_parts(drawn, rows_per_part), start=len(files)):
-                if files and not len(part):  # the parts of the run before are all there are
-                    break
-                file = path / f"part-{index:05d}{suffix}"
-                write_table(part, waiting / file.name)
-                on_part(file, len(part))
-                files.append(file)
-            write_manifest(path, None)
-            # What an older, longer run has left would be read as part of this table.
-            for old in set(old_parts(path)) - set(files):
-                old.unlink()
-            for file in files:
-                (waiting / file.name).replace(file)
-            write_manifest(path, files, name)
-            if resume_as is not None:
-                shutil.rmtree(waiting)
+        yield
     except OSError as error:
         if isinstance(error, CloverError):
             raise
         text = f"cannot be written: {error.strerror or type(error).__name__}; check the place, its rights and its space"
         raise TableFileError(text, str(path)) from error
-    return files
+
+
+def _hold(path: Path, resume_as: str | None, held: contextlib.ExitStack, on_left: Callable[[], object]) -> None:
+    """Hold a folder for this run alone, make it where it is not there, and clear away what other runs have left."""
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(parents=True)
+    if (is_ours := held.enter_context(locked(path))) is False:
+        text = "must be written by one run at a time, found another at it; wait for its end"
+        raise TableFileError(text, str(path))
+    if is_ours and remove_left(path, f"{_WAITING}(?!{resume_as}$).*"):
+        on_left()
+
+
+def _put_in_place(path: Path, waiting: Path, files: Sequence[Path], name: str | None, **known: Any) -> None:
+    """Give parts that are all whole their names, and say so last."""
+    write_manifest(path, None)
+    # What an older, longer run has left would be read as part of this table.
+    for old in set(old_parts(path)) - set(files):
+        old.unlink()
+    for file in files:
+        (waiting / file.name).replace(file)
+    write_manifest(path, files, name, **known)
 
 
 def _waiting(path: Path, resume_as: str | None, held: contextlib.ExitStack) -> Path:
@@ -116,7 +183,7 @@ def _waiting(path: Path, resume_as: str | None, held: contextlib.ExitStack) -> P
     return folder
 
 
-def _parts(frames: Iterable[pd.DataFrame], rows_per_part: int) -> Iterator[pd.DataFrame]:
+def cut(frames: Iterable[pd.DataFrame], rows_per_part: int) -> Iterator[pd.DataFrame]:
     """Cut frames into frames of ``rows_per_part`` rows; the last may be shorter, and where there is none, the first empty."""
     import pandas as pd
 

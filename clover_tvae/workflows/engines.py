@@ -1,0 +1,272 @@
+"""Where work is done: in processes of this machine, or as tasks of a Ray cluster.
+
+An engine calls a function of a module, in a process of its own for each task, and hands on what it returns as it ends. It
+knows neither jobs nor rows. Scheduling and trying again are Ray's; the processes here are joblib's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from clover_tvae.errors import ConfigError, MissingExtraError, WorkerLostError
+
+__all__ = ["ENGINES", "Engine", "Local", "Ray", "Resources", "Task", "make_engine"]
+
+ENGINES = ("local", "ray")
+#: How soon a worker notices that the process that started it has been killed, and how long a cluster may take to answer.
+_SECONDS_BETWEEN_LOOKS, _SECONDS_TO_ANSWER = 1.0, 5.0
+#: Tasks that a cluster is told of at a time, where nobody says: more than it has room for, so that none of it idles.
+_TASKS_AHEAD = 1_000
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a task needs of a cluster; processes of one machine share what it has.
+
+    Args:
+        cpus: Cores, at least 0; also the threads that its computation may use.
+        gpus: Devices, or a share of one.
+        memory: Gigabytes (10^9 bytes) that are kept free for it; ``None``: nothing is.
+    """
+
+    cpus: float = 1
+    gpus: float = 0
+    memory: float | None = None
+
+    def of_ray(self) -> dict[str, Any]:
+        """Return them as Ray calls them."""
+        memory = {} if self.memory is None else {"memory": int(self.memory * 10**9)}
+        return {"num_cpus": self.cpus, **({"num_gpus": self.gpus} if self.gpus else {}), **memory}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One call of the function: its number, what it is called, its arguments, and what it needs."""
+
+    index: int
+    name: str
+    arguments: tuple[Any, ...]
+    resources: Resources = field(default_factory=Resources)
+
+
+class Engine(Protocol):
+    """What runs tasks."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether tasks may run on other machines."""
+        ...
+
+    @property
+    def n_workers(self) -> int | None:
+        """How many tasks run at a time; ``None``: as many as there is room for."""
+        ...
+
+    def each(self, function: Callable[..., Any], tasks: Iterable[Task]) -> Iterator[tuple[int, Any]]:
+        """Yield the number of each task and what ``function`` returned for it, in the order in which they end.
+
+        ``tasks`` is asked for the next one when there is room for it. A task whose process was killed gives a
+        ``WorkerLostError``; what the function raises ends the run.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Local:
+    """Processes of this machine; with one worker, this process.
+
+    Each of N workers may use a N-th of the cores, at least one, unless ``OMP_NUM_THREADS`` says otherwise.
+    """
+
+    n_workers: int = 1
+    is_remote = False
+
+    def each(self, function: Callable[..., Any], tasks: Iterable[Task]) -> Iterator[tuple[int, Any]]:
+        if self.n_workers == 1:
+            for task in tasks:
+                yield task.index, function(*task.arguments)
+            return
+        from concurrent.futures.process import BrokenProcessPool
+
+        from joblib import Parallel, delayed
+
+        left = dict[int, None]()
+
+        def calls() -> Iterator[Any]:
+            for task in tasks:
+                left[task.index] = None
+                yield delayed(_in_worker)(os.getpid(), function, task)
+
+        # joblib shares the cores among the workers.
+        pool = Parallel(
+            self.n_workers, "loky", return_as="generator_unordered", pre_dispatch=self.n_workers, batch_size=1
+        )
+        try:
+            for index, value in pool(calls()):
+                del left[index]
+                yield index, value
+        except BrokenProcessPool:
+            text = "its process, or one beside it, was killed; often memory is short: use fewer --jobs"
+            for index in left:
+                yield index, WorkerLostError(text)
+
+
+def _in_worker(parent: int, function: Callable[..., Any], task: Task) -> tuple[int, Any]:
+    _end_with(parent)
+    return task.index, function(*task.arguments)
+
+
+@functools.cache
+def _end_with(parent: int) -> None:
+    """End this process soon after ``parent``: loky's workers outlive a parent that is killed."""
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+@dataclass(frozen=True)
+class Ray:
+    """Tasks of a Ray cluster, each tried again by Ray when its process or its machine is lost.
+
+    Args:
+        address: ``host:port``, ``ray://host:port``, or ``auto`` for the one that runs on this machine; ``None``: what the
+            environment variable RAY_ADDRESS says, else one of this machine's cores that is started here and ended again.
+        n_workers: Tasks at a time; ``None``: as many as the cluster has room for.
+        shows_output: Whether what workers print is shown here.
+    """
+
+    address: str | None = None
+    n_workers: int | None = None
+    shows_output: bool = True
+    is_remote = True
+
+    def each(self, function: Callable[..., Any], tasks: Iterable[Task]) -> Iterator[tuple[int, Any]]:
+        ray = _ray()
+        with self._connected(ray) as is_ours:
+            call, waiting, running = ray.remote(function), iter(tasks), dict[Any, int]()
+            while True:
+                while len(running) < (self.n_workers or _TASKS_AHEAD) and (task := next(waiting, None)) is not None:
+                    if is_ours:
+                        _check_room(ray.cluster_resources(), task)
+                    options = {**task.resources.of_ray(), "name": task.name}
+                    running[call.options(**options).remote(*task.arguments)] = task.index
+                if not running:
+                    return
+                (ended, *_), _ = ray.wait([*running], num_returns=1)
+                yield running.pop(ended), _returned(ray, ended)
+
+    @contextlib.contextmanager
+    def _connected(self, ray: Any) -> Iterator[bool]:
+        """Connect to the cluster, or start one, which the yield tells; one that this program is connected to already is used."""
+        if ray.is_initialized():
+            yield False
+            return
+        address = self.address or os.environ.get("RAY_ADDRESS") or "local"
+        is_ours = address == "local"
+        options: dict[str, Any] = {"log_to_driver": self.shows_output, "logging_level": "ERROR"}
+        if is_ours:
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # what runs here is told to nobody
+            options |= {"include_dashboard": False}
+        elif address != "auto":
+            _check_answers(address)
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            ray.init(address=address, **options)
+        except Exception as error:
+            if address == "auto":
+                text = "found no Ray cluster on this machine; start one with: ray start --head, or leave the option out"
+            else:
+                text = f"{'a' if is_ours else 'the'} Ray cluster could not be {'started' if is_ours else 'joined'}: {_told(error)}"
+            raise ConfigError(text, "--address") from error
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                for number, handler in handlers.items():  # Ray puts its own in their place
+                    signal.signal(number, handler)
+        try:
+            yield is_ours
+        finally:
+            ray.shutdown()
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        text = "needs ray, which is not installed; in the project's folder run: pip install '.[ray]'"
+        raise MissingExtraError(text, "--engine ray") from error
+    return ray
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address at which nobody answers: Ray itself would try for minutes.
+
+    Raises:
+        ConfigError: It is none, or nobody answers.
+    """
+    try:
+        parts = urlsplit(address if "://" in address else f"ray://{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if host is None or port is None:
+        raise ConfigError("must be host:port, ray://host:port or auto", "--address")
+    try:
+        socket.create_connection((host, port), timeout=_SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        text = f"nobody answers at {host}:{port} ({error.strerror or 'no answer'}); ray status, on the head, says whether it runs"
+        raise ConfigError(text, "--address") from None
+
+
+def _check_room(there: dict[str, float], task: Task) -> None:
+    """Refuse a task that this machine never has room for: it would wait for ever."""
+    wanted = {"CPU": task.resources.cpus, "GPU": task.resources.gpus, "memory": (task.resources.memory or 0) * 10**9}
+    for name, amount in wanted.items():
+        if amount > there.get(name, 0):
+            text = f"must fit into this machine, found {name} {amount:g} wanted of {there.get(name, 0):g}"
+            raise ConfigError(text, task.name)
+
+
+def _returned(ray: Any, reference: Any) -> Any:
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    except ray.exceptions.RayError as error:
+        return WorkerLostError(f"its process was lost, and Ray gave it up: {_told(error)}; look at its memory first")
+
+
+def _told(error: Exception) -> str:
+    """Return what Ray says, in one line; it speaks of processes and machines, and never of a table."""
+    lines = [line for line in str(error).splitlines() if line.strip()] or [""]
+    return f"{type(error).__name__} ({lines[0][:200]})"
+
+
+def make_engine(name: str, *, address: str | None, n_workers: int | None, shows_output: bool) -> Engine:
+    """Return the engine of a name; ``n_workers`` is ``None`` where nobody has said.
+
+    Raises:
+        ConfigError: The name, or an address without Ray.
+        MissingExtraError: Ray is not installed.
+    """
+    if name not in ENGINES:
+        raise ConfigError(f"must be {' or '.join(ENGINES)}, found {name!r}", "--engine")
+    if name == "ray":
+        _ray()
+        return Ray(address, n_workers, shows_output)
+    if address is not None:
+        raise ConfigError("belongs to --engine ray", "--address")
+    return Local(n_workers or 1)
