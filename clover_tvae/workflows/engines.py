@@ -157,13 +157,13 @@ class Ray:
     def each(self, function: Callable[..., Any], tasks: Iterable[Task]) -> Iterator[tuple[int, Any]]:
         ray = _ray()
         with self._connected(ray) as is_ours:
-            call, waiting, running = ray.remote(function), iter(tasks), dict[Any, int]()
+            call, waiting, running = ray.remote(_call), iter(tasks), dict[Any, int]()
             while True:
                 while len(running) < (self.n_workers or _TASKS_AHEAD) and (task := next(waiting, None)) is not None:
                     if is_ours:
                         _check_room(ray.cluster_resources(), task)
                     options = {**task.resources.of_ray(), "name": task.name}
-                    running[call.options(**options).remote(*task.arguments)] = task.index
+                    running[call.options(**options).remote(function, *task.arguments)] = task.index
                 if not running:
                     return
                 (ended, *_), _ = ray.wait([*running], num_returns=1)
@@ -200,6 +200,11 @@ class Ray:
             yield is_ours
         finally:
             ray.shutdown()
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function: Ray's tasks must be plain functions of a module, and this may be a partial."""
+    return function(*arguments)
 
 
 def _ray() -> Any:
