@@ -9,11 +9,25 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
-from ugly_files import ANSWERS, FILES, Answer, Ugly, table, unicode_text, unicode_text_table
+from ugly_files import (
+    ANSWERS,
+    BASIC,
+    DAY,
+    FILES,
+    ROWS,
+    TEXT,
+    Answer,
+    P,
+    Ugly,
+    lines,
+    table,
+    unicode_text,
+    unicode_text_table,
+)
 
 from clover_tvae import Metadata
 from clover_tvae.cli import app
-from clover_tvae.tables import read_table
+from clover_tvae.tables import read_table, write_table
 
 EVERY = [pytest.param(ugly, ANSWERS[ugly.name], id=ugly.name) for ugly in FILES]
 READ = [case for case in EVERY if case.values[1].option or not case.values[1].told]
@@ -113,3 +127,79 @@ def test_the_text_of_excel_is_read_when_it_is_renamed(tmp_path: Path) -> None:
     unicode_text(tmp_path / "text.tsv")
     found, metadata = read_by_user(tmp_path / "text.tsv", Answer(""))
     same(found, unicode_text_table(), metadata)
+
+
+ROWS_OF_BASIC = lines(";", *BASIC)
+MONTHS = "Jan Feb Mrz Apr Mai Jun Jul Aug Sep Okt Nov Dez".split()
+SURVEY = [
+    ["How old?", "{ImportId: 1}", *TEXT["age"]],
+    ["Weight", "{ImportId: 2}", *TEXT["weight"]],
+    ["Ward", "{ImportId: 3}", *TEXT["ward"]],
+]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("Patientenliste\r\n\r\n" + ROWS_OF_BASIC, "delete lines above the header, such as a title"),
+        ("List,,\r\n" + lines(",", *BASIC), "must name every column, found 2 without a name (2, 3); delete lines above the header"),
+        (lines("   ", *BASIC), "seems to be separated by blanks; export it"),
+        (lines(",", ["Q1", "Q2", "Q3"], SURVEY), "seems to have a second header"),
+        (ROWS_OF_BASIC.encode("utf-16-le"), "seems to be UTF-16; say read: {encoding: utf-16}"),
+        (ROWS_OF_BASIC + ";;\r\n" * 7, "7 rows without a cell (data rows 61, 62, 63, 64, 65, ...) are learnt as rows: delete them"),
+        (
+            lines(",", ["day", "ward"], [[f"{d.day}. {MONTHS[d.month - 1]} {d.year}" for d in P["day"]], TEXT["ward"]]),
+            "months are not named in English; write months as numbers",
+        ),
+    ],
+)  # fmt: skip
+def test_more_that_is_told_with_its_cure(content: str | bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert said in run("metadata", "infer", tmp_path / "t.csv")[1]
+
+
+def test_utf_16_without_its_mark_is_read_when_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(ROWS_OF_BASIC.encode("utf-16-le"))
+    found = read_table(tmp_path / "t.csv", read={"encoding": "utf-16", "decimal": "."})
+    assert found.to_dict("list") == {"ward": P["ward"], "age": P["age"], "weight": P["weight"]}
+
+
+@pytest.mark.filterwarnings("ignore:column")
+def test_times_are_not_asked_about_and_the_word_date_settles_a_last_day() -> None:
+    ends = ["31.12.9999"] * 10 + [f"{d:%d.%m.%Y}" for d in P["day"]]
+    assert (
+        not Metadata.infer(pd.DataFrame({"clock": ["08:30", "13:15", "00:00"] * 20}))
+        .to_dict()["datetime"][0]
+        .get("missing")
+    )
+    column = Metadata.infer(pd.DataFrame({"end": ends}), set={"end": "date"}).to_dict()["datetime"][0]
+    assert column == {"name": "end", "format": "%d.%m.%Y"}
+
+
+def test_a_first_row_with_gaps_is_no_second_header(tmp_path: Path) -> None:
+    text = lines(",", BASIC[0], [TEXT["ward"], ["NA", *TEXT["age"][1:]], ["unknown", *TEXT["weight"][1:]]])
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    assert len(read_table(tmp_path / "t.csv")) == ROWS
+
+
+def test_months_and_quarters_of_stata_are_dates(tmp_path: Path) -> None:
+    month = DAY.dt.to_period("M").dt.to_timestamp()
+    frame = pd.DataFrame(
+        {"month": month.where(month.index > 3), "quarter": DAY.dt.to_period("Q").dt.to_timestamp(), "n": P["stay"]}
+    )
+    frame.to_stata(tmp_path / "t.dta", convert_dates={"month": "tm", "quarter": "tq"}, write_index=False)
+    found = read_table(tmp_path / "t.dta")
+    assert found["month"].equals(frame["month"])
+    assert found["quarter"].equals(frame["quarter"])
+
+
+@pytest.mark.parametrize("cell", ["-1.234,50", "-$1,234.50", "-1 234,50 €", "+5%"])
+def test_negative_numbers_of_any_country_are_no_formulas(cell: str, tmp_path: Path) -> None:
+    write_table(pd.DataFrame({"amount": [cell], "n": [1]}), tmp_path / "t.tsv")
+    assert (tmp_path / "t.tsv").read_text(encoding="utf-8").splitlines()[1] == f"{cell}\t1"
+
+
+@pytest.mark.parametrize("cell", ["-1+2", "-A1", "-5 kg+A1", "+1,2)", "-1:2", "-€A1"])
+def test_what_a_spreadsheet_could_run_is_still_made_inert(cell: str, tmp_path: Path) -> None:
+    write_table(pd.DataFrame({"amount": [cell], "n": [1]}), tmp_path / "t.tsv")
+    assert (tmp_path / "t.tsv").read_text(encoding="utf-8").splitlines()[1] == f"'{cell}\t1"

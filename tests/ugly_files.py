@@ -621,7 +621,7 @@ ANSWERS: dict[str, Answer] = {
         {"Eintritt": r"\d{4}-\d\d-\d\d", "Alter": r"\d\d", "Vollzeit": "True|False"},
     ),
     "laboratory.csv": Answer(
-        "refused: delete the row of units", "a second header, such as units, in data row 1; delete it"
+        "refused: delete the row of units", "a second header, such as units, from data row 1 on; delete it"
     ),
     "warehouse.parquet": Answer("read", written={"cost": r"\d+\.\d\d?", "urgent": "True|False|"}),
     "american.csv": Answer(

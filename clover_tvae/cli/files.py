@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clover_tvae.cli.console import note
-from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.errors import ConfigError, Problem, data_rows
 from clover_tvae.files import closed, not_there, unwritable
 
 if TYPE_CHECKING:
@@ -109,6 +109,9 @@ def read(
     df, dialect = read_as(table, metadata, tuple(missing) if missing else ("",), _pairs(how or ()))
     if dialect is not None and str(dialect):
         note(f"read as: {dialect} ({table})", quiet)
+    if any(empty := df.isna().all(axis=1).tolist()):
+        rows = data_rows([row for row, is_one in enumerate(empty) if is_one])
+        note(f"{sum(empty)} rows without a cell ({rows}) are learnt as rows: delete them if they are none", quiet)
     return df, dialect
 
 

@@ -28,7 +28,7 @@ DATE_FORMATS = (
     "%d.%m.%Y %H:%M", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S", "%d/%m/%y", "%m/%d/%y", "%d %b %Y",
     "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%d-%b-%y", "%Y%m%d", "%H:%M", "%H:%M:%S", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y",
     "%d.%m.%Y %H:%M:%S", "%d-%m-%Y %H:%M", "%m/%d/%Y %I:%M %p", "%I:%M %p",
-    "%d%b%Y", "%d%b%Y:%H:%M:%S",
+    "%d%b%Y", "%d%b%Y:%H:%M:%S", "%d/%m/%y %H:%M", "%m/%d/%y %H:%M", "%d.%m.%y %H:%M", "%m/%d/%y %I:%M %p", "%m/%d/%Y %I:%M:%S %p",
 )  # fmt: skip
 """Ways to write a date that are tried where none is given; the first of two that fit the same cells is taken."""
 

@@ -34,19 +34,25 @@ from clover_tvae.metadata.column import Column, Kind
 from clover_tvae.metadata.readings import MOST_ODD, PAIR, style_of
 from clover_tvae.parameters import MIN_COUNT
 
-__all__ = ["MAX_CODES", "Finding", "Texts", "look_at_texts", "marker_numbers", "markers_told", "order_of"]
+__all__ = ["MARKERS", "MAX_CODES", "Finding", "Texts", "look_at_texts", "marker_numbers", "markers_told", "order_of"]
 
 MAX_CODES = 10
 """Numbers of at most so many distinct values, each met five times on average, are taken for codes."""
-_MARKERS = {
+MARKERS = {
     "", "-", "--", "---", ".", "..", "?", "??", "na", "n/a", "n.a.", "n.a", "#n/a", "nan", "null", "none", "nil", "unknown", "unk", "not known",
     "missing", "nd", "n.d.", "not done", "not available", "not recorded", "not applicable", "no data", "k.a.", "unbekannt", "inconnu", "<na>",
     "\\n",
 }  # fmt: skip
+"""Words that mean missing, in lower case."""
 _MARKER_NUMBERS = (-9, -99, -999, -9999, -1, -7, -8, 99, 999, 9999, 99999, 999999, 88, 888, 8888, 77, 777, 7777)
 _NEVER = np.array(
     ["9999-12-31", "2999-12-31", "2099-12-31", "1900-01-01", "1800-01-01", "1753-01-01", "0001-01-01"],
     dtype="datetime64[D]",
+)
+_DAY_AND_WORD = re.compile(r"\d{1,2}[. -]+[^\W\d_]{3,9}[. -]+\d{2,4}")
+_OTHER_MONTH = re.compile(
+    r"\b(mrz|märz?|mai|okt|dez|janv|févr|mars|avr|juin|juil|août|déc|ene|abr|ago|dic|maart|mei|gen|mag|giu|lug|ott)",
+    re.IGNORECASE,
 )
 _MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
 _STYLES = [NumberStyle(decimal, thousands) for decimal, thousands in _MARKS]
@@ -143,7 +149,7 @@ class Texts:
         """Return the known words for missing that enough cells share, whatever their case."""
         found: Counter[str] = Counter()
         for text, n in self.counts.items():
-            if text.casefold() in _MARKERS:
+            if text.casefold() in MARKERS:
                 found[text.casefold()] += n
         return {text: n for text, n in found.items() if n >= MIN_COUNT}
 
@@ -427,6 +433,16 @@ def _pair(texts: Texts) -> Finding | None:
 
 def _dates(texts: Texts) -> Finding | None:
     known = [text for text in texts.counts if text.casefold() not in texts.markers]
+    if (
+        known
+        and 2 * texts.n_of(text for text in known if _DAY_AND_WORD.fullmatch(text)) > texts.n
+        and any(map(_OTHER_MONTH.search, known))
+    ):
+        return _left(
+            texts,
+            "holds dates whose months are not named in English; write months as numbers",
+            "dates of other languages",
+        )
     order = {"day-first": "day", "month-first": "month"}.get(texts.word, "")
     packed = _packed(known, order)
     found = packed or formats_of(known, 1 - MOST_ODD, order) if known else None
@@ -448,7 +464,11 @@ def _dates(texts: Texts) -> Finding | None:
     for written in found:
         instants, read, _ = read_texts(written.texts, written.formats[0])
         readable |= {text for text, is_date in zip(written.texts, read, strict=True) if is_date}
-        is_never = np.isin(instants.astype("datetime64[us]").astype("datetime64[D]"), _NEVER) & read
+        is_never = (
+            np.isin(instants.astype("datetime64[us]").astype("datetime64[D]"), _NEVER)
+            & read
+            & ("%Y" in written.formats[0])
+        )
         never += [text for text, is_one in zip(written.texts, is_never, strict=True) if is_one]
     if short := next((format for format in formats if has_short_years(format)), None):
         century = century_of(
@@ -499,7 +519,7 @@ def _dates(texts: Texts) -> Finding | None:
         texts.name, "datetime", format=format, formats=tuple(formats[1:]) or None, time_zone=zone,
         century_starts=century if has_short_years(format) else None, **rest.options,
     )  # fmt: skip
-    never = [text for text in never if texts.counts[text] >= MIN_COUNT]
+    never = [] if texts.word else [text for text in never if texts.counts[text] >= MIN_COUNT]
     listed = f"missing:{';'.join(never)}"
     if never:
         told = " and ".join(f"{texts.counts[text]} cells {text!r}" for text in never)

@@ -105,7 +105,10 @@ class _Capped(io.RawIOBase):
                 self.encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
             # A mark of UTF-8 goes on to the parser, which passes over it.
             self._is_utf8 = self.encoding in ("utf-8", "utf-8-sig")
-            self._decoder = codecs.getincrementaldecoder("utf-8" if self._is_utf8 else self.encoding)()
+            # Python asks UTF-16 for its mark; what Windows writes without one is little-endian.
+            is_bare = self.encoding == "utf-16" and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+            name = "utf-8" if self._is_utf8 else "utf-16-le" if is_bare else self.encoding
+            self._decoder = codecs.getincrementaldecoder(name)()
         try:
             text = self._decoder.decode(data, final=not data)
             block = data if self._is_utf8 else text.encode()
@@ -209,6 +212,8 @@ def _header(stream: io.BufferedReader, place: str, read: Dialect) -> tuple[list[
     for sign, what in _SIGNS.items():
         if start.startswith(sign):
             raise TableFileError(f"is {what} inside, not CSV; rename or export it", place)
+    if 3 * start[:1000].count(b"\0") > len(start[:1000]):
+        raise TableFileError("seems to be UTF-16; say read: {encoding: utf-16}, or --read encoding=utf-16", place)
     raw.require_text()
     text = start.decode("utf-8-sig", "replace")
     if said := _SEP_LINE.match(text):
@@ -293,11 +298,8 @@ def columns_of(header: list[str], place: str, metadata: Metadata | None) -> list
     problems = repeated_names(filter(None, header), place)
     unnamed = [position for position, head in enumerate(header, start=1) if not head.strip()]
     if unnamed:
-        cure = (
-            "; a first one is often the row index: write it with index=False, in R row.names=FALSE"
-            if unnamed[0] == 1
-            else ""
-        )
+        index = "; a first one is often the row index: write it with index=False, in R row.names=FALSE"
+        cure = index if unnamed[0] == 1 else "; delete lines above the header, such as a title" if unnamed[1:] else ""
         text = f"must name every column, found {len(unnamed)} without a name ({first_of(unnamed)}){cure}"
         problems.append(Problem(place, text, TableFileError))
     if problems:

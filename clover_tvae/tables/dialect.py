@@ -264,12 +264,14 @@ def _refuse_lone(text: str, place: str, cut: bool) -> None:
     """Refuse lines that seem to have several cells below a first line of one."""
     head, *lines = _lines(text, cut) or [""]
     lines = lines[len(lines) // 2 :]
-    for mark, name in {**_SEPARATORS, " ": "blanks"}.items():
+    if len(lines) < 3 or '"' in head:
+        return
+    n_words = {len(line.split()) for line in lines}
+    if n_words <= {len(head.split()), len(head.split()) + 1} and len(n_words) == 1 and min(n_words) > 2:
+        raise TableFileError("seems to be separated by blanks; export it with commas or semicolons", place)
+    for mark, name in _SEPARATORS.items():
         n_marks = {line.count(mark) for line in lines}
-        n = n_marks.pop() if len(n_marks) == 1 and len(lines) > 2 and '"' not in head else 0
-        if mark == " " and n > 1 and head.count(mark) in (n - 1, n):
-            raise TableFileError("seems to be separated by blanks; export it with commas or semicolons", place)
-        if mark not in " ," and n:
+        if mark != "," and len(n_marks) == 1 and 0 not in n_marks:
             cure = "delete lines above the header, such as a title, or quote the cells if there is one column"
             raise TableFileError(
                 f"has one name in its first line, and lines below are separated by {name}; {cure}", place

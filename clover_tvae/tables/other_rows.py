@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from clover_tvae.errors import TableFileError, data_rows
+from clover_tvae.metadata.proposals import MARKERS
 
 __all__ = ["refuse_other_rows"]
 
@@ -46,7 +47,7 @@ def refuse_other_rows(df: pd.DataFrame, place: str) -> pd.DataFrame:
     if len(texts) == df.shape[1] and (again := _like(df, [*df.columns])):
         raise TableFileError(f"has its header again in {data_rows(again)}; delete these rows", place)
     if sum(map(_is_second_header, texts)) > 1:
-        raise TableFileError("seems to have a second header, such as units, in data row 1; delete it", place)
+        raise TableFileError("seems to have a second header, such as units, from data row 1 on; delete it", place)
     for cells in texts:
         last = cells.iloc[-1]
         if isinstance(last, str) and last.strip(" :").casefold() in _TOTALS and (cells == last).sum() == 1:
@@ -61,8 +62,18 @@ def _like(df: pd.DataFrame, names: Sequence[Hashable]) -> list[int]:
 
 
 def _is_second_header(cells: pd.Series) -> bool:
-    """Whether the first cell is text without a digit, met once, above numbers."""
+    """Whether the first cell, or the first two, are text, met once, above numbers."""
     first, others = cells.iloc[0], cells.iloc[1:].dropna().head(_MOST)
-    if not isinstance(first, str) or any(map(str.isdigit, first)) or len(others) < _FEWEST or (others == first).any():
+    if (
+        not isinstance(first, str)
+        or first.strip().casefold() in MARKERS
+        or len(others) < _FEWEST
+        or (others == first).any()
+    ):
         return False
-    return all(isinstance(cell, str) and _NUMBER_LIKE.fullmatch(cell.strip()) for cell in others)
+    others = others if _is_number_like(others.iloc[0]) else others.iloc[1:]
+    return not _is_number_like(first) and all(map(_is_number_like, others))
+
+
+def _is_number_like(cell: object) -> bool:
+    return isinstance(cell, str) and _NUMBER_LIKE.fullmatch(cell.strip()) is not None

@@ -36,6 +36,8 @@ _MOST_ROWS, _MOST_LETTERS, _MOST_WHOLE = 2**20, 2**15 - 1, 2**53
 _MOST_CELLS = 2**25
 _BROKEN = "is no workbook that can be read, or a broken one; write it again"
 _MARKUP = "is HTML or XML inside, not a workbook; open it in Excel and save it as .xlsx"
+# Formats of Stata that count months, quarters and halves of a year from 1960 on, in months.
+_STATA_MONTHS = {"%tm": 1, "%tq": 3, "%th": 6}
 _KINDS = {bool: "true or false", float: "numbers", datetime.datetime: "dates", str: "text"}
 
 
@@ -313,6 +315,10 @@ def read_statistics(file: BinaryIO, place: str, extension: str) -> pd.DataFrame:
         raise TableFileError(text, place) from None
     for name in df.columns:
         labels = about.variable_value_labels.get(name, {})
+        if months := _STATA_MONTHS.get(str(about.original_variable_types.get(name))[:3]):
+            since = (months * df[name].fillna(0)).to_numpy().astype("timedelta64[M]")
+            dates = (np.datetime64("1960-01") + since).astype("datetime64[ns]")
+            df[name] = pd.Series(dates, index=df.index).where(df[name].notna())
         if labels and df[name].dropna().isin(list(labels)).all() and len({*labels.values()}) == len(labels):
             levels = [labels[code] for code in sorted(labels)]
             df[name] = pd.Categorical(df[name].map(labels), categories=levels)
