@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 
-from clover_tvae.evaluation import column_shapes, pair_trends, shape_error, trend_error
+from clover_tvae.evaluation import column_shapes, pair_trends, shape_and_trend, shape_error, trend_error
 from clover_tvae.evaluation.frames import column_kinds
 
 
@@ -140,6 +140,16 @@ def test_a_table_is_no_way_from_itself_and_errors_are_shares(numbers, letters):
     assert pair_trends(table, table)["error"].fillna(0).eq(0).all()
     assert column_shapes(table, other).dropna().between(0, 1).all()
     assert pair_trends(table, other, edges="own")["error"].dropna().between(0, 1 + 1e-12).all()
+
+
+@pytest.mark.parametrize("edges", ["own", "shared"])
+def test_all_pairs_at_once_are_what_each_pair_is_by_itself(monkeypatch, edges):
+    real, other = hospital(300, 0), hospital(200, 1)
+    monkeypatch.setattr(shape_and_trend, "_ONE_HOT_CELLS", 10_000)  # several products, the last of few rows
+    at_once = pair_trends(real, other, edges=edges)
+    monkeypatch.setattr(shape_and_trend, "_MOST_LEVELS", 0)
+    assert at_once["metric"].eq("contingency").any()
+    pd.testing.assert_frame_equal(at_once, pair_trends(real, other, edges=edges), rtol=1e-12, atol=1e-12)
 
 
 def test_shuffled_columns_keep_their_shapes_and_lose_their_trends():

@@ -17,6 +17,7 @@ What it does not: sdmetrics draws 50,000 rows (unseeded) of a larger table for e
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -32,6 +33,8 @@ Edges = Literal["own", "shared"]
 _N_BINS = 10
 _DECIMALS = 14  # sdmetrics compares numbers to this many decimals
 _UNSEEN_COUNT = 1e-6  # ... and counts a category without a real row as this many rows
+_MOST_LEVELS = 4_000  # of all columns together: above it a product of their one-hot columns would take too much memory
+_ONE_HOT_CELLS = 20_000_000  # of the rows whose product is taken at a time
 _DENSE_CELLS = 4_000_000  # above this many cells a contingency table is counted by sorting instead
 _STRONG_CORRELATION = 0.5  # sdmetrics' QualityReport leaves out pairs weaker than these two
 _STRONG_ASSOCIATION = 0.3
@@ -96,6 +99,8 @@ def pair_errors(tables: CodedTables, role: str, edges: Edges = "shared") -> pd.D
     codes = zip(tables.category_names, real.codes.T + 1, other.codes.T + 1, tables.categories, strict=True)
     levels = {name: _binned(x, y, edges) for name, x, y in numbers}
     levels |= {name: (x, y, len(values) + 1) for name, x, y, values in codes}
+    place = {name: position for position, name in enumerate(levels)}
+    at_once = _contingencies(list(levels.values()))
     number_position = {name: position for position, name in enumerate(tables.number_names)}
     rows = []
     for pair in itertools.combinations(tables.names, 2):
@@ -104,7 +109,10 @@ def pair_errors(tables: CodedTables, role: str, edges: Edges = "shared") -> pd.D
             r_real, r_other = float(correlations[0][at]), float(correlations[1][at])
             rows.append((*pair, "correlation", abs(r_real - r_other) / 2, r_real, r_other, abs(r_real)))
         else:
-            error, v_real, v_other = _contingency(levels[pair[0]], levels[pair[1]])
+            if at_once is None:
+                error, v_real, v_other = _contingency(levels[pair[0]], levels[pair[1]])
+            else:
+                error, v_real, v_other = (float(of_pairs[place[pair[0]], place[pair[1]]]) for of_pairs in at_once)
             rows.append((*pair, "contingency", error, v_real, v_other, v_real))
     columns = ["column_1", "column_2", "metric", "error", "real", "synthetic", "strength"]
     frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[:2], object))
@@ -127,6 +135,49 @@ def _binned(real: NDArray[Any], other: NDArray[Any], edges: Edges) -> Levels:
         bins[np.isnan(values)] = _N_BINS + 1
         binned.append(bins)
     return binned[0], binned[1], _N_BINS + 2
+
+
+def _contingencies(levels: Sequence[Levels]) -> tuple[NDArray[Any], ...] | None:
+    """What ``_contingency`` returns, of all pairs at once; ``None`` where the columns have too many levels for it.
+
+    The product of a table's one-hot columns with themselves holds the contingency of every two columns as a block.
+
+    Shape:
+        each result is (columns, columns).
+    """
+    sizes = [n_levels for *_, n_levels in levels]
+    if not 0 < sum(sizes) <= _MOST_LEVELS:
+        return None
+    starts = np.cumsum([0, *sizes[:-1]])
+
+    def of_blocks(cells: NDArray[Any]) -> NDArray[Any]:
+        return np.add.reduceat(np.add.reduceat(cells, starts, axis=1), starts, axis=0)
+
+    shares, associations = [], []
+    for table in (0, 1):
+        hot = np.column_stack([column[table] for column in levels]) + starts
+        counts = _counted_together(hot, sum(sizes))
+        totals = counts.diagonal()
+        n_filled = np.add.reduceat((totals > 0).astype(np.int64), starts)
+        smaller_side = np.minimum.outer(n_filled, n_filled)
+        inverse = np.divide(1.0, totals, where=totals > 0, out=np.zeros_like(totals))
+        chi2_per_row = of_blocks(counts**2 * inverse * inverse[:, np.newaxis]) - 1
+        v = np.sqrt(np.maximum(chi2_per_row, 0.0) / np.maximum(smaller_side - 1, 1))
+        associations.append(np.where(smaller_side < 2, np.nan, v))
+        shares.append(counts / len(hot))
+    return 0.5 * of_blocks(np.abs(shares[0] - shares[1])), *associations
+
+
+def _counted_together(hot: NDArray[Any], n_levels: int) -> NDArray[np.float64]:
+    """Return in how many rows each two levels stand together; ``hot`` names the levels of each row, one a column."""
+    counts = np.zeros((n_levels, n_levels))
+    step = max(1, _ONE_HOT_CELLS // n_levels)
+    for begin in range(0, len(hot), step):
+        part = hot[begin : begin + step]
+        one_hot = np.zeros((len(part), n_levels), np.float32)  # exact: a product of fewer than 2^24 rows
+        np.put_along_axis(one_hot, part, 1.0, axis=1)
+        counts += one_hot.T @ one_hot
+    return counts
 
 
 def _contingency(levels_1: Levels, levels_2: Levels) -> tuple[float, float, float]:
