@@ -25,9 +25,10 @@ from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import code_tables
 from clover_tvae.parameters import Privacy
 from clover_tvae.report import build_report, readings, write_report
-from clover_tvae.report.answers import FAIR_C2ST, FAIR_ERROR, FAIR_LOSS, FAIR_POINTS, GOOD_LOSS, answers
+from clover_tvae.report.answers import FAIR_C2ST, FAIR_ERROR, FAIR_LOSS, FAIR_POINTS, answers
 from clover_tvae.report.model_card import card_groups
 from clover_tvae.report.pair_section import PairTrends
+from clover_tvae.report.readings import GOOD_LOSS
 
 META = {
     "continuous": ["age", "salary", "visits"],

@@ -110,7 +110,10 @@ def _columns_in_turn(tables: CodedTables, seed: int, disclosure: Disclosure) -> 
         tried = f"of {len(drawn)} columns tried none can be predicted from the others, not even by models of real rows"
         return Figures(notes=(f"Utility was not measured: no column to predict was named, and {tried}.",))
     told = ", ".join(f"{name!r} {loss:.3f}" for name, loss in zip(found, losses, strict=True))
-    note = f"No column to predict was named: the median of {len(found)}, drawn by the seed and predicted from all others: {told}."
+    note = (
+        f"No column to predict was named: the median of {len(found)}, drawn by the seed and predicted from all others; "
+        f"from {min(losses):.3f} to {max(losses):.3f}: {told}."
+    )
     figure = Figure.of("utility.loss", float(np.median(losses)), note=note, n=tables["holdout"].n_rows, seed=seed)
     return Figures.of([figure], {"utility": pd.concat(found.values(), ignore_index=True)})
 

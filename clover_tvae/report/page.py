@@ -48,7 +48,7 @@ DEFAULT_TITLE = "Synthetic data report"
 
 _N_OPEN = 24  # cards of columns that are open at first
 _ROLES = (("real", "real training"), ("synthetic", "synthetic"), ("holdout", "real holdout"))
-_FRESH_ROLES = (("real", "real, never learnt"), ("synthetic", "synthetic"), ("holdout", "real, never learnt, apart"))
+_FRESH_ROLES = (("real", "fresh real"), ("synthetic", "synthetic"), ("holdout", "further fresh real"))
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,9 @@ def _headline(counted: Sequence[Reading], odd: int, has_holdout: bool) -> str:
         parts.append(f"{leaks or 'None'} of {len(privacy)} privacy figures {'find' if leaks else 'finds'} a leak.")
     if others:
         verb = "is" if worse in (0, 1) else "are"
-        parts.append(f"{worse or 'None'} of {len(others)} other figures {verb} worse than for real rows.")
+        parts.append(
+            f"{worse or 'None'} of {len(others)} {'other ' if privacy else ''}figures {verb} worse than for real rows."
+        )
     if odd:
         parts.append(f"{odd} {'lies' if odd == 1 else 'lie'} closer to the training rows than fresh rows would.")
     if not has_holdout:
