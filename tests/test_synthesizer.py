@@ -1078,6 +1078,8 @@ def test_rows_that_were_never_learnt_are_enough_for_a_report(people):
     assert exposed.grade == "open"
     assert not [key for key in page.figures if key.startswith("privacy.") or key == "fidelity.shape"]
     assert f"are not those of the training (it learnt 300 rows, these are {len(fresh)})" in page.html()
+    with pytest.raises(DataError):
+        synth.report(fresh.head(0))
     said = synth.report(holdout=fresh).html()
     assert "taken for rows that the generator never learnt" in said
     assert "are not those of the training" not in said

@@ -161,6 +161,8 @@ class Generator:
             df = self.metadata.read(df)
         except UserError as error:
             return [str(problem) for problem in error.problems]
+        if not n_rows:
+            return ["it learnt rows, here are none"]
         if privacy.mode == "student":
             epochs = self.backend.parameters.get("epochs")
             if privacy.written_rows not in (rows_to_write(n_rows), rows_to_write(n_rows, epochs)):
