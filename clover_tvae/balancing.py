@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Hashable, Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 import pandas as pd
 from numpy.random import SeedSequence
 
+from clover_tvae.columns.dtypes import in_dtype
 from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.errors import ColumnsMismatchError, ConditionError, ConfigError, DataError, Problem, did_you_mean
 from clover_tvae.metadata import Metadata
@@ -72,7 +74,10 @@ def balanced(
     kept = [c for c in real.columns if not parts or c in parts[0].columns]
     every = [(real[kept], False), *((part[kept], True) for part in parts)]
     out = pd.concat([part.assign(is_synthetic=flag) for part, flag in every], ignore_index=True)
-    return out.astype({c: real[c].dtype for c in kept if out[c].dtype != real[c].dtype}, errors="ignore")
+    for c in kept:
+        with contextlib.suppress(TypeError, ValueError):
+            out[c] = in_dtype(out[c], real[c].dtype)
+    return out
 
 
 def rows_to_add(

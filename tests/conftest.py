@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +13,11 @@ from hypothesis import settings
 
 from clover_tvae import TVAESynthesizer
 from clover_tvae.errors import UserError
+
+needs_sdv = pytest.mark.skipif(importlib.util.find_spec("sdv") is None, reason="needs SDV")
+IS_PANDAS_3 = int(pd.__version__.split(".")[0]) >= 3
+# What pandas makes of texts and dates.
+TEXT, UNIT = ("str", "us") if IS_PANDAS_3 else ("object", "ns")
 
 # The same examples in every run: what fails once fails again. A longer search is a matter of max_examples, not of luck.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

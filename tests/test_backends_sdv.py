@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import refuses
+from conftest import needs_sdv, refuses
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_wine
@@ -42,7 +42,7 @@ from clover_tvae.errors import (
 )
 from clover_tvae.transforms import TableTransform
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, needs_sdv]
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = {"epochs": 2, "batch_size": 100, "compress_dims": (16,), "decompress_dims": (16,), "embedding_dim": 4}

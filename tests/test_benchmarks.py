@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import refuses
+from conftest import needs_sdv, refuses
 
 from clover_tvae.errors import ColumnsMismatchError, TableFileError
 from clover_tvae.evaluation import shape_error, trend_error
@@ -192,6 +192,7 @@ def test_a_benchmark_keeps_its_runs_and_resumes(bench: SimpleNamespace, data: Pa
 
 
 @pytest.mark.slow
+@needs_sdv
 def test_a_run_that_failed_or_was_cut_short_is_done_again(
     bench: SimpleNamespace, data: Path, tmp_path: Path, capsys
 ) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import needs_sdv
 from safetensors.torch import save
 from test_training import Line, data
 
@@ -213,6 +214,7 @@ def test_a_file_that_is_no_checkpoint_is_refused_and_never_run(tmp_path, content
         TVAESynthesizer(people(), METADATA, random_state=1, **QUICK).fit(checkpoint=path, resume=True)
 
 
+@needs_sdv
 def test_sdv_cannot_go_on(tmp_path):
     with pytest.raises(ConfigError, match="sdv"):
         TVAESynthesizer(people(), METADATA, backend="sdv", epochs=1).fit(checkpoint=tmp_path / "fit.ckpt")

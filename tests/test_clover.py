@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import refuses
+from conftest import needs_sdv, refuses
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import StratifiedKFold
 
@@ -239,6 +239,7 @@ class TestLifeCycle:
         pd.testing.assert_frame_equal(*rows)
         assert (random.getstate(), np.random.get_state()[1].tolist()) == before
 
+    @needs_sdv
     def test_both_decoders_and_sdv_s_own_engine_stand_behind_it(self, patients: pd.DataFrame, tmp_path: Path) -> None:
         engines = {}
         for name, options in {

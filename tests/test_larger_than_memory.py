@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import needs_sdv
 
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.errors import CloverWarning, ConfigError, DataError, TableFileError, TrainingError
@@ -270,6 +271,7 @@ def test_it_is_pickled_before_it_is_learnt_and_asked_for_no_path_after(folder):
             ask(folder)
 
 
+@needs_sdv
 def test_sdv_is_refused_before_it_reads_all(folder):
     with pytest.raises(ConfigError, match="in memory"):
         TVAESynthesizer(folder, METADATA, backend="sdv", epochs=1).fit()

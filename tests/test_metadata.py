@@ -545,7 +545,7 @@ DAYS = pd.date_range("2020-01-01", periods=N, freq="17h")
         (pd.array(RNG.choice(WORDS, N), "string[pyarrow]"), "categorical", "text"),
         (pd.Categorical(RNG.choice(WORDS, N)), "categorical", "category dtype with 4 values"),
         (pd.Categorical(RNG.choice(WORDS, N), WORDS, ordered=True), "ordinal", "ordered category dtype with 4 levels"),
-        (DAYS, "datetime", "datetime64[ns]: dates"),
+        (DAYS, "datetime", f"{DAYS.dtype}: dates"),
         (list(DAYS.date), "datetime", "object: dates"),
         (pd.Series(DAYS).astype("timestamp[us][pyarrow]"), "datetime", "timestamp[us][pyarrow]"),
         ([np.nan] * N, "continuous", "every cell is missing"),

@@ -102,7 +102,7 @@ class TestEveryKind:
     ) -> None:
         assert not relation.breaks(pd.DataFrame(columns).head(0)).any()
         if not isinstance(relation, OneHot | Dependency):
-            empty = pd.DataFrame(columns).convert_dtypes(convert_boolean=False)
+            empty = pd.DataFrame(columns).convert_dtypes()
             empty.loc[:] = pd.NA
             assert not relation.breaks(empty).any()
 

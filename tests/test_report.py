@@ -369,8 +369,8 @@ HOSTILE = (
 
 def test_hostile_names_and_categories_are_text() -> None:
     rng = np.random.default_rng(5)
-    frame = pd.DataFrame({name: rng.normal(size=200) for name in HOSTILE})
-    frame["category"] = rng.choice(HOSTILE, 200)
+    frame = pd.DataFrame(rng.normal(size=(200, len(HOSTILE))), columns=pd.Index(HOSTILE, dtype=object))
+    frame["category"] = pd.Series(rng.choice(HOSTILE, 200), dtype=object)
     frame[7] = rng.choice(["a", "b"], 200)
     card = {
         "note": HOSTILE[0],
@@ -438,7 +438,7 @@ def test_no_bin_of_fewer_than_k_rows_and_rounded_counts(real, synthetic) -> None
                 spikes = [float(bar.label.removeprefix("exactly ")) for bar in marginal.bars if bar.is_value]
                 values = values[values.notna() & ~values.isin(spikes)]
                 if marginal.kind == "datetime":
-                    values = values.astype("int64")
+                    values = values.astype("datetime64[ns]").astype("int64")
                 edges = [-np.inf, *marginal.histogram.edges[1:-1], np.inf]
                 counts = np.histogram(values.to_numpy(dtype=float), bins=edges)[0]
                 assert counts.min() >= k

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import PEOPLE, make_people, refuses
+from conftest import PEOPLE, make_people, needs_sdv, refuses
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
@@ -972,6 +972,7 @@ def test_a_digest_may_be_given_beside_generator_filepath(learnt, tmp_path):
 
 
 @pytest.mark.long
+@needs_sdv
 def test_what_sdv_cannot_do_says_who_can(people):
     synth = short(people[["age", "sex"]], {"continuous": ["age"], "categorical": ["sex"]}, backend="sdv").fit()
     assert not synth.reads_rows

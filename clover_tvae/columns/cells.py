@@ -94,7 +94,7 @@ def typed_key(value: Any) -> tuple[str, Any]:
 
 def zone_name_of(zone: datetime.tzinfo) -> str:
     """Return the name of a time zone: its key, or ``UTC+02:00`` for a fixed offset."""
-    key = getattr(zone, "key", None) or getattr(zone, "zone", None)
+    key = zone.key if isinstance(zone, ZoneInfo) else getattr(zone, "zone", None)  # dateutil's have a key, too
     offset = zone.utcoffset(None)
     if key or offset is None:
         return str(key or zone)

@@ -38,7 +38,12 @@ from clover_tvae.columns.cells import (
 from clover_tvae.columns.plain_data import check, fields, one_of, text
 from clover_tvae.errors import ColumnTypeError, Problem, UserError
 
-__all__ = ["CellType", "located", "tags_of", "where_of", "with_cells"]
+__all__ = ["DATE_UNIT", "TEXT_DTYPE", "CellType", "in_dtype", "located", "tags_of", "where_of", "with_cells"]
+
+TEXT_DTYPE: Any = pd.Series([""]).dtype
+"""What pandas makes of texts: ``str`` since pandas 3, ``object`` before."""
+DATE_UNIT = pd.DatetimeIndex(["2024-01-31"]).unit
+"""What pandas counts dates in: microseconds since pandas 3, nanoseconds before."""
 
 _INTS = tuple(f"{u}int{b}" for u in ("", "u") for b in (8, 16, 32, 64))
 _NUMPY = ("bool", "float16", "float32", "float64", *_INTS)
@@ -405,11 +410,26 @@ def _arrow_type(name: str) -> Any:
     return pa.type_for_alias(name.removesuffix("[day]").removesuffix("[ms]"))
 
 
+def in_dtype(values: pd.Series, dtype: Any) -> pd.Series:
+    """Return cells in a dtype.
+
+    Raises:
+        ValueError: It cannot hold them, such as a category dtype that lacks a category; or ``TypeError``.
+    """
+    if isinstance(dtype, pd.CategoricalDtype) and values.dtype != dtype:
+        known = values[values.notna().to_numpy(dtype=bool)]
+        if isinstance(known.dtype, pd.CategoricalDtype):
+            known = known.astype(known.dtype.categories.dtype)
+        if (dtype.categories.get_indexer_for(known) < 0).any():
+            raise ValueError("a category that the dtype lacks")
+    return values.astype(dtype)
+
+
 def with_cells(column: pd.Series, positions: NDArray[Any], values: pd.Series) -> pd.Series:
     """Return a column with ``values`` at ``positions``, in its dtype wherever that can hold them."""
     filled = column.copy()
     try:
-        filled.iloc[positions] = values.astype(column.dtype).array
+        filled.iloc[positions] = in_dtype(values, column.dtype).array
     except (TypeError, ValueError):
         # Such as an all-missing object column, or a category dtype that lacks the category.
         wide = column.astype(object)

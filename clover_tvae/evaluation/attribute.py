@@ -58,7 +58,8 @@ def attribute_figures(tables: CodedTables, *, seed: int, disclosure: Disclosure)
         right.append(guesses)
         shares = [disclosure.share(int(part.sum()), n) for part in (guesses[:n], guesses[n:])]
         rows.append((secret, *shares, disclosure.share(int(naive.sum()), 2 * n)))
-    table = pd.DataFrame(rows, columns=["column", "members", "others", "naive"]).astype({"column": object})
+    columns = ["column", "members", "others", "naive"]
+    table = pd.DataFrame(rows, columns=columns, dtype=object).astype(dict.fromkeys(columns[1:], float))
     if not right or not disclosure.may_name(n):
         return Figures.of([Figure.of("privacy.attribute_gain", None, seed=seed, note="Not measured: too little.")])
     from scipy.stats import norm

@@ -115,7 +115,7 @@ def pair_errors(tables: CodedTables, role: str, edges: Edges = "shared") -> pd.D
                 error, v_real, v_other = (float(of_pairs[place[pair[0]], place[pair[1]]]) for of_pairs in at_once)
             rows.append((*pair, "contingency", error, v_real, v_other, v_real))
     columns = ["column_1", "column_2", "metric", "error", "real", "synthetic", "strength"]
-    frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[:2], object))
+    frame = pd.DataFrame(rows, columns=columns, dtype=object).astype(dict.fromkeys(columns[3:], np.float64))
     threshold = np.where(frame["metric"] == "correlation", _STRONG_CORRELATION, _STRONG_ASSOCIATION)
     frame["strong"] = frame["strength"].to_numpy(dtype=np.float64) > threshold
     return frame

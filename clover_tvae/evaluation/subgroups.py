@@ -53,4 +53,4 @@ def subgroup_fidelity(tables: CodedTables, column: Hashable, disclosure: Disclos
         )
         rows.append((name, *shares, *shapes, *trees))
     columns = ["group", "learnt", "synthetic", "shape", "shape_learnt", "c2st", "c2st_learnt"]
-    return pd.DataFrame(rows, columns=columns).astype({"group": object})
+    return pd.DataFrame(rows, columns=columns, dtype=object).astype(dict.fromkeys(columns[1:], float))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.cells import is_missing, is_number
 from clover_tvae.columns.date_formats import read_texts
-from clover_tvae.columns.dtypes import where_of
+from clover_tvae.columns.dtypes import TEXT_DTYPE, where_of
 from clover_tvae.columns.number_texts import NumberStyle, plain_text
 from clover_tvae.errors import ColumnTypeError, Problem, data_rows
 from clover_tvae.metadata.column import Column
@@ -107,7 +107,7 @@ def write_table(columns: Sequence[Column], df: pd.DataFrame) -> pd.DataFrame:
         if all(half.name in written for half in both):
             if both and source not in out:
                 first, second = (written[half.name] for half in both)
-                out[source] = (first + "/" + second).astype(object)
+                out[source] = first + "/" + second
             elif not both:
                 out[name] = written.get(name, df[name])
         else:
@@ -125,7 +125,10 @@ def fill_table(columns: Sequence[Column], df: pd.DataFrame, filled: pd.DataFrame
         if source in df.columns and source in out.columns:
             halves = [c for c in columns if source in (c.name, c.part_of)]
             gaps = pd.concat([read_column(df[source], half).isna() for half in halves], axis=1).any(axis=1)
-            out[source] = df[source].astype(out[source].dtype, errors="ignore").where(~gaps, out[source])
+            dtype = out[source].dtype
+            if dtype == TEXT_DTYPE and df[source].dtype != TEXT_DTYPE:  # numbers beside texts stay numbers
+                dtype = np.dtype(object)
+            out[source] = df[source].astype(dtype, errors="ignore").where(~gaps, out[source])
     return out
 
 
@@ -267,7 +270,7 @@ def _mapped(series: pd.Series, write: Callable[[Any], Any]) -> pd.Series:
     texts = np.array(
         [*(cell if isinstance(cell, str) else write(_plain(cell)) for cell in found), np.nan], dtype=object
     )
-    return pd.Series(texts[codes], index=series.index, dtype=object)
+    return pd.Series(texts[codes], index=series.index, dtype=TEXT_DTYPE)
 
 
 def _plain(cell: Any) -> Any:

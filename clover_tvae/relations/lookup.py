@@ -73,7 +73,7 @@ class Dependency(Relation):
         if self.table is None:
             return self.learnt(df, 1).breaks(df)
         expected, found = self.predicted(df), labels(df[self.target])
-        wrong = (expected.notna() & found.notna() & (expected != found)).to_numpy(dtype=bool)
+        wrong = (expected.notna() & found.notna() & (expected != found)).to_numpy(dtype=bool, copy=True)
         if wrong.any() and not self.is_single:
             codes, found_rows = _combinations(df[wrong], self.columns)
             wrong[wrong] = np.array([row not in self.table for row in found_rows], dtype=bool)[codes]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.calendar import PER_SECOND, Calendar
 from clover_tvae.columns.cells import zone_of
 from clover_tvae.columns.date_formats import guess_format, has_short_years
-from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.dtypes import CellType, in_dtype, where_of
 from clover_tvae.columns.numeric import read_numbers
 from clover_tvae.errors import ColumnTypeError
 
@@ -174,7 +174,7 @@ def filled(df: pd.DataFrame, name: Any, values: pd.Series) -> pd.DataFrame:
         merged = pd.to_datetime(merged, format="mixed", utc=dates(column).tz is not None)
         merged = merged.dt.date if cells.name == "date" else merged
     try:
-        made[name] = merged.astype(column.dtype)
+        made[name] = in_dtype(merged, column.dtype)
     except (TypeError, ValueError):
         made[name] = merged.infer_objects()
     return made

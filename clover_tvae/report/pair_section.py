@@ -57,7 +57,7 @@ class PairTrends:
         told = {name: disclosure.errors(pairs[name] / 100, tables, name[len("error_") :]) for name in errors}
         told["real"] = disclosure.errors(pairs["real"], tables, "real")
         place = {name: position for position, name in enumerate(tables.names)}
-        ends = [pairs[column].map(place).to_numpy() for column in ("column_1", "column_2")]
+        ends = [pairs[column].map(place.__getitem__).to_numpy() for column in ("column_1", "column_2")]
         # Of equal errors the columns' order decides, so that no order of exact errors shows through rounded ones.
         order = np.lexsort((ends[1], ends[0], -told["error_synthetic"]))
         pairs = pairs.assign(**told).iloc[order].reset_index(drop=True)

@@ -327,7 +327,7 @@ def print_csv(df: pd.DataFrame, file: Any, dialect: Dialect | None = None, *, gz
         spelt = spelt.apply(_with_comma)
     # Python's csv leaves a carriage return bare; names may look like others with another separator; and a byte order mark
     # that begins the file is no part of the name.
-    texts = itertools.chain(spelt.columns, *(cells for _, cells in spelt.items() if cells.dtype == object))
+    texts = itertools.chain(spelt.columns, *(cells for _, cells in _texts_of(spelt).items()))
     returns = any(isinstance(text, str) and "\r" in text for text in texts)
     ambiguous = spelt.columns[0].startswith("\ufeff") or any(
         _could_separate(m, spelt) for m in ",;\t| " if m != separator
@@ -349,7 +349,7 @@ def print_csv(df: pd.DataFrame, file: Any, dialect: Dialect | None = None, *, gz
 
 def _could_separate(mark: str, spelt: pd.DataFrame) -> bool:
     """Whether the names and every row hold a mark, so that it could be taken for the separator; of a lone column the name or a cell."""
-    texts = spelt.loc[:, [cells.dtype == object for _, cells in spelt.items()]]
+    texts = _texts_of(spelt)
     if spelt.shape[1] == 1:
         return mark in spelt.columns[0] or any(
             mark in cell for cells in texts for cell in texts[cells] if isinstance(cell, str)
@@ -361,9 +361,14 @@ def _could_separate(mark: str, spelt: pd.DataFrame) -> bool:
     return bool(texts.map(lambda cell: mark in str(cell)).any(axis=1).all())
 
 
+def _texts_of(spelt: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns that hold texts, which pandas 3 makes ``str`` where pandas 2 has objects."""
+    return spelt.loc[:, [not pd.api.types.is_numeric_dtype(cells.dtype) for _, cells in spelt.items()]]
+
+
 def _with_comma(series: pd.Series) -> pd.Series:
     """Return a column with decimal commas in its numbers."""
-    if series.dtype != object and not pd.api.types.is_float_dtype(series.dtype):
+    if pd.api.types.is_numeric_dtype(series.dtype) and not pd.api.types.is_float_dtype(series.dtype):
         return series
     numbers = (float, np.floating, decimal.Decimal)
     return series.astype(object).map(

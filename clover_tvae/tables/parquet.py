@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import feather
 
-from clover_tvae.columns.dtypes import where_of
+from clover_tvae.columns.dtypes import in_dtype, where_of
 from clover_tvae.errors import ColumnTypeError, DataError, Problem, TableFileError
 from clover_tvae.files import atomic_write
 from clover_tvae.metadata.validate import repeated_names
@@ -115,10 +115,7 @@ def _with_extras(df: pd.DataFrame, extras: dict[str, Any]) -> pd.DataFrame:
             if noted["of"] not in _LEVEL_DTYPES:
                 raise ValueError
             levels = pd.Index(noted["levels"], dtype=noted["of"])
-            labels = cells.astype(pd.CategoricalDtype(levels, ordered=noted["ordered"] is True))
-            if not labels.isna().equals(cells.isna()):
-                raise ValueError
-            df[name] = labels
+            df[name] = in_dtype(cells, pd.CategoricalDtype(levels, ordered=noted["ordered"] is True))
     if [str(name) for name in extras["names"]] != df.columns.tolist():
         raise ValueError
     if not all(isinstance(name, str) for name in extras["names"]):

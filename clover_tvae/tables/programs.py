@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from clover_tvae.columns.dtypes import DATE_UNIT, TEXT_DTYPE
 from clover_tvae.errors import ColumnTypeError, DataError, MissingExtraError, Problem, TableFileError, data_rows
 from clover_tvae.metadata.column import Column
 from clover_tvae.metadata.description import Metadata
@@ -184,7 +185,10 @@ def _column(cells: list[Any], column: Column | None, missing: frozenset[str]) ->
     kinds = np.array([None if cell == "" or cell in missing else _kind(cell) for cell in cells], dtype=object)
     filled = kinds != None  # noqa: E711  (of each cell)
     if column is not None and column.reads_text:  # which readings do, of cells of several kinds, too
-        return pd.Series([cell if there else np.nan for cell, there in zip(cells, filled, strict=True)], dtype=object)
+        return pd.Series(
+            [cell if there else np.nan for cell, there in zip(cells, filled, strict=True)],
+            dtype=TEXT_DTYPE if {*kinds[filled]} == {str} else object,
+        )
     counts = {kind: int((kinds == kind).sum()) for kind in dict.fromkeys(kinds[filled])}
     if len(counts) > 1 and column is not None and column.kind in ("categorical", "id", "ignore"):
         cells, counts = [_as_text(cell) for cell in cells], {str: 0}
@@ -197,11 +201,11 @@ def _column(cells: list[Any], column: Column | None, missing: frozenset[str]) ->
     kept: Any = [cell if there else None for cell, there in zip(cells, filled, strict=True)]
     kind = next(iter(counts), float)
     if kind is str:
-        return pd.Series(kept, dtype=object).where(filled, np.nan)
+        return pd.Series(kept, dtype=TEXT_DTYPE).where(filled, np.nan)
     if kind is datetime.datetime:
         dates = pd.Series(np.array(kept, dtype="datetime64[us]"))
         with contextlib.suppress(pd.errors.OutOfBoundsDatetime):
-            return dates.astype("datetime64[ns]")
+            return dates.dt.as_unit(DATE_UNIT)
         return dates
     if kind is bool:
         return pd.Series(kept, dtype="bool" if filled.all() else "boolean")
@@ -322,6 +326,6 @@ def read_statistics(file: BinaryIO, place: str, extension: str) -> pd.DataFrame:
         if labels and df[name].dropna().isin(list(labels)).all() and len({*labels.values()}) == len(labels):
             levels = [labels[code] for code in sorted(labels)]
             df[name] = pd.Categorical(df[name].map(labels), categories=levels)
-        elif df[name].dtype == object:
+        elif df[name].dtype in (object, TEXT_DTYPE):
             df[name] = df[name].where(df[name] != "", np.nan)
     return df

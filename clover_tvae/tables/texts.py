@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from clover_tvae.columns.date_formats import packed_width
+from clover_tvae.columns.dtypes import DATE_UNIT, TEXT_DTYPE
 from clover_tvae.errors import data_rows
 from clover_tvae.metadata.column import Column
 from clover_tvae.tables.dialect import Dialect
@@ -72,7 +73,7 @@ def column_of(texts: Any, column: Column | None, missing: Collection[str], diale
 
 
 def _texts(cells: Any) -> pd.Series:
-    values = cells.to_pandas().astype(object)
+    values = cells.to_pandas().astype(object if cells.null_count == len(cells) else TEXT_DTYPE)
     return values.where(values.notna(), np.nan)
 
 
@@ -184,7 +185,7 @@ def _dates(cells: Any, time_zone: str | None) -> pd.Series:
         ) from None
     series = dates.to_pandas()
     with contextlib.suppress(pd.errors.OutOfBoundsDatetime):  # before 1677, after 2262: microseconds reach further
-        series = series.astype(f"datetime64[ns, {zone}]" if zone else "datetime64[ns]")
+        series = series.dt.as_unit("ns" if fine else DATE_UNIT)
     if time_zone is None:
         return series
     try:
