@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clover_tvae.columns.cells import is_missing, typed_key, values_from_plain, values_to_plain
-from clover_tvae.columns.dtypes import CellType
+from clover_tvae.columns.dtypes import CellType, with_cells
 from clover_tvae.columns.labels import factorize
 from clover_tvae.errors import ColumnTypeError, IdentifierColumnError
 from clover_tvae.transforms.categorical import CategoricalTransform
@@ -267,3 +267,12 @@ def test_numpy_scalars_in_object_columns_are_read_as_python_values() -> None:
     codes, found = factorize(column, CellType.of(column))
     assert [type(v) for v in found] == [int, float, bool, str, pd.Timestamp]
     assert codes.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_cells_of_a_category_that_the_dtype_lacks_are_kept() -> None:
+    column = pd.Series(pd.Categorical(["a", None], ["a", "b"]))
+    for cell, dtype in (("b", column.dtype), ("c", np.dtype(object))):
+        for values in (pd.Series([cell]), pd.Series(pd.Categorical([cell]))):
+            filled = with_cells(column, np.array([1]), values)
+            assert filled.tolist() == ["a", cell]
+            assert filled.dtype == dtype

@@ -420,7 +420,7 @@ def in_dtype(values: pd.Series, dtype: Any) -> pd.Series:
         known = values[values.notna().to_numpy(dtype=bool)]
         if isinstance(known.dtype, pd.CategoricalDtype):
             known = known.astype(known.dtype.categories.dtype)
-        if (dtype.categories.get_indexer_for(known) < 0).any():
+        if (dtype.categories.get_indexer_for(pd.Index(known)) < 0).any():
             raise ValueError("a category that the dtype lacks")
     return values.astype(dtype)
 

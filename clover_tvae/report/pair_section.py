@@ -6,12 +6,13 @@ two numbers, Cramér's V where one of them is a category.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import CodedTables
@@ -57,7 +58,7 @@ class PairTrends:
         told = {name: disclosure.errors(pairs[name] / 100, tables, name[len("error_") :]) for name in errors}
         told["real"] = disclosure.errors(pairs["real"], tables, "real")
         place = {name: position for position, name in enumerate(tables.names)}
-        ends = [pairs[column].map(place.__getitem__).to_numpy() for column in ("column_1", "column_2")]
+        ends = _places(pairs, tables.names)
         # Of equal errors the columns' order decides, so that no order of exact errors shows through rounded ones.
         order = np.lexsort((ends[1], ends[0], -told["error_synthetic"]))
         pairs = pairs.assign(**told).iloc[order].reset_index(drop=True)
@@ -82,8 +83,7 @@ class PairTrends:
         if self.pairs.empty:
             return []
         names = [printable(name) for name in self.names]
-        place = {name: position for position, name in enumerate(self.names)}
-        at = self.pairs["column_1"].map(place).to_numpy(), self.pairs["column_2"].map(place).to_numpy()
+        at = _places(self.pairs, self.names)
         size = f"{len(names)} by {len(names)} columns"
         worst = "".join(f"; the worst pair is {first} and {second}" for first, second, *_ in self.worst()[:1])
         charts = []
@@ -131,3 +131,10 @@ def broken_relations(figures: Any, disclosure: Disclosure) -> list[tuple[str, ..
         )
         for row in rows
     ]
+
+
+def _places(pairs: pd.DataFrame, names: Sequence[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the places, among these names, of both columns of each pair."""
+    place = {name: position for position, name in enumerate(names)}
+    first, second = (np.array([place[name] for name in pairs[end]], dtype=np.int64) for end in ("column_1", "column_2"))
+    return first, second
