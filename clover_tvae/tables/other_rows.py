@@ -11,6 +11,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import pandas as pd
 
+from clover_tvae.columns.dtypes import TEXT_DTYPE
 from clover_tvae.errors import TableFileError, data_rows
 from clover_tvae.metadata.proposals import MARKERS
 
@@ -41,7 +42,7 @@ def refuse_other_rows(df: pd.DataFrame, place: str) -> pd.DataFrame:
         ...
         clover_tvae.errors.TableFileError: t.csv: seems to end with a row of totals (data row 6); delete it
     """
-    texts = [cells for name, cells in df.items() if cells.dtype == object]
+    texts = [cells for name, cells in df.items() if cells.dtype in (object, TEXT_DTYPE)]
     if len(df) <= _FEWEST or df.shape[1] < 2 or not texts:
         return df
     if len(texts) == df.shape[1] and (again := _like(df, [*df.columns])):
