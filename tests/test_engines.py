@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +21,7 @@ import pandas as pd
 import pytest
 from conftest import PEOPLE, make_people, refuses
 from joblib import cpu_count
+from pyarrow import fs
 from typer.testing import CliRunner, Result
 
 from clover_tvae import TVAESynthesizer
@@ -25,6 +29,8 @@ from clover_tvae.cli import app
 from clover_tvae.errors import ConfigError, WorkerLostError
 from clover_tvae.jobs import load_jobs, run_jobs
 from clover_tvae.tables import parts_of, write_table
+from clover_tvae.tables.parts import manifest_text
+from clover_tvae.tables.places import Store
 from clover_tvae.workflows.engines import Local, Ray, Resources, Task, make_engine
 from clover_tvae.workflows.shards import Parts, Wanted, sample_shard
 
@@ -32,13 +38,18 @@ ray = pytest.importorskip("ray")
 ROOT = Path(__file__).parents[1]
 DRAW = ["--rows", 20_000, "--rows-per-part", 1_500, "--seed", 4, "-q"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "secret-4711",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 # Ray warns of itself, and leaves sockets and files to the end of the program.
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::Warning:ray")]
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", **CREDENTIALS}
     ray.init(
         num_cpus=2,
         include_dashboard=False,
@@ -49,6 +60,34 @@ def cluster() -> Iterator[None]:
     )
     yield
     ray.shutdown()
+    for name in CREDENTIALS:
+        os.environ.pop(name)
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[tuple[str, str]]:
+    """A bucket of an S3 server on this machine: the address of the server, and what a URL needs to find it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", address.rpartition(":")[2]]
+    server = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: answers(address))
+        key, secret = CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
+        where = {"endpoint_override": address, "scheme": "http", "allow_bucket_creation": True}
+        fs.S3FileSystem(access_key=key, secret_key=secret, **where).create_dir("rows")
+        yield address, f"?endpoint_override={address}&scheme=http"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def answers(address: str) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))).close()
+        return True
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +228,61 @@ def test_rows_of_ray_data_are_those_of_one_process(generators: dict[str, Path], 
     drawn = names["rows"].to_pandas().sort_values("number", ignore_index=True)  # type: ignore[attr-defined]
     whole = TVAESynthesizer.load(generators["plain"]).sample(70_000, random_state=7)
     pd.testing.assert_frame_equal(drawn.astype(whole.dtypes.to_dict()), whole)
+
+
+# -- object stores ----------------------------------------------------------------------------------------------------
+
+
+def test_an_object_store_holds_the_same_files(
+    folder: Path, generators: dict[str, Path], cluster: None, bucket: tuple[str, str]
+) -> None:
+    options, draw = bucket[1], [*DRAW, "--where", "age>=40"]
+    with Store(f"s3://rows/generators{options}").written("plain.pkl") as file:
+        file.write_bytes(generators["plain"].read_bytes())
+    assert cli("sample", generators["plain"], *draw, "-o", "one").exit_code == 0
+    remote = ["sample", f"s3://rows/generators/plain.pkl{options}", *draw, "-o"]
+    for name, how in (("ray", ["--engine", "ray"]), ("alone", [])):
+        done = cli(*remote, f"s3://rows/{name}{options}", *how)
+        assert done.exit_code == 0, done.output
+        assert f"s3://rows/{name} (14 parts)" in done.stdout
+        assert Store(f"s3://rows/{name}{options}").read("_parts.json").decode() == digests("one")
+    store = Store(f"s3://rows/alone{options}")
+    assert store.digest("part-00003.csv") == json.loads(digests("one"))["parts"][3]["sha256"]
+    assert "--force replaces them" in cli(*remote, store.url).stderr
+    assert cli(*remote, store.url, "--resume").exit_code == 0  # up to date
+    # A run that ended early: what is there stays, the rest is drawn.
+    with store.written("_parts.json") as file:
+        file.write_text(manifest_text(None, json.loads(digests("one"))["name"]))
+    store.remove("part-00003.csv")
+    assert cli(*remote, store.url, "--resume").exit_code == 0
+    assert store.read("_parts.json").decode() == digests("one")
+    for index in (1, 0):
+        done = cli(*remote, f"s3://rows/shards{options}", "--shard-index", index, "--num-shards", 2)
+        assert done.exit_code == 0, done.output
+    assert Store(f"s3://rows/shards{options}").read("_parts.json").decode() == digests("one")
+    refused = cli("sample", *remote[1:2], *draw[:-1], "age>=50", "-o", store.url, "--num-shards", 2, "--shard-index", 0)
+    assert "--force replaces them" in refused.stderr
+
+
+def test_what_a_store_refuses_is_told_without_a_credential(
+    folder: Path, generators: dict[str, Path], cluster: None, bucket: tuple[str, str]
+) -> None:
+    address, options = bucket
+
+    def told(place: str, generator: object = generators["plain"]) -> str:
+        result = cli("sample", generator, *DRAW, "-o", place)
+        assert result.exit_code == 2
+        assert not any(secret in result.output for secret in ("4711", "AKID", "hidden"))
+        return result.stderr
+
+    assert "s3://none/rows: the store refuses: there is no such bucket" in told(f"s3://none/rows{options}")
+    assert "the file does not exist" in told(f"s3://rows/new{options}", f"s3://rows/none.pkl{options}")
+    assert "nobody answers there" in told("s3://rows/new?endpoint_override=127.0.0.1:1&scheme=http")
+    for url in ("s3://hidden:hidden@rows/new", "s3://rows/new?secret_key=hidden", "gs://hidden@rows/new"):
+        assert "must hold no credentials" in told(url)
+    ask = {"data": b"0", "headers": {"Content-Type": "text/plain"}, "method": "POST"}
+    urllib.request.urlopen(urllib.request.Request(f"http://{address}/moto-api/reset-auth", **ask)).close()  # type: ignore[arg-type]
+    assert "its credentials are wrong" in told(f"s3://rows/new{options}")
 
 
 # -- jobs -------------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from clover_tvae.metadata import Metadata
     from clover_tvae.tables import Dialect
+    from clover_tvae.tables.places import Store
 
 __all__ = [
     "Force",
@@ -182,12 +183,17 @@ def check_targets(targets: Mapping[Path | None, str | tuple[str, ...]], *, force
         raise ConfigError(problems)
 
 
-def check_rows_target(path: Path, *, suffix: str, force: bool) -> None:
+def check_rows_target(path: Path | Store, *, suffix: str, force: bool) -> None:
     """Refuse a place that rows cannot or should not go to: a table file, or a folder of parts that end in ``suffix``."""
     from clover_tvae.tables import WRITTEN
-    from clover_tvae.tables.parts import is_broken_off, old_parts
+    from clover_tvae.tables.parts import is_broken_off, is_part, old_parts
     from clover_tvae.workflows.output import is_table_file
 
+    if not isinstance(path, Path):
+        _check_format(suffix)
+        if any(map(is_part, path.names())) and not force and not is_broken_off(path):
+            raise ConfigError("holds parts already; --force replaces them", path.called)
+        return
     if is_table_file(path):
         check_targets({path: WRITTEN}, force=force)
         return
@@ -202,6 +208,13 @@ def check_rows_target(path: Path, *, suffix: str, force: bool) -> None:
         text = "the folder holds parts already; --force replaces them"
     if text:
         raise ConfigError(text, str(path))
+    _check_format(suffix)
+
+
+def _check_format(suffix: str) -> None:
+    """Refuse what parts cannot be written as."""
+    from clover_tvae.tables import WRITTEN
+
     if suffix not in WRITTEN or suffix == ".xlsx":  # each sheet would have dtypes of its own
         formats = ", ".join(name[1:] for name in WRITTEN if name != ".xlsx")
         raise ConfigError(f"must be one of {formats}, found {suffix[1:]!r}", "--format")

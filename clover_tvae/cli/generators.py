@@ -240,13 +240,15 @@ def fit(
 
 @command
 def sample(
-    generator: Generator,
+    generator: Annotated[
+        str, typer.Argument(metavar="GENERATOR.pkl", help="A generator file, or the URL of one.", show_default=False)
+    ],
     output: Annotated[
-        Path,
+        str,
         typer.Option(
             "--output",
             "-o",
-            help="A .csv, .tsv, .parquet, .feather or .xlsx file; a folder, for parts; or - for CSV on standard output.",
+            help="A .csv, .tsv, .parquet, .feather or .xlsx file; a folder, or s3://, gs:// or abfs://, for parts; or - for CSV on standard output.",
         ),
     ],
     rows: Annotated[
@@ -254,7 +256,7 @@ def sample(
     ] = None,
     seed: Seed = None,
     given: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--given",
             metavar="TABLE",
@@ -341,44 +343,50 @@ def sample(
 
     from clover_tvae.tables import print_csv, read_table
     from clover_tvae.tables.parts import name_of, parts_of
+    from clover_tvae.tables.places import Store, fetched, is_url
     from clover_tvae.workflows.engines import make_engine
-    from clover_tvae.workflows.output import draw_parts, draw_to, is_table_file
+    from clover_tvae.workflows.output import draw_parts, draw_to, draw_to_store, is_table_file
     from clover_tvae.workflows.shards import Parts, Wanted
     from clover_tvae.workflows.timed import timed
 
-    require_files(generator, given)
+    require_files(*(one for one in (generator, given) if not is_url(one)))
+    store, path = Store(output) if is_url(output) else None, Path(output)
     made = make_engine(engine, address=address, n_workers=workers, shows_output=not quiet)
     share, is_seen = _share(shard_index, num_shards), progress_wanted(quiet)
     resume = resume or share[1] > 1
-    is_alone = not made.is_remote and made.n_workers == 1 and share[1] == 1
-    to_stdout = output == Path("-")
-    to_folder = not to_stdout and not is_table_file(output)
+    is_alone = not made.is_remote and made.n_workers == 1 and share[1] == 1 and store is None
+    to_stdout = output == "-"
+    to_folder = not to_stdout and not is_table_file(path)
     if resume and (seed is None or not to_folder):
         which = "--resume" if share[1] == 1 else "--num-shards"
         raise ConfigError("needs --seed, and a folder as --output: what is kept are its parts", which)
     if not is_alone and not to_folder:
         raise ConfigError("must be a folder where several workers write: each writes parts of its own", "--output")
-    if given is not None and rows is None:
-        rows = len(read_table(given))
+    digests_of_files = list[str | None]()
+    for one in (generator, given):
+        with contextlib.nullcontext() if one is None else fetched(one) as file:
+            digests_of_files.append(file_digest(file))
+            rows = len(read_table(file)) if one == given and file is not None and rows is None else rows
     assert rows is not None
     # Whatever makes other rows, or cuts them otherwise, makes another name.
-    asked: tuple[object, ...] = (file_digest(generator), __version__, device, rows, seed, where, decode, no_missing)
-    asked += (first_id, steps, file_digest(given))
+    asked: tuple[object, ...] = (__version__, device, rows, seed, where, decode, no_missing, first_id, steps)
+    asked += tuple(digests_of_files)
     name = hashlib.sha256(repr((*asked, rows_per_part, part_format)).encode()).hexdigest()[:32]
-    if resume and name_of(output) == name:
-        parts_of(output)
+    if resume and name_of(store or path) == name:
+        if store is None:
+            parts_of(path)
         note("up to date: these very rows are there", quiet)
-        say(f"rows      {output}{os.sep}")
+        say(f"rows      {path}{os.sep}" if store is None else f"rows      {store.called}")
         return
     if not to_stdout:
-        check_rows_target(output, suffix=f".{part_format}", force=force)
+        check_rows_target(store or path, suffix=f".{part_format}", force=force)
     wanted = Wanted(
-        str(generator.absolute()),
+        _absolute(generator),
         expect_sha256,
         rows,
         _seeded(seed, quiet),
         where=tuple(where or ()),
-        given=None if given is None else str(given.absolute()),
+        given=None if given is None else _absolute(given),
         device=device,
         trust_pickle=trust_pickle,
         decode=decode,
@@ -412,7 +420,7 @@ def sample(
             yield frame
             bar.update(len(frame))
 
-    def written_by_workers(waiting: Path) -> Iterator[Mapping[str, str]]:
+    def written_by_workers(waiting: str | Path) -> Iterator[Mapping[str, str]]:
         for digests in parts.groups(waiting, made, bar.update):
             progress(f"{', '.join([*digests][:: max(1, len(digests) - 1)])}", quiet or is_seen)
             yield digests
@@ -421,20 +429,30 @@ def sample(
         if is_alone:
             written = draw_to(
                 drawn,
-                output,
+                path,
                 suffix=f".{part_format}",
                 rows_per_part=rows_per_part,
                 on_part=lambda path, n_rows: progress(f"{path.name}: {n_rows:,} rows", quiet or is_seen),
                 **kept,
             )
+        elif store is not None:
+            del kept["on_left"]
+            is_whole = draw_to_store(written_by_workers, store, names=parts.names, is_shared=share[1] > 1, **kept)
+            written = [Path(one) for one in parts.names] if is_whole else []
         else:
-            written = draw_parts(
-                written_by_workers, output.absolute(), names=parts.names, is_shared=share[1] > 1, **kept
-            )
+            written = draw_parts(written_by_workers, path.absolute(), names=parts.names, is_shared=share[1] > 1, **kept)
+    place = f"{path}{os.sep}" if store is None else store.called
     if not written:
-        say(f"shard     {share[0]} of {share[1]} is there; the parts take their names once all are")
+        say(f"shard     {share[0]} of {share[1]} is there; the parts are listed once all are")
         return
-    say(f"rows      {output}" if written == [output] else f"rows      {output}{os.sep} ({len(written)} parts)")
+    say(f"rows      {path}" if written == [path] else f"rows      {place} ({len(written)} parts)")
+
+
+def _absolute(file: str) -> str:
+    """Return the name by which a worker finds a file: its absolute path, or its URL."""
+    from clover_tvae.tables.places import is_url
+
+    return file if is_url(file) else str(Path(file).absolute())
 
 
 def _share(index: int | None, n: int | None) -> tuple[int, int]:

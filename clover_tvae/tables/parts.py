@@ -14,6 +14,7 @@ from typing import Any
 
 from clover_tvae.errors import TableFileError
 from clover_tvae.files import file_digest, read_text, write_text
+from clover_tvae.tables.places import Store
 
 __all__ = [
     "MANIFEST",
@@ -30,6 +31,11 @@ __all__ = [
 MANIFEST = "_parts.json"
 _FORMAT = "clover-tvae-parts"
 _PART = re.compile(r"part-[0-9]{5,}\.(csv|csv\.gz|tsv|tsv\.gz|parquet|pq|feather)")
+
+
+def is_part(name: str) -> bool:
+    """Tell the name of a part."""
+    return _PART.fullmatch(name) is not None
 
 
 def old_parts(folder: Path) -> list[Path]:
@@ -65,31 +71,40 @@ def write_manifest(
         counts: How many rows stand in each part, if that is known.
     """
     known: Mapping[str, str] = digests or {}
+    found = None if parts is None else {part.name: known.get(part.name) or str(file_digest(part)) for part in parts}
+    write_text(folder / MANIFEST, manifest_text(found, name, counts), mode=0o666)
+
+
+def manifest_text(
+    digests: Mapping[str, str] | None, name: str | None = None, counts: Sequence[int] | None = None
+) -> str:
+    """Return what the manifest says: the digest of each part by its name, in the order of the rows; see :func:`write_manifest`."""
     listed: list[dict[str, Any]] | None = None
-    if parts is not None:
-        listed = [{"name": part.name, "sha256": known.get(part.name) or file_digest(part)} for part in parts]
+    if digests is not None:
+        listed = [{"name": part, "sha256": digest} for part, digest in digests.items()]
         for entry, n_rows in zip(listed, counts or (), strict=False):
             entry["rows"] = n_rows
-    plain: dict[str, Any] = {"format": _FORMAT, "version": 1, "is_whole": parts is not None, "parts": listed}
+    plain: dict[str, Any] = {"format": _FORMAT, "version": 1, "is_whole": digests is not None, "parts": listed}
     plain |= {} if name is None else {"name": name}
-    write_text(folder / MANIFEST, json.dumps(plain, indent=1) + "\n", mode=0o666)
+    return json.dumps(plain, indent=1) + "\n"
 
 
-def _manifest(folder: Path) -> dict[str, Any] | None:
+def _manifest(folder: Path | Store) -> dict[str, Any] | None:
     try:
-        found = json.loads(read_text(folder / MANIFEST, 2**26))
+        text = read_text(folder / MANIFEST, 2**26) if isinstance(folder, Path) else folder.read(MANIFEST).decode()
+        found = json.loads(text)
     except (TableFileError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) and found.get("format") == _FORMAT else None
 
 
-def name_of(folder: Path) -> str | None:
-    """Return the name that the parts of a folder were written under, if they are whole and have one."""
+def name_of(folder: Path | Store, *, is_whole: bool = True) -> str | None:
+    """Return the name that the parts of a folder were written under, if they are whole (or are not, yet) and have one."""
     found = _manifest(folder) or {}
-    return found.get("name") if found.get("is_whole") is True else None
+    return found.get("name") if found.get("is_whole") is is_whole else None
 
 
-def is_broken_off(folder: Path) -> bool:
+def is_broken_off(folder: Path | Store) -> bool:
     """Return whether a run ended while it put its parts into a folder."""
     found = _manifest(folder)
     return found is not None and found.get("is_whole") is not True

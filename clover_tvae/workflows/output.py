@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clover_tvae.errors import CloverError, TableFileError
-from clover_tvae.files import locked, remove_left
+from clover_tvae.files import locked, remove_left, write_text
 from clover_tvae.tables import EXTENSIONS, Dialect, write_table
-from clover_tvae.tables.parts import name_of, old_parts, part_name, write_manifest
+from clover_tvae.tables.parts import MANIFEST, is_part, manifest_text, name_of, old_parts, part_name, write_manifest
+from clover_tvae.tables.places import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["cut", "draw_parts", "draw_to", "is_table_file"]
+__all__ = ["cut", "draw_parts", "draw_to", "draw_to_store", "is_table_file"]
 
 _WAITING = ".clover-tvae-parts-"
 #: How soon a run looks again whether another one has done with the folder.
@@ -138,6 +139,60 @@ def draw_parts(
         if resume_as is not None:
             shutil.rmtree(waiting)
     return files
+
+
+def draw_to_store(
+    groups: Callable[[str], Iterable[Mapping[str, str]]],
+    store: Store,
+    *,
+    names: Sequence[str],
+    counts: Sequence[int],
+    name: str,
+    resume_as: str | None,
+    is_shared: bool = False,
+) -> bool:
+    """Have parts written to an object store, where a part is there once it is whole, and list them last.
+
+    Until then a manifest says that they are not all there, and what rows they are of.
+
+    Args:
+        groups: As for :func:`draw_parts`, called with the URL.
+        store: The place. What it holds of other rows goes.
+        names: As for :func:`draw_parts`, as are the others.
+        counts: Its rows.
+        name: What tells these rows.
+        resume_as: The same, where parts of an earlier run are kept.
+        is_shared: Other runs write there, too.
+
+    Returns:
+        Whether all parts are there.
+
+    Raises:
+        TableFileError: The store refuses; or, where other runs write there, too, it holds parts of other rows.
+    """
+    old = {one for one in store.names() if is_part(one)}
+    if not (resume_as is not None and name_of(store, is_whole=False) == name):
+        if old and is_shared:
+            text = "must hold no parts of other rows where several runs write; remove them first"
+            raise TableFileError(text, store.called)
+        _put(store, manifest_text(None, name))
+        for one in old:
+            store.remove(one)
+    digests = dict[str, str]()
+    for found in groups(store.url):
+        digests |= found
+    there = store.names()
+    if not {*names} <= there:
+        return False
+    for one in filter(is_part, there - {*names}):
+        store.remove(one)
+    _put(store, manifest_text({one: digests.get(one) or store.digest(one) for one in names}, name, counts))
+    return True
+
+
+def _put(store: Store, manifest: str) -> None:
+    with store.written(MANIFEST) as file:
+        write_text(file, manifest)
 
 
 @contextlib.contextmanager

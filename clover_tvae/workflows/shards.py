@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from clover_tvae.errors import ConfigError
-from clover_tvae.files import file_digest
 from clover_tvae.parameters import whole_number
 from clover_tvae.tables import column_names, read_table, write_table
 from clover_tvae.tables.parts import part_name
+from clover_tvae.tables.places import fetched, place_of
 from clover_tvae.workflows.engines import Engine, Resources, Task
 from clover_tvae.workflows.output import cut
 
@@ -41,7 +41,7 @@ def sample_shard(
     They are those of ``sample(first_row + n_rows, random_state=seed)``, whatever was drawn elsewhere, on machines of one kind.
 
     Args:
-        generator: The generator, or its file.
+        generator: The generator, or its file, also in an object store.
         first_row: How many rows come before, at least 0.
         n_rows: How many, at least 0.
         seed: Fixes the table.
@@ -69,7 +69,8 @@ def sample_shard(
     if isinstance(generator, str | Path):
         from clover_tvae.synthesizer import Synthesizer as Opened
 
-        synth = Opened.load(generator)
+        with fetched(generator) as path:
+            synth = Opened.load(path)
     else:
         synth = generator
     return pd.concat([*shard_frames(synth, first_row, n_rows, seed, **how)])
@@ -97,9 +98,10 @@ def shard_frames(
 
 def read_partial(path: str | Path, metadata: Metadata) -> pd.DataFrame:
     """Read a file of partial rows, which may lack columns of the table."""
-    names = column_names(path)
-    known = tuple(column for column in metadata.columns if column.name in names)
-    return read_table(path, replace(metadata, columns=known, relations=(), unit=None, variable_to_predict=None))
+    with fetched(path) as file:
+        names = column_names(file)
+        known = tuple(column for column in metadata.columns if column.name in names)
+        return read_table(file, replace(metadata, columns=known, relations=(), unit=None, variable_to_predict=None))
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Wanted:
     """Rows that are wanted, in words that travel: paths and plain values.
 
     Args:
-        generator: The generator file, absolute.
+        generator: The generator file, absolute or a URL.
         sha256: Its digest, as ``save`` returned it; another file is refused.
         n_rows: How many, the whole table.
         seed: Fixes them.
@@ -141,7 +143,8 @@ class Wanted:
         from clover_tvae.synthesizer import Synthesizer
 
         options = {"expected_sha256": self.sha256, "trust_pickle": self.trust_pickle, "device": self.device or "cpu"}
-        return Synthesizer.load(self.generator, **cast("dict[str, Any]", options))
+        with fetched(self.generator) as path:
+            return Synthesizer.load(path, **cast("dict[str, Any]", options))
 
     @functools.cached_property
     def conditions(self) -> Any:
@@ -198,11 +201,13 @@ class Parts:
     def names(self) -> list[str]:
         return [part_name(index, self.suffix) for index in range(len(self.counts))]
 
-    def groups(self, waiting: Path, engine: Engine, on_group: Any = lambda n_rows: None) -> Iterator[Mapping[str, str]]:
+    def groups(
+        self, waiting: str | Path, engine: Engine, on_group: Any = lambda n_rows: None
+    ) -> Iterator[Mapping[str, str]]:
         """Have the parts of this share written into a folder, and yield the digests of some at a time.
 
         Args:
-            waiting: The folder. Parts that are there already are kept.
+            waiting: The folder, or the URL of one. Parts that are there already are kept.
             engine: Where they are drawn.
             on_group: Called with the number of rows that some parts hold.
 
@@ -229,11 +234,13 @@ class Parts:
 
 def _write(parts: Parts, waiting: str, first: int, stop: int) -> dict[str, str]:
     """Write the parts from ``first`` to ``stop`` that are not there yet, each whole or not at all; return all their digests."""
-    files = {index: Path(waiting) / part_name(index, parts.suffix) for index in range(first, stop)}
-    lacking = [index for index, file in files.items() if not file.exists()]
+    place = place_of(waiting)
+    there, names = place.names(), {index: part_name(index, parts.suffix) for index in range(first, stop)}
+    lacking = [index for index, name in names.items() if name not in there]
     if lacking:
         begin, end = lacking[0], lacking[-1] + 1
         frames = _opened(parts.wanted).frames(begin * parts.rows_per_part, end * parts.rows_per_part)
         for index, part in zip(itertools.count(begin), cut(frames, parts.rows_per_part), strict=False):
-            write_table(part, files[index])
-    return {file.name: str(file_digest(file)) for file in files.values()}
+            with place.written(names[index]) as file:
+                write_table(part, file)
+    return {name: place.digest(name) for name in names.values()}
