@@ -321,7 +321,7 @@ def read_statistics(file: BinaryIO, place: str, extension: str) -> pd.DataFrame:
         labels = about.variable_value_labels.get(name, {})
         if months := _STATA_MONTHS.get(str(about.original_variable_types.get(name))[:3]):
             since = (months * df[name].fillna(0)).to_numpy().astype("timedelta64[M]")
-            dates = (np.datetime64("1960-01") + since).astype("datetime64[ns]")
+            dates = (np.datetime64("1960-01") + since).astype(f"datetime64[{DATE_UNIT}]")
             df[name] = pd.Series(dates, index=df.index).where(df[name].notna())
         if labels and df[name].dropna().isin(list(labels)).all() and len({*labels.values()}) == len(labels):
             levels = [labels[code] for code in sorted(labels)]
