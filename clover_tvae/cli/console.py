@@ -184,7 +184,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         except CloverError as error:
             _fail(error, error.exit_code, debug)
         except KeyboardInterrupt as error:
-            _end_by(error.args[0] if error.args else signal.SIGINT)
+            _end_by(error.args[0] if error.args else last_signal() or signal.SIGINT)  # Ray raises a plain one
         except BrokenPipeError:
             # The reader of our output has gone, as `head` does. What is still buffered has nowhere to go.
             _drop_output()

@@ -191,6 +191,9 @@ class Ray:
                 text = "found no Ray cluster on this machine; start one with: ray start --head, or leave the option out"
             else:
                 text = f"{'a' if is_ours else 'the'} Ray cluster could not be {'started' if is_ours else 'joined'}: {_told(error)}"
+                text += (
+                    "" if is_ours else "; one that asks for a token needs RAY_AUTH_MODE=token and the token here, too"
+                )
             raise ConfigError(text, "--address") from error
         finally:
             if threading.current_thread() is threading.main_thread():
