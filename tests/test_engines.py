@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import pickle
@@ -67,6 +68,8 @@ def cluster() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[tuple[str, str]]:
     """A bucket of an S3 server on this machine: the address of the server, and what a URL needs to find it."""
+    if importlib.util.find_spec("moto") is None:
+        pytest.skip("needs moto")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
