@@ -23,7 +23,6 @@ import datetime
 import html
 import inspect
 import logging
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from numbers import Integral
@@ -31,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from clover_tvae.columns.frames import FrameKind, read_frame, same_kind
-from clover_tvae.errors import CloverWarning, ConfigError
+from clover_tvae.errors import CloverWarning, ConfigError, warn
 from clover_tvae.estimators import TVAESynthesizer
 from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
@@ -168,7 +167,7 @@ class TVAEGenerator:
         if max_physical_batch_size is not None:
             whole_number(max_physical_batch_size, "max_physical_batch_size", least=1)
         if preprocess_metadata is not None:
-            warnings.warn("preprocess_metadata is dropped: it is of use with epsilon only", CloverWarning, stacklevel=3)
+            warn("preprocess_metadata is dropped: it is of use with epsilon only", CloverWarning)
         sizes: list[Any] = [epochs, batch_size, compress_dims, decompress_dims]
         if generator_filepath is not None and check_path(generator_filepath, "generator_filepath").exists():
             # Clover's defaults are not wishes of the caller: a generator that is there has its own values.

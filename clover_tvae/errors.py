@@ -37,8 +37,11 @@ counts, dtypes: never values of the data), and how to mend it.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import os
 import re
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -80,7 +83,11 @@ __all__ = [
     "did_you_mean",
     "first_of",
     "memory_told",
+    "warn",
 ]
+
+#: What stands between a call of ours and the line of the user that made it: decorators of contextlib, too.
+_INSIDE = (os.path.dirname(__file__) + os.sep, contextlib.__file__)
 
 
 #: Problems that are told together: nobody reads more; and each takes time, as near names are looked for.
@@ -268,6 +275,14 @@ class OutOfMemoryError(TrainingError, MemoryError):
 _NO_MEMORY = re.compile(
     r"(out of|allocate|enough) memory|bad_alloc|start new thread|failed to map segment", re.IGNORECASE
 )
+
+
+def warn(text: str, category: type[Warning]) -> None:
+    """Warn on behalf of the line outside of this package that called it: that is the one its author can change."""
+    frame, depth = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(text, category, stacklevel=depth)
 
 
 @contextmanager

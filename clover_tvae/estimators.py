@@ -6,7 +6,6 @@ the plain one: importing ``sklearn.base`` takes a second.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,14 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
 from clover_tvae.columns.frames import read_frame, takes_frames
-from clover_tvae.errors import CloverWarning, ConfigError, DataError, Problem, did_you_mean
+from clover_tvae.errors import (
+    CloverWarning,
+    ConfigError,
+    DataError,
+    Problem,
+    did_you_mean,
+    warn,
+)
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.parameters import shown, whole_number
 from clover_tvae.sdv_names import MethodsOfSDV, takes_names_of_sdv
@@ -154,7 +160,7 @@ class TVAESynthesizer(Synthesizer, MethodsOfSDV, _TakesMixedTables):
         """
         if y is not None:
             text = "y is not learnt: put what is to be predicted into the table, such as fit(X.assign(target=y))"
-            warnings.warn(text, CloverWarning, stacklevel=3)
+            warn(text, CloverWarning)
         super().fit(_as_frame(df), checkpoint=checkpoint, resume=resume)
         return self
 
@@ -351,11 +357,12 @@ class TVAESampler(_TakesMixedTables):
         if synth.get_params()["metadata"] is None:
             columns = (*Metadata.infer(frame).columns, Column(name, "categorical"))
             synth.set_params(metadata=Metadata(columns, name))
-        self.synthesizer_ = synth.fit(table)
-        every = synth.balance(name, wanted, df=table, random_state=self.random_state) if wanted else table
-        if absent := [column for column in frame.columns if column not in every.columns]:
+        described = Metadata.of(synth.get_params()["metadata"])
+        if absent := [column.name for column in described.columns if not column.modelled and column.regenerate is None]:
             text = "synthetic rows lack it, as it is not learnt; drop it first"
             raise DataError([Problem(f"column {column!r}", text) for column in absent])
+        self.synthesizer_ = synth.fit(table)
+        every = synth.balance(name, wanted, df=table, random_state=self.random_state) if wanted else table
         classes = every[[name]] if isinstance(y, pd.DataFrame) else every[name]
         return _as_given(every[list(frame.columns)], X), _as_given(classes, y)
 

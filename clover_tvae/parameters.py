@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import functools
 import re
-import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from clover_tvae.errors import CloverWarning, ConfigError, Problem, did_you_mean
+from clover_tvae.errors import CloverWarning, ConfigError, Problem, did_you_mean, warn
 
 __all__ = [
     "LARGEST_WIDTH",
@@ -214,7 +213,7 @@ class Parameters(BaseModel):
         if parameters is None or found:
             raise ConfigError([Problem(name, found[name]) for name in given if name in found])
         if parameters.discriminator_steps is not None:
-            warnings.warn("discriminator_steps is dropped: a VAE has no discriminator", CloverWarning, stacklevel=3)
+            warn("discriminator_steps is dropped: a VAE has no discriminator", CloverWarning)
         return parameters.model_copy(update={"discriminator_steps": None})
 
     @classmethod

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -40,6 +39,7 @@ from clover_tvae.errors import (
     DataError,
     NotFittedError,
     memory_told,
+    warn,
 )
 from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
@@ -188,6 +188,9 @@ class Synthesizer:
             MetadataError: There is no such constraint, or it names a column that is not there.
             NotFittedError: The generator was loaded without a table: there is nothing to learn.
         """
+        if not self.fitted and not self._has_learnt and self._held.df is None:
+            cure = "give the table first, TVAESynthesizer(df, metadata).add_constraints([...]), or the metadata: metadata.add_constraints([...])"
+            raise NotFittedError(f"a synthesizer without a table takes no constraints; {cure}", "add_constraints")
         df = self._table(None)
         if self._described.relations is None:
             self._described.validate(df)
@@ -288,7 +291,7 @@ class Synthesizer:
             )  # fmt: skip
             if self._backend.facts.get("stopped") == "minutes":
                 text = f"training was stopped by max_minutes={self._parameters['max_minutes']:g} before it converged"
-                warnings.warn(f"{text}; with more minutes the rows may be better", CloverWarning, stacklevel=3)
+                warn(f"{text}; with more minutes the rows may be better", CloverWarning)
             self._metadata = replace(self._metadata, reasons={}, review=())
             self._generator = Generator(
                 self._backend, self._metadata, len(table.columns), self.random_state, self.decode, learnt_from

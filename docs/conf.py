@@ -21,6 +21,7 @@ root_doc = "docs/index"
 include_patterns = ["docs/**", "examples/README.md", "benchmarks/README.md", "CHANGELOG.md", "CONTRIBUTING.md"]
 html_theme = "furo"
 html_title = f"clover_tvae {release}"
+html_extra_path = ["start"]  # an index.html that leads to docs/index.html
 html_copy_source = False
 
 autodoc_default_options = {"members": True, "show-inheritance": True}

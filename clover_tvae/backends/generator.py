@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,15 @@ from clover_tvae.artifact import read_artifact, write_artifact, writer_versions
 from clover_tvae.backends.making import load_backend
 from clover_tvae.backends.protocol import Backend, ReadsRows, reading
 from clover_tvae.backends.teaching import rows_to_write
-from clover_tvae.errors import ArtifactError, CloverWarning, DataError, MetadataError, Problem, UserError
+from clover_tvae.errors import (
+    ArtifactError,
+    CloverWarning,
+    DataError,
+    MetadataError,
+    Problem,
+    UserError,
+    warn,
+)
 from clover_tvae.metadata import Metadata
 from clover_tvae.metadata.readings import read_names
 from clover_tvae.parameters import Privacy, Seed, listed
@@ -134,18 +141,16 @@ class Generator:
             raise DataError.of(problems)
         learnt = self.backend.parameters
         if df is not None and (texts := self.told_apart(df, n_rows)):
-            warnings.warn(
+            warn(
                 f"the generator file is there and is used as it was trained, on another table than the one given: {'; '.join(texts)}; "
                 "delete it, or give another generator_filepath, to learn this one",
                 CloverWarning,
-                stacklevel=3,
             )
         if others := [name for name, value in listed(given).items() if name in learnt and value != learnt[name]]:
             cure = "" if df is None else "; delete it, or give another generator_filepath, to train anew"
-            warnings.warn(
+            warn(
                 f"the generator file is there and is used as it was trained, with other values of {', '.join(others)}{cure}",
                 CloverWarning,
-                stacklevel=3,
             )
 
     def told_apart(self, df: pd.DataFrame, n_rows: int | None = None) -> list[str]:

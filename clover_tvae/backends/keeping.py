@@ -8,7 +8,6 @@ the table is learnt as it is, and cells that break a relation are mended afterwa
 from __future__ import annotations
 
 import math
-import warnings
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +24,15 @@ from clover_tvae.backends.redrawing import BLOCK, draw_inside, draw_what_is_ther
 from clover_tvae.columns.dtypes import where_of, with_cells
 from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.conditions import Condition, conditions_of
-from clover_tvae.errors import CloverWarning, ConditionError, CorruptArtifactError, NotFittedError, Problem, data_rows
+from clover_tvae.errors import (
+    CloverWarning,
+    ConditionError,
+    CorruptArtifactError,
+    NotFittedError,
+    Problem,
+    data_rows,
+    warn,
+)
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.asked import translated
@@ -157,7 +164,7 @@ class KeepingBackend(Backend):
         if broken:
             told = "; ".join(f"{relation}: {n:,}" for relation, n in broken.items())
             text = f"rows beyond the sample break relations that hold in all of it, and were not learnt: {told}"
-            warnings.warn(text, CloverWarning, stacklevel=2)
+            warn(text, CloverWarning)
         return self
 
     def _left_out(
@@ -466,7 +473,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
             told += map(str, self._no_room(given.iloc[places], rows[places], left))
             told.append("these rows are filled all the same")
         if told:
-            warnings.warn("; ".join(told), CloverWarning, stacklevel=3)
+            warn("; ".join(told), CloverWarning)
         for name in names:
             gaps = df[name].iloc[rows].isna().to_numpy(dtype=bool)
             if gaps.any():

@@ -7,7 +7,6 @@ import logging
 import math
 import sys
 import time
-import warnings
 from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -33,6 +32,7 @@ from clover_tvae.errors import (
     DivergedError,
     NotFittedError,
     Problem,
+    warn,
 )
 from clover_tvae.metadata import Metadata
 from clover_tvae.model.build import NUMBERS, ModelConfig, build_vae, expected_arrays, to_arrays, vae_from_arrays
@@ -166,11 +166,10 @@ class NativeBackend(Backend, ReadsRows):
         except DivergedError as error:
             raise DivergedError(f"{error}{_not_finite(vae, table, transform)}") from None
         if training.stopped == "diverged":
-            warnings.warn(
+            warn(
                 f"training diverged in epoch {training.diverged_at}; the weights of epoch {training.best_epoch} are "
                 f"kept{_not_finite(vae, table, transform)}",
                 CloverWarning,
-                stacklevel=3,
             )
         with one_thread():
             vae.fit_prior(tensors, torch_generator(child(seed, Fit.PRIOR), self.device))

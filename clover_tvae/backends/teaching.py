@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from clover_tvae.backends.keeping import keep_relations
 from clover_tvae.backends.making import make_backend
 from clover_tvae.backends.protocol import Backend, ReadsRows
-from clover_tvae.errors import MetadataError, PrivacyWarning
+from clover_tvae.errors import MetadataError, PrivacyWarning, warn
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Privacy
 from clover_tvae.seeds import Call, Teach, child
@@ -143,7 +143,7 @@ def learnt_apart(
             f"what was learnt tells {len(df) - len(held_out):,} people who were learnt from {len(held_out):,} who were not with "
             f"an AUC of {found[0]:.3f} (by chance up to {found[1]:.3f}): treat the generator file as personal data, or {cure}"
         )
-        warnings.warn(text, PrivacyWarning, stacklevel=3)
+        warn(text, PrivacyWarning)
     return kept, described, learnt_from
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from clover_tvae.columns.frames import takes_frames
-from clover_tvae.errors import CloverWarning
+from clover_tvae.errors import CloverWarning, warn
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.fidelity import fidelity_figures
 from clover_tvae.evaluation.figures import Figures
@@ -56,11 +55,10 @@ def measure(
     disclosure = Disclosure.of(min_count, tables)
     unit = getattr(metadata, "unit", None)
     if unit is not None and holdout is not None and holdout[unit].dropna().isin(real[unit]).any():
-        warnings.warn(
+        warn(
             f"column {unit!r}: some people are in the training rows and in the held-out rows, and then privacy looks "
             "better than it is; hold people out whole",
             CloverWarning,
-            stacklevel=4,  # beyond takes_frames
         )
     return (
         fidelity_figures(tables, frames, metadata, seed=seed, disclosure=disclosure)

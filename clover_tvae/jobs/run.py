@@ -10,7 +10,6 @@ import contextlib
 import functools
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from clover_tvae.errors import (
     WorkerLostError,
     collected_warnings,
     memory_told,
+    warn,
 )
 from clover_tvae.evaluation.catalogue import OF_GENERATOR
 from clover_tvae.evaluation.limits import check_limits, passed_limits
@@ -141,7 +141,7 @@ class _Run:
             self.tell(f"read as: {self._dialect}")
         if self.job.table is not None and self.job.table.learnt == self.plan.learnt:
             for text in self.job.table.warnings:
-                warnings.warn(text, CloverWarning, stacklevel=2)
+                warn(text, CloverWarning)
             return self.job.table
         return self.job.with_holdout(self.job.read_table(self.plan.learnt))
 
@@ -184,11 +184,10 @@ class _Run:
         """Measure the generator's rows; write the report and note the limits that are passed."""
         job, record = self.job, self.plan.record
         if record.learnt.get("holdout") != job.holdout_fraction:
-            warnings.warn(
+            warn(
                 "the generator was not trained by this job: it may have seen the rows held out here, and then privacy "
                 "looks better than it is",
                 CloverWarning,
-                stacklevel=2,
             )
         pages = {key: job.target(text) for key, text in job.spec.pages.items()}
         asked = assessment_digest(job, table.learnt)

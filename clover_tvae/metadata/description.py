@@ -5,7 +5,6 @@ It hands the work to its neighbours: ``document`` (dicts), ``json_file``, ``infe
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from clover_tvae.columns.dtypes import where_of
 from clover_tvae.columns.frames import read_frame, same_library
 from clover_tvae.columns.html_table import html_table
 from clover_tvae.columns.people import least_rows, people_of
-from clover_tvae.errors import DataError, MetadataError, Problem, did_you_mean
+from clover_tvae.errors import DataError, MetadataError, Problem, did_you_mean, warn
 from clover_tvae.metadata import document, exchange, json_file
 from clover_tvae.metadata.column import KINDS, Column, Kind, plain_scalar
 from clover_tvae.metadata.infer import MADE_ANEW, REPEATS, MetadataWarning, inferred, likely_unit
@@ -268,7 +267,7 @@ class Metadata:
         findings = inferred(read_frame(df)[0], set)
         for finding in findings:
             if finding.warning:
-                warnings.warn(f"column {finding.name!r}: {finding.told}", MetadataWarning, stacklevel=2)
+                warn(f"column {finding.name!r}: {finding.told}", MetadataWarning)
         reasons = {column.name: found.reason for found in findings for column in found.columns}
         unit = next((found.name for found in findings if found.is_unit), None)
         columns = tuple(column for found in findings for column in found.columns)
@@ -409,10 +408,10 @@ class Metadata:
         df, unread = read_table(self.columns, df)
         raise_problems(self.columns, df, self.unit, unread)
         if self.unit is None and (name := likely_unit(df, self.of_kind("id", "ignore"))) is not None:
-            warnings.warn(f"column {name!r}: {REPEATS}", MetadataWarning, stacklevel=2)
+            warn(f"column {name!r}: {REPEATS}", MetadataWarning)
         for column in self.columns:
             if column.regenerate is not None and 0 < 1.25 * df[column.name].nunique() <= df[column.name].count():
-                warnings.warn(f"column {column.name!r}: {MADE_ANEW}", MetadataWarning, stacklevel=2)
+                warn(f"column {column.name!r}: {MADE_ANEW}", MetadataWarning)
 
     def to_sdv(self) -> dict[str, Any]:
         """Return the description as the dict of SDV 2, as ``sdv.metadata.Metadata.load_from_dict`` takes it.

@@ -5,7 +5,6 @@ This module knows pandas and columns. It never quotes a cell.
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
@@ -30,6 +29,7 @@ from clover_tvae.errors import (
     Problem,
     TooFewRowsError,
     did_you_mean,
+    warn,
 )
 from clover_tvae.metadata.column import Column, name_fault
 
@@ -146,16 +146,14 @@ def _require_measured(cells: CellType, numbers: NDArray[Any], missing: NDArray[A
         raise ColumnTypeError(message, where_of(name))
     if format := whole_number_format(numbers[~missing]):
         cure = f"they are learnt as numbers, and dates that do not exist are drawn; declare it 'datetime' with format: {format!r}"
-        warnings.warn(
-            f"column {name!r} looks like dates or times as whole numbers: {cure}", CloverWarning, stacklevel=2
-        )
+        warn(f"column {name!r} looks like dates or times as whole numbers: {cure}", CloverWarning)
         return
     told = identifier_told(numbers[~missing])
     if told and (
         numbers[~missing].min() == 1 or not told.startswith("every")
     ):  # any range of numbers may be counted through
         cure = "they are learnt, as they are declared 'continuous'; declare the column 'id' or 'ignore' if they name people"
-        warnings.warn(f"column {name!r} looks like an identifier ({told}): {cure}", CloverWarning, stacklevel=2)
+        warn(f"column {name!r} looks like an identifier ({told}): {cure}", CloverWarning)
     if np.abs(numbers.astype(float)).max(initial=0) > _LARGEST:
         message = f"must hold numbers up to {_LARGEST:g}, found larger ones; scale the column down"
         raise NonFiniteError(message, where_of(name))

@@ -6,7 +6,6 @@ decided by ``evaluation.disclosure`` alone.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 
 from clover_tvae.columns.frames import takes_frames
 from clover_tvae.columns.people import drawn_people, people_of
-from clover_tvae.errors import CloverWarning
+from clover_tvae.errors import CloverWarning, warn
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.fidelity import fidelity
 from clover_tvae.evaluation.frames import CodedTables, code_tables, resolve_metadata
@@ -150,7 +149,7 @@ def report_on(
         about["scorers"] = file_scorers(synth.anomaly_scores)
     if texts:
         text = f"The rows given as those of the training are not those that the generator learnt: {'; '.join(texts)}."
-        warnings.warn(text, CloverWarning, stacklevel=3)
+        warn(text, CloverWarning)
         about["notes"] = (text,)
     about |= options
     return build_report(real, synthetic, holdout, synth.metadata, seed=seed, **about)

@@ -5,7 +5,6 @@ It is over 450 lines because learning, coding, conditions and the file's part of
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,6 +30,7 @@ from clover_tvae.errors import (
     TooFewRowsError,
     UserError,
     did_you_mean,
+    warn,
 )
 from clover_tvae.metadata.validate import name_problems, require_frame
 from clover_tvae.transforms.categorical import KINDS, CategoricalTransform
@@ -137,11 +137,10 @@ class TableTransform:
         if not transforms:
             raise DataError("has no column to learn: all of them are declared 'id' or 'ignore'", "table")
         if folded and not of_relations:
-            warnings.warn(
+            warn(
                 f"held by fewer than {min_count} people, and so not learnt: {'; '.join(folded)}. Their rows count to what is "
                 "left; merge categories, name one for the rare ones ('rest' in the metadata), or choose another min_count",
                 CloverWarning,
-                stacklevel=2,
             )
         made_anew = {column.name for column in (*transforms, *identifiers)}
         order = tuple(plain_cell(name) for name in df.columns if name in made_anew)
