@@ -6,7 +6,7 @@ import warnings
 
 import pandas as pd
 import pytest
-from sdv.metadata import Metadata as SdvMetadata
+from conftest import needs_sdv
 
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.errors import CloverWarning, NotFittedError
@@ -24,7 +24,10 @@ def test_a_warning_names_the_users_line() -> None:
     assert {one.filename for one in ours} == {__file__}
 
 
+@needs_sdv
 def test_constraints_before_a_table_say_where_they_go() -> None:
-    sdv = SdvMetadata.detect_from_dataframe(pd.DataFrame({"low": [1.5], "high": [2.5]}))
+    from sdv.metadata import Metadata as SdvMetadata
+
+    sdv = SdvMetadata.detect_from_dataframes({"t": pd.DataFrame({"low": [1.5], "high": [2.5]})})
     with pytest.raises(NotFittedError, match=r"TVAESynthesizer\(df, metadata\)\.add_constraints"):
         TVAESynthesizer(sdv).add_constraints([])
