@@ -87,6 +87,9 @@ def test_what_was_not_measured_passes_no_limit(figures):
     breaches = check_limits(figures, limits)
     assert [breach.key for breach in breaches] == list(limits)
     assert "not measured" in str(breaches[0])
+    unmeasured = Figures.of([Figure.of("privacy.membership_auc", None, note="Not measured: the holdout is small.")])
+    (breach,) = check_limits(unmeasured, {"privacy.membership_auc": {"max": 0.6}})
+    assert str(breach) == "privacy.membership_auc: not measured (the holdout is small), but a limit (max 0.6) is set"
 
 
 def test_all_faults_of_limits_are_told_at_once(figures):

@@ -24,16 +24,19 @@ class Breach:
         value: What was measured; ``None`` where it was not, which passes no limit.
         bound: ``"max"`` or ``"min"``.
         limit: The limit.
+        why: Why it was not measured.
     """
 
     key: str
     value: float | None
     bound: str
     limit: float
+    why: str = ""
 
     def __str__(self) -> str:
         if self.value is None:
-            return f"{self.key}: not measured, but a limit ({self.bound} {self.limit:g}) is set"
+            why = f" ({self.why.rstrip('.')})" if self.why else ""
+            return f"{self.key}: not measured{why}, but a limit ({self.bound} {self.limit:g}) is set"
         side = "above" if self.bound == "max" else "below"
         return f"{self.key}: {format_number(self.value)} is {side} the limit {self.limit:g}"
 
@@ -89,13 +92,14 @@ def check_limits(figures: Mapping[str, Figure], limits: Limits) -> list[Breach]:
     """
     if problems := limit_problems(limits):
         raise ConfigError([Problem(".".join(("limits", *path)), message) for path, message in problems])
-    values = {key: figures[key].value if key in figures else None for key in limits}
-    return [
-        Breach(key, value, bound, float(limit))
-        for key, value in values.items()
-        for bound, limit in limits[key].items()
-        if value is None or (value > limit if bound == "max" else value < limit)
-    ]
+    found = []
+    for key, bounds in limits.items():
+        value = figures[key].value if key in figures else None
+        why = figures[key].note.partition("Not measured: ")[2] if value is None and key in figures else ""
+        for bound, limit in bounds.items():
+            if value is None or (value > limit if bound == "max" else value < limit):
+                found.append(Breach(key, value, bound, float(limit), why))
+    return found
 
 
 def enforce(figures: Mapping[str, Figure], limits: Limits) -> None:
