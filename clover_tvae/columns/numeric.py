@@ -85,6 +85,8 @@ def identifier_told(numbers: NDArray[Any]) -> str:
         'every whole number from the lowest to the highest, once each'
         >>> identifier_told(np.array([19_600_101 + 100 * (i % 12) + 10_000 * i for i in range(40)]))
         'dates written as numbers, such as yyyymmdd'
+        >>> identifier_told(np.repeat(np.random.default_rng(0).integers(10_000_000, 99_999_999, 200), 2))
+        'whole numbers of 8 digits, each in several rows'
         >>> identifier_told(np.random.default_rng(0).lognormal(11, 1, 500).round())
         ''
     """
@@ -108,7 +110,10 @@ def identifier_told(numbers: NDArray[Any]) -> str:
     digits = len(str(int(low)))
     is_time = any(0.9e9 * unit <= low and high <= 2.1e9 * unit for unit in (1, 1e3, 1e6, 1e9))  # since 1970
     of_one_length = low > 0 and digits >= _MIN_DIGITS and len(str(int(high))) == digits
-    if of_one_length and not is_time and (repeats or (counts == 1).mean() >= 0.9) and (distinct % 10 != 0).mean() > 0.5:
+    if (counts >= 2).mean() >= 0.9:  # in pairs, say: by chance, numbers so long hardly repeat
+        repeats, often = True, "each in several rows"
+    hardly_chance = repeats or (counts == 1).mean() >= 0.9
+    if of_one_length and not is_time and hardly_chance and (distinct % 10 != 0).mean() > 0.5:
         return f"whole numbers of {digits} digits, {often}"
     return ""
 
