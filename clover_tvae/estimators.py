@@ -357,8 +357,9 @@ class TVAESampler(_TakesMixedTables):
         if synth.get_params()["metadata"] is None:
             columns = (*Metadata.infer(frame).columns, Column(name, "categorical"))
             synth.set_params(metadata=Metadata(columns, name))
-        described = Metadata.of(synth.get_params()["metadata"])
-        if absent := [column.name for column in described.columns if not column.modelled and column.regenerate is None]:
+        described = Metadata.of(synth.get_params()["metadata"]).columns
+        given_back = {column.name for column in described if column.modelled or column.regenerate is not None}
+        if absent := [column for column in frame.columns if column not in given_back]:
             text = "synthetic rows lack it, as it is not learnt; drop it first"
             raise DataError([Problem(f"column {column!r}", text) for column in absent])
         self.synthesizer_ = synth.fit(table)

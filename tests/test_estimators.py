@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -210,3 +211,14 @@ class TestImputer:
         assert isinstance(imputer.transform(X), np.ndarray)
         assert not np.isnan(imputer.transform(X[:1])).any()
         assert list(imputer.set_output(transform="pandas").transform(X)) == ["x0", "x1"]
+
+
+@pytest.mark.parametrize("metadata", [None, {"continuous": ["age"], "categorical": ["target"]}])
+def test_a_sampler_refuses_what_synthetic_rows_would_lack_before_it_learns(metadata, monkeypatch) -> None:
+    """An identifier, and a column that the metadata leaves out."""
+    monkeypatch.setattr(TVAESynthesizer, "fit", lambda *_: pytest.fail("it learnt first"))
+    X = pd.DataFrame({"age": [*range(20, 45)] * 2, "employee_id": [f"E-{i:06}" for i in range(50)]})
+    sampler = TVAESampler(synthesizer=TVAESynthesizer(metadata=metadata, epochs=1, verbose=False))
+    told = pytest.warns() if metadata is None else nullcontext()
+    with told, pytest.raises(DataError, match="column 'employee_id': synthetic rows lack it"):
+        sampler.fit_resample(X, ["ill"] * 10 + ["well"] * 40)

@@ -12,6 +12,7 @@ import functools
 import json
 import logging
 import os
+import secrets
 import signal
 import sys
 import time
@@ -25,9 +26,14 @@ from clover_tvae.errors import CloverError, UserError, collected_warnings, memor
 
 __all__ = [
     "Address",
-    "EngineName",
     "Debug",
+    "Device",
+    "EngineName",
+    "Expect",
     "Quiet",
+    "Seed",
+    "Trust",
+    "Workers",
     "command",
     "end_like_an_interrupt",
     "last_signal",
@@ -37,6 +43,7 @@ __all__ = [
     "say",
     "say_json",
     "say_table",
+    "seeded",
     "training_told",
     "warn",
 ]
@@ -51,6 +58,31 @@ Address = Annotated[
     typer.Option(
         help="Of the cluster: host:port, ray://host:port, or auto for the one on this machine. [default: RAY_ADDRESS, else one is started]"
     ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        metavar="N",
+        min=1,
+        help="Work in N workers at a time. [default: 1; on a cluster, as many as it has room for]",
+    ),
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", min=0, help="Seed of the draws; without one every run draws others.")
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust-pickle", help="Open a generator of the sdv backend, which can run code. Only if you know its writer."
+    ),
+]
+Expect = Annotated[
+    str | None, typer.Option("--expect-sha256", metavar="HEX", help="Refuse the file unless it has this digest.")
+]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", help="Where to compute: cpu (default), cuda, cuda:N, mps, or auto for the best at hand."),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. It may quote your data.")]
 
@@ -228,3 +260,11 @@ def _fail(error: CloverError | str, code: int, debug: bool) -> None:
     for line in lines:
         _console(stderr=True).print(f"error: {_safe(line)}".replace("\n", "\\n"), style="red")
     raise typer.Exit(code)
+
+
+def seeded(seed: int | None, quiet: bool) -> int:
+    """Return the seed, or a new one: a generator's own would give the same draws in every run."""
+    if seed is None:
+        seed = secrets.randbelow(2**32)
+        note(f"seed      {seed}", quiet)
+    return seed

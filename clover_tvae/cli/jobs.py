@@ -14,6 +14,7 @@ from clover_tvae.cli.console import (
     Debug,
     EngineName,
     Quiet,
+    Workers,
     command,
     note,
     progress,
@@ -83,15 +84,7 @@ def run(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Go on with the other jobs after a failure.")
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs",
-            metavar="N",
-            min=1,
-            help="Run N jobs at a time. [default: 1; on a cluster, as many as it has room for]",
-        ),
-    ] = None,
+    workers: Workers = None,
     engine: EngineName = "local",
     address: Address = None,
     summary_path: Annotated[

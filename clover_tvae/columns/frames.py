@@ -141,25 +141,23 @@ def takes_frames(function: Callable[P, R]) -> Callable[P, R]:
 
 def same_kind(method: Callable[P, R]) -> Callable[P, R]:
     """Let a method take tables of any kind, and give its rows back in that kind: without one in the object's ``frame_kind``."""
+    return _giving_back(method, lambda kind, own: own if kind is None else kind.completed(own))
+
+
+def same_library(method: Callable[P, R]) -> Callable[P, R]:
+    """As :func:`same_kind`, for figures of each row, whose types are other ones than the table's."""
+    return _giving_back(method, lambda kind, own: FrameKind() if kind is None else FrameKind(kind.backend))
+
+
+def _giving_back(method: Callable[P, R], kind_of: Callable[[FrameKind | None, FrameKind], FrameKind]) -> Callable[P, R]:
+    """Let a method take tables of any kind, and give back the one that ``kind_of`` says of the first and of the object's own."""
 
     @functools.wraps(method)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
         is_within = _is_within.get()
         result, kind = _called(method, args, kwargs)
         own = getattr(args[0], "frame_kind", FrameKind())
-        return result if is_within else _all_back(result, own if kind is None else kind.completed(own))
-
-    return called
-
-
-def same_library(method: Callable[P, R]) -> Callable[P, R]:
-    """As :func:`same_kind`, for figures of each row, whose types are other ones than the table's."""
-
-    @functools.wraps(method)
-    def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        is_within = _is_within.get()
-        result, kind = _called(method, args, kwargs)
-        return result if is_within or kind is None else _all_back(result, FrameKind(kind.backend))
+        return result if is_within else _all_back(result, kind_of(kind, own))
 
     return called
 
