@@ -33,9 +33,6 @@ Edges = Literal["own", "shared"]
 _N_BINS = 10
 _DECIMALS = 14  # sdmetrics compares numbers to this many decimals
 _UNSEEN_COUNT = 1e-6  # ... and counts a category without a real row as this many rows
-_MOST_LEVELS = 4_000  # of all columns together: above it a product of their one-hot columns would take too much memory
-_ONE_HOT_CELLS = 20_000_000  # of the rows whose product is taken at a time
-_DENSE_CELLS = 4_000_000  # above this many cells a contingency table is counted by sorting instead
 _STRONG_CORRELATION = 0.5  # sdmetrics' QualityReport leaves out pairs weaker than these two
 _STRONG_ASSOCIATION = 0.3
 
@@ -100,7 +97,7 @@ def pair_errors(tables: CodedTables, role: str, edges: Edges = "shared") -> pd.D
     levels = {name: _binned(x, y, edges) for name, x, y in numbers}
     levels |= {name: (x, y, len(values) + 1) for name, x, y, values in codes}
     place = {name: position for position, name in enumerate(levels)}
-    at_once = _contingencies(list(levels.values()))
+    contingencies = _contingencies(list(levels.values()))
     number_position = {name: position for position, name in enumerate(tables.number_names)}
     rows = []
     for pair in itertools.combinations(tables.names, 2):
@@ -109,10 +106,7 @@ def pair_errors(tables: CodedTables, role: str, edges: Edges = "shared") -> pd.D
             r_real, r_other = float(correlations[0][at]), float(correlations[1][at])
             rows.append((*pair, "correlation", abs(r_real - r_other) / 2, r_real, r_other, abs(r_real)))
         else:
-            if at_once is None:
-                error, v_real, v_other = _contingency(levels[pair[0]], levels[pair[1]])
-            else:
-                error, v_real, v_other = (float(of_pairs[place[pair[0]], place[pair[1]]]) for of_pairs in at_once)
+            error, v_real, v_other = (float(of_pairs[place[pair[0]], place[pair[1]]]) for of_pairs in contingencies)
             rows.append((*pair, "contingency", error, v_real, v_other, v_real))
     columns = ["column_1", "column_2", "metric", "error", "real", "synthetic", "strength"]
     frame = pd.DataFrame(rows, columns=columns, dtype=object).astype(dict.fromkeys(columns[3:], np.float64))
@@ -137,114 +131,45 @@ def _binned(real: NDArray[Any], other: NDArray[Any], edges: Edges) -> Levels:
     return binned[0], binned[1], _N_BINS + 2
 
 
-def _contingencies(levels: Sequence[Levels]) -> tuple[NDArray[Any], ...] | None:
-    """What ``_contingency`` returns, of all pairs at once; ``None`` where the columns have too many levels for it.
+def _contingencies(levels: Sequence[Levels]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Total variation of the contingency tables of all pairs of columns, and Cramér's V, without correction, in each table.
 
-    The product of a table's one-hot columns with themselves holds the contingency of every two columns as a block.
+    The product of a table's one-hot columns with themselves holds the contingency of every two columns as a block. It is
+    sparse: levels that never stand together take no memory, however many there are. V is NaN with one row or column.
 
     Shape:
         each result is (columns, columns).
     """
-    sizes = [n_levels for *_, n_levels in levels]
-    if not 0 < sum(sizes) <= _MOST_LEVELS:
-        return None
-    starts = np.cumsum([0, *sizes[:-1]])
+    from scipy import sparse
 
-    def of_blocks(cells: NDArray[Any]) -> NDArray[Any]:
-        return np.add.reduceat(np.add.reduceat(cells, starts, axis=1), starts, axis=0)
+    sizes = [n_levels for *_, n_levels in levels]
+    starts = np.cumsum([0, *sizes[:-1]])
+    column_of = np.repeat(np.arange(len(sizes)), sizes)
+    in_column = sparse.csr_array((np.ones(len(column_of)), (np.arange(len(column_of)), column_of)))
+
+    def of_blocks(cells: Any) -> NDArray[np.float64]:
+        return np.asarray((in_column.T @ cells @ in_column).todense())
 
     shares, associations = [], []
     for table in (0, 1):
         hot = np.column_stack([column[table] for column in levels]) + starts
-        counts = _counted_together(hot, sum(sizes))
-        totals = counts.diagonal()
-        n_filled = np.add.reduceat((totals > 0).astype(np.int64), starts)
+        ends = np.arange(0, hot.size + 1, len(levels))
+        one_hot = sparse.csr_array((np.ones(hot.size, np.int32), hot.ravel(), ends), shape=(len(hot), sum(sizes)))
+        counts = (one_hot.T @ one_hot).tocoo()
+        totals = np.bincount(hot.ravel(), minlength=sum(sizes))
+        # chi2 / n = sum O^2 / (R C) - 1, over the filled cells alone
+        parts = counts.data / totals[counts.row] * (counts.data / totals[counts.col])
+        chi2_per_row = of_blocks(sparse.csr_array((parts, (counts.row, counts.col)), shape=counts.shape)) - 1
+        n_filled = np.bincount(column_of, totals > 0)
         smaller_side = np.minimum.outer(n_filled, n_filled)
-        inverse = np.divide(1.0, totals, where=totals > 0, out=np.zeros_like(totals))
-        chi2_per_row = of_blocks(counts**2 * inverse * inverse[:, np.newaxis]) - 1
         v = np.sqrt(np.maximum(chi2_per_row, 0.0) / np.maximum(smaller_side - 1, 1))
         associations.append(np.where(smaller_side < 2, np.nan, v))
-        shares.append(counts / len(hot))
-    return 0.5 * of_blocks(np.abs(shares[0] - shares[1])), *associations
+        shares.append(counts.tocsr() / len(hot))
+    return 0.5 * of_blocks(abs(shares[0] - shares[1])), associations[0], associations[1]
 
 
-def _counted_together(hot: NDArray[Any], n_levels: int) -> NDArray[np.float64]:
-    """Return in how many rows each two levels stand together; ``hot`` names the levels of each row, one a column."""
-    counts = np.zeros((n_levels, n_levels))
-    step = max(1, _ONE_HOT_CELLS // n_levels)
-    for begin in range(0, len(hot), step):
-        part = hot[begin : begin + step]
-        one_hot = np.zeros((len(part), n_levels), np.float32)  # exact: a product of fewer than 2^24 rows
-        np.put_along_axis(one_hot, part, 1.0, axis=1)
-        counts += one_hot.T @ one_hot
-    return counts
-
-
-def _contingency(levels_1: Levels, levels_2: Levels) -> tuple[float, float, float]:
-    """Total variation of two contingency tables, and Cramér's V of each."""
-    n_2 = levels_2[2]
-    real = levels_1[0].astype(np.int64) * n_2 + levels_2[0]
-    other = levels_1[1].astype(np.int64) * n_2 + levels_2[1]
-    n_cells = levels_1[2] * n_2
-    if n_cells <= _DENSE_CELLS:
-        cells = np.arange(n_cells)
-    else:
-        cells, inverse = np.unique(np.concatenate([real, other]), return_inverse=True)
-        real, other = np.split(inverse, [len(real)])
-    real_counts, other_counts = (np.bincount(table, minlength=len(cells)) for table in (real, other))
-    distance = 0.5 * np.abs(real_counts / len(real) - other_counts / len(other)).sum()
-    return float(distance), _cramers_v(cells, real_counts, n_2), _cramers_v(cells, other_counts, n_2)
-
-
-def _cramers_v(cells: NDArray[Any], counts: NDArray[Any], n_columns: int) -> float:
-    """Cramér's V, without correction, of a table given as cell numbers and counts; NaN with one row or column."""
-    filled = counts > 0
-    counts, (rows, columns) = counts[filled].astype(np.float64), np.divmod(cells[filled], n_columns)
-    row_totals, column_totals = np.bincount(rows, weights=counts), np.bincount(columns, weights=counts)
-    smaller_side = min((row_totals > 0).sum(), (column_totals > 0).sum())
-    if smaller_side < 2:
-        return float("nan")
-    # chi2 / n = sum O^2 / (R C) - 1, over the filled cells alone
-    chi2_per_row = (counts**2 / (row_totals[rows] * column_totals[columns])).sum() - 1
-    return float(np.sqrt(max(chi2_per_row, 0.0) / (smaller_side - 1)))
-
-
-def _correlations(numbers: NDArray[Any]) -> NDArray[Any]:
+def _correlations(numbers: NDArray[Any]) -> NDArray[np.float64]:
     """Pearson's r of all pairs of columns over the rows where both are there; NaN where it is undefined."""
-    n_columns = numbers.shape[1]
-    result = np.full((n_columns, n_columns), np.nan)
-    present = ~np.isnan(numbers)
-    usable = np.flatnonzero([_varies(numbers[present[:, j], j]) for j in range(n_columns)])
-    if not len(usable):
-        return result
-    # Scaled first, so that neither dates (1e18) nor tiny numbers lose digits in the sums below.
-    values = numbers[:, usable]
-    with np.errstate(over="ignore", invalid="ignore"):
-        largest = np.nanmax(np.abs(values), axis=0)
-        values = values / largest
-        values = values - np.nanmean(values, axis=0)
-        values = values / np.sqrt(np.nanmean(values**2, axis=0))
-    complete = present[:, usable].all(axis=0)
-    whole = np.flatnonzero(complete)
-    block = values[:, whole]
-    norms = np.linalg.norm(block, axis=0)
-    result[np.ix_(usable[whole], usable[whole])] = np.clip((block / norms).T @ (block / norms), -1, 1)
-    for i in np.flatnonzero(~complete):
-        both = present[:, usable[i]]
-        for j in range(len(usable)):
-            if complete[j] or j <= i:
-                rows = both & present[:, usable[j]]
-                r = _pearson(values[rows, i], values[rows, j])
-                result[usable[i], usable[j]] = result[usable[j], usable[i]] = r
-    return result
-
-
-def _varies(values: NDArray[Any]) -> bool:
-    return len(values) > 1 and values.min() != values.max()
-
-
-def _pearson(x: NDArray[Any], y: NDArray[Any]) -> float:
-    if not _varies(x) or not _varies(y):
-        return float("nan")
-    x, y = x - x.mean(), y - y.mean()
-    return float(np.clip((x / np.linalg.norm(x)) @ (y / np.linalg.norm(y)), -1, 1))
+    largest = np.nan_to_num(np.abs(numbers)).max(axis=0, initial=0.0)
+    scaled = numbers / np.where(largest > 0, largest, 1.0)  # squares of 1e300 are infinite
+    return pd.DataFrame(scaled).corr().to_numpy()
