@@ -17,14 +17,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
 from clover_tvae.columns.frames import read_frame, takes_frames
-from clover_tvae.errors import (
-    CloverWarning,
-    ConfigError,
-    DataError,
-    Problem,
-    did_you_mean,
-    warn,
-)
+from clover_tvae.errors import CloverWarning, ConfigError, DataError, Problem, did_you_mean, warn
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.parameters import shown, whole_number
 from clover_tvae.sdv_names import MethodsOfSDV, takes_names_of_sdv
@@ -135,12 +128,7 @@ class TVAESynthesizer(Synthesizer, MethodsOfSDV, _TakesMixedTables):
 
     @takes_names_of_sdv
     def fit(
-        self,
-        df: Any = None,
-        y: Any = None,
-        *,
-        checkpoint: str | Path | None = None,
-        resume: bool = False,
+        self, df: Any = None, y: Any = None, *, checkpoint: str | Path | None = None, resume: bool = False
     ) -> TVAESynthesizer:
         """Learn the table, as :meth:`Synthesizer.fit <clover_tvae.synthesizer.Synthesizer.fit>` does.
 

@@ -100,8 +100,7 @@ class Parameters(BaseModel):
         None, description="The engine: native (default), or sdv for SDV's own TVAE behind the same face."
     )
     decoder: Literal["autoregressive", "independent"] | None = Field(
-        None,
-        description="autoregressive (default, best), or independent, the TVAE paper's; native backend only.",
+        None, description="autoregressive (default, best), or independent, the TVAE paper's; native backend only."
     )
     privacy: Literal["student", "none"] | None = Field(
         None,
@@ -122,8 +121,7 @@ class Parameters(BaseModel):
     batch_size: Count | None = Field(None, description="Rows a training step.")
     compress_dims: Widths | None = Field(None, description="Widths of the encoder's hidden layers.")
     decompress_dims: Widths | None = Field(
-        None,
-        description="Widths of the decoder's hidden layers; of the residual blocks in the autoregressive decoder.",
+        None, description="Widths of the decoder's hidden layers; of the residual blocks in the autoregressive decoder."
     )
     embedding_dim: Width | None = Field(None, description="Dimensions of the latent space.")
     learning_rate: Positive | None = Field(None, description="Step size of the optimiser at its peak.")
@@ -164,8 +162,7 @@ class Parameters(BaseModel):
         "be learnt or stored: 5 unless given; 1 guards nobody.",
     )
     exact_values: _Flag | None = Field(
-        None,
-        description="Store numbers and dates as they are, extremes too, and not as means over min_count people.",
+        None, description="Store numbers and dates as they are, extremes too, and not as means over min_count people."
     )
     trust_pickle: _Flag | None = Field(
         None, description="Open a generator file of the sdv backend: it holds a pickle, which can run any code."

@@ -32,15 +32,7 @@ from clover_tvae.backends import (
 from clover_tvae.balancing import balanced
 from clover_tvae.columns.frames import FrameKind, same_kind, same_library, takes_frames
 from clover_tvae.conditions import as_read
-from clover_tvae.errors import (
-    CloverWarning,
-    ConditionError,
-    ConfigError,
-    DataError,
-    NotFittedError,
-    memory_told,
-    warn,
-)
+from clover_tvae.errors import CloverWarning, ConditionError, ConfigError, DataError, NotFittedError, memory_told, warn
 from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import MIN_COUNT, MOST_ROWS, Parameters, whole_number
@@ -246,11 +238,7 @@ class Synthesizer:
 
     @memory_told()
     def fit(
-        self,
-        df: pd.DataFrame | str | Path | None = None,
-        *,
-        checkpoint: str | Path | None = None,
-        resume: bool = False,
+        self, df: pd.DataFrame | str | Path | None = None, *, checkpoint: str | Path | None = None, resume: bool = False
     ) -> Self:
         """Learn the table, and write the generator where ``generator_filepath`` says.
 

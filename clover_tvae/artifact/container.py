@@ -74,7 +74,7 @@ class _Container(BaseModel):
 # Version v -> a function from the content of version v to that of v + 1. Files of an older format stay readable.
 _UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     # Version 1 did not keep how cells are drawn.
-    1: lambda content: {**content, "training": {**content["training"], "decode": "sample"}},
+    1: lambda content: {**content, "training": {**content["training"], "decode": "sample"}}
 }
 
 

@@ -13,15 +13,7 @@ from clover_tvae.artifact import read_artifact, write_artifact, writer_versions
 from clover_tvae.backends.making import load_backend
 from clover_tvae.backends.protocol import Backend, ReadsRows, reading
 from clover_tvae.backends.teaching import rows_to_write
-from clover_tvae.errors import (
-    ArtifactError,
-    CloverWarning,
-    DataError,
-    MetadataError,
-    Problem,
-    UserError,
-    warn,
-)
+from clover_tvae.errors import ArtifactError, CloverWarning, DataError, MetadataError, Problem, UserError, warn
 from clover_tvae.metadata import Metadata
 from clover_tvae.metadata.readings import read_names
 from clover_tvae.parameters import Privacy, Seed, listed

@@ -68,11 +68,7 @@ _FIDELITY = {
         "%",
         "Below the floor of a fresh sample the table follows its training rows, not the population.",
     ),
-    "trend_shared": Meaning(
-        "Trend error against the learnt rows",
-        "%",
-        "Numbers in the learnt table's 10 bins.",
-    ),
+    "trend_shared": Meaning("Trend error against the learnt rows", "%", "Numbers in the learnt table's 10 bins."),
     "relations_broken": Meaning(
         "Relations broken, mean",
         "%",
@@ -127,7 +123,7 @@ _UTILITY = {
         "AUC (or R2) of trees trained on real rows, less that of trees trained on synthetic rows; both tested on real "
         "rows that neither saw.",
         perfect=0.0,
-    ),
+    )
 } | {
     f"{model}_{score}": Meaning(
         f"{title}, {name}",

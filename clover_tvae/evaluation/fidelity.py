@@ -138,12 +138,7 @@ def fidelity(
 
 
 def fidelity_figures(
-    coded: CodedTables,
-    frames: Mapping[str, pd.DataFrame | None],
-    metadata: Any,
-    *,
-    seed: int,
-    disclosure: Disclosure,
+    coded: CodedTables, frames: Mapping[str, pd.DataFrame | None], metadata: Any, *, seed: int, disclosure: Disclosure
 ) -> Figures:
     """Return what ``fidelity`` does, for tables in the roles ``real``, ``synthetic`` and perhaps ``holdout``."""
     rng = generator(of_measure(seed, Measure.BOOTSTRAP))

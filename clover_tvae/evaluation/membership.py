@@ -308,11 +308,7 @@ def score_with_intervals(
 def _roc_measures(members: NDArray[Any], others: NDArray[Any]) -> tuple[float, float, float]:
     """The AUC, and the shares of members found at 1% and 10% false alarms; of two rows of scores, by the second."""
     inside, outside = np.atleast_2d(members), np.atleast_2d(others)
-    return (
-        auc(inside[0], outside[0]),
-        _tpr_at(inside[-1], outside[-1], 0.01),
-        _tpr_at(inside[-1], outside[-1], 0.1),
-    )
+    return (auc(inside[0], outside[0]), _tpr_at(inside[-1], outside[-1], 0.01), _tpr_at(inside[-1], outside[-1], 0.1))
 
 
 def auc(members: NDArray[Any], others: NDArray[Any]) -> float:

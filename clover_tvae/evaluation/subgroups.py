@@ -47,10 +47,7 @@ def subgroup_fidelity(tables: CodedTables, column: Hashable, disclosure: Disclos
             for role in ("synthetic", "holdout")
         ]
         trees = [two_sample_auc(held, table, seed=seed)[0] for table in (drawn, learnt)]
-        shares = (
-            disclosure.share(learnt.n_rows, tables["real"].n_rows),
-            drawn.n_rows / tables["synthetic"].n_rows,
-        )
+        shares = (disclosure.share(learnt.n_rows, tables["real"].n_rows), drawn.n_rows / tables["synthetic"].n_rows)
         rows.append((name, *shares, *shapes, *trees))
     columns = ["group", "learnt", "synthetic", "shape", "shape_learnt", "c2st", "c2st_learnt"]
     return pd.DataFrame(rows, columns=columns, dtype=object).astype(dict.fromkeys(columns[1:], float))

@@ -236,11 +236,7 @@ class Metadata:
 
     @classmethod
     def infer(
-        cls,
-        df: pd.DataFrame,
-        variable_to_predict: Hashable | None = None,
-        *,
-        set: Mapping[Hashable, str] | None = None,
+        cls, df: pd.DataFrame, variable_to_predict: Hashable | None = None, *, set: Mapping[Hashable, str] | None = None
     ) -> Metadata:
         """Say what each column of a table looks like, with :attr:`reasons`.
 

@@ -16,15 +16,7 @@ from clover_tvae.metadata.column import KINDS, OPTIONS, Column, Kind, is_hashabl
 from clover_tvae.relations.document import Place, parse_relations, write_relations
 from clover_tvae.relations.relation import Relation
 
-__all__ = [
-    "Place",
-    "duplicate_problems",
-    "read_document",
-    "spell",
-    "target_fault",
-    "unit_fault",
-    "write_document",
-]
+__all__ = ["Place", "duplicate_problems", "read_document", "spell", "target_fault", "unit_fault", "write_document"]
 
 
 def in_document(found: list[tuple[Place, str]]) -> list[Problem]:

@@ -114,7 +114,7 @@ def metadata_schema() -> dict[str, Any]:
         'Metadata of a table for clover_tvae'
     """
     properties: dict[str, Any] = {
-        "$schema": {"type": "string", "description": "The address of this schema, for editors."},
+        "$schema": {"type": "string", "description": "The address of this schema, for editors."}
     }
     name = {"$ref": "#/$defs/name"}
     for kind in KINDS:

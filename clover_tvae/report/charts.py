@@ -278,11 +278,7 @@ def hex_map(
 
 
 def dot_strip(
-    value: float,
-    interval: tuple[float, float] | None,
-    holdout: float | None,
-    bounds: tuple[float, float],
-    title: str,
+    value: float, interval: tuple[float, float] | None, holdout: float | None, bounds: tuple[float, float], title: str
 ) -> Chart:
     """Return one figure on its own scale: the synthetic table's dot with its interval, the holdout's tick."""
     width, height, margin = 150.0, 22.0, 7.0

@@ -37,10 +37,7 @@ _COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 
 
 def build_comparison(
-    results: Sequence[Mapping[str, Any]],
-    *,
-    title: str = DEFAULT_TITLE,
-    facts: Mapping[str, Any] | None = None,
+    results: Sequence[Mapping[str, Any]], *, title: str = DEFAULT_TITLE, facts: Mapping[str, Any] | None = None
 ) -> str:
     """Return the page.
 

@@ -193,11 +193,7 @@ class _Bars:
 
 
 def _of_categories(
-    x: NDArray[Any],
-    y: NDArray[Any],
-    values: NDArray[Any],
-    disclosure: Disclosure,
-    order: Sequence[Any] | None,
+    x: NDArray[Any], y: NDArray[Any], values: NDArray[Any], disclosure: Disclosure, order: Sequence[Any] | None
 ) -> dict[str, Any]:
     x_counts = np.bincount(x[x >= 0], minlength=len(values))
     y_counts = np.bincount(y[y >= 0], minlength=len(values))

@@ -36,12 +36,7 @@ _PLACES: Mapping[str, Place] = {
 CLOSENESS = tuple(key for key, place in _PLACES.items() if place == "closeness")
 
 # The bad side of figures whose catalogue entry only says that a target is to be met: 1 above it, -1 below it.
-_BAD_SIDE = {
-    "privacy.dcr_share": 1,
-    "privacy.dcr_quantile": 1,
-    "privacy.copies": 1,
-    "fidelity.c2st_heldout": 1,
-}
+_BAD_SIDE = {"privacy.dcr_share": 1, "privacy.dcr_quantile": 1, "privacy.copies": 1, "fidelity.c2st_heldout": 1}
 _TOO_CLOSE = 0.25  # of the way from a holdout's C2ST to that of the bootstrap, which is copies
 
 GOOD_LOSS = 0.02  # of AUC or R2, lost against models that learnt real rows, that a reader should call none
