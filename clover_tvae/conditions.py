@@ -198,8 +198,7 @@ def conditions_of(conditions: Mapping[Hashable, Any]) -> dict[Hashable, Conditio
             found[name] = Condition.of(condition)
         except ConditionError as error:
             problems += located(error, name)
-    if problems:
-        raise ConditionError(problems)
+    ConditionError.raise_any(problems)
     return found
 
 
@@ -303,8 +302,7 @@ def read_conditions(
             found[column.name] = condition
         except ConditionError as error:
             problems += [Problem(f"--where {number} ({text!r:.80})", problem.message) for problem in error.problems]
-    if problems:
-        raise ConditionError(problems)
+    ConditionError.raise_any(problems)
     return found
 
 

@@ -176,6 +176,12 @@ class UserError(CloverError):
         kind = kinds.pop() if len(kinds) == 1 else None
         return (kind or cls)(problems)
 
+    @classmethod
+    def raise_any(cls, problems: Sequence[Problem]) -> None:
+        """Raise the most exact error for ``problems``, if there are any."""
+        if problems:
+            raise cls.of(problems)
+
 
 class MetadataError(UserError):
     """The description of the table is wrong; ``columns`` are those in it that are described rightly, as far as it is known."""

@@ -89,8 +89,7 @@ def takes_names_of_sdv(call: _Call) -> _Call:
 
 
 def _refuse(names: Any) -> None:
-    if problems := [Problem(name, _INSTEAD[name]) for name in names]:
-        raise ConfigError(problems)
+    ConfigError.raise_any([Problem(name, _INSTEAD[name]) for name in names])
 
 
 def _constructor(args: Sequence[Any], given: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:

@@ -129,8 +129,7 @@ class Generator:
         ):
             text = f"lacks columns that the generator learnt: {', '.join(lacking)}"
             problems.append(Problem("df", text, DataError))
-        if problems:
-            raise DataError.of(problems)
+        DataError.raise_any(problems)
         learnt = self.backend.parameters
         if df is not None and (texts := self.told_apart(df, n_rows)):
             warn(

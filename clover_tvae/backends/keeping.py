@@ -409,8 +409,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
                     text = f"{int(wrong.sum())} rows contradict the relation {relation}"
                     told = f"{text} ({data_rows(np.flatnonzero(wrong).tolist())})"
                     problems.append(Problem(where_of(relation.columns[-1]), told))
-        if problems:
-            raise ConditionError(problems)
+        ConditionError.raise_any(problems)
 
     def _no_room(self, rows: pd.DataFrame, places: NDArray[np.int64], left: Sequence[Relation]) -> list[Problem]:
         """Say why partial rows leave no room for relations: known cells outside of what was learnt, or a contradiction.

@@ -17,12 +17,12 @@ from clover_tvae.errors import (
     ConfigError,
     CorruptArtifactError,
     DataError,
-    DuplicateColumnsError,
     MetadataError,
     Problem,
     data_rows,
     did_you_mean,
 )
+from clover_tvae.metadata.validate import repeated_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -263,10 +263,7 @@ def reader(backend: Backend, df: Any, called: str) -> ReadsRows:
 
     if not isinstance(df, pd.DataFrame):
         raise DataError(f"must be a pandas DataFrame, found {type(df).__name__}", "df")
-    if not df.columns.is_unique:
-        text = "several columns have this name; rename or drop all but one"
-        twice = dict.fromkeys(df.columns[df.columns.duplicated()])
-        raise DuplicateColumnsError([Problem(f"column {name!r}", text) for name in twice])
+    DataError.raise_any(repeated_names(df.columns))
     if not isinstance(backend, ReadsRows):
         raise ConfigError(f"the {backend.name!r} backend cannot do this; fit with backend='native'", called)
     return backend
@@ -297,7 +294,5 @@ def refuse_unknown(df: pd.DataFrame, names: Sequence[Hashable]) -> None:
     Raises:
         ConditionError: With every such column.
     """
-    if unknown := [name for name in df.columns if name not in names]:
-        raise ConditionError(
-            [Problem(f"column {n!r}", f"not a modelled column{did_you_mean(n, names)}") for n in unknown]
-        )
+    unknown = [name for name in df.columns if name not in names]
+    ConditionError.raise_any([Problem(where_of(n), f"not a modelled column{did_you_mean(n, names)}") for n in unknown])

@@ -148,7 +148,7 @@ def read_frames(tables: Mapping[str, pd.DataFrame | None], metadata: Any) -> dic
         if isinstance(table, pd.DataFrame) and isinstance(metadata, Metadata):
             with _collected(role, problems):
                 read[role] = metadata.read(table)
-    _raise_any(problems)
+    DataError.raise_any(problems)
     return read
 
 
@@ -199,7 +199,7 @@ def code_tables(tables: Mapping[str, pd.DataFrame | None], metadata: Any = None)
     for role, table in given.items():
         with _collected(role, problems):
             require_frame(table, any_names=True)
-    _raise_any(problems)
+    DataError.raise_any(problems)
 
     metadata = resolve_metadata(metadata)
     given = {role: table for role, table in read_frames(given, metadata).items() if table is not None}
@@ -211,7 +211,7 @@ def code_tables(tables: Mapping[str, pd.DataFrame | None], metadata: Any = None)
             problems.append(Problem(f"{role} table", "must have at least 1 row, found 0", TooFewRowsError))
     if not kinds:
         problems.append(Problem(f"{first} table", "no column is left to compare; all are identifiers or ignored"))
-    _raise_any(problems)
+    DataError.raise_any(problems)
     return _code(given, kinds, metadata)
 
 
@@ -240,11 +240,6 @@ def _collected(role: str, problems: list[Problem]) -> Iterator[None]:
         yield
     except DataError as error:
         problems += [Problem(f"{role} table, {p.where}".removesuffix(", "), p.message, p.kind) for p in error.problems]
-
-
-def _raise_any(problems: list[Problem]) -> None:
-    if problems:
-        raise DataError.of(problems)
 
 
 def _column_problems(role: str, table: pd.DataFrame, kinds: Mapping[Hashable, str], metadata: Any) -> list[Problem]:
@@ -299,7 +294,7 @@ def _code(given: Mapping[str, pd.DataFrame], kinds: Mapping[Hashable, str], meta
         problems += _text_problems(name, categories[-1], parts)
         for role, part in parts.items():
             coded[role].codes[:, position] = part
-    _raise_any(problems)
+    DataError.raise_any(problems)
     return CodedTables(tuple(kinds), number_names, category_names, tuple(categories), dates, coded)
 
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
-from clover_tvae.columns.cells import is_missing
+from clover_tvae.columns.cells import is_missing, plain_cell
 from clover_tvae.columns.date_formats import has_short_years
 from clover_tvae.errors import MetadataError, Problem, did_you_mean
 
-__all__ = ["KINDS", "OPTIONS", "Column", "Kind", "is_hashable", "name_fault", "option_problems", "plain_scalar"]
+__all__ = ["KINDS", "OPTIONS", "Column", "Kind", "is_hashable", "name_fault", "option_problems"]
 
 Kind = Literal["continuous", "categorical", "boolean", "ordinal", "datetime", "id", "ignore"]
 
@@ -50,13 +50,6 @@ _ONE_OF = {
 }  # fmt: skip
 # The directives of strptime. Others would fail only when the first cell is read.
 _DIRECTIVES = set("aAwdbBmyYHIMSpfzZjUWGuVcxX%")
-
-
-def plain_scalar(value: Any) -> Any:
-    """Return the Python scalar behind a numpy scalar (``numpy.int64(3)`` is 3), and any other value as it is."""
-    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
-        return value.item()
-    return value
 
 
 def is_hashable(value: Any) -> bool:
@@ -137,10 +130,10 @@ class Column:
     formats: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", plain_scalar(self.name))
+        object.__setattr__(self, "name", plain_cell(self.name))
         for option in _LISTS:
             if isinstance(value := getattr(self, option), list | tuple):
-                object.__setattr__(self, option, tuple(map(plain_scalar, value)))
+                object.__setattr__(self, option, tuple(map(plain_cell, value)))
         given = {option: value for option in _ALL_OPTIONS if (value := getattr(self, option)) is not None}
         problems = option_problems(self.name, self.kind, given)
         if problems:
@@ -242,7 +235,7 @@ def name_fault(name: Any, *, any_kind: bool = False) -> str:
     """
     if type(name) is str:
         return ""
-    name = plain_scalar(name)
+    name = plain_cell(name)
     is_truth, lacks = isinstance(name, bool), not isinstance(name, tuple) and is_missing(name)
     if not is_truth and not lacks and (any_kind or isinstance(name, str | int)):
         return ""
@@ -264,7 +257,7 @@ def _fault(option: str, value: Any) -> str:
                 return f"unknown directive {', '.join('%' + directive for directive in unknown)}; see Python's strptime"
             if not any(directive in "dmyYjbBcxGVHIMSX" for directive in directives):
                 return f"{value!r} holds no part of a date; write it like '%Y-%m-%d'"
-        case "century_starts" if type(plain_scalar(value)) is not int or not 1 <= value <= 9_900:
+        case "century_starts" if type(plain_cell(value)) is not int or not 1 <= value <= 9_900:
             return f"must be a year, such as 1930, found {value if type(value) is int else type(value).__name__}"
         case "time_zone" if not re.fullmatch(r"UTC[+-]\d{2}:\d{2}", value):
             try:
@@ -301,7 +294,7 @@ def _fault(option: str, value: Any) -> str:
         case "regenerate" if value not in _REGENERATE:
             hint = did_you_mean(value, _REGENERATE)
             return f"must be 'sequence', 'uuid' or 'pattern', or be left out to drop the column{hint}"
-        case "rest" if type(plain_scalar(value)) not in (str, int):
+        case "rest" if type(plain_cell(value)) not in (str, int):
             return f"must be one category, text or a whole number, {found}"
     return ""
 
@@ -309,7 +302,7 @@ def _fault(option: str, value: Any) -> str:
 def _missing_fault(value: Any) -> str:
     if not isinstance(value, list | tuple) or not value:
         return f"must be a list of the texts and numbers that mean missing, found {type(value).__name__}"
-    for item in map(plain_scalar, value):
+    for item in map(plain_cell, value):
         if isinstance(item, bool) or not isinstance(item, str | int | float) or is_missing(item):
             return f"must hold texts and numbers, found {type(item).__name__}"
     return ""
@@ -331,11 +324,11 @@ def _order_fault(value: Any) -> str:
     if not value:
         return "must list at least one value"
     for position, item in enumerate(value):
-        item = plain_scalar(item)
+        item = plain_cell(item)
         if not isinstance(item, str | int | float) or (isinstance(item, float) and not math.isfinite(item)):
             return f"entry {position} is a {type(item).__name__}; use text, finite numbers, true or false"
     # 1, 1.0 and True are one key to Python and three values to us.
-    keys = [(type(plain_scalar(item)), plain_scalar(item)) for item in value]
+    keys = [(type(plain_cell(item)), plain_cell(item)) for item in value]
     if len(set(keys)) < len(keys):
         repeated = sum(count > 1 for count in Counter(keys).values())
         return f"must list each value once, found {repeated} that are repeated"

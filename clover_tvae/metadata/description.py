@@ -12,13 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clover_tvae.columns.cells import plain_cell
 from clover_tvae.columns.dtypes import where_of
 from clover_tvae.columns.frames import read_frame, same_library
 from clover_tvae.columns.html_table import html_table
 from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.errors import DataError, MetadataError, Problem, did_you_mean, warn
 from clover_tvae.metadata import document, exchange, json_file
-from clover_tvae.metadata.column import KINDS, Column, Kind, plain_scalar
+from clover_tvae.metadata.column import KINDS, Column, Kind
 from clover_tvae.metadata.infer import MADE_ANEW, REPEATS, MetadataWarning, inferred, likely_unit
 from clover_tvae.metadata.proposals import Finding
 from clover_tvae.metadata.readings import fill_table, read_table, write_table
@@ -75,7 +76,7 @@ class Metadata:
             raise MetadataError("must be Column objects; Metadata.of takes a dict of names", "columns")
         columns = tuple(sorted(self.columns, key=lambda column: KINDS.index(column.kind)))
         object.__setattr__(self, "columns", columns)
-        object.__setattr__(self, "variable_to_predict", plain_scalar(self.variable_to_predict))
+        object.__setattr__(self, "variable_to_predict", plain_cell(self.variable_to_predict))
         object.__setattr__(self, "reasons", dict(self.reasons))
         problems = [
             Problem(where_of(name), text)
@@ -85,8 +86,7 @@ class Metadata:
             problems.append(Problem("variable_to_predict", fault))
         if fault := document.unit_fault(self.unit, {column.name: column.kind for column in columns}):
             problems.append(Problem("unit", fault))
-        if problems:
-            raise MetadataError(problems)
+        MetadataError.raise_any(problems)
 
     def __repr__(self) -> str:
         kinds = Counter(column.kind for column in self.columns)
@@ -372,8 +372,7 @@ class Metadata:
             ['61.5 kg']
         """
         read, problems = read_table(self.columns, df)
-        if problems:
-            raise DataError.of(problems)
+        DataError.raise_any(problems)
         return read
 
     @same_library

@@ -59,8 +59,7 @@ def from_sdv(obj: Any) -> tuple[tuple[Column, ...], dict[Hashable, str]]:
             reasons[name] += ": personal data or an unknown kind, which is not learnt"
         elif columns[-1].kind == "id":
             reasons[name] += ": an identifier, which is not learnt"
-    if problems:
-        raise MetadataError(problems)
+    MetadataError.raise_any(problems)
     return tuple(columns), reasons
 
 

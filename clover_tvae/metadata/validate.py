@@ -62,8 +62,7 @@ def raise_problems(
         is_read = column is not None and (column.modelled or column.regenerate is not None) and not repeated[place]
         if column is not None and is_read and where_of(column.name) not in told:
             problems += _unreadable(column, df.iloc[:, place])
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_any(problems)
 
 
 def require_frame(df: Any, *, duplicates_too: bool = True, any_names: bool = False) -> None:
@@ -85,11 +84,9 @@ def require_frame(df: Any, *, duplicates_too: bool = True, any_names: bool = Fal
             "df.columns = ['_'.join(map(str, name)) for name in df.columns]",
             "columns",
         )
-    if faults := dict.fromkeys(filter(None, (name_fault(name, any_kind=any_names) for name in df.columns))):
-        raise DataError([Problem("columns", fault) for fault in faults])
-    problems = repeated_names(df.columns) if duplicates_too else []
-    if problems:
-        raise DataError.of(problems)
+    faults = dict.fromkeys(filter(None, (name_fault(name, any_kind=any_names) for name in df.columns)))
+    DataError.raise_any([Problem("columns", fault) for fault in faults])
+    DataError.raise_any(repeated_names(df.columns) if duplicates_too else [])
 
 
 def repeated_names(names: Iterable[Hashable], place: str = "") -> list[Problem]:

@@ -149,8 +149,7 @@ def _names(results: Sequence[Mapping[str, Any]]) -> list[str]:
     problems += [Problem("results", f"must have one name each, found two generators named {name!r}") for name in twice]
     if not results:
         problems.append(Problem("results", "must be at least one generator, found none"))
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.raise_any(problems)
     return [str(name) for name in names]
 
 

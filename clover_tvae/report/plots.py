@@ -81,8 +81,7 @@ def plot_marginals(
         for name in names
         if name not in shown
     ]
-    if problems:
-        raise ColumnsMismatchError(problems)
+    ColumnsMismatchError.raise_any(problems)
     drawn = [shown[name] for name in names]
     parts = [(f"{column.title}: error {percent_text(column.error)}", column_charts(column)) for column in drawn]
     legend = {"real": REAL, "synthetic": SYNTHETIC}
@@ -144,8 +143,7 @@ def plot_latent(
         for role, part in parts.items()
         if len(part) != len(points[role])
     ]
-    if problems:
-        raise ColumnsMismatchError(problems)
+    ColumnsMismatchError.raise_any(problems)
     classes = frequent_classes(parts.get("real"), parts.get("synthetic"), disclosure)
     maps, _ = row_space(points["real"], points["synthetic"], classes, disclosure)
     if not maps:

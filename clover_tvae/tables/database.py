@@ -156,8 +156,7 @@ def read_database(
     database = source if isinstance(source, Database) else Database(source, table, query, schema)
     with _connected(database) as connection, contextlib.closing(_rows(connection, database)) as result:
         names = [*result.keys()]
-        if repeated := repeated_names(names, str(database)):
-            raise DataError.of(repeated)
+        DataError.raise_any(repeated_names(names, str(database)))
         chunks = [pa.table(_arrays([()] * len(names), names, database), names=names)]
         for rows in _chunks(result, database):
             chunks.append(pa.table(_arrays([*zip(*rows, strict=True)], names, database), names=names))
@@ -429,8 +428,7 @@ def _arrays(columns: Sequence[Sequence[Any]], names: Sequence[str], database: Da
             arrays.append(array.cast(pa.timestamp("us", tz="UTC")) if is_zoned else array)
         except (pa.ArrowException, TypeError, ValueError, OverflowError):  # their messages quote cells
             problems.append(_of_several_types(name))
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_any(problems)
     return arrays
 
 
@@ -473,8 +471,7 @@ def _as_arrow(df: pd.DataFrame) -> pa.Table:
             )
     if len({*map(str, df.columns)}) < len(df.columns):
         problems.append(Problem("columns", "a number and a text spell the same name; rename one"))
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_any(problems)
     return pa.table(arrays)
 
 
@@ -517,8 +514,7 @@ def _require_short(names: Sequence[str], connection: Any) -> None:
     """Refuse names that the database would cut off."""
     most = connection.dialect.max_identifier_length
     text = f"{connection.dialect.name} takes names of at most {most} bytes; rename it"
-    if problems := [Problem(where_of(name), text) for name in names if len(name.encode()) > most]:
-        raise DataError.of(problems)
+    DataError.raise_any([Problem(where_of(name), text) for name in names if len(name.encode()) > most])
 
 
 def _require_columns(ours: Sequence[str], theirs: Sequence[str], database: Database) -> None:
@@ -527,5 +523,4 @@ def _require_columns(ours: Sequence[str], theirs: Sequence[str], database: Datab
     problems = [
         Problem(str(database), f"the table has no column {name!r}{did_you_mean(name, theirs)}") for name in lacking
     ]
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_any(problems)

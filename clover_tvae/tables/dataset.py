@@ -148,8 +148,7 @@ def _found(path: Path) -> tuple[Any, int]:
         )
     with _readable(path):
         found = ds.dataset(path, format="parquet", partitioning="hive")
-        if repeated := repeated_names(found.schema.names, str(path)):
-            raise DataError.of(repeated)
+        DataError.raise_any(repeated_names(found.schema.names, str(path)))
         if not found.files:
             raise TableFileError("the folder holds no Parquet file", str(path))
         schemas = []

@@ -153,8 +153,7 @@ def csv_table(
             columns.append(column_of(of_column, column, missing, dialect))
         except BadCells as bad:
             problems.append(Problem(f"{place}: column {head!r}", str(bad), ColumnTypeError))
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_any(problems)
     df = pd.concat(columns, axis=1) if columns else pd.DataFrame()
     names = names_of(header, described)
     df.columns = pd.Index(names, dtype=None if all(isinstance(name, str) for name in names) else object)
@@ -302,8 +301,7 @@ def columns_of(header: list[str], place: str, metadata: Metadata | None) -> list
         cure = index if unnamed[0] == 1 else "; delete lines above the header, such as a title" if unnamed[1:] else ""
         text = f"must name every column, found {len(unnamed)} without a name ({first_of(unnamed)}){cure}"
         problems.append(Problem(place, text, TableFileError))
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_any(problems)
     numeric = [re.fullmatch(NUMBER, head.replace(",", ".")) is not None for head in header]
     if all(numeric) and not all(head.isdigit() for head in header):
         raise TableFileError("has no header: the first line holds numbers; put the column names there", place)

@@ -41,8 +41,7 @@ def read_parquet(file: BinaryIO, place: str, max_bytes: int, *, rows: bool = Tru
         unpacked = sum(found.row_group(group).total_byte_size for group in range(found.num_row_groups))
         if max(unpacked, found.num_rows * found.num_columns) > max_bytes:
             raise TableFileError(TOO_LARGE.format(max_bytes), place)
-        if repeated := repeated_names(parquet.schema_arrow.names, place):
-            raise DataError.of(repeated)
+        DataError.raise_any(repeated_names(parquet.schema_arrow.names, place))
         return frame_of(parquet.read() if rows else parquet.schema_arrow.empty_table())
     except (pa.ArrowException, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, OSError):
         raise TableFileError("is no Parquet file that can be read, or a broken one; write it again", place) from None
@@ -73,8 +72,7 @@ def write_parquet(df: pd.DataFrame, path: str | Path, *, as_feather: bool = Fals
         problems.append(Problem(where, "a number and a text spell the same name; rename one", TableFileError))
     plain = df.set_axis(texts, axis=1)
     problems += _without_type(plain) if not problems else []
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_any(problems)
     table = pa.Table.from_pandas(plain, preserve_index=False)
     extras = json.dumps(_extras(plain, names)).encode()
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), _EXTRAS_KEY: extras})

@@ -85,8 +85,7 @@ def read_workbook(
             columns.append(_column([row[position] for row in rows], column, missing))
         except ValueError as error:
             problems.append(Problem(f"{place}: column {name!r}", str(error), ColumnTypeError))
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_any(problems)
     df = pd.concat(columns, axis=1)
     return df.set_axis(pd.Index(names_of(names, described), dtype=object), axis=1)
 
@@ -230,8 +229,7 @@ def _as_text(cell: Any) -> str:
 def write_workbook(df: pd.DataFrame, place: str) -> Callable[[BinaryIO], None]:
     """Return what writes a table as an Excel sheet; text that looks like a formula is text there."""
     excel = package("xlsxwriter", "an Excel file")
-    if repeated := repeated_names([str(name) for name in df.columns], place):
-        raise DataError.of(repeated)
+    DataError.raise_any(repeated_names([str(name) for name in df.columns], place))
     if len(df) >= _MOST_ROWS:
         raise TableFileError(f"must have fewer than {_MOST_ROWS:,} rows in Excel, found {len(df):,}; use CSV", place)
 
@@ -297,8 +295,7 @@ def read_feather(file: BinaryIO, place: str, most: int) -> pd.DataFrame:
         table = pa.ipc.open_file(file).read_all()
         if table.nbytes > most:
             raise TableFileError(TOO_LARGE.format(most), place)
-        if repeated := repeated_names(table.column_names, place):
-            raise DataError.of(repeated)
+        DataError.raise_any(repeated_names(table.column_names, place))
         return frame_of(table)
     except (pa.ArrowException, ValueError, TypeError, KeyError, AttributeError, IndexError, OSError):
         raise TableFileError("is no Feather file that can be read, or a broken one; write it again", place) from None

@@ -109,8 +109,8 @@ class TableTransform:
             raise ValueError(f"numbers must be one of {', '.join(CODECS)}, found {numbers!r}")
         columns = {column.name: column for column in metadata.columns}
         require_frame(df)
-        if problems := name_problems(metadata.columns, [name for name in df.columns if name in columns]):
-            raise DataError.of(problems)
+        DataError.raise_any(name_problems(metadata.columns, [name for name in df.columns if name in columns]))
+        problems: list[Problem] = []
         if not len(df):
             raise TooFewRowsError("has no rows; there is nothing to learn from", "table")
         least = least_rows(people_of(df, metadata.unit), min_count)
@@ -132,8 +132,7 @@ class TableTransform:
                     folded += _folded(df[name], transforms[-1], column, least)
             except UserError as error:
                 problems += located(error, name)
-        if problems:
-            raise DataError.of(problems)
+        DataError.raise_any(problems)
         if not transforms:
             raise DataError("has no column to learn: all of them are declared 'id' or 'ignore'", "table")
         if folded and not of_relations:
@@ -206,8 +205,7 @@ class TableTransform:
                 scalars[:, layout.scalar_of[i]] = codes.scalars
             if spreads is not None and codes.spreads is not None:
                 spreads[:, layout.scalar_of[i]] = codes.spreads
-        if problems:
-            raise DataError.of(problems)
+        DataError.raise_any(problems)
         equals = None
         if layout.copy_pairs:
             equals = np.zeros((len(df), len(layout.copy_pairs)), dtype=bool)
@@ -366,8 +364,7 @@ class TableTransform:
                 allowed[index[name]] = self.transforms[index[name]].allow(Condition.of(condition))
             except ConditionError as error:
                 problems += located(error, name)
-        if problems:
-            raise ConditionError(problems)
+        ConditionError.raise_any(problems)
         return allowed
 
     def meets(
