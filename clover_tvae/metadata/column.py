@@ -74,11 +74,11 @@ class Column:
         time_zone: For ``datetime``: the IANA name, such as ``"Europe/Paris"``.
         century_starts: For ``datetime`` with years of two digits: the first of the hundred years that they mean; with 1930,
             30 is 1930 and 29 is 2029.
-        rest: For ``categorical``: the category that rare ones, held by fewer than ``min_count`` people, count to; ``None``:
+        rest: For ``categorical``: the category that rare ones, held by fewer than ``min_count`` people, count to; left out,
             they count to the others as they are.
-        order: For ``ordinal``: the values, lowest first. ``None``: the order of an ordered category dtype, else sorted.
-        regenerate: For ``id``: how to make new ones: ``"sequence"`` (1, 2, 3...), ``"uuid"``, ``"pattern"``;
-            ``None`` drops the column.
+        order: For ``ordinal``: the values, lowest first; left out, the order of an ordered category dtype, else sorted.
+        regenerate: For ``id``: how to make new ones: ``"sequence"`` (1, 2, 3...), ``"uuid"``, ``"pattern"``; left out, the
+            column is dropped.
         pattern: For ``id``: text with one run of ``#``, which becomes the row's running number, such as ``"E-######"``.
         missing: Of what is learnt: texts and numbers that mean "missing", such as ``("unknown", 999)``.
         odd: ``"missing"``: cells that cannot be read, at most one in twenty, are missing.

@@ -116,10 +116,8 @@ def _decided(name: Hashable, df: pd.DataFrame, said: str) -> Finding:
     series = df[name]
     word, _, listed = str(said).partition(":")
     if word not in WORDS or (listed and word != "missing"):
-        known = ", ".join(WORDS)
-        raise MetadataError(
-            Problem("set", f"column {name!r}: unknown word {said!r}; use one of {known}{did_you_mean(word, WORDS)}")
-        )
+        text = f"column {name!r}: unknown word {said!r}; use one of {', '.join(WORDS)}{did_you_mean(word, WORDS)}"
+        raise MetadataError(text, "set")
     if word == "missing":
         return _without(name, series, listed, df.columns)
     if word == "keep":
@@ -133,17 +131,13 @@ def _decided(name: Hashable, df: pd.DataFrame, said: str) -> Finding:
         found = _look_as(name, series, known_cells, target, df.columns)
     if found is None or found.asks:
         why = found.warning if found is not None else "its cells cannot be read so"
-        raise MetadataError(Problem("set", f"column {name!r}: {word!r} does not settle it: {why}"))
+        raise MetadataError(f"column {name!r}: {word!r} does not settle it: {why}", "set")
     try:
         read_column(series, found.column)
     except ColumnTypeError as error:
         raise MetadataError(error.problems) from None
-    return replace(
-        found,
-        reason=f"{found.reason}, as you say".removeprefix("as you say, "),
-        warning=found.warning if found.column.odd else "",
-        words=(),
-    )
+    reason = f"{found.reason}, as you say".removeprefix("as you say, ")
+    return replace(found, reason=reason, warning=found.warning if found.column.odd else "", words=())
 
 
 def _look_as(
@@ -190,9 +184,7 @@ def _without(name: Hashable, series: pd.Series, listed: str, names: Iterable[Has
     if not listed and not markers and first.column.missing:
         return replace(first, warning="", words=())
     if not markers:
-        raise MetadataError(
-            Problem("set", f"column {name!r}: no marker was found; list them, such as missing:999;unknown")
-        )
+        raise MetadataError(f"column {name!r}: no marker was found; list them, such as missing:999;unknown", "set")
     both = tuple(dict.fromkeys([*markers, *(f"{m:g}" if isinstance(m, float) else str(m) for m in markers)]))
     gone = read_column(series, Column(name, "categorical", missing=both))
     found = _look(name, gone, names)
@@ -312,13 +304,10 @@ def _measured(name: Hashable, cells: pd.Series, numbers: NDArray[Any], n_distinc
 def _whole_dates(name: Hashable, formats: list[str]) -> Finding:
     """Return a column of whole numbers that are dates or times; which of two formats it is, is asked."""
     if len(formats) > 1:
-        warning = "holds dates as whole numbers, and no day is over 12, so that day and month cannot be told apart: say day-first or month-first"
-        found = Finding(
-            Column(name, "continuous"),
-            "whole numbers that read as dates",
-            f"{warning}; until then they are learnt as numbers",
-        )
-        return replace(found, words=("day-first", "month-first", "drop"), asks=True)
+        text = "holds dates as whole numbers, and no day is over 12, so that day and month cannot be told apart"
+        warning = f"{text}: say day-first or month-first; until then they are learnt as numbers"
+        words = ("day-first", "month-first", "drop")
+        return Finding(Column(name, "continuous"), "whole numbers that read as dates", warning, words=words, asks=True)
     cure = "declare it 'continuous' if these are other numbers"
     warning = f"holds dates or times as whole numbers: declared 'datetime' with the format {formats[0]!r}; {cure}"
     column = Column(name, "datetime", format=formats[0])
@@ -358,9 +347,8 @@ def _look_at_text(
         warning = f"looks like an identifier ({often}): declared 'id', dropped and never learnt; {cure}"
         return Finding(Column(name, "id"), f"text with {often}", warning)
     told = "".join(f"; {n} cells {word!r} are one of them" for word, n in seen.markers.items())
-    return Finding(
-        Column(name, "categorical"), f"text with {_values(n_distinct)}{told}", words=("missing",) if told else ()
-    )
+    reason = f"text with {_values(n_distinct)}{told}"
+    return Finding(Column(name, "categorical"), reason, words=("missing",) if told else ())
 
 
 def _values(n_distinct: int) -> str:

@@ -199,8 +199,8 @@ class _Rest:
 
     def told(self, what: str) -> str:
         """Say how many there are; the odd ones by their rows."""
-        told = [f"{n} cells {word!r}" for word, n in {**self.markers, **self.repeated}.items()]
-        text = f", {' and '.join(told)} are missing cells" if told else ""
+        told = _cells_told({**self.markers, **self.repeated})
+        text = f", {told} are missing cells" if told else ""
         if self.odd:
             n, rows = self.texts.n_of(self.odd), self.texts.rows_of(self.odd)
             text = f", but for {n} cells ({rows}), which are none and are made missing: mend them first if they mean {what}{text}"
@@ -294,8 +294,7 @@ def _of_numbers(
     if re.fullmatch("#[A-Z]", column.unit or ""):
         asks.append("a letter follows them, as in codes: say number if it is a unit")
     if rest.repeated:
-        told = " and ".join(f"{n} cells {word!r}" for word, n in rest.repeated.items())
-        asks.append(f"{told} are none: say number if they mean missing")
+        asks.append(f"{_cells_told(rest.repeated)} are none: say number if they mean missing")
     inside = [style.number(found.body) for found in kept.values() if not found.beyond]
     low, high = min(inside, default=0.0), max(inside, default=0.0)
     if (column.below is not None and low < column.below) or (column.above is not None and high > column.above):
@@ -303,10 +302,9 @@ def _of_numbers(
     shown = column.below or column.above or 1234 + 0.5 * (column.decimals is not None)
     plain, example = "numbers written as text", style.write(shown)
     if is_open or (asks and not texts.word):
-        kind, words = texts.as_label, ["decimal-comma", "decimal-point"] if is_open else ["number"]
         cure = "; say decimal-comma or decimal-point" if is_open else ""
-        warning = f"holds {plain}: {'; '.join(asks)}{cure}; until then declared {kind!r}"
-        return Finding(Column(texts.name, kind), plain, warning, words=(*words, "category", "drop"), asks=True)
+        words = ("decimal-comma", "decimal-point") if is_open else ("number",)
+        return _asked(texts, plain, f"holds {plain}: {'; '.join(asks)}{cure}", *words, "category", "drop")
     limits = [(sign, limit) for sign, limit in (("<", column.below), (">", column.above)) if limit is not None]
     told = "".join(
         f", {texts.n_of(t for t in kept if kept[t].beyond == sign)} cells {sign}{limit:g}" for sign, limit in limits
@@ -364,12 +362,19 @@ def _left(texts: Texts, warning: str, reason: str) -> Finding | None:
     """Leave a column of mostly numbers as it is, with a warning; ``None`` where its owner said that it is to be read."""
     if texts.word:
         return None
-    return Finding(
-        Column(texts.name, texts.as_label),
-        reason,
-        f"{warning}: declared {texts.as_label!r}",
-        words=("category", "drop"),
-    )
+    kind = texts.as_label
+    return Finding(Column(texts.name, kind), reason, f"{warning}: declared {kind!r}", words=("category", "drop"))
+
+
+def _asked(texts: Texts, reason: str, warning: str, *words: str) -> Finding:
+    """Leave a column as it is, that can be read in two ways, until one of these words says which."""
+    kind = texts.as_label
+    return Finding(Column(texts.name, kind), reason, f"{warning}; until then declared {kind!r}", words=words, asks=True)
+
+
+def _cells_told(counts: Mapping[str, int]) -> str:
+    """Say how often words are there."""
+    return " and ".join(f"{n} cells {word!r}" for word, n in counts.items())
 
 
 def marker_numbers(values: NDArray[Any]) -> dict[float, int]:
@@ -406,12 +411,9 @@ def _pair(texts: Texts) -> Finding | None:
     """Propose two columns for cells such as 120/80."""
     both = {text: found for text in texts.counts if (found := PAIR.fullmatch(text))}
     names = [f"{texts.name}_1", f"{texts.name}_2"]
-    if (
-        not isinstance(texts.name, str)
-        or len(both) <= MAX_CODES
-        or set(names) & texts.taken
-        or not _Rest(texts, set(texts.counts) - set(both)).fits
-    ):
+    if not isinstance(texts.name, str) or len(both) <= MAX_CODES or set(names) & texts.taken:
+        return None
+    if not (rest := _Rest(texts, set(texts.counts) - set(both))).fits:
         return None
     halves = []
     for part, name in enumerate(names, start=1):
@@ -421,11 +423,9 @@ def _pair(texts: Texts) -> Finding | None:
         if read is None or not read.column.read_as:
             return None
         halves.append(replace(read.column, part_of=texts.name, part=part))
-    rest = _Rest(texts, set(texts.counts) - set(both))
     warning = f"holds two numbers in each cell{rest.told('two numbers')}: read as two columns, {names[0]!r} and {names[1]!r}, which are joined again in the rows"
-    return Finding(
-        halves[0], "two numbers as text, with / between them", warning, words=("category", "drop"), second=halves[1]
-    )
+    reason = "two numbers as text, with / between them"
+    return Finding(halves[0], reason, warning, words=("category", "drop"), second=halves[1])
 
 
 # ------------------------------------------------------------------------------------------------ dates
@@ -438,22 +438,16 @@ def _dates(texts: Texts) -> Finding | None:
         and 2 * texts.n_of(text for text in known if _DAY_AND_WORD.fullmatch(text)) > texts.n
         and any(map(_OTHER_MONTH.search, known))
     ):
-        return _left(
-            texts,
-            "holds dates whose months are not named in English; write months as numbers",
-            "dates of other languages",
-        )
+        text = "holds dates whose months are not named in English; write months as numbers"
+        return _left(texts, text, "dates of other languages")
     order = {"day-first": "day", "month-first": "month"}.get(texts.word, "")
     packed = _packed(known, order)
     found = packed or formats_of(known, 1 - MOST_ODD, order) if known else None
     if not found:
         return None
     if any(not written.formats for written in found):
-        return _left(
-            texts,
-            "holds dates of which some have the day first and others the month; write all in one way",
-            "dates in two orders",
-        )
+        text = "holds dates of which some have the day first and others the month; write all in one way"
+        return _left(texts, text, "dates in two orders")
     found = sorted(found, key=lambda written: -texts.n_of(written.texts))
     rare = [written for written in found[1:] if texts.n_of(written.texts) < MIN_COUNT]
     found = [written for written in found if written not in rare]
@@ -478,31 +472,15 @@ def _dates(texts: Texts) -> Finding | None:
     if not rest.fits:
         return None
     if rest.repeated and not texts.word:
-        told = " and ".join(f"{n} cells {word!r}" for word, n in rest.repeated.items())
-        warning = f"holds dates written as text, and {told}: say date if these mean missing; until then declared {texts.as_label!r}"
-        return Finding(
-            Column(texts.name, texts.as_label),
-            "dates as text, and words",
-            warning,
-            words=("date", "category", "drop"),
-            asks=True,
-        )
+        warning = f"holds dates written as text, and {_cells_told(rest.repeated)}: say date if these mean missing"
+        return _asked(texts, "dates as text, and words", warning, "date", "category", "drop")
     if any(len(written.formats) > 1 for written in found):
-        kind = texts.as_label
-        warning = f"holds dates written as text, and no day is over 12, so that day and month cannot be told apart: say day-first or month-first; until then declared {kind!r}"
-        return Finding(
-            Column(texts.name, kind),
-            "dates as text, day or month first",
-            warning,
-            words=("day-first", "month-first", "drop"),
-            asks=True,
-        )
+        text = "holds dates written as text, and no day is over 12, so that day and month cannot be told apart"
+        warning = f"{text}: say day-first or month-first"
+        return _asked(texts, "dates as text, day or month first", warning, "day-first", "month-first", "drop")
     if len(formats) > 1 and any("%z" in format for format in formats):
-        return _left(
-            texts,
-            "holds dates written in several ways, some with their offset from UTC; write all in one way",
-            "dates and offsets",
-        )
+        text = "holds dates written in several ways, some with their offset from UTC; write all in one way"
+        return _left(texts, text, "dates and offsets")
     format, also = formats[0], ""
     zone = "UTC" if "%z" in format and len(read_texts(sorted(readable), format)[2]) > 1 else None
     if zone is not None:
@@ -522,7 +500,7 @@ def _dates(texts: Texts) -> Finding | None:
     never = [] if texts.word else [text for text in never if texts.counts[text] >= MIN_COUNT]
     listed = f"missing:{';'.join(never)}"
     if never:
-        told = " and ".join(f"{texts.counts[text]} cells {text!r}" for text in never)
+        told = _cells_told({text: texts.counts[text] for text in never})
         warning = f"{warning}; {told} look as if they meant missing: say {listed}, or keep; until then they are dates"
     reason = f"text that reads as dates by {format!r}"
     words = (listed, "keep") if never else ()
@@ -543,11 +521,7 @@ def _packed(known: Sequence[str], order: str) -> list[Written] | None:
         format
         for format in whole_number_formats(np.array([int(text) for text in known]))
         if packed_width(format) in widths
-    ]
-    formats = [
-        format
-        for format in formats
-        if not order or format.startswith("%Y") or format.startswith("%d") == (order == "day")
+        and (not order or format.startswith("%Y") or format.startswith("%d") == (order == "day"))
     ]
     return [Written(tuple(formats), [*known])] if formats else None
 
@@ -563,13 +537,9 @@ def _truth(texts: Texts) -> Finding | None:
     pair = next((pair for pair in _TRUTHS if left == set(pair)), None)
     if pair is None:
         return None
-    told = " and ".join(f"{n} cells {word!r}" for word, n in markers.items())
     if markers and texts.word != "boolean":
-        return Finding(
-            Column(texts.name, "categorical"),
-            f"text with {len(words)} distinct values; {told} are one of them",
-            words=("boolean", "missing"),
-        )
+        reason = f"text with {len(words)} distinct values; {_cells_told(markers)} are one of them"
+        return Finding(Column(texts.name, "categorical"), reason, words=("boolean", "missing"))
     true, false = words[pair[0]], words[pair[1]]
     column = Column(texts.name, "boolean", true=true, false=false, missing=tuple(markers) or None)
     return Finding(column, f"text of two words: {true!r} is true, {false!r} is false", words=("category", "drop"))
@@ -596,8 +566,5 @@ def _scale(texts: Texts) -> Finding | None:
     order = order_of(texts.cells.unique())
     if order is None:
         return None
-    return Finding(
-        Column(texts.name, "ordinal", order=order),
-        f"text of a scale, from {order[0]!r} to {order[-1]!r}",
-        words=("category", "drop"),
-    )
+    column = Column(texts.name, "ordinal", order=order)
+    return Finding(column, f"text of a scale, from {order[0]!r} to {order[-1]!r}", words=("category", "drop"))

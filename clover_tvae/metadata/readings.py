@@ -104,14 +104,11 @@ def write_table(columns: Sequence[Column], df: pd.DataFrame) -> pd.DataFrame:
     halves = {c.name: (source, both) for source, both in _parts(columns).items() for c in both}
     for name in df.columns:
         source, both = halves.get(name, (name, ()))
-        if all(half.name in written for half in both):
-            if both and source not in out:
-                first, second = (written[half.name] for half in both)
-                out[source] = first + "/" + second
-            elif not both:
-                out[name] = written.get(name, df[name])
-        else:
+        if not both or not all(half.name in written for half in both):
             out[name] = written.get(name, df[name])
+        elif source not in out:
+            first, second = (written[half.name] for half in both)
+            out[source] = first + "/" + second
     return pd.DataFrame(out, index=df.index)
 
 
@@ -229,11 +226,9 @@ def _typed(cells: pd.Series, source: pd.Series, column: Column) -> pd.Series:
         numbers = cells.astype(float)
         known = numbers.dropna()
         is_whole = not column.decimals and bool((known == known.round()).all() and (known.abs() < 2**53).all())
-        return (
-            numbers.astype("int64" if is_whole and len(known) == len(numbers) else "Int64")
-            if is_whole and len(known)
-            else numbers
-        )
+        if not is_whole or not len(known):
+            return numbers
+        return numbers.astype("int64" if len(known) == len(numbers) else "Int64")
     if column.kind == "boolean" and column.true:
         return cells.astype("boolean" if cells.isna().any() else "bool")
     return cells.where(cells.notna(), np.nan) if source.dtype == object else cells.astype(source.dtype)
@@ -244,11 +239,9 @@ def _without_markers(series: pd.Series, column: Column) -> pd.Series:
     markers = [word for word in column.missing or () if not isinstance(word, str)]
     if not markers or not (pd.api.types.is_numeric_dtype(series.dtype) or series.dtype == object):
         return series
-    marked = (
-        series.isin(markers)
-        if series.dtype != object
-        else series.map(lambda cell: is_number(cell) and cell in markers).astype(bool)
-    )
+    marked = series.isin(markers)
+    if series.dtype == object:
+        marked = series.map(lambda cell: is_number(cell) and cell in markers).astype(bool)
     if not marked.any():
         return series
     if isinstance(series.dtype, np.dtype) and series.dtype.kind in "iu":

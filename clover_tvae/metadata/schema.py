@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from clover_tvae.metadata.column import KINDS, OPTIONS, Kind
-from clover_tvae.relations.document import relations_schema
+from clover_tvae.metadata.column import KINDS, OPTIONS, Column, Kind
+from clover_tvae.relations.document import arguments_told, relations_schema
 
 __all__ = ["metadata_schema"]
 
@@ -22,87 +22,33 @@ _ABOUT: dict[Kind, str] = {
     "ignore": "Columns that are neither learnt nor given back, such as free text.",
 }
 
-_TEXT = {"type": ["string", "null"]}
+_TEXT: dict[str, Any] = {"type": ["string", "null"]}
+_LIST: dict[str, Any] = {"type": ["array", "null"], "minItems": 1}
+_NUMBER: dict[str, Any] = {"type": ["number", "null"]}
+_WHOLE: dict[str, Any] = {"type": ["integer", "null"]}
+# What each option may be; what it means, the docstring of ``Column`` says.
 _OPTION_SCHEMAS: dict[str, dict[str, Any]] = {
-    "rest": {
-        "description": "The category that those of fewer than min_count people count to. Left out: to the others as they are.",
-        "type": ["string", "integer", "null"],
-    },
-    "order": {
-        "description": "The values, lowest first. Left out: sorted, or the category's own order.",
-        "type": ["array", "null"],
-        "items": {"anyOf": [{"type": kind} for kind in ("string", "boolean", "integer", "number")]},
-        "minItems": 1,
-    },
-    "format": {
-        **_TEXT,
-        "description": "How text or whole numbers are written, in strptime's letters. Left out: the column holds dates.",
-        "examples": ["%Y-%m-%d", "%d/%m/%Y %H:%M", "%Y%m%d"],
-    },
-    "century_starts": {
-        "description": "Of years of two digits: the first of the hundred years that they mean. 1930: 30 is 1930, 29 is 2029.",
-        "type": ["integer", "null"],
-        "minimum": 1,
-        "maximum": 9900,
-        "examples": [1930],
-    },
-    "time_zone": {**_TEXT, "description": "The IANA name of the time zone.", "examples": ["Europe/Paris", "UTC"]},
-    "regenerate": {
-        "description": "How to make new identifiers. Left out: the column is dropped.",
-        "enum": ["sequence", "uuid", "pattern", None],
-    },
-    "pattern": {
-        **_TEXT,
-        "description": "Text with one run of '#', which becomes the row's running number.",
-        "pattern": "^[^#]*#+[^#]*$",
-        "examples": ["E-######"],
-    },
-    "missing": {
-        "description": "Texts and numbers that mean missing.",
-        "type": ["array", "null"],
-        "items": {"type": ["string", "number"]},
-        "minItems": 1,
-        "examples": [["unknown", 999]],
-    },
-    "odd": {
-        "description": "missing: cells that cannot be read, at most one in twenty, are missing.",
-        "enum": ["missing", None],
-    },
-    "read_as": {
-        "description": "number: texts are read as numbers, and numbers are written as such texts.",
-        "enum": ["number", None],
-    },
-    "decimal": {"description": "The decimal mark of the texts. Left out: a point.", "enum": [".", ",", None]},
-    "thousands": {
-        "description": "What stands between thousands in the texts. Left out: nothing.",
-        "enum": [".", ",", " ", "'", None],
-    },
-    "decimals": {
-        "description": "How many decimals all numbers are written with. Left out: as many as each needs.",
-        "type": ["integer", "null"],
-        "minimum": 0,
-        "maximum": 15,
-    },
-    "unit": {
-        **_TEXT,
-        "description": "What stands around the number, which is #; without #, it follows a blank.",
-        "examples": ["kg", "$#", "#%"],
-    },
-    "below": {"description": "The limit L of cells <L; numbers below it are written so.", "type": ["number", "null"]},
-    "above": {"description": "The limit L of cells >L; numbers above it are written so.", "type": ["number", "null"]},
-    "part_of": {
-        **_TEXT,
-        "description": "The column of the table whose cells are two numbers with / between them, such as 120/80.",
-    },
-    "part": {"description": "Which of the two numbers of part_of this column is.", "enum": [1, 2, None]},
-    "true": {**_TEXT, "description": "The text that means true, whatever its case.", "examples": ["yes"]},
-    "false": {**_TEXT, "description": "The text that means false, whatever its case.", "examples": ["no"]},
-    "formats": {
-        "description": "Further formats that some cells have. All dates are written by 'format'.",
-        "type": ["array", "null"],
-        "items": {"type": "string"},
-        "minItems": 1,
-    },
+    "rest": {"type": ["string", "integer", "null"]},
+    "order": _LIST | {"items": {"anyOf": [{"type": kind} for kind in ("string", "boolean", "integer", "number")]}},
+    "format": _TEXT | {"examples": ["%Y-%m-%d", "%d/%m/%Y %H:%M", "%Y%m%d"]},
+    "century_starts": _WHOLE | {"minimum": 1, "maximum": 9900, "examples": [1930]},
+    "time_zone": _TEXT | {"examples": ["Europe/Paris", "UTC"]},
+    "regenerate": {"enum": ["sequence", "uuid", "pattern", None]},
+    "pattern": _TEXT | {"pattern": "^[^#]*#+[^#]*$", "examples": ["E-######"]},
+    "missing": _LIST | {"items": {"type": ["string", "number"]}, "examples": [["unknown", 999]]},
+    "odd": {"enum": ["missing", None]},
+    "read_as": {"enum": ["number", None]},
+    "decimal": {"enum": [".", ",", None]},
+    "thousands": {"enum": [".", ",", " ", "'", None]},
+    "decimals": _WHOLE | {"minimum": 0, "maximum": 15},
+    "unit": _TEXT | {"examples": ["kg", "$#", "#%"]},
+    "below": _NUMBER,
+    "above": _NUMBER,
+    "part_of": _TEXT,
+    "part": {"enum": [1, 2, None]},
+    "true": _TEXT | {"examples": ["yes"]},
+    "false": _TEXT | {"examples": ["no"]},
+    "formats": _LIST | {"items": {"type": "string"}},
 }
 
 
@@ -116,9 +62,9 @@ def metadata_schema() -> dict[str, Any]:
     properties: dict[str, Any] = {
         "$schema": {"type": "string", "description": "The address of this schema, for editors."}
     }
-    name = {"$ref": "#/$defs/name"}
+    name, told = {"$ref": "#/$defs/name"}, arguments_told(Column)
     for kind in KINDS:
-        options = {option: _OPTION_SCHEMAS[option] for option in OPTIONS[kind]}
+        options = {option: {"description": told[option], **_OPTION_SCHEMAS[option]} for option in OPTIONS[kind]}
         with_name = {
             "type": "object",
             "description": "A column with its options.",

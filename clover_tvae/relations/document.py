@@ -19,6 +19,7 @@ from clover_tvae.relations.relation import Relation
 __all__ = [
     "RELATION_KEYS",
     "AnyRelation",
+    "arguments_told",
     "parse_relations",
     "read_relations",
     "relation_texts",
@@ -51,12 +52,20 @@ def relations_schema() -> dict[str, Any]:
     """Return the JSON Schema of one relation, its parts under ``$defs``."""
     schema = _READER.json_schema(ref_template="#/$defs/{model}")
     for kind in get_args(get_args(AnyRelation)[0]):
-        described, rest = schema["$defs"][kind.__name__], inspect.cleandoc(kind.__doc__ or "")
-        described["description"] = rest.partition("\n\n")[0].replace("\n", " ").replace("``", "")
+        described = schema["$defs"][kind.__name__]
+        described["description"] = (
+            (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ").replace("``", "")
+        )
         described["required"] = ["kind", *described.get("required", [])]
-        for key, text in re.findall(r"^ {4}(\w+): ((?:.|\n {8})+)", rest, re.MULTILINE):
-            described["properties"][key]["description"] = re.sub(r"\s+", " ", text).replace("``", "")
+        for key, text in arguments_told(kind).items():
+            described["properties"][key]["description"] = text
     return schema
+
+
+def arguments_told(described: type) -> dict[str, str]:
+    """Return what the docstring of a class says of each of its arguments."""
+    found = re.findall(r"^ {4}(\w+): ((?:.|\n {8})+)", inspect.getdoc(described) or "", re.MULTILINE)
+    return {name: re.sub(r"\s+", " ", text).replace("``", "") for name, text in found}
 
 
 def parse_relations(plain: Any, names: Collection[Any]) -> tuple[tuple[Relation, ...], list[tuple[Place, str]]]:
