@@ -242,6 +242,9 @@ class Synthesizer:
     ) -> Self:
         """Learn the table, and write the generator where ``generator_filepath`` says.
 
+        Where a process group of ``torch.distributed`` is initialised, its workers learn one table together: all must call this,
+        with the same table and seed; the first shows progress and writes the files.
+
         The table is let go afterwards: a fitted synthesizer, pickled or copied, holds nothing that its file does not.
 
         Args:
@@ -264,18 +267,24 @@ class Synthesizer:
             check_path(self.generator_filepath, "generator_filepath", to_write=True)
         if resume and checkpoint is None:
             raise ConfigError("needs a checkpoint, the file to go on from", "resume")
+        from clover_tvae.training import Workers  # it brings torch
+
+        workers = Workers()
         saved = None if checkpoint is None else self._opened(checkpoint, resume=resume)
         try:
             if not self._prepared or df is not None:
                 self.prepare(df)
             self._prepared = False
             table = self._declared(self._table(None))
-            if saved is not None:
+            if saved is not None or workers.size > 1:
                 given = {**self._parameters, "privacy": self._privacy}
-                saved.begin(self._seed.entropy, made_from(table, self._metadata, given, self._seed, self._held.beyond))
+                made = made_from(table, self._metadata, given, self._seed, self._held.beyond)
+                workers.check_same(made | {"checkpoint": "none" if saved is None else saved.digest})
+                if saved is not None:
+                    saved.begin(self._seed.entropy, made)
             self._backend, self._metadata, learnt_from = learnt_apart(
                 self._backend, table, self._metadata, self._parameters,
-                privacy=self._privacy, seed=self._seed, verbose=self.verbose, checkpoint=saved, beyond=self._held.beyond,
+                privacy=self._privacy, seed=self._seed, verbose=self.verbose and workers.is_first, checkpoint=saved, beyond=self._held.beyond,
             )  # fmt: skip
             if self._backend.facts.get("stopped") == "minutes":
                 text = f"training was stopped by max_minutes={self._parameters['max_minutes']:g} before it converged"
@@ -296,7 +305,7 @@ class Synthesizer:
         finally:
             if self._has_learnt:  # a fit that fails keeps no table either
                 self._held = TableToLearn()
-        if self.generator_filepath is not None:
+        if self.generator_filepath is not None and workers.is_first:
             self.save(self.generator_filepath)
         if saved is not None:
             saved.remove()
@@ -304,9 +313,10 @@ class Synthesizer:
 
     def _opened(self, checkpoint: str | Path, *, resume: bool) -> Checkpoint:
         """Return a checkpoint; where the user gave no seed, the fit goes on with that of the file."""
-        from clover_tvae.training import Checkpoint
+        from clover_tvae.training import Checkpoint, Workers
 
-        saved = Checkpoint(check_path(checkpoint, "checkpoint", to_write=True), resume=resume)
+        path, writes = check_path(checkpoint, "checkpoint", to_write=True), Workers().is_first
+        saved = Checkpoint(path, resume=resume, writes=writes)
         if self.generator_filepath is not None and saved.path == Path(os.path.realpath(self.generator_filepath)):
             raise ConfigError("must be another file than generator_filepath: it is removed at the end", "checkpoint")
         if saved.seed is not None:

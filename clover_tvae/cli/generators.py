@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clover_tvae.cli.console import (
+    Address,
     Debug,
     Device,
+    EngineName,
     Expect,
     Quiet,
     Seed,
@@ -38,7 +41,8 @@ from clover_tvae.cli.files import (
     require_files,
 )
 from clover_tvae.cli.sampling import SAMPLE_EXAMPLES, sample
-from clover_tvae.errors import ConfigError
+from clover_tvae.errors import CloverWarning, ConfigError, collected_warnings
+from clover_tvae.errors import warn as warn_of
 from clover_tvae.files import write_text
 
 if TYPE_CHECKING:
@@ -59,6 +63,8 @@ Examples:
   clover-tvae fit clinic.patients --database HOSPITAL_DB --metadata patients.json -o patients.pkl
 
   clover-tvae fit visits/ --metadata visits.json -o visits.pkl --checkpoint visits.ckpt --resume
+
+  clover-tvae fit visits/ --metadata visits.json -o visits.pkl --checkpoint visits.ckpt --engine ray --workers 4
 """
 _IMPUTE_EXAMPLE = "Example:  clover-tvae impute employees.pkl with_gaps.csv -o filled.csv --seed 1"
 _INSPECT_EXAMPLES = """\
@@ -146,6 +152,12 @@ def fit(
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from --checkpoint, if it is there.")] = False,
+    engine: EngineName = "local",
+    address: Address = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --engine ray: so many workers learn the table together, a core or a GPU each."),
+    ] = None,
     force: Force = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -170,6 +182,38 @@ def fit(
     check_targets({output: ".pkl"}, force=force)
 
     require_files(metadata, table if database is None else None)
+    what: dict[str, Any] = {
+        "table": table, "metadata": metadata, "missing": missing, "how": how, "database": database, "parameters": parameters,
+        "output": output, "checkpoint": checkpoint, "resume": resume,
+    }  # fmt: skip
+    try:
+        if engine == "local" and workers is None and address is None:
+            notes, sha256 = _learnt(**what, quiet=quiet)
+        else:
+            notes, sha256 = _learnt_together(engine, address, workers, what, quiet)
+    except KeyboardInterrupt:
+        if checkpoint is not None and checkpoint.exists():
+            note(f"checkpoint {checkpoint} is kept: the same command with --resume goes on from it", quiet)
+        raise
+    for text in notes:
+        note(text, quiet)
+    say(f"generator {output}")
+    say(f"sha256    {sha256}")
+
+
+def _learnt(
+    table: str,
+    metadata: str,
+    missing: list[str] | None,
+    how: list[str] | None,
+    database: str | None,
+    parameters: dict[str, Any],
+    output: Path,
+    checkpoint: Path | None,
+    resume: bool,
+    quiet: bool,
+) -> tuple[list[str], str]:
+    """Learn a table and write the generator; return what is to be noted, and the digest."""
     from clover_tvae.synthesizer import Synthesizer
     from clover_tvae.tables import is_large
     from clover_tvae.workflows.timed import timed
@@ -185,18 +229,47 @@ def fit(
     with training_told(quiet), timed("learnt", lambda text: progress(text, quiet)):
         synth = Synthesizer(df, described, verbose=progress_wanted(quiet), **parameters)
         synth.generator_filepath = output
-        try:
-            synth.fit(checkpoint=checkpoint, resume=resume)
-        except KeyboardInterrupt:
-            if checkpoint is not None and checkpoint.exists():
-                note(f"checkpoint {checkpoint} is kept: the same command with --resume goes on from it", quiet)
-            raise
-    note(synth.metadata.relations_told, quiet)
-    cut = ", the last one cut short by --max-minutes" if synth.card()["training"]["stopped"] == "minutes" else ""
-    note(f"epochs    {len(synth.history)}{cut}", quiet)
-    note(f"privacy   {synth.card()['privacy']['meaning']}", quiet)
-    say(f"generator {output}")
-    say(f"sha256    {synth.card()['sha256']}")
+        synth.fit(checkpoint=checkpoint, resume=resume)
+    card = synth.card()
+    cut = ", the last one cut short by --max-minutes" if card["training"]["stopped"] == "minutes" else ""
+    told = [f"epochs    {len(synth.history)}{cut}", f"privacy   {card['privacy']['meaning']}"]
+    return [synth.metadata.relations_told, *told], card["sha256"]
+
+
+def _learnt_together(
+    engine: str, address: str | None, workers: int | None, what: dict[str, Any], quiet: bool
+) -> tuple[list[str], str]:
+    """Have the workers of a cluster learn a table together: the seed, paths and parameters travel, and what is to be said."""
+    from clover_tvae.workflows.engines import Ray, make_engine
+
+    cluster = make_engine(engine, address=address, n_workers=workers, shows_output=False)
+    if not isinstance(cluster, Ray):
+        raise ConfigError("belongs to --engine ray: here a training takes the cores that it can use", "--workers")
+    if what["database"] is not None or what["parameters"].get("backend") == "sdv":
+        text = "has each worker read the table, in one order, and learn it by the native backend"
+        raise ConfigError(f"{text}: write the table to a Parquet file", "--engine ray")
+    if what["checkpoint"] is not None:
+        from clover_tvae.training import Checkpoint
+
+        Checkpoint(what["checkpoint"], resume=what["resume"])  # refused as without a cluster
+    # Workers have working folders of their own; each time they begin anew they go on from the checkpoint.
+    paths = {name: Path(path).absolute() for name in ("output", "checkpoint") if (path := what[name]) is not None}
+    files = {name: str(Path(what[name]).absolute()) for name in ("table", "metadata") if Path(what[name]).exists()}
+    seed = {"random_state": secrets.randbelow(2**32), **what["parameters"]}
+    what = what | paths | files | {"parameters": seed, "resume": what["checkpoint"] is not None}
+    gpu = str(seed.get("device", "cpu")).startswith("cuda")
+    progress(f"learning {what['table']} in {workers or 1} workers ...", quiet)
+    notes, sha256, warnings = cluster.together(_learnt_by_worker, what, gpu=gpu)
+    for text in warnings:
+        warn_of(text, CloverWarning)
+    return notes, sha256
+
+
+def _learnt_by_worker(what: dict[str, Any]) -> tuple[list[str], str, list[str]]:
+    warnings: list[str] = []
+    with collected_warnings(warnings):
+        notes, sha256 = _learnt(**what, quiet=True)
+    return notes, sha256, warnings
 
 
 def _opened(generator: Path, device: str | None, **options: Any) -> Synthesizer:

@@ -7,5 +7,16 @@ from clover_tvae.training.checkpoint import Checkpoint
 from clover_tvae.training.config import TrainingConfig
 from clover_tvae.training.spooled import SpooledRows
 from clover_tvae.training.trainer import Epoch, Trainer, Training, duration
+from clover_tvae.training.workers import Workers
 
-__all__ = ["Checkpoint", "ElboTerms", "Epoch", "SpooledRows", "Trainer", "Training", "TrainingConfig", "duration"]
+__all__ = [
+    "Checkpoint",
+    "ElboTerms",
+    "Epoch",
+    "SpooledRows",
+    "Trainer",
+    "Training",
+    "TrainingConfig",
+    "Workers",
+    "duration",
+]

@@ -43,13 +43,15 @@ class Checkpoint:
     Args:
         path: The file.
         resume: Whether to go on from a file that is there.
+        writes: Whether this process writes the file, and removes it; of several workers one does.
 
     Raises:
         ConfigError: The file is there and ``resume`` is false, or it is no checkpoint.
     """
 
-    def __init__(self, path: Path, *, resume: bool) -> None:
+    def __init__(self, path: Path, *, resume: bool, writes: bool = True) -> None:
         self.path = path = Path(os.path.realpath(path))  # of a link the file is written, and removed
+        self.writes, self.digest = writes, ""  # of what was read
         self._content: dict[str, Any] = {"format": _FORMAT, "made_from": {}, "seed": None, "stages": {}}
         if not path.exists():
             return
@@ -62,7 +64,7 @@ class Checkpoint:
             content = _whole(json.loads(tensors[_PLAIN].numpy().tobytes()), tensors)
             if content["format"] != _FORMAT or content.keys() != self._content.keys():
                 raise ValueError
-            self._content = content
+            self._content, self.digest = content, digest.hex()
             _ = self.seed, self.seconds, self._content["made_from"].items()
         except (OSError, SafetensorError, *_NOT_WHOLE):
             raise self.broken from None
@@ -108,6 +110,8 @@ class Checkpoint:
 
     def write(self) -> None:
         """Write the file, whole or not at all."""
+        if not self.writes:
+            return
         tensors: dict[str, Tensor] = {}
         plain = json.dumps(_plain(self._content, tensors)).encode()
         body = save(tensors | {_PLAIN: torch.frombuffer(bytearray(plain), dtype=torch.uint8)})
@@ -115,7 +119,8 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Take the file away: the fit has come to its end."""
-        self.path.unlink(missing_ok=True)
+        if self.writes:
+            self.path.unlink(missing_ok=True)
 
 
 def _plain(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -42,7 +42,7 @@ class TrainingConfig:
             and are shuffled anew.
         shards: Equal parts that every batch is cut into; on a CPU they are computed side by side, one thread each, and
             their gradients added. The result depends on the number of parts, never on how many ran at once. Keep 1 for
-            modules that look at the whole batch (batch norm).
+            modules that look at the whole batch (batch norm). Where it is more than 1, as many as there are workers at least.
 
     Raises:
         ConfigError: A value is out of its range; every such value is named.

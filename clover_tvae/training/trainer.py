@@ -30,6 +30,7 @@ from clover_tvae.training.checkpoint import Stage
 from clover_tvae.training.config import TrainingConfig
 from clover_tvae.training.optimizers import Adam, Average, Muon, Optimizer
 from clover_tvae.training.shuffled import OtherRows, RowSource, ShuffledRows
+from clover_tvae.training.workers import Workers
 
 __all__ = ["Epoch", "Trainer", "Training", "duration"]
 
@@ -220,8 +221,12 @@ class _Run:
         self.validation = [t[watched] for t in rows] if len(held_out) else None
         self.epoch_rows = min(config.rows_an_epoch or self.rows.n_rows, self.rows.n_rows)
         self.steps_an_epoch = max(1, math.ceil(self.epoch_rows / config.batch_rows))
-        self.noise = [torch_generator(child, self.device) for child in noise_seed.spawn(config.shards)]
-        self.n_threads = min(config.shards, os.cpu_count() or 1) if self.device.type == "cpu" else 1
+        self.workers = Workers()
+        # A batch that is not to be cut is computed by the first worker alone.
+        n_shards = config.shards if config.shards == 1 else max(config.shards, self.workers.size)
+        self.noise = [torch_generator(child, self.device) for child in noise_seed.spawn(n_shards)]
+        n_mine = math.ceil(n_shards / self.workers.size)
+        self.n_threads = min(n_mine, os.cpu_count() or 1) if self.device.type == "cpu" else 1
         self.pool = ThreadPoolExecutor(self.n_threads, initializer=_quiet_thread) if self.n_threads > 1 else None
         self.average = None if config.average is None else Average(module, config.average)
         self.optimizers = self._optimizers()
@@ -261,7 +266,9 @@ class _Run:
         return time.monotonic() - self.started
 
     def _share_of_minutes(self) -> float:
-        return 0.0 if self.config.max_minutes is None else self.seconds / (60.0 * self.config.max_minutes)
+        """The part of the minutes that is over, by the clock of the first worker: all must ask at the same step."""
+        minutes = self.config.max_minutes
+        return 0.0 if minutes is None else self.workers.agreed(self.seconds / (60.0 * minutes))[0]
 
     def _rate(self) -> float:
         """Factor on the learning rate now: linear warm-up, constant, and in a descent linearly down to 0."""
@@ -287,7 +294,7 @@ class _Run:
             "module": self.module.state_dict(),
             "best": (self.best_loss, self.best_weights),
             "rows": self.rows.state(),
-            "noise": [noise.get_state() for noise in self.noise],
+            "noise": self._noise_states(),
             "optimizers": [optimizer.memory for optimizer, _ in self.optimizers],
             "average": None if average is None else (average.steps, average.mean),
             "training": ([*map(list, training.history)], training.best_epoch, training.stopped, training.diverged_at),
@@ -301,8 +308,8 @@ class _Run:
         self.module.load_state_dict(state["module"])
         self.best_loss, self.best_weights = state["best"]
         self.rows.restore(state["rows"])
-        for noise, kept in zip(self.noise, state["noise"], strict=True):
-            noise.set_state(kept)
+        # As many shards as there were, whatever the number of workers now.
+        self.noise = [torch.Generator(self.device).set_state(kept) for kept in state["noise"]]
         for (optimizer, _), memory in zip(self.optimizers, state["optimizers"], strict=True):
             for tensor, kept in zip(optimizer.memory, memory, strict=True):
                 tensor.copy_(kept)
@@ -316,8 +323,17 @@ class _Run:
         self.sums, self.descent = sums.to(self.device), None if descent is None else _Descent(*descent)
         self.watched, self.validated_at = state["validated"]
 
+    def _noise_states(self) -> list[Tensor]:
+        """Return where the noise of each shard stands, which the worker knows that computes it."""
+        states = [noise.get_state() for noise in self.noise]
+        mine = self.workers.mine(range(len(states)))
+        for i, state in enumerate(states):
+            state *= i in mine
+        self.workers.add(states)
+        return states
+
     def _perhaps_save(self) -> None:
-        if self.stage is not None and (self.is_over or self.stage.is_due):
+        if self.stage is not None and self.workers.agreed(self.is_over or self.stage.is_due)[0]:
             self.stage.save(self._state())
 
     # -- the loop -----------------------------------------------------------------------------------------------------
@@ -361,6 +377,7 @@ class _Run:
             self.module.eval()
             if self.best_weights is not None:
                 self.module.load_state_dict(self.best_weights)
+        self.workers.share(list(self.module.parameters()))  # machines of different kinds round otherwise
         self.is_over = True
         self._perhaps_save()
         logger.info(
@@ -420,6 +437,7 @@ class _Run:
         config = self.config
         self.module.train()
         parameters = [p for p in self.module.parameters() if p.requires_grad]
+        self.workers.share(parameters)
         if self.n_batches == 0:
             self.rows.begin(self.epoch_rows)
         rows_a_batch, n_larger = divmod(self.epoch_rows, self.steps_an_epoch)
@@ -455,18 +473,22 @@ class _Run:
     def _gradients(self, parameters: list[nn.Parameter], batch: list[Tensor]) -> Tensor:
         """Put the gradient of the batch's mean loss into the parameters; return sums of loss, reconstruction, KL, rows."""
         n_rows = len(batch[0])
-        n_shards = min(self.config.shards, n_rows)
+        n_shards = min(len(self.noise), n_rows)
         shards = zip(*(torch.tensor_split(tensor, n_shards) for tensor in batch), strict=True)
-        jobs = list(zip(shards, self.noise, strict=False))
+        jobs = self.workers.mine(list(zip(shards, self.noise, strict=False)))
         if self.pool is None:
             done = [self._shard(parameters, rows, noise, n_rows) for rows, noise in jobs]
         else:
             futures = [self.pool.submit(self._shard, parameters, rows, noise, n_rows) for rows, noise in jobs]
             done = [future.result() for future in futures]
+        if not done:
+            done = [([torch.zeros_like(parameter) for parameter in parameters], torch.zeros_like(self.sums))]
         total, sums = list(done[0][0]), done[0][1]
         for gradients, more in done[1:]:
             torch._foreach_add_(total, list(gradients))
             sums = sums + more
+        self.workers.add(total)
+        self.workers.add([sums])
         for parameter, gradient in zip(parameters, total, strict=True):
             parameter.grad = gradient
         return sums
@@ -490,7 +512,7 @@ class _Run:
         loss, reconstruction, kl = (self.sums[:3] / self.sums[3]).tolist()
         self.n_batches, self.sums = 0, torch.zeros_like(self.sums)
         if self.validation is not None and self._is_time_to_validate(epoch):
-            self.watched, self.validated_at = self._validate(), self.step
+            self.watched, self.validated_at = self.workers.agreed(*self._validate()), self.step
         watched = self.watched
         row = Epoch(epoch, round(self.seconds, 3), loss, reconstruction, kl, *watched)
         self.training.history.append(row)

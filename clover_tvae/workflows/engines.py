@@ -11,14 +11,16 @@ import functools
 import os
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from clover_tvae.errors import ConfigError, MissingExtraError, WorkerLostError
+from clover_tvae.errors import CloverError, ConfigError, MissingExtraError, TrainingError, WorkerLostError
 
 __all__ = ["ENGINES", "Engine", "Local", "Ray", "Resources", "Task", "make_engine"]
 
@@ -27,6 +29,8 @@ ENGINES = ("local", "ray")
 _SECONDS_BETWEEN_LOOKS, _SECONDS_TO_ANSWER = 1.0, 5.0
 #: Tasks that a cluster is told of at a time, where nobody says: more than it has room for, so that none of it idles.
 _TASKS_AHEAD = 1_000
+#: So often workers of one training begin anew; Ray tries a task again as often.
+_MOST_LOSSES = 3
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,41 @@ class Ray:
                 (ended, *_), _ = ray.wait([*running], num_returns=1)
                 yield running.pop(ended), _returned(ray, ended)
 
+    def together(self, function: Callable[..., Any], *arguments: Any, gpu: bool = False) -> Any:
+        """Call a function in all workers at once, a process group of ``torch.distributed``; return what the first returns.
+
+        Where a worker is lost, all begin anew, up to three times: the function goes on from what it has kept.
+
+        Raises:
+            WorkerLostError: Workers were lost more often than that. What the function raises is raised at once.
+        """
+        ray, n_workers = _ray(), self.n_workers or 1
+        # In a thread: else Ray Train would answer Ctrl-C, and not say so.
+        with ThreadPoolExecutor(1) as pool, self._connected(ray) as is_ours, tempfile.TemporaryDirectory() as folder:
+            from ray import train
+            from ray.train.torch import TorchTrainer
+
+            if is_ours:
+                _check_room(ray.cluster_resources(), Task(0, "--workers", (), Resources(n_workers, n_workers * gpu)))
+            trainer = TorchTrainer(
+                functools.partial(_in_group, function, arguments, gpu),
+                scaling_config=train.ScalingConfig(num_workers=n_workers, use_gpu=gpu),
+                run_config=train.RunConfig(storage_path=folder),  # nothing is kept there
+            )
+            lost = Exception()
+            for _ in range(1 + _MOST_LOSSES):
+                try:
+                    result: Any = pool.submit(trainer.fit).result()
+                    return result.return_value
+                except train.TrainingFailedError as error:
+                    for failure in getattr(error, "worker_failures", {}).values():
+                        if isinstance(failure, CloverError) and not isinstance(failure, WorkerLostError):
+                            raise failure from None
+                    lost = error
+            raise WorkerLostError(
+                f"workers were lost {1 + _MOST_LOSSES} times: {_told(lost)}; look at their memory first"
+            )
+
     @contextlib.contextmanager
     def _connected(self, ray: Any) -> Iterator[bool]:
         """Connect to the cluster, or start one, which the yield tells; one that this program is connected to already is used."""
@@ -203,6 +242,22 @@ class Ray:
             yield is_ours
         finally:
             ray.shutdown()
+
+
+def _in_group(function: Callable[..., Any], arguments: tuple[Any, ...], gpu: bool) -> Any:
+    """Call a function in one of the workers of a group."""
+    if gpu:
+        import torch
+        from ray.train.torch import get_device
+
+        torch.cuda.set_device(get_device())
+    try:
+        return function(*arguments)
+    except CloverError:
+        raise
+    except Exception as error:  # its text may quote the table, and Ray would keep it
+        text = f"{type(error).__name__} in a worker, an error of clover_tvae; without --engine ray, --debug shows where"
+        raise TrainingError(text) from None
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
