@@ -24,7 +24,9 @@ with contextlib.suppress(ImportError):
     import fcntl
 
 __all__ = [
+    "COPIES",
     "MOST_OF_ONE_HASH",
+    "as_called",
     "atomic_write",
     "check_path",
     "closed",
@@ -42,6 +44,9 @@ __all__ = [
 #: Numbers of a file that may share a hash: Python hashes an int modulo 2^61 - 1, and a table of thousands that share one
 #: takes minutes to fill.
 MOST_OF_ONE_HASH = 100
+#: How a folder begins that holds copies of files of object stores (``tables.places``), and a copy's name: scheme, rest of the URL.
+COPIES = "clover-tvae-copies-"
+_COPY = re.compile(rf"[^\s'\"]*{COPIES}[0-9a-f]{{16}}[\\/](s3|gs|abfss?)[\\/]")
 #: Names of devices on Windows, whatever follows a dot: a file that is called so cannot go there.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE | re.DOTALL)
 
@@ -57,6 +62,16 @@ def not_there(path: str | Path) -> str:
     with contextlib.suppress(OSError, ValueError):
         beside = os.listdir(Path(path).parent)
     return "the file does not exist" + did_you_mean(Path(path).name, beside)
+
+
+def as_called(text: str) -> str:
+    """Return a text in which copies of files of a store are called by their URLs.
+
+    Example:
+        >>> as_called("/tmp/clover-tvae-copies-0123456789abcdef/s3/clinic/visits.csv: the file is broken")
+        's3://clinic/visits.csv: the file is broken'
+    """
+    return _COPY.sub(r"\1://", text)
 
 
 def unwritable(path: Path) -> str | None:

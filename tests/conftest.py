@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import settings
+from pyarrow import fs
 
 from clover_tvae import TVAESynthesizer
 from clover_tvae.errors import UserError
@@ -22,6 +27,12 @@ TEXT, UNIT = ("str", "us") if IS_PANDAS_3 else ("object", "ns")
 # The same examples in every run: what fails once fails again. A longer search is a matter of max_examples, not of luck.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "secret-4711",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -106,3 +117,38 @@ def quick(people: pd.DataFrame) -> TVAESynthesizer:
         decoder="independent",
         verbose=False,
     ).fit()
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[tuple[str, str]]:
+    """A bucket of an S3 server on this machine: the address of the server, and what a URL needs to find it."""
+    if importlib.util.find_spec("moto") is None:
+        pytest.skip("needs moto")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", address.rpartition(":")[2]]
+    server = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: answers(address))
+        key, secret = CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
+        where = {"endpoint_override": address, "scheme": "http", "allow_bucket_creation": True}
+        fs.S3FileSystem(access_key=key, secret_key=secret, **where).create_dir("rows")
+        yield address, f"?endpoint_override={address}&scheme=http"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def answers(address: str) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))).close()
+        return True
+    return False
+
+
+def until(told: object, seconds: float = 120) -> None:
+    start = time.monotonic()
+    while not told():  # type: ignore[operator]
+        assert time.monotonic() - start < seconds
+        time.sleep(0.05)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import json
 import os
 import pickle
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,9 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import PEOPLE, make_people, refuses
+from conftest import CREDENTIALS, PEOPLE, make_people, refuses, until
 from joblib import cpu_count
-from pyarrow import fs
 from typer.testing import CliRunner, Result
 
 from clover_tvae import TVAESynthesizer
@@ -39,11 +35,6 @@ ray = pytest.importorskip("ray")
 ROOT = Path(__file__).parents[1]
 DRAW = ["--rows", 17_000, "--rows-per-part", 1_500, "--seed", 4, "-q"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
-    "AWS_SECRET_ACCESS_KEY": "secret-4711",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
 # Ray warns of itself, and leaves sockets and files to the end of the program.
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::Warning:ray")]
 
@@ -63,34 +54,6 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
     for name in CREDENTIALS:
         os.environ.pop(name)
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[tuple[str, str]]:
-    """A bucket of an S3 server on this machine: the address of the server, and what a URL needs to find it."""
-    if importlib.util.find_spec("moto") is None:
-        pytest.skip("needs moto")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", address.rpartition(":")[2]]
-    server = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        until(lambda: answers(address))
-        key, secret = CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
-        where = {"endpoint_override": address, "scheme": "http", "allow_bucket_creation": True}
-        fs.S3FileSystem(access_key=key, secret_key=secret, **where).create_dir("rows")
-        yield address, f"?endpoint_override={address}&scheme=http"
-    finally:
-        server.kill()
-        server.wait()
-
-
-def answers(address: str) -> bool:
-    with contextlib.suppress(OSError):
-        socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))).close()
-        return True
-    return False
 
 
 @pytest.fixture(scope="module")
@@ -388,6 +351,44 @@ def test_a_task_whose_worker_was_killed_is_tried_again_by_ray(folder: Path, clus
     assert isinstance(value, int)
 
 
+def killed_or_told(marks: str, index: int) -> int:
+    """Task 1 kills its process each time, task 4 once, a moment after it and the one beside it have begun."""
+    mark = Path(marks, str(index))
+    is_first = not mark.exists()
+    mark.touch()
+    if index == 1 or (index == 4 and is_first):
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return index
+
+
+def test_when_a_process_here_is_killed_the_rest_goes_on(folder: Path) -> None:
+    tasks = [Task(i, f"{i}", (str(folder), i)) for i in range(8)]
+    found = dict(Local(2).each(killed_or_told, tasks))
+    assert isinstance(found.pop(1), WorkerLostError)
+    assert found == {i: i for i in range(8) if i != 1}
+
+
+class Killer:
+    """A ``tell`` that kills the process of a job at its first line."""
+
+    def __call__(self, text: str) -> None:
+        if text.startswith("killed: "):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("keep_going", [True, False])
+def test_a_job_whose_process_is_killed_fails_alone(folder: Path, keep_going: bool) -> None:
+    jobs = [iris_job(name) for name in ("killed", "a", "b", "c", "d")]
+    Path("jobs.yaml").write_text(json.dumps({"version": 1, "jobs": jobs}))
+    results = run_jobs(load_jobs(["jobs.yaml"]), workers=2, keep_going=keep_going, tell=Killer())
+    states = {result.name: result.status for result in results}
+    assert states.pop("killed") == "failed"
+    assert states["a"] == "done"  # it ran beside the killed one
+    assert states["d"] == ("done" if keep_going else "skipped")
+    assert not list(Path(".clover-tvae").glob("*.lock"))
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -452,13 +453,6 @@ def children(parent: int, named: str) -> list[int]:
         ]
         found += [pid for pid in level if Path(f"/proc/{pid}/cmdline").read_text().startswith(named)]
     return found
-
-
-def until(told: object, seconds: float = 120) -> None:
-    start = time.monotonic()
-    while not told():  # type: ignore[operator]
-        assert time.monotonic() - start < seconds
-        time.sleep(0.05)
 
 
 @pytest.mark.slow

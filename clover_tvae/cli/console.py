@@ -17,12 +17,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 
 from clover_tvae.errors import CloverError, UserError, collected_warnings, memory_told
+from clover_tvae.files import as_called
 
 __all__ = [
     "Address",
@@ -98,8 +100,8 @@ def _console(stderr: bool) -> Console:
 
 
 def _safe(text: object) -> str:
-    """Spell out what a terminal would obey or cannot show, such as an escape sequence in a column name."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(text))
+    """Spell out what a terminal would obey or cannot show, such as an escape sequence in a column name; call copies by their URLs."""
+    return as_called("".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(text)))
 
 
 def say(text: object = "", style: str | None = None) -> None:
@@ -210,6 +212,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
         debug = bool(kwargs.get("debug"))
+        kwargs |= {name: _at_home(value) for name, value in kwargs.items()}
         try:
             with memory_told(), _warnings_told():
                 function(*args, **kwargs)
@@ -235,6 +238,14 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             _fail(f"{type(error).__name__}: {OUR_BUG}", 1, debug)
 
     return run
+
+
+def _at_home(value: Any) -> Any:
+    """Return a path, or a list of paths, whose ``~/`` the shell has left, as it does behind ``--output=``, as that of the user."""
+    if isinstance(value, list):
+        return [_at_home(one) for one in value]
+    is_path = isinstance(value, Path) or (isinstance(value, str) and value.startswith(("~/", "~\\")))
+    return type(value)(os.path.expanduser(value)) if is_path else value
 
 
 def _end_by(number: int) -> NoReturn:

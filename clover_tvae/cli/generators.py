@@ -90,7 +90,9 @@ def add_to(app: typer.Typer) -> None:
 def fit(
     table: Table,
     metadata: MetadataFile,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="GENERATOR.pkl", help="The generator file.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="GENERATOR.pkl", help="The generator file, or the URL of one.")
+    ],
     missing: Missing = None,
     how: Read = None,
     database: FromDatabase = None,
@@ -179,9 +181,11 @@ def fit(
     except ConfigError as error:
         options = [replace(problem, where=f"--{problem.where.replace('_', '-')}") for problem in error.problems]
         raise ConfigError(options) from None
-    check_targets({output: ".pkl"}, force=force)
+    from clover_tvae.tables.places import Copies, is_url
 
-    require_files(metadata, table if database is None else None)
+    copies = Copies()
+    check_targets({copies.target(output, force=force): ".pkl"}, force=force)
+    require_files(*(one for one in (metadata, table if database is None else None) if not is_url(one)))
     what: dict[str, Any] = {
         "table": table, "metadata": metadata, "missing": missing, "how": how, "database": database, "parameters": parameters,
         "output": output, "checkpoint": checkpoint, "resume": resume,
@@ -208,7 +212,7 @@ def _learnt(
     how: list[str] | None,
     database: str | None,
     parameters: dict[str, Any],
-    output: Path,
+    output: str,
     checkpoint: Path | None,
     resume: bool,
     quiet: bool,
@@ -216,8 +220,11 @@ def _learnt(
     """Learn a table and write the generator; return what is to be noted, and the digest."""
     from clover_tvae.synthesizer import Synthesizer
     from clover_tvae.tables import is_large
+    from clover_tvae.tables.places import Copies
     from clover_tvae.workflows.timed import timed
 
+    copies = Copies()
+    table, metadata, target = copies.here(table), copies.here(metadata), copies.target(output)
     described: Metadata | str | None
     if database is None and is_large(table):
         refuse_marks("a folder of Parquet files", missing, how)
@@ -228,8 +235,10 @@ def _learnt(
     progress(f"learning {size} ...", quiet)
     with training_told(quiet), timed("learnt", lambda text: progress(text, quiet)):
         synth = Synthesizer(df, described, verbose=progress_wanted(quiet), **parameters)
-        synth.generator_filepath = output
+        synth.generator_filepath = target
         synth.fit(checkpoint=checkpoint, resume=resume)
+    copies.put(target)
+    copies.close()
     card = synth.card()
     cut = ", the last one cut short by --max-minutes" if card["training"]["stopped"] == "minutes" else ""
     told = [f"epochs    {len(synth.history)}{cut}", f"privacy   {card['privacy']['meaning']}"]
@@ -240,6 +249,7 @@ def _learnt_together(
     engine: str, address: str | None, workers: int | None, what: dict[str, Any], quiet: bool
 ) -> tuple[list[str], str]:
     """Have the workers of a cluster learn a table together: the seed, paths and parameters travel, and what is to be said."""
+    from clover_tvae.tables.places import is_url
     from clover_tvae.workflows.engines import Ray, make_engine
 
     cluster = make_engine(engine, address=address, n_workers=workers, shows_output=False)
@@ -253,7 +263,9 @@ def _learnt_together(
 
         Checkpoint(what["checkpoint"], resume=what["resume"])  # refused as without a cluster
     # Workers have working folders of their own; each time they begin anew they go on from the checkpoint.
-    paths = {name: Path(path).absolute() for name in ("output", "checkpoint") if (path := what[name]) is not None}
+    paths = {
+        name: Path(path).absolute() for name in ("output", "checkpoint") if (path := what[name]) and not is_url(path)
+    }
     files = {name: str(Path(what[name]).absolute()) for name in ("table", "metadata") if Path(what[name]).exists()}
     seed = {"random_state": secrets.randbelow(2**32), **what["parameters"]}
     what = what | paths | files | {"parameters": seed, "resume": what["checkpoint"] is not None}

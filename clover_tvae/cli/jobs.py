@@ -41,6 +41,14 @@ Root = Annotated[
         "--root", metavar="DIR", help="Paths are relative to it and stay under it. [default: each file's folder]"
     ),
 ]
+AllowUrl = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-url",
+        metavar="URL",
+        help="Jobs may read and write under this folder of an object store, too: s3://, gs:// or abfs://; may be repeated.",
+    ),
+]
 _MARKS = {"done": ("done", "green"), "up to date": ("up to date", "green"), "failed": ("FAILED", "red")}
 
 
@@ -67,6 +75,8 @@ Examples:
 
   clover-tvae run jobs/*.yaml --engine ray --address 10.0.0.1:6379
 
+  clover-tvae run jobs.yaml --allow-url s3://clinic/visits
+
   clover-tvae run jobs.yaml --only patients --dry-run
 """
 
@@ -76,6 +86,7 @@ def run(
     files: Files,
     only: Only = None,
     root: Root = None,
+    allow_url: AllowUrl = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Draw the rows again, even if they are there.")] = False,
     retrain: Annotated[
@@ -104,6 +115,7 @@ def run(
 
     made = make_engine(engine, address=address, n_workers=workers, shows_output=not (quiet or as_json))
     asked: dict[str, Any] = {"root": root, "only": only or (), "force": force, "retrain": retrain}
+    asked["allow_urls"] = allow_url or ()
     if made.is_remote:  # tables are read where they are learnt
         jobs = load_jobs(files, tables="never", is_remote=True, **asked)
     else:
@@ -185,11 +197,18 @@ def _show_plans(jobs: tuple[Job, ...], *, force: bool, retrain: bool, as_json: b
 
 
 @command
-def validate(files: Files, only: Only = None, root: Root = None, quiet: Quiet = False, debug: Debug = False) -> None:
+def validate(
+    files: Files,
+    only: Only = None,
+    root: Root = None,
+    allow_url: AllowUrl = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
     """Check job files, their metadata, tables, conditions and outputs; report every problem at once."""
     from clover_tvae.jobs import load_jobs
 
-    jobs = load_jobs(files, root=root, only=only or (), tables="always")
+    jobs = load_jobs(files, root=root, only=only or (), tables="always", allow_urls=allow_url or ())
     if not quiet:
         say(f"valid: {len(jobs)} job{'' if len(jobs) == 1 else 's'} ({', '.join(job.name for job in jobs)})", "green")
 

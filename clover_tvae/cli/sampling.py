@@ -154,7 +154,7 @@ def sample(
     import pandas as pd
     from tqdm import tqdm
 
-    from clover_tvae.tables import print_csv, read_table
+    from clover_tvae.tables import print_csv
     from clover_tvae.tables.parts import name_of, parts_of
     from clover_tvae.tables.places import Store, fetched, is_url
     from clover_tvae.workflows.engines import make_engine
@@ -179,8 +179,6 @@ def sample(
     for one in (generator, given):
         with contextlib.nullcontext() if one is None else fetched(one) as file:
             digests_of_files.append(file_digest(file))
-            rows = len(read_table(file)) if one == given and file is not None and rows is None else rows
-    assert rows is not None
     # Whatever makes other rows, or cuts them otherwise, makes another name.
     asked: tuple[object, ...] = (__version__, device, rows, seed, where, decode, no_missing, first_id, steps)
     asked += tuple(digests_of_files)
@@ -208,12 +206,13 @@ def sample(
         steps=steps,
     )
     _ = wanted.synth, wanted.conditions  # what is wrong with them is told before a worker or a folder is made
+    rows = wanted.count
     if to_stdout:
         # One table, as its dates and quotes are decided over all of its rows.
         print_csv(pd.concat(list(wanted.frames()), ignore_index=True), sys.stdout.buffer)
         return
     # The workers are to open this very file.
-    sent = wanted if is_alone else replace(wanted, sha256=wanted.synth.card()["sha256"])
+    sent = wanted if is_alone else replace(wanted, sha256=wanted.synth.card()["sha256"], n_rows=rows)
     parts = Parts(sent, f".{part_format}", rows_per_part, share)
     kept: dict[str, Any] = {
         "name": name,

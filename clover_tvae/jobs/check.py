@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,9 +23,9 @@ from clover_tvae.errors import (
     did_you_mean,
 )
 from clover_tvae.evaluation.limits import Limits, limit_problems
-from clover_tvae.files import closed, inside, not_there, unwritable
+from clover_tvae.files import as_called, closed, inside, not_there, unwritable
 from clover_tvae.jobs.job import Job, JobTable
-from clover_tvae.jobs.plan import foreign_problems, learnt_from, plan_job
+from clover_tvae.jobs.plan import Plan, check_stores, foreign_problems, learnt_from, plan_job
 from clover_tvae.jobs.read import Draft, load_limits, path_called, read_drafts
 from clover_tvae.jobs.record import Record, record_path
 from clover_tvae.jobs.spec import DatabaseOutput, DatabaseSpec, DatasetSpec
@@ -36,6 +36,7 @@ from clover_tvae.metadata.readings import read_names
 from clover_tvae.metadata.validate import name_problems
 from clover_tvae.parameters import Parameters
 from clover_tvae.tables import DATABASE_FILES, EXTENSIONS, WRITTEN, Database, column_names
+from clover_tvae.tables.places import Copies, Store, allowed_url, is_url
 from clover_tvae.workflows.datasets import builtin_table
 
 __all__ = ["load_jobs"]
@@ -54,6 +55,7 @@ def load_jobs(
     force: bool = False,
     retrain: bool = False,
     is_remote: bool = False,
+    allow_urls: Sequence[str] = (),
 ) -> tuple[Job, ...]:
     """Read job files and check them whole.
 
@@ -68,6 +70,7 @@ def load_jobs(
         force: See ``run_job``; it says what is due.
         retrain: See ``run_job``; it says what is due.
         is_remote: The jobs run on other machines: whether a table is there is found out by its own job.
+        allow_urls: Folders of object stores that jobs may read and write under, such as ``s3://clinic/visits``.
 
     Returns:
         The wanted jobs, in the order of the files.
@@ -89,23 +92,32 @@ def load_jobs(
         if n_told >= MOST_PROBLEMS:
             problems.append(Problem("", "there may be more; mend these first"))
         elif not only or draft.spec.name in only:
-            checks.append(_Check(draft, is_remote))
+            checks.append(_Check(draft, is_remote, allow_urls))
             n_told += len(checks[-1].problems)
     _find_collisions(checks)
     jobs, held = [], 0
     for check in checks:
         job = check.job()
         # Of a job that has problems, all that can be told is told together.
-        if tables == "always" or (tables == "due" and (check.problems or _reads_table(job, force, retrain))):
+        plan = _planned(job, force, retrain) if tables == "due" and not check.problems else None
+        if plan is not None:
+            with check._telling((), ""):
+                check_stores(job, plan)
+        is_due = plan is None or plan.train or plan.assess
+        if tables == "always" or (tables == "due" and (check.problems or is_due)):
             check.read_table(job)
             if check.problems and not (force or retrain):
                 check.tell_foreign(job)
             held += 0 if job.table is None else int(job.table.train.memory_usage(deep=True).sum())
             job.table = None if held > _HELD_BYTES else job.table
             job.rows = None if job.rows is None else (None, job.rows[1])
+        if job.table is None:
+            job.copies.close()
         problems += check.problems
         jobs.append(job)
     if problems:
+        for check in checks:
+            check.copies.close()
         raise ConfigError(sorted(dict.fromkeys(problems), key=_reading_order)[: MOST_PROBLEMS + 1])
     return tuple(jobs)
 
@@ -115,12 +127,10 @@ def _reading_order(problem: Problem) -> tuple[str, int, int]:
     return (file, int(line), int(column)) if line.isdigit() and column.isdigit() else (problem.where, 0, 0)
 
 
-def _reads_table(job: Job, force: bool, retrain: bool) -> bool:
-    try:
-        plan = plan_job(job, force=force, retrain=retrain)
-    except CloverError:
-        return True  # told by the job itself, in its turn, if nothing else is wrong
-    return plan.train or plan.assess
+def _planned(job: Job, force: bool, retrain: bool) -> Plan | None:
+    with suppress(CloverError):  # told by the job itself, in its turn, if nothing else is wrong
+        return plan_job(job, force=force, retrain=retrain)
+    return None
 
 
 class _Check:
@@ -134,7 +144,7 @@ class _Check:
         database: The table of a database that the job reads.
     """
 
-    def __init__(self, draft: Draft, is_remote: bool = False) -> None:
+    def __init__(self, draft: Draft, is_remote: bool = False, allow_urls: Sequence[str] = ()) -> None:
         self.draft, self.spec, self.is_remote = draft, draft.spec, is_remote
         self.problems: list[Problem] = []
         self.written: list[tuple[Place, Path]] = []
@@ -142,13 +152,14 @@ class _Check:
         self.written_tables: list[tuple[Place, Database | None]] = []
         self.told: set[tuple[str | int, ...]] = set()
         self.paths: dict[str, Path] = {}
+        self.allow_urls, self.copies, self.urls = allow_urls, Copies(), dict[str, str]()
         self.limits: Limits = self.spec.limits if isinstance(self.spec.limits, dict) else {}
         self.metadata: Metadata | None = None
         self.columns: tuple[Column, ...] = ()  # those of the metadata that can be read, if it is wrong elsewhere
         self.names: list[Hashable] | None = None  # those of the columns of the table, as far as they are known
         self.wrong: set[str] = set()  # columns of which the metadata or the cells are wrong
         generator = self._writes(("generator_filepath",), self.spec.generator_filepath, (".pkl",))
-        self._has_generator = generator is not None and os.path.isfile(generator)
+        self._has_generator = generator is not None and self._is_file("generator_filepath", generator)
         self._check_metadata()
         self._check_data()
         self._check_parameters()
@@ -165,7 +176,8 @@ class _Check:
         """Return the job; it may be run where nothing is wrong."""
         draft = self.draft
         record = record_path(draft.folder, draft.path, self.spec.name)
-        return Job(self.spec, draft.folder, draft.file, self.paths, record, self.metadata, self.limits)
+        found = self.metadata, self.limits, self.urls, self.copies
+        return Job(self.spec, draft.folder, draft.file, self.paths, record, *found)
 
     def tell(self, path: Place, message: str) -> None:
         self.problems.append(self.draft.problem(path, message))
@@ -184,14 +196,18 @@ class _Check:
 
     def _tell_error(self, path: Place, before: str, error: UserError) -> None:
         for problem in error.problems:
-            text = str(problem).replace(f"{self.draft.folder}{os.sep}", "")
+            text = as_called(str(problem).replace(f"{self.draft.folder}{os.sep}", ""))
             self.tell(path, before + text.removeprefix(before))
 
     # -- files --------------------------------------------------------------------------------------------------------
 
     def _resolve(self, path: Place, text: str) -> Path | None:
         try:
-            self.paths[text] = inside(self.draft.folder, text)
+            if is_url(text):
+                self.urls[text] = allowed_url(text, self.allow_urls)
+                self.paths[text] = Path(text)  # what is only compared; :meth:`Job.path` leads to a copy
+            else:
+                self.paths[text] = inside(self.draft.folder, text)
         except UserError as error:
             self.tell(path, f"{path[-1]}: the path {error.problems[0].message}")
         return self.paths.get(text)
@@ -208,6 +224,8 @@ class _Check:
         if text is None or (target := self._named(path, text, suffixes)) is None:
             return None
         self.written.append((path, target))
+        if text in self.urls:  # what the store lets be written is asked for the files that are due
+            return target
         there = next((parent for parent in target.parents if os.path.exists(parent)), target.parent)
         if fault := unwritable(target) or closed(target):
             self.tell(path, f"{path[-1]}: {fault}")
@@ -216,7 +234,16 @@ class _Check:
         return target
 
     def _reads(self, key: str, text: str, *, may_lack: bool = False) -> Path | None:
-        """Check a table that the job reads, and return it if it is there."""
+        """Check a table that the job reads, and return it if it is there, on this machine."""
+        if is_url(text):
+            if self._resolve((key,), text) and not self.is_remote:
+                with self._telling((key,), f"{key}: "):
+                    kind = Store(self.urls[text]).kind()
+                    if kind == "file" or (kind and key != "data"):
+                        self._named((key,), text, EXTENSIONS)
+                    elif kind is None and not may_lack:
+                        self.tell((key,), f"{key}: {text}: the file does not exist")
+            return None
         if "://" in text:
             cure = "write the URL into an environment variable, and here {url_from: ITS_NAME, table: ...}"
             self.tell((key,), f"{key}: must be a file; for a database, {cure}")
@@ -246,6 +273,18 @@ class _Check:
             self.tell((*place, "file" if file else "url_from"), f"{place[-1]}: {lacks}")
         return None
 
+    def _is_file(self, key: str, path: Path) -> bool:
+        """Whether the file of a key is there; of a store it is asked where the job runs."""
+        if (url := self.urls.get(getattr(self.spec, key))) is None:
+            return path.is_file()
+        with self._telling((key,), f"{key}: "):
+            return self.is_remote or Store(url).kind() == "file"
+        return True  # nothing more is told of it
+
+    def _here(self, text: str) -> Path:
+        """Return a file that the check itself reads."""
+        return Path(self.copies.here(self.urls[text])) if text in self.urls else self.paths[text]
+
     # -- keys ---------------------------------------------------------------------------------------------------------
 
     def _check_metadata(self) -> None:
@@ -255,7 +294,7 @@ class _Check:
         if said is not None:
             with self._telling(("metadata",), f"{said}: " if isinstance(said, str) else "metadata: "):
                 try:
-                    self.metadata = Metadata.of(self.paths[said]) if isinstance(said, str) else self._inline(said)
+                    self.metadata = Metadata.of(self._here(said)) if isinstance(said, str) else self._inline(said)
                     self.columns = self.metadata.columns
                 except MetadataError as error:
                     self.columns = error.columns
@@ -353,8 +392,8 @@ class _Check:
             self._reads("holdout", spec.holdout)
         if isinstance(spec.limits, str):
             with self._telling(("limits",), "limits: "):
-                if file := self._resolve(("limits",), spec.limits):
-                    self.limits = load_limits(file)
+                if self._resolve(("limits",), spec.limits):
+                    self.limits = load_limits(self._here(spec.limits))
         elif spec.limits is not None:
             for path, message in limit_problems(spec.limits):
                 self.tell(("limits", *path), f"limits: {message}")

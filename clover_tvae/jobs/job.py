@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clover_tvae.errors import ConfigError
-from clover_tvae.files import unmoved
+from clover_tvae.files import file_digest, unmoved
 from clover_tvae.jobs.spec import DatabaseOutput, DatabaseSpec, DatasetSpec, JobSpec
 from clover_tvae.metadata import Metadata
 from clover_tvae.seeds import generator, root
@@ -24,6 +24,7 @@ from clover_tvae.tables import (
     row_digest,
     table_digest,
 )
+from clover_tvae.tables.places import Copies, Store
 from clover_tvae.workflows.assessment import DEFAULT_HOLDOUT, split_holdout
 from clover_tvae.workflows.datasets import builtin_table
 
@@ -67,6 +68,8 @@ class Job:
         folder: The folder, absolute, that its paths are relative to and stay under.
         file: The job file, as the user called it.
         paths: Every path that the spec names, and where it leads.
+        urls: Of the paths that are URLs of object stores: the whole URL.
+        copies: Where files of object stores are read and written.
         record: Where the job keeps its record.
         metadata: What each column is; ``None`` where that is to be inferred, or is not given.
         limits: The bounds of figures; empty where there are none.
@@ -82,24 +85,44 @@ class Job:
     record: Path
     metadata: Metadata | None = None
     limits: Limits = field(default_factory=dict)
+    urls: Mapping[str, str] = field(default_factory=dict)
+    copies: Copies = field(default_factory=Copies, compare=False, repr=False)
     table: JobTable | None = field(default=None, compare=False, repr=False)
     rows: tuple[pd.DataFrame | None, str] | None = field(default=None, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what goes to another process, which reads the table itself."""
-        return vars(self) | {"table": None, "rows": None}
+        return vars(self) | {"table": None, "rows": None, "copies": Copies()}
+
+    def let_go(self) -> None:
+        """Let go of what was read."""
+        self.table = self.rows = None
+        self.copies.close()
 
     @property
     def name(self) -> str:
         return self.spec.name
 
     def path(self, text: str) -> Path:
-        """Return where a path of the job file leads.
+        """Return where a path of the job file leads; that of a URL to a copy.
 
         Raises:
-            TableFileError: A symbolic link that was made since the check leads it elsewhere.
+            TableFileError: A symbolic link that was made since the check leads it elsewhere; or a store refuses.
         """
-        return unmoved(self.paths[text], text)
+        return Path(self.copies.here(self.urls[text])) if text in self.urls else unmoved(self.paths[text], text)
+
+    def digest(self, said: object) -> str | None:
+        """Return the sha256 of the file that a key may name; ``None`` where it names none, or none is there."""
+        if not isinstance(said, str):
+            return None
+        if said not in self.urls:
+            return file_digest(self.path(said))
+        store = Store(self.urls[said])
+        return store.digest() if store.kind() == "file" else None
+
+    def is_there(self, text: str) -> bool:
+        """Whether something is there where a path of the job file leads."""
+        return Store(self.urls[text]).kind() is not None if text in self.urls else self.path(text).exists()
 
     def path_of(self, said: object) -> Path | None:
         """Return where a key leads that may name a file; ``None`` where it names none."""
@@ -153,9 +176,12 @@ class Job:
         """Return where a file goes that is written now, in a folder that is there.
 
         Raises:
-            TableFileError: A symbolic link that was made since the check leads it elsewhere.
+            TableFileError: A symbolic link that was made since the check leads it elsewhere; or a store lets nothing be
+                written.
             ConfigError: The folder cannot be made.
         """
+        if text in self.urls:
+            return self.copies.target(self.urls[text])
         path = self.path(text)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,7 +199,8 @@ class Job:
             return builtin_table(self.spec.data.dataset)
         if isinstance(self.spec.data, DatabaseSpec):
             return self._database_rows()
-        assert self.spec.data is not None, "load_jobs lets no job train without data"
+        if self.spec.data is None:  # the check tells it, unless the generator is in a store that only workers open
+            raise ConfigError("is not there, and there is no key 'data' to learn it from", "generator_filepath")
         if is_large(self.path(self.spec.data)):  # a folder of files: all rows are held in memory here
             return read_dataset(self.path(self.spec.data), generator(root(0)))[0]
         return read_table(self.path(self.spec.data), self.metadata, self.spec.missing, read=self.spec.read)

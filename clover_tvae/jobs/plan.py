@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from clover_tvae.errors import ConfigError, Problem
-from clover_tvae.files import file_digest
 from clover_tvae.jobs.job import Job
 from clover_tvae.jobs.record import Record
 from clover_tvae.jobs.spec import DatabaseOutput, SampleSpec
 from clover_tvae.tables import TABLE_EXISTS
+from clover_tvae.tables.places import Store
 
-__all__ = ["Plan", "assessment_digest", "first_id", "foreign_problems", "learnt_from", "plan_job", "sample_digest"]
+__all__ = [
+    "Plan",
+    "assessment_digest",
+    "check_stores",
+    "first_id",
+    "foreign_problems",
+    "learnt_from",
+    "plan_job",
+    "sample_digest",
+]
 
 # Parameters that do not change what is learnt.
 _NOT_LEARNT = ("decode", "device", "trust_pickle", "discriminator_steps")
@@ -69,7 +77,7 @@ def plan_job(job: Job, *, force: bool = False, retrain: bool = False) -> Plan:
     """
     record = Record.load(job.record, job.name)
     learnt = learnt_from(job)
-    generator = file_digest(job.path_of(job.spec.generator_filepath))
+    generator = job.digest(job.spec.generator_filepath)
     train, reason, check = _training(job, record, learnt, generator)
     if retrain and not train:
         if not job.has_data:
@@ -91,6 +99,19 @@ def plan_job(job: Job, *, force: bool = False, retrain: bool = False) -> Plan:
         if isinstance(said, DatabaseOutput) and said.if_exists == "fail" and job.database(said).table_is_there():
             raise ConfigError(TABLE_EXISTS, sample.place)
     return Plan(train, stale, reason, record, learnt, check, assess, retrain)
+
+
+def check_stores(job: Job, plan: Plan) -> None:
+    """Find out whether the object stores that a run would write to let it.
+
+    Raises:
+        TableFileError: One refuses.
+    """
+    written = [job.spec.generator_filepath] if plan.train else []
+    written += [*job.spec.pages.values()] if plan.assess else []
+    written += [job.spec.sample[index].place for index in plan.samples]
+    for folder in dict.fromkeys(Store(job.urls[text]).parent for text in written if text and text in job.urls):
+        folder.check_writable()
 
 
 def _training(job: Job, record: Record, learnt: Mapping[str, Any], generator: str | None) -> tuple[bool, str, bool]:
@@ -145,7 +166,7 @@ def sample_digest(job: Job, sample: SampleSpec) -> str:
 
 def assessment_digest(job: Job, learnt: Mapping[str, Any]) -> str:
     """Return the digest of what a job wants measured: its limits, the data and what is held out of it."""
-    held = file_digest(job.path_of(job.spec.holdout)) or job.holdout_fraction
+    held = job.digest(job.spec.holdout) or job.holdout_fraction
     return _digest({**learnt, "limits": job.limits, "held": held, **job.spec.pages, "about": job.spec.about})
 
 
@@ -154,7 +175,7 @@ def _is_assessed(job: Job, record: Record, learnt: Mapping[str, Any], generator:
     measured = record.assessment
     if measured.get("generator") != generator or measured.get("asked") != assessment_digest(job, learnt):
         return False
-    return all(job.path(text).is_file() for text in job.spec.pages.values())
+    return all(map(job.is_there, job.spec.pages.values()))
 
 
 def _is_stale(job: Job, sample: SampleSpec, record: Record, generator: str | None) -> bool:
@@ -165,7 +186,7 @@ def _is_stale(job: Job, sample: SampleSpec, record: Record, generator: str | Non
         table = job.database(sample.output)
         if entry.get("place") != table.identity or not table.table_is_there():
             return True
-    elif not job.path(sample.output).is_file():
+    elif not job.is_there(sample.output):
         return True
     return entry.get("sample") != sample_digest(job, sample) or entry.get("generator") != generator
 
@@ -177,12 +198,12 @@ def foreign_problems(job: Job, record: Record) -> list[Problem]:
     cure = "move it away, or overwrite it with --force"
     problems = []
     for text in (*job.spec.pages.values(), *(sample.place for sample in job.spec.sample)):
-        if text not in job.paths or not os.path.exists(job.path(text)):
+        if text not in job.paths or not job.is_there(text):
             continue
         if text not in written:
             problems.append(Problem(text, f"the file exists and was not written by this job; {cure}"))
         # What is noted without a digest was being written when the job stopped.
-        elif written[text] is not None and written[text] != file_digest(job.path(text)):
+        elif written[text] is not None and written[text] != job.digest(text):
             problems.append(Problem(text, f"the file was changed after this job wrote it; {cure}"))
     return problems
 

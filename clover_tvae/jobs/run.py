@@ -27,9 +27,9 @@ from clover_tvae.errors import (
 )
 from clover_tvae.evaluation.catalogue import OF_GENERATOR
 from clover_tvae.evaluation.limits import check_limits, passed_limits
-from clover_tvae.files import file_digest
+from clover_tvae.files import as_called, file_digest
 from clover_tvae.jobs.job import Job, JobTable
-from clover_tvae.jobs.plan import Plan, assessment_digest, first_id, plan_job, sample_digest
+from clover_tvae.jobs.plan import Plan, assessment_digest, check_stores, first_id, plan_job, sample_digest
 from clover_tvae.jobs.record import held, let_go
 from clover_tvae.jobs.result import JobError, JobResult
 from clover_tvae.jobs.spec import DatabaseOutput, SampleSpec
@@ -80,10 +80,13 @@ def run_job(
         told = JobError.of(error)
         if debug and told.is_bug:
             raise
-        result = replace(result, error=replace(told, message=told.message.replace(f"{job.folder}{os.sep}", "")))
+        text = as_called(told.message.replace(f"{job.folder}{os.sep}", ""))
+        result = replace(result, error=replace(told, message=text))
     finally:
-        job.table = job.rows = None
-    return replace(result, seconds=time.monotonic() - started, warnings=tuple(dict.fromkeys(noted)))
+        job.let_go()
+    return replace(
+        result, seconds=time.monotonic() - started, warnings=tuple(dict.fromkeys(as_called(text) for text in noted))
+    )
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ class _Run:
             else:
                 yield replace(result, status="up to date", reason=plan.reason)
             return
+        check_stores(job, plan)
         table = self._table() if plan.train or plan.assess else None
         synth, digest = self._trained(table) if table is not None and plan.train else self._opened()
         result = replace(result, reason=plan.reason, trained=plan.train, sha256=digest)
@@ -159,6 +163,8 @@ class _Run:
             self.tell(synth.metadata.relations_told)
         with timed(f"learnt {synth.n_rows:,} rows", self.tell):
             synth.fit(checkpoint=saved, resume=saved is not None)
+        if path is not None:
+            self.job.copies.put(path)
         digest = None if path is None else synth.card().get("sha256")
         self.plan.record.note_training(table.learnt, file_digest(path))
         return synth, digest
@@ -206,6 +212,8 @@ class _Run:
             title=f"{job.name}: synthetic data report",
             tell=self.tell,
         )
+        for path in pages.values():
+            job.copies.put(path)
         written = {key: file_digest(path) for key, path in pages.items()}
         record.assessment = {"asked": asked, "generator": record.generator, "breaches": breaches, **written}
         record.save()
@@ -265,6 +273,7 @@ class _Run:
             else:
                 path = job.target(sample.output)
                 draw_to(draw, path, dialect=self._dialect)
+                job.copies.put(path)
                 entry["sha256"] = file_digest(path)
         record.save()
         return None

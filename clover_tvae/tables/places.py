@@ -7,31 +7,38 @@ tells what a store answered beyond the name of its error.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from typing import Any, Literal, Protocol
+from urllib.parse import quote, unquote, urlsplit
 
 from clover_tvae.errors import ConfigError, TableFileError
-from clover_tvae.files import file_digest
+from clover_tvae.files import COPIES, file_digest, inside, locked, remove_left
 
-__all__ = ["Folder", "Place", "Store", "fetched", "is_url", "place_of"]
+__all__ = ["Copies", "Folder", "Place", "Store", "allowed_url", "fetched", "is_url", "place_of"]
 
 _URL = re.compile(r"(s3|gs|abfs|abfss)://", re.IGNORECASE)
+#: A file that is written, and removed if that is allowed, to find out whether anything can be written.
+_PROBE = ".clover-tvae-may-write"
 #: What may stand behind the question mark: where the store is, never who asks.
 _OPTIONS = ("endpoint_override", "region", "scheme")
 #: How stores call what is wrong (pyarrow hands it on), and what it means.
 _ANSWERS = {
+    r"ACCESS_DENIED.*No response body": "its credentials are wrong, or may not do this",
     r"ACCESS_DENIED|AccessDenied|PERMISSION_DENIED|AuthorizationPermissionMismatch": "its credentials may not do this",
     r"INVALID_ACCESS_KEY|InvalidAccessKey|SIGNATURE|INVALID_CLIENT_TOKEN|UNAUTHENTICATED|HTTP response code 40[13]|AuthenticationFailed|MISSING_AUTHENTICATION": "its "
     "credentials are wrong, or there are none",
     r"NO_SUCH_BUCKET|NoSuchBucket|ContainerNotFound": "there is no such bucket",
-    r"NETWORK_CONNECTION|UNAVAILABLE|curlCode|resolve host|DEADLINE": "nobody answers there",
+    r"NETWORK_CONNECTION|UNAVAILABLE|curlCode|resolve host|DEADLINE|get a new connection": "nobody answers there",
 }
 
 
@@ -43,6 +50,28 @@ def is_url(text: object) -> bool:
         (True, False)
     """
     return isinstance(text, str) and _URL.match(text) is not None
+
+
+def allowed_url(text: str, places: Sequence[str]) -> str:
+    """Return the whole URL of a file that somebody else names, if it lies under a place that the user allows.
+
+    Args:
+        text: The URL. It says nothing of the store: rows would go where its writer wants.
+        places: URLs of folders; what one says of the store behind its question mark holds for all files under it.
+
+    Raises:
+        ConfigError: It lies elsewhere.
+
+    Example:
+        >>> allowed_url("s3://clinic/visits/may.csv", ["s3://clinic/visits?region=eu-west-1"])
+        's3://clinic/visits/may.csv?region=eu-west-1'
+    """
+    for place in places:
+        folder, mark, options = place.partition("?")
+        is_plain = not {"?", "#"} & {*text} and not {".", ".."} & {*unquote(text).split("/")}
+        if urlsplit(folder).netloc and is_plain and text.startswith(folder.rstrip("/") + "/"):
+            return text + mark + options
+    raise ConfigError("is a URL, not a path in the folder; --allow-url lets jobs use those under a place", "job")
 
 
 class Place(Protocol):
@@ -97,12 +126,19 @@ class Store:
             text = "must hold no credentials: the store finds them in the environment, a profile or a role"
             raise ConfigError(text, f"{parts.scheme}://")
 
+    def _system(self) -> tuple[Any, str]:
+        """Return pyarrow's file system of the store, and the path in it."""
+        from pyarrow import fs
+
+        found: tuple[Any, str] = fs.FileSystem.from_uri(quote(self.url, safe="%/:?=&@+,;~!$'()*[]"))
+        return found
+
     @contextmanager
     def _opened(self) -> Iterator[tuple[Any, str]]:
-        from pyarrow import ArrowException, fs
+        from pyarrow import ArrowException
 
         try:
-            yield fs.FileSystem.from_uri(self.url)
+            yield self._system()
         except FileNotFoundError:
             raise TableFileError("the file does not exist", self.called) from None
         except (OSError, ArrowException) as error:
@@ -116,6 +152,56 @@ class Store:
         """The URL without its options."""
         return self.url.partition("?")[0]
 
+    @property
+    def parent(self) -> Store:
+        """The folder of the file."""
+        place, mark, options = self.url.partition("?")
+        return Store(place.rstrip("/").rpartition("/")[0] + mark + options)
+
+    def kind(self) -> Literal["file", "folder"] | None:
+        """Tell a file from a folder; ``None`` where there is neither."""
+        from pyarrow import fs
+
+        with self._opened() as (store, path):
+            found = store.get_file_info(path.rstrip("/")).type
+        return {fs.FileType.File: "file", fs.FileType.Directory: "folder"}.get(found)  # type: ignore[return-value]
+
+    def check_writable(self) -> None:
+        """Find out whether files can be written to this folder, before hours are spent on them; an empty one is written."""
+        with self.written(_PROBE) as file:
+            file.touch()
+        with suppress(TableFileError):  # who may write need not be allowed to remove
+            self.remove(_PROBE)
+
+    def fetch(self, target: Path) -> None:
+        """Copy the file, or all files of the folder, to a path of this machine; what is not there is not copied."""
+        from pyarrow import fs
+
+        with self._opened() as (store, path):
+            path = path.rstrip("/")
+            found = [store.get_file_info(path)]
+            if found[0].type == fs.FileType.Directory:
+                found = store.get_file_info(fs.FileSelector(path, recursive=True))
+            for info in found:
+                if info.is_file and not info.base_name.startswith("."):
+                    beyond = info.path[len(path) :].strip("/")
+                    copy = inside(target, beyond) if beyond else target
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    private = partial(os.open, mode=0o600)
+                    with store.open_input_stream(info.path) as source, open(copy, "wb", opener=private) as file:
+                        shutil.copyfileobj(source, file, 2**22)
+
+    def put(self, source: Path, name: str = "") -> None:
+        """Write the file, or one of the folder, from one of this machine, whole or not at all."""
+        from pyarrow import fs
+
+        here = fs.LocalFileSystem()
+        with self._opened() as (store, path):
+            try:  # one call, which no signal cuts short: a stream of Python's would end as if it were whole
+                fs.copy_files(str(source), _joined(path, name), source_filesystem=here, destination_filesystem=store)
+            except FileNotFoundError:
+                raise TableFileError("the store refuses: there is no such bucket", self.called) from None
+
     def names(self) -> set[str]:
         from pyarrow import fs
 
@@ -127,29 +213,28 @@ class Store:
     def written(self, name: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as folder:
             yield (file := Path(folder, name))
-            with (
-                self._opened() as (store, path),
-                file.open("rb") as source,
-                store.open_output_stream(f"{path.rstrip('/')}/{name}") as target,
-            ):
-                shutil.copyfileobj(source, target, 2**22)
+            self.put(file, name)
 
-    def digest(self, name: str) -> str:
+    def digest(self, name: str = "") -> str:
         digest = hashlib.sha256()
-        with self._opened() as (store, path), store.open_input_stream(f"{path.rstrip('/')}/{name}") as file:
+        with self._opened() as (store, path), store.open_input_stream(_joined(path, name)) as file:
             while block := file.read(2**22):
                 digest.update(block)
         return digest.hexdigest()
 
     def read(self, name: str, most_bytes: int = 2**26) -> bytes:
         """Return what a file holds, the beginning of a larger one."""
-        with self._opened() as (store, path), store.open_input_stream(f"{path.rstrip('/')}/{name}") as file:
+        with self._opened() as (store, path), store.open_input_stream(_joined(path, name)) as file:
             return file.read(most_bytes)
 
     def remove(self, name: str) -> None:
         """Take a file away."""
         with self._opened() as (store, path):
-            store.delete_file(f"{path.rstrip('/')}/{name}")
+            store.delete_file(_joined(path, name))
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path.rstrip('/')}/{name}" if name else path
 
 
 def place_of(text: str | Path) -> Folder | Store:
@@ -157,20 +242,89 @@ def place_of(text: str | Path) -> Folder | Store:
     return Store(text) if isinstance(text, str) and is_url(text) else Folder(Path(text))
 
 
+class Copies:
+    """Copies of files of object stores, on this machine: what reads and writes files reads and writes those of stores, too.
+
+    They lie in a folder (mode 0700, files 0600) which ends with this object, or with :meth:`close`; that of a process which
+    was killed goes with the next one's.
+    """
+
+    def __init__(self) -> None:
+        self._whole: set[Path] = set()
+        self._targets: dict[Path, Store] = {}
+        self._folder: Path | None = None
+
+    def here(self, text: str | Path) -> str:
+        """Return the path of a file, or of a folder, that may be a URL: there is nothing at it where the store has nothing.
+
+        Raises:
+            TableFileError: The store refuses.
+        """
+        if not is_url(text):
+            return str(text)
+        store = Store(str(text))
+        if (place := self._place(store)) not in self._whole:
+            store.fetch(place)
+            self._whole.add(place)
+        return str(place)
+
+    def target(self, text: str, *, force: bool = True) -> Path:
+        """Return where to write a file that may be a URL; :meth:`put` sends it there.
+
+        Raises:
+            ConfigError: It is there already, without ``force``.
+            TableFileError: Nothing can be written there.
+        """
+        if not is_url(text):
+            return Path(text)
+        store = Store(text)
+        if not force and store.kind() is not None:
+            raise ConfigError("the file exists; --force overwrites it", store.called)
+        store.parent.check_writable()
+        self._targets[place := self._place(store)] = store
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def put(self, place: Path) -> None:
+        """Send a file to its store, if it has one and was written: of several workers one writes."""
+        if place in self._targets and place.exists():
+            self._targets[place].put(place)
+            self._whole.add(place)
+
+    def close(self) -> None:
+        """Remove them."""
+        if self._folder is not None:
+            self._end()
+        self._folder = None
+        self._whole.clear()
+        self._targets.clear()
+
+    def _place(self, store: Store) -> Path:
+        if self._folder is None:
+            above = Path(tempfile.gettempdir()).resolve()
+            remove_left(above, f"{COPIES}[0-9a-f]{{16}}")
+            self._folder = above / f"{COPIES}{secrets.token_hex(8)}"
+            self._folder.mkdir(mode=0o700)
+            held = ExitStack()
+            held.enter_context(locked(self._folder))  # nobody takes it for what a dead process left
+            held.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            self._end = weakref.finalize(self, held.close)
+        scheme, _, rest = store.called.partition("://")
+        return inside(self._folder, f"{scheme.lower()}/{rest}")
+
+
 @contextmanager
 def fetched(text: str | Path) -> Iterator[Path]:
-    """Yield the path of a file; of one in a store, that of a copy (mode 0600) which ends with the block.
+    """Yield the path of a file; of one in a store, that of a copy which ends with the block.
 
     Raises:
         TableFileError: The store refuses, or has no such file.
     """
-    if not is_url(text):
-        yield Path(text)
-        return
-    store = Store(str(text))
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, store.called.rsplit("/", 1)[-1] or "file")
-        with store._opened() as (opened, path), opened.open_input_stream(path) as source, copy.open("wb") as target:
-            copy.chmod(0o600)
-            shutil.copyfileobj(source, target, 2**22)
-        yield copy
+    copies = Copies()
+    try:
+        path = Path(copies.here(text))
+        if is_url(text) and not path.exists():
+            raise TableFileError("the file does not exist", str(path))
+        yield path
+    finally:
+        copies.close()

@@ -89,7 +89,8 @@ class Engine(Protocol):
 class Local:
     """Processes of this machine; with one worker, this process.
 
-    Each of N workers may use a N-th of the cores, at least one, unless ``OMP_NUM_THREADS`` says otherwise.
+    Each of N workers may use a N-th of the cores, at least one, unless ``OMP_NUM_THREADS`` says otherwise. When one is killed,
+    what ran is tried once more, one task at a time, and the rest goes on.
     """
 
     n_workers: int = 1
@@ -104,25 +105,33 @@ class Local:
 
         from joblib import Parallel, delayed
 
-        left = dict[int, None]()
+        left, waiting = dict[int, Task](), iter(tasks)
 
-        def calls() -> Iterator[Any]:
-            for task in tasks:
-                left[task.index] = None
-                yield delayed(_in_worker)(os.getpid(), function, task)
+        def pooled(given: Iterable[Task]) -> Iterator[tuple[int, Any]]:
+            """Run tasks until they are done or a process is killed, which ends all: what has not ended is ``left``."""
 
-        # joblib shares the cores among the workers.
-        pool = Parallel(
-            self.n_workers, "loky", return_as="generator_unordered", pre_dispatch=self.n_workers, batch_size=1
-        )
-        try:
-            for index, value in pool(calls()):
-                del left[index]
-                yield index, value
-        except BrokenProcessPool:
-            text = "its process, or one beside it, was killed; often memory is short: use fewer --jobs"
-            for index in left:
-                yield index, WorkerLostError(text)
+            def calls() -> Iterator[Any]:
+                for task in given:
+                    left[task.index] = task
+                    yield delayed(_in_worker)(os.getpid(), function, task)
+
+            # joblib shares the cores among the workers.
+            pool = Parallel(
+                self.n_workers, "loky", return_as="generator_unordered", pre_dispatch=self.n_workers, batch_size=1
+            )
+            with contextlib.suppress(BrokenProcessPool):
+                for index, value in pool(calls()):
+                    del left[index]
+                    yield index, value
+
+        yield from pooled(waiting)
+        while left:
+            # Nobody tells which of them was killed: each is tried once more, alone, when it has all the memory.
+            for index, task in [*left.items()]:
+                yield from pooled([task])
+                if left.pop(index, None) is not None:
+                    yield index, WorkerLostError("its process was killed, twice; often memory is short")
+            yield from pooled(waiting)
 
 
 def _in_worker(parent: int, function: Callable[..., Any], task: Task) -> tuple[int, Any]:

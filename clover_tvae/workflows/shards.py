@@ -111,7 +111,7 @@ class Wanted:
     Args:
         generator: The generator file, absolute or a URL.
         sha256: Its digest, as ``save`` returned it; another file is refused.
-        n_rows: How many, the whole table.
+        n_rows: How many, the whole table; ``None``: as many as there are partial rows.
         seed: Fixes them.
         where: Conditions as the command line writes them.
         given: A file of partial rows, one for each row.
@@ -122,7 +122,7 @@ class Wanted:
 
     generator: str
     sha256: str | None
-    n_rows: int
+    n_rows: int | None
     seed: int
     where: tuple[str, ...] = ()
     given: str | None = None
@@ -151,7 +151,7 @@ class Wanted:
         """What every row must meet, or the partial rows."""
         if self.given is not None:
             rows = read_partial(self.given, self.synth.metadata)
-            if len(rows) != self.n_rows:
+            if self.n_rows not in (None, len(rows)):
                 text = f"must be the number of partial rows, {len(rows):,}, or be left out, found {self.n_rows:,}"
                 raise ConfigError(text, "--rows")
             return rows
@@ -162,9 +162,14 @@ class Wanted:
         synth = self.synth
         return read_conditions(self.where, synth.metadata, dict(synth.sample(0).dtypes), synth.check_conditions)
 
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return len(self.conditions) if self.n_rows is None else self.n_rows
+
     def frames(self, first_row: int = 0, stop: int | None = None) -> Iterator[pd.DataFrame]:
         """Yield the rows from ``first_row`` on, up to ``stop`` or the last, in frames of flat size."""
-        first_row, stop = min(first_row, self.n_rows), self.n_rows if stop is None else min(stop, self.n_rows)
+        first_row, stop = min(first_row, self.count), self.count if stop is None else min(stop, self.count)
         how = {key: getattr(self, key) for key in ("conditions", "decode", "missing", "first_id", "steps")}
         return shard_frames(self.synth, first_row, stop - first_row, self.seed, **how)
 
@@ -194,7 +199,7 @@ class Parts:
     @property
     def counts(self) -> list[int]:
         """Rows of each part: one part where there is no row."""
-        n_rows, size = self.wanted.n_rows, self.rows_per_part
+        n_rows, size = self.wanted.count, self.rows_per_part
         return [min(size, n_rows - start) for start in range(0, max(1, n_rows), size)]
 
     @property
