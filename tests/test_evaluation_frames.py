@@ -17,7 +17,8 @@ from clover_tvae.errors import (
     TooFewRowsError,
 )
 from clover_tvae.evaluation import column_shapes, fidelity, measure, privacy, utility
-from clover_tvae.evaluation.frames import code_tables, require_fresh
+from clover_tvae.evaluation.copies import require_fresh
+from clover_tvae.evaluation.frames import code_tables
 
 CANARY = "CANARY-4711"
 

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.errors import DataError
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 
-__all__ = ["Copies", "copied_share", "copies_of", "row_hashes"]
+__all__ = ["Copies", "copied_share", "copies_of", "require_fresh", "row_hashes"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,24 @@ class Copies:
     p: float | None
     expected: float
     p_rare: float
+
+
+def require_fresh(tables: CodedTables) -> None:
+    """Refuse a holdout of rows of the real table: then copies would look as if nobody were closer to them.
+
+    Strangers equal a learnt row about as often as two learnt rows equal each other.
+
+    Raises:
+        DataError: Most of its rows do that beyond this share.
+    """
+    if not {"real", "holdout"} <= set(tables.tables):
+        return
+    rows, held = row_hashes(tables["real"]), row_hashes(tables["holdout"])
+    _, place, counts = np.unique(rows, return_inverse=True, return_counts=True)
+    twins = (counts[place] > 1).mean()
+    if np.isin(held, rows).mean() > twins + max((1 - twins) / 2, 4 * (twins * (1 - twins) / len(held)) ** 0.5):
+        text = "must hold real rows that were never learnt, found rows of the real table; give rows that were held back"
+        raise DataError(text, "holdout table")
 
 
 def copied_share(table: CodedTable, source: CodedTable) -> float:

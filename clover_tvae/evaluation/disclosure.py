@@ -27,9 +27,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.people import least_rows
-from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
-from clover_tvae.parameters import MIN_COUNT
+from clover_tvae.parameters import MIN_COUNT, whole_number
 
 __all__ = ["Disclosure", "card_to_show"]
 
@@ -55,10 +54,7 @@ class Disclosure:
     min_count: int = MIN_COUNT
 
     def __post_init__(self) -> None:
-        if isinstance(self.min_count, bool) or not isinstance(self.min_count, int) or self.min_count < 1:
-            raise ConfigError(
-                Problem("min_count", f"must be a whole number of at least 1, found min_count={self.min_count!r}")
-            )
+        whole_number(self.min_count, "min_count", least=1)
 
     @classmethod
     def of(cls, min_count: int, tables: CodedTables) -> Disclosure:

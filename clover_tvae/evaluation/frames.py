@@ -34,7 +34,6 @@ __all__ = [
     "code_tables",
     "column_kinds",
     "read_frames",
-    "require_fresh",
     "resolve_metadata",
 ]
 
@@ -215,25 +214,6 @@ def code_tables(tables: Mapping[str, pd.DataFrame | None], metadata: Any = None)
     return _code(given, kinds, metadata)
 
 
-def require_fresh(tables: CodedTables) -> None:
-    """Refuse a holdout of rows of the real table: then copies would look as if nobody were closer to them.
-
-    Strangers equal a learnt row about as often as two learnt rows equal each other.
-
-    Raises:
-        DataError: Most of its rows do that beyond this share.
-    """
-    if not {"real", "holdout"} <= set(tables.tables):
-        return
-    frames = (pd.DataFrame(np.column_stack([t.numbers, t.codes])) for t in (tables["real"], tables["holdout"]))
-    rows, held = (pd.util.hash_pandas_object(frame, index=False).to_numpy() for frame in frames)
-    _, place, counts = np.unique(rows, return_inverse=True, return_counts=True)
-    twins = (counts[place] > 1).mean()
-    if np.isin(held, rows).mean() > twins + max((1 - twins) / 2, 4 * (twins * (1 - twins) / len(held)) ** 0.5):
-        text = "must hold real rows that were never learnt, found rows of the real table; give rows that were held back"
-        raise DataError(text, "holdout table")
-
-
 @contextlib.contextmanager
 def _collected(role: str, problems: list[Problem]) -> Iterator[None]:
     try:
@@ -275,7 +255,10 @@ def _code(given: Mapping[str, pd.DataFrame], kinds: Mapping[Hashable, str], meta
         options = getattr(described, "format", None), getattr(described, "century_starts", None)
         for role, table in given.items():
             with _collected(role, problems):
-                values = _dates(table[name], name, *options) if name in dates else _numbers(table[name], name)
+                column = table[name]
+                if isinstance(column.dtype, pd.CategoricalDtype):
+                    column = column.astype(object)
+                values = _dates(column, name, *options) if name in dates else _numbers(column, name)
                 coded[role].numbers[:, position] = values
     categories: list[NDArray[Any]] = []
     ends = np.cumsum([len(table) for table in given.values()])
@@ -301,8 +284,6 @@ def _code(given: Mapping[str, pd.DataFrame], kinds: Mapping[Hashable, str], meta
 def _numbers(column: pd.Series, name: Hashable) -> NDArray[Any]:
     if pd.api.types.is_timedelta64_dtype(column.dtype):
         return column.dt.total_seconds().to_numpy(dtype=np.float64)
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(object)
     if CellType.of(column, name).holds in ("text", "mixed"):
         column = _all_read(column, pd.to_numeric(column, errors="coerce"), name, "numbers")
     _, values, missing = read_numbers(column, name)
@@ -311,8 +292,6 @@ def _numbers(column: pd.Series, name: Hashable) -> NDArray[Any]:
 
 def _dates(column: pd.Series, name: Hashable, format: str | None, century_starts: int | None) -> NDArray[Any]:
     """Nanoseconds since 1970 as float64; exact to 256 ns for dates of our time, and wide enough for any calendar."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(object)
     if format is None and CellType.of(column, name).holds == "text":
         parsed = pd.to_datetime(column.astype(object), errors="coerce", utc=True)
         column = _all_read(column, parsed, name, "dates")
@@ -324,10 +303,8 @@ def _dates(column: pd.Series, name: Hashable, format: str | None, century_starts
 def _all_read(cells: pd.Series, read: pd.Series, name: Hashable, rule: str) -> pd.Series:
     """Return what was read of text, and refuse cells that could not be."""
     if unreadable := int(read.isna().sum() - cells.isna().sum()):
-        message = (
-            f"must hold {rule}, found {unreadable} of {len(cells)} cells that are none; mend them, or the metadata"
-        )
-        raise ColumnTypeError(Problem(where_of(name), message, ColumnTypeError))
+        found = f"{unreadable} of {len(cells)} cells that are none"
+        raise ColumnTypeError(f"must hold {rule}, found {found}; mend them, or the metadata", where_of(name))
     return read
 
 

@@ -9,10 +9,11 @@ import pandas as pd
 
 from clover_tvae.columns.frames import takes_frames
 from clover_tvae.errors import CloverWarning, warn
+from clover_tvae.evaluation.copies import require_fresh
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.fidelity import fidelity_figures
 from clover_tvae.evaluation.figures import Figures
-from clover_tvae.evaluation.frames import code_tables, read_frames, require_fresh, resolve_metadata
+from clover_tvae.evaluation.frames import code_tables, read_frames, resolve_metadata
 from clover_tvae.evaluation.membership import Scorer
 from clover_tvae.evaluation.privacy import privacy_figures
 from clover_tvae.evaluation.utility import utility_figures

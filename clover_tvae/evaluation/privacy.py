@@ -18,10 +18,10 @@ from clover_tvae.columns.people import drawn_people
 from clover_tvae.evaluation.attribute import attribute_figures
 from clover_tvae.evaluation.catalogue import CATALOGUE
 from clover_tvae.evaluation.closest import ClosestRecords, closest_records
-from clover_tvae.evaluation.copies import copied_share, copies_of
+from clover_tvae.evaluation.copies import copied_share, copies_of, require_fresh
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
-from clover_tvae.evaluation.frames import CodedTables, code_tables, require_fresh
+from clover_tvae.evaluation.frames import CodedTables, code_tables
 from clover_tvae.evaluation.membership import AttackScore, Scorer, attack_figures, attack_membership
 from clover_tvae.evaluation.shadow_models import membership_shadow
 from clover_tvae.parameters import MIN_COUNT
@@ -129,9 +129,8 @@ def attack_on_nobody(tables: CodedTables, *, seed: int) -> dict[str, AttackScore
     """
     held = tables["holdout"]
     halves = np.zeros(held.n_rows, dtype=bool)
-    halves[
-        drawn_people(held.people, held.n_rows, held.n_rows // 2, generator(of_measure(seed, Measure.MEMBERSHIP)))
-    ] = True
+    rng = generator(of_measure(seed, Measure.MEMBERSHIP))
+    halves[drawn_people(held.people, held.n_rows, held.n_rows // 2, rng)] = True
     nobody = {"real": held.take(halves), "holdout": held.take(~halves), "synthetic": tables["synthetic"]}
     split = replace(tables, tables=nobody)
     return {} if _too_small(split) else attack_membership(split, seed=seed)["membership"]["random"]
@@ -154,20 +153,13 @@ def _copies(tables: CodedTables, seed: int, disclosure: Disclosure) -> list[Figu
     }
     found, n_rows = copies_of(tables, disclosure.min_count), tables["synthetic"].n_rows
     size: dict[str, Any] = {"n": n_rows, "seed": seed}
+    floors: dict[str, Any] = {"holdout": shares.get("holdout"), "bootstrap": 100.0}
     note = f"{found.of_learnt:,} of {n_rows:,} rows equal a training row."
     if "holdout" in tables.tables:
         note = f"{note[:-1]}, {found.of_held:,} one of {tables['holdout'].n_rows:,} held-out rows."
     of_rare = f"Shared by fewer than {disclosure.min_count} people; by chance {found.expected:.2g} would be copied."
     return [
-        Figure.of(
-            "privacy.copies",
-            shares["synthetic"],
-            holdout=shares.get("holdout"),
-            bootstrap=100.0,
-            p=found.p,
-            note=note,
-            **size,
-        ),
+        Figure.of("privacy.copies", shares["synthetic"], p=found.p, note=note, **floors, **size),
         Figure.of("privacy.copied_rare", found.rare, p=found.p_rare, note=of_rare, **size),
     ]
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.frames import takes_frames
 from clover_tvae.columns.people import one_row_each
-from clover_tvae.errors import ConfigError, Problem, TooFewRowsError
+from clover_tvae.errors import Problem, TooFewRowsError
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figures
 from clover_tvae.evaluation.frames import code_tables
@@ -37,6 +37,7 @@ from clover_tvae.evaluation.membership import (
     score_with_intervals,
 )
 from clover_tvae.evaluation.neighbours import MixedSpace, nearest
+from clover_tvae.parameters import whole_number
 from clover_tvae.seeds import Measure, generator, of_measure
 
 __all__ = ["membership_shadow"]
@@ -73,8 +74,7 @@ def membership_shadow(
         TooFewRowsError: Fewer than 40 rows.
         DataError: A synthetic table does not fit ``df``.
     """
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 4:
-        raise ConfigError(Problem("k", f"must be a whole number of at least 4 shadow models, found k={k!r}"))
+    k = whole_number(k, "k", least=4)
     if len(df) < _MIN_ROWS:
         raise TooFewRowsError(Problem("df", f"must have at least {_MIN_ROWS} rows, found {len(df)}"))
     rng = generator(of_measure(seed, Measure.SHADOW_HALVES))

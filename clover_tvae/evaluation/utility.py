@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from clover_tvae.columns.frames import takes_frames
-from clover_tvae.errors import ColumnsMismatchError, Problem, did_you_mean
+from clover_tvae.errors import ColumnsMismatchError, did_you_mean
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.features import filled_where_empty, one_hot_matrix, tree_matrix
 from clover_tvae.evaluation.figures import Figure, Figures
@@ -157,9 +157,8 @@ def tstr(
 def _scores_of_models(tables: CodedTables, target: Hashable, seed: int, disclosure: Disclosure) -> pd.DataFrame:
     """The table of ``tstr``; a recall that rests on too few test rows is NaN."""
     if target not in tables.names:
-        raise ColumnsMismatchError(
-            Problem("target", f"column {target!r} is none of the columns compared{did_you_mean(target, tables.names)}")
-        )
+        text = f"column {target!r} is none of the columns compared{did_you_mean(target, tables.names)}"
+        raise ColumnsMismatchError(text, "target")
     rng = generator(of_measure(seed, Measure.UTILITY))
     n_rows = min(tables["real"].n_rows, _MODEL_ROWS)
     drawn = {role: tables[role].draw(n_rows, rng) for role in ("real", "synthetic")}

@@ -14,15 +14,15 @@ from clover_tvae.evaluation.figures import Figure
 from clover_tvae.report.formatting import decimal_text, listed, printable, shortened
 from clover_tvae.report.readings import GOOD_LOSS, Reading
 
-__all__ = ["FAIR_C2ST", "FAIR_ERROR", "FAIR_LOSS", "FAIR_POINTS", "Answer", "answers"]
+__all__ = ["FAIR_C2ST", "FAIR_ERROR", "FAIR_LOSS", "FAIR_POINTS", "LIKENESS", "Answer", "answers"]
 
 FAIR_C2ST = 0.1  # above the AUC of real rows: told apart, but seldom
 FAIR_ERROR = 1.5  # times the error of real rows, or ...
 FAIR_POINTS = 1.0  # ... so many points of a percentage above it
 FAIR_LOSS = 0.1  # of AUC or R2, lost against models that learnt real rows
 
-# The figures that say how like the rows are, and what is further off where one of them is worse than for real rows.
-_LIKENESS = {
+#: The figures that say how like the rows are, and what is further off where one of them is worse than for real rows.
+LIKENESS = {
     "fidelity.c2st_heldout": "",
     "fidelity.shape_heldout": "single columns",
     "fidelity.trend_heldout": "pairs of columns",
@@ -88,7 +88,7 @@ def answers(
     """
     by_key = {figure.name: figure for figure in (figures.values() if isinstance(figures, Mapping) else figures)}
     without = "" if has_fresh else "without rows kept back: real rows that were never learnt."
-    likeness = tuple(reading for reading in read if reading.key in _LIKENESS and reading.verdict != "unknown")
+    likeness = tuple(reading for reading in read if reading.key in LIKENESS and reading.verdict != "unknown")
     usefulness = tuple(reading for reading in read if reading.section == "utility")
     attacks = tuple(reading for reading in read if reading.section == "privacy" and reading.counts)
     if not is_learnt:
@@ -115,7 +115,7 @@ def _likeness(by_key: Mapping[str, Figure], read: Sequence[Reading], has_fresh: 
     )
     if not worse:
         return "good", "Yes", f"{told} Columns and pairs of columns are as near as those of other real rows."
-    if words := [_LIKENESS[reading.key] for reading in worse if _LIKENESS[reading.key]]:
+    if words := [LIKENESS[reading.key] for reading in worse if LIKENESS[reading.key]]:
         told += f" Further off than in other real rows: {listed(words)}."
     is_fair = all(_is_fair(by_key[reading.key]) for reading in worse)
     return ("fair", "Nearly", told) if is_fair else ("bad", "No", told)
@@ -142,11 +142,8 @@ def _usefulness(by_key: Mapping[str, Figure], has_fresh: bool, target: Any) -> t
         what = shortened(printable(target))
     learnt = f"Models that learnt these rows predict {what} for real people"
     if best <= GOOD_LOSS:
-        return (
-            "good",
-            "Yes",
-            f"{learnt} as well as models that learnt real rows, within {decimal_text(GOOD_LOSS, 1)} of AUC or R².",
-        )
+        alike = f"as well as models that learnt real rows, within {decimal_text(GOOD_LOSS, 1)} of AUC or R²"
+        return "good", "Yes", f"{learnt} {alike}."
     told = f"{learnt} worse than models that learnt real rows, by {decimal_text(best, 2)} of AUC or R²."
     return ("fair", "In part", told) if best <= FAIR_LOSS else ("bad", "Hardly", told)
 

@@ -248,12 +248,8 @@ def _of_numbers(x: NDArray[Any], y: NDArray[Any], disclosure: Disclosure, is_dat
 def _value_label(value: float, is_date: bool) -> str:
     if not is_date:
         return number_text(float(value))
-    return (
-        str(np.datetime64(round(value / 1e9), "s"))
-        .replace("T00:00:00", "")
-        .replace("T", " ")
-        .removeprefix(f"{DAY_OF_TIMES} ")
-    )
+    moment = str(np.datetime64(round(value / 1e9), "s")).removesuffix("T00:00:00")
+    return moment.replace("T", " ").removeprefix(f"{DAY_OF_TIMES} ")
 
 
 def _histogram(

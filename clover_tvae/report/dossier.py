@@ -270,9 +270,7 @@ def _groups(found: pd.DataFrame, target: Hashable, disclosure: Disclosure) -> di
         for row in found.to_dict("records")
     ]
     head = ("group", "of learnt rows", "of synthetic rows", "Shape error (learnt rows')", "C2ST (learnt rows')")
-    words = (
-        f"Against the held-out rows of each group; groups of fewer than {disclosure.min_count} real rows are not told."
-    )
+    words = f"Against the held-out rows of each group; groups of under {disclosure.min_count} real rows are not told."
     return _section(f"Subgroups of {printable(target)}", words, head, rows)
 
 

@@ -91,12 +91,7 @@ class PairTrends:
         for caption, column, words, colour in (
             ("Real", "real", f"{together} real rows", diverging),
             ("Synthetic", "synthetic", f"{together} synthetic rows", diverging),
-            (
-                trend,
-                "error_synthetic",
-                f"Trend error of each pair{worst}",
-                lambda errors: sequential(errors / _DARKEST),
-            ),
+            (trend, "error_synthetic", f"Trend error of each pair{worst}", lambda error: sequential(error / _DARKEST)),
         ):
             matrix = np.full((len(names), len(names)), np.nan)
             matrix[at] = matrix[at[::-1]] = self.pairs[column].to_numpy(dtype=np.float64)

@@ -68,14 +68,9 @@ def space_section(
         classes = Classes()
     maps, note = row_space(real, synthetic, classes, disclosure)
     heading = "" if target is None else f"Most frequent {shortened(printable(target))} in the hexagon"
-    return {
-        "title": title,
-        "words": words,
-        "maps": maps,
-        "classes": classes.names,
-        "target": heading,
-        "note": note or "Too few rows, or none that vary: there is nothing to draw.",
-    }
+    note = note or "Too few rows, or none that vary: there is nothing to draw."
+    shown = {"maps": maps, "classes": classes.names, "target": heading, "note": note}
+    return {"title": title, "words": words, **shown}
 
 
 def frequent_classes(real: Any, synthetic: Any, disclosure: Disclosure) -> Classes:

@@ -6,21 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from clover_tvae.evaluation.fidelity import NO_HOLDOUT
+from clover_tvae.report.answers import LIKENESS
 from clover_tvae.report.distributions import Marginal
 from clover_tvae.report.formatting import listed, percent_text
 from clover_tvae.report.readings import LIKE_REAL, Reading
 
 __all__ = ["risks", "summary"]
 
-_LEADING = frozenset(
-    {
-        "fidelity.c2st_heldout",
-        "fidelity.shape_heldout",
-        "fidelity.trend_heldout",
-        "fidelity.relations_broken",
-        "utility.loss",
-    }
-)
+_LEADING = {*LIKENESS, "utility.loss"}
 
 # The three risks of Opinion 05/2014 of the European data protection authorities (WP 216): what each asks, what the attacker
 # who was tried holds, the figures that speak to it, and what these cannot say.
