@@ -76,9 +76,8 @@ class Condition:
         if isinstance(condition, Condition):
             return condition
         if isinstance(condition, Mapping):
-            raise ConditionError(
-                'a comparison must be a tuple, such as (">=", 65) or ("between", 18, 30), found a dict'
-            )
+            rule = 'a comparison must be a tuple, such as (">=", 65) or ("between", 18, 30)'
+            raise ConditionError(f"{rule}, found a dict")
         if isinstance(condition, np.ndarray) and condition.ndim == 0:
             condition = condition.item()
         if not isinstance(condition, tuple):
@@ -141,9 +140,8 @@ class Condition:
             if not isinstance(operand, bool):
                 raise ConditionError(f"'missing' must be true or false, found {type(operand).__name__}")
             return cls.of(("missing",) if operand else ("not missing",))
-        return cls.of(
-            (operator, *operand) if operator == "between" and isinstance(operand, list) else (operator, operand)
-        )
+        operands = operand if operator == "between" and isinstance(operand, list) else [operand]
+        return cls.of((operator, *operands))
 
     def check(self, kind: str, cells: Literal["number", "truth", "other"] | None = None) -> None:
         """Refuse a condition that no cell of such a column can meet, whatever the values of the column are.

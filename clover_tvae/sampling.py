@@ -156,9 +156,8 @@ class Sampler:
         how = Drawing([one_by_one(columns)], conditions, self._translator(generator))
         rows, log_weight = self.vae.decoder.sample(z, rows, known, generator, how)
         if not bool(torch.isfinite(log_weight).any()):
-            raise ConditionError(
-                f"no row can meet the conditions on {len(conditions)} columns together; drop or widen one of them"
-            )
+            text = f"no row can meet the conditions on {len(conditions)} columns together"
+            raise ConditionError(f"{text}; drop or widen one of them")
         picked = _systematic(log_weight, BLOCK_ROWS, generator)
         known[:, columns] = True
         return rows.take(picked), known[picked], z[picked]

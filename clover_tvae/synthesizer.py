@@ -523,10 +523,8 @@ class Synthesizer:
         """
         real = self._real(df, "df")
         draw = partial(self._learnt().backend.sample_frames, decode=self.decode)
-        seed, least = (
-            self._calls.seed(self._seed, Call.BALANCE, random_state),
-            self._backend.parameters.get("min_count", 1),
-        )
+        seed = self._calls.seed(self._seed, Call.BALANCE, random_state)
+        least = self._backend.parameters.get("min_count", 1)
         if isinstance(strategy, Mapping):  # the words of the table, as they are learnt
             words = {word: as_read(self.metadata, {column: word})[column] for word in strategy}
             strategy = {next(iter(getattr(read, "values", ())), word): strategy[word] for word, read in words.items()}

@@ -77,9 +77,8 @@ class Generator:
         try:
             return replace(self, sha256=write_artifact(path, content))
         except ValueError as error:
-            raise ArtifactError(
-                f"{path} cannot be written: the generator is larger than a file may be: {error}"
-            ) from None
+            text = f"{path} cannot be written: the generator is larger than a file may be: {error}"
+            raise ArtifactError(text) from None
 
     @classmethod
     def load(
@@ -131,18 +130,13 @@ class Generator:
             problems.append(Problem("df", text, DataError))
         DataError.raise_any(problems)
         learnt = self.backend.parameters
+        used = "the generator file is there and is used as it was trained"
         if df is not None and (texts := self.told_apart(df, n_rows)):
-            warn(
-                f"the generator file is there and is used as it was trained, on another table than the one given: {'; '.join(texts)}; "
-                "delete it, or give another generator_filepath, to learn this one",
-                CloverWarning,
-            )
+            cure = "delete it, or give another generator_filepath, to learn this one"
+            warn(f"{used}, on another table than the one given: {'; '.join(texts)}; {cure}", CloverWarning)
         if others := [name for name, value in listed(given).items() if name in learnt and value != learnt[name]]:
             cure = "" if df is None else "; delete it, or give another generator_filepath, to train anew"
-            warn(
-                f"the generator file is there and is used as it was trained, with other values of {', '.join(others)}{cure}",
-                CloverWarning,
-            )
+            warn(f"{used}, with other values of {', '.join(others)}{cure}", CloverWarning)
 
     def told_apart(self, df: pd.DataFrame, n_rows: int | None = None) -> list[str]:
         """Say how a table differs from the one that was learnt, as far as the file tells; tables that are alike pass.

@@ -390,18 +390,15 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         out, left, places = completed(plan, self.inner, given, fill, seed, missing=missing)
         if left:
             raise ConditionError(self._no_room(given.iloc[places], places, left))
-        for name in plan.distances.keys() & set(
-            df.columns
-        ):  # a base plus a distance is off by the last digit of a float
+        for name in plan.distances.keys() & {*df.columns}:  # a base plus a distance is off by the last digit of a float
             if isinstance(out[name].dtype, np.dtype) and out[name].dtype.kind == "f":
                 out[name] = df[name].reset_index(drop=True).astype(out[name].dtype).fillna(out[name])
         return self._identified(out, first_id, generator(seed, Read.CELLS))
 
     def _check_known(self, df: pd.DataFrame) -> None:
         refuse_unknown(df, self.reduction.modelled)
-        problems = never_seen(
-            {name: np.flatnonzero(cells).tolist() for name, cells in self.reduction.unseen(df).items()}
-        )
+        unseen = self.reduction.unseen(df)
+        problems = never_seen({name: np.flatnonzero(cells).tolist() for name, cells in unseen.items()})
         for relation in self.reduction.kept:
             if set(relation.columns) <= set(df.columns):
                 wrong = relation.breaks(df) & known(df, relation.columns)
@@ -424,10 +421,8 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         for name, outside in self.reduction.cells.table.outside(rows[[n for n in rows if n in names]]).items():
             if outside.any():
                 text = f"{int(outside.sum())} known cells lie outside of what was learnt"
-                told = (
-                    f"{text} ({data_rows(places[outside].tolist())}), which {why}; leave them empty to have them drawn"
-                )
-                problems.append(Problem(where_of(name), told))
+                told = f"{text} ({data_rows(places[outside].tolist())}), which {why}"
+                problems.append(Problem(where_of(name), f"{told}; leave them empty to have them drawn"))
                 rest &= ~outside
         if rest.any():
             text = f"must be partial rows that can be completed, found {int(rest.sum())} that cannot"

@@ -58,17 +58,14 @@ class Backend(Protocol):
     @property
     def parameters(self) -> dict[str, Any]:
         """The parameters in force, defaults resolved: plain values."""
-        ...
 
     @property
     def history(self) -> list[dict[str, float]]:
         """One dict an epoch: epoch, seconds, loss, reconstruction, kl and validation_loss, _reconstruction, _kl."""
-        ...
 
     @property
     def facts(self) -> dict[str, Any]:
         """Rows, best epoch, why training ended, the device and, where they are known, the seconds."""
-        ...
 
     @property
     def transform(self) -> TableTransform:
@@ -77,7 +74,6 @@ class Backend(Protocol):
         Raises:
             NotFittedError: Nothing was learnt yet.
         """
-        ...
 
     @property
     def kinds(self) -> dict[Hashable, str]:
@@ -111,7 +107,6 @@ class Backend(Protocol):
             DataError: The table cannot be learnt.
             TrainingError: Training failed.
         """
-        ...
 
     def sample_frames(
         self,
@@ -140,7 +135,6 @@ class Backend(Protocol):
             NotFittedError: Nothing was learnt yet.
             ConditionError: The conditions name an unknown column or a value never seen, or no row can meet them.
         """
-        ...
 
     def sample_rest(self, skip: int, n_rows: int, **how: Any) -> Iterator[pd.DataFrame]:
         """Yield the rows of :meth:`sample_frames` after the first ``skip``, at least 1, as they are in the whole.
@@ -159,7 +153,6 @@ class Backend(Protocol):
 
     def sigmas(self) -> dict[Hashable, list[float]]:
         """Learned standard deviations of each numeric column, in units of its modes' scale, where the decoder has such."""
-        ...
 
     def set_device(self, device: str) -> None:
         """Move what was learnt to ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
@@ -167,11 +160,9 @@ class Backend(Protocol):
         Raises:
             ConfigError: This machine has no such device.
         """
-        ...
 
     def state(self) -> dict[str, Any]:
         """Return the backend's parts of the generator file: ``transforms``, ``model``, ``weights``, ``training``."""
-        ...
 
 
 @runtime_checkable
@@ -180,7 +171,6 @@ class ReadsRows(Protocol):
 
     def prepare(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence) -> None:
         """Take the first step of ``fit``, which goes on from it."""
-        ...
 
     def check_conditions(self, conditions: Mapping[Hashable, Any]) -> None:
         """Refuse conditions that no row could meet, as far as the table that is prepared or learnt tells.
@@ -188,7 +178,6 @@ class ReadsRows(Protocol):
         Raises:
             ConditionError: A column or a value was never seen, or a range holds no value.
         """
-        ...
 
     def complete(
         self,
@@ -211,7 +200,6 @@ class ReadsRows(Protocol):
         Raises:
             ConditionError: A column is unknown, or cells hold values that were never seen in training.
         """
-        ...
 
     def impute(
         self, df: pd.DataFrame, *, seed: np.random.SeedSequence, may_lack: Collection[Hashable] = ()
@@ -220,23 +208,18 @@ class ReadsRows(Protocol):
 
         In the columns ``may_lack`` a cell may turn out to be missing.
         """
-        ...
 
     def outside(self, df: pd.DataFrame) -> dict[Hashable, int]:
         """Return how many cells of each column lie outside of its range, or are of no category that was learnt."""
-        ...
 
     def encode(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the mean of ``q(z | x)`` of every row, on ``df``'s index."""
-        ...
 
     def reconstruct(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
         """Decode the latent mean of every row: what the latent space keeps of it."""
-        ...
 
     def anomaly_scores(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
         """Return ``-log p(cell | rest of the row)`` of every cell, in nats, and their sum a row first."""
-        ...
 
 
 @contextmanager

@@ -112,7 +112,8 @@ def learnt_apart(
     started = time.monotonic() - (0.0 if checkpoint is None else checkpoint.seconds)
     if _is_sure(given, privacy, len(df)):
         logger.info("a teacher learns the table; a student of its rows follows, and often takes longer")
-    backend.fit(df, metadata, seed=child(seed, Call.FIT), verbose=verbose, checkpoint=checkpoint, beyond=beyond)
+    how: dict[str, Any] = {"verbose": verbose, "checkpoint": checkpoint}
+    backend.fit(df, metadata, seed=child(seed, Call.FIT), beyond=beyond, **how)
     held_out, kept, described, learnt_from = backend.held_out, backend, metadata, Privacy()
     can_teach = _can_teach({"backend": backend.name, **backend.parameters})
     found = None
@@ -120,23 +121,13 @@ def learnt_apart(
         found = membership(backend, df, held_out)
         privacy = "student" if found is not None and found[0] > found[1] else "none"
     if can_teach and privacy != "none":
-        kept, described, n_rows = _taught(
-            backend,
-            metadata,
-            given,
-            df.columns,
-            child(seed, Call.TEACH),
-            started,
-            verbose=verbose,
-            checkpoint=checkpoint,
-        )
+        kept, described, n_rows = _taught(backend, metadata, given, df.columns, child(seed, Call.TEACH), started, **how)
         learnt_from, found = Privacy(mode="student", written_rows=n_rows), None
     if can_teach and given.get("epochs") is None:
         found = found or membership(kept, df, held_out)
         if found is None:
-            logger.info(
-                "%d people were held out, too few to check whether what was learnt tells who was", len(held_out)
-            )
+            text = "%d people were held out, too few to check whether what was learnt tells who was"
+            logger.info(text, len(held_out))
     if found is not None and found[0] > found[1]:
         cure = "learn more people, or fewer columns" if learnt_from.mode == "student" else "use privacy='student'"
         text = (
@@ -184,9 +175,8 @@ def _taught(
     if metadata.relations is not None:  # look-up tables and ranges are learnt anew, of the written rows
         declared = tuple(relation.declared() for relation in metadata.relations)
         with contextlib.suppress(MetadataError):  # else they stay as they are: what enough people share
-            described = replace(described, relations=declared).with_relations(
-                rows, min_count=teacher.parameters["min_count"]
-            )
+            least = teacher.parameters["min_count"]
+            described = replace(described, relations=declared).with_relations(rows, min_count=least)
     # As many rows an epoch as were learnt, but from a number that is not exact.
     minutes = given.get("max_minutes")
     if minutes is not None:

@@ -186,14 +186,12 @@ class Calendar:
             fitting, _ = guess_format(pd.Series(texts)) if n_bad == n_known else (None, False)
             cure = f"the format {fitting!r} reads them" if fitting else "mend the format, or make these cells missing"
             found = f"{n_bad} of {n_known} cells that are none"
-            raise ColumnTypeError(
-                f"must hold dates of the format {self.format!r}, found {found}; {cure}", where_of(name)
-            )
+            message = f"must hold dates of the format {self.format!r}, found {found}; {cure}"
+            raise ColumnTypeError(message, where_of(name))
         if self.zone is None and len(offsets) > 1:
             cure = "name the column's 'time_zone', such as 'Europe/Berlin' or 'UTC'"
-            raise ColumnTypeError(
-                f"must have one offset from UTC, found several offsets from UTC; {cure}", where_of(name)
-            )
+            message = f"must have one offset from UTC, found several offsets from UTC; {cure}"
+            raise ColumnTypeError(message, where_of(name))
         return np.append(instants, 0)[codes]
 
     def _fitted(self, known: NDArray[np.int64], values: pd.Series, name: object) -> Calendar:
@@ -290,9 +288,8 @@ class Calendar:
         moment = EPOCH + instant * MICROSECOND
         if self.cells.name == "date":
             return moment.date()
-        return (
-            moment if self.zone is None else moment.replace(tzinfo=datetime.timezone.utc).astimezone(zone_of(self.zone))
-        )
+        utc = moment.replace(tzinfo=datetime.timezone.utc)
+        return moment if self.zone is None else utc.astimezone(zone_of(self.zone))
 
     def _text(self, instant: int) -> str:
         assert self.format is not None

@@ -158,11 +158,8 @@ def decimal_digits(cells: Iterable[Decimal]) -> tuple[int, int, int]:
         if (cell := Decimal(cell)).is_finite():
             digits, exponent = "".join(map(str, cell.as_tuple().digits)), int(cell.as_tuple().exponent)
             zeros = len(digits) - len(digits.rstrip("0")) if cell else -exponent
-            before, behind, told = (
-                max(before, cell.adjusted() + 1),
-                max(behind, -exponent),
-                max(told, -exponent - zeros),
-            )
+            before, behind = max(before, cell.adjusted() + 1), max(behind, -exponent)
+            told = max(told, -exponent - zeros)
     return before, behind, told
 
 

@@ -34,16 +34,7 @@ _MAX_DEPTH = 40
 TARGET = "quoted_0_"  # a name in a tree that no text can hold: quoted names have odd numbers
 PARTS = ("year", "quarter", "month", "day", "dayofyear", "weekday", "hour", "minute")
 """The parts of a date that are functions."""
-_PANDAS_PARTS = (
-    "year",
-    "quarter",
-    "month",
-    "day",
-    "day_of_year",
-    "day_of_week",
-    "hour",
-    "minute",
-)  # what pandas calls them
+_OF_PANDAS = {"dayofyear": "day_of_year", "weekday": "day_of_week"}  # what pandas calls otherwise
 
 _OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.divide, ast.Mod: np.mod,
@@ -65,8 +56,8 @@ _FUNCTIONS: dict[str, tuple[str, Callable[..., Any]]] = {
     "age": ("age(birth, date)", lambda birth, date: _complete_years(birth, date)),
 }
 _FUNCTIONS |= {
-    p: (f"{p}(date)", functools.partial(lambda name, x: np.asarray(getattr(_date(x), name), float), name))
-    for p, name in zip(PARTS, _PANDAS_PARTS, strict=True)
+    part: (f"{part}(date)", functools.partial(lambda name, x: np.asarray(getattr(_date(x), name), float), name))
+    for part, name in ((part, _OF_PANDAS.get(part, part)) for part in PARTS)
 }
 """How each function is written, and what it computes."""
 _HINTS = {"=": "==", "&": "and", "&&": "and", "|": "or", "||": "or", "~": "not", "!": "not"}

@@ -69,13 +69,11 @@ class Database:
     def __post_init__(self) -> None:
         if not self.is_file and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(self.source)):
             # What was found may be a URL with a password.
+            rule = f"must be the name of an environment variable, or a {', '.join(DATABASE_FILES)} file"
             cure = (
                 "write its URL there: export HOSPITAL_DB=postgresql://user:password@host/database, and give HOSPITAL_DB"
             )
-            raise ConfigError(
-                f"must be the name of an environment variable, or a {', '.join(DATABASE_FILES)} file; {cure}",
-                "database",
-            )
+            raise ConfigError(f"{rule}; {cure}", "database")
         if (self.table is None) == (self.query is None):
             raise ConfigError("must name one of table and query", "database")
         if self.query is not None and self.schema is not None:
@@ -281,9 +279,8 @@ def _connected(database: Database, *, writes: bool = False) -> Iterator[Any]:
                 is_open = True
                 yield connection
     except sql.exc.NoSuchModuleError:
-        raise ConfigError(
-            f"SQLAlchemy knows no {url.drivername!r}; give another URL, or install its driver", str(database)
-        ) from None
+        text = f"SQLAlchemy knows no {url.drivername!r}; give another URL, or install its driver"
+        raise ConfigError(text, str(database)) from None
     except ImportError as error:
         if isinstance(error, MissingExtraError) or error.name is None:
             raise
@@ -375,9 +372,8 @@ def _rows(connection: Any, database: Database, *, only_names: bool = False) -> A
     """Return a result whose rows are fetched as they are asked for; of a table with ``only_names`` none."""
     sql, how = _sql(), {"yield_per": _ROWS_A_CHUNK}
     if database.query is not None:
-        result = connection.exec_driver_sql(
-            database.query, execution_options={**how, "no_parameters": True}
-        )  # as it is written: a colon or a percent sign is no parameter
+        options = {**how, "no_parameters": True}  # as it is written: a colon or a percent sign is no parameter
+        result = connection.exec_driver_sql(database.query, execution_options=options)
         if not result.returns_rows:
             raise database.problem("must be a SELECT, found a statement that gives no rows")
         return result
@@ -433,9 +429,8 @@ def _arrays(columns: Sequence[Sequence[Any]], names: Sequence[str], database: Da
 
 
 def _of_several_types(name: str) -> Problem:
-    text = (
-        "must hold cells of one type that can be read, found others; convert it in a query, such as CAST(... AS TEXT)"
-    )
+    cure = "convert it in a query, such as CAST(... AS TEXT)"
+    text = f"must hold cells of one type that can be read, found others; {cure}"
     return Problem(where_of(name), text, ColumnTypeError)
 
 
@@ -454,11 +449,8 @@ def _as_arrow(df: pd.DataFrame) -> pa.Table:
     arrays, problems = dict[str, Any](), []
     for name in df.columns:
         try:
-            array = (
-                pa.chunked_array([pa.array(df[name], from_pandas=True)])
-                if len(df)
-                else pa.chunked_array([pa.Array.from_pandas(df[name])])
-            )
+            cells = pa.array(df[name], from_pandas=True) if len(df) else pa.Array.from_pandas(df[name])
+            array = pa.chunked_array([cells])
             if types.is_dictionary(array.type):
                 array = array.cast(array.type.value_type)
             if types.is_timestamp(array.type):
@@ -466,9 +458,8 @@ def _as_arrow(df: pd.DataFrame) -> pa.Table:
             _sql_type(array.type)
             arrays[str(name)] = array
         except (pa.ArrowException, TypeError, ValueError, OverflowError, KeyError):  # their messages quote cells
-            problems.append(
-                Problem(where_of(name), f"SQL has no type for dtype {df[name].dtype}; convert it", ColumnTypeError)
-            )
+            text = f"SQL has no type for dtype {df[name].dtype}; convert it"
+            problems.append(Problem(where_of(name), text, ColumnTypeError))
     if len({*map(str, df.columns)}) < len(df.columns):
         problems.append(Problem("columns", "a number and a text spell the same name; rename one"))
     DataError.raise_any(problems)
@@ -484,8 +475,7 @@ def _require_floats(rows: pa.Table) -> None:
         if any(cell is not None and Decimal(repr(float(cell))) != cell for cell in rows.column(name).to_pylist())
     ]
     text = "SQLite would round these numbers; write them as floats or text, or into another database"
-    if rounded:
-        raise DataError.of([Problem(where_of(name), text, ColumnTypeError) for name in rounded])
+    DataError.raise_any([Problem(where_of(name), text, ColumnTypeError) for name in rounded])
 
 
 def _sql_type(arrow: pa.DataType) -> Any:

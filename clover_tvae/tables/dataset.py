@@ -143,9 +143,8 @@ def _found(path: Path) -> tuple[Any, int]:
     if not path.exists():
         raise TableFileError(not_there(path), str(path))
     if path.is_file() and path.suffix.lower() not in PARQUET:
-        raise TableFileError(
-            "is no Parquet file by its name; clover_tvae.tables.read_table reads other tables", str(path)
-        )
+        text = "is no Parquet file by its name; clover_tvae.tables.read_table reads other tables"
+        raise TableFileError(text, str(path))
     with _readable(path):
         found = ds.dataset(path, format="parquet", partitioning="hive")
         DataError.raise_any(repeated_names(found.schema.names, str(path)))

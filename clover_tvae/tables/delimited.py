@@ -277,9 +277,8 @@ def _parse(stream: Any, place: str, header: list[str], dialect: Dialect) -> Any:
         cure = "mend the file, or quote cells that hold the separator"
         if len(ragged) > table.num_rows:
             cure = "delete lines above the header, such as a title, or say read: {separator: ...}, --read separator=..."
-        raise TableFileError(
-            f"must have {table.num_columns} cells in each row, as its header, found {found}; {cure}", place
-        )
+        text = f"must have {table.num_columns} cells in each row, as its header, found {found}; {cure}"
+        raise TableFileError(text, place)
     return table.slice(1)
 
 

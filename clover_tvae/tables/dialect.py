@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import io
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 
 from clover_tvae.columns.number_texts import THOUSANDS, numeral
-from clover_tvae.errors import ColumnTypeError, ConfigError, DataError, Problem, TableFileError, did_you_mean
+from clover_tvae.errors import ColumnTypeError, ConfigError, Problem, TableFileError, did_you_mean
 
 __all__ = ["Dialect"]
 
@@ -147,9 +148,7 @@ class Dialect(BaseModel):
         found = self.but(quote='"', separator=self._separator_of(text, place, cut))
         found = found.but(blank=_blank_after(str(found.separator), text, cut))
         header = next(iter(found.rows(text)), [])
-        ends = (
-            self.trailing is None and len(header) > 1 and not header[-1] and all(head.strip() for head in header[:-1])
-        )
+        ends = self.trailing is None and len(header) > 1 and not header[-1] and all(map(str.strip, header[:-1]))
         return found.but(trailing=ends and all(not row[-1] for row in found._whole_rows(text, cut)))
 
     def _whole_rows(self, text: str, cut: bool, separator: str | None = None) -> list[list[str]]:
@@ -182,10 +181,8 @@ class Dialect(BaseModel):
         for mark in fits:
             alike = len(lines) == 2 and len({line.count(mark) for line in lines}) == 1 and '"' not in lines[0]
             if mark != "," and "," not in fits and alike:
-                name = _SEPARATORS[mark]
-                raise TableFileError(
-                    f"seems to be separated by {name}, but lines have other numbers of cells; mend it, or {cure}", place
-                )
+                text = f"seems to be separated by {_SEPARATORS[mark]}, but lines have other numbers of cells"
+                raise TableFileError(f"{text}; mend it, or {cure}", place)
         return ","
 
     def in_cells(self, columns: Iterable[tuple[str, Any, bool]], place: str) -> Dialect:
@@ -211,7 +208,7 @@ class Dialect(BaseModel):
         for name, cells, is_declared in columns:
             fits = {mark: pc.match_substring_regex(cells, pattern) for mark, pattern in patterns.items()}
             if is_declared:
-                cells = cells.filter(_any_of(fits.values()))
+                cells = cells.filter(functools.reduce(pc.or_, fits.values()))
                 fits = {mark: pc.match_substring_regex(cells, pattern) for mark, pattern in patterns.items()}
             there = [mark for mark in _OTHER if pc.any(pc.match_substring(cells, mark), min_count=0).as_py()]
             fitting = [mark for mark in marks if pc.all(fits[mark], min_count=0).as_py()] if there else []
@@ -223,7 +220,7 @@ class Dialect(BaseModel):
         cure = "say how the file writes numbers: read: {decimal: ..., thousands: ...}, thousands '' for none"
         if len(sure) == 2:
             text = f"column {sure['.']!r} has decimal points and column {sure[',']!r} decimal commas; {cure}"
-            raise DataError.of([Problem(place, text, ColumnTypeError)])
+            raise ColumnTypeError(text, place)
         decimal: Any = self.decimal or next(iter(sure), None)
         thousands: Any = self.thousands if self.thousands is not None else next(iter(grouped), None)
         open_ = [m for m in unsure if decimal is None or (m != decimal and thousands is None)]
@@ -233,8 +230,7 @@ class Dialect(BaseModel):
             said = f"{{decimal: {mark!r}}} or {{decimal: {_OTHER[mark]!r}, thousands: {mark!r}}}"
             if decimal is not None:
                 said = " or, for text, ".join(f"{{decimal: {decimal!r}, thousands: {t!r}}}" for t in (mark, ""))
-            where = f"{place}: column {unsure[mark]!r}"
-            raise DataError.of([Problem(where, f"{text}; say which: read: {said}", ColumnTypeError)])
+            raise ColumnTypeError(f"{text}; say which: read: {said}", f"{place}: column {unsure[mark]!r}")
         return self.but(decimal=decimal or _OTHER.get(thousands or "", "."), thousands=thousands or "")
 
     def plain_numbers(self, cells: Any) -> Any:
@@ -273,13 +269,5 @@ def _refuse_lone(text: str, place: str, cut: bool) -> None:
         n_marks = {line.count(mark) for line in lines}
         if mark != "," and len(n_marks) == 1 and 0 not in n_marks:
             cure = "delete lines above the header, such as a title, or quote the cells if there is one column"
-            raise TableFileError(
-                f"has one name in its first line, and lines below are separated by {name}; {cure}", place
-            )
-
-
-def _any_of(masks: Iterable[Any]) -> Any:
-    first, *others = masks
-    for mask in others:
-        first = pc.or_(first, mask)
-    return first
+            text = f"has one name in its first line, and lines below are separated by {name}"
+            raise TableFileError(f"{text}; {cure}", place)

@@ -51,10 +51,8 @@ def package(name: str, needed_by: str, extra: str = "files") -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        text = (
-            f"{needed_by} needs {name}, which is not installed; in the project's folder run: pip install '.[{extra}]'"
-        )
-        raise MissingExtraError(text) from error
+        cure = f"in the project's folder run: pip install '.[{extra}]'"
+        raise MissingExtraError(f"{needed_by} needs {name}, which is not installed; {cure}") from error
 
 
 def read_workbook(
@@ -124,10 +122,8 @@ def _cells(file: BinaryIO, place: str, sheet: str | int | None, most: int) -> li
             raise TableFileError(f"has no such sheet; {cure}", place)
         found = book.get_sheet_by_name(called)
         if found.merged_cell_ranges:
-            text = (
-                f"must hold one cell a column and row, found {len(found.merged_cell_ranges)} merged ones; unmerge them"
-            )
-            raise TableFileError(text, place)
+            found_others = f"found {len(found.merged_cell_ranges)} merged ones; unmerge them"
+            raise TableFileError(f"must hold one cell a column and row, {found_others}", place)
         rows: list[list[Any]] = found.to_python()
     except calamine.CalamineError:
         file.seek(0)
@@ -245,15 +241,8 @@ def write_workbook(df: pd.DataFrame, place: str) -> Callable[[BinaryIO], None]:
             style = formats["yyyy-mm-dd" if is_day else "yyyy-mm-dd hh:mm:ss.000"]
             for row, cell in enumerate([str(name), *cells]):
                 if (told := _write_cell(sheet, row, position, cell, style)) is not None:
-                    raise DataError.of(
-                        [
-                            Problem(
-                                f"column {str(name)!r}",
-                                f"Excel cannot hold {told} (row {row + 1}); write CSV",
-                                ColumnTypeError,
-                            )
-                        ]
-                    )
+                    text = f"Excel cannot hold {told} (row {row + 1}); write CSV"
+                    raise ColumnTypeError(text, f"column {str(name)!r}")
         book.close()
 
     return write

@@ -265,9 +265,7 @@ def write_table(df: pd.DataFrame, path: str | Path, dialect: Dialect | None = No
             atomic_write(path, partial(print_csv, df, dialect=written, gzipped=extension in _GZIPPED), mode=0o666)
     except UnicodeEncodeError as error:
         if dialect is not None and not error.encoding.startswith("utf"):
-            text = (
-                f"text in the table, or a name, has letters that {dialect.encoding} lacks; write it in another encoding"
-            )
-            raise TableFileError(text, str(path)) from None
-        text = "text in the table, or a name, is not valid Unicode (a lone surrogate) and cannot be written; replace it"
-        raise TableFileError(text, str(path)) from None
+            text = f"has letters that {dialect.encoding} lacks; write it in another encoding"
+        else:
+            text = "is not valid Unicode (a lone surrogate) and cannot be written; replace it"
+        raise TableFileError(f"text in the table, or a name, {text}", str(path)) from None

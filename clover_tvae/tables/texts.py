@@ -172,17 +172,15 @@ def _dates(cells: Any, time_zone: str | None) -> pd.Series:
     filled = cells.drop_null()
     n_zoned = pc.sum(_matches(filled, _ZONE)).as_py() or 0
     if 0 < n_zoned < len(filled):
-        raise BadCells(
-            f"must all have a time zone or none, found {n_zoned} of {len(filled)} dates have a time zone; give all one"
-        )
+        found = f"found {n_zoned} of {len(filled)} dates have a time zone"
+        raise BadCells(f"must all have a time zone or none, {found}; give all one")
     fine = _any(filled, r"\.\d{7,9}")
     zone = "UTC" if n_zoned else None
     try:
         dates = pc.cast(cells, pa.timestamp("ns" if fine else "us", zone))
     except pa.ArrowInvalid:
-        raise BadCells(
-            "must hold dates that can be held, found some that have the shape of a date and are none"
-        ) from None
+        text = "must hold dates that can be held, found some that have the shape of a date and are none"
+        raise BadCells(text) from None
     series = dates.to_pandas()
     with contextlib.suppress(pd.errors.OutOfBoundsDatetime):  # before 1677, after 2262: microseconds reach further
         series = series.dt.as_unit("ns" if fine else DATE_UNIT)

@@ -97,8 +97,6 @@ class IdentifierTransform:
         check(type(plain["key"]) is bytes and len(plain["key"]) == 16, "key must be 16 bytes")
         made = cls(name_from_plain(plain["name"]), way, CellType.from_plain(plain["cells"]), pattern, plain["key"])
         check(made.cells.family != "category", "identifiers have no categories")
-        check(
-            made.cells.is_text or (way == "sequence" and highest_of(made.cells) is not None),
-            "the dtype cannot hold such identifiers",
-        )
+        can_hold = made.cells.is_text or (way == "sequence" and highest_of(made.cells) is not None)
+        check(can_hold, "the dtype cannot hold such identifiers")
         return made

@@ -169,15 +169,13 @@ class DateCells:
         if self.calendar.format is not None:
             instants, readable, offsets = read_texts([value], self.calendar.format, self.calendar.century_starts)
             if readable[0]:
-                return (EPOCH + int(instants[0]) * MICROSECOND).replace(
-                    tzinfo=datetime.timezone.utc if offsets else None
-                )
+                moment = EPOCH + int(instants[0]) * MICROSECOND
+                return moment.replace(tzinfo=datetime.timezone.utc) if offsets else moment
         with contextlib.suppress(ValueError):
             return datetime.datetime.fromisoformat(value)
         with contextlib.suppress(ValueError):  # formats without a date count from this day
-            return datetime.datetime.combine(
-                datetime.date.fromisoformat(DAY_OF_TIMES), datetime.time.fromisoformat(value)
-            )
+            day, time = datetime.date.fromisoformat(DAY_OF_TIMES), datetime.time.fromisoformat(value)
+            return datetime.datetime.combine(day, time)
         form = "" if self.calendar.format is None else f" or in the format {self.calendar.format!r}"
         raise ConditionError(f"text must be a date as in '2020-01-31'{form}, found other text")
 
@@ -258,9 +256,8 @@ class NumberTransform:
             raise DataError(f"must hold values in at least {least} rows, found fewer; {cure}", where_of(name))
         if not exact:
             grid = grid.rounded(known, least, *reader.limits(grid)) if outside else grid.shared(known, least)
-        return cls(
-            name, reader, CODECS[numbers].fit(known, n_missing * (n_missing >= least), grid, 1 if exact else least)
-        )
+        told = n_missing if n_missing >= least else 0
+        return cls(name, reader, CODECS[numbers].fit(known, told, grid, 1 if exact else least))
 
     @property
     def kind(self) -> str:
@@ -315,9 +312,8 @@ class NumberTransform:
             low, high = self.ends(condition)
             allowed = self.codec.allow(low, high)
             if low > high or not allowed.choices.any():
-                raise ConditionError(
-                    "the range must hold a value of the column, found it outside what was seen in training"
-                )
+                rule = "the range must hold a value of the column, found it outside what was seen in training"
+                raise ConditionError(rule)
         elif condition.form != "not missing":
             allowed = self._allow_values(condition, allowed)
         return allowed.with_missing(condition, self.layout)

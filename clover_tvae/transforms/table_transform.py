@@ -124,9 +124,8 @@ class TableTransform:
                 if column is None or column.kind in ("id", "ignore"):
                     left_out.append((name, "ignore" if column is None else column.kind))
                     if column is not None and column.kind == "id" and column.regenerate is not None:
-                        identifiers.append(
-                            IdentifierTransform.fit(df[name], name, column.regenerate, column.pattern, rng)
-                        )
+                        made = IdentifierTransform.fit(df[name], name, column.regenerate, column.pattern, rng)
+                        identifiers.append(made)
                 else:
                     transforms.append(_fit_column(df[name], column, numbers, least, exact_values, of_relations))
                     folded += _folded(df[name], transforms[-1], column, least)
@@ -176,9 +175,8 @@ class TableTransform:
         """
         layout = self.layout
         choices = np.full((len(df), layout.n_columns), -1, dtype=np.int32)
-        scalars: NDArray[np.floating[Any]] = np.zeros(
-            (len(df), layout.n_scalars), dtype=np.float64 if self.numbers == "raw" else np.float32
-        )
+        dtype: Any = np.float64 if self.numbers == "raw" else np.float32
+        scalars: NDArray[np.floating[Any]] = np.zeros((len(df), layout.n_scalars), dtype=dtype)
         spreads = np.zeros_like(scalars) if self.numbers == "rank" else None
         in_pairs = {index for pair in layout.copy_pairs for index in (pair.column, pair.source)}
         known: dict[int, NDArray[Any]] = {}
@@ -404,9 +402,7 @@ class TableTransform:
         plain = fields(plain, ("numbers", "columns", "identifiers", "order", "left_out", "copies"), "transforms")
         numbers = one_of(plain["numbers"], CODECS, "numbers")
         transforms = [_column_from_plain(column, numbers) for column in list_of(plain["columns"], "columns")]
-        identifiers = [
-            IdentifierTransform.from_plain(column) for column in list_of(plain["identifiers"], "identifiers")
-        ]
+        identifiers = list(map(IdentifierTransform.from_plain, list_of(plain["identifiers"], "identifiers")))
         order = [name_from_plain(name) for name in list_of(plain["order"], "order")]
         left_out = []
         for pair in list_of(plain["left_out"], "left_out"):
@@ -421,10 +417,8 @@ class TableTransform:
         copies = []
         for i, sources in enumerate(list_of(plain["copies"], "copies")):
             sources = [integer(source, "copies", 0, len(transforms) - 1) for source in list_of(sources, "copies")]
-            check(
-                i < len(transforms) and len(set(sources)) == len(sources) and i not in sources,
-                "copies must be of other columns",
-            )
+            are_others = i < len(transforms) and len(set(sources)) == len(sources) and i not in sources
+            check(are_others, "copies must be of other columns")
             # Each pair becomes choices of a head and cells of a mask: without a bound a small file stands for a huge model.
             check(len(sources) <= MAX_COPIES, f"a column must copy at most {MAX_COPIES} others")
             check(not sources or numbers == "rank", "only ranks have copies")
