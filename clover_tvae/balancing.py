@@ -17,8 +17,6 @@ from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import shown
 from clover_tvae.seeds import child
 
-__all__ = ["balanced"]
-
 #: No more rows than that for each real one: a share of 1e-9 is a slip, not a wish.
 _MOST_ROWS_A_REAL_ROW = 1_000
 

@@ -23,24 +23,6 @@ fcntl: Any = None  # Windows has none: there, what a killed writer leaves stays
 with contextlib.suppress(ImportError):
     import fcntl
 
-__all__ = [
-    "COPIES",
-    "MOST_OF_ONE_HASH",
-    "as_called",
-    "atomic_write",
-    "check_path",
-    "closed",
-    "file_digest",
-    "inside",
-    "locked",
-    "not_there",
-    "read_text",
-    "remove_left",
-    "unmoved",
-    "unwritable",
-    "write_text",
-]
-
 #: Numbers of a file that may share a hash: Python hashes an int modulo 2^61 - 1, and a table of thousands that share one
 #: takes minutes to fill.
 MOST_OF_ONE_HASH = 100

@@ -19,8 +19,6 @@ from clover_tvae.columns.frames import same_kind
 from clover_tvae.errors import ConditionError, ConfigError, DataError, Problem
 from clover_tvae.metadata import Metadata
 
-__all__ = ["MethodsOfSDV", "takes_names_of_sdv"]
-
 _Call = TypeVar("_Call", bound=Callable[..., Any])
 
 #: SDV's arguments that are ours under another name.

@@ -64,7 +64,8 @@ class TestPublicNames:
             name = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
             module = importlib.import_module(name)
             faults += [f"{name} has no docstring"] * (not module.__doc__)
-            for public in getattr(module, "__all__", ()):
+            own = {key for key, found in vars(module).items() if getattr(found, "__module__", None) == name}
+            for public in sorted({*getattr(module, "__all__", ()), *(key for key in own if not key.startswith("_"))}):
                 found = getattr(module, public)
                 ours = callable(found) and str(getattr(found, "__module__", "")).startswith("clover_tvae")
                 faults += [f"{name}.{public} has no docstring"] * (ours and not found.__doc__)

@@ -30,17 +30,6 @@ from clover_tvae.errors import (
 )
 from clover_tvae.files import atomic_write
 
-__all__ = [
-    "FORMAT_VERSION",
-    "GENERATOR",
-    "MAX_BYTES",
-    "dump_artifact",
-    "parse_artifact",
-    "read_artifact",
-    "write_artifact",
-    "writer_versions",
-]
-
 GENERATOR = "clover-tvae-generator"
 FORMAT_VERSION = 2
 MAX_BYTES = 4 * 2**30

@@ -14,8 +14,6 @@ from typing import Any
 
 from clover_tvae.errors import ArtifactError, CorruptArtifactError, UnsafeArtifactError, UnsupportedArtifactError
 
-__all__ = ["EXPECTED", "HEAD_BYTES", "MAGIC", "RUNS_CODE", "PickleFacts", "foreign", "pickle_facts", "unsafe"]
-
 # Every version of our format starts like this, so that a file of a later version is known as such.
 MAGIC = b"\x80\x05}(\x8c\x06format\x8c"
 # How much of a foreign file is looked at.

@@ -22,8 +22,6 @@ from clover_tvae.artifact.foreign import HEAD_BYTES, RUNS_CODE, pickle_facts, un
 from clover_tvae.errors import ArtifactError, CloverError, CorruptArtifactError
 from clover_tvae.files import MOST_OF_ONE_HASH
 
-__all__ = ["decode", "encode", "only_our_errors"]
-
 # One byte can stand for an empty dict of 64 bytes: the bound keeps a hostile file under some 64 MB of objects.
 _MAX_VALUES = 900_000
 _MAX_DEPTH = 64

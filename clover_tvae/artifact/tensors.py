@@ -20,8 +20,6 @@ from clover_tvae.errors import CorruptArtifactError
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-__all__ = ["pack_tensors", "unpack_tensors"]
-
 
 def pack_tensors(tensors: Mapping[str, NDArray[Any]]) -> bytes:
     """Return arrays as one safetensors blob.

@@ -18,8 +18,6 @@ from clover_tvae.relations.reading import comparable
 from clover_tvae.relations.relation import Relation
 from clover_tvae.seeds import Read, child, generator
 
-__all__ = ["ROUNDS", "completed"]
-
 #: Times that partial rows are completed until they keep every relation.
 ROUNDS = 24
 #: From that round on, rows of a pool of so many lend the sources of a column that is known.

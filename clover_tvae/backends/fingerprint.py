@@ -15,8 +15,6 @@ from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import listed
 from clover_tvae.tables import Beyond
 
-__all__ = ["made_from"]
-
 
 def made_from(
     df: pd.DataFrame,

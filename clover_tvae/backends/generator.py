@@ -22,8 +22,6 @@ from clover_tvae.relations.document import relation_texts
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Generator"]
-
 #: The extremes of the very table lie outside of its ranges (4% of 150 numbers), and more cells are of categories of few people.
 _MOST_OUTSIDE, _MOST_RARE = 0.2, 0.5
 

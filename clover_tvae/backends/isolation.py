@@ -16,8 +16,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-__all__ = ["isolated", "quiet", "seeded_globals"]
-
 #: Generators, warning filters and streams belong to the process: only one thread may have changed them.
 _ONE_AT_A_TIME = threading.RLock()
 

@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from clover_tvae.backends.native import NativeBackend
     from clover_tvae.tables import Beyond
 
-__all__ = ["DRAWS_A_ROW", "STRETCH_ROWS", "KeepingBackend", "keep_relations"]
-
 #: Half of the rows that are drawn at most for each one that is found, beyond the first :data:`_LEAST_DRAWS`. It knows nothing of
 #: how many are asked for, as a longer table must begin with the shorter one.
 DRAWS_A_ROW = 100

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from clover_tvae.backends.native import NativeBackend
     from clover_tvae.backends.sdv import SdvBackend
 
-__all__ = ["BACKENDS", "load_backend", "make_backend"]
-
 BACKENDS = ("native", "sdv")
 
 

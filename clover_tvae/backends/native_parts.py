@@ -10,8 +10,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from clover_tvae.parameters import Positive, Share, Width, Widths
 
-__all__ = ["ModelPart", "TrainingPart", "packed", "unpacked"]
-
 _Natural = Annotated[int, Field(ge=0, le=2**53)]
 _Epoch = Annotated[list[float], Field(min_length=8, max_length=8)]
 

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from clover_tvae.training import Checkpoint
     from clover_tvae.transforms import TableTransform
 
-__all__ = ["Backend", "ReadsRows", "never_seen", "reader", "reading", "refuse_unknown", "require_columns"]
-
 
 class Backend(Protocol):
     """What learns one table and draws rows from what it learnt.

@@ -18,8 +18,6 @@ from clover_tvae.seeds import child
 if TYPE_CHECKING:
     from clover_tvae.backends.native import NativeBackend
 
-__all__ = ["BLOCK", "draw_inside", "draw_what_is_there"]
-
 #: Rows that are drawn alike, however many are asked for.
 BLOCK = 1_024
 #: Rows of a block from which on cells out of their range are drawn again, given the rest of their row, so many together.

@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from clover_tvae.tables import Beyond
     from clover_tvae.training import Checkpoint
 
-__all__ = ["SDV_DEFAULTS", "SdvBackend"]
-
 SDV_DEFAULTS: Mapping[str, Any] = {
     "epochs": 300,
     "batch_size": 500,

@@ -20,8 +20,6 @@ from clover_tvae.transforms import TableTransform
 from clover_tvae.transforms.numbers import NumberCells, NumberTransform
 from clover_tvae.transforms.raw_codec import RawCodec
 
-__all__ = ["encoded", "flat_names", "flattened", "loosened", "table_from_plain"]
-
 
 def loosened(table: TableTransform, *, keep_range: bool, keep_decimals: bool) -> TableTransform:
     """Return the table with the freedom that SDV's ``enforce_...`` ask for. Dates always stay inside their range."""

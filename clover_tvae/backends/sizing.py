@@ -10,8 +10,6 @@ from clover_tvae.model.build import ModelConfig
 from clover_tvae.parameters import Parameters, listed
 from clover_tvae.training import TrainingConfig
 
-__all__ = ["Lesson", "Plan", "plan_training"]
-
 _Config = TypeVar("_Config", ModelConfig, TrainingConfig)
 
 #: What a plan tells, in this order. `dropout` and `free_bits` are no parameters of the constructor.

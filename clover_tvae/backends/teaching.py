@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["STUDENT_BELOW", "learnt_apart", "membership", "of_a_teacher"]
-
 #: Tables of fewer rows have a student, unless the user says otherwise; larger ones where the check below finds a need.
 STUDENT_BELOW = 10_000
 #: Rows that a teacher writes for each one that it learnt, as long as they are no more than that in all.

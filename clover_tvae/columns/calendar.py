@@ -35,8 +35,6 @@ from clover_tvae.columns.numeric import read_numbers
 from clover_tvae.columns.plain_data import check, fields, integer, one_of, optional, text
 from clover_tvae.errors import ColumnTypeError
 
-__all__ = ["PER_SECOND", "Calendar", "instant_of", "unit_and_zone"]
-
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _OFFSETS = ("+0100", "+01:00", "Z")
 STYLE_TEXTS = 2_000  # so many distinct texts tell how all of them are written

@@ -18,21 +18,6 @@ import pandas as pd
 
 from clover_tvae.columns.plain_data import check, fields, integer, list_of, one_of, optional, text
 
-__all__ = [
-    "MISSING_MARKERS",
-    "TAGS",
-    "UNITS",
-    "ZONEINFO",
-    "is_missing",
-    "is_number",
-    "plain_cell",
-    "typed_key",
-    "values_from_plain",
-    "values_to_plain",
-    "zone_name_of",
-    "zone_of",
-]
-
 UNITS = ("s", "ms", "us", "ns")
 MISSING_MARKERS = {"nan": float("nan"), "none": None, "NA": pd.NA, "NaT": pd.NaT}
 TAGS = {

@@ -16,11 +16,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = [
-    "DATE_FORMATS", "DAY_OF_TIMES", "EPOCH", "MICROSECOND", "Written", "century_of", "formats_of", "guess_format", "has_short_years", "packed_width", "read_texts",
-    "whole_number_format", "whole_number_formats",
-]  # fmt: skip
-
 DATE_FORMATS = (
     "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S.%f",
     "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S%z", "%d/%m/%Y",

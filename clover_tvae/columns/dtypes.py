@@ -38,8 +38,6 @@ from clover_tvae.columns.cells import (
 from clover_tvae.columns.plain_data import check, fields, one_of, text
 from clover_tvae.errors import ColumnTypeError, Problem, UserError
 
-__all__ = ["DATE_UNIT", "TEXT_DTYPE", "CellType", "in_dtype", "located", "tags_of", "where_of", "with_cells"]
-
 TEXT_DTYPE: Any = pd.Series([""]).dtype
 """What pandas makes of texts: ``str`` since pandas 3, ``object`` before."""
 DATE_UNIT = pd.DatetimeIndex(["2024-01-31"]).unit

@@ -17,8 +17,6 @@ from pyarrow import types
 
 from clover_tvae.errors import DataError
 
-__all__ = ["FrameKind", "pandas_of", "read_frame", "same_kind", "same_library", "takes_frames"]
-
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -11,8 +11,6 @@ from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.numeric import read_numbers
 from clover_tvae.errors import ColumnTypeError
 
-__all__ = ["highest_of", "identifier_cells"]
-
 _FLOAT_BITS = {"float16": 11, "float": 24, "float32": 24, "double": 53, "float64": 53}
 
 

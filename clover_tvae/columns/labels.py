@@ -19,8 +19,6 @@ from clover_tvae.columns.cells import is_missing, is_number, plain_cell, typed_k
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.errors import ColumnTypeError, IdentifierColumnError
 
-__all__ = ["Labels", "are_contacts", "factorize", "names_people", "read_labels"]
-
 # Values of fewer rows are judged by how many of them occur once; a few frequent ones beside them are placeholders.
 _FREQUENT, _MAX_PLACEHOLDERS = 5, 3
 # Fewer cells than this can all differ by chance or by design (a code book).

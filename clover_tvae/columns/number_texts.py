@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["THOUSANDS", "NumberStyle", "Spelt", "numeral", "plain_text", "split_number"]
-
 # A blank between the thousands may be a narrow one or one that breaks no line.
 THOUSANDS = {"": "", ".": r"\.", ",": ",", " ": "[ \u00a0\u202f]", "'": "['’]"}
 """The marks that may stand between thousands, and the pattern of each."""

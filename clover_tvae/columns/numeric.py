@@ -14,8 +14,6 @@ from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.number_texts import split_number
 from clover_tvae.errors import ColumnTypeError, NonFiniteError
 
-__all__ = ["decimal_digits", "identifier_told", "read_numbers", "round_bound"]
-
 _NUMBERS = ("boolean", "integer", "float", "decimal", "empty")
 _CURES = {
     "boolean": "declare it 'boolean', or convert it with astype('int64')",

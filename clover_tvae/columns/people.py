@@ -12,17 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = [
-    "People",
-    "bootstrapped",
-    "drawn_people",
-    "joined_people",
-    "least_rows",
-    "one_row_each",
-    "people_of",
-    "shuffled_people",
-]
-
 People = NDArray[np.int64]
 
 

@@ -13,22 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "array_from_plain",
-    "array_to_plain",
-    "check",
-    "fields",
-    "integer",
-    "list_of",
-    "name_from_plain",
-    "name_to_plain",
-    "number",
-    "one_of",
-    "optional",
-    "text",
-]
-
-
 _NAMES = ("str", "int", "float", "bool", "NoneType")
 
 

@@ -24,8 +24,6 @@ from clover_tvae.evaluation.frames import CodedTables
 from clover_tvae.evaluation.neighbours import MixedSpace, nearest
 from clover_tvae.seeds import Measure, generator, of_measure
 
-__all__ = ["attribute_figures"]
-
 _N_TARGETS = 1_000  # most members, and most others
 _N_ROWS = 10_000  # most synthetic rows searched
 _N_SECRETS = 20  # most columns taken as the secret one

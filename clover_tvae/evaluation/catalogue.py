@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["CATALOGUE", "OF_GENERATOR", "REMOVED", "Better", "Meaning"]
-
 Better = Literal["lower", "higher", "target"]
 
 

@@ -12,8 +12,6 @@ from clover_tvae.evaluation.frames import CodedTables
 from clover_tvae.evaluation.neighbours import MixedSpace, nearest
 from clover_tvae.seeds import Measure, generator, of_measure
 
-__all__ = ["ClosestRecords", "closest_records"]
-
 _LEVEL = 0.02  # of the held-out rows: the nearest, whose distance is "very near"
 _SAME = 1e-9  # distances nearer than this are equal: float64 noise
 

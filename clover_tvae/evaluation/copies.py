@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from clover_tvae.errors import DataError
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 
-__all__ = ["Copies", "copied_share", "copies_of", "require_fresh", "row_hashes"]
-
 
 @dataclass(frozen=True)
 class Copies:

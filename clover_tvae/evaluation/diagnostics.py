@@ -16,8 +16,6 @@ from clover_tvae.errors import ColumnTypeError
 from clover_tvae.evaluation.copies import row_hashes
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 
-__all__ = ["CategoryCounts", "dtype_kinds", "duplicate_share", "finer_columns", "missing_rates", "out_of_range_share"]
-
 _RARE = 0.01  # a category under this share of the real rows is rare
 _MAX_DECIMALS = 12
 _NUMBERS = dict.fromkeys(("integer", "float", "decimal"), "number")

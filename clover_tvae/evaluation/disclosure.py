@@ -30,8 +30,6 @@ from clover_tvae.columns.people import least_rows
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 from clover_tvae.parameters import MIN_COUNT, whole_number
 
-__all__ = ["Disclosure", "card_to_show"]
-
 
 @dataclass(frozen=True)
 class Disclosure:

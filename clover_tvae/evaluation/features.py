@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from clover_tvae.evaluation.frames import CodedTable
 
-__all__ = ["filled_where_empty", "one_hot_matrix", "tree_matrix"]
-
 _MAX_TREE_CATEGORIES = 255  # HistGradientBoosting's limit for one column; the rarest categories share the last code
 
 

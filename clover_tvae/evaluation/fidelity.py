@@ -30,17 +30,6 @@ from clover_tvae.evaluation.two_sample import C2ST_ITERATIONS, auc_interval, two
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.seeds import Measure, generator, of_measure
 
-__all__ = [
-    "NO_HOLDOUT",
-    "c2st",
-    "column_shapes",
-    "fidelity",
-    "fidelity_figures",
-    "pair_trends",
-    "shape_error",
-    "trend_error",
-]
-
 NO_HOLDOUT = "No real holdout was given: nothing can be judged but closeness to what was learnt."
 _FEW_PEOPLE = 100  # with fewer held out the 95% interval of an AUC is wider than 0.08 on either side
 _N_BOOTSTRAPS = 5  # draws of the training rows that the floor of Shape and Trend is averaged over

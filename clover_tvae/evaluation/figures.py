@@ -15,8 +15,6 @@ from clover_tvae.columns.html_table import html_table
 from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.evaluation.catalogue import CATALOGUE, Better
 
-__all__ = ["Figure", "Figures", "format_number"]
-
 _FORMAT = {"format": "clover-tvae-figures", "format_version": 1}
 
 

@@ -28,15 +28,6 @@ from clover_tvae.errors import ColumnsMismatchError, ColumnTypeError, DataError,
 from clover_tvae.metadata import Metadata
 from clover_tvae.metadata.validate import require_frame
 
-__all__ = [
-    "CodedTable",
-    "CodedTables",
-    "code_tables",
-    "column_kinds",
-    "read_frames",
-    "resolve_metadata",
-]
-
 # How the kinds of a metadata are compared; identifiers and ignored columns are not.
 _COMPARED_AS = {"continuous": "continuous", "datetime": "datetime"} | dict.fromkeys(
     ("categorical", "boolean", "ordinal"), "categorical"

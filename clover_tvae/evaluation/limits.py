@@ -10,8 +10,6 @@ from clover_tvae.errors import ConfigError, LimitExceededError, Problem, did_you
 from clover_tvae.evaluation.catalogue import CATALOGUE, REMOVED
 from clover_tvae.evaluation.figures import Figure, format_number
 
-__all__ = ["Breach", "Limits", "check_limits", "enforce", "limit_problems", "passed_limits"]
-
 Limits = Mapping[str, Mapping[str, float]]
 
 

@@ -19,8 +19,6 @@ from clover_tvae.evaluation.privacy import privacy_figures
 from clover_tvae.evaluation.utility import utility_figures
 from clover_tvae.parameters import MIN_COUNT
 
-__all__ = ["measure"]
-
 
 @takes_frames
 def measure(

@@ -37,21 +37,6 @@ from clover_tvae.evaluation.frames import CodedTable, CodedTables
 from clover_tvae.evaluation.neighbours import MixedSpace, Points, nearest
 from clover_tvae.seeds import Measure, generator, of_measure
 
-__all__ = [
-    "OUTLIER_NEIGHBOURS",
-    "OUTLIER_POOL",
-    "OUTLIER_SHARE",
-    "TINY",
-    "AttackScore",
-    "Scorer",
-    "attack_figures",
-    "attack_membership",
-    "auc",
-    "file_scorers",
-    "furthest",
-    "score_with_intervals",
-]
-
 #: Takes people and a sample of others, both real rows, and scores the people: the higher, the likelier a member.
 Scorer = Callable[[pd.DataFrame, pd.DataFrame], NDArray[Any]]
 

@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 
-__all__ = ["MixedSpace", "Points", "nearest"]
-
 _MAX_ONE_HOT = 8  # above this many categories, comparing codes is cheaper than a one-hot product
 _BLOCK_CELLS = 2_000_000  # cells of one block of distances: 8 MB in float32, about a cache
 _FEW = 8  # up to so many neighbours, searching for the smallest again and again is quicker than a partition

@@ -15,8 +15,6 @@ from clover_tvae.relations.find import find_relations
 from clover_tvae.relations.relation import Relation
 from clover_tvae.seeds import Measure, generator, of_measure
 
-__all__ = ["break_rates", "relation_table", "relations_of"]
-
 _MAX_ROWS = 20_000  # rows in which relations are sought
 
 

@@ -40,8 +40,6 @@ from clover_tvae.evaluation.neighbours import MixedSpace, nearest
 from clover_tvae.parameters import whole_number
 from clover_tvae.seeds import Measure, generator, of_measure
 
-__all__ = ["membership_shadow"]
-
 _MIN_ROWS = 40
 _LEAST_DEVIATION = 1e-3  # of log distances: keeps a likelihood finite where a target's scores agree
 

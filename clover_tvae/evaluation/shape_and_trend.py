@@ -26,8 +26,6 @@ from numpy.typing import NDArray
 
 from clover_tvae.evaluation.frames import CodedTables
 
-__all__ = ["Edges", "pair_errors", "shape_errors"]
-
 Edges = Literal["own", "shared"]
 
 _N_BINS = 10

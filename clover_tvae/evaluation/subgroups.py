@@ -14,8 +14,6 @@ from clover_tvae.evaluation.frames import CodedTables
 from clover_tvae.evaluation.shape_and_trend import shape_errors
 from clover_tvae.evaluation.two_sample import two_sample_auc
 
-__all__ = ["subgroup_fidelity"]
-
 
 def subgroup_fidelity(tables: CodedTables, column: Hashable, disclosure: Disclosure, *, seed: int) -> pd.DataFrame:
     """Return a row a class: its share of the learnt and of the synthetic rows, Shape error and C2ST against held-out rows.

@@ -12,8 +12,6 @@ from clover_tvae.evaluation.features import filled_where_empty, tree_matrix
 from clover_tvae.evaluation.frames import CodedTable
 from clover_tvae.seeds import Measure, generator, of_measure
 
-__all__ = ["C2ST_ITERATIONS", "auc_interval", "two_sample_auc"]
-
 C2ST_ITERATIONS = 100  # boosting rounds of 31 leaves at a rate of 0.1: scikit-learn's defaults, without early stopping
 _MAX_ROWS = 20_000  # rows drawn from each table
 _MAX_CELLS = 1_000_000  # of each table: a table of 200 columns is cut to 5,000 rows

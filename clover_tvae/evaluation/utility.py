@@ -22,8 +22,6 @@ from clover_tvae.evaluation.frames import CodedTable, CodedTables, code_tables, 
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.seeds import Measure, generator, of_measure
 
-__all__ = ["tstr", "utility", "utility_figures"]
-
 _MODEL_ROWS = 50_000  # most rows that a model is trained on, by a seeded draw
 _LARGEST_ANSWER = 1e100  # a larger target is divided: sums of its squares overflow
 _N_TARGETS = 5  # columns that are predicted in turn where none is named ...

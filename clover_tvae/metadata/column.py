@@ -17,8 +17,6 @@ from clover_tvae.columns.cells import is_missing, plain_cell
 from clover_tvae.columns.date_formats import has_short_years
 from clover_tvae.errors import MetadataError, Problem, did_you_mean
 
-__all__ = ["KINDS", "OPTIONS", "Column", "Kind", "is_hashable", "name_fault", "option_problems"]
-
 Kind = Literal["continuous", "categorical", "boolean", "ordinal", "datetime", "id", "ignore"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)

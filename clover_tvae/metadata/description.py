@@ -33,8 +33,6 @@ from clover_tvae.relations.sdv import read_constraint, to_constraint
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Metadata"]
-
 
 @dataclass(frozen=True, eq=False)
 class Metadata:

@@ -13,8 +13,6 @@ from clover_tvae.columns.dtypes import where_of
 from clover_tvae.errors import MetadataError, Problem
 from clover_tvae.metadata.column import Column
 
-__all__ = ["from_sdv", "to_sdv"]
-
 _TABLE = "table"
 _SDTYPES = {"continuous": "numerical", "ignore": "unknown"}
 """The kinds that SDV calls otherwise."""

@@ -35,8 +35,6 @@ from clover_tvae.metadata.proposals import MAX_CODES, Finding, Texts, look_at_te
 from clover_tvae.metadata.readings import read_column
 from clover_tvae.metadata.validate import require_frame
 
-__all__ = ["MADE_ANEW", "REPEATS", "WORDS", "MetadataWarning", "inferred", "likely_unit"]
-
 REPEATS = (
     "looks like the identifier of people with several rows each; rows are learnt as if independent: their order and how "
     "they depend on each other are not modelled; unit: COLUMN in the metadata makes every later step count people"

@@ -18,8 +18,6 @@ from clover_tvae.errors import MetadataError, Problem, TableFileError
 from clover_tvae.files import MOST_OF_ONE_HASH, atomic_write, read_text
 from clover_tvae.metadata.document import Place, in_document, read_document
 
-__all__ = ["load_document", "save_document"]
-
 _MAX_BYTES = 4 * 2**20  # that of a table of thousands of columns has a tenth
 _LONG = 19  # digits of a number whose hash can be that of others
 

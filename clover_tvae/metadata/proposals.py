@@ -34,8 +34,6 @@ from clover_tvae.metadata.column import Column, Kind
 from clover_tvae.metadata.readings import MOST_ODD, PAIR, style_of
 from clover_tvae.parameters import MIN_COUNT
 
-__all__ = ["MARKERS", "MAX_CODES", "Finding", "Texts", "look_at_texts", "marker_numbers", "markers_told", "order_of"]
-
 MAX_CODES = 10
 """Numbers of at most so many distinct values, each met five times on average, are taken for codes."""
 MARKERS = {

@@ -22,18 +22,6 @@ from clover_tvae.columns.number_texts import NumberStyle, plain_text
 from clover_tvae.errors import ColumnTypeError, Problem, data_rows
 from clover_tvae.metadata.column import Column
 
-__all__ = [
-    "MOST_ODD",
-    "PAIR",
-    "fill_table",
-    "has_reading",
-    "read_column",
-    "read_names",
-    "read_table",
-    "style_of",
-    "write_table",
-]
-
 MOST_ODD = 0.05
 """The largest share of cells that ``odd: missing`` makes missing: with more, the column is something else."""
 PAIR = re.compile(r" *([0-9.,]+) */ *([0-9.,]+ *[^\W\d_]{0,6}) *")

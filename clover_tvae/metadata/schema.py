@@ -10,8 +10,6 @@ from typing import Any
 from clover_tvae.metadata.column import KINDS, OPTIONS, Column, Kind
 from clover_tvae.relations.document import arguments_told, relations_schema
 
-__all__ = ["metadata_schema"]
-
 _ABOUT: dict[Kind, str] = {
     "continuous": "Columns of numbers to measure or count with: ages, doses, salaries.",
     "categorical": "Columns of labels without an order: a diagnosis, a department, a code.",

@@ -33,8 +33,6 @@ from clover_tvae.errors import (
 )
 from clover_tvae.metadata.column import Column, name_fault
 
-__all__ = ["name_problems", "raise_problems", "repeated_names", "require_frame"]
-
 _MIN_ROWS = 2
 _MAX_LISTED = 20
 # The spread of larger numbers is infinite.

@@ -29,8 +29,6 @@ from clover_tvae.model.products import Linear, linear
 from clover_tvae.model.rows import EVERY_CELL, ConditionTensors, Drawing, Rows, numbered_cells
 from clover_tvae.model.schedule import one_by_one
 
-__all__ = ["PIECES", "AutoregressiveDecoder", "piecewise"]
-
 #: Equal pieces of the piecewise-linear encoding of a rank; fewer where a table has very many numbers.
 PIECES = 24
 _MOST_PIECE_INPUTS = 2400

@@ -19,8 +19,6 @@ from clover_tvae.model.decoder import SIGMA_RANGE, Decoder
 from clover_tvae.model.encoder import Encoder, initialise
 from clover_tvae.model.vae import TabularVAE
 
-__all__ = ["NUMBERS", "ModelConfig", "build_vae", "expected_arrays", "to_arrays", "vae_from_arrays"]
-
 #: What the numbers of the encoded table are, for each decoder.
 NUMBERS: dict[str, Literal["mode", "rank"]] = {"autoregressive": "rank", "independent": "mode"}
 

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from clover_tvae.model.devices import Strata, precise
 
-__all__ = ["ChoiceColumns", "draw_choice", "group_by_width", "padding_of", "uniform"]
-
 
 def group_by_width(widths: list[int]) -> list[list[int]]:
     """Group columns so that the widest of a group is at most twice as wide as its narrowest.

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from clover_tvae.encoded import EncodedTable, TableLayout
 
-__all__ = ["copula_rows"]
-
 #: Of the correlations towards none.
 _SHRINKAGE = 0.02
 _EDGE = 1e-6

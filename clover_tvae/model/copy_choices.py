@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from clover_tvae.encoded import TableLayout
 from clover_tvae.model.rows import Rows
 
-__all__ = ["CopyChoices"]
-
 #: A log-probability that stands for "never" and keeps its gradient finite.
 _NEVER = -1e30
 

@@ -15,8 +15,6 @@ from clover_tvae.model.devices import precise
 from clover_tvae.model.products import Linear, linear, pairs_of, stacked
 from clover_tvae.model.rows import EVERY_CELL, Drawing, Rows, numbered_cells
 
-__all__ = ["SIGMA_RANGE", "Decoder"]
-
 #: Learned standard deviations are kept in here: below, the likelihood of a constant column grows without bound.
 SIGMA_RANGE = (0.01, 1.0)
 #: Rounds in which shares are matched, each closing most of what is left; and logits held at a time.

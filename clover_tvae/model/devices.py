@@ -11,8 +11,6 @@ import torch
 
 from clover_tvae.errors import ConfigError
 
-__all__ = ["flushed_denormals", "one_thread", "precise", "resolve_device", "torch_generator"]
-
 
 def resolve_device(device: str | torch.device) -> torch.device:
     """Return the torch device for ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"`` or ``"auto"`` (the best at hand).

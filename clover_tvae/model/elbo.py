@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["ElboTerms"]
-
 
 class ElboTerms(NamedTuple):
     """The two halves of the negative evidence lower bound, one value a row, in nats (Kingma & Welling 2014, eq. 3).

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from clover_tvae.model.products import Linear, pairs_of, stacked
 from clover_tvae.model.rows import OneHotRows
 
-__all__ = ["Encoder", "draw_posterior", "initialise"]
-
 #: Bounds of the posterior's log-variance: std between e^-5 (0.0067) and e^2.5 (12); exp() and the KL stay finite.
 LOGVAR_RANGE = (-10.0, 5.0)
 #: A dense product is faster than a gather as long as the rows are no wider.

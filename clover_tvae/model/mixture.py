@@ -14,8 +14,6 @@ from torch import Tensor
 
 from clover_tvae.model.choices import draw_choice, uniform
 
-__all__ = ["Mixture", "normal_score"]
-
 #: Log standard deviations are kept in here.
 LOG_SIGMA_RANGE = (math.log(0.01), 1.5)
 #: Ranks are kept this far from 0 and 1, so that normal scores stay within +-4.9.

@@ -20,8 +20,6 @@ from torch.nn.utils import parametrize
 from clover_tvae.model.autoregressive import PIECES, AutoregressiveDecoder, piecewise
 from clover_tvae.model.rows import TableDecoder
 
-__all__ = ["told_order"]
-
 #: Adam moves every slope by as much: unscaled, 25 of them would move a choice 25 times as far as its own weights.
 _SCALE = 0.2
 #: Fewer numbers are as soon learnt one by one.

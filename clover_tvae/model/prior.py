@@ -20,8 +20,6 @@ from torch import Tensor, nn
 
 from clover_tvae.model.choices import draw_choice, uniform
 
-__all__ = ["LatentPrior"]
-
 #: Iterations of expectation and maximisation; they end sooner where the mean log-likelihood gains less than the tolerance.
 _ITERATIONS, _TOLERANCE = 100, 2e-6
 #: Every component is drawn towards N(0, I) as if so many more points of it had been seen.

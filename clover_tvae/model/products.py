@@ -13,8 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Linear", "fastest_precision", "linear", "pairs_of", "set_products", "stacked"]
-
 
 def fastest_precision(device: torch.device) -> Literal["float32", "bfloat16"]:
     """Return bfloat16 where the device has instructions that multiply it: it is then about twice as fast, and half as fast elsewhere.

@@ -10,17 +10,6 @@ from torch import Tensor
 
 from clover_tvae.encoded import TableLayout
 
-__all__ = [
-    "EVERY_CELL",
-    "ConditionTensors",
-    "Drawing",
-    "OneHotRows",
-    "Rows",
-    "TableDecoder",
-    "Translate",
-    "numbered_cells",
-]
-
 
 class Rows(NamedTuple):
     """A batch of encoded rows.

@@ -20,8 +20,6 @@ from torch import Tensor, nn
 
 from clover_tvae.model.rows import Drawing, Rows, TableDecoder
 
-__all__ = ["FREE_NATS", "Schedule", "one_by_one"]
-
 #: What the steps of a row may lose together, where the user asks for no number of steps.
 FREE_NATS = 0.02
 #: Rows a level that are measured on, fewer where the table is wide: as many log-probabilities as so many cells of pairs of columns.

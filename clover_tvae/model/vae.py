@@ -18,8 +18,6 @@ from clover_tvae.model.products import set_products
 from clover_tvae.model.rows import OneHotRows, Rows, TableDecoder, numbered_cells
 from clover_tvae.model.schedule import Schedule
 
-__all__ = ["TabularVAE", "inside_spreads", "table_tensors"]
-
 #: Rows whose posteriors the prior is fitted to, and how many of them are encoded at once.
 _MOST_PRIOR_ROWS, _ROWS_A_PASS = 20_000, 4_096
 #: Pairs of draws from their posteriors: two a row, one where rows are many.

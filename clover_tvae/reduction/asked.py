@@ -19,8 +19,6 @@ from clover_tvae.relations.computed import Equal
 from clover_tvae.relations.groups import MissingWhen, OneHot
 from clover_tvae.relations.lookup import Dependency
 
-__all__ = ["translated"]
-
 _MOST_COMBINATIONS = 10_000
 _ANY = Condition("not in")
 

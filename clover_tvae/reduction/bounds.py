@@ -25,8 +25,6 @@ from clover_tvae.relations.lookup import Ranges
 from clover_tvae.relations.order import Order
 from clover_tvae.relations.relation import Relation, listed
 
-__all__ = ["check_room"]
-
 _ROUNDS, _YEAR, _ALL = 8, 365.2425, (-math.inf, math.inf)
 _Ends = tuple[float, float]
 

@@ -21,8 +21,6 @@ from clover_tvae.transforms import TableTransform
 from clover_tvae.transforms.categorical import CategoricalTransform
 from clover_tvae.transforms.numbers import DateCells, NumberTransform
 
-__all__ = ["Cells"]
-
 _DAY = 86_400.0  # seconds
 _RNG = np.random.default_rng(0)  # never drawn from: raw codes leave nothing to chance
 

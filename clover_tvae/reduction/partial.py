@@ -22,8 +22,6 @@ from clover_tvae.relations.lookup import Dependency
 from clover_tvae.relations.reading import filled, numbers
 from clover_tvae.relations.relation import Relation
 
-__all__ = ["inferred", "pinned"]
-
 _HALVINGS = 40  # of a range, down to less than a second of thousands of years
 _TRIES = 32  # lent rows that are tried for a term that a formula is solved for
 

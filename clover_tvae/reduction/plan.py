@@ -23,11 +23,6 @@ from clover_tvae.relations.order import Order
 from clover_tvae.relations.reading import numbers
 from clover_tvae.relations.relation import Relation
 
-__all__ = [
-    "DAY", "HOUR", "Clock", "Distance", "Step", "changed_by", "in_order", "made_by", "planned", "relation_at", "step_from_plain",
-    "step_to_plain",
-]  # fmt: skip
-
 MAX_DECIMALS = 9
 DAY, HOUR = 86_400, 3_600  # seconds
 _UNITS = (DAY, HOUR, 60, 1)  # seconds: the longest that all lengths are multiples of

@@ -45,8 +45,6 @@ from clover_tvae.relations.reading import comparable, exchanged, known, labels, 
 from clover_tvae.relations.relation import Relation
 from clover_tvae.transforms import TableTransform
 
-__all__ = ["NO", "YES", "Reduction"]
-
 logger = logging.getLogger(__name__)
 
 YES, NO = "yes", "no"

@@ -19,8 +19,6 @@ from clover_tvae.relations.computed import Computed, Predicate
 from clover_tvae.relations.reading import labels
 from clover_tvae.relations.relation import Relation
 
-__all__ = ["Whole", "wholes"]
-
 _MOST_VALUES = 100_000
 _PROBES = 8
 

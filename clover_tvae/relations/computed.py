@@ -15,8 +15,6 @@ from clover_tvae.relations.expression import TARGET, quoted, read_expression
 from clover_tvae.relations.reading import comparable, filled, known, labels, numbers
 from clover_tvae.relations.relation import Cell, Name, Relation
 
-__all__ = ["Computed", "Equal", "INVERSE", "Predicate"]
-
 
 def _readable(text: str) -> str:
     read_expression(text)

@@ -16,18 +16,6 @@ from clover_tvae.relations.lookup import Combinations, Dependency, Ranges
 from clover_tvae.relations.order import Inequality, Interval
 from clover_tvae.relations.relation import Relation
 
-__all__ = [
-    "RELATION_KEYS",
-    "AnyRelation",
-    "arguments_told",
-    "parse_relations",
-    "read_relations",
-    "relation_texts",
-    "relations_schema",
-    "said_once",
-    "write_relations",
-]
-
 _QUOTED = "; identifiers are not learnt, and a text stands in quotes"
 
 Place = tuple[str | int, ...]

@@ -27,8 +27,6 @@ from numpy.typing import NDArray
 from clover_tvae.errors import ColumnTypeError
 from clover_tvae.relations.reading import comparable, dates, holds
 
-__all__ = ["MAX_CHARACTERS", "PARTS", "TARGET", "Expression", "hours_and_minutes", "quoted", "read_expression"]
-
 MAX_CHARACTERS = 2_000
 _MAX_DEPTH = 40
 TARGET = "quoted_0_"  # a name in a tree that no text can hold: quoted names have odd numbers

@@ -27,8 +27,6 @@ from clover_tvae.relations.finding.table import Candidate, Table
 from clover_tvae.relations.lookup import Combinations, Dependency
 from clover_tvae.relations.relation import Relation
 
-__all__ = ["Found", "find_relations"]
-
 _FINDERS = (
     equalities, orders, formulas, clocks, names_of_dates, dependencies, combinations, ranges, missing_patterns,
     one_hot_groups,

@@ -12,8 +12,6 @@ from pydantic import Field, StrictBool
 from clover_tvae.relations.reading import exchanged, filled, known, numbers
 from clover_tvae.relations.relation import Cell, Name, Relation, listed
 
-__all__ = ["Increments", "MissingTogether", "MissingWhen", "OneHot"]
-
 
 class OneHot(Relation):
     """Columns of zeros and ones, exactly one of which is 1 in each row; so the others determine the last.

@@ -15,8 +15,6 @@ from clover_tvae.columns.numeric import round_bound
 from clover_tvae.relations.reading import filled, labels, lent, level_codes, numbers
 from clover_tvae.relations.relation import Cell, Name, Relation, listed
 
-__all__ = ["Combinations", "Dependency", "Ranges"]
-
 # Where at most one row in 200 is an exception, a key of which one row in ten is one is no mistake: it may have any of its
 # values, if enough people share each of them, and is not told otherwise.
 _EXCEPTIONS, _UNDECIDED = 0.005, 0.1

@@ -14,8 +14,6 @@ from clover_tvae.columns.calendar import PER_SECOND
 from clover_tvae.relations.reading import filled, holds, known, numbers, quantities, read_dates
 from clover_tvae.relations.relation import Name, Relation
 
-__all__ = ["Inequality", "Interval", "Order"]
-
 
 class Order(Relation):
     """Numbers or dates in ascending order."""

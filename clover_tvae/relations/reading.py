@@ -16,23 +16,6 @@ from clover_tvae.columns.dtypes import CellType, in_dtype, where_of
 from clover_tvae.columns.numeric import read_numbers
 from clover_tvae.errors import ColumnTypeError
 
-__all__ = [
-    "comparable",
-    "date_format",
-    "dates",
-    "exchanged",
-    "filled",
-    "holds",
-    "instants",
-    "known",
-    "labels",
-    "lent",
-    "level_codes",
-    "numbers",
-    "quantities",
-    "read_dates",
-]
-
 
 def known(df: pd.DataFrame, names: Iterable[Any]) -> NDArray[np.bool_]:
     """Return the rows in which none of these cells is missing."""

@@ -13,8 +13,6 @@ from typing_extensions import Self
 
 from clover_tvae.relations.reading import known
 
-__all__ = ["Cell", "Handling", "Name", "Relation", "listed"]
-
 Name = StrictStr | StrictInt
 """The name of a column in a relation."""
 

@@ -15,8 +15,6 @@ from clover_tvae.relations.lookup import Combinations
 from clover_tvae.relations.order import Inequality
 from clover_tvae.relations.relation import Relation
 
-__all__ = ["CONSTRAINTS", "from_constraint", "read_constraint", "to_constraint"]
-
 _MADE: dict[str, tuple[tuple[str, ...], bool | None, Callable[..., Relation]]] = {
     "Inequality": (("low_column_name", "high_column_name"), False, lambda s, *names: Inequality(ascending=names, strict=s == "<")),
     "Range": (

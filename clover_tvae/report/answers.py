@@ -14,8 +14,6 @@ from clover_tvae.evaluation.figures import Figure
 from clover_tvae.report.formatting import decimal_text, listed, printable, shortened
 from clover_tvae.report.readings import GOOD_LOSS, Reading
 
-__all__ = ["FAIR_C2ST", "FAIR_ERROR", "FAIR_LOSS", "FAIR_POINTS", "LIKENESS", "Answer", "answers"]
-
 FAIR_C2ST = 0.1  # above the AUC of real rows: told apart, but seldom
 FAIR_ERROR = 1.5  # times the error of real rows, or ...
 FAIR_POINTS = 1.0  # ... so many points of a percentage above it

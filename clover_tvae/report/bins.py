@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from clover_tvae.columns.date_formats import DAY_OF_TIMES
 from clover_tvae.report.formatting import edge_labels, number_text
 
-__all__ = ["bin_counts", "date_edges", "nice_step", "number_edges"]
-
 _MAX_BINS = 24
 _LOG_RATIO = 100.0  # positive numbers whose 99% quantile is this many times their 10% quantile get log-spaced bins
 

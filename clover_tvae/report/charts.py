@@ -19,18 +19,6 @@ from clover_tvae.report.distributions import Bar, Histogram
 from clover_tvae.report.formatting import decimal_text, number_text, percent_text, shortened
 from clover_tvae.report.svg import AXIS, CLASSES, GRID, HOLDOUT, REAL, SERIES, SYNTHETIC, Chart, image_data
 
-__all__ = [
-    "bar_chart",
-    "dot_plot",
-    "dot_strip",
-    "heat_map",
-    "hex_map",
-    "histogram_chart",
-    "line_chart",
-    "panels",
-    "spread",
-]
-
 _WIDTH = 340.0
 _WIDE = 460.0
 _DASHES = (None, "5 3", "1.5 2.5", "8 3 2 3")

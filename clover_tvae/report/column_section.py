@@ -13,8 +13,6 @@ from clover_tvae.report.distributions import Bar, Marginal
 from clover_tvae.report.formatting import count_text, percent_text, real_share_text
 from clover_tvae.report.svg import Chart
 
-__all__ = ["column_card", "column_charts", "column_tables"]
-
 _MAX_BARS = 9
 
 

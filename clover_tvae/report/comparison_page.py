@@ -19,8 +19,6 @@ from clover_tvae.report.learning_curves import curve_charts, history_table
 from clover_tvae.report.model_card import NO_PROOF, plain_text
 from clover_tvae.report.readings import figure_text, interval_text, readings
 
-__all__ = ["build_comparison", "comparison_rows", "cost_rows", "learned_sigmas", "write_comparison"]
-
 DEFAULT_TITLE = "Comparison of generators"
 
 _LOSSES = ("loss", "validation_loss")

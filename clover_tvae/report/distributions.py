@@ -23,8 +23,6 @@ from clover_tvae.evaluation.shape_and_trend import shape_errors
 from clover_tvae.report.bins import bin_counts, date_edges, number_edges
 from clover_tvae.report.formatting import number_text, printable, unique_labels
 
-__all__ = ["Bar", "Histogram", "Marginal", "marginals"]
-
 _OTHER = "other (suppressed)"
 _MAX_BARS = 30
 _MAX_DISCRETE = 16  # numbers with at most this many distinct values are drawn as bars

@@ -32,8 +32,6 @@ from clover_tvae.report.readings import figure_text, readings
 from clover_tvae.report.summary import risks
 from clover_tvae.version import __version__
 
-__all__ = ["ABOUT", "ASKED_AGAIN", "Dossier", "build_dossier", "check_about"]
-
 #: What a person fills in: the field, and what it asks.
 ABOUT: Mapping[str, str] = {
     "purpose": "What the rows are for",

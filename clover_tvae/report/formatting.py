@@ -8,19 +8,6 @@ from typing import Any
 
 from clover_tvae.evaluation.disclosure import Disclosure
 
-__all__ = [
-    "count_text",
-    "decimal_text",
-    "edge_labels",
-    "listed",
-    "number_text",
-    "percent_text",
-    "printable",
-    "real_share_text",
-    "shortened",
-    "unique_labels",
-]
-
 _JOINERS = {"\u200d", "\ufe0f"}  # invisible, and part of many emoji
 
 

@@ -13,8 +13,6 @@ from typing import Any
 from clover_tvae.errors import MissingExtraError
 from clover_tvae.version import __version__
 
-__all__ = ["framed", "render"]
-
 _FOLDER = Path(__file__).parent / "templates"
 
 

@@ -13,8 +13,6 @@ from clover_tvae.report.charts import line_chart, spread
 from clover_tvae.report.formatting import count_text, decimal_text, listed
 from clover_tvae.report.svg import Chart
 
-__all__ = ["curve_charts", "history_table", "learning_curves"]
-
 _CURVES = {
     "loss": "training",
     "validation_loss": "validation",

@@ -14,8 +14,6 @@ from clover_tvae.evaluation.disclosure import card_to_show
 from clover_tvae.report.formatting import count_text, decimal_text, printable, shortened
 from clover_tvae.report.readings import readings
 
-__all__ = ["card_groups", "card_json", "card_markdown", "plain_text", "strict_json"]
-
 _TITLES = {
     "package": "Made by",
     "backend": "Backend",

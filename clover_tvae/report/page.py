@@ -41,8 +41,6 @@ from clover_tvae.seeds import Measure, generator, of_measure
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Report", "about_generator", "build_report", "report_on", "write_report"]
-
 DEFAULT_TITLE = "Synthetic data report"
 
 _N_OPEN = 24  # cards of columns that are open at first

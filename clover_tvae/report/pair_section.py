@@ -21,8 +21,6 @@ from clover_tvae.report.charts import heat_map
 from clover_tvae.report.formatting import count_text, decimal_text, percent_text, printable, real_share_text
 from clover_tvae.report.svg import Chart, diverging, sequential
 
-__all__ = ["PairTrends", "broken_relations"]
-
 _N_WORST = 15
 _N_RELATIONS = 12
 _DARKEST = 0.3  # the trend error that is drawn darkest

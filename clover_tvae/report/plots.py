@@ -25,8 +25,6 @@ from clover_tvae.report.pair_section import PairTrends
 from clover_tvae.report.space_section import frequent_classes, row_space
 from clover_tvae.report.svg import CLASSES, REAL, SYNTHETIC, Chart
 
-__all__ = ["plot_history", "plot_latent", "plot_marginals", "plot_pairs"]
-
 
 def plot_history(history: Any) -> Chart:
     """Draw the learning curves: the loss, and its two parts.

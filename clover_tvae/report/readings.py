@@ -18,8 +18,6 @@ from clover_tvae.report.charts import dot_strip
 from clover_tvae.report.formatting import decimal_text
 from clover_tvae.report.svg import Chart
 
-__all__ = ["CLOSENESS", "GOOD_LOSS", "LIKE_REAL", "Reading", "figure_text", "interval_text", "readings"]
-
 Verdict = Literal["worse", "equal", "odd", "unknown"]
 Place = Literal["main", "closeness", "appendix"]
 

@@ -9,8 +9,6 @@ from typing import Any
 from clover_tvae.columns.html_table import html_table
 from clover_tvae.metadata import Metadata
 
-__all__ = ["as_html", "as_text"]
-
 
 def as_text(backend: Any, metadata: Metadata, *, fitted: bool, written: bool = False) -> str:
     """Return what the backend is and, once it has learnt a table, on what, in one line."""

@@ -22,8 +22,6 @@ from clover_tvae.report.charts import hex_map
 from clover_tvae.report.formatting import percent_text, printable, real_share_text, shortened, unique_labels
 from clover_tvae.report.svg import CLASSES, REAL, SYNTHETIC, Chart
 
-__all__ = ["Classes", "frequent_classes", "row_space", "space_section"]
-
 _MOST_COLUMNS = 34  # hexagons across
 _FEWEST_COLUMNS = 8
 _ROWS_A_COLUMN = 0.76

@@ -11,8 +11,6 @@ from clover_tvae.report.distributions import Marginal
 from clover_tvae.report.formatting import listed, percent_text
 from clover_tvae.report.readings import LIKE_REAL, Reading
 
-__all__ = ["risks", "summary"]
-
 _LEADING = {*LIKENESS, "utility.loss"}
 
 # The three risks of Opinion 05/2014 of the European data protection authorities (WP 216): what each asks, what the attacker

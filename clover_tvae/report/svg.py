@@ -24,20 +24,6 @@ from numpy.typing import NDArray
 from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.files import write_text
 
-__all__ = [
-    "AXIS",
-    "CLASSES",
-    "GRID",
-    "HOLDOUT",
-    "REAL",
-    "SERIES",
-    "SYNTHETIC",
-    "Chart",
-    "diverging",
-    "image_data",
-    "sequential",
-]
-
 REAL = "#0072B2"
 SYNTHETIC = "#D55E00"
 HOLDOUT = "#009E73"

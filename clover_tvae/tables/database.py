@@ -32,8 +32,6 @@ from clover_tvae.files import not_there
 from clover_tvae.metadata.validate import repeated_names, require_frame
 from clover_tvae.tables.programs import package
 
-__all__ = ["DATABASE_FILES", "TABLE_EXISTS", "Database", "IfExists", "read_database", "row_digest", "write_database"]
-
 IfExists = Literal["fail", "replace", "append"]
 DATABASE_FILES = {".duckdb": "duckdb", ".sqlite": "sqlite", ".sqlite3": "sqlite"}
 """What the name of a file that is a database ends in, and what SQLAlchemy calls it."""

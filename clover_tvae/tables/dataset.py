@@ -26,8 +26,6 @@ from clover_tvae.metadata.validate import repeated_names
 from clover_tvae.tables.parquet import PARQUET, frame_of
 from clover_tvae.tables.parts import MANIFEST
 
-__all__ = ["Beyond", "dataset_names", "is_beyond_memory", "is_large", "read_dataset", "table_digest"]
-
 #: Tables of more rows are not held in memory. What is learnt of them before the networks are trained (quantiles, categories,
 #: relations) is learnt of a sample of so many rows.
 MOST_ROWS, SAMPLE_ROWS = 1_000_000, 200_000

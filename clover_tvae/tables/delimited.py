@@ -32,8 +32,6 @@ from clover_tvae.metadata.validate import repeated_names
 from clover_tvae.tables.dialect import Dialect
 from clover_tvae.tables.texts import NUMBER, BadCells, column_of
 
-__all__ = ["MAX_BYTES", "TOO_LARGE", "columns_of", "csv_cells", "csv_names", "csv_table", "names_of", "print_csv"]
-
 MAX_BYTES = 8 * 2**30
 """A table that unpacks to more than this is refused unless the caller asks for more."""
 TOO_LARGE = "must unpack to at most {:,} bytes, found more; pass max_bytes= if it is what you expect"

@@ -20,8 +20,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from clover_tvae.columns.number_texts import THOUSANDS, numeral
 from clover_tvae.errors import ColumnTypeError, ConfigError, Problem, TableFileError, did_you_mean
 
-__all__ = ["Dialect"]
-
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _OTHER: dict[str, Any] = {".": ",", ",": "."}
 _PLAIN = {"separator": ",", "decimal": ".", "thousands": "", "encoding": "utf-8", "quote": '"'}

@@ -15,8 +15,6 @@ from clover_tvae.columns.dtypes import TEXT_DTYPE
 from clover_tvae.errors import TableFileError, data_rows
 from clover_tvae.metadata.proposals import MARKERS
 
-__all__ = ["refuse_other_rows"]
-
 _TOTALS = {
     "total", "totals", "grand total", "sum", "summe", "gesamt", "gesamtsumme", "gesamtergebnis", "insgesamt", "somme", "totale", "totaal",
     "total général", "suma", "average", "mean", "mittelwert", "durchschnitt", "moyenne",

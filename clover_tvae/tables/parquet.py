@@ -23,8 +23,6 @@ from clover_tvae.files import atomic_write
 from clover_tvae.metadata.validate import repeated_names
 from clover_tvae.tables.delimited import TOO_LARGE
 
-__all__ = ["PARQUET", "frame_of", "read_parquet", "write_parquet"]
-
 PARQUET = (".parquet", ".pq")
 
 # Beside the table, in its own key of the file's metadata: what Parquet itself would lose.

@@ -16,17 +16,6 @@ from clover_tvae.errors import TableFileError
 from clover_tvae.files import file_digest, read_text, write_text
 from clover_tvae.tables.places import Store
 
-__all__ = [
-    "MANIFEST",
-    "is_broken_off",
-    "listed_parts",
-    "name_of",
-    "old_parts",
-    "part_name",
-    "parts_of",
-    "write_manifest",
-]
-
 # Readers of whole folders, such as pyarrow, pass over names that begin so.
 MANIFEST = "_parts.json"
 _FORMAT = "clover-tvae-parts"

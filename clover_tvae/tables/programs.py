@@ -30,8 +30,6 @@ from clover_tvae.metadata.validate import repeated_names
 from clover_tvae.tables.delimited import TOO_LARGE, columns_of, names_of
 from clover_tvae.tables.parquet import frame_of
 
-__all__ = ["WORKBOOKS", "package", "read_feather", "read_statistics", "read_workbook", "write_workbook"]
-
 WORKBOOKS = (".xlsx", ".xls", ".ods")
 _MOST_ROWS, _MOST_LETTERS, _MOST_WHOLE = 2**20, 2**15 - 1, 2**53
 _MOST_CELLS = 2**25

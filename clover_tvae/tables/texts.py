@@ -21,8 +21,6 @@ from clover_tvae.errors import data_rows
 from clover_tvae.metadata.column import Column
 from clover_tvae.tables.dialect import Dialect
 
-__all__ = ["NUMBER", "BadCells", "column_of"]
-
 NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
 _NUMBER_OR_INFINITE = rf"^({NUMBER}|[+-]?(?i:inf|infinity))$"
 _WHOLE = r"^[+-]?\d+$"

@@ -14,8 +14,6 @@ from clover_tvae.metadata import Metadata
 from clover_tvae.seeds import Call, generator, root
 from clover_tvae.tables.dataset import Beyond, read_dataset
 
-__all__ = ["TableToLearn"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -21,8 +21,6 @@ from clover_tvae.encoded import ColumnLayout
 from clover_tvae.errors import ColumnTypeError, ConditionError, DataError, IdentifierColumnError
 from clover_tvae.transforms.codes import ColumnCodes, ConditionCodes, Unseen
 
-__all__ = ["CategoricalTransform"]
-
 KINDS = ("categorical", "boolean", "ordinal")
 #: What messages add to "never seen in training".
 RARE = ", or only in fewer than min_count people"

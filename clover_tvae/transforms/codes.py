@@ -12,8 +12,6 @@ from clover_tvae.conditions import Condition
 from clover_tvae.encoded import ColumnLayout
 from clover_tvae.errors import ConditionError
 
-__all__ = ["ColumnCodes", "ConditionCodes", "Unseen"]
-
 Unseen = Literal["error", "mask", "fold"]
 """What becomes of cells that were not learnt; ``fold`` is for the table that was learnt: they count to the others."""
 

@@ -16,8 +16,6 @@ from clover_tvae.encoded import EncodedTable, TableLayout
 from clover_tvae.transforms.categorical import CategoricalTransform
 from clover_tvae.transforms.numbers import NumberTransform
 
-__all__ = ["MAX_COPIES", "AnyTransform", "carry", "find_copies", "roots"]
-
 COPY_SHARE = 0.02  # a column is copied if more than this share of all rows equals it in a value that is no choice
 SCREEN_SHARE, SCREEN_ROWS = 0.008, 4_000  # pairs that equal less on a sample of the rows are not looked at again
 MAX_COPIES = 8

@@ -17,8 +17,6 @@ from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.numeric import decimal_digits, round_bound
 from clover_tvae.columns.plain_data import check, fields, integer, number, one_of, optional
 
-__all__ = ["Grid", "fraction"]
-
 _SINGLES = {"float32": "float32", "float16": "float16", "float": "float32"}
 #: Fewer distinct values say nothing about a unit: by chance alone, 20 differences are all even once in a million tables.
 MIN_VALUES_FOR_UNIT = 20

@@ -19,8 +19,6 @@ from clover_tvae.columns.identifiers import highest_of, identifier_cells
 from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain, one_of, optional, text
 from clover_tvae.errors import DataError
 
-__all__ = ["IdentifierTransform"]
-
 WAYS = ("sequence", "uuid", "pattern")
 
 

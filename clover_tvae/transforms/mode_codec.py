@@ -19,8 +19,6 @@ from clover_tvae.columns.plain_data import array_from_plain, check, number
 from clover_tvae.transforms.grid import Grid
 from clover_tvae.transforms.number_codec import NumberCodec
 
-__all__ = ["ModeCodec"]
-
 MAX_MODES = 10  # the paper's
 ATOM_SHARE, ATOM_ROWS = 0.05, 20  # values with more than this share of the rows and this many rows are choices
 MIN_WEIGHT = 0.005  # the paper's

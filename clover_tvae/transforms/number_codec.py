@@ -22,8 +22,6 @@ from clover_tvae.errors import DataError
 from clover_tvae.transforms.codes import ColumnCodes, ConditionCodes, Unseen
 from clover_tvae.transforms.grid import Grid
 
-__all__ = ["NumberCodec"]
-
 
 @dataclass(frozen=True, eq=False)
 class NumberCodec(ABC):

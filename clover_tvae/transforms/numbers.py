@@ -33,8 +33,6 @@ from clover_tvae.transforms.number_codec import NumberCodec
 from clover_tvae.transforms.rank_codec import RankCodec
 from clover_tvae.transforms.raw_codec import RawCodec
 
-__all__ = ["CODECS", "DateCells", "NumberCells", "NumberTransform"]
-
 _YEARS_1_TO_9999 = (-62_135_510_400, 253_402_214_400)  # seconds, a day from either end for the zones
 
 CODECS: dict[str, type[NumberCodec]] = {"mode": ModeCodec, "rank": RankCodec, "raw": RawCodec}

@@ -18,8 +18,6 @@ from clover_tvae.columns.plain_data import array_from_plain, check
 from clover_tvae.transforms.grid import Grid, fraction
 from clover_tvae.transforms.number_codec import NumberCodec
 
-__all__ = ["RankCodec"]
-
 MAX_PLAIN_VALUES = 60  # up to so many distinct values, each is a choice
 MIN_ROWS_A_PLAIN_VALUE = 5  # ... if they repeat so often on average
 MANY_PLAIN_VALUES, MANY_ROWS_A_VALUE = 100, 50  # more values only where there are rows to learn each from

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from clover_tvae.transforms.grid import Grid
 from clover_tvae.transforms.number_codec import NumberCodec
 
-__all__ = ["RawCodec"]
-
 
 @dataclass(frozen=True, eq=False)
 class RawCodec(NumberCodec):

@@ -43,8 +43,6 @@ from clover_tvae.transforms.rank_codec import RankCodec
 if TYPE_CHECKING:
     from clover_tvae.metadata import Column, Metadata
 
-__all__ = ["TableTransform"]
-
 
 @dataclass(frozen=True, eq=False)
 class TableTransform:

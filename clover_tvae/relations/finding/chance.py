@@ -12,8 +12,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["accepted", "chance_below", "chance_within", "log_p_kept", "log_p_narrow"]
-
 
 def log_p_kept(kept: float, trials: float, chance: float) -> float:
     """Bound the probability that at least ``kept`` of ``trials`` rows keep a relation that each keeps by ``chance``."""

@@ -14,8 +14,6 @@ from clover_tvae.relations.finding.table import Candidate, Candidates, Table
 from clover_tvae.relations.order import Inequality, Interval
 from clover_tvae.relations.relation import Relation
 
-__all__ = ["equalities", "orders"]
-
 _ALL, _PART = 0.98, 0.02  # shares of the sample, and of the rows, from which a pair is a candidate
 _COMMON = 0.01  # a value of more rows than this share is equal by habit, not by copy
 _NEAR_STEPS = 5  # copies are told from closeness by how many cells differ by so few steps

@@ -15,8 +15,6 @@ from clover_tvae.relations.finding.chance import log_p_kept, log_p_narrow
 from clover_tvae.relations.finding.table import Candidate, Candidates, Table
 from clover_tvae.relations.lookup import Combinations, Dependency, Ranges
 
-__all__ = ["combinations", "dependencies", "names_of_dates", "ranges"]
-
 _LOOSE = 0.02  # exceptions in the sample
 _MIN_PAIRS = 30  # neighbours of one value in the sample
 _ROWS_A_VALUE = 5  # on average; a column of fewer is a name of its rows

@@ -15,8 +15,6 @@ from clover_tvae.relations.expression import MAX_CHARACTERS, PARTS, quoted, read
 from clover_tvae.relations.finding.chance import chance_within
 from clover_tvae.relations.finding.table import Candidate, Candidates, Table
 
-__all__ = ["clocks", "formulas"]
-
 _LOOSE = 0.02  # exceptions in the sample
 _FEW_ROWS = 64  # in which all pairs of columns are tried
 _PROBES = 3  # of these rows, in which they are tried first; all but one must agree

@@ -11,8 +11,6 @@ from clover_tvae.relations.finding.chance import log_p_kept
 from clover_tvae.relations.finding.table import Candidate, Candidates, Table
 from clover_tvae.relations.groups import MissingTogether, MissingWhen, OneHot
 
-__all__ = ["missing_patterns", "one_hot_groups"]
-
 _ATOM = 0.01  # share of the rows from which one value of a column of many may say that a cell is missing
 _TOLERATED = 0.005
 

@@ -16,8 +16,6 @@ from clover_tvae.relations.groups import MissingTogether, MissingWhen, OneHot
 from clover_tvae.relations.lookup import Combinations, Dependency, Ranges
 from clover_tvae.relations.order import Order
 
-__all__ = ["pruned"]
-
 _FINER = 0.75  # a finer category tells ranges only if they are so much narrower than those of a coarser one
 
 

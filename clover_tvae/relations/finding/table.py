@@ -15,8 +15,6 @@ from clover_tvae.errors import UserError
 from clover_tvae.relations.expression import MAX_CHARACTERS
 from clover_tvae.relations.reading import date_format, dates, instants, numbers
 
-__all__ = ["Candidate", "Candidates", "Table"]
-
 _SAMPLE_ROWS, _LEAST_EVIDENCE = 2_000, 10
 _MAX_DECIMALS = 6
 
