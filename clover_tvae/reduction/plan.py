@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import graphlib
+import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
@@ -28,6 +30,14 @@ DAY, HOUR = 86_400, 3_600  # seconds
 _UNITS = (DAY, HOUR, 60, 1)  # seconds: the longest that all lengths are multiples of
 _LARGEST_EXACT = 2.0**53
 _FEW_VALUES = 100
+#: A column is learnt as a distance only if distances spread at most so much wider than the column itself.
+_WIDEST = 2.0
+
+
+def _spread(values: NDArray[np.float64]) -> float:
+    """Return the mean distance of the known values from their median; 0 of none."""
+    known = values[~np.isnan(values)]
+    return float(np.abs(known - np.median(known)).mean()) if len(known) else 0.0
 
 
 @dataclass(frozen=True)
@@ -194,42 +204,52 @@ class _Plan:
         return bool((made.isna().to_numpy() == self.df[target].isna().to_numpy()).all())
 
     def add_distances(self, kept: Iterable[Relation]) -> None:
-        """Let one end of each order be made from the other: a walk from the columns with the most orders."""
-        ends: dict[Any, dict[Any, tuple[int, bool]]] = {}
-        for relation in (relation for relation in kept if isinstance(relation, Order)):
-            for low, high in relation.pairs:
-                if self.cells.is_number(low) and self.cells.is_number(high):
-                    ends.setdefault(low, {})[high] = (1, relation.is_strict)
-                    ends.setdefault(high, {})[low] = (-1, relation.is_strict)
-        for first, last in [(name, other) for name in ends for other, (sign, _) in ends[name].items() if sign > 0]:
-            up, down, is_strict = ends[first], ends[last], ends[first][last][1]
-            between = [name for name in up.keys() & down.keys() if up[name][0] > 0 > down[name][0]]
-            if any(not is_strict or up[name][1] or down[name][1] for name in between):
-                del up[last], down[first]  # follows from the others
-        seen: set[Any] = set()
-        n_values = {name: self.df[name].nunique() for name in ends}
-        # A column of few values stays as it is: as a distance it would have many.
-        for root in sorted(ends, key=lambda n: (n not in self.made_from, n_values[n] > _FEW_VALUES, -len(ends[n]))):
-            waiting = [] if root in seen else [root]
-            seen.add(root)
-            while waiting:
-                base = waiting.pop(0)
-                for made, (sign, strict) in ends[base].items():
-                    if made in seen or not self.may_be_made([made], [base]):
-                        continue
-                    if made in self.corrected_from and not self.cells.is_date(made):
-                        continue  # where no other relation gives it, it may be no length at all: benchmarks/README.md
-                    distance = self._distance(made, base, sign, strict)
-                    if distance is not None:
-                        self.add(distance, [base])
-                        seen.add(made)
-                        waiting.append(made)
+        """Let one end of an order be made from the other, first where the two are nearest: chance would break these most."""
+        orders = self._orders(kept)
+        n_orders = Counter(itertools.chain.from_iterable(orders))
+        n_values = {name: self.df[name].nunique() for name in n_orders}
+        for low, high in sorted(orders, key=lambda pair: self._room(*pair)):
+            # A column of few values stays as it is, as a distance it would have many; and one of many orders.
+            first = lambda name: (name not in self.made_from, n_values[name] > _FEW_VALUES, -n_orders[name])  # noqa: E731
+            for base in sorted((low, high), key=first):
+                made, sign = (high, 1) if base == low else (low, -1)
+                if made in self.corrected_from and not self.cells.is_date(made):
+                    continue  # where no other relation gives it, it may be no length at all: benchmarks/README.md
+                if self.may_be_made([made], [base]) and (found := self._distance(made, base, sign, orders[low, high])):
+                    self.add(found, [base])
+                    break
+
+    def _orders(self, kept: Iterable[Relation]) -> dict[tuple[Any, Any], bool]:
+        """Return the pairs of numbers or dates in order, and whether strictly, without those that follow from others."""
+        orders = {
+            pair: relation.is_strict
+            for relation in kept
+            if isinstance(relation, Order)
+            for pair in relation.pairs
+            if all(map(self.cells.is_number, pair))
+        }
+        for first, last in [*orders]:
+            is_strict = orders[first, last]
+            between = [high for low, high in orders if low == first and (high, last) in orders]
+            if any(not is_strict or orders[first, name] or orders[name, last] for name in between):
+                del orders[first, last]
+        return orders
+
+    def _room(self, low: Any, high: Any) -> tuple[float, float]:
+        """Return the share of rows whose two cells differ, and by how much few of them differ, in units of what all do."""
+        lengths = self.cells.values(self.df, high) - self.cells.values(self.df, low)
+        lengths = lengths[~np.isnan(lengths)]
+        if len(lengths) == 0:
+            return 1.0, math.inf
+        return float((lengths > 0).mean()), float(np.quantile(lengths, 0.05) / (_spread(lengths) or 1.0))
 
     def _distance(self, made: Any, base: Any, sign: int, strict: bool) -> Distance | None:
         cells = self.cells
         start, end = cells.values(self.df, base), cells.values(self.df, made)
         lengths = sign * (end - start)
         lengths = lengths[~np.isnan(lengths)]
+        if _spread(lengths) > _WIDEST * _spread(end):
+            return None  # the error of a long length would be that of a short column: let the other be made, or neither
         if len(np.unique(lengths)) > 2 * (n_values := self.df[made].nunique()) and n_values <= _FEW_VALUES:
             return None
         if len(lengths) < 2 * self.min_count or np.nanmax(np.abs([start, end])) > _LARGEST_EXACT:
