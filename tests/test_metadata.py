@@ -1106,6 +1106,13 @@ def test_an_identifier_that_repeats_is_the_unit():
     jsonschema.validate(meta.to_dict(), metadata_schema())
 
 
+@pytest.mark.parametrize("name", ["patient", "Customer", "PatientNo", "Patientennummer", "member number", "userId"])
+def test_names_of_people_say_that_a_number_is_theirs(name):
+    df = pd.DataFrame({name: np.arange(400) // 4, "x": np.random.default_rng(0).random(400)})
+    with pytest.warns(MetadataWarning, match="as if independent"):
+        assert Metadata.infer(df).unit == name
+
+
 @pytest.mark.parametrize(
     ("name", "values"),
     [
@@ -1113,6 +1120,8 @@ def test_an_identifier_that_repeats_is_the_unit():
         ("dept_id", [i % 12 for i in range(400)]),  # few values: a category
         ("manager_id", [i % 25 for i in range(400)]),  # 16 rows each, and no person of the table's rows
         ("age", [i // 4 for i in range(400)]),  # no identifier by its name
+        ("Personal", [i // 2 for i in range(400)]),  # a word that only begins like one: spending, the number of a staff
+        ("employees", [i // 4 for i in range(400)]),
     ],
 )
 def test_other_columns_are_no_unit(name, values):

@@ -296,6 +296,19 @@ def test_a_chain_of_pairs_is_learnt_from_neighbour_to_neighbour() -> None:
     assert ends == {frozenset((f"d{i}", f"d{i + 1}")) for i in range(3)}
 
 
+def test_of_an_order_of_unlike_columns_the_larger_is_learnt_as_a_distance() -> None:
+    """Hits of a season and of a career, which in a first season are the same: a season less an error of a career is no season."""
+    rng = np.random.default_rng(3)
+    before = np.where(rng.random(400) < 0.1, 0, rng.gamma(1.5, 500, 400)).astype(int)
+    hits, runs = rng.integers(1, 220, 400), rng.integers(1, 130, 400)
+    df = pd.DataFrame({"hits": hits, "career_hits": hits + before, "runs": runs, "career_runs": runs + before // 2})
+    chain = [["hits", "career_hits"], ["runs", "career_runs"], ["career_runs", "career_hits"]]
+    df = df[df.career_runs <= df.career_hits].reset_index(drop=True)
+    metadata = described(df, [{"kind": "inequality", "ascending": pair} for pair in chain])
+    made = {s.made: s.base for s in plan_of(df, metadata).steps if isinstance(s, Distance)}
+    assert made == {"career_hits": "hits", "career_runs": "runs"}
+
+
 @pytest.mark.parametrize(
     ("name", "conditions", "relation"),
     [

@@ -63,6 +63,10 @@ _MAY_BE_ID_NAME = re.compile(
 _PERSON = re.compile(
     r"patient|subject|person|client|customer|user|member|employee|participant|student|mrn|ssn", re.IGNORECASE
 )
+# ... as a whole word: "personal" may be spending, and "employees" a number of them.
+_PERSON_ALONE = re.compile(
+    rf"(?:{_PERSON.pattern})(?:(?:en|al)?(?:id|key|code|number|nummer|num|no|nr))?", re.IGNORECASE
+)
 
 
 class MetadataWarning(CloverWarning):
@@ -216,7 +220,7 @@ def likely_unit(df: pd.DataFrame, names: Iterable[Hashable]) -> Hashable | None:
     if len(df) < 2 * _MIN_UNIQUE:
         return None
     for name in names:
-        is_person = bool(_PERSON.search(str(name))) and (_may_name_an_id(name) or str(name).isalpha())
+        is_person = bool(_PERSON_ALONE.fullmatch(str(name)) or (_PERSON.search(str(name)) and _may_name_an_id(name)))
         if name not in df or not (is_person or _names_an_id(name)):
             continue
         try:
