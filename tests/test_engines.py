@@ -23,7 +23,7 @@ from typer.testing import CliRunner, Result
 
 from clover_tvae import TVAESynthesizer
 from clover_tvae.cli import app
-from clover_tvae.errors import ConfigError, WorkerLostError
+from clover_tvae.errors import ConfigError, TrainingError, WorkerLostError
 from clover_tvae.jobs import load_jobs, run_jobs
 from clover_tvae.tables import parts_of, write_table
 from clover_tvae.tables.parts import manifest_text
@@ -438,6 +438,57 @@ def test_names_of_engines() -> None:
     assert make_engine("ray", address=None, n_workers=None, shows_output=False).n_workers is None
 
 
+# -- one model on several workers ---------------------------------------------------------------------------------------
+
+
+def fit_people(folder: Path, name: str, *options: object) -> list[object]:
+    """The words that learn a table of two columns, which is written if it is not there."""
+    if not (folder / "people.csv").exists():
+        rng = np.random.default_rng(0)
+        df = pd.DataFrame({"age": rng.integers(18, 90, 9000), "sex": rng.choice(["F", "M"], 9000)})
+        df.to_csv(folder / "people.csv", index=False)
+        (folder / "people.json").write_text(json.dumps({"continuous": ["age"], "categorical": ["sex"]}))
+    seeded = ["--random-state", 1, "--privacy", "none", "--epochs", 2]
+    return ["fit", "people.csv", "--metadata", "people.json", "-o", name, *seeded, *options]
+
+
+def test_workers_of_ray_write_the_generator_of_one_process(folder: Path, cluster: None) -> None:
+    whole = cli(*fit_people(folder, "one.pkl"))
+    ray_of_two = cli(*fit_people(folder, "two.pkl", "--engine", "ray", "--workers", 2))
+    assert ray_of_two.exit_code == 0, ray_of_two.output
+    assert ray_of_two.stdout.splitlines()[1] == whole.stdout.splitlines()[1]
+    assert Path("one.pkl").read_bytes() == Path("two.pkl").read_bytes()
+    assert "privacy   it learnt the table itself" in ray_of_two.stderr
+
+
+def test_what_a_worker_raises_is_raised_at_once_without_the_text_of_others(folder: Path, cluster: None) -> None:
+    def fails(how: str) -> None:
+        with Path(how).open("a") as file:
+            file.write("tried\n")
+        raise ConfigError("is wrong", "here") if how.endswith("ours") else ValueError("a cell")
+
+    with refuses(ConfigError, "here"):
+        Ray(n_workers=1).together(fails, str(folder / "ours"))
+    with pytest.raises(TrainingError, match=r"^ValueError in a worker, an error of clover_tvae"):
+        Ray(n_workers=1).together(fails, str(folder / "others"))
+    assert (folder / "ours").read_text() == (folder / "others").read_text() == "tried\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--workers", 2], "--workers: belongs to --engine ray"),
+        (["--address", "auto"], "--address: belongs to --engine ray"),
+        (["--engine", "dask"], "--engine: must be local or ray, found 'dask'"),
+        (["--engine", "ray", "--backend", "sdv"], "--engine ray: has each worker read the table"),
+        (["--engine", "ray", "--resume"], "resume: needs a checkpoint"),
+    ],
+)
+def test_options_of_workers_that_do_not_fit_are_told(folder: Path, options: list[object], told: str) -> None:
+    result = cli(*fit_people(folder, "one.pkl", *options))
+    assert (result.exit_code, told in result.stderr) == (2, True), result.stderr
+
+
 # -- kills ------------------------------------------------------------------------------------------------------------
 
 
@@ -491,3 +542,17 @@ def test_a_ray_run_survives_its_workers_and_goes_on_after_its_own_end(
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
         assert digests(name) == digests("whole")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
+def test_workers_that_train_together_survive_a_kill(folder: Path) -> None:
+    assert cli(*fit_people(folder, "whole.pkl", "--epochs", 80)).exit_code == 0
+    options = ["--epochs", 80, "--engine", "ray", "--workers", 2, "--checkpoint", "fit.ckpt"]
+    process = command(*fit_people(folder, "killed.pkl", *options), cwd=folder)
+    until(lambda: Path("fit.ckpt").exists() and Path("fit.ckpt").stat().st_size > 100_000)  # a network stands in it
+    os.kill(children(process.pid, "ray::RayTrainWorker")[-1], signal.SIGKILL)
+    _, errors = process.communicate(timeout=500)
+    assert process.returncode == 0, errors
+    assert Path("killed.pkl").read_bytes() == Path("whole.pkl").read_bytes()
+    assert not Path("fit.ckpt").exists()

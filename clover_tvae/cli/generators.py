@@ -255,6 +255,8 @@ def _learnt_together(
     cluster = make_engine(engine, address=address, n_workers=workers, shows_output=False)
     if not isinstance(cluster, Ray):
         raise ConfigError("belongs to --engine ray: here a training takes the cores that it can use", "--workers")
+    if what["resume"] and what["checkpoint"] is None:
+        raise ConfigError("needs a checkpoint, the file to go on from", "resume")
     if what["database"] is not None or what["parameters"].get("backend") == "sdv":
         text = "has each worker read the table, in one order, and learn it by the native backend"
         raise ConfigError(f"{text}: write the table to a Parquet file", "--engine ray")
