@@ -206,17 +206,9 @@ def fit(
 
 
 def _learnt(
-    table: str,
-    metadata: str,
-    missing: list[str] | None,
-    how: list[str] | None,
-    database: str | None,
-    parameters: dict[str, Any],
-    output: str,
-    checkpoint: Path | None,
-    resume: bool,
-    quiet: bool,
-) -> tuple[list[str], str]:
+    table: str, metadata: str, missing: list[str] | None, how: list[str] | None, database: str | None,
+    parameters: dict[str, Any], output: str, checkpoint: Path | None, resume: bool, quiet: bool,
+) -> tuple[list[str], str]:  # fmt: skip
     """Learn a table and write the generator; return what is to be noted, and the digest."""
     from clover_tvae.synthesizer import Synthesizer
     from clover_tvae.tables import is_large

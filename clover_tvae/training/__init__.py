@@ -10,13 +10,5 @@ from clover_tvae.training.trainer import Epoch, Trainer, Training, duration
 from clover_tvae.training.workers import Workers
 
 __all__ = [
-    "Checkpoint",
-    "ElboTerms",
-    "Epoch",
-    "SpooledRows",
-    "Trainer",
-    "Training",
-    "TrainingConfig",
-    "Workers",
-    "duration",
-]
+    "Checkpoint", "ElboTerms", "Epoch", "SpooledRows", "Trainer", "Training", "TrainingConfig", "Workers", "duration",
+]  # fmt: skip

@@ -7,8 +7,7 @@ of them get the sum. What a clock decides is decided by the first. This module k
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,10 +22,6 @@ __all__ = ["Workers"]
 class Workers:
     """This process among the workers. Every method must be called by all of them, in the same order.
 
-    Attributes:
-        rank: Its number, from 0.
-        size: How many there are; 1 where no process group is initialised.
-
     Example:
         >>> workers = Workers()
         >>> workers.is_first, workers.mine(range(3)), workers.agreed(0.5)
@@ -36,13 +31,9 @@ class Workers:
     def __init__(self) -> None:
         is_group = dist.is_available() and dist.is_initialized()
         self.rank, self.size = (dist.get_rank(), dist.get_world_size()) if is_group else (0, 1)
+        self.is_first = self.rank == 0  # it decides, shows progress and writes files
         # NCCL sends what lies on a GPU alone.
         self._device = torch.device("cuda" if is_group and dist.get_backend() == "nccl" else "cpu")
-
-    @property
-    def is_first(self) -> bool:
-        """Whether this is the one that decides, shows progress and writes files."""
-        return self.rank == 0
 
     def mine(self, parts: Sequence[Any]) -> list[Any]:
         """Return those of the parts of a batch that this worker computes; perhaps none."""
@@ -79,9 +70,10 @@ class Workers:
         n_others = torch.tensor([float(bool(differ))])
         self.add([n_others])
         if n_others:
-            told = f"worker {self.rank} differs from worker 0 in {', '.join(differ)}"
-            told = told if differ else f"{int(n_others)} of {self.size} workers differ from worker 0"
-            raise ConfigError(f"{told}; {_CURE}", "workers")
+            here = f"worker {self.rank} differs from worker 0 in {', '.join(differ)}"
+            told = here if differ else f"{int(n_others)} of {self.size} workers differ from worker 0"
+            cure = "give all the same table, parameters and random_state, and a checkpoint that all see"
+            raise ConfigError(f"{told}; {cure}", "workers")
 
     @torch.no_grad()
     def _exchange(self, tensors: Sequence[Tensor], operation: Callable[[Tensor], Any]) -> None:
@@ -89,20 +81,10 @@ class Workers:
         if self.size == 1 or not tensors:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors]).to(self._device)
-        with _loss_told():
+        try:
             operation(flat)
+        except RuntimeError as error:
+            text = "another worker has ended, or cannot be reached: what it said last tells why"
+            raise WorkerLostError(text) from error
         for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
-
-
-#: Beside what differs.
-_CURE = "give all the same table, parameters and random_state, and a checkpoint that all see"
-
-
-@contextmanager
-def _loss_told() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        text = "another worker has ended, or cannot be reached: what it said last tells why"
-        raise WorkerLostError(text) from error
