@@ -24,6 +24,7 @@ from typer.testing import CliRunner, Result
 from clover_tvae import TVAESynthesizer
 from clover_tvae.cli import app
 from clover_tvae.errors import ConfigError, TrainingError, WorkerLostError
+from clover_tvae.files import file_digest
 from clover_tvae.jobs import load_jobs, run_jobs
 from clover_tvae.tables import parts_of, write_table
 from clover_tvae.tables.parts import manifest_text
@@ -228,6 +229,22 @@ def test_an_object_store_holds_the_same_files(
     assert Store(f"s3://rows/shards{options}").read("_parts.json").decode() == digests("one")
     refused = cli("sample", *remote[1:2], *draw[:-1], "age>=50", "-o", store.url, "--num-shards", 2, "--shard-index", 0)
     assert "--force replaces them" in refused.stderr
+
+
+def test_jobs_read_and_write_a_store_on_ray_as_here(folder: Path, cluster: None, bucket: tuple[str, str]) -> None:
+    write_table(make_people(100), "people.csv")
+    Store(f"s3://rows/jobs/people.csv{bucket[1]}").put(Path("people.csv"))
+    for where in ("here/", "s3://rows/jobs/"):
+        output = {"rows": 20, "output": f"{where}rows.csv", "seed": 1}
+        data = "people.csv" if where == "here/" else f"{where}people.csv"
+        job = iris_job("a", data=data, generator_filepath=f"{where}a.pkl", sample=output)
+        Path("jobs.yaml").write_text(json.dumps({"version": 1, "jobs": [job]}))
+        run = ["run", "jobs.yaml", "--engine", "ray", "--allow-url", f"s3://rows/jobs{bucket[1]}"]
+        done = cli(*run)
+        assert done.exit_code == 0, done.output
+        assert "up to date" in cli(*run).stdout
+    for name in ("a.pkl", "rows.csv"):
+        assert Store(f"s3://rows/jobs/{name}{bucket[1]}").digest() == file_digest(Path("here", name))
 
 
 def test_what_a_store_refuses_is_told_without_a_credential(
@@ -556,3 +573,26 @@ def test_workers_that_train_together_survive_a_kill(folder: Path) -> None:
     assert process.returncode == 0, errors
     assert Path("killed.pkl").read_bytes() == Path("whole.pkl").read_bytes()
     assert not Path("fit.ckpt").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
+def test_a_job_whose_ray_worker_is_killed_goes_on_from_its_checkpoint_to_the_same_files(folder: Path) -> None:
+    learn = {"epochs": 400, "random_state": 3, "privacy": "none"}
+    long = iris_job("long", data={"dataset": "sklearn.breast_cancer"}, synthesizer=learn)
+    jobs = [job | {"checkpoint": True} for job in (long, iris_job("a"), iris_job("b"))]
+    for name in ("here", "ray"):
+        (folder / name).mkdir()
+        (folder / name / "jobs.yaml").write_text(json.dumps({"version": 1, "jobs": jobs}))
+    process = command("run", folder / "ray/jobs.yaml", "--engine", "ray", "--summary", folder / "summary.json")
+    until((folder / "ray/.clover-tvae/jobs.yaml.long.checkpoint").exists)
+    os.kill(children(process.pid, "ray::long")[0], signal.SIGKILL)
+    _, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, errors
+    assert "long: going on from the checkpoint" in errors
+    counts = json.loads((folder / "summary.json").read_text())["counts"]
+    assert counts == {"done": 3, "up to date": 0, "failed": 0, "skipped": 0}
+    assert cli("run", folder / "here/jobs.yaml", "--jobs", 2).exit_code == 0
+    assert files(folder / "ray") == files(folder / "here")
+    assert len(files(folder / "ray")) == 6
+    assert not list(folder.glob("*/.clover-tvae/*.checkpoint"))
