@@ -27,7 +27,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
+
+import pandas as pd
 
 from clover_tvae.columns.frames import FrameKind, read_frame, same_kind
 from clover_tvae.errors import CloverWarning, ConfigError, warn
@@ -36,9 +38,6 @@ from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import whole_number
 from clover_tvae.tables import write_table
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["Summary", "TVAEGenerator"]
 

@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,10 +22,8 @@ import pandas as pd
 from clover_tvae.columns.cells import is_missing, is_number, plain_cell
 from clover_tvae.columns.dtypes import located
 from clover_tvae.errors import ColumnTypeError, ConditionError, Problem, did_you_mean
+from clover_tvae.metadata import Metadata
 from clover_tvae.metadata.readings import has_reading, read_column
-
-if TYPE_CHECKING:
-    from clover_tvae.metadata import Metadata
 
 __all__ = ["OPERATORS", "Condition", "as_read", "conditions_of", "number_of", "read_conditions"]
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from typing_extensions import Self
 
 from clover_tvae.artifact import read_artifact
 from clover_tvae.backends import (
@@ -40,8 +41,6 @@ from clover_tvae.seeds import Call, Calls, Read, child, root
 from clover_tvae.tables import TableToLearn
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from clover_tvae.training import Checkpoint
 
 __all__ = ["Synthesizer"]

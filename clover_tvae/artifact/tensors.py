@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from clover_tvae.artifact.plain import only_our_errors
 from clover_tvae.errors import CorruptArtifactError
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
 
 
 def pack_tensors(tensors: Mapping[str, NDArray[Any]]) -> bytes:

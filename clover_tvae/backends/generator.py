@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from clover_tvae.artifact import read_artifact, write_artifact, writer_versions
@@ -18,9 +19,6 @@ from clover_tvae.metadata import Metadata
 from clover_tvae.metadata.readings import read_names
 from clover_tvae.parameters import Privacy, Seed, listed
 from clover_tvae.relations.document import relation_texts
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: The extremes of the very table lie outside of its ranges (4% of 150 numbers), and more cells are of categories of few people.
 _MOST_OUTSIDE, _MOST_RARE = 0.2, 0.5

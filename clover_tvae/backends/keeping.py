@@ -41,11 +41,11 @@ from clover_tvae.relations.groups import MissingWhen
 from clover_tvae.relations.reading import known
 from clover_tvae.relations.relation import Relation
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
+from clover_tvae.tables import Beyond
 from clover_tvae.transforms import TableTransform
 
 if TYPE_CHECKING:
     from clover_tvae.backends.native import NativeBackend
-    from clover_tvae.tables import Beyond
 
 #: Half of the rows that are drawn at most for each one that is found, beyond the first :data:`_LEAST_DRAWS`. It knows nothing of
 #: how many are asked for, as a longer table must begin with the shorter one.

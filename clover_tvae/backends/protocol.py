@@ -7,6 +7,9 @@ from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from typing_extensions import Self
 
@@ -22,17 +25,13 @@ from clover_tvae.errors import (
     data_rows,
     did_you_mean,
 )
+from clover_tvae.metadata import Metadata
 from clover_tvae.metadata.validate import repeated_names
+from clover_tvae.tables import Beyond
+from clover_tvae.transforms import TableTransform
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    from clover_tvae.metadata import Metadata
-    from clover_tvae.tables import Beyond
     from clover_tvae.training import Checkpoint
-    from clover_tvae.transforms import TableTransform
 
 
 class Backend(Protocol):

@@ -35,14 +35,14 @@ from clover_tvae.errors import (
     UnsafeArtifactError,
     UserError,
 )
+from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Parameters, listed
 from clover_tvae.seeds import Draw, Sdv, Seed, child, generator, root
+from clover_tvae.tables import Beyond
 from clover_tvae.transforms import TableTransform
 from clover_tvae.transforms.numbers import NumberTransform
 
 if TYPE_CHECKING:
-    from clover_tvae.metadata import Metadata
-    from clover_tvae.tables import Beyond
     from clover_tvae.training import Checkpoint
 
 SDV_DEFAULTS: Mapping[str, Any] = {

@@ -31,9 +31,9 @@ from clover_tvae.errors import MetadataError, PrivacyWarning, warn
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Privacy
 from clover_tvae.seeds import Call, Teach, child
+from clover_tvae.tables import Beyond
 
 if TYPE_CHECKING:
-    from clover_tvae.tables import Beyond
     from clover_tvae.training import Checkpoint
 
 logger = logging.getLogger(__name__)

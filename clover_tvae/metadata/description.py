@@ -10,7 +10,9 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from clover_tvae.columns.cells import plain_cell
 from clover_tvae.columns.dtypes import where_of
@@ -29,9 +31,6 @@ from clover_tvae.relations.document import read_relations, said_once
 from clover_tvae.relations.find import Found, find_relations
 from clover_tvae.relations.relation import Relation
 from clover_tvae.relations.sdv import read_constraint, to_constraint
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from clover_tvae.columns.frames import takes_frames
 from clover_tvae.columns.people import drawn_people, people_of
@@ -37,9 +38,6 @@ from clover_tvae.report.readings import CLOSENESS, readings
 from clover_tvae.report.space_section import space_section
 from clover_tvae.report.summary import risks, summary
 from clover_tvae.seeds import Measure, generator, of_measure
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DEFAULT_TITLE = "Synthetic data report"
 

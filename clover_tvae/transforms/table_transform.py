@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ from clover_tvae.errors import (
     did_you_mean,
     warn,
 )
+from clover_tvae.metadata import Column, Metadata
 from clover_tvae.metadata.validate import name_problems, require_frame
 from clover_tvae.transforms.categorical import KINDS, CategoricalTransform
 from clover_tvae.transforms.codes import ConditionCodes, Unseen
@@ -39,9 +40,6 @@ from clover_tvae.transforms.copies import MAX_COPIES, AnyTransform, carry, find_
 from clover_tvae.transforms.identifier import IdentifierTransform
 from clover_tvae.transforms.numbers import CODECS, NumberTransform
 from clover_tvae.transforms.rank_codec import RankCodec
-
-if TYPE_CHECKING:
-    from clover_tvae.metadata import Column, Metadata
 
 
 @dataclass(frozen=True, eq=False)
