@@ -338,9 +338,6 @@ def _systematic(log_weight: Tensor, n: int, generator: torch.Generator) -> Tenso
 
 
 def _to_table(rows: Rows) -> EncodedTable:
-    return EncodedTable(
-        rows.choices.to(torch.int32).cpu().numpy(),
-        rows.scalars.cpu().numpy(),
-        None,
-        rows.equals.cpu().numpy() if rows.equals.shape[1] else None,
-    )
+    choices, scalars = rows.choices.to(torch.int32).cpu().numpy(), rows.scalars.cpu().numpy()
+    equals = rows.equals.cpu().numpy() if rows.equals.shape[1] else None
+    return EncodedTable(choices, scalars, None, equals)

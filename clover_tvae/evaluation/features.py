@@ -41,6 +41,11 @@ def _stacked(tables: Sequence[CodedTable]) -> tuple[NDArray[Any], NDArray[Any], 
     return numbers, codes, np.cumsum([table.n_rows for table in tables])[:-1]
 
 
+def tree_options(is_category: NDArray[Any], seed: int) -> dict[str, Any]:
+    """Return how scikit-learn's boosted trees are grown here: without early stopping, and the same from the same seed."""
+    return {"categorical_features": is_category, "early_stopping": False, "random_state": seed % 2**32}
+
+
 def filled_where_empty(features: NDArray[Any]) -> NDArray[Any]:
     """Return the rows that trees learn from, empty columns put to 0: scikit-learn cannot bin them, nor split a constant."""
     return np.where(np.isnan(features).all(axis=0), 0.0, features)

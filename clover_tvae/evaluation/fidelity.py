@@ -305,10 +305,8 @@ def _diagnostics(held: _Comparison, frames: Mapping[str, pd.DataFrame | None]) -
     finer = held.of_others(lambda table: diagnostics.finer_columns(coded, real, table))
     repeated = held.of_others(lambda table: 100 * diagnostics.duplicate_share(table))
     real_repeated = 100 * diagnostics.duplicate_share(real) if n_rows == real.n_rows else None
-    figures = [
-        held.figure("out_of_range", held.percents(diagnostics.out_of_range_share)),
-        held.figure("missing_rate", gaps, interval=interval),
-    ]
+    figures = [held.figure("out_of_range", held.percents(diagnostics.out_of_range_share))]
+    figures.append(held.figure("missing_rate", gaps, interval=interval))
     for key, by_role in (("decimals", finer), ("dtypes", other_kinds)):
         note = f"Columns: {', '.join(map(repr, by_role['synthetic']))}." if by_role["synthetic"] else ""
         figures.append(held.figure(key, {role: float(len(names)) for role, names in by_role.items()}, note=note))

@@ -31,7 +31,7 @@ from threadpoolctl import threadpool_limits
 
 from clover_tvae.columns.people import one_row_each
 from clover_tvae.evaluation.disclosure import Disclosure
-from clover_tvae.evaluation.features import filled_where_empty, tree_matrix
+from clover_tvae.evaluation.features import filled_where_empty, tree_matrix, tree_options
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 from clover_tvae.evaluation.neighbours import MixedSpace, Points, nearest
@@ -177,14 +177,8 @@ def _tree_margins(targets: CodedTable, synthetic: CodedTable, reference: CodedTa
     (features, rows, others), is_category = tree_matrix([targets, synthetic, reference])
     labels = np.repeat([1, 0], [len(rows), len(others)])
     weights = np.where(labels == 1, len(labels) / (2 * len(rows)), len(labels) / (2 * len(others)))
-    model = HistGradientBoostingClassifier(
-        max_iter=120,
-        max_depth=5,
-        min_samples_leaf=5,
-        early_stopping=False,
-        categorical_features=is_category,
-        random_state=seed % 2**32,
-    )
+    options = tree_options(is_category, seed)
+    model = HistGradientBoostingClassifier(max_iter=120, max_depth=5, min_samples_leaf=5, **options)
     with threadpool_limits(1, "openmp"):  # as in two_sample_auc
         model.fit(filled_where_empty(np.vstack([rows, others])), labels, sample_weight=weights)
         return np.asarray(model.decision_function(features))

@@ -8,7 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from clover_tvae.columns.people import joined_people
-from clover_tvae.evaluation.features import filled_where_empty, tree_matrix
+from clover_tvae.evaluation.features import filled_where_empty, tree_matrix, tree_options
 from clover_tvae.evaluation.frames import CodedTable
 from clover_tvae.seeds import Measure, generator, of_measure
 
@@ -51,9 +51,7 @@ def two_sample_auc(real: CodedTable, synthetic: CodedTable, *, seed: int, folds:
     fold_by = StratifiedKFold if people is None else StratifiedGroupKFold  # nobody is on both sides
     splitter = fold_by(n_splits=folds, shuffle=True, random_state=seed % 2**32)
     for train, test in splitter.split(features, labels, people):
-        model = HistGradientBoostingClassifier(
-            max_iter=C2ST_ITERATIONS, early_stopping=False, categorical_features=is_category, random_state=seed % 2**32
-        )
+        model = HistGradientBoostingClassifier(max_iter=C2ST_ITERATIONS, **tree_options(is_category, seed))
         # Trees on small tables wait for each other's threads more than they work: on a busy machine one thread is fifteen
         # times faster; and sums that are split over threads round otherwise.
         with threadpool_limits(1, "openmp"):

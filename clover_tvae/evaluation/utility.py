@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from clover_tvae.columns.frames import takes_frames
 from clover_tvae.errors import ColumnsMismatchError, did_you_mean
 from clover_tvae.evaluation.disclosure import Disclosure
-from clover_tvae.evaluation.features import filled_where_empty, one_hot_matrix, tree_matrix
+from clover_tvae.evaluation.features import filled_where_empty, one_hot_matrix, tree_matrix, tree_options
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTable, CodedTables, code_tables, resolve_metadata
 from clover_tvae.parameters import MIN_COUNT
@@ -208,9 +208,9 @@ def _scores(train: Part, test: Part, is_category: bool, seed: int, rarest: float
     (table, answers), (test_table, test_answers) = train, test
     if len(answers) < 2 or len(test_answers) < 2 or table.numbers.shape[1] + table.codes.shape[1] == 0:
         return {}
-    (features, test_features), columns = tree_matrix([table, test_table])
+    (features, test_features), is_tree_category = tree_matrix([table, test_table])
     linear_features, linear_test = one_hot_matrix(table, [table, test_table])
-    options: dict[str, Any] = {"categorical_features": columns, "early_stopping": False, "random_state": seed % 2**32}
+    options = tree_options(is_tree_category, seed)
     # One round grows a tree a class: fewer rounds where there are many keep the cost of two classes.
     rounds = max(10, min(100, 300 // len(np.unique(answers))))
     tools: tuple[Any, Any, Any] = HistGradientBoostingRegressor(**options), Ridge(), _regression

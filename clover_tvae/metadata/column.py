@@ -141,9 +141,8 @@ class Column:
             object.__setattr__(self, "regenerate", "pattern")
 
     def __repr__(self) -> str:
-        return (
-            f"Column({', '.join([repr(self.name), repr(self.kind), *(f'{k}={v!r}' for k, v in self.options.items())])})"
-        )
+        told = [repr(self.name), repr(self.kind), *(f"{option}={value!r}" for option, value in self.options.items())]
+        return f"Column({', '.join(told)})"
 
     @property
     def reads_text(self) -> bool:
@@ -196,9 +195,8 @@ def option_problems(name: Any, kind: Any, options: Mapping[Any, Any]) -> list[tu
         if regenerate == "pattern" and pattern is None:
             problems.append(("pattern", "regenerate 'pattern' needs a pattern, such as 'E-######'"))
         if pattern is not None and regenerate not in (None, "pattern"):
-            problems.append(
-                ("regenerate", f"a pattern is given, so 'regenerate' must be 'pattern', not {regenerate!r}")
-            )
+            text = f"a pattern is given, so 'regenerate' must be 'pattern', not {regenerate!r}"
+            problems.append(("regenerate", text))
     return problems
 
 
@@ -206,11 +204,9 @@ def _text_problems(kind: str, options: Mapping[Any, Any]) -> list[tuple[str, str
     """Return what is wrong with the options of how text is read, beside each other."""
     given = {option: value for option, value in options.items() if value is not None}
     problems = []
-    if "read_as" not in given:
+    if "read_as" not in given and kind == "continuous":
         needs = "needs read_as: number beside it"
-        problems += [
-            (option, needs) for option in (*_NUMBER_TEXT, "part_of") if option in given and kind == "continuous"
-        ]
+        problems += [(option, needs) for option in (*_NUMBER_TEXT, "part_of") if option in given]
     if ("part_of" in given) != ("part" in given):
         problems.append(("part", "part_of and part stand beside each other: the column, and 1 or 2"))
     if ("true" in given) != ("false" in given):

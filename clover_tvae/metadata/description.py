@@ -75,10 +75,8 @@ class Metadata:
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "variable_to_predict", plain_cell(self.variable_to_predict))
         object.__setattr__(self, "reasons", dict(self.reasons))
-        problems = [
-            Problem(where_of(name), text)
-            for name, text in document.duplicate_problems((c.name, c.kind) for c in columns)
-        ]
+        doubled = document.duplicate_problems((column.name, column.kind) for column in columns)
+        problems = [Problem(where_of(name), text) for name, text in doubled]
         if fault := document.target_fault(self.variable_to_predict, {column.name: column.kind for column in columns}):
             problems.append(Problem("variable_to_predict", fault))
         if fault := document.unit_fault(self.unit, {column.name: column.kind for column in columns}):
@@ -94,15 +92,10 @@ class Metadata:
         return f"Metadata({'; '.join(parts)})"
 
     def _repr_html_(self) -> str:
-        rows = [
-            (
-                column.name,
-                column.kind,
-                ", ".join(f"{option}: {value}" for option, value in column.options.items()),
-                self.reasons.get(column.name, ""),
-            )
-            for column in self.columns
-        ]
+        rows = []
+        for column in self.columns:
+            options = ", ".join(f"{option}: {value}" for option, value in column.options.items())
+            rows.append((column.name, column.kind, options, self.reasons.get(column.name, "")))
         return html_table(repr(self), ("column", "kind", "how it is written", "why"), rows)
 
     def __eq__(self, other: object) -> bool:

@@ -75,9 +75,8 @@ def read_document(
     if fault := unit_fault(unit, kinds):
         problems.append((("unit",), fault))
     if obj.get("relations") is not None:
-        relations, wrong = parse_relations(
-            obj["relations"], [n for n, kind, _ in listed if kind not in ("id", "ignore")]
-        )
+        names = [name for name, kind, _ in listed if kind not in ("id", "ignore")]
+        relations, wrong = parse_relations(obj["relations"], names)
         problems += [(("relations", *place), text) for place, text in wrong]
     if problems:
         if len(problems) >= MOST_PROBLEMS:
@@ -126,9 +125,8 @@ def duplicate_problems(listed: Iterable[tuple[Hashable, Kind]]) -> list[tuple[Ha
             kinds[name].append(kind)
     for name, found in kinds.items():
         several = " and as ".join(dict.fromkeys(found)) if len(set(found)) > 1 else ""
-        problems.append(
-            (name, f"listed {f'as {several}' if several else f'{len(found)} times as {found[0]}'}; keep one")
-        )
+        told = f"as {several}" if several else f"{len(found)} times as {found[0]}"
+        problems.append((name, f"listed {told}; keep one"))
     return problems
 
 

@@ -177,9 +177,8 @@ def _without(name: Hashable, series: pd.Series, listed: str, names: Iterable[Has
         first = _look(name, series, names)
         read = read_column(series, first.column)
         if pd.api.types.is_numeric_dtype(read.dtype):
-            markers = [
-                int(m) if m == int(m) else m for m in marker_numbers(read.to_numpy(dtype=float, na_value=np.nan))
-            ]
+            marked = marker_numbers(read.to_numpy(dtype=float, na_value=np.nan))
+            markers = [int(number) if number == int(number) else number for number in marked]
         else:
             texts = Texts(name, series.dropna().astype(object).map(str), np.flatnonzero(series.notna()))
             markers = [*texts.markers]

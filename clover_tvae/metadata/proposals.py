@@ -340,9 +340,8 @@ def _styles(texts: Texts, kept: Mapping[str, Spelt]) -> tuple[list[NumberStyle],
         return [], False
     best = [style for style, n in n_fit.items() if n == most]
     bodies = [found.body for found in kept.values() if best[0].fits(found.body)]
-    return best, any(
-        style.fits(body) and style.number(body) != best[0].number(body) for style in best for body in bodies
-    )
+    others = (style.fits(body) and style.number(body) != best[0].number(body) for style in best for body in bodies)
+    return best, any(others)
 
 
 def _limits(texts: Texts, kept: Mapping[str, Spelt], style: NumberStyle) -> tuple[dict[str, float], int]:
@@ -431,11 +430,8 @@ def _pair(texts: Texts) -> Finding | None:
 
 def _dates(texts: Texts) -> Finding | None:
     known = [text for text in texts.counts if text.casefold() not in texts.markers]
-    if (
-        known
-        and 2 * texts.n_of(text for text in known if _DAY_AND_WORD.fullmatch(text)) > texts.n
-        and any(map(_OTHER_MONTH.search, known))
-    ):
+    have_words = 2 * texts.n_of(filter(_DAY_AND_WORD.fullmatch, known)) > texts.n
+    if have_words and any(map(_OTHER_MONTH.search, known)):
         text = "holds dates whose months are not named in English; write months as numbers"
         return _left(texts, text, "dates of other languages")
     order = {"day-first": "day", "month-first": "month"}.get(texts.word, "")
@@ -456,16 +452,12 @@ def _dates(texts: Texts) -> Finding | None:
     for written in found:
         instants, read, _ = read_texts(written.texts, written.formats[0])
         readable |= {text for text, is_date in zip(written.texts, read, strict=True) if is_date}
-        is_never = (
-            np.isin(instants.astype("datetime64[us]").astype("datetime64[D]"), _NEVER)
-            & read
-            & ("%Y" in written.formats[0])
-        )
+        days = instants.astype("datetime64[us]").astype("datetime64[D]")
+        is_never = np.isin(days, _NEVER) & read & ("%Y" in written.formats[0])
         never += [text for text, is_one in zip(written.texts, is_never, strict=True) if is_one]
     if short := next((format for format in formats if has_short_years(format)), None):
-        century = century_of(
-            [text for written in found if written.formats[0] == short for text in written.texts], short
-        )
+        shortened = [text for written in found if written.formats[0] == short for text in written.texts]
+        century = century_of(shortened, short)
     rest = _Rest(texts, set(texts.counts) - readable)
     if not rest.fits:
         return None
@@ -487,9 +479,8 @@ def _dates(texts: Texts) -> Finding | None:
         also += f" and century_starts: {century}, as years have two digits, so that their years are {century} to {century + 99}: check it"
     if formats[1:]:
         n = texts.n_of(text for written in found if written.formats[0] != format for text in written.texts)
-        also += (
-            f"; {n} cells are written by {' and '.join(map(repr, formats[1:]))}, and are read, too, and written alike"
-        )
+        others = " and ".join(map(repr, formats[1:]))
+        also += f"; {n} cells are written by {others}, and are read, too, and written alike"
     warning = f"holds dates written as text{rest.told('a date')}: declared 'datetime' with the format {format!r}{also}"
     column = Column(
         texts.name, "datetime", format=format, formats=tuple(formats[1:]) or None, time_zone=zone,
@@ -508,12 +499,9 @@ def _dates(texts: Texts) -> Finding | None:
 def _packed(known: Sequence[str], order: str) -> list[Written] | None:
     """Return the formats of dates that are digits alone, of one length, with leading zeros."""
     widths = {len(text) for text in known}
-    if (
-        len(widths) != 1
-        or not all(text.isdecimal() and text.isascii() for text in known)
-        or max(widths) > 14
-        or not any(text[0] == "0" for text in known)
-    ):
+    if len(widths) != 1 or max(widths) > 14 or not all(text.isdecimal() and text.isascii() for text in known):
+        return None
+    if not any(text.startswith("0") for text in known):
         return None
     formats = [
         format

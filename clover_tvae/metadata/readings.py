@@ -248,10 +248,8 @@ def _parts(columns: Iterable[Column]) -> dict[Hashable, list[Column]]:
 def _mapped(series: pd.Series, write: Callable[[Any], Any]) -> pd.Series:
     """Return each cell as text; missing ones are NaN, and text stays."""
     codes, found = pd.factorize(series.to_numpy(dtype=object), use_na_sentinel=True)
-    texts = np.array(
-        [*(cell if isinstance(cell, str) else write(_plain(cell)) for cell in found), np.nan], dtype=object
-    )
-    return pd.Series(texts[codes], index=series.index, dtype=TEXT_DTYPE)
+    texts = [cell if isinstance(cell, str) else write(_plain(cell)) for cell in found]
+    return pd.Series(np.array([*texts, np.nan], dtype=object)[codes], index=series.index, dtype=TEXT_DTYPE)
 
 
 def _plain(cell: Any) -> Any:

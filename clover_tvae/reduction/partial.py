@@ -94,9 +94,8 @@ def pinned(
             continue
         lenders = [full]
         if pool is not None:
-            nearest = _nearest(
-                plan, (*step.sources, *made_by(step)), pool, out, rank + _TRIES, rare=isinstance(step, Dependency)
-            )
+            names, is_looked_up = (*step.sources, target), isinstance(step, Dependency)
+            nearest = _nearest(plan, names, pool, out, rank + _TRIES, rare=is_looked_up)
             lenders = [pool.iloc[nearest[:, k]].set_axis(out.index) for k in range(rank, nearest.shape[1])]
             left += [(name, rows, lenders[0][name]) for name in free]
         if isinstance(step, Computed):

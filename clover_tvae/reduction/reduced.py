@@ -90,14 +90,8 @@ class Reduction:
         kept = tuple(_if_shared(r, df) for r in metadata.relations or () if r.handling == "keep")
         touched = {name for relation in kept for name in relation.columns}
         declared = tuple(c for c in metadata.columns if c.name in df and (c.name in touched or not c.modelled))
-        columns = TableTransform.fit(
-            df[[c.name for c in declared]],
-            Metadata(declared),
-            numbers="raw",
-            rng=rng,
-            min_count=min_count,
-            of_relations=True,
-        )
+        how: dict[str, Any] = {"numbers": "raw", "rng": rng, "min_count": min_count, "of_relations": True}
+        columns = TableTransform.fit(df[[c.name for c in declared]], Metadata(declared), **how)
         modelled = {column.name for column in metadata.modelled}
         order = tuple(name for name in df.columns if name in modelled or name in columns.order)
         steps, corrected = planned(df, kept, Cells(columns), min_count)
@@ -443,10 +437,8 @@ class Reduction:
         made = [name for step in steps for name in made_by(step)]
         check(len(set(made)) == len(made), "no column may be made twice")
         corrected = tuple(relation_at(item, kept) for item in list_of(plain["corrected"], "corrected"))
-        check(
-            all(type(relation).complete is not Relation.complete for relation in corrected),
-            "a relation must correct a column",
-        )
+        can_correct = all(type(relation).complete is not Relation.complete for relation in corrected)
+        check(can_correct, "a relation must correct a column")
         check(not any(step is relation for step in steps for relation in corrected), "a relation must make or correct")
         in_order(steps, corrected)
         gaps = [name_from_plain(name) for name in list_of(plain["gaps"], "gaps")]

@@ -150,9 +150,8 @@ class Computed(Relation):
     def __str__(self) -> str:
         if self.words is not None:
             return f"{self.target} is the word for {self.formula}"
-        return f"{self.target} = {self.formula}" + (
-            f", to {self.decimals} decimals" if self.decimals is not None else ""
-        )
+        rounding = "" if self.decimals is None else f", to {self.decimals} decimals"
+        return f"{self.target} = {self.formula}{rounding}"
 
 
 class Predicate(Relation):

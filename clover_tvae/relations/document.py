@@ -41,9 +41,8 @@ def relations_schema() -> dict[str, Any]:
     schema = _READER.json_schema(ref_template="#/$defs/{model}")
     for kind in get_args(get_args(AnyRelation)[0]):
         described = schema["$defs"][kind.__name__]
-        described["description"] = (
-            (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ").replace("``", "")
-        )
+        summary = (inspect.getdoc(kind) or "").partition("\n\n")[0]
+        described["description"] = summary.replace("\n", " ").replace("``", "")
         described["required"] = ["kind", *described.get("required", [])]
         for key, text in arguments_told(kind).items():
             described["properties"][key]["description"] = text
@@ -111,9 +110,8 @@ def _as_rule(message: str) -> str:
         'must have at least 2 items, found 1'
     """
     rule = re.sub(r"^\w+ should", "must", message.removeprefix("Value error, "))
-    return rule.replace(" after validation, not ", ", found ").replace(
-        "valid dictionary or object to extract fields from", "mapping"
-    )
+    rule = rule.replace(" after validation, not ", ", found ")
+    return rule.replace("valid dictionary or object to extract fields from", "mapping")
 
 
 def read_relations(plain: Any, names: Collection[Any]) -> tuple[Relation, ...]:

@@ -218,9 +218,8 @@ class Expression:
                 raise self._fault("must divide by something that is not always 0", node.right)
             case ast.BinOp() if type(node.op) in _OPERATORS:
                 if isinstance(node.op, ast.Sub) and _is_day(node.left) and _is_day(node.right):
-                    return _arithmetic(
-                        ast.Sub, _clock_day(read(node.left.args[0])), _clock_day(read(node.right.args[0]))
-                    )
+                    one, other = (_clock_day(read(side.args[0])) for side in (node.left, node.right))
+                    return _arithmetic(ast.Sub, one, other)
                 return _arithmetic(type(node.op), read(node.left), read(node.right))
             case ast.UnaryOp(op=ast.USub()):
                 return _arithmetic(ast.Sub, lambda df: 0.0, read(node.operand))
@@ -280,9 +279,8 @@ class Expression:
 
         def rule(df: pd.DataFrame) -> Any:
             values = [side(df) for side in sides]
-            return functools.reduce(
-                np.logical_and, [step(*pair) for step, pair in zip(steps, itertools.pairwise(values), strict=True)]
-            )
+            held = [step(*pair) for step, pair in zip(steps, itertools.pairwise(values), strict=True)]
+            return functools.reduce(np.logical_and, held)
 
         return rule
 
@@ -350,9 +348,8 @@ def _is_date(value: Any) -> bool:
 def _date(value: Any, beside: Any = None) -> pd.DatetimeIndex:
     """Return dates; a text is a date in the zone of what stands beside it, and a column of missing cells one of NaT."""
     if isinstance(value, str):
-        return pd.DatetimeIndex([value]).tz_localize(getattr(beside, "tz", None))[
-            np.zeros(len(np.atleast_1d(beside)), int)
-        ]
+        each_row = np.zeros(len(np.atleast_1d(beside)), int)
+        return pd.DatetimeIndex([value]).tz_localize(getattr(beside, "tz", None))[each_row]
     if not _is_date(value) and not (isinstance(value, np.ndarray) and pd.isna(value).all()):
         raise TypeError(type(value))
     return value if _is_date(value) else pd.DatetimeIndex(np.full(len(value), "NaT", "M8[s]"))

@@ -88,9 +88,8 @@ def find_relations(
     """
     table = Table(df, kinds, min_count, seed)
     tried = [find(table) for find in _FINDERS]
-    confirmed = [
-        done for made in tried for candidate in made.found if (done := _confirmed(candidate, table)) is not None
-    ]
+    counted = [_confirmed(candidate, table) for made in tried for candidate in made.found]
+    confirmed = [candidate for candidate in counted if candidate is not None]
     log_p = np.array([candidate.log_p for candidate in confirmed], dtype=np.float64)
     passing = accepted(log_p, sum(made.n_tried for made in tried), false_discovery_rate)
     told = pruned([candidate for candidate, passes in zip(confirmed, passing, strict=True) if passes], table)

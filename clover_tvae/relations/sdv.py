@@ -56,10 +56,8 @@ def from_constraint(name: str, parameters: Mapping[str, Any]) -> Relation:
     """
     name = name.rpartition(".")[2]  # such as sdv.constraints.tabular.Inequality
     if name not in CONSTRAINTS:
-        hint = (
-            did_you_mean(name, CONSTRAINTS)
-            or "; write what it says as {'kind': 'predicate', 'expression': 'low <= high'}"
-        )
+        cure = "; write what it says as {'kind': 'predicate', 'expression': 'low <= high'}"
+        hint = did_you_mean(name, CONSTRAINTS) or cure
         raise MetadataError(f"a constraint must be one of {', '.join(CONSTRAINTS)}, found {name!r}{hint}")
     given = {key: value for key, value in parameters.items() if key != "table_name"}
     _, strict, make = _MADE[name]
@@ -88,9 +86,8 @@ def read_constraint(given: Any) -> Relation:
             return from_constraint(name, parameters)
     elif type(given).__module__.startswith("sdv."):
         held = {key.lstrip("_"): value for key, value in vars(given).items()}
-        return from_constraint(
-            name, {k: held[k] for k in (*CONSTRAINTS.get(name, ()), "strict_boundaries") if k in held}
-        )
+        keys = (*CONSTRAINTS.get(name, ()), "strict_boundaries")
+        return from_constraint(name, {key: held[key] for key in keys if key in held})
     elif callable(given):
         raise MetadataError(
             "a constraint must be an expression over columns, found a Python function: a generator file runs no code; "

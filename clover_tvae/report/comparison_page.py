@@ -87,9 +87,8 @@ def _answers(by_name: Mapping[str, Mapping[str, Figure]]) -> list[tuple[Answer, 
     """Return the three questions, each with the answer of every generator; none where nothing was measured."""
     if not any(by_name.values()):
         return []
-    return list(
-        zip(*(answers(figures, readings(figures), has_fresh=True) for figures in by_name.values()), strict=True)
-    )
+    told = [answers(figures, readings(figures), has_fresh=True) for figures in by_name.values()]
+    return list(zip(*told, strict=True))
 
 
 def write_comparison(path: str | Path, results: Sequence[Mapping[str, Any]], **options: Any) -> None:

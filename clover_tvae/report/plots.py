@@ -74,12 +74,9 @@ def plot_marginals(
     tables = code_tables({"real": real, "synthetic": synthetic}, metadata)
     shown = {column.name: column for column in marginals(tables, metadata, Disclosure.of(min_count, tables))}
     names = list(shown if columns is None else columns)
-    problems = [
-        Problem("columns", f"{name!r} is none of the columns compared{did_you_mean(name, shown)}")
-        for name in names
-        if name not in shown
-    ]
-    ColumnsMismatchError.raise_any(problems)
+    unknown = {name: did_you_mean(name, shown) for name in names if name not in shown}
+    texts = [f"{name!r} is none of the columns compared{hint}" for name, hint in unknown.items()]
+    ColumnsMismatchError.raise_any([Problem("columns", text) for text in texts])
     drawn = [shown[name] for name in names]
     parts = [(f"{column.title}: error {percent_text(column.error)}", column_charts(column)) for column in drawn]
     legend = {"real": REAL, "synthetic": SYNTHETIC}

@@ -159,10 +159,8 @@ def read_database(
     try:
         return pandas_of(pa.concat_tables(chunks, promote_options="permissive"))
     except pa.ArrowException:
-        of_several = [
-            name for name in names if len({chunk.schema.field(name).type for chunk in chunks} - {pa.null()}) > 1
-        ]
-        raise DataError.of([_of_several_types(name) for name in of_several]) from None
+        kinds = {name: {chunk.schema.field(name).type for chunk in chunks} - {pa.null()} for name in names}
+        raise DataError.of([_of_several_types(name) for name in names if len(kinds[name]) > 1]) from None
 
 
 @takes_frames
@@ -507,8 +505,6 @@ def _require_short(names: Sequence[str], connection: Any) -> None:
 
 def _require_columns(ours: Sequence[str], theirs: Sequence[str], database: Database) -> None:
     """Refuse to append columns that the table does not have."""
-    lacking = [name for name in ours if name not in theirs]
-    problems = [
-        Problem(str(database), f"the table has no column {name!r}{did_you_mean(name, theirs)}") for name in lacking
-    ]
-    DataError.raise_any(problems)
+    lacking = {name: did_you_mean(name, theirs) for name in ours if name not in theirs}
+    texts = [f"the table has no column {name!r}{hint}" for name, hint in lacking.items()]
+    DataError.raise_any([Problem(str(database), text) for text in texts])

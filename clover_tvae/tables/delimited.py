@@ -324,9 +324,8 @@ def print_csv(df: pd.DataFrame, file: Any, dialect: Dialect | None = None, *, gz
     # that begins the file is no part of the name.
     texts = itertools.chain(spelt.columns, *(cells for _, cells in _texts_of(spelt).items()))
     returns = any(isinstance(text, str) and "\r" in text for text in texts)
-    ambiguous = spelt.columns[0].startswith("\ufeff") or any(
-        _could_separate(m, spelt) for m in ",;\t| " if m != separator
-    )
+    others = [mark for mark in ",;\t| " if mark != separator]
+    ambiguous = spelt.columns[0].startswith("\ufeff") or any(_could_separate(mark, spelt) for mark in others)
     quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns or ambiguous else csv.QUOTE_MINIMAL
     target: Any = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) if gzipped else file
     text = io.TextIOWrapper(target, encoding=written.encoding or "utf-8", newline="")

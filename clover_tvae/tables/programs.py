@@ -67,10 +67,9 @@ def read_workbook(
     header, *rows = _cells(file, place, sheet, most)
     names = [str(int(name)) if isinstance(name, float) and name.is_integer() else name for name in header]
     if empty := [position for position, name in enumerate(names, start=1) if name == ""]:
-        cure = (
-            "the first row must name every column: delete rows above it, such as a title, and columns beside the table"
-        )
-        raise TableFileError(f"found {len(empty)} columns without a name in the first row; {cure}", place)
+        text = f"found {len(empty)} columns without a name in the first row; the first row must name every column"
+        cure = "delete rows above it, such as a title, and columns beside the table"
+        raise TableFileError(f"{text}: {cure}", place)
     if not all(isinstance(name, str) for name in names):
         raise TableFileError("must name the columns by text in its first row, found dates or other cells", place)
     described = columns_of(names, place, metadata)

@@ -104,10 +104,8 @@ def _of_clocks(table: Table, names: list[Any], few: dict[Any, Any]) -> Iterator[
     for clock, name in itertools.product([name for name in whole if _is_clock(table, name)][:_MAX_CLOCKS], whole):
         for formula in _LATER if clock != name else ():
             made = read_expression(formula.format(a="a", b="b"))
-            yield (
-                formula.format(a=quoted(clock), b=quoted(name)),
-                made.numbers(pd.DataFrame({"a": few[clock], "b": few[name]})),
-            )
+            cells = made.numbers(pd.DataFrame({"a": few[clock], "b": few[name]}))
+            yield formula.format(a=quoted(clock), b=quoted(name)), cells
 
 
 def _is_clock(table: Table, name: Any) -> bool:
