@@ -39,6 +39,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import importlib
 import os
 import re
 import sys
@@ -83,6 +84,7 @@ __all__ = [
     "did_you_mean",
     "first_of",
     "memory_told",
+    "package",
     "warn",
 ]
 
@@ -239,6 +241,19 @@ class NotFittedError(UserError):
 
 class MissingExtraError(UserError, ImportError):
     """An optional package is not installed; the message holds the exact pip line."""
+
+
+def package(name: str, needed_by: str, extra: str = "files") -> Any:
+    """Return a package of an extra.
+
+    Raises:
+        MissingExtraError: It is not installed; with the line that installs it.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        cure = f"in the project's folder run: pip install '.[{extra}]'"
+        raise MissingExtraError(f"{needed_by} needs {name}, which is not installed; {cure}") from error
 
 
 class ArtifactError(CloverError, OSError):

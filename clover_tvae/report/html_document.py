@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from clover_tvae.errors import MissingExtraError
+from clover_tvae.errors import package
 from clover_tvae.version import __version__
 
 _FOLDER = Path(__file__).parent / "templates"
@@ -36,23 +36,12 @@ def framed(page: str, title: str) -> str:
 
 @cache
 def _environment() -> Any:
-    try:
-        import jinja2
-        from markupsafe import Markup
-    except ImportError as error:
-        raise MissingExtraError(
-            "the report needs jinja2, which is not installed; in the project's folder run: pip install '.[report]'"
-        ) from error
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    jinja2, markupsafe = (package(name, "the report", "report") for name in ("jinja2", "markupsafe"))
+    options = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, **options)
     environment.globals["version"] = __version__
     for name in ("css", "js"):
         source = (_FOLDER / f"page.{name}").read_text(encoding="utf-8").replace("\r\n", "\n")
-        environment.globals[name] = Markup(source)
+        environment.globals[name] = markupsafe.Markup(source)
         environment.globals[f"{name}_hash"] = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
     return environment

@@ -27,10 +27,17 @@ from pyarrow import types
 
 from clover_tvae.columns.dtypes import where_of
 from clover_tvae.columns.frames import pandas_of, takes_frames
-from clover_tvae.errors import ColumnTypeError, ConfigError, DataError, MissingExtraError, Problem, did_you_mean
+from clover_tvae.errors import (
+    ColumnTypeError,
+    ConfigError,
+    DataError,
+    MissingExtraError,
+    Problem,
+    did_you_mean,
+    package,
+)
 from clover_tvae.files import not_there
 from clover_tvae.metadata.validate import repeated_names, require_frame
-from clover_tvae.tables.programs import package
 
 IfExists = Literal["fail", "replace", "append"]
 DATABASE_FILES = {".duckdb": "duckdb", ".sqlite": "sqlite", ".sqlite3": "sqlite"}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import importlib
 import io
 import numbers
 import re
@@ -23,7 +22,7 @@ import pandas as pd
 import pyarrow as pa
 
 from clover_tvae.columns.dtypes import DATE_UNIT, TEXT_DTYPE
-from clover_tvae.errors import ColumnTypeError, DataError, MissingExtraError, Problem, TableFileError, data_rows
+from clover_tvae.errors import ColumnTypeError, DataError, Problem, TableFileError, data_rows, package
 from clover_tvae.metadata.column import Column
 from clover_tvae.metadata.description import Metadata
 from clover_tvae.metadata.validate import repeated_names
@@ -38,19 +37,6 @@ _MARKUP = "is HTML or XML inside, not a workbook; open it in Excel and save it a
 # Formats of Stata that count months, quarters and halves of a year from 1960 on, in months.
 _STATA_MONTHS = {"%tm": 1, "%tq": 3, "%th": 6}
 _KINDS = {bool: "true or false", float: "numbers", datetime.datetime: "dates", str: "text"}
-
-
-def package(name: str, needed_by: str, extra: str = "files") -> Any:
-    """Return a package of an extra.
-
-    Raises:
-        MissingExtraError: It is not installed; with the line that installs it.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        cure = f"in the project's folder run: pip install '.[{extra}]'"
-        raise MissingExtraError(f"{needed_by} needs {name}, which is not installed; {cure}") from error
 
 
 def read_workbook(
