@@ -272,9 +272,11 @@ def _learnt_together(
 
 
 def _learnt_by_worker(what: dict[str, Any]) -> tuple[list[str], str, list[str]]:
+    from clover_tvae.training import Workers
+
     warnings: list[str] = []
     with collected_warnings(warnings):
-        notes, sha256 = _learnt(**what, quiet=True)
+        notes, sha256 = _learnt(**what, quiet=not Workers().is_first)
     return notes, sha256, warnings
 
 

@@ -213,9 +213,7 @@ class Ray:
                         if isinstance(failure, CloverError) and not isinstance(failure, WorkerLostError):
                             raise failure from None
                     lost = error
-            raise WorkerLostError(
-                f"workers were lost {1 + _MOST_LOSSES} times: {_told(lost)}; look at their memory first"
-            )
+            raise WorkerLostError(f"workers were lost again and again: {_told(lost)}; look at their memory first")
 
     @contextlib.contextmanager
     def _connected(self, ray: Any) -> Iterator[bool]:
