@@ -15,7 +15,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -191,23 +190,22 @@ class Ray:
             WorkerLostError: Workers were lost more often than that. What the function raises is raised at once.
         """
         ray, n_workers = _ray(), self.n_workers or 1
-        # In a thread: else Ray Train would answer Ctrl-C, and not say so.
-        with ThreadPoolExecutor(1) as pool, self._connected(ray) as is_ours, tempfile.TemporaryDirectory() as folder:
+        with self._connected(ray) as is_ours, tempfile.TemporaryDirectory() as folder:
             from ray import train
             from ray.train.torch import TorchTrainer
 
             if is_ours:
                 _check_room(ray.cluster_resources(), Task(0, "--workers", (), Resources(n_workers, n_workers * gpu)))
-            trainer = TorchTrainer(
+            trainer: Any = TorchTrainer(
                 functools.partial(_in_group, function, arguments, gpu),
                 scaling_config=train.ScalingConfig(num_workers=n_workers, use_gpu=gpu),
                 run_config=train.RunConfig(storage_path=folder),  # nothing is kept there
             )
+            trainer._register_sigint_handler = lambda controller: None  # Ctrl-C is the command's, and not Ray's
             lost = Exception()
             for _ in range(1 + _MOST_LOSSES):
                 try:
-                    result: Any = pool.submit(trainer.fit).result()
-                    return result.return_value
+                    return trainer.fit().return_value
                 except train.TrainingFailedError as error:
                     for failure in getattr(error, "worker_failures", {}).values():
                         if isinstance(failure, CloverError) and not isinstance(failure, WorkerLostError):
