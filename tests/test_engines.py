@@ -563,15 +563,23 @@ def test_a_ray_run_survives_its_workers_and_goes_on_after_its_own_end(
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
-def test_workers_that_train_together_survive_a_kill(folder: Path) -> None:
+def test_workers_that_train_together_go_on_after_an_end_and_after_a_kill(folder: Path) -> None:
     assert cli(*fit_people(folder, "whole.pkl", "--epochs", 80)).exit_code == 0
-    options = ["--epochs", 80, "--engine", "ray", "--workers", 2, "--checkpoint", "fit.ckpt"]
-    process = command(*fit_people(folder, "killed.pkl", *options), cwd=folder)
+    words = fit_people(
+        folder, "ended.pkl", "--epochs", 80, "--engine", "ray", "--workers", 2, "--checkpoint", "fit.ckpt"
+    )
+    process = command(*words, cwd=folder)
     until(lambda: Path("fit.ckpt").exists() and Path("fit.ckpt").stat().st_size > 100_000)  # a network stands in it
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=100)
+    assert (process.returncode, "fit.ckpt is kept" in errors) == (143, True), errors
+    kept = Path("fit.ckpt").stat().st_mtime_ns
+    process = command(*words, "--resume", cwd=folder)
+    until(lambda: Path("fit.ckpt").stat().st_mtime_ns > kept)
     os.kill(children(process.pid, "ray::RayTrainWorker")[-1], signal.SIGKILL)
     _, errors = process.communicate(timeout=500)
     assert process.returncode == 0, errors
-    assert Path("killed.pkl").read_bytes() == Path("whole.pkl").read_bytes()
+    assert Path("ended.pkl").read_bytes() == Path("whole.pkl").read_bytes()
     assert not Path("fit.ckpt").exists()
 
 
