@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 import warnings
 from pathlib import Path
@@ -10,10 +12,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from clover_tvae import Metadata
 from clover_tvae.errors import ConditionError, ConfigError, DataError, UserError
 
 pytestmark = pytest.mark.long
 
+DESCRIBED = Metadata.of({"continuous": ["age"], "categorical": ["sex"]})
 TEXT = (Path(__file__).parent.parent / "docs" / "migration.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
 ROWS = re.findall(r"^\| `(.+)` \| (runs|refused) \| `(.+)` \|$", TEXT, flags=re.MULTILINE)
@@ -111,3 +115,23 @@ class TestNamesMeanTheSame:
             with pytest.raises(ConditionError):
                 synth.sample_from_conditions(nothing)
         assert synth.get_loss_values()["Loss"].tolist() == synth.history["loss"].tolist()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: Metadata.detect_from_dataframe,
+        lambda: Metadata.load_from_json,
+        lambda: DESCRIBED.update_column,
+        lambda: DESCRIBED.set_primary_key,
+        lambda: DESCRIBED.get_column_names,
+    ],
+)
+def test_methods_of_sdvs_metadata_say_what_they_are_called_here(call):
+    with pytest.raises(AttributeError, match="it is SDV's; (write|list) "):
+        call()
+
+
+def test_other_attributes_of_metadata_are_told_as_ever_and_it_can_be_copied():
+    assert not hasattr(DESCRIBED, "nothing") and not hasattr(Metadata, "nothing")
+    assert copy.deepcopy(DESCRIBED) == pickle.loads(pickle.dumps(DESCRIBED)) == DESCRIBED

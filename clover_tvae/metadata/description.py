@@ -34,7 +34,7 @@ from clover_tvae.relations.sdv import read_constraint, to_constraint
 
 
 @dataclass(frozen=True, eq=False)
-class Metadata:
+class Metadata(metaclass=exchange.NamesOfSDV):
     """What each column of a table is, and which one a model would predict.
 
     The object is frozen. Columns are kept in the order of their kinds, and two descriptions are equal when they say
@@ -82,6 +82,9 @@ class Metadata:
         if fault := document.unit_fault(self.unit, {column.name: column.kind for column in columns}):
             problems.append(Problem("unit", fault))
         MetadataError.raise_any(problems)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(exchange.missing_attribute("Metadata", name))
 
     def __repr__(self) -> str:
         kinds = Counter(column.kind for column in self.columns)

@@ -16,6 +16,44 @@ from clover_tvae.metadata.column import Column
 _TABLE = "table"
 _SDTYPES = {"continuous": "numerical", "ignore": "unknown"}
 """The kinds that SDV calls otherwise."""
+_INFER = "write Metadata.infer(df); infer proposes, the file is yours to edit"
+_ANOTHER = "write a new description: Metadata.from_dict({**metadata.to_dict(), ...})"
+_METHODS_INSTEAD = {
+    "detect_from_dataframe": _INFER,
+    "detect_from_dataframes": _INFER,
+    "detect_from_csv": _INFER,
+    "detect_from_csvs": _INFER,
+    "load_from_dict": "write Metadata.from_sdv(dict)",
+    "load_from_json": "write Metadata.from_sdv(json.load(file)), and Metadata.load(path) for our own files",
+    "save_to_json": "write metadata.save(path)",
+    "add_column": _ANOTHER,
+    "update_column": _ANOTHER,
+    "update_columns": _ANOTHER,
+    "update_columns_metadata": _ANOTHER,
+    "set_primary_key": "list the column among 'id': {'id': [{'name': 'no', 'regenerate': 'sequence'}]}",
+    "remove_primary_key": _ANOTHER,
+    "set_sequence_key": "rows are learnt as if independent; 'unit' says which are of one person",
+    "set_sequence_index": "rows are learnt as if independent; 'unit' says which are of one person",
+    "get_column_names": "write metadata.names, or metadata.of_kind('continuous')",
+    "validate_data": "write metadata.validate(df)",
+    "validate_table": "write metadata.validate(df)",
+    "visualize": "print(metadata) tells it in one line; a notebook shows it as a table",
+    "anonymize": "write a new description with other names",
+}
+"""SDV's methods that have another name here, or none."""
+
+
+class NamesOfSDV(type):
+    """Tells who calls one of SDV's methods, of the class or of an object, what it is called here."""
+
+    def __getattr__(cls, name: str) -> Any:
+        raise AttributeError(missing_attribute(cls.__name__, name))
+
+
+def missing_attribute(of: str, name: str) -> str:
+    """Return what is said of an attribute that is not there."""
+    instead, text = _METHODS_INSTEAD.get(name), f"{of!r} has no attribute {name!r}"
+    return f"{text}: it is SDV's; {instead}" if instead else text
 
 
 def to_sdv(columns: Iterable[Column]) -> dict[str, Any]:
