@@ -19,7 +19,7 @@ from pyarrow import fs
 from typer.testing import CliRunner, Result
 
 from clover_tvae.cli import app
-from clover_tvae.errors import ConfigError
+from clover_tvae.errors import ConfigError, TableFileError
 from clover_tvae.files import COPIES
 from clover_tvae.tables import dataset, write_table
 from clover_tvae.tables.places import Copies, Store, allowed_url
@@ -158,8 +158,38 @@ def test_jobs_stay_under_what_the_user_allows(place: str) -> None:
     ):
         with pytest.raises(ConfigError):
             allowed_url(url, [place])
-    with pytest.raises(ConfigError, match="must hold no credentials"):
-        Store(allowed_url(f"{place}/x.csv", [f"{place}?secret_key=hidden"]))
+    for allowed, told in (
+        (f"{place}?secret_key=hidden", "must hold no credentials"),
+        (f"{place}?endpoint_override=someone:hidden@127.0.0.1:1", "must hold no credentials"),
+        (f"{place}?endpoint_override=someone:hidden%40127.0.0.1:1", "must hold no credentials"),
+        ("s3://someone:hidden@rows", "must hold no credentials"),
+        ("s3://[rows", "cannot be read"),
+        ("s3://rows/\n", "no control characters"),
+        ("rows/", "--allow-url: must be the URL of a folder"),
+    ):
+        refused = cli("validate", "jobs.yaml", "--allow-url", allowed)
+        assert (refused.exit_code, told in refused.stderr) == (2, True), refused.output
+
+
+def test_other_spellings_of_a_url_do_not_hide_that_a_job_would_overwrite_what_it_reads(place: str) -> None:
+    for spelt in (f"{place}/in/%70eople.csv", f"{place}//in/people.csv"):
+        write_job(**job(place, sample=[{"rows": 3, "output": spelt}]))
+        refused = cli("validate", "jobs.yaml", "--allow-url", place)
+        assert "output: the file is the data of job 'people'; it would be overwritten" in refused.stderr
+
+
+def test_what_was_meant_for_a_url_shows_no_password() -> None:
+    fit = ["fit", "s3a://someone:hid/den@rows/x.csv", "-m", "infer", "-o", "s3a://someone:hid/den@rows/x.pkl"]
+    done = CliRunner().invoke(app, fit)
+    assert (done.exit_code, "den" in done.output) == (2, False), done.output
+
+
+def test_errors_of_this_machine_are_not_told_as_the_stores(place: str) -> None:
+    put(f"{place}/people.csv", make_people(5))
+    with pytest.raises(TableFileError, match="its copy on this machine: "):
+        Store(f"{place}/people.csv").fetch(Path("x" * 300))
+    Store(f"S3{place[2:]}/people.csv").fetch(Path("copy.csv"))  # the scheme knows no case
+    assert Path("copy.csv").stat().st_size
 
 
 def test_a_place_may_say_where_the_store_is(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -79,7 +80,12 @@ def require_files(*paths: str | Path | None) -> None:
     asked = dict.fromkeys(str(path) for path in paths if path is not None)
     lacking = [path for path in asked if path not in (*DATASETS, "infer") and not Path(path).exists()]
     if lacking:
-        raise ConfigError([Problem(path, not_there(path)) for path in lacking])
+        raise ConfigError([Problem(_called(path), not_there(path)) for path in lacking])
+
+
+def _called(path: str | Path) -> str:
+    """Return a path as messages call it: what was meant for a URL may hold a password."""
+    return re.sub(r"^([A-Za-z][\w+.-]+:/+).*@", r"\1", str(path))
 
 
 def read(
@@ -178,7 +184,7 @@ def check_targets(targets: Mapping[Path | None, str | tuple[str, ...]], *, force
             text = "the file exists; --force overwrites it"
         elif not path.absolute().parent.is_dir():
             text = "its folder does not exist"
-        problems += [Problem(str(path), text)] if text else []
+        problems += [Problem(_called(path), text)] if text else []
     if problems:
         raise ConfigError(problems)
 

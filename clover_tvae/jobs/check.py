@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from clover_tvae.columns.date_formats import packed_width
 from clover_tvae.columns.dtypes import where_of
@@ -87,6 +88,11 @@ def load_jobs(
     for name in set(only) - names if not problems else ():
         hint = did_you_mean(name, names) or f"; known: {', '.join(sorted(names))}"
         problems.append(Problem("--only", f"there is no job {name!r}{hint}"))
+    for place in allow_urls:
+        if not is_url(place):
+            problems.append(Problem("--allow-url", "must be the URL of a folder, such as s3://clinic/visits"))
+        else:
+            Store(place)  # a wrong one is refused here
     checks, n_told = list[_Check](), len(problems)
     for draft in drafts:
         if n_told >= MOST_PROBLEMS:
@@ -205,7 +211,7 @@ class _Check:
         try:
             if is_url(text):
                 self.urls[text] = allowed_url(text, self.allow_urls)
-                self.paths[text] = Path(text)  # what is only compared; :meth:`Job.path` leads to a copy
+                self.paths[text] = Path(unquote(text))  # what is only compared; :meth:`Job.path` leads to a copy
             else:
                 self.paths[text] = inside(self.draft.folder, text)
         except UserError as error:

@@ -38,6 +38,7 @@ _ANSWERS = {
     r"INVALID_ACCESS_KEY|InvalidAccessKey|SIGNATURE|INVALID_CLIENT_TOKEN|UNAUTHENTICATED|HTTP response code 40[13]|AuthenticationFailed|MISSING_AUTHENTICATION": "its "
     "credentials are wrong, or there are none",
     r"NO_SUCH_BUCKET|NoSuchBucket|ContainerNotFound": "there is no such bucket",
+    r"Cannot parse URI|Missing bucket name": "its URL cannot be read",
     r"NETWORK_CONNECTION|UNAVAILABLE|curlCode|resolve host|DEADLINE|get a new connection": "nobody answers there",
 }
 
@@ -69,7 +70,7 @@ def allowed_url(text: str, places: Sequence[str]) -> str:
     for place in places:
         folder, mark, options = place.partition("?")
         is_plain = not {"?", "#"} & {*text} and not {".", ".."} & {*unquote(text).split("/")}
-        if urlsplit(folder).netloc and is_plain and text.startswith(folder.rstrip("/") + "/"):
+        if folder.rstrip("/").partition("://")[2] and is_plain and text.startswith(folder.rstrip("/") + "/"):
             return text + mark + options
     raise ConfigError("is a URL, not a path in the folder; --allow-url lets jobs use those under a place", "job")
 
@@ -119,10 +120,16 @@ class Store:
     url: str
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:
+            raise ConfigError("cannot be read: a bracket stands in the name of its bucket", "the URL") from None
+        if not self.url.isprintable():
+            raise ConfigError("must hold no control characters", f"{parts.scheme}://")
         asked = [option.partition("=")[0] for option in parts.query.split("&") if option]
         # The account of abfs://container@account stands there, too.
-        if ("@" in parts.netloc and not parts.scheme.startswith("abfs")) or parts.password or {*asked} - {*_OPTIONS}:
+        has_user = "@" in unquote(parts.query) or ("@" in parts.netloc and not parts.scheme.startswith("abfs"))
+        if has_user or parts.password or {*asked} - {*_OPTIONS}:
             text = "must hold no credentials: the store finds them in the environment, a profile or a role"
             raise ConfigError(text, f"{parts.scheme}://")
 
@@ -130,7 +137,8 @@ class Store:
         """Return pyarrow's file system of the store, and the path in it."""
         from pyarrow import fs
 
-        found: tuple[Any, str] = fs.FileSystem.from_uri(quote(self.url, safe="%/:?=&@+,;~!$'()*[]"))
+        scheme, mark, rest = self.url.partition("://")
+        found: tuple[Any, str] = fs.FileSystem.from_uri(scheme.lower() + mark + quote(rest, safe="%/:?=&@+,;~!$'()*[]"))
         return found
 
     @contextmanager
@@ -144,6 +152,8 @@ class Store:
         except (OSError, ArrowException) as error:
             if isinstance(error, TableFileError):
                 raise
+            if getattr(error, "errno", None) and error.strerror:  # not the store's: those have no number
+                raise TableFileError(f"its copy on this machine: {error.strerror}", self.called) from None
             told = (said for pattern, said in _ANSWERS.items() if re.search(pattern, str(error), re.IGNORECASE))
             raise TableFileError(f"the store refuses: {next(told, type(error).__name__)}", self.called) from None
 
