@@ -107,11 +107,11 @@ class Plan:
 def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
     """Small tables want a narrow trunk, dropout and many epochs; large ones fewer epochs of larger batches."""
     if n_rows < 3_000:
-        width, dropout, batch_rows = 128, 0.3, 128
+        width, dropout, batch_rows, levels = 128, 0.3, 128, 1
     elif n_rows < 8_000:
-        width, dropout, batch_rows = 256, 0.1, 512
+        width, dropout, batch_rows, levels = 256, 0.1, 512, 4
     else:
-        width, dropout, batch_rows = 256, 0.0, 1024
+        width, dropout, batch_rows, levels = 256, 0.0, 1024, 4
     if n_rows < 400 * n_columns:
         dropout = max(dropout, 0.15)
     # A step costs more the wider the table, so a wide table gets fewer of them: one to three minutes on two cores.
@@ -132,7 +132,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
             dropout=dropout,
             # Of a single Gaussian even small tables gain much: benchmarks/README.md, "The prior".
             prior_components=min(32, max(1, n_rows // 1_000)) if n_rows >= _FEWEST_PRIOR_ROWS else 0,
-            schedule_levels=0 if n_columns > _MANY_COLUMNS else 1 if n_columns > _FEW_COLUMNS or n_rows < 3_000 else 4,
+            schedule_levels=0 if n_columns > _MANY_COLUMNS else 1 if n_columns > _FEW_COLUMNS else levels,
         ),
         TrainingConfig(
             epochs=epochs,
