@@ -32,6 +32,8 @@ _SMALL_STUDENT_BELOW = 2_500
 #: The part of the learning rate that the table itself is then learnt with, and that of the minutes which the start has.
 _GENTLE = 0.25
 _START_MINUTES = 0.2
+#: Tables of more people get more steps, by the root of how many more, up to so many times.
+_LARGE, _MOST_MORE_STEPS = 30_000, 2.0
 #: Trunks that are narrower take as long a step in float32.
 _WIDE = 256
 #: Of trunks 128 wide; and beside it for each cell of a batch.
@@ -104,7 +106,7 @@ class Plan:
         )
 
 
-def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
+def _autoregressive(n_rows: int, n_columns: int, n_choices: int, n_people: int) -> Plan:
     """Small tables want a narrow trunk, dropout and many epochs; large ones fewer epochs of larger batches."""
     if n_rows < 3_000:
         width, dropout, batch_rows, levels = 128, 0.3, 128, 1
@@ -118,8 +120,9 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int) -> Plan:
     # Columns of thousands of categories likewise, and smaller batches: a step holds a logit a row and choice.
     crowd = max(1.0, n_choices / 4_000)
     batch_rows = max(128, round(batch_rows / crowd))
-    # Tables of a few hundred rows have learnt all they can after fewer.
+    # Tables of a few hundred rows have learnt all they can after fewer; large ones have more to learn.
     steps = min(4_000, 97_000 / (n_columns + 19)) * min(1.0, 0.15 + n_rows / 1_200) / crowd**0.5
+    steps *= min(_MOST_MORE_STEPS, max(1.0, (n_people / _LARGE) ** 0.5))
     a_pass = math.ceil(n_rows / batch_rows)
     epochs = max(2, round(steps / a_pass))
     return Plan(
@@ -208,7 +211,8 @@ def plan_training(
         >>> plan_training(Parameters(decoder="independent", epochs=7), 1000, 5).training.epochs
         7
     """
-    plan = _INDEPENDENT if given.decoder == "independent" else _autoregressive(n_rows, n_columns, n_choices)
+    n_people = n_rows if lesson is None else lesson.n_people
+    plan = _INDEPENDENT if given.decoder == "independent" else _autoregressive(n_rows, n_columns, n_choices, n_people)
     wanted = given.given()
     if lesson is not None:
         is_small = lesson.n_people < _SMALL_STUDENT_BELOW
