@@ -86,6 +86,28 @@ class Grid:
         low, high = (self.means(end, all_of_them)[0].item() for end in (ordered[:least], ordered[-least:]))
         return dataclasses.replace(self, minimum=low, maximum=high)
 
+    def spread(self, values: NDArray[Any], least: int, wide: Grid) -> Grid:
+        """Return the grid from where the ``least`` smallest values would begin, spread evenly about their mean, to where the largest end.
+
+        Args:
+            values: All values.
+            least: Fewest rows that an end may rest on; it rests on twice as many, and equal values stay as they are.
+            wide: The grid between round numbers, beyond which no end lies.
+        """
+        if len(values) < 4 * least or max(abs(self.minimum), abs(self.maximum)) > 2**53:
+            return self.shared(values, least)
+        ordered = np.sort(values)
+        ends = [wide.end(outer, least) for outer in (ordered[: 2 * least], ordered[: -2 * least - 1 : -1])]
+        return dataclasses.replace(self, minimum=ends[0], maximum=ends[1])
+
+    def end(self, outer: NDArray[Any], least: int = 1) -> int | float:
+        """Return where the first ``least`` of these values begin, as far beyond their mean as the next are on its other side, halved."""
+        first, offsets = outer[:least], self.offset(outer)
+        if first[0] == first[-1] and least > 1:
+            return first[0].item()
+        mean, following = offsets[:least].mean(), offsets[least:].mean()
+        return self.value(np.array([mean + (mean / 2 - following / 2)]))[0].item()
+
     def rounded(self, values: NDArray[Any], least: int, low: Any, high: Any) -> Grid:
         """Return the grid between round numbers, from ``low`` to ``high``, outside of which no value lies."""
         if least <= 1 or not len(values) or abs(self.minimum) > 2**53 or abs(self.maximum) > 2**53:

@@ -253,7 +253,8 @@ class NumberTransform:
             cure = "declare it 'ignore', or gather more people"
             raise DataError(f"must hold values in at least {least} rows, found fewer; {cure}", where_of(name))
         if not exact:
-            grid = grid.rounded(known, least, *reader.limits(grid)) if outside else grid.shared(known, least)
+            wide = grid.rounded(known, least, *reader.limits(grid))
+            grid = wide if outside else grid.spread(known, least, wide)
         told = n_missing if n_missing >= least else 0
         return cls(name, reader, CODECS[numbers].fit(known, told, grid, 1 if exact else least))
 

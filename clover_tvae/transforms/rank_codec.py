@@ -65,7 +65,7 @@ class RankCodec(NumberCodec):
         if least == 1:
             return cls(grid, atoms, n_missing > 0, *_knots(distinct, counts))
         values, counts, shared = _pooled(distinct, counts, least, grid)
-        return cls(grid, atoms, n_missing > 0, *_knots(values, counts, shared))
+        return cls(grid, atoms, n_missing > 0, *_knots(*_with_ends(values, counts, shared, grid)))
 
     @property
     def n_numbered(self) -> int:
@@ -200,6 +200,22 @@ def _pooled(distinct: NDArray[Any], counts: NDArray[Any], least: int, grid: Grid
     return grid.means(np.repeat(distinct, counts), rows), np.diff(rows, append=counts.sum()), shared[starts]
 
 
+def _with_ends(
+    values: NDArray[Any], counts: NDArray[Any], shared: NDArray[np.bool_], grid: Grid
+) -> tuple[NDArray[Any], ...]:
+    """Return the values with ends that have no rows of their own: half of the rows of an outermost mean lie beyond it.
+
+    Without them they would all be drawn as that mean, a heap at the end of a small table's column.
+    """
+    for place in (len(values), 0):
+        outer = values[:-3:-1] if place else values[:2]
+        if len(outer) == 2 and not shared[place - 1 if place else 0] and (end := grid.end(outer)) != outer[0]:
+            values, counts, shared = (
+                np.insert(part, place, new) for part, new in ((values, end), (counts, 0), (shared, False))
+            )
+    return values, counts, shared
+
+
 def _groups(counts: NDArray[Any], least: int) -> list[int]:
     """Return where groups of neighbours with at least ``least`` rows start; those at the ends have the fewest rows."""
     ends = np.r_[0, np.cumsum(counts)]
@@ -239,6 +255,7 @@ def _knots(
     tail = tail[tail < n / 2] / n
     targets = np.unique(np.concatenate([np.linspace(0, 1, n_knots + 1), tail, 1.0 - tail]))
     chosen = np.zeros(m, dtype=bool)
+    chosen[[0, -1]] = True
     chosen[np.minimum(np.searchsorted(above, targets), m - 1)] = True
     flat = np.zeros(m, dtype=bool)
     repeated = np.flatnonzero(counts >= FLAT_ROWS if shared is None else shared)
