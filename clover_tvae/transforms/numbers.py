@@ -232,7 +232,7 @@ class NumberTransform:
             century_starts: Of dates, the first of the hundred years that years of two digits mean.
             least: Fewest rows that anything stored may rest on.
             exact: Whether numbers are stored as they are, and not as means over so many rows.
-            outside: Whether the range ends at round numbers outside, not at means of its outermost rows.
+            outside: Whether the range ends at round numbers outside, not where its outermost rows would, spread about their mean.
 
         Raises:
             ColumnTypeError: Cells that are not numbers, or no dates of the format.
@@ -254,7 +254,12 @@ class NumberTransform:
             raise DataError(f"must hold values in at least {least} rows, found fewer; {cure}", where_of(name))
         if not exact:
             wide = grid.rounded(known, least, *reader.limits(grid))
-            grid = wide if outside else grid.spread(known, least, wide)
+            if outside:
+                grid = wide
+            elif numbers == "rank" and kind == "continuous":  # of dates, none is later than all that were seen
+                grid = grid.spread(known, least, wide)
+            else:
+                grid = grid.shared(known, least)
         told = n_missing if n_missing >= least else 0
         return cls(name, reader, CODECS[numbers].fit(known, told, grid, 1 if exact else least))
 
