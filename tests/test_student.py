@@ -23,6 +23,7 @@ from clover_tvae.backends.teaching import membership, rows_to_write
 from clover_tvae.errors import CloverError, CloverWarning, ConfigError, NotFittedError, PrivacyWarning
 from clover_tvae.model.copula import copula_rows
 from clover_tvae.parameters import Parameters
+from clover_tvae.training import TrainingConfig
 
 METADATA = {"continuous": ["age", "pay"], "categorical": ["team"]}
 
@@ -277,11 +278,20 @@ def test_a_fit_that_fails_leaves_no_table_in_a_synthesizer_that_had_learnt() -> 
     assert b"MARKED-CELL" not in pickle.dumps(synth)
 
 
+def steps_of(training: TrainingConfig, n_rows: int) -> int:
+    return training.epochs * math.ceil(n_rows / training.batch_rows)
+
+
 @pytest.mark.parametrize("n_people", [3_000, 9_500])
-def test_a_student_of_many_people_takes_as_many_steps_as_any_table_of_the_written_rows(n_people: int) -> None:
-    n_rows = rows_to_write(n_people)
-    plain = plan_training(Parameters(), n_rows, 15).training
-    taught = plan_training(Parameters(), n_rows, 15, lesson=Lesson(n_people)).training
+def test_a_student_of_many_people_takes_as_many_steps_as_a_large_table(n_people: int) -> None:
+    taught = plan_training(Parameters(), rows_to_write(n_people), 15, lesson=Lesson(n_people)).training
     assert taught.rows_an_epoch == n_people
-    steps = taught.epochs * math.ceil(n_people / taught.batch_rows)
-    assert steps == pytest.approx(plain.epochs * math.ceil(n_rows / plain.batch_rows), rel=0.05)
+    large = plan_training(Parameters(), 30_000, 15).training
+    assert steps_of(taught, n_people) == pytest.approx(steps_of(large, 30_000), rel=0.05)
+
+
+def test_tables_of_more_people_are_trained_in_more_steps() -> None:
+    steps = [
+        steps_of(plan_training(Parameters(), n, 15).training, n) for n in (20_000, 30_000, 60_000, 120_000, 1_000_000)
+    ]
+    assert [count / steps[1] for count in steps] == pytest.approx([1, 1, 2**0.5, 2, 2], rel=0.05)
