@@ -184,6 +184,15 @@ def test_what_was_meant_for_a_url_shows_no_password() -> None:
     assert (done.exit_code, "den" in done.output) == (2, False), done.output
 
 
+def test_a_file_whose_name_begins_with_a_dot_is_read_where_it_is_named(place: str) -> None:
+    for name in (".people.csv", "people.csv"):
+        put(f"{place}/{name}", make_people(5))
+    Store(f"{place}/.people.csv").fetch(Path("named.csv"))
+    assert Path("named.csv").stat().st_size
+    Store(place).fetch(Path("folder"))  # of a folder it is left out, as everywhere
+    assert [file.name for file in Path("folder").iterdir()] == ["people.csv"]
+
+
 def test_errors_of_this_machine_are_not_told_as_the_stores(place: str) -> None:
     put(f"{place}/people.csv", make_people(5))
     with pytest.raises(TableFileError, match="its copy on this machine: "):

@@ -131,7 +131,10 @@ def test_the_clock_of_the_first_worker_ends_all_at_one_step(two: list[dict[str, 
 
 
 def test_workers_that_do_not_learn_the_same_are_told_what_differs(two: list[dict[str, Any]]) -> None:
-    cure = "give all the same table, parameters and random_state, and a checkpoint that all see"
+    cure = (
+        "give all the same table, parameters and random_state, and a checkpoint that all see; where each is to learn a table "
+        "of its own, fit before the process group is initialised"
+    )
     assert two[0]["differs"] == f"workers: 1 of 2 workers differ from worker 0; {cure}"
     assert two[1]["differs"] == f"workers: worker 1 differs from worker 0 in table, random_state; {cure}"
 

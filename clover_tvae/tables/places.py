@@ -193,8 +193,8 @@ class Store:
             if found[0].type == fs.FileType.Directory:
                 found = store.get_file_info(fs.FileSelector(path, recursive=True))
             for info in found:
-                if info.is_file and not info.base_name.startswith("."):
-                    beyond = info.path[len(path) :].strip("/")
+                beyond = info.path[len(path) :].strip("/")
+                if info.is_file and not (beyond and info.base_name.startswith(".")):
                     copy = inside(target, beyond) if beyond else target
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     private = partial(os.open, mode=0o600)

@@ -71,7 +71,8 @@ class Workers:
             here = f"worker {self.rank} differs from worker 0 in {', '.join(differ)}"
             told = here if differ else f"{int(n_others)} of {self.size} workers differ from worker 0"
             cure = "give all the same table, parameters and random_state, and a checkpoint that all see"
-            raise ConfigError(f"{told}; {cure}", "workers")
+            apart = "where each is to learn a table of its own, fit before the process group is initialised"
+            raise ConfigError(f"{told}; {cure}; {apart}", "workers")
 
     @torch.no_grad()
     def _exchange(self, tensors: Sequence[Tensor], operation: Callable[[Tensor], Any]) -> None:
