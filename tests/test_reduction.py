@@ -309,6 +309,18 @@ def test_of_an_order_of_unlike_columns_the_larger_is_learnt_as_a_distance() -> N
     assert made == {"career_hits": "hits", "career_runs": "runs"}
 
 
+def test_the_last_day_of_a_study_stays_a_day_that_many_share() -> None:
+    rng = np.random.default_rng(5)
+    seen = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, 400), unit="D")
+    last = (pd.Series(seen) + pd.to_timedelta(rng.integers(1, 1500, 400), unit="D")).clip(
+        upper=pd.Timestamp("2022-12-31")
+    )
+    df = pd.DataFrame({"seen": seen, "last": last})
+    metadata = described(df, [{"kind": "inequality", "ascending": ["seen", "last"]}])
+    made = {s.made: s.base for s in plan_of(df, metadata).steps if isinstance(s, Distance)}
+    assert made == {"seen": "last"}
+
+
 @pytest.mark.parametrize(
     ("name", "conditions", "relation"),
     [

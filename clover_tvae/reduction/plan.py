@@ -32,12 +32,20 @@ _LARGEST_EXACT = 2.0**53
 _FEW_VALUES = 100
 #: A column is learnt as a distance only if distances spread at most so much wider than the column itself.
 _WIDEST = 2.0
+#: ... and if no value of it has a share of the rows above this one that no distance has.
+_COMMON = 0.05
 
 
 def _spread(values: NDArray[np.float64]) -> float:
     """Return the mean distance of the known values from their median; 0 of none."""
     known = values[~np.isnan(values)]
     return float(np.abs(known - np.median(known)).mean()) if len(known) else 0.0
+
+
+def _commonest(values: NDArray[np.float64]) -> float:
+    """Return the share of the known values that are the most frequent one; 0 of none."""
+    counts = np.unique(values[~np.isnan(values)], return_counts=True)[1]
+    return float(counts.max() / counts.sum()) if len(counts) else 0.0
 
 
 @dataclass(frozen=True)
@@ -250,6 +258,8 @@ class _Plan:
         lengths = lengths[~np.isnan(lengths)]
         if _spread(lengths) > _WIDEST * _spread(end):
             return None  # the error of a long length would be that of a short column: let the other be made, or neither
+        if _commonest(end) > max(_COMMON, 2 * _commonest(lengths)):
+            return None  # a value that many rows share (the last day of a study) would be one of many
         if len(np.unique(lengths)) > 2 * (n_values := self.df[made].nunique()) and n_values <= _FEW_VALUES:
             return None
         if len(lengths) < 2 * self.min_count or np.nanmax(np.abs([start, end])) > _LARGEST_EXACT:
