@@ -1,4 +1,4 @@
-"""Object stores: jobs and ``fit`` read and write them as they do files; what a store refuses is told, without a credential."""
+"""Object stores: jobs and commands read and write them as they do files; what a store refuses is told, without a credential."""
 
 from __future__ import annotations
 
@@ -282,6 +282,78 @@ def test_fit_learns_a_folder_of_parquet_larger_than_memory(place: str, monkeypat
     assert "up to date" in cli(*run).stdout
 
 
+# -- the other commands ----------------------------------------------------------------------------------------------
+
+#: Of each command: what it is called with, and which files it writes; one whose name begins with ~ tells times.
+COMMANDS = {
+    "impute": ("IN/people.pkl IN/people.csv --seed 1 -o OUT/filled.csv", "filled.csv"),
+    "inspect": ("IN/people.pkl --card OUT/card.md", "card.md card.json"),
+    "metadata": ("infer IN/people.csv -o OUT/people.json", "people.json"),
+    "compare": (
+        "IN/people.csv --holdout IN/held.csv -m IN/people.json --epochs 1 --backends independent -o OUT/page.html --json OUT/all.json",
+        "~page.html ~all.json",
+    ),
+    "evaluate": (
+        "--real IN/people.csv --synthetic IN/rows.csv --holdout IN/held.csv -m IN/people.json --generator IN/people.pkl "
+        "--limits IN/limits.yaml --about IN/about.yaml -o OUT/page.html --json OUT/figures.json",
+        "figures.json ~page.html",
+    ),
+    "run": ("jobs.yaml --summary OUT/summary.json", "~summary.json"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_does_with_urls_what_it_does_with_files(
+    place: str, bucket: tuple[str, str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL")  # each URL says where its store is
+    place, where = f"{place}/{command}", bucket[1]
+    people = make_people(160)[["age", "sex", "income"]]
+    for folder in ("in", "out"):
+        Path(folder).mkdir()
+    for name, rows in (("people", people[:100]), ("held", people[100:130]), ("rows", people[130:])):
+        write_table(rows, f"in/{name}.csv")
+    Path("in/limits.yaml").write_text("fidelity.shape_heldout: {max: 0}")
+    Path("in/about.yaml").write_text("purpose: teaching")
+    write_job(**job(".", data="in/people.csv", generator_filepath="in/people.pkl", sample=[]))
+    assert cli("run", "jobs.yaml").exit_code == 0
+    assert cli("metadata", "infer", "in/people.csv", "-o", "in/people.json", "-q").exit_code == 0
+    for file in Path("in").iterdir():
+        if file.is_file():
+            Store(f"{place}/in/{file.name}{where}").put(file)
+    said, files = COMMANDS[command]
+    names = [name.lstrip("~") for name in files.split()]
+
+    def called(source: str, target: str) -> Result:
+        words = said.split()
+        filled = [word.replace("IN", source).replace("OUT", target) for word in words]
+        return cli(command, *(word + where if "://" in word else word for word in filled))
+
+    expected = called("in", "out")
+    assert expected.exit_code == (6 if command == "evaluate" else 0), expected.output
+    done = called(f"{place}/in", f"{place}/out")
+    assert done.exit_code == expected.exit_code, done.output
+    assert all(f"{place}/out/{name}" in done.stdout for name in names if name in expected.stdout)
+    assert Store(f"{place}/out{where}").names() == {*names} == {path.name for path in Path("out").iterdir()}
+    for name in files.split():
+        url = f"{place}/out/{name.lstrip('~')}{where}"
+        assert COPIES.encode() not in (sent := Store(url).read(""))
+        assert name.startswith("~") or sent == Path("out", name).read_bytes()
+    assert copies() == []
+    again = called(f"{place}/in", f"{place}/out")
+    if command == "run":  # an earlier summary is written over, and nothing else
+        assert again.exit_code == 0
+        Store(f"{place}/out/summary.json{where}").put(Path("in/people.json"))
+        again = called(f"{place}/in", f"{place}/out")
+    assert (again.exit_code, again.stderr.count("\n"), "the file exists" in again.stderr) == (2, 1, True), again.output
+    if command != "run":
+        lacking = called(f"{place}/none", f"{place}/none")
+        assert (lacking.exit_code, f"error: {place}/none/people" in lacking.stderr) == (2, True), lacking.output
+        assert {line[:7] for line in lacking.stderr.splitlines()} == {"error: "}
+        assert not Store(f"{place}/none{where}").names()
+    assert copies() == []
+
+
 # -- copies -----------------------------------------------------------------------------------------------------------
 
 
@@ -377,7 +449,8 @@ def test_missing_rights_are_told_before_the_training_and_by_one_line(place: str,
 
     users("reader")
     assert f"{place}/out: the store refuses: its credentials may not do this" in refused(run)  # type: ignore[arg-type]
-    assert f"{place}/out: the store refuses: its credentials may not do this" in refused(fit)
+    for words in (fit, ["metadata", "infer", f"{place}/in/people.csv", "-o", f"{place}/out/people.json"]):
+        assert f"{place}/out: the store refuses: its credentials may not do this" in refused(words)
     users("writer")
     assert f"{place}/in/people.csv: the store refuses: its credentials are wrong, or may not" in refused(
         [*fit, "--force"]

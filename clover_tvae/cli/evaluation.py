@@ -19,6 +19,7 @@ from clover_tvae.cli.files import (
     check_targets,
     read_described,
     require_files,
+    with_copies,
 )
 from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.files import write_text
@@ -67,6 +68,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 @command
+@with_copies
 def evaluate(
     real: Annotated[str, typer.Option("--real", metavar="TABLE", help="The rows that the generator learnt.")],
     synthetic: Annotated[str, typer.Option("--synthetic", metavar="TABLE", help="The synthetic rows.")],
@@ -135,15 +137,15 @@ def evaluate(
     from clover_tvae.evaluation.limits import enforce
     from clover_tvae.jobs.read import load_limits
 
-    require_files(metadata, real, synthetic, holdout, limits, generator, about)
     if dossier is not None and holdout is None:
         raise ConfigError("needs --holdout: without people who were not learnt nothing can be judged", "--dossier")
-    said = {} if about is None else _read_about(about)
-    bounds = None if limits is None else load_limits(limits)
     if shadow_models is not None and generator is None:
         raise ConfigError("needs --generator: what it was trained with is trained again", "--shadow-models")
     beside = None if dossier is None else dossier.with_suffix(".json")
     check_targets({output: ".html", json_path: ".json", dossier: ".html", beside: ".json"}, force=force)
+    require_files(metadata, real, synthetic, holdout, limits, generator, about)
+    said = {} if about is None else _read_about(about)
+    bounds = None if limits is None else load_limits(limits)
 
     described, (known, drawn, held) = read_described(metadata, missing, read, real, synthetic, holdout, quiet=quiet)
     if holdout is None:
@@ -202,6 +204,7 @@ def evaluate(
 
 
 @command
+@with_copies
 def compare(
     table: Table,
     metadata: MetadataFile,
@@ -230,8 +233,8 @@ def compare(
     debug: Debug = False,
 ) -> None:
     """Train several generators on the same rows and compare them: fidelity, utility, privacy, time, learned sigmas."""
-    require_files(metadata, table, holdout)
     check_targets({output: ".html", json_path: ".json"}, force=force)
+    require_files(metadata, table, holdout)
 
     from clover_tvae.workflows.comparison import compare_generators
 

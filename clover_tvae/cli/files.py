@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from clover_tvae.metadata import Metadata
     from clover_tvae.tables import Dialect
-    from clover_tvae.tables.places import Store
+    from clover_tvae.tables.places import Copies, Store
 
 __all__ = [
     "Force",
@@ -29,10 +31,12 @@ __all__ = [
     "Table",
     "check_rows_target",
     "check_targets",
+    "fetch",
     "read",
     "read_described",
     "refuse_marks",
     "require_files",
+    "with_copies",
 ]
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
@@ -63,7 +67,7 @@ FromDatabase = Annotated[
 Table = Annotated[
     str,
     typer.Argument(
-        help="A file (.csv, .tsv, .parquet, .feather, .xlsx, .xls, .ods, .dta, .sav), a folder of Parquet files, or a built-in table.",
+        help="A file (.csv, .tsv, .parquet, .feather, .xlsx, .xls, .ods, .dta, .sav), a folder of Parquet files, the URL of one, or a built-in table.",
         show_default=False,
     ),
 ]
@@ -71,6 +75,61 @@ Table = Annotated[
 
 #: Of these, every cell has a type, and a missing one is missing.
 _WITHOUT_MARKS = (".parquet", ".pq", ".feather", ".dta", ".sav")
+#: Of the command that runs: the path that stands for each URL of an object store.
+_urls: dict[Path, str] = {}
+
+
+@functools.cache
+def _copies() -> Copies:
+    from clover_tvae.tables.places import Copies
+
+    return Copies()
+
+
+def with_copies(function: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a command: for a URL it gets the path of a copy, which :func:`require_files` fetches.
+
+    What :func:`check_targets` was told of is sent when the command ends, however it ends: like a file it is whole, or not written.
+    """
+
+    @functools.wraps(function)
+    def run(**kwargs: Any) -> None:
+        try:
+            function(**{name: _with_copy(value) for name, value in kwargs.items()})
+        finally:
+            with contextlib.closing(_copies()):
+                while _urls:
+                    _copies().put(_urls.popitem()[0])
+
+    return run
+
+
+def _with_copy(value: Any) -> Any:
+    """Return the path that stands for a URL, of the same type; all else as it is."""
+    from clover_tvae.tables.places import Store, is_url
+
+    # A Path has made one slash of two.
+    text = re.sub(r"^(\w+):/", r"\1://", value.as_posix()) if isinstance(value, Path) else value
+    if not is_url(text):
+        return value
+    path = _copies().place(Store(text))
+    _urls[path] = text
+    return type(value)(path)
+
+
+def _url_of(path: Path) -> str | None:
+    """Return the URL that a path stands for; also that of a file beside it, with another suffix."""
+    for given, url in _urls.items():
+        if given.with_suffix(path.suffix) == path:
+            called, mark, options = url.partition("?")
+            return called.removesuffix(given.suffix) + path.suffix + mark + options
+    return None
+
+
+def fetch(path: Path) -> None:
+    """Fetch what the store has at the URL that a path stands for, if it stands for one."""
+    if url := _url_of(path):
+        _copies().here(url)
 
 
 def require_files(*paths: str | Path | None) -> None:
@@ -78,6 +137,8 @@ def require_files(*paths: str | Path | None) -> None:
     from clover_tvae.workflows import DATASETS
 
     asked = dict.fromkeys(str(path) for path in paths if path is not None)
+    for path in asked:
+        fetch(Path(path))
     lacking = [path for path in asked if path not in (*DATASETS, "infer") and not Path(path).exists()]
     if lacking:
         raise ConfigError([Problem(_called(path), not_there(path)) for path in lacking])
@@ -182,6 +243,8 @@ def check_targets(targets: Mapping[Path | None, str | tuple[str, ...]], *, force
             text = fault
         elif path.exists() and not force:
             text = "the file exists; --force overwrites it"
+        elif url := _url_of(path):
+            _urls[_copies().target(url, force=force)] = url
         elif not path.absolute().parent.is_dir():
             text = "its folder does not exist"
         problems += [Problem(_called(path), text)] if text else []

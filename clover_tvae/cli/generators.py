@@ -39,6 +39,7 @@ from clover_tvae.cli.files import (
     read_described,
     refuse_marks,
     require_files,
+    with_copies,
 )
 from clover_tvae.cli.sampling import SAMPLE_EXAMPLES, sample
 from clover_tvae.errors import CloverWarning, ConfigError, collected_warnings
@@ -75,7 +76,9 @@ Examples:
   clover-tvae inspect employees.pkl --card employees.md
 """
 
-Generator = Annotated[Path, typer.Argument(metavar="GENERATOR.pkl", help="A generator file.", show_default=False)]
+Generator = Annotated[
+    Path, typer.Argument(metavar="GENERATOR.pkl", help="A generator file, or the URL of one.", show_default=False)
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -290,6 +293,7 @@ def _opened(generator: Path, device: str | None, **options: Any) -> Synthesizer:
 
 
 @command
+@with_copies
 def impute(
     generator: Generator,
     table: Table,
@@ -311,8 +315,8 @@ def impute(
     """Fill the missing cells of a table with draws, given the rest of their rows; all else stays as it is."""
     from clover_tvae.tables import WRITTEN, write_table
 
-    require_files(generator, table)
     check_targets({output: WRITTEN}, force=force)
+    require_files(generator, table)
     synth = _opened(generator, device, expected_sha256=expect_sha256)
     df, dialect = read(table, synth.metadata, missing, how, quiet=quiet)
     filled: Any = synth.impute(df, random_state=seeded(seed, quiet))
@@ -323,6 +327,7 @@ def impute(
 
 
 @command
+@with_copies
 def inspect(
     generator: Generator,
     card: Annotated[

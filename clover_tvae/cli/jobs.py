@@ -24,7 +24,7 @@ from clover_tvae.cli.console import (
     training_told,
     warn,
 )
-from clover_tvae.cli.files import check_targets
+from clover_tvae.cli.files import check_targets, fetch, with_copies
 from clover_tvae.errors import ConfigError
 from clover_tvae.files import write_text
 
@@ -82,6 +82,7 @@ Examples:
 
 
 @command
+@with_copies
 def run(
     files: Files,
     only: Only = None,
@@ -151,6 +152,7 @@ def _check_summary(path: Path) -> None:
     from clover_tvae.jobs.result import SUMMARY_FORMAT
 
     check_targets({path: ".json"}, force=True)
+    fetch(path)
     if not path.exists():
         return
     try:

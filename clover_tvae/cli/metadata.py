@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clover_tvae.cli.console import Debug, Quiet, command, note, say, say_json, say_table
-from clover_tvae.cli.files import Force, FromDatabase, Missing, Read, Table, check_targets, read
+from clover_tvae.cli.files import (
+    Force,
+    FromDatabase,
+    Missing,
+    Read,
+    Table,
+    check_targets,
+    read,
+    require_files,
+    with_copies,
+)
 from clover_tvae.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,6 +48,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 @command
+@with_copies
 def infer(
     table: Table,
     output: Annotated[
@@ -68,6 +79,7 @@ def infer(
     from clover_tvae.metadata import Metadata, MetadataWarning
 
     check_targets({output: ".json"}, force=force)
+    require_files(table if database is None else None)
     df, _ = read(table, None, missing, how, quiet=quiet, database=database)
     names = {str(name): name for name in df.columns}
     words = {names.get(name, name): word for name, word in _words(said or ()).items()}

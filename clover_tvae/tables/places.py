@@ -273,7 +273,7 @@ class Copies:
         if not is_url(text):
             return str(text)
         store = Store(str(text))
-        if (place := self._place(store)) not in self._whole:
+        if (place := self.place(store)) not in self._whole:
             store.fetch(place)
             self._whole.add(place)
         return str(place)
@@ -291,7 +291,7 @@ class Copies:
         if not force and store.kind() is not None:
             raise ConfigError("the file exists; --force overwrites it", store.called)
         store.parent.check_writable()
-        self._targets[place := self._place(store)] = store
+        self._targets[place := self.place(store)] = store
         place.parent.mkdir(parents=True, exist_ok=True)
         return place
 
@@ -309,7 +309,8 @@ class Copies:
         self._whole.clear()
         self._targets.clear()
 
-    def _place(self, store: Store) -> Path:
+    def place(self, store: Store) -> Path:
+        """Return where the copy of a file, or of a folder, lies, or will lie."""
         if self._folder is None:
             above = Path(tempfile.gettempdir()).resolve()
             remove_left(above, f"{COPIES}[0-9a-f]{{16}}")
