@@ -497,7 +497,7 @@ def test_what_a_worker_raises_is_raised_at_once_without_the_text_of_others(folde
         (["--workers", 2], "--workers: belongs to --engine ray"),
         (["--address", "auto"], "--address: belongs to --engine ray"),
         (["--engine", "dask"], "--engine: must be local or ray, found 'dask'"),
-        (["--engine", "ray", "--backend", "sdv"], "--engine ray: has each worker read the table"),
+        (["--engine", "ray", "--backend", "sdv"], "--backend: must be native where several workers"),
         (["--engine", "ray", "--resume"], "resume: needs a checkpoint"),
     ],
 )

@@ -252,9 +252,11 @@ def _learnt_together(
         raise ConfigError("belongs to --engine ray: here a training takes the cores that it can use", "--workers")
     if what["resume"] and what["checkpoint"] is None:
         raise ConfigError("needs a checkpoint, the file to go on from", "resume")
-    if what["database"] is not None or what["parameters"].get("backend") == "sdv":
-        text = "has each worker read the table, in one order, and learn it by the native backend"
-        raise ConfigError(f"{text}: write the table to a Parquet file", "--engine ray")
+    if what["parameters"].get("backend") == "sdv":
+        raise ConfigError("must be native where several workers learn a table together", "--backend")
+    if what["database"] is not None:
+        text = "has each worker read the table, in one order: write the table to a Parquet file"
+        raise ConfigError(text, "--engine ray")
     if what["checkpoint"] is not None:
         from clover_tvae.training import Checkpoint
 

@@ -222,7 +222,8 @@ def sample(
             "parts of another command that ended early were waiting there: they are removed", quiet
         ),
     }
-    bar = tqdm(total=rows, unit=" rows", unit_scale=True, disable=not is_seen)
+    rows_here = sum(parts.counts[slice(*parts.span)])
+    bar = tqdm(total=rows_here, unit=" rows", unit_scale=True, disable=not is_seen)
 
     def drawn(skip: int = 0) -> Iterator[pd.DataFrame]:
         if skip:
@@ -234,10 +235,10 @@ def sample(
 
     def written_by_workers(waiting: str | Path) -> Iterator[Mapping[str, str]]:
         for digests in parts.groups(waiting, made, bar.update):
-            progress(f"{', '.join([*digests][:: max(1, len(digests) - 1)])}", quiet or is_seen)
+            progress(" to ".join([*digests][:: max(1, len(digests) - 1)]), quiet or is_seen)
             yield digests
 
-    with timed(f"drew {rows:,} rows", lambda text: note(text, quiet)), bar:
+    with timed(f"drew {rows_here:,} rows", lambda text: note(text, quiet)), bar:
         if is_alone:
             written = draw_to(
                 drawn,

@@ -301,11 +301,11 @@ def _check_answers(address: str) -> None:
 
 def _check_room(there: dict[str, float], task: Task) -> None:
     """Refuse a task that this machine never has room for: it would wait for ever."""
-    wanted = {"CPU": task.resources.cpus, "GPU": task.resources.gpus, "memory": (task.resources.memory or 0) * 10**9}
-    for name, amount in wanted.items():
-        if amount > there.get(name, 0):
-            text = f"must fit into this machine, found {name} {amount:g} wanted of {there.get(name, 0):g}"
-            raise ConfigError(text, task.name)
+    needs = task.resources
+    for name, amount, size in (("CPU", needs.cpus, 1), ("GPU", needs.gpus, 1), ("memory", needs.memory or 0, 10**9)):
+        if amount > (room := there.get(name, 0) / size):
+            found = f"{amount:g} GB of memory of {room:.1f}" if name == "memory" else f"{amount:g} {name}s of {room:g}"
+            raise ConfigError(f"resources must fit into this machine, found {found} wanted", task.name)
 
 
 def _returned(ray: Any, reference: Any) -> Any:
@@ -314,7 +314,7 @@ def _returned(ray: Any, reference: Any) -> Any:
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
     except ray.exceptions.RayError as error:
-        return WorkerLostError(f"its process was lost, and Ray gave it up: {_told(error)}; look at its memory first")
+        return WorkerLostError(f"its process was lost, and Ray gave it up: {_told(error)}; often memory is short")
 
 
 def _told(error: Exception) -> str:

@@ -206,6 +206,12 @@ class Parts:
     def names(self) -> list[str]:
         return [part_name(index, self.suffix) for index in range(len(self.counts))]
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first part of this share, and the one after its last."""
+        (i, n), n_parts = self.share, len(self.counts)
+        return i * n_parts // n, (i + 1) * n_parts // n
+
     def groups(
         self, waiting: str | Path, engine: Engine, on_group: Any = lambda n_rows: None
     ) -> Iterator[Mapping[str, str]]:
@@ -219,8 +225,7 @@ class Parts:
         Raises:
             WorkerLostError: A worker was killed, more often than it is tried again.
         """
-        counts, (i, n) = self.counts, self.share
-        first, stop = i * len(counts) // n, (i + 1) * len(counts) // n
+        counts, (first, stop) = self.counts, self.span
         size = max(1, math.ceil(_ROWS_A_TASK / self.rows_per_part))
         if engine.n_workers is not None:  # each has something to do
             size = min(size, max(1, math.ceil((stop - first) / engine.n_workers)))
