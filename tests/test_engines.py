@@ -604,3 +604,25 @@ def test_a_job_whose_ray_worker_is_killed_goes_on_from_its_checkpoint_to_the_sam
     assert files(folder / "ray") == files(folder / "here")
     assert len(files(folder / "ray")) == 6
     assert not list(folder.glob("*/.clover-tvae/*.checkpoint"))
+
+
+def test_sigterm_while_ray_connects_ends_the_command_as_ever() -> None:
+    class Connecting:
+        def is_initialized(self) -> bool:
+            return False
+
+        def init(self, **options: object) -> None:
+            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray does
+            signal.raise_signal(signal.SIGTERM)
+
+        def shutdown(self) -> None:
+            ended.append("shut down")
+
+    ended: list[str] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: ended.append("ended as ever"))
+    try:
+        with pytest.raises(SystemExit), Ray("local")._connected(Connecting()):
+            pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended == ["shut down", "ended as ever"]

@@ -228,8 +228,11 @@ class Ray:
         elif address != "auto":
             _check_answers(address)
         handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        ended: SystemExit | None = None
         try:
             ray.init(address=address, **options)
+        except SystemExit as error:  # Ray's own handler, for a signal that comes while it connects
+            ended = error
         except Exception as error:
             if address == "auto":
                 text = "found no Ray cluster on this machine; start one with: ray start --head, or leave the option out"
@@ -243,6 +246,10 @@ class Ray:
             if threading.current_thread() is threading.main_thread():
                 for number, handler in handlers.items():  # Ray puts its own in their place
                     signal.signal(number, handler)
+        if ended is not None:
+            ray.shutdown()
+            signal.raise_signal(signal.SIGTERM)  # which ends the command as ever
+            raise ended
         try:
             yield is_ours
         finally:
