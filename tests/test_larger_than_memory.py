@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 import torch
 from conftest import needs_sdv
+from typer.testing import CliRunner
 
 from clover_tvae import Metadata, TVAESynthesizer
+from clover_tvae.cli import app
 from clover_tvae.errors import CloverWarning, ConfigError, DataError, TableFileError, TrainingError
 from clover_tvae.jobs import load_jobs, run_job
 from clover_tvae.tables import dataset, is_large, read_dataset, read_table, write_table
@@ -83,6 +85,14 @@ def test_a_table_that_fits_is_read_whole(folder, monkeypatch):
     one, beyond = read_dataset(folder / "0.parquet", np.random.default_rng(0))
     assert beyond is None
     pd.testing.assert_frame_equal(one, read_table(folder / "0.parquet"))
+
+
+def test_a_folder_of_files_is_described_by_its_sample(folder, tmp_path):
+    result = CliRunner().invoke(app, ["metadata", "infer", str(folder), "-o", str(tmp_path / "visits.json"), "--quiet"])
+    assert result.exit_code == 0, result.stderr
+    assert set(Metadata.load(tmp_path / "visits.json").names) == {*visits(10)}
+    refused = CliRunner().invoke(app, ["metadata", "infer", str(folder), "--missing", "?"])
+    assert (refused.exit_code, "Parquet" in refused.stderr) == (2, True), refused.stderr
 
 
 def test_folders_of_keys_are_columns(tmp_path):

@@ -20,6 +20,7 @@ from clover_tvae.cli.files import (
     Table,
     check_targets,
     read,
+    refuse_marks,
     require_files,
     with_copies,
 )
@@ -76,11 +77,24 @@ def infer(
     debug: Debug = False,
 ) -> None:
     """Say what each column looks like, and why, and what holds between columns; list what is to be looked at, and the word that changes it."""
+    import numpy as np
+
     from clover_tvae.metadata import Metadata, MetadataWarning
+    from clover_tvae.tables import is_large, read_dataset
 
     check_targets({output: ".json"}, force=force)
     require_files(table if database is None else None)
-    df, _ = read(table, None, missing, how, quiet=quiet, database=database)
+    if database is None and is_large(table):
+        refuse_marks("a folder of Parquet files", missing, how)
+        df, beyond = read_dataset(table, np.random.default_rng(0))
+        note(
+            f"read      {len(df):,} of {beyond.n_rows:,} rows, drawn at random"
+            if beyond
+            else f"read      {len(df):,} rows",
+            quiet,
+        )
+    else:
+        df, _ = read(table, None, missing, how, quiet=quiet, database=database)
     names = {str(name): name for name in df.columns}
     words = {names.get(name, name): word for name, word in _words(said or ()).items()}
     with warnings.catch_warnings() if not quiet else contextlib.nullcontext():
