@@ -17,8 +17,6 @@ from clover_tvae import __version__
 from clover_tvae.cli import evaluation, examples, generators, jobs, metadata
 from clover_tvae.cli.console import end_like_an_interrupt, last_signal, say
 
-__all__ = ["app", "main"]
-
 app = typer.Typer(
     name="clover-tvae",
     help="Learn a table of patients or employees; give back synthetic rows that have its statistics.",

@@ -26,30 +26,6 @@ from rich.console import Console
 from clover_tvae.errors import CloverError, UserError, collected_warnings, memory_told
 from clover_tvae.files import as_called
 
-__all__ = [
-    "Address",
-    "Debug",
-    "Device",
-    "EngineName",
-    "Expect",
-    "Quiet",
-    "Seed",
-    "Trust",
-    "Workers",
-    "command",
-    "end_like_an_interrupt",
-    "last_signal",
-    "note",
-    "progress",
-    "progress_wanted",
-    "say",
-    "say_json",
-    "say_table",
-    "seeded",
-    "training_told",
-    "warn",
-]
-
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
 EngineName = Annotated[
     str,

@@ -24,8 +24,6 @@ from clover_tvae.cli.files import (
 from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.files import write_text
 
-__all__ = ["add_to"]
-
 _EVALUATE_EXAMPLES = """\
 Examples:
 

@@ -12,8 +12,6 @@ from clover_tvae.cli.console import Debug, Quiet, command, note, say
 from clover_tvae.cli.files import Force
 from clover_tvae.errors import ConfigError, TableFileError
 
-__all__ = ["add_to"]
-
 group = typer.Typer(no_args_is_help=True, help="The examples that came with the package.")
 #: In an installed package they lie inside of it; in a copy of the project beside it.
 _HERE = Path(__file__).parents[1]

@@ -22,23 +22,6 @@ if TYPE_CHECKING:
     from clover_tvae.tables import Dialect
     from clover_tvae.tables.places import Copies, Store
 
-__all__ = [
-    "Force",
-    "FromDatabase",
-    "MetadataFile",
-    "Missing",
-    "Read",
-    "Table",
-    "check_rows_target",
-    "check_targets",
-    "fetch",
-    "read",
-    "read_described",
-    "refuse_marks",
-    "require_files",
-    "with_copies",
-]
-
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 MetadataFile = Annotated[
     str, typer.Option("--metadata", "-m", metavar="METADATA.json", help="What the columns are; or the word infer.")

@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
     from clover_tvae.synthesizer import Synthesizer
 
-__all__ = ["add_to"]
-
 _FIT_EXAMPLES = """\
 Examples:
 

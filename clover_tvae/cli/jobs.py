@@ -31,8 +31,6 @@ from clover_tvae.files import write_text
 if TYPE_CHECKING:
     from clover_tvae.jobs import Job, JobResult
 
-__all__ = ["add_to"]
-
 Files = Annotated[list[Path], typer.Argument(metavar="JOB.yaml...", help="Job files.", show_default=False)]
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="NAME", help="Run this job only; may be repeated.")]
 Root = Annotated[

@@ -29,8 +29,6 @@ from clover_tvae.errors import ConfigError
 if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
 
-__all__ = ["add_to"]
-
 group = typer.Typer(no_args_is_help=True, help="Describe the columns of a table.")
 
 _EXAMPLES = """\

@@ -38,8 +38,6 @@ from clover_tvae.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SAMPLE_EXAMPLES", "sample"]
-
 SAMPLE_EXAMPLES = """\
 Examples:
 

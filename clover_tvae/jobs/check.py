@@ -40,8 +40,6 @@ from clover_tvae.tables import DATABASE_FILES, EXTENSIONS, WRITTEN, Database, co
 from clover_tvae.tables.places import Copies, Store, allowed_url, is_url
 from clover_tvae.workflows.datasets import builtin_table
 
-__all__ = ["load_jobs"]
-
 #: Checked tables are held until their job runs, together no more than this; a job reads its own again beyond it.
 _HELD_BYTES = 2**30
 Place = Sequence[str | int]

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from clover_tvae.evaluation.limits import Limits
     from clover_tvae.synthesizer import Synthesizer
 
-__all__ = ["Job", "JobTable"]
-
 
 @dataclass(frozen=True)
 class JobTable:

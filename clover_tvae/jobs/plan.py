@@ -15,17 +15,6 @@ from clover_tvae.jobs.spec import DatabaseOutput, SampleSpec
 from clover_tvae.tables import TABLE_EXISTS
 from clover_tvae.tables.places import Store
 
-__all__ = [
-    "Plan",
-    "assessment_digest",
-    "check_stores",
-    "first_id",
-    "foreign_problems",
-    "learnt_from",
-    "plan_job",
-    "sample_digest",
-]
-
 # Parameters that do not change what is learnt.
 _NOT_LEARNT = ("decode", "device", "trust_pickle", "discriminator_steps")
 

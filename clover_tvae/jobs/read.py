@@ -18,8 +18,6 @@ from clover_tvae.evaluation.limits import Limits, limit_problems
 from clover_tvae.jobs.spec import JobSpec, spec_problems
 from clover_tvae.jobs.yaml_file import Node, read_yaml
 
-__all__ = ["Draft", "load_limits", "path_called", "read_drafts"]
-
 _TOP_KEYS = ("version", "defaults", "jobs")
 # Of these mappings, single keys of the defaults stay where the job gives others; every other value replaces whole.
 _MERGED = ("synthesizer", "sample")

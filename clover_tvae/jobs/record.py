@@ -19,8 +19,6 @@ from pydantic import BaseModel, ValidationError
 from clover_tvae.errors import ConfigError
 from clover_tvae.files import inside, locked, remove_left, unmoved, write_text
 
-__all__ = ["Record", "held", "let_go", "record_path"]
-
 
 class Record(BaseModel):
     """The record of one job; an empty one costs only work.

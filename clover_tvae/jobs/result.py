@@ -8,8 +8,6 @@ from typing import Any, Literal, get_args
 
 from clover_tvae.errors import CloverError
 
-__all__ = ["OUR_BUG", "SUMMARY_FORMAT", "JobError", "JobResult", "exit_code", "summary"]
-
 OUR_BUG = (
     "this is a bug of clover_tvae, not of your input; please report it with the output of the same command and --debug, "
     "after you have checked that it holds no data of yours"

@@ -43,8 +43,6 @@ from clover_tvae.workflows.timed import timed
 if TYPE_CHECKING:
     from clover_tvae.synthesizer import Synthesizer
 
-__all__ = ["run_job", "run_jobs"]
-
 
 def run_job(
     job: Job,

@@ -29,8 +29,6 @@ from clover_tvae.parameters import Parameters, Seed
 from clover_tvae.tables import Database, Dialect, IfExists
 from clover_tvae.workflows.datasets import DatasetName
 
-__all__ = ["DatabaseSpec", "DatasetSpec", "JobSpec", "SampleSpec", "job_schema", "spec_problems"]
-
 
 class _Spec(BaseModel):
     # strict: "5" is no number and 1 is no truth. hide_input: a message never quotes what stands in the file.

@@ -20,8 +20,6 @@ import yaml
 from clover_tvae.errors import Problem, TableFileError
 from clover_tvae.files import read_text
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "Node", "parse_yaml", "read_yaml"]
-
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 20
 _MAX_PROBLEMS = 50

@@ -25,8 +25,6 @@ from torch import Tensor
 from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.files import atomic_write
 
-__all__ = ["Checkpoint", "Stage"]
-
 #: Seconds between two writings: what a killed process loses at most, beside the step that it was at.
 SECONDS_BETWEEN = 20.0
 _FORMAT = "clover-tvae-checkpoint-1"

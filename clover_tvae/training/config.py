@@ -11,8 +11,6 @@ from pydantic import TypeAdapter, ValidationError
 from clover_tvae.errors import ConfigError, Problem
 from clover_tvae.parameters import Count, Decay, Positive, Share, in_words, shown
 
-__all__ = ["TrainingConfig"]
-
 
 @dataclass(frozen=True)
 class TrainingConfig:

@@ -21,8 +21,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Adam", "Average", "Muon", "Optimizer", "orthogonal"]
-
 #: Coefficients of quintics ``a x + b x^3 + c x^5``. Each has the least largest error from 1 on what the last makes of
 #: singular values of 0.003 to 1 (a linear programme): 0.97, 0.90, 0.65, 0.20 at the end. One quintic (Jordan et al.) needs
 #: five steps. Validation ELBO of Adult and Default, two seeds: five, four or three steps differ by less than the seeds do.

@@ -12,8 +12,6 @@ from torch import Tensor
 
 from clover_tvae.model.devices import torch_generator
 
-__all__ = ["OtherRows", "RowSource", "ShuffledRows"]
-
 
 class RowSource(Protocol):
     """Where a training takes its rows from.

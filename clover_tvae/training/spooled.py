@@ -19,8 +19,6 @@ from torch import Tensor
 
 from clover_tvae.errors import TrainingError
 
-__all__ = ["SpooledRows"]
-
 #: About how many rows a file holds, and the most files: a pass has one of them in memory.
 _ROWS_A_FILE, _MOST_FILES = 131_072, 256
 

@@ -32,8 +32,6 @@ from clover_tvae.training.optimizers import Adam, Average, Muon, Optimizer
 from clover_tvae.training.shuffled import OtherRows, RowSource, ShuffledRows
 from clover_tvae.training.workers import Workers
 
-__all__ = ["Epoch", "Trainer", "Training", "duration"]
-
 logger = logging.getLogger(__name__)
 
 #: Muon's step, in units of the spectral norm, for a learning rate of 1 (0.02 at Adam's 0.003).

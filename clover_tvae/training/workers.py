@@ -16,8 +16,6 @@ from torch import Tensor
 
 from clover_tvae.errors import ConfigError, WorkerLostError
 
-__all__ = ["Workers"]
-
 
 class Workers:
     """This process among the workers. Every method must be called by all of them, in the same order.

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from clover_tvae.report import Dossier
     from clover_tvae.synthesizer import Synthesizer
 
-__all__ = ["DEFAULT_HOLDOUT", "assess", "attack_with_shadow_models", "dossier_of", "refitted", "split_holdout"]
-
 DEFAULT_HOLDOUT = 0.1  # share of the rows, as in the published protocols
 _PURPOSE = 0x401D
 _N_DRAWS = 10  # tables of the generator that a dossier tells of

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from clover_tvae.synthesizer import Synthesizer
 
-__all__ = ["attackers", "file_attackers"]
-
 _MAX_ROWS = 10_000  # of the released rows that the attacker learns
 #: The attacker wants all that the rows give, and holds none of them out.
 _OPTIONS: dict[str, Any] = {

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from clover_tvae.metadata import Metadata
 
-__all__ = ["GENERATORS", "Comparison", "compare_generators"]
-
 GENERATORS: Mapping[str, Mapping[str, str]] = {
     "autoregressive": {"backend": "native", "decoder": "autoregressive"},
     "independent": {"backend": "native", "decoder": "independent"},

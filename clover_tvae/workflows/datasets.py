@@ -15,8 +15,6 @@ from clover_tvae.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DATASETS", "DatasetName", "builtin_table", "make_employees"]
-
 DatasetName = Literal["sklearn.breast_cancer", "sklearn.diabetes", "sklearn.iris", "sklearn.wine", "clover.employees"]
 DATASETS: tuple[str, ...] = get_args(DatasetName)
 

@@ -21,8 +21,6 @@ from urllib.parse import urlsplit
 
 from clover_tvae.errors import CloverError, ConfigError, MissingExtraError, TrainingError, WorkerLostError
 
-__all__ = ["ENGINES", "Engine", "Local", "Ray", "Resources", "Task", "make_engine"]
-
 ENGINES = ("local", "ray")
 #: How soon a worker notices that the process that started it has been killed, and how long a cluster may take to answer.
 _SECONDS_BETWEEN_LOOKS, _SECONDS_TO_ANSWER = 1.0, 5.0

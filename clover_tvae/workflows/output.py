@@ -24,8 +24,6 @@ from clover_tvae.tables.places import Store
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["cut", "draw_parts", "draw_to", "draw_to_store", "is_table_file"]
-
 _WAITING = ".clover-tvae-parts-"
 #: How soon a run looks again whether another one has done with the folder.
 _SECONDS_BETWEEN_LOOKS = 0.2

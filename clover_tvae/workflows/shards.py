@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
     from clover_tvae.synthesizer import Synthesizer
 
-__all__ = ["Parts", "Wanted", "read_partial", "sample_shard", "shard_frames"]
-
 #: Rows of a task: its first parts lie a block or a stretch beside those of another, whose rows it may have to draw, too.
 _ROWS_A_TASK = 2**18
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-__all__ = ["timed"]
-
 
 class timed:
     """Time a block, and tell it once it is done: ``drew 500 rows in 1.2 s``.
