@@ -23,7 +23,7 @@ from typer.testing import CliRunner, Result
 
 from clover_tvae import TVAESynthesizer
 from clover_tvae.cli import app
-from clover_tvae.errors import ConfigError, TrainingError, WorkerLostError
+from clover_tvae.errors import CloverError, ConfigError, TrainingError, WorkerLostError
 from clover_tvae.files import file_digest
 from clover_tvae.jobs import load_jobs, run_jobs
 from clover_tvae.tables import parts_of, write_table
@@ -384,6 +384,29 @@ def test_when_a_process_here_is_killed_the_rest_goes_on(folder: Path) -> None:
     found = dict(Local(2).each(killed_or_told, tasks))
     assert isinstance(found.pop(1), WorkerLostError)
     assert found == {i: i for i in range(8) if i != 1}
+
+
+class Unsent(Exception):
+    """An error that pickle cannot build anew: it is made of two things, and keeps one text."""
+
+    def __init__(self, column: str, cell: str) -> None:
+        super().__init__(f"{column}: {cell}")
+
+
+def told_or_unsent(index: int) -> int:
+    if index == 1:
+        raise Unsent("name", "a cell")
+    return index
+
+
+def test_an_error_that_cannot_be_sent_from_a_process_is_not_told_as_a_killed_one() -> None:
+    with pytest.raises(
+        CloverError, match=r"^Unsent in a worker, an error of clover_tvae; without --jobs, --debug"
+    ) as told:
+        list(Local(2).each(told_or_unsent, [Task(i, f"{i}", (i,)) for i in range(4)]))
+    assert type(told.value) is CloverError
+    with pytest.raises(ValueError, match=r"^invalid literal for int"):  # all others come as they are
+        list(Local(2).each(int, [Task(0, "a", ("a",)), Task(1, "b", ("1",))]))
 
 
 class Killer:

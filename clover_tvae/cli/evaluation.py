@@ -301,9 +301,8 @@ def _say_comparison(results: Sequence[Mapping[str, Any]]) -> None:
     ]
     rows += [[*costs, ""] for costs in cost_rows(results)]
     say_table(["", *by_name, "real holdout"], rows)
-    for why in dict.fromkeys(
-        text for result in results if (figures := result.get("figures")) is not None for text in figures.notes
-    ):
+    measured = [figures for result in results if (figures := result.get("figures")) is not None]
+    for why in dict.fromkeys(text for figures in measured for text in figures.notes):
         warn(why)
     if any(result.get("figures") and result["figures"]["privacy.dcr_share"].value is None for result in results):
         note("--holdout-fraction sets how many rows are held out")

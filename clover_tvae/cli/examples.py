@@ -38,13 +38,11 @@ def copy(
     if folder.exists() and not folder.is_dir():
         raise ConfigError("must be a folder, found a file", str(folder))
     if folder.is_dir() and any(folder.iterdir()) and not force:
-        raise ConfigError(
-            "must be a new folder, or an empty one, found files in it; --force writes beside and over them", str(folder)
-        )
+        text = "must be a new folder, or an empty one, found files in it; --force writes beside and over them"
+        raise ConfigError(text, str(folder))
     try:
-        shutil.copytree(
-            source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("output", "pictures", "__pycache__")
-        )
+        left_out = shutil.ignore_patterns("output", "pictures", "__pycache__")
+        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=left_out)
     except OSError as error:
         raise TableFileError(f"cannot be written: {error.strerror or type(error).__name__}", str(folder)) from error
     for file in sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file()):

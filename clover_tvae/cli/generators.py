@@ -260,9 +260,8 @@ def _learnt_together(
 
         Checkpoint(what["checkpoint"], resume=what["resume"])  # refused as without a cluster
     # Workers have working folders of their own; each time they begin anew they go on from the checkpoint.
-    paths = {
-        name: Path(path).absolute() for name in ("output", "checkpoint") if (path := what[name]) and not is_url(path)
-    }
+    given = {name: what[name] for name in ("output", "checkpoint")}
+    paths = {name: Path(path).absolute() for name, path in given.items() if path and not is_url(path)}
     files = {name: str(Path(what[name]).absolute()) for name in ("table", "metadata") if Path(what[name]).exists()}
     seed = {"random_state": secrets.randbelow(2**32), **what["parameters"]}
     what = what | paths | files | {"parameters": seed, "resume": what["checkpoint"] is not None}
@@ -321,9 +320,8 @@ def impute(
     df, dialect = read(table, synth.metadata, missing, how, quiet=quiet)
     filled: Any = synth.impute(df, random_state=seeded(seed, quiet))
     write_table(filled, output, dialect)
-    say(
-        f"rows      {output} ({int(synth.metadata.read(df).isna().sum().sum() - filled.isna().sum().sum()):,} cells filled)"
-    )
+    n_filled = int(synth.metadata.read(df).isna().sum().sum() - filled.isna().sum().sum())
+    say(f"rows      {output} ({n_filled:,} cells filled)")
 
 
 @command

@@ -85,12 +85,8 @@ def infer(
     if database is None and is_large(table):
         refuse_marks("a folder of Parquet files", missing, how)
         df, beyond = read_dataset(table, np.random.default_rng(0))
-        note(
-            f"read      {len(df):,} of {beyond.n_rows:,} rows, drawn at random"
-            if beyond
-            else f"read      {len(df):,} rows",
-            quiet,
-        )
+        told = f"{len(df):,} of {beyond.n_rows:,} rows, drawn at random" if beyond else f"{len(df):,} rows"
+        note(f"read      {told}", quiet)
     else:
         df, _ = read(table, None, missing, how, quiet=quiet, database=database)
     names = {str(name): name for name in df.columns}

@@ -101,8 +101,7 @@ def sample(
     ] = None,
     no_missing: Annotated[bool, typer.Option("--no-missing", help="Draw no missing cells.")] = False,
     first_id: Annotated[
-        int,
-        typer.Option("--first-id", min=1, metavar="N", help="Number of the first identifier that is made anew."),
+        int, typer.Option("--first-id", min=1, metavar="N", help="Number of the first identifier that is made anew.")
     ] = 1,
     resume: Annotated[
         bool,
@@ -145,9 +144,8 @@ def sample(
     if rows is None and given is None:
         raise ConfigError("is missing: give the number of rows, or --given a table of partial rows", "--rows")
     if given is not None and where:
-        raise ConfigError(
-            "belongs to rows that are drawn anew; the cells of partial rows are their conditions", "--where"
-        )
+        text = "belongs to rows that are drawn anew; the cells of partial rows are their conditions"
+        raise ConfigError(text, "--where")
 
     import pandas as pd
     from tqdm import tqdm
@@ -212,13 +210,12 @@ def sample(
     # The workers are to open this very file.
     sent = wanted if is_alone else replace(wanted, sha256=wanted.synth.card()["sha256"], n_rows=rows)
     parts = Parts(sent, f".{part_format}", rows_per_part, share)
+    left = "parts of another command that ended early were waiting there: they are removed"
     kept: dict[str, Any] = {
         "name": name,
         "counts": parts.counts,
         "resume_as": name if resume else None,
-        "on_left": lambda: note(
-            "parts of another command that ended early were waiting there: they are removed", quiet
-        ),
+        "on_left": lambda: note(left, quiet),
     }
     rows_here = sum(parts.counts[slice(*parts.span)])
     bar = tqdm(total=rows_here, unit=" rows", unit_scale=True, disable=not is_seen)

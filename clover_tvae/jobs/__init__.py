@@ -13,17 +13,6 @@ from clover_tvae.jobs.run import run_job, run_jobs
 from clover_tvae.jobs.spec import JobSpec, SampleSpec, job_schema
 
 __all__ = [
-    "Job",
-    "JobError",
-    "JobResult",
-    "JobSpec",
-    "Plan",
-    "SampleSpec",
-    "exit_code",
-    "job_schema",
-    "load_jobs",
-    "plan_job",
-    "run_job",
-    "run_jobs",
-    "summary",
-]
+    "Job", "JobError", "JobResult", "JobSpec", "Plan", "SampleSpec", "exit_code", "job_schema", "load_jobs", "plan_job", "run_job",
+    "run_jobs", "summary",
+]  # fmt: skip

@@ -229,9 +229,8 @@ class Job:
         metadata = Metadata.infer(train) if self.metadata is None else self.metadata
         if self.holdout_fraction is not None:
             metadata.validate(train)
-            train, holdout = split_holdout(
-                train, self.holdout_fraction, self.spec.synthesizer.random_state or 0, metadata.unit
-            )
+            seed = self.spec.synthesizer.random_state or 0
+            train, holdout = split_holdout(train, self.holdout_fraction, seed, metadata.unit)
         synth = Synthesizer(train, metadata, verbose=False, **self.spec.synthesizer.given()).prepare()
         return JobTable(train, holdout, metadata, synth, learnt)
 

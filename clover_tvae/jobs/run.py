@@ -82,9 +82,8 @@ def run_job(
         result = replace(result, error=replace(told, message=text))
     finally:
         job.let_go()
-    return replace(
-        result, seconds=time.monotonic() - started, warnings=tuple(dict.fromkeys(as_called(text) for text in noted))
-    )
+    told_once = tuple(dict.fromkeys(as_called(text) for text in noted))
+    return replace(result, seconds=time.monotonic() - started, warnings=told_once)
 
 
 @dataclass(frozen=True)
@@ -188,11 +187,8 @@ class _Run:
         """Measure the generator's rows; write the report and note the limits that are passed."""
         job, record = self.job, self.plan.record
         if record.learnt.get("holdout") != job.holdout_fraction:
-            warn(
-                "the generator was not trained by this job: it may have seen the rows held out here, and then privacy "
-                "looks better than it is",
-                CloverWarning,
-            )
+            seen = "it may have seen the rows held out here, and then privacy looks better than it is"
+            warn(f"the generator was not trained by this job: {seen}", CloverWarning)
         pages = {key: job.target(text) for key, text in job.spec.pages.items()}
         asked = assessment_digest(job, table.learnt)
         record.assessment = dict.fromkeys(pages)

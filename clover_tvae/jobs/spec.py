@@ -68,9 +68,8 @@ class _InDatabase(_Spec):
     @model_validator(mode="after")
     def _is_found(self) -> Self:
         if (self.url_from is None) == (self.file is None):
-            raise ValueError(
-                "must give one of url_from (the name of an environment variable that holds the URL) and file"
-            )
+            text = "must give one of url_from (the name of an environment variable that holds the URL) and file"
+            raise ValueError(text)
         try:
             self.database(self.file)
         except ConfigError as error:

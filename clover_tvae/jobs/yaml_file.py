@@ -230,10 +230,8 @@ def _resolve(text: str) -> tuple[Any, str | None]:
     if text in ("true", "false"):
         return text == "true", None
     if text.lower() in _MEANING:
-        return text, (
-            f"the bare word {text} means {_MEANING[text.lower()]} to some readers of YAML; "
-            "write true or false, or put it in quotes"
-        )
+        fault = f"the bare word {text} means {_MEANING[text.lower()]} to some readers of YAML"
+        return text, f"{fault}; write true or false, or put it in quotes"
     if _FLOAT.fullmatch(text):
         # 64 bits have 20 digits. Of longer whole numbers, thousands can share one hash, and tables of them take minutes to fill.
         if len(text) > (20 if _INTEGER.fullmatch(text) else _MAX_DIGITS):

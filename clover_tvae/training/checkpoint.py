@@ -98,9 +98,8 @@ class Checkpoint:
             self.write()
         differ = [name for name in dict.fromkeys([*before, *made_from]) if before.get(name) != made_from.get(name)]
         if before and differ:
-            raise ConfigError(
-                [Problem("checkpoint", f"{self.path.name!r} differs in {name}; {_CURE}") for name in differ]
-            )
+            texts = [f"{self.path.name!r} differs in {name}; {_CURE}" for name in differ]
+            raise ConfigError([Problem("checkpoint", text) for text in texts])
 
     def stage(self, name: str) -> Stage:
         """Return the training of this name."""
@@ -179,8 +178,7 @@ class Stage:
 
     def save(self, state: dict[str, Any]) -> None:
         """Write the state, plain values and tensors, into the file."""
-        self.checkpoint._content["stages"][self.name] = copy.deepcopy(
-            state
-        )  # the tensors change as the training goes on
+        # A copy: the tensors change as the training goes on.
+        self.checkpoint._content["stages"][self.name] = copy.deepcopy(state)
         self.checkpoint.write()
         self._written = time.monotonic()

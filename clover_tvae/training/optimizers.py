@@ -67,7 +67,6 @@ class Optimizer(Protocol):
     @property
     def memory(self) -> list[Tensor]:
         """What it remembers of the steps so far."""
-        ...
 
     def step(self, rate: float) -> None:
         """Make one step of size ``rate``."""
@@ -102,10 +101,8 @@ class Adam:
         every = list(parameters)
         self.betas = betas
         self.update = torch._fused_adamw_ if decoupled else torch._fused_adam_
-        self.groups = [
-            _AdamGroup([p for p in every if p.ndim >= 2], weight_decay),
-            _AdamGroup([p for p in every if p.ndim < 2], 0.0),
-        ]
+        matrices, vectors = [p for p in every if p.ndim >= 2], [p for p in every if p.ndim < 2]
+        self.groups = [_AdamGroup(matrices, weight_decay), _AdamGroup(vectors, 0.0)]
 
     @property
     def memory(self) -> list[Tensor]:
@@ -175,9 +172,8 @@ class Muon:
         of_shape: dict[torch.Size, list[int]] = {}
         for i, parameter in enumerate(self.parameters):
             of_shape.setdefault(parameter.shape, []).append(i)
-        self._stacks = [
-            part for same in of_shape.values() for k in range(n_side_by_side) if (part := same[k::n_side_by_side])
-        ]
+        parts = [same[k::n_side_by_side] for same in of_shape.values() for k in range(n_side_by_side)]
+        self._stacks = [part for part in parts if part]
         self.means = [torch.zeros_like(p) for p in self.parameters]
         self.momentum, self.weight_decay = momentum, weight_decay
         self.products = products

@@ -27,11 +27,9 @@ class RowSource(Protocol):
 
     def take(self, n_rows: int) -> list[Tensor]:
         """Return the next rows, on the CPU: a tensor for each argument of the module, the rows first."""
-        ...
 
     def state(self) -> dict[str, Any]:
         """Return where it stands, as tensors and plain values; :meth:`restore` goes on from there."""
-        ...
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from where another source of the same rows and seed stood."""

@@ -72,9 +72,8 @@ class SpooledRows:
         n_rows, n_files = len(arrays[0]), len(self._files)
         if n_rows == 0:
             return
-        packed = np.concatenate(
-            [np.ascontiguousarray(array).view(np.uint8).reshape(n_rows, -1) for array in arrays if array.size], axis=1
-        )
+        as_bytes = [np.ascontiguousarray(array).view(np.uint8).reshape(n_rows, -1) for array in arrays if array.size]
+        packed = np.concatenate(as_bytes, axis=1)
         which = rng.integers(0, n_files, n_rows)
         packed, counts = packed[np.argsort(which, kind="stable")], np.bincount(which, minlength=n_files)
         for file, rows in zip(self._files, np.split(packed, np.cumsum(counts)[:-1]), strict=True):

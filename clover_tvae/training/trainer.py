@@ -378,13 +378,8 @@ class _Run:
         self.workers.share(list(self.module.parameters()))  # machines of different kinds round otherwise
         self.is_over = True
         self._perhaps_save()
-        logger.info(
-            "trained %d epochs in %.1f s, ended by %s, best epoch %d",
-            len(self.training.history),
-            self.seconds,
-            self.training.stopped,
-            self.training.best_epoch,
-        )
+        found = len(self.training.history), self.seconds, self.training.stopped, self.training.best_epoch
+        logger.info("trained %d epochs in %.1f s, ended by %s, best epoch %d", *found)
 
     def _out_of_patience(self, epoch: int) -> bool:
         """Whether the validation loss has not improved for ``patience`` epochs, ``epoch`` included."""
@@ -501,9 +496,8 @@ class _Run:
         # The gradient of a sum is one number for all; fused kernels read past its end.
         gradients = tuple(gradient.contiguous() for gradient in gradients)
         with torch.no_grad():
-            sums = torch.stack(
-                [loss.detach(), terms.reconstruction.sum(), terms.kl.sum(), loss.new_tensor(len(rows[0]))]
-            ).to(torch.float64)
+            figures = [loss.detach(), terms.reconstruction.sum(), terms.kl.sum(), loss.new_tensor(len(rows[0]))]
+            sums = torch.stack(figures).to(torch.float64)
         return gradients, sums
 
     def _close_epoch(self, epoch: int) -> Epoch:
@@ -553,7 +547,6 @@ class _Run:
     def _stop_diverged(self, epoch: int) -> None:
         self.training.stopped, self.training.diverged_at = "diverged", epoch
         if self.best_weights is None:
-            raise DivergedError(
-                f"the loss is no longer a finite number in epoch {epoch}, before any weights were worth keeping; "
-                "lower learning_rate, set gradient_clip (such as 1.0), or look for extreme values in the table"
-            )
+            text = f"the loss is no longer a finite number in epoch {epoch}, before any weights were worth keeping"
+            cure = "lower learning_rate, set gradient_clip (such as 1.0), or look for extreme values in the table"
+            raise DivergedError(f"{text}; {cure}")

@@ -104,9 +104,8 @@ def assess(
     with timed(f"drew {len(train):,} rows to measure", tell):
         synthetic = synth.sample(len(train), random_state=seed)
     with timed("measured them", tell):
-        figures = measure(
-            train, synthetic, holdout, metadata, seed=seed, scorers=file_attackers(synth), min_count=synth.min_count
-        )
+        how: dict[str, Any] = {"seed": seed, "scorers": file_attackers(synth), "min_count": synth.min_count}
+        figures = measure(train, synthetic, holdout, metadata, **how)
     if report is not None:
         from clover_tvae.report import about_generator, write_report
 

@@ -41,12 +41,7 @@ _QUICK_STEPS = 250
 
 
 def attackers(
-    synthetic: pd.DataFrame,
-    metadata: Metadata,
-    synth: Synthesizer | None = None,
-    *,
-    full: bool = False,
-    seed: int = 0,
+    synthetic: pd.DataFrame, metadata: Metadata, synth: Synthesizer | None = None, *, full: bool = False, seed: int = 0
 ) -> dict[str, dict[str, Scorer]]:
     """Return the scorers that ``evaluation.measure`` takes.
 

@@ -120,9 +120,8 @@ def make_employees(n_rows: int = 5000, seed: int = 20240501) -> pd.DataFrame:
     salary = base[department] * factors[level] * pay[city] * (1 + 0.012 * years) * rng.lognormal(0, 0.07, n_rows)
     remote = rng.random(n_rows) < np.where(department == 0, 0.65, 0.2)
     rating = np.clip(np.round(rng.normal(3.4 + 0.1 * level, 0.7), 1), 1, 5)
-    bonus = np.where(
-        rng.random(n_rows) < 0.15 + 0.12 * level, np.round(salary * rng.uniform(0.02, 0.12, n_rows), -2), 0.0
-    )
+    gets_one = rng.random(n_rows) < 0.15 + 0.12 * level
+    bonus = np.where(gets_one, np.round(salary * rng.uniform(0.02, 0.12, n_rows), -2), 0.0)
 
     frame = pd.DataFrame(
         {

@@ -7,6 +7,7 @@ knows neither jobs nor rows. Scheduling and trying again are Ray's; the processe
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import os
 import signal
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from clover_tvae.errors import CloverError, ConfigError, MissingExtraError, TrainingError, WorkerLostError
+from clover_tvae.errors import CloverError, ConfigError, TrainingError, WorkerLostError, package
 
 ENGINES = ("local", "ray")
 #: How soon a worker notices that the process that started it has been killed, and how long a cluster may take to answer.
@@ -66,12 +67,10 @@ class Engine(Protocol):
     @property
     def is_remote(self) -> bool:
         """Whether tasks may run on other machines."""
-        ...
 
     @property
     def n_workers(self) -> int | None:
         """How many tasks run at a time; ``None``: as many as there is room for."""
-        ...
 
     def each(self, function: Callable[..., Any], tasks: Iterable[Task]) -> Iterator[tuple[int, Any]]:
         """Yield the number of each task and what ``function`` returned for it, in the order in which they end.
@@ -79,7 +78,6 @@ class Engine(Protocol):
         ``tasks`` is asked for the next one when there is room for it. A task whose process was killed gives a
         ``WorkerLostError``; what the function raises ends the run.
         """
-        ...
 
 
 @dataclass(frozen=True)
@@ -113,9 +111,8 @@ class Local:
                     yield delayed(_in_worker)(os.getpid(), function, task)
 
             # joblib shares the cores among the workers.
-            pool = Parallel(
-                self.n_workers, "loky", return_as="generator_unordered", pre_dispatch=self.n_workers, batch_size=1
-            )
+            how: dict[str, Any] = {"return_as": "generator_unordered", "pre_dispatch": self.n_workers, "batch_size": 1}
+            pool = Parallel(self.n_workers, "loky", **how)
             with contextlib.suppress(BrokenProcessPool):
                 for index, value in pool(calls()):
                     del left[index]
@@ -133,7 +130,14 @@ class Local:
 
 def _in_worker(parent: int, function: Callable[..., Any], task: Task) -> tuple[int, Any]:
     _end_with(parent)
-    return task.index, function(*task.arguments)
+    try:
+        return task.index, function(*task.arguments)
+    except Exception as error:
+        try:
+            copy.deepcopy(error)  # built anew as pickle does there, where a failure would look like a killed process
+        except Exception:
+            raise CloverError(_bug_told(error, "--jobs")) from None
+        raise
 
 
 @functools.cache
@@ -236,9 +240,8 @@ class Ray:
                 text = "found no Ray cluster on this machine; start one with: ray start --head, or leave the option out"
             else:
                 text = f"{'a' if is_ours else 'the'} Ray cluster could not be {'started' if is_ours else 'joined'}: {_told(error)}"
-                text += (
-                    "" if is_ours else "; one that asks for a token needs RAY_AUTH_MODE=token and the token here, too"
-                )
+                cure = "; one that asks for a token needs RAY_AUTH_MODE=token and the token here, too"
+                text += "" if is_ours else cure
             raise ConfigError(text, "--address") from error
         finally:
             if threading.current_thread() is threading.main_thread():
@@ -266,8 +269,12 @@ def _in_group(function: Callable[..., Any], arguments: tuple[Any, ...], gpu: boo
     except CloverError:
         raise
     except Exception as error:  # its text may quote the table, and Ray would keep it
-        text = f"{type(error).__name__} in a worker, an error of clover_tvae; without --engine ray, --debug shows where"
-        raise TrainingError(text) from None
+        raise TrainingError(_bug_told(error, "--engine ray")) from None
+
+
+def _bug_told(error: Exception, option: str) -> str:
+    """Return what is told of an error that cannot come from a worker; its own text may quote the table."""
+    return f"{type(error).__name__} in a worker, an error of clover_tvae; without {option}, --debug shows where"
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -275,13 +282,7 @@ def _call(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-def _ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        text = "needs ray, which is not installed; in the project's folder run: pip install '.[ray]'"
-        raise MissingExtraError(text, "--engine ray") from error
-    return ray
+_ray = functools.partial(package, "ray", "--engine ray", extra="ray")
 
 
 def _check_answers(address: str) -> None:

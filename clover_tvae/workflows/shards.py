@@ -80,13 +80,11 @@ def shard_frames(
     """Yield the rows of :func:`sample_shard` in frames of flat size, at least one."""
     first_row, n_rows = whole_number(first_row, "first_row"), whole_number(n_rows, "n_rows")
     is_partial = conditions is not None and not isinstance(conditions, Mapping)
-    last = (
-        None if is_partial else first_row + n_rows
-    )  # partial rows are completed some together, also those after the last
+    # Partial rows are completed some together, also those after the last.
+    last = None if is_partial else first_row + n_rows
     skip = first_row if n_rows else 0
-    frames = synth.sample_frames(
-        last if n_rows else None if is_partial else 0, conditions, random_state=seed, skip=skip, **how
-    )
+    n_drawn = last if n_rows else None if is_partial else 0
+    frames = synth.sample_frames(n_drawn, conditions, random_state=seed, skip=skip, **how)
     left = n_rows
     for frame in frames:
         yield frame.iloc[:left]
