@@ -189,7 +189,7 @@ def test_what_travels_holds_neither_generator_nor_rows(generators: dict[str, Pat
 
 def test_rows_of_ray_data_are_those_of_one_process(generators: dict[str, Path], cluster: None) -> None:
     """The lines in the documentation."""
-    (code,) = re.findall("```python\n(.*?)```", (ROOT / "docs/ray.md").read_text(), re.DOTALL)
+    (code,) = re.findall("```python\n(import ray\n.*?)```", (ROOT / "docs/ray.md").read_text(), re.DOTALL)
     names = {"__name__": "__main__", "generator": str(generators["plain"]), "n_rows": 66_000}
     exec(code, names)
     drawn = names["rows"].to_pandas().sort_values("number", ignore_index=True)  # type: ignore[attr-defined]
