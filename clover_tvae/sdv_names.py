@@ -18,6 +18,7 @@ import pandas as pd
 from clover_tvae.columns.frames import same_kind
 from clover_tvae.errors import ConditionError, ConfigError, DataError, Problem
 from clover_tvae.metadata import Metadata
+from clover_tvae.metadata.exchange import no_attribute
 
 _Call = TypeVar("_Call", bound=Callable[..., Any])
 
@@ -123,9 +124,7 @@ class MethodsOfSDV:
     """The methods that SDV's ``TVAESynthesizer`` has and ours calls otherwise."""
 
     def __getattr__(self, name: str) -> Any:
-        instead = _METHODS_INSTEAD.get(name)
-        text = f"{type(self).__name__!r} object has no attribute {name!r}"
-        raise AttributeError(f"{text}: it is SDV's; {instead}" if instead else text)
+        raise no_attribute(f"{type(self).__name__!r} object", name, _METHODS_INSTEAD)
 
     @takes_names_of_sdv
     @same_kind

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -147,8 +147,8 @@ def answers(address: str) -> bool:
     return False
 
 
-def until(told: object, seconds: float = 120) -> None:
+def until(told: Callable[[], object], seconds: float = 120) -> None:
     start = time.monotonic()
-    while not told():  # type: ignore[operator]
+    while not told():
         assert time.monotonic() - start < seconds
         time.sleep(0.05)

@@ -23,7 +23,7 @@ import jsonschema
 import pandas as pd
 import pytest
 import yaml
-from conftest import refuses
+from conftest import refuses, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -907,13 +907,6 @@ def workers_of(pid: int) -> list[int]:
             if "LokyProcess" in Path(f"/proc/{child}/cmdline").read_text():
                 found.append(child)
     return found
-
-
-def until(told: Callable[[], object], seconds: float = 120) -> None:
-    start = time.monotonic()
-    while not told():
-        assert time.monotonic() - start < seconds
-        time.sleep(0.05)
 
 
 @pytest.mark.slow

@@ -116,10 +116,11 @@ def fetch(path: Path) -> None:
 
 
 def require_files(*paths: str | Path | None) -> None:
-    """Refuse all paths at which there is nothing, together, before anything is read."""
+    """Refuse all paths at which there is nothing, together, before anything is read; of a URL its own store tells that."""
+    from clover_tvae.tables.places import is_url
     from clover_tvae.workflows import DATASETS
 
-    asked = dict.fromkeys(str(path) for path in paths if path is not None)
+    asked = dict.fromkeys(str(path) for path in paths if path is not None and not is_url(path))
     for path in asked:
         fetch(Path(path))
     lacking = [path for path in asked if path not in (*DATASETS, "infer") and not Path(path).exists()]

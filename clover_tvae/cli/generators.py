@@ -182,11 +182,11 @@ def fit(
     except ConfigError as error:
         options = [replace(problem, where=f"--{problem.where.replace('_', '-')}") for problem in error.problems]
         raise ConfigError(options) from None
-    from clover_tvae.tables.places import Copies, is_url
+    from clover_tvae.tables.places import Copies
 
     copies = Copies()
     check_targets({copies.target(output, force=force): ".pkl"}, force=force)
-    require_files(*(one for one in (metadata, table if database is None else None) if not is_url(one)))
+    require_files(metadata, table if database is None else None)
     what: dict[str, Any] = {
         "table": table, "metadata": metadata, "missing": missing, "how": how, "database": database, "parameters": parameters,
         "output": output, "checkpoint": checkpoint, "resume": resume,

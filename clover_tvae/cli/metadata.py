@@ -75,16 +75,15 @@ def infer(
     debug: Debug = False,
 ) -> None:
     """Say what each column looks like, and why, and what holds between columns; list what is to be looked at, and the word that changes it."""
-    import numpy as np
-
     from clover_tvae.metadata import Metadata, MetadataWarning
+    from clover_tvae.seeds import generator, root
     from clover_tvae.tables import is_large, read_dataset
 
     check_targets({output: ".json"}, force=force)
     require_files(table if database is None else None)
     if database is None and is_large(table):
         refuse_marks("a folder of Parquet files", missing, how)
-        df, beyond = read_dataset(table, np.random.default_rng(0))
+        df, beyond = read_dataset(table, generator(root(0)))
         told = f"{len(df):,} of {beyond.n_rows:,} rows, drawn at random" if beyond else f"{len(df):,} rows"
         note(f"read      {told}", quiet)
     else:

@@ -158,7 +158,7 @@ def sample(
     from clover_tvae.workflows.shards import Parts, Wanted
     from clover_tvae.workflows.timed import timed
 
-    require_files(*(one for one in (generator, given) if not is_url(one)))
+    require_files(generator, given)
     store, path = Store(output) if is_url(output) else None, Path(output)
     made = make_engine(engine, address=address, n_workers=workers, shows_output=not quiet)
     share, is_seen = _share(shard_index, num_shards), progress_wanted(quiet)

@@ -84,7 +84,7 @@ class Metadata(metaclass=exchange.NamesOfSDV):
         MetadataError.raise_any(problems)
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(exchange.missing_attribute("Metadata", name))
+        raise exchange.no_attribute("'Metadata'", name)
 
     def __repr__(self) -> str:
         kinds = Counter(column.kind for column in self.columns)

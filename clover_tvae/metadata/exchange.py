@@ -47,13 +47,13 @@ class NamesOfSDV(type):
     """Tells who calls one of SDV's methods, of the class or of an object, what it is called here."""
 
     def __getattr__(cls, name: str) -> Any:
-        raise AttributeError(missing_attribute(cls.__name__, name))
+        raise no_attribute(repr(cls.__name__), name)
 
 
-def missing_attribute(of: str, name: str) -> str:
-    """Return what is said of an attribute that is not there."""
-    instead, text = _METHODS_INSTEAD.get(name), f"{of!r} has no attribute {name!r}"
-    return f"{text}: it is SDV's; {instead}" if instead else text
+def no_attribute(of: str, name: str, methods: Mapping[str, str] = _METHODS_INSTEAD) -> AttributeError:
+    """Return the error of an attribute that is not there, with what to write instead where it is one of SDV's."""
+    text = f"{of} has no attribute {name!r}"
+    return AttributeError(f"{text}: it is SDV's; {methods[name]}" if name in methods else text)
 
 
 def to_sdv(columns: Iterable[Column]) -> dict[str, Any]:

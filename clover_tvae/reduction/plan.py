@@ -216,10 +216,13 @@ class _Plan:
         orders = self._orders(kept)
         n_orders = Counter(itertools.chain.from_iterable(orders))
         n_values = {name: self.df[name].nunique() for name in n_orders}
+
+        def as_base(name: Any) -> tuple[bool, bool, int]:
+            """A column of few values stays as it is, as a distance it would have many; and one of many orders."""
+            return name not in self.made_from, n_values[name] > _FEW_VALUES, -n_orders[name]
+
         for low, high in sorted(orders, key=lambda pair: self._room(*pair)):
-            # A column of few values stays as it is, as a distance it would have many; and one of many orders.
-            first = lambda name: (name not in self.made_from, n_values[name] > _FEW_VALUES, -n_orders[name])  # noqa: E731
-            for base in sorted((low, high), key=first):
+            for base in sorted((low, high), key=as_base):
                 made, sign = (high, 1) if base == low else (low, -1)
                 if made in self.corrected_from and not self.cells.is_date(made):
                     continue  # where no other relation gives it, it may be no length at all: benchmarks/README.md

@@ -86,17 +86,18 @@ class Grid:
         low, high = (self.means(end, all_of_them)[0].item() for end in (ordered[:least], ordered[-least:]))
         return dataclasses.replace(self, minimum=low, maximum=high)
 
-    def spread(self, values: NDArray[Any], least: int, wide: Grid) -> Grid:
+    def spread(self, values: NDArray[Any], least: int, low: Any, high: Any) -> Grid:
         """Return the grid from where the ``least`` smallest values would begin, spread evenly about their mean, to where the largest end.
 
         Args:
             values: All values.
             least: Fewest rows that an end may rest on; it rests on twice as many, and equal values stay as they are.
-            wide: The grid between round numbers, beyond which no end lies.
+            low: No value is smaller.
+            high: No value is larger. No end lies beyond the round numbers of :meth:`rounded`, either.
         """
         if len(values) < 4 * least or max(abs(self.minimum), abs(self.maximum)) > 2**53:
             return self.shared(values, least)
-        ordered = np.sort(values)
+        wide, ordered = self.rounded(values, least, low, high), np.sort(values)
         ends = [wide.end(outer, least) for outer in (ordered[: 2 * least], ordered[: -2 * least - 1 : -1])]
         return dataclasses.replace(self, minimum=ends[0], maximum=ends[1])
 

@@ -253,11 +253,10 @@ class NumberTransform:
             cure = "declare it 'ignore', or gather more people"
             raise DataError(f"must hold values in at least {least} rows, found fewer; {cure}", where_of(name))
         if not exact:
-            wide = grid.rounded(known, least, *reader.limits(grid))
             if outside:
-                grid = wide
+                grid = grid.rounded(known, least, *reader.limits(grid))
             elif numbers == "rank" and kind == "continuous":  # of dates, none is later than all that were seen
-                grid = grid.spread(known, least, wide)
+                grid = grid.spread(known, least, *reader.limits(grid))
             else:
                 grid = grid.shared(known, least)
         told = n_missing if n_missing >= least else 0
