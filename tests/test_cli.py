@@ -21,6 +21,7 @@ from clover_tvae.backends import teaching
 from clover_tvae.cli import app
 from clover_tvae.metadata import Metadata
 from clover_tvae.tables import parts_of, read_table, write_table
+from clover_tvae.tables.parts import write_manifest
 from clover_tvae.workflows import builtin_table
 
 ROOT = Path(__file__).parents[1]
@@ -311,6 +312,31 @@ def test_a_file_is_written_as_it_was_read(folder: Path, trained: Path) -> None:
 
 
 @pytest.mark.long
+def test_rows_are_written_like_the_file_that_is_named(folder: Path, trained: Path) -> None:
+    table = builtin_table("sklearn.iris").head(30)
+    table.to_csv("learnt.csv", index=False, sep=";", decimal=",", encoding="utf-16")
+    sample = ["sample", trained, "-n", 20, "--seed", 1, "-o"]
+    assert cli(*sample, "plain.csv", "-q").exit_code == 0
+    done = cli(*sample, "rows.csv", "--like", "learnt.csv")
+    assert done.exit_code == 0, done.output
+    assert "written as: separator ';', decimal ',', encoding utf-16" in done.stderr
+    rows = pd.read_csv("rows.csv", sep=";", decimal=",", encoding="utf-16")
+    pd.testing.assert_frame_equal(rows, pd.read_csv("plain.csv"))
+    printed = cli(*sample, "-", "--like", "learnt.csv", "-q")
+    assert printed.stdout_bytes == Path("rows.csv").read_bytes()
+    write_table(table, "learnt.parquet")
+    for output, like, message in [
+        ("parts", "learnt.csv", "--like: belongs to one CSV file"),
+        ("no.parquet", "learnt.csv", "--like: belongs to one CSV file"),
+        ("no.csv", "learnt.parquet", "--like: must be a CSV file"),
+        ("no.csv", "learned.csv", "learned.csv: the file does not exist; did you mean"),
+    ]:
+        refused = cli(*sample, output, "--like", like)
+        assert (refused.exit_code, message in refused.stderr) == (2, True), refused.output
+        assert not Path(output).exists()
+
+
+@pytest.mark.long
 def test_a_workbook_is_imputed_into_a_workbook(folder: Path, trained: Path) -> None:
     pytest.importorskip("xlsxwriter")
     pytest.importorskip("python_calamine")
@@ -389,6 +415,21 @@ def test_a_run_that_was_killed_goes_on_from_its_parts_to_the_same_bytes(folder: 
     assert (done.exit_code, "up to date" in done.stderr) == (0, True)
     assert "--force replaces them" in cli(*draw, "--seed", "5", "-o", "parts", "--resume").stderr
     assert "needs --seed, and a folder" in cli("sample", trained, "--rows", 1, "-o", "one.csv", "--resume").stderr
+
+
+def test_partial_rows_in_parts_that_have_changed_are_completed_again(folder: Path, trained: Path) -> None:
+    partial = builtin_table("sklearn.iris")[["species"]]
+    Path("partial").mkdir()
+
+    def resumed(rows: pd.DataFrame) -> bool:
+        write_table(rows, "partial/part-00000.csv")
+        write_manifest(Path("partial"), [Path("partial/part-00000.csv")])
+        done = cli("sample", trained, "--given", "partial", "-o", "rows", "--seed", 1, "--resume", "--force")
+        assert done.exit_code == 0, done.output
+        assert read_table("rows")["species"].tolist() == rows["species"].tolist()
+        return "up to date" in done.stderr
+
+    assert [resumed(partial[:20]), resumed(partial[:20]), resumed(partial[-20:])] == [False, True, False]
 
 
 def test_waiting_parts_of_another_command_are_told(folder: Path, trained: Path) -> None:

@@ -260,7 +260,7 @@ def test_what_a_store_refuses_is_told_without_a_credential(
 
     assert "s3://none/rows: the store refuses: there is no such bucket" in told(f"s3://none/rows{options}")
     assert "the file does not exist" in told(f"s3://rows/new{options}", f"s3://rows/none.pkl{options}")
-    assert "nobody answers there" in told("s3://rows/new?endpoint_override=127.0.0.1:1&scheme=http")
+    assert "new: nobody answers at 127.0.0.1:1\n" in told("s3://rows/new?endpoint_override=127.0.0.1:1&scheme=http")
     for url in ("s3://hidden:hidden@rows/new", "s3://rows/new?secret_key=hidden", "gs://hidden@rows/new"):
         assert "must hold no credentials" in told(url)
     ask = {"data": b"0", "headers": {"Content-Type": "text/plain"}, "method": "POST"}

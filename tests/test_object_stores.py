@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -146,7 +147,9 @@ def test_jobs_stay_under_what_the_user_allows(place: str) -> None:
         for command in ("run", "validate"):
             refused = cli(command, "jobs.yaml", *allowed)
             assert refused.exit_code == 2
-            assert "is a URL, not a path in the folder; --allow-url" in refused.stderr
+            known = f"allowed are {allowed[1]}" if allowed else "none is allowed"
+            assert f"is a URL, not a path in the folder ('{place}/" in refused.stderr
+            assert f"--allow-url lets jobs use those under a place, and {known}\n" in refused.stderr
     assert Store(place).kind() is None
     for url in (
         f"{place}/in/../../other/x.csv",
@@ -156,8 +159,9 @@ def test_jobs_stay_under_what_the_user_allows(place: str) -> None:
         f"{place}inside/x.csv",
         "s3://hidden:hidden@rows/x.csv",
     ):
-        with pytest.raises(ConfigError):
-            allowed_url(url, [place])
+        with pytest.raises(ConfigError, match=r"is a URL, not a path in the folder \('s3:") as refused_url:
+            allowed_url(url, [f"{place}?region=hidden"])
+        assert not {"hidden", "elsewhere"} & {*re.split(r"\W", str(refused_url.value))}
     for allowed, told in (
         (f"{place}?secret_key=hidden", "must hold no credentials"),
         (f"{place}?endpoint_override=someone:hidden@127.0.0.1:1", "must hold no credentials"),
@@ -354,6 +358,27 @@ def test_every_command_does_with_urls_what_it_does_with_files(
     assert copies() == []
 
 
+def test_sample_fetches_each_file_once(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = make_people(60)[["age", "sex"]]
+    put(f"{place}/people.csv", people)
+    put(f"{place}/given.csv", people[["sex"]])
+    generator, fetch, fetched = f"{place}/people.pkl", Store.fetch, list[str]()
+    assert cli("fit", f"{place}/people.csv", "-m", "infer", "-o", generator, *FIT).exit_code == 0
+
+    def counted(self: Store, target: Path) -> None:
+        fetched.append(self.called)
+        fetch(self, target)
+
+    monkeypatch.setattr(Store, "fetch", counted)
+    for output in ("here.csv", f"{place}/rows"):
+        done = cli("sample", generator, "--given", f"{place}/given.csv", "-o", output, "--seed", 1, "-q")
+        assert done.exit_code == 0, done.output
+        assert fetched == [generator, f"{place}/given.csv"]
+        assert copies() == []
+        fetched.clear()
+    assert pd.read_csv("here.csv")["sex"].tolist() == people["sex"].tolist()
+
+
 # -- copies -----------------------------------------------------------------------------------------------------------
 
 
@@ -475,7 +500,18 @@ def test_a_store_that_does_not_answer_is_told(place: str, monkeypatch: pytest.Mo
     for words in (["run", "jobs.yaml", "--allow-url", place], ["fit", f"{place}/x.csv", "-m", "infer", "-o", "x.pkl"]):
         done = cli(*words)
         assert done.exit_code == 2
-        assert "the store refuses: nobody answers there" in done.stderr
+        assert f"{place}" in done.stderr
+        assert ": nobody answers at 127.0.0.1:1\n" in done.stderr
+    for url, host in (
+        (f"{place}/x?endpoint_override=minio:9000", "minio:9000"),
+        ("abfs://rows@clinic.dfs.core.windows.net/x", "clinic.dfs.core.windows.net"),
+        ("gs://rows/x", "storage.googleapis.com"),
+    ):
+        assert Store(url).host == host
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://someone:hidden@store:1/x")
+    assert Store(place).host == "store:1"
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    assert Store(place).host == "s3.amazonaws.com"
 
 
 @pytest.mark.parametrize(

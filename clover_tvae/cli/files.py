@@ -117,7 +117,7 @@ def fetch(path: Path) -> None:
 
 def require_files(*paths: str | Path | None) -> None:
     """Refuse all paths at which there is nothing, together, before anything is read; of a URL its own store tells that."""
-    from clover_tvae.tables.places import is_url
+    from clover_tvae.tables.places import is_url, without_secrets
     from clover_tvae.workflows import DATASETS
 
     asked = dict.fromkeys(str(path) for path in paths if path is not None and not is_url(path))
@@ -125,12 +125,7 @@ def require_files(*paths: str | Path | None) -> None:
         fetch(Path(path))
     lacking = [path for path in asked if path not in (*DATASETS, "infer") and not Path(path).exists()]
     if lacking:
-        raise ConfigError([Problem(_called(path), not_there(path)) for path in lacking])
-
-
-def _called(path: str | Path) -> str:
-    """Return a path as messages call it: what was meant for a URL may hold a password."""
-    return re.sub(r"^([A-Za-z][\w+.-]+:/+).*@", r"\1", str(path))
+        raise ConfigError([Problem(without_secrets(path), not_there(path)) for path in lacking])
 
 
 def read(
@@ -165,6 +160,19 @@ def read(
         rows = data_rows([row for row, is_one in enumerate(empty) if is_one])
         note(f"{sum(empty)} rows without a cell ({rows}) are learnt as rows: delete them if they are none", quiet)
     return df, dialect
+
+
+def dialect_like(table: str, metadata: Metadata, *, quiet: bool) -> Dialect:
+    """Return how a CSV file is written, so that another one can be written alike."""
+    from clover_tvae.tables import dialect_of
+    from clover_tvae.tables.places import fetched
+
+    with fetched(table) as path:
+        if (dialect := dialect_of(path, metadata)) is None:
+            raise ConfigError("must be a CSV file, as others have no separator and no decimal mark", "--like")
+    if str(dialect):
+        note(f"written as: {dialect}", quiet)
+    return dialect
 
 
 def refuse_marks(what: str, missing: Sequence[str] | None, how: Sequence[str] | None) -> None:
@@ -215,6 +223,8 @@ def check_targets(targets: Mapping[Path | None, str | tuple[str, ...]], *, force
         targets: Each file, and what its name must end in; a file that is ``None`` is not wanted.
         force: Files that are there may be overwritten.
     """
+    from clover_tvae.tables.places import without_secrets
+
     problems = []
     for path, suffixes in targets.items():
         if path is None:
@@ -231,7 +241,7 @@ def check_targets(targets: Mapping[Path | None, str | tuple[str, ...]], *, force
             _urls[_copies().target(url, force=force)] = url
         elif not path.absolute().parent.is_dir():
             text = "its folder does not exist"
-        problems += [Problem(_called(path), text)] if text else []
+        problems += [Problem(without_secrets(str(path)), text)] if text else []
     if problems:
         raise ConfigError(problems)
 

@@ -7,7 +7,6 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,13 +29,18 @@ from clover_tvae.cli.console import (
     say,
     seeded,
 )
-from clover_tvae.cli.files import Force, check_rows_target, require_files
+from clover_tvae.cli.files import Force, check_rows_target, dialect_like, require_files
 from clover_tvae.errors import ConfigError
-from clover_tvae.files import file_digest
 from clover_tvae.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
+    from tqdm import tqdm
+
+    from clover_tvae.tables import Dialect
+    from clover_tvae.tables.places import Store
+    from clover_tvae.workflows.engines import Engine
+    from clover_tvae.workflows.shards import Parts, Wanted
 
 SAMPLE_EXAMPLES = """\
 Examples:
@@ -44,6 +48,8 @@ Examples:
   clover-tvae sample employees.pkl --rows 1000 -o employees.csv --seed 1
 
   clover-tvae sample employees.pkl --rows 500 -o women.csv --where gender=F --where "salary>=50000"
+
+  clover-tvae sample employees.pkl --rows 1000 -o employees.csv --like learnt.csv
 
   clover-tvae sample employees.pkl --rows 10000000 -o parts/ --rows-per-part 500000 --seed 1 --resume
 
@@ -55,6 +61,7 @@ Examples:
 
 Conditions: COLUMN=VALUE, COLUMN=A|B (any of them), COLUMN= (missing), COLUMN!= (not missing), !=, <, <=, >, >=.
 """
+_LEFT = "parts of another command that ended early were waiting there: they are removed"
 
 
 @command
@@ -80,6 +87,14 @@ def sample(
             "--given",
             metavar="TABLE",
             help="A table of partial rows: each is completed, its known cells stay as they are.",
+        ),
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            "--like",
+            metavar="TABLE.csv",
+            help="Write CSV as this file is written, such as the learnt one: separator, decimal mark, encoding and quotes.",
         ),
     ] = None,
     where: Annotated[
@@ -147,46 +162,45 @@ def sample(
         text = "belongs to rows that are drawn anew; the cells of partial rows are their conditions"
         raise ConfigError(text, "--where")
 
-    import pandas as pd
-    from tqdm import tqdm
-
-    from clover_tvae.tables import print_csv
+    from clover_tvae.tables.dataset import table_digest
     from clover_tvae.tables.parts import name_of, parts_of
-    from clover_tvae.tables.places import Store, fetched, is_url
+    from clover_tvae.tables.places import Copies, Store, fetched, is_url
     from clover_tvae.workflows.engines import make_engine
-    from clover_tvae.workflows.output import draw_parts, draw_to, draw_to_store, is_table_file
+    from clover_tvae.workflows.output import is_table_file
     from clover_tvae.workflows.shards import Parts, Wanted
-    from clover_tvae.workflows.timed import timed
 
-    require_files(generator, given)
-    store, path = Store(output) if is_url(output) else None, Path(output)
-    made = make_engine(engine, address=address, n_workers=workers, shows_output=not quiet)
-    share, is_seen = _share(shard_index, num_shards), progress_wanted(quiet)
-    resume = resume or share[1] > 1
-    is_alone = not made.is_remote and made.n_workers == 1 and share[1] == 1 and store is None
+    require_files(generator, given, like)
+    place: Path | Store = Store(output) if is_url(output) else Path(output)
     to_stdout = output == "-"
-    to_folder = not to_stdout and not is_table_file(path)
+    to_folder = not isinstance(place, Path) or not (to_stdout or is_table_file(place))
+    made = make_engine(engine, address=address, n_workers=workers, shows_output=not quiet)
+    share = _share(shard_index, num_shards)
+    resume = resume or share[1] > 1
+    is_alone = not made.is_remote and made.n_workers == 1 and share[1] == 1 and isinstance(place, Path)
     if resume and (seed is None or not to_folder):
         which = "--resume" if share[1] == 1 else "--num-shards"
         raise ConfigError("needs --seed, and a folder as --output: what is kept are its parts", which)
     if not is_alone and not to_folder:
         raise ConfigError("must be a folder where several workers write: each writes parts of its own", "--output")
-    digests_of_files = list[str | None]()
+    if like is not None and (to_folder or not (to_stdout or {".csv", ".tsv"} & {*Path(output.lower()).suffixes})):
+        raise ConfigError("belongs to one CSV file as --output, or to standard output", "--like")
+    copies, digests_of_files = Copies(), list[str | None]()
     for one in (generator, given):
-        with contextlib.nullcontext() if one is None else fetched(one) as file:
-            digests_of_files.append(file_digest(file))
+        with contextlib.nullcontext() if one is None else fetched(one, copies) as file:
+            digests_of_files.append(table_digest(file))
     # Whatever makes other rows, or cuts them otherwise, makes another name.
     asked: tuple[object, ...] = (__version__, device, rows, seed, where, decode, no_missing, first_id, steps)
     asked += tuple(digests_of_files)
     name = hashlib.sha256(repr((*asked, rows_per_part, part_format)).encode()).hexdigest()[:32]
-    if resume and name_of(store or path) == name:
-        if store is None:
-            parts_of(path)
+    called = f"{place}{os.sep if to_folder else ''}" if isinstance(place, Path) else place.called
+    if resume and name_of(place) == name:
+        if isinstance(place, Path):
+            parts_of(place)
         note("up to date: these very rows are there", quiet)
-        say(f"rows      {path}{os.sep}" if store is None else f"rows      {store.called}")
+        say(f"rows      {called}")
         return
     if not to_stdout:
-        check_rows_target(store or path, suffix=f".{part_format}", force=force)
+        check_rows_target(place, suffix=f".{part_format}", force=force)
     wanted = Wanted(
         _absolute(generator),
         expect_sha256,
@@ -200,60 +214,88 @@ def sample(
         missing=not no_missing,
         first_id=first_id,
         steps=steps,
-    )
-    _ = wanted.synth, wanted.conditions  # what is wrong with them is told before a worker or a folder is made
-    rows = wanted.count
+        copies=copies,
+    ).opened()  # what is wrong is told before a worker or a folder is made, and the workers are to open this very file
+    copies.close()
+    dialect = None if like is None else dialect_like(like, wanted.synth.metadata, quiet=quiet)
     if to_stdout:
-        # One table, as its dates and quotes are decided over all of its rows.
-        print_csv(pd.concat(list(wanted.frames()), ignore_index=True), sys.stdout.buffer)
+        _print_rows(wanted, dialect)
         return
-    # The workers are to open this very file.
-    sent = wanted if is_alone else replace(wanted, sha256=wanted.synth.card()["sha256"], n_rows=rows)
-    parts = Parts(sent, f".{part_format}", rows_per_part, share)
-    left = "parts of another command that ended early were waiting there: they are removed"
-    kept: dict[str, Any] = {
-        "name": name,
-        "counts": parts.counts,
-        "resume_as": name if resume else None,
-        "on_left": lambda: note(left, quiet),
-    }
-    rows_here = sum(parts.counts[slice(*parts.span)])
-    bar = tqdm(total=rows_here, unit=" rows", unit_scale=True, disable=not is_seen)
-
-    def drawn(skip: int = 0) -> Iterator[pd.DataFrame]:
-        if skip:
-            note(f"resumed   after {min(skip, rows):,} rows", quiet)
-            bar.update(min(skip, rows))
-        for frame in wanted.frames(skip):
-            yield frame
-            bar.update(len(frame))
-
-    def written_by_workers(waiting: str | Path) -> Iterator[Mapping[str, str]]:
-        for digests in parts.groups(waiting, made, bar.update):
-            progress(" to ".join([*digests][:: max(1, len(digests) - 1)]), quiet or is_seen)
-            yield digests
-
-    with timed(f"drew {rows_here:,} rows", lambda text: note(text, quiet)), bar:
-        if is_alone:
-            written = draw_to(
-                drawn,
-                path,
-                suffix=f".{part_format}",
-                rows_per_part=rows_per_part,
-                on_part=lambda path, n_rows: progress(f"{path.name}: {n_rows:,} rows", quiet or is_seen),
-                **kept,
-            )
-        elif store is not None:
-            del kept["on_left"]
-            is_whole = draw_to_store(written_by_workers, store, names=parts.names, is_shared=share[1] > 1, **kept)
-            written = [Path(one) for one in parts.names] if is_whole else []
-        else:
-            written = draw_parts(written_by_workers, path.absolute(), names=parts.names, is_shared=share[1] > 1, **kept)
-    place = f"{path}{os.sep}" if store is None else store.called
+    parts = Parts(wanted, f".{part_format}", rows_per_part, share)
+    how: dict[str, Any] = {"name": name, "counts": parts.counts, "resume_as": name if resume else None}
+    if is_alone:
+        written = _drawn_here(parts, Path(output), quiet, dialect=dialect, **how)
+    else:
+        written = _drawn_by_workers(parts, place, made, quiet, **how)
     if not written:
         say(f"shard     {share[0]} of {share[1]} is there; the parts are listed once all are")
         return
-    say(f"rows      {path}" if written == [path] else f"rows      {place} ({len(written)} parts)")
+    say(f"rows      {called}" + (f" ({len(written)} parts)" if to_folder else ""))
+
+
+def _print_rows(wanted: Wanted, dialect: Dialect | None) -> None:
+    """Write the rows to standard output, as one table: its dates and quotes are decided over all of its rows."""
+    import pandas as pd
+
+    from clover_tvae.tables import print_csv
+
+    print_csv(pd.concat(list(wanted.frames()), ignore_index=True), sys.stdout.buffer, dialect)
+
+
+@contextlib.contextmanager
+def _bar(parts: Parts, quiet: bool) -> Iterator[tqdm[Any]]:
+    """Show how many rows of this share are drawn, and tell at the end how long that took."""
+    from tqdm import tqdm
+
+    from clover_tvae.workflows.timed import timed
+
+    n_rows = sum(parts.counts[slice(*parts.span)])
+    bar = tqdm(total=n_rows, unit=" rows", unit_scale=True, disable=not progress_wanted(quiet))
+    with timed(f"drew {n_rows:,} rows", lambda text: note(text, quiet)), bar:
+        yield bar
+
+
+def _drawn_here(parts: Parts, path: Path, quiet: bool, **how: Any) -> list[Path]:
+    """Draw the rows in this process, and return the files."""
+    from clover_tvae.workflows.output import draw_to
+
+    with _bar(parts, quiet) as bar:
+
+        def drawn(skip: int = 0) -> Iterator[pd.DataFrame]:
+            if skip:
+                n_there = min(skip, parts.wanted.count)
+                note(f"resumed   after {n_there:,} rows", quiet)
+                bar.update(n_there)
+            for frame in parts.wanted.frames(skip):
+                yield frame
+                bar.update(len(frame))
+
+        return draw_to(
+            drawn,
+            path,
+            suffix=parts.suffix,
+            rows_per_part=parts.rows_per_part,
+            on_part=lambda path, n_rows: progress(f"{path.name}: {n_rows:,} rows", quiet or progress_wanted(quiet)),
+            on_left=lambda: note(_LEFT, quiet),
+            **how,
+        )
+
+
+def _drawn_by_workers(parts: Parts, place: Path | Store, engine: Engine, quiet: bool, **how: Any) -> list[Path]:
+    """Have workers draw this share of the parts; return the files once those of all shares are there, and none before."""
+    from clover_tvae.workflows.output import draw_parts, draw_to_store
+
+    how |= {"names": parts.names, "is_shared": parts.share[1] > 1}
+    with _bar(parts, quiet) as bar:
+
+        def written(waiting: str | Path) -> Iterator[Mapping[str, str]]:
+            for digests in parts.groups(waiting, engine, bar.update):
+                progress(" to ".join([*digests][:: max(1, len(digests) - 1)]), quiet or progress_wanted(quiet))
+                yield digests
+
+        if isinstance(place, Path):
+            return draw_parts(written, place.absolute(), on_left=lambda: note(_LEFT, quiet), **how)
+        return [Path(one) for one in parts.names] if draw_to_store(written, place, **how) else []
 
 
 def _absolute(file: str) -> str:

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from clover_tvae.errors import ConfigError, TableFileError
 from clover_tvae.files import COPIES, file_digest, inside, locked, remove_left
 
-__all__ = ["Copies", "Folder", "Place", "Store", "allowed_url", "fetched", "is_url", "place_of"]
+__all__ = ["Copies", "Folder", "Place", "Store", "allowed_url", "fetched", "is_url", "place_of", "without_secrets"]
 
 _URL = re.compile(r"(s3|gs|abfs|abfss)://", re.IGNORECASE)
 #: A file that is written, and removed if that is allowed, to find out whether anything can be written.
@@ -39,8 +39,8 @@ _ANSWERS = {
     "credentials are wrong, or there are none",
     r"NO_SUCH_BUCKET|NoSuchBucket|ContainerNotFound": "there is no such bucket",
     r"Cannot parse URI|Missing bucket name": "its URL cannot be read",
-    r"NETWORK_CONNECTION|UNAVAILABLE|curlCode|resolve host|DEADLINE|get a new connection": "nobody answers there",
 }
+_SILENCE = r"NETWORK_CONNECTION|UNAVAILABLE|curlCode|resolve host|DEADLINE|get a new connection"
 
 
 def is_url(text: object) -> bool:
@@ -51,6 +51,21 @@ def is_url(text: object) -> bool:
         (True, False)
     """
     return isinstance(text, str) and _URL.match(text) is not None
+
+
+def without_secrets(text: str) -> str:
+    """Return what was meant for a URL without its user and its options, which may hold a password; a path as it is.
+
+    Example:
+        >>> without_secrets("s3://someone:secret@clinic/may.csv?region=eu"), without_secrets("rows/may.csv")
+        ('s3://clinic/may.csv', 'rows/may.csv')
+    """
+    if (found := re.match(r"([A-Za-z][\w+.-]+:/+)(.*)", text, re.DOTALL)) is None:
+        return text
+    scheme, rest = found.groups()
+    if "@" in rest.partition("?")[2]:  # nobody can say where a password ends
+        return f"{scheme}..."
+    return scheme + re.split("[?#]", rest.rpartition("@")[2])[0]
 
 
 def allowed_url(text: str, places: Sequence[str]) -> str:
@@ -72,7 +87,9 @@ def allowed_url(text: str, places: Sequence[str]) -> str:
         is_plain = not {"?", "#"} & {*text} and not {".", ".."} & {*unquote(text).split("/")}
         if folder.rstrip("/").partition("://")[2] and is_plain and text.startswith(folder.rstrip("/") + "/"):
             return text + mark + options
-    raise ConfigError("is a URL, not a path in the folder; --allow-url lets jobs use those under a place", "job")
+    known = f"allowed are {', '.join(place.partition('?')[0] for place in places)}" if places else "none is allowed"
+    cure = f"--allow-url lets jobs use those under a place, and {known}"
+    raise ConfigError(f"is a URL, not a path in the folder ({without_secrets(text)!r}); {cure}", "job")
 
 
 class Place(Protocol):
@@ -154,6 +171,8 @@ class Store:
                 raise
             if getattr(error, "errno", None) and error.strerror:  # not the store's: those have no number
                 raise TableFileError(f"its copy on this machine: {error.strerror}", self.called) from None
+            if re.search(_SILENCE, str(error), re.IGNORECASE):
+                raise TableFileError(f"nobody answers at {self.host}", self.called) from None
             told = (said for pattern, said in _ANSWERS.items() if re.search(pattern, str(error), re.IGNORECASE))
             raise TableFileError(f"the store refuses: {next(told, type(error).__name__)}", self.called) from None
 
@@ -161,6 +180,16 @@ class Store:
     def called(self) -> str:
         """The URL without its options."""
         return self.url.partition("?")[0]
+
+    @property
+    def host(self) -> str:
+        """Where the store is asked: as its URL or the environment says, else at its maker's."""
+        parts = urlsplit(self.url)
+        said = parse_qs(parts.query).get("endpoint_override", [""])[0]
+        if parts.scheme == "s3":
+            said = said or os.getenv("AWS_ENDPOINT_URL_S3") or os.getenv("AWS_ENDPOINT_URL") or "s3.amazonaws.com"
+        said = said or ("storage.googleapis.com" if parts.scheme == "gs" else parts.netloc)
+        return said.rpartition("@")[2].rpartition("//")[2].partition("/")[0]
 
     @property
     def parent(self) -> Store:
@@ -325,17 +354,18 @@ class Copies:
 
 
 @contextmanager
-def fetched(text: str | Path) -> Iterator[Path]:
-    """Yield the path of a file; of one in a store, that of a copy which ends with the block.
+def fetched(text: str | Path, among: Copies | None = None) -> Iterator[Path]:
+    """Yield the path of a file; of one in a store, that of a copy which ends with the block, or stays ``among`` others.
 
     Raises:
         TableFileError: The store refuses, or has no such file.
     """
-    copies = Copies()
+    copies = Copies() if among is None else among
     try:
         path = Path(copies.here(text))
         if is_url(text) and not path.exists():
             raise TableFileError("the file does not exist", str(path))
         yield path
     finally:
-        copies.close()
+        if among is None:
+            copies.close()

@@ -9,7 +9,7 @@ import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,7 +17,7 @@ from clover_tvae.errors import ConfigError
 from clover_tvae.parameters import whole_number
 from clover_tvae.tables import column_names, read_table, write_table
 from clover_tvae.tables.parts import part_name
-from clover_tvae.tables.places import fetched, place_of
+from clover_tvae.tables.places import Copies, fetched, place_of
 from clover_tvae.workflows.engines import Engine, Resources, Task
 from clover_tvae.workflows.output import cut
 
@@ -92,12 +92,11 @@ def shard_frames(
             return
 
 
-def read_partial(path: str | Path, metadata: Metadata) -> pd.DataFrame:
+def _read_partial(path: Path, metadata: Metadata) -> pd.DataFrame:
     """Read a file of partial rows, which may lack columns of the table."""
-    with fetched(path) as file:
-        names = column_names(file)
-        known = tuple(column for column in metadata.columns if column.name in names)
-        return read_table(file, replace(metadata, columns=known, relations=(), unit=None, variable_to_predict=None))
+    names = column_names(path)
+    known = tuple(column for column in metadata.columns if column.name in names)
+    return read_table(path, replace(metadata, columns=known, relations=(), unit=None, variable_to_predict=None))
 
 
 @dataclass(frozen=True)
@@ -114,6 +113,7 @@ class Wanted:
         device: Where to compute.
         trust_pickle: Whether a generator of the sdv backend may be opened.
         decode: See ``sample``; as are the others.
+        copies: Of files of object stores, where this process has fetched some; they do not travel.
     """
 
     generator: str
@@ -128,10 +128,11 @@ class Wanted:
     missing: bool = True
     first_id: int = 1
     steps: int | None = None
+    copies: Copies | None = field(default=None, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what goes to another process: neither the generator nor a row."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.compare}
 
     @functools.cached_property
     def synth(self) -> Synthesizer:
@@ -139,14 +140,15 @@ class Wanted:
         from clover_tvae.synthesizer import Synthesizer
 
         options = {"expected_sha256": self.sha256, "trust_pickle": self.trust_pickle, "device": self.device or "cpu"}
-        with fetched(self.generator) as path:
+        with fetched(self.generator, self.copies) as path:
             return Synthesizer.load(path, **cast("dict[str, Any]", options))
 
     @functools.cached_property
     def conditions(self) -> Any:
         """What every row must meet, or the partial rows."""
         if self.given is not None:
-            rows = read_partial(self.given, self.synth.metadata)
+            with fetched(self.given, self.copies) as path:
+                rows = _read_partial(path, self.synth.metadata)
             if self.n_rows not in (None, len(rows)):
                 text = f"must be the number of partial rows, {len(rows):,}, or be left out, found {self.n_rows:,}"
                 raise ConfigError(text, "--rows")
@@ -157,6 +159,12 @@ class Wanted:
 
         synth = self.synth
         return read_conditions(self.where, synth.metadata, dict(synth.sample(0).dtypes), synth.check_conditions)
+
+    def opened(self) -> Wanted:
+        """Return the same rows, of no file but the one that is open here; another process opens it again."""
+        opened = replace(self, sha256=self.synth.card()["sha256"], n_rows=self.count, copies=None)
+        vars(opened).update(synth=self.synth, conditions=self.conditions)
+        return opened
 
     @property
     def count(self) -> int:
