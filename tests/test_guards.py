@@ -212,13 +212,28 @@ def test_values_of_one_person_are_seen_behind_placeholders_and_at_any_count(valu
     ("values", "kind", "why"),
     [
         (RNG.permutation(500) + 1, "id", "every whole number"),
+        (RNG.permutation(900)[:500] + 20_000, "id", "none of them twice"),
+        (20_000 + 3 * RNG.permutation(500), "id", "none of them twice"),
         (RNG.choice(8 * 10**9, 500, replace=False) + 2 * 10**9, "id", "10 digits"),
         (np.r_[RNG.choice(10**8, 400) + 6 * 10**8, [0] * 100], "id", "9 digits"),
         ([int(f"{1940 + i % 60}{1 + i % 12:02}{1 + i % 28:02}") for i in range(500)], "datetime", "dates"),
         ([int(f"19{40 + i % 50}{1 + i % 10:02}{1 + i % 25:02}") for i in range(500)], "datetime", "dates"),
         (np.repeat(RNG.choice(8 * 10**9, 50, replace=False) + 2 * 10**9, 10), "id", "10 digits"),
+        ([int(f"{40 + i % 50}{1 + i % 10:02}{1 + i % 25:02}") for i in range(500)], "ignore", "yymmdd"),
+        ([int(f"{1 + i % 25}{1 + i % 10:02}{40 + i % 50}") for i in range(500)], "ignore", "ddmmyy"),
     ],
-    ids=["patient number", "phone", "phone or 0", "birth", "birth, ten visits each", "phone, ten visits each"],
+    ids=[
+        "patient number",
+        "staff of whom some left",
+        "staff numbered in steps",
+        "phone",
+        "phone or 0",
+        "birth",
+        "birth, ten visits each",
+        "phone, ten visits each",
+        "birth, two digits of the year",
+        "birth, day first",
+    ],
 )
 def test_numbers_that_name_people_are_left_out_or_warned_of_where_declared(values: Any, kind: str, why: str) -> None:
     df = pd.DataFrame({"x": values, "sex": ["F", "M"] * 250})
@@ -236,7 +251,7 @@ def test_numbers_that_name_people_are_left_out_or_warned_of_where_declared(value
         RNG.normal(1e9, 1e7, 500),
         RNG.integers(1_500_000_000, 1_700_000_000, 500),
         RNG.integers(18, 90, 500),
-        RNG.permutation(900)[:500] + 100,
+        RNG.integers(100, 1000, 500),
     ],
     ids=["salary", "salary of eight digits", "floats", "seconds since 1970", "age", "rate"],
 )
@@ -289,6 +304,18 @@ def test_addresses_of_people_with_many_rows_are_refused_however_often_they_are_t
         assert Metadata.infer(df).column(name).kind == "id"
     with pytest.warns(MetadataWarning):
         assert Metadata.infer(df[:300]).unit == ("mail" if name == "mail" else None)  # six rows a person
+
+
+@pytest.mark.parametrize(
+    "text", ["K{}", "DE89 3704 {}", "F-2019/{}", "0{}"], ids=["insurance", "IBAN", "case", "phone"]
+)
+def test_long_numbers_of_people_with_many_rows_are_left_out_or_warned_of_where_declared(text: str) -> None:
+    numbers = RNG.choice(10**9, 50, replace=False) + 10**9
+    df = pd.DataFrame({"x": np.repeat([text.format(number) for number in numbers], 10), "sex": ["F", "M"] * 250})
+    with pytest.warns(MetadataWarning, match="'x': holds long numbers"):
+        assert Metadata.infer(df).column("x").kind == "id"
+    with pytest.warns(UserWarning, match="'x' looks like insurance"):
+        Metadata.of({"categorical": ["x", "sex"]}).validate(df)
 
 
 def test_a_column_of_names_is_left_out_however_often_they_are_there() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from clover_tvae import TVAESynthesizer
 from clover_tvae.backends.teaching import membership
+from clover_tvae.conditions import Condition
 from clover_tvae.errors import ColumnsMismatchError, ConditionError, MetadataError, UserError
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction import Reduction
@@ -86,6 +87,9 @@ TABLES: dict[str, tuple[dict[Any, Any], list[dict[str, Any]]]] = {
     ),
     "equal": ({"a": _LOW, "b": _LOW.astype(float)}, [{"kind": "equal", "source": "a", "target": "b"}]),
     "equal dates": ({"a": _DAY.dt.date, "b": _DAY}, [{"kind": "equal", "source": "a", "target": "b"}]),
+    "equal dates of two texts": (
+        {"a": _text(_DAY), "b": _DAY.dt.strftime("%d.%m.%Y")}, [{"kind": "equal", "source": "a", "target": "b"}]
+    ),
     "equal somewhere": (
         {"a": _LOW, "b": np.where(_CODE > 1, _LOW, _LENGTH), "c": _CITY},
         [{"kind": "equal", "source": "a", "target": "b", "when": "c", "values": ["Bonn", "Cork"]}],
@@ -144,8 +148,12 @@ def described(df: pd.DataFrame, relations: list[dict[str, Any]]) -> Metadata:
         if hasattr(present.iloc[0], "year"):
             return Column(name, "datetime")
         if isinstance(present.iloc[0], str):
-            is_date = "/" in present.iloc[0]
-            return Column(name, "datetime", format="%d/%m/%Y") if is_date else Column(name, "categorical")
+            mark = present.iloc[0][2:3]
+            return (
+                Column(name, "datetime", format=f"%d{mark}%m{mark}%Y")
+                if mark in ("/", ".")
+                else Column(name, "categorical")
+            )
         return Column(name, "continuous" if present.nunique() > 9 else "categorical")
 
     found = read_relations(relations, list(df))
@@ -375,6 +383,14 @@ def test_a_date_that_an_age_tells_takes_its_base_along() -> None:
     known = pinned(plan, df[["age"]], drawn.sample(frac=1, random_state=0, ignore_index=True), df, df, 0, False)
     back = plan.restore(drawn.assign(**plan.reduce(known, is_partial=True)[["birth", "hired", "now"]]))
     assert (back["age"] == df["age"]).all()
+
+
+def test_equal_dates_are_asked_for_and_filled_as_each_column_writes_them() -> None:
+    df, plan, _ = planned("equal dates of two texts", 0.0)
+    assert translated(plan, {"b": ("between", "03.02.2020", "2020-03-01")})[0] == {
+        "a": Condition.of(("between", "03/02/2020", "2020-03-01"))
+    }
+    assert inferred(plan, df.assign(a=None))["a"].tolist() == df["a"].tolist()
 
 
 def test_a_condition_on_a_looked_up_column_asks_for_the_values_that_determine_it() -> None:

@@ -29,6 +29,10 @@ _MOST_CELLS, _BESIDE_PLACEHOLDERS = 0.75, 0.25
 _CONTACT, _MAX_CONTACT = re.compile(r"\S+@[\w-]+\.\S+|(?=.*[-+( /])\+?(?:[-( )/]*\d){9,15}\)?"), 320
 
 
+# A number that is given out has so many digits, and at most half as many letters; an IBAN in groups has up to 42 signs.
+_MIN_DIGITS, _MAX_NUMBER, _MIN_LONG_NUMBERS = 8, 42, 20
+
+
 @dataclass(frozen=True, eq=False)
 class Labels:
     """The distinct cells of a column.
@@ -101,6 +105,25 @@ def are_contacts(values: Sequence[Any]) -> bool:
     """
     texts = [value.strip() for value in values if isinstance(value, str)]
     return 2 * sum(len(text) <= _MAX_CONTACT and bool(_CONTACT.fullmatch(text)) for text in texts) > len(values)
+
+
+def are_long_numbers(values: Sequence[Any]) -> bool:
+    """Return whether most of these distinct values are long numbers, perhaps with some letters, as insurers, banks and registries give out.
+
+    Codes of things (bar codes) look alike, so this is a reason to ask, not to refuse.
+
+    Example:
+        >>> numbers = np.random.default_rng(0).integers(10**8, 10**9, 30)
+        >>> are_long_numbers([f"K{number}" for number in numbers]), are_long_numbers([f"{number}000" for number in numbers])
+        (True, False)
+        >>> are_long_numbers(["I10.0", "I10.1"] * 15)
+        False
+    """
+    texts = [re.sub(r"[\s./-]", "", value) for value in values if isinstance(value, str) and len(value) <= _MAX_NUMBER]
+    digits = [(text, sum(map(str.isdecimal, text))) for text in texts if text.isalnum()]
+    long = [text for text, n in digits if n >= max(_MIN_DIGITS, 2 * (len(text) - n))]
+    n_round = sum(text.endswith("0") for text in long)
+    return len(long) >= _MIN_LONG_NUMBERS and 2 * len(long) > len(values) and 2 * n_round < len(long)
 
 
 def read_labels(

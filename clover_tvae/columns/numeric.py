@@ -24,6 +24,11 @@ _CURES = {
 # Fewer cells are no sign, nor are shorter numbers.
 _MIN_CELLS_OF_IDENTIFIER, _MIN_DIGITS = 20, 8
 _DIGITS_OF_FLOATS = 15
+# Pairs of equal numbers that chance would make: none of so many is seen once in 20,000 columns.
+_PAIRS_EXPECTED = 10
+_LARGEST_EXACT = 2.0**53
+# Days, months and years of dates: of fewer the numbers lie near each other, as postcodes do.
+_MIN_PARTS = 4
 
 
 def read_numbers(series: pd.Series, name: object) -> tuple[CellType, NDArray[Any], NDArray[np.bool_]]:
@@ -81,6 +86,8 @@ def identifier_told(numbers: NDArray[Any]) -> str:
     Example:
         >>> identifier_told(np.random.default_rng(0).permutation(500) + 1)
         'every whole number from the lowest to the highest, once each'
+        >>> identifier_told(np.random.default_rng(0).permutation(900)[:500] * 5 + 100_000)  # staff who left are missing
+        'whole numbers close to each other, none of them twice'
         >>> identifier_told(np.array([19_600_101 + 100 * (i % 12) + 10_000 * i for i in range(40)]))
         'dates written as numbers, such as yyyymmdd'
         >>> identifier_told(np.repeat(np.random.default_rng(0).integers(10_000_000, 99_999_999, 200), 2))
@@ -98,13 +105,18 @@ def identifier_told(numbers: NDArray[Any]) -> str:
         distinct, counts, often = distinct[counts < 5], counts[counts < 5], "another one nearly everywhere"
     if len(distinct) < _MIN_CELLS_OF_IDENTIFIER or 4 * counts.sum() < len(numbers):
         return ""
-    if counts.max() == 1 and float(distinct[-1]) - float(distinct[0]) == len(distinct) - 1:
-        return "every whole number from the lowest to the highest, once each"
     low, high = float(distinct[0]), float(distinct[-1])
+    if counts.max() == 1:
+        if high - low == len(distinct) - 1:
+            return "every whole number from the lowest to the highest, once each"
+        if _never_by_chance(distinct):
+            return "whole numbers close to each other, none of them twice"
     if low >= 18_000_101 and high <= 21_001_231:
         day = distinct.astype(np.int64)
         if ((day % 100 >= 1) & (day % 100 <= 31) & (day // 100 % 100 >= 1) & (day // 100 % 100 <= 12)).all():
             return "dates written as numbers, such as yyyymmdd"
+    if low >= 10_000 and high <= 999_999 and (format := _short_dates(distinct.astype(np.int64))):
+        return f"dates written as numbers, such as {format}"
     digits = len(str(int(low)))
     is_time = any(0.9e9 * unit <= low and high <= 2.1e9 * unit for unit in (1, 1e3, 1e6, 1e9))  # since 1970
     of_one_length = low > 0 and digits >= _MIN_DIGITS and len(str(int(high))) == digits
@@ -114,6 +126,29 @@ def identifier_told(numbers: NDArray[Any]) -> str:
     if of_one_length and not is_time and hardly_chance and (distinct % 10 != 0).mean() > 0.5:
         return f"whole numbers of {digits} digits, {often}"
     return ""
+
+
+def _short_dates(numbers: NDArray[np.int64]) -> str:
+    """Return how numbers of at most six digits are dates of several months and years, ``yymmdd`` or ``ddmmyy``; else nothing."""
+    ends, months, starts = numbers % 100, numbers // 100 % 100, numbers // 10_000
+    if months.min() < 1 or months.max() > 12 or len(np.unique(months)) < _MIN_PARTS:
+        return ""
+    for days, years, format in ((ends, starts, "yymmdd"), (starts, ends, "ddmmyy")):
+        if days.min() >= 1 and days.max() <= 31 and min(len(np.unique(days)), len(np.unique(years))) >= _MIN_PARTS:
+            return format
+    return ""
+
+
+def _never_by_chance(distinct: NDArray[Any]) -> bool:
+    """Return whether so many measurements in such a range would hardly all differ, so that somebody numbered them.
+
+    Of n draws from m values, a uniform draw repeats least: it has no pair with a probability of about exp(-n (n - 1) / 2m).
+    """
+    if float(distinct[-1]) - float(distinct[0]) >= _LARGEST_EXACT:
+        return False
+    step = np.gcd.reduce((distinct - distinct[0]).astype(np.int64))  # numbers may be given out in steps
+    n_values = float(distinct[-1] - distinct[0]) / step + 1
+    return bool(len(distinct) * (len(distinct) - 1) / (2 * n_values) > _PAIRS_EXPECTED)
 
 
 def round_bound(values: NDArray[np.float64], min_count: int) -> float:

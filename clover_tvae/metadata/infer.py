@@ -19,7 +19,7 @@ from clover_tvae.columns.calendar import unit_and_zone
 from clover_tvae.columns.cells import ZONEINFO
 from clover_tvae.columns.date_formats import whole_number_formats
 from clover_tvae.columns.dtypes import CellType
-from clover_tvae.columns.labels import are_contacts, names_people
+from clover_tvae.columns.labels import are_contacts, are_long_numbers, names_people
 from clover_tvae.columns.numeric import identifier_told, read_numbers
 from clover_tvae.errors import (
     CloverWarning,
@@ -224,11 +224,12 @@ def likely_unit(df: pd.DataFrame, names: Iterable[Hashable]) -> Hashable | None:
             continue
         try:
             holds = CellType.of(df[name], name).holds
-            n_distinct = int(df[name].nunique())
+            rows = df[name].value_counts()
         except (ColumnTypeError, TypeError):
             continue
         most = 100 if is_person else 10
-        repeats = 1.25 * n_distinct <= int(df[name].notna().sum()) <= most * n_distinct
+        n_distinct, n_rows = len(rows), int(rows[rows <= most].sum())  # placeholders aside, such as "unknown"
+        repeats = 1.25 * n_distinct <= n_rows and int(rows.sum()) <= most * n_distinct
         if holds in ("integer", "text", "category") and n_distinct >= _MIN_UNIQUE and repeats:
             return name
     return None
@@ -279,8 +280,13 @@ def _look_at_numbers(name: Hashable, cells: pd.Series) -> Finding:
     if formats := [*whole_number_formats(numbers)]:
         return _whole_dates(name, formats)
     if "dates" in told:
-        cure = "make these missing and declare it 'datetime' with the format '%Y%m%d', or 'continuous' as it is"
-        return Finding(Column(name, "ignore"), told, f"holds {told}, and some that are none: declared 'ignore'; {cure}")
+        cure = "make these missing and declare it 'datetime' with the format '%Y%m%d'"
+        what = f"{told}, and some that are none"
+        if "yyyy" not in told:
+            what, cure = told, "write them with all digits of the year, such as 19641231"
+        return Finding(
+            Column(name, "ignore"), told, f"holds {what}: declared 'ignore'; {cure}, or 'continuous' as it is"
+        )
     if len(cells) >= _MIN_UNIQUE and (told or named):
         why = told or f"another number in {_often(share)}, and its name"
         cure = "made anew as a sequence and never learnt; declare it 'continuous' if it is a measurement"
@@ -347,6 +353,12 @@ def _look_at_text(
         cure = "add regenerate='sequence', 'uuid' or a pattern to have it made anew"
         warning = f"looks like an identifier ({often}): declared 'id', dropped and never learnt; {cure}"
         return Finding(Column(name, "id"), f"text with {often}", warning)
+    if are_long_numbers(list(texts.unique())):
+        warning = (
+            "holds long numbers, each in several rows, such as insurance, case or account numbers: declared 'id', dropped and "
+            "never learnt; declare it 'categorical' if they name no people"
+        )
+        return Finding(Column(name, "id"), "long numbers as text", warning, words=("category",))
     told = "".join(f"; {n} cells {word!r} are one of them" for word, n in seen.markers.items())
     reason = f"text with {_values(n_distinct)}{told}"
     return Finding(Column(name, "categorical"), reason, words=("missing",) if told else ())

@@ -17,7 +17,7 @@ from clover_tvae.columns.calendar import Calendar
 from clover_tvae.columns.date_formats import whole_number_format
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.identifiers import identifier_cells
-from clover_tvae.columns.labels import read_labels
+from clover_tvae.columns.labels import are_long_numbers, read_labels
 from clover_tvae.columns.numeric import identifier_told, read_numbers
 from clover_tvae.errors import (
     CloverWarning,
@@ -128,7 +128,10 @@ def _unreadable(column: Column, series: pd.Series) -> Sequence[Problem]:
             case "id":
                 identifier_cells(series, column.name, str(column.regenerate))
             case _:
-                read_labels(series, column.name, column.kind, column.order)
+                labels, _ = read_labels(series, column.name, column.kind, column.order)
+                if are_long_numbers(labels.values):
+                    cure = "their values are learnt; declare the column 'id' or 'ignore' if they name people"
+                    warn(f"column {column.name!r} looks like insurance, case or account numbers: {cure}", CloverWarning)
     except DataError as error:
         return error.problems
     return ()

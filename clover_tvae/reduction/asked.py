@@ -98,7 +98,7 @@ def _check_values(plan: Reduction, asked: Mapping[Any, Condition]) -> None:
 def _stands_for(plan: Reduction, step: Step, name: Any, condition: Condition) -> dict[Any, Condition]:
     match step:
         case Equal():
-            return {step.source: condition}
+            return {step.source: plan.cells.asked_of_equal(step.source, step.target, condition)}
         case OneHot() if condition.form == "in" and len(condition.values) == 1 and condition.values[0] in (1, "1"):
             return {step.group[0]: Condition.of(str(name))}
         case Dependency(by=(by,)) if not plan.cells.is_number(by):

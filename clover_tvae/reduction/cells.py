@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,10 @@ from clover_tvae.columns.calendar import PER_SECOND
 from clover_tvae.columns.date_formats import read_texts
 from clover_tvae.columns.dtypes import with_cells
 from clover_tvae.conditions import Condition
+from clover_tvae.errors import ConditionError
+from clover_tvae.relations.computed import Equal
 from clover_tvae.relations.reading import labels, numbers
+from clover_tvae.relations.relation import Relation
 from clover_tvae.transforms import TableTransform
 from clover_tvae.transforms.categorical import CategoricalTransform
 from clover_tvae.transforms.numbers import DateCells, NumberTransform
@@ -95,6 +98,19 @@ class Cells:
             made = with_cells(made, unknown, values.iloc[unknown]) if len(unknown) else made
         return made.set_axis(values.index)
 
+    def equal_to(self, name: Any, df: pd.DataFrame, other: Any) -> pd.Series:
+        """Return the cells of a column as another column that equals it writes them: two texts of one date may differ."""
+        if not (self.is_date(name) and self.is_date(other)):
+            return df[other]
+        return self.write(name, self.values(df, other), inside=False).set_axis(df.index)
+
+    def completed(self, relation: Relation, df: pd.DataFrame) -> pd.DataFrame:
+        """Return rows completed by a relation, what equals a date as its own column writes it."""
+        if isinstance(relation, Equal):
+            df = df.copy()
+            df[relation.source] = self.equal_to(relation.target, df, relation.source)
+        return relation.complete(df)
+
     def asked(self, name: Any, values: pd.Series) -> pd.Series:
         """Return values of a condition as cells of a column: a date may be a text."""
         if not self.is_date(name):
@@ -102,6 +118,25 @@ class Cells:
         column = self.number(name)
         steps = np.array([column.reader.number_of(value, column.grid) for value in values], dtype=np.float64)
         return column.restore(column.grid.cast(steps), np.isnan(steps)).set_axis(values.index)
+
+    def asked_of_equal(self, name: Any, other: Any, condition: Condition) -> Condition:
+        """Return a condition on a column as one on another that equals it: a text in the format of the one is read by it."""
+        if not (self.is_date(name) and self.is_date(other)):
+            return condition
+        column = self.number(name)
+
+        def told(value: Any) -> Any:
+            try:
+                column.reader.number_of(value, column.grid)
+            except ConditionError:
+                cells = self.asked(other, pd.Series([value], dtype=object)).to_frame(other)
+                return self.equal_to(name, cells, other).iloc[0]
+            return value
+
+        ends = {
+            end: told(value) for end, value in (("low", condition.low), ("high", condition.high)) if value is not None
+        }
+        return replace(condition, values=tuple(map(told, condition.values)), **ends)
 
     def _choices(self, column: CategoricalTransform, values: pd.Series) -> NDArray[np.int32]:
         """Return the category of each cell, or of each value of a table of a relation; -1 where there is none."""

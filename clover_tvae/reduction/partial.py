@@ -40,7 +40,9 @@ def inferred(plan: Reduction, df: pd.DataFrame) -> pd.DataFrame:
             out = _put(out, step.base, rows, hours.reindex(out.index))
         elif isinstance(step, Equal) and step.when is None and step.target in df:
             rows = out[step.target].notna().to_numpy(dtype=bool)
-            out = _put(out, step.source, rows & _gaps(out, step.source), out[step.target])
+            out = _put(
+                out, step.source, rows & _gaps(out, step.source), plan.cells.equal_to(step.source, out, step.target)
+            )
     return out
 
 

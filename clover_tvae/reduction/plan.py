@@ -206,7 +206,7 @@ class _Plan:
             return False
         (target,) = relation.determines
         try:
-            made = self.cells.typed(target, relation.complete(self.df[list(relation.sources)])[target])
+            made = self.cells.typed(target, self.cells.completed(relation, self.df[list(relation.sources)])[target])
         except (UserError, TypeError, ValueError):
             return False
         return bool((made.isna().to_numpy() == self.df[target].isna().to_numpy()).all())

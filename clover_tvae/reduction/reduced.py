@@ -278,7 +278,7 @@ class Reduction:
                 name, wrong = changed_by(step), step.breaks(out)
                 if wrong.any():
                     rows = out[list(step.columns)]
-                    made = step.complete(rows)[wrong] if step.lends else step.complete(rows[wrong])
+                    made = step.complete(rows)[wrong] if step.lends else self.cells.completed(step, rows[wrong])
                     out[name] = out[name].copy()
                     out.loc[wrong, name] = self._cells_of(step, name, made[name])
             elif isinstance(step, OneHot):
@@ -288,7 +288,7 @@ class Reduction:
                     out[name] = self.cells.typed(name, pd.Series(values, index=out.index))
             else:
                 (target,) = step.determines
-                made = step.complete(out[list(step.sources)])[target]
+                made = self.cells.completed(step, out[list(step.sources)])[target]
                 if isinstance(step, Dependency) and step.table and not self.cells.may_lack(target):
                     made = made.where(made.notna(), step.table[0][-1])  # rows that the table does not tell are not kept
                 out[target] = self._cells_of(step, target, made)
