@@ -22,6 +22,8 @@ from clover_tvae.cli import app
 from clover_tvae.metadata import Metadata
 from clover_tvae.tables import parts_of, read_table, write_table
 from clover_tvae.tables.parts import write_manifest
+from clover_tvae.training import Checkpoint
+from clover_tvae.training.checkpoint import Stage
 from clover_tvae.workflows import builtin_table
 
 ROOT = Path(__file__).parents[1]
@@ -293,11 +295,14 @@ def test_impute_fills_the_gaps_of_a_file_and_nothing_else(folder: Path, trained:
 def test_a_file_is_written_as_it_was_read(folder: Path, trained: Path) -> None:
     table = builtin_table("sklearn.iris").head(30).assign(note="größer")
     table.loc[:9, "petal width (cm)"] = np.nan
-    table.drop(columns="note").to_csv("gaps.csv", index=False, sep=";", decimal=",", encoding="utf-16")
+    how = {"index": False, "sep": ";", "decimal": ",", "encoding": "utf-16", "float_format": "%.2f"}
+    table.drop(columns="note").to_csv("gaps.csv", **how)
     done = cli("impute", trained, "gaps.csv", "-o", "full.csv", "--seed", 1)
     assert done.exit_code == 0, done.output
     assert done.stderr == "read as: separator ';', decimal ',', encoding utf-16 (gaps.csv)\n"
     assert pd.read_csv("full.csv", sep=";", decimal=",", encoding="utf-16").notna().all(axis=None)
+    gaps, full = (Path(name).read_text("utf-16").splitlines() for name in ("gaps.csv", "full.csv"))
+    assert gaps[11:] == full[11:]  # 3,50 stays 3,50
     assert cli("impute", trained, "gaps.csv", "-o", "full.tsv.gz", "--seed", 1, "--quiet").stderr == ""
     assert "must be a file name that ends in .csv" in cli("impute", trained, "gaps.csv", "-o", "full.sav").stderr
     assert "--format: must be one of" in cli("sample", trained, "-n", 5, "-o", "parts", "--format", "xlsx").stderr
@@ -617,6 +622,32 @@ except typer.Exit as end:
 """
     ended = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
     assert (ended.returncode, ended.stderr.strip()) == (143, "ended by SIGTERM")
+
+
+@pytest.mark.parametrize(
+    ("where", "is_saved", "told"),
+    [
+        ((Checkpoint, "begin"), False, "fit.ckpt was not written yet: the same command begins anew"),
+        ((Stage, "save"), False, "fit.ckpt is kept, and holds no training yet: the same command with --resume begins"),
+        ((Stage, "save"), True, "fit.ckpt is kept: the same command with --resume goes on from it"),
+    ],
+)
+def test_what_an_interrupted_fit_says_of_its_checkpoint_is_true(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, where: tuple[type, str], is_saved: bool, told: str
+) -> None:
+    method = getattr(*where)
+
+    def ended(*arguments: object) -> None:
+        if is_saved:
+            method(*arguments)
+        raise KeyboardInterrupt
+
+    fit = ["fit", "sklearn.iris", "-m", "infer", "-o", "iris.pkl", "--checkpoint", "fit.ckpt", *QUICK]
+    with monkeypatch.context() as patched:
+        patched.setattr(*where, ended)
+        done = cli(*fit)
+    assert (done.exit_code, f"checkpoint {told}" in done.stderr) == (130, True), done.output
+    assert cli(*fit, *(["--resume"] if "--resume" in told else [])).exit_code == 0
 
 
 @pytest.mark.long

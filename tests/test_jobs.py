@@ -534,6 +534,21 @@ def test_a_job_writes_csv_as_it_read_it_and_says_so(folder: Path) -> None:
     assert (folder / "out/a.csv").read_bytes() == written
 
 
+@pytest.mark.long
+def test_a_job_writes_as_many_decimals_as_all_numbers_of_a_column_have(folder: Path) -> None:
+    table = builtin_table("sklearn.iris")
+    money, other = table.columns[:2]
+    texts = table.assign(**{money: table[money].map("{:.2f}".format)})
+    texts.to_csv(folder / "t.csv", index=False)
+    output = [{"rows": 60, "output": f"out/a{suffix}", "seed": 1} for suffix in (".csv", ".parquet")]
+    assert run_job(only_job(write(folder, iris_job(data="t.csv", sample=output)))).status == "done"
+    rows, numbers = pd.read_csv(folder / "out/a.csv", dtype=str), pd.read_parquet(folder / "out/a.parquet")
+    assert numbers[money].dtype == float
+    assert rows[money].tolist() == [f"{number:.2f}" for number in numbers[money]]
+    assert any(text.endswith("0") for text in rows[money])
+    assert rows[other].tolist() == numbers[other].map(str).tolist()
+
+
 def test_a_wrong_word_on_how_a_file_is_written_is_one_problem(folder: Path) -> None:
     (folder / "t.csv").write_bytes("größe;species\n1,5;a\n".encode("cp1252"))
     with pytest.raises(ConfigError) as caught:

@@ -197,13 +197,25 @@ def fit(
         else:
             notes, sha256 = _learnt_together(engine, address, workers, what, quiet)
     except KeyboardInterrupt:
-        if checkpoint is not None and checkpoint.exists():
-            note(f"checkpoint {checkpoint} is kept: the same command with --resume goes on from it", quiet)
+        if checkpoint is not None:
+            note(f"checkpoint {_left_in(checkpoint)}", quiet)
         raise
     for text in notes:
         note(text, quiet)
     say(f"generator {output}")
     say(f"sha256    {sha256}")
+
+
+def _left_in(checkpoint: Path) -> str:
+    """Say what a fit that was ended has left in its checkpoint."""
+    from clover_tvae.training import Checkpoint
+
+    if not checkpoint.exists():
+        return f"{checkpoint} was not written yet: the same command begins anew"
+    with contextlib.suppress(ConfigError):
+        if not Checkpoint(checkpoint, resume=True).is_begun:
+            return f"{checkpoint} is kept, and holds no training yet: the same command with --resume begins anew"
+    return f"{checkpoint} is kept: the same command with --resume goes on from it"
 
 
 def _learnt(

@@ -164,7 +164,7 @@ def sample(
 
     from clover_tvae.tables.dataset import table_digest
     from clover_tvae.tables.parts import name_of, parts_of
-    from clover_tvae.tables.places import Copies, Store, fetched, is_url
+    from clover_tvae.tables.places import Copies, Store, is_url
     from clover_tvae.workflows.engines import make_engine
     from clover_tvae.workflows.output import is_table_file
     from clover_tvae.workflows.shards import Parts, Wanted
@@ -184,13 +184,10 @@ def sample(
         raise ConfigError("must be a folder where several workers write: each writes parts of its own", "--output")
     if like is not None and (to_folder or not (to_stdout or {".csv", ".tsv"} & {*Path(output.lower()).suffixes})):
         raise ConfigError("belongs to one CSV file as --output, or to standard output", "--like")
-    copies, digests_of_files = Copies(), list[str | None]()
-    for one in (generator, given):
-        with contextlib.nullcontext() if one is None else fetched(one, copies) as file:
-            digests_of_files.append(table_digest(file))
+    copies = Copies()
+    files = [None if one is None else table_digest(Path(copies.here(one))) for one in (generator, given)]
     # Whatever makes other rows, or cuts them otherwise, makes another name.
-    asked: tuple[object, ...] = (__version__, device, rows, seed, where, decode, no_missing, first_id, steps)
-    asked += tuple(digests_of_files)
+    asked = (__version__, device, rows, seed, where, decode, no_missing, first_id, steps, *files)
     name = hashlib.sha256(repr((*asked, rows_per_part, part_format)).encode()).hexdigest()[:32]
     called = f"{place}{os.sep if to_folder else ''}" if isinstance(place, Path) else place.called
     if resume and name_of(place) == name:

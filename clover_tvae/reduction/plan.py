@@ -48,6 +48,13 @@ def _commonest(values: NDArray[np.float64]) -> float:
     return float(counts.max() / counts.sum()) if len(counts) else 0.0
 
 
+def _room(lengths: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the share of rows whose two cells differ, and by how much few of them do, in units of the spread."""
+    if len(lengths) == 0:
+        return 1.0, math.inf
+    return float((lengths > 0).mean()), float(np.quantile(lengths, 0.05) / (_spread(lengths) or 1.0))
+
+
 @dataclass(frozen=True)
 class _OfBase:
     """A column that is made from another."""
@@ -214,6 +221,7 @@ class _Plan:
     def add_distances(self, kept: Iterable[Relation]) -> None:
         """Let one end of an order be made from the other, first where the two are nearest: chance would break these most."""
         orders = self._orders(kept)
+        lengths = {pair: self._lengths(*pair) for pair in orders}
         n_orders = Counter(itertools.chain.from_iterable(orders))
         n_values = {name: self.df[name].nunique() for name in n_orders}
 
@@ -221,12 +229,13 @@ class _Plan:
             """A column of few values stays as it is, as a distance it would have many; and one of many orders."""
             return name not in self.made_from, n_values[name] > _FEW_VALUES, -n_orders[name]
 
-        for low, high in sorted(orders, key=lambda pair: self._room(*pair)):
+        for low, high in sorted(orders, key=lambda pair: _room(lengths[pair])):
             for base in sorted((low, high), key=as_base):
                 made, sign = (high, 1) if base == low else (low, -1)
                 if made in self.corrected_from and not self.cells.is_date(made):
                     continue  # where no other relation gives it, it may be no length at all: benchmarks/README.md
-                if self.may_be_made([made], [base]) and (found := self._distance(made, base, sign, orders[low, high])):
+                how = orders[low, high], lengths[low, high]
+                if self.may_be_made([made], [base]) and (found := self._distance(made, base, sign, *how)):
                     self.add(found, [base])
                     break
 
@@ -246,19 +255,14 @@ class _Plan:
                 del orders[first, last]
         return orders
 
-    def _room(self, low: Any, high: Any) -> tuple[float, float]:
-        """Return the share of rows whose two cells differ, and by how much few of them differ, in units of what all do."""
+    def _lengths(self, low: Any, high: Any) -> NDArray[np.float64]:
+        """Return the known distances of two columns in order."""
         lengths = self.cells.values(self.df, high) - self.cells.values(self.df, low)
-        lengths = lengths[~np.isnan(lengths)]
-        if len(lengths) == 0:
-            return 1.0, math.inf
-        return float((lengths > 0).mean()), float(np.quantile(lengths, 0.05) / (_spread(lengths) or 1.0))
+        return lengths[~np.isnan(lengths)]
 
-    def _distance(self, made: Any, base: Any, sign: int, strict: bool) -> Distance | None:
+    def _distance(self, made: Any, base: Any, sign: int, strict: bool, lengths: NDArray[np.float64]) -> Distance | None:
         cells = self.cells
         start, end = cells.values(self.df, base), cells.values(self.df, made)
-        lengths = sign * (end - start)
-        lengths = lengths[~np.isnan(lengths)]
         if _spread(lengths) > _WIDEST * _spread(end):
             return None  # the error of a long length would be that of a short column: let the other be made, or neither
         if _commonest(end) > max(_COMMON, 2 * _commonest(lengths)):

@@ -155,7 +155,14 @@ def csv_table(
     df = pd.concat(columns, axis=1) if columns else pd.DataFrame()
     names = names_of(header, described)
     df.columns = pd.Index(names, dtype=None if all(isinstance(name, str) for name in names) else object)
-    return df, dialect
+    known = (_known(pc.utf8_trim_whitespace(cells), missing) for cells in texts)
+    cells_of = zip(names, columns, known, strict=True)
+    return df, dialect.with_decimals({name: cells for name, column, cells in cells_of if column.dtype == np.float64})
+
+
+def _known(cells: Any, missing: frozenset[str]) -> Any:
+    """Return the cells that are not missing."""
+    return cells.filter(pc.invert(pc.is_in(cells, value_set=pa.array(sorted(missing), cells.type))))
 
 
 def _of_numbers(
@@ -164,17 +171,13 @@ def _of_numbers(
     """Yield the columns that may say how numbers are written: name, cells without missing ones, whether numbers are declared."""
     for head, column, cells in zip(header, described, texts, strict=True):
         if column is None or (column.kind in ("continuous", "ordinal") and not column.reads_text):
-            trimmed = pc.utf8_trim_whitespace(cells) if column else cells
-            absent = pc.is_in(trimmed, value_set=pa.array(sorted(missing), cells.type))
-            yield head, trimmed.filter(pc.invert(absent)), column is not None
+            yield head, _known(pc.utf8_trim_whitespace(cells) if column else cells, missing), column is not None
 
 
-def csv_names(
-    file: BinaryIO, place: str, metadata: Metadata | None, read: Dialect, *, gzipped: bool
-) -> tuple[list[Hashable], Dialect]:
-    """Return the names that :func:`csv_table` gives the columns, and the dialect, from the first lines alone."""
-    header, dialect = _header(_unpacked(file, place, None, gzipped, read.encoding), place, read)
-    return names_of(header, columns_of(header, place, metadata)), dialect
+def csv_names(file: BinaryIO, place: str, metadata: Metadata | None, read: Dialect, *, gzipped: bool) -> list[Hashable]:
+    """Return the names that :func:`csv_table` gives the columns, from the first lines alone."""
+    header, _ = _header(_unpacked(file, place, None, gzipped, read.encoding), place, read)
+    return names_of(header, columns_of(header, place, metadata))
 
 
 def names_of(header: list[str], described: list[Column | None]) -> list[Hashable]:
@@ -316,10 +319,9 @@ def print_csv(df: pd.DataFrame, file: Any, dialect: Dialect | None = None, *, gz
     """Write a table as CSV to a file that is open for bytes."""
     written = Dialect() if dialect is None else dialect
     separator = written.separator or ","
-    spelt = pd.DataFrame({position: _spelt(df.iloc[:, position]) for position in range(df.shape[1])}, index=df.index)
+    columns = (_as_in_file(_spelt(df.iloc[:, position]), written) for position in range(df.shape[1]))
+    spelt = pd.DataFrame(dict(enumerate(columns)), index=df.index)
     spelt.columns = pd.Index([_inert(str(name)) for name in df.columns])
-    if written.decimal == ",":
-        spelt = spelt.apply(_with_comma)
     # Python's csv leaves a carriage return bare; names may look like others with another separator; and a byte order mark
     # that begins the file is no part of the name.
     texts = itertools.chain(spelt.columns, *(cells for _, cells in _texts_of(spelt).items()))
@@ -360,13 +362,14 @@ def _texts_of(spelt: pd.DataFrame) -> pd.DataFrame:
     return spelt.loc[:, [not pd.api.types.is_numeric_dtype(cells.dtype) for _, cells in spelt.items()]]
 
 
-def _with_comma(series: pd.Series) -> pd.Series:
-    """Return a column with decimal commas in its numbers."""
-    if pd.api.types.is_numeric_dtype(series.dtype) and not pd.api.types.is_float_dtype(series.dtype):
+def _as_in_file(series: pd.Series, dialect: Dialect) -> pd.Series:
+    """Return a column with the decimal mark and the decimals of a dialect in its numbers."""
+    is_whole = pd.api.types.is_numeric_dtype(series.dtype) and not pd.api.types.is_float_dtype(series.dtype)
+    if is_whole or not dialect.changes(series.name):
         return series
     numbers = (float, np.floating, decimal.Decimal)
     return series.astype(object).map(
-        lambda cell: str(cell).replace(".", ",") if isinstance(cell, numbers) else cell, na_action="ignore"
+        lambda cell: dialect.spelt(cell, series.name) if isinstance(cell, numbers) else cell, na_action="ignore"
     )
 
 

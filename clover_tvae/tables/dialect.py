@@ -10,7 +10,7 @@ import contextlib
 import csv
 import functools
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
@@ -79,6 +79,9 @@ class Dialect(BaseModel):
         description="The sheet of a workbook, by its name or its number from 1. Left out, it is the only one.",
     )
 
+    #: Of each column whose numbers all have as many decimals in the file, how many: found, never said.
+    _decimals: Mapping[Hashable, int] = {}
+
     @model_validator(mode="after")
     def _marks_differ(self) -> Dialect:
         if self.thousands and self.thousands == self.decimal:
@@ -120,6 +123,34 @@ class Dialect(BaseModel):
     def but(self, **found: Any) -> Dialect:
         """Return the dialect with what was found; what was given stays."""
         return self.model_copy(update={key: value for key, value in found.items() if getattr(self, key) is None})
+
+    def with_decimals(self, numbers: Mapping[Hashable, Any]) -> Dialect:
+        """Return the dialect with the decimals of columns of numbers, whose cells are given as pyarrow arrays of text."""
+        found = self.model_copy()
+        plain = f"^[^eE]*[{self.decimal or '.'}]"
+        for name, cells in numbers.items():
+            n_decimals = pc.unique(pc.binary_length(pc.replace_substring_regex(cells, plain, "")))
+            if len(n_decimals) == 1 and pc.all(pc.match_substring_regex(cells, rf"{plain}\d+$")).as_py():
+                found._decimals = {**found._decimals, name: n_decimals[0].as_py()}
+        return found
+
+    def changes(self, column: Hashable) -> bool:
+        """Whether the file writes numbers of a column otherwise than Python."""
+        return self.decimal == "," or self._decimals.get(column, 1) > 1
+
+    def spelt(self, number: Any, column: Hashable) -> str:
+        """Return a number as the file writes those of its column: with as many decimals, unless it has more.
+
+        Example:
+            >>> prices = Dialect(decimal=",").with_decimals({"price": pa.array(["12,50", "7,00"])})
+            >>> [prices.spelt(number, "price") for number in (3.5, 1.125, 1e-9)]
+            ['3,50', '1,125', '1e-09']
+        """
+        text = str(number)
+        if "." in text and "e" not in text:
+            whole, _, decimals = text.partition(".")
+            text = f"{whole}.{decimals.ljust(self._decimals.get(column, 0), '0')}"
+        return text.replace(".", self.decimal or ".")
 
     def rows(self, text: str, separator: str | None = None) -> Iterable[list[str]]:
         """Yield the rows that have cells. Another separator than the dialect's is only tried: then quotes must be whole.

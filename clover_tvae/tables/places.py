@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -186,9 +186,8 @@ class Store:
         """Where the store is asked: as its URL or the environment says, else at its maker's."""
         parts = urlsplit(self.url)
         said = parse_qs(parts.query).get("endpoint_override", [""])[0]
-        if parts.scheme == "s3":
-            said = said or os.getenv("AWS_ENDPOINT_URL_S3") or os.getenv("AWS_ENDPOINT_URL") or "s3.amazonaws.com"
-        said = said or ("storage.googleapis.com" if parts.scheme == "gs" else parts.netloc)
+        of_s3 = os.getenv("AWS_ENDPOINT_URL_S3") or os.getenv("AWS_ENDPOINT_URL") or "s3.amazonaws.com"
+        said = said or {"s3": of_s3, "gs": "storage.googleapis.com"}.get(parts.scheme, parts.netloc)
         return said.rpartition("@")[2].rpartition("//")[2].partition("/")[0]
 
     @property
@@ -360,12 +359,8 @@ def fetched(text: str | Path, among: Copies | None = None) -> Iterator[Path]:
     Raises:
         TableFileError: The store refuses, or has no such file.
     """
-    copies = Copies() if among is None else among
-    try:
+    with closing(Copies()) if among is None else nullcontext(among) as copies:
         path = Path(copies.here(text))
         if is_url(text) and not path.exists():
             raise TableFileError("the file does not exist", str(path))
         yield path
-    finally:
-        if among is None:
-            copies.close()

@@ -172,7 +172,7 @@ def column_names(
         if extension not in _DELIMITED:
             return [*_read_other(file, path, extension, metadata, (), Dialect(), MAX_BYTES).columns]
         asked = _asked(Dialect.of(read), extension)
-        return csv_names(file, str(path), metadata, asked, gzipped=extension in _GZIPPED)[0]
+        return csv_names(file, str(path), metadata, asked, gzipped=extension in _GZIPPED)
 
 
 def dialect_of(
@@ -181,14 +181,10 @@ def dialect_of(
     missing: Collection[str] = ("",),
     read: Dialect | Mapping[str, Any] | None = None,
 ) -> Dialect | None:
-    """Return the dialect that :func:`read_as` finds; where commas separate, the first lines tell it."""
-    part = next(iter(_parts(path, listed_parts)))
-    with _opened(part) as (file, extension):
-        if extension not in _DELIMITED:
-            return None
-        asked = _asked(Dialect.of(read), extension)
-        found = csv_names(file, str(part), metadata, asked, gzipped=extension in _GZIPPED)[1]
-    return found.in_cells((), str(path)) if found.separator == "," else read_as(path, metadata, missing, read)[1]
+    """Return the dialect that :func:`read_as` finds, which all cells tell."""
+    with _opened(next(iter(_parts(path, listed_parts)))) as (_, extension):
+        is_delimited = extension in _DELIMITED
+    return read_as(path, metadata, missing, read)[1] if is_delimited else None
 
 
 def _parts(path: str | Path, listed: Callable[[str | Path], Iterable[Path]] = parts_of) -> Iterable[Path]:

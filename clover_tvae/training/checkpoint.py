@@ -82,6 +82,11 @@ class Checkpoint:
         return None if seed is None else int(seed)
 
     @property
+    def is_begun(self) -> bool:
+        """Whether it holds something of a training."""
+        return bool(self._content["stages"])
+
+    @property
     def seconds(self) -> float:
         """What the trainings took that have ended."""
         return sum(state["seconds"] for state in self._content["stages"].values() if state["is_over"])
