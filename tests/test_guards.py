@@ -96,6 +96,29 @@ def test_no_number_of_one_person_is_stored_or_drawn(numbers: str) -> None:
         assert set(exact.codec.values) <= set(values)
 
 
+@pytest.mark.parametrize("numbers", ["rank", "mode", "raw"])
+@pytest.mark.parametrize(
+    "values",
+    [RNG.integers(30_000, 60_000, 200), RNG.normal(30, 5, 200).round(1), -RNG.gamma(2, 50, 200)],
+    ids=["whole", "decimal", "low"],
+)
+def test_a_number_far_from_all_others_is_not_told_by_the_mean_that_it_is_in(values: Any, numbers: str) -> None:
+    """An average of five of which four are alike gives the fifth away (the p% rule)."""
+
+    def learnt(sign: int, factor: float) -> dict[str, Any]:
+        far = (sign * factor * np.abs(values).max()).round(1).astype(values.dtype)
+        return NumberTransform.fit(pd.Series(np.r_[values, far]), "x", numbers, least=K).to_plain()
+
+    for sign in (1, -1):
+        assert learnt(sign, 40) == learnt(sign, 9000)
+
+
+def test_decimals_that_one_person_has_are_not_kept() -> None:
+    column = NumberTransform.fit(pd.Series([*map(float, range(200)), 30.3725]), "x", "rank", least=K)
+    assert column.grid.decimals == 0
+    assert NumberTransform.fit(pd.Series([*map(float, range(200)), 30.3725]), "x", "rank").grid.decimals == 4
+
+
 @pytest.mark.parametrize("unit", [1, 500])
 def test_whole_numbers_and_dates_of_one_person_are_means_on_their_grid(unit: int) -> None:
     rng = np.random.default_rng(0)

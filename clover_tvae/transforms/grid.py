@@ -20,6 +20,8 @@ from clover_tvae.columns.plain_data import check, fields, integer, number, one_o
 _SINGLES = {"float32": "float32", "float16": "float16", "float": "float32"}
 #: Fewer distinct values say nothing about a unit: by chance alone, 20 differences are all even once in a million tables.
 MIN_VALUES_FOR_UNIT = 20
+#: What the others must have beyond the next value, as a part of what the outermost has; see :meth:`Grid.pulled_in`.
+_PART_OF_OTHERS = 0.1
 
 
 def fraction(x: NDArray[np.float64], low: Any, high: Any) -> NDArray[np.float64]:
@@ -51,13 +53,14 @@ class Grid:
     unit: int = 1
 
     @classmethod
-    def of(cls, values: NDArray[Any], cells: CellType, exact: pd.Series | None = None) -> Grid:
+    def of(cls, values: NDArray[Any], cells: CellType, exact: pd.Series | None = None, least: int = 1) -> Grid:
         """Infer decimals and range.
 
         Args:
             values: The numbers that are not missing.
             cells: The type of the column.
             exact: Decimal cells, whose exponents tell the decimals.
+            least: Decimals that fewer values need are not kept: they would tell of these.
         """
         kind, single = values.dtype.name, None if cells.family == "object" else _SINGLES.get(cells.name.lower())
         if not len(values):
@@ -70,13 +73,37 @@ class Grid:
             before, behind, told = decimal_digits(exact)  # zeros at the end are kept where there is room for them
             decimals: int | None = behind if before + behind <= 15 else told
         else:
-            decimals = _decimals(values, single)
+            decimals = _decimals(values, single, least)
         grid = cls(kind, 0.0, 0.0, decimals, single)
         snapped = grid.round(values)
         lowest, highest, unit = float(snapped.min()), float(snapped.max()), 1
         if decimals is not None and single is None and highest / 2 - lowest / 2 < 2.0**52 / 10.0**decimals:
             unit = _unit(np.rint((snapped - lowest) * 10.0**decimals).astype(np.int64))
         return cls(kind, lowest, highest, decimals, single, unit)
+
+    def pulled_in(self, values: NDArray[Any], least: int) -> NDArray[Any]:
+        """Return values of which none outweighs the others of an average of ``least``, from which it could be computed back.
+
+        What the outermost values have beyond the next one is looked at: the largest may be ten times as much as all together
+        but those of the first two people (the p% rule, p = 10, of Hundepool et al. 2012, Statistical Disclosure Control,
+        section 4.2.2). Values beyond are moved there.
+
+        Example:
+            >>> salaries = np.array([*range(40_000, 60_000, 1000), 5_000_000])
+            >>> int(Grid.of(salaries, CellType("numpy", "int64")).pulled_in(salaries, 5).max())
+            115000
+        """
+        if least <= 1 or len(values) <= least:
+            return values
+        ordered, n_first = np.sort(values), (least - 1) // 2
+        ends = []
+        for outer, sign in ((ordered[: least + 1], -1), (ordered[: -least - 2 : -1], 1)):
+            offsets = self.offset(outer)
+            beyond = np.abs(offsets[:-1] / 2 - offsets[-1] / 2)  # halves keep 1e308 from overflowing
+            most = np.minimum(beyond[n_first:].sum() / _PART_OF_OTHERS, beyond[0])
+            moved = self.value(np.array([offsets[-1] + sign * most + sign * most]))[0]
+            ends.append(outer[0] if most >= beyond[0] else moved)
+        return np.clip(values, *ends)
 
     def shared(self, values: NDArray[Any], least: int) -> Grid:
         """Return the grid between the means of the ``least`` smallest and the ``least`` largest values."""
@@ -268,8 +295,8 @@ def _unit(steps: NDArray[Any]) -> int:
     return max(1, int(np.gcd.reduce(distinct.astype(np.int64))))
 
 
-def _decimals(values: NDArray[np.float64], single: str | None) -> int | None:
-    """Return the fewest decimals that write all values down, ``None`` for floats of full precision.
+def _decimals(values: NDArray[np.float64], single: str | None, least: int) -> int | None:
+    """Return the fewest decimals that write all values down but fewer than ``least``, ``None`` for floats of full precision.
 
     A value counts as written with ``d`` decimals if rounding moves it by at most a few units in the last place, so that
     ``0.1 + 0.2`` has one decimal. Where the grid would be as fine as those units it means nothing, hence the bound.
@@ -284,6 +311,6 @@ def _decimals(values: NDArray[np.float64], single: str | None) -> int | None:
         if 10.0**-decimals < 32 * ulp * top:
             return None
         left = left[np.abs(np.round(left, decimals) - left) > tolerance]
-        if not len(left):
+        if len(left) < least:
             return decimals
     return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -247,12 +247,15 @@ class NumberTransform:
             cells, read, missing = read_numbers(values, name)
             reader = NumberCells(cells)
             decimals = values[~missing].map(Decimal) if "decimal" in cells.name.lower() else None
-            grid = Grid.of(read[~missing], cells, decimals)
+            grid = Grid.of(read[~missing], cells, decimals, 1 if exact else least)
         n_missing, known = int(missing.sum()), grid.cast(read[~missing])
         if 0 < len(known) < least:
             cure = "declare it 'ignore', or gather more people"
             raise DataError(f"must hold values in at least {least} rows, found fewer; {cure}", where_of(name))
         if not exact:
+            if not outside and len(known):
+                known = grid.pulled_in(known, least)
+                grid = replace(grid, minimum=known.min().item(), maximum=known.max().item())
             if outside:
                 grid = grid.rounded(known, least, *reader.limits(grid))
             elif numbers == "rank" and kind == "continuous":  # of dates, none is later than all that were seen
