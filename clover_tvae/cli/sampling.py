@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import sys
@@ -37,10 +36,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from tqdm import tqdm
 
-    from clover_tvae.tables import Dialect
     from clover_tvae.tables.places import Store
     from clover_tvae.workflows.engines import Engine
-    from clover_tvae.workflows.shards import Parts, Wanted
+    from clover_tvae.workflows.shards import Parts
 
 SAMPLE_EXAMPLES = """\
 Examples:
@@ -162,12 +160,17 @@ def sample(
         text = "belongs to rows that are drawn anew; the cells of partial rows are their conditions"
         raise ConfigError(text, "--where")
 
+    import pandas as pd
+    from tqdm import tqdm
+
+    from clover_tvae.tables import print_csv
     from clover_tvae.tables.dataset import table_digest
     from clover_tvae.tables.parts import name_of, parts_of
     from clover_tvae.tables.places import Copies, Store, is_url
     from clover_tvae.workflows.engines import make_engine
     from clover_tvae.workflows.output import is_table_file
     from clover_tvae.workflows.shards import Parts, Wanted
+    from clover_tvae.workflows.timed import timed
 
     require_files(generator, given, like)
     place: Path | Store = Store(output) if is_url(output) else Path(output)
@@ -198,101 +201,69 @@ def sample(
         return
     if not to_stdout:
         check_rows_target(place, suffix=f".{part_format}", force=force)
-    wanted = Wanted(
-        _absolute(generator),
-        expect_sha256,
-        rows,
-        seeded(seed, quiet),
-        where=tuple(where or ()),
-        given=None if given is None else _absolute(given),
-        device=device,
-        trust_pickle=trust_pickle,
-        decode=decode,
-        missing=not no_missing,
-        first_id=first_id,
-        steps=steps,
-        copies=copies,
-    ).opened()  # what is wrong is told before a worker or a folder is made, and the workers are to open this very file
+    asked_for = Wanted(
+        _absolute(generator), expect_sha256, rows, seeded(seed, quiet), where=tuple(where or ()),
+        given=None if given is None else _absolute(given), device=device, trust_pickle=trust_pickle, decode=decode,
+        missing=not no_missing, first_id=first_id, steps=steps, copies=copies,
+    )  # fmt: skip
+    # What is wrong is told before a worker or a folder is made, and the workers are to open this very file.
+    wanted = asked_for.opened()
     copies.close()
     dialect = None if like is None else dialect_like(like, wanted.synth.metadata, quiet=quiet)
     if to_stdout:
-        _print_rows(wanted, dialect)
+        # One table, as its dates and quotes are decided over all of its rows.
+        print_csv(pd.concat(list(wanted.frames()), ignore_index=True), sys.stdout.buffer, dialect)
         return
     parts = Parts(wanted, f".{part_format}", rows_per_part, share)
     how: dict[str, Any] = {"name": name, "counts": parts.counts, "resume_as": name if resume else None}
-    if is_alone:
-        written = _drawn_here(parts, Path(output), quiet, dialect=dialect, **how)
-    else:
-        written = _drawn_by_workers(parts, place, made, quiet, **how)
+    n_rows = sum(parts.counts[slice(*parts.span)])
+    bar = tqdm(total=n_rows, unit=" rows", unit_scale=True, disable=not progress_wanted(quiet))
+    with timed(f"drew {n_rows:,} rows", lambda text: note(text, quiet)), bar:
+        if is_alone:
+            written = _drawn_here(parts, Path(output), bar, quiet, dialect=dialect, **how)
+        else:
+            written = _drawn_by_workers(parts, place, made, bar, quiet, **how)
     if not written:
         say(f"shard     {share[0]} of {share[1]} is there; the parts are listed once all are")
         return
     say(f"rows      {called}" + (f" ({len(written)} parts)" if to_folder else ""))
 
 
-def _print_rows(wanted: Wanted, dialect: Dialect | None) -> None:
-    """Write the rows to standard output, as one table: its dates and quotes are decided over all of its rows."""
-    import pandas as pd
-
-    from clover_tvae.tables import print_csv
-
-    print_csv(pd.concat(list(wanted.frames()), ignore_index=True), sys.stdout.buffer, dialect)
-
-
-@contextlib.contextmanager
-def _bar(parts: Parts, quiet: bool) -> Iterator[tqdm[Any]]:
-    """Show how many rows of this share are drawn, and tell at the end how long that took."""
-    from tqdm import tqdm
-
-    from clover_tvae.workflows.timed import timed
-
-    n_rows = sum(parts.counts[slice(*parts.span)])
-    bar = tqdm(total=n_rows, unit=" rows", unit_scale=True, disable=not progress_wanted(quiet))
-    with timed(f"drew {n_rows:,} rows", lambda text: note(text, quiet)), bar:
-        yield bar
-
-
-def _drawn_here(parts: Parts, path: Path, quiet: bool, **how: Any) -> list[Path]:
+def _drawn_here(parts: Parts, path: Path, bar: tqdm[Any], quiet: bool, **how: Any) -> list[Path]:
     """Draw the rows in this process, and return the files."""
     from clover_tvae.workflows.output import draw_to
 
-    with _bar(parts, quiet) as bar:
+    def drawn(skip: int = 0) -> Iterator[pd.DataFrame]:
+        if skip:
+            n_there = min(skip, parts.wanted.count)
+            note(f"resumed   after {n_there:,} rows", quiet)
+            bar.update(n_there)
+        for frame in parts.wanted.frames(skip):
+            yield frame
+            bar.update(len(frame))
 
-        def drawn(skip: int = 0) -> Iterator[pd.DataFrame]:
-            if skip:
-                n_there = min(skip, parts.wanted.count)
-                note(f"resumed   after {n_there:,} rows", quiet)
-                bar.update(n_there)
-            for frame in parts.wanted.frames(skip):
-                yield frame
-                bar.update(len(frame))
+    def on_part(path: Path, n_rows: int) -> None:
+        progress(f"{path.name}: {n_rows:,} rows", quiet or progress_wanted(quiet))
 
-        return draw_to(
-            drawn,
-            path,
-            suffix=parts.suffix,
-            rows_per_part=parts.rows_per_part,
-            on_part=lambda path, n_rows: progress(f"{path.name}: {n_rows:,} rows", quiet or progress_wanted(quiet)),
-            on_left=lambda: note(_LEFT, quiet),
-            **how,
-        )
+    how |= {"suffix": parts.suffix, "rows_per_part": parts.rows_per_part}
+    return draw_to(drawn, path, on_part=on_part, on_left=lambda: note(_LEFT, quiet), **how)
 
 
-def _drawn_by_workers(parts: Parts, place: Path | Store, engine: Engine, quiet: bool, **how: Any) -> list[Path]:
+def _drawn_by_workers(
+    parts: Parts, place: Path | Store, engine: Engine, bar: tqdm[Any], quiet: bool, **how: Any
+) -> list[Path]:
     """Have workers draw this share of the parts; return the files once those of all shares are there, and none before."""
     from clover_tvae.workflows.output import draw_parts, draw_to_store
 
+    def written(waiting: str | Path) -> Iterator[Mapping[str, str]]:
+        for digests in parts.groups(waiting, engine, bar.update):
+            progress(" to ".join([*digests][:: max(1, len(digests) - 1)]), quiet or progress_wanted(quiet))
+            yield digests
+
     how |= {"names": parts.names, "is_shared": parts.share[1] > 1}
-    with _bar(parts, quiet) as bar:
-
-        def written(waiting: str | Path) -> Iterator[Mapping[str, str]]:
-            for digests in parts.groups(waiting, engine, bar.update):
-                progress(" to ".join([*digests][:: max(1, len(digests) - 1)]), quiet or progress_wanted(quiet))
-                yield digests
-
-        if isinstance(place, Path):
-            return draw_parts(written, place.absolute(), on_left=lambda: note(_LEFT, quiet), **how)
-        return [Path(one) for one in parts.names] if draw_to_store(written, place, **how) else []
+    if isinstance(place, Path):
+        return draw_parts(written, place.absolute(), on_left=lambda: note(_LEFT, quiet), **how)
+    return [Path(one) for one in parts.names] if draw_to_store(written, place, **how) else []
 
 
 def _absolute(file: str) -> str:

@@ -365,7 +365,7 @@ def _texts_of(spelt: pd.DataFrame) -> pd.DataFrame:
 def _as_in_file(series: pd.Series, dialect: Dialect) -> pd.Series:
     """Return a column with the decimal mark and the decimals of a dialect in its numbers."""
     is_whole = pd.api.types.is_numeric_dtype(series.dtype) and not pd.api.types.is_float_dtype(series.dtype)
-    if is_whole or not dialect.changes(series.name):
+    if is_whole or dialect.spelt(0.5, series.name) == "0.5":  # as pandas writes it
         return series
     numbers = (float, np.floating, decimal.Decimal)
     return series.astype(object).map(

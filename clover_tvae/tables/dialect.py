@@ -134,10 +134,6 @@ class Dialect(BaseModel):
                 found._decimals = {**found._decimals, name: n_decimals[0].as_py()}
         return found
 
-    def changes(self, column: Hashable) -> bool:
-        """Whether the file writes numbers of a column otherwise than Python."""
-        return self.decimal == "," or self._decimals.get(column, 1) > 1
-
     def spelt(self, number: Any, column: Hashable) -> str:
         """Return a number as the file writes those of its column: with as many decimals, unless it has more.
 

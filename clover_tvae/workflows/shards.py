@@ -63,15 +63,12 @@ def sample_shard(
     """
     import pandas as pd
 
-    synth: Synthesizer
-    if isinstance(generator, str | Path):
-        from clover_tvae.synthesizer import Synthesizer as Opened
+    from clover_tvae.synthesizer import Synthesizer as Opened
 
+    if isinstance(generator, str | Path):
         with fetched(generator) as path:
-            synth = Opened.load(path)
-    else:
-        synth = generator
-    return pd.concat([*shard_frames(synth, first_row, n_rows, seed, **how)])
+            generator = Opened.load(path)
+    return pd.concat([*shard_frames(generator, first_row, n_rows, seed, **how)])
 
 
 def shard_frames(
