@@ -174,9 +174,9 @@ class TVAEGenerator:
         elif decoder is None and backend == "native":
             decoder = "independent"
         parameters |= {"backend": backend, "decoder": decoder, "verbose": verbose}
-        self._df, kind = read_frame(df)
+        table, kind = read_frame(df)
         self.frame_kind = kind or FrameKind()
-        self._synthesizer = TVAESynthesizer(self._df, metadata, random_state, generator_filepath, *sizes, **parameters)
+        self._synthesizer = TVAESynthesizer(table, metadata, random_state, generator_filepath, *sizes, **parameters)
 
     @property
     def synthesizer(self) -> TVAESynthesizer:
@@ -189,8 +189,8 @@ class TVAEGenerator:
         Raises:
             UserError: With every problem of the table and its metadata.
         """
-        if self._df is not None:
-            self._synthesizer.metadata.validate(self._df)
+        if (table := self._synthesizer.table) is not None:
+            self._synthesizer.metadata.validate(table)
 
     def fit(self, save_path: str | Path) -> None:
         """Train the generator and save it as ``<date>_TVAE.pkl``, the date written as 2026-03-31.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import inspect
 import logging
+import pickle
 import random
 import re
 import tempfile
@@ -197,6 +198,13 @@ class TestLifeCycle:
         }
         written = pd.read_csv(next(tmp_path.glob("*_TVAE_7samples.csv")))
         pd.testing.assert_frame_equal(written, rows)
+
+    def test_it_keeps_no_table_once_it_has_learnt_one(self, patients: pd.DataFrame, tmp_path: Path) -> None:
+        generator = TVAEGenerator(patients, METADATA, 1, **QUICK)
+        radius = patients["mean_radius"].to_numpy()
+        assert radius.tobytes() in pickle.dumps(generator)
+        generator.fit(tmp_path)
+        assert radius.tobytes() not in pickle.dumps(generator)
 
     def test_num_samples_counts_rows(self, patients: pd.DataFrame, tmp_path: Path) -> None:
         generator = TVAEGenerator(patients, METADATA, 1, **QUICK)
