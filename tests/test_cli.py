@@ -863,6 +863,7 @@ def test_progress_in_a_file_tells_the_time_of_day_whatever_the_number_of_workers
             command, capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
         )
         assert re.search(pattern, told.stderr)
+        assert "as sensitive as the data" in told.stderr
         assert re.search(r"(?m)^\d\d:\d\d:\d\d a \.\.\.$", told.stderr)
 
 

@@ -119,4 +119,4 @@ def passed_limits(breaches: Sequence[str]) -> str:
     """
     if len(breaches) == 1:
         return f"a limit is passed: {breaches[0]}"
-    return f"{len(breaches)} limits are passed:\n" + "\n".join(f"  - {breach}" for breach in breaches)
+    return f"{len(breaches)} limits are passed: {'; '.join(breaches)}"

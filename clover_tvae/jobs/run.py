@@ -160,9 +160,11 @@ class _Run:
             self.tell(synth.metadata.relations_told)
         with timed(f"learnt {synth.n_rows:,} rows", self.tell):
             synth.fit(checkpoint=saved, resume=saved is not None)
+        card = synth.card()
+        self.tell(str(card["privacy"]["meaning"]))
         if path is not None:
             self.job.copies.put(path)
-        digest = None if path is None else synth.card().get("sha256")
+        digest = None if path is None else card.get("sha256")
         self.plan.record.note_training(table.learnt, file_digest(path))
         return synth, digest
 
