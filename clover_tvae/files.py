@@ -56,6 +56,21 @@ def as_called(text: str) -> str:
     return _COPY.sub(r"\1://", text)
 
 
+def without_secrets(text: str) -> str:
+    """Return what was meant for a URL without its user and its options, which may hold a password; a path as it is.
+
+    Example:
+        >>> without_secrets("s3://someone:secret@clinic/may.csv?region=eu"), without_secrets("rows/may.csv")
+        ('s3://clinic/may.csv', 'rows/may.csv')
+    """
+    if (found := re.match(r"([A-Za-z][\w+.-]+:/+)(.*)", text, re.DOTALL)) is None:
+        return text
+    scheme, rest = found.groups()
+    if "@" in rest.partition("?")[2]:  # nobody can say where a password ends
+        return f"{scheme}..."
+    return scheme + re.split("[?#]", rest.rpartition("@")[2])[0]
+
+
 def unwritable(path: Path) -> str | None:
     """Say why no file can be written at a path, as far as its name and what is there tell; ``None`` where one can.
 

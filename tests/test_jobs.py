@@ -834,7 +834,7 @@ def test_workers_are_at_least_one() -> None:
 
 @pytest.mark.long
 def test_the_table_is_read_checked_and_its_transforms_fitted_once(folder: Path, monkeypatch) -> None:
-    from clover_tvae.jobs import job as job_module
+    from clover_tvae.tables import table as table_module
     from clover_tvae.transforms import TableTransform
 
     calls: list[str] = []
@@ -849,24 +849,24 @@ def test_the_table_is_read_checked_and_its_transforms_fitted_once(folder: Path, 
 
         monkeypatch.setattr(owner, name, count)
 
-    counted(job_module, "read_table")
+    counted(table_module, "csv_cells")
     counted(Metadata, "validate")
     counted(Metadata, "load")
     counted(TableTransform, "fit")
-    builtin_table("sklearn.iris").to_csv(folder / "t.csv", index=False)
+    builtin_table("sklearn.iris").to_csv(folder / "t.csv", index=False, sep=";")
     Metadata.of(IRIS).save(folder / "m.json")
     sample = {"rows": 7, "output": "out/iris.csv", "conditions": {"species": "setosa"}}
     path = write(folder, iris_job(data="t.csv", metadata="m.json", sample=sample))
     (job,) = load_jobs([path], tables="due")
     assert job.table is not None
     assert run_job(job).status == "done"
-    assert sorted(calls) == ["fit", "load", "read_table", "validate"]
+    assert sorted(calls) == ["csv_cells", "fit", "load", "validate"]
     # Afterwards it is let go; and there is nothing to read in what is up to date.
     assert job.table is None
     (again,) = load_jobs([path], tables="due")
     assert again.table is None
     assert run_job(again).status == "up to date"
-    assert calls.count("read_table") == 1
+    assert calls.count("csv_cells") == 1
 
 
 def test_a_table_that_changes_after_the_check_is_read_again(folder: Path) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from clover_tvae.cli.console import note
 from clover_tvae.errors import ConfigError, Problem, data_rows
-from clover_tvae.files import closed, not_there, unwritable
+from clover_tvae.files import closed, not_there, unwritable, without_secrets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +117,7 @@ def fetch(path: Path) -> None:
 
 def require_files(*paths: str | Path | None) -> None:
     """Refuse all paths at which there is nothing, together, before anything is read; of a URL its own store tells that."""
-    from clover_tvae.tables.places import is_url, without_secrets
+    from clover_tvae.tables.places import is_url
     from clover_tvae.workflows import DATASETS
 
     asked = dict.fromkeys(str(path) for path in paths if path is not None and not is_url(path))
@@ -223,8 +223,6 @@ def check_targets(targets: Mapping[Path | None, str | tuple[str, ...]], *, force
         targets: Each file, and what its name must end in; a file that is ``None`` is not wanted.
         force: Files that are there may be overwritten.
     """
-    from clover_tvae.tables.places import without_secrets
-
     problems = []
     for path, suffixes in targets.items():
         if path is None:

@@ -457,8 +457,10 @@ class _Check:
         """Read the table of the job; columns that are wrong are told and left out, so that they hide no other's faults."""
         learnt, described = learnt_from(job), self.spec.metadata not in (None, "infer")
         while (metadata := self._sound()) is not None or not described:
+            tried = replace(job, metadata=metadata)
             try:
-                return replace(job, metadata=metadata).read_table(learnt)
+                table, job.found = tried.read_table(learnt), tried.found
+                return table
             except UserError as error:
                 places = [where_of(column.name) for column in (() if metadata is None else metadata.columns)]
                 at_fault = {place for place in places if any(p.where.endswith(place) for p in error.problems)}

@@ -18,6 +18,7 @@ from clover_tvae.tables import (
     dialect_of,
     is_beyond_memory,
     is_large,
+    read_as,
     read_database,
     read_dataset,
     read_table,
@@ -74,6 +75,7 @@ class Job:
         table: The table, if the check has read it; it is let go after the run.
         rows: What was read of a database, and its digest: only the rows tell whether they have changed. The check keeps the digest
             alone, the run neither.
+        found: The dialect of the CSV file that was read.
     """
 
     spec: JobSpec
@@ -87,14 +89,15 @@ class Job:
     copies: Copies = field(default_factory=Copies, compare=False, repr=False)
     table: JobTable | None = field(default=None, compare=False, repr=False)
     rows: tuple[pd.DataFrame | None, str] | None = field(default=None, compare=False, repr=False)
+    found: Dialect | None = field(default=None, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what goes to another process, which reads the table itself."""
-        return vars(self) | {"table": None, "rows": None, "copies": Copies()}
+        return vars(self) | {"table": None, "rows": None, "found": None, "copies": Copies()}
 
     def let_go(self) -> None:
         """Let go of what was read."""
-        self.table = self.rows = None
+        self.table = self.rows = self.found = None
         self.copies.close()
 
     @property
@@ -201,14 +204,17 @@ class Job:
             raise ConfigError("is not there, and there is no key 'data' to learn it from", "generator_filepath")
         if is_large(self.path(self.spec.data)):  # a folder of files: all rows are held in memory here
             return read_dataset(self.path(self.spec.data), generator(root(0)))[0]
-        return read_table(self.path(self.spec.data), self.metadata, self.spec.missing, read=self.spec.read)
+        df, self.found = read_as(self.path(self.spec.data), self.metadata, self.spec.missing, self.spec.read)
+        return df
 
     def dialect(self) -> Dialect | None:
         """Return how the CSV file of the key ``data`` is written, or is said to be where it is not on this machine."""
         path = self.path_of(self.spec.data)
         if path is None or is_large(path):
             return None
-        return dialect_of(path, self.metadata, self.spec.missing, self.spec.read) if path.is_file() else self.spec.read
+        if self.found is None and path.is_file():
+            self.found = dialect_of(path, self.metadata, self.spec.missing, self.spec.read)
+        return self.found if path.is_file() else self.spec.read
 
     def read_table(self, learnt: Mapping[str, Any]) -> JobTable:
         """Read the table and fit its transforms: all but a file of held-out rows.

@@ -34,7 +34,7 @@ from clover_tvae.jobs.record import held, let_go
 from clover_tvae.jobs.result import JobError, JobResult
 from clover_tvae.jobs.spec import DatabaseOutput, SampleSpec
 from clover_tvae.metadata import Metadata
-from clover_tvae.tables import Dialect, row_digest, write_database
+from clover_tvae.tables import row_digest, write_database
 from clover_tvae.workflows.assessment import assess
 from clover_tvae.workflows.engines import Engine, Local, Resources, Task
 from clover_tvae.workflows.output import draw_to
@@ -131,20 +131,17 @@ class _Run:
             yield result
         yield replace(result, status="done")
 
-    @functools.cached_property
-    def _dialect(self) -> Dialect | None:
-        """How the data are written, which is how CSV files are written."""
-        return self.job.dialect()
-
     def _table(self) -> JobTable:
         """Return the table that the check has read, or read it where it did not, or where the table has changed since."""
-        if self._dialect is not None and str(self._dialect):
-            self.tell(f"read as: {self._dialect}")
-        if self.job.table is not None and self.job.table.learnt == self.plan.learnt:
-            for text in self.job.table.warnings:
+        table = self.job.table
+        if table is not None and table.learnt == self.plan.learnt:
+            for text in table.warnings:
                 warn(text, CloverWarning)
-            return self.job.table
-        return self.job.with_holdout(self.job.read_table(self.plan.learnt))
+        else:
+            table = self.job.with_holdout(self.job.read_table(self.plan.learnt))
+        if dialect := str(self.job.dialect() or ""):
+            self.tell(f"read as: {dialect}")
+        return table
 
     def _trained(self, table: JobTable) -> tuple[Synthesizer, str | None]:
         text, synth, saved = self.job.spec.generator_filepath, table.synth, self.job.checkpoint
@@ -268,7 +265,7 @@ class _Run:
                 entry["sha256"] = row_digest(df)
             else:
                 path = job.target(sample.output)
-                draw_to(draw, path, dialect=self._dialect)
+                draw_to(draw, path, dialect=job.dialect())
                 job.copies.put(path)
                 entry["sha256"] = file_digest(path)
         record.save()

@@ -22,9 +22,9 @@ from typing import Any, Literal, Protocol
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from clover_tvae.errors import ConfigError, TableFileError
-from clover_tvae.files import COPIES, file_digest, inside, locked, remove_left
+from clover_tvae.files import COPIES, file_digest, inside, locked, remove_left, without_secrets
 
-__all__ = ["Copies", "Folder", "Place", "Store", "allowed_url", "fetched", "is_url", "place_of", "without_secrets"]
+__all__ = ["Copies", "Folder", "Place", "Store", "allowed_url", "fetched", "is_url", "place_of"]
 
 _URL = re.compile(r"(s3|gs|abfs|abfss)://", re.IGNORECASE)
 #: A file that is written, and removed if that is allowed, to find out whether anything can be written.
@@ -51,21 +51,6 @@ def is_url(text: object) -> bool:
         (True, False)
     """
     return isinstance(text, str) and _URL.match(text) is not None
-
-
-def without_secrets(text: str) -> str:
-    """Return what was meant for a URL without its user and its options, which may hold a password; a path as it is.
-
-    Example:
-        >>> without_secrets("s3://someone:secret@clinic/may.csv?region=eu"), without_secrets("rows/may.csv")
-        ('s3://clinic/may.csv', 'rows/may.csv')
-    """
-    if (found := re.match(r"([A-Za-z][\w+.-]+:/+)(.*)", text, re.DOTALL)) is None:
-        return text
-    scheme, rest = found.groups()
-    if "@" in rest.partition("?")[2]:  # nobody can say where a password ends
-        return f"{scheme}..."
-    return scheme + re.split("[?#]", rest.rpartition("@")[2])[0]
 
 
 def allowed_url(text: str, places: Sequence[str]) -> str:

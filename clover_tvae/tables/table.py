@@ -182,9 +182,8 @@ def dialect_of(
     read: Dialect | Mapping[str, Any] | None = None,
 ) -> Dialect | None:
     """Return the dialect that :func:`read_as` finds, which all cells tell."""
-    with _opened(next(iter(_parts(path, listed_parts)))) as (_, extension):
-        is_delimited = extension in _DELIMITED
-    return read_as(path, metadata, missing, read)[1] if is_delimited else None
+    extension = _extension(next(iter(_parts(path, listed_parts))))
+    return read_as(path, metadata, missing, read)[1] if extension in _DELIMITED else None
 
 
 def _parts(path: str | Path, listed: Callable[[str | Path], Iterable[Path]] = parts_of) -> Iterable[Path]:
