@@ -342,7 +342,8 @@ def test_long_numbers_of_people_with_many_rows_are_left_out_or_warned_of_where_d
 
 
 def test_a_column_of_names_is_left_out_however_often_they_are_there() -> None:
-    df = pd.DataFrame({"full_name": [f"Ada {i}" for i in range(50)] * 12, "firm name": ["A", "B"] * 300})
-    with pytest.warns(MetadataWarning, match="'full_name'"):
+    names = ["full_name", "Nachname", "Prénom", "apellidos", "cognome"]
+    df = pd.DataFrame({name: [f"Ada {i}" for i in range(50)] * 12 for name in names} | {"firm name": ["A", "B"] * 300})
+    with pytest.warns(MetadataWarning, match="looks like an identifier"):
         meta = Metadata.infer(df)
-    assert [meta.column(name).kind for name in df] == ["id", "categorical"]
+    assert [meta.column(name).kind for name in df] == ["id"] * 5 + ["categorical"]

@@ -162,6 +162,13 @@ def test_it_learns_another_table_that_is_given(learnt: TVAESynthesizer) -> None:
     assert synth.card()["rows"] == 600
 
 
+@pytest.mark.parametrize("privacy", ["student", "none"])
+def test_learning_curves_have_no_more_digits_than_they_show(privacy: str) -> None:
+    synth = short(table(), privacy=privacy).fit()
+    losses = synth.history[["loss", "reconstruction", "kl", "validation_loss"]].to_numpy()
+    assert (losses == losses.round(4)).all()
+
+
 def test_the_file_holds_the_rows_of_the_student_only(learnt: TVAESynthesizer, tmp_path: Path) -> None:
     learnt.save(tmp_path / "g.pkl")
     content = read_artifact(tmp_path / "g.pkl")

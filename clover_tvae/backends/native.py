@@ -182,7 +182,7 @@ class NativeBackend(Backend, ReadsRows):
             "stopped": "minutes" if self.lesson is not None and self.lesson.is_cut_short else training.stopped,
             "device": str(self.device),
         }
-        self._known = _Learnt(plan, transform, vae.eval(), training.history, facts, self.given.guards)
+        self._known = _Learnt(plan, transform, vae.eval(), [*map(_rounded, training.history)], facts, self.given.guards)
         return self
 
     # -- what is known ------------------------------------------------------------------------------------------------
@@ -464,3 +464,8 @@ def _not_finite(vae: TabularVAE, table: EncodedTable, transform: TableTransform)
         columns = columns[:3]
     names = ", ".join(repr(transform.names[i]) for i in columns)
     return f" (not finite in: {names})" if names else ""
+
+
+def _rounded(epoch: Epoch) -> Epoch:
+    """Return an epoch to four decimals of a nat: as many as a curve shows, where sixteen would tell of single rows."""
+    return Epoch(epoch.epoch, *(round(value, 4) for value in epoch[1:]))

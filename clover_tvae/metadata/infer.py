@@ -55,7 +55,11 @@ _ID_NAME = re.compile(
     r"(?:^|[^a-z])(?:ids?|uuid|guid|sno|ssn|mrn|(?:e-?)?mail|phone|iban|passport)(?:$|[^a-z])", re.IGNORECASE
 )
 # ... or the name of a person.
-_NAME = re.compile(r"(?:(?:full|sur|last|first|family|given|patient|employee|customer)[ _-]?)?names?", re.IGNORECASE)
+_NAME = re.compile(
+    r"(?:(?:full|sur|last|first|family|given|patient|employee|customer|vor|nach|familien)[ _-]?)?names?|(?:pr[eé])?noms?|nombres?|"
+    r"apellidos?|(?:cog)?nome|naam|imi[eę]|nazwisko",
+    re.IGNORECASE,
+)
 _ID_CAMEL = re.compile(r"[a-z](?:Id|ID)$")
 _MAY_BE_ID_NAME = re.compile(
     r"(?:^|[^a-z])(?:key|index|number|no|nr|num|record)(?:$|[^a-z])|[a-z](?:Key|Number|No|Nr)$", re.IGNORECASE
