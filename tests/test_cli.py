@@ -319,6 +319,7 @@ def test_a_file_is_written_as_it_was_read(folder: Path, trained: Path) -> None:
 @pytest.mark.long
 def test_rows_are_written_like_the_file_that_is_named(folder: Path, trained: Path) -> None:
     table = builtin_table("sklearn.iris").head(30)
+    table = table.rename(columns={"species": "größe"})
     table.to_csv("learnt.csv", index=False, sep=";", decimal=",", encoding="utf-16")
     sample = ["sample", trained, "-n", 20, "--seed", 1, "-o"]
     assert cli(*sample, "plain.csv", "-q").exit_code == 0
@@ -329,6 +330,20 @@ def test_rows_are_written_like_the_file_that_is_named(folder: Path, trained: Pat
     pd.testing.assert_frame_equal(rows, pd.read_csv("plain.csv"))
     printed = cli(*sample, "-", "--like", "learnt.csv", "-q")
     assert printed.stdout_bytes == Path("rows.csv").read_bytes()
+    # What cannot be found in the file is said; and all of it, where there is no such file.
+    table.to_csv("western.csv", index=False, sep=";", decimal=",", encoding="cp1252")
+    marks = [part for mark in ("separator=;", "decimal=,", "encoding=cp1252") for part in ("--read", mark)]
+    assert "--read encoding=cp1252" in cli(*sample, "no.csv", "--like", "western.csv").stderr
+    for said in (["--like", "western.csv", "--read", "encoding=cp1252"], marks):
+        done = cli(*sample, "western_rows.csv", "--force", *said)
+        assert "written as: separator ';', decimal ',', encoding cp1252" in done.stderr
+        assert Path("western_rows.csv").read_text("cp1252") == Path("rows.csv").read_text("utf-16")
+    assert "--read: belongs to one CSV file" in cli(*sample, "parts", *marks).stderr
+    arrows = builtin_table("sklearn.iris").assign(species=["→", "b"] * 75)
+    TVAESynthesizer(arrows, random_state=3, epochs=1, decoder="independent", verbose=False).fit().save("arrows.pkl")
+    for output in ("-", "no.csv"):
+        refused = cli("sample", "arrows.pkl", "-n", 9, "-o", output, *marks)
+        assert (refused.exit_code, "letters that cp1252 lacks" in refused.stderr) == (2, True), refused.output
     write_table(table, "learnt.parquet")
     for output, like, message in [
         ("parts", "learnt.csv", "--like: belongs to one CSV file"),

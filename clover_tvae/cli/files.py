@@ -162,14 +162,17 @@ def read(
     return df, dialect
 
 
-def dialect_like(table: str, metadata: Metadata, *, quiet: bool) -> Dialect:
-    """Return how a CSV file is written, so that another one can be written alike."""
-    from clover_tvae.tables import dialect_of
+def dialect_like(table: str | None, metadata: Metadata, how: Sequence[str], *, quiet: bool) -> Dialect:
+    """Return how a CSV file is to be written: as ``how`` says, and else like a table that is there."""
+    from clover_tvae.tables import Dialect, dialect_of
     from clover_tvae.tables.places import fetched
 
-    with fetched(table) as path:
-        if (dialect := dialect_of(path, metadata)) is None:
-            raise ConfigError("must be a CSV file, as others have no separator and no decimal mark", "--like")
+    dialect: Dialect | None = Dialect.of(_pairs(how))
+    if table is not None:
+        with fetched(table) as path:
+            dialect = dialect_of(path, metadata, read=dialect)
+    if dialect is None:
+        raise ConfigError("must be a CSV file, as others have no separator and no decimal mark", "--like")
     if str(dialect):
         note(f"written as: {dialect}", quiet)
     return dialect
@@ -250,13 +253,15 @@ def check_rows_target(path: Path | Store, *, suffix: str, force: bool) -> None:
     from clover_tvae.tables.parts import is_broken_off, is_part, old_parts
     from clover_tvae.workflows.output import is_table_file
 
+    if isinstance(path, Path) and is_table_file(path):
+        check_targets({path: WRITTEN}, force=force)
+        return
+    if suffix not in WRITTEN or suffix == ".xlsx":  # each sheet would have dtypes of its own
+        formats = ", ".join(name[1:] for name in WRITTEN if name != ".xlsx")
+        raise ConfigError(f"must be one of {formats}, found {suffix[1:]!r}", "--format")
     if not isinstance(path, Path):
-        _check_format(suffix)
         if any(map(is_part, path.names())) and not force and not is_broken_off(path):
             raise ConfigError("holds parts already; --force replaces them", path.called)
-        return
-    if is_table_file(path):
-        check_targets({path: WRITTEN}, force=force)
         return
     parts, text = old_parts(path), None
     if path.exists() and not path.is_dir():
@@ -269,13 +274,3 @@ def check_rows_target(path: Path | Store, *, suffix: str, force: bool) -> None:
         text = "the folder holds parts already; --force replaces them"
     if text:
         raise ConfigError(text, str(path))
-    _check_format(suffix)
-
-
-def _check_format(suffix: str) -> None:
-    """Refuse what parts cannot be written as."""
-    from clover_tvae.tables import WRITTEN
-
-    if suffix not in WRITTEN or suffix == ".xlsx":  # each sheet would have dtypes of its own
-        formats = ", ".join(name[1:] for name in WRITTEN if name != ".xlsx")
-        raise ConfigError(f"must be one of {formats}, found {suffix[1:]!r}", "--format")

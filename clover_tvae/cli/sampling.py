@@ -28,7 +28,7 @@ from clover_tvae.cli.console import (
     say,
     seeded,
 )
-from clover_tvae.cli.files import Force, check_rows_target, dialect_like, require_files
+from clover_tvae.cli.files import Force, Read, check_rows_target, dialect_like, require_files
 from clover_tvae.errors import ConfigError
 from clover_tvae.version import __version__
 
@@ -47,7 +47,7 @@ Examples:
 
   clover-tvae sample employees.pkl --rows 500 -o women.csv --where gender=F --where "salary>=50000"
 
-  clover-tvae sample employees.pkl --rows 1000 -o employees.csv --like learnt.csv
+  clover-tvae sample employees.pkl --rows 1000 -o employees.csv --like learnt.csv --read encoding=cp1252
 
   clover-tvae sample employees.pkl --rows 10000000 -o parts/ --rows-per-part 500000 --seed 1 --resume
 
@@ -95,6 +95,7 @@ def sample(
             help="Write CSV as this file is written, such as the learnt one: separator, decimal mark, encoding and quotes.",
         ),
     ] = None,
+    how: Read = None,
     where: Annotated[
         list[str] | None,
         typer.Option("--where", "-w", metavar="COLUMN=VALUE", help="Every row meets it; may be repeated."),
@@ -185,8 +186,8 @@ def sample(
         raise ConfigError("needs --seed, and a folder as --output: what is kept are its parts", which)
     if not is_alone and not to_folder:
         raise ConfigError("must be a folder where several workers write: each writes parts of its own", "--output")
-    if like is not None and (to_folder or not (to_stdout or {".csv", ".tsv"} & {*Path(output.lower()).suffixes})):
-        raise ConfigError("belongs to one CSV file as --output, or to standard output", "--like")
+    if (like or how) and (to_folder or not (to_stdout or {".csv", ".tsv"} & {*Path(output.lower()).suffixes})):
+        raise ConfigError("belongs to one CSV file as --output, or to standard output", "--like" if like else "--read")
     copies = Copies()
     files = [None if one is None else table_digest(Path(copies.here(one))) for one in (generator, given)]
     # Whatever makes other rows, or cuts them otherwise, makes another name.
@@ -209,20 +210,24 @@ def sample(
     # What is wrong is told before a worker or a folder is made, and the workers are to open this very file.
     wanted = asked_for.opened()
     copies.close()
-    dialect = None if like is None else dialect_like(like, wanted.synth.metadata, quiet=quiet)
+    dialect = dialect_like(like, wanted.synth.metadata, how or (), quiet=quiet)
     if to_stdout:
         # One table, as its dates and quotes are decided over all of its rows.
-        print_csv(pd.concat(list(wanted.frames()), ignore_index=True), sys.stdout.buffer, dialect)
+        try:
+            print_csv(pd.concat(list(wanted.frames()), ignore_index=True), sys.stdout.buffer, dialect)
+        except UnicodeEncodeError:
+            text = f"some text has letters that {dialect.encoding or 'UTF-8'} lacks; write it in another encoding"
+            raise ConfigError(text, "--output") from None
         return
     parts = Parts(wanted, f".{part_format}", rows_per_part, share)
-    how: dict[str, Any] = {"name": name, "counts": parts.counts, "resume_as": name if resume else None}
+    kept: dict[str, Any] = {"name": name, "counts": parts.counts, "resume_as": name if resume else None}
     n_rows = sum(parts.counts[slice(*parts.span)])
     bar = tqdm(total=n_rows, unit=" rows", unit_scale=True, disable=not progress_wanted(quiet))
     with timed(f"drew {n_rows:,} rows", lambda text: note(text, quiet)), bar:
         if is_alone:
-            written = _drawn_here(parts, Path(output), bar, quiet, dialect=dialect, **how)
+            written = _drawn_here(parts, Path(output), bar, quiet, dialect=dialect, **kept)
         else:
-            written = _drawn_by_workers(parts, place, made, bar, quiet, **how)
+            written = _drawn_by_workers(parts, place, made, bar, quiet, **kept)
     if not written:
         say(f"shard     {share[0]} of {share[1]} is there; the parts are listed once all are")
         return
@@ -234,10 +239,9 @@ def _drawn_here(parts: Parts, path: Path, bar: tqdm[Any], quiet: bool, **how: An
     from clover_tvae.workflows.output import draw_to
 
     def drawn(skip: int = 0) -> Iterator[pd.DataFrame]:
-        if skip:
-            n_there = min(skip, parts.wanted.count)
-            note(f"resumed   after {n_there:,} rows", quiet)
-            bar.update(n_there)
+        if skip := min(skip, parts.wanted.count):
+            note(f"resumed   after {skip:,} rows", quiet)
+            bar.update(skip)
         for frame in parts.wanted.frames(skip):
             yield frame
             bar.update(len(frame))
