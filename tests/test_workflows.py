@@ -156,6 +156,7 @@ def test_a_job_holds_rows_out_reports_and_is_up_to_date_afterwards(folder: Path)
     result = run_job(job, tell=told.append)
     assert [re.sub(r"[0-9.]+ s$", "1 s", line) for line in told] == [
         "learnt 234 rows in 1 s",
+        "it learnt from 240 rows that a teacher wrote, not from people; not differentially private",
         "drew 234 rows to measure in 1 s",
         "measured them in 1 s",
         "wrote the report in 1 s",
