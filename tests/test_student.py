@@ -225,6 +225,19 @@ def test_the_check_tells_a_model_that_knows_its_people_from_one_that_does_not(
 
 
 @pytest.mark.long
+def test_no_weight_learns_from_the_rows_that_are_held_out(tmp_path: Path) -> None:
+    """Else those who are held against the learnt would be half learnt themselves, and the check would see too little."""
+    df, weights = table(400), []
+    for turns in (0, 1):
+        synth = short(df, privacy="none", epochs=1).fit()
+        synth.save(tmp_path / "a.pkl")
+        weights.append(read_artifact(tmp_path / "a.pkl")["weights"])
+        held_out = synth._backend.held_out
+        df.loc[held_out, "pay"] = np.roll(df.loc[held_out, "pay"], turns + 1)  # other people, the same column
+    assert len(held_out) == 50
+    assert weights[0] == weights[1]
+
+
 def test_a_model_that_remembers_its_people_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     quick = {"epochs": None, "max_minutes": 1e-3, "compress_dims": (8,), "decompress_dims": (8,), "embedding_dim": 2}
     monkeypatch.setattr(teaching, "membership", lambda *args: (0.9, 0.6))

@@ -144,23 +144,25 @@ class NativeBackend(Backend, ReadsRows):
             size = f"{n_rows:,} rows x {layout.n_columns} columns"
             tqdm.write(f"{told}: {size}, {length}; {plan.describe()}", file=sys.stderr)
         weights = torch_generator(child(seed, Fit.WEIGHTS))
-        vae = build_vae(plan.model, layout, weights, table.choices)
         stage = (lambda name: None) if checkpoint is None else checkpoint.stage
         trainer = Trainer(plan.training, device=self.device, verbose=verbose, told=told, stage=stage(told))
-        tensors = table_tensors(table, layout)
+        people = people_of(df, metadata.unit)
+        self._held_out = trainer.held_out(len(table), child(seed, Fit.TRAINING), people)
+        seen = table.take(np.setdiff1d(np.arange(len(table)), self._held_out))
+        vae = build_vae(plan.model, layout, weights, seen.choices)
         try:
-            with told_order(vae.decoder, transform.ranks(table), weights):
+            with told_order(vae.decoder, transform.ranks(seen), weights):
                 if plan.start is not None:
-                    smooth = copula_rows(table, layout, plan.start_rows, generator(seed, Fit.SMOOTH))
+                    smooth = copula_rows(seen, layout, plan.start_rows, generator(seed, Fit.SMOOTH))
                     starter = Trainer(
                         plan.start, device=self.device, verbose=verbose, told="start", stage=stage("start")
                     )
                     starter.fit(vae, table_tensors(smooth, layout), seed=child(seed, Fit.SMOOTH))
                 training = trainer.fit(
                     vae,
-                    tensors,
+                    table_tensors(table, layout),
                     seed=child(seed, Fit.TRAINING),
-                    people=people_of(df, metadata.unit),
+                    people=people,
                     beyond=None if beyond is None else partial(_others, df, metadata, beyond, transform, seed),
                 )
         except DivergedError as error:
@@ -172,9 +174,8 @@ class NativeBackend(Backend, ReadsRows):
                 CloverWarning,
             )
         with one_thread():
-            vae.fit_prior(tensors, torch_generator(child(seed, Fit.PRIOR), self.device))
+            vae.fit_prior(table_tensors(seen, layout), torch_generator(child(seed, Fit.PRIOR), self.device))
             _sampler(vae, transform).measure_steps(child(seed, Fit.SCHEDULE))
-        self._held_out = training.validation_rows
         facts = {
             "rows": n_rows,
             "seconds": round(time.monotonic() - started, 3),

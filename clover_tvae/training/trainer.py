@@ -167,20 +167,35 @@ class Trainer:
         Raises:
             DivergedError: The loss was not a finite number before any epoch could be validated.
         """
-        sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
-        split_seed, *seeds = sequence.spawn(4)
-        held_out = self._held_out(len(rows[0]), split_seed, people)
+        split_seed, *seeds = _children(seed)
+        held_out = self._drawn(len(rows[0]), split_seed, people)
         run = _Run(self, module.to(self.device), rows, held_out, seeds, beyond)
         with closing(run.rows), one_thread(), flushed_denormals(), run.pool or nullcontext():
             run.train()
         return run.training
 
-    def _held_out(
-        self, n_rows: int, seed: np.random.SeedSequence, people: NDArray[np.int64] | None
+    def held_out(
+        self, n_rows: int, seed: int | np.random.SeedSequence, people: NDArray[np.int64] | None
     ) -> NDArray[np.int64]:
+        """Return the indices of the rows that :meth:`fit` will watch and not train on: nothing else should learn from them, either.
+
+        Args:
+            n_rows: Rows that it will be given.
+            seed: As it will be given.
+            people: As it will be given.
+        """
+        return self._drawn(n_rows, _children(seed)[0], people)
+
+    def _drawn(self, n_rows: int, seed: np.random.SeedSequence, people: NDArray[np.int64] | None) -> NDArray[np.int64]:
         """Return the indices of the rows to watch; none where no row would be left to train on."""
         n_held = min(int(n_rows * self.config.validation_fraction), _MOST_VALIDATION_ROWS)
         return np.sort(drawn_people(people, n_rows, n_held if n_held < n_rows else 0, np.random.default_rng(seed)))
+
+
+def _children(seed: int | np.random.SeedSequence) -> list[np.random.SeedSequence]:
+    """Return the seeds of a training: of the split, and three others."""
+    sequence = np.random.SeedSequence(seed) if isinstance(seed, int) else seed
+    return np.random.SeedSequence(sequence.entropy, spawn_key=sequence.spawn_key).spawn(4)
 
 
 class _Descent(NamedTuple):
