@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,8 @@ def test_decimals_that_one_person_has_are_not_kept() -> None:
     column = NumberTransform.fit(pd.Series([*map(float, range(200)), 30.3725]), "x", "rank", least=K)
     assert column.grid.decimals == 0
     assert NumberTransform.fit(pd.Series([*map(float, range(200)), 30.3725]), "x", "rank").grid.decimals == 4
+    decimals = pd.Series([Decimal(f"{i}.50") for i in range(200)] + [Decimal("30.3725")])
+    assert NumberTransform.fit(decimals, "x", "rank", least=K).grid.decimals == 2
 
 
 @pytest.mark.parametrize("unit", [1, 500])

@@ -70,6 +70,8 @@ class Grid:
             low, high = int(values.min()), int(values.max())
             return cls(kind, low, high, 0, unit=_unit(values - values.min()) if high - low < 2**53 else 1)
         if exact is not None and len(exact):
+            places = np.array([-int(cell.as_tuple().exponent) for cell in exact])
+            exact = exact[places <= np.sort(places)[-least:][0]]
             before, behind, told = decimal_digits(exact)  # zeros at the end are kept where there is room for them
             decimals: int | None = behind if before + behind <= 15 else told
         else:
