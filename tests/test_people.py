@@ -53,6 +53,15 @@ def test_any_rows_of_the_least_number_are_of_so_many_people() -> None:
         assert np.isin(people, largest).sum() == n_rows - 1  # one row less may be of fewer people
 
 
+def test_a_unit_in_which_a_value_stands_for_nobody_is_warned_of() -> None:
+    df = pd.DataFrame({"patient": [f"P{i // 2}" for i in range(200)] + ["unknown"] * 40, "age": np.arange(240) % 60})
+    meta = Metadata.of({"continuous": ["age"], "id": ["patient"], "unit": "patient"})
+    with pytest.warns(UserWarning, match="'patient': one value of the unit"):
+        meta.validate(df)
+    meta.validate(df.replace({"patient": {"unknown": None}}))
+    meta.validate(df.head(200))
+
+
 def test_draws_take_people_whole() -> None:
     people, rng = np.repeat(np.arange(50), 4), np.random.default_rng(1)
     drawn = drawn_people(people, 200, 42, rng)

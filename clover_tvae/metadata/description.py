@@ -22,7 +22,15 @@ from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.errors import DataError, MetadataError, Problem, did_you_mean, warn
 from clover_tvae.metadata import document, exchange, json_file
 from clover_tvae.metadata.column import KINDS, Column, Kind
-from clover_tvae.metadata.infer import MADE_ANEW, REPEATS, MetadataWarning, inferred, likely_unit
+from clover_tvae.metadata.infer import (
+    MADE_ANEW,
+    PLACEHOLDER,
+    REPEATS,
+    MetadataWarning,
+    has_placeholder,
+    inferred,
+    likely_unit,
+)
 from clover_tvae.metadata.proposals import Finding
 from clover_tvae.metadata.readings import fill_table, read_table, write_table
 from clover_tvae.metadata.validate import raise_problems, require_frame
@@ -397,6 +405,8 @@ class Metadata(metaclass=exchange.NamesOfSDV):
         raise_problems(self.columns, df, self.unit, unread)
         if self.unit is None and (name := likely_unit(df, self.of_kind("id", "ignore"))) is not None:
             warn(f"column {name!r}: {REPEATS}", MetadataWarning)
+        if self.unit is not None and has_placeholder(df[self.unit]):
+            warn(f"column {self.unit!r}: {PLACEHOLDER}", MetadataWarning)
         for column in self.columns:
             if column.regenerate is not None and 0 < 1.25 * df[column.name].nunique() <= df[column.name].count():
                 warn(f"column {column.name!r}: {MADE_ANEW}", MetadataWarning)

@@ -47,6 +47,12 @@ MADE_ANEW = (
 )
 """What is said of an identifier that repeats and is made anew."""
 
+PLACEHOLDER = (
+    "one value of the unit stands in more than a tenth of the rows: it counts as one person, so that only what is in still more "
+    "rows is sure to be of min_count people, and is learnt; if it means unknown, make these cells missing"
+)
+"""What is said of a unit in which a value seems to stand for nobody."""
+
 _ROWS_A_CODE = 5
 # Below this many rows, "another value in every row" is chance rather than a sign of an identifier.
 _MIN_UNIQUE = 20
@@ -237,6 +243,12 @@ def likely_unit(df: pd.DataFrame, names: Iterable[Hashable]) -> Hashable | None:
         if holds in ("integer", "text", "category") and n_distinct >= _MIN_UNIQUE and repeats:
             return name
     return None
+
+
+def has_placeholder(unit: pd.Series) -> bool:
+    """Return whether one of many values of a unit stands in more than a tenth of the rows."""
+    rows = unit.value_counts()
+    return len(rows) >= _MIN_UNIQUE and int(rows.iloc[0]) > len(unit) / 10
 
 
 def _look(name: Hashable, series: pd.Series, names: Iterable[Hashable] = ()) -> Finding:
