@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import decimal
 import functools
 import warnings
@@ -765,3 +766,15 @@ def test_columns_may_be_called_as_the_columns_of_scores_are() -> None:
     assert (scores.iloc[:, -1] != "").sum() == (odd["score"] + odd["breaks"] != 0).sum()
     assert np.allclose(scores.iloc[:, 0], scores.iloc[:, 1:-1].sum(axis=1).astype(float))
     assert membership(synthesizer._backend, df, np.arange(40)) is not None
+
+
+@pytest.mark.parametrize(("kind", "is_kept"), [("continuous", False), ("categorical", True)])
+def test_a_look_up_by_an_amount_that_tells_of_few_rows_is_left_to_the_network(kind: str, is_kept: bool) -> None:
+    """Ages that few share are drawn like others: kept to the table, a third of the ages would never come."""
+    age = np.concatenate([np.repeat(np.arange(20, 30), 20), np.arange(30, 130)])
+    metadata = Metadata.from_dict({kind: ["age"], "continuous" if kind != "continuous" else "categorical": ["fee"]})
+    df = pd.DataFrame({"age": age, "fee": age * 7 % 5})
+    relations = read_relations([{"kind": "determines", "by": ["age"], "target": "fee"}], ["age", "fee"])
+    metadata = dataclasses.replace(metadata, relations=tuple(one.learnt(df, 5) for one in relations))
+    plan = Reduction.fit(df, metadata, np.random.default_rng(0), is_repair=False, min_count=5)
+    assert bool(plan.kept[0].table) == is_kept

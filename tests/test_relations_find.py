@@ -237,6 +237,20 @@ class TestEachKind:
         df["fahrenheit"] = (1.8 * df["celsius"] + 32).round(1)
         assert sentences(df) == ["fahrenheit = 1.8 * celsius + 32, to 1 decimals"]
 
+    def test_a_square(self, rng: np.random.Generator) -> None:
+        age = rng.integers(18, 80, 400)
+        df = pd.DataFrame({"age": age, "paid": rng.lognormal(7, 1, 400).round(), "age_squared": age**2})
+        assert sentences(df) == ["age_squared = age * age"]
+
+    def test_what_is_small_or_mostly_zero_in_a_sum_is_not_what_is_computed(self, rng: np.random.Generator) -> None:
+        first = rng.integers(1_000, 3_000, 500)
+        second = np.where(rng.random(500) < 0.07, rng.integers(10, 900, 500), 0)
+        df = pd.DataFrame({"first job": first, "total": first + second, "second job": second})
+        assert sentences(df) == ["total = `second job` + `first job`"]
+        bonus = rng.integers(0, 200, 500)
+        df = pd.DataFrame({"pay": first + bonus, "bonus": bonus, "salary": first})
+        assert sentences(df) == ["salary = pay - bonus"]  # the last in the table, which is no smaller than the others
+
     def test_tiny_numbers_are_told_apart(self, rng: np.random.Generator) -> None:
         """Moles and teslas lie within any error that suits larger numbers."""
         df = pd.DataFrame({"a": rng.integers(-20, 21, self.N) / 1e12, "n": rng.integers(0, 10**6, self.N)})

@@ -64,8 +64,8 @@ COLUMNS = columns()
 INEXACT = {"mode": {"huge", "int64 ends", "uint64 ends", "float16"}, "rank": set()}
 
 
-def fit(column: pd.Series, numbers: str) -> NumberTransform:
-    fitted = NumberTransform.fit(column, "x", numbers)
+def fit(column: pd.Series, numbers: str, least: int = 1) -> NumberTransform:
+    fitted = NumberTransform.fit(column, "x", numbers, least=least)
     plain = pickle.loads(pickle.dumps(fitted.to_plain()))
     again = NumberTransform.from_plain(plain, numbers)
     assert again.to_plain() == plain
@@ -270,6 +270,16 @@ def test_decimals_of_short_floats_are_those_that_they_can_hold() -> None:
     column = pd.Series([0.1, 0.25, 1.3], dtype="float32")
     assert fit(column, "rank").grid.decimals == 2
     assert fit(pd.Series([1 / 3, 0.7], dtype="float32"), "rank").grid.decimals is None
+
+
+def test_floats_that_were_short_when_they_were_written_have_the_decimals_of_those():
+    column = pd.Series((RNG.integers(0, 400, 300) / 10).astype("float32").astype("float64"))
+    fitted = fit(column, "rank")
+    assert fitted.grid.decimals == 1
+    drawn = fitted.decode(np.zeros(2000, np.int32), np.linspace(0, 1, 2000, dtype=np.float32))
+    assert drawn.dtype == "float64"
+    assert (drawn.astype("float32").round(1) == drawn.astype("float32")).all()
+    assert (drawn.astype("float32") == drawn).all()
 
 
 @pytest.mark.parametrize("numbers", ["mode", "rank"])
@@ -494,6 +504,72 @@ def test_values_on_a_coarse_grid_stay_on_it(numbers, start, step, dtype):
     assert drawn.between(column.min(), column.max()).all()
     if most > 100:
         assert len(set(drawn) - set(column)) > 0  # and not only values that were seen
+
+
+def weighed(n: int, seed: int = 3) -> pd.Series:
+    """Weights in pounds, of which two thirds end in 0 or 5 and one in ten in 00; each is told by few people."""
+    rng = np.random.default_rng(seed)
+    exact = rng.normal(30_000, 6_000, n)
+    unit = rng.choice([1, 5, 100], n, p=[0.35, 0.55, 0.1])
+    return pd.Series((np.rint(exact / unit) * unit).astype(np.int64))
+
+
+@pytest.mark.parametrize("scale", [1, 0.01, -0.1])
+def test_round_numbers_are_drawn_as_often_as_they_came(scale: float) -> None:
+    column = weighed(800)
+    column = column if scale == 1 else (column * scale).round(2)
+    fitted = fit(column, "rank", least=5)
+    assert 5 in fitted.codec.units
+    ranks = np.random.default_rng(0).random(5000).astype(np.float32)
+    drawn = fitted.decode(np.zeros(5000, np.int32), ranks)
+    steps, seen = (np.rint(cells / scale).astype(np.int64) for cells in (drawn, column))
+    for unit in (5, 100):
+        assert (steps % unit == 0).mean() == pytest.approx((seen % unit == 0).mean(), abs=0.04)
+    # Each value still has ranks of its own, which give it back.
+    inside = column[column.between(fitted.grid.minimum, fitted.grid.maximum)]
+    assert round_trip(fitted, inside).tolist() == inside.tolist()
+
+
+def test_numbers_of_which_none_is_rounder_have_no_units() -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        for cells in (rng.integers(0, 3000, 500), rng.exponential(8, 900).round(1), rng.geometric(0.05, 700)):
+            assert fit(pd.Series(cells), "rank", least=5).codec.units.tolist() == []
+
+
+def test_a_range_of_round_numbers_holds_no_others() -> None:
+    fitted = fit(weighed(800), "rank", least=5)
+    allowed = fitted.allow(Condition.of(("between", 28_001, 28_099)))
+    ranks = np.linspace(allowed.lower[0], allowed.upper[0], 4000, dtype=np.float32)
+    drawn = fitted.decode(np.zeros(4000, np.int32), ranks)
+    assert drawn.between(28_001, 28_099).all()
+    assert set(drawn) == set(range(28_001, 28_100))
+
+
+def test_ranks_written_before_there_were_round_numbers_are_read() -> None:
+    plain = fit(weighed(800), "rank").to_plain()
+    codec = {name: part for name, part in plain["codec"].items() if name not in ("units", "weights")}
+    assert NumberTransform.from_plain(plain | {"codec": codec}, "rank").codec.units.tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("codec.units", array(1, 5, dtype="<i8")),
+        ("codec.units", array(5, 1, 100, dtype="<i8")),
+        ("codec.units", array(2, 5, 100, dtype="<i8")),
+        ("codec.weights", array(0.0, 1.0, 1.0)),
+        ("codec.weights", array(1.0, float("inf"), 1.0)),
+        ("codec.weights", array(1.0, -1.0, 1.0)),
+    ],
+)
+def test_changed_units_are_refused(path: str, value: object) -> None:
+    plain = fit(weighed(800), "rank", least=5).to_plain()
+    three = {"units": array(1, 5, 100, dtype="<i8"), "weights": array(0.5, 2.0, 9.0)}
+    plain = plain | {"codec": plain["codec"] | three}
+    NumberTransform.from_plain(plain, "rank")
+    with pytest.raises(ValueError):
+        NumberTransform.from_plain(changed(plain, path, value), "rank")
 
 
 def test_a_range_between_two_values_of_a_coarse_grid_is_empty():

@@ -77,6 +77,22 @@ def read_numbers(series: pd.Series, name: object) -> tuple[CellType, NDArray[Any
     return cells, values, missing
 
 
+def spread(values: NDArray[np.float64]) -> float:
+    """Return the mean distance of the known values from their median; 0 of none."""
+    known = values[~np.isnan(values)]
+    return float(np.abs(known - np.median(known)).mean()) if len(known) else 0.0
+
+
+#: A value with a larger share of a column's rows is one that many share: the last day of a study, no second job.
+COMMON = 0.05
+
+
+def commonest(values: NDArray[np.float64]) -> float:
+    """Return the share of the known values that are the most frequent one; 0 of none."""
+    counts = np.unique(values[~np.isnan(values)], return_counts=True)[1]
+    return float(counts.max() / counts.sum()) if len(counts) else 0.0
+
+
 def identifier_told(numbers: NDArray[Any]) -> str:
     """Return why numbers look as if they named people, in a few words; empty if they do not.
 

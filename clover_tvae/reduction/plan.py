@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.columns.numeric import round_bound
+from clover_tvae.columns.numeric import COMMON, commonest, round_bound, spread
 from clover_tvae.columns.plain_data import check, integer, list_of, name_from_plain, name_to_plain, number, optional
 from clover_tvae.errors import UserError
 from clover_tvae.reduction.cells import Cells
@@ -32,27 +32,13 @@ _LARGEST_EXACT = 2.0**53
 _FEW_VALUES = 100
 #: A column is learnt as a distance only if distances spread at most so much wider than the column itself.
 _WIDEST = 2.0
-#: ... and if no value of it has a share of the rows above this one that no distance has.
-_COMMON = 0.05
-
-
-def _spread(values: NDArray[np.float64]) -> float:
-    """Return the mean distance of the known values from their median; 0 of none."""
-    known = values[~np.isnan(values)]
-    return float(np.abs(known - np.median(known)).mean()) if len(known) else 0.0
-
-
-def _commonest(values: NDArray[np.float64]) -> float:
-    """Return the share of the known values that are the most frequent one; 0 of none."""
-    counts = np.unique(values[~np.isnan(values)], return_counts=True)[1]
-    return float(counts.max() / counts.sum()) if len(counts) else 0.0
 
 
 def _room(lengths: NDArray[np.float64]) -> tuple[float, float]:
     """Return the share of rows whose two cells differ, and by how much few of them do, in units of the spread."""
     if len(lengths) == 0:
         return 1.0, math.inf
-    return float((lengths > 0).mean()), float(np.quantile(lengths, 0.05) / (_spread(lengths) or 1.0))
+    return float((lengths > 0).mean()), float(np.quantile(lengths, 0.05) / (spread(lengths) or 1.0))
 
 
 @dataclass(frozen=True)
@@ -263,9 +249,9 @@ class _Plan:
     def _distance(self, made: Any, base: Any, sign: int, strict: bool, lengths: NDArray[np.float64]) -> Distance | None:
         cells = self.cells
         start, end = cells.values(self.df, base), cells.values(self.df, made)
-        if _spread(lengths) > _WIDEST * _spread(end):
+        if spread(lengths) > _WIDEST * spread(end):
             return None  # the error of a long length would be that of a short column: let the other be made, or neither
-        if _commonest(end) > max(_COMMON, 2 * _commonest(lengths)):
+        if commonest(end) > max(COMMON, 2 * commonest(lengths)):
             return None  # a value that many rows share (the last day of a study) would be one of many
         if len(np.unique(lengths)) > 2 * (n_values := self.df[made].nunique()) and n_values <= _FEW_VALUES:
             return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -87,7 +87,8 @@ class Reduction:
             is_repair: Learn the table as it is, and mend the rows that are drawn.
             min_count: Fewest rows on which a value that is stored may rest.
         """
-        kept = tuple(_if_shared(r, df) for r in metadata.relations or () if r.handling == "keep")
+        amounts = {column.name for column in metadata.columns if column.kind == "continuous"}
+        kept = tuple(_if_shared(r, df, amounts) for r in metadata.relations or () if r.handling == "keep")
         touched = {name for relation in kept for name in relation.columns}
         declared = tuple(c for c in metadata.columns if c.name in df and (c.name in touched or not c.modelled))
         how: dict[str, Any] = {"numbers": "raw", "rng": rng, "min_count": min_count, "of_relations": True}
@@ -448,11 +449,15 @@ class Reduction:
         return plan
 
 
-def _if_shared(relation: Relation, df: pd.DataFrame) -> Relation:
-    """Return a relation, without its look-up table where that tells of under half of the rows: few could be kept else."""
+def _if_shared(relation: Relation, df: pd.DataFrame, amounts: Collection[Any]) -> Relation:
+    """Return a relation, without its look-up table where that tells of few of the rows: the others could not be drawn.
+
+    Of categories it must tell of half the rows: those that are rare are not drawn, either. Of amounts, such as ages, which are
+    all drawn, of nine in ten.
+    """
     if isinstance(relation, Dependency):
         shared = relation.predicted(df).notna().to_numpy(dtype=bool)[relation.applies(df)]
-        if 2 * shared.sum() < len(shared):
+        if shared.sum() < (0.9 if set(relation.by) & set(amounts) else 0.5) * len(shared):
             logger.warning("The relation '%s' is left to the network: too few people share its values", relation)
             return relation.model_copy(update={"table": ()})
     return relation

@@ -133,7 +133,9 @@ class Computed(Relation):
                 case ast.BinOp(op=op) if isinstance(op, ast.Add | ast.Sub) or (type(op) in INVERSE and not clock):
                     on_left = name in names(node.left)
                     node, other = (node.left, node.right) if on_left else (node.right, node.left)
-                    if on_left or isinstance(op, ast.Add | ast.Mult):
+                    if isinstance(op, ast.Add) and isinstance(other, ast.UnaryOp) and isinstance(other.op, ast.USub):
+                        answer = ast.BinOp(answer, ast.Add(), other.operand)  # not x - -y
+                    elif on_left or isinstance(op, ast.Add | ast.Mult):
                         answer = ast.BinOp(answer, INVERSE[type(op)](), other)
                     else:  # the target is other - x, or other / x
                         answer = ast.BinOp(other, op, answer)

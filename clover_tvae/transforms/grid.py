@@ -76,6 +76,8 @@ class Grid:
             decimals: int | None = behind if before + behind <= 15 else told
         else:
             decimals = _decimals(values, single, least)
+            if decimals is None and single is None and _were_short(values):
+                single, decimals = "float32", _decimals(values, "float32", least)
         grid = cls(kind, 0.0, 0.0, decimals, single)
         snapped = grid.round(values)
         lowest, highest, unit = float(snapped.min()), float(snapped.max()), 1
@@ -295,6 +297,12 @@ def _unit(steps: NDArray[Any]) -> int:
     if len(distinct) < MIN_VALUES_FOR_UNIT:
         return 1
     return max(1, int(np.gcd.reduce(distinct.astype(np.int64))))
+
+
+def _were_short(values: NDArray[np.float64]) -> bool:
+    """Return whether floats were float32 in the program that wrote them: 0.1 became 0.10000000149011612."""
+    with np.errstate(over="ignore"):
+        return bool((values.astype(np.float32) == values).all())
 
 
 def _decimals(values: NDArray[np.float64], single: str | None, least: int) -> int | None:

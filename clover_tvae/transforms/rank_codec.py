@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clover_tvae.columns.plain_data import array_from_plain, check
+from clover_tvae.columns.plain_data import array_from_plain, array_to_plain, check
 from clover_tvae.transforms.grid import Grid, fraction
+from clover_tvae.transforms.heaps import MOST_STEPS, Heaps
 from clover_tvae.transforms.number_codec import NumberCodec
 
 MAX_PLAIN_VALUES = 60  # up to so many distinct values, each is a choice
@@ -36,11 +37,14 @@ class RankCodec(NumberCodec):
         values: Knots of the quantile function of the other values, ascending and distinct; empty if there are none.
         lower: Rank at which each knot begins; 0 at the first.
         upper: Rank at which it ends; 1 at the last. Between ``upper[i]`` and ``lower[i + 1]`` values are interpolated.
+        units, weights: Round numbers come oftener there: see :class:`Heaps`.
     """
 
     values: NDArray[Any]
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
+    units: NDArray[np.int64]
+    weights: NDArray[np.float64]
 
     @classmethod
     def fit(cls, values: NDArray[Any], n_missing: int, grid: Grid, least: int = 1) -> RankCodec:
@@ -54,7 +58,8 @@ class RankCodec(NumberCodec):
         """
         distinct, counts = np.unique(values, return_counts=True)
         n, m = len(values), len(distinct)
-        nothing = values[:0], np.zeros(0), np.zeros(0)
+        none = Heaps.none()
+        nothing = values[:0], np.zeros(0), np.zeros(0), none.units, none.weights
         few = m <= MAX_PLAIN_VALUES and n >= MIN_ROWS_A_PLAIN_VALUE * m
         if m <= 2 or few or (m <= MANY_PLAIN_VALUES and n >= MANY_ROWS_A_VALUE * m):
             return cls(grid, _pooled(distinct, counts, least, grid)[0], n_missing > 0, *nothing)
@@ -63,9 +68,12 @@ class RankCodec(NumberCodec):
         if not len(distinct) or counts.sum() < least:
             return cls(grid, atoms, n_missing > 0, *nothing)
         if least == 1:
-            return cls(grid, atoms, n_missing > 0, *_knots(distinct, counts))
-        values, counts, shared = _pooled(distinct, counts, least, grid)
-        return cls(grid, atoms, n_missing > 0, *_knots(*_with_ends(values, counts, shared, grid)))
+            knots = _knots(distinct, counts)
+        else:
+            values, n_rows, shared = _pooled(distinct, counts, least, grid)
+            knots = _knots(*_with_ends(values, n_rows, shared, grid))
+        heaps = _heaps(distinct, counts, knots, grid, least)
+        return cls(grid, atoms, n_missing > 0, *knots, heaps.units, heaps.weights)
 
     @property
     def n_numbered(self) -> int:
@@ -95,14 +103,36 @@ class RankCodec(NumberCodec):
     def _offsets(self) -> NDArray[np.float64]:
         return self.grid.offset(self.values)
 
+    @cached_property
+    def _heaps(self) -> Heaps:
+        return Heaps(self.units, self.weights)
+
+    def _places(self, offsets: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return where offsets lie between knots: as they are, or by how much of the ranks round numbers have."""
+        return self._heaps.places(_steps(offsets, self.grid)) if self._heaps else offsets
+
+    @cached_property
+    def _ends(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Places at which what lies before each knot ends, and what lies behind it begins: a knot of its own rows has no others."""
+        if not self._heaps:
+            return self._offsets, self._offsets
+        half = np.where(self.upper > self.lower, self.grid.step / 2, 0.0)
+        return self._places(self._offsets - half), self._places(self._offsets + half)
+
     def _quantile(self, q: NDArray[np.float64]) -> NDArray[Any]:
         """Return the values at ranks ``q``."""
         i = np.clip(np.searchsorted(self.lower, q, side="right") - 1, 0, len(self.values) - 1)
         j = np.minimum(i + 1, len(self.values) - 1)
         flat = (q <= self.upper[i]) | (i == j)
         share = fraction(q, self.upper[i], self.lower[j])
+        ends, starts = self._ends
         with np.errstate(invalid="ignore"):
-            between = self.grid.value(self._offsets[i] * (1.0 - share) + self._offsets[j] * share)
+            places = starts[i] * (1.0 - share) + ends[j] * share
+            if self._heaps:
+                offsets = self._heaps.steps(places) * self.grid.step - _origin(self.grid)
+                # The last of all weight before a knot belongs to what lies before it.
+                places = np.clip(offsets, self._offsets[i], self._offsets[j])
+            between = self.grid.value(places)
         return np.where(flat, self.values[i], between)
 
     def _rank(self, offsets: NDArray[np.float64], *, right: bool) -> NDArray[np.float64]:
@@ -111,7 +141,8 @@ class RankCodec(NumberCodec):
         i = np.searchsorted(knots, offsets, side="left")
         inside = np.clip(i, 1, max(1, len(knots) - 1))
         j = np.minimum(inside, len(knots) - 1)
-        share = fraction(offsets, knots[inside - 1], knots[j])
+        ends, starts = self._ends
+        share = fraction(self._places(offsets), starts[inside - 1], np.maximum(ends[j], starts[inside - 1]))
         rank = self.upper[inside - 1] * (1.0 - share) + self.lower[j] * share
         at = np.minimum(i, len(knots) - 1)
         rank = np.where(knots[at] == offsets, (self.upper if right else self.lower)[at], rank)
@@ -162,6 +193,8 @@ class RankCodec(NumberCodec):
     @classmethod
     def from_plain(cls, plain: Any) -> RankCodec:
         """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
+        if type(plain) is dict and "units" not in plain:  # older files have none
+            plain = {**plain, "units": array_to_plain(np.zeros(0, np.int64)), "weights": array_to_plain(np.zeros(0))}
         grid, atoms, missing, plain = cls._shared_parts(plain)
         values = array_from_plain(plain["values"], "knots", grid.code, low=grid.minimum, high=grid.maximum)
         lower = array_from_plain(plain["lower"], "ranks", "<f8", low=0.0, high=1.0)
@@ -170,9 +203,47 @@ class RankCodec(NumberCodec):
         check(bool((values[1:] > values[:-1]).all()), "values must ascend")
         check(bool((lower <= upper).all()) and bool((lower[1:] >= upper[:-1]).all()), "ranks must ascend")
         check(not len(values) or (lower[0] == 0 and upper[-1] == 1), "ranks must run from 0 to 1")
-        made = cls(grid, atoms, missing, values, lower, upper)
+        units = array_from_plain(plain["units"], "units", "<i8", low=1)
+        weights = array_from_plain(plain["weights"], "weights", "<f8", low=0.0)
+        check(
+            len(units) == len(weights) and bool((units[1:] > units[:-1]).all()),
+            "units must ascend, and each have a weight",
+        )
+        check(
+            not len(units) or (units[0] == 1 and weights[0] > 0 and has_steps(grid)), "only steps of a grid have units"
+        )
+        made = cls(grid, atoms, missing, values, lower, upper, units, weights)
         check(made.layout.n_choices >= 1, "a column must have at least one choice")
         return made
+
+
+def _origin(grid: Grid) -> float:
+    return 0.0 if grid.kind == "float64" else float(grid.minimum)
+
+
+def _steps(offsets: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
+    """Return offsets as steps of the grid, counted from 0."""
+    return (offsets + _origin(grid)) / grid.step
+
+
+def has_steps(grid: Grid) -> bool:
+    """Whether the values of a grid are multiples of its step, and few enough for sums of floats to tell them apart."""
+    if grid.single is not None or grid.step == 0:
+        return False
+    first = grid.minimum / grid.step
+    return max(abs(first), abs(grid.maximum / grid.step)) < MOST_STEPS and abs(first - round(first)) < 1e-6
+
+
+def _heaps(
+    distinct: NDArray[Any], counts: NDArray[Any], knots: tuple[NDArray[Any], ...], grid: Grid, least: int
+) -> Heaps:
+    """Return how much oftener round numbers come among the values that have no ranks of their own."""
+    if not has_steps(grid):
+        return Heaps.none()
+    values, lower, upper = knots
+    between = ~np.isin(distinct, values[upper > lower])
+    steps = np.rint(_steps(grid.offset(distinct[between]), grid)).astype(np.int64)
+    return Heaps.fit(steps, counts[between], least)
 
 
 def _pooled(distinct: NDArray[Any], counts: NDArray[Any], least: int, grid: Grid) -> tuple[NDArray[Any], ...]:

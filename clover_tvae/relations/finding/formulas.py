@@ -88,6 +88,7 @@ def _of_dates(table: Table, rows: pd.DataFrame, few: dict[Any, Any]) -> Iterator
 def _of_packed(table: Table, names: list[Any], few: dict[Any, Any]) -> Iterator[tuple[str, NDArray[Any]]]:
     for name in names:
         text, numbers = quoted(name), few[name]
+        yield f"{text} * {text}", numbers * numbers
         if table.decimals(name) != 0:
             yield f"floor({text})", np.floor(numbers)
             continue

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from clover_tvae.columns.numeric import COMMON, commonest, spread
 from clover_tvae.relations.computed import Computed, Equal, Predicate
 from clover_tvae.relations.expression import quoted
 from clover_tvae.relations.finding.table import Candidate, Table
@@ -16,6 +18,9 @@ from clover_tvae.relations.groups import MissingTogether, MissingWhen, OneHot
 from clover_tvae.relations.lookup import Combinations, Dependency, Ranges
 from clover_tvae.relations.order import Order
 
+_FAR_WIDER = 2.0  # a column of a sum is not computed if another spreads so many times as wide
+_NAME = re.compile(r"`(?:[^`]|``)+`|column\(-?\d+\)|[A-Za-z_]\w*")
+_SUM = re.compile(r"-? ?x(?: [+-] (?:x|\d+))+")
 _FINER = 0.75  # a finer category tells ranges only if they are so much narrower than those of a coarser one
 
 
@@ -140,7 +145,8 @@ def _simplicity(candidate: Candidate, place: dict[Any, int]) -> tuple[Any, ...]:
 def _orientations(relation: Any, table: Table, place: dict[Any, int], n_missing: dict[Any, int]) -> Iterable[Any]:
     """Return the relation with each of its columns as the determined one, the last in the table first; no formula gives dates.
 
-    Of two that are equal, the one with more missing cells: the other tells it, not the reverse.
+    What is small beside another column of a sum, or often one and the same, would be lost in the error of the others: it comes
+    last. Of two that are equal, the one with more missing cells: the other tells it, not the reverse.
     """
     match relation:
         case Computed(decimals=None):
@@ -148,13 +154,29 @@ def _orientations(relation: Any, table: Table, place: dict[Any, int], n_missing:
             is_of_clocks = "minutes_of(" in relation.formula
             sources = [name for name in relation.sources if name not in table.dates and not is_of_clocks]
             made = {relation.target: relation} | {name: relation.solved_for(name) for name in sources}
-            return [made[name] for name in sorted(made, key=lambda name: -place[name]) if made[name] is not None]
+            lost = _lost_in_a_sum(relation, table)
+            names = sorted(made, key=lambda name: (name in lost, -place[name]))
+            return [made[name] for name in names if made[name] is not None]
         case Equal(share=1, when=None):
             both = [relation, Equal(source=relation.target, target=relation.source)]
             return sorted(both, key=lambda one: -n_missing[one.target])
         case OneHot() | Dependency() | Computed():
             return [relation]
     return []
+
+
+def _lost_in_a_sum(relation: Computed, table: Table) -> set[Any]:
+    """Return the columns of a sum that another is far wider than, or of which a value is common that no other column has."""
+    if not _SUM.fullmatch(_NAME.sub("x", relation.formula)):
+        return set()
+    values = {name: table.values[name][table.rows] for name in relation.columns}
+    wide, common = ({name: of(cells) for name, cells in values.items()} for of in (spread, commonest))
+    return {
+        name
+        for name in values
+        if _FAR_WIDER * wide[name] < max(wide.values())
+        or common[name] > max(COMMON, *(2 * share for other, share in common.items() if other != name))
+    }
 
 
 def _depends(names: Iterable[Any], target: Any, determined: dict[Any, tuple[Any, ...]]) -> bool:
