@@ -49,6 +49,7 @@ class TestValues:
             ("age('2020-03-01', `text day`) == -1", [True, False, False]),
             ("`text day` - '2020-02-01'", [0, 62, 334]),
             ("ceil(a / 2) + floor(0.1 * 30)", [4, 4, 5]),
+            ("log(a - a + 1) + log10(a - a + 100)", [2, 2, 2]),
             ("hour(day) > 0 and date(day) == '2023-12-31'", [False, True, False]),
             ("flag == True", [True, False, True]),
             ("'`not a name`' == sex or a == 1", [True, False, False]),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -241,6 +243,14 @@ class TestEachKind:
         age = rng.integers(18, 80, 400)
         df = pd.DataFrame({"age": age, "paid": rng.lognormal(7, 1, 400).round(), "age_squared": age**2})
         assert sentences(df) == ["age_squared = age * age"]
+
+    @pytest.mark.parametrize(("name", "of"), [("log", np.log), ("log10", np.log10)])
+    def test_a_logarithm(self, name: str, of: Callable[..., Any], rng: np.random.Generator) -> None:
+        pay = np.where(rng.random(400) < 0.1, 0, rng.lognormal(7, 1, 400).round(2))
+        with np.errstate(divide="ignore"):
+            logs = np.where(pay > 0, of(pay), np.nan)
+        df = pd.DataFrame({"age": rng.integers(18, 80, 400), "pay": pay, "of pay": logs.round(6)})
+        assert f"of pay = {name}(pay), to 6 decimals" in sentences(df)
 
     def test_what_is_small_or_mostly_zero_in_a_sum_is_not_what_is_computed(self, rng: np.random.Generator) -> None:
         first = rng.integers(1_000, 3_000, 500)

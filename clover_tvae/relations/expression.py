@@ -1,7 +1,7 @@
 """Expressions over the columns of a table, such as ``low <= high or is_missing(high)``: read by a grammar, never run.
 
 Names are columns (in backticks where they are no Python names; ``column(0)`` where the name is a number). There are numbers, texts, ``True``, ``False``;
-``+ - * / // %``, comparisons, ``in`` a list of values, ``and``, ``or``, ``not``; ``abs``, ``floor``, ``ceil``,
+``+ - * / // %``, comparisons, ``in`` a list of values, ``and``, ``or``, ``not``; ``abs``, ``floor``, ``ceil``, ``log``, ``log10``,
 ``round``, ``min``, ``max``; ``is_missing``; parts of dates (``year``, ``weekday``: Monday is 0, ...), ``date``, the day
 of a time, and ``age(birth, date)``, the complete years between. A date minus another is a number of days. A time such as
 1730 is ``clock(minutes)`` (``clock24``: midnight is 2400, not 0), and ``minutes_of(clock)`` are its minutes. Nothing else
@@ -44,6 +44,8 @@ _FUNCTIONS: dict[str, tuple[str, Callable[..., Any]]] = {
     # 2.9999999999 is a 3 that was computed
     "floor": ("floor(number)", lambda x: np.floor(_number(x) + 1e-9 * np.maximum(np.abs(_number(x)), 1))),
     "ceil": ("ceil(number)", lambda x: np.ceil(_number(x) - 1e-9 * np.maximum(np.abs(_number(x)), 1))),
+    "log": ("log(number)", lambda x: _log(np.log, x)),
+    "log10": ("log10(number)", lambda x: _log(np.log10, x)),
     "round": ("round(number)", lambda x: np.round(_number(x))),
     "min": ("min(number, number ...)", lambda *xs: functools.reduce(np.minimum, map(_number, xs))),
     "max": ("max(number, number ...)", lambda *xs: functools.reduce(np.maximum, map(_number, xs))),
@@ -375,6 +377,12 @@ def _complete_years(birth: Any, date: Any) -> Any:
     first, last = _date(birth, date), _date(date, birth)
     born, now = (np.asarray(at.month * 100 + at.day) for at in (first, last))
     return np.asarray(last.year, dtype=np.float64) - np.asarray(first.year, dtype=np.float64) - (now < born)
+
+
+def _log(of: Callable[..., Any], value: Any) -> Any:
+    """Return a logarithm, missing of what has none."""
+    number = _number(value)
+    return of(np.where(number > 0, number, np.nan))
 
 
 def _number(value: Any) -> Any:

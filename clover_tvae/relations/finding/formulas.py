@@ -1,4 +1,4 @@
-"""Candidates for computed columns: parts and differences of dates, parts of packed numbers, sums, products, ratios."""
+"""Candidates for computed columns: parts and differences of dates, parts of packed numbers, squares, logarithms, sums, products, ratios."""
 
 from __future__ import annotations
 
@@ -89,6 +89,8 @@ def _of_packed(table: Table, names: list[Any], few: dict[Any, Any]) -> Iterator[
     for name in names:
         text, numbers = quoted(name), few[name]
         yield f"{text} * {text}", numbers * numbers
+        for function in ("log", "log10"):
+            yield f"{function}({text})", read_expression(f"{function}(a)").evaluate(pd.DataFrame({"a": numbers}))
         if table.decimals(name) != 0:
             yield f"floor({text})", np.floor(numbers)
             continue
