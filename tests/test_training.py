@@ -150,6 +150,36 @@ def test_early_stopping_keeps_the_best_weights():
     assert float(error) == pytest.approx(min(losses), rel=0.05, abs=0.01)
 
 
+class Falling(Line):
+    """Its loss on rows held out falls with every look, by 0.1 for some of them."""
+
+    def __init__(self, rows: slice) -> None:
+        super().__init__()
+        self.rows, self.n_looks = rows, 0
+
+    def forward(self, x: Tensor, y: Tensor, *, generator: torch.Generator) -> ElboTerms:
+        terms = super().forward(x, y, generator=generator)
+        if self.training:
+            return terms
+        self.n_looks += 1
+        losses = torch.full((len(x),), 10.0)
+        losses.view(-1, 10)[:, self.rows] -= 0.1 * self.n_looks
+        return terms._replace(loss=losses)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "least_lead", "best_epoch"), [(1, 1.5, 1), (1, 0.0, 30), (3, 1.5, 30), (10, 1.5, 30)]
+)
+def test_weights_that_are_better_for_one_row_alone_are_kept_on_request(
+    n_rows: int, least_lead: float, best_epoch: int
+) -> None:
+    """A loss that falls for one of ten rows held out is lower by no more than chance has it."""
+    config = TrainingConfig(epochs=30, batch_rows=10, learning_rate=0.05, least_lead=least_lead)
+    training = fit(config, module=Falling(slice(0, n_rows)))[1]
+    assert np.argmin([epoch.validation_loss for epoch in training.history]) == 29
+    assert training.best_epoch == best_epoch
+
+
 @pytest.mark.long
 def test_a_trapezoid_descends_from_the_best_weights_when_patience_runs_out():
     config = TrainingConfig(epochs=200, batch_rows=20, learning_rate=0.5, patience=6, schedule="trapezoid")

@@ -27,6 +27,8 @@ _FEWEST_PRIOR_ROWS = 100
 
 #: Tables of fewer rows start from rows of a smooth model of the same table: so many, in so many passes.
 _SMOOTH_BELOW, _SMOOTH_ROWS, _SMOOTH_PASSES = 5_000, 20_000, 2
+#: Still fewer have one pass more, and keep newer weights only if they are surely better: benchmarks/README.md, "Private".
+_VERY_FEW, _LEAST_LEAD = 500, 1.5
 #: Students of fewer people are small: rows that a teacher of so few wrote hold no more.
 _SMALL_STUDENT_BELOW = 2_500
 #: The part of the learning rate that the table itself is then learnt with, and that of the minutes which the start has.
@@ -152,6 +154,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int, n_people: int) 
             validation_fraction=max(0.05, min(0.15, 50 / n_rows)),
             # The average of the weights lags by 200 steps: fewer epochs without progress say nothing yet.
             patience=max(8, round(min(300, 60 + n_rows) / a_pass)),
+            least_lead=_LEAST_LEAD if n_rows < _VERY_FEW else 0.0,
             # Halves of a small batch are not worth a second thread.
             shards=2 if batch_rows >= 512 else 1,
         ),
@@ -224,7 +227,7 @@ def plan_training(
         rate = wanted.get("learning_rate", plan.training.learning_rate)
         start = replace(
             plan.training,
-            epochs=_SMOOTH_PASSES,
+            epochs=_SMOOTH_PASSES + (n_rows < _VERY_FEW),
             learning_rate=rate,
             patience=None,
             schedule="constant",

@@ -34,6 +34,8 @@ class TrainingConfig:
         validation_fraction: Share of the rows that is held out of training to watch the ELBO, in [0, 1); at most 20,000.
         patience: Epochs without a better validation loss after which training stops (a trapezoid: descends); ``None``
             never stops early.
+        least_lead: By more than so many standard errors, over the rows held out, must the loss of newer weights be lower, or those
+            rows outnumber the others for which it is, before they are kept; 0: any lower loss will do.
         min_epochs: Early stopping does not stop before this epoch.
         max_minutes: Wall-clock limit; ``None`` for none. Where it ends the training, a seed no longer fixes the result.
         rows_an_epoch: Rows of an epoch, where it is not all of them: each epoch then takes the next ones, until all were seen
@@ -58,6 +60,7 @@ class TrainingConfig:
     average: float | None = None
     validation_fraction: Share = 0.05
     patience: Count | None = None
+    least_lead: float = 0.0
     min_epochs: int = 0
     max_minutes: Positive | None = None
     rows_an_epoch: Count | None = None

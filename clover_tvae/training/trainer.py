@@ -198,6 +198,16 @@ def _children(seed: int | np.random.SeedSequence) -> list[np.random.SeedSequence
     return np.random.SeedSequence(sequence.entropy, spawn_key=sequence.spawn_key).spawn(4)
 
 
+def _lead(gains: Tensor) -> float:
+    """Return by how many standard errors losses are lower in the mean, or by sign: squares of few rows have long tails."""
+    mean, root = float(gains.mean()), math.sqrt(len(gains))
+    return (
+        max(root * mean / (float(gains.std(correction=0)) or 1e-300), float(gains.sign().sum()) / root)
+        if mean > 0
+        else 0.0
+    )
+
+
 class _Descent(NamedTuple):
     """The last part of a trapezoid."""
 
@@ -248,7 +258,9 @@ class _Run:
         self.descent: _Descent | None = None
         self.started = time.monotonic()
         self.watched, self.validated_at = [math.nan] * 3, 0
-        self.best_loss = math.inf
+        self.n_held_out = len(held_out)
+        # The loss of each row held out, with the weights that are kept and with the newest.
+        self.kept_losses = self.losses = torch.full((len(held_out),), math.inf, device=self.device)
         self.best_weights: dict[str, Tensor] | None = None
         # Of the epoch that is under way: its batches so far, and the sums over their rows.
         self.n_batches, self.sums = 0, torch.zeros(4, dtype=torch.float64, device=self.device)
@@ -305,7 +317,7 @@ class _Run:
             "is_over": self.is_over,
             "seconds": self.seconds,
             "module": self.module.state_dict(),
-            "best": (self.best_loss, self.best_weights),
+            "best": (self.kept_losses, self.best_weights),
             "rows": self.rows.state(),
             "noise": self._noise_states(),
             "optimizers": [optimizer.memory for optimizer, _ in self.optimizers],
@@ -319,7 +331,8 @@ class _Run:
         training = self.training
         self.is_over, self.started = state["is_over"], time.monotonic() - state["seconds"]
         self.module.load_state_dict(state["module"])
-        self.best_loss, self.best_weights = state["best"]
+        kept, self.best_weights = state["best"]
+        self.kept_losses = kept.to(self.device)
         self.rows.restore(state["rows"])
         # As many shards as there were, whatever the number of workers now.
         self.noise = [torch.Generator(self.device).set_state(kept) for kept in state["noise"]]
@@ -518,15 +531,17 @@ class _Run:
     def _close_epoch(self, epoch: int) -> Epoch:
         loss, reconstruction, kl = (self.sums[:3] / self.sums[3]).tolist()
         self.n_batches, self.sums = 0, torch.zeros_like(self.sums)
+        lead = 0.0
         if self.validation is not None and self._is_time_to_validate(epoch):
-            self.watched, self.validated_at = self.workers.agreed(*self._validate()), self.step
+            *self.watched, lead = self.workers.agreed(*self._validate())
+            self.validated_at = self.step
         watched = self.watched
         row = Epoch(epoch, round(self.seconds, 3), loss, reconstruction, kl, *watched)
         self.training.history.append(row)
         # Without validation rows the last weights are kept: a falling training loss says nothing about their quality.
         last = self.validation is None
-        if last or watched[0] < self.best_loss or self.best_weights is None:
-            self.best_loss = watched[0]
+        if last or lead > self.config.least_lead or self.best_weights is None:
+            self.kept_losses = self.losses
             self.training.best_epoch = epoch
             self.best_weights = self._weights()
         return row
@@ -545,19 +560,21 @@ class _Run:
 
     @torch.no_grad()
     def _validate(self) -> list[float]:
-        """Means of loss, reconstruction and KL over the validation rows."""
+        """Means of loss, reconstruction and KL over the validation rows, and how surely the loss is lower than that of the weights that are kept."""
         assert self.validation is not None
         module = self.module.eval()
         # The same noise every time: two epochs then differ by their weights alone.
         noise = torch_generator(self.validation_seed, self.device)
         sums = torch.zeros(3, dtype=torch.float64, device=self.device)
-        n_rows = len(self.validation[0])
+        n_rows, losses = len(self.validation[0]), []
         with self._averaged():
             for start in range(0, n_rows, 4096):
                 batch = [t[start : start + 4096].to(self.device) for t in self.validation]
                 terms: ElboTerms = module(*batch, generator=noise)
                 sums += torch.stack([terms.objective.sum(), terms.reconstruction.sum(), terms.kl.sum()]).double()
-        return (sums / n_rows).tolist()
+                losses.append(terms.objective)
+        self.losses = torch.cat(losses).view(-1, self.n_held_out).mean(0)
+        return [*(sums / n_rows).tolist(), _lead((self.kept_losses - self.losses).double())]
 
     def _stop_diverged(self, epoch: int) -> None:
         self.training.stopped, self.training.diverged_at = "diverged", epoch

@@ -123,9 +123,10 @@ def _candidates(most: int) -> Sequence[int]:
 
 def _weights(units: Sequence[int], shares: Sequence[float]) -> NDArray[np.float64]:
     """Return the weights, none below 0, by which multiples of each unit have these shares of the rows."""
-    from scipy.optimize import nnls  # it takes a while, and only fits need it
+    from scipy.optimize import lsq_linear  # it takes a while, and only fits need it
 
     of_each = 1.0 / np.lcm.outer(units, units)
     # A share of a thousandth matters as much as one of a half.
     scale = 1.0 / np.sqrt(np.array(shares))
-    return nnls(of_each * scale[:, None], np.array(shares) * scale)[0]
+    found = lsq_linear(of_each * scale[:, None], np.array(shares) * scale, bounds=(0, np.inf), method="bvls")
+    return np.maximum(found.x, 0.0)
