@@ -252,11 +252,22 @@ class TestEachKind:
         df = pd.DataFrame({"age": rng.integers(18, 80, 400), "pay": pay, "of pay": logs.round(6)})
         assert f"of pay = {name}(pay), to 6 decimals" in sentences(df)
 
+    def test_what_follows_from_products_is_not_told_again(self, rng: np.random.Generator) -> None:
+        a, b, c = rng.integers(5, 60, (3, 400))
+        df = pd.DataFrame({"a": a, "b": b, "c": c, "ab": a * b, "bc": b * c, "abc": a * b * c})
+        formulas = [told for told in sentences(df) if " = " in told]
+        assert sorted(formulas) == ["ab = a * b", "abc = a * bc", "bc = b * c"]
+
     def test_what_is_small_or_mostly_zero_in_a_sum_is_not_what_is_computed(self, rng: np.random.Generator) -> None:
         first = rng.integers(1_000, 3_000, 500)
         second = np.where(rng.random(500) < 0.07, rng.integers(10, 900, 500), 0)
         df = pd.DataFrame({"first job": first, "total": first + second, "second job": second})
         assert sentences(df) == ["total = `second job` + `first job`"]
+        small, rate = rng.integers(1, 40, 500), rng.integers(10, 99, 500)
+        df = pd.DataFrame({"pieces": small, "sold": small * rate, "price": rate})
+        assert sentences(df) == [
+            "sold = pieces * price"
+        ]  # of a few pieces, an error of what was sold would be one of prices
         bonus = rng.integers(0, 200, 500)
         df = pd.DataFrame({"pay": first + bonus, "bonus": bonus, "salary": first})
         assert sentences(df) == ["salary = pay - bonus"]  # the last in the table, which is no smaller than the others

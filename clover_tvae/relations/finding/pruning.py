@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -18,16 +17,16 @@ from clover_tvae.relations.groups import MissingTogether, MissingWhen, OneHot
 from clover_tvae.relations.lookup import Combinations, Dependency, Ranges
 from clover_tvae.relations.order import Order
 
-_FAR_WIDER = 2.0  # a column of a sum is not computed if another spreads so many times as wide
-_NAME = re.compile(r"`(?:[^`]|``)+`|column\(-?\d+\)|[A-Za-z_]\w*")
-_SUM = re.compile(r"-? ?x(?: [+-] (?:x|\d+))+")
+_LOUD = 2.5  # a column is computed from others last if their errors are so many times its own
+_NUDGE, _SAME = 0.1, 1e-6  # errors in parts of a column's spread; what is no difference, relatively
 _FINER = 0.75  # a finer category tells ranges only if they are so much narrower than those of a coarser one
 
 
 def pruned(candidates: list[Candidate], table: Table) -> list[Candidate]:
     """Return the candidates without those that follow from others.
 
-    A column is determined once, by the simplest relation that closes no circle. Of relations between two columns those
+    A column is determined once, by the simplest relation that closes no circle, and first by those that do not blow errors up: a
+    part that is small beside the whole is not the whole less the other parts. Of relations between two columns those
     stay that lie in no such relation, and whose columns neither determine each other nor are both determined.
     """
     clocks = [c for c in candidates if not c.n_exceptions and _is_clock(c.relation, table)]
@@ -36,13 +35,22 @@ def pruned(candidates: list[Candidate], table: Table) -> list[Candidate]:
     n_missing = dict(zip(table.names, table.missing.sum(axis=0), strict=True))
     determined: dict[Any, tuple[Any, ...]] = {}
     kept: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda c: _simplicity(c, place)):
-        for relation in _orientations(candidate.relation, table, place, n_missing):
-            (target,) = relation.determines
-            if target not in determined and not _depends(relation.sources, target, determined):
-                determined[target] = relation.sources
-                kept.append(replace(candidate, relation=relation))
+    waiting = sorted(candidates, key=lambda c: _simplicity(c, place))
+    for takes_all in (False, True):
+        left = []
+        for candidate in waiting:
+            for relation in _orientations(candidate.relation, table, place, n_missing):
+                (target,) = relation.determines
+                is_free = target not in determined and not _depends(relation.sources, target, determined)
+                if not is_free or not (takes_all or _is_quiet(relation, table)):
+                    continue
+                if not (takes_all and _follows(relation, kept, table)):
+                    determined[target] = relation.sources
+                    kept.append(replace(candidate, relation=relation))
                 break
+            else:
+                left.append(candidate)
+        waiting = left
     for clock in clocks:  # the hour may be told twice: the date then is its day and that hour
         (target,), sources = clock.relation.determines, clock.relation.sources
         if not _depends(sources, target, determined):
@@ -145,8 +153,7 @@ def _simplicity(candidate: Candidate, place: dict[Any, int]) -> tuple[Any, ...]:
 def _orientations(relation: Any, table: Table, place: dict[Any, int], n_missing: dict[Any, int]) -> Iterable[Any]:
     """Return the relation with each of its columns as the determined one, the last in the table first; no formula gives dates.
 
-    What is small beside another column of a sum, or often one and the same, would be lost in the error of the others: it comes
-    last. Of two that are equal, the one with more missing cells: the other tells it, not the reverse.
+    Of two that are equal, the one with more missing cells: the other tells it, not the reverse.
     """
     match relation:
         case Computed(decimals=None):
@@ -154,9 +161,7 @@ def _orientations(relation: Any, table: Table, place: dict[Any, int], n_missing:
             is_of_clocks = "minutes_of(" in relation.formula
             sources = [name for name in relation.sources if name not in table.dates and not is_of_clocks]
             made = {relation.target: relation} | {name: relation.solved_for(name) for name in sources}
-            lost = _lost_in_a_sum(relation, table)
-            names = sorted(made, key=lambda name: (name in lost, -place[name]))
-            return [made[name] for name in names if made[name] is not None]
+            return [made[name] for name in sorted(made, key=lambda name: -place[name]) if made[name] is not None]
         case Equal(share=1, when=None):
             both = [relation, Equal(source=relation.target, target=relation.source)]
             return sorted(both, key=lambda one: -n_missing[one.target])
@@ -165,18 +170,45 @@ def _orientations(relation: Any, table: Table, place: dict[Any, int], n_missing:
     return []
 
 
-def _lost_in_a_sum(relation: Computed, table: Table) -> set[Any]:
-    """Return the columns of a sum that another is far wider than, or of which a value is common that no other column has."""
-    if not _SUM.fullmatch(_NAME.sub("x", relation.formula)):
-        return set()
+def _is_quiet(relation: Any, table: Table) -> bool:
+    """Return whether errors of its sources are no larger in what a formula computes, and no common value of that is lost in them."""
+    if not isinstance(relation, Computed) or not {*relation.columns} <= {*table.numeric}:
+        return True
+    if any(sign in relation.formula for sign in ("%", "//", "(")):  # digits are drawn as they are, without error
+        return True
     values = {name: table.values[name][table.rows] for name in relation.columns}
-    wide, common = ({name: of(cells) for name, cells in values.items()} for of in (spread, commonest))
-    return {
-        name
-        for name in values
-        if _FAR_WIDER * wide[name] < max(wide.values())
-        or common[name] > max(COMMON, *(2 * share for other, share in common.items() if other != name))
-    }
+    shares = {name: commonest(cells) for name, cells in values.items()}
+    if shares.pop(relation.target) > max(COMMON, 2 * max(shares.values())):
+        return False
+    made, error = relation.exact(table.sample), 0.0
+    for name in relation.sources:
+        step = _NUDGE * spread(values[name])
+        change = relation.exact(table.sample.assign(**{name: table.sample[name] + step})) - made
+        error += float(np.nanmean(np.abs(change))) ** 2 if np.isfinite(change).any() else 0.0
+    return error**0.5 <= _LOUD * _NUDGE * spread(values[relation.target])
+
+
+def _follows(relation: Any, kept: Iterable[Candidate], table: Table) -> bool:
+    """Return whether a formula holds wherever those that are kept do: in rows whose other cells were dealt at random."""
+    if not isinstance(relation, Computed) or not {*relation.columns} <= {*table.numeric}:
+        return False
+    formulas = {c.relation.target: c.relation for c in kept if isinstance(c.relation, Computed)}
+    rng, frame, settled = np.random.default_rng(0), table.sample.copy(), set[Any]()
+    for name in table.numeric:
+        frame[name] = rng.permutation(table.values[name][table.rows])
+
+    def settle(name: Any) -> None:
+        if name in formulas and name not in settled:
+            settled.add(name)
+            for source in formulas[name].sources:
+                settle(source)
+            frame[name] = formulas[name].exact(frame)
+
+    for name in relation.columns:
+        settle(name)
+    found, told = frame[relation.target].to_numpy(np.float64), relation.exact(frame)
+    both = np.isfinite(found) & np.isfinite(told)
+    return bool(both.any() and np.mean(np.abs(told - found)[both] <= _SAME * np.abs(told[both]) + _SAME) > 0.95)
 
 
 def _depends(names: Iterable[Any], target: Any, determined: dict[Any, tuple[Any, ...]]) -> bool:
