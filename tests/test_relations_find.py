@@ -252,6 +252,18 @@ class TestEachKind:
         df = pd.DataFrame({"age": rng.integers(18, 80, 400), "pay": pay, "of pay": logs.round(6)})
         assert f"of pay = {name}(pay), to 6 decimals" in sentences(df)
 
+    def test_squares_of_the_largest_floats_are_no_error(self) -> None:
+        assert sentences(pd.DataFrame({"a": np.linspace(-1e308, 1e308, 60), "b": np.arange(60) % 7})) == []
+
+    def test_an_age_and_a_year_of_birth(self, rng: np.random.Generator) -> None:
+        born = rng.integers(1930, 2005, 400)
+        df = pd.DataFrame(
+            {"born": born, "pay": rng.lognormal(7, 1, 400).round(), "age": 2023 - born - rng.integers(0, 2, 400)}
+        )
+        assert sentences(df) == ["born + age >= 2022 and born + age <= 2023"]
+        df["age"] = rng.permutation(df["age"])
+        assert sentences(df) == []
+
     def test_what_follows_from_products_is_not_told_again(self, rng: np.random.Generator) -> None:
         a, b, c = rng.integers(5, 60, (3, 400))
         df = pd.DataFrame({"a": a, "b": b, "c": c, "ab": a * b, "bc": b * c, "abc": a * b * c})

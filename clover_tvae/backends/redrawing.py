@@ -23,14 +23,14 @@ BLOCK = 1_024
 #: Rows of a block from which on cells out of their range are drawn again, given the rest of their row, so many together.
 #: Other rows lend fewer ones: with 37 of 1,000 lent, a correlation of 0.62 became one of 0.59.
 _AGAIN_FROM, _AGAIN_ROWS = 10, 256
-#: Times that cells out of order are, before their rows are drawn again as a whole.
-_ROUNDS_OF_ORDER = 4
+#: Times that cells out of order, or that break a predicate, are, before their rows are drawn again as a whole.
+_ROUNDS = 8
 
 
 def draw_inside(
     plan: Reduction, inner: NativeBackend, drawn: pd.DataFrame, seed: np.random.SeedSequence, decode: str | None
 ) -> None:
-    """Draw cells anew, in place, that are out of their range or order.
+    """Draw cells anew, in place, that are out of their range or order, or that break a predicate.
 
     Else other rows would have to lend theirs; and rows that are drawn again as a whole become rarer.
 
@@ -42,15 +42,15 @@ def draw_inside(
         decode: How cells are drawn.
     """
     ranges = [one for one in plan.corrected if one.lends and not plan.made & {*one.columns}]
-    orders, blocks = plan.checked_orders, np.arange(len(drawn)) // BLOCK
-    for again in range(_ROUNDS_OF_ORDER if orders else 1):
+    checked, blocks = plan.checked, np.arange(len(drawn)) // BLOCK
+    for again in range(_ROUNDS if checked else 1):
         wrong = dict[Any, NDArray[np.bool_]]()
         for relation in ranges if not again else ():
             name = relation.columns[-1]
             wrong[name] = wrong.get(name, False) | relation.breaks(drawn)
-        restored = plan.restore(drawn) if orders else drawn  # what another relation gives is in order
-        for order, name in orders:
-            wrong[name] = wrong.get(name, False) | order.breaks(restored)
+        restored = plan.restore(drawn) if checked else drawn  # what another relation gives is in order
+        for relation, name in checked:
+            wrong[name] = wrong.get(name, False) | relation.breaks(restored)
         if not wrong:
             return
         cells = np.column_stack([*wrong.values()])

@@ -36,7 +36,7 @@ from clover_tvae.reduction.plan import (
     step_to_plain,
 )
 from clover_tvae.reduction.wholes import Whole, wholes
-from clover_tvae.relations.computed import Computed, Equal
+from clover_tvae.relations.computed import Computed, Equal, Predicate
 from clover_tvae.relations.document import read_relations, write_relations
 from clover_tvae.relations.groups import MissingTogether, MissingWhen, OneHot
 from clover_tvae.relations.lookup import Dependency
@@ -153,12 +153,18 @@ class Reduction:
         return (*names, *map(self.flag, self.gaps))
 
     @cached_property
-    def checked_orders(self) -> tuple[tuple[Order, Any], ...]:
-        """Orders that no distance keeps as another relation gives a column in part; and that column: drawn anew, if broken."""
+    def checked(self) -> tuple[tuple[Order | Predicate, Any], ...]:
+        """What nothing but drawing anew keeps, and the column to draw: orders that no distance keeps, as another relation gives a
+        column in part; and predicates of one or two columns, the last that is learnt as it is.
+        """
         given = set(map(changed_by, self.corrected))
         orders = [one for one in self.kept if isinstance(one, Order) and not self.made & {*one.columns}]
-        found = [(order, [name for name in order.columns if name in given]) for order in orders]
-        return tuple((order, names[-1]) for order, names in found if names)
+        found: list[tuple[Order | Predicate, list[Any]]] = [
+            (order, [name for name in order.columns if name in given]) for order in orders
+        ]
+        predicates = [one for one in self.kept if isinstance(one, Predicate) and len(one.columns) <= 2]
+        found += [(one, [name for name in one.columns if name not in self.made]) for one in predicates]
+        return tuple((relation, names[-1]) for relation, names in found if names)
 
     def flag(self, base: Any) -> str:
         """Return the name of the column that says where a base is missing."""

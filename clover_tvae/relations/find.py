@@ -20,7 +20,7 @@ from clover_tvae.relations.computed import Equal
 from clover_tvae.relations.finding.chance import accepted, log_p_kept
 from clover_tvae.relations.finding.comparisons import equalities, orders
 from clover_tvae.relations.finding.dependencies import combinations, dependencies, names_of_dates, ranges
-from clover_tvae.relations.finding.formulas import clocks, formulas
+from clover_tvae.relations.finding.formulas import clocks, formulas, narrow
 from clover_tvae.relations.finding.patterns import missing_patterns, one_hot_groups
 from clover_tvae.relations.finding.pruning import pruned
 from clover_tvae.relations.finding.table import Candidate, Table
@@ -28,7 +28,7 @@ from clover_tvae.relations.lookup import Combinations, Dependency
 from clover_tvae.relations.relation import Relation
 
 _FINDERS = (
-    equalities, orders, formulas, clocks, names_of_dates, dependencies, combinations, ranges, missing_patterns,
+    equalities, orders, formulas, clocks, narrow, names_of_dates, dependencies, combinations, ranges, missing_patterns,
     one_hot_groups,
 )  # fmt: skip
 _MIN_ROWS = 30

@@ -19,6 +19,7 @@ _LOOSE = 0.02  # exceptions in the sample
 _FEW_ROWS = 64  # in which all pairs of columns are tried
 _PROBES = 3  # of these rows, in which they are tried first; all but one must agree
 _BY_CHANCE = 0.95
+_NARROW, _NARROW_STEPS = 2, 6  # from the least sum to the largest; fewer different values say little
 _RELATIVE_ERROR = 1e-9
 _OF_ONE_DATE = (
     *(f"{part}({{a}})" for part in PARTS), "weekday({a}) + 1", "(weekday({a}) + 1) % 7", "100 * hour({a}) + minute({a})",
@@ -88,9 +89,12 @@ def _of_dates(table: Table, rows: pd.DataFrame, few: dict[Any, Any]) -> Iterator
 def _of_packed(table: Table, names: list[Any], few: dict[Any, Any]) -> Iterator[tuple[str, NDArray[Any]]]:
     for name in names:
         text, numbers = quoted(name), few[name]
-        yield f"{text} * {text}", numbers * numbers
-        for function in ("log", "log10"):
-            yield f"{function}({text})", read_expression(f"{function}(a)").evaluate(pd.DataFrame({"a": numbers}))
+        for formula in ("{a} * {a}", "log({a})", "log10({a})"):
+            with np.errstate(over="ignore"):
+                yield (
+                    formula.format(a=text),
+                    read_expression(formula.format(a="a")).numbers(pd.DataFrame({"a": numbers})),
+                )
         if table.decimals(name) != 0:
             yield f"floor({text})", np.floor(numbers)
             continue
@@ -126,6 +130,33 @@ def clocks(table: Table) -> Candidates:
             whole = np.arange(np.nanmin(table.values[name]), np.nanmax(table.values[name]) + 1)
             relation = Predicate(expression=f"{quoted(name)} % 100 < 60")
             if (chance := float(np.mean(whole % 100 < 60))) <= _BY_CHANCE:
+                made.found.append(Candidate(relation, chance))
+    return made
+
+
+def narrow(table: Table) -> Candidates:
+    """Return pairs of whole numbers whose sum or difference takes two or three neighbouring values: an age and a year of birth."""
+    made, rng = Candidates(), np.random.default_rng(0)
+    names = [name for name in table.amounts if table.decimals(name) == 0 and len(table.levels[name]) > _NARROW_STEPS]
+    rows = table.rows[:: max(1, len(table.rows) // _FEW_ROWS)]
+    few = np.array([table.values[name][rows] for name in names]).reshape(len(names), len(rows))
+    for (i, first), (j, second) in itertools.combinations(enumerate(names), 2):
+        for sign, written in ((1, "+"), (-1, "-")):
+            made.n_tried += 1
+            some = few[i] + sign * few[j]
+            if np.isnan(some).all() or np.nanmax(some) - np.nanmin(some) > _NARROW:
+                continue
+            a, b = table.values[first], sign * table.values[second]
+            levels, counts = np.unique((a + b)[~np.isnan(a + b)], return_counts=True)
+            held = levels[counts >= table.min_count]
+            if not 1 < len(held) <= _NARROW + 1 or np.ptp(held) > _NARROW or (sign < 0 and held[0] * held[-1] >= 0):
+                continue  # of a difference of one sign, the order says as much
+            low, high = int(held[0]), int(held[-1])
+            dealt = rng.permutation(a) + b
+            chance = float(np.mean((dealt >= low) & (dealt <= high)))
+            term = f"{quoted(first)} {written} {quoted(second)}"
+            relation = Predicate(expression=f"{term} >= {low} and {term} <= {high}")
+            if chance <= _BY_CHANCE / 2:
                 made.found.append(Candidate(relation, chance))
     return made
 
