@@ -253,7 +253,7 @@ class TestEachKind:
         assert f"of pay = {name}(pay), to 6 decimals" in sentences(df)
 
     def test_squares_of_the_largest_floats_are_no_error(self) -> None:
-        assert sentences(pd.DataFrame({"a": np.linspace(-1e308, 1e308, 60), "b": np.arange(60) % 7})) == []
+        assert sentences(pd.DataFrame({"a": np.linspace(-8e307, 8e307, 60), "b": np.arange(60) % 7})) == []
 
     def test_an_age_and_a_year_of_birth(self, rng: np.random.Generator) -> None:
         born = rng.integers(1930, 2005, 400)
