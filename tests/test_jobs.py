@@ -939,6 +939,15 @@ def test_a_process_that_is_killed_leaves_no_other_hanging(folder: Path, victim: 
         until(lambda: len(workers_of(process.pid)) == 2 and len(list(folder.rglob("out"))) == 1)
         workers = workers_of(process.pid)
         os.kill(workers[0] if victim == "worker" else process.pid, signal.SIGKILL)
+
+        def ends() -> bool:
+            """Kill what is tried once more, too."""
+            for worker in workers_of(process.pid) if victim == "worker" else ():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
+            return process.poll() is not None
+
+        until(ends)
         out, _ = process.communicate(timeout=120)
         if victim == "worker":
             killed = "[('a', 'failed', 'WorkerLostError'), ('b', 'failed', 'WorkerLostError'), ('c', 'skipped', None)]"

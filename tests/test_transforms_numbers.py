@@ -530,6 +530,26 @@ def test_round_numbers_are_drawn_as_often_as_they_came(scale: float) -> None:
     assert round_trip(fitted, inside).tolist() == inside.tolist()
 
 
+def test_times_at_quarters_of_an_hour_come_as_often_as_they_did() -> None:
+    rng = np.random.default_rng(5)
+    minutes = rng.integers(0, 60 * 24 * 400, 900)
+    minutes = np.where(rng.random(900) < 0.5, minutes // 15 * 15, minutes)
+    admitted = pd.Series(pd.Timestamp("2021-01-01") + pd.to_timedelta(minutes, unit="min"))
+    fitted = NumberTransform.fit(admitted, "x", "rank", "datetime", least=5)
+    drawn = fitted.decode(np.zeros(3000, np.int32), rng.random(3000).astype(np.float32))
+    assert 15 in fitted.codec.units
+    assert (drawn.dt.minute % 15 == 0).mean() == pytest.approx((admitted.dt.minute % 15 == 0).mean(), abs=0.05)
+
+
+def test_numbers_that_are_nearly_all_round_can_be_written_and_read() -> None:
+    """Every step has some ranks, also where the multiples of a unit are all that came."""
+    values = pd.Series(np.r_[np.arange(0, 1500, 15), np.arange(0, 1500, 15)])
+    for odd in ([], [7], [7, 22, 301]):
+        fitted = fit(pd.concat([values, pd.Series(odd, dtype=np.int64)], ignore_index=True), "rank", least=5)
+        inside = values[values.between(fitted.grid.minimum, fitted.grid.maximum)]
+        assert round_trip(fitted, inside).tolist() == inside.tolist()
+
+
 def test_numbers_of_which_none_is_rounder_have_no_units() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)

@@ -18,12 +18,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-#: Multiples of these, and of ten, a hundred, ... times these, are looked for.
+#: Multiples of these, and of ten, a hundred, ... times these, are looked for; and of weeks, dozens, and the parts of hours and days.
 _DIGITS = (2, 5, 10, 25)
+_OF_TIME = (7, 12, 15, 30, 60, 300, 900, 1_800, 3_600, 43_200, 86_400)
 #: By how many standard deviations of chance multiples must come oftener than was expected, and than their neighbours.
 _SURE = 4.0
 #: Fewer rows say nothing; nobody misses what fewer of them, as a share, have.
 _FEWEST, _LEAST_SHARE = 40, 0.01
+#: Of a step that no unit divides, beside 1 in the mean: what was seen must have ranks.
+_LEAST_WEIGHT = 0.01
 #: Sums of the weights of more steps are not exact enough.
 MOST_STEPS = 2**40
 
@@ -72,8 +75,8 @@ class Heaps:
             weights = _weights(units, shares)
         if len(units) == 1:
             return cls.none()
+        weights[0] = max(weights[0], _LEAST_WEIGHT)
         kept = weights > 1e-9
-        kept[0] = True
         # Two digits tell no more of how many rows there were.
         rounded = [float(f"{weight:.2g}") for weight in weights[kept]]
         return cls(np.array(units, np.int64)[kept], np.array(rounded))
@@ -118,7 +121,8 @@ class Heaps:
 
 def _candidates(most: int) -> Sequence[int]:
     powers = range(max(0, int(math.log10(max(1, most)))) + 1)
-    return sorted({digits * 10**power for digits in _DIGITS for power in powers if digits * 10**power <= most})
+    units = {digits * 10**power for digits in _DIGITS for power in powers} | {*_OF_TIME}
+    return sorted(unit for unit in units if unit <= most)
 
 
 def _weights(units: Sequence[int], shares: Sequence[float]) -> NDArray[np.float64]:
