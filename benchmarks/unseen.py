@@ -55,6 +55,7 @@ def figures(folder: Path, name: str, most: int, privacy: str | None, seed: int) 
     file = folder / (f"{name}.csv" if known is None else known.file)
     told = None if known is None else known.metadata(file)
     df = read_table(file, told)
+    df = df if known is None else df.drop(columns=[*known.dropped, *known.identifiers])
     metadata = Metadata.infer(df) if told is None else told
     df = df.sample(frac=1, random_state=seed).reset_index(drop=True)
     n = min(len(df) // 2, most)
