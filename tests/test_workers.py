@@ -20,7 +20,7 @@ pytestmark = pytest.mark.long
 
 #: What each process does first: ``rank`` is its number, ``people`` makes a table, ``QUICK`` has two shards a batch.
 BEGINNING = """
-import json, os, sys, time
+import atexit, json, os, sys, time
 import numpy as np, pandas as pd, torch, torch.distributed as dist
 from clover_tvae import TVAESynthesizer
 from clover_tvae.errors import CloverError
@@ -30,6 +30,7 @@ from test_training import Line, data
 rank = int(os.environ.get("RANK", 0))
 if "RANK" in os.environ:
     dist.init_process_group("gloo")
+    atexit.register(dist.destroy_process_group)  # else its threads may abort the process as it ends
 
 def people(n=9000):
     rng = np.random.default_rng(0)
