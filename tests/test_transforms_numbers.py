@@ -581,6 +581,7 @@ def test_ranks_written_before_there_were_round_numbers_are_read() -> None:
         ("codec.weights", array(0.0, 1.0, 1.0)),
         ("codec.weights", array(1.0, float("inf"), 1.0)),
         ("codec.weights", array(1.0, -1.0, 1.0)),
+        ("codec.weights", array(1.0, 1e300, 1.0)),
     ],
 )
 def test_changed_units_are_refused(path: str, value: object) -> None:

@@ -212,6 +212,7 @@ class RankCodec(NumberCodec):
         check(
             not len(units) or (units[0] == 1 and weights[0] > 0 and has_steps(grid)), "only steps of a grid have units"
         )
+        check(bool((weights <= 10.0 * units).all()), "a step must have a weight of about 1 in the mean")
         made = cls(grid, atoms, missing, values, lower, upper, units, weights)
         check(made.layout.n_choices >= 1, "a column must have at least one choice")
         return made

@@ -140,12 +140,12 @@ def narrow(table: Table) -> Candidates:
     names = [name for name in table.amounts if table.decimals(name) == 0 and len(table.levels[name]) > _NARROW_STEPS]
     rows = table.rows[:: max(1, len(table.rows) // _FEW_ROWS)]
     few = np.array([table.values[name][rows] for name in names]).reshape(len(names), len(rows))
-    for (i, first), (j, second) in itertools.combinations(enumerate(names), 2):
-        for sign, written in ((1, "+"), (-1, "-")):
-            made.n_tried += 1
-            some = few[i] + sign * few[j]
-            if np.isnan(some).all() or np.nanmax(some) - np.nanmin(some) > _NARROW:
-                continue
+    for i, first in enumerate(names):
+        sums = np.stack([few[i] + few[i + 1 :], few[i] - few[i + 1 :]], axis=1)  # with all others at once
+        near = np.fmax.reduce(sums, axis=2) - np.fmin.reduce(sums, axis=2) <= _NARROW
+        made.n_tried += near.size
+        for j, is_difference in np.argwhere(near).tolist():
+            second, sign, written = names[i + 1 + j], *((-1, "-") if is_difference else (1, "+"))
             a, b = table.values[first], sign * table.values[second]
             levels, counts = np.unique((a + b)[~np.isnan(a + b)], return_counts=True)
             held = levels[counts >= table.min_count]
