@@ -19,6 +19,7 @@ __all__ = [
     "Sdv",
     "Seed",
     "Teach",
+    "Train",
     "child",
     "generator",
     "of_measure",
@@ -38,6 +39,12 @@ class Fit(IntEnum):
     """Of a fit."""
 
     TRANSFORMS, ENCODE, WEIGHTS, TRAINING, PRIOR, RELATIONS, SMOOTH, SCHEDULE = range(8)
+
+
+class Train(IntEnum):
+    """Of one training: which rows it watches, the order of the others, the noise of each shard, the noise of what it watches."""
+
+    SPLIT, SHUFFLE, NOISE, VALIDATION = range(4)
 
 
 class Teach(IntEnum):

@@ -183,59 +183,38 @@ class KeepingBackend(Backend):
 
     # -- drawing ------------------------------------------------------------------------------------------------------
 
-    def sample_frames(
-        self,
-        n_rows: int,
-        *,
-        seed: np.random.SeedSequence,
-        conditions: Mapping[Hashable, Any] | None = None,
-        decode: str | None = None,
-        missing: bool = True,
-        first_id: int = 0,
-        steps: int | None = None,
-    ) -> Iterator[pd.DataFrame]:
-        return self._drawn_rows(
-            0, n_rows, seed, conditions or {}, first_id, decode=decode, missing=missing, steps=steps
-        )
+    def sample_frames(self, n_rows: int, **how: Any) -> Iterator[pd.DataFrame]:
+        return self.sample_rest(0, n_rows, **how)
 
-    def sample_rest(self, skip: int, n_rows: int, **how: Any) -> Iterator[pd.DataFrame]:
-        seed, conditions, first_id = how.pop("seed"), how.pop("conditions", None) or {}, how.pop("first_id", 0)
-        return self._drawn_rows(skip, n_rows, seed, conditions, first_id, **how)
-
-    def _drawn_rows(
-        self,
-        skip: int,
-        stop: int,
-        seed: np.random.SeedSequence,
-        conditions: Mapping[Any, Any],
-        first_id: int,
-        **how: Any,
+    def sample_rest(
+        self, skip: int, n_rows: int, *, seed: np.random.SeedSequence, first_id: int = 0, **how: Any
     ) -> Iterator[pd.DataFrame]:
-        """Yield the rows from ``skip`` to ``stop`` of the endless table: stretches of :data:`STRETCH_ROWS`, each with its own seed."""
+        """Yield rows of the endless table: stretches of :data:`STRETCH_ROWS`, each with its own seed."""
         start = skip - skip % STRETCH_ROWS
-        while start < stop or start == stop == 0:
+        while start < n_rows or start == n_rows == 0:
             own = child(seed, Draw.STRETCH, start // STRETCH_ROWS) if start else seed
-            for rows in self._stretch(min(STRETCH_ROWS, stop - start), own, conditions, **how):
+            for rows in self._stretch(min(STRETCH_ROWS, n_rows - start), own, **how):
                 start += len(rows)
-                if start > skip or stop == 0:
+                if start > skip or n_rows == 0:
                     left_out = max(0, skip - (start - len(rows)))
                     given = rows.iloc[left_out:].reset_index(drop=True)
                     # One generator for all frames: identifiers then depend on the row's number alone.
                     yield self._identified(given, first_id + start - len(given), generator(seed, Draw.CELLS))
-            if stop == 0:
+            if n_rows == 0:
                 return
 
     def _stretch(
         self,
         n_rows: int,
         seed: np.random.SeedSequence,
-        conditions: Mapping[Any, Any],
         *,
+        conditions: Mapping[Any, Any] | None = None,
+        decode: str | None = None,
         missing: bool = True,
         **how: Any,
     ) -> Iterator[pd.DataFrame]:
         """Yield the first ``n_rows`` rows of a stretch, without identifiers."""
-        plan, how = self.reduction, how | {"missing": missing}
+        plan, conditions, how = self.reduction, conditions or {}, how | {"decode": decode, "missing": missing}
         inner, outer = translated(plan, conditions, missing=missing)
         place, n_drawn, broken = 0, 0, Counter[str]()
         values = conditions_of(conditions)
@@ -261,7 +240,7 @@ class KeepingBackend(Backend):
             for asked in dict.fromkeys((wanted, size)):  # the rows of fewer are the first of more
                 frames = self.inner.sample_frames(asked, seed=child(seed, Draw.ROWS, block), conditions=inner, **how)
                 drawn = pd.concat(list(frames), ignore_index=True)
-                drawn = self._drawn_again(drawn, child(seed, Draw.AGAIN, block), how["decode"])
+                drawn = self._drawn_again(drawn, child(seed, Draw.AGAIN, block), decode)
                 rows = plan.brought_back(plan.exchanged(drawn))
                 kept, found = self._accepted(rows, outer, missing)
                 if len(kept) >= n_rows - place or asked == size:

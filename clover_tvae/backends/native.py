@@ -57,6 +57,8 @@ logger = logging.getLogger(__name__)
 #: Encoded blocks that are put back into pandas together: pandas is slow on many small frames.
 _BLOCKS_A_FRAME = 64
 assert BLOCK_ROWS * _BLOCKS_A_FRAME <= 2**20
+#: Rows of which cells are drawn again together.
+_AGAIN_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -72,17 +74,13 @@ class _Learnt:
 
     @property
     def sampler(self) -> Sampler:
-        return _sampler(self.vae, self.transform)
+        return Sampler(self.vae, self.transform.translate)
 
     def read(self, df: pd.DataFrame, rng: np.random.Generator) -> EncodedTable:
         """Encode all modelled columns of ``df``; values that were never seen are unknown."""
         names = self.transform.names
         require_columns(df, names)
         return self.transform.encode(df[list(names)], rng, unseen="mask")
-
-
-def _sampler(vae: TabularVAE, transform: TableTransform) -> Sampler:
-    return Sampler(vae, transform.translate if transform.layout.copy_pairs else None)
 
 
 class NativeBackend(Backend, ReadsRows):
@@ -146,14 +144,15 @@ class NativeBackend(Backend, ReadsRows):
         weights = torch_generator(child(seed, Fit.WEIGHTS))
         stage = (lambda name: None) if checkpoint is None else checkpoint.stage
         trainer = Trainer(plan.training, device=self.device, verbose=verbose, told=told, stage=stage(told))
-        people = people_of(df, metadata.unit)
-        self._held_out = trainer.held_out(len(table), child(seed, Fit.TRAINING), people)
-        seen = table.take(np.setdiff1d(np.arange(len(table)), self._held_out))
-        vae = build_vae(plan.model, layout, weights, seen.choices)
+        own, people = child(seed, Fit.TRAINING), people_of(df, metadata.unit)
+        self._held_out = held_out = trainer.held_out(len(table), own, people)
+        # Where they stand, and no copy of them, which a large table has no room for.
+        seen = np.setdiff1d(np.arange(len(table)), held_out)
+        vae = build_vae(plan.model, layout, weights, table.choices[seen])
         try:
-            with told_order(vae.decoder, transform.ranks(seen), weights):
+            with told_order(vae.decoder, transform.ranks(table, seen), weights):
                 if plan.start is not None:
-                    smooth = copula_rows(seen, layout, plan.start_rows, generator(seed, Fit.SMOOTH))
+                    smooth = copula_rows(table.take(seen), layout, plan.start_rows, generator(seed, Fit.SMOOTH))
                     starter = Trainer(
                         plan.start, device=self.device, verbose=verbose, told="start", stage=stage("start")
                     )
@@ -161,8 +160,8 @@ class NativeBackend(Backend, ReadsRows):
                 training = trainer.fit(
                     vae,
                     table_tensors(table, layout),
-                    seed=child(seed, Fit.TRAINING),
-                    people=people,
+                    seed=own,
+                    held_out=held_out,
                     beyond=None if beyond is None else partial(_others, df, metadata, beyond, transform, seed),
                 )
         except DivergedError as error:
@@ -174,8 +173,9 @@ class NativeBackend(Backend, ReadsRows):
                 CloverWarning,
             )
         with one_thread():
-            vae.fit_prior(table_tensors(seen, layout), torch_generator(child(seed, Fit.PRIOR), self.device))
-            _sampler(vae, transform).measure_steps(child(seed, Fit.SCHEDULE))
+            prior = torch_generator(child(seed, Fit.PRIOR), self.device)
+            vae.fit_prior(table_tensors(table, layout), prior, torch.from_numpy(seen))
+            Sampler(vae, transform.translate).measure_steps(child(seed, Fit.SCHEDULE))
         facts = {
             "rows": n_rows,
             "seconds": round(time.monotonic() - started, 3),
@@ -335,10 +335,16 @@ class NativeBackend(Backend, ReadsRows):
         self, df: pd.DataFrame, names: Collection[Hashable], *, seed: np.random.SeedSequence, decode: str | None
     ) -> pd.DataFrame:
         """Draw the cells of some columns anew, given all others of rows that were drawn, missing cells included."""
-        columns = self.transform.names
-        table = self._learnt().read(df, generator(seed, Read.ENCODE))
+        learnt, done = self._learnt(), list[EncodedTable]()
+        columns, table = learnt.transform.names, learnt.read(df, generator(seed, Read.ENCODE))
         known = (table.choices >= 0) & np.array([name not in names for name in columns])
-        return self._drawn(known, table, seed, set(range(len(columns))), argmax=decode == "argmax")
+        how: dict[str, Any] = {"full": range(len(columns)), "argmax": decode == "argmax"}
+        for start in range(0, len(df), _AGAIN_ROWS):
+            part = np.arange(start, min(start + _AGAIN_ROWS, len(df)))
+            rows = np.resize(part, _AGAIN_ROWS)  # always as many, so that the rows of fewer are the first of more
+            made = learnt.sampler.complete(table.take(rows), known[rows], child(seed, start, Read.ROWS), **how)
+            done.append(made.take(slice(len(part))))
+        return learnt.transform.decode(EncodedTable.concatenate(done))
 
     def _drawn(
         self,

@@ -46,8 +46,6 @@ class Backend(Protocol):
     @property
     def held_out(self) -> NDArray[np.int64]:
         """Places of the rows of the table learnt last that no weight was trained on; none in a generator that was loaded."""
-        import numpy as np
-
         return np.empty(0, dtype=np.int64)
 
     def __init__(self, **given: Any) -> None: ...
@@ -133,12 +131,14 @@ class Backend(Protocol):
             ConditionError: The conditions name an unknown column or a value never seen, or no row can meet them.
         """
 
-    def sample_rest(self, skip: int, n_rows: int, **how: Any) -> Iterator[pd.DataFrame]:
+    def sample_rest(
+        self, skip: int, n_rows: int, *, seed: np.random.SeedSequence, **how: Any
+    ) -> Iterator[pd.DataFrame]:
         """Yield the rows of :meth:`sample_frames` after the first ``skip``, at least 1, as they are in the whole.
 
         Here all rows are drawn, and the first ones thrown away.
         """
-        for frame in self.sample_frames(n_rows, **how):
+        for frame in self.sample_frames(n_rows, seed=seed, **how):
             if len(frame) > skip:
                 yield frame.iloc[skip:]
             skip = max(0, skip - len(frame))
@@ -239,8 +239,6 @@ def reader(backend: Backend, df: Any, called: str) -> ReadsRows:
         DataError: ``df`` is no DataFrame whose columns have names of their own.
         ConfigError: The backend cannot read rows.
     """
-    import pandas as pd
-
     if not isinstance(df, pd.DataFrame):
         raise DataError(f"must be a pandas DataFrame, found {type(df).__name__}", "df")
     DataError.raise_any(repeated_names(df.columns))

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 #: Rows that are drawn alike, however many are asked for.
 BLOCK = 1_024
-#: Rows of a block from which on cells out of their range are drawn again, given the rest of their row, so many together.
-#: Other rows lend fewer ones: with 37 of 1,000 lent, a correlation of 0.62 became one of 0.59.
-_AGAIN_FROM, _AGAIN_ROWS = 10, 256
+#: Rows of a block from which on cells out of their range are drawn again, given the rest of their row. Other rows lend
+#: fewer ones: with 37 of 1,000 lent, a correlation of 0.62 became one of 0.59.
+_AGAIN_FROM = 10
 #: Times that cells out of order, or that break a predicate, are, before their rows are drawn again as a whole.
 _ROUNDS = 8
 
@@ -43,12 +43,13 @@ def draw_inside(
     """
     ranges = [one for one in plan.corrected if one.lends and not plan.made & {*one.columns}]
     checked, blocks = plan.checked, np.arange(len(drawn)) // BLOCK
+    is_changed = any(plan.written & {*relation.columns} for relation, _ in checked)
     for again in range(_ROUNDS if checked else 1):
         wrong = dict[Any, NDArray[np.bool_]]()
         for relation in ranges if not again else ():
             name = relation.columns[-1]
             wrong[name] = wrong.get(name, False) | relation.breaks(drawn)
-        restored = plan.restore(drawn) if checked else drawn  # what another relation gives is in order
+        restored = plan.restore(drawn) if is_changed else drawn  # what another relation gives is in order
         for relation, name in checked:
             wrong[name] = wrong.get(name, False) | relation.breaks(restored)
         if not wrong:
@@ -61,26 +62,10 @@ def draw_inside(
         for which in kinds:
             names = [name for name, is_wrong in zip(wrong, which, strict=True) if is_wrong]
             key = (again, *np.flatnonzero(which).tolist())
-            _draw_cells(inner, drawn, names, enough & (cells == which).all(axis=1), child(seed, *key), decode)
-
-
-def _draw_cells(
-    inner: NativeBackend,
-    drawn: pd.DataFrame,
-    names: list[Any],
-    wrong: NDArray[np.bool_],
-    seed: np.random.SeedSequence,
-    decode: str | None,
-) -> None:
-    """Draw cells of some columns anew in the rows that are wrong, given the rest of these rows."""
-    part = np.flatnonzero(wrong)
-    for start in range(0, len(part), _AGAIN_ROWS):
-        rows = part[start : start + _AGAIN_ROWS]
-        # Always as many, so that the rows of fewer are the first of more.
-        given = drawn.iloc[np.resize(rows, _AGAIN_ROWS)].reset_index(drop=True)
-        made = inner.redrawn(given, names, seed=child(seed, start), decode=decode)
-        for name in names:
-            drawn[name] = with_cells(drawn[name], rows, made[name].iloc[: len(rows)])
+            rows = np.flatnonzero(enough & (cells == which).all(axis=1))
+            made = inner.redrawn(drawn.iloc[rows], names, seed=child(seed, *key), decode=decode)
+            for name in names:
+                drawn[name] = with_cells(drawn[name], rows, made[name])
 
 
 def draw_what_is_there(

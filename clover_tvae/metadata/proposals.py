@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -163,21 +163,13 @@ class Texts:
         return "ignore" if names_people(counts) or (len(counts) > MAX_CODES and share > 0.5) else "categorical"
 
 
-@dataclass
 class _Rest:
     """The texts that are not what most of a column's are: words for missing, other words that repeat, and odd ones."""
 
-    texts: Texts
-    others: set[str]
-    markers: dict[str, int] = field(init=False)
-    repeated: dict[str, int] = field(init=False)
-    odd: set[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        counts = {text: self.texts.counts[text] for text in self.others}
-        self.markers = {
-            text: n for text, n in self.texts.markers.items() if any(other.casefold() == text for other in counts)
-        }
+    def __init__(self, texts: Texts, kept: Collection[str]) -> None:
+        self.texts, counts = texts, {text: n for text, n in texts.counts.items() if text not in kept}
+        folded = {text.casefold() for text in counts}
+        self.markers = {text: n for text, n in texts.markers.items() if text in folded}
         left = {text: n for text, n in counts.items() if text.casefold() not in self.markers}
         self.repeated = {text: n for text, n in left.items() if n >= MIN_COUNT}
         self.odd = set(left) - set(self.repeated)
@@ -245,7 +237,7 @@ def _numbers(texts: Texts) -> Finding | None:
     limits, n_limits = _limits(texts, kept, style)
     number_of = {text: style.number(found.body) for text, found in kept.items()}
     kept = {t: found for t, found in kept.items() if not found.beyond or number_of[t] == limits.get(found.beyond)}
-    rest = _Rest(texts, set(texts.counts) - set(kept))
+    rest = _Rest(texts, kept)
     if n_limits > len(limits) or not rest.fits:
         why = "the others are no numbers: mend them, or list them as 'missing'"
         why = "limits of several heights, such as <5 and <10; bring them to one" if n_limits > len(limits) else why
@@ -410,7 +402,7 @@ def _pair(texts: Texts) -> Finding | None:
     names = [f"{texts.name}_1", f"{texts.name}_2"]
     if not isinstance(texts.name, str) or len(both) <= MAX_CODES or set(names) & texts.taken:
         return None
-    if not (rest := _Rest(texts, set(texts.counts) - set(both))).fits:
+    if not (rest := _Rest(texts, both)).fits:
         return None
     halves = []
     for part, name in enumerate(names, start=1):
@@ -458,7 +450,7 @@ def _dates(texts: Texts) -> Finding | None:
     if short := next((format for format in formats if has_short_years(format)), None):
         shortened = [text for written in found if written.formats[0] == short for text in written.texts]
         century = century_of(shortened, short)
-    rest = _Rest(texts, set(texts.counts) - readable)
+    rest = _Rest(texts, readable)
     if not rest.fits:
         return None
     if rest.repeated and not texts.word:

@@ -123,19 +123,25 @@ class TabularVAE(nn.Module):
         return mu, std
 
     @torch.no_grad()
-    def fit_prior(self, tensors: Sequence[Tensor], generator: torch.Generator) -> None:
+    def fit_prior(self, tensors: Sequence[Tensor], generator: torch.Generator, rows: Tensor | None = None) -> None:
         """Fit the prior to draws from the posteriors of (at most 20,000) rows, given as :func:`table_tensors` does.
 
         A prior that stays ``N(0, I)`` leaves the shares of the choices wrong: the paper's decoder is then moved instead.
+
+        Args:
+            tensors: The table.
+            generator: Draws the rows, and from their posteriors.
+            rows: Indices of the rows that count; ``None``: all do.
         """
+        rows = torch.arange(len(tensors[0])) if rows is None else rows
         if not self.prior.n_components:
             if isinstance(self.decoder, Decoder):
                 z = self.prior.draw(_MOST_PRIOR_ROWS, generator)
-                self.decoder.match_shares(z, tensors[0].to(self.device, torch.int64))
+                self.decoder.match_shares(z, tensors[0][rows].to(self.device))
             return
-        n_rows, draws = len(tensors[0]), []
-        picked = torch.randperm(n_rows, generator=generator, device=generator.device)[:_MOST_PRIOR_ROWS].cpu()
-        for part in picked.split(_ROWS_A_PASS):
+        draws = list[Tensor]()
+        picked = torch.randperm(len(rows), generator=generator, device=generator.device)[:_MOST_PRIOR_ROWS].cpu()
+        for part in rows[picked].split(_ROWS_A_PASS):
             choices, scalars, spreads, equals = (t[part].to(self.device) for t in tensors)
             mu, std = self.posterior(Rows(choices.long(), inside_spreads(scalars, spreads, generator), equals))
             # Antithetic pairs: the noise of the draws must not become the prior's mean.

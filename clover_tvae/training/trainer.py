@@ -26,6 +26,7 @@ from clover_tvae.columns.people import drawn_people
 from clover_tvae.errors import DivergedError
 from clover_tvae.model.devices import flushed_denormals, one_thread, resolve_device, torch_generator
 from clover_tvae.model.elbo import ElboTerms
+from clover_tvae.seeds import Train, child, generator, root
 from clover_tvae.training.checkpoint import Stage
 from clover_tvae.training.config import TrainingConfig
 from clover_tvae.training.optimizers import Adam, Average, Muon, Optimizer
@@ -150,6 +151,7 @@ class Trainer:
         seed: int | np.random.SeedSequence = 0,
         people: NDArray[np.int64] | None = None,
         beyond: OtherRows | None = None,
+        held_out: NDArray[np.int64] | None = None,
     ) -> Training:
         """Train ``module`` in place and leave the best weights in it.
 
@@ -160,6 +162,7 @@ class Trainer:
             people: The number of the person of each row, who is either trained on or watched; ``None``: every row is one.
             beyond: Where ``rows`` are only a sample of what is to be learnt: called with the indices of the rows that are
                 watched, and a seed, it returns the source of all rows but those.
+            held_out: What :meth:`held_out` returned for these rows, seed and people; ``None``: it is asked now.
 
         Returns:
             The learning curves, the best epoch, and why training ended.
@@ -167,9 +170,9 @@ class Trainer:
         Raises:
             DivergedError: The loss was not a finite number before any epoch could be validated.
         """
-        split_seed, *seeds = _children(seed)
-        held_out = self._drawn(len(rows[0]), split_seed, people)
-        run = _Run(self, module.to(self.device), rows, held_out, seeds, beyond)
+        seed = root(seed)
+        held_out = self.held_out(len(rows[0]), seed, people) if held_out is None else held_out
+        run = _Run(self, module.to(self.device), rows, held_out, seed, beyond)
         with closing(run.rows), one_thread(), flushed_denormals(), run.pool or nullcontext():
             run.train()
         return run.training
@@ -179,23 +182,16 @@ class Trainer:
     ) -> NDArray[np.int64]:
         """Return the indices of the rows that :meth:`fit` will watch and not train on: nothing else should learn from them, either.
 
+        There are none where no row would be left to train on.
+
         Args:
             n_rows: Rows that it will be given.
             seed: As it will be given.
             people: As it will be given.
         """
-        return self._drawn(n_rows, _children(seed)[0], people)
-
-    def _drawn(self, n_rows: int, seed: np.random.SeedSequence, people: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """Return the indices of the rows to watch; none where no row would be left to train on."""
         n_held = min(int(n_rows * self.config.validation_fraction), _MOST_VALIDATION_ROWS)
-        return np.sort(drawn_people(people, n_rows, n_held if n_held < n_rows else 0, np.random.default_rng(seed)))
-
-
-def _children(seed: int | np.random.SeedSequence) -> list[np.random.SeedSequence]:
-    """Return the seeds of a training: of the split, and three others."""
-    sequence = np.random.SeedSequence(seed) if isinstance(seed, int) else seed
-    return np.random.SeedSequence(sequence.entropy, spawn_key=sequence.spawn_key).spawn(4)
+        rng = generator(root(seed), Train.SPLIT)
+        return np.sort(drawn_people(people, n_rows, n_held if n_held < n_rows else 0, rng))
 
 
 def _lead(gains: Tensor) -> float:
@@ -226,11 +222,11 @@ class _Run:
         module: nn.Module,
         rows: Sequence[Tensor],
         held_out: NDArray[np.int64],
-        seeds: Sequence[np.random.SeedSequence],
+        seed: np.random.SeedSequence,
         beyond: OtherRows | None,
     ) -> None:
         config = trainer.config
-        shuffle_seed, noise_seed, self.validation_seed = seeds
+        self.validation_seed, shuffle_seed = child(seed, Train.VALIDATION), child(seed, Train.SHUFFLE)
         self.config, self.device, self.module, self.stage = config, trainer.device, module, trainer.stage
         self.verbose, self.on_epoch, self.told = trainer.verbose, trainer.on_epoch, trainer.told
         if beyond is None:
@@ -247,7 +243,7 @@ class _Run:
         self.workers = Workers()
         # A batch that is not to be cut is computed by the first worker alone.
         n_shards = config.shards if config.shards == 1 else max(config.shards, self.workers.size)
-        self.noise = [torch_generator(child, self.device) for child in noise_seed.spawn(n_shards)]
+        self.noise = [torch_generator(child(seed, Train.NOISE, i), self.device) for i in range(n_shards)]
         n_mine = math.ceil(n_shards / self.workers.size)
         self.n_threads = min(n_mine, os.cpu_count() or 1) if self.device.type == "cpu" else 1
         self.pool = ThreadPoolExecutor(self.n_threads, initializer=_quiet_thread) if self.n_threads > 1 else None

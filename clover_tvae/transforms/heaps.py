@@ -11,12 +11,16 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from clover_tvae.columns.plain_data import array_from_plain, check
+from clover_tvae.transforms.grid import Grid
 
 #: Multiples of these, and of ten, a hundred, ... times these, are looked for; and of weeks, dozens, and the parts of hours and days.
 _DIGITS = (2, 5, 10, 25)
@@ -28,39 +32,45 @@ _FEWEST, _LEAST_SHARE = 40, 0.01
 #: Of a step that no unit divides, beside 1 in the mean: what was seen must have ranks.
 _LEAST_WEIGHT = 0.01
 #: Sums of the weights of more steps are not exact enough.
-MOST_STEPS = 2**40
+_MOST_STEPS = 2**40
 
 
 @dataclass(frozen=True, eq=False)
 class Heaps:
-    """How likely the steps of a grid are beside each other: step ``k`` has the weight of all units that divide it.
+    """How likely the values of a grid are beside each other: step ``k``, counted from 0, has the weight of all units that divide it.
+
+    The *place* of a value is the weight of all steps up to it: between two values, equally many places are equally likely.
 
     Args:
-        units: Ascending, the first is 1; none at all: every step is as likely as the next.
+        grid: The grid; values are given as :meth:`Grid.offset` does.
+        units: Ascending, the first is 1; none at all: every step is as likely as the next, and a place is an offset.
         weights: Of each unit, scaled so that a step has a weight of 1 in the mean.
     """
 
+    grid: Grid
     units: NDArray[np.int64]
     weights: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, steps: NDArray[np.int64], counts: NDArray[np.int64], least: int) -> Heaps:
+    def fit(cls, distinct: NDArray[Any], counts: NDArray[np.int64], grid: Grid, least: int) -> Heaps:
         """Find the units whose multiples come oftener.
 
         Args:
-            steps: Distinct values, counted in steps of the grid from 0.
+            distinct: Distinct values.
             counts: Rows of each.
+            grid: Their grid.
             least: Fewest rows that a unit may rest on.
 
         Example:
-            >>> steps = np.r_[np.arange(0, 500, 5), np.arange(1, 400, 8)]
-            >>> Heaps.fit(steps, np.ones(150, np.int64), 5).units.tolist()
+            >>> values = np.r_[np.arange(0, 500, 5), np.arange(1, 400, 8)]
+            >>> Heaps.fit(values, np.ones(150, np.int64), Grid("int64", 0, 500, 0), 5).units.tolist()
             [1, 5]
         """
-        units, weights, n_rows = [1], np.ones(1), int(counts.sum())
-        if n_rows < _FEWEST:
-            return cls.none()
-        shares = [1.0]
+        n_rows, none = int(counts.sum()), cls.none(grid)
+        if n_rows < _FEWEST or not _has_steps(grid):
+            return none
+        steps = np.rint(none._steps(grid.offset(distinct))).astype(np.int64)
+        units, weights, shares = [1], np.ones(1), [1.0]
         for unit in _candidates(int(steps.max() - steps.min()) // 2):
             rest = steps % unit
             share = float(counts[rest == 0].sum()) / n_rows
@@ -74,49 +84,92 @@ class Heaps:
             shares.append(share)
             weights = _weights(units, shares)
         if len(units) == 1:
-            return cls.none()
+            return none
         weights[0] = max(weights[0], _LEAST_WEIGHT)
         kept = weights > 1e-9
         # Two digits tell no more of how many rows there were.
         rounded = [float(f"{weight:.2g}") for weight in weights[kept]]
-        return cls(np.array(units, np.int64)[kept], np.array(rounded))
+        return cls(grid, np.array(units, np.int64)[kept], np.array(rounded))
 
     @classmethod
-    def none(cls) -> Heaps:
+    def none(cls, grid: Grid) -> Heaps:
         """Every step is as likely as the next."""
-        return cls(np.zeros(0, np.int64), np.zeros(0))
+        return cls(grid, np.zeros(0, np.int64), np.zeros(0))
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any], grid: Grid) -> Heaps:
+        """Read units and weights as a file holds them; ``ValueError`` on anything else."""
+        units = array_from_plain(plain["units"], "units", "<i8", low=1)
+        weights = array_from_plain(plain["weights"], "weights", "<f8", low=0.0)
+        ascend = len(units) == len(weights) and bool((units[1:] > units[:-1]).all())
+        check(ascend, "units must ascend, and each have a weight")
+        is_whole = not len(units) or (units[0] == 1 and weights[0] > 0 and _has_steps(grid))
+        check(is_whole, "only steps of a grid have units")
+        check(bool((weights <= 10.0 * units).all()), "a step must have a weight of about 1 in the mean")
+        return cls(grid, units, weights)
 
     def __bool__(self) -> bool:
         return len(self.units) > 0
 
-    def until(self, steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    @cached_property
+    def _origin(self) -> float:
+        return 0.0 if self.grid.kind == "float64" else float(self.grid.minimum)
+
+    def _steps(self, offsets: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return offsets as steps of the grid, counted from 0."""
+        return (offsets + self._origin) / self.grid.step
+
+    def _until(self, steps: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the weight of all steps up to these, from 0. **Shape** ``(values,)``."""
         total = np.zeros(len(steps))
         for unit, weight in zip(self.units.tolist(), self.weights.tolist(), strict=True):
             total += weight * np.floor(steps / unit)
         return total
 
-    def places(self, at: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the weight up to any numbers, counted in steps: a step's own weight is spread from half a step before it to half one after."""
+    def places(self, offsets: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the places of any numbers: a step's own weight is spread from half a step before it to half one after."""
+        if not self:
+            return offsets
+        at = self._steps(offsets)
         upper = np.floor(at + 0.5)
-        before, after = self.until(upper - 1), self.until(upper)
+        before, after = self._until(upper - 1), self._until(upper)
         return before + (after - before) * (at + 0.5 - upper)
 
-    def steps(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the steps in whose weight places lie."""
+    def around(
+        self, offsets: NDArray[np.float64], alone: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the places at which what lies before each value ends, and what lies behind it begins.
+
+        Args:
+            offsets: Values.
+            alone: Which of them lie in neither, as they are drawn by themselves.
+        """
+        half = np.where(alone, self.grid.step / 2, 0.0) if self else 0.0
+        return self.places(offsets - half), self.places(offsets + half)
+
+    def offsets(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the steps in whose weight places lie, as offsets."""
         mean, over = self._mean, float(self.weights.sum())
         low, high = np.floor(places / mean) - 1, np.ceil((places + over) / mean) + 1
         for _ in range(64):  # the first step up to which there is more weight
             if not (high - low > 1).any():
                 break
             middle = np.floor((low + high) / 2)
-            beyond = self.until(middle) > places
+            beyond = self._until(middle) > places
             low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
-        return high
+        return high * self.grid.step - self._origin
 
     @cached_property
     def _mean(self) -> float:
         return float((self.weights / self.units).sum())
+
+
+def _has_steps(grid: Grid) -> bool:
+    """Whether the values of a grid are multiples of its step, and few enough for sums of floats to tell them apart."""
+    if grid.single is not None or grid.step == 0:
+        return False
+    first = grid.minimum / grid.step
+    return max(abs(first), abs(grid.maximum / grid.step)) < _MOST_STEPS and abs(first - round(first)) < 1e-6
 
 
 def _candidates(most: int) -> Sequence[int]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.plain_data import array_from_plain, array_to_plain, check
 from clover_tvae.transforms.grid import Grid, fraction
-from clover_tvae.transforms.heaps import MOST_STEPS, Heaps
+from clover_tvae.transforms.heaps import Heaps
 from clover_tvae.transforms.number_codec import NumberCodec
 
 MAX_PLAIN_VALUES = 60  # up to so many distinct values, each is a choice
@@ -58,7 +58,7 @@ class RankCodec(NumberCodec):
         """
         distinct, counts = np.unique(values, return_counts=True)
         n, m = len(values), len(distinct)
-        none = Heaps.none()
+        none = Heaps.none(grid)
         nothing = values[:0], np.zeros(0), np.zeros(0), none.units, none.weights
         few = m <= MAX_PLAIN_VALUES and n >= MIN_ROWS_A_PLAIN_VALUE * m
         if m <= 2 or few or (m <= MANY_PLAIN_VALUES and n >= MANY_ROWS_A_VALUE * m):
@@ -72,7 +72,9 @@ class RankCodec(NumberCodec):
         else:
             values, n_rows, shared = _pooled(distinct, counts, least, grid)
             knots = _knots(*_with_ends(values, n_rows, shared, grid))
-        heaps = _heaps(distinct, counts, knots, grid, least)
+        values, lower, upper = knots
+        between = ~np.isin(distinct, values[upper > lower])  # those that have no ranks of their own
+        heaps = Heaps.fit(distinct[between], counts[between], grid, least)
         return cls(grid, atoms, n_missing > 0, *knots, heaps.units, heaps.weights)
 
     @property
@@ -105,19 +107,12 @@ class RankCodec(NumberCodec):
 
     @cached_property
     def _heaps(self) -> Heaps:
-        return Heaps(self.units, self.weights)
-
-    def _places(self, offsets: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return where offsets lie between knots: as they are, or by how much of the ranks round numbers have."""
-        return self._heaps.places(_steps(offsets, self.grid)) if self._heaps else offsets
+        return Heaps(self.grid, self.units, self.weights)
 
     @cached_property
     def _ends(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Places at which what lies before each knot ends, and what lies behind it begins: a knot of its own rows has no others."""
-        if not self._heaps:
-            return self._offsets, self._offsets
-        half = np.where(self.upper > self.lower, self.grid.step / 2, 0.0)
-        return self._places(self._offsets - half), self._places(self._offsets + half)
+        return self._heaps.around(self._offsets, self.upper > self.lower)
 
     def _quantile(self, q: NDArray[np.float64]) -> NDArray[Any]:
         """Return the values at ranks ``q``."""
@@ -129,9 +124,8 @@ class RankCodec(NumberCodec):
         with np.errstate(invalid="ignore"):
             places = starts[i] * (1.0 - share) + ends[j] * share
             if self._heaps:
-                offsets = self._heaps.steps(places) * self.grid.step - _origin(self.grid)
                 # The last of all weight before a knot belongs to what lies before it.
-                places = np.clip(offsets, self._offsets[i], self._offsets[j])
+                places = np.clip(self._heaps.offsets(places), self._offsets[i], self._offsets[j])
             between = self.grid.value(places)
         return np.where(flat, self.values[i], between)
 
@@ -142,7 +136,7 @@ class RankCodec(NumberCodec):
         inside = np.clip(i, 1, max(1, len(knots) - 1))
         j = np.minimum(inside, len(knots) - 1)
         ends, starts = self._ends
-        share = fraction(self._places(offsets), starts[inside - 1], np.maximum(ends[j], starts[inside - 1]))
+        share = fraction(self._heaps.places(offsets), starts[inside - 1], np.maximum(ends[j], starts[inside - 1]))
         rank = self.upper[inside - 1] * (1.0 - share) + self.lower[j] * share
         at = np.minimum(i, len(knots) - 1)
         rank = np.where(knots[at] == offsets, (self.upper if right else self.lower)[at], rank)
@@ -203,48 +197,10 @@ class RankCodec(NumberCodec):
         check(bool((values[1:] > values[:-1]).all()), "values must ascend")
         check(bool((lower <= upper).all()) and bool((lower[1:] >= upper[:-1]).all()), "ranks must ascend")
         check(not len(values) or (lower[0] == 0 and upper[-1] == 1), "ranks must run from 0 to 1")
-        units = array_from_plain(plain["units"], "units", "<i8", low=1)
-        weights = array_from_plain(plain["weights"], "weights", "<f8", low=0.0)
-        check(
-            len(units) == len(weights) and bool((units[1:] > units[:-1]).all()),
-            "units must ascend, and each have a weight",
-        )
-        check(
-            not len(units) or (units[0] == 1 and weights[0] > 0 and has_steps(grid)), "only steps of a grid have units"
-        )
-        check(bool((weights <= 10.0 * units).all()), "a step must have a weight of about 1 in the mean")
-        made = cls(grid, atoms, missing, values, lower, upper, units, weights)
+        heaps = Heaps.from_plain(plain, grid)
+        made = cls(grid, atoms, missing, values, lower, upper, heaps.units, heaps.weights)
         check(made.layout.n_choices >= 1, "a column must have at least one choice")
         return made
-
-
-def _origin(grid: Grid) -> float:
-    return 0.0 if grid.kind == "float64" else float(grid.minimum)
-
-
-def _steps(offsets: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
-    """Return offsets as steps of the grid, counted from 0."""
-    return (offsets + _origin(grid)) / grid.step
-
-
-def has_steps(grid: Grid) -> bool:
-    """Whether the values of a grid are multiples of its step, and few enough for sums of floats to tell them apart."""
-    if grid.single is not None or grid.step == 0:
-        return False
-    first = grid.minimum / grid.step
-    return max(abs(first), abs(grid.maximum / grid.step)) < MOST_STEPS and abs(first - round(first)) < 1e-6
-
-
-def _heaps(
-    distinct: NDArray[Any], counts: NDArray[Any], knots: tuple[NDArray[Any], ...], grid: Grid, least: int
-) -> Heaps:
-    """Return how much oftener round numbers come among the values that have no ranks of their own."""
-    if not has_steps(grid):
-        return Heaps.none()
-    values, lower, upper = knots
-    between = ~np.isin(distinct, values[upper > lower])
-    steps = np.rint(_steps(grid.offset(distinct[between]), grid)).astype(np.int64)
-    return Heaps.fit(steps, counts[between], least)
 
 
 def _pooled(distinct: NDArray[Any], counts: NDArray[Any], least: int, grid: Grid) -> tuple[NDArray[Any], ...]:

@@ -209,14 +209,15 @@ class TableTransform:
                     equals[:, p] = both & (known[pair.column] == known[pair.source])
         return EncodedTable(choices, scalars, spreads, equals)
 
-    def ranks(self, table: EncodedTable) -> list[NDArray[np.float64] | None]:
+    def ranks(self, table: EncodedTable, rows: NDArray[Any] | slice = slice(None)) -> list[NDArray[np.float64] | None]:
         """Return, for columns of numbers, the rank of each choice that is one number, NaN of the others.
 
         Args:
             table: The encoded table, its numbers as ranks.
+            rows: Which of its rows count.
         """
         return [
-            one.codec.ranks(np.bincount(choices, minlength=one.layout.n_base))
+            one.codec.ranks(np.bincount(choices[rows], minlength=one.layout.n_base))
             if isinstance(one, NumberTransform) and isinstance(one.codec, RankCodec)
             else None
             for one, choices in zip(self.transforms, table.choices.T, strict=True)

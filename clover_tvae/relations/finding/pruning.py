@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from clover_tvae.columns.numeric import COMMON, commonest, spread
+from clover_tvae.columns.numeric import COMMON
 from clover_tvae.relations.computed import Computed, Equal, Predicate
 from clover_tvae.relations.expression import quoted
 from clover_tvae.relations.finding.table import Candidate, Table
@@ -35,11 +35,14 @@ def pruned(candidates: list[Candidate], table: Table) -> list[Candidate]:
     n_missing = dict(zip(table.names, table.missing.sum(axis=0), strict=True))
     determined: dict[Any, tuple[Any, ...]] = {}
     kept: list[Candidate] = []
-    waiting = sorted(candidates, key=lambda c: _simplicity(c, place))
+    waiting = [
+        (candidate, _orientations(candidate.relation, table, place, n_missing))
+        for candidate in sorted(candidates, key=lambda c: _simplicity(c, place))
+    ]
     for takes_all in (False, True):
         left = []
-        for candidate in waiting:
-            for relation in _orientations(candidate.relation, table, place, n_missing):
+        for candidate, ways in waiting:
+            for relation in ways:
                 (target,) = relation.determines
                 is_free = target not in determined and not _depends(relation.sources, target, determined)
                 if not is_free or not (takes_all or _is_quiet(relation, table)):
@@ -49,7 +52,7 @@ def pruned(candidates: list[Candidate], table: Table) -> list[Candidate]:
                     kept.append(replace(candidate, relation=relation))
                 break
             else:
-                left.append(candidate)
+                left.append((candidate, ways))
         waiting = left
     for clock in clocks:  # the hour may be told twice: the date then is its day and that hour
         (target,), sources = clock.relation.determines, clock.relation.sources
@@ -176,16 +179,15 @@ def _is_quiet(relation: Any, table: Table) -> bool:
         return True
     if any(sign in relation.formula for sign in ("%", "//", "(")):  # digits are drawn as they are, without error
         return True
-    values = {name: table.values[name][table.rows] for name in relation.columns}
-    shares = {name: commonest(cells) for name, cells in values.items()}
+    shares, spreads = ({name: table.shapes[name][i] for name in relation.columns} for i in (0, 1))
     if shares.pop(relation.target) > max(COMMON, 2 * max(shares.values())):
         return False
     made, error = relation.exact(table.sample), 0.0
     for name in relation.sources:
-        step = _NUDGE * spread(values[name])
+        step = _NUDGE * spreads[name]
         change = relation.exact(table.sample.assign(**{name: table.sample[name] + step})) - made
         error += float(np.nanmean(np.abs(change))) ** 2 if np.isfinite(change).any() else 0.0
-    return error**0.5 <= _LOUD * _NUDGE * spread(values[relation.target])
+    return error**0.5 <= _LOUD * _NUDGE * spreads[relation.target]
 
 
 def _follows(relation: Any, kept: Iterable[Candidate], table: Table) -> bool:
@@ -193,9 +195,7 @@ def _follows(relation: Any, kept: Iterable[Candidate], table: Table) -> bool:
     if not isinstance(relation, Computed) or not {*relation.columns} <= {*table.numeric}:
         return False
     formulas = {c.relation.target: c.relation for c in kept if isinstance(c.relation, Computed)}
-    rng, frame, settled = np.random.default_rng(0), table.sample.copy(), set[Any]()
-    for name in table.numeric:
-        frame[name] = rng.permutation(table.values[name][table.rows])
+    frame, settled = table.dealt.copy(deep=False), set[Any]()
 
     def settle(name: Any) -> None:
         if name in formulas and name not in settled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType
+from clover_tvae.columns.numeric import commonest, spread
 from clover_tvae.errors import UserError
 from clover_tvae.relations.expression import MAX_CHARACTERS
 from clover_tvae.relations.reading import date_format, dates, instants, numbers
@@ -125,6 +127,20 @@ class Table:
     def sample_codes(self, names: list[Any]) -> NDArray[np.int32]:
         """Return the levels of the sample, ``(rows, columns)``, -1 where a cell is missing."""
         return np.column_stack([self.codes[name][self.rows] for name in names]).astype(np.int32)
+
+    @cached_property
+    def dealt(self) -> pd.DataFrame:
+        """The sample with the cells of each column of numbers dealt to its rows at random."""
+        rng, frame = np.random.default_rng(0), self.sample.copy()
+        for name in self.numeric:
+            frame[name] = rng.permutation(self.values[name][self.rows])
+        return frame
+
+    @cached_property
+    def shapes(self) -> dict[Any, tuple[float, float]]:
+        """Of each column of numbers, in the sample: the share of its commonest value, and its spread."""
+        cells = {name: self.values[name][self.rows] for name in self.numeric}
+        return {name: (commonest(numbers), spread(numbers)) for name, numbers in cells.items()}
 
     def level(self, name: Any, code: int) -> Any:
         """Return a level as a plain value."""
