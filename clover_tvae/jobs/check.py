@@ -26,7 +26,7 @@ from clover_tvae.errors import (
 from clover_tvae.evaluation.limits import Limits, limit_problems
 from clover_tvae.files import as_called, closed, inside, not_there, unwritable
 from clover_tvae.jobs.job import Job, JobTable
-from clover_tvae.jobs.plan import Plan, check_stores, foreign_problems, learnt_from, plan_job
+from clover_tvae.jobs.plan import check_stores, foreign_problems, learnt_from, plan_job
 from clover_tvae.jobs.read import Draft, load_limits, path_called, read_drafts
 from clover_tvae.jobs.record import Record, record_path
 from clover_tvae.jobs.spec import DatabaseOutput, DatabaseSpec, DatasetSpec
@@ -102,8 +102,10 @@ def load_jobs(
     jobs, held = [], 0
     for check in checks:
         job = check.job()
-        # Of a job that has problems, all that can be told is told together.
-        plan = _planned(job, force, retrain) if tables == "due" and not check.problems else None
+        plan = None
+        if tables == "due" and not check.problems:  # of a job that has some, all that can be told is told together
+            with suppress(CloverError):  # told by the job itself, in its turn, if nothing else is wrong
+                plan = plan_job(job, force=force, retrain=retrain)
         if plan is not None:
             with check._telling((), ""):
                 check_stores(job, plan)
@@ -129,12 +131,6 @@ def load_jobs(
 def _reading_order(problem: Problem) -> tuple[str, int, int]:
     file, line, column = ([*problem.where.rsplit(":", 2), "", ""])[:3]
     return (file, int(line), int(column)) if line.isdigit() and column.isdigit() else (problem.where, 0, 0)
-
-
-def _planned(job: Job, force: bool, retrain: bool) -> Plan | None:
-    with suppress(CloverError):  # told by the job itself, in its turn, if nothing else is wrong
-        return plan_job(job, force=force, retrain=retrain)
-    return None
 
 
 class _Check:

@@ -138,6 +138,13 @@ class Texts:
         """How many cells there are."""
         return len(self.cells)
 
+    def tally(self, keys: Mapping[str, Any]) -> Counter[Any]:
+        """How many cells have each key; of each text that counts, its key is given."""
+        counts = Counter[Any]()
+        for text, key in keys.items():
+            counts[key] += self.counts[text]
+        return counts
+
     def n_of(self, texts: Iterable[str]) -> int:
         """How many cells are one of these texts."""
         return sum(self.counts[text] for text in set(texts))
@@ -145,10 +152,7 @@ class Texts:
     @cached_property
     def markers(self) -> dict[str, int]:
         """Return the known words for missing that enough cells share, whatever their case."""
-        found: Counter[str] = Counter()
-        for text, n in self.counts.items():
-            if text.casefold() in MARKERS:
-                found[text.casefold()] += n
+        found = self.tally({text: text.casefold() for text in self.counts if text.casefold() in MARKERS})
         return {text: n for text, n in found.items() if n >= MIN_COUNT}
 
     def rows_of(self, texts: Iterable[str]) -> str:
@@ -249,9 +253,7 @@ def _numbers(texts: Texts) -> Finding | None:
         warning = f"holds {plain}{but}, that look like an identifier ({told}): declared 'ignore'; number if it is a measurement"
         return Finding(Column(texts.name, "ignore"), plain, warning, words=("number", "category", "id"))
     behind = {found.behind if style.decimal in found.body else 0 for found in kept.values() if not found.beyond}
-    spellings = Counter[str]()
-    for text, found in kept.items():
-        spellings[found.unit] += texts.counts[text] * (found.unit_key == unit)
+    spellings = texts.tally({text: found.unit for text, found in kept.items() if found.unit_key == unit})
     column = Column(
         texts.name, "continuous", read_as="number",
         decimal="," if style.decimal == "," else None, thousands=style.thousands or None,
@@ -311,9 +313,7 @@ def _of_numbers(
 
 def _unit(texts: Texts, spelt: Mapping[str, Spelt]) -> tuple[str, int]:
     """Return the key of the unit that most numbers have, and how many units more than a few have."""
-    counts: Counter[str] = Counter()
-    for text, found in spelt.items():
-        counts[found.unit_key] += texts.counts[text]
+    counts = texts.tally({text: found.unit_key for text, found in spelt.items()})
     n = sum(counts.values())
     units = [key for key, count in counts.most_common() if key and count > MOST_ODD * n and count >= min(MIN_COUNT, n)]
     return (units[0] if units else ""), len(units)
@@ -338,11 +338,9 @@ def _styles(texts: Texts, kept: Mapping[str, Spelt]) -> tuple[list[NumberStyle],
 
 def _limits(texts: Texts, kept: Mapping[str, Spelt], style: NumberStyle) -> tuple[dict[str, float], int]:
     """Return the limits that enough cells lie below and above, one of each, and how many there are."""
-    counts: Counter[tuple[str, float]] = Counter()
-    for text, found in kept.items():
-        if found.beyond:
-            number = style.number(found.body)
-            counts[found.beyond, int(number) if number == int(number) else number] += texts.counts[text]
+    numbers = {text: style.number(found.body) for text, found in kept.items() if found.beyond}
+    whole = {text: int(number) if number == int(number) else number for text, number in numbers.items()}
+    counts = texts.tally({text: (kept[text].beyond, number) for text, number in whole.items()})
     shared = [limit for limit, n in counts.most_common() if n >= MIN_COUNT]
     return dict(reversed(shared)), len(shared)
 

@@ -413,30 +413,21 @@ class _Run:
         return epoch - self.training.best_epoch >= config.patience
 
     def _perhaps_descend(self, epoch: int) -> None:
-        """Begin the descent of a trapezoid before ``epoch``, if it is time."""
+        """Begin the descent of a trapezoid, if it is time: before ``epoch``, or in its middle, where the minutes would end before the next."""
         config = self.config
         if config.schedule != "trapezoid" or self.descent is not None:
             return
-        share = self._share_of_minutes()
-        left = config.epochs - epoch + 1
+        share, n_epochs = self._share_of_minutes(), config.epochs - epoch + 1
         if self._out_of_patience(epoch - 1):
             self.training.stopped = "patience"
-            n_epochs = min(left, max(1, round(_DESCENT_AFTER_BEST * self.training.best_epoch)))
+            n_epochs = min(n_epochs, max(1, round(_DESCENT_AFTER_BEST * self.training.best_epoch)))
             if self.best_weights is not None:
                 self.module.load_state_dict(self.best_weights)
                 self.average = None if self.average is None else Average(self.module, self.average.decay)
-        elif left <= max(1, round(_DESCENT_SHARE * config.epochs)) or share >= 1.0 - _DESCENT_SHARE:
-            n_epochs = left
-        else:
+        elif n_epochs > max(1, round(_DESCENT_SHARE * config.epochs)) and share < 1.0 - _DESCENT_SHARE:
             return
-        self.descent = _Descent(self.step, n_epochs * self.steps_an_epoch, epoch + n_epochs - 1, min(share, 0.99))
-
-    def _perhaps_descend_now(self, epoch: int) -> None:
-        """Begin the descent of a trapezoid in the middle of ``epoch``, where the minutes would end before the next."""
-        share, config = self._share_of_minutes(), self.config
-        if config.schedule == "trapezoid" and self.descent is None and share >= 1.0 - _DESCENT_SHARE:
-            left = (config.epochs - epoch + 1) * self.steps_an_epoch - self.n_batches
-            self.descent = _Descent(self.step, max(1, left), config.epochs, min(share, 0.99))
+        n_steps = max(1, n_epochs * self.steps_an_epoch - self.n_batches)
+        self.descent = _Descent(self.step, n_steps, epoch + n_epochs - 1, min(share, 0.99))
 
     def _ends_with(self, epoch: int) -> bool:
         if self._share_of_minutes() >= 1.0:
@@ -477,7 +468,7 @@ class _Run:
                     return False
                 if self._share_of_minutes() >= 1.0:
                     break
-                self._perhaps_descend_now(epoch)
+                self._perhaps_descend(epoch)
                 self._perhaps_save()
         return bool(torch.isfinite(self.sums).all())
 

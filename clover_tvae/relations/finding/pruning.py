@@ -182,10 +182,10 @@ def _is_quiet(relation: Any, table: Table) -> bool:
     shares, spreads = ({name: table.shapes[name][i] for name in relation.columns} for i in (0, 1))
     if shares.pop(relation.target) > max(COMMON, 2 * max(shares.values())):
         return False
-    made, error = relation.exact(table.sample), 0.0
+    sample, error = table.sample[list(relation.sources)], 0.0
+    made = relation.exact(sample)
     for name in relation.sources:
-        step = _NUDGE * spreads[name]
-        change = relation.exact(table.sample.assign(**{name: table.sample[name] + step})) - made
+        change = relation.exact(sample.assign(**{name: sample[name] + _NUDGE * spreads[name]})) - made
         error += float(np.nanmean(np.abs(change))) ** 2 if np.isfinite(change).any() else 0.0
     return error**0.5 <= _LOUD * _NUDGE * spreads[relation.target]
 
