@@ -77,7 +77,7 @@ class KeepingBackend(Backend):
 
     def __init__(self, inner: Backend, reduction: Reduction | None = None) -> None:
         self.inner, self.name, self._reduction = inner, inner.name, reduction
-        self._mended = Counter[Any]()
+        self._mended, self._is_prepared = Counter[Any](), False
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -126,11 +126,12 @@ class KeepingBackend(Backend):
     def _reduced(
         self, df: pd.DataFrame, metadata: Metadata, seed: np.random.SeedSequence
     ) -> tuple[pd.DataFrame, Metadata]:
-        is_repair = self.inner.name != "native" or self.inner.parameters.get("decoder") != "autoregressive"
-        rng = generator(seed, Fit.RELATIONS)
-        min_count = least_rows(people_of(df, metadata.unit), self.parameters["min_count"])
-        self._reduction = plan = Reduction.fit(df, metadata, rng, is_repair=is_repair, min_count=min_count)
-        described = plan.metadata(metadata)
+        if not self._is_prepared:
+            is_repair = self.inner.name != "native" or self.inner.parameters.get("decoder") != "autoregressive"
+            rng = generator(seed, Fit.RELATIONS)
+            min_count = least_rows(people_of(df, metadata.unit), self.parameters["min_count"])
+            self._reduction = Reduction.fit(df, metadata, rng, is_repair=is_repair, min_count=min_count)
+        described = self.reduction.metadata(metadata)
         if metadata.unit is not None:
             described = replace(described, columns=(*described.columns, Column(_UNIT, "id")), unit=_UNIT)
         return self._reduced_rows(df, metadata.unit), described
@@ -151,7 +152,7 @@ class KeepingBackend(Backend):
         **how: Any,
     ) -> Self:
         reduced, described = self._reduced(df, metadata, seed)
-        broken = Counter[str]()
+        self._is_prepared, broken = False, Counter[str]()
 
         def unbroken(rows: pd.DataFrame) -> pd.DataFrame:
             keep = np.ones(len(rows), dtype=bool)
@@ -312,6 +313,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
     def prepare(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence) -> None:
         reduced, described = self._reduced(df, metadata, seed)
         self._reader.prepare(reduced, described, seed=seed)
+        self._is_prepared = True
 
     def check_conditions(self, conditions: Mapping[Hashable, Any]) -> None:
         if self._reduction is not None:

@@ -25,7 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.errors import ColumnTypeError
-from clover_tvae.relations.reading import comparable, dates, holds
+from clover_tvae.relations.reading import cells_read, holds
 
 MAX_CHARACTERS = 2_000
 _MAX_DEPTH = 40
@@ -211,7 +211,7 @@ class Expression:
             case ast.Name():
                 name = self.name(node)
                 self._needed[name] = True
-                return lambda df: _cells(df[name])
+                return lambda df: cells_read(df[name])
             case ast.Constant(value=str() | bool() as value):
                 return lambda df: value
             case ast.Constant(value=int() | float() as number) if abs(number) < 2**53:
@@ -315,10 +315,6 @@ def _true(value: Any) -> NDArray[np.bool_]:
     if made.dtype != bool and not (np.isnan(cells := _number(made)) | (cells == 0) | (cells == 1)).all():
         raise TypeError(made.dtype)
     return made.astype(bool)
-
-
-def _cells(column: pd.Series) -> Any:
-    return dates(column) if holds(column) == "date" else comparable(column)
 
 
 def _arithmetic(op: type, left: Rule, right: Rule) -> Rule:

@@ -27,11 +27,17 @@ def known(df: pd.DataFrame, names: Iterable[Any]) -> NDArray[np.bool_]:
 
 def holds(series: pd.Series) -> str:
     """Return what a column holds: ``number``, ``date`` (a text that reads as one included) or ``label``."""
+    return _held(series)[0]
+
+
+def _held(series: pd.Series) -> tuple[str, str | None]:
+    """Return what a column holds, and how it writes its dates as text."""
     cells = CellType.of(series, series.name)
     word = (cells.inner or cells).holds
     if word in ("boolean", "integer", "float", "decimal", "empty"):
-        return "number"
-    return "date" if word == "datetime" or date_format(series) is not None else "label"
+        return "number", None
+    format = None if word == "datetime" else date_format(series)
+    return "date" if word == "datetime" or format is not None else "label", format
 
 
 def numbers(series: pd.Series) -> NDArray[np.float64]:
@@ -52,27 +58,40 @@ def date_format(series: pd.Series) -> str | None:
     return None if has_short_years(format) else format  # of which century, nothing tells here
 
 
-def read_dates(series: pd.Series) -> tuple[Calendar, NDArray[np.int64], NDArray[np.bool_]]:
-    """Return how a column of dates is written, its instants in the unit of that calendar, and which are missing."""
-    return Calendar.learn(series, series.name, date_format(series))
+def read_dates(series: pd.Series, format: str | None = None) -> tuple[Calendar, NDArray[np.int64], NDArray[np.bool_]]:
+    """Return how a column of dates is written, its instants in the unit of that calendar, and which are missing.
+
+    Args:
+        series: The column.
+        format: How it writes dates as text, where that is known.
+    """
+    return Calendar.learn(series, series.name, format or date_format(series))
 
 
-def dates(series: pd.Series) -> pd.DatetimeIndex:
-    """Return a column of dates with their zone, if they have one, NaT where a cell is missing."""
+def dates(series: pd.Series, format: str | None = None) -> pd.DatetimeIndex:
+    """Return a column of dates with their zone, if they have one, NaT where a cell is missing; ``format`` as for :func:`read_dates`."""
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(series.dtype.categories.dtype)
     if getattr(series.dtype, "kind", "") == "M" and not isinstance(series.dtype, pd.ArrowDtype):
         return pd.DatetimeIndex(series)
-    calendar, moments, missing = read_dates(series)
+    calendar, moments, missing = read_dates(series, format)
     made = moments.astype(f"M8[{calendar.unit}]")
     made[missing] = np.datetime64("NaT")
     index = pd.DatetimeIndex(made)
     return index if calendar.zone is None else index.tz_localize("UTC").tz_convert(zone_of(calendar.zone))
 
 
-def instants(series: pd.Series) -> NDArray[np.float64]:
-    """Return a column of dates as seconds since 1970 (in UTC where there is a zone), NaN where a cell is missing."""
-    index = dates(series)
+def with_dates(df: pd.DataFrame, names: Iterable[Any]) -> pd.DataFrame:
+    """Return the table with texts that read as dates as such: who looks at them several times then reads them once."""
+    made = df.copy(deep=False)
+    for name in names:
+        if (format := _held(df[name])[1]) is not None:
+            made[name] = pd.Series(dates(df[name], format), index=df.index)
+    return made
+
+
+def seconds(index: pd.DatetimeIndex) -> NDArray[np.float64]:
+    """Return dates as seconds since 1970 (in UTC where there is a zone), NaN where one is missing."""
     return np.where(index.isna(), np.nan, index.asi8 / PER_SECOND[index.unit])
 
 
@@ -82,12 +101,12 @@ def quantities(df: pd.DataFrame, names: Sequence[Any]) -> list[NDArray[np.float6
     Raises:
         ColumnTypeError: A column holds neither, or some hold numbers and others dates.
     """
-    held = [holds(df[name]) for name in names]
-    if "date" in held:
-        for name, what in zip(names, held, strict=True):
-            if what == "number" and df[name].notna().any():
-                raise ColumnTypeError("must hold dates to be compared with dates, found numbers", where_of(name))
-    return [instants(df[name]) if what == "date" else numbers(df[name]) for name, what in zip(names, held, strict=True)]
+    held = [(df[name], *_held(df[name])) for name in names]
+    if any(what == "date" for _, what, _ in held):
+        for cells, what, _ in held:
+            if what == "number" and cells.notna().any():
+                raise ColumnTypeError("must hold dates to be compared with dates, found numbers", where_of(cells.name))
+    return [seconds(dates(cells, format)) if what == "date" else numbers(cells) for cells, what, format in held]
 
 
 def labels(series: pd.Series) -> pd.Series:
@@ -103,10 +122,18 @@ def labels(series: pd.Series) -> pd.Series:
     return made.where(series.notna(), None)
 
 
+def cells_read(series: pd.Series) -> Any:
+    """Return cells as what they are: numbers as floats, dates as an index, others as they stand."""
+    what, format = _held(series)
+    if what == "date":
+        return dates(series, format)
+    return numbers(series) if what == "number" else labels(series).to_numpy()
+
+
 def comparable(series: pd.Series) -> NDArray[Any]:
     """Return cells that compare with those of another column: numbers as floats, dates as seconds, others as they are."""
-    read = {"label": lambda cells: labels(cells).to_numpy(), "date": instants, "number": numbers}
-    return read[holds(series)](series)
+    made = cells_read(series)
+    return seconds(made) if isinstance(made, pd.DatetimeIndex) else made
 
 
 def level_codes(df: pd.DataFrame, names: Sequence[Any]) -> tuple[NDArray[np.int64], int]:

@@ -15,7 +15,7 @@ from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.numeric import commonest, spread
 from clover_tvae.errors import UserError
 from clover_tvae.relations.expression import MAX_CHARACTERS
-from clover_tvae.relations.reading import date_format, dates, instants, numbers
+from clover_tvae.relations.reading import date_format, dates, numbers, seconds
 
 _SAMPLE_ROWS, _LEAST_EVIDENCE = 2_000, 10
 _MAX_DECIMALS = 6
@@ -108,7 +108,8 @@ class Table:
             elif kind == "datetime":
                 self.packed.append(name)
         elif held == "datetime" or (kind == "datetime" and date_format(column) is not None):
-            made, self.values[name] = dates(column), instants(column)
+            made = dates(column)
+            self.values[name] = seconds(made)
             self.dates.append(name)
         elif held in ("text", "category", "boolean"):
             made = pd.Categorical.from_codes(codes, categories=pd.Index(levels, dtype=object))
