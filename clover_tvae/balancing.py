@@ -38,16 +38,7 @@ def balanced(
     seed: SeedSequence,
     min_count: int = 1,
 ) -> pd.DataFrame:
-    """Return the real rows and as many synthetic ones as balance ``column``, flagged in ``is_synthetic``.
-
-    Args:
-        real: The real rows.
-        metadata: What their columns are.
-        column: A column of categories.
-        strategy: See :func:`rows_to_add`.
-        draw: Draws the synthetic rows.
-        seed: Fixes them.
-        min_count: Fewest people whose category can be asked for.
+    """Return the real rows and as many synthetic ones as balance ``column``, flagged in ``is_synthetic``; see :func:`rows_to_add`.
 
     Raises:
         ConditionError: The column is no column of categories, or a category was never seen or is held by too few people.

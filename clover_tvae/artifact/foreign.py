@@ -103,13 +103,7 @@ def unsafe(names: Sequence[str], file: str) -> UnsafeArtifactError:
 
 
 def foreign(head: bytes, n_bytes: int, name: str) -> ArtifactError:
-    """Return the error for a file that does not start like ours.
-
-    Args:
-        head: Its start, up to ``HEAD_BYTES``.
-        n_bytes: The size of the whole file.
-        name: How errors call the file.
-    """
+    """Return the error for a file of so many bytes, called ``name``, whose ``head``, up to ``HEAD_BYTES``, does not start like ours."""
     if n_bytes == 0:
         return CorruptArtifactError(f"{name} is empty. {EXPECTED}")
     if MAGIC.startswith(head):

@@ -170,11 +170,7 @@ _NO_KEY: Any = object()
 
 
 def decode(data: bytes, name: str) -> dict[str, Any]:
-    """Return the content of a file.
-
-    Args:
-        data: The whole file.
-        name: How errors call the file.
+    """Return the content of a whole file, which errors call ``name``.
 
     Raises:
         UnsafeArtifactError: The pickle would run code.

@@ -91,14 +91,10 @@ def _filled(
     """Return partial rows completed once: rows of the reduced table, and the same brought back.
 
     Args:
-        plan: How the table is reduced.
-        inner: The backend that learnt the reduced table.
+        plan, inner, fill, seed, missing: As for :func:`completed`.
         known: The partial rows, with what was solved for.
         given: The same as they were given: a distance, or what was solved for, that was never seen is not told to the
             network, which knows no such value; it is written into the rows afterwards.
-        fill: Completes rows of the table that was learnt.
-        seed: Fixes the draws.
-        missing: Whether unknown cells may turn out to be missing.
         mend: Whether cells are moved to where they break no relation, where the table was learnt as it is.
     """
     if plan.is_repair:

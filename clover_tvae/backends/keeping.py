@@ -388,13 +388,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         ConditionError.raise_any(problems)
 
     def _no_room(self, rows: pd.DataFrame, places: NDArray[np.int64], left: Sequence[Relation]) -> list[Problem]:
-        """Say why partial rows leave no room for relations: known cells outside of what was learnt, or a contradiction.
-
-        Args:
-            rows: The partial rows.
-            places: Their places in the table of the user.
-            left: The relations.
-        """
+        """Say why partial rows, at these places of the user's table, leave no room: cells outside of what was learnt, or a contradiction."""
         names, rest, problems = {name for one in left for name in one.columns}, np.ones(len(rows), dtype=bool), []
         why = f"leaves no room for {', '.join(map(str, left))}"
         for name, outside in self.reduction.cells.table.outside(rows[[n for n in rows if n in names]]).items():

@@ -26,14 +26,7 @@ from clover_tvae.backends.sizing import Lesson, Plan, plan_training
 from clover_tvae.columns.dtypes import with_cells
 from clover_tvae.columns.people import people_of
 from clover_tvae.encoded import EncodedTable
-from clover_tvae.errors import (
-    CloverWarning,
-    ConditionError,
-    DivergedError,
-    NotFittedError,
-    Problem,
-    warn,
-)
+from clover_tvae.errors import CloverWarning, ConditionError, DivergedError, NotFittedError, Problem, warn
 from clover_tvae.metadata import Metadata
 from clover_tvae.model.build import NUMBERS, ModelConfig, build_vae, expected_arrays, to_arrays, vae_from_arrays
 from clover_tvae.model.copula import copula_rows

@@ -33,13 +33,6 @@ def draw_inside(
     """Draw cells anew, in place, that are out of their range or order, or that break a predicate.
 
     Else other rows would have to lend theirs; and rows that are drawn again as a whole become rarer.
-
-    Args:
-        plan: How the table is reduced.
-        inner: What drew the rows.
-        drawn: Rows of the reduced table.
-        seed: Seed of the cells.
-        decode: How cells are drawn.
     """
     ranges = [one for one in plan.corrected if one.lends and not plan.made & {*one.columns}]
     checked, blocks = plan.checked, np.arange(len(drawn)) // BLOCK

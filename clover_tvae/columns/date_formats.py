@@ -229,10 +229,6 @@ def century_of(texts: Sequence[str] | NDArray[Any], format: str) -> int:
 
     The years lie behind the widest gap between them, and end at most ten years from now.
 
-    Args:
-        texts: Distinct texts.
-        format: How they are written.
-
     Example:
         >>> century_of(["14/03/64", "01/12/38", "07/07/85", "20/01/02"], "%d/%m/%y")
         1930

@@ -77,10 +77,7 @@ class Labels:
 
 
 def names_people(counts: NDArray[Any]) -> bool:
-    """Return whether a column's values name its rows: whether most of those that are not frequent occur once.
-
-    Args:
-        counts: Cells of each of its values.
+    """Return whether a column's values, by the cells of each, name its rows: whether most of those that are not frequent occur once.
 
     Example:
         >>> names_people(np.array([120, *[1] * 880]))  # a placeholder hides nothing
@@ -193,10 +190,6 @@ def read_labels(
 
 def factorize(series: pd.Series, cells: CellType) -> tuple[NDArray[np.int64], list[Any]]:
     """Return the codes of a column (-1 where missing) and its distinct cells by type and value.
-
-    Args:
-        series: A column.
-        cells: Its ``CellType``.
 
     Returns:
         int64 codes ``(rows,)`` and the Python values that they stand for, in no promised order.

@@ -31,13 +31,7 @@ _NEAR = 0.025  # of the ranks: how near a guessed number must be
 
 
 def attribute_figures(tables: CodedTables, *, seed: int, disclosure: Disclosure) -> Figures:
-    """Return the members' lead over others, and a table of both and of a naive guess, a row a secret column.
-
-    Args:
-        tables: With the roles ``real`` (members), ``holdout`` (others) and ``synthetic``.
-        seed: Seed of the draws.
-        disclosure: Fewest people that a share may rest on.
-    """
+    """Return the lead of members (the role ``real``) over others (``holdout``), and a table of both and of a naive guess, a row a secret column."""
     rng = generator(of_measure(seed, Measure.ATTRIBUTE))
     people = [
         tables[role].take(one_row_each(tables[role].people, tables[role].n_rows, rng)) for role in ("real", "holdout")

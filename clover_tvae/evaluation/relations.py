@@ -21,15 +21,7 @@ _MAX_ROWS = 20_000  # rows in which relations are sought
 def relations_of(
     real: pd.DataFrame, kinds: Mapping[Any, str], declared: Sequence[Relation], *, seed: int, min_count: int
 ) -> list[Relation]:
-    """Return the relations that a row can break: the declared ones, or those that are found where there are none.
-
-    Args:
-        real: The real table.
-        kinds: The kind of each column that is compared.
-        declared: The relations of the metadata.
-        seed: Seed of the draw of at most 20,000 rows.
-        min_count: Fewest rows on which a value in a relation may rest.
-    """
+    """Return the relations that a row can break: the declared ones, or those that are found where there are none, in at most 20,000 rows."""
     rows = generator(of_measure(seed, Measure.RELATIONS)).permutation(len(real))[:_MAX_ROWS]
     sample = real.iloc[np.sort(rows)]
     found = [r if r.is_learnt else r.learnt(sample, min_count) for r in declared if r.handling != "ignore"]

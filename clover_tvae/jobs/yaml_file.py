@@ -109,11 +109,7 @@ def read_yaml(path: str | Path, name: str | None = None) -> tuple[Node | None, l
 
 
 def parse_yaml(text: str, name: str = "<text>") -> tuple[Node | None, list[Problem]]:
-    """Compose the one document of ``text``.
-
-    Args:
-        text: The YAML text.
-        name: What problems call it.
+    """Compose the one document of ``text``, which problems call ``name``.
 
     Returns:
         The root node, ``None`` where nothing could be read, and every problem found.

@@ -88,12 +88,7 @@ def require_frame(df: Any, *, duplicates_too: bool = True, any_names: bool = Fal
 
 
 def repeated_names(names: Iterable[Hashable], place: str = "") -> list[Problem]:
-    """Return a problem for every name that several columns have.
-
-    Args:
-        names: The names of a table's columns.
-        place: The table or file, if there are several.
-    """
+    """Return a problem for every name that several columns have."""
     text = "columns have this name; rename or drop all but one"
     where = f"{place}: column" if place else "column"
     counts = Counter(names).items()

@@ -16,16 +16,10 @@ _EDGE = 1e-6
 
 
 def copula_rows(table: EncodedTable, layout: TableLayout, n_rows: int, rng: np.random.Generator) -> EncodedTable:
-    """Draw rows of a Gaussian copula that has the columns of a table and their correlations, and nothing else of it.
+    """Draw rows of a Gaussian copula that has the columns of a table, its numbers as ranks, and their correlations, and nothing else of it.
 
     Every cell is a place in [0, 1]: the choices of a column take intervals as long as their frequencies, and a number its
     place in the interval. The normal scores of the places are correlated as those of the table are.
-
-    Args:
-        table: The encoded table, its numbers as ranks.
-        layout: Its layout.
-        n_rows: How many rows.
-        rng: Draws them.
 
     References:
         Nelsen 2006, An Introduction to Copulas, chapter 2 (Sklar's theorem); Rüschendorf 2009 for ties drawn inside their

@@ -31,11 +31,6 @@ def translated(
     Every row that meets a condition on a made column meets those on learnt ones that stand for it: they only make the
     rows that are drawn meet it more often, or always.
 
-    Args:
-        plan: How the table is reduced.
-        conditions: As ``TVAESynthesizer.sample`` takes them.
-        missing: Whether cells may be missing.
-
     Raises:
         ConditionError: No row can meet them; the relation is named.
     """

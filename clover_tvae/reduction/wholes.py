@@ -121,12 +121,7 @@ class Whole:
 
 
 def wholes(cells: Cells, kept: Iterable[Relation]) -> tuple[Whole, ...]:
-    """Return the columns of few enough values from which others are computed.
-
-    Args:
-        cells: How cells are read and written.
-        kept: The relations that every row keeps.
-    """
+    """Return the columns of few enough values from which others are computed."""
     kept = list(kept)
     computed, found = [one for one in kept if isinstance(one, Computed)], list[Whole]()
     for name in dict.fromkeys(one.sources[0] for one in computed if len(one.sources) == 1):

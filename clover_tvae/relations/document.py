@@ -56,12 +56,7 @@ def arguments_told(described: type) -> dict[str, str]:
 
 
 def parse_relations(plain: Any, names: Collection[Any]) -> tuple[tuple[Relation, ...], list[tuple[Place, str]]]:
-    """Return the relations that a plain list says, and every problem with the way to it in the list.
-
-    Args:
-        plain: A list of objects, each with its ``kind``.
-        names: The columns that there are.
-    """
+    """Return the relations between the columns ``names`` that a plain list says, and every problem with the way to it in the list."""
     if not isinstance(plain, list | tuple):
         return (), [((), f"must be a list, found {type(plain).__name__}")]
     relations: list[Relation] = []

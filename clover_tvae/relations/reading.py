@@ -61,9 +61,7 @@ def date_format(series: pd.Series) -> str | None:
 def read_dates(series: pd.Series, format: str | None = None) -> tuple[Calendar, NDArray[np.int64], NDArray[np.bool_]]:
     """Return how a column of dates is written, its instants in the unit of that calendar, and which are missing.
 
-    Args:
-        series: The column.
-        format: How it writes dates as text, where that is known.
+    ``format`` says how it writes dates as text, where that is known.
     """
     return Calendar.learn(series, series.name, format or date_format(series))
 

@@ -45,11 +45,7 @@ def _predicate(*parts: str) -> Predicate:
 
 
 def from_constraint(name: str, parameters: Mapping[str, Any]) -> Relation:
-    """Return the relation that a constraint of SDV says.
-
-    Args:
-        name: Its class, such as ``"Inequality"``.
-        parameters: Its parameters.
+    """Return the relation that a constraint of SDV says, of a class such as ``"Inequality"``.
 
     Raises:
         MetadataError: There is no such constraint, or a parameter is missing or unknown.

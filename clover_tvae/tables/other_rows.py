@@ -26,10 +26,6 @@ _MOST, _FEWEST = 1_000, 5
 def refuse_other_rows(df: pd.DataFrame, place: str) -> pd.DataFrame:
     """Return a table that is what it seems to be.
 
-    Args:
-        df: The table.
-        place: The file, for messages.
-
     Raises:
         TableFileError: Rows are none of the table; with where they stand.
 

@@ -182,12 +182,9 @@ class Trainer:
     ) -> NDArray[np.int64]:
         """Return the indices of the rows that :meth:`fit` will watch and not train on: nothing else should learn from them, either.
 
-        There are none where no row would be left to train on.
+        Its arguments are the number of the rows, and the seed and the people that :meth:`fit` will be given.
 
-        Args:
-            n_rows: Rows that it will be given.
-            seed: As it will be given.
-            people: As it will be given.
+        There are none where no row would be left to train on.
         """
         n_held = min(int(n_rows * self.config.validation_fraction), _MOST_VALIDATION_ROWS)
         rng = generator(root(seed), Train.SPLIT)

@@ -110,10 +110,8 @@ def draw_parts(
         path: The folder.
         names: The name of each part, of all the rows.
         counts: Its rows.
-        name: See :func:`draw_to`.
-        resume_as: See :func:`draw_to`.
+        name, resume_as, on_left: See :func:`draw_to`.
         is_shared: Other runs write parts of these very rows, too: whoever ends last gives them their names.
-        on_left: See :func:`draw_to`.
 
     Returns:
         The files, in the order of the rows; none where the parts of other runs are not there yet.
@@ -156,11 +154,7 @@ def draw_to_store(
     Args:
         groups: As for :func:`draw_parts`, called with the URL.
         store: The place. What it holds of other rows goes.
-        names: As for :func:`draw_parts`, as are the others.
-        counts: Its rows.
-        name: What tells these rows.
-        resume_as: The same, where parts of an earlier run are kept.
-        is_shared: Other runs write there, too.
+        names, counts, name, resume_as, is_shared: As for :func:`draw_parts`.
 
     Returns:
         Whether all parts are there.
