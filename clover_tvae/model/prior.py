@@ -24,7 +24,7 @@ from clover_tvae.model.choices import draw_choice, uniform
 _ITERATIONS, _TOLERANCE = 100, 2e-6
 #: Every component is drawn towards N(0, I) as if so many more points of it had been seen.
 _PRIOR_POINTS = 50.0
-#: Points whose monomials are held at a time.
+#: Points that are multiplied at a time.
 _POINTS_A_PASS = 8_192
 
 
@@ -90,11 +90,11 @@ class LatentPrior(nn.Module):
         means = z[start] if len(start) == self.n_components else z.new_zeros(self.n_components, dim)
         covariances = eye.repeat(self.n_components, 1, 1)
         log_weights = z.new_full((self.n_components,), -math.log(self.n_components))
-        before = -math.inf
+        monomials, before = [_monomials(part) for part in z.split(_POINTS_A_PASS)], -math.inf
         for _ in range(_ITERATIONS):
             polynomials = _log_normal_polynomials(means, covariances)
             polynomials[:, -1] += log_weights
-            held, first, second, now = _expected_moments(z, polynomials)
+            held, first, second, now = _expected_moments(monomials, polynomials, dim)
             log_weights = ((held + 1.0) / (n + self.n_components)).log()
             means = first / (held + 1e-9).unsqueeze(1)
             scatter = second - held[:, None, None] * means.unsqueeze(2) * means.unsqueeze(1)
@@ -132,18 +132,15 @@ def _log_normal_polynomials(means: Tensor, covariances: Tensor) -> Tensor:
     return torch.cat([squares, linear, constant.unsqueeze(1)], 1)
 
 
-def _expected_moments(z: Tensor, polynomials: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
+def _expected_moments(monomials: list[Tensor], polynomials: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor, float]:
     """What each component holds: points, sum of ``z``, sum of ``z z^T``; and the mean log-likelihood of a point."""
-    n, dim = z.shape
-    moments = torch.zeros_like(polynomials)
-    total = 0.0
-    for part in z.split(_POINTS_A_PASS):
-        monomials = _monomials(part)
-        joint = polynomials @ monomials
+    moments, total = torch.zeros_like(polynomials), 0.0
+    for part in monomials:
+        joint = polynomials @ part
         likelihood = joint.logsumexp(0)
-        moments += (joint - likelihood).exp_() @ monomials.T
+        moments += (joint - likelihood).exp_() @ part.T
         total += float(likelihood.sum())
     i, j = torch.triu_indices(dim, dim)
-    second = z.new_zeros(len(moments), dim, dim)
+    second = moments.new_zeros(len(moments), dim, dim)
     second[:, i, j] = second[:, j, i] = moments[:, : len(i)]
-    return moments[:, -1], moments[:, len(i) : -1], second, total / n
+    return moments[:, -1], moments[:, len(i) : -1], second, total / sum(part.shape[1] for part in monomials)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import graphlib
 import itertools
 import math
@@ -136,6 +137,7 @@ class _Plan:
 
     def __init__(self, df: pd.DataFrame, cells: Cells, min_count: int) -> None:
         self.df, self.cells, self.min_count = df, cells, min_count
+        self._values = functools.cache(functools.partial(cells.values, df))  # texts are read as dates once
         self.made_from: dict[Any, set[Any]] = {}
         self.corrected_from: dict[Any, set[Any]] = {}
         self.steps: list[Step] = []
@@ -190,7 +192,7 @@ class _Plan:
         (date,), hour, cells = relation.sources, relation.target, self.cells
         if not (cells.is_date(date) and self.may_be_made([date], [hour])):
             return None
-        moments, hours = cells.values(self.df, date), numbers(self.df[hour])
+        moments, hours = self._values(date), numbers(self.df[hour])
         return Clock(date, hour) if (np.isnan(moments) | (moments % DAY == hours * HOUR)).all() else None
 
     def _is_whole(self, relation: Relation) -> bool:
@@ -243,12 +245,12 @@ class _Plan:
 
     def _lengths(self, low: Any, high: Any) -> NDArray[np.float64]:
         """Return the known distances of two columns in order."""
-        lengths = self.cells.values(self.df, high) - self.cells.values(self.df, low)
+        lengths = self._values(high) - self._values(low)
         return lengths[~np.isnan(lengths)]
 
     def _distance(self, made: Any, base: Any, sign: int, strict: bool, lengths: NDArray[np.float64]) -> Distance | None:
         cells = self.cells
-        start, end = cells.values(self.df, base), cells.values(self.df, made)
+        start, end = self._values(base), self._values(made)
         if spread(lengths) > _WIDEST * spread(end):
             return None  # the error of a long length would be that of a short column: let the other be made, or neither
         if commonest(end) > max(COMMON, 2 * commonest(lengths)):
