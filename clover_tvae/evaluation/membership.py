@@ -286,7 +286,7 @@ def score_with_intervals(
 
 def _roc_measures(members: NDArray[Any], others: NDArray[Any]) -> tuple[float, float, float]:
     """The AUC, and the shares of members found at 1% and 10% false alarms; of two rows of scores, by the second."""
-    inside, outside = np.atleast_2d(members), np.atleast_2d(others)
+    inside, outside = np.atleast_2d(members), np.sort(np.atleast_2d(others))
     return (auc(inside[0], outside[0]), _tpr_at(inside[-1], outside[-1], 0.01), _tpr_at(inside[-1], outside[-1], 0.1))
 
 
@@ -298,8 +298,8 @@ def auc(members: NDArray[Any], others: NDArray[Any]) -> float:
 
 
 def _tpr_at(members: NDArray[Any], others: NDArray[Any], false_alarms: float) -> float:
-    """Share of members above the threshold that accuses the given share of others; ties are accused by lot."""
-    threshold = np.sort(others)[::-1][min(int(false_alarms * len(others)), len(others) - 1)]
+    """Share of members above the threshold that accuses the given share of others, who ascend; ties are accused by lot."""
+    threshold = others[::-1][min(int(false_alarms * len(others)), len(others) - 1)]
     above_others, at_others = (others > threshold).mean(), (others == threshold).mean()
     lot = (false_alarms - above_others) / at_others
     return float((members > threshold).mean() + np.clip(lot, 0.0, 1.0) * (members == threshold).mean())

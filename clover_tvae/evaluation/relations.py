@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from clover_tvae.errors import UserError
 from clover_tvae.relations.computed import Equal
 from clover_tvae.relations.find import find_relations
+from clover_tvae.relations.order import looked_at
 from clover_tvae.relations.relation import Relation
 from clover_tvae.seeds import Measure, generator, of_measure
 
@@ -32,10 +33,11 @@ def relations_of(
 
 def break_rates(relations: Sequence[Relation], table: pd.DataFrame) -> NDArray[np.float64]:
     """Return for each relation the share of a table's rows that break it; all do where its columns cannot be read."""
+    as_looked_at = looked_at(table, relations)
 
     def rate(relation: Relation) -> float:
         try:
-            return float(relation.breaks(table).mean())
+            return float(relation.breaks(as_looked_at(relation)).mean())
         except (UserError, TypeError, ValueError):
             return 1.0
 

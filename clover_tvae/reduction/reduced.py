@@ -40,8 +40,8 @@ from clover_tvae.relations.computed import Computed, Equal, Predicate
 from clover_tvae.relations.document import read_relations, write_relations
 from clover_tvae.relations.groups import MissingTogether, MissingWhen, OneHot
 from clover_tvae.relations.lookup import Dependency
-from clover_tvae.relations.order import Order
-from clover_tvae.relations.reading import comparable, exchanged, known, labels, numbers, with_dates
+from clover_tvae.relations.order import Order, looked_at
+from clover_tvae.relations.reading import comparable, exchanged, known, labels, numbers
 from clover_tvae.relations.relation import Relation
 from clover_tvae.transforms import TableTransform
 
@@ -325,8 +325,8 @@ class Reduction:
             is_brought_back: Whether they come from ``restore``, so that some relations need not be looked at.
         """
         places = [i for i in range(len(self.kept)) if not (is_brought_back and i in self._sure)]
-        timed = with_dates(df, {name for one in self.kept if isinstance(one, Order) for name in one.columns})
-        every = ((i, self.kept[i].breaks(timed if isinstance(self.kept[i], Order) else df)) for i in places)
+        table = looked_at(df, self.kept)
+        every = ((i, self.kept[i].breaks(table(self.kept[i]))) for i in places)
         return {i: rows for i, rows in every if rows.any()}
 
     def undetermined(self, df: pd.DataFrame, given: pd.DataFrame | None = None) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from clover_tvae.columns.calendar import PER_SECOND
-from clover_tvae.relations.reading import filled, holds, known, numbers, quantities, read_dates
+from clover_tvae.relations.reading import filled, holds, known, numbers, quantities, read_dates, with_dates
 from clover_tvae.relations.relation import Name, Relation
 
 
@@ -75,6 +76,12 @@ class Interval(Order):
 
     def __str__(self) -> str:
         return f"{self.end} is {self.start} plus a length that is never negative"
+
+
+def looked_at(df: pd.DataFrame, relations: Iterable[Relation]) -> Callable[[Relation], pd.DataFrame]:
+    """Return which table each relation is to look at: an order one whose texts are read as dates already, once for all orders."""
+    timed = with_dates(df, {name for one in relations if isinstance(one, Order) for name in one.columns})
+    return lambda relation: timed if isinstance(relation, Order) else df
 
 
 def _swapped(df: pd.DataFrame, low: Any, high: Any) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from clover_tvae.columns.cells import zone_of
 from clover_tvae.columns.date_formats import guess_format, has_short_years
 from clover_tvae.columns.dtypes import CellType, in_dtype, where_of
 from clover_tvae.columns.numeric import read_numbers
-from clover_tvae.errors import ColumnTypeError
+from clover_tvae.errors import ColumnTypeError, UserError
 
 
 def known(df: pd.DataFrame, names: Iterable[Any]) -> NDArray[np.bool_]:
@@ -83,8 +84,9 @@ def with_dates(df: pd.DataFrame, names: Iterable[Any]) -> pd.DataFrame:
     """Return the table with texts that read as dates as such: who looks at them several times then reads them once."""
     made = df.copy(deep=False)
     for name in names:
-        if (format := _held(df[name])[1]) is not None:
-            made[name] = pd.Series(dates(df[name], format), index=df.index)
+        with contextlib.suppress(UserError, TypeError, ValueError):  # whoever looks at them is told
+            if (format := _held(df[name])[1]) is not None:
+                made[name] = pd.Series(dates(df[name], format), index=df.index)
     return made
 
 
