@@ -160,7 +160,7 @@ class Synthesizer:
         df = self._table(None)
         self._metadata = self._related(df)
         logger.info(self._metadata.relations_told)
-        self._backend = keep_relations(self._fresh_backend(len(df)), self._metadata)
+        self._backend = keep_relations(self._fresh_backend(self._held.n_rows), self._metadata)
         if isinstance(self._backend, ReadsRows):
             self._backend.prepare(self._declared(df), self._metadata, seed=child(self._seed, Call.FIT))
         self._prepared = True

@@ -195,6 +195,7 @@ def test_a_warning_from_the_depth_of_training_is_one_plain_line(folder: Path, mo
         assert told[0].startswith(f"warning: {where}what was learnt tells")
         assert ".py:" not in result.stderr
         assert f"warning: {where}training was stopped by max_minutes=0.001 before it converged" in result.stderr
+        assert "training: 150 rows x 5 columns, about 5 seconds at most; " in result.stderr
     told, stopped = json.loads((folder / "summary.json").read_text())["jobs"][0]["warnings"]
     assert told.startswith("what was learnt tells")
     assert stopped.startswith("training was stopped by max_minutes")

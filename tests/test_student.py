@@ -18,7 +18,7 @@ from conftest import refuses
 from clover_tvae import TVAESynthesizer
 from clover_tvae.artifact import read_artifact
 from clover_tvae.backends import teaching
-from clover_tvae.backends.sizing import Lesson, plan_training
+from clover_tvae.backends.sizing import Lesson, ToTeach, forecast, plan_training
 from clover_tvae.backends.teaching import membership, rows_to_write
 from clover_tvae.errors import CloverError, CloverWarning, ConfigError, NotFittedError, PrivacyWarning
 from clover_tvae.model.copula import copula_rows
@@ -315,3 +315,31 @@ def test_tables_of_more_people_are_trained_in_more_steps() -> None:
         steps_of(plan_training(Parameters(), n, 15).training, n) for n in (20_000, 30_000, 60_000, 120_000, 1_000_000)
     ]
     assert [count / steps[1] for count in steps] == pytest.approx([1, 1, 2**0.5, 2, 2], rel=0.05)
+
+
+def forecast_of(n_rows: int, minutes: float | None = None, *, is_sure: bool = True) -> Any:
+    given = Parameters(max_minutes=minutes and (0.6 * minutes if is_sure else minutes))
+    to_teach = ToTeach(rows_to_write(n_rows), Lesson(n_rows, minutes), is_sure)
+    return forecast(plan_training(given, n_rows, 15), given, n_rows, 15, to_teach=to_teach)
+
+
+def test_the_time_that_is_told_holds_that_of_the_student_and_is_corrected_with_it() -> None:
+    told = forecast_of(3_000)
+    start, training, student = *told.trainings, told.student
+    assert student.seconds() > training.seconds() / 2 > start.seconds()
+    alone = told.written.seconds() + student.seconds()
+    assert told.after(1, training.a_step) == pytest.approx(alone)
+    assert told.after(1, 3 * training.a_step) == pytest.approx(3 * alone)
+    assert told.after(0, start.a_step) == pytest.approx(training.seconds() + alone)
+    assert "its student included" in str(told)
+    assert "more if it needs a student" in str(forecast_of(20_000, is_sure=False))
+    assert forecast_of(20_000, is_sure=False).after(0, 1.0) == 0.0
+
+
+@pytest.mark.parametrize("is_sure", [True, False])
+def test_no_more_minutes_are_told_than_were_given(is_sure: bool) -> None:
+    told = forecast_of(30_000, 0.5, is_sure=is_sure)
+    assert str(told).startswith("about 40 seconds at most, its" if is_sure else "about 30 seconds at most, and")
+    if is_sure:
+        training = told.trainings[0]
+        assert told.after(0, 10 * training.a_step) == pytest.approx(0.4 * 30 + 10 * told.written.seconds())

@@ -285,6 +285,14 @@ def test_the_first_steps_say_how_long_it_will_take(caplog):
     assert any("to go at most, by the first 25 steps" in line for line in caplog.messages)
 
 
+def test_what_follows_is_told_above_the_bar_and_so_is_a_limit_that_struck(capsys):
+    config = TrainingConfig(epochs=10_000, batch_rows=20, max_minutes=0.003)
+    Trainer(config, verbose=True, later=lambda a_step: 7200.0).fit(Line(), data(), seed=1)
+    shown = capsys.readouterr().err
+    assert "about 2.0 hours to go at most, by the first 25 steps" in shown
+    assert "stopped by max_minutes before it converged" in shown
+
+
 def test_no_time_that_is_left_is_below_zero(caplog, monkeypatch):
     caplog.set_level("INFO")
     clock = itertools.count(step=100)  # seconds: the first steps take longer than all was to

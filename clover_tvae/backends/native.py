@@ -22,7 +22,7 @@ from typing_extensions import Self
 from clover_tvae.artifact import pack_tensors, unpack_tensors
 from clover_tvae.backends.native_parts import ModelPart, TrainingPart, packed
 from clover_tvae.backends.protocol import Backend, ReadsRows, never_seen, reading, refuse_unknown, require_columns
-from clover_tvae.backends.sizing import Lesson, Plan, plan_training
+from clover_tvae.backends.sizing import Lesson, Plan, ToTeach, forecast, plan_training
 from clover_tvae.columns.dtypes import with_cells
 from clover_tvae.columns.people import people_of
 from clover_tvae.encoded import EncodedTable
@@ -40,7 +40,7 @@ from clover_tvae.parameters import Parameters, listed
 from clover_tvae.sampling import BLOCK_ROWS, Sampler
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
 from clover_tvae.tables import Beyond
-from clover_tvae.training import Checkpoint, Epoch, SpooledRows, Trainer, duration
+from clover_tvae.training import Checkpoint, Epoch, SpooledRows, Trainer
 from clover_tvae.transforms import TableTransform
 
 __all__ = ["NativeBackend"]
@@ -81,6 +81,7 @@ class NativeBackend(Backend, ReadsRows):
 
     Args:
         lesson: What it is taught, where it learns rows that a teacher wrote.
+        to_teach: What it will teach, if it may have a student: its time is told with the others.
         **given: Parameters of ``TVAESynthesizer``; ``None`` leaves one to the table's size.
 
     Raises:
@@ -89,8 +90,8 @@ class NativeBackend(Backend, ReadsRows):
 
     name = "native"
 
-    def __init__(self, *, lesson: Lesson | None = None, **given: Any) -> None:
-        self.given, self.lesson = Parameters.of(**given), lesson
+    def __init__(self, *, lesson: Lesson | None = None, to_teach: ToTeach | None = None, **given: Any) -> None:
+        self.given, self.lesson, self.to_teach = Parameters.of(**given), lesson, to_teach
         self._held_out = np.empty(0, dtype=np.int64)
         self.device = resolve_device(self.given.device or "cpu")
         self._known: _Learnt | None = None
@@ -128,15 +129,17 @@ class NativeBackend(Backend, ReadsRows):
         if self.given.precision is None and plan.gains_from_bfloat16:
             plan = replace(plan, model=replace(plan.model, precision=fastest_precision(self.device)))
         told = "training" if self.lesson is None else "student"
-        length = f"{duration(plan.seconds(n_rows, layout.n_columns))} at most"
-        logger.info("%s; %s", plan.describe(), length)
+        size, to_teach = (n_rows, layout.n_columns), self.to_teach
+        length = forecast(plan, self.given, *size, n_choices=layout.n_choices, to_teach=to_teach)
+        text = f"{told}: {n_rows:,} rows x {layout.n_columns} columns, {length}; {plan.describe()}"
+        logger.info(text)
         if verbose:
-            # Only this line and the progress bar are ever shown.
-            size = f"{n_rows:,} rows x {layout.n_columns} columns"
-            tqdm.write(f"{told}: {size}, {length}; {plan.describe()}", file=sys.stderr)
+            tqdm.write(text, file=sys.stderr)
         weights = torch_generator(child(seed, Fit.WEIGHTS))
         stage = (lambda name: None) if checkpoint is None else checkpoint.stage
-        trainer = Trainer(plan.training, device=self.device, verbose=verbose, told=told, stage=stage(told))
+        shown: dict[str, Any] = {"device": self.device, "verbose": verbose}
+        last = len(length.trainings) - 1
+        trainer = Trainer(plan.training, told=told, stage=stage(told), later=partial(length.after, last), **shown)
         own, people = child(seed, Fit.TRAINING), people_of(df, metadata.unit)
         self._held_out = held_out = trainer.held_out(len(table), own, people)
         # Where they stand, and no copy of them, which a large table has no room for.
@@ -147,7 +150,7 @@ class NativeBackend(Backend, ReadsRows):
                 if plan.start is not None:
                     smooth = copula_rows(table.take(seen), layout, plan.start_rows, generator(seed, Fit.SMOOTH))
                     starter = Trainer(
-                        plan.start, device=self.device, verbose=verbose, told="start", stage=stage("start")
+                        plan.start, told="start", stage=stage("start"), later=partial(length.after, 0), **shown
                     )
                     starter.fit(vae, table_tensors(smooth, layout), seed=child(seed, Fit.SMOOTH))
                 training = trainer.fit(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from clover_tvae.model.build import ModelConfig
 from clover_tvae.parameters import Parameters, listed
-from clover_tvae.training import TrainingConfig
+from clover_tvae.training import TrainingConfig, duration
 
 _Config = TypeVar("_Config", ModelConfig, TrainingConfig)
 
@@ -40,6 +40,11 @@ _LARGE, _MOST_MORE_STEPS = 30_000, 2.0
 _WIDE = 256
 #: Of trunks 128 wide; and beside it for each cell of a batch.
 _SECONDS_A_STEP, _SECONDS_A_CELL = 0.010, 0.7e-6
+#: The part of ``max_minutes`` that a teacher has where a student is sure to follow. The student has what is left, at least
+#: the other part.
+TEACHER_MINUTES = 0.6
+#: Of each cell that a teacher writes.
+_SECONDS_A_CELL_WRITTEN = 6e-6
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,79 @@ class Lesson:
     n_people: int
     minutes: float | None = None
     is_cut_short: bool = False
+
+
+@dataclass(frozen=True)
+class ToTeach:
+    """What a teacher will teach, as far as it is known before it learns.
+
+    Args:
+        n_rows: Rows that it will write.
+        lesson: What its student is taught of them; ``minutes`` are those of teacher and student together.
+        is_sure: Whether the student follows, whatever a check says.
+    """
+
+    n_rows: int
+    lesson: Lesson
+    is_sure: bool
+
+
+class Stretch(NamedTuple):
+    """A part of a fit: so many steps, the seconds that each is planned to take, and the limit of all in seconds."""
+
+    n_steps: int
+    a_step: float
+    most: float = math.inf
+
+    def seconds(self, pace: float = 1.0) -> float:
+        """About how long it takes at most, where steps take ``pace`` times what is planned."""
+        return min(self.n_steps * self.a_step * pace, self.most)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """How long a fit takes at most on one core that is free: told before it, and corrected by its first steps.
+
+    Args:
+        trainings: Those of the table, in their order.
+        written: The writing of the rows for a student; ``None``: no student can follow.
+        student: The student's training.
+        minutes: The limit of all trainings.
+        is_sure: Whether a student follows, whatever a check says.
+    """
+
+    trainings: list[Stretch]
+    written: Stretch | None = None
+    student: Stretch | None = None
+    minutes: float | None = None
+    is_sure: bool = False
+
+    def _student_seconds(self, before: float, pace: float) -> float:
+        """Return the seconds from the end of the trainings of the table, which take ``before``, to that of the student."""
+        if self.written is None or self.student is None:
+            return 0.0
+        minutes = 60 * (self.minutes or math.inf)
+        left = minutes if math.isinf(minutes) else max(minutes - before, (1 - TEACHER_MINUTES) * minutes)
+        return self.written.seconds(pace) + min(self.student.seconds(pace), left)
+
+    def after(self, training: int, a_step: float) -> float:
+        """Return the seconds of all that is sure to follow a training of the table, as its own steps have it.
+
+        Args:
+            training: Which one.
+            a_step: Seconds that a step of it took.
+        """
+        pace = a_step / self.trainings[training].a_step
+        seconds = [stretch.seconds(pace) for stretch in self.trainings]
+        following = sum(seconds[training + 1 :])
+        return following + (self._student_seconds(sum(seconds), pace) if self.is_sure else 0.0)
+
+    def __str__(self) -> str:
+        seconds = sum(stretch.seconds() for stretch in self.trainings)
+        more = self._student_seconds(seconds, 1.0)
+        if self.is_sure:
+            return f"{duration(seconds + more)} at most, its student included"
+        return f"{duration(seconds)} at most" + (f", and {duration(more)} more if it needs a student" if more else "")
 
 
 @dataclass(frozen=True)
@@ -84,18 +162,18 @@ class Plan:
         """Whether products are wide enough to be faster in it; others are the same on every machine, up to rounding."""
         return self.model.decoder == "independent" or max(self.model.decompress_dims) >= _WIDE
 
-    def seconds(self, n_rows: int, n_columns: int) -> float:
-        """About how long training takes at most on one core that is free, as measured on one machine (benchmarks/README.md)."""
-        width, total = max(self.model.decompress_dims), 0.0
-        for config, rows in ((self.training, n_rows), (self.start, self.start_rows)):
+    def stretches(self, n_rows: int, n_columns: int) -> list[Stretch]:
+        """Return the trainings in their order, as long as they take on one machine (benchmarks/README.md)."""
+        width = max(self.model.decompress_dims)
+        found = []
+        for config, rows in ((self.start, self.start_rows), (self.training, n_rows)):
             if config is not None:
                 rows = min(config.rows_an_epoch or rows, rows)
+                a_step = _SECONDS_A_STEP * (width / 128) ** 1.7
+                a_step += _SECONDS_A_CELL * min(rows, config.batch_rows) * n_columns
                 steps = config.epochs * math.ceil(rows / config.batch_rows)
-                a_step = (
-                    _SECONDS_A_STEP * (width / 128) ** 1.7 + _SECONDS_A_CELL * min(rows, config.batch_rows) * n_columns
-                )
-                total += min(steps * a_step, 60 * (config.max_minutes or math.inf))
-        return total
+                found.append(Stretch(steps, a_step, 60 * (config.max_minutes or math.inf)))
+        return found
 
     def describe(self) -> str:
         """One line for the user."""
@@ -246,6 +324,30 @@ def plan_training(
     if wanted.get("embedding_dim", 0) > _WIDEST_FITTED_PRIOR:
         wanted["prior_components"] = 0
     return replace(plan, model=_overruled(plan.model, wanted), training=_overruled(plan.training, wanted))
+
+
+def forecast(
+    plan: Plan, given: Parameters, n_rows: int, n_columns: int, *, n_choices: int = 0, to_teach: ToTeach | None = None
+) -> Forecast:
+    """Return how long a fit takes.
+
+    Args:
+        plan: What :func:`plan_training` returned for the arguments of the same names.
+        given: The parameters.
+        n_rows: Training rows.
+        n_columns: Modelled columns.
+        n_choices: Choices of all columns together.
+        to_teach: What it will teach, if it may have a student.
+    """
+    trainings = plan.stretches(n_rows, n_columns)
+    if to_teach is None:
+        return Forecast(trainings)
+    lesson = to_teach.lesson
+    taught = plan_training(given, to_teach.n_rows, n_columns, n_choices=n_choices, lesson=lesson)
+    written = Stretch(to_teach.n_rows * n_columns, _SECONDS_A_CELL_WRITTEN)
+    return Forecast(
+        trainings, written, taught.stretches(to_teach.n_rows, n_columns)[0], lesson.minutes, to_teach.is_sure
+    )
 
 
 def _overruled(config: _Config, wanted: dict[str, Any]) -> _Config:

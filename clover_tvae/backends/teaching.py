@@ -34,6 +34,7 @@ from clover_tvae.seeds import Call, Teach, child
 from clover_tvae.tables import Beyond
 
 if TYPE_CHECKING:
+    from clover_tvae.backends.sizing import Lesson
     from clover_tvae.training import Checkpoint
 
 logger = logging.getLogger(__name__)
@@ -44,9 +45,6 @@ STUDENT_BELOW = 10_000
 _ROWS_A_ROW, _MOST_ROWS = 20, 60_000
 #: Nor more than this, however many it learnt: they are held in memory.
 _MOST_IN_MEMORY = 500_000
-#: The part of ``max_minutes`` that a teacher has where a student is sure to follow. The student has what is left, at least
-#: the other part.
-_TEACHER_MINUTES = 0.6
 #: People looked at by the check, of those learnt and of those held out; fewer held out tell nothing.
 _MOST_CHECKED, _FEWEST_HELD_OUT = 2_000, 20
 #: The normal quantile that a check has to pass: one in a hundred does so by chance.
@@ -54,7 +52,7 @@ _QUANTILE = 2.33
 
 
 def of_a_teacher(given: dict[str, Any], privacy: str | None, n_rows: int) -> dict[str, Any]:
-    """Return the parameters of what learns a table: less time, where a student is sure to follow.
+    """Return the parameters of the backend that learns a table: less time, where a student is sure to follow.
 
     Args:
         given: Parameters of ``TVAESynthesizer``.
@@ -62,12 +60,27 @@ def of_a_teacher(given: dict[str, Any], privacy: str | None, n_rows: int) -> dic
         n_rows: Rows of the table.
 
     Example:
-        >>> of_a_teacher({"max_minutes": 5.0}, None, 600)
-        {'max_minutes': 3.0}
+        >>> of_a_teacher({"max_minutes": 5.0}, None, 600)["max_minutes"]
+        3.0
     """
-    if not _is_sure(given, privacy, n_rows) or given.get("max_minutes") is None:
+    if n_rows == 0 or privacy == "none" or not _can_teach(given):
         return given
-    return given | {"max_minutes": _TEACHER_MINUTES * given["max_minutes"]}
+    from clover_tvae.backends.sizing import (
+        TEACHER_MINUTES,
+        ToTeach,
+    )  # it brings torch, which nothing needs before it learns
+
+    minutes, is_sure = given.get("max_minutes"), _is_sure(given, privacy, n_rows)
+    n_written = rows_to_write(n_rows, given.get("epochs"))
+    told = given | {"to_teach": ToTeach(n_written, _lesson(n_written, n_rows, minutes), is_sure)}
+    return told | {"max_minutes": TEACHER_MINUTES * minutes} if is_sure and minutes is not None else told
+
+
+def _lesson(n_written: int, n_learnt: int, minutes: float | None, *, is_cut_short: bool = False) -> Lesson:
+    """Return a lesson: as many rows an epoch as were learnt, but from a number that is not exact."""
+    from clover_tvae.backends.sizing import Lesson
+
+    return Lesson(math.ceil(n_written / max(1, n_written // n_learnt)), minutes, is_cut_short)
 
 
 def _is_sure(given: Mapping[str, Any], privacy: str | None, n_rows: int) -> bool:
@@ -108,8 +121,6 @@ def learnt_apart(
         PrivacyWarning: What is kept can tell people it was learnt from, from others, better than by chance.
     """
     started = time.monotonic() - (0.0 if checkpoint is None else checkpoint.seconds)
-    if _is_sure(given, privacy, len(df)):
-        logger.info("a teacher learns the table; a student of its rows follows, and often takes longer")
     how: dict[str, Any] = {"verbose": verbose, "checkpoint": checkpoint}
     backend.fit(df, metadata, seed=child(seed, Call.FIT), beyond=beyond, **how)
     held_out, kept, described, learnt_from = backend.held_out, backend, metadata, Privacy()
@@ -175,14 +186,12 @@ def _taught(
         with contextlib.suppress(MetadataError):  # else they stay as they are: what enough people share
             least = teacher.parameters["min_count"]
             described = replace(described, relations=declared).with_relations(rows, min_count=least)
-    # As many rows an epoch as were learnt, but from a number that is not exact.
+    from clover_tvae.backends.sizing import TEACHER_MINUTES
+
     minutes = given.get("max_minutes")
     if minutes is not None:
-        minutes = max(minutes - (time.monotonic() - started) / 60, (1 - _TEACHER_MINUTES) * minutes)
-    is_cut_short = teacher.facts["stopped"] == "minutes"
-    from clover_tvae.backends.sizing import Lesson  # it brings torch, which nothing needs before it learns
-
-    lesson = Lesson(math.ceil(n_rows / max(1, n_rows // n_learnt)), minutes, is_cut_short)
+        minutes = max(minutes - (time.monotonic() - started) / 60, (1 - TEACHER_MINUTES) * minutes)
+    lesson = _lesson(n_rows, n_learnt, minutes, is_cut_short=teacher.facts["stopped"] == "minutes")
     student = keep_relations(make_backend("native", lesson=lesson, **given), described)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what is rare among written rows concerns nobody

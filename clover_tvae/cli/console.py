@@ -122,16 +122,19 @@ def training_told(quiet: bool) -> Iterator[None]:
     """Print what the training logs as lines of progress, where no bar shows it."""
     handler = logging.Handler()
     handler.emit = lambda record: progress(f"  {record.getMessage()}")  # type: ignore[method-assign]
-    logger = logging.getLogger("clover_tvae.training")
-    before = logger.level
+    # The one says before a training how long it will take, the other how it goes.
+    loggers = [logging.getLogger(name) for name in ("clover_tvae.backends", "clover_tvae.training")]
+    levels = [logger.level for logger in loggers]
     try:
         if not quiet and not progress_wanted(quiet):
-            logger.addHandler(handler)
-            logger.setLevel(logging.INFO)
+            for logger in loggers:
+                logger.addHandler(handler)
+                logger.setLevel(logging.INFO)
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)
 
 
 def warn(text: object) -> None:

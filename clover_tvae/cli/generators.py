@@ -245,7 +245,7 @@ def _learnt(
     copies.put(target)
     copies.close()
     card = synth.card()
-    cut = ", the last one cut short by --max-minutes" if card["training"]["stopped"] == "minutes" else ""
+    cut = ", stopped by --max-minutes before it converged" if card["training"]["stopped"] == "minutes" else ""
     told = [f"epochs    {len(synth.history)}{cut}", f"privacy   {card['privacy']['meaning']}"]
     return [synth.metadata.relations_told, *told], card["sha256"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -110,6 +111,7 @@ class Trainer:
         on_epoch: Called with each :class:`Epoch`.
         told: What the progress bar calls the training.
         stage: Its place in the checkpoint of the fit, if there is one: what was done there is not done again.
+        later: Given the seconds of a step of this training, returns those of all that follows it.
 
     Example:
         >>> import torch
@@ -136,6 +138,7 @@ class Trainer:
         on_epoch: Callable[[Epoch], None] | None = None,
         told: str = "training",
         stage: Stage | None = None,
+        later: Callable[[float], float] = lambda a_step: 0.0,
     ) -> None:
         self.config = config
         self.device = resolve_device(device)
@@ -143,6 +146,7 @@ class Trainer:
         self.on_epoch = on_epoch
         self.told = told
         self.stage = stage
+        self.later = later
 
     def fit(
         self,
@@ -225,7 +229,12 @@ class _Run:
         config = trainer.config
         self.validation_seed, shuffle_seed = child(seed, Train.VALIDATION), child(seed, Train.SHUFFLE)
         self.config, self.device, self.module, self.stage = config, trainer.device, module, trainer.stage
-        self.verbose, self.on_epoch, self.told = trainer.verbose, trainer.on_epoch, trainer.told
+        self.verbose, self.on_epoch, self.told, self.later = (
+            trainer.verbose,
+            trainer.on_epoch,
+            trainer.told,
+            trainer.later,
+        )
         if beyond is None:
             kept = torch.from_numpy(np.setdiff1d(np.arange(len(rows[0])), held_out, assume_unique=True))
             self.rows: RowSource = ShuffledRows(rows, shuffle_seed, kept if len(held_out) else None)
@@ -399,8 +408,10 @@ class _Run:
         self.workers.share(list(self.module.parameters()))  # machines of different kinds round otherwise
         self.is_over = True
         self._perhaps_save()
-        found = len(self.training.history), self.seconds, self.training.stopped, self.training.best_epoch
-        logger.info("trained %d epochs in %.1f s, ended by %s, best epoch %d", *found)
+        stopped, n_epochs = self.training.stopped, len(self.training.history)
+        why = "stopped by max_minutes before it converged" if stopped == "minutes" else f"ended by {stopped}"
+        best = f"best epoch {self.training.best_epoch}"
+        self._tell(f"{self.told}: {n_epochs} epochs in {self.seconds:.1f} s, {why}, {best}", stopped == "minutes")
 
     def _out_of_patience(self, epoch: int) -> bool:
         """Whether the validation loss has not improved for ``patience`` epochs, ``epoch`` included."""
@@ -470,10 +481,18 @@ class _Run:
         return bool(torch.isfinite(self.sums).all())
 
     def _tell_the_rest(self) -> None:
-        """Say how long the training will take at most, as its first steps have it: for those who see no bar."""
-        left = self.seconds / self.step * (self.config.epochs * self.steps_an_epoch - self.step)
+        """Say how long the fit will take at most, as its first steps have it: a bar knows only its own training."""
+        a_step = self.seconds / self.step
+        left = a_step * (self.config.epochs * self.steps_an_epoch - self.step)
         left = max(0.0, min(left, 60.0 * (self.config.max_minutes or math.inf) - self.seconds))
-        logger.info("%s: %s to go at most, by the first %d steps", self.told, duration(left), self.step)
+        later = self.later(a_step)
+        self._tell(f"{self.told}: {duration(left + later)} to go at most, by the first {self.step} steps", later > 0)
+
+    def _tell(self, text: str, is_shown: bool) -> None:
+        """Log a line, and show it above the bar, if there is one and it does not say so itself."""
+        logger.info(text)
+        if is_shown and self.verbose:
+            tqdm.write(text, file=sys.stderr)
 
     def _gradients(self, parameters: list[nn.Parameter], batch: list[Tensor]) -> Tensor:
         """Put the gradient of the batch's mean loss into the parameters; return sums of loss, reconstruction, KL, rows."""
