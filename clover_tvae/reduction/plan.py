@@ -279,13 +279,7 @@ class _Plan:
 def planned(
     df: pd.DataFrame, kept: Iterable[Relation], cells: Cells, min_count: int
 ) -> tuple[tuple[Step, ...], tuple[Relation, ...]]:
-    """Choose what makes which column.
-
-    Args:
-        df: The table, in which every kept relation holds.
-        kept: The relations that every row must keep.
-        cells: How their columns are read.
-        min_count: Fewest rows on which a bound that is stored may rest.
+    """Choose what makes which column of a table in which every kept relation holds.
 
     Returns:
         What makes columns that are not learnt as they are; and relations that determine a column in part of the rows,

@@ -83,16 +83,10 @@ def assess(
     """Draw as many rows as were learnt, measure them, write the pages, and say which limits are passed.
 
     Args:
-        synth: A fitted synthesizer.
-        train: The rows that it learnt.
-        holdout: Real rows that it never saw.
-        metadata: What each column is.
+        synth: A fitted synthesizer, which learnt ``train`` and never saw ``holdout``.
         seed: Seed of the rows and of the figures.
-        limits: Bounds of figures.
-        report: Where to write the report; ``None`` writes none.
-        dossier: Where to write the dossier, as JSON too; ``None`` writes none.
+        report, dossier: Where to write them, the dossier as JSON, too; ``None`` writes none.
         about: Fields of the dossier.
-        title: Title of the report.
         tell: Called with a line as each stage ends.
 
     Returns:
@@ -133,11 +127,7 @@ def dossier_of(
     """Return the dossier of rows, with more draws of their generator where there is one.
 
     Args:
-        synth: The generator.
-        train: The rows that it learnt.
-        synthetic: The rows.
-        holdout: Real rows that it never saw.
-        metadata: What each column is.
+        synth: The generator, which learnt ``train`` and never saw ``holdout``.
         full: Whether the generator is trained anew, too, which takes hours.
         **options: Those of ``build_dossier``: ``figures``, ``about``, ``seed`` and ``min_count``.
     """
