@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from conftest import needs_sdv
@@ -15,7 +17,14 @@ from typer.testing import CliRunner
 
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.cli import app
-from clover_tvae.errors import CloverWarning, ConfigError, DataError, TableFileError, TrainingError
+from clover_tvae.errors import (
+    CloverWarning,
+    ConfigError,
+    DataError,
+    DuplicateColumnsError,
+    TableFileError,
+    TrainingError,
+)
 from clover_tvae.jobs import load_jobs, run_job
 from clover_tvae.tables import dataset, is_large, read_dataset, read_table, write_table
 from clover_tvae.training import SpooledRows, checkpoint, spooled
@@ -285,3 +294,32 @@ def test_it_is_pickled_before_it_is_learnt_and_asked_for_no_path_after(folder):
 def test_sdv_is_refused_before_it_reads_all(folder):
     with pytest.raises(ConfigError, match="in memory"):
         TVAESynthesizer(folder, METADATA, backend="sdv", epochs=1).fit()
+
+
+def test_categories_of_a_folder_are_those_of_all_its_files(tmp_path):
+    one, other = (pd.DataFrame({"c": list(letters), 7: [1, 2]}) for letters in ("ab", "yz"))
+    write_table(one.astype({"c": "category"}), tmp_path / "a.parquet")
+    write_table(other.astype({"c": "category"}), tmp_path / "b.parquet")
+    df, _ = read_dataset(tmp_path, np.random.default_rng(0))
+    assert isinstance(df["c"].dtype, pd.CategoricalDtype)
+    assert df["c"].tolist() == list("abyz")
+    assert df[7].tolist() == [1, 2, 1, 2]
+    write_table(other, tmp_path / "c.parquet")
+    df, _ = read_dataset(tmp_path, np.random.default_rng(0))
+    assert df["c"].tolist() == list("abyzyz")
+    other.rename(columns={7: "7"}).to_parquet(tmp_path / "0.parquet")
+    df, _ = read_dataset(tmp_path, np.random.default_rng(0))
+    assert df["c"].tolist() == list("yzabyzyz")
+
+
+def test_columns_of_one_name_and_folders_that_contradict_their_files_are_named(tmp_path):
+    twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["x", "x"])
+    pq.write_table(twice, tmp_path / "t.parquet")
+    for path in (tmp_path, tmp_path / "t.parquet"):
+        with pytest.raises(DuplicateColumnsError):
+            read_dataset(path, np.random.default_rng(0))
+    (tmp_path / "year=2020").mkdir()
+    pq.write_table(pa.table({"year": ["x"]}), tmp_path / "year=2020" / "t.parquet")
+    (tmp_path / "t.parquet").unlink()
+    with pytest.raises(TableFileError, match="year has incompatible types"):
+        read_dataset(tmp_path, np.random.default_rng(0))

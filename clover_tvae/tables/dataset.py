@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from clover_tvae.errors import DataError, TableFileError
 from clover_tvae.files import file_digest, not_there
 from clover_tvae.metadata.validate import repeated_names
-from clover_tvae.tables.parquet import PARQUET, frame_of
+from clover_tvae.tables.parquet import PARQUET, frame_of, shared_extras
 from clover_tvae.tables.parts import MANIFEST
 
 #: Tables of more rows are not held in memory. What is learnt of them before the networks are trained (quantiles, categories,
@@ -144,22 +144,52 @@ def _found(path: Path) -> tuple[Any, int]:
         text = "is no Parquet file by its name; clover_tvae.tables.read_table reads other tables"
         raise TableFileError(text, str(path))
     with _readable(path):
-        found = ds.dataset(path, format="parquet", partitioning="hive")
-        DataError.raise_any(repeated_names(found.schema.names, str(path)))
+        found = _opened(path)
         if not found.files:
             raise TableFileError("the folder holds no Parquet file", str(path))
-        schemas = []
-        for fragment in found.get_fragments():
-            with _readable(Path(fragment.path)):  # the one that is no Parquet is named
-                schemas.append(fragment.physical_schema)
+        schemas = list(_schemas(found))
         if any(set(schema.names) != set(schemas[0].names) for schema in schemas):
             raise TableFileError("must hold files of one table, found other columns in some", str(path))
-        # Whole numbers in one file and numbers with gaps in the next are one column.
+        # Whole numbers in one file and numbers with gaps in the next are one column, and so are texts that only some files number.
         try:
-            whole = pa.unify_schemas([found.schema, *schemas], promote_options="permissive")
+            whole = pa.unify_schemas(_without_numbered([found.schema, *schemas]), promote_options="permissive")
         except pa.ArrowException as error:  # it names the column and its types
             raise TableFileError(f"must hold files of one table: {error}", str(path)) from None
+        whole = whole.with_metadata(shared_extras(schemas))
         return ds.dataset(path, format="parquet", partitioning="hive", schema=whole), found.count_rows()
+
+
+def _opened(path: Path) -> Any:
+    """Return the dataset of a path, whose files may still be of several tables."""
+    try:
+        return ds.dataset(path, format="parquet", partitioning="hive")
+    except pa.ArrowTypeError as error:  # of a column in the files that the names of folders say otherwise
+        raise TableFileError(f"must hold files of one table: {error}", str(path)) from None
+    except pa.ArrowInvalid:
+        list(_schemas(ds.dataset(path, format="parquet", schema=pa.schema([]))))  # tells which file is wrong
+        raise
+
+
+def _schemas(found: Any) -> Iterator[pa.Schema]:
+    """Yield what columns each file holds; the one that is no Parquet, or has two of a name, is named."""
+    for fragment in found.get_fragments():
+        with _readable(Path(fragment.path)):
+            schema = fragment.physical_schema
+        DataError.raise_any(repeated_names(schema.names, fragment.path))
+        yield schema
+
+
+def _without_numbered(schemas: list[pa.Schema]) -> list[pa.Schema]:
+    """Return the schemas, a column that holds numbered categories (Arrow's dictionary) in some files alone as what they number."""
+    fields = [field for schema in schemas for field in schema]
+    plain = {f.name for f in fields if not pa.types.is_dictionary(f.type) and not pa.types.is_null(f.type)}
+    mixed = {f.name: f.type.value_type for f in fields if pa.types.is_dictionary(f.type) and f.name in plain}
+    return [
+        pa.schema(
+            [f.with_type(mixed[f.name]) if pa.types.is_dictionary(f.type) and f.name in mixed else f for f in schema]
+        )
+        for schema in schemas
+    ]
 
 
 def _drawn(n_rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -185,7 +215,7 @@ def _blocks(found: Any, path: Path) -> Iterator[tuple[int, pa.RecordBatch]]:
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, FileNotFoundError) or not os.path.exists(path):
             raise TableFileError("a file of it has gone since it was opened", str(path)) from None
         text = "is no Parquet that can be read, a broken one, or files of several tables; write it again"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -56,6 +56,24 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
     if not isinstance(df.index, pd.RangeIndex):
         df = df.reset_index(drop=all(name is None for name in df.index.names))
     return df if extras is None else _with_extras(df, json.loads(extras))
+
+
+def shared_extras(schemas: Sequence[pa.Schema]) -> dict[bytes, bytes]:
+    """Return the metadata of a table of several files: that of the first, and of what :func:`write_parquet` kept what all have in common.
+
+    Args:
+        schemas: Those of the files; all have the same columns.
+    """
+    metadata = dict(schemas[0].metadata or {})
+    texts = [(schema.metadata or {}).get(_EXTRAS_KEY, b"") for schema in schemas]
+    if all(texts):
+        noted, *others = map(json.loads, texts)
+        columns = noted["columns"].items()
+        same = {name: one for name, one in columns if all(other["columns"].get(name) == one for other in others)}
+        metadata[_EXTRAS_KEY] = json.dumps(noted | {"columns": same}).encode()
+    else:
+        metadata.pop(_EXTRAS_KEY, None)
+    return metadata
 
 
 def write_parquet(df: pd.DataFrame, path: str | Path, *, as_feather: bool = False) -> None:
