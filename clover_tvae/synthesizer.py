@@ -228,8 +228,9 @@ class Synthesizer:
 
     def _declared(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the columns that the metadata declares."""
-        names, df = [column.name for column in self._metadata.columns], self._metadata.read(df)
-        return df[[name for name in df.columns if name in names]]
+        names, df = {column.name for column in self._metadata.columns}, self._metadata.read(df)
+        # Choosing columns copies them.
+        return df if names.issuperset(df.columns) else df[[name for name in df.columns if name in names]]
 
     def _related(self, df: pd.DataFrame) -> Metadata:
         """Return the metadata with the relations that enough people share."""

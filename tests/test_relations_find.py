@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import tracemalloc
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -574,3 +575,16 @@ def test_no_formula_is_turned_round_to_give_dates(rng: np.random.Generator, sign
     df = pd.DataFrame({"start": start, "days": days, "end": start + sign * pd.to_timedelta(days, "D")})
     kinds = {"start": "datetime", "days": "continuous", "end": "datetime"}
     assert ("days = end - start" if sign > 0 else "days = start - end") in sentences(df, kinds)
+
+
+def test_looking_for_relations_takes_less_memory_than_twice_the_table():
+    rng, n = np.random.default_rng(1), 50_000
+    numbers = {f"x{i}": rng.normal(size=n).round(2) for i in range(20)}
+    df = pd.DataFrame(numbers | {f"c{i}": rng.choice(list("abc"), n) for i in range(10)})
+    kinds = {name: "continuous" if name in numbers else "categorical" for name in df}
+    tracemalloc.start()
+    try:
+        find_relations(df, kinds)
+        assert tracemalloc.get_traced_memory()[1] < 2 * df.memory_usage(index=False).sum()
+    finally:
+        tracemalloc.stop()

@@ -31,18 +31,20 @@ _EDGE = 0.4  # the lowest twentieth of the differences must come so much nearer 
 def equalities(table: Table) -> Candidates:
     """Return pairs of columns of one family whose cells are often the same."""
     made, pairs = Candidates(), list[tuple[Any, Any]]()
-    shared = pd.factorize(np.concatenate([table.frame[n].astype(object).to_numpy() for n in table.labels] or [[]]))[0]
+    levels = [pd.Index(table.levels[name], dtype=object) for name in table.labels]
+    shared = np.split(pd.factorize(np.concatenate([*levels, []]))[0], np.cumsum([len(held) for held in levels]))
+    # A missing cell has the code -1: the last one.
     values = table.values | {
-        name: np.where(codes < 0, np.nan, codes.astype(float))
-        for name, codes in zip(table.labels, np.split(shared, max(len(table.labels), 1)), strict=False)
+        name: np.append(numbers, np.nan)[table.codes[name]] for name, numbers in zip(table.labels, shared, strict=False)
     }
-    rare = {name: np.where(_is_rare(table, name), values[name], np.nan) for name in values}
+
+    def rare(name: Any, rows: Any = slice(None)) -> NDArray[Any]:
+        return np.where(_is_rare(table, name, rows), values[name][rows], np.nan)
+
     for names in (table.numeric, table.dates, table.labels):
         made.n_tried += len(names) * (len(names) - 1) // 2
-        cells, rare_cells = (
-            np.array([column[name][table.rows] for name in names]).reshape(len(names), len(table.rows))
-            for column in (values, rare)
-        )
+        sample = [[values[name][table.rows] for name in names], [rare(name, table.rows) for name in names]]
+        cells, rare_cells = (np.array(columns).reshape(len(names), len(table.rows)) for columns in sample)
         for i, name in enumerate(names[:-1]):
             n_both = np.maximum((~np.isnan(cells[i]) & ~np.isnan(cells[i + 1 :])).sum(axis=1), 1)
             n_copies = (rare_cells[i] == rare_cells[i + 1 :]).sum(axis=1)
@@ -52,13 +54,14 @@ def equalities(table: Table) -> Candidates:
     part: list[Candidate] = []
     for first, second in pairs:
         x, y = values[first], values[second]
-        both, same, copied = ~np.isnan(x) & ~np.isnan(y), x == y, rare[first] == rare[second]
+        rare_x, rare_y = rare(first), rare(second)
+        both, same, copied = ~np.isnan(x) & ~np.isnan(y), x == y, rare_x == rare_y
         n_both, n_copies = int(both.sum()), int(copied.sum())
         if n_both and same.sum() >= _ALL * n_both:
             made.found.append(Candidate(Equal(source=first, target=second), _chance(x, y)))
         elif n_copies >= max(table.min_count, _PART * n_both):
-            nearness = 0.0 if first in table.labels else _nearness(rare[first], rare[second])
-            chance = max(_chance(rare[first], rare[second]), nearness)
+            nearness = 0.0 if first in table.labels else _nearness(rare_x, rare_y)
+            chance = max(_chance(rare_x, rare_y), nearness)
             if n_copies >= _TIMES_CHANCE * chance * n_both:
                 share = round(float(same[both].mean()), 3)
                 relation = Equal(source=first, target=second, share=share, handling="learn")
@@ -83,9 +86,9 @@ def _follows(relation: Equal, copies: dict[frozenset[Any], NDArray[Any]]) -> boo
     )
 
 
-def _is_rare(table: Table, name: Any) -> NDArray[Any]:
+def _is_rare(table: Table, name: Any, rows: Any) -> NDArray[Any]:
     counts = np.bincount(table.codes[name] + 1, minlength=2)
-    return (counts <= max(_COMMON * table.n_rows, 5))[table.codes[name] + 1]
+    return (counts <= max(_COMMON * table.n_rows, 5))[table.codes[name][rows] + 1]
 
 
 def _chance(x: NDArray[Any], y: NDArray[Any]) -> float:

@@ -73,7 +73,7 @@ class Table:
         self.labels: list[Any] = []  # neither numbers nor dates
         self.categories: list[Any] = []  # by their kind, of any cells
         self.values: dict[Any, NDArray[np.float64]] = {}  # of numbers and dates
-        self.codes: dict[Any, NDArray[np.int64]] = {}
+        self.codes: dict[Any, NDArray[np.int32]] = {}
         self.levels: dict[Any, Any] = {}
         columns: dict[Any, Any] = {}
         for name in list[Any](df.columns):
@@ -118,7 +118,7 @@ class Table:
             raise TypeError(held)
         if kind in ("categorical", "boolean", "ordinal"):
             self.categories.append(name)
-        self.codes[name], self.levels[name] = codes, levels
+        self.codes[name], self.levels[name] = codes.astype(np.int32), levels
         return made
 
     def matrix(self, names: list[Any]) -> NDArray[np.float64]:
@@ -127,7 +127,7 @@ class Table:
 
     def sample_codes(self, names: list[Any]) -> NDArray[np.int32]:
         """Return the levels of the sample, ``(rows, columns)``, -1 where a cell is missing."""
-        return np.column_stack([self.codes[name][self.rows] for name in names]).astype(np.int32)
+        return np.column_stack([self.codes[name][self.rows] for name in names])
 
     @cached_property
     def dealt(self) -> pd.DataFrame:
