@@ -20,6 +20,7 @@ from scipy import stats
 from clover_tvae.relations.computed import Computed
 from clover_tvae.relations.document import read_relations, write_relations
 from clover_tvae.relations.find import Found, find_relations
+from clover_tvae.relations.finding import formulas
 from clover_tvae.relations.finding.chance import accepted, chance_below, chance_within, log_p_kept, log_p_narrow
 from clover_tvae.relations.lookup import Combinations, Dependency
 
@@ -588,3 +589,28 @@ def test_looking_for_relations_takes_less_memory_than_twice_the_table():
         assert tracemalloc.get_traced_memory()[1] < 2 * df.memory_usage(index=False).sum()
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("slack", [0.0, 0.005, 0.5])
+def test_pairs_that_are_near_a_column_are_those_of_which_two_of_three_probes_are(slack):
+    rng = np.random.default_rng(2)
+    found = np.where(rng.random(20) < 0.3, np.nan, rng.integers(-9, 10, 20) * 10.0 ** rng.integers(-2, 12, 20))
+    scale = np.maximum(np.abs(found), 1)
+    off = rng.choice([0.0, 0.9, 1.1], (4_000, 20)) * (slack + 1e-9 * scale) * rng.choice([-1, 1], (4_000, 20))
+    numbers = np.where(rng.random((4_000, 20)) < 0.1, rng.choice([np.nan, np.inf, 0.0], (4_000, 20)), found + off)
+    probes = np.flatnonzero(np.nan_to_num(found))[:3]
+    close = np.abs(numbers - found) <= slack + 1e-9 * np.maximum(np.abs(numbers), 1)
+    expected = np.flatnonzero(close[:, probes].sum(axis=1) >= 2)
+    assert 0 < len(expected) < 4_000
+    assert formulas._near(numbers, {}, found, slack).tolist() == expected.tolist()
+
+
+def test_pairs_are_found_wherever_they_stand(monkeypatch):
+    rng = np.random.default_rng(3)
+    df = pd.DataFrame({f"x{i}": rng.normal(size=300).round(2) for i in range(9)})
+    df["sum"], df["product"] = df.x1 + df.x8, (df.x2 * df.x7).round(4)
+    kinds = dict.fromkeys(df, "continuous")
+    whole = [str(found) for found in find_relations(df, kinds)]
+    monkeypatch.setattr(formulas, "_PAIRS_AT_ONCE", 7)
+    assert [str(found) for found in find_relations(df, kinds)] == whole
+    assert len(whole) == 2

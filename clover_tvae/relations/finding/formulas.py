@@ -18,6 +18,7 @@ from clover_tvae.relations.finding.table import Candidate, Candidates, Table
 _LOOSE = 0.02  # exceptions in the sample
 _FEW_ROWS = 64  # in which all pairs of columns are tried
 _PROBES = 3  # of these rows, in which they are tried first; all but one must agree
+_PAIRS_AT_ONCE = 2**18
 _BY_CHANCE = 0.95
 _NARROW, _NARROW_STEPS = 2, 6  # from the least sum to the largest; fewer different values say little
 _RELATIVE_ERROR = 1e-9
@@ -208,20 +209,46 @@ def _of_pairs(table: Table, names: list[Any], few: dict[Any, Any], made: Candida
     """Try what every two columns of numbers give against every third of amounts."""
     if len(names) < 3:
         return
-    cells, amounts = np.array([few[name] for name in names]), set(table.amounts)
+    cells = np.array([few[name] for name in names])
+    targets = [k for k, name in enumerate(names) if name in set(table.amounts)]
     i, j = np.triu_indices(len(names), 1)
-    for (text, compute), (first, second) in itertools.product(_OF_TWO.items(), ((i, j), (j, i))):
-        if first is j and "/ {b}" not in text:
+    for (text, compute), (left, right) in itertools.product(_OF_TWO.items(), ((i, j), (j, i))):
+        if left is j and "/ {b}" not in text:
             continue
-        with np.errstate(all="ignore"):
-            numbers = compute(cells[first], cells[second])
-        for k in (k for k, name in enumerate(names) if name in amounts):
-            made.n_tried += len(i) - (len(names) - 1)
-            slack, probes = _slack(table, names[k]), np.flatnonzero(np.nan_to_num(cells[k]))[:_PROBES]
-            near = _close(numbers[:, probes], cells[k, probes], slack).sum(axis=1) >= _PROBES - 1
-            pairs = np.flatnonzero(near & (first != k) & (second != k))
-            for p in pairs[_fits(numbers[pairs], cells[k], slack)]:
-                _add(table, made, names[k], text.format(a=quoted(names[first[p]]), b=quoted(names[second[p]])))
+        made.n_tried += len(targets) * (len(i) - (len(names) - 1))
+        for start in range(0, len(i), _PAIRS_AT_ONCE):
+            first, second = (side[start : start + _PAIRS_AT_ONCE] for side in (left, right))
+            with np.errstate(all="ignore"):
+                numbers = compute(cells[first], cells[second])
+            ordered: dict[Any, Any] = {}
+            for k in targets:
+                slack = _slack(table, names[k])
+                pairs = _near(numbers, ordered, cells[k], slack)
+                pairs = pairs[(first[pairs] != k) & (second[pairs] != k)]
+                for p in pairs[_fits(numbers[pairs], cells[k], slack)]:
+                    _add(table, made, names[k], text.format(a=quoted(names[first[p]]), b=quoted(names[second[p]])))
+
+
+def _near(numbers: NDArray[Any], ordered: dict[Any, Any], found: NDArray[Any], slack: float) -> NDArray[np.intp]:
+    """Return which rows of numbers are close to those of a column in the probes.
+
+    Args:
+        numbers: What each pair gives. **Shape** ``(pairs, rows)``.
+        ordered: The numbers of each probe in their order, so that only those near the column's are looked at; filled here.
+        found: The column. **Shape** ``(rows,)``.
+        slack: Half a step of its decimals.
+    """
+    n_close = np.zeros(len(numbers), dtype=np.int8)
+    for probe in np.flatnonzero(np.nan_to_num(found))[:_PROBES]:
+        if probe not in ordered:
+            order = np.argsort(numbers[:, probe])
+            ordered[probe] = order, numbers[order, probe]
+        order, values = ordered[probe]
+        reach = 2 * _reach(np.abs(found[probe]) + slack, slack)  # no less than any that is close is off
+        start, end = np.searchsorted(values, (found[probe] - reach, found[probe] + reach))
+        near = order[start:end]
+        n_close[near[_close(numbers[near, probe], found[probe], slack)]] += 1
+    return np.flatnonzero(n_close >= _PROBES - 1)
 
 
 def _scaled(table: Table, names: list[Any], made: Candidates) -> None:
