@@ -599,7 +599,8 @@ def test_pairs_that_are_near_a_column_are_those_of_which_two_of_three_probes_are
     off = rng.choice([0.0, 0.9, 1.1], (4_000, 20)) * (slack + 1e-9 * scale) * rng.choice([-1, 1], (4_000, 20))
     numbers = np.where(rng.random((4_000, 20)) < 0.1, rng.choice([np.nan, np.inf, 0.0], (4_000, 20)), found + off)
     probes = np.flatnonzero(np.nan_to_num(found))[:3]
-    close = np.abs(numbers - found) <= slack + 1e-9 * np.maximum(np.abs(numbers), 1)
+    with np.errstate(invalid="ignore"):
+        close = np.isfinite(numbers) & (np.abs(numbers - found) <= slack + 1e-9 * np.maximum(np.abs(numbers), 1))
     expected = np.flatnonzero(close[:, probes].sum(axis=1) >= 2)
     assert 0 < len(expected) < 4_000
     assert formulas._near(numbers, {}, found, slack).tolist() == expected.tolist()
