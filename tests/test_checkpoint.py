@@ -162,6 +162,7 @@ def test_what_is_broken_is_told_before_anything_is_trained(tmp_path, interrupt):
         lambda saved: saved["stages"]["training"].pop("is_over"),
         lambda saved: saved["stages"]["training"].pop("module"),
         lambda saved: saved["stages"]["training"]["optimizers"].clear(),
+        lambda saved: saved["stages"]["training"]["noise"].clear(),
         lambda saved: saved["stages"]["training"]["module"].update({"of no module": torch.zeros(3)}),
         lambda saved: saved.update(stages=[]),
         lambda saved: saved.update(seed="one"),

@@ -130,7 +130,7 @@ class NativeBackend(Backend, ReadsRows):
             plan = replace(plan, model=replace(plan.model, precision=fastest_precision(self.device)))
         told = "training" if self.lesson is None else "student"
         size, to_teach = (n_rows, layout.n_columns), self.to_teach
-        length = forecast(plan, self.given, *size, n_choices=layout.n_choices, to_teach=to_teach)
+        length = forecast(plan, self.given, *size, n_choices=layout.n_choices, to_teach=to_teach, lesson=self.lesson)
         text = f"{told}: {n_rows:,} rows x {layout.n_columns} columns, {length}; {plan.describe()}"
         logger.info(text)
         if verbose:

@@ -43,6 +43,8 @@ _SECONDS_A_STEP = {"autoregressive": (0.010, 0.7e-6), "independent": (0.004, 0.1
 #: The part of ``max_minutes`` that a teacher has where a student is sure to follow. The student has what is left, at least
 #: the other part.
 TEACHER_MINUTES = 0.6
+#: People looked at by the check of membership, of those learnt and of those held out, and its seconds for each pair of cells of a row.
+MOST_CHECKED, _SECONDS_A_PAIR_CHECKED = 2_000, 5e-7
 #: Of each cell that a teacher writes.
 _SECONDS_A_CELL_WRITTEN = 6e-6
 
@@ -99,6 +101,7 @@ class Forecast:
         student: The student's training.
         minutes: The limit of all trainings.
         is_sure: Whether a student follows, whatever a check says.
+        check: Seconds of the check of membership.
     """
 
     trainings: list[Stretch]
@@ -106,6 +109,7 @@ class Forecast:
     student: Stretch | None = None
     minutes: float | None = None
     is_sure: bool = False
+    check: float = 0.0
 
     def _student_seconds(self, before: float, pace: float) -> float:
         """Return the seconds from the end of the trainings of the table, which take ``before``, to that of the student."""
@@ -124,12 +128,12 @@ class Forecast:
         """
         pace = a_step / self.trainings[training].a_step
         seconds = [stretch.seconds(pace) for stretch in self.trainings]
-        following = sum(seconds[training + 1 :])
+        following = sum(seconds[training + 1 :]) + self.check * pace
         return following + (self._student_seconds(sum(seconds), pace) if self.is_sure else 0.0)
 
     def __str__(self) -> str:
         seconds = sum(stretch.seconds() for stretch in self.trainings)
-        more = self._student_seconds(seconds, 1.0)
+        more, seconds = self._student_seconds(seconds, 1.0), seconds + self.check
         if self.is_sure:
             return f"{duration(seconds + more)} at most, its student included"
         return f"{duration(seconds)} at most" + (f", and {duration(more)} more if it needs a student" if more else "")
@@ -326,7 +330,14 @@ def plan_training(
 
 
 def forecast(
-    plan: Plan, given: Parameters, n_rows: int, n_columns: int, *, n_choices: int = 0, to_teach: ToTeach | None = None
+    plan: Plan,
+    given: Parameters,
+    n_rows: int,
+    n_columns: int,
+    *,
+    n_choices: int = 0,
+    lesson: Lesson | None = None,
+    to_teach: ToTeach | None = None,
 ) -> Forecast:
     """Return how long a fit takes.
 
@@ -336,17 +347,20 @@ def forecast(
         n_rows: Training rows.
         n_columns: Modelled columns.
         n_choices: Choices of all columns together.
+        lesson: What a student is taught.
         to_teach: What it will teach, if it may have a student.
     """
-    trainings = plan.stretches(n_rows, n_columns)
+    trainings, check = plan.stretches(n_rows, n_columns), 0.0
+    if plan.model.decoder == "autoregressive" and given.epochs is None:
+        n_people = n_rows if lesson is None else lesson.n_people
+        n_checked = min(MOST_CHECKED, n_people) + min(MOST_CHECKED, n_people * plan.training.validation_fraction)
+        check = _SECONDS_A_PAIR_CHECKED * n_checked * n_columns**2
     if to_teach is None:
-        return Forecast(trainings)
-    lesson = to_teach.lesson
-    taught = plan_training(given, to_teach.n_rows, n_columns, n_choices=n_choices, lesson=lesson)
+        return Forecast(trainings, check=check)
+    taught = plan_training(given, to_teach.n_rows, n_columns, n_choices=n_choices, lesson=to_teach.lesson)
     written = Stretch(to_teach.n_rows * n_columns, _SECONDS_A_CELL_WRITTEN)
-    return Forecast(
-        trainings, written, taught.stretches(to_teach.n_rows, n_columns)[0], lesson.minutes, to_teach.is_sure
-    )
+    student = taught.stretches(to_teach.n_rows, n_columns)[0]
+    return Forecast(trainings, written, student, to_teach.lesson.minutes, to_teach.is_sure, check)
 
 
 def _overruled(config: _Config, wanted: dict[str, Any]) -> _Config:

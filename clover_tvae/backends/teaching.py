@@ -45,8 +45,8 @@ STUDENT_BELOW = 10_000
 _ROWS_A_ROW, _MOST_ROWS = 20, 60_000
 #: Nor more than this, however many it learnt: they are held in memory.
 _MOST_IN_MEMORY = 500_000
-#: People looked at by the check, of those learnt and of those held out; fewer held out tell nothing.
-_MOST_CHECKED, _FEWEST_HELD_OUT = 2_000, 20
+#: Fewer people held out tell nothing.
+_FEWEST_HELD_OUT = 20
 #: The normal quantile that a check has to pass: one in a hundred does so by chance.
 _QUANTILE = 2.33
 
@@ -213,11 +213,12 @@ def membership(backend: Backend, df: pd.DataFrame, held_out: NDArray[np.int64]) 
     """
     if not isinstance(backend, ReadsRows) or len(held_out) < _FEWEST_HELD_OUT:
         return None
+    from clover_tvae.backends.sizing import MOST_CHECKED
     from clover_tvae.evaluation.membership import auc  # it brings the trees of scikit-learn, which drawing needs not
 
     learnt = np.setdiff1d(np.arange(len(df)), held_out)
     rng = np.random.default_rng(0)
-    parts = [np.sort(rng.permutation(part)[:_MOST_CHECKED]) for part in (learnt, held_out)]
+    parts = [np.sort(rng.permutation(part)[:MOST_CHECKED]) for part in (learnt, held_out)]
     scores = backend.anomaly_scores(df.iloc[np.concatenate(parts)], seed=np.random.SeedSequence(0)).iloc[:, 0]
     n, m = map(len, parts)
     learnt_scores, other_scores = np.split(-scores.to_numpy(float), [n])

@@ -336,6 +336,8 @@ class _Run:
         kept, self.best_weights = state["best"]
         self.kept_losses = kept.to(self.device)
         self.rows.restore(state["rows"])
+        if not state["noise"]:
+            raise ValueError
         # As many shards as there were, whatever the number of workers now.
         self.noise = [torch.Generator(self.device).set_state(kept) for kept in state["noise"]]
         for (optimizer, _), memory in zip(self.optimizers, state["optimizers"], strict=True):
