@@ -12,6 +12,7 @@ from clover_tvae.parameters import Parameters, whole_number
 __all__ = [
     "Call",
     "Calls",
+    "Choose",
     "Draw",
     "Fit",
     "Measure",
@@ -48,9 +49,15 @@ class Train(IntEnum):
 
 
 class Teach(IntEnum):
-    """Of a lesson: the rows that a teacher writes, and the student that learns them."""
+    """Of a lesson: the rows that a teacher writes, the student that learns them, and which rows it learns."""
 
-    ROWS, STUDENT = range(2)
+    ROWS, STUDENT, CHOICE = range(3)
+
+
+class Choose(IntEnum):
+    """Of choosing among written rows: the trees that judge them, and which rows are kept."""
+
+    TREES, ROWS = range(2)
 
 
 class Draw(IntEnum):

@@ -24,9 +24,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.backends.choosing import chosen_rows, rows_to_choose_from
 from clover_tvae.backends.keeping import keep_relations
 from clover_tvae.backends.making import make_backend
 from clover_tvae.backends.protocol import Backend, ReadsRows
+from clover_tvae.columns.people import people_of
 from clover_tvae.errors import MetadataError, PrivacyWarning, warn
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Privacy
@@ -130,7 +132,7 @@ def learnt_apart(
         found = membership(backend, df, held_out)
         privacy = "student" if found is not None and found[0] > found[1] else "none"
     if can_teach and privacy != "none":
-        kept, described, n_rows = _taught(backend, metadata, given, df.columns, child(seed, Call.TEACH), started, **how)
+        kept, described, n_rows = _taught(backend, df, metadata, given, child(seed, Call.TEACH), started, **how)
         learnt_from, found = Privacy(mode="student", written_rows=n_rows), None
     if can_teach and given.get("epochs") is None:
         found = found or membership(kept, df, held_out)
@@ -166,9 +168,9 @@ def rows_to_write(n_rows: int, epochs: int | None = None) -> int:
 
 def _taught(
     teacher: Backend,
+    df: pd.DataFrame,
     metadata: Metadata,
     given: dict[str, Any],
-    columns: pd.Index,
     seed: np.random.SeedSequence,
     started: float,
     *,
@@ -178,8 +180,13 @@ def _taught(
     """Return a student that learnt rows of a teacher, the metadata with what the relations are in them, and their number."""
     n_learnt = teacher.facts["rows"]
     n_rows = rows_to_write(n_learnt, given.get("epochs"))
-    rows = pd.concat(list(teacher.sample_frames(n_rows, seed=child(seed, Teach.ROWS))), ignore_index=True)
-    rows = rows.reindex(columns=columns)  # those that are not learnt are named, and empty
+    learnt = np.setdiff1d(np.arange(len(df)), teacher.held_out)
+    people = people_of(df, metadata.unit)
+    n_written = rows_to_choose_from(n_rows, n_learnt if people is None else len(np.unique(people[learnt])))
+    rows = pd.concat(list(teacher.sample_frames(n_written, seed=child(seed, Teach.ROWS))), ignore_index=True)
+    rows = rows.reindex(columns=df.columns)  # those that are not learnt are named, and empty
+    if n_written > n_rows:
+        rows = chosen_rows(rows, df.iloc[learnt], metadata, n_rows, child(seed, Teach.CHOICE))
     described = replace(metadata, unit=None)
     if metadata.relations is not None:  # look-up tables and ranges are learnt anew, of the written rows
         declared = tuple(relation.declared() for relation in metadata.relations)

@@ -1,0 +1,140 @@
+"""Which rows of a teacher its student learns: those that look real come oftener, as boosted trees judge.
+
+A network that draws a row cell by cell goes on from its own errors, and a student makes them once more. Trees that learnt to
+tell the teacher's rows from the table's say how many times likelier a row is among the table's; rows are kept in proportion
+to that. Nothing but written rows is ever kept, and the trees are forgotten. They look at the people once more: what a teacher
+with a privacy budget writes must be taken as it comes.
+
+References:
+    Azadi et al. 2019, Discriminator Rejection Sampling, arXiv 1810.06758 (section 3).
+    Platt 1999, Probabilistic Outputs for Support Vector Machines (how far scores of rows that were not learnt are to be believed).
+"""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clover_tvae.metadata import Metadata
+from clover_tvae.seeds import Choose, generator
+
+__all__ = ["chosen_rows", "log_ratios", "picked", "rows_to_choose_from"]
+
+logger = logging.getLogger(__name__)
+
+#: Rows that a teacher writes for each one that is kept, no more than so many in all; and the fewest people that trees can judge by.
+_ROWS_A_ROW, _MOST_ROWS, _FEWEST_PEOPLE = 2.5, 250_000, 200
+#: Trees judge rows that they did not learn: parts of both tables, of which each is judged by trees that learnt the others. Of few
+#: learnt rows, several such judgements agree better than one.
+_FOLDS, _REPEATS, _FEW = 3, 3, 2_000
+#: Boosting rounds, leaves, the most rows of either table that one of the models learns, and how many written ones for each of the table's.
+_ROUNDS, _LEAVES, _MOST_LEARNT, _TIMES = 100, 15, 10_000, 4
+
+
+def rows_to_choose_from(n_rows: int, n_people: int) -> int:
+    """Return how many rows a teacher writes so that ``n_rows`` can be chosen; as many, where there is no choice.
+
+    Example:
+        >>> rows_to_choose_from(6_000, 300), rows_to_choose_from(600, 30), rows_to_choose_from(500_000, 500_000)
+        (15000, 600, 500000)
+    """
+    return n_rows if n_people < _FEWEST_PEOPLE else max(n_rows, min(round(_ROWS_A_ROW * n_rows), _MOST_ROWS))
+
+
+def chosen_rows(
+    written: pd.DataFrame, learnt: pd.DataFrame, metadata: Metadata, n_rows: int, seed: np.random.SeedSequence
+) -> pd.DataFrame:
+    """Return ``n_rows`` of the written rows, in their order, those that look like learnt ones oftener than others.
+
+    Args:
+        written: Rows that a teacher wrote.
+        learnt: Rows that it learnt.
+        metadata: What the columns are.
+        n_rows: How many to keep, at most as many as were written.
+        seed: Of the folds and the draw.
+    """
+    if len(written) <= n_rows:
+        return written
+    log_ratio = log_ratios(written, learnt, metadata, seed)
+    rows = picked(log_ratio, n_rows, generator(seed, Choose.ROWS))
+    return written.iloc[rows].reset_index(drop=True)
+
+
+def picked(log_ratio: NDArray[np.float64], n_rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the places of ``n_rows`` rows, in order: each is kept in proportion to its ratio, those of large ratios always.
+
+    Args:
+        log_ratio: Of each row the log of how many times likelier it is to be wanted.
+        n_rows: How many, at most as many as there are.
+        rng: Draws.
+
+    **Shape** ``(rows,)``, ``(n_rows,)``.
+
+    Example:
+        >>> picked(np.array([0.0, 9.0, 0.0, 9.0]), 2, np.random.default_rng(1)).tolist()
+        [1, 3]
+    """
+    ratio = np.exp(log_ratio - log_ratio.max())
+    # Once the k largest are kept for sure, the others share what is left: with the first k for which none of them is more than sure.
+    falling, k = np.sort(ratio)[::-1], np.arange(n_rows)
+    factors = (n_rows - k) / np.cumsum(falling[::-1])[::-1][:n_rows]
+    share = np.minimum(1.0, factors[np.argmax(factors * falling[:n_rows] <= 1.0)] * ratio)
+    order = rng.permutation(len(ratio))
+    reached = np.cumsum(share[order])
+    # Systematic sampling (Madow 1949): exactly as many, each with its own share.
+    marks = np.searchsorted(reached, (rng.random() + np.arange(n_rows)) * (reached[-1] / n_rows))
+    return np.sort(order[np.minimum(marks, len(order) - 1)])
+
+
+def log_ratios(
+    written: pd.DataFrame, learnt: pd.DataFrame, metadata: Metadata, seed: np.random.SeedSequence
+) -> NDArray[np.float64]:
+    """Return of each written row the log of how many times likelier it is among the learnt, as trees say that learnt neither it nor its fold.
+
+    Args:
+        written: Rows that a teacher wrote.
+        learnt: Rows that it learnt; all rows of a person are in one fold.
+        metadata: What the columns are.
+        seed: Of the folds and the trees.
+
+    **Shape** ``(written rows,)``.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    from clover_tvae.evaluation.features import filled_where_empty, tree_matrix, tree_options
+    from clover_tvae.evaluation.frames import code_tables
+
+    rng = generator(seed, Choose.TREES)
+    coded = code_tables({"learnt": learnt, "synthetic": written}, metadata)
+    tables, is_category = tree_matrix([coded["learnt"], coded["synthetic"]])
+    people = [
+        np.arange(len(table)) if of is None else of
+        for table, of in zip(tables, (coded["learnt"].people, None), strict=True)
+    ]
+    scores = [np.zeros(len(table)) for table in tables]
+    for _ in range(_REPEATS if len(learnt) < _FEW else 1):
+        folds = [rng.integers(_FOLDS, size=of.max() + 1)[of] for of in people]
+        for fold in range(_FOLDS):
+            # Enough written rows to fill the leaves; more of them say no more of the few that are learnt.
+            part, other = (rng.permutation(np.flatnonzero(of != fold))[:_MOST_LEARNT] for of in folds)
+            other = other[: _TIMES * len(part)]
+            features = np.vstack([tables[0][part], tables[1][other]])
+            options = tree_options(is_category, int(rng.integers(2**32))) | {
+                "max_iter": _ROUNDS,
+                "max_leaf_nodes": _LEAVES,
+            }
+            model = HistGradientBoostingClassifier(class_weight="balanced", **options)
+            with threadpool_limits(1, "openmp"):
+                model.fit(filled_where_empty(features), np.repeat([1, 0], [len(part), len(other)]))
+                for table, of, score in zip(tables, folds, scores, strict=True):
+                    score[of == fold] += model.decision_function(table[of == fold])
+    labels = np.repeat([1, 0], [len(table) for table in tables])
+    calibration = LogisticRegression(class_weight="balanced").fit(np.concatenate(scores).reshape(-1, 1), labels)
+    slope = max(0.0, float(calibration.coef_[0, 0]))
+    logger.info("written rows are told from the table's: their log-ratios spread by %.2f", slope * scores[1].std())
+    return slope * scores[1]

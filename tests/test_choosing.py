@@ -1,0 +1,72 @@
+"""Of a teacher's rows those are chosen that look like the table's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clover_tvae import Metadata
+from clover_tvae.backends.choosing import chosen_rows, log_ratios, picked, rows_to_choose_from
+
+SEED = np.random.SeedSequence(1)
+
+
+def people(n_rows: int, seed: int) -> pd.DataFrame:
+    """A number that nearly tells another, and a town that tells both."""
+    rng = np.random.default_rng(seed)
+    town = rng.choice(["A", "B", "C"], n_rows, p=[0.6, 0.3, 0.1])
+    size = rng.normal(pd.Series(town).map({"A": 0.0, "B": 3.0, "C": 6.0}))
+    return pd.DataFrame({"town": town, "size": size, "weight": size + rng.normal(0, 0.1, n_rows)})
+
+
+METADATA = Metadata.infer(people(500, 0))
+
+
+def test_exactly_as_many_are_picked_each_in_proportion_to_its_ratio() -> None:
+    ratio = np.repeat([1.0, 3.0], [3_000, 1_000])
+    places = [picked(np.log(ratio), 600, np.random.default_rng(seed)) for seed in range(20)]
+    assert all(len(np.unique(found)) == 600 for found in places)
+    assert np.mean([(found >= 3_000).mean() for found in places]) == pytest.approx(0.5, abs=0.02)
+
+
+def test_rows_of_large_ratios_are_sure_and_the_others_share_what_is_left() -> None:
+    ratio = np.array([1.0] * 8 + [1e6, 1e9])
+    assert {8, 9} <= set(picked(np.log(ratio), 4, np.random.default_rng(3)))
+    assert picked(np.zeros(5), 5, np.random.default_rng(3)).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_rows_that_contradict_themselves_are_chosen_less_often() -> None:
+    good, bad = people(3_000, 2), people(3_000, 3)
+    bad["weight"] = np.random.default_rng(4).permutation(bad["weight"])
+    written = pd.concat([good, bad], ignore_index=True)
+    chosen = chosen_rows(written, people(600, 5), METADATA, 2_400, SEED)
+    assert len(chosen) == 2_400
+    off = [(rows["size"] - rows["weight"]).abs().gt(0.5).mean() for rows in (written, chosen)]
+    assert off[0] > 0.4
+    assert off[1] < 0.1
+
+
+def test_rows_of_the_same_kind_are_chosen_as_they_come() -> None:
+    written = people(10_000, 6)
+    chosen = chosen_rows(written, people(2_000, 7), METADATA, 4_000, SEED)
+    shares = [rows["town"].value_counts(normalize=True) for rows in (written, chosen)]
+    assert (shares[0] - shares[1]).abs().max() < 0.03
+    assert abs(written["size"].mean() - chosen["size"].mean()) < 0.1
+
+
+def test_all_rows_of_a_person_are_judged_by_trees_that_saw_none_of_them() -> None:
+    described = Metadata.of(
+        {"continuous": ["size", "weight"], "categorical": ["town"], "id": ["person"], "unit": "person"}
+    )
+    learnt = people(200, 8).loc[np.repeat(np.arange(200), 5)].reset_index(drop=True)
+    learnt["person"] = np.repeat(np.arange(200), 5)
+    written = people(4_000, 9).assign(person=range(4_000))
+    # Five like rows of each: trees that saw four of them would know the fifth (a spread of 1.8), and believe themselves too much.
+    assert log_ratios(written, learnt, described, SEED).std() < 0.3
+
+
+def test_few_people_and_many_rows_leave_no_choice() -> None:
+    assert rows_to_choose_from(600, 30) == 600
+    assert rows_to_choose_from(500_000, 500_000) == 500_000
+    assert rows_to_choose_from(60_000, 4_000) == 150_000
