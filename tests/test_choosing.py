@@ -66,7 +66,8 @@ def test_all_rows_of_a_person_are_judged_by_trees_that_saw_none_of_them() -> Non
     assert log_ratios(written, learnt, described, SEED).std() < 0.3
 
 
-def test_few_people_and_many_rows_leave_no_choice() -> None:
+def test_few_people_and_many_leave_no_choice() -> None:
     assert rows_to_choose_from(600, 30) == 600
     assert rows_to_choose_from(500_000, 500_000) == 500_000
+    assert rows_to_choose_from(60_000, 10_000) == 60_000
     assert rows_to_choose_from(60_000, 4_000) == 150_000

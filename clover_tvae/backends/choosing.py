@@ -25,8 +25,8 @@ __all__ = ["chosen_rows", "log_ratios", "picked", "rows_to_choose_from"]
 
 logger = logging.getLogger(__name__)
 
-#: Rows that a teacher writes for each one that is kept, no more than so many in all; and the fewest people that trees can judge by.
-_ROWS_A_ROW, _MOST_ROWS, _FEWEST_PEOPLE = 2.5, 250_000, 200
+#: Rows that a teacher writes for each one that is kept; trees cannot judge by fewer people, and find little in what more have taught.
+_ROWS_A_ROW, _FEWEST_PEOPLE, _MOST_PEOPLE = 2.5, 200, 10_000
 #: Trees judge rows that they did not learn: parts of both tables, of which each is judged by trees that learnt the others. Of few
 #: learnt rows, several such judgements agree better than one.
 _FOLDS, _REPEATS, _FEW = 3, 3, 2_000
@@ -38,10 +38,10 @@ def rows_to_choose_from(n_rows: int, n_people: int) -> int:
     """Return how many rows a teacher writes so that ``n_rows`` can be chosen; as many, where there is no choice.
 
     Example:
-        >>> rows_to_choose_from(6_000, 300), rows_to_choose_from(600, 30), rows_to_choose_from(500_000, 500_000)
-        (15000, 600, 500000)
+        >>> rows_to_choose_from(6_000, 300), rows_to_choose_from(600, 30), rows_to_choose_from(60_000, 15_000)
+        (15000, 600, 60000)
     """
-    return n_rows if n_people < _FEWEST_PEOPLE else max(n_rows, min(round(_ROWS_A_ROW * n_rows), _MOST_ROWS))
+    return round(_ROWS_A_ROW * n_rows) if _FEWEST_PEOPLE <= n_people < _MOST_PEOPLE else n_rows
 
 
 def chosen_rows(

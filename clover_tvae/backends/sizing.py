@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
+from clover_tvae.backends.choosing import rows_to_choose_from
 from clover_tvae.model.build import ModelConfig
 from clover_tvae.parameters import Parameters, listed
 from clover_tvae.training import TrainingConfig, duration
@@ -45,8 +46,8 @@ _SECONDS_A_STEP = {"autoregressive": (0.010, 0.7e-6), "independent": (0.004, 0.1
 TEACHER_MINUTES = 0.6
 #: People looked at by the check of membership, of those learnt and of those held out, and its seconds for each pair of cells of a row.
 MOST_CHECKED, _SECONDS_A_PAIR_CHECKED = 2_000, 5e-7
-#: Of each cell that a teacher writes.
-_SECONDS_A_CELL_WRITTEN = 6e-6
+#: Of each cell that a teacher writes, and that trees judge where rows are chosen.
+_SECONDS_A_CELL_WRITTEN, _SECONDS_A_CELL_JUDGED = 6e-6, 6e-6
 
 
 @dataclass(frozen=True)
@@ -358,7 +359,9 @@ def forecast(
     if to_teach is None:
         return Forecast(trainings, check=check)
     taught = plan_training(given, to_teach.n_rows, n_columns, n_choices=n_choices, lesson=to_teach.lesson)
-    written = Stretch(to_teach.n_rows * n_columns, _SECONDS_A_CELL_WRITTEN)
+    n_written = rows_to_choose_from(to_teach.n_rows, to_teach.lesson.n_people)
+    a_cell = _SECONDS_A_CELL_WRITTEN + (_SECONDS_A_CELL_JUDGED if n_written > to_teach.n_rows else 0.0)
+    written = Stretch(n_written * n_columns, a_cell)
     student = taught.stretches(to_teach.n_rows, n_columns)[0]
     return Forecast(trainings, written, student, to_teach.lesson.minutes, to_teach.is_sure, check)
 
