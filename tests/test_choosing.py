@@ -66,8 +66,9 @@ def test_all_rows_of_a_person_are_judged_by_trees_that_saw_none_of_them() -> Non
     assert log_ratios(written, learnt, described, SEED).std() < 0.3
 
 
-def test_few_people_and_many_leave_no_choice() -> None:
-    assert rows_to_choose_from(600, 30) == 600
-    assert rows_to_choose_from(500_000, 500_000) == 500_000
-    assert rows_to_choose_from(60_000, 10_000) == 60_000
-    assert rows_to_choose_from(60_000, 4_000) == 150_000
+def test_few_people_many_people_and_many_columns_leave_no_choice() -> None:
+    assert rows_to_choose_from(600, 30, 5) == 600
+    assert rows_to_choose_from(60_000, 10_000, 5) == 60_000
+    assert rows_to_choose_from(60_000, 4_000, 40) == 150_000
+    assert rows_to_choose_from(20_000, 1_000, 300) == 36_666
+    assert rows_to_choose_from(20_000, 1_000, 900) == 20_000

@@ -359,7 +359,7 @@ def forecast(
     if to_teach is None:
         return Forecast(trainings, check=check)
     taught = plan_training(given, to_teach.n_rows, n_columns, n_choices=n_choices, lesson=to_teach.lesson)
-    n_written = rows_to_choose_from(to_teach.n_rows, to_teach.lesson.n_people)
+    n_written = rows_to_choose_from(to_teach.n_rows, to_teach.lesson.n_people, n_columns)
     a_cell = _SECONDS_A_CELL_WRITTEN + (_SECONDS_A_CELL_JUDGED if n_written > to_teach.n_rows else 0.0)
     written = Stretch(n_written * n_columns, a_cell)
     student = taught.stretches(to_teach.n_rows, n_columns)[0]

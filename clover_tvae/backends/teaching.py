@@ -182,7 +182,9 @@ def _taught(
     n_rows = rows_to_write(n_learnt, given.get("epochs"))
     learnt = np.setdiff1d(np.arange(len(df)), teacher.held_out)
     people = people_of(df, metadata.unit)
-    n_written = rows_to_choose_from(n_rows, n_learnt if people is None else len(np.unique(people[learnt])))
+    n_people = n_learnt if people is None else len(np.unique(people[learnt]))
+    is_cut_short = teacher.facts["stopped"] == "minutes"
+    n_written = n_rows if is_cut_short else rows_to_choose_from(n_rows, n_people, len(df.columns))
     rows = pd.concat(list(teacher.sample_frames(n_written, seed=child(seed, Teach.ROWS))), ignore_index=True)
     rows = rows.reindex(columns=df.columns)  # those that are not learnt are named, and empty
     if n_written > n_rows:
@@ -198,7 +200,7 @@ def _taught(
     minutes = given.get("max_minutes")
     if minutes is not None:
         minutes = max(minutes - (time.monotonic() - started) / 60, (1 - TEACHER_MINUTES) * minutes)
-    lesson = _lesson(n_rows, n_learnt, minutes, is_cut_short=teacher.facts["stopped"] == "minutes")
+    lesson = _lesson(n_rows, n_learnt, minutes, is_cut_short=is_cut_short)
     student = keep_relations(make_backend("native", lesson=lesson, **given), described)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what is rare among written rows concerns nobody
