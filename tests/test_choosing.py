@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clover_tvae import Metadata
+from clover_tvae import Metadata, TVAESynthesizer
+from clover_tvae.backends import teaching
 from clover_tvae.backends.choosing import chosen_rows, log_ratios, picked, rows_to_choose_from
 
 SEED = np.random.SeedSequence(1)
@@ -66,9 +67,27 @@ def test_all_rows_of_a_person_are_judged_by_trees_that_saw_none_of_them() -> Non
     assert log_ratios(written, learnt, described, SEED).std() < 0.3
 
 
-def test_few_people_many_people_and_many_columns_leave_no_choice() -> None:
+def test_few_people_many_people_few_epochs_and_many_columns_leave_no_choice() -> None:
     assert rows_to_choose_from(600, 30, 5) == 600
     assert rows_to_choose_from(60_000, 10_000, 5) == 60_000
     assert rows_to_choose_from(60_000, 4_000, 40) == 150_000
+    assert rows_to_choose_from(1_200, 300, 5) == 1_200  # of four epochs
     assert rows_to_choose_from(20_000, 1_000, 300) == 36_666
     assert rows_to_choose_from(20_000, 1_000, 900) == 20_000
+
+
+def test_a_fit_lets_its_student_learn_what_was_chosen_and_shows_the_trees_no_row_that_was_held_out(monkeypatch) -> None:
+    seen = []
+
+    def spy(written, learnt, metadata, n_rows, seed):
+        seen.append((len(written), learnt.index, n_rows))
+        return chosen_rows(written, learnt, metadata, n_rows, seed)
+
+    monkeypatch.setattr(teaching, "chosen_rows", spy)
+    df = people(250, 10)
+    TVAESynthesizer(
+        df, METADATA, random_state=1, epochs=6, privacy="student", decompress_dims=(16, 16), verbose=False
+    ).fit()
+    ((n_written, learnt, n_rows),) = seen
+    assert n_written == 2.5 * n_rows
+    assert 0.8 * len(df) < len(learnt) < len(df)

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 #: Rows that a teacher writes for each one that is kept; trees cannot judge by fewer people, and find little in what more have taught.
 _ROWS_A_ROW, _FEWEST_PEOPLE, _MOST_PEOPLE = 2.5, 200, 10_000
+#: A student of fewer written rows a person, because the user wants few epochs, is a quick look.
+_ROWS_A_PERSON = 5
 #: Cells that are written beside those of as many rows as are kept: half a minute's; with fewer rows to choose from it is not worth it.
 _MOST_CELLS, _LEAST_CHOICE = 5_000_000, 1.5
 #: Trees judge rows that they did not learn: parts of both tables, of which each is judged by trees that learnt the others. Of few
@@ -48,7 +50,7 @@ def rows_to_choose_from(n_rows: int, n_people: int, n_columns: int) -> int:
         >>> rows_to_choose_from(6_000, 300, 35), rows_to_choose_from(600, 30, 5), rows_to_choose_from(20_000, 1_000, 900)
         (15000, 600, 20000)
     """
-    if not _FEWEST_PEOPLE <= n_people < _MOST_PEOPLE:
+    if not _FEWEST_PEOPLE <= n_people < _MOST_PEOPLE or n_rows < _ROWS_A_PERSON * n_people:
         return n_rows
     n_written = min(round(_ROWS_A_ROW * n_rows), n_rows + _MOST_CELLS // max(1, n_columns))
     return n_written if n_written >= _LEAST_CHOICE * n_rows else n_rows
