@@ -424,7 +424,8 @@ def test_a_job_whose_process_is_killed_fails_alone(folder: Path, keep_going: boo
     results = run_jobs(load_jobs(["jobs.yaml"]), workers=2, keep_going=keep_going, tell=Killer())
     states = {result.name: result.status for result in results}
     assert states.pop("killed") == "failed"
-    assert states["a"] == "done"  # it ran beside the killed one
+    # It ran beside the killed one, and is tried again: where it had written everything before, it is found up to date.
+    assert states["a"] in ("done", "up to date")
     assert states["d"] == ("done" if keep_going else "skipped")
     assert not list(Path(".clover-tvae").glob("*.lock"))
 

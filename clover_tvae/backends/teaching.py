@@ -1,8 +1,9 @@
 """Teacher and student: what leaves the house learns from rows, not from people.
 
-A teacher learns the people and writes rows; a student of the ordinary kind learns those rows and nothing else, and is all
-that is kept. Whatever its file, and all rows ever drawn from it, can tell of a person, the written rows tell already (data
-processing). A teacher is anything that writes rows: one that is differentially private would take the same path.
+A teacher learns the people and writes rows, of which some are chosen (:mod:`clover_tvae.backends.choosing`); a student of the
+ordinary kind learns those rows and nothing else, and is all that is kept. Whatever its file, and all rows ever drawn from it,
+can tell of a person, the rows that it learnt tell already (data processing). A teacher is anything that writes rows: one that is
+differentially private would take the same path, without the choice.
 
 References:
     Tang et al. 2022, SELENA, arXiv 2110.08324, and Shejwalkar & Houmansadr 2019, arXiv 1906.06589: distillation against
