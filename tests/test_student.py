@@ -18,7 +18,8 @@ from conftest import refuses
 from clover_tvae import TVAESynthesizer
 from clover_tvae.artifact import read_artifact
 from clover_tvae.backends import teaching
-from clover_tvae.backends.sizing import Lesson, ToTeach, forecast, plan_training
+from clover_tvae.backends.lesson import Lesson, ToTeach
+from clover_tvae.backends.sizing import forecast, plan_training
 from clover_tvae.backends.teaching import membership, rows_to_write
 from clover_tvae.errors import CloverError, CloverWarning, ConfigError, NotFittedError, PrivacyWarning
 from clover_tvae.model.copula import copula_rows

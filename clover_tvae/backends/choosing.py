@@ -26,7 +26,7 @@ __all__ = ["chosen_rows", "log_ratios", "picked", "rows_to_choose_from"]
 logger = logging.getLogger(__name__)
 
 #: Rows that a teacher writes for each one that is kept; trees cannot judge by fewer people, and find little in what more have taught.
-_ROWS_A_ROW, _FEWEST_PEOPLE, _MOST_PEOPLE = 2.5, 200, 10_000
+_WRITTEN_A_ROW, _FEWEST_PEOPLE, _MOST_PEOPLE = 2.5, 200, 10_000
 #: A student of fewer written rows a person, because the user wants few epochs, is a quick look.
 _ROWS_A_PERSON = 5
 #: Cells that are written beside those of as many rows as are kept: half a minute's; with fewer rows to choose from it is not worth it.
@@ -52,7 +52,7 @@ def rows_to_choose_from(n_rows: int, n_people: int, n_columns: int) -> int:
     """
     if not _FEWEST_PEOPLE <= n_people < _MOST_PEOPLE or n_rows < _ROWS_A_PERSON * n_people:
         return n_rows
-    n_written = min(round(_ROWS_A_ROW * n_rows), n_rows + _MOST_CELLS // max(1, n_columns))
+    n_written = min(round(_WRITTEN_A_ROW * n_rows), n_rows + _MOST_CELLS // max(1, n_columns))
     return n_written if n_written >= _LEAST_CHOICE * n_rows else n_rows
 
 
@@ -68,8 +68,6 @@ def chosen_rows(
         n_rows: How many to keep, at most as many as were written.
         seed: Of the folds and the draw.
     """
-    if len(written) <= n_rows:
-        return written
     log_ratio = log_ratios(written, learnt, metadata, seed)
     rows = picked(log_ratio, n_rows, generator(seed, Choose.ROWS))
     return written.iloc[rows].reset_index(drop=True)
@@ -114,39 +112,49 @@ def log_ratios(
 
     **Shape** ``(written rows,)``.
     """
-    from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
 
-    from clover_tvae.evaluation.features import filled_where_empty, tree_matrix, tree_options
+    from clover_tvae.evaluation.features import tree_matrix
     from clover_tvae.evaluation.frames import code_tables
 
     rng = generator(seed, Choose.TREES)
     coded = code_tables({"learnt": learnt, "synthetic": written}, metadata)
-    tables, is_category = tree_matrix([coded["learnt"], coded["synthetic"]])
-    people = [
-        np.arange(len(table)) if of is None else of
-        for table, of in zip(tables, (coded["learnt"].people, None), strict=True)
-    ]
-    scores = [np.zeros(len(table)) for table in tables]
-    for _ in range(_REPEATS if len(learnt) < _FEW else 1):
-        folds = [rng.integers(_FOLDS, size=of.max() + 1)[of] for of in people]
-        for fold in range(_FOLDS):
-            # Enough written rows to fill the leaves; more of them say no more of the few that are learnt.
-            part, other = (rng.permutation(np.flatnonzero(of != fold))[:_MOST_LEARNT] for of in folds)
-            other = other[: _TIMES * len(part)]
-            features = np.vstack([tables[0][part], tables[1][other]])
-            options = tree_options(is_category, int(rng.integers(2**32))) | {
-                "max_iter": _ROUNDS,
-                "max_leaf_nodes": _LEAVES,
-            }
-            model = HistGradientBoostingClassifier(class_weight="balanced", **options)
-            with threadpool_limits(1, "openmp"):
-                model.fit(filled_where_empty(features), np.repeat([1, 0], [len(part), len(other)]))
-                for table, of, score in zip(tables, folds, scores, strict=True):
-                    score[of == fold] += model.decision_function(table[of == fold])
-    labels = np.repeat([1, 0], [len(table) for table in tables])
-    calibration = LogisticRegression(class_weight="balanced").fit(np.concatenate(scores).reshape(-1, 1), labels)
-    slope = max(0.0, float(calibration.coef_[0, 0]))
-    logger.info("written rows are told from the table's: their log-ratios spread by %.2f", slope * scores[1].std())
-    return slope * scores[1]
+    (real, made), is_category = tree_matrix([coded["learnt"], coded["synthetic"]])
+    people = coded["learnt"].people
+    whose = [np.arange(len(real)) if people is None else people, np.arange(len(made))]
+    judgements = [_judged([real, made], whose, is_category, rng) for _ in range(_REPEATS if len(learnt) < _FEW else 1)]
+    scores = np.sum(judgements, axis=0)
+    labels = np.repeat([1, 0], [len(real), len(made)])
+    calibration = LogisticRegression(class_weight="balanced").fit(scores.reshape(-1, 1), labels)
+    log_ratio = max(0.0, float(calibration.coef_[0, 0])) * scores[len(real) :]
+    logger.info("written rows are told from the table's: their log-ratios spread by %.2f", log_ratio.std())
+    return log_ratio
+
+
+def _judged(
+    tables: list[NDArray[np.float64]],
+    whose: list[NDArray[np.int64]],
+    is_category: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Return the scores of the rows of both tables, each of trees that learnt nobody of its fold: higher, likelier in the first."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
+
+    from clover_tvae.evaluation.features import filled_where_empty, tree_options
+
+    folds = [rng.integers(_FOLDS, size=people.max() + 1)[people] for people in whose]
+    rows, fold_of, scores = np.vstack(tables), np.concatenate(folds), np.empty(sum(map(len, tables)))
+    for fold in range(_FOLDS):
+        # Enough written rows to fill the leaves; more of them say no more of the few that are learnt.
+        part, other = (rng.permutation(np.flatnonzero(of != fold))[:_MOST_LEARNT] for of in folds)
+        other = len(tables[0]) + other[: _TIMES * len(part)]
+        options = tree_options(is_category, int(rng.integers(2**32)))
+        model = HistGradientBoostingClassifier(
+            max_iter=_ROUNDS, max_leaf_nodes=_LEAVES, class_weight="balanced", **options
+        )
+        with threadpool_limits(1, "openmp"):
+            features, labels = rows[np.concatenate([part, other])], np.repeat([1, 0], [len(part), len(other)])
+            model.fit(filled_where_empty(features), labels)
+            scores[fold_of == fold] = model.decision_function(rows[fold_of == fold])
+    return scores

@@ -20,9 +20,10 @@ from tqdm.auto import tqdm
 from typing_extensions import Self
 
 from clover_tvae.artifact import pack_tensors, unpack_tensors
+from clover_tvae.backends.lesson import Lesson, ToTeach
 from clover_tvae.backends.native_parts import ModelPart, TrainingPart, packed
 from clover_tvae.backends.protocol import Backend, ReadsRows, never_seen, reading, refuse_unknown, require_columns
-from clover_tvae.backends.sizing import Lesson, Plan, ToTeach, forecast, plan_training
+from clover_tvae.backends.sizing import Plan, forecast, plan_training
 from clover_tvae.columns.dtypes import with_cells
 from clover_tvae.columns.people import people_of
 from clover_tvae.encoded import EncodedTable

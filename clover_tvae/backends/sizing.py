@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
 from clover_tvae.backends.choosing import rows_to_choose_from
+from clover_tvae.backends.lesson import MOST_CHECKED, TEACHER_MINUTES, Lesson, ToTeach
 from clover_tvae.model.build import ModelConfig
 from clover_tvae.parameters import Parameters, listed
 from clover_tvae.training import TrainingConfig, duration
@@ -41,43 +42,10 @@ _LARGE, _MOST_MORE_STEPS = 30_000, 2.0
 _WIDE = 256
 #: Seconds of a step of each decoder: of trunks 128 wide; and beside it for each cell of a batch.
 _SECONDS_A_STEP = {"autoregressive": (0.010, 0.7e-6), "independent": (0.004, 0.11e-6)}
-#: The part of ``max_minutes`` that a teacher has where a student is sure to follow. The student has what is left, at least
-#: the other part.
-TEACHER_MINUTES = 0.6
-#: People looked at by the check of membership, of those learnt and of those held out, and its seconds for each pair of cells of a row.
-MOST_CHECKED, _SECONDS_A_PAIR_CHECKED = 2_000, 5e-7
+#: Of the check of membership, for each pair of cells of a row.
+_SECONDS_A_PAIR_CHECKED = 5e-7
 #: Of each cell that a teacher writes, and that trees judge where rows are chosen.
 _SECONDS_A_CELL_WRITTEN, _SECONDS_A_CELL_JUDGED = 6e-6, 6e-6
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What a student learns: rows that a teacher wrote.
-
-    Args:
-        n_people: About how many rows the teacher learnt; an epoch of the student has so many rows.
-        minutes: Minutes that are left to the student; ``None``: there is no limit.
-        is_cut_short: Whether the clock stopped the teacher.
-    """
-
-    n_people: int
-    minutes: float | None = None
-    is_cut_short: bool = False
-
-
-@dataclass(frozen=True)
-class ToTeach:
-    """What a teacher will teach, as far as it is known before it learns.
-
-    Args:
-        n_rows: Rows that it will write.
-        lesson: What its student is taught of them; ``minutes`` are those of teacher and student together.
-        is_sure: Whether the student follows, whatever a check says.
-    """
-
-    n_rows: int
-    lesson: Lesson
-    is_sure: bool
 
 
 class Stretch(NamedTuple):

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.backends.choosing import chosen_rows, rows_to_choose_from
 from clover_tvae.backends.keeping import keep_relations
+from clover_tvae.backends.lesson import MOST_CHECKED, TEACHER_MINUTES, Lesson, ToTeach
 from clover_tvae.backends.making import make_backend
 from clover_tvae.backends.protocol import Backend, ReadsRows
 from clover_tvae.columns.people import people_of
@@ -37,7 +38,6 @@ from clover_tvae.seeds import Call, Teach, child
 from clover_tvae.tables import Beyond
 
 if TYPE_CHECKING:
-    from clover_tvae.backends.sizing import Lesson
     from clover_tvae.training import Checkpoint
 
 logger = logging.getLogger(__name__)
@@ -68,11 +68,6 @@ def of_a_teacher(given: dict[str, Any], privacy: str | None, n_rows: int) -> dic
     """
     if n_rows == 0 or privacy == "none" or not _can_teach(given):
         return given
-    from clover_tvae.backends.sizing import (
-        TEACHER_MINUTES,
-        ToTeach,
-    )  # it brings torch, which nothing needs before it learns
-
     minutes, is_sure = given.get("max_minutes"), _is_sure(given, privacy, n_rows)
     n_written = rows_to_write(n_rows, given.get("epochs"))
     told = given | {"to_teach": ToTeach(n_written, _lesson(n_written, n_rows, minutes), is_sure)}
@@ -81,8 +76,6 @@ def of_a_teacher(given: dict[str, Any], privacy: str | None, n_rows: int) -> dic
 
 def _lesson(n_written: int, n_learnt: int, minutes: float | None, *, is_cut_short: bool = False) -> Lesson:
     """Return a lesson: as many rows an epoch as were learnt, but from a number that is not exact."""
-    from clover_tvae.backends.sizing import Lesson
-
     return Lesson(math.ceil(n_written / max(1, n_written // n_learnt)), minutes, is_cut_short)
 
 
@@ -196,8 +189,6 @@ def _taught(
         with contextlib.suppress(MetadataError):  # else they stay as they are: what enough people share
             least = teacher.parameters["min_count"]
             described = replace(described, relations=declared).with_relations(rows, min_count=least)
-    from clover_tvae.backends.sizing import TEACHER_MINUTES
-
     minutes = given.get("max_minutes")
     if minutes is not None:
         minutes = max(minutes - (time.monotonic() - started) / 60, (1 - TEACHER_MINUTES) * minutes)
@@ -223,7 +214,6 @@ def membership(backend: Backend, df: pd.DataFrame, held_out: NDArray[np.int64]) 
     """
     if not isinstance(backend, ReadsRows) or len(held_out) < _FEWEST_HELD_OUT:
         return None
-    from clover_tvae.backends.sizing import MOST_CHECKED
     from clover_tvae.evaluation.membership import auc  # it brings the trees of scikit-learn, which drawing needs not
 
     learnt = np.setdiff1d(np.arange(len(df)), held_out)

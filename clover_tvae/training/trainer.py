@@ -229,12 +229,8 @@ class _Run:
         config = trainer.config
         self.validation_seed, shuffle_seed = child(seed, Train.VALIDATION), child(seed, Train.SHUFFLE)
         self.config, self.device, self.module, self.stage = config, trainer.device, module, trainer.stage
-        self.verbose, self.on_epoch, self.told, self.later = (
-            trainer.verbose,
-            trainer.on_epoch,
-            trainer.told,
-            trainer.later,
-        )
+        self.verbose, self.on_epoch = trainer.verbose, trainer.on_epoch
+        self.told, self.later = trainer.told, trainer.later
         if beyond is None:
             kept = torch.from_numpy(np.setdiff1d(np.arange(len(rows[0])), held_out, assume_unique=True))
             self.rows: RowSource = ShuffledRows(rows, shuffle_seed, kept if len(held_out) else None)

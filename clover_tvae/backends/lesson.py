@@ -1,0 +1,41 @@
+"""What a teacher and its student agree on; it knows no network, so that whoever only draws need not import torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: The part of ``max_minutes`` that a teacher has where a student is sure to follow. The student has what is left, at least
+#: the other part.
+TEACHER_MINUTES = 0.6
+#: People looked at by the check of membership, of those learnt and of those held out.
+MOST_CHECKED = 2_000
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a student learns: rows that a teacher wrote.
+
+    Args:
+        n_people: About how many rows the teacher learnt; an epoch of the student has so many rows.
+        minutes: Minutes that are left to the student; ``None``: there is no limit.
+        is_cut_short: Whether the clock stopped the teacher.
+    """
+
+    n_people: int
+    minutes: float | None = None
+    is_cut_short: bool = False
+
+
+@dataclass(frozen=True)
+class ToTeach:
+    """What a teacher will teach, as far as it is known before it learns.
+
+    Args:
+        n_rows: Rows that it will write.
+        lesson: What its student is taught of them; ``minutes`` are those of teacher and student together.
+        is_sure: Whether the student follows, whatever a check says.
+    """
+
+    n_rows: int
+    lesson: Lesson
+    is_sure: bool
