@@ -209,8 +209,8 @@ def _of_pairs(table: Table, names: list[Any], few: dict[Any, Any], made: Candida
     """Try what every two columns of numbers give against every third of amounts."""
     if len(names) < 3:
         return
-    cells = np.array([few[name] for name in names])
-    targets = [k for k, name in enumerate(names) if name in set(table.amounts)]
+    cells, amounts = np.array([few[name] for name in names]), set(table.amounts)
+    targets = [k for k, name in enumerate(names) if name in amounts]
     i, j = np.triu_indices(len(names), 1)
     for (text, compute), (left, right) in itertools.product(_OF_TWO.items(), ((i, j), (j, i))):
         if left is j and "/ {b}" not in text:
