@@ -38,12 +38,7 @@ def balanced(
     seed: SeedSequence,
     min_count: int = 1,
 ) -> pd.DataFrame:
-    """Return the real rows and as many synthetic ones as balance ``column``, flagged in ``is_synthetic``; see :func:`rows_to_add`.
-
-    Raises:
-        ConditionError: The column is no column of categories, or a category was never seen or is held by too few people.
-        ConfigError: Shares that cannot be met, or only with more than a thousand times the real rows.
-    """
+    """Return the real rows and as many synthetic ones as balance ``column``, flagged in ``is_synthetic``; see :func:`rows_to_add`."""
     known = [c.name for c in metadata.columns if c.kind in ("categorical", "boolean", "ordinal")]
     if column not in known or column not in real.columns:
         raise ConditionError(f"is not a column of categories{did_you_mean(column, known)}", f"column {column!r}")
@@ -78,7 +73,6 @@ def rows_to_add(
         values: The column as it is; missing cells count for nothing.
         strategy: ``"equal"``, or shares in (0, 1) of some or all categories; the others keep their proportions. Or whole numbers:
             the rows that categories are to have in all; the others stay as they are.
-        column: Its name, for messages.
         least: Fewest rows of a category that can be added to; one that is not named stays as it is.
 
     Raises:

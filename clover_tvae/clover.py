@@ -225,7 +225,6 @@ class TVAEGenerator:
         """Draw rows and write them to ``<date>_TVAE_<num_samples>samples.csv``.
 
         Args:
-            save_path: An existing folder.
             num_samples: How many rows (not how many tables), at least 0.
 
         Returns:

@@ -329,7 +329,6 @@ class TVAESampler(_TakesMixedTables):
 
         Args:
             X: The table, a DataFrame or an array, without the class.
-            y: The class of each row.
 
         Returns:
             ``X`` and ``y`` of all rows, of the types that were given.

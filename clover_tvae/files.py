@@ -99,7 +99,6 @@ def check_path(path: Any, name: str, *, to_write: bool = False) -> Path:
     """Return the path of a file as a ``Path``, or raise ``ConfigError``.
 
     Args:
-        path: What the caller gave.
         name: The parameter that it came by.
         to_write: Whether a file will be written there, which is told as far as it can be without writing it.
     """

@@ -421,11 +421,7 @@ class Synthesizer:
         Args:
             n_rows: As for :meth:`sample`, as are the others.
             conditions: What every row must meet; a DataFrame of partial rows is completed in frames, too.
-            random_state: Fixes the rows.
-            decode: How cells are drawn.
-            missing: Whether cells may be missing.
             first_id: The number of the first identifier, of the rows that are left out, too.
-            steps: Passes of the network a row, at most.
             skip: Rows at the beginning that are left out, because they were drawn before with the same ``random_state``:
                 the others are those of the whole, and few of those before them are drawn (SDV's backend draws all).
         """
@@ -485,7 +481,6 @@ class Synthesizer:
             n: Completed tables to draw: more than 1 is multiple imputation (Rubin 1987). Between the k-th lowest and the
                 k-th highest draw lies the truth in (n + 1 - 2k) of n + 1 cells: for 90%, draw 99 and take the 5th of each
                 side. The quantiles 5% and 95% of few draws lie too close together: of 10 they cover 74%, of 20 81%.
-            random_state: Fixes the draws.
 
         Returns:
             ``df`` filled, same index, columns and dtypes; a list of ``n`` of them where ``n > 1``.
@@ -609,10 +604,8 @@ class Synthesizer:
         """Open a generator file. Nothing in it is ever run, unless ``trust_pickle`` opens SDV's own pickle.
 
         Args:
-            path: The file.
             expected_sha256: The digest that :meth:`save` returned; any other file is refused.
             trust_pickle: Needed by files of the ``sdv`` backend alone.
-            device: Where to compute.
             verbose: Of a later ``fit``.
 
         Raises:

@@ -39,12 +39,8 @@ def completed(
     """Return partial rows completed, what those break that never came to keep the relations, and the places of these.
 
     Args:
-        plan: How the table is reduced.
-        inner: The backend that learnt the reduced table.
         given: The partial rows, labelled by their places.
         fill: Completes rows of the table that was learnt.
-        seed: Fixes the draws.
-        missing: Whether unknown cells may turn out to be missing.
         beyond: Whether the one unknown term of a formula may lie beyond all that was learnt.
     """
     given = given.copy()
@@ -91,7 +87,6 @@ def _filled(
     """Return partial rows completed once: rows of the reduced table, and the same brought back.
 
     Args:
-        plan, inner, fill, seed, missing: As for :func:`completed`.
         known: The partial rows, with what was solved for.
         given: The same as they were given: a distance, or what was solved for, that was never seen is not told to the
             network, which knows no such value; it is written into the rows afterwards.

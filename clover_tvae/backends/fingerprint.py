@@ -26,10 +26,7 @@ def made_from(
     """Return a text for each part: the same texts, the same result on one machine.
 
     Args:
-        df: The table.
-        metadata: What its columns are.
         parameters: What the user gave.
-        seed: What fixes the result.
         beyond: All rows, where ``df`` is only a sample of them.
 
     Example:

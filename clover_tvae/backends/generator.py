@@ -41,9 +41,7 @@ class Generator:
 
     Args:
         backend: What learnt the table.
-        metadata: What each column is.
         n_columns: Columns of the table that was given.
-        random_state: The seed.
         decode: How cells are drawn where the caller does not say.
         privacy: What it learnt from; ``None`` in files before version 0.2.
         writer: The versions that wrote its file; those of now before it is written.

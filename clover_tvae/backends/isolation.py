@@ -24,9 +24,6 @@ _ONE_AT_A_TIME = threading.RLock()
 def seeded_globals(seed: np.random.SeedSequence) -> Iterator[None]:
     """Seed the global generators of Python, NumPy and PyTorch for the length of the block, then put them back.
 
-    Args:
-        seed: Fixes every number drawn inside the block.
-
     Example:
         >>> before = random.getstate()
         >>> with seeded_globals(np.random.SeedSequence(1)):

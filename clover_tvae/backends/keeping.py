@@ -454,11 +454,7 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         return self._reader.encode(self._as_learnt(df))
 
     def _as_learnt(self, df: pd.DataFrame) -> pd.DataFrame:
-        """Return rows as the backend that learnt reads them.
-
-        Raises:
-            ColumnsMismatchError: They lack a column.
-        """
+        """Return rows as the backend that learnt reads them."""
         require_columns(df, self.reduction.modelled)
         return df if self.reduction.is_repair else self.reduction.reduce(df)
 

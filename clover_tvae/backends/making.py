@@ -19,10 +19,6 @@ BACKENDS = ("native", "sdv")
 def make_backend(name: str | None, **parameters: Any) -> Backend:
     """Return a backend that has not learnt anything yet.
 
-    Args:
-        name: ``"native"`` (as is ``None``) or ``"sdv"``.
-        **parameters: Parameters of ``TVAESynthesizer``; ``None`` is the backend's default.
-
     Raises:
         ConfigError: There is no such backend, or it has no use for a parameter.
         MissingExtraError: The backend's package is not installed.

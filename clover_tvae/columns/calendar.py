@@ -78,11 +78,7 @@ class Calendar:
         """Read a column of dates, or of any dtype that can be learnt if every cell is missing.
 
         Args:
-            values: The column.
-            name: What to call it in messages.
-            format: How text or whole numbers are written.
             time_zone: The zone of the cells; what text with offsets (``%z``) is given back in.
-            century_starts: The first of the hundred years that years of two digits mean.
 
         Returns:
             The calendar, and what ``read`` makes of the column.

@@ -68,7 +68,6 @@ def read_texts(
     """Read distinct texts as dates.
 
     Args:
-        texts: Texts, all different.
         format: How they are written, in ``strptime``'s directives.
         century_starts: The first of the hundred years that two digits may mean; ``None``: 1969, which is ``strptime``'s.
 
@@ -118,7 +117,6 @@ def formats_of(texts: Sequence[str], share: float = 0.95, order: str = "") -> li
     """Return how distinct texts are written that are dates, the most frequent shape first; ``None`` if fewer than ``share`` are.
 
     Args:
-        texts: Distinct texts.
         share: The part that must parse, in [0, 1).
         order: ``"day"`` or ``"month"``: which of the two comes first, where that is known.
 
@@ -181,9 +179,6 @@ def whole_number_format(numbers: NDArray[Any]) -> str | None:
     Numbers of other things hardly ever pass: every one must be a date between 1850 and 2150 (months: several, of several years), or a time
     of day, with many different hours and no steps of 25, 50 or 100. A year alone is a number as good as
     any: all that lie between two years exist.
-
-    Args:
-        numbers: The cells that are not missing.
 
     Example:
         >>> whole_number_format(np.array([20180314, 20180401, 19991231, 20200229, 20110607]))

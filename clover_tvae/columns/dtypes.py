@@ -132,10 +132,6 @@ class CellType:
     def of(cls, values: pd.Series | pd.Index, name: object = None) -> CellType:
         """Describe a column.
 
-        Args:
-            values: The column.
-            name: What to call it in messages.
-
         Raises:
             ColumnTypeError: The dtype, or the type of a cell, is not supported.
         """

@@ -29,7 +29,6 @@ def identifier_cells(values: pd.Series, name: object, regenerate: str) -> CellTy
 
     Args:
         values: The column; nothing but its dtype, and whether its numbers are whole, is looked at.
-        name: What to call it in messages.
         regenerate: ``sequence``, ``uuid`` or ``pattern``.
 
     Raises:

@@ -129,8 +129,6 @@ def read_labels(
     """Return the labels of a column, and how many cells hold each, those that are missing last.
 
     Args:
-        series: A column of any dtype that can be learnt.
-        name: What to call it in messages.
         kind: ``categorical``; ``boolean``: true and false, or 0 and 1; or ``ordinal``.
         order: Of an ordinal column, lowest first; ``None`` for the order of its dtype, or sorted.
 

@@ -37,7 +37,6 @@ def read_numbers(series: pd.Series, name: object) -> tuple[CellType, NDArray[Any
     Args:
         series: Numbers of any dtype: numpy, nullable, Arrow, or Python ints, floats, bools or Decimals; or a column of
             any dtype in which every cell is missing.
-        name: What to call the column in messages.
 
     Returns:
         The type that numbers of the column are written back in; int64, uint64 or float64 ``(rows,)``, 0 where missing;
@@ -95,9 +94,6 @@ def commonest(values: NDArray[np.float64]) -> float:
 
 def identifier_told(numbers: NDArray[Any]) -> str:
     """Return why numbers look as if they named people, in a few words; empty if they do not.
-
-    Args:
-        numbers: Those of one column that are not missing.
 
     Example:
         >>> identifier_told(np.random.default_rng(0).permutation(500) + 1)

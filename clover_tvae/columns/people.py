@@ -68,11 +68,7 @@ def drawn_people(people: People | None, n_all: int, n_rows: int, rng: np.random.
 
 
 def joined_people(parts: Sequence[tuple[People | None, int]]) -> People | None:
-    """Return the people of tables one under the other, none of whom is in two of them; ``None`` where all rows are.
-
-    Args:
-        parts: The people and the number of rows of each table.
-    """
+    """Return the people of tables one under the other, none of whom is in two of them; ``None`` where all rows are."""
     if all(people is None for people, _ in parts):
         return None
     made, n_before = [], 0

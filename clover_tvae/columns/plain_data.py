@@ -85,11 +85,7 @@ def array_from_plain(plain: Any, where: str, *dtypes: str, low: float = -np.inf,
     """Read what ``array_to_plain`` wrote.
 
     Args:
-        plain: The dict.
-        where: Name of the array, for messages.
         dtypes: The numpy type strings that are allowed here.
-        low: Lower bound of every element.
-        high: Upper bound of every element.
 
     Returns:
         A read-only array of finite elements.

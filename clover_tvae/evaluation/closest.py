@@ -42,7 +42,6 @@ def closest_records(tables: CodedTables, *, seed: int, max_rows: int = 5_000) ->
 
     Args:
         tables: In the roles ``real``, ``synthetic`` and ``holdout``.
-        seed: Seed of the draws.
         max_rows: Most synthetic, and most held-out, rows whose neighbours are sought. All training rows are searched.
     """
     rng = generator(of_measure(seed, Measure.CLOSEST_RECORDS))

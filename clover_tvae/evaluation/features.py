@@ -67,7 +67,6 @@ def one_hot_matrix(
 
     Args:
         reference: The table that fixes scales and categories: the one that a model is trained on.
-        tables: The tables to transform.
         max_categories: Most categories with a column of their own.
         tail: Share of the numbers beyond each of the two quantiles.
         mark_missing: Whether a number column with gaps has another beside it, which marks them.

@@ -41,8 +41,6 @@ def column_shapes(real: pd.DataFrame, synthetic: pd.DataFrame, metadata: Any = N
     """Return each column's shape error, from 0 to 1: one minus sdmetrics' Column Shapes score.
 
     Args:
-        real: The real rows.
-        synthetic: The synthetic rows.
         metadata: A ``Metadata`` or what it is made of; without, dtypes decide: text, categories and booleans are
             categories, the rest numbers. Identifiers and ignored columns are left out.
 
@@ -65,9 +63,6 @@ def pair_trends(
     """Return each pair's trend error, from 0 to 1: one minus sdmetrics' Column Pair Trends score (``edges="own"``).
 
     Args:
-        real: The real rows.
-        synthetic: The synthetic rows.
-        metadata: As for ``column_shapes``.
         edges: See ``shape_and_trend.pair_errors``, as for what is returned.
     """
     return pair_errors(code_tables({"real": real, "synthetic": synthetic}, metadata), "synthetic", edges)

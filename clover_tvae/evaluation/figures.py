@@ -32,10 +32,7 @@ class Figure:
         n: Rows (or attacks, or relations) that the value rests on.
         seed: Seed of the draws.
         interval: 95% confidence interval, where there is one.
-        unit: See ``Meaning``.
         note: What the figure says and cannot say, and anything particular to this one.
-        better: See ``Meaning``.
-        title: Short name for people.
         p: Where it is a test: how often chance alone gives a value so bad, from 0 to 1.
     """
 

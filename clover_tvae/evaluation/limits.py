@@ -18,10 +18,8 @@ class Breach:
     """A figure beyond its limit.
 
     Args:
-        key: The figure's key.
         value: What was measured; ``None`` where it was not, which passes no limit.
         bound: ``"max"`` or ``"min"``.
-        limit: The limit.
         why: Why it was not measured.
     """
 
@@ -75,7 +73,6 @@ def check_limits(figures: Mapping[str, Figure], limits: Limits) -> list[Breach]:
     """Return the figures beyond their limits.
 
     Args:
-        figures: The figures measured.
         limits: By key of the catalogue ``{"max": number}``, ``{"min": number}`` or both; a figure equal to its limit
             passes. A figure that was not measured is a breach: an unmeasured risk must not pass a gate.
 

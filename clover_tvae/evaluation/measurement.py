@@ -35,7 +35,6 @@ def measure(
 
     Args:
         real: The rows that the generator was trained on.
-        synthetic: The synthetic rows.
         holdout: Real rows that the generator never saw; without them there is no utility and no privacy figure.
         metadata: A ``Metadata``, Clover's dict, a path, or ``None``; utility needs its variable to predict.
         seed: Seed of every draw.

@@ -58,11 +58,7 @@ _FEWEST_OTHERS = {"auc": 1, "tpr1": 100, "tpr10": 10}
 
 
 def file_scorers(anomaly_scores: Callable[[pd.DataFrame], pd.DataFrame]) -> dict[str, dict[str, Scorer]]:
-    """Return the attack of who holds the generator file: a person is scored by how likely the file says they are.
-
-    Args:
-        anomaly_scores: Of the synthesizer.
-    """
+    """Return the attack of who holds the generator file: a person is scored by how likely the file says they are."""
     return {"file": {"likelihood": lambda people, others: -anomaly_scores(people).iloc[:, 0].to_numpy(dtype=float)}}
 
 
@@ -74,8 +70,6 @@ class AttackScore:
         values: Area under the ROC curve, and the shares of members found at 1% and at 10% false alarms.
         intervals: 95% intervals of the three: a bootstrap over the targets, and for a chosen attack never narrower towards
             chance than what it finds where members and others are drawn by lot.
-        n_members: Members attacked.
-        n_others: Others attacked.
         p: How often chance gives as much, of each of the three.
         seen_from: The AUC above which an attack would be told from chance, one test in 100 of nobody: the test's power.
     """
@@ -104,7 +98,6 @@ def attack_membership(
         tables: With the roles ``real`` (members), ``holdout`` (others) and ``synthetic``.
         frames: The same tables as DataFrames, for the scorers.
         scorers: Further attacks by name, on the rows (``"membership"``) and on the file (``"file"``).
-        seed: Seed of all draws.
 
     Returns:
         For ``"membership"``, and ``"file"`` where it is attacked: for ``"random"`` people and for ``"outliers"``, the tenth
@@ -322,7 +315,6 @@ def attack_figures(
         attack: ``membership``, ``file`` or ``shadow``.
         results: The scores by group, ``random`` and ``outliers``, and by name.
         note: What a score rests on.
-        seed: Seed of the draws.
         disclosure: Fewest people that a figure may rest on.
     """
     figures, rows = [], []

@@ -94,9 +94,7 @@ def nearest(
     """Return the distances to the ``k`` nearest rows of ``pool``, in rising order, and their positions.
 
     Args:
-        targets: The rows asked about.
         pool: The rows searched; where it has fewer than ``k`` (one less with ``exclude``), all are found.
-        k: Number of neighbours.
         exclude: For each target the position of one row of the pool that does not count (itself), -1 for none.
 
     Shape:

@@ -47,9 +47,7 @@ def dcr(
     Args:
         train: The rows that the generator was trained on.
         holdout: Real rows that it never saw.
-        synthetic: The synthetic rows.
         metadata: A ``Metadata`` or what it is made of; without, dtypes decide.
-        seed: Seed of the draws.
         max_rows: Most synthetic rows whose neighbours are sought.
 
     Raises:
@@ -72,11 +70,9 @@ def privacy(
 
     Args:
         train: The rows that the generator was trained on.
-        synthetic: The synthetic rows.
         holdout: Real rows that it never saw: every figure of privacy is a comparison with them. With ``None``, or
             fewer than 40 rows, all but the copies are left without a value.
         metadata: A ``Metadata`` or what it is made of; without, dtypes decide.
-        seed: Seed of all draws.
         min_count: Fewest people that the attack on one group may rest on, and who must share a row for it to be no rare
             one; see ``Disclosure``.
 

@@ -78,8 +78,6 @@ def pair_errors(tables: CodedTables, role: str, edges: Edges = "shared") -> pd.D
     10 equal bins.
 
     Args:
-        tables: The coded tables.
-        role: Role of the table held against the real one.
         edges: ``"own"``: each table is binned between its own extremes (sdmetrics); one outlier moves every bin.
             ``"shared"``: the real table's edges for both, values beyond them in the outer bins, missing apart.
 

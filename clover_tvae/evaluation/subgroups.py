@@ -22,9 +22,7 @@ def subgroup_fidelity(tables: CodedTables, column: Hashable, disclosure: Disclos
 
     Args:
         tables: In the roles ``real``, ``synthetic`` and ``holdout``.
-        column: A column of categories.
         disclosure: Fewest people that a class may rest on.
-        seed: Seed of the trees.
 
     Raises:
         ConfigError: There is no such column of categories.

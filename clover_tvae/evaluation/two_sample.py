@@ -24,9 +24,6 @@ def two_sample_auc(real: CodedTable, synthetic: CodedTable, *, seed: int, folds:
     stratified folds, each scored on rows that its trees never saw. 0.5: they cannot be told apart; 1: always.
 
     Args:
-        real: One table.
-        synthetic: The other.
-        seed: Seed of the draw, the folds and the trees.
         folds: Number of folds of people, at least 2; with fewer than two a fold the AUC is NaN.
 
     References:

@@ -45,7 +45,6 @@ def utility(
 
     Args:
         train: The real training rows.
-        synthetic: The synthetic rows.
         test: Real rows that neither saw.
         metadata: A ``Metadata`` or what it is made of; without, dtypes decide.
         target: The column to predict; by default the metadata's ``variable_to_predict``. Where there is none, up to five

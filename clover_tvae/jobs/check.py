@@ -59,7 +59,6 @@ def load_jobs(
     """Read job files and check them whole.
 
     Args:
-        files: The YAML files.
         root: The folder that paths are relative to and stay under; the folder of each job file if ``None``.
         only: Names of the jobs that are wanted; all if empty. The others must be well-formed, but their data may be
             elsewhere.
@@ -134,15 +133,7 @@ def _reading_order(problem: Problem) -> tuple[str, int, int]:
 
 
 class _Check:
-    """The check of one job: all that can be told without reading a row, and then the rows.
-
-    Attributes:
-        problems: What is wrong.
-        told: Where.
-        written: The files that the job writes: where the job says so, and what they are.
-        written_tables: The tables of databases, likewise.
-        database: The table of a database that the job reads.
-    """
+    """The check of one job: all that can be told without reading a row, and then the rows."""
 
     def __init__(self, draft: Draft, is_remote: bool = False, allow_urls: Sequence[str] = ()) -> None:
         self.draft, self.spec, self.is_remote = draft, draft.spec, is_remote

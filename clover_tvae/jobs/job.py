@@ -41,9 +41,7 @@ class JobTable:
     """The real rows of a job.
 
     Args:
-        train: The rows to learn.
         holdout: The rows that are held out; ``None`` where all are learnt.
-        metadata: What each column is.
         synth: The synthesizer that is to learn ``train``; it has read it already.
         learnt: What decided on the reading (``plan.learnt_from``), taken before it: a table that has changed since is
             read again.

@@ -56,9 +56,7 @@ def plan_job(job: Job, *, force: bool = False, retrain: bool = False) -> Plan:
     changed. A file that this job did not write is never overwritten without ``force``.
 
     Args:
-        job: The job.
         force: Draw every output again, and overwrite files that the job did not write.
-        retrain: Train again, too.
 
     Raises:
         ConfigError: An output exists and was not written by this job, or was changed since; or there is nothing to

@@ -68,7 +68,6 @@ def read_drafts(file: Path, root: str | Path | None, problems: list[Problem]) ->
     Args:
         file: Its absolute path.
         root: The folder that paths are relative to; that of the file if ``None``.
-        problems: Takes what is wrong.
 
     Returns:
         The jobs, and the names of all that stand in the file.

@@ -24,7 +24,6 @@ class Record(BaseModel):
     """The record of one job; an empty one costs only work.
 
     Args:
-        job: Name of the job.
         learnt: Digests of data and metadata and the parameters, as they were when the generator was trained.
         generator: sha256 of the generator file; ``None`` if the job keeps none.
         outputs: For each output path: ``sample``, the digest of what was asked for; ``generator``, that of what drew

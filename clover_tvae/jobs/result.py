@@ -48,11 +48,8 @@ class JobResult:
     """What became of a job.
 
     Args:
-        name: The job.
-        file: Its job file.
         status: What became of it.
         reason: Why it was done, or why not.
-        seconds: How long it took.
         trained: Whether a table was learnt, rather than a generator opened.
         generator: The generator file, as the job file calls it.
         sha256: The digest of the generator that was written or opened; hand it to ``load(expected_sha256=...)``.

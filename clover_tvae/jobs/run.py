@@ -56,7 +56,6 @@ def run_job(
     """Do what is left to do of a job.
 
     Args:
-        job: A job, as ``load_jobs`` returns it.
         force: Draw every output again, even if it is there.
         retrain: Train again, even if the generator is there; and draw every output again.
         verbose: Show the progress of training on standard error.
@@ -289,16 +288,11 @@ def run_jobs(
     """Run jobs, one after another, in processes, or on a cluster.
 
     Args:
-        jobs: The jobs.
-        force: See :func:`run_job`.
-        retrain: See :func:`run_job`.
         keep_going: After a failure go on with the other jobs, rather than skip them; a cluster always does.
         workers: Processes; 1 runs the jobs in this one.
         engine: Where they run; ``None``: in processes of this machine.
         verbose: Show the progress of training; only with one worker.
-        debug: See :func:`run_job`.
         on_start: Called with each job that starts; with several workers perhaps from another thread.
-        on_done: Called with each result.
         tell: See :func:`run_job`; with several workers it is pickled and called in each, and lines begin with their job's name.
 
     Returns:

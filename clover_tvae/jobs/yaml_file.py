@@ -111,9 +111,6 @@ def read_yaml(path: str | Path, name: str | None = None) -> tuple[Node | None, l
 def parse_yaml(text: str, name: str = "<text>") -> tuple[Node | None, list[Problem]]:
     """Compose the one document of ``text``, which problems call ``name``.
 
-    Returns:
-        The root node, ``None`` where nothing could be read, and every problem found.
-
     Example:
         >>> node, problems = parse_yaml("jobs: [NO, 007, *all]", "job.yaml")
         >>> for problem in problems:

@@ -224,7 +224,6 @@ def name_fault(name: Any, *, any_kind: bool = False) -> str:
     """Return what is wrong with the name of a column, or an empty string; a list of truths is a mask of rows to pandas.
 
     Args:
-        name: The name.
         any_kind: Whether it may be other than text or a number.
     """
     if type(name) is str:

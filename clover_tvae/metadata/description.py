@@ -245,7 +245,6 @@ class Metadata(metaclass=exchange.NamesOfSDV):
         numbers written as text, and for every column that cannot be modelled. No warning quotes a cell.
 
         Args:
-            df: The table.
             variable_to_predict: The name of the column to predict, if any.
             set: What you say of single columns, in a word each: ``number``, ``decimal-comma``, ``decimal-point``, ``pair``,
                 ``date``, ``day-first``, ``month-first``, ``boolean``, ``ordinal``, ``category``, ``id``, ``drop``; ``missing``: the
@@ -278,7 +277,6 @@ class Metadata(metaclass=exchange.NamesOfSDV):
         where none are declared, they are looked for.
 
         Args:
-            df: The table.
             min_count: Fewest rows on which a value that a relation holds may rest.
 
         Raises:
@@ -320,7 +318,6 @@ class Metadata(metaclass=exchange.NamesOfSDV):
         """Look for what holds between the columns of a table, each with its support and exceptions.
 
         Args:
-            df: The table.
             min_count: Fewest rows, of so many people where there is a ``unit``, that a value or a count may rest on.
         """
         df = self.read(read_frame(df)[0])

@@ -32,7 +32,6 @@ def read_document(
     """Return what a plain document says, as ``Metadata`` takes it: a document gives no reasons.
 
     Args:
-        obj: The document.
         problems: What is wrong with it already, and where.
         tell: Says problems and their places.
 

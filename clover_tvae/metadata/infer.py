@@ -95,7 +95,6 @@ def inferred(df: pd.DataFrame, said: Mapping[Hashable, str] | None = None) -> li
     """Return a finding for every column, in the table's order; of a table without rows nothing can be told.
 
     Args:
-        df: The table.
         said: A word for each column whose owner says what it is; see ``WORDS``.
 
     Raises:

@@ -73,7 +73,6 @@ def _positions(text: str, wanted: Collection[Place]) -> dict[Place, tuple[int, i
     """Return the line and column of the wanted keys and entries, as far as they are there, of a text that is valid JSON.
 
     Args:
-        text: The JSON.
         wanted: Places, with all on the way to them: only those are walked through.
     """
     offsets: dict[Place, int] = {}

@@ -110,8 +110,6 @@ class Texts:
     """The cells of one column that are not missing, all of them text.
 
     Args:
-        name: The column.
-        cells: Its cells.
         rows: The row of each, in the table.
         taken: The names of all columns.
         word: How its owner says that it is to be read; empty if nothing is said.

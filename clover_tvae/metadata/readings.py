@@ -50,12 +50,7 @@ def read_names(columns: Iterable[Column], names: Iterable[Hashable]) -> list[Has
 
 
 def read_table(columns: Sequence[Column], df: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
-    """Return a table as it is learnt, and what could not be read; a column that could not stays as it is.
-
-    Args:
-        columns: What its columns are.
-        df: The table, which is not changed.
-    """
+    """Return a table as it is learnt, and what could not be read; a column that could not stays as it is."""
     readable = [c for c in columns if has_reading(c)]
     if not readable or not isinstance(df, pd.DataFrame) or not df.columns.is_unique:
         return df, []

@@ -67,7 +67,6 @@ def require_frame(df: Any, *, duplicates_too: bool = True, any_names: bool = Fal
     """Raise unless ``df`` is a DataFrame with one level of names that can be names (and each only once).
 
     Args:
-        df: The table.
         duplicates_too: Whether a name must occur only once.
         any_names: Whether names may be other than text and numbers: of what is compared, but not learnt.
     """

@@ -33,8 +33,6 @@ def check_room(plan: Reduction, asked: Mapping[Any, Condition], *, missing: bool
     """Refuse conditions that leave a column no value, as far as orders, formulas and ranges tell.
 
     Args:
-        plan: How the table is reduced.
-        asked: The conditions.
         missing: Whether cells may be missing; a relation says nothing of rows in which one of its cells is.
 
     Raises:

@@ -58,10 +58,6 @@ def pinned(
     """Return partial rows with sources that fit what is known of the columns made from them.
 
     Args:
-        plan: How the table is reduced.
-        given: The partial rows.
-        drawn: What was drawn of the reduced table, given them.
-        full: The same, brought back.
         pool: Other rows: those nearest to what is known lend their sources; ``None``: ``full`` lends them.
         rank: How many nearer rows of the pool are passed over.
         beyond: Whether the one unknown term of a formula may lie beyond all that was learnt.
@@ -126,10 +122,6 @@ def _solved(
     """Return partial rows with the unknown terms of a formula: the last that it can be solved for, the others lent.
 
     Args:
-        cells: How cells are read and written.
-        step: The formula.
-        given: The partial rows.
-        lent: Other rows.
         rows: The rows of which the target is known.
         stretch: Move every term in turn, as far as its range allows, rather than leave a row as it is where the last
             would lie outside its range.
@@ -226,10 +218,8 @@ def _nearest(
     """Return the ``n`` rows of the pool that are nearest to each row in what is known of it. **Shape** ``(rows, n)``.
 
     Args:
-        plan: How the table is reduced.
         names: The columns that tell.
         pool: The rows to choose from, at least one.
-        given: The partial rows.
         n: How many; fewer where the pool has fewer.
         rare: Whether a value that is in no look-up table goes with rows of which the same is true.
     """

@@ -56,12 +56,7 @@ class _OfBase:
 
 
 class Clock(_OfBase):
-    """A column of dates at full hours that is learnt as its day: another column holds the hour.
-
-    Args:
-        made: The column.
-        base: The other.
-    """
+    """A column of dates at full hours that is learnt as its day: another column holds the hour."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +64,6 @@ class Distance(_OfBase):
     """A column that is learnt as its distance from another, which is never negative.
 
     Args:
-        made: The column.
-        base: The other.
         sign: 1 where ``made`` is ``base`` plus the distance, -1 where it is ``base`` minus the distance.
         unit: Of dates: seconds of one unit of the distance; ``None`` for numbers.
         decimals: Decimals of the distance; ``None`` where it has too many.

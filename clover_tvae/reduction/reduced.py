@@ -192,7 +192,6 @@ class Reduction:
         """Return the reduced table.
 
         Args:
-            df: The table.
             is_partial: Whether missing cells are unknown ones, and columns may be absent.
             missing: Of partial rows: whether unknown cells may turn out to be missing.
         """
@@ -321,7 +320,6 @@ class Reduction:
         """Return, for the place of each kept relation that a row breaks, the rows that do.
 
         Args:
-            df: The rows.
             is_brought_back: Whether they come from ``restore``, so that some relations need not be looked at.
         """
         places = [i for i in range(len(self.kept)) if not (is_brought_back and i in self._sure)]
@@ -333,7 +331,6 @@ class Reduction:
         """Return the rows whose values of a look-up table are not in it, as too few people share them.
 
         Args:
-            df: The rows.
             given: What was known of them: values that were asked for do not count.
         """
         rows = np.zeros(len(df), dtype=bool)

@@ -39,7 +39,6 @@ class Level:
         """Return the value that the known parts of each row leave, NaN where they leave several or none.
 
         Args:
-            df: The rows.
             beside: Of several values, the nearest to these; and these where no part is known.
         """
         there = [name for name in self.parts if name in df]
@@ -68,8 +67,6 @@ class Whole:
     """A column of whole numbers or dates, some of whose parts are columns.
 
     Args:
-        name: The column.
-        cells: How cells are read and written.
         levels: The terms whose sum it is: the day and the time of a time stamp, else one.
     """
 
@@ -81,7 +78,6 @@ class Whole:
         """Return the value that the known parts of each row leave, missing where they leave several or none.
 
         Args:
-            df: The rows.
             beside: Cells of the column: of several values, the nearest to these.
         """
         nearest: list[Any] = [None] * len(self.levels)

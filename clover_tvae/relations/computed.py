@@ -42,7 +42,6 @@ class Computed(Relation):
     (``discharge - admission``, ``age(birth, admission)``).
 
     Args:
-        target: The column.
         formula: The expression that gives its numbers.
         decimals: Decimals to which it is rounded; ``None`` if it is not.
         words: What the column holds in place of each number of the formula (``[0, Monday], [1, Tuesday], ...``);
@@ -112,7 +111,6 @@ class Computed(Relation):
         carried over.
 
         Args:
-            name: The column.
             least: The lowest number that the column can hold. Times of a clock tell minutes but for whole days: the
                 lowest minutes from there on are taken. ``None``: minutes are not solved for.
         """
@@ -157,11 +155,7 @@ class Computed(Relation):
 
 
 class Predicate(Relation):
-    """An expression that is true in every row.
-
-    Args:
-        expression: The expression.
-    """
+    """An expression that is true in every row."""
 
     kind: Literal["predicate"] = "predicate"
     expression: Annotated[str, AfterValidator(_true_or_false)]

@@ -137,7 +137,6 @@ class Expression:
         """Return the error that says what must be, the word that is found instead, and its place in the text.
 
         Args:
-            rule: What must be.
             at: The place in the text that is read, or a part of the tree.
             after: Whether the word is the one after that part.
         """
@@ -171,7 +170,6 @@ class Expression:
         """Return the value in each row.
 
         Args:
-            df: The table.
             read: Reads the values as what they must be; raises ``TypeError`` where they are not.
 
         Raises:

@@ -41,7 +41,6 @@ class Found:
     """A relation that was found.
 
     Args:
-        relation: The relation; it is to be kept if no row breaks it, else left to the network.
         support: Rows that keep it.
         exceptions: Rows that break it; a count below ``min_count`` is told as ``min_count``, and ``support`` is short of it.
         min_count: That limit.
@@ -76,12 +75,10 @@ def find_relations(
     """Find the relations of a table.
 
     Args:
-        df: The table.
         kinds: The kind of each column in the metadata; columns of kind ``id`` and ``ignore`` take no part.
         min_count: Fewest rows that a value in a relation, or a count that is told, may rest on; at least 10, as fewer are
             chance, but for the combinations of two categories.
         false_discovery_rate: Expected share of chance among the relations, in (0, 1).
-        seed: Seed of the sample.
 
     Returns:
         The relations, those that chance explains least first.

@@ -62,12 +62,7 @@ class Inequality(Order):
 
 
 class Interval(Order):
-    """``end`` is ``start`` plus a length of zero or more, whose distribution depends little on ``start``.
-
-    Args:
-        start: A column of numbers or dates.
-        end: Another of the same.
-    """
+    """``end`` is ``start`` plus a length of zero or more, whose distribution depends little on ``start``."""
 
     about = ("start", "end")
     kind: Literal["interval"] = "interval"

@@ -151,8 +151,6 @@ def lent(df: pd.DataFrame, name: Any, wrong: NDArray[np.bool_], by: Sequence[Any
     """Return the table with each wrong cell of a column replaced by the last right one above it beside equal others.
 
     Args:
-        df: The table.
-        name: The column.
         wrong: The rows; where no row above will do, the cell stays as it is.
         by: The columns that must be equal.
     """

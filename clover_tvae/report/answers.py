@@ -75,7 +75,6 @@ def answers(
 
     Args:
         figures: A ``Figures``, any mapping of figures, or an empty sequence.
-        read: The readings of these.
         has_fresh: Whether rows were kept back.
         is_learnt: Whether the real rows beside them are those that the generator learnt.
         target: The column that is predicted, where one is named.

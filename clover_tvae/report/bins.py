@@ -25,10 +25,7 @@ def number_edges(low: float, high: float, tenth: float, *, whole: bool) -> tuple
     """Return edges for numbers, one label an edge, and whether they are evenly spaced on a log scale.
 
     Args:
-        low: About the smallest number.
-        high: About the largest.
         tenth: What a tenth of the numbers lie below.
-        whole: Whether all are whole numbers.
 
     Example:
         >>> number_edges(18.0, 41.0, 20.0, whole=True)[1][:4]

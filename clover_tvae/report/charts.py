@@ -37,10 +37,6 @@ def panels(
 
     Args:
         parts: The caption of each panel, and its charts, one below the other.
-        title: The chart in words.
-        across: Most panels in a line.
-        legend: Colours by name.
-        empty: Words in a panel without charts.
     """
     width, gap, margin = max((chart.width for _, charts in parts for chart in charts), default=_WIDTH), 28.0, 10.0
     across = min(across, max(len(parts), 1))
@@ -140,7 +136,6 @@ def heat_map(
     Args:
         names: One name a row and column.
         matrix: Values for ``colour``; NaN is grey.
-        title: The chart in words.
         colour: From values to red, green and blue in a last dimension.
 
     Shape:
@@ -244,7 +239,6 @@ def hex_map(
     Args:
         cells: Column, row, class and strength (0 to 1) of each hexagon.
         shape: Columns and rows of the grid.
-        title: The chart in words.
         colours: One colour a class.
     """
     columns, rows = shape
@@ -290,7 +284,6 @@ def dot_plot(rows: Sequence[tuple[str, Mapping[str, float]]], series: Sequence[s
     Args:
         rows: Name of each row, and its values by series; those that are not positive are left out.
         series: The series, in the order of their colours and forms.
-        title: The chart in words.
     """
     positive = [value for _, values in rows for value in values.values() if value > 0]
     if not positive:

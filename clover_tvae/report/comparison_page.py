@@ -44,7 +44,6 @@ def build_comparison(
             form); ``fit_seconds``, ``sample_seconds``, ``sampled_rows``, ``mended_cells``, ``file_bytes``; ``history`` (as in
             ``build_report``); ``sigmas`` (column to learned standard deviations, or ``None``); ``error`` (why there is
             nothing else). All but ``name`` may be missing.
-        title: The page's title.
         facts: What all share, by name: the table, rows, split, seed, machine.
 
     Raises:
@@ -92,22 +91,12 @@ def _answers(by_name: Mapping[str, Mapping[str, Figure]]) -> list[tuple[Answer, 
 
 
 def write_comparison(path: str | Path, results: Sequence[Mapping[str, Any]], **options: Any) -> None:
-    """Build the page and write it, atomically.
-
-    Args:
-        path: Where to write the HTML file.
-        results: See ``build_comparison``.
-        **options: Its other arguments.
-    """
+    """Build the page and write it, atomically; the arguments are those of ``build_comparison``."""
     write_text(path, build_comparison(results, **options))
 
 
 def comparison_rows(by_name: Mapping[str, Mapping[str, Figure]], section: str) -> list[dict[str, Any]]:
     """Return one row a figure of a section: its text for each generator, the best marked, and the floor.
-
-    Args:
-        by_name: The figures of each generator.
-        section: ``fidelity``, ``utility`` or ``privacy``.
 
     Returns:
         Mappings with ``key``, ``label``, ``says``, ``cells`` (``text``, ``interval``, ``best``), ``holdout``,

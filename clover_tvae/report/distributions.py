@@ -90,7 +90,6 @@ class Marginal:
     """What may be shown of one column.
 
     Args:
-        name: The column.
         kind: ``continuous``, ``datetime``, ``categorical``, ``boolean`` or ``ordinal``.
         error: Shape error of the synthetic table, 0 to 1; NaN if it has none.
         holdout_error: Shape error of the real holdout, 0 to 1; ``None`` without a holdout.
@@ -133,7 +132,6 @@ def marginals(tables: CodedTables, metadata: Any, disclosure: Disclosure) -> lis
     Args:
         tables: Coded tables with the roles ``real``, ``synthetic`` and, where rows were held out, ``holdout``.
         metadata: A ``Metadata``, or ``None``: kinds by dtype.
-        disclosure: What may be shown of the real rows.
     """
     errors, missing = {}, {}
     for role, table in tables.tables.items():

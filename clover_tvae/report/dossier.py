@@ -144,7 +144,6 @@ def build_dossier(
         card: The generator's card; without it the file is not judged.
         draws: Further tables of the generator, as large as ``synthetic``: the figures' spread.
         refits: Tables of generators trained anew on ``real`` in the same way: the spread of the training.
-        seed: Seed of every draw.
         min_count: Fewest real people that anything shown may rest on.
 
     Raises:

@@ -75,7 +75,6 @@ def card_markdown(card: Mapping[str, Any], figures: Any = None) -> str:
     """Return the release sheet as Markdown.
 
     Args:
-        card: See ``card_groups``.
         figures: A ``Figures``, or ``None`` where nothing was evaluated.
 
     Example:
@@ -104,12 +103,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def card_json(card: Mapping[str, Any], figures: Any = None) -> str:
-    """Return the release sheet as JSON: ``card``, ``figures`` (or null) and ``notice``; an ``order`` is a count.
-
-    Args:
-        card: Plain data.
-        figures: A ``Figures``, or ``None``.
-    """
+    """Return the release sheet as JSON: ``card``, ``figures`` (or null) and ``notice``; an ``order`` is a count."""
     content = {
         "format": "clover-tvae-card",
         "format_version": 1,

@@ -51,7 +51,6 @@ class Report:
     """A finished report.
 
     Args:
-        title: The page's title.
         figures: The evaluation's figures, or ``None`` where none could be had.
         marginals: What may be shown of every column, the worst first.
         content: All that the template shows, already free of real rows and small cells.
@@ -128,7 +127,6 @@ def report_on(
             ``anomaly_scores``, ``card``, ``history`` and ``metadata``.
         real: The rows that it learnt. Where these are the only table, and by their number, columns or cells not those that
             the generator learnt, they are taken for ``holdout``.
-        holdout: Real rows that it never saw.
         seed: Seed of the rows and of the figures.
         **options: Further arguments of ``build_report``: ``figures``, ``min_count``, ``title``.
 
@@ -206,7 +204,6 @@ def build_report(
 
     Args:
         real: The rows that the generator was trained on.
-        synthetic: The synthetic rows.
         holdout: Real rows that the generator never saw; without them privacy and utility cannot be judged.
         metadata: A ``Metadata``, Clover's dict, the path of one, or ``None``: kinds by dtype.
         history: The learning curves: a DataFrame or a list of dicts, one row an epoch.
@@ -217,7 +214,6 @@ def build_report(
         scorers: Further attacks for them, as ``evaluation.measure`` takes them.
         seed: Seed of the figures and of every draw.
         min_count: Fewest real rows that any part of the page may show.
-        title: The page's title.
         notes: What else stands at the top of the page.
         is_learnt: Whether the generator learnt ``real``; otherwise privacy cannot be judged, and ``figures`` holds none of it.
 

@@ -61,8 +61,6 @@ def plot_marginals(
     """Draw the distribution of every column in real and in synthetic rows, the worst column first.
 
     Args:
-        real: The real rows.
-        synthetic: The synthetic rows.
         columns: The columns to draw, in this order; ``None`` means all.
         metadata: A ``Metadata``, Clover's dict, a path, or ``None``: kinds by dtype.
         min_count: Fewest real rows that a bar or bin may show.
@@ -90,9 +88,6 @@ def plot_pairs(
     """Draw how strongly every two columns go together in real and in synthetic rows, and the trend error of each pair.
 
     Args:
-        real: The real rows.
-        synthetic: The synthetic rows.
-        metadata: As for ``plot_marginals``.
         min_count: Errors are rounded to half of so many real rows where some column has a smaller group.
 
     Raises:

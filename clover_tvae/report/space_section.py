@@ -47,8 +47,6 @@ def space_section(
         tables: Coded tables with the roles ``real`` and ``synthetic``.
         target: The column that colours the hexagons; ``None`` for one colour a table.
         latent_real: Latent means of the real rows, in their order; ``None`` draws the table's own space.
-        latent_synthetic: Latent means of the synthetic rows.
-        disclosure: What may be told of real rows.
     """
     if latent_real is None or latent_synthetic is None:
         pair = [tables["real"], tables["synthetic"]]
@@ -118,9 +116,6 @@ def row_space(
     """Return both tables on the first two principal directions of the real one, as densities.
 
     Args:
-        real: Points of the real rows.
-        synthetic: Points of the synthetic rows.
-        classes: The class of each row.
         disclosure: Fewest rows of one class that a hexagon may show.
 
     Returns:

@@ -65,12 +65,8 @@ def summary(
     """Return the headline, the findings, the worst first, and the remarks.
 
     Args:
-        read: All readings.
-        shown: The marginals, the worst first.
         worst_pairs: Names, error and holdout's error of the worst pairs.
         n_holdout: Real rows held out, 0 for none.
-        min_count: Fewest real rows that the page shows.
-        notes: What the evaluation says of itself.
     """
     counted = [reading for reading in read if reading.counts]
     close = [reading for reading in read if reading.verdict == "odd"]

@@ -43,7 +43,6 @@ class Chart:
 
     Args:
         width: Width in pixels; a page may stretch it.
-        height: Height in pixels.
         title: What it shows: its name for a screen reader.
         words: How it is to be read.
         style: Name of its class in the page's style sheet.
@@ -71,8 +70,6 @@ class Chart:
         """Add an element and return it.
 
         Args:
-            tag: Name of the element.
-            text: Its text.
             inside: The element to add it to; ``None`` means the chart.
             hint: Words that appear when the pointer rests on it.
             **attributes: Its attributes, ``_`` for ``-``; numbers are rounded to a tenth, ``None`` is left out.

@@ -138,7 +138,6 @@ def read_database(
             ``postgresql://user:password@host/database``, or the path of a ``.duckdb`` or ``.sqlite`` file; or a :class:`Database`.
         table: The table or view; its rows come in the order of its primary key. Or
         query: a SELECT.
-        schema: The schema of the table.
 
     Returns:
         The table, its columns as Arrow dtypes: whole numbers with gaps stay whole, decimals exact; points of time are in UTC.
@@ -184,8 +183,6 @@ def write_database(
     Args:
         df: The table, pandas or of another library; its index is left out. Missing cells become NULL.
         source: As for :func:`read_database`.
-        table: The name of the table.
-        schema: Its schema.
         if_exists: ``fail``, ``replace`` (dropped and made anew, in the transaction: the old table stands until the new one is
             whole), or ``append``.
 

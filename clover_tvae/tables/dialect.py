@@ -163,7 +163,6 @@ class Dialect(BaseModel):
 
         Args:
             text: The first lines, with the header.
-            place: The file, for messages.
             cut: Whether the last line may lack its end.
 
         Raises:
@@ -216,7 +215,6 @@ class Dialect(BaseModel):
         Args:
             columns: Of each column that may hold numbers its name, its cells as a pyarrow array of text, and whether it was
                 declared to hold numbers: then cells that are none say nothing, else all must be numbers to say something.
-            place: The file, for messages.
 
         Raises:
             ColumnTypeError: The cells can be read in two ways, or contradict each other.

@@ -53,8 +53,6 @@ def write_manifest(
     """Say which files are the parts of a folder, in their order; ``None``: they are being put in place.
 
     Args:
-        folder: Where they lie.
-        parts: The files.
         name: What tells these very parts from those of other rows, if anything is to.
         digests: The digest of each name, as far as they are known; the others are computed.
         counts: How many rows stand in each part, if that is known.

@@ -31,9 +31,6 @@ class CategoricalTransform:
     """A fitted column of categories.
 
     Args:
-        name: Name of the column.
-        kind: ``categorical``, ``boolean`` or ``ordinal``.
-        cells: Its dtype.
         categories: The distinct cells of training that enough people hold, in order; choice ``i`` is category ``i``.
         missing: Whether enough cells were missing in training.
         rest: The category that every other value counts to; ``None``: it is unknown.
@@ -74,9 +71,6 @@ class CategoricalTransform:
         it with others or gathers more people; to stop every wide table at its first rare flag would help nobody.
 
         Args:
-            values: The column.
-            name: Its name.
-            kind: ``categorical``, ``boolean`` or ``ordinal``.
             order: Of an ordinal column, lowest first; ``None`` for the order of its dtype, or sorted.
             rest: The category that rare ones count to.
             least: Fewest rows that a category, or ``missing``, may rest on.

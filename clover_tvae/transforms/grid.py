@@ -58,7 +58,6 @@ class Grid:
 
         Args:
             values: The numbers that are not missing.
-            cells: The type of the column.
             exact: Decimal cells, whose exponents tell the decimals.
             least: Decimals that fewer values need are not kept: they would tell of these.
         """
@@ -121,7 +120,6 @@ class Grid:
         """Return the grid from where the ``least`` smallest values would begin, spread evenly about their mean, to where the largest end.
 
         Args:
-            values: All values.
             least: Fewest rows that an end may rest on; it rests on twice as many, and equal values stay as they are.
             low: No value is smaller.
             high: No value is larger. No end lies beyond the round numbers of :meth:`rounded`, either.

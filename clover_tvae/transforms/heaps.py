@@ -56,9 +56,6 @@ class Heaps:
         """Find the units whose multiples come oftener.
 
         Args:
-            distinct: Distinct values.
-            counts: Rows of each.
-            grid: Their grid.
             least: Fewest rows that a unit may rest on.
 
         Example:
@@ -141,7 +138,6 @@ class Heaps:
         """Return the places at which what lies before each value ends, and what lies behind it begins.
 
         Args:
-            offsets: Values.
             alone: Which of them lie in neither, as they are drawn by themselves.
         """
         half = np.where(alone, self.grid.step / 2, 0.0) if self else 0.0

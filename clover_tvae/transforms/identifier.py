@@ -27,9 +27,7 @@ class IdentifierTransform:
     """How one column of identifiers is made anew.
 
     Args:
-        name: Name of the column.
         regenerate: ``sequence`` (1, 2, 3, ...), ``uuid`` or ``pattern``.
-        cells: Dtype of the column.
         pattern: Of ``pattern``: text with one run of ``#``, the digits of the running number.
         key: Of ``uuid``: what they are drawn from when no generator is given.
 

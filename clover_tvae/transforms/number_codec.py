@@ -44,8 +44,6 @@ class NumberCodec(ABC):
 
         Args:
             values: The numbers that are not missing, on the grid.
-            n_missing: How many cells are missing.
-            grid: Type, decimals and range.
             least: Fewest rows that a number that is stored may be shared by, or be the mean of.
         """
 
@@ -79,7 +77,6 @@ class NumberCodec(ABC):
 
         Args:
             values: Numbers of any type.
-            missing: Which of them are missing.
             rng: Draws the modes of a mixture.
             unseen: ``mask``: numbers out of range, values that are no atom of a column of atoms, and missing cells where
                 none was ever missing get choice -1. ``error``: numbers take the nearest value instead. ``fold``: so they

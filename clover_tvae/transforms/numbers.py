@@ -183,7 +183,6 @@ class NumberTransform:
     """A fitted column of numbers, dates or times.
 
     Args:
-        name: Name of the column.
         reader: How its cells are numbers.
         codec: How the numbers are coded.
 
@@ -223,10 +222,7 @@ class NumberTransform:
         """Learn the numbers of a column.
 
         Args:
-            values: The column.
-            name: Its name.
             numbers: ``mode``, ``rank`` or ``raw``.
-            kind: ``continuous`` or ``datetime``.
             format: Of dates, how text or whole numbers are written.
             time_zone: Of dates, what text with offsets (``%z``) is written in; text without them keeps its own clock.
             century_starts: Of dates, the first of the hundred years that years of two digits mean.

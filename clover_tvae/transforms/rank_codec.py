@@ -85,9 +85,6 @@ class RankCodec(NumberCodec):
     def ranks(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the rank in [0, 1] of each choice that is one number, NaN of the others.
 
-        Args:
-            counts: How many cells have each choice.
-
         Example:
             >>> codec = RankCodec.fit(np.repeat([1, 2, 3], [10, 20, 10]), 0, Grid("int64", 1, 3, 0))
             >>> codec.ranks(np.array([10, 20, 10])).tolist()
@@ -268,8 +265,6 @@ def _knots(
     """Return the knots of the quantile function and the ranks at which they begin and end.
 
     Args:
-        distinct: Values, ascending.
-        counts: Rows of each.
         shared: Where some values are means of their rows, which of them are not.
     """
     n, m = int(counts.sum()), len(distinct)

@@ -88,7 +88,6 @@ class TableTransform:
 
         Args:
             df: The table; it is not changed.
-            metadata: What each column is.
             numbers: ``mode`` (the paper's mode-specific normalisation), ``rank`` (quantiles), or ``raw`` (as they are, for
                 an engine that codes them itself).
             copies: Whether to look for columns that repeat other columns' values (only with ``rank``).
@@ -160,7 +159,6 @@ class TableTransform:
 
         Args:
             df: A table with the modelled columns, in any order; further columns do not matter.
-            rng: Draws the modes of a mixture.
             unseen: What becomes of cells that training never saw, or too few people held. ``mask``: they get choice -1, and
                 so does every cell of an absent column. ``error``: they are refused, save for numbers, which take the
                 nearest known value. ``fold``, for the table that was learnt: they count to the nearest, or to the others.
@@ -311,8 +309,6 @@ class TableTransform:
         """Return cells of one column coded as cells of another: what a copy choice makes of them.
 
         Args:
-            column: The column that copies.
-            source: The column that is copied.
             choices: Base choices of the source ``(rows,)``.
             scalars: Its numbers ``(rows,)``.
             rng: Draws the rank of a value that has an interval of them.

@@ -38,7 +38,6 @@ def split_holdout(
     """Return the rows to learn and the rows to hold out, both in their order, with fresh indices.
 
     Args:
-        df: The real rows.
         fraction: Share of the rows to hold out, above 0 and below 1.
         seed: The same seed and table give the same split.
         unit: The column that tells people apart: all rows of a person are on one side, and at most the share is held out.
@@ -147,7 +146,6 @@ def attack_with_shadow_models(
 
     Args:
         synth: A fitted synthesizer: its backend and parameters are what is trained again.
-        real: The rows that it learnt.
         holdout: Real rows that it never saw; they join the halves.
         n_models: Fits, at least 4; each takes about as long as the generator's own training.
         seed: Seed of halves, fits and targets.

@@ -47,10 +47,8 @@ def attackers(
 
     Args:
         synthetic: The rows that leave.
-        metadata: What each column is.
         synth: The generator, where its file leaves too.
         full: Learn the rows with a network of the ordinary size, without a limit of twenty seconds.
-        seed: Seed of the attackers' own training.
 
     References:
         The likelihood of a model of the released rows over that of a model of other people: DOMIAS (van Breugel et al.,

@@ -30,12 +30,7 @@ GENERATORS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """What ``report.build_comparison`` takes.
-
-    Args:
-        results: One mapping a generator.
-        facts: What they share.
-    """
+    """What ``report.build_comparison`` takes."""
 
     results: tuple[dict[str, Any], ...]
     facts: dict[str, Any]
@@ -78,7 +73,6 @@ def compare_generators(
 
     Args:
         df: The real rows; a part of them is held out unless ``holdout`` is given.
-        metadata: What each column is.
         generators: Names out of ``GENERATORS``.
         holdout: Real rows to hold out instead.
         holdout_fraction: Share of ``df`` to hold out.

@@ -87,7 +87,6 @@ def make_employees(n_rows: int = 5000, seed: int = 20240501) -> pd.DataFrame:
 
     Args:
         n_rows: Number of employees, at least 1.
-        seed: Seed of the numpy Generator that makes the table.
 
     Returns:
         ``employee_id``, ``gender``, ``department``, ``level``, ``city`` (30 values, some missing), ``hire_date`` (text,

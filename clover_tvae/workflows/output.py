@@ -107,9 +107,7 @@ def draw_parts(
 
     Args:
         groups: Called with the folder where parts wait; has them written there and yields the digests of some parts at a time.
-        path: The folder.
         names: The name of each part, of all the rows.
-        counts: Its rows.
         name, resume_as, on_left: See :func:`draw_to`.
         is_shared: Other runs write parts of these very rows, too: whoever ends last gives them their names.
 

@@ -42,7 +42,6 @@ def sample_shard(
         generator: The generator, or its file, also in an object store.
         first_row: How many rows come before, at least 0.
         n_rows: How many, at least 0.
-        seed: Fixes the table.
         **how: As for ``sample``: ``conditions`` (also all the partial rows), ``decode``, ``missing``, ``first_id`` (of the whole
             table), ``steps``.
 
@@ -104,10 +103,8 @@ class Wanted:
         generator: The generator file, absolute or a URL.
         sha256: Its digest, as ``save`` returned it; another file is refused.
         n_rows: How many, the whole table; ``None``: as many as there are partial rows.
-        seed: Fixes them.
         where: Conditions as the command line writes them.
         given: A file of partial rows, one for each row.
-        device: Where to compute.
         trust_pickle: Whether a generator of the sdv backend may be opened.
         decode: See ``sample``; as are the others.
         copies: Of files of object stores, where this process has fetched some; they do not travel.
@@ -186,8 +183,6 @@ class Parts:
     """Rows that go to a folder in parts.
 
     Args:
-        wanted: The rows.
-        suffix: What the parts end in.
         rows_per_part: Rows a part; the last may have fewer.
         share: Which of how many shares of the parts are written here.
     """

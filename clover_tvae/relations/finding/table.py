@@ -26,8 +26,6 @@ class Candidate:
     """A relation that the sample does not contradict.
 
     Args:
-        relation: The relation.
-        chance: Share of the rows that would keep it by chance.
         log_p: Logarithm of its p-value; ``None``: by ``chance`` and the rows that keep it.
         n_exceptions: Rows that break it; ``None``: to be counted.
         n_levels: Of a dependency: values of the determining columns.
@@ -54,10 +52,7 @@ class Table:
     """The columns that are modelled.
 
     Args:
-        df: The table.
         kinds: The kind of each column in the metadata; columns of kind ``id`` and ``ignore`` are left out.
-        min_count: Fewest rows that a value may rest on.
-        seed: Seed of the sample of 2,000 rows.
 
     Attributes:
         shared: Fewest rows of a combination that may be told: ``min_count``.
