@@ -42,6 +42,7 @@ class Computed(Relation):
     (``discharge - admission``, ``age(birth, admission)``).
 
     Args:
+        target: The column.
         formula: The expression that gives its numbers.
         decimals: Decimals to which it is rounded; ``None`` if it is not.
         words: What the column holds in place of each number of the formula (``[0, Monday], [1, Tuesday], ...``);
@@ -155,7 +156,11 @@ class Computed(Relation):
 
 
 class Predicate(Relation):
-    """An expression that is true in every row."""
+    """An expression that is true in every row.
+
+    Args:
+        expression: The expression.
+    """
 
     kind: Literal["predicate"] = "predicate"
     expression: Annotated[str, AfterValidator(_true_or_false)]

@@ -14,7 +14,11 @@ from clover_tvae.relations.relation import Cell, Name, Relation, listed
 
 
 class OneHot(Relation):
-    """Columns of zeros and ones, exactly one of which is 1 in each row; so the others determine the last."""
+    """Columns of zeros and ones, exactly one of which is 1 in each row; so the others determine the last.
+
+    Args:
+        group: The columns.
+    """
 
     about = ("group",)
     kind: Literal["one_hot"] = "one_hot"
@@ -47,7 +51,12 @@ class OneHot(Relation):
 
 
 class Increments(Relation):
-    """A column holds whole multiples of a step."""
+    """A column holds whole multiples of a step.
+
+    Args:
+        column: The column.
+        step: The step.
+    """
 
     about = ("column",)
     kind: Literal["increments"] = "increments"
@@ -70,6 +79,7 @@ class MissingTogether(Relation):
     """The cells of some columns are all missing or all there.
 
     Args:
+        group: The columns.
         nested: Whether a cell may also be missing alone: it is where that of a column before it is.
     """
 
@@ -119,6 +129,9 @@ class MissingWhen(Relation):
     """A cell is missing exactly when another column has one of some values.
 
     Args:
+        target: The column with missing cells.
+        when: The column that says where.
+        values: Its values there.
         missing: Whether ``target`` is missing there and nowhere else, or there is the only place where it is not.
     """
 

@@ -39,6 +39,8 @@ class Dependency(Relation):
     """The values of one column, or of several together, determine that of another (a city its region).
 
     Args:
+        by: The columns that determine.
+        target: The determined column.
         table: Rows of the values of ``by`` and the value that they determine, the most frequent first where several may
             stand beside the same values. ``None``: not learnt yet; then the most frequent value beside each combination
             counts as the determined one.
@@ -95,6 +97,7 @@ class Combinations(Relation):
     """Columns that take some combinations of values and no others.
 
     Args:
+        among: The columns.
         allowed: The combinations. ``None``: not learnt yet; then no row breaks it.
     """
 
@@ -144,6 +147,8 @@ class Ranges(Relation):
     """A number lies in a range that depends on a category.
 
     Args:
+        category: The column that says which range.
+        number: The column that lies in it.
         ranges: Rows of a category, its lowest and its highest number. ``None``: not learnt yet; then no row breaks it.
     """
 

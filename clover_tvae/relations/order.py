@@ -62,7 +62,12 @@ class Inequality(Order):
 
 
 class Interval(Order):
-    """``end`` is ``start`` plus a length of zero or more, whose distribution depends little on ``start``."""
+    """``end`` is ``start`` plus a length of zero or more, whose distribution depends little on ``start``.
+
+    Args:
+        start: A column of numbers or dates.
+        end: Another of the same.
+    """
 
     about = ("start", "end")
     kind: Literal["interval"] = "interval"

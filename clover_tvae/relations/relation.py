@@ -24,7 +24,7 @@ Handling = Literal["keep", "learn", "ignore"]
 
 
 class Relation(BaseModel):
-    """One relation between columns of a table.
+    """One relation between columns of a table. What a kind's docstring says of its arguments, the JSON Schema says, too.
 
     Args:
         handling: ``keep`` (every synthetic row obeys), ``learn`` (left to the network) or ``ignore``.
