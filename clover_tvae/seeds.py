@@ -49,15 +49,15 @@ class Train(IntEnum):
 
 
 class Teach(IntEnum):
-    """Of a lesson: the rows that a teacher writes, the student that learns them, and which rows it learns."""
+    """Of a lesson: the rows that a teacher writes, the student that learns them, which rows it learns; more rows to choose from."""
 
-    ROWS, STUDENT, CHOICE = range(3)
+    ROWS, STUDENT, CHOICE, MORE = range(4)
 
 
 class Choose(IntEnum):
-    """Of choosing among written rows: the trees that judge them, and which rows are kept."""
+    """Of choosing among written rows: the trees that judge them, which rows are kept, and whether it is worth it."""
 
-    TREES, ROWS = range(2)
+    TREES, ROWS, LOOK = range(3)
 
 
 class Draw(IntEnum):

@@ -40,20 +40,22 @@ def test_rows_of_large_ratios_are_sure_and_the_others_share_what_is_left() -> No
 def test_rows_that_contradict_themselves_are_chosen_less_often() -> None:
     good, bad = people(3_000, 2), people(3_000, 3)
     bad["weight"] = np.random.default_rng(4).permutation(bad["weight"])
-    written = pd.concat([good, bad], ignore_index=True)
-    chosen = chosen_rows(written, people(600, 5), METADATA, 2_400, SEED)
+    written = pd.concat([good, bad], ignore_index=True).sample(frac=1, random_state=1, ignore_index=True)
+    chosen = chosen_rows(written[:2_400], lambda: written[2_400:], people(600, 5), METADATA, SEED)
     assert len(chosen) == 2_400
     off = [(rows["size"] - rows["weight"]).abs().gt(0.5).mean() for rows in (written, chosen)]
     assert off[0] > 0.4
     assert off[1] < 0.1
 
 
-def test_rows_of_the_same_kind_are_chosen_as_they_come() -> None:
-    written = people(10_000, 6)
-    chosen = chosen_rows(written, people(2_000, 7), METADATA, 4_000, SEED)
-    shares = [rows["town"].value_counts(normalize=True) for rows in (written, chosen)]
+def test_rows_of_the_same_kind_are_kept_as_they_come_and_no_more_are_written() -> None:
+    written, learnt = people(4_000, 6), people(2_000, 7)
+    assert chosen_rows(written, lambda: pytest.fail("more were written"), learnt, METADATA, SEED) is written
+    every = people(10_000, 8)
+    rows = every.iloc[picked(log_ratios(every, learnt, METADATA, SEED), 4_000, np.random.default_rng(1))]
+    shares = [rows["town"].value_counts(normalize=True) for rows in (every, rows)]
     assert (shares[0] - shares[1]).abs().max() < 0.03
-    assert abs(written["size"].mean() - chosen["size"].mean()) < 0.1
+    assert abs(every["size"].mean() - rows["size"].mean()) < 0.1
 
 
 def test_all_rows_of_a_person_are_judged_by_trees_that_saw_none_of_them() -> None:
@@ -79,15 +81,16 @@ def test_few_people_many_people_few_epochs_and_many_columns_leave_no_choice() ->
 def test_a_fit_lets_its_student_learn_what_was_chosen_and_shows_the_trees_no_row_that_was_held_out(monkeypatch) -> None:
     seen = []
 
-    def spy(written, learnt, metadata, n_rows, seed):
-        seen.append((len(written), learnt.index, n_rows))
-        return chosen_rows(written, learnt, metadata, n_rows, seed)
+    def spy(written, write_more, learnt, metadata, seed):
+        seen.append((written, write_more(), learnt.index))
+        return chosen_rows(written, write_more, learnt, metadata, seed)
 
     monkeypatch.setattr(teaching, "chosen_rows", spy)
     df = people(250, 10)
     TVAESynthesizer(
         df, METADATA, random_state=1, epochs=6, privacy="student", decompress_dims=(16, 16), verbose=False
     ).fit()
-    ((n_written, learnt, n_rows),) = seen
-    assert n_written == 2.5 * n_rows
+    ((written, more, learnt),) = seen
+    assert len(more) == 1.5 * len(written)
+    assert len(written.merge(more, how="inner")) == 0  # another draw
     assert 0.8 * len(df) < len(learnt) < len(df)

@@ -13,13 +13,14 @@ References:
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.metadata import Metadata
-from clover_tvae.seeds import Choose, generator
+from clover_tvae.seeds import Choose, child, generator
 
 __all__ = ["chosen_rows", "log_ratios", "picked", "rows_to_choose_from"]
 
@@ -31,6 +32,8 @@ _WRITTEN_A_ROW, _FEWEST_PEOPLE, _MOST_PEOPLE = 2.5, 200, 10_000
 _ROWS_A_PERSON = 5
 #: Cells that are written beside those of as many rows as are kept: half a minute's; with fewer rows to choose from it is not worth it.
 _MOST_CELLS, _LEAST_CHOICE = 5_000_000, 1.5
+#: Where a first judgement spreads the log-ratios by less, more rows are not worth writing: the choice would bring 0.005 nats a row.
+_LEAST_SPREAD = 0.1
 #: Trees judge rows that they did not learn: parts of both tables, of which each is judged by trees that learnt the others. Of few
 #: learnt rows, several such judgements agree better than one.
 _FOLDS, _REPEATS, _FEW = 3, 3, 2_000
@@ -57,20 +60,28 @@ def rows_to_choose_from(n_rows: int, n_people: int, n_columns: int) -> int:
 
 
 def chosen_rows(
-    written: pd.DataFrame, learnt: pd.DataFrame, metadata: Metadata, n_rows: int, seed: np.random.SeedSequence
+    written: pd.DataFrame,
+    write_more: Callable[[], pd.DataFrame],
+    learnt: pd.DataFrame,
+    metadata: Metadata,
+    seed: np.random.SeedSequence,
 ) -> pd.DataFrame:
-    """Return ``n_rows`` of the written rows, in their order, those that look like learnt ones oftener than others.
+    """Return as many rows as were written first, chosen among these and more: those that look like learnt ones come oftener.
 
     Args:
-        written: Rows that a teacher wrote.
+        written: Rows that a teacher wrote; returned as they are, where trees hardly tell them from those that it learnt.
+        write_more: Lets it write the others.
         learnt: Rows that it learnt.
         metadata: What the columns are.
-        n_rows: How many to keep, at most as many as were written.
         seed: Of the folds and the draw.
     """
-    log_ratio = log_ratios(written, learnt, metadata, seed)
-    rows = picked(log_ratio, n_rows, generator(seed, Choose.ROWS))
-    return written.iloc[rows].reset_index(drop=True)
+    first = written[: _TIMES * len(learnt)]
+    if log_ratios(first, learnt, metadata, child(seed, Choose.LOOK), n_repeats=1).std() < _LEAST_SPREAD:
+        return written
+    every = pd.concat([written, write_more()], ignore_index=True)
+    log_ratio = log_ratios(every, learnt, metadata, seed)
+    rows = picked(log_ratio, len(written), generator(seed, Choose.ROWS))
+    return every.iloc[rows].reset_index(drop=True)
 
 
 def picked(log_ratio: NDArray[np.float64], n_rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -100,7 +111,11 @@ def picked(log_ratio: NDArray[np.float64], n_rows: int, rng: np.random.Generator
 
 
 def log_ratios(
-    written: pd.DataFrame, learnt: pd.DataFrame, metadata: Metadata, seed: np.random.SeedSequence
+    written: pd.DataFrame,
+    learnt: pd.DataFrame,
+    metadata: Metadata,
+    seed: np.random.SeedSequence,
+    n_repeats: int | None = None,
 ) -> NDArray[np.float64]:
     """Return of each written row the log of how many times likelier it is among the learnt, as trees say that learnt neither it nor its fold.
 
@@ -109,6 +124,7 @@ def log_ratios(
         learnt: Rows that it learnt; all rows of a person are in one fold.
         metadata: What the columns are.
         seed: Of the folds and the trees.
+        n_repeats: Judgements that are summed; ``None``: several where few rows were learnt.
 
     **Shape** ``(written rows,)``.
     """
@@ -122,8 +138,8 @@ def log_ratios(
     (real, made), is_category = tree_matrix([coded["learnt"], coded["synthetic"]])
     people = coded["learnt"].people
     whose = [np.arange(len(real)) if people is None else people, np.arange(len(made))]
-    judgements = [_judged([real, made], whose, is_category, rng) for _ in range(_REPEATS if len(learnt) < _FEW else 1)]
-    scores = np.sum(judgements, axis=0)
+    n_repeats = n_repeats or (_REPEATS if len(learnt) < _FEW else 1)
+    scores = np.sum([_judged([real, made], whose, is_category, rng) for _ in range(n_repeats)], axis=0)
     labels = np.repeat([1, 0], [len(real), len(made)])
     calibration = LogisticRegression(class_weight="balanced").fit(scores.reshape(-1, 1), labels)
     log_ratio = max(0.0, float(calibration.coef_[0, 0])) * scores[len(real) :]

@@ -19,6 +19,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -178,11 +179,17 @@ def _taught(
     people = people_of(df, metadata.unit)
     n_people = n_learnt if people is None else len(np.unique(people[learnt]))
     is_cut_short = teacher.facts["stopped"] == "minutes"
-    n_written = n_rows if is_cut_short else rows_to_choose_from(n_rows, n_people, len(df.columns))
-    rows = pd.concat(list(teacher.sample_frames(n_written, seed=child(seed, Teach.ROWS))), ignore_index=True)
-    rows = rows.reindex(columns=df.columns)  # those that are not learnt are named, and empty
-    if n_written > n_rows:
-        rows = chosen_rows(rows, df.iloc[learnt], metadata, n_rows, child(seed, Teach.CHOICE))
+
+    def written(n: int, draw: Teach) -> pd.DataFrame:
+        frames = list(teacher.sample_frames(n, seed=child(seed, draw)))
+        return pd.concat(frames, ignore_index=True).reindex(
+            columns=df.columns
+        )  # what is not learnt is named, and empty
+
+    rows, n_more = written(n_rows, Teach.ROWS), rows_to_choose_from(n_rows, n_people, len(df.columns)) - n_rows
+    if n_more and not is_cut_short:
+        more = partial(written, n_more, Teach.MORE)
+        rows = chosen_rows(rows, more, df.iloc[learnt], metadata, child(seed, Teach.CHOICE))
     described = replace(metadata, unit=None)
     if metadata.relations is not None:  # look-up tables and ranges are learnt anew, of the written rows
         declared = tuple(relation.declared() for relation in metadata.relations)
