@@ -170,8 +170,8 @@ class TVAESynthesizer(Synthesizer, MethodsOfSDV, _TakesMixedTables):
         Raises:
             ConfigError: A parameter is out of range, or there is none of its name.
         """
-        if unknown := [name for name in given if name not in self._given]:
-            raise ConfigError([Problem(name, f"is no parameter{did_you_mean(name, self._given)}") for name in unknown])
+        unknown = [name for name in given if name not in self._given]
+        ConfigError.raise_any([Problem(name, f"is no parameter{did_you_mean(name, self._given)}") for name in unknown])
         held, kind = self._held, self._kind
         self.__init__(held.df, **{**self._given, **given})  # type: ignore[misc]
         self._held, self._kind = held, kind

@@ -124,8 +124,7 @@ def require_files(*paths: str | Path | None) -> None:
     for path in asked:
         fetch(Path(path))
     lacking = [path for path in asked if path not in (*DATASETS, "infer") and not Path(path).exists()]
-    if lacking:
-        raise ConfigError([Problem(without_secrets(path), not_there(path)) for path in lacking])
+    ConfigError.raise_any([Problem(without_secrets(path), not_there(path)) for path in lacking])
 
 
 def read(
@@ -243,8 +242,7 @@ def check_targets(targets: Mapping[Path | None, str | tuple[str, ...]], *, force
         elif not path.absolute().parent.is_dir():
             text = "its folder does not exist"
         problems += [Problem(without_secrets(str(path)), text)] if text else []
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.raise_any(problems)
 
 
 def check_rows_target(path: Path | Store, *, suffix: str, force: bool) -> None:

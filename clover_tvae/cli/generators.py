@@ -48,7 +48,6 @@ from clover_tvae.files import write_text
 
 if TYPE_CHECKING:
     from clover_tvae.metadata import Metadata
-    from clover_tvae.synthesizer import Synthesizer
 
 _FIT_EXAMPLES = """\
 Examples:
@@ -294,15 +293,6 @@ def _learnt_by_worker(what: dict[str, Any]) -> tuple[list[str], str, list[str]]:
     return notes, sha256, warnings
 
 
-def _opened(generator: Path, device: str | None, **options: Any) -> Synthesizer:
-    """Return the generator of a file, on a device if one is given."""
-    from clover_tvae.synthesizer import Synthesizer
-
-    if device is not None:
-        options["device"] = device
-    return Synthesizer.load(generator, **options)
-
-
 @command
 @with_copies
 def impute(
@@ -324,11 +314,12 @@ def impute(
     debug: Debug = False,
 ) -> None:
     """Fill the missing cells of a table with draws, given the rest of their rows; all else stays as it is."""
+    from clover_tvae.synthesizer import Synthesizer
     from clover_tvae.tables import WRITTEN, write_table
 
     check_targets({output: WRITTEN}, force=force)
     require_files(generator, table)
-    synth = _opened(generator, device, expected_sha256=expect_sha256)
+    synth = Synthesizer.load(generator, expected_sha256=expect_sha256, device="cpu" if device is None else device)
     df, dialect = read(table, synth.metadata, missing, how, quiet=quiet)
     filled: Any = synth.impute(df, random_state=seeded(seed, quiet))
     write_table(filled, output, dialect)

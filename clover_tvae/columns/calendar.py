@@ -113,7 +113,7 @@ class Calendar:
         """Describe a column, its resolution still one unit."""
         if cells.holds == "text" or (cells.is_number and format is not None):
             if format is None:
-                fitting, _ = guess_format(known.astype(object))
+                fitting = guess_format(known.astype(object))
                 cure = f"format={fitting!r} reads it" if fitting else "convert it with pd.to_datetime"
                 rule = "must have a format, such as '%Y-%m-%d', where dates are text"
                 raise ColumnTypeError(f"{rule}, found none; {cure}", where_of(name))
@@ -177,7 +177,7 @@ class Calendar:
         instants, readable, offsets = read_texts(texts, self.format, self.century_starts)
         if n_bad := int((~np.append(readable, True))[codes].sum()):
             n_known = int((codes >= 0).sum())
-            fitting, _ = guess_format(pd.Series(texts)) if n_bad == n_known else (None, False)
+            fitting = guess_format(pd.Series(texts)) if n_bad == n_known else None
             cure = f"the format {fitting!r} reads them" if fitting else "mend the format, or make these cells missing"
             found = f"{n_bad} of {n_known} cells that are none"
             message = f"must hold dates of the format {self.format!r}, found {found}; {cure}"
@@ -311,10 +311,8 @@ class Calendar:
     @classmethod
     def from_plain(cls, plain: Any) -> Calendar:
         """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
-        if type(plain) is dict and "offset" not in plain:
-            plain = {**plain, "offset": _OFFSETS[0]}  # the first files have none
-        if type(plain) is dict:
-            plain = {"century_starts": None, **plain}
+        if type(plain) is dict:  # the first files have neither
+            plain = {"offset": _OFFSETS[0], "century_starts": None, **plain}
         plain = fields(plain, cls.__dataclass_fields__, "calendar")
         unit = one_of(plain["unit"], tuple(PER_SECOND), "unit")
         step = integer(plain["step"], "step", 1, 86_400 * PER_SECOND[unit])
@@ -326,8 +324,7 @@ class Calendar:
         cells = CellType.from_plain(plain["cells"])
         check(format is None or cells.is_text or cells.is_number, "only text and numbers have a format")
         offset = one_of(plain["offset"], _OFFSETS, "offset")
-        century = plain["century_starts"]
-        century = None if century is None else integer(century, "century_starts", 1, 9_900)
+        century = optional(plain["century_starts"], integer, "century_starts", 1, 9_900)
         return cls(cells, unit, step, plain["zone"], plain["local"], format, plain["padded"], offset, century)
 
 

@@ -160,17 +160,10 @@ def formats_of(texts: Sequence[str], share: float = 0.95, order: str = "") -> li
     return found if texts and n_read > share * len(texts) else None
 
 
-def guess_format(texts: pd.Series, share: float = 0.95) -> tuple[str | None, bool]:
-    """Return the format that reads more than ``share`` of the texts, and whether another reads them as well.
-
-    Args:
-        texts: The cells that are not missing, all of them text.
-        share: The part that must parse, in [0, 1).
-    """
-    found = formats_of(texts.unique()[:_SAMPLE].tolist(), share) or [Written((), [])]
-    formats = {format for written in found for format in written.formats}
-    is_one = len({written.formats[:1] for written in found}) == 1
-    return (found[0].formats[0], len(formats) > 1) if is_one and formats else (None, False)
+def guess_format(texts: pd.Series) -> str | None:
+    """Return the one format that reads nearly all of some texts, none of them missing; ``None`` where there is none."""
+    first = {written.formats[:1] for written in formats_of(texts.unique()[:_SAMPLE].tolist()) or ()}
+    return next(iter(first.pop()), None) if len(first) == 1 else None
 
 
 def whole_number_format(numbers: NDArray[Any]) -> str | None:

@@ -64,9 +64,9 @@ def optional(value: Any, read: Callable[..., Any], *args: Any) -> Any:
     return None if value is None else read(value, *args)
 
 
-def list_of(value: Any, where: str, max_length: int = 50_000_000) -> list[Any]:
+def list_of(value: Any, where: str) -> list[Any]:
     """Return ``value`` if it is a list that is not too long."""
-    check(type(value) is list and len(value) <= max_length, f"{where}: must be a list")
+    check(type(value) is list and len(value) <= 50_000_000, f"{where}: must be a list")
     return value
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,12 +92,8 @@ def _counts(codes: NDArray[Any], n_categories: int) -> NDArray[Any]:
     return np.bincount(codes + 1, minlength=n_categories + 1)[1:]  # the first is missing
 
 
-def dtype_kinds(frame: pd.DataFrame, names: Iterable[Hashable]) -> dict[Hashable, str]:
-    """Return the kind of each column's dtype; whole numbers and fractions are one kind, as are all texts."""
-    return {name: _dtype_kind(frame[name]) for name in names}
-
-
-def _dtype_kind(column: pd.Series) -> str:
+def dtype_kind(column: pd.Series) -> str:
+    """Return the kind of a column's dtype; whole numbers and fractions are one kind, as are all texts."""
     try:
         cells = CellType.of(column)
     except ColumnTypeError:

@@ -293,7 +293,8 @@ def _diagnostics(held: _Comparison, frames: Mapping[str, pd.DataFrame | None]) -
     }
     gaps = {role: 100 * float((shares - told["real"]).abs().max()) for role, shares in told.items()}
     interval = _rate_interval(told["synthetic"], told["real"], n_rows, real.n_rows)
-    kinds = {role: diagnostics.dtype_kinds(frame, coded.names) for role, frame in frames.items() if frame is not None}
+    there = {role: frame for role, frame in frames.items() if frame is not None}
+    kinds = {role: {name: diagnostics.dtype_kind(frame[name]) for name in coded.names} for role, frame in there.items()}
     other_kinds = {
         role: [name for name in found if found[name] != kinds["real"][name]] for role, found in kinds.items()
     }

@@ -38,10 +38,6 @@ class JobError:
             return cls(kind, str(error), error.exit_code)
         return cls(kind, f"{kind}: {OUR_BUG}", 1)
 
-    @property
-    def is_bug(self) -> bool:
-        return self.message.endswith(OUR_BUG)
-
 
 @dataclass(frozen=True)
 class JobResult:

@@ -31,7 +31,7 @@ from clover_tvae.files import as_called, file_digest
 from clover_tvae.jobs.job import Job, JobTable
 from clover_tvae.jobs.plan import Plan, assessment_digest, check_stores, first_id, plan_job, sample_digest
 from clover_tvae.jobs.record import held, let_go
-from clover_tvae.jobs.result import JobError, JobResult
+from clover_tvae.jobs.result import OUR_BUG, JobError, JobResult
 from clover_tvae.jobs.spec import DatabaseOutput, SampleSpec
 from clover_tvae.metadata import Metadata
 from clover_tvae.tables import row_digest, write_database
@@ -75,7 +75,7 @@ def run_job(
                 result = so_far
     except Exception as error:
         told = JobError.of(error)
-        if debug and told.is_bug:
+        if debug and told.message.endswith(OUR_BUG):
             raise
         text = as_called(told.message.replace(f"{job.folder}{os.sep}", ""))
         result = replace(result, error=replace(told, message=text))

@@ -310,8 +310,7 @@ class Metadata(metaclass=exchange.NamesOfSDV):
                 rows = f"fewer than {min_count}" if n < min_count else f"{n:,}"
                 text = f"{relation}: must hold in every row to be kept, found {rows} rows that break it; mend them, or write handling: learn"
                 problems.append(Problem(place, text))
-        if problems:
-            raise MetadataError(problems)
+        MetadataError.raise_any(problems)
         return replace(self, relations=tuple(learnt))
 
     def find_relations(self, df: pd.DataFrame, *, min_count: int = MIN_COUNT) -> list[Found]:

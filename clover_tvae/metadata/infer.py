@@ -112,8 +112,7 @@ def inferred(df: pd.DataFrame, said: Mapping[Hashable, str] | None = None) -> li
             findings[name] = _decided(name, df, said[name]) if name in said else _look(name, df[name], df.columns)
         except MetadataError as error:
             problems += error.problems
-    if problems:
-        raise MetadataError(problems)
+    MetadataError.raise_any(problems)
     unit = likely_unit(df, df.columns)
     if unit is not None and (unit not in said or findings[unit].column.kind == "id"):
         here = REPEATS.replace("COLUMN in the metadata", "it, as declared here,")

@@ -55,7 +55,7 @@ def date_format(series: pd.Series) -> str | None:
     """Return how a column writes its dates as text; ``None`` for cells that are dates, or no dates at all."""
     if not CellType.of(series, series.name).is_text:
         return None
-    format, _ = guess_format(series[series.notna().to_numpy(dtype=bool)].astype(object))
+    format = guess_format(series[series.notna().to_numpy(dtype=bool)].astype(object))
     return None if has_short_years(format) else format  # of which century, nothing tells here
 
 

@@ -113,8 +113,7 @@ def check_about(about: Mapping[str, Any]) -> None:
         for name, value in about.items()
         if name not in ABOUT or not isinstance(value, str)
     }
-    if wrong:
-        raise ConfigError([Problem(f"about.{name}", text) for name, text in wrong.items()])
+    ConfigError.raise_any([Problem(f"about.{name}", text) for name, text in wrong.items()])
 
 
 @takes_frames

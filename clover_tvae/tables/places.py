@@ -82,15 +82,12 @@ class Place(Protocol):
 
     def names(self) -> set[str]:
         """Return the names of the files in it; none where it is not there."""
-        ...
 
     def written(self, name: str) -> Any:
         """Return a context whose path is to be written; at its end the file is there, whole."""
-        ...
 
     def digest(self, name: str) -> str:
         """Return the sha256 of a file."""
-        ...
 
 
 @dataclass(frozen=True)

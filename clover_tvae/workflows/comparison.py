@@ -96,8 +96,7 @@ def compare_generators(
     ]
     if not generators or len(set(generators)) < len(generators):
         problems.append(Problem("generators", "must be at least one name, and each once"))
-    if problems:
-        raise ConfigError(problems)
+    ConfigError.raise_any(problems)
     from clover_tvae.evaluation import measure
     from clover_tvae.synthesizer import Synthesizer
 
