@@ -7,7 +7,7 @@ It is the seam between the two.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -117,13 +117,8 @@ class EncodedTable:
 
     def take(self, rows: NDArray[Any] | slice) -> EncodedTable:
         """Return the chosen rows."""
-        return replace(
-            self,
-            choices=self.choices[rows],
-            scalars=self.scalars[rows],
-            spreads=None if self.spreads is None else self.spreads[rows],
-            equals=None if self.equals is None else self.equals[rows],
-        )
+        parts: dict[str, Any] = {name: None if part is None else part[rows] for name, part in vars(self).items()}
+        return EncodedTable(**parts)
 
     @classmethod
     def concatenate(cls, parts: Sequence[EncodedTable]) -> EncodedTable:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from clover_tvae.cli.console import (
     Address,
@@ -78,9 +79,22 @@ Generator = Annotated[
 ]
 
 
+class _OfParameters(TyperCommand):
+    """A command some of whose options are parameters of the synthesizer: what they mean is said in ``Parameters`` alone."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        from clover_tvae.parameters import Parameters
+
+        params = super().get_params(ctx)
+        for param in params:
+            if (field := Parameters.model_fields.get(str(param.name))) is not None:
+                param.help = field.description  # type: ignore[attr-defined]
+        return params
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this group."""
-    app.command(epilog=_FIT_EXAMPLES, rich_help_panel="Generators")(fit)
+    app.command(cls=_OfParameters, epilog=_FIT_EXAMPLES, rich_help_panel="Generators")(fit)
     app.command(epilog=SAMPLE_EXAMPLES, rich_help_panel="Generators")(sample)
     app.command(epilog=_IMPUTE_EXAMPLE, rich_help_panel="Generators")(impute)
     app.command(epilog=_INSPECT_EXAMPLES, rich_help_panel="Generators")(inspect)
@@ -96,56 +110,16 @@ def fit(
     missing: Missing = None,
     how: Read = None,
     database: FromDatabase = None,
-    random_state: Annotated[
-        int | None,
-        typer.Option(
-            "--random-state",
-            "--seed",
-            help="A seed from 0 to 2^64 - 1: training and sampling then give the same result in every process; left out, one is drawn.",
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            help="Passes over the rows: exactly that many, unless patience or max_minutes ends training sooner; left out, it finds its own length."
-        ),
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows a training step.")] = None,
-    max_minutes: Annotated[
-        float | None,
-        typer.Option(
-            help="Minutes of training by the clock, teacher and student together; where this limit strikes, a seed no longer fixes the result."
-        ),
-    ] = None,
-    decoder: Annotated[
-        str | None,
-        typer.Option(help="autoregressive (default, best), or independent, the TVAE paper's; native backend only."),
-    ] = None,
-    backend: Annotated[
-        str | None, typer.Option(help="The engine: native (default), or sdv for SDV's own TVAE behind the same face.")
-    ] = None,
+    random_state: Annotated[int | None, typer.Option("--random-state", "--seed")] = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    max_minutes: float | None = None,
+    decoder: str | None = None,
+    backend: str | None = None,
     device: Device = None,
-    min_count: Annotated[
-        int | None,
-        typer.Option(
-            help="Fewest people who must share a category, a frequent number, a bound or a relation's value for it to be learnt or stored: 5 unless given; 1 guards nobody."
-        ),
-    ] = None,
-    privacy: Annotated[
-        str | None,
-        typer.Option(
-            help="student: what is kept learns from rows that a teacher wrote (default of tables below 10,000 rows, and of "
-            "larger ones whose generator could tell who was learnt); none: it learns the table itself, and the generator "
-            "file is as sensitive as the data. Autoregressive decoder only."
-        ),
-    ] = None,
-    decode: Annotated[
-        str | None,
-        typer.Option(
-            help="sample (default) draws independent rows; stratified draws rows whose shares are closer to the learnt "
-            "ones than chance would have them; argmax takes the likeliest, as SDV does, and loses rare categories."
-        ),
-    ] = None,
+    min_count: int | None = None,
+    privacy: str | None = None,
+    decode: str | None = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
