@@ -91,7 +91,6 @@ class Backend(Protocol):
             df: The table, which must have passed ``metadata.validate``. It is not changed.
             metadata: What its columns are. ``id`` and ``ignore`` columns are not learnt.
             seed: Fixes the result.
-            verbose: Show a progress bar.
             checkpoint: Where trainings are saved as they go, and go on from, by backends that can.
             beyond: All rows, where ``df`` is only a sample of them, for backends that can.
 
@@ -116,15 +115,12 @@ class Backend(Protocol):
     ) -> Iterator[pd.DataFrame]:
         """Yield rows in frames of flat size, with the columns, order and dtypes of the table that was learnt.
 
+        What is not told here is told by ``Synthesizer.sample``.
+
         Args:
             n_rows: How many, at least 0.
             seed: Fixes every row: a longer sample of the same seed starts with the shorter one.
-            conditions: ``{"sex": "F"}``, ``{"sex": ["F", "M"]}``, ``{"age": (">=", 65)}``, ``{"bmi": None}``...
-            decode: ``None``, ``"sample"``, or ``"argmax"`` for the likeliest cells.
-            missing: Whether cells may be missing.
             first_id: How many identifiers are passed over before the first.
-            steps: At most so many passes of the network a row, where it draws columns by turns; ``None``: as few as cost
-                next to nothing.
 
         Raises:
             NotFittedError: Nothing was learnt yet.
@@ -189,9 +185,7 @@ class ReadsRows(Protocol):
 
         Args:
             df: Rows with some or all of the modelled columns; what is missing is drawn.
-            seed: Fixes the draws.
             missing: Whether cells of the columns that ``df`` lacks may be missing; gaps of its own columns are filled.
-            decode: ``"argmax"`` takes the likeliest cells instead of drawing them.
             first_id: How many identifiers are passed over before the first.
 
         Raises:

@@ -21,7 +21,7 @@ from clover_tvae.cli.files import (
     require_files,
     with_copies,
 )
-from clover_tvae.errors import ConfigError, Problem
+from clover_tvae.errors import ConfigError, LimitExceededError, Problem
 from clover_tvae.files import write_text
 
 _EVALUATE_EXAMPLES = """\
@@ -132,7 +132,7 @@ def evaluate(
 
     Passing is no proof of anonymity.
     """
-    from clover_tvae.evaluation.limits import enforce
+    from clover_tvae.evaluation.limits import check_limits, passed_limits
     from clover_tvae.jobs.read import load_limits
 
     if dossier is not None and holdout is None:
@@ -197,7 +197,8 @@ def evaluate(
         if path is not None:
             say(f"{what:<9} {path}")
     if bounds is not None:
-        enforce(figures, bounds)
+        if breaches := check_limits(figures, bounds):
+            raise LimitExceededError(passed_limits([str(breach) for breach in breaches]))
         say(f"limits    {len(bounds)} figure(s) within their limits; this is no proof of anonymity")
 
 

@@ -53,11 +53,6 @@ def require_fresh(tables: CodedTables) -> None:
         raise DataError(text, "holdout table")
 
 
-def copied_share(table: CodedTable, source: CodedTable) -> float:
-    """Return the share of rows that equal a row of ``source`` in every column."""
-    return float(np.isin(row_hashes(table), row_hashes(source)).mean())
-
-
 def row_hashes(table: CodedTable) -> NDArray[Any]:
     """Return one 64-bit hash a row; equal rows, missing cells included, have equal ones."""
     return _cell_hashes(table).sum(axis=1, dtype=np.uint64)
@@ -81,7 +76,7 @@ def copies_of(tables: CodedTables, min_count: int) -> Copies:
     """
     learnt, held = tables["real"], tables.tables.get("holdout")
     real = learnt if held is None else learnt.append(held)
-    people = np.arange(real.n_rows) if real.people is None else real.people
+    people = real.person_of_row
     is_learnt = np.arange(real.n_rows) < learnt.n_rows
     from scipy.stats import hypergeom, poisson
 

@@ -55,9 +55,16 @@ class CategoryCounts:
     def of(cls, real: CodedTable, table: CodedTable) -> CategoryCounts:
         """Count the categories of two tables."""
         sizes = np.maximum(real.codes.max(axis=0, initial=-1), table.codes.max(axis=0, initial=-1)) + 1
-        none = np.zeros(0, dtype=np.int64)
         known, found = (
-            np.concatenate([none, *(_counts(codes, size) for codes, size in zip(coded.codes.T, sizes, strict=True))])
+            np.concatenate(
+                [
+                    np.zeros(0, dtype=np.int64),
+                    *(
+                        np.bincount(codes[codes >= 0], minlength=n)
+                        for codes, n in zip(coded.codes.T, sizes, strict=True)
+                    ),
+                ]
+            )
             for coded in (real, table)
         )
         return cls(known, found, (real.n_rows, table.n_rows))
@@ -86,10 +93,6 @@ class CategoryCounts:
         ratio = found / self.n_rows[1] * self.n_rows[0] / known
         spread = math.exp(1.96 * math.sqrt(1.0 / max(found, 1) + 1.0 / known))
         return ratio, (ratio / spread, max(ratio, 1.0 / self.n_rows[1]) * spread)
-
-
-def _counts(codes: NDArray[Any], n_categories: int) -> NDArray[Any]:
-    return np.bincount(codes + 1, minlength=n_categories + 1)[1:]  # the first is missing
 
 
 def dtype_kind(column: pd.Series) -> str:

@@ -152,9 +152,6 @@ class _Comparison:
     def of_others(self, measure: Callable[[CodedTable], Any]) -> dict[str, Any]:
         return {role: measure(table) for role, table in self.coded.tables.items() if role != "real"}
 
-    def percents(self, measure: Callable[[CodedTable, CodedTable], float]) -> dict[str, float]:
-        return self.of_others(lambda table: 100 * measure(self.coded["real"], table))
-
     def told(self, shares: NDArray[Any] | pd.Series, role: str) -> NDArray[Any]:
         """Shares of rows in percent, as far as they may be told."""
         return 100 * self.disclosure.shares(shares, self.coded, role)
@@ -301,8 +298,8 @@ def _diagnostics(held: _Comparison, frames: Mapping[str, pd.DataFrame | None]) -
     finer = held.of_others(lambda table: diagnostics.finer_columns(coded, real, table))
     repeated = held.of_others(lambda table: 100 * diagnostics.duplicate_share(table))
     real_repeated = 100 * diagnostics.duplicate_share(real) if n_rows == real.n_rows else None
-    figures = [held.figure("out_of_range", held.percents(diagnostics.out_of_range_share))]
-    figures.append(held.figure("missing_rate", gaps, interval=interval))
+    beyond = held.of_others(lambda table: 100 * diagnostics.out_of_range_share(real, table))
+    figures = [held.figure("out_of_range", beyond), held.figure("missing_rate", gaps, interval=interval)]
     for key, by_role in (("decimals", finer), ("dtypes", other_kinds)):
         note = f"Columns: {', '.join(map(repr, by_role['synthetic']))}." if by_role["synthetic"] else ""
         figures.append(held.figure(key, {role: float(len(names)) for role, names in by_role.items()}, note=note))

@@ -53,6 +53,11 @@ class CodedTable:
         """Number of rows."""
         return len(self.numbers)
 
+    @property
+    def person_of_row(self) -> People:
+        """Number of the person of each row; the row's own where every row is a person."""
+        return np.arange(self.n_rows) if self.people is None else self.people
+
     def take(self, rows: NDArray[Any] | slice) -> CodedTable:
         """Return the given rows, by position or by mask."""
         return CodedTable(self.numbers[rows], self.codes[rows], None if self.people is None else self.people[rows])

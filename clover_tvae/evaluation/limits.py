@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from clover_tvae.errors import ConfigError, LimitExceededError, Problem, did_you_mean
+from clover_tvae.errors import ConfigError, Problem, did_you_mean
 from clover_tvae.evaluation.catalogue import CATALOGUE, REMOVED
 from clover_tvae.evaluation.figures import Figure, format_number
 
@@ -95,16 +95,6 @@ def check_limits(figures: Mapping[str, Figure], limits: Limits) -> list[Breach]:
             if value is None or (value > limit if bound == "max" else value < limit):
                 found.append(Breach(key, value, bound, float(limit), why))
     return found
-
-
-def enforce(figures: Mapping[str, Figure], limits: Limits) -> None:
-    """Stop if a figure is beyond its limit, or was not measured.
-
-    Raises:
-        LimitExceededError: Naming every figure that is.
-    """
-    if breaches := check_limits(figures, limits):
-        raise LimitExceededError(passed_limits([str(breach) for breach in breaches]))
 
 
 def passed_limits(breaches: Sequence[str]) -> str:

@@ -78,7 +78,7 @@ def membership_shadow(
     rng = generator(of_measure(seed, Measure.SHADOW_HALVES))
     fit_seeds = of_measure(seed, Measure.SHADOW_FITS).generate_state(k)
     coded = code_tables({"real": df}, metadata)
-    people = np.arange(len(df)) if coded["real"].people is None else coded["real"].people
+    people = coded["real"].person_of_row
     n_people = len(np.unique(people))
     if n_people < _MIN_ROWS:
         raise TooFewRowsError(Problem("df", f"must have rows of at least {_MIN_ROWS} people, found {n_people}"))
