@@ -37,7 +37,6 @@ def load_backend(parts: Mapping[str, Any], *, device: str = "cpu", trust_pickle:
 
     Args:
         parts: The content of the file; ``parts["model"]["backend"]`` names the backend.
-        device: Where to compute: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``.
         trust_pickle: Whether the backend may open a pickle, which can run code. Only the ``sdv`` backend needs it.
 
     Raises:

@@ -223,7 +223,6 @@ def check_targets(targets: Mapping[Path | None, str | tuple[str, ...]], *, force
 
     Args:
         targets: Each file, and what its name must end in; a file that is ``None`` is not wanted.
-        force: Files that are there may be overwritten.
     """
     problems = []
     for path, suffixes in targets.items():

@@ -114,11 +114,9 @@ def run(
 
     made = make_engine(engine, address=address, n_workers=workers, shows_output=not (quiet or as_json))
     asked: dict[str, Any] = {"root": root, "only": only or (), "force": force, "retrain": retrain}
-    asked["allow_urls"] = allow_url or ()
-    if made.is_remote:  # tables are read where they are learnt
-        jobs = load_jobs(files, tables="never", is_remote=True, **asked)
-    else:
-        jobs = load_jobs(files, tables="due", **asked)
+    asked |= {"allow_urls": allow_url or (), "is_remote": made.is_remote}
+    # A cluster reads tables where it learns them.
+    jobs = load_jobs(files, tables="never" if made.is_remote else "due", **asked)
     if summary_path is not None:
         _check_summary(summary_path)
     if dry_run:
@@ -219,11 +217,7 @@ def schema(
     debug: Debug = False,
 ) -> None:
     """Print a JSON Schema, for editors that complete and check as you type."""
-    if which is SchemaName.job:
-        from clover_tvae.jobs import job_schema
+    from clover_tvae.jobs import job_schema
+    from clover_tvae.metadata import metadata_schema
 
-        say_json(job_schema())
-    else:
-        from clover_tvae.metadata import metadata_schema
-
-        say_json(metadata_schema())
+    say_json(job_schema() if which is SchemaName.job else metadata_schema())

@@ -175,7 +175,7 @@ def _held_out(coded: CodedTables, seed: int) -> Figures:
         areas[role], n = two_sample_auc(holdout, turned[role], seed=seed)
         shapes[role] = 100 * float(shape_errors(turned, role).mean())
         trends[role] = 100 * float(pair_errors(turned, role)["error"].mean())
-    n_people = holdout.n_rows if holdout.people is None else len(np.unique(holdout.people))
+    n_people = len(np.unique(holdout.person_of_row))
     note = f"Against {holdout.n_rows:,} held-out rows; 'real' is the same figure for the learnt rows."
     options: dict[str, Any] = {"n": coded["synthetic"].n_rows, "seed": seed, "note": note}
     figures = [

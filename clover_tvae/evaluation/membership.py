@@ -315,7 +315,6 @@ def attack_figures(
         attack: ``membership``, ``file`` or ``shadow``.
         results: The scores by group, ``random`` and ``outliers``, and by name.
         note: What a score rests on.
-        disclosure: Fewest people that a figure may rest on.
     """
     figures, rows = [], []
     for (group, scores), suffix in zip(results.items(), ("", "_outliers"), strict=True):

@@ -65,8 +65,7 @@ def load_jobs(
         tables: Of which of the wanted jobs to read the tables, too: whether the cells are what the metadata says, and
             whether some row could meet each condition. ``"due"`` reads those that a run would read, and those of jobs
             with other problems.
-        force: See ``run_job``; it says what is due.
-        retrain: See ``run_job``; it says what is due.
+        force, retrain: See ``run_job``; they say what is due.
         is_remote: The jobs run on other machines: whether a table is there is found out by its own job.
         allow_urls: Folders of object stores that jobs may read and write under, such as ``s3://clinic/visits``.
 

@@ -44,7 +44,6 @@ class JobResult:
     """What became of a job.
 
     Args:
-        status: What became of it.
         reason: Why it was done, or why not.
         trained: Whether a table was learnt, rather than a generator opened.
         generator: The generator file, as the job file calls it.

@@ -292,11 +292,7 @@ _RULES = {
 
 
 def spec_problems(error: ValidationError) -> list[tuple[tuple[str | int, ...], str]]:
-    """Return what pydantic found as (path, message): the path in the job file, the message without any text of it.
-
-    Args:
-        error: What validating a :class:`JobSpec` raised.
-    """
+    """Return what pydantic found in a job as (path, message): the path in the job file, the message without any text of it."""
     found: dict[tuple[tuple[str | int, ...], str], None] = {}
     for detail in error.errors(include_url=False, include_context=True, include_input=True)[:MOST_PROBLEMS]:
         path = tuple(detail["loc"])

@@ -81,9 +81,6 @@ class Reduction:
         """Plan how a table is learnt.
 
         Args:
-            df: The table; each of its columns is declared.
-            metadata: What each column is, with the relations to keep.
-            rng: Randomness of the keys of identifiers.
             is_repair: Learn the table as it is, and mend the rows that are drawn.
             min_count: Fewest rows on which a value that is stored may rest.
         """

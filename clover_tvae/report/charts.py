@@ -137,9 +137,6 @@ def heat_map(
         names: One name a row and column.
         matrix: Values for ``colour``; NaN is grey.
         colour: From values to red, green and blue in a last dimension.
-
-    Shape:
-        ``matrix`` is (columns, columns).
     """
     shown = [shortened(name, 15) for name in names] if len(names) <= _MOST_NAMES else []
     margin = min(104.0, 10 + 6.3 * max(map(len, shown))) if shown else 2.0
@@ -239,7 +236,6 @@ def hex_map(
     Args:
         cells: Column, row, class and strength (0 to 1) of each hexagon.
         shape: Columns and rows of the grid.
-        colours: One colour a class.
     """
     columns, rows = shape
     radius = _WIDTH / ((columns + 1) * math.sqrt(3))

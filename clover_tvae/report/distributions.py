@@ -127,12 +127,7 @@ class Marginal:
 
 
 def marginals(tables: CodedTables, metadata: Any, disclosure: Disclosure) -> list[Marginal]:
-    """Return the marginal of every column, the worst shape error first.
-
-    Args:
-        tables: Coded tables with the roles ``real``, ``synthetic`` and, where rows were held out, ``holdout``.
-        metadata: A ``Metadata``, or ``None``: kinds by dtype.
-    """
+    """Return the marginal of every column, the worst shape error first."""
     errors, missing = {}, {}
     for role, table in tables.tables.items():
         told = disclosure.shares(missing_rates(tables, table), tables, role)

@@ -45,10 +45,7 @@ NO_PROOF = (
 
 
 def card_groups(card: Mapping[str, Any] | None) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return the card as titled groups of name and text, the general one first.
-
-    Args:
-        card: Plain data; unknown keys are shown too.
+    """Return the card as titled groups of name and text, the general one first; unknown keys are shown, too.
 
     Example:
         >>> card_groups({"rows": 900, "seed": None, "parameters": {"epochs": 3}})
@@ -73,9 +70,6 @@ def _is_of_a_student(card: Mapping[str, Any] | None) -> bool:
 
 def card_markdown(card: Mapping[str, Any], figures: Any = None) -> str:
     """Return the release sheet as Markdown.
-
-    Args:
-        figures: A ``Figures``, or ``None`` where nothing was evaluated.
 
     Example:
         >>> print(card_markdown({"rows": 900}).splitlines()[0])

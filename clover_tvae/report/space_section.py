@@ -115,14 +115,8 @@ def row_space(
 ) -> tuple[list[tuple[str, Chart]], str]:
     """Return both tables on the first two principal directions of the real one, as densities.
 
-    Args:
-        disclosure: Fewest rows of one class that a hexagon may show.
-
     Returns:
         Caption and chart of each table, and a note; nothing where the rows are too few or do not vary.
-
-    Shape:
-        ``real`` and ``synthetic`` are (rows, dimensions).
     """
     few = len(real) < 2 * disclosure.min_count or not len(synthetic)
     if few or not np.isfinite(real).all() or real.var(axis=0).sum() <= 1e-12:

@@ -66,7 +66,6 @@ def summary(
 
     Args:
         worst_pairs: Names, error and holdout's error of the worst pairs.
-        n_holdout: Real rows held out, 0 for none.
     """
     counted = [reading for reading in read if reading.counts]
     close = [reading for reading in read if reading.verdict == "odd"]

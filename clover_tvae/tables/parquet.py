@@ -59,11 +59,7 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
 
 
 def shared_extras(schemas: Sequence[pa.Schema]) -> dict[bytes, bytes]:
-    """Return the metadata of a table of several files: that of the first, and of what :func:`write_parquet` kept what all have in common.
-
-    Args:
-        schemas: Those of the files; all have the same columns.
-    """
+    """Return the metadata of a table of several files: that of the first, and of what :func:`write_parquet` kept what all have in common."""
     metadata = dict(schemas[0].metadata or {})
     texts = [(schema.metadata or {}).get(_EXTRAS_KEY, b"") for schema in schemas]
     if all(texts):

@@ -100,9 +100,6 @@ def is_broken_off(folder: Path | Store) -> bool:
 def parts_of(folder: str | Path) -> list[Path]:
     r"""Return the files of a folder of parts, in the order of the rows, if they are one whole table.
 
-    Args:
-        folder: The folder that ``clover-tvae sample`` wrote.
-
     Raises:
         TableFileError: The folder has no manifest, its parts were never all written, or one is another file now.
 

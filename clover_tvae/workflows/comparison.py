@@ -79,7 +79,6 @@ def compare_generators(
         seed: Seed of split, training, sampling and evaluation.
         parameters: Further parameters of ``TVAESynthesizer``, for all alike, such as ``epochs``. SDV's TVAE goes without
             those that it does not have, such as ``max_minutes``.
-        verbose: Show the progress of training.
         tell: Called with a line before each generator is trained, and as each of its stages ends.
 
     Returns:

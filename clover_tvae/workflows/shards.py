@@ -215,7 +215,6 @@ class Parts:
 
         Args:
             waiting: The folder, or the URL of one. Parts that are there already are kept.
-            engine: Where they are drawn.
             on_group: Called with the number of rows that some parts hold.
 
         Raises:
