@@ -82,8 +82,8 @@ class Parameters(BaseModel):
     compress_dims          (128, 128)                 (128, 128)
     decompress_dims        (128, 128)                 (128, 128) (n < 3,000), (256, 256): residual blocks
     embedding_dim          128                        8, with 0.25 free bits (nats) each
-    learning_rate          0.001 (Adam)               0.003 (Adam; Muon's 0.02 for the trunk), warmed up; its last part
-                                                      descends to 0
+    learning_rate          0.001 (Adam)               0.003 (Adam; Muon's 0.02 for the trunk, but in students of
+                                                      n < 2,500), warmed up; its last part descends to 0
     weight_decay           0.00001 (L2)               0.02 (decoupled)
     loss_factor            2                          1
     gradient_clip          none                       1.0

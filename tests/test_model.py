@@ -574,4 +574,4 @@ def test_a_matrix_made_orthogonal_in_bfloat16_has_no_large_singular_value():
         u, _, v = torch.linalg.svd(torch.randn(96, 64, generator=generator(5)), full_matrices=False)
         matrix = u @ torch.diag(torch.logspace(0, math.log10(spread), 64)) @ v
         for products in (torch.float32, torch.bfloat16):
-            assert torch.linalg.svdvals(orthogonal(matrix.unsqueeze(0), products)).max().item() < 1.25
+            assert torch.linalg.svdvals(orthogonal(matrix.unsqueeze(0), products)).max().item() < 1.35

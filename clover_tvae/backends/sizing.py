@@ -219,7 +219,7 @@ _INDEPENDENT = Plan(
 
 
 def _small_student(plan: Plan, n_people: int) -> Plan:
-    """Rows that hardly run out want no dropout, and two latent dimensions say enough: benchmarks/README.md, "Students"."""
+    """Rows that hardly run out want no dropout, and two latent dimensions and AdamW do: benchmarks/README.md, "Students"."""
     # Of fewer than 150 people the best epoch came after 80 to 160 of 400 steps.
     width, batch_rows, steps = 128, 256, min(2_000, round(250 * min(1.0, n_people / 150) + 2.5 * n_people))
     epoch = max(n_people, batch_rows)
@@ -234,6 +234,7 @@ def _small_student(plan: Plan, n_people: int) -> Plan:
         plan.training,
         epochs=max(2, round(steps / math.ceil(epoch / batch_rows))),
         batch_rows=batch_rows,
+        optimizer="adamw",
         patience=max(8, round(300 * batch_rows / epoch)),
         shards=1,
     )

@@ -20,8 +20,8 @@ class TrainingConfig:
         epochs: Passes over the training rows, at most. Early stopping may end sooner.
         batch_rows: Rows a step; the rows of an epoch are dealt into batches of nearly equal size, none larger.
         learning_rate: Peak step size of the optimiser.
-        optimizer: ``"adam"`` (weight decay as an L2 penalty), or ``"muon"``: Muon for the matrices that the module's
-            ``hidden_matrices()`` names, AdamW (decoupled weight decay, Loshchilov & Hutter 2019) for all else.
+        optimizer: ``"adam"`` (weight decay as an L2 penalty), ``"adamw"`` (decoupled, Loshchilov & Hutter 2019), or ``"muon"``:
+            Muon for the matrices that the module's ``hidden_matrices()`` names, AdamW for all else.
         betas: Decay rates of Adam's two moments.
         weight_decay: For matrices only: never for biases, norms, or a learned sigma.
         gradient_clip: Largest norm of the whole gradient; ``None`` for no limit.
@@ -51,7 +51,7 @@ class TrainingConfig:
     epochs: Count = 300
     batch_rows: Count = 500
     learning_rate: Positive = 1e-3
-    optimizer: Literal["adam", "muon"] = "adam"
+    optimizer: Literal["adam", "adamw", "muon"] = "adam"
     betas: tuple[Share, Share] = (0.9, 0.999)
     weight_decay: Decay = 0.0
     gradient_clip: Positive | None = None
