@@ -7,7 +7,7 @@ size, nor the number of threads or machines, changes a row.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -265,36 +265,47 @@ class Sampler:
     # -- scoring ------------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def leave_one_out(self, table: EncodedTable, seed: np.random.SeedSequence) -> NDArray[Any]:
+    def leave_out(
+        self, table: EncodedTable, seed: np.random.SeedSequence, parts: Iterable[Sequence[int]] | None = None
+    ) -> NDArray[Any]:
         """``-log p(cell | every other cell)`` of every cell, in nats; NaN for masked cells (choice -1).
 
         The average over z is taken in probability. **Shape** ``(rows, columns)``.
+
+        Args:
+            table: The rows.
+            seed: Of the draws of z.
+            parts: The columns in parts: a cell is scored given the columns of all other parts; ``None``: each column is a part.
         """
-        layout, out = self.layout, np.full(table.choices.shape, np.nan)
+        out = np.full(table.choices.shape, np.nan)
+        parts = [[i] for i in range(self.layout.n_columns)] if parts is None else [list(part) for part in parts]
         with one_thread():
             for start in range(0, len(table), BLOCK_ROWS):
                 generator = torch_generator(child(seed, start // BLOCK_ROWS), self.vae.device)
                 block = table.take(slice(start, start + BLOCK_ROWS))
-                part, seen = self._rows(block, generator), torch.from_numpy(block.choices >= 0).to(self.vae.device)
-                for i in range(layout.n_columns):
+                rows, seen = self._rows(block, generator), torch.from_numpy(block.choices >= 0).to(self.vae.device)
+                for columns in parts:
                     known = seen.clone()
-                    known[:, i] = False
-                    draws = torch.stack([self._cell(part, known, i, generator) for _ in range(_SCORE_DRAWS)])
+                    known[:, columns] = False
+                    draws = torch.stack([self._cells(rows, known, columns, generator) for _ in range(_SCORE_DRAWS)])
                     score = -(draws.logsumexp(0) - np.log(_SCORE_DRAWS))
-                    out[start : start + BLOCK_ROWS, i] = torch.where(seen[:, i], score, torch.nan).cpu().numpy()
+                    score = torch.where(seen[:, columns], score, torch.nan)
+                    out[start : start + BLOCK_ROWS, columns] = score.cpu().numpy()
         return out
 
-    def _cell(self, part: Rows, known: Tensor, i: int, generator: torch.Generator) -> Tensor:
-        """``log p(cell i | known, z)``, with z from the posterior of the row whose cell i is drawn anew.
+    def _cells(self, rows: Rows, known: Tensor, columns: Sequence[int], generator: torch.Generator) -> Tensor:
+        """``log p(cell | known, z)`` of columns, with z from the posterior of the row whose cells of them are drawn anew.
 
-        The cell itself must not reach z, or every cell would look plausible.
+        The cells themselves must not reach z, or every cell would look plausible. **Shape** ``(rows, columns)``.
         """
-        z = self.vae.prior.draw(len(part.choices), generator)
-        how = Drawing([[(i,)]], translate=self._translator(generator))
-        filled, _ = self.vae.decoder.sample(z, part, known, generator, how)
+        z = self.vae.prior.draw(len(rows.choices), generator)
+        how = Drawing([[tuple(columns)]], translate=self._translator(generator))
+        filled, _ = self.vae.decoder.sample(z, rows, known, generator, how)
         mu, std = self.vae.posterior(filled)
         z = mu + std * torch.randn(mu.shape, generator=generator, device=mu.device)
-        return self.vae.decoder.cell_log_likelihood(z, part, known, i)
+        if len(columns) == 1:
+            return self.vae.decoder.cell_log_likelihood(z, rows, known, columns[0]).unsqueeze(1)
+        return self.vae.decoder.log_likelihood(z, rows, known)[:, columns]
 
     @torch.no_grad()
     def embed(self, table: EncodedTable) -> NDArray[Any]:

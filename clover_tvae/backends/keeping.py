@@ -449,14 +449,16 @@ class _KeepingReader(KeepingBackend, ReadsRows):
         made = self.reduction.brought_back(self._reader.reconstruct(self._as_learnt(df), seed=seed))
         return self._identified(made, 0, generator(seed, Read.CELLS))
 
-    def anomaly_scores(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
+    def anomaly_scores(
+        self, df: pd.DataFrame, *, seed: np.random.SeedSequence, most_parts: int | None = None
+    ) -> pd.DataFrame:
         """Return how odd every row and every cell is, and in ``breaks`` the relations that a row breaks.
 
         A relation that is broken counts as much as a value that was never seen, shared by its columns; a cell that is
         computed from others adds nothing else.
         """
         plan = self.reduction
-        scores = self._reader.anomaly_scores(self._as_learnt(df), seed=seed)
+        scores = self._reader.anomaly_scores(self._as_learnt(df), seed=seed, most_parts=most_parts)
         cells = scores.iloc[:, 1:].reindex(columns=list(plan.modelled)).fillna(0.0)
         texts = np.full(len(df), "", dtype=object)
         for i, rows in plan.broken(df).items():

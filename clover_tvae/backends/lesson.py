@@ -9,6 +9,8 @@ from dataclasses import dataclass
 TEACHER_MINUTES = 0.6
 #: People looked at by the check of membership, of those learnt and of those held out.
 MOST_CHECKED = 2_000
+#: It leaves out the columns in so many parts at most: one by one, those of a wide table would take as long as learning it.
+MOST_PARTS_CHECKED = 25
 
 
 @dataclass(frozen=True)

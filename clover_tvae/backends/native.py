@@ -370,13 +370,18 @@ class NativeBackend(Backend, ReadsRows):
         decoded = learnt.sampler.reconstruct(learnt.read(df, np.random.default_rng(0)), seed)
         return learnt.transform.decode(decoded, rng=generator(seed, Draw.CELLS)).set_axis(df.index, axis=0)
 
-    def anomaly_scores(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
+    def anomaly_scores(
+        self, df: pd.DataFrame, *, seed: np.random.SeedSequence, most_parts: int | None = None
+    ) -> pd.DataFrame:
         learnt = self._learnt()
         table = learnt.read(df, generator(seed, Read.ENCODE))
-        cells = learnt.sampler.leave_one_out(table, child(seed, Read.ROWS))
+        names, parts = list(learnt.transform.names), None
+        if most_parts is not None and most_parts < len(names):
+            parts = np.array_split(generator(seed, Read.CELLS).permutation(len(names)), most_parts)
+        cells = learnt.sampler.leave_out(table, child(seed, Read.ROWS), parts)
         # A value never seen in n rows: the rule of succession gives it at most one part in n + 1.
         cells = np.where(np.isnan(cells), math.log(learnt.facts["rows"] + 1.0), cells)
-        scores = pd.DataFrame(cells, index=df.index, columns=list(learnt.transform.names))
+        scores = pd.DataFrame(cells, index=df.index, columns=names)
         scores.insert(0, "score", cells.sum(1), allow_duplicates=True)
         return scores
 

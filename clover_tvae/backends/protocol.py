@@ -209,8 +209,13 @@ class ReadsRows(Protocol):
     def reconstruct(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
         """Decode the latent mean of every row: what the latent space keeps of it."""
 
-    def anomaly_scores(self, df: pd.DataFrame, *, seed: np.random.SeedSequence) -> pd.DataFrame:
-        """Return ``-log p(cell | rest of the row)`` of every cell, in nats, and their sum a row first."""
+    def anomaly_scores(
+        self, df: pd.DataFrame, *, seed: np.random.SeedSequence, most_parts: int | None = None
+    ) -> pd.DataFrame:
+        """Return ``-log p(cell | rest of the row)`` of every cell, in nats, and their sum a row first.
+
+        With ``most_parts``, the columns of a wide table are left out in so many parts instead of one by one.
+        """
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
 from clover_tvae.backends.choosing import rows_to_choose_from
-from clover_tvae.backends.lesson import MOST_CHECKED, TEACHER_MINUTES, Lesson, ToTeach
+from clover_tvae.backends.lesson import MOST_CHECKED, MOST_PARTS_CHECKED, TEACHER_MINUTES, Lesson, ToTeach
 from clover_tvae.model.build import ModelConfig
 from clover_tvae.parameters import Parameters, listed
 from clover_tvae.training import TrainingConfig, duration
@@ -324,7 +324,7 @@ def forecast(
     if plan.model.decoder == "autoregressive" and given.epochs is None:
         n_people = n_rows if lesson is None else lesson.n_people
         n_checked = min(MOST_CHECKED, n_people) + min(MOST_CHECKED, n_people * plan.training.validation_fraction)
-        check = _SECONDS_A_PAIR_CHECKED * n_checked * n_columns**2
+        check = _SECONDS_A_PAIR_CHECKED * n_checked * n_columns * min(n_columns, MOST_PARTS_CHECKED)
     if to_teach is None:
         return Forecast(trainings, check=check)
     taught = plan_training(given, to_teach.n_rows, n_columns, n_choices=n_choices, lesson=to_teach.lesson)

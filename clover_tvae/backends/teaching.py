@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.backends.choosing import chosen_rows, rows_to_choose_from
 from clover_tvae.backends.keeping import keep_relations
-from clover_tvae.backends.lesson import MOST_CHECKED, TEACHER_MINUTES, Lesson, ToTeach
+from clover_tvae.backends.lesson import MOST_CHECKED, MOST_PARTS_CHECKED, TEACHER_MINUTES, Lesson, ToTeach
 from clover_tvae.backends.making import make_backend
 from clover_tvae.backends.protocol import Backend, ReadsRows
 from clover_tvae.columns.people import people_of
@@ -226,7 +226,8 @@ def membership(backend: Backend, df: pd.DataFrame, held_out: NDArray[np.int64]) 
     learnt = np.setdiff1d(np.arange(len(df)), held_out)
     rng = np.random.default_rng(0)
     parts = [np.sort(rng.permutation(part)[:MOST_CHECKED]) for part in (learnt, held_out)]
-    scores = backend.anomaly_scores(df.iloc[np.concatenate(parts)], seed=np.random.SeedSequence(0)).iloc[:, 0]
+    people, seed = df.iloc[np.concatenate(parts)], np.random.SeedSequence(0)
+    scores = backend.anomaly_scores(people, seed=seed, most_parts=MOST_PARTS_CHECKED).iloc[:, 0]
     n, m = map(len, parts)
     learnt_scores, other_scores = np.split(-scores.to_numpy(float), [n])
     return auc(learnt_scores, other_scores), 0.5 + _QUANTILE * math.sqrt((n + m + 1) / (12 * n * m))
