@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import accumulate, zip_longest
+from itertools import accumulate, pairwise, zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -284,7 +284,7 @@ class AutoregressiveDecoder(nn.Module):
         hidden = self._trunk(self._input(z, rows, known))
         pairs = self.copies.of.get(column, [])
         open_copies = self.copies.open(rows, known, pairs) if pairs else None
-        logits = self._logits_of(column, hidden, open_copies)
+        logits = self._logits_of(column, hidden, open_copies).log_softmax(1)
         cell = logits.gather(1, rows.choices[:, column : column + 1]).squeeze(1)
         layout = self.layout.columns[column]
         if layout.n_numbered:
@@ -314,21 +314,25 @@ class AutoregressiveDecoder(nn.Module):
         orders = how.orders or [
             one_by_one(torch.randperm(self.layout.n_columns, generator=generator, device=generator.device).tolist())
         ]
-        parts = torch.arange(len(z), device=z.device).tensor_split(len(orders))
+        # Rows of which nothing is known stay together: slices of them are read and written without a copy.
+        is_blank = not bool(known.any())
+        ends = [len(z) * k // len(orders) for k in range(len(orders) + 1)]
+        parts = [slice(*span) for span in pairwise(ends)]
+        every = torch.arange(len(z), device=z.device)
         embedded = self._input(z, rows, known)
         for step in zip_longest(*orders, fillvalue=()):
-            free = [part[~known[part][:, columns].all(1)] for columns, part in zip(step, parts, strict=True)]
-            index = torch.cat(free)
-            if len(index) == 0:
-                continue
-            # One pass of the trunk for all parts, whichever columns each of them draws.
-            passed = embedded if len(index) == len(z) else embedded[index]
-            every = torch.cat([self._trunk(part) for part in passed.split(_ROWS_A_PASS)])
-            for columns, index, hidden in zip(step, free, every.split([len(part) for part in free]), strict=True):
-                found: list[tuple[int, Tensor, _Cells, Tensor | None]] = []
+            for columns, part in zip(step, parts, strict=True):
+                index: slice | Tensor = part if is_blank else every[part][~known[part][:, columns].all(1)]
+                hidden = embedded[index]
+                if not columns or len(hidden) == 0:
+                    continue
+                passes = [self._trunk(rows_of_it) for rows_of_it in hidden.split(_ROWS_A_PASS)]
+                hidden = torch.cat(passes).to(self.latent.products)  # once for the heads of all its columns
+                found: list[tuple[int, slice | Tensor, _Cells, Tensor | None]] = []
                 for i in columns:
-                    at, seen, wanted = index, hidden, ~known[index, i]
-                    if len(columns) > 1 and not bool(wanted.all()):
+                    at, seen = index, hidden
+                    if isinstance(index, Tensor) and len(columns) > 1:
+                        wanted = ~known[index, i]
                         at, seen = index[wanted], hidden[wanted]
                     found.append((i, at, *self._draw(i, seen, rows, known, at, conditions.get(i), generator, how)))
                 for i, at, drawn, weight in found:
@@ -349,7 +353,7 @@ class AutoregressiveDecoder(nn.Module):
         hidden: Tensor,
         rows: Rows,
         known: Tensor,
-        index: Tensor,
+        index: slice | Tensor,
         condition: ConditionTensors | None,
         generator: torch.Generator,
         how: Drawing,
@@ -363,7 +367,7 @@ class AutoregressiveDecoder(nn.Module):
         weight, copies = None, dict[int, tuple[Tensor, Tensor]]()
         if condition is not None:
             copies = {c: self._copy(i, p, held, how) for c, p in enumerate(pairs)}
-            logits = self._restrict(logits, mixture, list(copies.values()), condition, column.n_base)
+            logits = self._restrict(logits.log_softmax(1), mixture, list(copies.values()), condition, column.n_base)
             weight = logits.logsumexp(1)
         choice = logits.argmax(1) if how.argmax else draw_choice(logits, generator)
         scalar = torch.zeros(len(hidden), device=hidden.device)
@@ -383,7 +387,7 @@ class AutoregressiveDecoder(nn.Module):
         return _Cells(choice, scalar, equals), weight
 
     def _logits_of(self, i: int, hidden: Tensor, open_copies: Tensor | None) -> Tensor:
-        """Log-probabilities of column ``i``'s choices; copy choices that are not open are closed, without any all of them."""
+        """Logits of column ``i``'s choices; copy choices that are not open are closed, without any all of them."""
         column = self.layout.columns[i]
         g, row = self.place[i]
         head: Linear = self.heads[g]  # type: ignore[assignment]
@@ -395,7 +399,7 @@ class AutoregressiveDecoder(nn.Module):
             base, copies = logits[:, : column.n_base], logits[:, column.n_base :]
             closed = torch.ones_like(copies, dtype=torch.bool) if open_copies is None else ~open_copies
             logits = torch.cat([base, copies.masked_fill(closed, -torch.inf)], 1)
-        return logits.log_softmax(1)
+        return logits
 
     def _mixture_of(self, i: int, hidden: Tensor) -> Mixture:
         assert self.mixtures is not None
@@ -439,8 +443,8 @@ class AutoregressiveDecoder(nn.Module):
 
     def _change(self, i: int, drawn: _Cells) -> Tensor:
         """What knowing column ``i`` adds to the input of the trunk. **Shape** ``(rows, width)``."""
-        change = self.cells[drawn.choice + self.starts[i]] - self.cells[self.unknown[i]]
-        column = self.layout.columns[i]
+        column, start = self.layout.columns[i], int(self.starts[i])
+        change = F.embedding(drawn.choice, self.cells[start : start + column.n_base]) - self.cells[self.unknown[i]]
         if column.n_numbered and self.pieces is not None:
             s = self.layout.scalar_of[i]
             used = (drawn.choice < column.n_numbered).view(-1, 1, 1)

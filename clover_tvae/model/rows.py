@@ -24,7 +24,7 @@ class Rows(NamedTuple):
     scalars: Tensor
     equals: Tensor
 
-    def take(self, index: Tensor) -> Rows:
+    def take(self, index: Tensor | slice) -> Rows:
         """Return the chosen rows."""
         return Rows(self.choices[index], self.scalars[index], self.equals[index])
 
