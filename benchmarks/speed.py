@@ -90,7 +90,9 @@ def profile(path: Path, metadata: Metadata, *, n_steps: int = 60, n_rows: int = 
 
     def draw() -> float:
         started = time.process_time()
-        drawn.append(EncodedTable.concatenate(list(sampler.blocks(n_rows, np.random.SeedSequence(1), steps=n_columns))))
+        drawn.append(
+            EncodedTable.concatenate(list(sampler.blocks(n_rows, np.random.SeedSequence(1), steps=layout.n_columns)))
+        )
         return n_rows / (time.process_time() - started)
 
     drawn: list[EncodedTable] = []
