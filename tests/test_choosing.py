@@ -94,3 +94,16 @@ def test_a_fit_lets_its_student_learn_what_was_chosen_and_shows_the_trees_no_row
     assert len(more) == 1.5 * len(written)
     assert len(written.merge(more, how="inner")) == 0  # another draw
     assert 0.8 * len(df) < len(learnt) < len(df)
+
+
+def test_many_categories_are_judged_the_rarest_together() -> None:
+    rng = np.random.default_rng(11)
+    described = Metadata.of({"continuous": ["size"], "categorical": ["town"]})
+
+    def towns(n_rows: int, shift: float) -> pd.DataFrame:
+        town = np.minimum(rng.geometric(0.05, n_rows), 90)
+        return pd.DataFrame({"town": np.char.add("t", town.astype(str)), "size": town + shift + rng.normal(0, 1, n_rows)})
+
+    # What a frequent town tells of the size is off in the one table, and right in the other.
+    assert log_ratios(towns(2_000, 3.0), towns(500, 0.0), described, SEED).std() > 0.5
+    assert log_ratios(towns(2_000, 0.0), towns(500, 0.0), described, SEED).std() < 0.3
