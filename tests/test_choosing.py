@@ -102,7 +102,9 @@ def test_many_categories_are_judged_the_rarest_together() -> None:
 
     def towns(n_rows: int, shift: float) -> pd.DataFrame:
         town = np.minimum(rng.geometric(0.05, n_rows), 90)
-        return pd.DataFrame({"town": np.char.add("t", town.astype(str)), "size": town + shift + rng.normal(0, 1, n_rows)})
+        return pd.DataFrame(
+            {"town": np.char.add("t", town.astype(str)), "size": town + shift + rng.normal(0, 1, n_rows)}
+        )
 
     # What a frequent town tells of the size is off in the one table, and right in the other.
     assert log_ratios(towns(2_000, 3.0), towns(500, 0.0), described, SEED).std() > 0.5

@@ -7,7 +7,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -329,19 +329,29 @@ class NativeBackend(Backend, ReadsRows):
         return out
 
     def redrawn(
-        self, df: pd.DataFrame, names: Collection[Hashable], *, seed: np.random.SeedSequence, decode: str | None
+        self,
+        df: pd.DataFrame,
+        names: Sequence[Hashable],
+        cells: NDArray[np.bool_],
+        *,
+        seed: np.random.SeedSequence,
+        decode: str | None,
     ) -> pd.DataFrame:
-        """Draw the cells of some columns anew, given all others of rows that were drawn, missing cells included."""
+        """Draw cells anew, given all others of rows that were drawn, missing cells included.
+
+        Which ones ``cells`` says, of the columns ``names``. **Shape** ``(rows, names)``.
+        """
         learnt, done = self._learnt(), list[EncodedTable]()
         columns, table = learnt.transform.names, learnt.read(df, generator(seed, Read.ENCODE))
-        known = (table.choices >= 0) & np.array([name not in names for name in columns])
+        known = table.choices >= 0
+        known[:, [columns.index(name) for name in names]] &= ~cells
         how: dict[str, Any] = {"full": range(len(columns)), "argmax": decode == "argmax"}
         for start in range(0, len(df), _AGAIN_ROWS):
             part = np.arange(start, min(start + _AGAIN_ROWS, len(df)))
             rows = np.resize(part, _AGAIN_ROWS)  # always as many, so that the rows of fewer are the first of more
             made = learnt.sampler.complete(table.take(rows), known[rows], child(seed, start, Read.ROWS), **how)
             done.append(made.take(slice(len(part))))
-        return learnt.transform.decode(EncodedTable.concatenate(done))
+        return learnt.transform.decode(EncodedTable.concatenate(done), names=names)
 
     def _drawn(
         self,

@@ -49,16 +49,13 @@ def draw_inside(
             return
         cells = np.column_stack([*wrong.values()])
         enough = np.bincount(blocks, cells.any(axis=1))[blocks] >= _AGAIN_FROM
-        kinds = np.unique(cells[enough & cells.any(axis=1)], axis=0)
-        if not len(kinds):
+        rows = np.flatnonzero(enough & cells.any(axis=1))
+        if not len(rows):
             return
-        for which in kinds:
-            names = [name for name, is_wrong in zip(wrong, which, strict=True) if is_wrong]
-            key = (again, *np.flatnonzero(which).tolist())
-            rows = np.flatnonzero(enough & (cells == which).all(axis=1))
-            made = inner.redrawn(drawn.iloc[rows], names, seed=child(seed, *key), decode=decode)
-            for name in names:
-                drawn[name] = with_cells(drawn[name], rows, made[name])
+        made = inner.redrawn(drawn.iloc[rows], [*wrong], cells[rows], seed=child(seed, again), decode=decode)
+        for name, is_wrong in zip(wrong, cells[rows].T, strict=True):
+            if is_wrong.any():
+                drawn[name] = with_cells(drawn[name], rows[is_wrong], made[name].iloc[np.flatnonzero(is_wrong)])
 
 
 def draw_what_is_there(

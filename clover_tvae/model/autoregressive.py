@@ -316,15 +316,19 @@ class AutoregressiveDecoder(nn.Module):
         ]
         # Rows of which nothing is known stay together: slices of them are read and written without a copy.
         is_blank = not bool(known.any())
+        is_open = (~known).any(0).tolist()
+        orders = [[[i for i in step if is_open[i]] for step in order] for order in orders]
         ends = [len(z) * k // len(orders) for k in range(len(orders) + 1)]
         parts = [slice(*span) for span in pairwise(ends)]
         every = torch.arange(len(z), device=z.device)
         embedded = self._input(z, rows, known)
-        for step in zip_longest(*orders, fillvalue=()):
+        for step in zip_longest(*orders, fillvalue=[]):
             for columns, part in zip(step, parts, strict=True):
+                if not columns:
+                    continue
                 index: slice | Tensor = part if is_blank else every[part][~known[part][:, columns].all(1)]
                 hidden = embedded[index]
-                if not columns or len(hidden) == 0:
+                if len(hidden) == 0:
                     continue
                 passes = [self._trunk(rows_of_it) for rows_of_it in hidden.split(_ROWS_A_PASS)]
                 hidden = torch.cat(passes).to(self.latent.products)  # once for the heads of all its columns

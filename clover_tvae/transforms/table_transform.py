@@ -5,7 +5,7 @@ It is over 450 lines because learning, coding, conditions and the file's part of
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -250,13 +250,20 @@ class TableTransform:
                 near[:, i] = ~missing & (numbers >= 2 * low - high) & (numbers <= 2 * high - low)
         return near
 
-    def decode(self, table: EncodedTable, rng: np.random.Generator | None = None, n_offset: int = 0) -> pd.DataFrame:
+    def decode(
+        self,
+        table: EncodedTable,
+        rng: np.random.Generator | None = None,
+        n_offset: int = 0,
+        names: Collection[Hashable] | None = None,
+    ) -> pd.DataFrame:
         """Return choices and numbers as a table.
 
         Args:
             table: Rows with a base choice in every cell. A cell whose ``equals`` flag is set takes the value of its source.
             rng: Draws UUIDs; ``None`` for the ones that belong to this transform.
             n_offset: How many rows came before these: identifiers run on from there.
+            names: Decode these columns only, none of them an identifier.
 
         Returns:
             The columns of training in their order and dtypes, without those that are ignored.
@@ -266,13 +273,16 @@ class TableTransform:
         if ((table.choices < 0) | (table.choices >= bases)).any():
             raise ValueError("every cell must hold a base choice: masked cells and copies cannot be decoded")
         copied = roots(table, layout) if table.equals is not None and len(layout.copy_pairs) else {}
+        places = [i for i, transform in enumerate(self.transforms) if names is None or transform.name in names]
+        givers = {int(source) for i in places if i in copied for source in np.unique(copied[i])}
         numbers = {
             i: transform.codec.decode(table.choices[:, i], self._scalars(table, i))
-            for i, transform in enumerate(self.transforms)
-            if isinstance(transform, NumberTransform)
+            for i in sorted({*places, *givers})
+            if isinstance(transform := self.transforms[i], NumberTransform)
         }
         columns: dict[Hashable, pd.Series] = {}
-        for i, transform in enumerate(self.transforms):
+        for i in places:
+            transform = self.transforms[i]
             if isinstance(transform, CategoricalTransform):
                 columns[transform.name] = transform.decode(table.choices[:, i])
                 continue
@@ -286,13 +296,14 @@ class TableTransform:
                     values[rows] = carry(giver, transform, other[rows])
                     missing[rows] = gone[rows]
             columns[transform.name] = transform.restore(values, missing)
-        for identifier in self.identifiers:
+        for identifier in self.identifiers if names is None else ():
             columns[identifier.name] = identifier.make(len(table), n_offset, rng)
+        order = [name for name in self.order if name in columns]
         # Built column by column: a dict would give odd names (numbers beside text) a common type.
-        out = pd.concat([columns[name] for name in self.order], axis=1)
+        out = pd.concat([columns[name] for name in order], axis=1)
         # pandas may choose the type of the index where that changes no name.
-        plain = len({type(name) for name in self.order}) == 1 and not isinstance(self.order[0], bool)
-        out.columns = pd.Index(list(self.order), dtype=None if plain else object)
+        plain = len({type(name) for name in order}) == 1 and not isinstance(order[0], bool)
+        out.columns = pd.Index(order, dtype=None if plain else object)
         return out
 
     def _scalars(self, table: EncodedTable, column: int) -> NDArray[Any] | None:
