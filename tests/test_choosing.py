@@ -92,7 +92,8 @@ def test_a_fit_lets_its_student_learn_what_was_chosen_and_shows_the_trees_no_row
     ).fit()
     ((written, more, learnt),) = seen
     assert len(more) == 1.5 * len(written)
-    assert len(written.merge(more.drop_duplicates())) < 0.2 * len(written)  # another draw; some lie at the bounds in both
+    # Another draw; a few rows lie at the bounds in both.
+    assert len(written.merge(more.drop_duplicates())) < 0.2 * len(written)
     assert 0.8 * len(df) < len(learnt) < len(df)
 
 
