@@ -45,7 +45,7 @@ _SECONDS_A_STEP = {"autoregressive": (0.010, 0.7e-6), "independent": (0.004, 0.1
 #: Of the check of membership, for each cell of a row and each part that its columns are left out in.
 _SECONDS_A_CELL_CHECKED = 1.5e-6
 #: Of each cell that a teacher writes, and that trees judge where rows are chosen.
-_SECONDS_A_CELL_WRITTEN, _SECONDS_A_CELL_JUDGED = 6e-6, 6e-6
+_SECONDS_A_CELL_WRITTEN, _SECONDS_A_CELL_JUDGED = 6e-6, 3e-6
 
 
 class Stretch(NamedTuple):
