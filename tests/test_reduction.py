@@ -702,6 +702,20 @@ def test_cells_out_of_their_range_are_drawn_again_given_the_rest_of_their_row(mo
     assert again > tied() + 0.02
 
 
+def test_cells_drawn_again_do_not_depend_on_how_many_rows_are_asked_for():
+    """Rows that break different relations share a generator, from which each column takes as many numbers as it has such rows."""
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame(rng.normal(50, 15, (1_500, 4)).round(1), columns=list("abcd"))
+    df = df[(df["a"] - df["b"] < 8) & (df["c"] - df["d"] < 8)]
+    relations = [{"kind": "predicate", "expression": text} for text in ("a - b < 8", "c - d < 8")]
+    kinds = {"continuous": list(df), "relations": relations}
+    synth = TVAESynthesizer(df, kinds, random_state=1, epochs=2, privacy="none", verbose=False).fit()
+    rows = synth.sample(4_000, random_state=2)
+    assert keeps(synth, rows)
+    for n in (1_024, 1_500, 2_500):
+        pd.testing.assert_frame_equal(synth.sample(n, random_state=2), rows.head(n))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("dtype", ["int64", "Int64", "float64"])
 def test_a_number_that_a_table_does_not_tell_does_not_leave(dtype: str) -> None:

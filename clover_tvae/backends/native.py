@@ -51,8 +51,6 @@ logger = logging.getLogger(__name__)
 #: Encoded blocks that are put back into pandas together: pandas is slow on many small frames.
 _BLOCKS_A_FRAME = 64
 assert BLOCK_ROWS * _BLOCKS_A_FRAME <= 2**20
-#: Rows of which cells are drawn again together.
-_AGAIN_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -333,24 +331,24 @@ class NativeBackend(Backend, ReadsRows):
         df: pd.DataFrame,
         names: Sequence[Hashable],
         cells: NDArray[np.bool_],
+        blocks: NDArray[np.int64],
         *,
         seed: np.random.SeedSequence,
         decode: str | None,
     ) -> pd.DataFrame:
         """Draw cells anew, given all others of rows that were drawn, missing cells included.
 
-        Which ones ``cells`` says, of the columns ``names``. **Shape** ``(rows, names)``.
+        Which ones ``cells`` says, of the columns ``names``. Rows of one block, which follow each other, are drawn together:
+        how many numbers a column takes from their generator depends on all of them. **Shape** ``(rows, names)``, ``(rows,)``.
         """
         learnt, done = self._learnt(), list[EncodedTable]()
         columns, table = learnt.transform.names, learnt.read(df, generator(seed, Read.ENCODE))
         known = table.choices >= 0
         known[:, [columns.index(name) for name in names]] &= ~cells
         how: dict[str, Any] = {"full": range(len(columns)), "argmax": decode == "argmax"}
-        for start in range(0, len(df), _AGAIN_ROWS):
-            part = np.arange(start, min(start + _AGAIN_ROWS, len(df)))
-            rows = np.resize(part, _AGAIN_ROWS)  # always as many, so that the rows of fewer are the first of more
-            made = learnt.sampler.complete(table.take(rows), known[rows], child(seed, start, Read.ROWS), **how)
-            done.append(made.take(slice(len(part))))
+        for block in np.unique(blocks).tolist():
+            rows = np.flatnonzero(blocks == block)
+            done.append(learnt.sampler.complete(table.take(rows), known[rows], child(seed, block, Read.ROWS), **how))
         return learnt.transform.decode(EncodedTable.concatenate(done), names=names)
 
     def _drawn(

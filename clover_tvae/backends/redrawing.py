@@ -52,7 +52,8 @@ def draw_inside(
         rows = np.flatnonzero(enough & cells.any(axis=1))
         if not len(rows):
             return
-        made = inner.redrawn(drawn.iloc[rows], [*wrong], cells[rows], seed=child(seed, again), decode=decode)
+        which = cells[rows], blocks[rows]
+        made = inner.redrawn(drawn.iloc[rows], [*wrong], *which, seed=child(seed, again), decode=decode)
         for name, is_wrong in zip(wrong, cells[rows].T, strict=True):
             if is_wrong.any():
                 drawn[name] = with_cells(drawn[name], rows[is_wrong], made[name].iloc[np.flatnonzero(is_wrong)])
