@@ -181,7 +181,8 @@ def _taught(
     is_cut_short = teacher.facts["stopped"] == "minutes"
 
     def written(n: int, draw: Teach) -> pd.DataFrame:
-        frames = list(teacher.sample_frames(n, seed=child(seed, draw)))
+        # Each column for itself: what a teacher leaves out, no student learns.
+        frames = list(teacher.sample_frames(n, seed=child(seed, draw), steps=len(df.columns)))
         return pd.concat(frames, ignore_index=True).reindex(
             columns=df.columns
         )  # what is not learnt is named, and empty

@@ -26,8 +26,8 @@ FREE_NATS = 0.02
 _ROWS_A_LEVEL, _PAIRS_OF_CELLS = 512, 2**23
 #: A cell that is impossible is less likely by so much.
 _MOST_NATS = 50.0
-#: A list of steps that is too long, or loses less than it may, is made anew with so many times the loss.
-_LOOSER = 1.15
+#: A list of steps that is too long is made anew with so many times the loss.
+_LOOSER = 1.3
 
 
 def one_by_one(columns: Sequence[int]) -> list[tuple[int, ...]]:
@@ -118,16 +118,14 @@ class Schedule(nn.Module):
         Returns:
             The columns of each step; a step takes in those that tell least of the ones it has.
         """
+        wanted = len(columns) if n_steps is None else n_steps
         if not self.n_levels or (n_steps is not None and n_steps >= len(columns)):
             return one_by_one(columns)
         gains, nats = self.gains.cpu().numpy(), FREE_NATS
         found = _grouped(gains, columns, nats)
-        while len(found) > (n_steps or 1):
+        while len(found) > wanted:
             nats *= _LOOSER
-            looser = _grouped(gains, columns, nats)
-            if n_steps is None and self.lost(looser) > FREE_NATS:
-                break
-            found = looser
+            found = _grouped(gains, columns, nats)
         return found
 
     def lost(self, steps: Sequence[Sequence[int]]) -> float:
