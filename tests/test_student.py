@@ -23,6 +23,7 @@ from clover_tvae.backends.sizing import forecast, plan_training
 from clover_tvae.backends.teaching import membership, rows_to_write
 from clover_tvae.errors import CloverError, CloverWarning, ConfigError, NotFittedError, PrivacyWarning
 from clover_tvae.model.copula import copula_rows
+from clover_tvae.model.schedule import Schedule
 from clover_tvae.parameters import Parameters
 from clover_tvae.training import TrainingConfig
 
@@ -370,3 +371,25 @@ def test_the_decoder_of_the_paper_is_told_to_be_as_fast_as_it_is() -> None:
     given = Parameters(decoder="independent")
     told = forecast(plan_training(given, 100_000, 15), given, 100_000, 15).trainings[0]
     assert told.seconds() / told.n_steps == pytest.approx(0.0048, rel=0.1)  # measured: 0.0047
+
+
+def test_a_teacher_writes_each_learnt_column_for_itself(monkeypatch):
+    """Orders with gaps are learnt as more columns than the table has: whether a date is there, and how much later it is."""
+    rng, n = np.random.default_rng(0), 400
+    first = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, n), "D")
+    dates = {"a": pd.Series(first)}
+    for name, before in (("b", "a"), ("c", "b"), ("d", "a")):
+        length = rng.integers(0, 30, n) + 60 * (name == "d")
+        dates[name] = (dates[before] + pd.to_timedelta(length, "D")).where(rng.random(n) < 0.8)
+    relations = [{"kind": "inequality", "ascending": list(dates)}]
+    asked, steps = [], Schedule.steps
+
+    def noted(self, columns, n_steps=None):
+        asked.append((len(columns), len(steps(self, columns, n_steps))))
+        return steps(self, columns, n_steps)
+
+    monkeypatch.setattr(Schedule, "steps", noted)
+    kinds = {"datetime": list(dates), "relations": relations}
+    TVAESynthesizer(pd.DataFrame(dates), kinds, random_state=1, epochs=2, privacy="student", verbose=False).fit()
+    assert asked[0][0] > len(dates)
+    assert all(n_steps == n_columns for n_columns, n_steps in asked)

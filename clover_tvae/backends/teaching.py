@@ -182,7 +182,7 @@ def _taught(
 
     def written(n: int, draw: Teach) -> pd.DataFrame:
         # Each column for itself: what a teacher leaves out, no student learns.
-        frames = list(teacher.sample_frames(n, seed=child(seed, draw), steps=len(df.columns)))
+        frames = list(teacher.sample_frames(n, seed=child(seed, draw), steps=teacher.transform.layout.n_columns))
         return pd.concat(frames, ignore_index=True).reindex(
             columns=df.columns
         )  # what is not learnt is named, and empty
