@@ -183,9 +183,8 @@ def _taught(
     def written(n: int, draw: Teach) -> pd.DataFrame:
         # Each column for itself: what a teacher leaves out, no student learns.
         frames = list(teacher.sample_frames(n, seed=child(seed, draw), steps=teacher.transform.layout.n_columns))
-        return pd.concat(frames, ignore_index=True).reindex(
-            columns=df.columns
-        )  # what is not learnt is named, and empty
+        # What is not learnt is named, and empty.
+        return pd.concat(frames, ignore_index=True).reindex(columns=df.columns)
 
     rows, n_more = written(n_rows, Teach.ROWS), rows_to_choose_from(n_rows, n_people, len(df.columns)) - n_rows
     if n_more and not is_cut_short:
