@@ -52,9 +52,9 @@ def draw_inside(
         rows = np.flatnonzero(enough & cells.any(axis=1))
         if not len(rows):
             return
-        which = cells[rows], blocks[rows]
-        made = inner.redrawn(drawn.iloc[rows], [*wrong], *which, seed=child(seed, again), decode=decode)
-        for name, is_wrong in zip(wrong, cells[rows].T, strict=True):
+        cells = cells[rows]
+        made = inner.redrawn(drawn.iloc[rows], [*wrong], cells, blocks[rows], seed=child(seed, again), decode=decode)
+        for name, is_wrong in zip(wrong, cells.T, strict=True):
             if is_wrong.any():
                 drawn[name] = with_cells(drawn[name], rows[is_wrong], made[name].iloc[np.flatnonzero(is_wrong)])
 

@@ -314,9 +314,8 @@ class AutoregressiveDecoder(nn.Module):
         orders = how.orders or [
             one_by_one(torch.randperm(self.layout.n_columns, generator=generator, device=generator.device).tolist())
         ]
-        # Rows of which nothing is known stay together: slices of them are read and written without a copy.
-        is_blank = not bool(known.any())
-        is_open = (~known).any(0).tolist()
+        # A column that no row knows is drawn for slices of rows, which are read and written without a copy; one that all know, not at all.
+        is_blank, is_open = (~known).all(0).tolist(), (~known).any(0).tolist()
         orders = [[[i for i in step if is_open[i]] for step in order] for order in orders]
         ends = [len(z) * k // len(orders) for k in range(len(orders) + 1)]
         parts = [slice(*span) for span in pairwise(ends)]
@@ -326,7 +325,9 @@ class AutoregressiveDecoder(nn.Module):
             for columns, part in zip(step, parts, strict=True):
                 if not columns:
                     continue
-                index: slice | Tensor = part if is_blank else every[part][~known[part][:, columns].all(1)]
+                index: slice | Tensor = part
+                if not all(is_blank[i] for i in columns):
+                    index = every[part][~known[part][:, columns].all(1)]
                 hidden = embedded[index]
                 if len(hidden) == 0:
                     continue

@@ -121,7 +121,8 @@ class Schedule(nn.Module):
         wanted = len(columns) if n_steps is None else n_steps
         if not self.n_levels or (n_steps is not None and n_steps >= len(columns)):
             return one_by_one(columns)
-        gains, nats = self.gains.cpu().numpy(), FREE_NATS
+        gains = self.gains.cpu().numpy()
+        nats = FREE_NATS
         found = _grouped(gains, columns, nats)
         while len(found) > wanted:
             nats *= _LOOSER
@@ -133,8 +134,7 @@ class Schedule(nn.Module):
         lost, n_known, gains = 0.0, self.n_columns - sum(map(len, steps)), self.gains.cpu().numpy()
         for step in steps:
             level = gains[n_known * self.n_levels // self.n_columns]
-            together = level[np.ix_(step, step)]
-            lost += (together.sum() - together.trace()) / 2
+            lost += level[np.ix_(step, step)][np.triu_indices(len(step), 1)].sum()
             n_known += len(step)
         return float(lost)
 
