@@ -31,9 +31,9 @@ from clover_tvae.backends import (
     reader,
 )
 from clover_tvae.balancing import balanced
-from clover_tvae.columns.frames import FrameKind, same_kind, same_library, takes_frames
+from clover_tvae.columns.frames import FrameKind, require_pandas, same_kind, same_library, takes_frames
 from clover_tvae.conditions import as_read
-from clover_tvae.errors import CloverWarning, ConditionError, ConfigError, DataError, NotFittedError, memory_told, warn
+from clover_tvae.errors import CloverWarning, ConditionError, ConfigError, NotFittedError, memory_told, warn
 from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import MIN_COUNT, MOST_ROWS, Parameters, whole_number
@@ -122,8 +122,8 @@ class Synthesizer:
                 self.random_state = loaded.random_state
             loaded.check_agrees(table, metadata, self._parameters, self._held.n_rows if self._held.beyond else None)
         else:
-            if not isinstance(table, pd.DataFrame | None):
-                raise DataError(f"must be a pandas DataFrame, found {type(table).__name__}", "df")
+            if table is not None:
+                require_pandas(table, "df")
             self._backend = self._fresh_backend(0 if table is None else len(table))
             if metadata is not None:
                 self._metadata = Metadata.of(metadata)
@@ -416,7 +416,7 @@ class Synthesizer:
         steps: int | None = None,
         skip: int = 0,
     ) -> Iterator[pd.DataFrame]:
-        """Draw the rows of :meth:`sample` in frames of flat size, for tables larger than memory.
+        """Draw the rows of :meth:`sample` in frames of flat size, for tables larger than memory; where no row is left, one empty frame.
 
         Args:
             n_rows: As for :meth:`sample`, as are the others.
@@ -436,6 +436,7 @@ class Synthesizer:
             able, seed = reader(backend, frame, "conditions"), self._calls.seed(self._seed, Call.COMPLETE, random_state)
             before = self._calls.first_id(n_rows, first_id, random_state)
             draw = partial(able.complete, missing=missing, decode=decode)
+            frame, skip = (frame, skip) if skip < n_rows else (frame.iloc[:0], 0)
             return self._completed(draw, self.metadata.read(frame), skip, seed, before)
         if conditions is not None and not isinstance(conditions, Mapping):
             rule = "must be a dict of columns, such as {'sex': 'F'}, or a DataFrame of partial rows"
@@ -446,7 +447,8 @@ class Synthesizer:
         how: dict[str, Any] = {"conditions": conditions, "decode": decode, "missing": missing, "steps": steps}
         before = self._calls.first_id(n_rows, first_id, random_state)
         how |= {"seed": seed, "first_id": before}
-        frames = backend.sample_rest(skip, n_rows, **how) if skip else backend.sample_frames(n_rows, **how)
+        left = max(0, n_rows - skip)  # of no row, a frame has the columns
+        frames = backend.sample_rest(skip, n_rows, **how) if skip and left else backend.sample_frames(left, **how)
         return _counted(map(self.metadata.written, frames), skip)
 
     def _completed(
@@ -575,8 +577,7 @@ class Synthesizer:
         self._learnt()
         if given is None:
             raise ConfigError("must be the real rows, found None: a fitted synthesizer keeps no table", name)
-        if not isinstance(given, pd.DataFrame):
-            raise DataError(f"must be a pandas DataFrame, found {type(given).__name__}", name)
+        require_pandas(given, name)
         return given
 
     def save(self, path: str | Path) -> str:

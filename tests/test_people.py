@@ -65,12 +65,10 @@ def test_a_unit_in_which_a_value_stands_for_nobody_is_warned_of() -> None:
 def test_draws_take_people_whole() -> None:
     people, rng = np.repeat(np.arange(50), 4), np.random.default_rng(1)
     drawn = drawn_people(people, 200, 42, rng)
-    assert len(drawn) == 40
+    assert drawn.sum() == 40
     assert set(np.bincount(people[drawn])) == {0, 4}
-    assert (
-        drawn_people(None, 200, 42, np.random.default_rng(2)).tolist()
-        == np.random.default_rng(2).permutation(200)[:42].tolist()
-    )
+    alone = drawn_people(None, 200, 42, np.random.default_rng(2))
+    assert np.flatnonzero(alone).tolist() == sorted(np.random.default_rng(2).permutation(200)[:42].tolist())
     each = one_row_each(people, 200, rng)
     assert sorted(people[each]) == list(range(50))
     again = people[bootstrapped(people, 200, 200, rng)]

@@ -25,6 +25,7 @@ from clover_tvae.errors import (
     DataError,
     DuplicateColumnsError,
 )
+from clover_tvae.workflows.shards import shard_frames
 
 METADATA = {"continuous": ["age", "bmi"], "categorical": ["sex"]}
 READERS = ("impute", "encode", "reconstruct", "anomaly_scores")
@@ -72,6 +73,20 @@ def test_partial_rows_are_frames_of_unique_columns_too(synth, table):
 @pytest.mark.parametrize("method", READERS)
 def test_no_rows_in_no_rows_out(synth, table, method):
     assert len(getattr(synth, method)(table.head(0))) == 0
+
+
+@pytest.mark.parametrize("relations", [[], [{"kind": "inequality", "ascending": ["age", "bmi"]}]], ids=["none", "kept"])
+@pytest.mark.parametrize(("n_rows", "skip"), [(0, 0), (0, 5), (7, 7), (7, 9), (1024, 1024), (16_384, 16_384)])
+def test_where_no_row_is_left_there_is_one_empty_frame(table, relations, n_rows, skip):
+    table = table.assign(bmi=table["age"] + table["bmi"])
+    synth = TVAESynthesizer(table, {**METADATA, "relations": relations}, random_state=1, epochs=1, verbose=False).fit()
+    partial = pd.DataFrame({"sex": [table["sex"].iloc[0]] * n_rows})
+    for conditions in (None, {"age": (">=", 30)}, partial):
+        (frame,) = synth.sample_frames(n_rows, conditions, random_state=1, skip=skip)
+        assert len(frame) == 0
+        pd.testing.assert_series_equal(frame.dtypes, synth.sample(3, random_state=1).dtypes)
+    (shard,) = shard_frames(synth, n_rows, 0, 1)
+    assert list(shard) == list(frame)
 
 
 @pytest.mark.parametrize("strategy", [5, None, ["F"], {"F": "much", "M": "little"}, {"F": None, "M": 0.5}])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clover_tvae.backends.fingerprint import made_from
-from clover_tvae.backends.generator import Generator
+from clover_tvae.backends.generator import Generator, card_of_file
 from clover_tvae.backends.keeping import keep_relations
 from clover_tvae.backends.making import BACKENDS, load_backend, make_backend
 from clover_tvae.backends.protocol import Backend, ReadsRows, reader
@@ -14,6 +14,7 @@ __all__ = [
     "Backend",
     "Generator",
     "ReadsRows",
+    "card_of_file",
     "keep_relations",
     "learnt_apart",
     "load_backend",

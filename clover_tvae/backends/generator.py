@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clover_tvae.artifact import read_artifact, write_artifact, writer_versions
 from clover_tvae.backends.making import load_backend
+from clover_tvae.backends.native_parts import unpacked
 from clover_tvae.backends.protocol import Backend, ReadsRows, reading
 from clover_tvae.backends.teaching import rows_to_write
 from clover_tvae.errors import ArtifactError, CloverWarning, DataError, MetadataError, Problem, UserError, warn
@@ -178,19 +180,64 @@ class Generator:
 
     def card(self) -> dict[str, Any]:
         """Return what was learnt on what, as plain data: the model card."""
-        facts, history, metadata = self.backend.facts, self.backend.history, self.metadata.to_dict()
-        metadata["relations"] = relation_texts(metadata.get("relations"))
-        return {
-            "package": "clover_tvae",
-            "backend": self.backend.name,
-            "writer": dict(self.writer),
-            "sha256": self.sha256,
-            "random_state": self.random_state,
-            "decode": self.decode,
-            "metadata": metadata,
-            "rows": facts.get("rows"),
-            "columns": self.n_columns,
-            "parameters": self.backend.parameters,
-            "training": {**facts, "epochs": len(history), "last": history[-1] if history else None},
-            "privacy": (self.privacy or Privacy()).told(),
-        }
+        history, metadata = self.backend.history, self.metadata.to_dict()
+        return _card(
+            self.backend.name,
+            known=vars(self),
+            metadata=metadata | {"relations": relation_texts(metadata.get("relations"))},
+            parameters=self.backend.parameters,
+            training={**self.backend.facts, "epochs": len(history), "last": history[-1] if history else None},
+            privacy=self.privacy,
+        )
+
+
+def card_of_file(path: Path, expected_sha256: str | None = None) -> dict[str, Any]:
+    """Return the card of the generator in a file without building the model, and whether it opens without running code.
+
+    Neither torch nor a pickle is touched, so of the parts only what is read here is checked to be what it must be.
+
+    Raises:
+        ArtifactError: The file is refused.
+    """
+    content = read_artifact(path, expected_sha256=expected_sha256)
+    training, model, inner = content["training"], content["model"], _mapping(content["training"], "backend")
+    history: Any = None
+    with suppress(ValueError):
+        history = unpacked(inner.get("history", inner.get("losses")))
+    privacy = None
+    with suppress(ValueError):
+        privacy = Privacy.model_validate(content["privacy"] or {})
+    relations: list[str] = []
+    with suppress(ValueError, TypeError):
+        relations = relation_texts(content["metadata"].get("relations"))
+    card = _card(
+        model.get("backend"),
+        known={**training, "writer": content["writer"], "sha256": content["sha256"]},
+        metadata={**content["metadata"], "relations": relations},
+        parameters=_mapping(inner, "parameters") or _mapping(model, "parameters"),
+        training={**_mapping(inner, "facts"), "epochs": len(history) if isinstance(history, list) else None},
+        privacy=privacy,
+    )
+    return card | {"opens_without_running_code": not model.get("pickle", False)}
+
+
+def _mapping(part: Any, key: str) -> dict[str, Any]:
+    value = part.get(key) if isinstance(part, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _card(
+    backend: Any, known: Mapping[str, Any], metadata: Any, parameters: Any, training: Any, privacy: Privacy | None
+) -> dict[str, Any]:
+    return {
+        "package": "clover_tvae",
+        "backend": backend,
+        "writer": dict(known["writer"]),
+        **{name: known.get(name) for name in ("sha256", "random_state", "decode")},
+        "metadata": metadata,
+        "rows": training.get("rows"),
+        "columns": known.get("n_columns"),
+        "parameters": parameters,
+        "training": training,
+        "privacy": (privacy or Privacy()).told(),
+    }

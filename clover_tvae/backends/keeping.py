@@ -42,6 +42,7 @@ from clover_tvae.relations.reading import known
 from clover_tvae.relations.relation import Relation
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
 from clover_tvae.tables import Beyond
+from clover_tvae.transforms import TableTransform
 
 if TYPE_CHECKING:
     from clover_tvae.backends.native import NativeBackend
@@ -66,11 +67,6 @@ def keep_relations(backend: Backend, metadata: Metadata) -> Backend:
     return (_KeepingReader if isinstance(inner, ReadsRows) else KeepingBackend)(inner)
 
 
-def _of_inner(name: str) -> Any:
-    """Return a property that the backend inside tells."""
-    return property(lambda self: getattr(self.inner, name))
-
-
 class KeepingBackend(Backend):
     """Around a backend that can only draw.
 
@@ -83,8 +79,25 @@ class KeepingBackend(Backend):
         self.inner, self.name, self._reduction = inner, inner.name, reduction
         self._mended, self._is_prepared = Counter[Any](), False
 
-    parameters, history, facts = _of_inner("parameters"), _of_inner("history"), _of_inner("facts")
-    transform, held_out = _of_inner("transform"), _of_inner("held_out")
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return self.inner.parameters
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        return self.inner.history
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return self.inner.facts
+
+    @property
+    def held_out(self) -> NDArray[np.int64]:
+        return self.inner.held_out
+
+    @property
+    def transform(self) -> TableTransform:
+        return self.inner.transform
 
     @property
     def kinds(self) -> dict[Hashable, str]:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from typing_extensions import Self
 
 from clover_tvae.columns.dtypes import where_of
+from clover_tvae.columns.frames import require_pandas
 from clover_tvae.errors import (
     ColumnsMismatchError,
     ConditionError,
@@ -238,8 +239,7 @@ def reader(backend: Backend, df: Any, called: str) -> ReadsRows:
         DataError: ``df`` is no DataFrame whose columns have names of their own.
         ConfigError: The backend cannot read rows.
     """
-    if not isinstance(df, pd.DataFrame):
-        raise DataError(f"must be a pandas DataFrame, found {type(df).__name__}", "df")
+    require_pandas(df, "df")
     DataError.raise_any(repeated_names(df.columns))
     if not isinstance(backend, ReadsRows):
         raise ConfigError(f"the {backend.name!r} backend cannot do this; fit with backend='native'", called)

@@ -315,10 +315,12 @@ def inspect(
     debug: Debug = False,
 ) -> None:
     """Tell what a generator learnt, on what, and its digest. Nothing of the file is run."""
+    from clover_tvae.backends import card_of_file
+    from clover_tvae.evaluation.disclosure import card_to_show
     from clover_tvae.report import card_groups, card_json, card_markdown
 
     require_files(generator)
-    facts = _card_of(generator, expect_sha256)
+    facts = card_to_show(card_of_file(generator, expect_sha256))
     if card is not None:
         check_targets({card: (".md", ".json"), card.with_suffix(".json"): ".json"}, force=force)
         written = {card.with_suffix(".json"): card_json(facts)}
@@ -334,49 +336,3 @@ def inspect(
             say(title, "bold")
             for name, text in rows:
                 say(f"  {name:<26} {text}")
-
-
-def _card_of(path: Path, expected_sha256: str | None) -> dict[str, Any]:
-    """Return the card of ``TVAESynthesizer.card()``, as it may be shown, without building the model.
-
-    Neither torch nor a pickle is touched, so of the parts only what is read here is checked to be what it must be.
-    """
-    from clover_tvae.artifact import read_artifact
-    from clover_tvae.backends.native_parts import unpacked
-    from clover_tvae.evaluation.disclosure import card_to_show
-    from clover_tvae.parameters import Privacy
-    from clover_tvae.relations.document import relation_texts
-
-    def mapping(part: Any, key: str) -> dict[str, Any]:
-        value = part.get(key) if isinstance(part, dict) else None
-        return value if isinstance(value, dict) else {}
-
-    content = read_artifact(path, expected_sha256=expected_sha256)
-    training, model = content["training"], content["model"]
-    inner = mapping(training, "backend")
-    facts, history = mapping(inner, "facts"), None
-    with contextlib.suppress(ValueError):
-        history = unpacked(inner.get("history", inner.get("losses")))
-    privacy = Privacy()
-    with contextlib.suppress(ValueError):
-        privacy = Privacy.model_validate(content["privacy"] or {})
-    relations: list[str] = []
-    with contextlib.suppress(ValueError, TypeError):
-        relations = relation_texts(content["metadata"].get("relations"))
-    return card_to_show(
-        {
-            "package": "clover_tvae",
-            "backend": model.get("backend"),
-            "writer": content["writer"],
-            "sha256": content["sha256"],
-            "random_state": training.get("random_state"),
-            "decode": training.get("decode"),
-            "metadata": {**content["metadata"], "relations": relations},
-            "rows": facts.get("rows"),
-            "columns": training.get("n_columns"),
-            "parameters": mapping(inner, "parameters") or mapping(model, "parameters"),
-            "training": {**facts, "epochs": len(history) if isinstance(history, list) else None},
-            "privacy": privacy.told(),
-            "opens_without_running_code": not model.get("pickle", False),
-        }
-    )

@@ -97,6 +97,15 @@ def read_frame(table: Any) -> tuple[Any, FrameKind | None]:
     return pandas_of(arrow), FrameKind(backend, _types(arrow), enums)
 
 
+def require_pandas(table: Any, where: str = "table") -> None:
+    """Refuse what is no pandas table, and was not read as one."""
+    if not isinstance(table, pd.DataFrame):
+        module = type(table).__module__.partition(".")[0]
+        cure = "convert it with .to_pandas()" if hasattr(table, "to_pandas") else "make one with pd.DataFrame(...)"
+        what = type(table).__name__ if module == "builtins" else f"{module}'s {type(table).__name__}"
+        raise DataError(f"must be a pandas DataFrame, found {what}; {cure}", where)
+
+
 def _types(table: pa.Table) -> pa.Schema:
     """Return names and types of the columns alone: the metadata of a field can hold categories."""
     return pa.schema([(column.name, column.type) for column in table.schema])

@@ -42,29 +42,22 @@ def least_rows(people: People | None, n_people: int) -> int:
     return int(np.sort(np.bincount(people))[::-1][: n_people - 1].sum()) + 1
 
 
-def shuffled_people(people: People | None, n_rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return the positions of all rows with the people in random order, the rows of each together."""
-    if people is None:
-        return rng.permutation(n_rows)
-    place = rng.permutation(int(people.max(initial=-1)) + 1)
-    return np.argsort(place[people], kind="stable")
-
-
-def drawn_people(people: People | None, n_all: int, n_rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return the positions of at most ``n_rows`` rows of people drawn at random, each with all of their rows.
+def drawn_people(people: People | None, n_all: int, n_rows: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return which rows are drawn: at most ``n_rows``, of people drawn at random, each with all of their rows.
 
     Example:
-        >>> rows = drawn_people(np.array([0, 0, 1, 1, 2, 2]), 6, 3, np.random.default_rng(0))
-        >>> len(rows), int(abs(rows[0] - rows[1]))
-        (2, 1)
+        >>> drawn_people(np.array([0, 0, 1, 1, 2, 2]), 6, 3, np.random.default_rng(0)).tolist()
+        [False, False, False, False, True, True]
     """
-    order = shuffled_people(people, n_all, rng)
     if people is None:
-        return order[:n_rows]
-    sizes = np.bincount(people)[people[order]]
-    first = np.r_[True, people[order][1:] != people[order][:-1]] if len(order) else np.zeros(0, dtype=bool)
-    fits = np.cumsum(np.where(first, sizes, 0)) <= n_rows  # whoever comes after one that does not fit waits too
-    return order[fits]
+        drawn = np.zeros(n_all, dtype=bool)
+        drawn[rng.permutation(n_all)[:n_rows]] = True
+        return drawn
+    sizes = np.bincount(people)
+    place = rng.permutation(len(sizes))
+    # Whoever comes after one that does not fit waits, too.
+    n_people = int((np.cumsum(sizes[np.argsort(place)]) <= n_rows).sum())
+    return place[people] < n_people
 
 
 def joined_people(parts: Sequence[tuple[People | None, int]]) -> People | None:

@@ -169,11 +169,10 @@ def _tree_margins(targets: CodedTable, synthetic: CodedTable, reference: CodedTa
 
     (features, rows, others), is_category = tree_matrix([targets, synthetic, reference])
     labels = np.repeat([1, 0], [len(rows), len(others)])
-    weights = np.where(labels == 1, len(labels) / (2 * len(rows)), len(labels) / (2 * len(others)))
-    options = tree_options(is_category, seed)
-    model = HistGradientBoostingClassifier(max_iter=120, max_depth=5, min_samples_leaf=5, **options)
+    options = {"max_iter": 120, "max_depth": 5, "min_samples_leaf": 5, **tree_options(is_category, seed)}
+    model = HistGradientBoostingClassifier(class_weight="balanced", **options)
     with threadpool_limits(1, "openmp"):  # as in two_sample_auc
-        model.fit(filled_where_empty(np.vstack([rows, others])), labels, sample_weight=weights)
+        model.fit(filled_where_empty(np.vstack([rows, others])), labels)
         return np.asarray(model.decision_function(features))
 
 

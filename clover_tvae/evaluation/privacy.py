@@ -124,9 +124,8 @@ def attack_on_nobody(tables: CodedTables, *, seed: int) -> dict[str, AttackScore
         The scores of random people by attack; none where the halves are too small.
     """
     held = tables["holdout"]
-    halves = np.zeros(held.n_rows, dtype=bool)
     rng = generator(of_measure(seed, Measure.MEMBERSHIP))
-    halves[drawn_people(held.people, held.n_rows, held.n_rows // 2, rng)] = True
+    halves = drawn_people(held.people, held.n_rows, held.n_rows // 2, rng)
     nobody = {"real": held.take(halves), "holdout": held.take(~halves), "synthetic": tables["synthetic"]}
     split = replace(tables, tables=nobody)
     return {} if _too_small(split) else attack_membership(split, seed=seed)["membership"]["random"]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.calendar import Calendar
 from clover_tvae.columns.date_formats import whole_number_format
 from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.frames import require_pandas
 from clover_tvae.columns.identifiers import identifier_cells
 from clover_tvae.columns.labels import are_long_numbers, read_labels
 from clover_tvae.columns.numeric import identifier_told, read_numbers
@@ -70,11 +71,7 @@ def require_frame(df: Any, *, duplicates_too: bool = True, any_names: bool = Fal
         duplicates_too: Whether a name must occur only once.
         any_names: Whether names may be other than text and numbers: of what is compared, but not learnt.
     """
-    if not isinstance(df, pd.DataFrame):
-        module = type(df).__module__.partition(".")[0]
-        cure = "convert it with .to_pandas()" if hasattr(df, "to_pandas") else "make one with pd.DataFrame(...)"
-        what = type(df).__name__ if module == "builtins" else f"{module}'s {type(df).__name__}"
-        raise DataError(f"the table must be a pandas DataFrame, found {what}; {cure}")
+    require_pandas(df)
     if isinstance(df.columns, pd.MultiIndex):
         raise DataError(
             f"must have names of one level, found {df.columns.nlevels}; join them into one, such as "

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from clover_tvae.columns.frames import takes_frames
@@ -152,8 +151,7 @@ def report_on(
 def _report_on_fresh(synth: Any, fresh: Any, texts: Sequence[str], *, seed: int, **options: Any) -> Report:
     """Report on rows that were never learnt: one half stands where the learnt rows would, the other is the yardstick."""
     metadata, rng = synth.metadata, generator(of_measure(seed, Measure.UTILITY))
-    is_apart = np.zeros(len(fresh), dtype=bool)
-    is_apart[drawn_people(people_of(fresh, metadata.unit), len(fresh), len(fresh) // 2, rng)] = True
+    is_apart = drawn_people(people_of(fresh, metadata.unit), len(fresh), len(fresh) // 2, rng)
     real, apart = (fresh[rows].reset_index(drop=True) for rows in (~is_apart, is_apart))
     synthetic = synth.sample(len(real), random_state=seed)
     about = about_generator(synth, real, synthetic) | options

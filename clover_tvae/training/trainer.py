@@ -192,7 +192,7 @@ class Trainer:
         """
         n_held = min(int(n_rows * self.config.validation_fraction), _MOST_VALIDATION_ROWS)
         rng = generator(root(seed), Train.SPLIT)
-        return np.sort(drawn_people(people, n_rows, n_held if n_held < n_rows else 0, rng))
+        return np.flatnonzero(drawn_people(people, n_rows, n_held if n_held < n_rows else 0, rng))
 
 
 def _lead(gains: Tensor) -> float:

@@ -55,13 +55,11 @@ def split_holdout(
     if not 0 < fraction < 1:
         raise ConfigError(f"must be a share of the rows above 0 and below 1, found {fraction:g}", "holdout")
     rng = np.random.default_rng(np.random.SeedSequence([seed, _PURPOSE]))
-    rows = drawn_people(people_of(df, unit), len(df), round(len(df) * fraction), rng)
-    n_held = len(rows)
+    held = drawn_people(people_of(df, unit), len(df), round(len(df) * fraction), rng)
+    n_held = int(held.sum())
     if n_held < 2 or len(df) - n_held < 2:
         message = f"{fraction:g} of {len(df)} rows leaves fewer than 2 rows on a side; give more rows or another share"
         raise TooFewRowsError(message, "holdout")
-    held = np.zeros(len(df), dtype=bool)
-    held[rows] = True
     return df[~held].reset_index(drop=True), df[held].reset_index(drop=True)
 
 

@@ -77,12 +77,8 @@ def shard_frames(
     first_row, n_rows = whole_number(first_row, "first_row"), whole_number(n_rows, "n_rows")
     is_partial = conditions is not None and not isinstance(conditions, Mapping)
     # Partial rows are completed some together, also those after the last.
-    last = None if is_partial else first_row + n_rows
-    skip = first_row if n_rows else 0
-    n_drawn = last if n_rows else None if is_partial else 0
-    frames = synth.sample_frames(n_drawn, conditions, random_state=seed, skip=skip, **how)
-    left = n_rows
-    for frame in frames:
+    last, left = None if is_partial else first_row + n_rows, n_rows
+    for frame in synth.sample_frames(last, conditions, random_state=seed, skip=first_row, **how):
         yield frame.iloc[:left]
         if (left := left - len(frame)) <= 0:
             return
