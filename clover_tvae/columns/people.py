@@ -47,7 +47,7 @@ def drawn_people(people: People | None, n_all: int, n_rows: int, rng: np.random.
 
     Example:
         >>> drawn_people(np.array([0, 0, 1, 1, 2, 2]), 6, 3, np.random.default_rng(0)).tolist()
-        [False, False, False, False, True, True]
+        [False, False, True, True, False, False]
     """
     if people is None:
         drawn = np.zeros(n_all, dtype=bool)
