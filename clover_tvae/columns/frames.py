@@ -97,13 +97,14 @@ def read_frame(table: Any) -> tuple[Any, FrameKind | None]:
     return pandas_of(arrow), FrameKind(backend, _types(arrow), enums)
 
 
-def require_pandas(table: Any, where: str = "table") -> None:
+def require_pandas(table: Any, where: str = "") -> None:
     """Refuse what is no pandas table, and was not read as one."""
     if not isinstance(table, pd.DataFrame):
         module = type(table).__module__.partition(".")[0]
         cure = "convert it with .to_pandas()" if hasattr(table, "to_pandas") else "make one with pd.DataFrame(...)"
         what = type(table).__name__ if module == "builtins" else f"{module}'s {type(table).__name__}"
-        raise DataError(f"must be a pandas DataFrame, found {what}; {cure}", where)
+        subject = "" if where else "the table "
+        raise DataError(f"{subject}must be a pandas DataFrame, found {what}; {cure}", where)
 
 
 def _types(table: pa.Table) -> pa.Schema:
