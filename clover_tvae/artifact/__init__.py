@@ -35,14 +35,6 @@ from clover_tvae.artifact.container import (
 from clover_tvae.artifact.tensors import pack_tensors, unpack_tensors
 
 __all__ = [
-    "FORMAT_VERSION",
-    "GENERATOR",
-    "MAX_BYTES",
-    "dump_artifact",
-    "pack_tensors",
-    "parse_artifact",
-    "read_artifact",
-    "unpack_tensors",
-    "write_artifact",
-    "writer_versions",
-]
+    "FORMAT_VERSION", "GENERATOR", "MAX_BYTES", "dump_artifact", "pack_tensors", "parse_artifact", "read_artifact",
+    "unpack_tensors", "write_artifact", "writer_versions",
+]  # fmt: skip

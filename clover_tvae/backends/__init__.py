@@ -10,16 +10,6 @@ from clover_tvae.backends.protocol import Backend, ReadsRows, reader
 from clover_tvae.backends.teaching import learnt_apart, of_a_teacher
 
 __all__ = [
-    "BACKENDS",
-    "Backend",
-    "Generator",
-    "ReadsRows",
-    "card_of_file",
-    "keep_relations",
-    "learnt_apart",
-    "load_backend",
-    "made_from",
-    "make_backend",
-    "of_a_teacher",
-    "reader",
-]
+    "BACKENDS", "Backend", "Generator", "ReadsRows", "card_of_file", "keep_relations", "learnt_apart", "load_backend",
+    "made_from", "make_backend", "of_a_teacher", "reader",
+]  # fmt: skip

@@ -281,10 +281,8 @@ class NativeBackend(Backend, ReadsRows):
         unknown = given & (table.choices < 0)
         if unknown.any() and self.parameters.get("min_count", 1) > 1 and not self.parameters["exact_values"]:
             unknown &= ~transform.nearly_seen(whole)  # kept as they are, and the model is not told of them
-        if unseen := never_seen(
-            {name: np.flatnonzero(cells).tolist() for name, cells in zip(whole, unknown.T, strict=True)}
-        ):
-            raise ConditionError(unseen)
+        places = {name: np.flatnonzero(cells).tolist() for name, cells in zip(whole, unknown.T, strict=True)}
+        ConditionError.raise_any(never_seen(places))
         full = {i for i, name in enumerate(transform.names) if not missing or name in df.columns}
         known = given & (table.choices >= 0)
         drawn = self._drawn(known, table, seed, full, argmax=decode == "argmax", first_id=first_id)
@@ -299,8 +297,7 @@ class NativeBackend(Backend, ReadsRows):
             elif len(kept):
                 # Known cells come back exactly as they were given, not as they were coded.
                 drawn[name] = with_cells(drawn[name], kept, cells)
-        if problems:
-            raise ConditionError(problems)
+        ConditionError.raise_any(problems)
         return drawn
 
     def impute(

@@ -29,7 +29,7 @@ from clover_tvae.files import as_called
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
 EngineName = Annotated[
     str,
-    typer.Option("--engine", metavar="local|ray", help="Where to work: processes of this machine, or a Ray cluster."),
+    typer.Option(metavar="local|ray", help="Where to work: processes of this machine, or a Ray cluster."),
 ]
 Address = Annotated[
     str | None,
@@ -46,21 +46,17 @@ Workers = Annotated[
         help="Work in N workers at a time. [default: 1; on a cluster, as many as it has room for]",
     ),
 ]
-Seed = Annotated[
-    int | None, typer.Option("--seed", min=0, help="Seed of the draws; without one every run draws others.")
-]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of the draws; without one every run draws others.")]
 Trust = Annotated[
     bool,
     typer.Option(
         "--trust-pickle", help="Open a generator of the sdv backend, which can run code. Only if you know its writer."
     ),
 ]
-Expect = Annotated[
-    str | None, typer.Option("--expect-sha256", metavar="HEX", help="Refuse the file unless it has this digest.")
-]
+Expect = Annotated[str | None, typer.Option(metavar="HEX", help="Refuse the file unless it has this digest.")]
 Device = Annotated[
     str | None,
-    typer.Option("--device", help="Where to compute: cpu (default), cuda, cuda:N, mps, or auto for the best at hand."),
+    typer.Option(help="Where to compute: cpu (default), cuda, cuda:N, mps, or auto for the best at hand."),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. It may quote your data.")]
 

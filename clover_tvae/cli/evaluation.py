@@ -68,28 +68,27 @@ def add_to(app: typer.Typer) -> None:
 @command
 @with_copies
 def evaluate(
-    real: Annotated[str, typer.Option("--real", metavar="TABLE", help="The rows that the generator learnt.")],
-    synthetic: Annotated[str, typer.Option("--synthetic", metavar="TABLE", help="The synthetic rows.")],
+    real: Annotated[str, typer.Option(metavar="TABLE", help="The rows that the generator learnt.")],
+    synthetic: Annotated[str, typer.Option(metavar="TABLE", help="The synthetic rows.")],
     metadata: MetadataFile,
     holdout: Annotated[
         str | None,
-        typer.Option("--holdout", metavar="TABLE", help="Real rows that the generator never saw; privacy needs them."),
+        typer.Option(metavar="TABLE", help="Real rows that the generator never saw; privacy needs them."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="REPORT.html", help="Write the report.")
     ] = None,
     json_path: Annotated[Path | None, typer.Option("--json", metavar="FIGURES.json", help="Write the figures.")] = None,
     limits: Annotated[
-        Path | None, typer.Option("--limits", metavar="LIMITS.yaml", help="Bounds of figures; exit code 6 beyond one.")
+        Path | None, typer.Option(metavar="LIMITS.yaml", help="Bounds of figures; exit code 6 beyond one.")
     ] = None,
     generator: Annotated[
         Path | None,
-        typer.Option("--generator", metavar="GENERATOR.pkl", help="Show its card, learning curves and latent space."),
+        typer.Option(metavar="GENERATOR.pkl", help="Show its card, learning curves and latent space."),
     ] = None,
     shadow_models: Annotated[
         int | None,
         typer.Option(
-            "--shadow-models",
             metavar="K",
             min=4,
             help="Attack the training itself: K fits on half tables. Needs --generator, and K times its training.",
@@ -98,14 +97,13 @@ def evaluate(
     dossier: Annotated[
         Path | None,
         typer.Option(
-            "--dossier",
             metavar="DOSSIER.html",
             help="Write what a privacy officer signs, and the same as JSON beside it. Needs --holdout.",
         ),
     ] = None,
     about: Annotated[
         Path | None,
-        typer.Option("--about", metavar="ABOUT.yaml", help="Fields of the dossier: purpose, controller, recipients..."),
+        typer.Option(metavar="ABOUT.yaml", help="Fields of the dossier: purpose, controller, recipients..."),
     ] = None,
     full: Annotated[
         bool,
@@ -113,14 +111,12 @@ def evaluate(
             "--full", help="Take hours: a network of the ordinary size learns the rows, a dossier trains anew."
         ),
     ] = False,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of every draw of the evaluation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every draw of the evaluation.")] = 0,
     min_count: Annotated[
         int | None,
-        typer.Option(
-            "--min-count", min=1, help="Fewest real rows that any part of the report or the figures may show."
-        ),
+        typer.Option(min=1, help="Fewest real rows that any part of the report or the figures may show."),
     ] = None,
-    title: Annotated[str | None, typer.Option("--title", help="Title of the report.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the report.")] = None,
     missing: Missing = None,
     read: Read = None,
     trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Open a generator of the sdv backend.")] = False,
@@ -214,12 +210,12 @@ def compare(
         Path | None, typer.Option("--json", metavar="COMPARE.json", help="Write everything measured.")
     ] = None,
     backends: Annotated[
-        str, typer.Option("--backends", metavar="NAME,...", help="Which generators.")
+        str, typer.Option(metavar="NAME,...", help="Which generators.")
     ] = "autoregressive,independent,sdv",
     holdout: Annotated[
-        str | None, typer.Option("--holdout", metavar="TABLE", help="Real rows to hold out, instead of a part.")
+        str | None, typer.Option(metavar="TABLE", help="Real rows to hold out, instead of a part.")
     ] = None,
-    holdout_fraction: Annotated[float, typer.Option("--holdout-fraction", help="Share of the rows to hold out.")] = 0.1,
+    holdout_fraction: Annotated[float, typer.Option(help="Share of the rows to hold out.")] = 0.1,
     seed: Annotated[int, typer.Option("--seed", "--random-state", min=0, help="Seed of everything.")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of all generators. [default: each its own]")] = None,
     max_minutes: Annotated[

@@ -26,9 +26,7 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")
 MetadataFile = Annotated[
     str, typer.Option("--metadata", "-m", metavar="METADATA.json", help="What the columns are; or the word infer.")
 ]
-Missing = Annotated[
-    list[str] | None, typer.Option("--missing", help='A cell that means missing; may be repeated. [default: ""]')
-]
+Missing = Annotated[list[str] | None, typer.Option(help='A cell that means missing; may be repeated. [default: ""]')]
 Read = Annotated[
     list[str] | None,
     typer.Option(
@@ -41,7 +39,6 @@ Read = Annotated[
 FromDatabase = Annotated[
     str | None,
     typer.Option(
-        "--database",
         metavar="VAR",
         help="TABLE is a table (or schema.table) of a database: of that whose SQLAlchemy URL this environment variable holds, or of "
         "this .duckdb or .sqlite file.",

@@ -307,7 +307,7 @@ def inspect(
     generator: Generator,
     card: Annotated[
         Path | None,
-        typer.Option("--card", metavar="CARD.md", help="Write the model card as Markdown, and as JSON beside it."),
+        typer.Option(metavar="CARD.md", help="Write the model card as Markdown, and as JSON beside it."),
     ] = None,
     force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,

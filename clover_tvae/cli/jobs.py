@@ -32,17 +32,14 @@ if TYPE_CHECKING:
     from clover_tvae.jobs import Job, JobResult
 
 Files = Annotated[list[Path], typer.Argument(metavar="JOB.yaml...", help="Job files.", show_default=False)]
-Only = Annotated[list[str] | None, typer.Option("--only", metavar="NAME", help="Run this job only; may be repeated.")]
+Only = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Run this job only; may be repeated.")]
 Root = Annotated[
     Path | None,
-    typer.Option(
-        "--root", metavar="DIR", help="Paths are relative to it and stay under it. [default: each file's folder]"
-    ),
+    typer.Option(metavar="DIR", help="Paths are relative to it and stay under it. [default: each file's folder]"),
 ]
 AllowUrl = Annotated[
     list[str] | None,
     typer.Option(
-        "--allow-url",
         metavar="URL",
         help="Jobs may read and write under this folder of an object store, too: s3://, gs:// or abfs://; may be repeated.",
     ),

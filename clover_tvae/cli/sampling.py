@@ -82,7 +82,6 @@ def sample(
     given: Annotated[
         str | None,
         typer.Option(
-            "--given",
             metavar="TABLE",
             help="A table of partial rows: each is completed, its known cells stay as they are.",
         ),
@@ -90,7 +89,6 @@ def sample(
     like: Annotated[
         str | None,
         typer.Option(
-            "--like",
             metavar="TABLE.csv",
             help="Write CSV as this file is written, such as the learnt one: separator, decimal mark, encoding and quotes.",
         ),
@@ -101,7 +99,7 @@ def sample(
         typer.Option("--where", "-w", metavar="COLUMN=VALUE", help="Every row meets it; may be repeated."),
     ] = None,
     rows_per_part: Annotated[
-        int, typer.Option("--rows-per-part", min=1, metavar="N", help="Rows a file, with a folder as output.")
+        int, typer.Option(min=1, metavar="N", help="Rows a file, with a folder as output.")
     ] = 100_000,
     part_format: Annotated[str, typer.Option("--format", help="Of the parts: csv, csv.gz or parquet.")] = "csv",
     decode: Annotated[
@@ -115,7 +113,7 @@ def sample(
     ] = None,
     no_missing: Annotated[bool, typer.Option("--no-missing", help="Draw no missing cells.")] = False,
     first_id: Annotated[
-        int, typer.Option("--first-id", min=1, metavar="N", help="Number of the first identifier that is made anew.")
+        int, typer.Option(min=1, metavar="N", help="Number of the first identifier that is made anew.")
     ] = 1,
     resume: Annotated[
         bool,
@@ -130,12 +128,11 @@ def sample(
     address: Address = None,
     shard_index: Annotated[
         int | None,
-        typer.Option("--shard-index", metavar="I", min=0, help="Write the I-th share of the parts alone, from 0 on."),
+        typer.Option(metavar="I", min=0, help="Write the I-th share of the parts alone, from 0 on."),
     ] = None,
     num_shards: Annotated[
         int | None,
         typer.Option(
-            "--num-shards",
             metavar="N",
             min=1,
             help="Of N shares, by runs of their own; the last one to end completes the folder.",

@@ -15,21 +15,6 @@ from clover_tvae.evaluation.privacy import dcr, membership_shadow, privacy
 from clover_tvae.evaluation.utility import tstr, utility
 
 __all__ = [
-    "CATALOGUE",
-    "Breach",
-    "Figure",
-    "Figures",
-    "c2st",
-    "check_limits",
-    "column_shapes",
-    "dcr",
-    "fidelity",
-    "measure",
-    "membership_shadow",
-    "pair_trends",
-    "privacy",
-    "shape_error",
-    "trend_error",
-    "tstr",
-    "utility",
-]
+    "CATALOGUE", "Breach", "Figure", "Figures", "c2st", "check_limits", "column_shapes", "dcr", "fidelity", "measure",
+    "membership_shadow", "pair_trends", "privacy", "shape_error", "trend_error", "tstr", "utility",
+]  # fmt: skip

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from clover_tvae.errors import ConfigError
+from clover_tvae.evaluation.limits import Limits
 from clover_tvae.files import file_digest, unmoved
 from clover_tvae.jobs.spec import DatabaseOutput, DatabaseSpec, DatasetSpec, JobSpec
 from clover_tvae.metadata import Metadata
@@ -30,9 +33,6 @@ from clover_tvae.workflows.assessment import DEFAULT_HOLDOUT, split_holdout
 from clover_tvae.workflows.datasets import builtin_table
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from clover_tvae.evaluation.limits import Limits
     from clover_tvae.synthesizer import Synthesizer
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from clover_tvae.errors import (
     CloverWarning,
@@ -25,6 +26,7 @@ from clover_tvae.errors import (
     memory_told,
     warn,
 )
+from clover_tvae.evaluation import measure
 from clover_tvae.evaluation.catalogue import OF_GENERATOR
 from clover_tvae.evaluation.limits import check_limits, passed_limits
 from clover_tvae.files import as_called, file_digest
@@ -240,11 +242,7 @@ class _Run:
         record.outputs[sample.place] = entry
         record.save()  # the file is ours before it is there
         draw: Callable[[], Iterable[pd.DataFrame]] = functools.partial(synth.sample_frames, sample.rows, **options)
-        import pandas as pd
-
         if job.limits and table is not None:
-            from clover_tvae.evaluation import measure
-
             rows = list(draw())
             of_rows = (k for k in job.limits if not k.startswith(OF_GENERATOR))
             limits = {k: job.limits[k] for k in of_rows if k.startswith("privacy.") or not sample.conditions}

@@ -85,10 +85,9 @@ class Metadata(metaclass=exchange.NamesOfSDV):
         object.__setattr__(self, "reasons", dict(self.reasons))
         doubled = document.duplicate_problems((column.name, column.kind) for column in columns)
         problems = [Problem(where_of(name), text) for name, text in doubled]
-        if fault := document.target_fault(self.variable_to_predict, {column.name: column.kind for column in columns}):
-            problems.append(Problem("variable_to_predict", fault))
-        if fault := document.unit_fault(self.unit, {column.name: column.kind for column in columns}):
-            problems.append(Problem("unit", fault))
+        kinds = {column.name: column.kind for column in columns}
+        faults = document.column_faults(self.variable_to_predict, self.unit, kinds)
+        problems += [Problem(key, fault) for key, fault in faults.items()]
         MetadataError.raise_any(problems)
 
     def __getattr__(self, name: str) -> Any:

@@ -6,17 +6,16 @@ A document is a dict of kinds, each with its columns; ``json_file`` reads one fr
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 from clover_tvae.errors import MOST_PROBLEMS, MetadataError, Problem, did_you_mean
 from clover_tvae.metadata.column import KINDS, OPTIONS, Column, Kind, is_hashable, option_problems
-from clover_tvae.relations.document import Place, parse_relations, write_relations
+from clover_tvae.relations.document import Place, parse_relations, spell, write_relations
 from clover_tvae.relations.relation import Relation
 
-__all__ = ["Place", "duplicate_problems", "read_document", "spell", "target_fault", "unit_fault", "write_document"]
+__all__ = ["Place", "column_faults", "duplicate_problems", "read_document", "spell", "write_document"]
 
 
 def in_document(found: list[tuple[Place, str]]) -> list[Problem]:
@@ -68,11 +67,8 @@ def read_document(
         if name in repeated:
             problems.append((place, f"column {name!r}: {repeated.pop(name)}"))
     target, kinds = obj.get("variable_to_predict"), {name: kind for name, kind, _ in listed}
-    if fault := target_fault(target, kinds):
-        problems.append((("variable_to_predict",), fault))
     unit, relations = obj.get("unit"), None
-    if fault := unit_fault(unit, kinds):
-        problems.append((("unit",), fault))
+    problems += [((key,), fault) for key, fault in column_faults(target, unit, kinds).items()]
     if obj.get("relations") is not None:
         names = [name for name, kind, _ in listed if kind not in ("id", "ignore")]
         relations, wrong = parse_relations(obj["relations"], names)
@@ -129,8 +125,13 @@ def duplicate_problems(listed: Iterable[tuple[Hashable, Kind]]) -> list[tuple[Ha
     return problems
 
 
-def target_fault(target: Any, kinds: Mapping[Hashable, str]) -> str:
-    """Return what is wrong with a variable to predict, or an empty string."""
+def column_faults(target: Any, unit: Any, kinds: Mapping[Hashable, str]) -> dict[str, str]:
+    """Return what is wrong with a variable to predict, and with the column that tells people apart, by their keys."""
+    faults = {"variable_to_predict": _target_fault(target, kinds), "unit": _unit_fault(unit, kinds)}
+    return {key: fault for key, fault in faults.items() if fault}
+
+
+def _target_fault(target: Any, kinds: Mapping[Hashable, str]) -> str:
     if target is None:
         return ""
     if not is_hashable(target):
@@ -142,8 +143,7 @@ def target_fault(target: Any, kinds: Mapping[Hashable, str]) -> str:
     return ""
 
 
-def unit_fault(unit: Any, kinds: Mapping[Hashable, str]) -> str:
-    """Return what is wrong with the column that tells people apart, or an empty string."""
+def _unit_fault(unit: Any, kinds: Mapping[Hashable, str]) -> str:
     if unit is None:
         return ""
     if not is_hashable(unit) or unit not in kinds:
@@ -167,18 +167,6 @@ def write_document(
     if relations is not None:
         document["relations"] = write_relations(relations)
     return document
-
-
-def spell(place: Place) -> str:
-    """Write a place as ``continuous[2]`` or ``datetime.admitted.format``."""
-    text = ""
-    for step in place:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        else:
-            step = step if re.fullmatch(r"[\w$-]+", step) else repr(step)
-            text += f".{step}" if text else step
-    return text
 
 
 def _step(key: Any) -> str:

@@ -169,13 +169,13 @@ def _look_as(
         formats = [*whole_number_formats(known.to_numpy(dtype=float))] if is_number else []
         fitting = [format for format in formats if format.startswith((order, "%Y", "%H"))]
         return _whole_dates(name, fitting) if fitting else None
-    fits = {
-        "number": is_number,
-        "boolean": cells.holds == "boolean" or (is_number and known.isin([0, 1]).all()),
-        "ordinal": True,
+    fitting_kinds: dict[str, tuple[Kind, bool]] = {
+        "number": ("continuous", is_number),
+        "boolean": ("boolean", cells.holds == "boolean" or (is_number and known.isin([0, 1]).all())),
+        "ordinal": ("ordinal", True),
     }
-    kind: dict[str, Kind] = {"number": "continuous", "boolean": "boolean", "ordinal": "ordinal"}
-    return Finding(Column(name, kind[word]), str(series.dtype)) if fits.get(word) else None
+    kind, fits = fitting_kinds.get(word, ("ignore", False))
+    return Finding(Column(name, kind), str(series.dtype)) if fits else None
 
 
 def _without(name: Hashable, series: pd.Series, listed: str, names: Iterable[Hashable]) -> Finding:

@@ -36,6 +36,18 @@ RELATION_KEYS: dict[str, tuple[str, ...]] = {
 """The keys of each kind of relation."""
 
 
+def spell(place: Place) -> str:
+    """Write a place as ``continuous[2]`` or ``datetime.admitted.format``."""
+    text = ""
+    for step in place:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            step = step if re.fullmatch(r"[\w$-]+", step) else repr(step)
+            text += f".{step}" if text else step
+    return text
+
+
 def relations_schema() -> dict[str, Any]:
     """Return the JSON Schema of one relation, its parts under ``$defs``."""
     schema = _READER.json_schema(ref_template="#/$defs/{model}")
@@ -116,11 +128,7 @@ def read_relations(plain: Any, names: Collection[Any]) -> tuple[Relation, ...]:
         MetadataError: With every problem and its place.
     """
     relations, problems = parse_relations(plain, names)
-    if problems:
-        spelt = [
-            ("".join(f".{s}" if isinstance(s, str) else f"[{s}]" for s in place), text) for place, text in problems
-        ]
-        raise MetadataError([Problem(f"relations{place}", text) for place, text in spelt])
+    MetadataError.raise_any([Problem(spell(("relations", *place)), text) for place, text in problems])
     return relations
 
 

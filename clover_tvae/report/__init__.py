@@ -11,22 +11,7 @@ from clover_tvae.report.readings import readings
 from clover_tvae.report.svg import Chart
 
 __all__ = [
-    "Chart",
-    "Dossier",
-    "Report",
-    "about_generator",
-    "build_comparison",
-    "build_dossier",
-    "build_report",
-    "card_groups",
-    "card_json",
-    "card_markdown",
-    "plot_history",
-    "plot_latent",
-    "plot_marginals",
-    "plot_pairs",
-    "readings",
-    "report_on",
-    "write_comparison",
-    "write_report",
-]
+    "Chart", "Dossier", "Report", "about_generator", "build_comparison", "build_dossier", "build_report", "card_groups",
+    "card_json", "card_markdown", "plot_history", "plot_latent", "plot_marginals", "plot_pairs", "readings",
+    "report_on", "write_comparison", "write_report",
+]  # fmt: skip

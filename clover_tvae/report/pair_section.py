@@ -55,15 +55,14 @@ class PairTrends:
             pairs = measured["synthetic"].assign(**exact)
         told = {name: disclosure.errors(pairs[name] / 100, tables, name[len("error_") :]) for name in errors}
         told["real"] = disclosure.errors(pairs["real"], tables, "real")
-        place = {name: position for position, name in enumerate(tables.names)}
         ends = _places(pairs, tables.names)
         # Of equal errors the columns' order decides, so that no order of exact errors shows through rounded ones.
         order = np.lexsort((ends[1], ends[0], -told["error_synthetic"]))
         pairs = pairs.assign(**told).iloc[order].reset_index(drop=True)
-        total = np.zeros(len(place))
+        total = np.zeros(len(tables.names))
         for positions in ends:
             np.add.at(total, positions[order], pairs["error_synthetic"].fillna(0.0))
-        return cls(tuple(sorted(tables.names, key=lambda name: -total[place[name]])), pairs)
+        return cls(tuple(tables.names[at] for at in np.argsort(-total, kind="stable")), pairs)
 
     def worst(self) -> list[tuple[str, str, float, float | None]]:
         """Return names, error and the holdout's error of the worst pairs."""

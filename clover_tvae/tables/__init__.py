@@ -46,28 +46,7 @@ from clover_tvae.tables.table import (
 from clover_tvae.tables.to_learn import TableToLearn
 
 __all__ = [
-    "DATABASE_FILES",
-    "EXTENSIONS",
-    "MAX_BYTES",
-    "TABLE_EXISTS",
-    "WRITTEN",
-    "Beyond",
-    "Database",
-    "Dialect",
-    "IfExists",
-    "TableToLearn",
-    "column_names",
-    "dialect_of",
-    "is_beyond_memory",
-    "is_large",
-    "parts_of",
-    "print_csv",
-    "read_as",
-    "read_database",
-    "read_dataset",
-    "read_table",
-    "row_digest",
-    "table_digest",
-    "write_database",
-    "write_table",
-]
+    "DATABASE_FILES", "EXTENSIONS", "MAX_BYTES", "TABLE_EXISTS", "WRITTEN", "Beyond", "Database", "Dialect", "IfExists",
+    "TableToLearn", "column_names", "dialect_of", "is_beyond_memory", "is_large", "parts_of", "print_csv", "read_as",
+    "read_database", "read_dataset", "read_table", "row_digest", "table_digest", "write_database", "write_table",
+]  # fmt: skip

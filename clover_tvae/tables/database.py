@@ -303,12 +303,6 @@ def _transactions_of_sqlite(engine: Any) -> None:
     listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
 
 
-def _url(database: Database) -> Any:
-    if database.is_file:
-        return _sql().URL.create(DATABASE_FILES[Path(database.source).suffix.lower()], database=str(database.source))
-    return _url_of(str(database.source))
-
-
 def _lacks_file(url: Any) -> str | None:
     """Return the path of a database that is a file, if it is not there: the driver would make an empty one."""
     path = url.database if url.get_backend_name() in ("duckdb", "sqlite") else None
@@ -317,8 +311,11 @@ def _lacks_file(url: Any) -> str | None:
     return str(path)
 
 
-def _url_of(variable: str) -> Any:
-    """Return the URL that an environment variable holds."""
+def _url(database: Database) -> Any:
+    """Return the URL of a file, or the one that an environment variable holds."""
+    if database.is_file:
+        return _sql().URL.create(DATABASE_FILES[Path(database.source).suffix.lower()], database=str(database.source))
+    variable = str(database.source)
     text = os.environ.get(variable, "").strip()
     if not text:
         cure = f"export {variable}=postgresql://user:password@host/database"

@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from clover_tvae.columns.people import drawn_people, people_of
 from clover_tvae.errors import ConfigError, TooFewRowsError
+from clover_tvae.evaluation import Figures, check_limits, measure, membership_shadow
 from clover_tvae.evaluation.limits import Limits
+from clover_tvae.metadata import Metadata
 from clover_tvae.workflows.attackers import file_attackers
 from clover_tvae.workflows.timed import timed
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from clover_tvae.evaluation.figures import Figures
-    from clover_tvae.metadata import Metadata
     from clover_tvae.report import Dossier
     from clover_tvae.synthesizer import Synthesizer
 
@@ -89,9 +88,6 @@ def assess(
     Returns:
         A sentence for each limit that is passed.
     """
-    from clover_tvae.evaluation import measure
-    from clover_tvae.evaluation.limits import check_limits
-
     with timed(f"drew {len(train):,} rows to measure", tell):
         synthetic = synth.sample(len(train), random_state=seed)
     with timed("measured them", tell):
@@ -155,10 +151,6 @@ def attack_with_shadow_models(
         ConfigError: ``n_models`` is below 4.
         TooFewRowsError: There are fewer than 40 rows.
     """
-    import pandas as pd
-
-    from clover_tvae.evaluation import membership_shadow
-
     everyone = real if holdout is None else pd.concat([real, holdout], ignore_index=True)
     return membership_shadow(partial(refitted, synth), everyone, synth.metadata, k=n_models, seed=seed)
 

@@ -10,6 +10,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.errors import CloverError
@@ -17,8 +18,6 @@ from clover_tvae.evaluation.membership import Scorer, file_scorers
 from clover_tvae.metadata import Metadata
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from clover_tvae.synthesizer import Synthesizer
 
 _MAX_ROWS = 10_000  # of the released rows that the attacker learns

@@ -9,17 +9,17 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from clover_tvae.errors import CloverError, ConfigError, Problem, did_you_mean
+from clover_tvae.evaluation import measure
+from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import NOT_IN_SDV
+from clover_tvae.synthesizer import Synthesizer
 from clover_tvae.workflows.assessment import DEFAULT_HOLDOUT, split_holdout
 from clover_tvae.workflows.timed import timed
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from clover_tvae.metadata import Metadata
 
 GENERATORS: Mapping[str, Mapping[str, str]] = {
     "autoregressive": {"backend": "native", "decoder": "autoregressive"},
@@ -96,9 +96,6 @@ def compare_generators(
     if not generators or len(set(generators)) < len(generators):
         problems.append(Problem("generators", "must be at least one name, and each once"))
     ConfigError.raise_any(problems)
-    from clover_tvae.evaluation import measure
-    from clover_tvae.synthesizer import Synthesizer
-
     metadata.validate(df)
     if holdout is None:
         train, held = split_holdout(df, holdout_fraction, seed, metadata.unit)

@@ -13,16 +13,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from clover_tvae.errors import CloverError, TableFileError
 from clover_tvae.files import locked, remove_left, write_text
 from clover_tvae.tables import EXTENSIONS, Dialect, write_table
 from clover_tvae.tables.parts import MANIFEST, is_part, manifest_text, name_of, old_parts, part_name, write_manifest
 from clover_tvae.tables.places import Store
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _WAITING = ".clover-tvae-parts-"
 #: How soon a run looks again whether another one has done with the folder.
@@ -230,8 +229,6 @@ def _waiting(path: Path, resume_as: str | None, held: contextlib.ExitStack) -> P
 
 def cut(frames: Iterable[pd.DataFrame], rows_per_part: int) -> Iterator[pd.DataFrame]:
     """Cut frames into frames of ``rows_per_part`` rows; the last may be shorter, and where there is none, the first empty."""
-    import pandas as pd
-
     held: list[pd.DataFrame] = []
     n_held, started = 0, False
     for frame in frames:

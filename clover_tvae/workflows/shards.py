@@ -11,21 +11,20 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
+import pandas as pd
+
+from clover_tvae.conditions import read_conditions
 from clover_tvae.errors import ConfigError
+from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import whole_number
+from clover_tvae.synthesizer import Synthesizer
 from clover_tvae.tables import column_names, read_table, write_table
 from clover_tvae.tables.parts import part_name
 from clover_tvae.tables.places import Copies, fetched, place_of
 from clover_tvae.workflows.engines import Engine, Resources, Task
 from clover_tvae.workflows.output import cut
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from clover_tvae.metadata import Metadata
-    from clover_tvae.synthesizer import Synthesizer
 
 #: Rows of a task: its first parts lie a block or a stretch beside those of another, whose rows it may have to draw, too.
 _ROWS_A_TASK = 2**18
@@ -60,13 +59,9 @@ def sample_shard(
         >>> sample_shard(synth, 5_000, 3, seed=7).equals(synth.sample(5_003, random_state=7).iloc[5_000:])
         True
     """
-    import pandas as pd
-
-    from clover_tvae.synthesizer import Synthesizer as Opened
-
     if isinstance(generator, str | Path):
         with fetched(generator) as path:
-            generator = Opened.load(path)
+            generator = Synthesizer.load(path)
     return pd.concat([*shard_frames(generator, first_row, n_rows, seed, **how)])
 
 
@@ -127,8 +122,6 @@ class Wanted:
     @functools.cached_property
     def synth(self) -> Synthesizer:
         """The generator, opened by the safe reader."""
-        from clover_tvae.synthesizer import Synthesizer
-
         options = {"expected_sha256": self.sha256, "trust_pickle": self.trust_pickle, "device": self.device or "cpu"}
         with fetched(self.generator, self.copies) as path:
             return Synthesizer.load(path, **cast("dict[str, Any]", options))
@@ -145,8 +138,6 @@ class Wanted:
             return rows
         if not self.where:
             return None
-        from clover_tvae.conditions import read_conditions
-
         synth = self.synth
         return read_conditions(self.where, synth.metadata, dict(synth.sample(0).dtypes), synth.check_conditions)
 
