@@ -242,7 +242,7 @@ def test_limits_hold_for_the_very_rows_that_are_written(folder: Path, monkeypatc
         measured.append(rows)
         return measure(train, rows, *args, **options)
 
-    monkeypatch.setattr("clover_tvae.evaluation.measure", noted)
+    monkeypatch.setattr("clover_tvae.jobs.run.measure", noted)
     monkeypatch.setattr("clover_tvae.jobs.run.check_limits", lambda figures, limits: passed)
     result = run_job(job)
     assert result.error is not None
