@@ -282,13 +282,14 @@ def read_conditions(
     names = "|".join(map(re.escape, sorted(columns, key=len, reverse=True)))
     pattern = re.compile(f"({names}) *({_TEXT_OPERATORS}) *(.*?) *", re.DOTALL)
     for number, text in enumerate(texts, start=1):
+        where = f"--where {number} ({text!r:.80})"
         if (parts := pattern.fullmatch(text)) is None:
             guess = re.match(f"(.*?)({_TEXT_OPERATORS})", text, re.DOTALL)
             message = "a condition must be COLUMN=VALUE, or with !=, <, <=, >, >= in place of =, found none of them"
             if guess is not None:
                 name = guess[1].strip()
                 message = f"the generator has no modelled column {name!r}{did_you_mean(name, columns)}"
-            problems.append(Problem(f"--where {number} ({text!r:.80})", message))
+            problems.append(Problem(where, message))
             continue
         column = columns[parts[1]]
         try:
@@ -297,7 +298,7 @@ def read_conditions(
             check({column.name: condition})
             found[column.name] = condition
         except ConditionError as error:
-            problems += [Problem(f"--where {number} ({text!r:.80})", problem.message) for problem in error.problems]
+            problems += [Problem(where, problem.message) for problem in error.problems]
     ConditionError.raise_any(problems)
     return found
 

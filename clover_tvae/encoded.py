@@ -116,7 +116,6 @@ class EncodedTable:
         return len(self.choices)
 
     def take(self, rows: NDArray[Any] | slice) -> EncodedTable:
-        """Return the chosen rows."""
         parts: dict[str, Any] = {name: None if part is None else part[rows] for name, part in vars(self).items()}
         return EncodedTable(**parts)
 

@@ -16,25 +16,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from clover_tvae.errors import CloverWarning, ConfigError, Problem, did_you_mean, warn
 
 __all__ = [
-    "LARGEST_WIDTH",
-    "MIN_COUNT",
-    "MOST_ROWS",
-    "NOT_IN_SDV",
-    "ONLY_IN_SDV",
-    "Count",
-    "Decay",
-    "Parameters",
-    "Positive",
-    "Privacy",
-    "Seed",
-    "Share",
-    "Width",
-    "Widths",
-    "in_words",
-    "listed",
-    "shown",
-    "whole_number",
-]
+    "LARGEST_WIDTH", "MIN_COUNT", "MOST_ROWS", "NOT_IN_SDV", "ONLY_IN_SDV", "Count", "Decay", "Parameters",
+    "Positive", "Privacy", "Seed", "Share", "Width", "Widths", "described", "in_words", "listed", "shown", "whole_number",
+]  # fmt: skip
 
 #: Fewest people that a figure, a category's name or a stored value may rest on; fewer are withheld.
 MIN_COUNT = 5
@@ -64,6 +48,11 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), _Plain]
 Decay = Annotated[float, Field(ge=0, allow_inf_nan=False), _Plain]
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), _Plain]
 _Flag = Annotated[bool, _Plain]
+
+
+def described(description: str, *, default: Any = None, **rules: Any) -> Any:
+    """Return a field of a model: what it means, and its default."""
+    return Field(default, description=description, **rules)
 
 
 class Parameters(BaseModel):
@@ -96,85 +85,71 @@ class Parameters(BaseModel):
     # strict: "5" is no number and 1 is no truth. hide_input: a message never quotes what stands in a file.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
-    backend: Literal["native", "sdv"] | None = Field(
-        None, description="The engine: native (default), or sdv for SDV's own TVAE behind the same face."
+    backend: Literal["native", "sdv"] | None = described(
+        "The engine: native (default), or sdv for SDV's own TVAE behind the same face."
     )
-    decoder: Literal["autoregressive", "independent"] | None = Field(
-        None, description="autoregressive (default, best), or independent, the TVAE paper's; native backend only."
+    decoder: Literal["autoregressive", "independent"] | None = described(
+        "autoregressive (default, best), or independent, the TVAE paper's; native backend only."
     )
-    privacy: Literal["student", "none"] | None = Field(
-        None,
-        description="student: what is kept learns from rows that a teacher wrote (default of tables below 10,000 rows, "
+    privacy: Literal["student", "none"] | None = described(
+        "student: what is kept learns from rows that a teacher wrote (default of tables below 10,000 rows, "
         "and of larger ones whose generator could tell who was learnt); none: it learns the table itself, and the "
-        "generator file is as sensitive as the data. Autoregressive decoder only.",
+        "generator file is as sensitive as the data. Autoregressive decoder only."
     )
-    random_state: Seed | None = Field(
-        None,
-        description="A seed from 0 to 2^64 - 1: training and sampling then give the same result in every process; "
-        "left out, one is drawn.",
+    random_state: Seed | None = described(
+        "A seed from 0 to 2^64 - 1: training and sampling then give the same result in every process; "
+        "left out, one is drawn."
     )
-    epochs: Count | None = Field(
-        None,
-        description="Passes over the rows: exactly that many, unless patience or max_minutes ends training sooner; "
-        "left out, it finds its own length.",
+    epochs: Count | None = described(
+        "Passes over the rows: exactly that many, unless patience or max_minutes ends training sooner; "
+        "left out, it finds its own length."
     )
-    batch_size: Count | None = Field(None, description="Rows a training step.")
-    compress_dims: Widths | None = Field(None, description="Widths of the encoder's hidden layers.")
-    decompress_dims: Widths | None = Field(
-        None, description="Widths of the decoder's hidden layers; of the residual blocks in the autoregressive decoder."
+    batch_size: Count | None = described("Rows a training step.")
+    compress_dims: Widths | None = described("Widths of the encoder's hidden layers.")
+    decompress_dims: Widths | None = described(
+        "Widths of the decoder's hidden layers; of the residual blocks in the autoregressive decoder."
     )
-    embedding_dim: Width | None = Field(None, description="Dimensions of the latent space.")
-    learning_rate: Positive | None = Field(None, description="Step size of the optimiser at its peak.")
-    weight_decay: Decay | None = Field(
-        None, description="Decay of the weight matrices: L2 for Adam, decoupled for Muon."
+    embedding_dim: Width | None = described("Dimensions of the latent space.")
+    learning_rate: Positive | None = described("Step size of the optimiser at its peak.")
+    weight_decay: Decay | None = described("Decay of the weight matrices: L2 for Adam, decoupled for Muon.")
+    loss_factor: Positive | None = described("Weight of the reconstruction against the KL term.")
+    gradient_clip: Positive | None = described("Largest norm of the gradient of a step.")
+    validation_fraction: Share | None = described("Share of the rows held out of training to watch the ELBO.")
+    patience: Count | None = described("Epochs without a better validation ELBO after which training stops.")
+    max_minutes: Positive | None = described(
+        "Minutes of training by the clock, teacher and student together; where this limit strikes, a seed no longer fixes the "
+        "result."
     )
-    loss_factor: Positive | None = Field(None, description="Weight of the reconstruction against the KL term.")
-    gradient_clip: Positive | None = Field(None, description="Largest norm of the gradient of a step.")
-    validation_fraction: Share | None = Field(
-        None, description="Share of the rows held out of training to watch the ELBO."
-    )
-    patience: Count | None = Field(
-        None, description="Epochs without a better validation ELBO after which training stops."
-    )
-    max_minutes: Positive | None = Field(
-        None,
-        description="Minutes of training by the clock, teacher and student together; where this limit strikes, a seed no longer fixes the "
-        "result.",
-    )
-    device: Annotated[str, Field(pattern=r"^(cpu|mps|auto|cuda(:[0-9]{1,3})?)$")] | None = Field(
-        None,
-        description="Where to compute: cpu (default), cuda, cuda:N, mps, or auto for the best at hand.",
+    device: Annotated[str, Field(pattern=r"^(cpu|mps|auto|cuda(:[0-9]{1,3})?)$")] | None = described(
+        "Where to compute: cpu (default), cuda, cuda:N, mps, or auto for the best at hand.",
         examples=["cpu", "cuda", "cuda:1", "mps", "auto"],
     )
-    precision: Literal["float32", "bfloat16"] | None = Field(
-        None,
-        description="Of matrix products: bfloat16 (default of tables of at least 3,000 rows, and of the paper's decoder, where the "
-        "processor has instructions for it: twice as fast), or float32 (default elsewhere), which is the same on every machine up to rounding.",
+    precision: Literal["float32", "bfloat16"] | None = described(
+        "Of matrix products: bfloat16 (default of tables of at least 3,000 rows, and of the paper's decoder, where the "
+        "processor has instructions for it: twice as fast), or float32 (default elsewhere), which is the same on every machine up to rounding."
     )
-    decode: Literal["sample", "stratified", "argmax"] | None = Field(
-        None,
-        description="sample (default) draws independent rows; stratified draws rows whose shares are closer to the learnt "
-        "ones than chance would have them; argmax takes the likeliest, as SDV does, and loses rare categories.",
+    decode: Literal["sample", "stratified", "argmax"] | None = described(
+        "sample (default) draws independent rows; stratified draws rows whose shares are closer to the learnt "
+        "ones than chance would have them; argmax takes the likeliest, as SDV does, and loses rare categories."
     )
-    min_count: Annotated[int, Field(ge=1, le=1000), _Plain] | None = Field(
-        None,
-        description="Fewest people who must share a category, a frequent number, a bound or a relation's value for it to "
-        "be learnt or stored: 5 unless given; 1 guards nobody.",
+    min_count: Annotated[int, Field(ge=1, le=1000), _Plain] | None = described(
+        "Fewest people who must share a category, a frequent number, a bound or a relation's value for it to "
+        "be learnt or stored: 5 unless given; 1 guards nobody."
     )
-    exact_values: _Flag | None = Field(
-        None, description="Store numbers and dates as they are, extremes too, and not as means over min_count people."
+    exact_values: _Flag | None = described(
+        "Store numbers and dates as they are, extremes too, and not as means over min_count people."
     )
-    trust_pickle: _Flag | None = Field(
-        None, description="Open a generator file of the sdv backend: it holds a pickle, which can run any code."
+    trust_pickle: _Flag | None = described(
+        "Open a generator file of the sdv backend: it holds a pickle, which can run any code."
     )
-    discriminator_steps: Annotated[int, Field(ge=0), _Plain] | None = Field(
-        None, description="Accepted with a warning and dropped: a VAE has no discriminator."
+    discriminator_steps: Annotated[int, Field(ge=0), _Plain] | None = described(
+        "Accepted with a warning and dropped: a VAE has no discriminator."
     )
-    enforce_min_max_values: _Flag | None = Field(
-        None, description="SDV's own (sdv backend): keep numbers in the range of the table; on by default."
+    enforce_min_max_values: _Flag | None = described(
+        "SDV's own (sdv backend): keep numbers in the range of the table; on by default."
     )
-    enforce_rounding: _Flag | None = Field(
-        None, description="SDV's own (sdv backend): keep the decimals of the table; on by default."
+    enforce_rounding: _Flag | None = described(
+        "SDV's own (sdv backend): keep the decimals of the table; on by default."
     )
 
     @classmethod

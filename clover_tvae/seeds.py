@@ -10,22 +10,9 @@ import numpy as np
 from clover_tvae.parameters import Parameters, whole_number
 
 __all__ = [
-    "Call",
-    "Calls",
-    "Choose",
-    "Draw",
-    "Fit",
-    "Measure",
-    "Read",
-    "Sdv",
-    "Seed",
-    "Teach",
-    "Train",
-    "child",
-    "generator",
-    "of_measure",
-    "root",
-]
+    "Call", "Calls", "Choose", "Draw", "Fit", "Measure", "Read", "Sdv", "Seed", "Teach", "Train", "child",
+    "generator", "of_measure", "root",
+]  # fmt: skip
 
 Seed = int | np.random.SeedSequence | None
 

@@ -241,12 +241,10 @@ class Calendar:
         return instants // self.step
 
     def instants(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return steps as instants."""
         made = steps * self.step
         return self.to_utc(made) if self.local and len(made) else made
 
     def write(self, instants: NDArray[np.int64], missing: NDArray[np.bool_]) -> pd.Series:
-        """Return instants as cells."""
         cells = self.cells
         if missing.all():
             return cells.of_numbers(instants, missing) if cells.is_number else cells.build([None] * len(missing))
@@ -314,7 +312,7 @@ class Calendar:
         if type(plain) is dict:  # the first files have neither
             plain = {"offset": _OFFSETS[0], "century_starts": None, **plain}
         plain = fields(plain, cls.__dataclass_fields__, "calendar")
-        unit = one_of(plain["unit"], tuple(PER_SECOND), "unit")
+        unit = one_of(plain["unit"], PER_SECOND, "unit")
         step = integer(plain["step"], "step", 1, 86_400 * PER_SECOND[unit])
         if plain["zone"] is not None:
             zone_of(plain["zone"])

@@ -131,16 +131,12 @@ def formats_of(texts: Sequence[str], share: float = 0.95, order: str = "") -> li
         if _DATE_LIKE.fullmatch(text):
             digits = re.sub(r"\d+", lambda found: "9" * max(2, len(found[0])), text)
             shapes.setdefault(re.sub(r"[^\W\d_]{3,}", "a", digits), []).append(text)
-    found, n_read = [], 0
+    found = []
     for alike in sorted(shapes.values(), key=len, reverse=True)[:_MOST_SHAPES]:
         reads = {}
         for format in DATE_FORMATS:
-            if (
-                order
-                and "%m" in format
-                and (format.find("%d") < format.find("%m")) != (order == "day")
-                and not format.startswith("%Y")
-            ):
+            day_first = format.find("%d") < format.find("%m")
+            if order and "%m" in format and not format.startswith("%Y") and day_first != (order == "day"):
                 continue
             if format == "%Y%m%d" and not all(re.fullmatch(r"(19|20)\d{6}", text) for text in alike):
                 continue
@@ -149,14 +145,13 @@ def formats_of(texts: Sequence[str], share: float = 0.95, order: str = "") -> li
             instants, readable, _ = read_texts(alike[:_SAMPLE], format)
             if readable.mean() > share:
                 reads[format] = (readable.sum(), instants.tobytes())
-        if not reads and all(read_texts(alike[:_SAMPLE], format)[1].any() for format in _BOTH_ORDERS):
-            found.append(Written((), alike))
-            n_read += len(alike)
         if reads:
             most = max(n for n, _ in reads.values())
             differing = {instants: format for format, (n, instants) in reversed(reads.items()) if n == most}
             found.append(Written(tuple(sorted(differing.values(), key=DATE_FORMATS.index)), alike))
-            n_read += len(alike)
+        elif all(read_texts(alike[:_SAMPLE], format)[1].any() for format in _BOTH_ORDERS):
+            found.append(Written((), alike))
+    n_read = sum(len(written.texts) for written in found)
     return found if texts and n_read > share * len(texts) else None
 
 
@@ -169,9 +164,9 @@ def guess_format(texts: pd.Series) -> str | None:
 def whole_number_format(numbers: NDArray[Any]) -> str | None:
     """Return the format that reads all of some whole numbers as dates or times; ``None`` where none does.
 
-    Numbers of other things hardly ever pass: every one must be a date between 1850 and 2150 (months: several, of several years), or a time
-    of day, with many different hours and no steps of 25, 50 or 100. A year alone is a number as good as
-    any: all that lie between two years exist.
+    Numbers of other things hardly ever pass: every one must be a date between 1850 and 2150 (months: several, of several
+    years), or a time of day, with many different hours and no steps of 25, 50 or 100. A year alone is no date: any number
+    between two years is one.
 
     Example:
         >>> whole_number_format(np.array([20180314, 20180401, 19991231, 20200229, 20110607]))

@@ -50,7 +50,6 @@ class CodedTable:
 
     @property
     def n_rows(self) -> int:
-        """Number of rows."""
         return len(self.numbers)
 
     @property

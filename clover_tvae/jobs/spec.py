@@ -25,7 +25,7 @@ from typing_extensions import Self
 
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import MOST_PROBLEMS, ConfigError, did_you_mean
-from clover_tvae.parameters import Parameters, Seed
+from clover_tvae.parameters import Parameters, Seed, described
 from clover_tvae.tables import Database, Dialect, IfExists
 from clover_tvae.workflows.datasets import DatasetName
 
@@ -53,17 +53,15 @@ _Name = Annotated[str, StringConstraints(min_length=1)]
 
 
 class _InDatabase(_Spec):
-    url_from: str | None = Field(
-        default=None,
-        description="The name of the environment variable that holds the SQLAlchemy URL, such as "
-        "postgresql://user:password@host/database: no password stands in the job.",
+    url_from: str | None = described(
+        "The name of the environment variable that holds the SQLAlchemy URL, such as "
+        "postgresql://user:password@host/database: no password stands in the job."
     )
-    file: Path_ | None = Field(
-        default=None,
-        description="Instead of url_from: a .duckdb, .sqlite or .sqlite3 file under the folder of the job file.",
+    file: Path_ | None = described(
+        "Instead of url_from: a .duckdb, .sqlite or .sqlite3 file under the folder of the job file."
     )
-    table: _Name | None = Field(default=None, description="The name of the table.")
-    in_schema: _Name | None = Field(default=None, alias="schema", description="The schema of the table.")
+    table: _Name | None = described("The name of the table.")
+    in_schema: _Name | None = described("The schema of the table.", alias="schema")
 
     @model_validator(mode="after")
     def _is_found(self) -> Self:
@@ -84,15 +82,15 @@ class _InDatabase(_Spec):
 class DatabaseSpec(_InDatabase):
     """A table, or a query, of a database."""
 
-    query: _Name | None = Field(default=None, description="Instead of table: a SELECT.")
+    query: _Name | None = described("Instead of table: a SELECT.")
 
 
 class DatabaseOutput(_InDatabase):
     """A table of a database, written in one transaction."""
 
-    if_exists: IfExists = Field(
+    if_exists: IfExists = described(
+        "Where the table is there already: fail, replace (the old one stands until the new one is whole), or append.",
         default="fail",
-        description="Where the table is there already: fail, replace (the old one stands until the new one is whole), or append.",
     )
 
 
@@ -154,21 +152,17 @@ class SampleSpec(_Spec):
         description="A .csv, .tsv, .parquet, .feather or .xlsx file under the folder of the job file; a CSV file is written as the "
         "one of the key data is. Or a table of a database."
     )
-    conditions: dict[str, WrittenCondition] | None = Field(
-        default=None,
-        description="What every row must meet, a column each: a value, a list of values, null (missing), or one "
-        'operator: {">=": 65}, {between: [18, 30]}, {missing: false}.',
+    conditions: dict[str, WrittenCondition] | None = described(
+        "What every row must meet, a column each: a value, a list of values, null (missing), or one "
+        'operator: {">=": 65}, {between: [18, 30]}, {missing: false}.'
     )
-    seed: Seed | None = Field(default=None, description="Seed of these rows; without one every run draws other rows.")
-    decode: Literal["sample", "stratified", "argmax"] | None = Field(
-        default=None, description="How choices are decoded."
-    )
-    missing: bool = Field(default=True, description="false: no missing cells.")
-    steps: int | None = Field(
-        default=None,
-        ge=1,
-        description="Passes of the network a row, at most: fewer are faster, and lose what columns tell of each other. "
+    seed: Seed | None = described("Seed of these rows; without one every run draws other rows.")
+    decode: Literal["sample", "stratified", "argmax"] | None = described("How choices are decoded.")
+    missing: bool = described("false: no missing cells.", default=True)
+    steps: int | None = described(
+        "Passes of the network a row, at most: fewer are faster, and lose what columns tell of each other. "
         "[default: as few as the model says cost next to nothing]",
+        ge=1,
     )
 
     @property
@@ -184,11 +178,11 @@ class SampleSpec(_Spec):
 class ResourcesSpec(_Spec):
     """What a job needs of a cluster."""
 
-    cpus: float = Field(default=1, gt=0, description="Cores that are kept for the job.")
-    gpus: float = Field(
-        default=0, ge=0, description="Devices, or a share of one; the key device says whether it computes there."
+    cpus: float = described("Cores that are kept for the job.", default=1, gt=0)
+    gpus: float = described(
+        "Devices, or a share of one; the key device says whether it computes there.", default=0, ge=0
     )
-    memory: float | None = Field(default=None, gt=0, description="Gigabytes (10^9 bytes) that are kept for the job.")
+    memory: float | None = described("Gigabytes (10^9 bytes) that are kept for the job.", gt=0)
 
 
 def _samples(value: Any) -> Any:
@@ -201,54 +195,46 @@ class JobSpec(_Spec):
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")] = Field(
         description="Letters, digits, _ . -; its own among the jobs of a file."
     )
-    data: _PathOrTable | None = Field(
-        default=None,
-        description="The table: a .csv, .tsv, .parquet, .feather, .xlsx, .xls, .ods, .dta or .sav file, a folder of Parquet files, a "
-        "built-in one, or one of a database: {url_from: HOSPITAL_DB, table: patients}.",
+    data: _PathOrTable | None = described(
+        "The table: a .csv, .tsv, .parquet, .feather, .xlsx, .xls, .ods, .dta or .sav file, a folder of Parquet files, a "
+        "built-in one, or one of a database: {url_from: HOSPITAL_DB, table: patients}."
     )
-    metadata: _PathOrMapping | None = Field(
-        default=None, description="What each column is: a JSON file, a mapping written here, or the word infer."
+    metadata: _PathOrMapping | None = described(
+        "What each column is: a JSON file, a mapping written here, or the word infer."
     )
-    missing: Texts = Field(default=("",), description="Cells of a CSV file that mean missing.")
-    read: Dialect | None = Field(
-        default=None, description="How the CSV files are written; what is left out is found in each."
-    )
+    missing: Texts = described("Cells of a CSV file that mean missing.", default=("",))
+    read: Dialect | None = described("How the CSV files are written; what is left out is found in each.")
     synthesizer: Parameters = Field(
         default_factory=lambda: Parameters.model_validate({}), description="Parameters of the synthesizer."
     )
-    generator_filepath: Path_ | None = Field(
-        default=None, description="The generator file (.pkl). Loaded if it exists, else written after training."
+    generator_filepath: Path_ | None = described(
+        "The generator file (.pkl). Loaded if it exists, else written after training."
     )
     resources: ResourcesSpec = Field(
         default_factory=ResourcesSpec, description="What the job needs of a cluster: run --engine ray."
     )
-    checkpoint: bool = Field(
-        default=False,
-        description="true: a run that was interrupted goes on where it stood. Until it ends, a file as sensitive as the data "
+    checkpoint: bool = described(
+        "true: a run that was interrupted goes on where it stood. Until it ends, a file as sensitive as the data "
         "lies in .clover-tvae, mode 0600.",
+        default=False,
     )
-    sample: Annotated[tuple[SampleSpec, ...], BeforeValidator(_samples)] = Field(
-        default=(), description="What to draw: one sample, or a list of them."
+    sample: Annotated[tuple[SampleSpec, ...], BeforeValidator(_samples)] = described(
+        "What to draw: one sample, or a list of them.", default=()
     )
-    holdout: _PathOrShare | None = Field(
-        default=None,
-        description="Real rows kept away from training: a share of the data, or a table of their own. "
-        "Without it a report or limits hold 0.1 of the rows out.",
+    holdout: _PathOrShare | None = described(
+        "Real rows kept away from training: a share of the data, or a table of their own. "
+        "Without it a report or limits hold 0.1 of the rows out."
     )
-    report: Path_ | None = Field(
-        default=None, description="The report on fidelity, utility and privacy (.html), against the held-out rows."
-    )
-    dossier: Path_ | None = Field(
-        default=None,
-        description="What a privacy officer signs (.html), of the same figures, and the same as JSON beside it.",
+    report: Path_ | None = described("The report on fidelity, utility and privacy (.html), against the held-out rows.")
+    dossier: Path_ | None = described(
+        "What a privacy officer signs (.html), of the same figures, and the same as JSON beside it."
     )
     about: dict[str, Any] = Field(
         default_factory=dict, description="Fields of the dossier: purpose, controller, recipients..."
     )
-    limits: _PathOrMapping | None = Field(
-        default=None,
-        description="Bounds of figures, such as {privacy.membership_auc: {max: 0.55}}, or a YAML file of them. "
-        "No row is drawn beyond one, and the job fails with exit code 6.",
+    limits: _PathOrMapping | None = described(
+        "Bounds of figures, such as {privacy.membership_auc: {max: 0.55}}, or a YAML file of them. "
+        "No row is drawn beyond one, and the job fails with exit code 6."
     )
 
     @property

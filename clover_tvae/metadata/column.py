@@ -169,14 +169,18 @@ class Column:
         return self.kind not in ("id", "ignore")
 
 
+def unknown_kind(kind: Any) -> str:
+    """Return what is said of a kind that there is not."""
+    return f"unknown kind {kind!r}; use one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}"
+
+
 def option_problems(name: Any, kind: Any, options: Mapping[Any, Any]) -> list[tuple[str, str]]:
     """Return every (option, message) that is wrong with one column; the option is ``""`` for the column itself."""
     problems: list[tuple[str, str]] = []
     if fault := name_fault(name):
         problems.append(("", fault))
     if kind not in KINDS:
-        problems.append(("", f"unknown kind {kind!r}; use one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}"))
-        return problems
+        return [*problems, ("", unknown_kind(kind))]
     for option, value in options.items():
         if option not in OPTIONS[kind]:
             homes = " and ".join(other for other in KINDS if option in OPTIONS[other])

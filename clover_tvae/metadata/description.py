@@ -21,7 +21,7 @@ from clover_tvae.columns.html_table import html_table
 from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.errors import DataError, MetadataError, Problem, did_you_mean, warn
 from clover_tvae.metadata import document, exchange, json_file
-from clover_tvae.metadata.column import KINDS, Column, Kind
+from clover_tvae.metadata.column import KINDS, Column, Kind, unknown_kind
 from clover_tvae.metadata.infer import (
     MADE_ANEW,
     PLACEHOLDER,
@@ -154,9 +154,7 @@ class Metadata(metaclass=exchange.NamesOfSDV):
         """
         for kind in kinds:
             if kind not in KINDS:
-                raise MetadataError(
-                    f"unknown kind {kind!r}; use one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}", "kinds"
-                )
+                raise MetadataError(unknown_kind(kind), "kinds")
         return tuple(column.name for column in self.columns if column.kind in kinds)
 
     def column(self, name: Hashable) -> Column:

@@ -20,12 +20,7 @@ _RISKS = (
         "Singling out",
         "Does a row point at one person?",
         "The released rows.",
-        (
-            "privacy.copies",
-            "privacy.copied_rare",
-            "privacy.membership_auc_outliers",
-            "privacy.membership_tpr10_outliers",
-        ),
+        ("privacy.copies", "privacy.copied_rare", *(f"privacy.membership_{key}_outliers" for key in ("auc", "tpr10"))),
         "They look at whole rows: a few cells that single a person out are not looked for.",
     ),
     (
@@ -33,14 +28,7 @@ _RISKS = (
         "Can who holds a person's row tell that the person was in the training rows?",
         "The person's whole row, a sample of other people, and the released rows; or the generator file; or (shadow models) "
         "the program that made it.",
-        (
-            "privacy.membership_auc",
-            "privacy.membership_tpr1",
-            "privacy.file_auc",
-            "privacy.file_tpr1",
-            "privacy.shadow_auc",
-            "privacy.shadow_tpr1",
-        ),
+        tuple(f"privacy.{attack}_{key}" for attack in ("membership", "file", "shadow") for key in ("auc", "tpr1")),
         "The attacker is taken to hold the whole row; joining two parts of a row is not tried.",
     ),
     (

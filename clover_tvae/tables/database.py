@@ -403,7 +403,6 @@ def _read_as(declared: Any, connection: Any) -> Any:
 
 
 def _chunks(result: Any, database: Database) -> Iterator[Any]:
-    """Yield the rows chunk by chunk."""
     try:
         yield from result.partitions(_ROWS_A_CHUNK)
     except (ValueError, TypeError):  # of a driver, that quotes the cell

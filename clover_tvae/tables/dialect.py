@@ -15,10 +15,11 @@ from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema, model_validator
 
 from clover_tvae.columns.number_texts import THOUSANDS, numeral
 from clover_tvae.errors import ColumnTypeError, ConfigError, Problem, TableFileError, did_you_mean
+from clover_tvae.parameters import described
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _OTHER: dict[str, Any] = {".": ",", ",": "."}
@@ -44,39 +45,30 @@ class Dialect(BaseModel):
     # strict and hide_input: as in a job file, whose key ``read`` this is.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
-    separator: Separator | None = Field(
-        default=None,
-        description="What stands between two cells: , ; | or tab. Left out, it is found in the first lines.",
+    separator: Separator | None = described(
+        "What stands between two cells: , ; | or tab. Left out, it is found in the first lines."
     )
-    decimal: Literal[".", ","] | None = Field(
-        default=None,
-        description="The decimal mark of numbers. Left out, it is found in the cells; where commas separate them it is a point.",
+    decimal: Literal[".", ","] | None = described(
+        "The decimal mark of numbers. Left out, it is found in the cells; where commas separate them it is a point."
     )
-    thousands: Literal["", ".", ",", " ", "'"] | None = Field(
-        default=None,
-        description="What stands between the thousands of numbers; '' for nothing. Left out, a point or comma is found in the cells.",
+    thousands: Literal["", ".", ",", " ", "'"] | None = described(
+        "What stands between the thousands of numbers; '' for nothing. Left out, a point or comma is found in the cells."
     )
-    encoding: Literal["utf-8", "utf-8-sig", "utf-16", "cp1252", "cp1250", "latin-1"] | None = Field(
-        default=None,
-        description="How text is encoded. Left out: UTF-8, or UTF-16 where the file begins with the mark of it. cp1252 is what "
-        "Windows writes in western Europe, cp1250 in central Europe.",
+    encoding: Literal["utf-8", "utf-8-sig", "utf-16", "cp1252", "cp1250", "latin-1"] | None = described(
+        "How text is encoded. Left out: UTF-8, or UTF-16 where the file begins with the mark of it. cp1252 is what "
+        "Windows writes in western Europe, cp1250 in central Europe."
     )
-    quote: Literal['"', "'"] | None = Field(
-        default=None, description="What stands around a cell that needs it: \" or '."
+    quote: Literal['"', "'"] | None = described("What stands around a cell that needs it: \" or '.")
+    blank: bool | None = described(
+        "true: blanks that stand before a cell, after the separator, are no part of it. Left out, it is found: one "
+        "follows every separator."
     )
-    blank: bool | None = Field(
-        default=None,
-        description="true: blanks that stand before a cell, after the separator, are no part of it. Left out, it is found: one "
-        "follows every separator.",
-    )
-    trailing: bool | None = Field(
-        default=None,
-        description="Whether a separator ends every line, too. Left out, it is found: the last column has no name and no cell.",
+    trailing: bool | None = described(
+        "Whether a separator ends every line, too. Left out, it is found: the last column has no name and no cell."
     )
 
-    sheet: str | int | None = Field(
-        default=None,
-        description="The sheet of a workbook, by its name or its number from 1. Left out, it is the only one.",
+    sheet: str | int | None = described(
+        "The sheet of a workbook, by its name or its number from 1. Left out, it is the only one."
     )
 
     #: Of each column whose numbers all have as many decimals in the file, how many: found, never said.

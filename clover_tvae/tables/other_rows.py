@@ -59,12 +59,9 @@ def _like(df: pd.DataFrame, names: Sequence[Hashable]) -> list[int]:
 def _is_second_header(cells: pd.Series) -> bool:
     """Whether the first cell, or the first two, are text, met once, above numbers."""
     first, others = cells.iloc[0], cells.iloc[1:].dropna().head(_MOST)
-    if (
-        not isinstance(first, str)
-        or first.strip().casefold() in MARKERS
-        or len(others) < _FEWEST
-        or (others == first).any()
-    ):
+    if not isinstance(first, str) or first.strip().casefold() in MARKERS:
+        return False
+    if len(others) < _FEWEST or (others == first).any():
         return False
     others = others if _is_number_like(others.iloc[0]) else others.iloc[1:]
     return not _is_number_like(first) and all(map(_is_number_like, others))

@@ -110,13 +110,8 @@ def read_as(
             headers.append(header)
             cells.append(texts)
             dialects.append(dialect)
-    kinds = [frame.dtypes for frame in frames]
-    if (
-        (headers and frames)
-        or any(h != headers[0] for h in headers)
-        or any(dialect != dialects[0] for dialect in dialects)
-        or not all(kind.equals(kinds[0]) for kind in kinds)
-    ):
+    differ = any(h != headers[0] for h in headers) or any(dialect != dialects[0] for dialect in dialects)
+    if differ or (headers and frames) or not all(frame.dtypes.equals(frames[0].dtypes) for frame in frames):
         raise TableFileError("must hold parts of one table, found other columns or dtypes in some", str(path))
     if frames:
         table = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)

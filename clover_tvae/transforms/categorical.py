@@ -221,7 +221,6 @@ class CategoricalTransform:
         return self.allow(condition).choices[choices]
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the fitted column as plain data."""
         plain = {"name": name_to_plain(self.name), "kind": self.kind, "cells": self.cells.to_plain()}
         rest = {} if self.rest is None else {"rest": self.labels.place(self.rest)}
         return {**plain, "categories": values_to_plain(self.categories), "missing": self.missing, **rest}

@@ -132,7 +132,6 @@ class ModeCodec(NumberCodec):
 
     @classmethod
     def from_plain(cls, plain: Any) -> ModeCodec:
-        """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
         grid, atoms, missing, plain = cls._shared_parts(plain)
         check(len(atoms) <= 1 / ATOM_SHARE, "atoms must be few")
         weights = array_from_plain(plain["weights"], "weights", "<f8", low=1e-300, high=1.0)

@@ -71,15 +71,12 @@ class NumberCells:
         return read_numbers(values, name)[1:]
 
     def write(self, numbers: NDArray[Any], missing: NDArray[np.bool_], grid: Grid) -> pd.Series:
-        """Return numbers as cells."""
         return self.cells.of_numbers(numbers, missing, grid.decimals)
 
     def to_scale(self, numbers: NDArray[Any]) -> NDArray[Any]:
-        """Return numbers of the column as numbers of its scale."""
         return numbers
 
     def from_scale(self, numbers: NDArray[Any]) -> NDArray[Any]:
-        """Return numbers of the scale as numbers of the column."""
         return numbers
 
     def number_of(self, value: Any, grid: Grid) -> float:
@@ -100,7 +97,6 @@ class DateCells:
 
     @property
     def cells(self) -> CellType:
-        """The type of the cells."""
         return self.calendar.cells
 
     @property
@@ -125,15 +121,12 @@ class DateCells:
         return self.calendar.steps(instants), missing
 
     def write(self, numbers: NDArray[Any], missing: NDArray[np.bool_], grid: Grid) -> pd.Series:
-        """Return steps as cells."""
         return self.calendar.write(self.calendar.instants(numbers), missing)
 
     def to_scale(self, numbers: NDArray[Any]) -> NDArray[Any]:
-        """Return steps as instants."""
         return self.calendar.instants(numbers)
 
     def from_scale(self, numbers: NDArray[Any]) -> NDArray[Any]:
-        """Return instants as steps."""
         return self.calendar.steps(numbers)
 
     def number_of(self, value: Any, grid: Grid) -> float:
@@ -281,7 +274,6 @@ class NumberTransform:
         return self.reader.read(values, self.name)
 
     def encode(self, values: pd.Series, rng: np.random.Generator, unseen: Unseen) -> ColumnCodes:
-        """Return the cells as choices and numbers."""
         return self.encode_numbers(*self.read(values), rng, unseen)
 
     def encode_numbers(
@@ -295,7 +287,6 @@ class NumberTransform:
             raise DataError(message, where_of(self.name)) from None
 
     def decode(self, choices: NDArray[Any], scalars: NDArray[Any] | None) -> pd.Series:
-        """Return the cells."""
         return self.restore(*self.codec.decode(choices, scalars))
 
     def restore(self, values: NDArray[Any], missing: NDArray[np.bool_]) -> pd.Series:
@@ -365,7 +356,6 @@ class NumberTransform:
         return ~found & ~missing
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the fitted column as plain data."""
         cells = self.reader.calendar if isinstance(self.reader, DateCells) else self.reader.cells
         key = "calendar" if self.kind == "datetime" else "cells"
         return {"name": name_to_plain(self.name), key: cells.to_plain(), "codec": self.codec.to_plain()}

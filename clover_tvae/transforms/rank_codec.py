@@ -183,7 +183,6 @@ class RankCodec(NumberCodec):
 
     @classmethod
     def from_plain(cls, plain: Any) -> RankCodec:
-        """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
         if type(plain) is dict and "units" not in plain:  # older files have none
             plain = {**plain, "units": array_to_plain(np.zeros(0, np.int64)), "weights": array_to_plain(np.zeros(0))}
         grid, atoms, missing, plain = cls._shared_parts(plain)

@@ -48,5 +48,4 @@ class RawCodec(NumberCodec):
 
     @classmethod
     def from_plain(cls, plain: Any) -> RawCodec:
-        """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
         return cls(*cls._shared_parts(plain)[:3])
