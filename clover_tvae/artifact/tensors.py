@@ -12,6 +12,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import safetensors.numpy
 from numpy.typing import DTypeLike, NDArray
 
 from clover_tvae.artifact.plain import only_our_errors
@@ -36,9 +38,6 @@ def pack_tensors(tensors: Mapping[str, NDArray[Any]]) -> bytes:
         >>> unpack_tensors(blob, {"bias": ((3,), "float32")})["bias"]
         array([0., 0., 0.], dtype=float32)
     """
-    import numpy as np
-    import safetensors.numpy
-
     # safetensors copies memory as it lies, whatever the strides: C order is a must.
     arrays = {name: np.array(tensors[name], order="C", ndmin=0) for name in sorted(tensors)}
     for name, array in arrays.items():
@@ -61,9 +60,6 @@ def unpack_tensors(data: bytes, expected: Mapping[str, tuple[Sequence[int], DTyp
         CorruptArtifactError: The blob is damaged; a tensor is missing, unknown, or has another shape or dtype; or
             holds NaN or an infinity. All such problems are in the message.
     """
-    import numpy as np
-    import safetensors.numpy
-
     with only_our_errors("the file"):
         found = safetensors.numpy.load(data)
         json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")], object_pairs_hook=_named_once)

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+from pyarrow import ArrowException, fs
+
 from clover_tvae.errors import ConfigError, TableFileError
 from clover_tvae.files import COPIES, file_digest, inside, locked, remove_left, without_secrets
 
@@ -35,8 +37,7 @@ _OPTIONS = ("endpoint_override", "region", "scheme")
 _ANSWERS = {
     r"ACCESS_DENIED.*No response body": "its credentials are wrong, or may not do this",
     r"ACCESS_DENIED|AccessDenied|PERMISSION_DENIED|AuthorizationPermissionMismatch": "its credentials may not do this",
-    r"INVALID_ACCESS_KEY|InvalidAccessKey|SIGNATURE|INVALID_CLIENT_TOKEN|UNAUTHENTICATED|HTTP response code 40[13]|AuthenticationFailed|MISSING_AUTHENTICATION": "its "
-    "credentials are wrong, or there are none",
+    r"INVALID_ACCESS_KEY|InvalidAccessKey|SIGNATURE|INVALID_CLIENT_TOKEN|UNAUTHENTICATED|HTTP response code 40[13]|AuthenticationFailed|MISSING_AUTHENTICATION": "its credentials are wrong, or there are none",
     r"NO_SUCH_BUCKET|NoSuchBucket|ContainerNotFound": "there is no such bucket",
     r"Cannot parse URI|Missing bucket name": "its URL cannot be read",
 }
@@ -134,16 +135,12 @@ class Store:
 
     def _system(self) -> tuple[Any, str]:
         """Return pyarrow's file system of the store, and the path in it."""
-        from pyarrow import fs
-
         scheme, mark, rest = self.url.partition("://")
         found: tuple[Any, str] = fs.FileSystem.from_uri(scheme.lower() + mark + quote(rest, safe="%/:?=&@+,;~!$'()*[]"))
         return found
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Any, str]]:
-        from pyarrow import ArrowException
-
         try:
             yield self._system()
         except FileNotFoundError:
@@ -180,8 +177,6 @@ class Store:
 
     def kind(self) -> Literal["file", "folder"] | None:
         """Tell a file from a folder; ``None`` where there is neither."""
-        from pyarrow import fs
-
         with self._opened() as (store, path):
             found = store.get_file_info(path.rstrip("/")).type
         return {fs.FileType.File: "file", fs.FileType.Directory: "folder"}.get(found)  # type: ignore[return-value]
@@ -195,8 +190,6 @@ class Store:
 
     def fetch(self, target: Path) -> None:
         """Copy the file, or all files of the folder, to a path of this machine; what is not there is not copied."""
-        from pyarrow import fs
-
         with self._opened() as (store, path):
             path = path.rstrip("/")
             found = [store.get_file_info(path)]
@@ -213,8 +206,6 @@ class Store:
 
     def put(self, source: Path, name: str = "") -> None:
         """Write the file, or one of the folder, from one of this machine, whole or not at all."""
-        from pyarrow import fs
-
         here = fs.LocalFileSystem()
         with self._opened() as (store, path):
             try:  # one call, which no signal cuts short: a stream of Python's would end as if it were whole
@@ -223,8 +214,6 @@ class Store:
                 raise TableFileError("the store refuses: there is no such bucket", self.called) from None
 
     def names(self) -> set[str]:
-        from pyarrow import fs
-
         with self._opened() as (store, path):
             found = store.get_file_info(fs.FileSelector(path, allow_not_found=True))
             return {info.base_name for info in found if info.is_file}
