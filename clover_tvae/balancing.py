@@ -38,7 +38,10 @@ def balanced(
     seed: SeedSequence,
     min_count: int = 1,
 ) -> pd.DataFrame:
-    """Return the real rows and as many synthetic ones as balance ``column``, flagged in ``is_synthetic``; see :func:`rows_to_add`."""
+    """Return the real rows and as many synthetic ones as balance ``column``, flagged in ``is_synthetic``; see :func:`rows_to_add`.
+
+    Where the metadata names a category for the rest, rare categories count to it, as they were learnt; real rows stay as they are.
+    """
     known = [c.name for c in metadata.columns if c.kind in ("categorical", "boolean", "ordinal")]
     if column not in known or column not in real.columns:
         raise ConditionError(f"is not a column of categories{did_you_mean(column, known)}", f"column {column!r}")
@@ -51,7 +54,8 @@ def balanced(
     # Identifiers run on from one category to the next, after as many as there are real rows.
     first_id = len(real)
     least = least_rows(people_of(real, metadata.unit), min_count)
-    for i, (category, n) in enumerate(rows_to_add(real[column], strategy, column, least).items()):
+    values = _merged(real[column], next(c.rest for c in metadata.columns if c.name == column), strategy, column, least)
+    for i, (category, n) in enumerate(rows_to_add(values, strategy, column, least).items()):
         if n:
             parts += draw(n, seed=child(seed, i), conditions={column: category}, first_id=first_id)
             first_id += n
@@ -62,6 +66,27 @@ def balanced(
         with contextlib.suppress(TypeError, ValueError):
             out[c] = in_dtype(out[c], real[c].dtype)
     return out
+
+
+def _merged(values: pd.Series, rest: Any, strategy: Any, column: Hashable, least: int) -> pd.Series:
+    """Return the column with its rare categories as the one for the rest, where enough rows are in that.
+
+    Raises:
+        ConditionError: The strategy names a category that counts to it.
+    """
+    counts = values.value_counts(dropna=True)
+    counts = counts[counts > 0]
+    rare = counts.index[counts < least]
+    n_rest = counts.get(rest, counts[rare].sum())  # a rare category for the rest is not learnt, either
+    if rest is None or not len(rare) or n_rest < least:
+        return values
+    if isinstance(strategy, Mapping) and (named := [c for c in strategy if c in rare and c != rest]):
+        text = (
+            f"{len(named)} of the categories are held by so few people that they count to the one for the rest, as the metadata "
+            "says; name that one"
+        )
+        raise ConditionError(text, f"column {column!r}")
+    return values.astype(object).where(~values.isin(rare), rest)
 
 
 def rows_to_add(

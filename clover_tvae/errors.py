@@ -320,4 +320,4 @@ def collected_warnings(noted: list[str]) -> Iterator[None]:
 
 
 class PrivacyWarning(CloverWarning):
-    """What was learnt can tell, better than by chance, who it was learnt from."""
+    """What was learnt can tell, better than by chance, who it was learnt from, or may hold values of single people."""

@@ -270,7 +270,7 @@ class TVAESynthesizer(Synthesizer, MethodsOfSDV, _TakesMixedTables):
         from clover_tvae.report.representation import as_html
 
         made = self._generator
-        sha256, privacy = (None, "") if made is None else (made.sha256, str(made.privacy or ""))
+        sha256, privacy = (None, "") if made is None else (made.sha256, made.meaning)
         known: dict[str, Any] = {"fitted": self.fitted, "written": self._has_student}
         return as_html(self._backend, self.metadata, sha256=sha256, privacy=privacy, **known)
 

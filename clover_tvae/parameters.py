@@ -17,7 +17,8 @@ from clover_tvae.errors import CloverWarning, ConfigError, Problem, did_you_mean
 
 __all__ = [
     "LARGEST_WIDTH", "MIN_COUNT", "MOST_ROWS", "NOT_IN_SDV", "ONLY_IN_SDV", "Count", "Decay", "Parameters",
-    "Positive", "Privacy", "Seed", "Share", "Width", "Widths", "described", "in_words", "listed", "shown", "whole_number",
+    "Positive", "Privacy", "Seed", "Share", "Width", "Widths", "described", "in_words", "listed", "shown", "unguarded",
+    "whole_number",
 ]  # fmt: skip
 
 #: Fewest people that a figure, a category's name or a stored value may rest on; fewer are withheld.
@@ -223,14 +224,27 @@ class Privacy(BaseModel):
     mode: Literal["student", "none"] = "none"
     written_rows: Annotated[int, Field(ge=1)] | None = None
 
-    def __str__(self) -> str:
-        if self.mode == "none":
-            return "it learnt the table itself: the generator file is as sensitive as the data"
-        return f"it learnt from {self.written_rows or 0:,} rows that a teacher wrote, not from people; not differentially private"
+    def meaning(self, parameters: Mapping[str, Any]) -> str:
+        """Say in words what that means, beside the guards among the backend's parameters.
 
-    def told(self) -> dict[str, Any]:
-        """Return it as plain data, with what it means in words: for a card."""
-        return {**self.model_dump(), "meaning": str(self)}
+        Example:
+            >>> Privacy(mode="student", written_rows=400).meaning({"min_count": 1, "exact_values": False})[-67:]
+            'values of single people may stand in the file, as min_count=1 asked'
+        """
+        text = f"it learnt from {self.written_rows or 0:,} rows that a teacher wrote, not from people; not differentially private"
+        if self.mode == "none":
+            text = "it learnt the table itself: the generator file is as sensitive as the data"
+        return "; ".join(filter(None, (text, unguarded(parameters))))
+
+    def told(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return it as plain data, with :meth:`meaning`: for a card."""
+        return {**self.model_dump(), "meaning": self.meaning(parameters)}
+
+
+def unguarded(parameters: Mapping[str, Any]) -> str:
+    """Say that values of single people may be stored, where the parameters of a backend ask for it; else nothing."""
+    asked = [f"{name}={off}" for name, off in (("min_count", 1), ("exact_values", True)) if parameters.get(name) == off]
+    return f"values of single people may stand in the file, as {' and '.join(asked)} asked" if asked else ""
 
 
 def whole_number(value: Any, name: str, *, least: int = 0, most: int | None = None) -> int:

@@ -33,10 +33,18 @@ from clover_tvae.backends import (
 from clover_tvae.balancing import balanced
 from clover_tvae.columns.frames import FrameKind, require_pandas, same_kind, same_library, takes_frames
 from clover_tvae.conditions import as_read
-from clover_tvae.errors import CloverWarning, ConditionError, ConfigError, NotFittedError, memory_told, warn
+from clover_tvae.errors import (
+    CloverWarning,
+    ConditionError,
+    ConfigError,
+    NotFittedError,
+    PrivacyWarning,
+    memory_told,
+    warn,
+)
 from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
-from clover_tvae.parameters import MIN_COUNT, MOST_ROWS, Parameters, whole_number
+from clover_tvae.parameters import MIN_COUNT, MOST_ROWS, Parameters, unguarded, whole_number
 from clover_tvae.seeds import Call, Calls, Read, child, root
 from clover_tvae.tables import TableToLearn
 
@@ -256,6 +264,9 @@ class Synthesizer:
         Returns:
             The synthesizer itself.
 
+        Warns:
+            PrivacyWarning: The file may hold values of single people, or tells who was learnt: see docs/privacy.md.
+
         Raises:
             DataError: The table does not fit its metadata; every problem is named.
             TrainingError: Training failed.
@@ -305,6 +316,8 @@ class Synthesizer:
         finally:
             if self._has_learnt:  # a fit that fails keeps no table either
                 self._held = TableToLearn()
+        if self._has_student and (asked := unguarded(self._backend.parameters)):
+            warn(f"{asked}: treat it as personal data, or leave that parameter out", PrivacyWarning)
         if self.generator_filepath is not None and workers.is_first:
             self.save(self.generator_filepath)
         if saved is not None:
@@ -506,7 +519,7 @@ class Synthesizer:
         """Return the real rows and as many synthetic ones as balance ``column``, flagged in ``is_synthetic``.
 
         Args:
-            column: A column of categories.
+            column: A column of categories; where the metadata names one for the ``rest``, rare ones count to it.
             strategy: ``"equal"`` brings every category up to the most frequent; a dict gives the share of each category.
                 Those left out share what is left to 1, in the proportions they have; where nothing is left, they are not
                 added to, and the shares are those among the named. A dict of whole numbers says how many rows each is to
@@ -589,7 +602,7 @@ class Synthesizer:
             The file's SHA-256, to be given to ``load(expected_sha256=...)`` elsewhere.
         """
         self._generator = self._learnt().save(check_path(path, "path"))
-        logger.info("generator written, sha256 %s; %s", self._generator.sha256, self._generator.privacy)
+        logger.info("generator written, sha256 %s; %s", self._generator.sha256, self._generator.meaning)
         return str(self._generator.sha256)
 
     @classmethod

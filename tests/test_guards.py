@@ -12,7 +12,7 @@ import pytest
 from conftest import refuses
 
 from clover_tvae import Metadata, TVAESynthesizer
-from clover_tvae.balancing import rows_to_add
+from clover_tvae.balancing import balanced, rows_to_add
 from clover_tvae.errors import ConditionError, IdentifierColumnError
 from clover_tvae.metadata import MetadataWarning
 from clover_tvae.transforms import TableTransform
@@ -297,6 +297,48 @@ def test_a_class_of_too_few_people_is_not_balanced() -> None:
     assert rows_to_add(values, {"b": 0.5, "a": 0.5}, "class", 5) == {"b": 30, "a": 0}
     assert rows_to_add(values, {"b": 0.4}, "class", 5) == {"b": 13, "a": 0}
     assert rows_to_add(values, "equal", "class")["rare"] == 46
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("rest", "merged"), [("other", 8), ("b", 58)])
+@pytest.mark.parametrize("dtype", ["object", "category"])
+def test_a_column_is_balanced_after_rare_categories_count_to_the_rest(rest: str, merged: int, dtype: str) -> None:
+    ward = ["a"] * 92 + ["b"] * 50 + ["rare"] * 4 + ["rarer"] * 4
+    df = pd.DataFrame({"age": np.arange(150), "ward": pd.Series(ward, dtype=dtype)})
+    metadata = {"continuous": ["age"], "categorical": [{"name": "ward", "rest": rest}]}
+    with pytest.warns(UserWarning, match="'ward'"):
+        synth = TVAESynthesizer(df, metadata, 0, epochs=1, verbose=False).fit()
+    drawn = {}
+    for strategy in ("equal", {rest: 92}):
+        every = synth.balance("ward", strategy, df=df, random_state=1)
+        assert every["ward"].head(150).tolist() == ward
+        drawn[str(strategy)] = every.loc[every["is_synthetic"], "ward"].astype(str).value_counts().to_dict()
+    assert drawn["equal"] == {rest: 92 - merged} | ({} if rest == "b" else {"b": 42})
+    assert drawn[str({rest: 92})] == {rest: 92 - merged}
+    with pytest.raises(ConditionError, match="count to the one for the rest"):
+        synth.balance("ward", {"rare": 0.4}, df=df)
+
+
+def test_categories_of_too_few_people_for_the_rest_are_not_balanced() -> None:
+    values = pd.Series(["a"] * 50 + ["b"] * 20 + ["rare"] * 4)
+    metadata = Metadata.of({"categorical": [{"name": "class", "rest": "other"}]})
+    with refuses(ConditionError, "column 'class'"):
+        balanced(values.to_frame("class"), metadata, "class", "equal", pytest.fail, np.random.SeedSequence(0), 5)
+
+
+def test_rare_categories_are_told_in_people_and_not_in_rows() -> None:
+    df = pd.DataFrame({"who": np.repeat(np.arange(100), 40), "ward": np.repeat(list("ab"), [3920, 80])})
+    metadata = Metadata.of({"categorical": ["ward"], "id": ["who"], "unit": "who"})
+    with pytest.warns(UserWarning, match="'ward': fewer than 5 categories in some rows"):
+        TableTransform.fit(df, metadata, rng=RNG, min_count=5)
+
+
+def test_a_condition_on_missing_cells_of_few_people_says_that_they_were_not_learnt() -> None:
+    values = pd.Series([*range(100), None, None, None])
+    with pytest.warns(UserWarning, match="missing cells of 'x'"):
+        made = TableTransform.fit(values.to_frame("x"), Metadata.of({"continuous": ["x"]}), rng=RNG, min_count=5)
+    with pytest.raises(ConditionError, match="fewer than min_count, which are not learnt"):
+        made.allow({"x": None})
 
 
 @pytest.mark.long

@@ -110,7 +110,7 @@ def page(real: pd.DataFrame, synthetic: pd.DataFrame, holdout: pd.DataFrame, fig
         "random_state": 42,
         "sha256": "ab" * 32,
         "metadata": META,
-        "privacy": Privacy().told(),
+        "privacy": Privacy().told({}),
     }
     return build_report(real, synthetic, holdout, META, figures=figures, history=history, card=card).html()
 

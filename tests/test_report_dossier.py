@@ -63,6 +63,9 @@ def test_rows_and_file_have_verdicts_of_their_own(dossier) -> None:
     assert "No leak found" in verdicts["The rows"][0]
     assert "as sensitive as the data" in verdicts["The file"][0]
     few = rows(100, 0)
+    unguarded = {"privacy": {"mode": "student"}, "parameters": {"min_count": 1, "exact_values": True}}
+    told = section(build_dossier(few, few, rows(100, 1), META, card=unguarded), "Verdicts")["The file"][0]
+    assert told.endswith("Values of single people may stand in the file, as min_count=1 and exact_values=True asked.")
     copied = build_dossier(few, few, rows(100, 1), META)
     assert "LEAK FOUND: Exact copies" in section(copied, "Verdicts")["The rows"][0]
     assert "must not leave" in section(copied, "Verdicts")["The file"][0]

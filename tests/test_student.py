@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 import pickle
 import struct
@@ -17,7 +18,7 @@ from conftest import refuses
 
 from clover_tvae import TVAESynthesizer
 from clover_tvae.artifact import read_artifact
-from clover_tvae.backends import teaching
+from clover_tvae.backends import card_of_file, teaching
 from clover_tvae.backends.lesson import Lesson, ToTeach
 from clover_tvae.backends.sizing import forecast, plan_training
 from clover_tvae.backends.teaching import membership, rows_to_write
@@ -51,7 +52,10 @@ def test_a_small_table_has_a_student_that_says_so(learnt: TVAESynthesizer) -> No
     card = learnt.card()
     assert card["privacy"]["mode"] == "student"
     assert card["rows"] == card["privacy"]["written_rows"] == 400
-    assert "rows that a teacher wrote" in card["privacy"]["meaning"]
+    assert (
+        card["privacy"]["meaning"]
+        == "it learnt from 400 rows that a teacher wrote, not from people; not differentially private"
+    )
     assert len(learnt.history) == 2
     assert "400 written rows" in repr(learnt)
 
@@ -62,6 +66,28 @@ def test_without_one_the_file_is_as_sensitive_as_the_data(tmp_path: Path) -> Non
     assert "as sensitive as the data" in synth.card()["privacy"]["meaning"]
     synth.save(tmp_path / "g.pkl")
     assert TVAESynthesizer.load(tmp_path / "g.pkl").card()["privacy"] == synth.card()["privacy"]
+
+
+@pytest.mark.parametrize(
+    ("guard", "asked"), [({"min_count": 1}, "min_count=1"), ({"exact_values": True}, "exact_values=True")]
+)
+def test_a_student_without_guards_is_said_to_hold_values_of_single_people(
+    guard: dict[str, Any], asked: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    df, told = table(), f"values of single people may stand in the file, as {asked} asked"
+    with pytest.warns(PrivacyWarning, match=told):
+        synth = short(df, **guard).fit()
+    card = synth.card()
+    assert card["privacy"]["meaning"].endswith(told)
+    assert told in synth._html_repr()
+    with caplog.at_level(logging.INFO):
+        synth.save(tmp_path / "g.pkl")
+    assert told in caplog.text
+    assert (
+        card_of_file(tmp_path / "g.pkl")["privacy"]
+        == TVAESynthesizer.load(tmp_path / "g.pkl").card()["privacy"]
+        == card["privacy"]
+    )
 
 
 @pytest.mark.parametrize("other", [{"decoder": "independent"}, {"backend": "sdv"}])

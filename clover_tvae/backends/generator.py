@@ -178,6 +178,11 @@ class Generator:
         same = [said in (learnt, learnt.declared()) for said, learnt in zip(metadata.relations, own, strict=False)]
         return len(own) == len(metadata.relations) and all(same) and replace(metadata, relations=own) == self.metadata
 
+    @property
+    def meaning(self) -> str:
+        """What it learnt from, in words."""
+        return (self.privacy or Privacy()).meaning(self.backend.parameters)
+
     def card(self) -> dict[str, Any]:
         """Return what was learnt on what, as plain data: the model card."""
         history, metadata = self.backend.history, self.metadata.to_dict()
@@ -239,5 +244,5 @@ def _card(
         "columns": known.get("n_columns"),
         "parameters": parameters,
         "training": training,
-        "privacy": (privacy or Privacy()).told(),
+        "privacy": (privacy or Privacy()).told(parameters),
     }

@@ -24,7 +24,7 @@ from clover_tvae.evaluation.measurement import measure
 from clover_tvae.evaluation.privacy import attack_on_nobody
 from clover_tvae.evaluation.subgroups import subgroup_fidelity
 from clover_tvae.files import write_text
-from clover_tvae.parameters import MIN_COUNT
+from clover_tvae.parameters import MIN_COUNT, unguarded
 from clover_tvae.report.formatting import decimal_text, listed, percent_text, printable, real_share_text
 from clover_tvae.report.html_document import framed, render
 from clover_tvae.report.model_card import NO_PROOF, plain_text, strict_json
@@ -207,6 +207,8 @@ def _verdicts(figures: Figures, card: Mapping[str, Any] | None) -> dict[str, Any
     if card is not None:
         guarded = (card.get("privacy") or {}).get("mode") == "student"
         file = verdict(of_file) + ("" if guarded else " Learnt from people directly, it is as sensitive as the data.")
+        asked = unguarded(card.get("parameters") or {})
+        file += f" {asked[0].upper()}{asked[1:]}." if asked else ""
     words = "The file holds more than any rows. The tests are corrected for their number (Holm, 5%)."
     return _section("Verdicts", words, ("what leaves", "verdict"), [("The rows", verdict(of_rows)), ("The file", file)])
 

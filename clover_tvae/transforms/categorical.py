@@ -97,7 +97,7 @@ class CategoricalTransform:
             raise IdentifierColumnError(message, where_of(name))
         if cells.family == "category" and least > 1:  # a dtype tells its categories: those of nobody may be of others
             told = {typed_key(value) for value in (*kept, *(order or ()))}
-            levels = [*cells.categories, *([rest] if rest is not None and place < 0 else [])]
+            levels = dict.fromkeys([*cells.categories, *([] if rest is None else [rest])])
             cells = replace(cells, categories=tuple(value for value in levels if typed_key(value) in told))
         made = cls(name, kind, cells, tuple(kept), n_missing >= least, rest, None if order is None else tuple(order))
         if rest is not None:
@@ -164,7 +164,7 @@ class CategoricalTransform:
         if unseen == "error" and (choices < 0).any():
             what = f"{int((choices < 0).sum())} cells hold values that were never seen in training{RARE}"
             if not self.missing and (codes < 0).any():
-                what += f" ({int((codes < 0).sum())} of them are missing, and the column never was)"
+                what += f" ({int((codes < 0).sum())} of them are missing, and none was in training, or fewer than min_count)"
             raise DataError(f"{what}; remove those rows, or fit on data that have them", where_of(self.name))
         return ColumnCodes(choices)
 

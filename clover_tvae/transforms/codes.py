@@ -62,7 +62,9 @@ class ConditionCodes:
         """
         choices = self.choices.copy()
         if condition.missing and layout.missing is None:
-            raise ConditionError("asks for missing cells, but the column was never missing in training")
+            raise ConditionError(
+                "asks for missing cells, but none was in training, or fewer than min_count, which are not learnt"
+            )
         if condition.missing:
             choices[layout.missing] = True
         if not choices.any():

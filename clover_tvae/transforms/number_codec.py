@@ -93,7 +93,7 @@ class NumberCodec(ABC):
         outside &= ~missing
         n_missing = 0 if self.missing else int(missing.sum())
         if unseen == "error" and n_missing:
-            raise DataError(f"{n_missing} cells are missing, and the column never was in training")
+            raise DataError(f"{n_missing} cells are missing, and none was in training, or fewer than min_count")
         if unseen == "error" and not n_known and outside.any():
             raise DataError(f"{int(outside.sum())} cells hold numbers, and the column was always missing in training")
         choices, scalars, spreads = np.zeros(len(values), np.int32), None, None

@@ -123,7 +123,7 @@ class TableTransform:
                         identifiers.append(made)
                 else:
                     transforms.append(_fit_column(df[name], column, numbers, least, exact_values, of_relations))
-                    folded += _folded(df[name], transforms[-1], column, least)
+                    folded += _folded(df[name], transforms[-1], column, least, min_count)
             except UserError as error:
                 problems += located(error, name)
         DataError.raise_any(problems)
@@ -444,11 +444,16 @@ def _fit_column(
     )
 
 
-def _folded(values: pd.Series, made: AnyTransform, column: Column, least: int) -> list[str]:
-    """Say which cells of a column are held by too few people to be learnt; nothing where all are."""
+def _folded(values: pd.Series, made: AnyTransform, column: Column, least: int, min_count: int) -> list[str]:
+    """Say which cells of a column are held by too few people to be learnt; nothing where all are.
+
+    Args:
+        least: Fewest rows that are surely of ``min_count`` people: fewer are not told.
+    """
 
     def told(n: int, what: str) -> str:
-        return f"{n} {what}" if n >= least else f"fewer than {least} {what}"
+        some = f"fewer than {min_count}" if n < min_count else "some"
+        return f"{n} {what}" if n >= least else f"{some} {what}"
 
     found = [f"missing cells of {column.name!r}"] if made.layout.missing is None and values.isna().any() else []
     if isinstance(made, CategoricalTransform) and least > 1:
