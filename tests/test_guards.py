@@ -275,11 +275,13 @@ def test_numbers_that_name_people_are_left_out_or_warned_of_where_declared(value
         RNG.lognormal(10, 0.4, 500).round(),
         RNG.lognormal(17, 0.4, 500).round(-3),
         RNG.normal(1e9, 1e7, 500),
-        RNG.integers(1_500_000_000, 1_700_000_000, 500),
+        1_500_000_000 + 86_400 * RNG.integers(0, 2_000, 500) + (3600 * RNG.normal(13, 3, 500)).round(),
+        1_500_000_040 + 60 * RNG.integers(0, 3_000_000, 500),
+        RNG.choice(10**7, 500) + 0.0 + RNG.integers(0, 2, 500) * 0.5,
         RNG.integers(18, 90, 500),
         RNG.integers(100, 1000, 500),
     ],
-    ids=["salary", "salary of eight digits", "floats", "seconds since 1970", "age", "rate"],
+    ids=["salary", "salary of eight digits", "floats", "seconds by day", "whole minutes", "halves", "age", "rate"],
 )
 def test_measurements_are_no_identifiers(values: Any) -> None:
     df = pd.DataFrame({"x": values, "sex": ["F", "M"] * 250})
@@ -287,6 +289,114 @@ def test_measurements_are_no_identifiers(values: Any) -> None:
         warnings.simplefilter("error")
         assert Metadata.infer(df).column("x").kind == "continuous"
         Metadata.of({"continuous": ["x"], "categorical": ["sex"]}).validate(df)
+
+
+@pytest.mark.parametrize("name", ["visited_at_time", "created_at", "timestamp", "Datum"])
+def test_long_numbers_whose_column_says_that_they_are_times_are_learnt(name: str) -> None:
+    df = pd.DataFrame({name: RNG.integers(1_510_000_000, 1_799_999_999, 500)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Metadata.infer(df).column(name).kind == "continuous"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        RNG.integers(1_510_000_000, 1_799_999_999, 500),
+        RNG.integers(2_012_000_000, 2_099_999_999, 500),
+        RNG.integers(1_000, 2_099, 500) * 10**6
+        + RNG.integers(1, 32, 500) * 10**4
+        + RNG.integers(1, 13, 500) * 100
+        + 50,
+    ],
+    ids=["mobile", "telephone", "insurance, with the birth"],
+)
+def test_numbers_that_could_be_seconds_since_1970_and_show_no_day_are_warned_of(values: Any) -> None:
+    df = pd.DataFrame({"x": values + RNG.integers(0, 9, 500), "sex": ["F", "M"] * 250})
+    with pytest.warns(MetadataWarning, match="'x': looks like an identifier .*10 digits"):
+        assert Metadata.infer(df).column("x").kind == "id"
+    with pytest.warns(UserWarning, match="'x' looks like an identifier"):
+        Metadata.of({"continuous": ["x"], "categorical": ["sex"]}).validate(df)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [RNG.choice(10**9, 19) + 10**9, RNG.choice(10**9, 9) + 10**9, RNG.permutation(19) + 5_000],
+    ids=["phone", "nine phones", "patient number"],
+)
+@pytest.mark.parametrize("rest", [np.nan, 0.0], ids=["missing", "zero"])
+def test_a_sparse_column_of_numbers_that_name_people_is_left_out_or_warned_of(numbers: Any, rest: float) -> None:
+    df = pd.DataFrame({"x": np.r_[numbers, [rest] * (1_500 - len(numbers))], "sex": ["F", "M"] * 750})
+    with pytest.warns(MetadataWarning, match="'x': looks like an identifier.*dropped and never learnt"):
+        assert Metadata.infer(df).column("x").kind == "id"
+    with pytest.warns(UserWarning, match="'x' looks like an identifier"):
+        Metadata.of({"continuous": ["x"], "categorical": ["sex"]}).validate(df)
+
+
+@pytest.mark.parametrize("numbers", [RNG.normal(7, 2, 19), RNG.lognormal(5, 1, 19).round(), np.arange(1, 8)])
+def test_a_sparse_measurement_is_learnt(numbers: Any) -> None:
+    df = pd.DataFrame({"x": np.r_[numbers, [np.nan] * (1_500 - len(numbers))], "sex": ["F", "M"] * 750})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Metadata.infer(df).column("x").kind == "continuous"
+        Metadata.of({"continuous": ["x"], "categorical": ["sex"]}).validate(df)
+
+
+def test_sparse_text_that_a_fit_would_refuse_is_named() -> None:
+    df = pd.DataFrame({"x": [*(f"Ada{i}" for i in range(10)), *[None] * 1_490], "sex": ["F", "M"] * 750})
+    for cells in (df, df.astype({"x": "category"})):
+        with pytest.warns(MetadataWarning, match="'x': holds text of which no value is in 5 cells"):
+            assert Metadata.infer(cells).column("x").kind == "ignore"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        [f"{2021 + i % 3}/{i}" for i in RNG.permutation(600)],
+        [f"{a}/{b}" for a, b in zip(RNG.choice(10**5, 600), RNG.choice(10**5, 600), strict=True)],
+        [f"{a}/{b}" for a, b in zip(RNG.choice(10**6, 600) + 10**6, RNG.integers(1, 99, 600), strict=True)],
+        ["unknown"] * 60 + [f"{2021 + i % 3}/{i}" for i in range(540)],
+    ],
+    ids=["case", "policy", "account", "case or unknown"],
+)
+def test_numbers_of_two_parts_that_name_people_are_no_pairs(text: list[str]) -> None:
+    with pytest.warns(MetadataWarning, match="'x': looks like an identifier"):
+        assert Metadata.infer(pd.DataFrame({"x": text, "sex": ["F", "M"] * 300})).column("x").kind == "id"
+
+
+@pytest.mark.parametrize("n", [60, 500, 5_000])
+def test_blood_pressures_stay_pairs(n: int) -> None:
+    text = [f"{a:.0f}/{b:.0f}" for a, b in RNG.normal((128, 78), (20, 12), (n, 2))]
+    with pytest.warns(MetadataWarning, match="'x': holds two numbers in each cell"):
+        assert [column.name for column in Metadata.infer(pd.DataFrame({"x": text})).columns] == ["x_1", "x_2"]
+
+
+def test_months_of_years_stay_pairs() -> None:
+    text = [f"{month}/{year}" for year in range(80, 86) for month in range(1, 13)]
+    with pytest.warns(MetadataWarning, match="'x': holds two numbers in each cell"):
+        assert len(Metadata.infer(pd.DataFrame({"x": text})).columns) == 2
+
+
+def test_a_patient_number_that_starts_anywhere_is_warned_of_where_declared() -> None:
+    df = pd.DataFrame({"x": RNG.permutation(1_500) + 7_000, "sex": ["F", "M"] * 750})
+    with pytest.warns(UserWarning, match="'x' looks like an identifier"):
+        Metadata.of({"continuous": ["x"], "categorical": ["sex"]}).validate(df)
+
+
+@pytest.mark.parametrize("name", ["birth_date", "dob", "Geburtsdatum", "geb", "BirthDate"])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_packed_dates_of_birth_are_left_out_by_name(name: str, as_text: bool) -> None:
+    days = [int(f"{1940 + i % 60}{1 + i % 12:02}{1 + i % 28:02}") for i in range(500)]
+    df = pd.DataFrame({name: [*map(str, days)] if as_text else days, "admitted": days})
+    births, others = f"'{name}': holds dates of birth", "'admitted': holds dates or times"
+    with pytest.warns(MetadataWarning, match=others), pytest.warns(MetadataWarning, match=births):
+        meta = Metadata.infer(df)
+    assert (meta.column(name).kind, meta.column("admitted").kind) == ("ignore", "datetime")
+    with pytest.warns(MetadataWarning):
+        assert Metadata.infer(df, set={name: "date"}).column(name).kind == "datetime"
+    if not as_text:
+        with pytest.warns(UserWarning, match=f"'{name}' looks like dates.*'ignore'"):
+            Metadata.of({"continuous": [name], "datetime": [{"name": "admitted", "format": "%Y%m%d"}]}).validate(df)
 
 
 def test_a_class_of_too_few_people_is_not_balanced() -> None:

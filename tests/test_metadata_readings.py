@@ -409,7 +409,7 @@ RIGHT = {
 }  # fmt: skip
 
 
-def test_a_hospital_table_is_typed_right_with_two_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hospital_table_is_typed_right_with_three_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     hospital().to_csv("ward.csv", index=False)
     first = cli("metadata", "infer", "ward.csv", "-o", "first.json")
@@ -417,7 +417,8 @@ def test_a_hospital_table_is_typed_right_with_two_words(tmp_path: Path, monkeypa
     assert "--set age=missing|keep --set potassium=number|category|drop" in " ".join(first.stderr.split())
     assert "but for 1 cells (data row 18)" in " ".join(first.stdout.split())
     assert "refused" not in first.output
-    said = cli("metadata", "infer", "ward.csv", "-o", "ward.json", "--set", "age=missing", "--set", "potassium=number")
+    words = ("--set", "age=missing", "--set", "potassium=number", "--set", "born=date")
+    said = cli("metadata", "infer", "ward.csv", "-o", "ward.json", *words)
     assert said.exit_code == 0, said.output
     metadata = Metadata.load("ward.json")
     assert {kind: set(metadata.of_kind(kind)) for kind in RIGHT} == RIGHT

@@ -6,7 +6,7 @@ import contextlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.cells import is_missing, is_number, plain_cell, typed_key
 from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.numeric import FREQUENT, MAX_PLACEHOLDERS, identifier_told
 from clover_tvae.errors import ColumnTypeError, IdentifierColumnError
 
-# Values of fewer rows are judged by how many of them occur once; a few frequent ones beside them are placeholders.
-_FREQUENT, _MAX_PLACEHOLDERS = 5, 3
 # Fewer cells than this can all differ by chance or by design (a code book).
 _MIN_CELLS_OF_IDENTIFIER, _ONCE_SHARE = 15, 0.6
 _MOST_CELLS, _BESIDE_PLACEHOLDERS = 0.75, 0.25
@@ -85,9 +84,9 @@ def names_people(counts: NDArray[Any]) -> bool:
         >>> names_people(np.array([300, 300, 200, 100, *[1] * 100]))  # "other" answers
         False
     """
-    rare = counts[counts < _FREQUENT]
+    rare = counts[counts < FREQUENT]
     share, n_frequent = rare.sum() / max(1, counts.sum()), len(counts) - len(rare)
-    most = share >= _MOST_CELLS or (share >= _BESIDE_PLACEHOLDERS and n_frequent <= _MAX_PLACEHOLDERS)
+    most = share >= _MOST_CELLS or (share >= _BESIDE_PLACEHOLDERS and n_frequent <= MAX_PLACEHOLDERS)
     return bool(most and rare.sum() >= _MIN_CELLS_OF_IDENTIFIER and (rare == 1).sum() >= _ONCE_SHARE * rare.sum())
 
 
@@ -121,6 +120,30 @@ def are_long_numbers(values: Sequence[Any]) -> bool:
     long = [text for text, n in digits if n >= max(_MIN_DIGITS, 2 * (len(text) - n))]
     n_round = sum(text.endswith("0") for text in long)
     return len(long) >= _MIN_LONG_NUMBERS and 2 * len(long) > len(values) and 2 * n_round < len(long)
+
+
+def are_numbers_of_two_parts(counts: Mapping[str, int]) -> bool:
+    """Return whether texts such as ``2023/417``, by the cells of each, are case, account or policy numbers, and no two measurements.
+
+    They have many digits, or all differ where measurements would hardly: of 500 people some have a blood pressure of 120/80.
+
+    Example:
+        >>> are_numbers_of_two_parts({f"{2020 + i % 3}/{i}": 1 for i in range(300)})
+        True
+        >>> rng = np.random.default_rng(0)
+        >>> are_numbers_of_two_parts(Counter(f"{a:.0f}/{b:.0f}" for a, b in rng.normal((125, 78), (18, 11), (500, 2))))
+        False
+    """
+    parts = {text: [part.strip() for part in text.split("/")] for text in counts}
+    if not counts or not all(len(both) == 2 and all(map(str.isdecimal, both)) for both in parts.values()):
+        return False
+    if are_long_numbers(list(counts)):
+        return True
+    first, second = np.array([[*map(float, both)] for both in parts.values()]).T
+    if any(part.min() == 1 and part.max() == len(np.unique(part)) == 12 for part in (first, second)):
+        return False  # months
+    joined = first * (np.ptp(second) + 1) + second  # one number for each of all possible pairs
+    return bool(identifier_told(np.repeat(joined - joined.min(), [*counts.values()])))
 
 
 def read_labels(

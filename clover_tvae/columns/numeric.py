@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.names import names_a_time
 from clover_tvae.columns.number_texts import split_number
 from clover_tvae.errors import ColumnTypeError, NonFiniteError
 
@@ -21,8 +22,15 @@ _CURES = {
     "datetime": "declare it 'datetime'",
     "mixed": "give every cell one type, or declare it 'categorical'",
 }
-# Fewer cells are no sign, nor are shorter numbers.
-_MIN_CELLS_OF_IDENTIFIER, _MIN_DIGITS = 20, 8
+# Fewer distinct numbers, each in several rows, are codes; fewer that are there once may be long, or in a row, by chance.
+_MIN_REPEATED, _MIN_LONG, _MIN_IN_A_ROW = 20, 5, 10
+_MIN_ROWS = 20
+_MIN_DIGITS = 8
+FREQUENT, MAX_PLACEHOLDERS = 5, 3
+"""Values of fewer rows are judged without the frequent ones; at most so many of these are placeholders, such as 0 and "unknown"."""
+_DAY, _MIN_DAYS = 86_400, 30
+# n R^2, where R is how far points of a circle lie on one side: of points without a side it is so high once in 100,000 columns.
+_ONE_SIDE = 12
 _DIGITS_OF_FLOATS = 15
 # Pairs of equal numbers that chance would make: none of so many is seen once in 20,000 columns.
 _PAIRS_EXPECTED = 10
@@ -92,8 +100,12 @@ def commonest(values: NDArray[np.float64]) -> float:
     return float(counts.max() / counts.sum()) if len(counts) else 0.0
 
 
-def identifier_told(numbers: NDArray[Any]) -> str:
+def identifier_told(numbers: NDArray[Any], name: object = "", n_rows: int = 0) -> str:
     """Return why numbers look as if they named people, in a few words; empty if they do not.
+
+    Args:
+        name: The column's, which may say that long numbers are times.
+        n_rows: Rows of the table, if it has more than these known cells. In a table of fewer than 20, numbers differ by chance.
 
     Example:
         >>> identifier_told(np.random.default_rng(0).permutation(500) + 1)
@@ -108,36 +120,58 @@ def identifier_told(numbers: NDArray[Any]) -> str:
         ''
     """
     numbers = numbers[np.isfinite(numbers)]
-    if len(numbers) < _MIN_CELLS_OF_IDENTIFIER or not (numbers == np.floor(numbers)).all():
+    if max(n_rows, len(numbers)) < _MIN_ROWS or not len(numbers) or not (numbers == np.floor(numbers)).all():
         return ""
     distinct, counts = np.unique(numbers, return_counts=True)
-    if repeats := bool((counts < 5).mean() < 0.5):  # people with several rows each
+    often, n_frequent = "another one nearly everywhere", int((counts >= FREQUENT).sum())
+    if repeats := 2 * n_frequent > len(counts):  # people with several rows each
         often = "each in several rows"
-    else:  # without placeholders, such as 0 and 9999999999
-        distinct, counts, often = distinct[counts < 5], counts[counts < 5], "another one nearly everywhere"
-    if len(distinct) < _MIN_CELLS_OF_IDENTIFIER or 4 * counts.sum() < len(numbers):
+    else:
+        distinct, counts = distinct[counts < FREQUENT], counts[counts < FREQUENT]
+        if n_frequent > MAX_PLACEHOLDERS and 4 * counts.sum() < len(numbers):
+            return ""
+    if (counts >= 2).mean() >= 0.9:  # in pairs, say: by chance, numbers so long hardly repeat
+        repeats, often = True, "each in several rows"
+    if len(distinct) < (_MIN_REPEATED if repeats else _MIN_LONG):
         return ""
     low, high = float(distinct[0]), float(distinct[-1])
     if counts.max() == 1:
-        if high - low == len(distinct) - 1:
+        if high - low == len(distinct) - 1 and len(distinct) >= _MIN_IN_A_ROW:
             return "every whole number from the lowest to the highest, once each"
         if _never_by_chance(distinct):
             return "whole numbers close to each other, none of them twice"
+    if format := _dates_of(distinct, low, high) if len(distinct) >= _MIN_IN_A_ROW else "":
+        return f"dates written as numbers, such as {format}"
+    digits = len(str(int(low)))
+    of_one_length = low > 0 and digits >= _MIN_DIGITS and len(str(int(high))) == digits
+    hardly_chance = repeats or (counts == 1).mean() >= 0.9
+    if of_one_length and hardly_chance and (distinct % 10 != 0).mean() > 0.5 and not _are_times(distinct, name):
+        return f"whole numbers of {digits} digits, {often}"
+    return ""
+
+
+def _are_times(distinct: NDArray[Any], name: object) -> bool:
+    """Return whether long numbers are seconds, milliseconds... since 1970, rather than telephone or insurance numbers of that length.
+
+    Their column says so, or they show it: most are at whole minutes, or more of them lie in one half of the day than chance would put there.
+    """
+    for unit in (1, 1e3, 1e6, 1e9):
+        if not 0.9e9 * unit <= distinct[0] <= distinct[-1] <= 2.1e9 * unit:
+            continue
+        seconds = distinct / unit
+        rhythm = len(seconds) * abs(np.exp(2j * np.pi * (seconds % _DAY) / _DAY).mean()) ** 2
+        has_days = seconds[-1] - seconds[0] >= _MIN_DAYS * _DAY  # the numbers of one block differ by less
+        return names_a_time(name) or (seconds % 60 == 0).mean() > 0.5 or bool(has_days and rhythm > _ONE_SIDE)
+    return False
+
+
+def _dates_of(distinct: NDArray[Any], low: float, high: float) -> str:
+    """Return how numbers are dates: ``yyyymmdd``, ``yymmdd`` or ``ddmmyy``; else nothing."""
     if low >= 18_000_101 and high <= 21_001_231:
         day = distinct.astype(np.int64)
         if ((day % 100 >= 1) & (day % 100 <= 31) & (day // 100 % 100 >= 1) & (day // 100 % 100 <= 12)).all():
-            return "dates written as numbers, such as yyyymmdd"
-    if low >= 10_000 and high <= 999_999 and (format := _short_dates(distinct.astype(np.int64))):
-        return f"dates written as numbers, such as {format}"
-    digits = len(str(int(low)))
-    is_time = any(0.9e9 * unit <= low and high <= 2.1e9 * unit for unit in (1, 1e3, 1e6, 1e9))  # since 1970
-    of_one_length = low > 0 and digits >= _MIN_DIGITS and len(str(int(high))) == digits
-    if (counts >= 2).mean() >= 0.9:  # in pairs, say: by chance, numbers so long hardly repeat
-        repeats, often = True, "each in several rows"
-    hardly_chance = repeats or (counts == 1).mean() >= 0.9
-    if of_one_length and not is_time and hardly_chance and (distinct % 10 != 0).mean() > 0.5:
-        return f"whole numbers of {digits} digits, {often}"
-    return ""
+            return "yyyymmdd"
+    return _short_dates(distinct.astype(np.int64)) if low >= 10_000 and high <= 999_999 else ""
 
 
 def _short_dates(numbers: NDArray[np.int64]) -> str:

@@ -6,7 +6,6 @@ This module knows pandas and columns. It says names, counts and dtypes, never a 
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,6 +19,7 @@ from clover_tvae.columns.cells import ZONEINFO
 from clover_tvae.columns.date_formats import whole_number_formats
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.labels import are_contacts, are_long_numbers, names_people
+from clover_tvae.columns.names import is_name_of_people, may_name_an_id, names_a_birth, names_a_person, names_an_id
 from clover_tvae.columns.numeric import identifier_told, read_numbers
 from clover_tvae.errors import (
     CloverWarning,
@@ -31,9 +31,18 @@ from clover_tvae.errors import (
     did_you_mean,
 )
 from clover_tvae.metadata.column import Column, Kind
-from clover_tvae.metadata.proposals import MAX_CODES, Finding, Texts, look_at_texts, marker_numbers, markers_told
+from clover_tvae.metadata.proposals import (
+    MAX_CODES,
+    Finding,
+    Texts,
+    births,
+    look_at_texts,
+    marker_numbers,
+    markers_told,
+)
 from clover_tvae.metadata.readings import read_column
 from clover_tvae.metadata.validate import require_frame
+from clover_tvae.parameters import MIN_COUNT
 
 REPEATS = (
     "looks like the identifier of people with several rows each; rows are learnt as if independent: their order and how "
@@ -56,27 +65,6 @@ PLACEHOLDER = (
 _ROWS_A_CODE = 5
 # Below this many rows, "another value in every row" is chance rather than a sign of an identifier.
 _MIN_UNIQUE = 20
-# A name that says "identifier" outright, and one that only may.
-_ID_NAME = re.compile(
-    r"(?:^|[^a-z])(?:ids?|uuid|guid|sno|ssn|mrn|(?:e-?)?mail|phone|iban|passport)(?:$|[^a-z])", re.IGNORECASE
-)
-# ... or the name of a person.
-_NAME = re.compile(
-    r"(?:(?:full|sur|last|first|family|given|patient|employee|customer|vor|nach|familien)[ _-]?)?names?|(?:pr[eé])?noms?|nombres?|"
-    r"apellidos?|(?:cog)?nome|naam|imi[eę]|nazwisko",
-    re.IGNORECASE,
-)
-_ID_CAMEL = re.compile(r"[a-z](?:Id|ID)$")
-_MAY_BE_ID_NAME = re.compile(
-    r"(?:^|[^a-z])(?:key|index|number|no|nr|num|record)(?:$|[^a-z])|[a-z](?:Key|Number|No|Nr)$", re.IGNORECASE
-)
-_PERSON = re.compile(
-    r"patient|subject|person|client|customer|user|member|employee|participant|student|mrn|ssn", re.IGNORECASE
-)
-# ... as a whole word: "personal" may be spending, and "employees" a number of them.
-_PERSON_ALONE = re.compile(
-    rf"(?:{_PERSON.pattern})(?:(?:en|al)?(?:id|key|code|number|nummer|num|no|nr))?", re.IGNORECASE
-)
 
 
 class MetadataWarning(CloverWarning):
@@ -227,8 +215,8 @@ def likely_unit(df: pd.DataFrame, names: Iterable[Hashable]) -> Hashable | None:
     if len(df) < 2 * _MIN_UNIQUE:
         return None
     for name in names:
-        is_person = bool(_PERSON_ALONE.fullmatch(str(name)) or (_PERSON.search(str(name)) and _may_name_an_id(name)))
-        if name not in df or not (is_person or _names_an_id(name)):
+        is_person = names_a_person(name)
+        if name not in df or not (is_person or names_an_id(name)):
             continue
         try:
             holds = CellType.of(df[name], name).holds
@@ -266,14 +254,15 @@ def _look(name: Hashable, series: pd.Series, names: Iterable[Hashable] = ()) -> 
         case "boolean":
             return Finding(Column(name, "boolean"), f"{series.dtype}: true and false")
         case "integer" | "float" | "decimal":
-            return _look_at_numbers(name, known)
+            return _look_at_numbers(name, known, len(series))
         case "datetime":
             zone = (unit_and_zone(cells)[1] or "").removeprefix(ZONEINFO)
             return Finding(Column(name, "datetime", time_zone=zone or None), f"{series.dtype}: dates")
         case "category":
-            return _look_at_category(name, cells, known)
+            return _shared(_look_at_category(name, cells, known), known, len(series))
         case "text":
-            return _look_at_text(name, known, np.flatnonzero(series.notna()), frozenset(names))
+            rows = np.flatnonzero(series.notna())
+            return _shared(_look_at_text(name, known, rows, frozenset(names)), known, len(series))
     if (mixed := _look_as(name, series, known, "", names)) is not None and mixed.column.kind == "continuous":
         column = mixed.column  # numbers stay numbers where all of them are
         is_bare = not (column.unit or column.decimal or column.thousands or column.below or column.above)
@@ -283,16 +272,26 @@ def _look(name: Hashable, series: pd.Series, names: Iterable[Hashable] = ()) -> 
     return Finding(Column(name, "categorical"), "cells of several types, taken as labels", warning)
 
 
-def _look_at_numbers(name: Hashable, cells: pd.Series) -> Finding:
+def _shared(found: Finding, known: pd.Series, n_rows: int) -> Finding:
+    """Leave out categories of which too few cells have each to be learnt at all, as a fit would refuse them."""
+    rows = int(known.value_counts().iloc[0])
+    if found.column.kind != "categorical" or rows >= MIN_COUNT or n_rows < _MIN_UNIQUE:
+        return found
+    reason = f"text of which no value is in {MIN_COUNT} cells"
+    warning = f"holds {reason}, so that each may name people: declared 'ignore', neither learnt nor given back; merge values to have them learnt"
+    return Finding(Column(found.name, "ignore"), reason, warning, words=("id",))
+
+
+def _look_at_numbers(name: Hashable, cells: pd.Series, n_rows: int) -> Finding:
     numbers = cells.to_numpy(dtype=float, na_value=np.nan)
     n_distinct = int(cells.nunique())
     share = n_distinct / len(cells)
-    told = identifier_told(numbers)
-    named = (share == 1 and _may_name_an_id(name)) or (share > 0.5 and _names_an_id(name))
+    told = identifier_told(numbers, name, n_rows)
+    named = (share == 1 and may_name_an_id(name)) or (share > 0.5 and names_an_id(name))
     if not bool(np.all(np.isfinite(numbers)) and np.all(numbers == np.floor(numbers))):
         return _measured(name, cells, numbers, n_distinct)
     if formats := [*whole_number_formats(numbers)]:
-        return _whole_dates(name, formats)
+        return births(name) if names_a_birth(name) and "%d" in formats[0] else _whole_dates(name, formats)
     if "dates" in told:
         cure = "make these missing and declare it 'datetime' with the format '%Y%m%d'"
         what = f"{told}, and some that are none"
@@ -301,12 +300,13 @@ def _look_at_numbers(name: Hashable, cells: pd.Series) -> Finding:
         return Finding(
             Column(name, "ignore"), told, f"holds {what}: declared 'ignore'; {cure}, or 'continuous' as it is"
         )
-    if len(cells) >= _MIN_UNIQUE and (told or named):
+    if told or (named and len(cells) >= _MIN_UNIQUE):
         why = told or f"another number in {_often(share)}, and its name"
-        cure = "made anew as a sequence and never learnt; declare it 'continuous' if it is a measurement"
+        made = "sequence" if share > 0.5 and 2 * len(cells) > n_rows else None  # a sparse column is not filled
+        cure = f"{'made anew as a sequence' if made else 'dropped'} and never learnt; declare it 'continuous' if it is a measurement"
         warning = f"looks like an identifier ({why}): declared 'id', {cure}"
         reason = f"whole numbers that look like an identifier: {why}"
-        return Finding(Column(name, "id", regenerate="sequence"), reason, warning)
+        return Finding(Column(name, "id", regenerate=made), reason, warning)
     if n_distinct <= MAX_CODES and len(cells) >= _ROWS_A_CODE * n_distinct:
         reason = f"whole numbers with only {_values(n_distinct)}, taken for codes"
         return Finding(Column(name, "categorical"), reason)
@@ -361,7 +361,7 @@ def _look_at_text(
         warning = "looks like free text: declared 'ignore', neither learnt nor given back"
         return Finding(Column(name, "ignore"), f"free text: {n_distinct} long distinct values", warning)
     counts = cells.value_counts().to_numpy(dtype=np.int64)
-    named = (share > 0.5 and _names_an_id(name)) or (n_distinct >= _MIN_UNIQUE and _NAME.fullmatch(str(name)))
+    named = (share > 0.5 and names_an_id(name)) or (n_distinct >= _MIN_UNIQUE and is_name_of_people(name))
     if names_people(counts) or (n_cells >= _MIN_UNIQUE and named) or are_contacts(list(texts.unique())):
         often = f"another value in {_often(max(share, (counts == 1).sum() / n_cells))}"
         cure = "add regenerate='sequence', 'uuid' or a pattern to have it made anew"
@@ -384,11 +384,3 @@ def _values(n_distinct: int) -> str:
 
 def _often(share: float) -> str:
     return "every row" if share == 1 else f"{share:.0%} of the rows"
-
-
-def _names_an_id(name: Hashable) -> bool:
-    return bool(_ID_NAME.search(str(name)) or _ID_CAMEL.search(str(name)))
-
-
-def _may_name_an_id(name: Hashable) -> bool:
-    return _names_an_id(name) or bool(_MAY_BE_ID_NAME.search(str(name)))

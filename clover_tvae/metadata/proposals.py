@@ -26,7 +26,8 @@ from clover_tvae.columns.date_formats import (
     read_texts,
     whole_number_formats,
 )
-from clover_tvae.columns.labels import names_people
+from clover_tvae.columns.labels import are_numbers_of_two_parts, names_people
+from clover_tvae.columns.names import names_a_birth
 from clover_tvae.columns.number_texts import NumberStyle, Spelt, plain_text, split_number
 from clover_tvae.columns.numeric import identifier_told
 from clover_tvae.errors import data_rows
@@ -247,7 +248,7 @@ def _numbers(texts: Texts) -> Finding | None:
     values = np.repeat([number_of[text] for text in kept], [texts.counts[text] for text in kept])
     plain = "numbers written as text"
     but = f", but for {texts.n_of(rest.odd)} cells ({texts.rows_of(rest.odd)})" if rest.odd else ""
-    if not texts.word and (told := identifier_told(values)):
+    if not texts.word and (told := identifier_told(values, texts.name, int(texts.rows.max()) + 1)):
         warning = f"holds {plain}{but}, that look like an identifier ({told}): declared 'ignore'; number if it is a measurement"
         return Finding(Column(texts.name, "ignore"), plain, warning, words=("number", "category", "id"))
     behind = {found.behind if style.decimal in found.body else 0 for found in kept.values() if not found.beyond}
@@ -393,12 +394,13 @@ def markers_told(marked: Mapping[float, int]) -> str:
 
 
 def _pair(texts: Texts) -> Finding | None:
-    """Propose two columns for cells such as 120/80."""
+    """Propose two columns for cells such as 120/80, but none for case numbers such as 2023/417."""
     both = {text: found for text in texts.counts if (found := PAIR.fullmatch(text))}
     names = [f"{texts.name}_1", f"{texts.name}_2"]
     if not isinstance(texts.name, str) or len(both) <= MAX_CODES or set(names) & texts.taken:
         return None
-    if not (rest := _Rest(texts, both)).fits:
+    is_number = not texts.word and are_numbers_of_two_parts({text: texts.counts[text] for text in both})
+    if is_number or not (rest := _Rest(texts, both)).fits:
         return None
     halves = []
     for part, name in enumerate(names, start=1):
@@ -460,6 +462,8 @@ def _dates(texts: Texts) -> Finding | None:
         text = "holds dates written in several ways, some with their offset from UTC; write all in one way"
         return _left(texts, text, "dates and offsets")
     format, also = formats[0], ""
+    if packed_width(format) and not texts.word and names_a_birth(texts.name):
+        return births(texts.name)
     zone = "UTC" if "%z" in format and len(read_texts(sorted(readable), format)[2]) > 1 else None
     if zone is not None:
         also += "; it has several offsets from UTC, so its time_zone is declared 'UTC': name its own instead"
@@ -482,6 +486,15 @@ def _dates(texts: Texts) -> Finding | None:
     reason = f"text that reads as dates by {format!r}"
     words = (listed, "keep") if never else ()
     return Finding(column, reason, warning, words=(*words, "category", "drop"), asks=bool(never))
+
+
+def births(name: Hashable) -> Finding:
+    """Leave out a column of digits that are dates of birth, which name people to the day."""
+    warning = (
+        "holds dates of birth to the day, which tell people apart: declared 'ignore', neither learnt nor given back; keep the year or "
+        "the age instead, or declare it 'datetime' with its format"
+    )
+    return Finding(Column(name, "ignore"), "dates of birth as digits", warning, words=("date", "drop"))
 
 
 def _packed(known: Sequence[str], order: str) -> list[Written] | None:

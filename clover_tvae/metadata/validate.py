@@ -19,6 +19,7 @@ from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.frames import require_pandas
 from clover_tvae.columns.identifiers import identifier_cells
 from clover_tvae.columns.labels import are_long_numbers, read_labels
+from clover_tvae.columns.names import names_a_birth
 from clover_tvae.columns.numeric import identifier_told, read_numbers
 from clover_tvae.errors import (
     CloverWarning,
@@ -135,12 +136,11 @@ def _require_measured(cells: CellType, numbers: NDArray[Any], missing: NDArray[A
         raise ColumnTypeError(message, where_of(name))
     if format := whole_number_format(numbers[~missing]):
         cure = f"they are learnt as numbers, and dates that do not exist are drawn; declare it 'datetime' with format: {format!r}"
+        if names_a_birth(name):
+            cure += ", or, as dates of birth tell people apart, 'ignore', and keep the year or the age instead"
         warn(f"column {name!r} looks like dates or times as whole numbers: {cure}", CloverWarning)
         return
-    told = identifier_told(numbers[~missing])
-    if told and (
-        numbers[~missing].min() == 1 or not told.startswith("every")
-    ):  # any range of numbers may be counted through
+    if told := identifier_told(numbers[~missing], name, len(numbers)):
         cure = "they are learnt, as they are declared 'continuous'; declare the column 'id' or 'ignore' if they name people"
         warn(f"column {name!r} looks like an identifier ({told}): {cure}", CloverWarning)
     if np.abs(numbers.astype(float)).max(initial=0) > _LARGEST:
