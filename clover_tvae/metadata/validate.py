@@ -140,7 +140,8 @@ def _require_measured(cells: CellType, numbers: NDArray[Any], missing: NDArray[A
             cure += ", or, as dates of birth tell people apart, 'ignore', and keep the year or the age instead"
         warn(f"column {name!r} looks like dates or times as whole numbers: {cure}", CloverWarning)
         return
-    if told := identifier_told(numbers[~missing], name, len(numbers)):
+    told = identifier_told(numbers[~missing], name, len(numbers))
+    if told and not np.array_equal(numbers, np.arange(len(numbers))):  # which counts the rows, as an axis of time does
         cure = "they are learnt, as they are declared 'continuous'; declare the column 'id' or 'ignore' if they name people"
         warn(f"column {name!r} looks like an identifier ({told}): {cure}", CloverWarning)
     if np.abs(numbers.astype(float)).max(initial=0) > _LARGEST:
