@@ -302,11 +302,11 @@ def _look_at_numbers(name: Hashable, cells: pd.Series, n_rows: int) -> Finding:
         )
     if told or (named and len(cells) >= _MIN_UNIQUE):
         why = told or f"another number in {_often(share)}, and its name"
-        made = "sequence" if share > 0.5 and 2 * len(cells) > n_rows else None  # a sparse column is not filled
-        cure = f"{'made anew as a sequence' if made else 'dropped'} and never learnt; declare it 'continuous' if it is a measurement"
+        is_full = share > 0.5 and 2 * len(cells) > n_rows  # a sparse column is not filled
+        cure = f"{'made anew as a sequence' if is_full else 'dropped'} and never learnt; declare it 'continuous' if it is a measurement"
         warning = f"looks like an identifier ({why}): declared 'id', {cure}"
         reason = f"whole numbers that look like an identifier: {why}"
-        return Finding(Column(name, "id", regenerate=made), reason, warning)
+        return Finding(Column(name, "id", regenerate="sequence" if is_full else None), reason, warning)
     if n_distinct <= MAX_CODES and len(cells) >= _ROWS_A_CODE * n_distinct:
         reason = f"whole numbers with only {_values(n_distinct)}, taken for codes"
         return Finding(Column(name, "categorical"), reason)
