@@ -141,6 +141,25 @@ def test_whole_numbers_and_dates_of_one_person_are_means_on_their_grid(unit: int
     assert again.codec.values.tolist() == dates.codec.values.tolist()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_dates_do_not_heap_up_where_their_range_ends(seed: int) -> None:
+    """Neither as they are stored (even ranks are even dates) nor as they are learnt: rows beyond the end lie before it."""
+    rng = np.random.default_rng(seed)
+    days = pd.Series(pd.Timestamp("1930-01-01") + pd.to_timedelta(rng.integers(0, 29_000, 500), unit="D"))
+    column = NumberTransform.fit(days, "born", "rank", "datetime", least=K)
+    ends = column.restore(np.array([column.grid.minimum, column.grid.maximum]), np.zeros(2, bool))
+    for of, end in zip((days.nsmallest(K), days.nlargest(K)), ends, strict=True):
+        assert abs(of.mean() - end) <= pd.Timedelta(days=1)
+    even = column.decode(np.zeros(50_000, int), rng.random(50_000))
+    codes = column.encode(pd.concat([days] * 100), rng, "fold")
+    learnt = column.decode(codes.choices, codes.scalars + codes.spreads * rng.random(50_000))
+    for drawn, most in ((even, 30), (learnt, 100 * days.value_counts().max())):
+        assert drawn.between(*ends).all()
+        assert (drawn == drawn.dt.normalize()).all()
+        assert drawn.isin(ends).sum() <= most
+    assert (learnt > days.nlargest(2 * K).min()).mean() == pytest.approx(2 * K / 500, rel=0.2)
+
+
 def test_every_stored_value_rests_on_k_rows() -> None:
     """Whatever the counts: brute force over random columns of few and of many repeats."""
     from clover_tvae.transforms.grid import Grid

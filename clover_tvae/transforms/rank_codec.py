@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clover_tvae.columns.plain_data import array_from_plain, array_to_plain, check
+from clover_tvae.transforms.codes import ColumnCodes, Unseen
 from clover_tvae.transforms.grid import Grid, fraction
 from clover_tvae.transforms.heaps import Heaps
 from clover_tvae.transforms.number_codec import NumberCodec
@@ -155,6 +156,19 @@ class RankCodec(NumberCodec):
         lower, upper = self._interval(values)
         return np.zeros(len(values), np.int32), lower, upper - lower
 
+    def encode(
+        self, values: NDArray[Any], missing: NDArray[np.bool_], rng: np.random.Generator, unseen: Unseen
+    ) -> ColumnCodes:
+        """As for all codecs; with ``fold`` a number out of range has any of the ranks beyond the outermost knot but one: no heap at the end."""
+        codes = super().encode(values, missing, rng, unseen)
+        if unseen == "fold" and len(self.values) > 1 and codes.scalars is not None and codes.spreads is not None:
+            values, ends = self.grid.cast(values), np.array([self.lower[1], self.upper[-2]], np.float32)
+            numbered = (codes.choices < self.n_numbered) & ~missing
+            low, high = numbered & (values < self.grid.minimum), numbered & (values > self.grid.maximum)
+            codes.scalars[low], codes.spreads[low] = 0, ends[0]
+            codes.scalars[high], codes.spreads[high] = ends[1], 1 - ends[1]
+        return codes
+
     def _value(self, choices: NDArray[Any], scalars: NDArray[Any]) -> NDArray[Any]:
         return self._quantile(np.clip(scalars, 0.0, 1.0))
 
@@ -229,14 +243,26 @@ def _with_ends(
 ) -> tuple[NDArray[Any], ...]:
     """Return the values with ends that have no rows of their own: half of the rows of an outermost mean lie beyond it.
 
-    Without them they would all be drawn as that mean, a heap at the end of a small table's column.
+    Without them they would all be drawn as that mean, a heap at the end of a small table's column. Where the range ends at the
+    mean itself, as that of dates does, its rows lie between the next one and it.
     """
+    counts = counts.copy()
     for place in (len(values), 0):
-        outer = values[:-3:-1] if place else values[:2]
-        if len(outer) == 2 and not shared[place - 1 if place else 0] and (end := grid.end(outer)) != outer[0]:
+        outer, own = (values[:-3:-1], shared[:-3:-1]) if place else (values[:2], shared[:2])
+        if len(outer) < 2 or own[0]:
+            continue
+        if (end := grid.end(outer)) != outer[0]:
             values, counts, shared = (
                 np.insert(part, place, new) for part, new in ((values, end), (counts, 0), (shared, False))
             )
+        elif (
+            outer[0] in (grid.minimum, grid.maximum)
+            and not own[1]
+            and abs(np.diff(grid.offset(outer))) >= 2 * grid.step
+        ):
+            first, second = (-1, -2) if place else (0, 1)
+            counts[second] += counts[first]
+            counts[first] = 0
     return values, counts, shared
 
 
