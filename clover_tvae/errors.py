@@ -263,9 +263,10 @@ class OutOfMemoryError(TrainingError, MemoryError):
     """There is not enough memory."""
 
 
-#: How libraries say that memory ran out without a ``MemoryError``: torch, C++, Python's threads, the loader of libraries.
+#: How libraries say that memory ran out without a ``MemoryError``: torch, oneDNN, C++, Python's threads, the loader of libraries.
 _NO_MEMORY = re.compile(
-    r"(out of|allocate|enough) memory|bad_alloc|start new thread|failed to map segment", re.IGNORECASE
+    r"(out of|allocate|enough) memory|(create|execute) a primitive|bad_alloc|start new thread|failed to map segment",
+    re.IGNORECASE,
 )
 
 

@@ -1135,6 +1135,7 @@ def test_a_lock_whose_file_was_taken_away_since_it_was_opened_is_not_held(
         MemoryError(),
         RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to"),
         RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+        RuntimeError("could not create a primitive"),
         OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
         ImportError("libx.so: failed to map segment from shared object"),
     ],

@@ -199,6 +199,16 @@ def test_a_trapezoid_without_patience_uses_every_epoch():
     assert (len(training.history), training.best_epoch, training.stopped) == (10, 10, "epochs")
 
 
+def test_a_trapezoid_descends_where_the_loss_falls_slowly():
+    def n_epochs(**how: float) -> int:
+        config = TrainingConfig(epochs=40, batch_rows=20, learning_rate=1e-4, schedule="trapezoid", **how)  # type: ignore[arg-type]
+        return len(fit(config)[1].history)
+
+    # 14 epochs, the least before it may descend, are 70% of 20.
+    assert n_epochs(least_fall=1e9) == n_epochs(least_fall=1e9, validation_fraction=0.0) == 20
+    assert n_epochs(least_fall=1e-9) == n_epochs() == 40
+
+
 @pytest.mark.long
 def test_min_epochs_holds_early_stopping_back():
     config = TrainingConfig(epochs=50, batch_rows=20, learning_rate=3.0, patience=1, min_epochs=30)

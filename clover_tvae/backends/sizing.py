@@ -38,6 +38,8 @@ _GENTLE = 0.25
 _START_MINUTES = 0.2
 #: Tables of more people get more steps, by the root of how many more, up to so many times.
 _LARGE, _MOST_MORE_STEPS = 30_000, 2.0
+#: Not so few people get up to so many times their epochs, as long as the validation loss falls by so many nats a row in a quarter of those so far.
+_LONGER, _LEAST_FALL = 2, 0.2
 #: Trunks that are narrower take as long a step in float32.
 _WIDE = 256
 #: Seconds of a step of each decoder: of trunks 128 wide; and beside it for each cell of a batch.
@@ -177,6 +179,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int, n_people: int) 
     steps *= min(_MOST_MORE_STEPS, max(1.0, (n_people / _LARGE) ** 0.5))
     a_pass = math.ceil(n_rows / batch_rows)
     epochs = max(2, round(steps / a_pass))
+    is_watched = n_people >= _SMALL_STUDENT_BELOW
     return Plan(
         ModelConfig(
             decoder="autoregressive",
@@ -190,7 +193,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int, n_people: int) 
             schedule_levels=0 if n_columns > _MANY_COLUMNS else 1 if n_columns > _FEW_COLUMNS else levels,
         ),
         TrainingConfig(
-            epochs=epochs,
+            epochs=_LONGER * epochs if is_watched else epochs,
             batch_rows=batch_rows,
             learning_rate=3e-3,
             optimizer="muon",
@@ -205,6 +208,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int, n_people: int) 
             # The average of the weights lags by 200 steps: fewer epochs without progress say nothing yet.
             patience=max(8, round(min(300, 60 + n_rows) / a_pass)),
             least_lead=_LEAST_LEAD if n_rows < _VERY_FEW else 0.0,
+            least_fall=_LEAST_FALL if is_watched else None,
             # Halves of a small batch are not worth a second thread.
             shards=2 if batch_rows >= 512 else 1,
         ),
@@ -293,7 +297,7 @@ def plan_training(
         wanted["batch_rows"] = wanted["batch_size"]
     if "epochs" in wanted:
         # A number of epochs means exactly that many, as users of SDV expect.
-        wanted.setdefault("patience", None)
+        wanted |= {"patience": wanted.get("patience"), "least_fall": None}
     if wanted.get("embedding_dim", 0) > _WIDEST_FITTED_PRIOR:
         wanted["prior_components"] = 0
     return replace(plan, model=_overruled(plan.model, wanted), training=_overruled(plan.training, wanted))

@@ -33,7 +33,7 @@ _TITLES = {
 #: Why a training ended, in words.
 _STOPPED = {
     "minutes": "by max_minutes, before it converged",
-    "patience": "because the validation loss no longer fell",
+    "patience": "because the validation loss hardly fell any more",
     "epochs": "after the epochs planned",
 }
 _KINDS = ("continuous", "datetime", "categorical", "boolean", "ordinal", "id", "ignore")

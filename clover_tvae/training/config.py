@@ -26,9 +26,9 @@ class TrainingConfig:
         weight_decay: For matrices only: never for biases, norms, or a learned sigma.
         gradient_clip: Largest norm of the whole gradient; ``None`` for no limit.
         warmup_steps: Steps over which the learning rate rises linearly from 0.
-        schedule: ``"constant"``; or ``"trapezoid"``: constant until the validation loss stops improving or 70% of the planned
-            epochs (or minutes) are over, then linearly down to 0, from the best weights (Hägele et al. 2024, arXiv
-            2405.18392). Either way the weights of the best validation loss are kept, the last where nothing is watched.
+        schedule: ``"constant"``; or ``"trapezoid"``: constant until the validation loss stops improving, falls slowly (``least_fall``),
+            or 70% of the planned epochs (or minutes) are over, then linearly down to 0, from the best weights (Hägele et al. 2024,
+            arXiv 2405.18392). Either way the weights of the best validation loss are kept, the last where nothing is watched.
         average: Decay of an exponential moving average of the weights, which then is what is validated and kept;
             ``None`` for no average.
         validation_fraction: Share of the rows that is held out of training to watch the ELBO, in [0, 1); at most 20,000.
@@ -36,6 +36,8 @@ class TrainingConfig:
             never stops early.
         least_lead: By more than so many standard errors, over the rows held out, must the loss of newer weights be lower, or those
             rows outnumber the others for which it is, before they are kept; 0: any lower loss will do.
+        least_fall: By fewer nats a row has the validation loss of a trapezoid fallen in the last quarter of its epochs so far, and
+            more are not worth their time: it descends, but no sooner than after 35% of the planned epochs, then also where nothing is watched; ``None``: never for that reason.
         min_epochs: Early stopping does not stop before this epoch.
         max_minutes: Wall-clock limit; ``None`` for none. Where it ends the training, a seed no longer fixes the result.
         rows_an_epoch: Rows of an epoch, where it is not all of them: each epoch then takes the next ones, until all were seen
@@ -61,6 +63,7 @@ class TrainingConfig:
     validation_fraction: Share = 0.05
     patience: Count | None = None
     least_lead: float = 0.0
+    least_fall: Positive | None = None
     min_epochs: int = 0
     max_minutes: Positive | None = None
     rows_an_epoch: Count | None = None

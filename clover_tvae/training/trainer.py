@@ -39,7 +39,9 @@ logger = logging.getLogger(__name__)
 #: Muon's step, in units of the spectral norm, for a learning rate of 1 (0.02 at Adam's 0.003).
 _MUON_RATE = 7.0
 #: A trapezoid descends over this share of the planned epochs, or of the best epoch's number where patience ran out.
-_DESCENT_SHARE, _DESCENT_AFTER_BEST = 0.3, 1.0
+_DESCENT_SHARE, _DESCENT_AFTER_BEST = 0.3, 0.1
+#: Where the loss falls slowly, a training is planned anew as one that is to descend now, after this share of the epochs at the earliest.
+_SLOW_AFTER, _LAST_PART = 0.35, 0.25
 #: No more rows are held out of training.
 _MOST_VALIDATION_ROWS = 20_000
 #: A validation loss is a mean over about so many draws, and no row is drawn more often than that.
@@ -418,6 +420,16 @@ class _Run:
             return False
         return epoch - self.training.best_epoch >= config.patience
 
+    def _falls_slowly(self, epoch: int) -> bool:
+        """Whether the last quarter of the epochs, ``epoch`` included, lowered the validation loss by less than is worth their time."""
+        config = self.config
+        if config.least_fall is None or epoch < max(2, _SLOW_AFTER * config.epochs):
+            return False
+        if self.validation is None:
+            return True
+        losses = [row.validation_loss for row in self.training.history[:epoch]]
+        return min(losses[: math.ceil((1.0 - _LAST_PART) * epoch)]) - min(losses) < config.least_fall
+
     def _perhaps_descend(self, epoch: int) -> None:
         """Begin the descent of a trapezoid, if it is time: before ``epoch``, or in its middle, where the minutes would end before the next."""
         config = self.config
@@ -430,6 +442,9 @@ class _Run:
             if self.best_weights is not None:
                 self.module.load_state_dict(self.best_weights)
                 self.average = None if self.average is None else Average(self.module, self.average.decay)
+        elif self._falls_slowly(epoch - 1):
+            self.training.stopped = "epochs" if self.validation is None else "patience"
+            n_epochs = min(n_epochs, max(1, round(_DESCENT_SHARE / (1.0 - _DESCENT_SHARE) * (epoch - 1))))
         elif n_epochs > max(1, round(_DESCENT_SHARE * config.epochs)) and share < 1.0 - _DESCENT_SHARE:
             return
         n_steps = max(1, n_epochs * self.steps_an_epoch - self.n_batches)
