@@ -32,6 +32,7 @@ from clover_tvae.backends import (
 )
 from clover_tvae.balancing import balanced
 from clover_tvae.columns.frames import FrameKind, require_pandas, same_kind, same_library, takes_frames
+from clover_tvae.columns.people import count_people, people_of
 from clover_tvae.conditions import as_read
 from clover_tvae.errors import (
     CloverWarning,
@@ -141,8 +142,8 @@ class Synthesizer:
         self._is_inferred = not self.fitted and metadata is None and table is None
         self._seed = root(self.random_state)
 
-    def _fresh_backend(self, n_rows: int) -> Backend:
-        given = dict(of_a_teacher(self._parameters, self._privacy, n_rows))
+    def _fresh_backend(self, n_rows: int, n_people: int | None = None) -> Backend:
+        given = dict(of_a_teacher(self._parameters, self._privacy, n_rows, n_people))
         return make_backend(given.pop("backend", None), **given)
 
     @memory_told()
@@ -168,7 +169,8 @@ class Synthesizer:
         df = self._table(None)
         self._metadata = self._related(df)
         logger.info(self._metadata.relations_told)
-        self._backend = keep_relations(self._fresh_backend(self._held.n_rows), self._metadata)
+        n_people = count_people(people_of(df, self._metadata.unit), self._held.n_rows)
+        self._backend = keep_relations(self._fresh_backend(self._held.n_rows, n_people), self._metadata)
         if isinstance(self._backend, ReadsRows):
             self._backend.prepare(self._declared(df), self._metadata, seed=child(self._seed, Call.FIT))
         self._prepared = True

@@ -176,7 +176,7 @@ def test_run_trains_and_keeps_the_generator(folder: Path) -> None:
 
 @pytest.mark.long
 def test_a_warning_from_the_depth_of_training_is_one_plain_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teaching, "membership", lambda *_: (0.9, 0.6))
+    monkeypatch.setattr(teaching, "membership", lambda *_, **__: teaching.Membership(0.9, 0.6, 100, 20))
     small = {"compress_dims": [8], "decompress_dims": [8], "embedding_dim": 2, "max_minutes": 1e-3}
     job = {
         "name": "iris",

@@ -21,7 +21,7 @@ from clover_tvae.artifact import read_artifact
 from clover_tvae.backends import card_of_file, teaching
 from clover_tvae.backends.lesson import Lesson, ToTeach
 from clover_tvae.backends.sizing import forecast, plan_training
-from clover_tvae.backends.teaching import membership, rows_to_write
+from clover_tvae.backends.teaching import Membership, membership, rows_to_write
 from clover_tvae.errors import CloverError, CloverWarning, ConfigError, NotFittedError, PrivacyWarning
 from clover_tvae.model.copula import copula_rows
 from clover_tvae.model.schedule import Schedule
@@ -248,8 +248,24 @@ def test_the_check_tells_a_model_that_knows_its_people_from_one_that_does_not(
     monkeypatch.setattr(teaching, "ReadsRows", _Telling)
     found = membership(_Telling(knows), table(400), np.arange(300, 400))  # type: ignore[arg-type]
     assert found is not None
-    assert (found[0] > found[1]) is knows
+    assert found.is_told is knows
     assert membership(_Telling(knows), table(400), np.arange(10)) is None  # type: ignore[arg-type]
+
+
+def test_the_check_counts_people_and_not_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    class OfAPerson(_Telling):
+        def anomaly_scores(self, df: pd.DataFrame, *, seed: Any, most_parts: int) -> pd.DataFrame:
+            of_person = np.random.default_rng(10).normal(size=100)
+            return pd.DataFrame({"score": of_person[df.index.to_numpy() // 40]}, index=df.index)
+
+    monkeypatch.setattr(teaching, "ReadsRows", OfAPerson)
+    df, people = table(4_000), np.repeat(np.arange(100), 40)
+    found = membership(OfAPerson(False), df, np.arange(3_000, 4_000), people)  # type: ignore[arg-type]
+    assert found is not None
+    assert (found.n_learnt, found.n_held_out, found.is_told) == (75, 25, False)
+    # By its rows the same chance reads as knowledge.
+    assert membership(OfAPerson(False), df, np.arange(3_000, 4_000)).is_told  # type: ignore[arg-type,union-attr]
+    assert membership(OfAPerson(False), df, np.arange(3_600, 4_000), people) is None  # type: ignore[arg-type]
 
 
 def test_columns_left_out_in_parts_score_rows_much_as_one_by_one(learnt: TVAESynthesizer) -> None:
@@ -278,7 +294,7 @@ def test_no_weight_learns_from_the_rows_that_are_held_out(tmp_path: Path) -> Non
 
 def test_a_model_that_remembers_its_people_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     quick = {"epochs": None, "max_minutes": 1e-3, "compress_dims": (8,), "decompress_dims": (8,), "embedding_dim": 2}
-    monkeypatch.setattr(teaching, "membership", lambda *args: (0.9, 0.6))
+    monkeypatch.setattr(teaching, "membership", lambda *args, **kwargs: Membership(0.9, 0.6, 100, 20))
     with (
         pytest.warns(PrivacyWarning, match="AUC of 0.900"),
         pytest.warns(CloverWarning, match="max_minutes=0.001 before it converged"),
@@ -286,7 +302,7 @@ def test_a_model_that_remembers_its_people_is_warned_of(monkeypatch: pytest.Monk
         cut = short(table(60), **quick).fit()
     assert cut.card()["training"]["stopped"] == "minutes"  # of the teacher: told, though the student had its time
     assert cut.card()["parameters"]["max_minutes"] == 1e-3
-    monkeypatch.setattr(teaching, "membership", lambda *args: (0.5, 0.6))
+    monkeypatch.setattr(teaching, "membership", lambda *args, **kwargs: Membership(0.5, 0.6, 100, 20))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CloverWarning)  # of the minutes
         warnings.simplefilter("error", PrivacyWarning)
@@ -296,9 +312,9 @@ def test_a_model_that_remembers_its_people_is_warned_of(monkeypatch: pytest.Monk
 @pytest.mark.long
 def test_a_large_table_has_a_student_where_the_check_asks_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teaching, "STUDENT_BELOW", 100)
-    monkeypatch.setattr(teaching, "membership", lambda *args: (0.5, 0.6))
+    monkeypatch.setattr(teaching, "membership", lambda *args, **kwargs: Membership(0.5, 0.6, 100, 20))
     assert short(table()).fit().card()["privacy"]["mode"] == "none"
-    monkeypatch.setattr(teaching, "membership", lambda *args: (0.9, 0.6))
+    monkeypatch.setattr(teaching, "membership", lambda *args, **kwargs: Membership(0.9, 0.6, 100, 20))
     assert short(table()).fit().card()["privacy"]["mode"] == "student"
 
 

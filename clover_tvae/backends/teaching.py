@@ -15,23 +15,25 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import sys
 import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from tqdm.auto import tqdm
 
 from clover_tvae.backends.choosing import chosen_rows, rows_to_choose_from
 from clover_tvae.backends.keeping import keep_relations
 from clover_tvae.backends.lesson import MOST_CHECKED, MOST_PARTS_CHECKED, TEACHER_MINUTES, Lesson, ToTeach
 from clover_tvae.backends.making import make_backend
 from clover_tvae.backends.protocol import Backend, ReadsRows
-from clover_tvae.columns.people import people_of
+from clover_tvae.columns.people import count_people, people_of
 from clover_tvae.errors import MetadataError, PrivacyWarning, warn
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Privacy
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Tables of fewer rows have a student, unless the user says otherwise; larger ones where the check below finds a need.
+#: Tables of fewer people have a student, unless the user says otherwise; larger ones where the check below finds a need.
 STUDENT_BELOW = 10_000
 #: Rows that a teacher writes for each one that it learnt, as long as they are no more than that in all.
 _ROWS_A_ROW, _MOST_ROWS = 20, 60_000
@@ -55,13 +57,38 @@ _FEWEST_HELD_OUT = 20
 _QUANTILE = 2.33
 
 
-def of_a_teacher(given: dict[str, Any], privacy: str | None, n_rows: int) -> dict[str, Any]:
+class Membership(NamedTuple):
+    """How well a likelihood tells people who were learnt from people who were not, in rows of ``n_learnt`` and ``n_held_out``.
+
+    ``by_chance`` is the 99% quantile that the area under the ROC curve has if it tells nothing (Mann and Whitney 1947).
+    """
+
+    auc: float
+    by_chance: float
+    n_learnt: int
+    n_held_out: int
+
+    @property
+    def is_told(self) -> bool:
+        return self.auc > self.by_chance
+
+    def __str__(self) -> str:
+        return (
+            f"{self.n_learnt:,} people who were learnt from {self.n_held_out:,} who were not with an AUC of {self.auc:.3f} "
+            f"(by chance up to {self.by_chance:.3f})"
+        )
+
+
+def of_a_teacher(
+    given: dict[str, Any], privacy: str | None, n_rows: int, n_people: int | None = None
+) -> dict[str, Any]:
     """Return the parameters of the backend that learns a table: less time, where a student is sure to follow.
 
     Args:
         given: Parameters of ``TVAESynthesizer``.
         privacy: As for :func:`learnt_apart`.
         n_rows: Rows of the table.
+        n_people: People of the table; ``None``: every row is one.
 
     Example:
         >>> of_a_teacher({"max_minutes": 5.0}, None, 600)["max_minutes"]
@@ -69,7 +96,7 @@ def of_a_teacher(given: dict[str, Any], privacy: str | None, n_rows: int) -> dic
     """
     if n_rows == 0 or privacy == "none" or not _can_teach(given):
         return given
-    minutes, is_sure = given.get("max_minutes"), _is_sure(given, privacy, n_rows)
+    minutes, is_sure = given.get("max_minutes"), _is_sure(given, privacy, n_rows if n_people is None else n_people)
     n_written = rows_to_write(n_rows, given.get("epochs"))
     told = given | {"to_teach": ToTeach(n_written, _lesson(n_written, n_rows, minutes), is_sure)}
     return told | {"max_minutes": TEACHER_MINUTES * minutes} if is_sure and minutes is not None else told
@@ -80,9 +107,9 @@ def _lesson(n_written: int, n_learnt: int, minutes: float | None, *, is_cut_shor
     return Lesson(math.ceil(n_written / max(1, n_written // n_learnt)), minutes, is_cut_short)
 
 
-def _is_sure(given: Mapping[str, Any], privacy: str | None, n_rows: int) -> bool:
+def _is_sure(given: Mapping[str, Any], privacy: str | None, n_people: int) -> bool:
     """Whether a student will follow, whatever a check says."""
-    return privacy == "student" or (privacy is None and n_rows < STUDENT_BELOW and _can_teach(given))
+    return privacy == "student" or (privacy is None and n_people < STUDENT_BELOW and _can_teach(given))
 
 
 def _can_teach(given: Mapping[str, Any]) -> bool:
@@ -108,9 +135,9 @@ def learnt_apart(
         df: The table.
         metadata: What its columns are.
         given: Parameters of ``TVAESynthesizer`` for the student.
-        privacy: ``"student"``, ``"none"``, or ``None``: a student where the table is small, or the check asks for one.
+        privacy: ``"student"``, ``"none"``, or ``None``: a student where the table has few people, or the check asks for one.
         seed: The user's.
-        verbose: Show progress bars.
+        verbose: Show progress bars, and what the check of membership found.
         checkpoint: Where trainings are saved as they go, and go on from.
         beyond: All rows, where ``df`` is only a sample of them.
 
@@ -120,27 +147,28 @@ def learnt_apart(
     started = time.monotonic() - (0.0 if checkpoint is None else checkpoint.seconds)
     how: dict[str, Any] = {"verbose": verbose, "checkpoint": checkpoint}
     backend.fit(df, metadata, seed=child(seed, Call.FIT), beyond=beyond, **how)
-    held_out, kept, described, learnt_from = backend.held_out, backend, metadata, Privacy()
+    kept, described, learnt_from, found = backend, metadata, Privacy(), None
+    held_out, people = backend.held_out, people_of(df, metadata.unit)
+    check = partial(membership, df=df, held_out=held_out, people=people)
     can_teach = _can_teach({"backend": backend.name, **backend.parameters})
-    found = None
-    if privacy is None and can_teach and len(df) >= STUDENT_BELOW:
-        found = membership(backend, df, held_out)
-        privacy = "student" if found is not None and found[0] > found[1] else "none"
+    if privacy is None and can_teach and count_people(people, len(df)) >= STUDENT_BELOW:
+        found = check(backend)
+        privacy = "student" if found is not None and found.is_told else "none"
     if can_teach and privacy != "none":
         kept, described, n_rows = _taught(backend, df, metadata, given, child(seed, Call.TEACH), started, **how)
         learnt_from, found = Privacy(mode="student", written_rows=n_rows), None
     if can_teach and given.get("epochs") is None:
-        found = found or membership(kept, df, held_out)
+        found = found or check(kept)
+        text = f"what was learnt tells {found}"
         if found is None:
-            text = "%d people were held out, too few to check whether what was learnt tells who was"
-            logger.info(text, len(held_out))
-    if found is not None and found[0] > found[1]:
+            n_held_out = count_people(None if people is None else people[held_out], len(held_out))
+            text = f"{n_held_out} people were held out, too few to check whether what was learnt tells who was"
+        logger.info(text)
+        if verbose:
+            tqdm.write(f"membership: {text}", file=sys.stderr)
+    if found is not None and found.is_told:
         cure = "learn more people, or fewer columns" if learnt_from.mode == "student" else "use privacy='student'"
-        text = (
-            f"what was learnt tells {len(df) - len(held_out):,} people who were learnt from {len(held_out):,} who were not with "
-            f"an AUC of {found[0]:.3f} (by chance up to {found[1]:.3f}): treat the generator file as personal data, or {cure}"
-        )
-        warn(text, PrivacyWarning)
+        warn(f"what was learnt tells {found}: treat the generator file as personal data, or {cure}", PrivacyWarning)
     return kept, described, learnt_from
 
 
@@ -177,7 +205,7 @@ def _taught(
     n_rows = rows_to_write(n_learnt, given.get("epochs"))
     learnt = np.setdiff1d(np.arange(len(df)), teacher.held_out)
     people = people_of(df, metadata.unit)
-    n_people = n_learnt if people is None else len(np.unique(people[learnt]))
+    n_people = count_people(None if people is None else people[learnt], n_learnt)
     is_cut_short = teacher.facts["stopped"] == "minutes"
 
     def written(n: int, draw: Teach) -> pd.DataFrame:
@@ -207,27 +235,32 @@ def _taught(
     return student, replace(described, unit=metadata.unit), n_rows
 
 
-def membership(backend: Backend, df: pd.DataFrame, held_out: NDArray[np.int64]) -> tuple[float, float] | None:
-    """Return how well a backend's likelihood tells the rows that were learnt from those held out, and the limit of chance.
+def membership(
+    backend: Backend, df: pd.DataFrame, held_out: NDArray[np.int64], people: NDArray[np.int64] | None = None
+) -> Membership | None:
+    """Return how well a backend's likelihood tells the people who were learnt from those held out.
 
     Args:
         backend: What was learnt.
         df: The table: rows that were learnt, and those of ``held_out``.
         held_out: Places of the rows that no weight was trained on.
+        people: The number of the person of each row, whose score is the mean of their rows'; ``None``: every row is one.
 
     Returns:
-        The area under the ROC curve and the 99% quantile that it has by chance (Mann and Whitney 1947); ``None`` where the
-        backend reads no rows or fewer than 20 were held out.
+        What was found; ``None`` where the backend reads no rows or fewer than 20 people were held out.
     """
-    if not isinstance(backend, ReadsRows) or len(held_out) < _FEWEST_HELD_OUT:
+    whose = np.arange(len(df)) if people is None else people
+    if not isinstance(backend, ReadsRows) or count_people(whose[held_out], len(held_out)) < _FEWEST_HELD_OUT:
         return None
     from clover_tvae.evaluation.membership import auc  # it brings the trees of scikit-learn, which drawing needs not
 
-    learnt = np.setdiff1d(np.arange(len(df)), held_out)
     rng = np.random.default_rng(0)
+    learnt = np.setdiff1d(np.arange(len(df)), held_out)
     parts = [np.sort(rng.permutation(part)[:MOST_CHECKED]) for part in (learnt, held_out)]
-    people, seed = df.iloc[np.concatenate(parts)], np.random.SeedSequence(0)
-    scores = backend.anomaly_scores(people, seed=seed, most_parts=MOST_PARTS_CHECKED).iloc[:, 0]
-    n, m = map(len, parts)
-    learnt_scores, other_scores = np.split(-scores.to_numpy(float), [n])
-    return auc(learnt_scores, other_scores), 0.5 + _QUANTILE * math.sqrt((n + m + 1) / (12 * n * m))
+    rows, seed = np.concatenate(parts), np.random.SeedSequence(0)
+    scores = backend.anomaly_scores(df.iloc[rows], seed=seed, most_parts=MOST_PARTS_CHECKED).iloc[:, 0].to_numpy(float)
+    halves = zip(np.split(scores, [len(parts[0])]), parts, strict=True)
+    learnt_scores, other_scores = (-pd.Series(half).groupby(whose[part]).mean().to_numpy() for half, part in halves)
+    n, m = len(learnt_scores), len(other_scores)
+    by_chance = 0.5 + _QUANTILE * math.sqrt((n + m + 1) / (12 * n * m))
+    return Membership(auc(learnt_scores, other_scores), by_chance, n, m)

@@ -30,6 +30,16 @@ def people_of(df: pd.DataFrame, unit: Hashable | None) -> People | None:
     return codes
 
 
+def count_people(people: People | None, n_rows: int) -> int:
+    """Return how many people so many rows are of.
+
+    Example:
+        >>> count_people(np.array([0, 2, 2]), 3), count_people(None, 3)
+        (2, 3)
+    """
+    return n_rows if people is None else len(np.unique(people))
+
+
 def least_rows(people: People | None, n_people: int) -> int:
     """Return the fewest rows that are of at least ``n_people`` people, whichever rows they are.
 
