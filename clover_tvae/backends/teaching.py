@@ -163,9 +163,10 @@ def learnt_apart(
         if found is None:
             n_held_out = count_people(None if people is None else people[held_out], len(held_out))
             text = f"{n_held_out} people were held out, too few to check whether what was learnt tells who was"
-        logger.info(text)
-        if verbose:
-            tqdm.write(f"membership: {text}", file=sys.stderr)
+        if found is None or not found.is_told:
+            logger.info(text)
+            if verbose:
+                tqdm.write(f"membership: {text}", file=sys.stderr)
     if found is not None and found.is_told:
         cure = "learn more people, or fewer columns" if learnt_from.mode == "student" else "use privacy='student'"
         warn(f"what was learnt tells {found}: treat the generator file as personal data, or {cure}", PrivacyWarning)
