@@ -15,6 +15,7 @@ from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.balancing import balanced, rows_to_add
 from clover_tvae.errors import ConditionError, IdentifierColumnError
 from clover_tvae.metadata import MetadataWarning
+from clover_tvae.reduction import Reduction
 from clover_tvae.transforms import TableTransform
 from clover_tvae.transforms.categorical import CategoricalTransform
 from clover_tvae.transforms.numbers import NumberTransform
@@ -112,6 +113,40 @@ def test_a_number_far_from_all_others_is_not_told_by_the_mean_that_it_is_in(valu
 
     for sign in (1, -1):
         assert learnt(sign, 40) == learnt(sign, 9000)
+
+
+def test_no_bound_of_a_relation_tells_how_far_one_person_is_from_all_others() -> None:
+    def plan_of(far: int, **how: Any) -> Reduction:
+        rng = np.random.default_rng(0)
+        df = pd.DataFrame(
+            {
+                "room": rng.integers(100, 900, 300),
+                "drugs": rng.integers(10, 500, 300),
+                "test": ["hb", "na", "crp"] * 100,
+            }
+        )
+        df["value"], days = rng.integers(100, 200, 300), rng.integers(0, 20, 300)
+        df.loc[0, ["room", "drugs", "value"]], days[0] = far, far
+        df["bill"], df["in"] = (
+            df["room"] + df["drugs"],
+            pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, 300), unit="D"),
+        )
+        df["out"] = df["in"] + pd.to_timedelta(days, unit="D")
+        relations = [
+            {"kind": "computed", "target": "bill", "formula": "room + drugs"},
+            {"kind": "interval", "start": "in", "end": "out"},
+            {"kind": "ranges", "category": "test", "number": "value"},
+        ]
+        kinds = {"continuous": ["room", "drugs", "value", "bill"], "datetime": ["in", "out"], "categorical": ["test"]}
+        metadata = Metadata.of({**kinds, "relations": relations}).with_relations(df, min_count=K)
+        return Reduction.fit(df, metadata, np.random.default_rng(0), is_repair=False, min_count=K, **how)
+
+    plan = plan_of(50_000)
+    assert plan.to_plain() == plan_of(80_000).to_plain()
+    assert plan.cells.number("room").grid.maximum <= 2000
+    assert plan.distances["out"].reach <= 50
+    assert all(high <= 500 for *_, high in plan.kept[-1].ranges)
+    assert plan_of(50_000, exact_values=True).cells.number("room").grid.maximum == 50_000
 
 
 def test_decimals_that_one_person_has_are_not_kept() -> None:

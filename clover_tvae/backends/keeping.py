@@ -130,7 +130,10 @@ class KeepingBackend(Backend):
             is_repair = self.inner.name != "native" or self.inner.parameters.get("decoder") != "autoregressive"
             rng = generator(seed, Fit.RELATIONS)
             min_count = least_rows(people_of(df, metadata.unit), self.parameters["min_count"])
-            self._reduction = Reduction.fit(df, metadata, rng, is_repair=is_repair, min_count=min_count)
+            exact = self.parameters.get("exact_values", False)
+            self._reduction = Reduction.fit(
+                df, metadata, rng, is_repair=is_repair, min_count=min_count, exact_values=exact
+            )
         described = self.reduction.metadata(metadata)
         if metadata.unit is not None:
             described = replace(described, columns=(*described.columns, Column(_UNIT, "id")), unit=_UNIT)

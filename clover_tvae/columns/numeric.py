@@ -92,6 +92,8 @@ def spread(values: NDArray[np.float64]) -> float:
 
 #: A value with a larger share of a column's rows is one that many share: the last day of a study, no second job.
 COMMON = 0.05
+#: What the others must have beyond the next value, as a part of what the outermost has; see :func:`pulled_in_end`.
+_PART_OF_OTHERS = 0.1
 
 
 def commonest(values: NDArray[np.float64]) -> float:
@@ -213,6 +215,38 @@ def round_bound(values: NDArray[np.float64], min_count: int) -> float:
     power = 10.0 ** np.floor(np.log10(shared - lowest))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= 0.999 * (shared - lowest))
     return float(f"{np.floor(lowest / step) * step:.12g}")
+
+
+def pulled_in_end(outer: NDArray[np.float64], least: int) -> float:
+    """Return the outermost number, or where it is moved to, so that it does not outweigh the others of an average of ``least``.
+
+    What the outermost have beyond the next number is looked at: the first may have ten times as much as all together but
+    those of the first two people (the p% rule, p = 10, of Hundepool et al. 2012, Statistical Disclosure Control, section 4.2.2).
+
+    Args:
+        outer: The ``least`` outermost numbers and the next one, the outermost first.
+
+    Example:
+        >>> float(pulled_in_end(np.array([5_000_000.0, 59_000, 58_000, 57_000, 56_000, 55_000]), 5))
+        115000.0
+    """
+    beyond = np.abs(outer[:-1] / 2 - outer[-1] / 2)  # halves keep 1e308 from overflowing
+    most = np.minimum(beyond[(least - 1) // 2 :].sum() / _PART_OF_OTHERS, beyond[0])
+    sign = np.sign(outer[0] - outer[-1])
+    return float(outer[0] if most >= beyond[0] else outer[-1] + sign * most + sign * most)
+
+
+def shared_bound(values: NDArray[np.float64], min_count: int) -> float:
+    """Return :func:`round_bound` of numbers of which none outweighs the others: one far from them may lie below it.
+
+    Example:
+        >>> shared_bound(np.array([-918_273.0, 3.4, 3.6, 3.9, 4.2]), 3)
+        -10.0
+    """
+    if 1 < min_count < len(values):
+        outer = np.sort(np.partition(values, min_count)[: min_count + 1])
+        values = np.maximum(values, pulled_in_end(outer, min_count))
+    return round_bound(values, min_count)
 
 
 def _no_numbers(cells: CellType, known: pd.Series, name: object) -> ColumnTypeError:

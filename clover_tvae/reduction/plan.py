@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.columns.numeric import COMMON, commonest, round_bound, spread
+from clover_tvae.columns.numeric import COMMON, commonest, shared_bound, spread
 from clover_tvae.columns.plain_data import check, integer, list_of, name_from_plain, name_to_plain, number, optional
 from clover_tvae.errors import UserError
 from clover_tvae.reduction.cells import Cells
@@ -266,7 +266,9 @@ class _Plan:
         least = 10.0 ** -(MAX_DECIMALS if decimals is None else decimals) if strict else 0.0
         size = unit or 1
         typical = float(np.round(np.median(lengths) / size, decimals or 0))
-        return Distance(made, base, sign, unit, decimals, typical, least, -round_bound(-lengths, self.min_count) / size)
+        return Distance(
+            made, base, sign, unit, decimals, typical, least, -shared_bound(-lengths, self.min_count) / size
+        )
 
 
 def planned(

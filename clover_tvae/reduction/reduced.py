@@ -76,19 +76,33 @@ class Reduction:
 
     @classmethod
     def fit(
-        cls, df: pd.DataFrame, metadata: Metadata, rng: np.random.Generator, *, is_repair: bool, min_count: int
+        cls,
+        df: pd.DataFrame,
+        metadata: Metadata,
+        rng: np.random.Generator,
+        *,
+        is_repair: bool,
+        min_count: int,
+        exact_values: bool = False,
     ) -> Reduction:
         """Plan how a table is learnt.
 
         Args:
             is_repair: Learn the table as it is, and mend the rows that are drawn.
             min_count: Fewest rows on which a value that is stored may rest.
+            exact_values: Whether the ranges of numbers are stored as they are.
         """
         amounts = {column.name for column in metadata.columns if column.kind == "continuous"}
         kept = tuple(_if_shared(r, df, amounts) for r in metadata.relations or () if r.handling == "keep")
         touched = {name for relation in kept for name in relation.columns}
         declared = tuple(c for c in metadata.columns if c.name in df and (c.name in touched or not c.modelled))
-        how: dict[str, Any] = {"numbers": "raw", "rng": rng, "min_count": min_count, "of_relations": True}
+        how: dict[str, Any] = {
+            "numbers": "raw",
+            "rng": rng,
+            "min_count": min_count,
+            "of_relations": True,
+            "exact_values": exact_values,
+        }
         columns = TableTransform.fit(df[[c.name for c in declared]], Metadata(declared), **how)
         modelled = {column.name for column in metadata.modelled}
         order = tuple(name for name in df.columns if name in modelled or name in columns.order)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import Self
 
-from clover_tvae.columns.numeric import round_bound
+from clover_tvae.columns.numeric import shared_bound
 from clover_tvae.relations.reading import filled, labels, lent, level_codes, numbers
 from clover_tvae.relations.relation import Cell, Name, Relation, listed
 
@@ -184,7 +184,7 @@ class Ranges(Relation):
         values = pd.Series(numbers(df[self.number])).dropna()
         groups = values.groupby(labels(df[self.category]).reset_index(drop=True).loc[values.index])
         ranges = tuple(
-            (level, round_bound(cells.to_numpy(), min_count), -round_bound(-cells.to_numpy(), min_count))
+            (level, shared_bound(cells.to_numpy(), min_count), -shared_bound(-cells.to_numpy(), min_count))
             for level, cells in groups
             if len(cells) >= min_count
         )

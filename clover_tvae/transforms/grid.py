@@ -14,14 +14,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType
-from clover_tvae.columns.numeric import decimal_digits, round_bound
+from clover_tvae.columns.numeric import decimal_digits, pulled_in_end, round_bound
 from clover_tvae.columns.plain_data import check, fields, integer, number, one_of, optional
 
 _SINGLES = {"float32": "float32", "float16": "float16", "float": "float32"}
 #: Fewer distinct values say nothing about a unit: by chance alone, 20 differences are all even once in a million tables.
 MIN_VALUES_FOR_UNIT = 20
-#: What the others must have beyond the next value, as a part of what the outermost has; see :meth:`Grid.pulled_in`.
-_PART_OF_OTHERS = 0.1
 
 
 def fraction(x: NDArray[np.float64], low: Any, high: Any) -> NDArray[np.float64]:
@@ -85,11 +83,7 @@ class Grid:
         return cls(kind, lowest, highest, decimals, single, unit)
 
     def pulled_in(self, values: NDArray[Any], least: int) -> NDArray[Any]:
-        """Return values of which none outweighs the others of an average of ``least``, from which it could be computed back.
-
-        What the outermost values have beyond the next one is looked at: the largest may be ten times as much as all together
-        but those of the first two people (the p% rule, p = 10, of Hundepool et al. 2012, Statistical Disclosure Control,
-        section 4.2.2). Values beyond are moved there.
+        """Return values of which none outweighs the others of an average of ``least``, from which it could be computed back; see :func:`pulled_in_end`.
 
         Example:
             >>> salaries = np.array([*range(40_000, 60_000, 1000), 5_000_000])
@@ -98,14 +92,11 @@ class Grid:
         """
         if least <= 1 or len(values) <= least:
             return values
-        ordered, n_first = np.sort(values), (least - 1) // 2
-        ends = []
-        for outer, sign in ((ordered[: least + 1], -1), (ordered[: -least - 2 : -1], 1)):
+        ordered, ends = np.sort(values), []
+        for outer in (ordered[: least + 1], ordered[: -least - 2 : -1]):
             offsets = self.offset(outer)
-            beyond = np.abs(offsets[:-1] / 2 - offsets[-1] / 2)  # halves keep 1e308 from overflowing
-            most = np.minimum(beyond[n_first:].sum() / _PART_OF_OTHERS, beyond[0])
-            moved = self.value(np.array([offsets[-1] + sign * most + sign * most]))[0]
-            ends.append(outer[0] if most >= beyond[0] else moved)
+            end = pulled_in_end(offsets, least)
+            ends.append(outer[0] if end == offsets[0] else self.value(np.array([end]))[0])
         return np.clip(values, *ends)
 
     def shared(self, values: NDArray[Any], least: int) -> Grid:

@@ -242,7 +242,7 @@ class NumberTransform:
             cure = "declare it 'ignore', or gather more people"
             raise DataError(f"must hold values in at least {least} rows, found fewer; {cure}", where_of(name))
         if not exact:
-            if not outside and len(known):
+            if len(known):
                 known = grid.pulled_in(known, least)
                 grid = replace(grid, minimum=known.min().item(), maximum=known.max().item())
             if outside:
