@@ -1106,7 +1106,11 @@ def test_an_identifier_that_repeats_is_the_unit():
     jsonschema.validate(meta.to_dict(), metadata_schema())
 
 
-@pytest.mark.parametrize("name", ["patient", "Customer", "PatientNo", "Patientennummer", "member number", "userId"])
+@pytest.mark.parametrize(
+    "name",
+    ["patient", "Customer", "PatientNo", "Patientennummer", "member number", "userId", "pid", "case_no", "emp_no", "PatNr",
+     "fall_nr", "Fall-Nr.", "subjid", "kunde", "Kundennr", "MitarbeiterNr", "policy number"],
+)  # fmt: skip
 def test_names_of_people_say_that_a_number_is_theirs(name):
     df = pd.DataFrame({name: np.arange(400) // 4, "x": np.random.default_rng(0).random(400)})
     with pytest.warns(MetadataWarning, match="as if independent"):
@@ -1122,6 +1126,21 @@ def test_names_of_people_say_that_a_number_is_theirs(name):
         ("age", [i // 4 for i in range(400)]),  # no identifier by its name
         ("Personal", [i // 2 for i in range(400)]),  # a word that only begins like one: spending, the number of a staff
         ("employees", [i // 4 for i in range(400)]),
+        ("fall", [f"v{i // 4}" for i in range(400)]),  # a season
+        ("Mitarbeiter", [i // 4 for i in range(400)]),
+        ("week", [1_000 + i // 4 for i in range(400)]),
+        ("x", [1_900 + i // 4 for i in range(400)]),  # years
+        ("x", [int(i) for i in np.random.default_rng(1).integers(5_000, 5_060, 400)]),  # as many each as by chance
+        (
+            "job",
+            [
+                f"{a} {b}"
+                for a in ("Chief", "Head", "Junior", "Lead", "Senior")
+                for b in ("Cook", "Nurse", "Smith", "Clerk")
+                for _ in range(20)
+            ],
+        ),
+        ("site", [f"Site {i % 40:03}" for i in range(400)]),  # few
         ("mail", ["unknown"] * 120 + [f"p{i}@example.org" for i in range(280)]),  # a placeholder is nobody
     ],
 )
@@ -1129,6 +1148,51 @@ def test_other_columns_are_no_unit(name, values):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MetadataWarning)
         assert Metadata.infer(pd.DataFrame({name: values, "x": np.random.default_rng(0).random(400)})).unit is None
+
+
+TOLD = np.random.default_rng(2).integers(0, 2, 100)[np.arange(400) // 4]
+
+
+@pytest.mark.parametrize(
+    ("values", "more", "reason"),
+    [
+        ([f"Ann Surname{i // 4}" for i in range(400)], {}, "full names"),
+        ([f"O'Neill{i // 4}, Mary-Ann" for i in range(400)], {}, "full names"),
+        ([f"Ada Byron{i // 6}" for i in range(400)], {}, "full names"),
+        ([f"P{i // 4:04}" for i in range(400)], {}, "numbered through"),
+        ([5_000 + i // 4 for i in range(400)], {}, "in about as many rows"),
+        ([5_000.0 + i // 4 for i in range(396)] + [None] * 4, {}, "in about as many rows"),
+        ([i // 4 for i in range(400)], {"sex": TOLD}, "the same value in another column"),
+    ],
+)
+@pytest.mark.parametrize("order", [np.arange(400), np.random.default_rng(0).permutation(400)])
+def test_an_identifier_that_repeats_is_known_by_its_cells_and_can_be_said_to_be_none(values, more, reason, order):
+    df = pd.DataFrame({"x": values, "y": np.random.default_rng(0).random(400), **more}).iloc[order]
+    with pytest.warns(MetadataWarning, match="'x': looks like the identifier of people with several rows each"):
+        meta = Metadata.infer(df)
+    assert (meta.unit, meta.column("x").kind) == ("x", "id")
+    assert reason in meta.reasons["x"]
+    word, kind = ("category", "categorical") if isinstance(values[0], str) else ("number", "continuous")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        said = Metadata.infer(df, set={"x": word})
+    assert (said.unit, said.column("x").kind) == (None, kind)
+
+
+def test_bands_of_numbers_that_are_in_order_show_no_people():
+    age = np.arange(400) % 80
+    df = pd.DataFrame({"x": age, "band": age // 10, "born": 2_020 - age, "y": np.random.default_rng(0).random(400)})
+    assert Metadata.infer(df).unit is None
+
+
+def test_all_columns_that_name_people_are_left_out_and_the_first_is_the_unit():
+    df = VISITS.assign(case_no=[f"C{i // 2}" for i in range(400)], dept_id=[i % 40 for i in range(400)])
+    with (
+        pytest.warns(MetadataWarning, match="'patient_id'.*unit"),
+        pytest.warns(MetadataWarning, match="'case_no'.*beside 'patient_id'"),
+    ):
+        meta = Metadata.infer(df)
+    assert (meta.unit, set(meta.of_kind("id"))) == ("patient_id", {"patient_id", "case_no"})
 
 
 def test_a_repeating_identifier_without_a_unit_is_warned_of():

@@ -8,11 +8,20 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 
-__all__ = ["is_name_of_people", "may_name_an_id", "names_a_birth", "names_a_person", "names_a_time", "names_an_id"]
+__all__ = [
+    "is_name_of_people",
+    "may_name_an_id",
+    "names_a_birth",
+    "names_a_person",
+    "names_a_place_in_time",
+    "names_a_time",
+    "names_an_id",
+]
 
 # A name that says "identifier" outright, and one that only may.
 _ID_NAME = re.compile(
-    r"(?:^|[^a-z])(?:ids?|uuid|guid|sno|ssn|mrn|(?:e-?)?mail|phone|iban|passport)(?:$|[^a-z])", re.IGNORECASE
+    r"(?:^|[^a-z])(?:ids?|uuid|guid|sno|ssn|svnr|kvnr|mrn|(?:e-?)?mail|(?:tele)?phone|telefon|iban|passport)(?:$|[^a-z])",
+    re.IGNORECASE,
 )
 _ID_CAMEL = re.compile(r"[a-z](?:Id|ID)$")
 _MAY_BE_ID_NAME = re.compile(
@@ -20,7 +29,7 @@ _MAY_BE_ID_NAME = re.compile(
 )
 # ... or the name of a person.
 _NAME = re.compile(
-    r"(?:(?:full|sur|last|first|family|given|patient|employee|customer|vor|nach|familien)[ _-]?)?names?|(?:pr[eé])?noms?|nombres?|"
+    r"(?:(?:full|sur|last|first|family|given|patient|employee|customer|client|vor|nach|familien|pat|emp|doctor|physician|arzt|kunden|mitarbeiter)[ _-]?)?names?|(?:pr[eé])?noms?|nombres?|"
     r"apellidos?|(?:cog)?nome|naam|imi[eę]|nazwisko",
     re.IGNORECASE,
 )
@@ -44,6 +53,12 @@ _BIRTH = re.compile(
 _TIME = re.compile(
     r"(?:^|[^a-z])(?:times?|ts|t|dates?|epoch|unix|seen|start|end|since|login|zeit|datum|uhrzeit)(?:$|[^a-z])"
     r"|created|updated|modified|timestamp|datetime|zeitpunkt|[a-z](?:date|time|zeit|datum)$",
+    re.IGNORECASE,
+)
+
+_PLACE_IN_TIME = re.compile(
+    r"(?:^|[^a-z])(?:years?|yr|weeks?|days?|months?|quarters?|periods?|waves?|rounds?|trials?|visits?|sessions?|hours?|minutes?|steps?|age|"
+    r"jahr|woche|tag|monat|quartal|stunde|alter)(?:$|[^a-z])",
     re.IGNORECASE,
 )
 
@@ -83,3 +98,8 @@ def names_a_birth(name: Hashable) -> bool:
 def names_a_time(name: Hashable) -> bool:
     """Return whether a name is that of times: ``created_at``, ``timestamp``, ``Datum``."""
     return bool(_TIME.search(str(name)))
+
+
+def names_a_place_in_time(name: Hashable) -> bool:
+    """Return whether a name is that of times, or of what counts them: ``week``, ``visit``, ``Jahr``."""
+    return names_a_time(name) or bool(_PLACE_IN_TIME.search(str(name)))

@@ -27,12 +27,11 @@ from clover_tvae.metadata.infer import (
     PLACEHOLDER,
     REPEATS,
     MetadataWarning,
-    has_placeholder,
     inferred,
-    likely_unit,
 )
 from clover_tvae.metadata.proposals import Finding
 from clover_tvae.metadata.readings import fill_table, read_table, write_table
+from clover_tvae.metadata.unit import has_placeholder, likely_unit
 from clover_tvae.metadata.validate import raise_problems, require_frame
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.relations.document import read_relations, said_once

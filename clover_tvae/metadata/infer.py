@@ -19,7 +19,7 @@ from clover_tvae.columns.cells import ZONEINFO
 from clover_tvae.columns.date_formats import whole_number_formats
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.labels import are_contacts, are_long_numbers, names_people
-from clover_tvae.columns.names import is_name_of_people, may_name_an_id, names_a_birth, names_a_person, names_an_id
+from clover_tvae.columns.names import is_name_of_people, may_name_an_id, names_a_birth, names_an_id
 from clover_tvae.columns.numeric import identifier_told, read_numbers
 from clover_tvae.errors import (
     CloverWarning,
@@ -41,6 +41,7 @@ from clover_tvae.metadata.proposals import (
     markers_told,
 )
 from clover_tvae.metadata.readings import read_column
+from clover_tvae.metadata.unit import likely_units, shows_people
 from clover_tvae.metadata.validate import require_frame
 from clover_tvae.parameters import MIN_COUNT
 
@@ -101,12 +102,30 @@ def inferred(df: pd.DataFrame, said: Mapping[Hashable, str] | None = None) -> li
         except MetadataError as error:
             problems += error.problems
     MetadataError.raise_any(problems)
-    unit = likely_unit(df, df.columns)
-    if unit is not None and (unit not in said or findings[unit].column.kind == "id"):
+    named = likely_units(df, df.columns)
+    shown = {
+        name: shows_people(df, name)
+        for name in df.columns
+        if name not in named and _may_show_people(findings[name], said)
+    }
+    units = [*named, *filter(shown.get, shown)]
+    for name in (name for name in units if name not in said or findings[name].column.kind == "id"):
+        is_unit = name == units[0]
+        reason = shown.get(name) or f"an identifier that repeats{': the unit' * is_unit}"
         here = REPEATS.replace("COLUMN in the metadata", "it, as declared here,")
-        reason, warning = "an identifier that repeats: the unit", f"{here}; declared 'id', dropped and never learnt"
-        findings[unit] = Finding(Column(unit, "id"), reason, "" if unit in said else warning, is_unit=True)
+        here = here if is_unit else f"looks like an identifier of people with several rows each, beside {units[0]!r}"
+        warning = f"{here}; declared 'id', dropped and never learnt"
+        words = ("number" if findings[name].column.kind == "continuous" else "category",) if name in shown else ()
+        findings[name] = Finding(
+            Column(name, "id"), reason, "" if name in said else warning, is_unit=is_unit, words=words
+        )
     return list(findings.values())
+
+
+def _may_show_people(found: Finding, said: Mapping[Hashable, str]) -> bool:
+    """Return whether it is open what a column is: nobody said it, and it is plain numbers or labels."""
+    plain = found.column.kind in ("continuous", "categorical") and not found.column.read_as and found.second is None
+    return (plain or "id" in found.words) and not found.asks and found.name not in said
 
 
 def _decided(name: Hashable, df: pd.DataFrame, said: str) -> Finding:
@@ -203,38 +222,6 @@ def _number_or_text(text: str) -> Any:
         with contextlib.suppress(ValueError):
             return kind(text)
     return text
-
-
-def likely_unit(df: pd.DataFrame, names: Iterable[Hashable]) -> Hashable | None:
-    """Return the first of these columns that seems to name people with several rows each; ``None`` if none does.
-
-    It is named as an identifier, and has at least 20 values: one for two to ten rows on average, or for two to a hundred
-    where it is named as that of a person. An identifier of few values (a department) is no unit, nor is one whose values
-    hardly repeat.
-    """
-    if len(df) < 2 * _MIN_UNIQUE:
-        return None
-    for name in names:
-        is_person = names_a_person(name)
-        if name not in df or not (is_person or names_an_id(name)):
-            continue
-        try:
-            holds = CellType.of(df[name], name).holds
-            rows = df[name].value_counts()
-        except (ColumnTypeError, TypeError):
-            continue
-        most = 100 if is_person else 10
-        n_distinct, n_rows = len(rows), int(rows[rows <= most].sum())  # placeholders aside, such as "unknown"
-        repeats = 1.25 * n_distinct <= n_rows and int(rows.sum()) <= most * n_distinct
-        if holds in ("integer", "text", "category") and n_distinct >= _MIN_UNIQUE and repeats:
-            return name
-    return None
-
-
-def has_placeholder(unit: pd.Series) -> bool:
-    """Return whether one of many values of a unit stands in more than a tenth of the rows."""
-    rows = unit.value_counts()
-    return len(rows) >= _MIN_UNIQUE and int(rows.iloc[0]) > len(unit) / 10
 
 
 def _look(name: Hashable, series: pd.Series, names: Iterable[Hashable] = ()) -> Finding:

@@ -1,0 +1,142 @@
+"""Which column says whose a row is, where people have several rows each.
+
+A name says it, or what the cells show. This module knows pandas and names; it never tells a cell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from clover_tvae.columns.dtypes import CellType
+from clover_tvae.columns.names import names_a_person, names_a_place_in_time, names_an_id
+from clover_tvae.errors import ColumnTypeError
+
+__all__ = ["has_placeholder", "likely_unit", "likely_units", "shows_people"]
+
+_MIN_VALUES, _MIN_NUMBERED = 20, 50
+_ROWS_EACH, _MOST_ROWS_EACH = 10, 100
+# Two to four words with a capital letter each, with or without a comma: Ada Lovelace; O'Neill, Mary-Ann.
+_FULL_NAME = re.compile(r"[^\W\d_][\w'’.-]+(?:,? [^\W\d_][\w'’.-]*){1,3}")
+_NUMBERED = re.compile(r"(\D{0,8}?)(\d{1,15})")
+_YEARS = (1500, 2200)
+_LOWEST_GIVEN_OUT = 1_000
+
+
+def likely_unit(df: pd.DataFrame, names: Iterable[Hashable]) -> Hashable | None:
+    """Return the first of these columns that by its name tells people with several rows each apart; ``None`` if none does.
+
+    It is named as an identifier, and has at least 20 values: one for two to ten rows on average, or for two to a hundred
+    where it is named as that of a person. An identifier of few values (a department) is no unit, nor is one whose values
+    hardly repeat.
+    """
+    return next(iter(likely_units(df, names)), None)
+
+
+def likely_units(df: pd.DataFrame, names: Iterable[Hashable]) -> list[Hashable]:
+    """Return all such columns, of which those behind the first are named as that of a person."""
+    found: list[Hashable] = []
+    for name in names if len(df) >= 2 * _MIN_VALUES else ():
+        is_person = names_a_person(name)
+        wanted = is_person or (not found and names_an_id(name))
+        if wanted and name in df and len(_rows_each(df[name], name, _MOST_ROWS_EACH if is_person else _ROWS_EACH)):
+            found.append(name)
+    return found
+
+
+def has_placeholder(unit: pd.Series) -> bool:
+    """Return whether one of many values of a unit stands in more than a tenth of the rows."""
+    rows = unit.value_counts()
+    return len(rows) >= _MIN_VALUES and int(rows.iloc[0]) > len(unit) / 10
+
+
+def shows_people(df: pd.DataFrame, name: Hashable) -> str:
+    """Return how the cells of a column show that they tell people with several rows each apart, in a few words; empty if they do not.
+
+    They are full names, texts that are numbered through (P001, P002...), or whole numbers that are: from a thousand on, each in about as
+    many rows, or with one value for each in another column, in no order: a sex, a town. Days, weeks and years are numbered
+    through as well: their names say so.
+    """
+    rows = _rows_each(df[name], name, _ROWS_EACH) if len(df) >= 2 * _MIN_VALUES else ()
+    if not len(rows):
+        return ""
+    texts = [*map(str, rows.index)]
+    if isinstance(rows.index[0], str):
+        if _are_full_names(texts):
+            return "full names, each in several rows"
+        found = [_NUMBERED.fullmatch(text) for text in texts]
+        shapes = {(match[1], len(match[2])) for match in found if match}
+        is_one = all(found) and len(shapes) == 1 and all(prefix.strip() and n >= 3 for prefix, n in shapes)
+        numbers = np.array([float(match[2]) for match in found if match]) if is_one else np.zeros(0)
+        return "numbered through, each in several rows" if _run(numbers) else ""
+    numbers = rows.index.to_numpy(dtype=float)
+    is_time = names_a_place_in_time(name) or bool(_YEARS[0] <= numbers.min() and numbers.max() <= _YEARS[1])
+    if is_time or not _run(numbers) or rows.max() > 4 * rows.median():
+        return ""
+    if numbers.min() >= _LOWEST_GIVEN_OUT and _are_even(rows.to_numpy()):
+        return "numbered through, each in about as many rows"
+    is_told = any(_one_each(df, name, other) for other in df.columns if other != name)
+    return "numbered through, each in several rows with the same value in another column" if is_told else ""
+
+
+def _rows_each(series: pd.Series, name: Hashable, most: int) -> pd.Series:
+    """Return how many rows each of at least 20 values has, that has more than one and at most ``most`` of them on average; else nothing."""
+    none = pd.Series(dtype=int)
+    try:
+        holds = CellType.of(series, name).holds
+        rows = series.value_counts()
+    except (ColumnTypeError, TypeError):
+        return none
+    if holds == "float":  # whole numbers, some of them missing
+        known = rows.index.to_numpy(dtype=float, na_value=np.nan)
+        holds = "integer" if np.isfinite(known).all() and (known == np.floor(known)).all() else holds
+    n_distinct, n_rows = len(rows), int(rows[rows <= most].sum())  # placeholders aside, such as "unknown"
+    repeats = 1.25 * n_distinct <= n_rows and int(rows.sum()) <= most * n_distinct
+    return rows if holds in ("integer", "text", "category") and n_distinct >= _MIN_VALUES and repeats else none
+
+
+def _are_full_names(texts: list[str]) -> bool:
+    """Return whether nearly all of these distinct texts read as full names, most of them with a word in its place that no other has.
+
+    Titles of jobs, and names of streets, use the same words again and again; most names of towns and countries are one word.
+    """
+    words = [text.split() for text in texts if _FULL_NAME.fullmatch(text)]
+    if len(words) < 0.9 * len(texts) or not all(word[0].isupper() for both in words for word in (both[0], both[-1])):
+        return False
+    return max(len({both[0] for both in words}), len({both[-1] for both in words})) > 0.5 * len(words)
+
+
+def _run(numbers: NDArray[np.float64]) -> bool:
+    """Return whether at least 50 distinct numbers are nearly all from the lowest to the highest, in steps."""
+    if len(numbers) < _MIN_NUMBERED or float(np.abs(numbers).max()) > 2**53:
+        return False
+    steps = np.diff(np.sort(numbers)).astype(np.int64)
+    return bool(len(numbers) >= 0.9 * (steps.sum() / np.gcd.reduce(steps) + 1))
+
+
+def _are_even(counts: NDArray[np.int64]) -> bool:
+    """Return whether counts vary less than chance makes them, whose variance is their mean (index of dispersion), in a million columns once."""
+    freedom = len(counts) - 1
+    return bool(chi2.cdf(freedom * counts.var(ddof=1) / counts.mean(), freedom) < 1e-6)
+
+
+def _one_each(df: pd.DataFrame, name: Hashable, other: Hashable) -> bool:
+    """Return whether a column has one value for each of another, beyond chance, and in no order: a band of ages has an order."""
+    try:
+        values = pd.Series(pd.factorize(df[other], sort=True)[0], index=df.index)
+    except TypeError:
+        return False
+    shares = values.value_counts(normalize=True)
+    if len(shares) < 2 or shares.iloc[0] > 0.8:
+        return False
+    by = values.groupby(df[name].to_numpy())
+    first, size = by.first(), by.size()
+    if (size >= 2).sum() < _MIN_VALUES or (by.nunique()[size >= 2] > 1).any():
+        return False
+    changes = (np.diff(first) != 0).mean()
+    return bool(changes > 0.1 and abs(np.corrcoef(np.arange(len(first)), first)[0, 1]) < 0.5)
