@@ -103,15 +103,12 @@ def inferred(df: pd.DataFrame, said: Mapping[Hashable, str] | None = None) -> li
             problems += error.problems
     MetadataError.raise_any(problems)
     named = likely_units(df, df.columns)
-    shown = {
-        name: shows_people(df, name)
-        for name in df.columns
-        if name not in named and _may_show_people(findings[name], said)
-    }
-    units = [*named, *filter(shown.get, shown)]
-    for name in (name for name in units if name not in said or findings[name].column.kind == "id"):
+    open_names = [name for name in df.columns if name not in named and _may_show_people(findings[name], said)]
+    shown: dict[Hashable, str] = {name: how for name in open_names if (how := shows_people(df, name))}
+    units = [name for name in (*named, *shown) if name not in said or findings[name].column.kind == "id"]
+    for name in units:
         is_unit = name == units[0]
-        reason = shown.get(name) or f"an identifier that repeats{': the unit' * is_unit}"
+        reason = shown[name] if name in shown else f"an identifier that repeats{': the unit' * is_unit}"
         here = REPEATS.replace("COLUMN in the metadata", "it, as declared here,")
         here = here if is_unit else f"looks like an identifier of people with several rows each, beside {units[0]!r}"
         warning = f"{here}; declared 'id', dropped and never learnt"

@@ -62,11 +62,12 @@ def shows_people(df: pd.DataFrame, name: Hashable) -> str:
     many rows, or with one value for each in another column, in no order: a sex, a town. Days, weeks and years are numbered
     through as well: their names say so.
     """
-    rows = _rows_each(df[name], name, _ROWS_EACH) if len(df) >= 2 * _MIN_VALUES else ()
-    if not len(rows):
+    rows = _rows_each(df[name], name, _ROWS_EACH)
+    values = rows.index.to_numpy()
+    if not len(rows) or len(df) < 2 * _MIN_VALUES:
         return ""
-    texts = [*map(str, rows.index)]
-    if isinstance(rows.index[0], str):
+    if isinstance(values[0], str):
+        texts = [*map(str, values)]
         if _are_full_names(texts):
             return "full names, each in several rows"
         found = [_NUMBERED.fullmatch(text) for text in texts]
@@ -74,7 +75,7 @@ def shows_people(df: pd.DataFrame, name: Hashable) -> str:
         is_one = all(found) and len(shapes) == 1 and all(prefix.strip() and n >= 3 for prefix, n in shapes)
         numbers = np.array([float(match[2]) for match in found if match]) if is_one else np.zeros(0)
         return "numbered through, each in several rows" if _run(numbers) else ""
-    numbers = rows.index.to_numpy(dtype=float)
+    numbers = values.astype(float)
     is_time = names_a_place_in_time(name) or bool(_YEARS[0] <= numbers.min() and numbers.max() <= _YEARS[1])
     if is_time or not _run(numbers) or rows.max() > 4 * rows.median():
         return ""
@@ -84,9 +85,9 @@ def shows_people(df: pd.DataFrame, name: Hashable) -> str:
     return "numbered through, each in several rows with the same value in another column" if is_told else ""
 
 
-def _rows_each(series: pd.Series, name: Hashable, most: int) -> pd.Series:
+def _rows_each(series: pd.Series, name: Hashable, most: int) -> pd.Series[int]:
     """Return how many rows each of at least 20 values has, that has more than one and at most ``most`` of them on average; else nothing."""
-    none = pd.Series(dtype=int)
+    none: pd.Series[int] = pd.Series(dtype=int)
     try:
         holds = CellType.of(series, name).holds
         rows = series.value_counts()
