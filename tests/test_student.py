@@ -415,6 +415,28 @@ def test_the_decoder_of_the_paper_is_told_to_be_as_fast_as_it_is() -> None:
     assert told.seconds() / told.n_steps == pytest.approx(0.0048, rel=0.1)  # measured: 0.0047
 
 
+@pytest.mark.parametrize("kind", ["continuous", "categorical"])
+def test_a_column_of_which_the_teacher_writes_next_to_nothing_is_missing_and_said(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    df = table()
+    df["rare"] = df["pay"].where(np.arange(200) < 60) if kind == "continuous" else df["team"].where(np.arange(200) < 60)
+    described = METADATA | {kind: [*METADATA[kind], "rare"]}
+    chosen = teaching.chosen_rows
+
+    def few(*args: Any) -> pd.DataFrame:  # a teacher after one epoch may write few of its cells
+        rows = chosen(*args)
+        return rows.assign(rare=rows["rare"].where(rows["rare"].notna().cumsum() < 4))
+
+    monkeypatch.setattr(teaching, "chosen_rows", few)
+    monkeypatch.setattr(teaching, "rows_to_choose_from", lambda n, *_: n + 1)
+    with pytest.warns(CloverWarning, match="next to no cell of 'rare'"):
+        synth = TVAESynthesizer(df, described, random_state=1, epochs=2, verbose=False).fit()
+    assert synth.sample(50)["rare"].isna().all()
+    assert synth.sample(50)["rare"].dtype == df["rare"].dtype
+    assert len(synth.impute(df)) == len(synth.anomaly_scores(df)) == 200
+
+
 def test_a_teacher_writes_each_learnt_column_for_itself(monkeypatch):
     """Orders with gaps are learnt as more columns than the table has: whether a date is there, and how much later it is."""
     rng, n = np.random.default_rng(0), 400

@@ -34,7 +34,7 @@ from clover_tvae.backends.lesson import MOST_CHECKED, MOST_PARTS_CHECKED, TEACHE
 from clover_tvae.backends.making import make_backend
 from clover_tvae.backends.protocol import Backend, ReadsRows
 from clover_tvae.columns.people import count_people, people_of
-from clover_tvae.errors import MetadataError, PrivacyWarning, warn
+from clover_tvae.errors import CloverWarning, MetadataError, PrivacyWarning, warn
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Privacy
 from clover_tvae.seeds import Call, Teach, child
@@ -219,11 +219,11 @@ def _taught(
     if n_more and not is_cut_short:
         more = partial(written, n_more, Teach.MORE)
         rows = chosen_rows(rows, more, df.iloc[learnt], metadata, child(seed, Teach.CHOICE))
-    described = replace(metadata, unit=None)
+    described, least = replace(metadata, unit=None), teacher.parameters["min_count"]
+    rows = _emptied(rows, metadata, least)
     if metadata.relations is not None:  # look-up tables and ranges are learnt anew, of the written rows
         declared = tuple(relation.declared() for relation in metadata.relations)
         with contextlib.suppress(MetadataError):  # else they stay as they are: what enough people share
-            least = teacher.parameters["min_count"]
             described = replace(described, relations=declared).with_relations(rows, min_count=least)
     minutes = given.get("max_minutes")
     if minutes is not None:
@@ -234,6 +234,27 @@ def _taught(
         warnings.simplefilter("ignore", UserWarning)  # what is rare among written rows concerns nobody
         student.fit(rows, described, seed=child(seed, Teach.STUDENT), verbose=verbose, checkpoint=checkpoint)
     return student, replace(described, unit=metadata.unit), n_rows
+
+
+def _emptied(rows: pd.DataFrame, metadata: Metadata, least: int) -> pd.DataFrame:
+    """Return written rows in which a column that too few of them hold to be learnt is missing throughout.
+
+    Warns:
+        CloverWarning: There is such a column, of which the table has more: the teacher has not learnt to write it.
+    """
+    few = []
+    for column in (column for column in metadata.modelled if column.name in rows):
+        cells = rows[column.name].dropna()
+        is_number = column.kind in ("continuous", "datetime") or column.rest is not None
+        if 0 < (len(cells) if is_number or not len(cells) else cells.value_counts().max()) < least:
+            few.append(column.name)
+    if few:
+        rows = rows.copy()
+        for name in few:
+            rows[name] = rows[name].where(np.zeros(len(rows), dtype=bool))
+        text = f"the teacher wrote next to no cell of {', '.join(map(repr, few))}: missing in every row; train longer (epochs, max_minutes)"
+        warn(text, CloverWarning)
+    return rows
 
 
 def membership(
