@@ -592,6 +592,24 @@ class TestJobs:
         result = run(job_file(tmp_path, {**job, "sample": {"rows": 5, "output": "out/rows.csv"}}))
         assert (result.status, result.error) == ("done", None)
 
+    def test_rows_that_stand_in_a_table_are_measured_again_and_not_written_twice(self, tmp_path):
+        write_database(people(400), tmp_path / "rows.sqlite", "people")
+        data = {"file": "rows.sqlite", "table": "people"}
+        output = {"file": "out.sqlite", "table": "drawn", "if_exists": "append"}
+
+        def limited(most: float):
+            limits = {"fidelity.shape": {"max": most}}
+            job = {"data": data, "limits": limits, "synthesizer": {"epochs": 1, "decoder": "independent"}}
+            return run(job_file(tmp_path, {**job, "sample": {"rows": 5, "output": output}}))
+
+        assert limited(100.0).outputs == ("table 'drawn' of out.sqlite",)
+        again = limited(99.0)
+        assert (again.status, again.outputs, again.error) == ("done", (), None)
+        assert len(read_database(tmp_path / "out.sqlite", "drawn")) == 5
+        beyond = limited(0.001)
+        assert beyond.error.exit_code == 6
+        assert "still stand in table 'drawn' of out.sqlite" in beyond.error.message
+
     def test_in_another_process(self, tmp_path):
         write_database(people(), tmp_path / "rows.sqlite", "people")
         jobs = [

@@ -12,10 +12,11 @@ from evaluation_tables import hospital
 
 from clover_tvae import TVAESynthesizer
 from clover_tvae.errors import ConfigError
-from clover_tvae.evaluation import measure
+from clover_tvae.evaluation import Figure, Figures, measure
 from clover_tvae.metadata import Metadata
 from clover_tvae.report import build_dossier
 from clover_tvae.report.dossier import check_about
+from clover_tvae.workflows.assessment import dossier_of
 from clover_tvae.workflows.attackers import attackers
 
 pytestmark = pytest.mark.long
@@ -84,6 +85,58 @@ def test_figures_are_told_of_several_tables_with_the_worst(dossier) -> None:
     assert float(worst) >= float(mean)
     assert float(spread) > 0
     assert section(dossier, "Training after training")["Membership inference, AUC"][3] == "2"
+
+
+def test_the_verdict_names_further_tables_that_leak_corrected_for_their_number(tables, dossier) -> None:
+    verdict = section(dossier, "Verdicts")["The rows"][0]
+    assert "Table after table: no leak found in 2 tables." in verdict
+    copied = build_dossier(**tables, metadata=META, draws=[tables["real"]])
+    verdict = section(copied, "Verdicts")["The rows"][0]
+    assert verdict.startswith(
+        "Table after table: LEAK FOUND in 1 of 2 tables: Exact copies of training rows, Copies of rare"
+    )
+    assert "No leak found by" in verdict  # of the rows that leave
+    # One test that chance passes once in a hundred: by itself a leak, among the tests of five tables none.
+    odd = [Figures.of([Figure.of("privacy.copied_rare", 3, p=p)]) for p in (0.01, 0.5, 0.5, 0.5)]
+    by_chance = build_dossier(**tables, metadata=META, draws=odd)
+    verdict = section(by_chance, "Verdicts")["The rows"][0]
+    assert "1 of 5 tables, each read by itself, would show a leak (Copies of rare training rows); corrected" in verdict
+    (told,) = [part["words"] for part in by_chance.content["sections"] if part["title"] == "Table after table"]
+    assert "found in 1 of 5 (where there is none, in one of 20); corrected for the number of tables" in told
+    assert told.endswith("in 0.")
+
+
+def test_what_is_not_measured_stands_in_no_table(tables) -> None:
+    few = build_dossier(tables["real"], tables["synthetic"], tables["holdout"][:100], META)
+    assert few.figures["privacy.membership_tpr1"].value is None
+    assert few.figures["privacy.membership_tpr10_outliers"].value is None
+    membership = section(few, "Membership")
+    assert {row[2] for name, row in membership.items() if name != "guess the share of members"} == {"–"}
+    assert {row[3] for name, row in membership.items() if name.startswith("rows, outliers")} == {"–"}
+    assert membership["rows, random: trees"][3].endswith("%")
+
+
+def test_the_numbers_of_people_and_rows_are_told(dossier) -> None:
+    measured = section(dossier, "What was measured")
+    assert measured["learnt"] == measured["held out"] == ["200 rows, each a person"]
+    assert measured["synthetic rows attacked"] == ["200"]
+    assert "not known" in measured["which rows these are"][0]
+
+
+def test_tables_of_generators_trained_anew_have_as_many_rows_as_the_one_that_leaves(monkeypatch) -> None:
+    monkeypatch.setattr("clover_tvae.workflows.assessment._N_DRAWS", 2)
+    train, holdout = rows(120, 0), rows(120, 1)
+    options = {"epochs": 1, "min_count": 1, "privacy": "none", "decode": "argmax", "verbose": False}
+    synth = TVAESynthesizer(train, META, random_state=0, **options).fit()
+    sizes: list[int] = []
+
+    def noted(real: pd.DataFrame, drawn: pd.DataFrame, *args, **how) -> Figures:
+        sizes.append(len(drawn))
+        return measure(real, drawn, *args, **how)
+
+    monkeypatch.setattr("clover_tvae.report.dossier.measure", noted)
+    dossier_of(synth, train, synth.sample(300), holdout, Metadata.of(META), full=True)
+    assert sizes == [300, 300, 300]
 
 
 def test_groups_of_few_people_are_not_told_nor_any_value_of_theirs(dossier) -> None:

@@ -71,6 +71,16 @@ class Figure:
         """The part of the key before the dot."""
         return self.name.partition(".")[0]
 
+    @property
+    def why_unmeasured(self) -> str:
+        """Why there is no value, as far as that is known.
+
+        Example:
+            >>> Figure.of("privacy.dcr_share", None, note="Not measured: too few rows.").why_unmeasured
+            'too few rows.'
+        """
+        return self.note.partition("Not measured: ")[2] if self.value is None else ""
+
 
 def _number_or_none(value: Any) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None

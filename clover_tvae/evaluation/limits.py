@@ -90,7 +90,7 @@ def check_limits(figures: Mapping[str, Figure], limits: Limits) -> list[Breach]:
     found = []
     for key, bounds in limits.items():
         value = figures[key].value if key in figures else None
-        why = figures[key].note.partition("Not measured: ")[2] if value is None and key in figures else ""
+        why = figures[key].why_unmeasured if key in figures else ""
         for bound, limit in bounds.items():
             if value is None or (value > limit if bound == "max" else value < limit):
                 found.append(Breach(key, value, bound, float(limit), why))

@@ -20,6 +20,7 @@ and others are drawn by lot.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -80,6 +81,12 @@ class AttackScore:
     n_others: int
     p: tuple[float, ...]
     seen_from: float | None = None
+
+    @property
+    def told(self) -> tuple[float, ...]:
+        """The three values; NaN for a share that needs more others than were attacked."""
+        pairs = zip(self.values, _FEWEST_OTHERS.values(), strict=True)
+        return tuple(value if self.n_others >= fewest else math.nan for value, fewest in pairs)
 
 
 def attack_membership(
@@ -336,6 +343,7 @@ def attack_figures(
 
 def _table_row(group: str, attack: str, score: AttackScore) -> dict[str, object]:
     row: dict[str, object] = {"group": group, "attack": attack, "n": score.n_members}
-    for measure, value, (low, high) in zip(_FEWEST_OTHERS, score.values, score.intervals, strict=True):
+    for measure, value, interval in zip(_FEWEST_OTHERS, score.told, score.intervals, strict=True):
+        low, high = (math.nan, math.nan) if math.isnan(value) else interval
         row |= {measure: value, f"{measure}_low": low, f"{measure}_high": high}
     return row

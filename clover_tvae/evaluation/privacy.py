@@ -29,7 +29,7 @@ from clover_tvae.seeds import Measure, generator, of_measure
 
 __all__ = ["attack_on_nobody", "dcr", "membership_shadow", "privacy", "privacy_figures"]
 
-_MIN_ROWS = 40  # of the training and of the held-out rows, for any figure of privacy
+MIN_ROWS = 40  # of the training and of the held-out rows, for any figure of privacy
 _NEEDS_HOLDOUT = [key for key in CATALOGUE if key.startswith(("privacy.d", "privacy.membership_", "privacy.attribute"))]
 
 
@@ -137,8 +137,8 @@ def _too_small(tables: CodedTables) -> str | None:
     for role in ("real", "holdout", "synthetic"):
         people = tables[role].people
         n, what = (tables[role].n_rows, "rows") if people is None else (len(np.unique(people)), "people")
-        if n < _MIN_ROWS:
-            return f"the {role} table has {n} {what}, and at least {_MIN_ROWS} are needed."
+        if n < MIN_ROWS:
+            return f"the {role} table has {n} {what}, and at least {MIN_ROWS} are needed."
     return None
 
 

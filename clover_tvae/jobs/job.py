@@ -123,6 +123,13 @@ class Job:
         """Whether something is there where a path of the job file leads."""
         return Store(self.urls[text]).kind() is not None if text in self.urls else self.path(text).exists()
 
+    def remove(self, text: str) -> None:
+        """Take away the file where a path of the job file leads."""
+        if text in self.urls:
+            Store(self.urls[text]).remove("")
+        else:
+            self.path(text).unlink(missing_ok=True)
+
     def path_of(self, said: object) -> Path | None:
         """Return where a key leads that may name a file; ``None`` where it names none."""
         return self.path(said) if isinstance(said, str) else None

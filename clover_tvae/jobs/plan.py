@@ -25,12 +25,12 @@ class Plan:
 
     Args:
         train: Learn the table (again), rather than open the generator.
-        samples: Indices of the samples to draw.
+        samples: Indices of the samples to write.
         reason: Why, in a sentence for the user.
         record: What the job left behind the last time.
         learnt: What decides on a training, as it is now.
         check_data: Compare the generator with the data of the job, because nothing else says that they belong together.
-        assess: Measure the generator's rows, for a report or for limits.
+        assess: Measure the rows of all samples, for a report or for limits, before any is written.
         anew: Begin at the beginning, even where a checkpoint is there.
     """
 
@@ -53,7 +53,8 @@ def plan_job(job: Job, *, force: bool = False, retrain: bool = False) -> Plan:
 
     A generator file that is there is used, unless this job trained it and the data, the metadata or the parameters
     have changed since. An output is drawn again if it is not there, or if what it was drawn from or asked for has
-    changed. A file that this job did not write is never overwritten without ``force``.
+    changed. Where there are pages or limits, these are of the very rows that stand there: then all are measured, and files
+    written, together. A file that this job did not write is never overwritten without ``force``.
 
     Args:
         force: Draw every output again, and overwrite files that the job did not write.
@@ -73,13 +74,19 @@ def plan_job(job: Job, *, force: bool = False, retrain: bool = False) -> Plan:
     if not (force or retrain) and (problems := foreign_problems(job, record)):
         raise ConfigError(problems)
     every = tuple(range(len(job.spec.sample)))
-    stale = tuple(i for i in every if train or force or _is_stale(job, job.spec.sample[i], record, generator))
     assess = job.spec.assessed and (train or force or not _is_assessed(job, record, learnt, generator))
+    is_stopped = job.spec.assessed and not assess and bool(record.assessment.get("breaches"))
+    due = (i for i in every if train or force or _is_stale(job, job.spec.sample[i], record, generator))
+    stale = () if is_stopped else tuple(due)
+    if job.spec.assessed and (stale or assess):
+        assess = True
+        # Rows of a database that stand are measured, and not written twice.
+        stale = tuple(i for i in every if i in stale or isinstance(job.spec.sample[i].output, str))
     if not train and generator is None and (stale or assess):
         train, stale, assess = True, every, job.spec.assessed
         reason = "an output is due, and the job keeps no generator"
     elif not train:
-        work = "sampling" if stale else "measuring" if assess else None
+        work = "measuring" if assess else "sampling" if stale else None
         reason = f"{reason}: {work} without training" if work else "nothing has changed since the last run"
     for sample in (job.spec.sample[index] for index in stale):
         said = sample.output
@@ -152,9 +159,12 @@ def sample_digest(job: Job, sample: SampleSpec) -> str:
 
 
 def assessment_digest(job: Job, learnt: Mapping[str, Any]) -> str:
-    """Return the digest of what a job wants measured: its limits, the data and what is held out of it."""
+    """Return the digest of what a job wants measured: its rows, its limits, the data and what is held out of it."""
     held = job.digest(job.spec.holdout) or job.holdout_fraction
-    return _digest({**learnt, "limits": job.limits, "held": held, **job.spec.pages, "about": job.spec.about})
+    rows = {sample.place: sample_digest(job, sample) for sample in job.spec.sample}
+    return _digest(
+        {**learnt, "limits": job.limits, "held": held, "rows": rows, **job.spec.pages, "about": job.spec.about}
+    )
 
 
 def _is_assessed(job: Job, record: Record, learnt: Mapping[str, Any], generator: str | None) -> bool:

@@ -27,7 +27,8 @@ class Record(BaseModel):
         learnt: Digests of data and metadata and the parameters, as they were when the generator was trained.
         generator: sha256 of the generator file; ``None`` if the job keeps none.
         outputs: For each output path: ``sample``, the digest of what was asked for; ``generator``, that of what drew
-            it; ``sha256`` of the file, ``None`` while it is being written; ``place`` of a table, the digest of where it is.
+            it; ``seed``, that of its rows; ``sha256`` of the file, ``None`` while it is being written; ``place`` of a table,
+            the digest of where it is.
         assessment: ``asked``, the digest of what was to be measured; ``generator``, that of what was; ``report``,
             ``dossier`` and ``json``, the digests of the files; ``breaches``, a sentence for each limit that was passed. Empty before any.
     """

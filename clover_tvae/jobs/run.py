@@ -10,7 +10,7 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +26,7 @@ from clover_tvae.errors import (
     memory_told,
     warn,
 )
-from clover_tvae.evaluation import measure
-from clover_tvae.evaluation.catalogue import OF_GENERATOR
-from clover_tvae.evaluation.limits import check_limits, passed_limits
+from clover_tvae.evaluation.limits import passed_limits
 from clover_tvae.files import as_called, file_digest
 from clover_tvae.jobs.job import Job, JobTable
 from clover_tvae.jobs.plan import Plan, assessment_digest, check_stores, first_id, plan_job, sample_digest
@@ -37,13 +35,15 @@ from clover_tvae.jobs.result import OUR_BUG, JobError, JobResult
 from clover_tvae.jobs.spec import DatabaseOutput, SampleSpec
 from clover_tvae.metadata import Metadata
 from clover_tvae.tables import row_digest, write_database
-from clover_tvae.workflows.assessment import assess
+from clover_tvae.workflows.assessment import Drawn, assess
 from clover_tvae.workflows.engines import Engine, Local, Resources, Task
 from clover_tvae.workflows.output import draw_to
 from clover_tvae.workflows.timed import timed
 
 if TYPE_CHECKING:
     from clover_tvae.synthesizer import Synthesizer
+
+_AGAIN = 0xA6A1  # sets the seeds of further tables apart from those of the rows
 
 
 def run_job(
@@ -113,21 +113,19 @@ class _Run:
         synth, digest = self._trained(table) if table is not None and plan.train else self._opened()
         result = replace(result, reason=plan.reason, trained=plan.train, sha256=digest)
         yield result
+        drawn: dict[int, Drawn] = {}
         if table is not None and plan.assess:
-            self._assess(synth, table)
+            drawn = {index: self._drawn(index, sample, synth) for index, sample in enumerate(job.spec.sample)}
+            self._assess(synth, table, list(drawn.values()))
             result = replace(result, report=job.spec.report, dossier=job.spec.dossier)
             yield result
-        # Rows beyond a limit are not drawn: nobody can release by mistake what is not there.
+        # Rows beyond a limit are not written, and old ones go: nobody can release by mistake what is not there.
         if beyond := self._beyond_limits():
             yield replace(result, error=beyond)
             return
-        if job.limits and plan.samples and table is None:
-            table = self._table()
         for index in plan.samples:
             sample = job.spec.sample[index]
-            if beyond := self._draw(index, sample, synth, table):
-                yield replace(result, error=beyond)
-                return
+            self._write(index, sample, synth, drawn.get(index))
             result = replace(result, outputs=(*result.outputs, sample.place), rows=result.rows + sample.rows)
             yield result
         yield replace(result, status="done")
@@ -183,12 +181,19 @@ class _Run:
         record.save()
         return synth, synth.card().get("sha256")
 
-    def _assess(self, synth: Synthesizer, table: JobTable) -> None:
-        """Measure the generator's rows; write the report and note the limits that are passed."""
+    def _assess(self, synth: Synthesizer, table: JobTable, leaving: Sequence[Drawn]) -> None:
+        """Measure the rows that are to be written; write the pages and note the limits that are passed."""
         job, record = self.job, self.plan.record
+        doubt, notes = "", []
         if record.learnt.get("holdout") != job.holdout_fraction:
-            seen = "it may have seen the rows held out here, and then privacy looks better than it is"
-            warn(f"the generator was not trained by this job: {seen}", CloverWarning)
+            doubt = "the generator was not trained by this job and may have seen the rows held out here"
+            cure = "train it here (--retrain), or name a table of rows that it never saw (holdout)"
+            warn(f"{doubt}, so that no limit of privacy is kept; {cure}", CloverWarning)
+        elif not record.learnt:
+            notes = [
+                "The generator was not trained by this job, which cannot tell whether it never saw the rows held out."
+            ]
+            warn(notes[0], CloverWarning)
         pages = {key: job.target(text) for key, text in job.spec.pages.items()}
         asked = assessment_digest(job, table.learnt)
         record.assessment = dict.fromkeys(pages)
@@ -198,6 +203,9 @@ class _Run:
             table.train,
             table.holdout,
             table.metadata,
+            leaving=leaving,
+            doubt=doubt,
+            notes=notes,
             seed=job.spec.synthesizer.random_state or 0,
             limits=job.limits,
             report=pages.get("report"),
@@ -213,60 +221,100 @@ class _Run:
         record.save()
 
     def _beyond_limits(self) -> JobError | None:
-        """Return the error of the limits that were passed the last time the job was measured, if any was."""
+        """Return the error of the limits that were passed when the job was measured, and take back what it wrote before."""
         breaches = self.plan.record.assessment.get("breaches") if self.job.spec.assessed else None
-        return JobError.of(LimitExceededError(passed_limits(breaches))) if breaches else None
+        if not breaches:
+            return None
+        left = self._take_back()
+        stands = (
+            f"; rows that this job cannot call its own still stand in {', '.join(left)}: take them away" if left else ""
+        )
+        return JobError.of(LimitExceededError(f"{passed_limits(breaches)}{stands}"))
 
-    def _draw(self, index: int, sample: SampleSpec, synth: Synthesizer, table: JobTable | None) -> JobError | None:
-        """Draw and write a sample; where there are limits, its very rows are measured first, and are not written beyond one.
+    def _take_back(self) -> list[str]:
+        """Remove the rows that an earlier run wrote, and return the places where rows stand that are not surely its own."""
+        job, outputs, left = self.job, self.plan.record.outputs, []
+        for sample in job.spec.sample:
+            said, written = sample.output, outputs.get(sample.place, {}).get("sha256")
+            if isinstance(said, DatabaseOutput):
+                left += [sample.place] if written is not None and job.database(said).table_is_there() else []
+            elif job.is_there(said):
+                if written is None or written != job.digest(said):
+                    left.append(said)
+                    continue
+                job.remove(said)
+                outputs.pop(sample.place)
+        self.plan.record.save()
+        return left
 
-        Rows that were asked to be odd are held against the limits of privacy alone.
-        """
-        job, record = self.job, self.plan.record
-        seed, state = sample.seed, job.spec.synthesizer.random_state
-        if seed is None and state is not None:
-            # One for each sample out of the job's own.
-            seed = int(np.random.SeedSequence([state, index]).generate_state(1)[0])
-        decode = sample.decode or job.spec.synthesizer.decode
+    def _seed(self, index: int, sample: SampleSpec) -> int:
+        """Return the seed of a sample: its own, one out of the job's, that of the rows that stand, or a new one."""
+        entry, state = self.plan.record.outputs.get(sample.place, {}), self.job.spec.synthesizer.random_state
+        if sample.seed is not None:
+            return sample.seed
+        if state is None and index not in self.plan.samples and entry.get("seed") is not None:
+            return int(entry["seed"])
+        return _mixed(None if state is None else (state, index))
+
+    def _draw(self, index: int, sample: SampleSpec, synth: Synthesizer, seed: int) -> Iterator[pd.DataFrame]:
         options: dict[str, Any] = {
             "conditions": sample.parsed_conditions(),
-            "random_state": seed,
-            "decode": decode,
+            "decode": sample.decode or self.job.spec.synthesizer.decode,
             "missing": sample.missing,
             "steps": sample.steps,
-            "first_id": first_id(job, sample),
+            "first_id": first_id(self.job, sample),
         }
-        entry = {"sample": sample_digest(job, sample), "generator": record.generator, "sha256": None}
+        return synth.sample_frames(sample.rows, random_state=seed, **options)
+
+    def _drawn(self, index: int, sample: SampleSpec, synth: Synthesizer) -> Drawn:
+        """Draw a sample to be measured; rows of a database that stand are drawn once more."""
+
+        def rows(seed: int) -> pd.DataFrame:
+            return pd.concat(self._draw(index, sample, synth, seed), ignore_index=True)
+
+        seed = self._seed(index, sample)
+        with timed(f"drew {sample.rows:,} rows for {sample.place}", self.tell):
+            found = rows(seed)
+        entry = self.plan.record.outputs.get(sample.place, {})
+        if index not in self.plan.samples and entry.get("sha256") != row_digest(found):
+            text = "the rows that stand there cannot be drawn again, and so not be measured; take them away"
+            raise ConfigError(text, sample.place)
+        decode = sample.decode or self.job.spec.synthesizer.decode or synth.decode
+        return Drawn(
+            sample.place, found, seed, decode, bool(sample.conditions), lambda n: rows(_mixed((n, index, _AGAIN)))
+        )
+
+    def _write(self, index: int, sample: SampleSpec, synth: Synthesizer, drawn: Drawn | None) -> None:
+        """Write a sample, the rows that were measured where there are any."""
+        job, record = self.job, self.plan.record
+        seed = self._seed(index, sample) if drawn is None else drawn.seed
+        entry = {"sample": sample_digest(job, sample), "generator": record.generator, "seed": seed, "sha256": None}
         if isinstance(sample.output, DatabaseOutput):
             entry["place"] = job.database(sample.output).identity  # the variable may name another database next time
         record.outputs[sample.place] = entry
         record.save()  # the file is ours before it is there
-        draw: Callable[[], Iterable[pd.DataFrame]] = functools.partial(synth.sample_frames, sample.rows, **options)
-        if job.limits and table is not None:
-            rows = list(draw())
-            of_rows = (k for k in job.limits if not k.startswith(OF_GENERATOR))
-            limits = {k: job.limits[k] for k in of_rows if k.startswith("privacy.") or not sample.conditions}
-            with timed(f"measured the rows of {sample.place}", self.tell):
-                tables = table.train, pd.concat(rows, ignore_index=True), table.holdout, table.metadata
-                figures = measure(*tables, seed=state or 0, min_count=synth.min_count)
-                breaches = list(map(str, check_limits(figures, limits)))
-            if breaches:
-                return JobError.of(LimitExceededError(f"{sample.place}: {passed_limits(breaches)}"))
-            draw = functools.partial(iter, rows)
-        with timed(f"drew {sample.place}", self.tell):
+
+        def frames() -> Iterator[pd.DataFrame]:
+            return self._draw(index, sample, synth, seed) if drawn is None else iter([drawn.rows])
+
+        with timed(f"{'drew' if drawn is None else 'wrote'} {sample.place}", self.tell):
             if isinstance(sample.output, DatabaseOutput):
                 if sample.output.file is not None:
                     job.target(sample.output.file)  # makes its folder
-                df = pd.concat(draw(), ignore_index=True)
+                df = pd.concat(frames(), ignore_index=True)
                 write_database(df, job.database(sample.output), if_exists=sample.output.if_exists)
                 entry["sha256"] = row_digest(df)
             else:
                 path = job.target(sample.output)
-                draw_to(draw, path, dialect=job.dialect())
+                draw_to(frames, path, dialect=job.dialect())
                 job.copies.put(path)
                 entry["sha256"] = file_digest(path)
         record.save()
-        return None
+
+
+def _mixed(numbers: tuple[int, ...] | None) -> int:
+    """Return a seed out of numbers; without any, one out of the system's chance."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def run_jobs(

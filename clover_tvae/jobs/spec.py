@@ -234,7 +234,7 @@ class JobSpec(_Spec):
     )
     limits: _PathOrMapping | None = described(
         "Bounds of figures, such as {privacy.membership_auc: {max: 0.55}}, or a YAML file of them. "
-        "No row is drawn beyond one, and the job fails with exit code 6."
+        "No row is written beyond one, rows of an earlier run are removed, and the job fails with exit code 6."
     )
 
     @property

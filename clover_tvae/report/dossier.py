@@ -6,7 +6,7 @@ attacker in mind, and what was found, beside what guessing and rows of nobody gi
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from clover_tvae.columns.frames import takes_frames
 from clover_tvae.errors import ConfigError, Problem, did_you_mean
 from clover_tvae.evaluation.catalogue import OF_GENERATOR
 from clover_tvae.evaluation.disclosure import Disclosure
-from clover_tvae.evaluation.figures import Figures
-from clover_tvae.evaluation.frames import code_tables, resolve_metadata
+from clover_tvae.evaluation.figures import Figure, Figures
+from clover_tvae.evaluation.frames import CodedTables, code_tables, resolve_metadata
 from clover_tvae.evaluation.measurement import measure
 from clover_tvae.evaluation.privacy import attack_on_nobody
 from clover_tvae.evaluation.subgroups import subgroup_fidelity
@@ -28,7 +28,7 @@ from clover_tvae.parameters import MIN_COUNT, unguarded
 from clover_tvae.report.formatting import decimal_text, listed, percent_text, printable, real_share_text
 from clover_tvae.report.html_document import framed, render
 from clover_tvae.report.model_card import NO_PROOF, plain_text, strict_json
-from clover_tvae.report.readings import figure_text, readings
+from clover_tvae.report.readings import figure_text, leaks, readings
 from clover_tvae.report.summary import risks
 from clover_tvae.version import __version__
 
@@ -126,8 +126,9 @@ def build_dossier(
     figures: Figures | None = None,
     about: Mapping[str, Any] | None = None,
     card: Mapping[str, Any] | None = None,
-    draws: Iterable[pd.DataFrame] = (),
-    refits: Iterable[pd.DataFrame] = (),
+    draws: Iterable[pd.DataFrame | Figures] = (),
+    refits: Iterable[pd.DataFrame | Figures] = (),
+    made: str = "given as a table; how they were drawn is not known.",
     seed: int = 0,
     min_count: int = MIN_COUNT,
 ) -> Dossier:
@@ -141,8 +142,9 @@ def build_dossier(
         figures: Figures already computed, with the attacks on the file and by shadow models if they are wanted.
         about: What a person fills in, see ``ABOUT``; ``subgroups`` is a column (default: the one to predict).
         card: The generator's card; without it the file is not judged.
-        draws: Further tables of the generator, as large as ``synthetic``: the figures' spread.
-        refits: Tables of generators trained anew on ``real`` in the same way: the spread of the training.
+        draws: Further tables of the generator, as large as ``synthetic``, or their figures: the figures' spread.
+        refits: Tables, as large, of generators trained anew on ``real`` in the same way: the spread of the training.
+        made: Which rows the synthetic ones are, and how they were drawn.
         min_count: Fewest real people that anything shown may rest on.
 
     Raises:
@@ -160,6 +162,15 @@ def build_dossier(
         groups = [_groups(subgroup_fidelity(tables, target, disclosure, seed=seed), target, disclosure)]
     options: dict[str, Any] = {"seed": seed, "min_count": min_count}
     figures = measure(real, synthetic, holdout, metadata, **options) if figures is None else figures
+    others = {"Table after table": draws, "Training after training": refits}
+    repeated = {
+        title: [
+            figures,
+            *(one if isinstance(one, Figures) else measure(real, one, holdout, metadata, **options) for one in found),
+        ]
+        for title, found in others.items()
+    }
+    repeated = {title: found for title, found in repeated.items() if len(found) > 1}
     fields = {**about, "subgroups": "none" if target is None else target}
     sections = [
         _section(
@@ -168,7 +179,8 @@ def build_dossier(
             ("field", "said"),
             [(asks, fields.get(name) or "(to be filled in)") for name, asks in ABOUT.items()],
         ),
-        _verdicts(figures, card),
+        _verdicts(figures, card, repeated),
+        _measured(tables, figures, made),
         _section(
             "Singling out, linkage, inference",
             "Tried by the program, automatically.",
@@ -179,10 +191,7 @@ def build_dossier(
     ]
     if "attribute" in figures.tables:
         sections.append(_attributes(figures, disclosure))
-    for title, others in (("Table after table", draws), ("Training after training", refits)):
-        if repeated := [measure(real, drawn, holdout, metadata, **options) for drawn in others]:
-            sections.append(_spread(title, [figures, *repeated]))
-    sections += [*groups, _guards(card)]
+    sections += [*(_spread(title, found) for title, found in repeated.items()), *groups, _guards(card)]
     notes = [*figures.notes, ASKED_AGAIN, NO_PROOF]
     content = {"title": "Privacy dossier", "tool": f"clover_tvae {__version__}", "sections": sections, "notes": notes}
     return Dossier(content, figures)
@@ -193,24 +202,52 @@ def _section(title: str, words: str, head: tuple[str, ...], rows: Iterable[Itera
     return {"title": title, "words": words, "head": list(head), "rows": shown}
 
 
-def _verdicts(figures: Figures, card: Mapping[str, Any] | None) -> dict[str, Any]:
+def _verdicts(
+    figures: Figures, card: Mapping[str, Any] | None, repeated: Mapping[str, Sequence[Figures]]
+) -> dict[str, Any]:
     read = [reading for reading in readings(figures) if reading.section == "privacy" and reading.counts]
     of_file = [reading for reading in read if reading.key.startswith(OF_GENERATOR)]
     of_rows = [reading for reading in read if reading not in of_file]
 
-    def verdict(tried: list[Any]) -> str:
+    def verdict(tried: list[Any], kinds: tuple[str, ...]) -> str:
         if leaks := [reading.label for reading in tried if reading.verdict == "worse"]:
             return f"LEAK FOUND: {listed(leaks)}."
-        return f"No leak found by {len(tried)} tests; no proof that there is none." if tried else "Not judged."
+        if tried:
+            return f"No leak found by {len(tried)} tests; no proof that there is none."
+        why = next((w for key, figure in figures.items() if key.startswith(kinds) and (w := figure.why_unmeasured)), "")
+        return f"Not judged: {why}" if why else "Not judged."
 
-    file = f"{verdict(of_file)} No generator was given: it must not leave."
+    of_tables = [f"{title}: {told}" for title, found in repeated.items() if (told := _leaks_told(found)[1])]
+    of_all = [verdict(of_rows, ("privacy.membership_",)), *of_tables]
+    rows = " ".join(sorted(of_all, key=lambda text: "LEAK FOUND" not in text))  # what is found comes first
+    found = verdict(of_file, OF_GENERATOR)
+    file = f"{found} No generator was given: it must not leave."
     if card is not None:
         guarded = (card.get("privacy") or {}).get("mode") == "student"
-        file = verdict(of_file) + ("" if guarded else " Learnt from people directly, it is as sensitive as the data.")
+        file = found + ("" if guarded else " Learnt from people directly, it is as sensitive as the data.")
         asked = unguarded(card.get("parameters") or {})
         file += f" {asked[0].upper()}{asked[1:]}." if asked else ""
     words = "The file holds more than any rows. The tests are corrected for their number (Holm, 5%)."
-    return _section("Verdicts", words, ("what leaves", "verdict"), [("The rows", verdict(of_rows)), ("The file", file)])
+    return _section("Verdicts", words, ("what leaves", "verdict"), [("The rows", rows), ("The file", file)])
+
+
+def _measured(tables: CodedTables, figures: Figures, made: str) -> dict[str, Any]:
+    def people(role: str) -> str:
+        table = tables[role]
+        n_people = len(np.unique(table.person_of_row))
+        return f"{table.n_rows:,} rows" + (
+            f" of {n_people:,} people" if table.people is not None else ", each a person"
+        )
+
+    attacked = figures["privacy.copies"].n if "privacy.copies" in figures else tables["synthetic"].n_rows
+    rows = [
+        ("learnt", people("real")),
+        ("held out", people("holdout")),
+        ("synthetic rows attacked", f"{attacked:,}"),
+        ("synthetic rows held against real ones for likeness", f"{tables['synthetic'].n_rows:,}"),
+        ("which rows these are", made),
+    ]
+    return _section("What was measured", "Every figure rests on these rows.", ("what", "how many"), rows)
 
 
 def _membership(figures: Figures, tables: Any, seed: int) -> dict[str, Any]:
@@ -218,15 +255,18 @@ def _membership(figures: Figures, tables: Any, seed: int) -> dict[str, Any]:
         return decimal_text(auc), f"{decimal_text(low)} to {decimal_text(high)}", *map(percent_text, shares)
 
     rows: list[tuple[str, ...]] = [("guess the share of members", "0.500", "", "1.0%", "10.0%")]
-    if nobody := attack_on_nobody(tables, seed=seed):
-        auc, *shares = nobody["chosen"].values
+    if "membership" in figures.tables and (nobody := attack_on_nobody(tables, seed=seed)):
+        auc, *shares = nobody["chosen"].told
         rows.append(("held-out people as if learnt", *texts(auc, *nobody["chosen"].intervals[0], *shares)))
     for kind, of in (("membership", "rows"), ("file", "file"), ("shadow", "shadow models")):
         for row in figures.tables.get(kind, pd.DataFrame()).to_dict("records"):
             found = (row[name] for name in ("auc", "auc_low", "auc_high", "tpr1", "tpr10"))
             rows.append((f"{of}, {row['group']}: {row['attack']}", *texts(*found)))
     head = ("attack", "AUC", "95% interval", "found at 1% false alarms", "at 10%")
-    words = "Who was learnt? 'chosen' is the attack that does best on other people, and the one that is judged."
+    words = (
+        "Who was learnt? 'chosen' is the attack that does best on other people, and the one that is judged. A dash: not "
+        "measured, as 1% of false alarms needs 100 others, and 10% ten."
+    )
     return _section("Membership", words, head, rows)
 
 
@@ -250,10 +290,33 @@ def _spread(title: str, tables: list[Figures]) -> dict[str, Any]:
         if len(values):
             texts = (figure_text(float(value), known[0].unit) for value in (values.mean(), values.std(), values.max()))
             rows.append((known[0].title, *texts, len(values)))
-    of_rows = [[figure for key, figure in one.items() if not key.startswith(OF_GENERATOR)] for one in tables]
-    leaks = sum(any(reading.counts and reading.reading == "leak found" for reading in readings(one)) for one in of_rows)
-    words = f"The rows that leave, and {len(tables) - 1} more tables made in the same way. A leak is found in {leaks}."
+    words = f"The rows that leave, and {len(tables) - 1} more tables made in the same way. {_leaks_told(tables)[0]}"
     return _section(title, words, ("figure", "mean", "spread", "worst", "tables"), rows)
+
+
+def _leaks_told(tables: Sequence[Figures]) -> tuple[str, str]:
+    """Say in how many tables a leak of rows is found, for their section, and what that means, for the verdict."""
+
+    def names(found: Iterable[Figure]) -> list[str]:
+        return list(dict.fromkeys(figure.title for figure in found))
+
+    if not any(figure.p is not None for table in tables for figure in table.values()):
+        return "No leak could be looked for.", ""
+    by_itself = [names(leaks([table])) for table in tables]
+    n, n_by_itself = len(tables), sum(map(bool, by_itself))
+    left = leaks(tables)
+    n_left = sum(any(figure is one for figure in left for one in table.values()) for table in tables)
+    section = (
+        f"Each table read by itself, a leak is found in {n_by_itself} of {n} (where there is none, in one of 20); corrected "
+        f"for the number of tables and of their figures, in {n_left}."
+    )
+    if left:
+        return section, f"LEAK FOUND in {n_left} of {n} tables: {listed(names(left))}."
+    if n_by_itself:
+        which = listed(list(dict.fromkeys(name for found in by_itself for name in found)))
+        told = f"{n_by_itself} of {n} tables, each read by itself, would show a leak ({which})"
+        return section, f"{told}; corrected for the number of tables and figures, none is left."
+    return section, f"no leak found in {n} tables."
 
 
 def _groups(found: pd.DataFrame, target: Hashable, disclosure: Disclosure) -> dict[str, Any]:

@@ -196,6 +196,7 @@ def build_report(
     min_count: int = MIN_COUNT,
     title: str = DEFAULT_TITLE,
     notes: Sequence[str] = (),
+    made: str = "",
     is_learnt: bool = True,
 ) -> Report:
     """Compare a synthetic table with the real one and lay the result out as a page.
@@ -213,6 +214,7 @@ def build_report(
         seed: Seed of the figures and of every draw.
         min_count: Fewest real rows that any part of the page may show.
         notes: What else stands at the top of the page.
+        made: Which rows the synthetic ones are, and how they were drawn.
         is_learnt: Whether the generator learnt ``real``; otherwise privacy cannot be judged, and ``figures`` holds none of it.
 
     Raises:
@@ -241,7 +243,8 @@ def build_report(
     rows = [f"{count_text(tables[role].n_rows)} {words}" for role, words in roles if role in tables.tables]
     content = {
         "title": printable(title),
-        "subtitle": f"{listed(rows)} rows, {len(tables.names)} columns compared, seed of the evaluation {seed}.",
+        "subtitle": f"{listed(rows)} rows, {len(tables.names)} columns compared, seed of the evaluation {seed}."
+        + (f" The synthetic rows are {printable(made)}" if made else ""),
         "answers": answers(figures, read, has_fresh=n_holdout > 0, is_learnt=is_learnt, target=target),
         "summary": summary(
             read,

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from clover_tvae.evaluation.catalogue import OF_GENERATOR
 from clover_tvae.evaluation.figures import Figure
 from clover_tvae.report.charts import dot_strip
 from clover_tvae.report.formatting import decimal_text
@@ -101,23 +102,31 @@ def readings(figures: Any) -> list[Reading]:
         figures: A ``Figures``, any mapping of figures, or an empty sequence.
     """
     given = list(figures.values() if isinstance(figures, Mapping) else figures)
-    found = _found([figure for figure in given if figure.p is not None and figure.value is not None])
-    return [_reading(figure, found) for figure in given]
+    found = _found(given)
+    return [_reading(figure, figure in found) for figure in given]
 
 
-def _found(tests: Sequence[Figure]) -> frozenset[str]:
+def leaks(tables: Sequence[Mapping[str, Figure]]) -> list[Figure]:
+    """Return the tests of the rows that find a leak, corrected for the number of all tests of all the tables."""
+    tests = [figure for table in tables for figure in table.values()]
+    found = _found(tests)
+    return [figure for figure in tests if figure in found and not figure.name.startswith(OF_GENERATOR)]
+
+
+def _found(figures: Sequence[Figure]) -> list[Figure]:
     """Return the tests that find something, by the step-down of Holm (1979)."""
-    found: list[str] = []
+    tests = [figure for figure in figures if figure.p is not None and figure.value is not None]
+    found: list[Figure] = []
     for figure in sorted(tests, key=lambda figure: figure.p or 0.0):
         if (figure.p or 0.0) > _FALSE_ALARMS / (len(tests) - len(found)):
             break
-        found.append(figure.name)
-    return frozenset(found)
+        found.append(figure)
+    return found
 
 
-def _reading(figure: Figure, found: frozenset[str]) -> Reading:
+def _reading(figure: Figure, is_found: bool) -> Reading:
     place = _PLACES.get(figure.name, "main")
-    verdict, sentence = _verdict(figure, place, found), _sentence(figure)
+    verdict, sentence = _verdict(figure, place, is_found), _sentence(figure)
     return Reading(
         key=figure.name,
         section=figure.section,
@@ -138,12 +147,12 @@ def _reading(figure: Figure, found: frozenset[str]) -> Reading:
     )
 
 
-def _verdict(figure: Figure, place: Place, found: frozenset[str]) -> Verdict:
+def _verdict(figure: Figure, place: Place, is_found: bool) -> Verdict:
     value = figure.value
     if place == "closeness":
         return "unknown" if value is None else "odd" if _is_too_close(figure, value) else "equal"
     if value is not None and figure.p is not None:
-        return "worse" if figure.name in found else "equal"
+        return "worse" if is_found else "equal"
     reference = figure.perfect if figure.section == "privacy" and figure.perfect is not None else figure.holdout
     reference = figure.perfect if reference is None else reference
     if value is None or reference is None:

@@ -237,7 +237,7 @@ class Store:
             return file.read(most_bytes)
 
     def remove(self, name: str) -> None:
-        """Take a file away."""
+        """Take a file away, or itself where there is no name."""
         with self._opened() as (store, path):
             store.delete_file(_joined(path, name))
 

@@ -6,7 +6,8 @@ This module knows the synthesizer's public face, the evaluation and the report. 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,10 @@ import pandas as pd
 
 from clover_tvae.columns.people import drawn_people, people_of
 from clover_tvae.errors import ConfigError, TooFewRowsError
-from clover_tvae.evaluation import Figures, check_limits, measure, membership_shadow
+from clover_tvae.evaluation import Figure, Figures, check_limits, measure, membership_shadow, privacy
+from clover_tvae.evaluation.catalogue import OF_GENERATOR
 from clover_tvae.evaluation.limits import Limits
+from clover_tvae.evaluation.privacy import MIN_ROWS
 from clover_tvae.metadata import Metadata
 from clover_tvae.workflows.attackers import file_attackers
 from clover_tvae.workflows.timed import timed
@@ -29,6 +32,32 @@ if TYPE_CHECKING:
 DEFAULT_HOLDOUT = 0.1  # share of the rows, as in the published protocols
 _PURPOSE = 0x401D
 _N_DRAWS = 10  # tables of the generator that a dossier tells of
+_DECODED = {
+    "sample": "independent draws",
+    "stratified": "stratified draws, whose shares follow the learnt ones more exactly than chance has it: Shape is flattered",
+    "argmax": "the likeliest value of each cell",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Rows that are to leave the house.
+
+    Args:
+        place: Where they go, as messages call it.
+        rows: The very rows.
+        seed: The seed that drew them.
+        decode: How they were decoded.
+        is_odd: Whether they were asked to meet conditions: unlike the table on purpose, they are judged by privacy alone.
+        again: Draws as many in the same way, for each number others.
+    """
+
+    place: str
+    rows: pd.DataFrame
+    seed: int
+    decode: str
+    is_odd: bool
+    again: Callable[[int], pd.DataFrame]
 
 
 def split_holdout(
@@ -68,6 +97,9 @@ def assess(
     holdout: pd.DataFrame | None,
     metadata: Metadata,
     *,
+    leaving: Sequence[Drawn] = (),
+    doubt: str = "",
+    notes: Sequence[str] = (),
     seed: int = 0,
     limits: Limits | None = None,
     report: Path | None = None,
@@ -76,11 +108,18 @@ def assess(
     title: str = "Synthetic data report",
     tell: Callable[[str], object] = lambda text: None,
 ) -> list[str]:
-    """Draw as many rows as were learnt, measure them, write the pages, and say which limits are passed.
+    """Measure the rows that are to leave, write the pages of them, and say which limits are passed.
+
+    All rows together are attacked. Likeness and usefulness are those of the rows that were drawn without conditions; where
+    these are too few, of as many fresh rows as were learnt. Limits hold for the pages and for each sample by itself.
 
     Args:
         synth: A fitted synthesizer, which learnt ``train`` and never saw ``holdout``.
-        seed: Seed of the rows and of the figures.
+        leaving: The very rows; without any, the pages are of fresh ones.
+        doubt: Why ``holdout`` may have been learnt: then no test of privacy that finds nothing counts as measured, and no
+            limit of privacy is kept.
+        notes: What else stands at the top of the pages.
+        seed: Seed of fresh rows and of the figures.
         report, dossier: Where to write them, the dossier as JSON, too; ``None`` writes none.
         about: Fields of the dossier.
         tell: Called with a line as each stage ends.
@@ -88,23 +127,103 @@ def assess(
     Returns:
         A sentence for each limit that is passed.
     """
-    with timed(f"drew {len(train):,} rows to measure", tell):
-        synthetic = synth.sample(len(train), random_state=seed)
-    with timed("measured them", tell):
-        how: dict[str, Any] = {"seed": seed, "scorers": file_attackers(synth), "min_count": synth.min_count}
-        figures = measure(train, synthetic, holdout, metadata, **how)
+    leaving, limits = [drawn for drawn in leaving if len(drawn.rows)], limits or {}
+    how: dict[str, Any] = {"seed": seed, "min_count": synth.min_count}
+    usual = [drawn for drawn in leaving if not drawn.is_odd]
+    usual = usual if sum(len(drawn.rows) for drawn in usual) >= MIN_ROWS else []
+
+    def measured(tables: Mapping[str, pd.DataFrame], fresh: int, scorers: Any = None) -> tuple[pd.DataFrame, Figures]:
+        """Return the rows whose likeness is told, and the figures, of one table of each sample."""
+        alike = [tables[drawn.place] for drawn in usual] or [synth.sample(len(train), random_state=fresh)]
+        shown = pd.concat(alike, ignore_index=True)
+        figures = measure(train, shown, holdout, metadata, scorers=scorers, **how)
+        if len(usual) < len(leaving):
+            attacked = privacy(train, pd.concat(tables.values(), ignore_index=True), holdout, metadata, **how)
+            of_file = {name: table for name, table in figures.tables.items() if name not in ("membership", "attribute")}
+            figures = replace(figures, tables=of_file) | attacked
+        return shown, figures
+
+    def kept(figures: Figures) -> Figures:
+        return _doubted(figures, doubt) if doubt else figures
+
+    def told(figures: Figures) -> Figures:
+        return _doubted(figures, doubt, _leaks_of(figures)) if doubt else figures
+
+    with timed(f"measured {sum(len(drawn.rows) for drawn in leaving) or len(train):,} rows", tell):
+        every = {drawn.place: drawn.rows for drawn in leaving}
+        shown, figures = measured(every, seed, file_attackers(synth))
+        breaches = list(map(str, check_limits(kept(figures), limits)))
+        of_rows = {key: limits[key] for key in limits if not key.startswith(OF_GENERATOR)}
+        for drawn in leaving if len(leaving) > 1 or not usual else ():  # else these are the page's rows
+            held = {key: of_rows[key] for key in of_rows if key.startswith("privacy.") or not drawn.is_odd}
+            found = check_limits(kept(measure(train, drawn.rows, holdout, metadata, **how)), held) if held else []
+            breaches += [f"{drawn.place}: {breach}" for breach in found]
+    figures = told(replace(figures, notes=(*notes, *figures.notes)))
+    made = _made(leaving, usual, len(shown), synth.decode)
     if report is not None:
         from clover_tvae.report import about_generator, write_report
 
         with timed("wrote the report", tell):
-            shown = about_generator(synth, train, synthetic)
-            options: dict[str, Any] = {"figures": figures, "seed": seed, "title": title}
-            write_report(report, train, synthetic, holdout=holdout, metadata=metadata, **options, **shown)
+            options: dict[str, Any] = {"figures": figures, "seed": seed, "title": title, "made": made}
+            options |= about_generator(synth, train, shown)
+            write_report(report, train, shown, holdout=holdout, metadata=metadata, **options)
     if dossier is not None and holdout is not None:
         with timed("wrote the dossier", tell):
-            said: dict[str, Any] = {"about": about or {}, "seed": seed, "min_count": synth.min_count}
-            dossier_of(synth, train, synthetic, holdout, metadata, figures=figures, **said).save(dossier)
-    return [str(breach) for breach in check_limits(figures, limits or {})]
+            tables = ({drawn.place: drawn.again(i) for drawn in leaving} for i in range(1, _N_DRAWS))
+            again = (told(measured(table, _other(i))[1]) for i, table in enumerate(tables, start=1))
+            said: dict[str, Any] = {"figures": figures, "about": about or {}, "made": made, "draws": again, **how}
+            dossier_of(synth, train, shown, holdout, metadata, **said).save(dossier)
+    return breaches
+
+
+def _made(leaving: Sequence[Drawn], usual: Sequence[Drawn], n_shown: int, decode: str) -> str:
+    """Say, for a page, which rows the synthetic ones are and how they were drawn."""
+
+    def decoded(name: str) -> str:
+        return f"decoded as {name!r} ({_DECODED[name]})"
+
+    if not leaving:
+        return f"{n_shown:,} drawn for this page, {decoded(decode)}; none are written."
+    each = [
+        f"{len(drawn.rows):,} to {drawn.place}{' under conditions' * drawn.is_odd}, {decoded(drawn.decode)}"
+        for drawn in leaving
+    ]
+    told = f"those that are written: {'; '.join(each)}."
+    if not usual:
+        told += f" Likeness and usefulness are those of {n_shown:,} rows drawn for this page, {decoded(decode)}."
+    elif len(usual) < len(leaving):
+        told += " Likeness and usefulness are those of the rows drawn without conditions."
+    return told
+
+
+def _leaks_of(figures: Figures) -> Sequence[str]:
+    """Return the keys of the figures of privacy that find a leak."""
+    from clover_tvae.report import readings
+
+    return [
+        reading.key for reading in readings(figures) if reading.section == "privacy" and reading.reading == "leak found"
+    ]
+
+
+def _doubted(figures: Figures, why: str, kept: Sequence[str] = ()) -> Figures:
+    """Return figures without those of privacy, but ``kept``, because the people held out may have been learnt."""
+    note = f"Not measured: {why}."
+    left = {
+        key: figure
+        if figure.section != "privacy" or key in kept
+        else Figure.of(key, None, n=figure.n, seed=figure.seed, note=note)
+        for key, figure in figures.items()
+    }
+    gone = [
+        name for name in ("membership", "file", "attribute") if not any(k.startswith(f"privacy.{name}") for k in kept)
+    ]
+    tables = {name: table for name, table in figures.tables.items() if name not in gone}
+    return replace(figures, figures=left, tables=tables, notes=(f"{why[:1].upper()}{why[1:]}.", *figures.notes))
+
+
+def _other(number: int) -> int:
+    """Return a seed of a further table, which is nobody's seed of the rows."""
+    return int(np.random.SeedSequence([_PURPOSE, number]).generate_state(1)[0])
 
 
 def dossier_of(
@@ -122,14 +241,16 @@ def dossier_of(
     Args:
         synth: The generator, which learnt ``train`` and never saw ``holdout``.
         full: Whether the generator is trained anew, too, which takes hours.
-        **options: Those of ``build_dossier``: ``figures``, ``about``, ``seed`` and ``min_count``.
+        **options: Those of ``build_dossier``: ``figures``, ``about``, ``made``, ``draws``, ``seed`` and ``min_count``.
     """
     from clover_tvae.report import build_dossier
 
     if synth is not None:
         options["card"] = synth.card()
-        options["draws"] = (synth.sample(len(synthetic), random_state=i) for i in range(1, _N_DRAWS))
-        options["refits"] = (refitted(synth, train, i) for i in range(1, _N_DRAWS)) if full else ()
+        n_rows = len(synthetic)
+        again = (synth.sample(n_rows, random_state=_other(i)) for i in range(1, _N_DRAWS))
+        refits = (refitted(synth, train, i, n_rows) for i in range(1, _N_DRAWS)) if full else ()
+        options = {"draws": again, "refits": refits, **options}
     return build_dossier(train, synthetic, holdout, metadata, **options)
 
 
@@ -155,8 +276,8 @@ def attack_with_shadow_models(
     return membership_shadow(partial(refitted, synth), everyone, synth.metadata, k=n_models, seed=seed)
 
 
-def refitted(synth: Synthesizer, rows: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Train the generator's pipeline again on these rows, and draw as many."""
+def refitted(synth: Synthesizer, rows: pd.DataFrame, seed: int, n_rows: int | None = None) -> pd.DataFrame:
+    """Train the generator's pipeline again on these rows, and draw as many, or ``n_rows``."""
     from clover_tvae.synthesizer import Synthesizer
 
     card = synth.card()
@@ -166,4 +287,5 @@ def refitted(synth: Synthesizer, rows: pd.DataFrame, seed: int) -> pd.DataFrame:
         parameters = {name: parameters.get(name) for name in ("min_count", "exact_values")} | synth.given
     privacy = card["privacy"]["mode"] if card["backend"] == "native" else None
     options = parameters | {"privacy": privacy, "backend": card["backend"], "random_state": seed, "verbose": False}
-    return Synthesizer(rows, synth.metadata, **options).fit().sample(len(rows), random_state=seed)
+    again = Synthesizer(rows, synth.metadata, **options).fit()
+    return again.sample(len(rows) if n_rows is None else n_rows, random_state=seed, decode=synth.decode)
