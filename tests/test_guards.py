@@ -418,6 +418,19 @@ def test_numbers_of_two_parts_that_name_people_are_no_pairs(text: list[str]) -> 
         assert Metadata.infer(pd.DataFrame({"x": text, "sex": ["F", "M"] * 300})).column("x").kind == "id"
 
 
+def test_case_numbers_that_are_declared_as_pairs_are_warned_of() -> None:
+    halves = [{"name": f"x_{part}", "read_as": "number", "part_of": "x", "part": part} for part in (1, 2)]
+    meta = Metadata.of({"continuous": halves})
+    parts = RNG.integers(10_000, 99_999, (600, 2))
+    cases = pd.DataFrame({"x": [f"{a}/{b}" for a, b in parts]})  # of which no half tells anything
+    with pytest.warns(UserWarning, match="'x' looks like case, account or policy numbers"):
+        meta.validate(cases)
+    pressures = pd.DataFrame({"x": [f"{a:.0f}/{b:.0f}" for a, b in RNG.normal((128, 78), (20, 12), (600, 2))]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        meta.validate(pressures)
+
+
 @pytest.mark.parametrize("n", [60, 500, 5_000])
 def test_blood_pressures_stay_pairs(n: int) -> None:
     text = [f"{a:.0f}/{b:.0f}" for a, b in RNG.normal((128, 78), (20, 12), (n, 2))]

@@ -18,7 +18,7 @@ from clover_tvae.columns.date_formats import whole_number_format
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.frames import require_pandas
 from clover_tvae.columns.identifiers import identifier_cells
-from clover_tvae.columns.labels import are_long_numbers, read_labels
+from clover_tvae.columns.labels import are_long_numbers, are_numbers_of_two_parts, read_labels
 from clover_tvae.columns.names import names_a_birth
 from clover_tvae.columns.numeric import identifier_told, read_numbers
 from clover_tvae.errors import (
@@ -63,6 +63,20 @@ def raise_problems(
         if column is not None and is_read and where_of(column.name) not in told:
             problems += _unreadable(column, df.iloc[:, place])
     DataError.raise_any(problems)
+    _tell_of_pairs(columns, df)
+
+
+def _tell_of_pairs(columns: Sequence[Column], df: pd.DataFrame) -> None:
+    """Warn of two columns that are read from one, such as 2023/417, which is a case number rather than two measurements."""
+    for first in (column for column in columns if column.part == 1):
+        seconds = [column for column in columns if column.part == 2 and column.part_of == first.part_of]
+        halves = df[[column.name for column in (first, *seconds)]].dropna()
+        if halves.shape[1] != 2 or not (halves.to_numpy(dtype=float) % 1 == 0).all():
+            continue
+        joined = halves.astype("int64").astype(str).agg("/".join, axis=1)
+        if are_numbers_of_two_parts(joined.value_counts().to_dict()):
+            cure = "they are learnt, as they are declared as two numbers; declare the column 'id' or 'ignore' if they name people"
+            warn(f"column {first.part_of!r} looks like case, account or policy numbers: {cure}", CloverWarning)
 
 
 def require_frame(df: Any, *, duplicates_too: bool = True, any_names: bool = False) -> None:
