@@ -141,6 +141,14 @@ def test_held_out_rows_and_pages_may_lie_in_a_store(place: str) -> None:
     assert "measure" in cli(*run, "--dry-run").stdout
 
 
+def test_rows_beyond_a_limit_are_taken_out_of_the_store(place: str) -> None:
+    put(f"{place}/in/people.csv", make_people(120)[["age", "sex", "income"]])
+    for most, code, rows in ((100, 0, {"people.parquet"}), (0.001, 6, set())):
+        write_job(**job(place, limits={"fidelity.shape": {"max": most}}))
+        assert cli("run", "jobs.yaml", "--allow-url", place).exit_code == code
+        assert Store(f"{place}/out").names() == {"people.pkl", *rows}
+
+
 def test_jobs_stay_under_what_the_user_allows(place: str) -> None:
     write_job(**job(place))
     for allowed in ([], ["--allow-url", f"{place}/in"], ["--allow-url", f"{place}/i"], ["--allow-url", "s3://"]):
