@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from clover_tvae import TVAESynthesizer, __version__
 from clover_tvae.backends import teaching
 from clover_tvae.cli import app
 from clover_tvae.metadata import Metadata
+from clover_tvae.parameters import ONLY_IN_SDV, Parameters
 from clover_tvae.tables import parts_of, read_table, write_table
 from clover_tvae.tables.parts import write_manifest
 from clover_tvae.training import Checkpoint
@@ -881,6 +883,35 @@ def test_progress_in_a_file_tells_the_time_of_day_whatever_the_number_of_workers
         assert re.search(pattern, told.stderr)
         assert "as sensitive as the data" in told.stderr
         assert re.search(r"(?m)^\d\d:\d\d:\d\d a \.\.\.$", told.stderr)
+
+
+def test_fit_has_an_option_for_every_parameter_but_those_of_sdv(folder: Path) -> None:
+    options = {option.name for option in get_command(app).commands["fit"].params}
+    assert {*Parameters.model_fields} - options == {"trust_pickle", "discriminator_steps", *ONLY_IN_SDV}
+    how = [
+        "--exact-values",
+        "--learning-rate",
+        "0.01",
+        "--weight-decay",
+        "0",
+        "--precision",
+        "float32",
+        "--embedding-dim",
+        "4",
+    ]
+    widths = ["--compress-dims", "32", "--compress-dims", "16", "--decompress-dims", "32"]
+    told = cli("fit", "sklearn.iris", "-m", "infer", "-o", "x.pkl", *how, *widths, *QUICK)
+    assert "values of single people may stand in the file, as exact_values=True asked" in told.stderr
+    parameters = json.loads(cli("inspect", "x.pkl", "--json").stdout)["parameters"]
+    expected = {
+        "exact_values": True,
+        "learning_rate": 0.01,
+        "weight_decay": 0.0,
+        "precision": "float32",
+        "embedding_dim": 4,
+    }
+    assert {name: parameters[name] for name in expected} == expected
+    assert (parameters["compress_dims"], parameters["decompress_dims"]) == ([32, 16], [32])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX locales")

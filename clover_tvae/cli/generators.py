@@ -120,6 +120,17 @@ def fit(
     min_count: int | None = None,
     privacy: str | None = None,
     decode: str | None = None,
+    exact_values: Annotated[bool | None, typer.Option("--exact-values")] = None,
+    learning_rate: float | None = None,
+    weight_decay: float | None = None,
+    loss_factor: float | None = None,
+    gradient_clip: float | None = None,
+    validation_fraction: float | None = None,
+    patience: int | None = None,
+    precision: str | None = None,
+    embedding_dim: int | None = None,
+    compress_dims: Annotated[list[int] | None, typer.Option(metavar="WIDTH")] = None,
+    decompress_dims: Annotated[list[int] | None, typer.Option(metavar="WIDTH")] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -140,16 +151,13 @@ def fit(
 ) -> None:
     """Learn a table and write the generator file.
 
-    What is left out has the default of the decoder, and depends on the size of the table. The other parameters are set
-    in a YAML job: see the command run.
+    What is left out has the default of the decoder, and depends on the size of the table. Widths of several layers are given one
+    by one: --compress-dims 256 --compress-dims 128. Parameters of SDV's backend alone are set in a YAML job: see the command run.
     """
-    given = {
-        "random_state": random_state, "epochs": epochs, "batch_size": batch_size, "max_minutes": max_minutes,
-        "decoder": decoder, "backend": backend, "device": device, "decode": decode, "min_count": min_count,
-        "privacy": privacy,
-    }  # fmt: skip
+    of_all = locals()
     from clover_tvae.parameters import Parameters
 
+    given = {name: None if of_all[name] == [] else of_all[name] for name in Parameters.model_fields if name in of_all}
     try:
         parameters = Parameters.of(**given).given()
     except ConfigError as error:
