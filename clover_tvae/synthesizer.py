@@ -326,6 +326,17 @@ class Synthesizer:
             saved.remove()
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle or a copy holds: once a table was learnt, no other one that :meth:`prepare` was given since."""
+        state = dict(self.__dict__)
+        if self._has_learnt and self._generator is not None and self._held.df is not None:
+            made, asked = self._generator, self._described.relations
+            asked = asked and tuple(one.declared() for one in asked)
+            described = replace(self._described, reasons={}, review=(), relations=asked)
+            state |= {"_held": TableToLearn(), "_prepared": False, "_described": described}
+            state |= {"_backend": made.backend, "_metadata": made.metadata}
+        return state
+
     def _opened(self, checkpoint: str | Path, *, resume: bool) -> Checkpoint:
         """Return a checkpoint; where the user gave no seed, the fit goes on with that of the file."""
         from clover_tvae.training import Checkpoint, Workers

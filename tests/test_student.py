@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import math
@@ -140,6 +141,23 @@ def test_a_fitted_synthesizer_keeps_no_table(privacy: str) -> None:
     for call in (synth.report, synth.plot_marginals, lambda: synth.balance("team")):
         with pytest.raises(ConfigError, match="keeps no table"):
             call()
+
+
+@pytest.mark.parametrize("metadata", [METADATA, None])
+def test_a_table_that_is_prepared_after_a_fit_is_in_no_pickle_and_no_copy(metadata: dict[str, Any] | None) -> None:
+    df = table()
+    synth = TVAESynthesizer(metadata=metadata, random_state=1, epochs=2, verbose=False).fit(df)
+    expected = synth.sample(20, random_state=1)
+    df["pay"] = np.random.default_rng(1).uniform(1e5, 2e5, len(df))
+    synth.prepare(df)
+    for held in (synth, copy.copy(synth), copy.deepcopy(synth)):
+        content = pickle.dumps(held)
+        assert sum(np.float64(value).tobytes() in content for value in df["pay"]) == 0
+        pd.testing.assert_frame_equal(pickle.loads(content).sample(20, random_state=1), expected)
+    assert copy.copy(synth).table is None
+    assert synth.table is not None  # and can be learnt here
+    with refuses(NotFittedError, "df"):
+        copy.copy(synth).fit()
 
 
 @pytest.mark.long
