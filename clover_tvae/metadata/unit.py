@@ -11,7 +11,6 @@ from collections.abc import Hashable, Iterable
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.names import names_a_person, names_a_place_in_time, names_an_id
@@ -122,6 +121,8 @@ def _run(numbers: NDArray[np.float64]) -> bool:
 
 def _are_even(counts: NDArray[np.int64]) -> bool:
     """Return whether counts vary less than chance makes them, whose variance is their mean (index of dispersion), in a million columns once."""
+    from scipy.stats import chi2  # late, as who only draws rows imports no scipy
+
     freedom = len(counts) - 1
     return bool(chi2.cdf(freedom * counts.var(ddof=1) / counts.mean(), freedom) < 1e-6)
 
