@@ -36,7 +36,7 @@ def run(reader: str, folder: Path, minutes: float) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", ["generator", "json", "yaml", "csv"])
 def test_changed_files_are_refused_in_time_or_work(reader, tmp_path):
-    first = run(reader, tmp_path, 0.05)
+    first = run(reader, tmp_path, 0.2)
     assert first["next"] > 0
     found = run(reader, tmp_path, 1)
     assert found["next"] == sum(found["ends"].values()) > first["next"]
