@@ -77,7 +77,7 @@ def _merged(values: pd.Series, rest: Any, strategy: Any, column: Hashable, least
     counts = values.value_counts(dropna=True)
     counts = counts[counts > 0]
     rare = counts.index[counts < least]
-    n_rest = counts.get(rest, counts[rare].sum())  # a rare category for the rest is not learnt, either
+    n_rest = counts.get(rest, counts[counts < least].sum())  # a rare category for the rest is not learnt, either
     if rest is None or not len(rare) or n_rest < least:
         return values
     if isinstance(strategy, Mapping) and (named := [c for c in strategy if c in rare and c != rest]):
