@@ -45,7 +45,7 @@ def test_the_command_line_says_what_the_model_says() -> None:
     fit = get_command(app).commands["fit"]  # type: ignore[attr-defined]
     params = fit.get_params(fit.context_class(fit))
     options = {option.name: option.help for option in params if option.name in DESCRIPTIONS}
-    assert len(options) == 10
+    assert len(options) == 21
     for name, text in options.items():
         assert text == DESCRIPTIONS[name]
 

@@ -39,6 +39,8 @@ _MIN_ROWS = 2
 _MAX_LISTED = 20
 # The spread of larger numbers is infinite.
 _LARGEST = 1e307
+# Patients are numbered from 1, or from a number of several digits.
+_LOWEST_OF_PATIENTS = 1_000
 
 
 def raise_problems(
@@ -155,7 +157,10 @@ def _require_measured(cells: CellType, numbers: NDArray[Any], missing: NDArray[A
         warn(f"column {name!r} looks like dates or times as whole numbers: {cure}", CloverWarning)
         return
     told = identifier_told(numbers[~missing], name, len(numbers))
-    if told and not np.array_equal(numbers, np.arange(len(numbers))):  # which counts the rows, as an axis of time does
+    known = numbers[~missing]
+    # Ages, or an axis of time that counts the rows, may be counted through, too.
+    is_short = bool(told) and 1 != known.min() < _LOWEST_OF_PATIENTS and np.ptp(known) + 1 == len(known)
+    if told and not is_short:
         cure = "they are learnt, as they are declared 'continuous'; declare the column 'id' or 'ignore' if they name people"
         warn(f"column {name!r} looks like an identifier ({told}): {cure}", CloverWarning)
     if np.abs(numbers.astype(float)).max(initial=0) > _LARGEST:
