@@ -69,7 +69,7 @@ class TVAESynthesizer(Synthesizer, MethodsOfSDV, _TakesMixedTables):
         batch_size: Rows a training step.
         compress_dims: Widths of the encoder's hidden layers.
         decompress_dims: Widths of the decoder's hidden layers; of the residual blocks in the autoregressive decoder.
-        privacy: ``student``: what is kept learns from rows that a teacher wrote (default of tables below 10,000 rows, and
+        privacy: ``student``: what is kept learns from rows that a teacher wrote (default of tables below 10,000 people, and
             of larger ones whose generator could tell who was learnt); ``none``: it learns the table itself, and the
             generator file is as sensitive as the data. Autoregressive decoder only.
         backend: The engine: ``native`` (default), or ``sdv`` for SDV's own TVAE behind the same face.

@@ -95,7 +95,7 @@ class Parameters(BaseModel):
         "autoregressive (default, best), or independent, the TVAE paper's; native backend only."
     )
     privacy: Literal["student", "none"] | None = described(
-        "student: what is kept learns from rows that a teacher wrote (default of tables below 10,000 rows, "
+        "student: what is kept learns from rows that a teacher wrote (default of tables below 10,000 people, "
         "and of larger ones whose generator could tell who was learnt); none: it learns the table itself, and the "
         "generator file is as sensitive as the data. Autoregressive decoder only."
     )
