@@ -68,8 +68,8 @@ class Parameters(BaseModel):
                                                       or 97,000 / (columns + 19) if that is less; fewer
                                                       where n < 1,020 or columns have thousands of categories;
                                                       a student: at most 250 + 2.5 n or 2,000 (n < 2,500);
-                                                      twice as many (n >= 2,500), as long as the ELBO improves
-                                                      by 0.2 nats in a quarter of the epochs so far
+                                                      twice as many (n >= 10,000), as long as the ELBO improves
+                                                      by 0.05 nats in a quarter of the epochs so far
     batch_size             500                        128 (n < 3,000), 512 (n < 8,000), 1024
     compress_dims          (128, 128)                 (128, 128)
     decompress_dims        (128, 128)                 (128, 128) (n < 3,000), (256, 256): residual blocks

@@ -38,8 +38,9 @@ _GENTLE = 0.25
 _START_MINUTES = 0.2
 #: Tables of more people get more steps, by the root of how many more, up to so many times.
 _LARGE, _MOST_MORE_STEPS = 30_000, 2.0
-#: Not so few people get up to so many times their epochs, as long as the validation loss falls by so many nats a row in a quarter of those so far.
-_LONGER, _LEAST_FALL = 2, 0.2
+#: So many people get up to so many times their epochs, as long as the validation loss falls by so many nats a row in a quarter of those so
+#: far; of fewer, longer trainings tell more.
+_MANY_PEOPLE, _LONGER, _LEAST_FALL = 10_000, 2, 0.05
 #: Trunks that are narrower take as long a step in float32.
 _WIDE = 256
 #: Seconds of a step of each decoder: of trunks 128 wide; and beside it for each cell of a batch.
@@ -179,7 +180,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int, n_people: int) 
     steps *= min(_MOST_MORE_STEPS, max(1.0, (n_people / _LARGE) ** 0.5))
     a_pass = math.ceil(n_rows / batch_rows)
     epochs = max(2, round(steps / a_pass))
-    is_watched = n_people >= _SMALL_STUDENT_BELOW
+    is_watched = n_people >= _MANY_PEOPLE
     return Plan(
         ModelConfig(
             decoder="autoregressive",
