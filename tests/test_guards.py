@@ -569,3 +569,21 @@ def test_a_column_of_names_is_left_out_however_often_they_are_there() -> None:
     with pytest.warns(MetadataWarning, match="looks like an identifier"):
         meta = Metadata.infer(df)
     assert [meta.column(name).kind for name in df] == ["id"] * 5 + ["categorical"]
+
+
+@pytest.mark.parametrize("name", ["patient_id", "case_number", "fallnummer"])
+def test_numbers_with_a_slash_of_a_column_called_a_persons_are_no_pair_though_a_few_repeat(name: str) -> None:
+    rng = np.random.default_rng(77)
+    cells = [f"{n}/{year}" for n, year in zip(rng.integers(1, 2000, 300), rng.integers(20, 24, 300), strict=True)]
+    assert len(set(cells)) < 300
+    with pytest.warns(UserWarning, match="looks like an identifier"):
+        metadata = Metadata.infer(pd.DataFrame({name: cells, "x": rng.normal(size=300).round(2)}))
+    assert not any(column.part_of for column in metadata.columns)
+    assert {column.name: column.kind for column in metadata.columns}[name] in ("id", "ignore")
+
+
+def test_a_grid_of_settings_in_equal_shares_is_no_unit() -> None:
+    doses = np.tile(np.arange(1_000, 6_000, 50), 4)
+    metadata = Metadata.infer(pd.DataFrame({"dose": doses, "x": np.random.default_rng(0).normal(size=400).round(2)}))
+    assert metadata.unit is None
+    assert metadata.columns[0].kind == "continuous"

@@ -268,6 +268,8 @@ def test_a_limit_that_is_tightened_holds_for_rows_that_stand_and_takes_them_back
     text = JOB if seeded else JOB.replace("random_state: 1, ", "")
     assert run_job(job_of(folder, LOOSE, text)).status == "done"
     rows = (folder / "rows.csv").read_bytes()
+    assert run_job(job_of(folder, LOOSE.replace("100", "99"), text)).status == "done"
+    assert (folder / "rows.csv").read_bytes() == rows
     for _ in range(2):
         result = run_job(job_of(folder, TIGHT, text))
         assert result.error is not None

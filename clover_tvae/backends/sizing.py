@@ -154,7 +154,8 @@ class Plan:
         """One line for the user."""
         model, training = self.model, self.training
         dropout = f", dropout {model.dropout:g}" if model.dropout else ""
-        patience = f", until the validation ELBO has not improved for {training.patience}" if training.patience else ""
+        is_watched = training.patience and training.validation_fraction
+        patience = f", until the validation ELBO has not improved for {training.patience}" if is_watched else ""
         return (
             f"{model.decoder} decoder {model.decompress_dims}, encoder {model.compress_dims}, latent "
             f"{model.embedding_dim}{dropout}; batches of {training.batch_rows} rows, at most {training.epochs} epochs{patience}"

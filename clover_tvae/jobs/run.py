@@ -252,7 +252,8 @@ class _Run:
         entry, state = self.plan.record.outputs.get(sample.place, {}), self.job.spec.synthesizer.random_state
         if sample.seed is not None:
             return sample.seed
-        if state is None and index not in self.plan.samples and entry.get("seed") is not None:
+        stands = {"sample": sample_digest(self.job, sample), "generator": self.plan.record.generator}
+        if state is None and entry.get("seed") is not None and stands.items() <= entry.items():
             return int(entry["seed"])
         return _mixed(None if state is None else (state, index))
 

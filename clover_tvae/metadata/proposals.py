@@ -27,7 +27,7 @@ from clover_tvae.columns.date_formats import (
     whole_number_formats,
 )
 from clover_tvae.columns.labels import are_numbers_of_two_parts, names_people
-from clover_tvae.columns.names import names_a_birth
+from clover_tvae.columns.names import names_a_birth, names_a_person
 from clover_tvae.columns.number_texts import NumberStyle, Spelt, plain_text, split_number
 from clover_tvae.columns.numeric import identifier_told
 from clover_tvae.errors import data_rows
@@ -399,7 +399,8 @@ def _pair(texts: Texts) -> Finding | None:
     names = [f"{texts.name}_1", f"{texts.name}_2"]
     if not isinstance(texts.name, str) or len(both) <= MAX_CODES or set(names) & texts.taken:
         return None
-    is_number = not texts.word and are_numbers_of_two_parts({text: texts.counts[text] for text in both})
+    says_so = names_a_person(texts.name) and 2 * len(both) > sum(texts.counts[text] for text in both)
+    is_number = not texts.word and (says_so or are_numbers_of_two_parts({text: texts.counts[text] for text in both}))
     if is_number or not (rest := _Rest(texts, both)).fits:
         return None
     halves = []

@@ -78,7 +78,8 @@ def shows_people(df: pd.DataFrame, name: Hashable) -> str:
     is_time = names_a_place_in_time(name) or bool(_YEARS[0] <= numbers.min() and numbers.max() <= _YEARS[1])
     if is_time or not _run(numbers) or rows.max() > 4 * rows.median():
         return ""
-    if numbers.min() >= _LOWEST_GIVEN_OUT and _are_even(rows.to_numpy()):
+    is_grid = np.gcd.reduce(np.diff(np.sort(numbers)).astype(np.int64)) > 1  # doses, and other settings
+    if numbers.min() >= _LOWEST_GIVEN_OUT and not is_grid and _are_even(rows.to_numpy()):
         return "numbered through, each in about as many rows"
     is_told = any(_one_each(df, name, other) for other in df.columns if other != name)
     return "numbered through, each in several rows with the same value in another column" if is_told else ""
