@@ -11,7 +11,7 @@ from clover_tvae.parameters import Parameters, whole_number
 
 __all__ = [
     "Call", "Calls", "Choose", "Draw", "Fit", "Measure", "Read", "Sdv", "Seed", "Teach", "Train", "child",
-    "generator", "of_measure", "root",
+    "generator", "mixed", "of_measure", "root",
 ]  # fmt: skip
 
 Seed = int | np.random.SeedSequence | None
@@ -93,6 +93,16 @@ def of_measure(seed: int, measure: Measure) -> np.random.SeedSequence:
         ConfigError: The seed is no whole number of at least 0.
     """
     return np.random.SeedSequence([whole_number(seed, "seed"), int(measure)])
+
+
+def mixed(*numbers: int) -> int:
+    """Return a seed of its own for some numbers, as a user may give one; for none, one out of the system's chance.
+
+    Example:
+        >>> mixed(1, 2) == mixed(1, 2) != mixed(2, 1)
+        True
+    """
+    return int(np.random.SeedSequence(numbers or None).generate_state(1)[0])
 
 
 def child(seed: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:

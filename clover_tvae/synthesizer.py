@@ -307,13 +307,7 @@ class Synthesizer:
                 self._backend, self._metadata, len(table.columns), self.random_state, self.decode, learnt_from
             )
             held = self._metadata.relations or ()  # others keep their rule, not what they learnt of the table
-            relations = self._described.relations
-            self._described = replace(
-                self._described,
-                reasons={},
-                review=(),
-                relations=relations and tuple(one if one in held else one.declared() for one in relations),
-            )
+            self._described = _said(self._described, held)
             self._calls, self._has_learnt = Calls(), True
         finally:
             if self._has_learnt:  # a fit that fails keeps no table either
@@ -330,9 +324,7 @@ class Synthesizer:
         """Return what a pickle or a copy holds: once a table was learnt, no other one that :meth:`prepare` was given since."""
         state = dict(self.__dict__)
         if self._has_learnt and self._generator is not None and self._held.df is not None:
-            made, asked = self._generator, self._described.relations
-            asked = asked and tuple(one.declared() for one in asked)
-            described = replace(self._described, reasons={}, review=(), relations=asked)
+            made, described = self._generator, _said(self._described)
             state |= {"_held": TableToLearn(), "_prepared": False, "_described": described}
             state |= {"_backend": made.backend, "_metadata": made.metadata}
         return state
@@ -657,6 +649,13 @@ class Synthesizer:
     def _has_student(self) -> bool:
         made = self._generator
         return made is not None and made.privacy is not None and made.privacy.mode == "student"
+
+
+def _said(described: Metadata, learnt: Sequence[Any] = ()) -> Metadata:
+    """Return the metadata as it was said: without reasons, relations with what they learnt of a table only where they are ``learnt``."""
+    relations = described.relations
+    kept = relations and tuple(one if one in learnt else one.declared() for one in relations)
+    return replace(described, reasons={}, review=(), relations=kept)
 
 
 def _counted(frames: Iterator[pd.DataFrame], start: int) -> Iterator[pd.DataFrame]:

@@ -181,7 +181,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int, n_people: int) 
     steps *= min(_MOST_MORE_STEPS, max(1.0, (n_people / _LARGE) ** 0.5))
     a_pass = math.ceil(n_rows / batch_rows)
     epochs = max(2, round(steps / a_pass))
-    is_watched = n_people >= _MANY_PEOPLE
+    may_go_on = n_people >= _MANY_PEOPLE
     return Plan(
         ModelConfig(
             decoder="autoregressive",
@@ -195,7 +195,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int, n_people: int) 
             schedule_levels=0 if n_columns > _MANY_COLUMNS else 1 if n_columns > _FEW_COLUMNS else levels,
         ),
         TrainingConfig(
-            epochs=_LONGER * epochs if is_watched else epochs,
+            epochs=_LONGER * epochs if may_go_on else epochs,
             batch_rows=batch_rows,
             learning_rate=3e-3,
             optimizer="muon",
@@ -210,7 +210,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int, n_people: int) 
             # The average of the weights lags by 200 steps: fewer epochs without progress say nothing yet.
             patience=max(8, round(min(300, 60 + n_rows) / a_pass)),
             least_lead=_LEAST_LEAD if n_rows < _VERY_FEW else 0.0,
-            least_fall=_LEAST_FALL if is_watched else None,
+            least_fall=_LEAST_FALL if may_go_on else None,
             # Halves of a small batch are not worth a second thread.
             shards=2 if batch_rows >= 512 else 1,
         ),

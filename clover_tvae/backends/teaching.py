@@ -155,7 +155,7 @@ def learnt_apart(
         found = check(backend)
         privacy = "student" if found is not None and found.is_told else "none"
     if can_teach and privacy != "none":
-        kept, described, n_rows = _taught(backend, df, metadata, given, child(seed, Call.TEACH), started, **how)
+        kept, described, n_rows = _taught(backend, df, metadata, people, given, child(seed, Call.TEACH), started, **how)
         learnt_from, found = Privacy(mode="student", written_rows=n_rows), None
     if can_teach and given.get("epochs") is None:
         found = found or check(kept)
@@ -194,6 +194,7 @@ def _taught(
     teacher: Backend,
     df: pd.DataFrame,
     metadata: Metadata,
+    people: NDArray[np.int64] | None,
     given: dict[str, Any],
     seed: np.random.SeedSequence,
     started: float,
@@ -205,7 +206,6 @@ def _taught(
     n_learnt = teacher.facts["rows"]
     n_rows = rows_to_write(n_learnt, given.get("epochs"))
     learnt = np.setdiff1d(np.arange(len(df)), teacher.held_out)
-    people = people_of(df, metadata.unit)
     n_people = count_people(None if people is None else people[learnt], n_learnt)
     is_cut_short = teacher.facts["stopped"] == "minutes"
 
@@ -276,8 +276,8 @@ def membership(
         return None
     from clover_tvae.evaluation.membership import auc  # it brings the trees of scikit-learn, which drawing needs not
 
-    rng = np.random.default_rng(0)
     learnt = np.setdiff1d(np.arange(len(df)), held_out)
+    rng = np.random.default_rng(0)
     parts = [np.sort(rng.permutation(part)[:MOST_CHECKED]) for part in (learnt, held_out)]
     rows, seed = np.concatenate(parts), np.random.SeedSequence(0)
     scores = backend.anomaly_scores(df.iloc[rows], seed=seed, most_parts=MOST_PARTS_CHECKED).iloc[:, 0].to_numpy(float)

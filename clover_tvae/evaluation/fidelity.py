@@ -175,7 +175,6 @@ def _held_out(coded: CodedTables, seed: int) -> Figures:
         areas[role], n = two_sample_auc(holdout, turned[role], seed=seed)
         shapes[role] = 100 * float(shape_errors(turned, role).mean())
         trends[role] = 100 * float(pair_errors(turned, role)["error"].mean())
-    n_people = len(np.unique(holdout.person_of_row))
     note = f"Against {holdout.n_rows:,} held-out rows; 'real' is the same figure for the learnt rows."
     options: dict[str, Any] = {"n": coded["synthetic"].n_rows, "seed": seed, "note": note}
     figures = [
@@ -183,6 +182,7 @@ def _held_out(coded: CodedTables, seed: int) -> Figures:
         for name, found in zip(names, (areas, shapes, trends), strict=True)
     ]
     figures[0] = replace(figures[0], n=n, interval=auc_interval(areas["synthetic"], n))
+    n_people = holdout.n_people
     why = f"it is {n_people:,} people, and chance moves its figures" if n_people < _FEW_PEOPLE else ""
     if auc_interval(areas["holdout"], n, z=3.0)[0] > 0.5:
         why = f"trees tell it from the learnt rows (AUC {areas['holdout']:.2f}): the two are not of one population"

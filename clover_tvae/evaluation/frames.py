@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.calendar import PER_SECOND, Calendar
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.numeric import read_numbers
-from clover_tvae.columns.people import People, joined_people, people_of
+from clover_tvae.columns.people import People, count_people, joined_people, people_of
 from clover_tvae.errors import ColumnsMismatchError, ColumnTypeError, DataError, Problem, TooFewRowsError, did_you_mean
 from clover_tvae.metadata import Metadata
 from clover_tvae.metadata.validate import require_frame
@@ -56,6 +56,10 @@ class CodedTable:
     def person_of_row(self) -> People:
         """Number of the person of each row; the row's own where every row is a person."""
         return np.arange(self.n_rows) if self.people is None else self.people
+
+    @property
+    def n_people(self) -> int:
+        return count_people(self.people, self.n_rows)
 
     def take(self, rows: NDArray[Any] | slice) -> CodedTable:
         """Return the given rows, by position or by mask."""

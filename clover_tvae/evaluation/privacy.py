@@ -135,10 +135,9 @@ def _too_small(tables: CodedTables) -> str | None:
     if "holdout" not in tables.tables:
         return "no holdout was given, and each of these figures is a comparison with people who were not in training."
     for role in ("real", "holdout", "synthetic"):
-        people = tables[role].people
-        n, what = (tables[role].n_rows, "rows") if people is None else (len(np.unique(people)), "people")
-        if n < MIN_ROWS:
-            return f"the {role} table has {n} {what}, and at least {MIN_ROWS} are needed."
+        n_people, what = tables[role].n_people, "rows" if tables[role].people is None else "people"
+        if n_people < MIN_ROWS:
+            return f"the {role} table has {n_people} {what}, and at least {MIN_ROWS} are needed."
     return None
 
 

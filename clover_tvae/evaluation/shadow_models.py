@@ -79,7 +79,7 @@ def membership_shadow(
     fit_seeds = of_measure(seed, Measure.SHADOW_FITS).generate_state(k)
     coded = code_tables({"real": df}, metadata)
     people = coded["real"].person_of_row
-    n_people = len(np.unique(people))
+    n_people = coded["real"].n_people
     if n_people < _MIN_ROWS:
         raise TooFewRowsError(Problem("df", f"must have rows of at least {_MIN_ROWS} people, found {n_people}"))
     is_member = _balanced_halves(n_people, k, rng)[people]

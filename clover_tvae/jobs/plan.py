@@ -158,6 +158,11 @@ def sample_digest(job: Job, sample: SampleSpec) -> str:
     return _digest(asked)
 
 
+def asked_of(job: Job, sample: SampleSpec, generator: str | None) -> dict[str, Any]:
+    """Return what the record notes of rows that are drawn as they are asked for now."""
+    return {"sample": sample_digest(job, sample), "generator": generator}
+
+
 def assessment_digest(job: Job, learnt: Mapping[str, Any]) -> str:
     """Return the digest of what a job wants measured: its rows, its limits, the data and what is held out of it."""
     held = job.digest(job.spec.holdout) or job.holdout_fraction
@@ -185,7 +190,7 @@ def _is_stale(job: Job, sample: SampleSpec, record: Record, generator: str | Non
             return True
     elif not job.is_there(sample.output):
         return True
-    return entry.get("sample") != sample_digest(job, sample) or entry.get("generator") != generator
+    return not asked_of(job, sample, generator).items() <= entry.items()
 
 
 def foreign_problems(job: Job, record: Record) -> list[Problem]:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from clover_tvae.errors import (
@@ -29,11 +28,12 @@ from clover_tvae.errors import (
 from clover_tvae.evaluation.limits import passed_limits
 from clover_tvae.files import as_called, file_digest
 from clover_tvae.jobs.job import Job, JobTable
-from clover_tvae.jobs.plan import Plan, assessment_digest, check_stores, first_id, plan_job, sample_digest
+from clover_tvae.jobs.plan import Plan, asked_of, assessment_digest, check_stores, first_id, plan_job
 from clover_tvae.jobs.record import held, let_go
 from clover_tvae.jobs.result import OUR_BUG, JobError, JobResult
 from clover_tvae.jobs.spec import DatabaseOutput, SampleSpec
 from clover_tvae.metadata import Metadata
+from clover_tvae.seeds import mixed
 from clover_tvae.tables import row_digest, write_database
 from clover_tvae.workflows.assessment import Drawn, assess
 from clover_tvae.workflows.engines import Engine, Local, Resources, Task
@@ -252,10 +252,10 @@ class _Run:
         entry, state = self.plan.record.outputs.get(sample.place, {}), self.job.spec.synthesizer.random_state
         if sample.seed is not None:
             return sample.seed
-        stands = {"sample": sample_digest(self.job, sample), "generator": self.plan.record.generator}
-        if state is None and entry.get("seed") is not None and stands.items() <= entry.items():
+        asked = asked_of(self.job, sample, self.plan.record.generator)
+        if state is None and entry.get("seed") is not None and asked.items() <= entry.items():
             return int(entry["seed"])
-        return _mixed(None if state is None else (state, index))
+        return mixed() if state is None else mixed(state, index)
 
     def _draw(self, index: int, sample: SampleSpec, synth: Synthesizer, seed: int) -> Iterator[pd.DataFrame]:
         options: dict[str, Any] = {
@@ -282,14 +282,14 @@ class _Run:
             raise ConfigError(text, sample.place)
         decode = sample.decode or self.job.spec.synthesizer.decode or synth.decode
         return Drawn(
-            sample.place, found, seed, decode, bool(sample.conditions), lambda n: rows(_mixed((n, index, _AGAIN)))
+            sample.place, found, seed, decode, bool(sample.conditions), lambda n: rows(mixed(n, index, _AGAIN))
         )
 
     def _write(self, index: int, sample: SampleSpec, synth: Synthesizer, drawn: Drawn | None) -> None:
         """Write a sample, the rows that were measured where there are any."""
         job, record = self.job, self.plan.record
         seed = self._seed(index, sample) if drawn is None else drawn.seed
-        entry = {"sample": sample_digest(job, sample), "generator": record.generator, "seed": seed, "sha256": None}
+        entry = {**asked_of(job, sample, record.generator), "seed": seed, "sha256": None}
         if isinstance(sample.output, DatabaseOutput):
             entry["place"] = job.database(sample.output).identity  # the variable may name another database next time
         record.outputs[sample.place] = entry
@@ -311,11 +311,6 @@ class _Run:
                 job.copies.put(path)
                 entry["sha256"] = file_digest(path)
         record.save()
-
-
-def _mixed(numbers: tuple[int, ...] | None) -> int:
-    """Return a seed out of numbers; without any, one out of the system's chance."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def run_jobs(

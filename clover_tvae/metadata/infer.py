@@ -258,8 +258,8 @@ def _look(name: Hashable, series: pd.Series, names: Iterable[Hashable] = ()) -> 
 
 def _shared(found: Finding, known: pd.Series, n_rows: int) -> Finding:
     """Leave out categories of which too few cells have each to be learnt at all, as a fit would refuse them."""
-    rows = int(known.value_counts().iloc[0])
-    if found.column.kind != "categorical" or rows >= MIN_COUNT or n_rows < _MIN_UNIQUE:
+    is_open = found.column.kind == "categorical" and n_rows >= _MIN_UNIQUE
+    if not is_open or int(known.value_counts().iloc[0]) >= MIN_COUNT:
         return found
     reason = f"text of which no value is in {MIN_COUNT} cells"
     warning = f"holds {reason}, so that each may name people: declared 'ignore', neither learnt nor given back; merge values to have them learnt"

@@ -78,7 +78,7 @@ def shows_people(df: pd.DataFrame, name: Hashable) -> str:
     is_time = names_a_place_in_time(name) or bool(_YEARS[0] <= numbers.min() and numbers.max() <= _YEARS[1])
     if is_time or not _run(numbers) or rows.max() > 4 * rows.median():
         return ""
-    is_grid = np.gcd.reduce(np.diff(np.sort(numbers)).astype(np.int64)) > 1  # doses, and other settings
+    is_grid = np.gcd.reduce(_steps(numbers)) > 1  # doses, and other settings
     if numbers.min() >= _LOWEST_GIVEN_OUT and not is_grid and _are_even(rows.to_numpy()):
         return "numbered through, each in about as many rows"
     is_told = any(_one_each(df, name, other) for other in df.columns if other != name)
@@ -116,8 +116,12 @@ def _run(numbers: NDArray[np.float64]) -> bool:
     """Return whether at least 50 distinct numbers are nearly all from the lowest to the highest, in steps."""
     if len(numbers) < _MIN_NUMBERED or float(np.abs(numbers).max()) > 2**53:
         return False
-    steps = np.diff(np.sort(numbers)).astype(np.int64)
+    steps = _steps(numbers)
     return bool(len(numbers) >= 0.9 * (steps.sum() / np.gcd.reduce(steps) + 1))
+
+
+def _steps(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.diff(np.sort(numbers)).astype(np.int64)
 
 
 def _are_even(counts: NDArray[np.int64]) -> bool:

@@ -75,8 +75,8 @@ def _tell_of_pairs(columns: Sequence[Column], df: pd.DataFrame) -> None:
         halves = df[[column.name for column in (first, *seconds)]].dropna()
         if halves.shape[1] != 2 or not (halves.to_numpy(dtype=float) % 1 == 0).all():
             continue
-        joined = halves.astype("int64").astype(str).agg("/".join, axis=1)
-        if are_numbers_of_two_parts(joined.value_counts().to_dict()):
+        counts = halves.astype("int64").value_counts()
+        if are_numbers_of_two_parts({f"{a}/{b}": n for (a, b), n in counts.items()}):
             cure = "they are learnt, as they are declared as two numbers; declare the column 'id' or 'ignore' if they name people"
             warn(f"column {first.part_of!r} looks like case, account or policy numbers: {cure}", CloverWarning)
 
@@ -150,14 +150,14 @@ def _require_measured(cells: CellType, numbers: NDArray[Any], missing: NDArray[A
     if cells.holds == "boolean" and not missing.all():
         message = "must hold numbers, found boolean cells; declare it 'boolean', or convert it with astype('int64')"
         raise ColumnTypeError(message, where_of(name))
-    if format := whole_number_format(numbers[~missing]):
+    known = numbers[~missing]
+    if format := whole_number_format(known):
         cure = f"they are learnt as numbers, and dates that do not exist are drawn; declare it 'datetime' with format: {format!r}"
         if names_a_birth(name):
             cure += ", or, as dates of birth tell people apart, 'ignore', and keep the year or the age instead"
         warn(f"column {name!r} looks like dates or times as whole numbers: {cure}", CloverWarning)
         return
-    told = identifier_told(numbers[~missing], name, len(numbers))
-    known = numbers[~missing]
+    told = identifier_told(known, name, len(numbers))
     # Ages, or an axis of time that counts the rows, may be counted through, too.
     is_short = bool(told) and 1 != known.min() < _LOWEST_OF_PATIENTS and np.ptp(known) + 1 == len(known)
     if told and not is_short:

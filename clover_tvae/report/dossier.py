@@ -234,10 +234,8 @@ def _verdicts(
 def _measured(tables: CodedTables, figures: Figures, made: str) -> dict[str, Any]:
     def people(role: str) -> str:
         table = tables[role]
-        n_people = len(np.unique(table.person_of_row))
-        return f"{table.n_rows:,} rows" + (
-            f" of {n_people:,} people" if table.people is not None else ", each a person"
-        )
+        of = ", each a person" if table.people is None else f" of {table.n_people:,} people"
+        return f"{table.n_rows:,} rows{of}"
 
     attacked = figures["privacy.copies"].n if "privacy.copies" in figures else tables["synthetic"].n_rows
     rows = [

@@ -22,6 +22,7 @@ from clover_tvae.evaluation.catalogue import OF_GENERATOR
 from clover_tvae.evaluation.limits import Limits
 from clover_tvae.evaluation.privacy import MIN_ROWS
 from clover_tvae.metadata import Metadata
+from clover_tvae.seeds import mixed
 from clover_tvae.workflows.attackers import file_attackers
 from clover_tvae.workflows.timed import timed
 
@@ -223,7 +224,7 @@ def _doubted(figures: Figures, why: str, kept: Sequence[str] = ()) -> Figures:
 
 def _other(number: int) -> int:
     """Return a seed of a further table, which is nobody's seed of the rows."""
-    return int(np.random.SeedSequence([_PURPOSE, number]).generate_state(1)[0])
+    return mixed(_PURPOSE, number)
 
 
 def dossier_of(
