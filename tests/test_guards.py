@@ -345,6 +345,39 @@ def test_measurements_are_no_identifiers(values: Any) -> None:
         Metadata.of({"continuous": ["x"], "categorical": ["sex"]}).validate(df)
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("year", np.arange(1900, 2020)),
+        ("Jahr", np.repeat(np.arange(1960, 2024), 3)),
+        ("année", np.arange(1950, 2024)),
+        ("age", np.arange(18, 98)),
+        ("Alter", RNG.permutation(100) + 1),
+        ("edad", np.arange(20, 80)),
+        ("ageMonths", RNG.choice(900, 300, replace=False)),
+        ("month", np.arange(1, 61)),
+        ("woche", np.arange(1, 53)),
+        ("day_number", np.arange(1, 366)),
+        ("heure", np.arange(0, 24)),
+    ],
+)
+def test_years_and_ages_that_are_counted_through_are_measures(name: str, values: Any) -> None:
+    df = pd.DataFrame({name: values, "x": np.random.default_rng(0).normal(size=len(values)).round(2)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Metadata.infer(df).column(name).kind == "continuous"
+        Metadata.of({"continuous": [name, "x"]}).validate(df)
+    with pytest.warns(MetadataWarning, match="declared 'ignore'|numbers written as text"):
+        assert Metadata.infer(df.astype({name: str})).column(name).kind == "continuous"
+
+
+@pytest.mark.parametrize("name", ["patient", "nr", "age_id", "age", "year", "wage_no"])
+def test_what_no_age_or_year_can_be_stays_an_identifier(name: str) -> None:
+    df = pd.DataFrame({name: RNG.permutation(400) + 1, "sex": ["F", "M"] * 200})
+    with pytest.warns(MetadataWarning, match="every whole number"):
+        assert Metadata.infer(df).column(name).kind == "id"
+
+
 @pytest.mark.parametrize("name", ["visited_at_time", "created_at", "timestamp", "Datum"])
 def test_long_numbers_whose_column_says_that_they_are_times_are_learnt(name: str) -> None:
     df = pd.DataFrame({name: RNG.integers(1_510_000_000, 1_799_999_999, 500)})
@@ -436,6 +469,36 @@ def test_blood_pressures_stay_pairs(n: int) -> None:
     text = [f"{a:.0f}/{b:.0f}" for a, b in RNG.normal((128, 78), (20, 12), (n, 2))]
     with pytest.warns(MetadataWarning, match="'x': holds two numbers in each cell"):
         assert [column.name for column in Metadata.infer(pd.DataFrame({"x": text})).columns] == ["x_1", "x_2"]
+
+
+@pytest.mark.parametrize("n", [150, 400, 3_000])
+@pytest.mark.parametrize("seed", range(3))
+def test_millilitres_in_and_out_are_pairs_and_no_account_numbers(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    measured = [f"{a:.0f}/{b:.0f}" for a, b in rng.normal((2_000, 1_800), (300, 250), (n, 2))]
+    with pytest.warns(MetadataWarning, match="'x': holds two numbers in each cell"):
+        assert len(Metadata.infer(pd.DataFrame({"x": measured})).columns) == 2
+    for low in ((1_000, 1_000), (1_990, 1_000)):
+        given_out = [f"{a}/{b}" for a, b in rng.integers(low, (low[0] + 34, 9_999), (n, 2))]
+        with pytest.warns(MetadataWarning, match="'x': looks like an identifier.*pair if they are two measurements"):
+            assert Metadata.infer(pd.DataFrame({"x": given_out})).column("x").kind == "id"
+    assert len(Metadata.infer(pd.DataFrame({"x": given_out}), set={"x": "pair"}).columns) == 2
+
+
+@pytest.mark.parametrize("format", ["%Y-%m", "%m/%Y", "%Y/%m", "%m.%Y"])
+@pytest.mark.parametrize("n", [45, 150, 3_000])
+def test_months_are_dates_and_no_identifiers(format: str, n: int) -> None:
+    months = pd.Timestamp("1990-01-01") + pd.to_timedelta(RNG.integers(0, 12_000, n), "D")
+    with pytest.warns(MetadataWarning, match="'x': holds dates written as text"):
+        column = Metadata.infer(pd.DataFrame({"x": months.strftime(format), "y": RNG.normal(size=n)})).column("x")
+    assert (column.kind, column.format) == ("datetime", format)
+
+
+def test_numbers_that_only_could_be_months_are_none() -> None:
+    for text in ([f"{1 + i % 12}/2000" for i in range(120)], [f"{2020 + i % 3}/{1 + i % 40}" for i in range(120)]):
+        with pytest.warns(MetadataWarning):
+            metadata = Metadata.infer(pd.DataFrame({"x": text}))
+        assert not metadata.of_kind("datetime")
 
 
 def test_months_of_years_stay_pairs() -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+_MONTHS = ("%Y-%m", "%m/%Y", "%Y/%m", "%m.%Y", "%m-%Y")
 DATE_FORMATS = (
     "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S.%f",
     "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S%z", "%d/%m/%Y",
@@ -24,6 +25,7 @@ DATE_FORMATS = (
     "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%d-%b-%y", "%Y%m%d", "%H:%M", "%H:%M:%S", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y",
     "%d.%m.%Y %H:%M:%S", "%d-%m-%Y %H:%M", "%m/%d/%Y %I:%M %p", "%I:%M %p",
     "%d%b%Y", "%d%b%Y:%H:%M:%S", "%d/%m/%y %H:%M", "%m/%d/%y %H:%M", "%d.%m.%y %H:%M", "%m/%d/%y %I:%M %p", "%m/%d/%Y %I:%M:%S %p",
+    *_MONTHS,
 )  # fmt: skip
 """Ways to write a date that are tried where none is given; the first of two that fit the same cells is taken."""
 
@@ -143,7 +145,7 @@ def formats_of(texts: Sequence[str], share: float = 0.95, order: str = "") -> li
             if not read_texts(alike[:20], format)[1].any():
                 continue
             instants, readable, _ = read_texts(alike[:_SAMPLE], format)
-            if readable.mean() > share:
+            if readable.mean() > share and (format not in _MONTHS or _are_months(instants[readable])):
                 reads[format] = (readable.sum(), instants.tobytes())
         if reads:
             most = max(n for n, _ in reads.values())
@@ -202,9 +204,16 @@ def whole_number_formats(numbers: NDArray[Any]) -> Iterator[str]:
                 yield format
             continue
         years = _years(instants)
-        of_many = format != "%Y%m" or (len(set(years)) > 1 and len(set(distinct % 100)) > 2)
+        of_many = format != "%Y%m" or _are_months(instants)
         if _PLAUSIBLE[0] <= years.min() and years.max() <= _PLAUSIBLE[1] and of_many:
             yield format
+
+
+def _are_months(instants: NDArray[np.int64]) -> bool:
+    """Return whether distinct dates are at least ten months, three of them of the year's twelve, of several years from 1850 to 2150."""
+    years, months = _years(instants), instants.astype("M8[us]").astype("M8[M]").astype(np.int64)
+    is_plausible = _PLAUSIBLE[0] <= years.min() and years.max() <= _PLAUSIBLE[1]
+    return bool(is_plausible and len(set(months)) >= 10 and len(set(months % 12)) > 2 and len(set(years)) > 1)
 
 
 def century_of(texts: Sequence[str] | NDArray[Any], format: str) -> int:

@@ -30,6 +30,7 @@ _CONTACT, _MAX_CONTACT = re.compile(r"\S+@[\w-]+\.\S+|(?=.*[-+( /])\+?(?:[-( )/]
 
 # A number that is given out has so many digits, and at most half as many letters; an IBAN in groups has up to 42 signs.
 _MIN_DIGITS, _MAX_NUMBER, _MIN_LONG_NUMBERS = 8, 42, 20
+_YEARS_OF_CASES = (1900, 2100)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +127,7 @@ def are_numbers_of_two_parts(counts: Mapping[str, int]) -> bool:
     """Return whether texts such as ``2023/417``, by the cells of each, are case, account or policy numbers, and no two measurements.
 
     They have many digits, or all differ where measurements would hardly: of 500 people some have a blood pressure of 120/80.
+    Where both parts are closer to their middle than numbers are that are given out, such as 2368/2050 ml in and out, they are measured.
 
     Example:
         >>> are_numbers_of_two_parts({f"{2020 + i % 3}/{i}": 1 for i in range(300)})
@@ -137,13 +139,25 @@ def are_numbers_of_two_parts(counts: Mapping[str, int]) -> bool:
     parts = {text: [part.strip() for part in text.split("/")] for text in counts}
     if not counts or not all(len(both) == 2 and all(map(str.isdecimal, both)) for both in parts.values()):
         return False
-    if are_long_numbers(list(counts)):
-        return True
     first, second = np.array([[*map(float, both)] for both in parts.values()]).T
+    if are_long_numbers(list(counts)):
+        return not (_are_clustered(first) and _are_clustered(second))
     if any(part.min() == 1 and part.max() == len(np.unique(part)) == 12 for part in (first, second)):
         return False  # months
     joined = first * (np.ptp(second) + 1) + second  # one number for each of all possible pairs
     return bool(identifier_told(np.repeat(joined - joined.min(), [*counts.values()])))
+
+
+def _are_clustered(part: NDArray[np.float64]) -> bool:
+    """Return whether numbers of at most four digits spread less in their range than even ones, whose standard deviation is range / sqrt(12).
+
+    Of n even numbers it is a part sqrt(0.2 / n) more or less: four times that is hardly chance. Years of case numbers cluster, too.
+    """
+    low, high = np.quantile(part, (0.02, 0.98))
+    inner = part[(part >= low) & (part <= high)]
+    if part.max() >= 10_000 or low == high or (_YEARS_OF_CASES[0] <= part.min() and part.max() <= _YEARS_OF_CASES[1]):
+        return False
+    return bool(inner.std() * np.sqrt(12) / np.ptp(inner) < 1 - 4 * np.sqrt(0.2 / len(inner)))
 
 
 def read_labels(

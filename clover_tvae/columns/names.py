@@ -9,6 +9,8 @@ import re
 from collections.abc import Hashable
 
 __all__ = [
+    "YEARS",
+    "counts_time",
     "is_name_of_people",
     "may_name_an_id",
     "names_a_birth",
@@ -56,10 +58,20 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 
+# Words of English, German, French and Spanish that count time, and how many of each a year has at most.
+_COUNTS_OF_TIME: dict[str, int] = {
+    "years?|yrs?|yob|ages?|[a-zäöü]*jahre?|alter|lebensalter|ann[eé]es?|ans|[aâ]ges?|a[nñ]os?|anios?|edad": 1,
+    "months?|[a-z]*monate?|mois|mes|meses": 12,
+    "weeks?|[a-z]*wochen?|semaines?|semanas?": 53,
+    "days?|tage?|wochentag|jours?|d[ií]as?": 366,
+    "hours?|hrs?|stunden?|heures?|horas?": 366 * 24,
+}
+_LIFE = 130
+YEARS = (1500, 2200)
+"""Whole numbers between these may be years."""
 _PLACE_IN_TIME = re.compile(
-    r"(?:^|[^a-z])(?:years?|yr|weeks?|days?|months?|quarters?|periods?|waves?|rounds?|trials?|visits?|sessions?|hours?|minutes?|steps?|age|"
-    r"jahr|woche|tag|monat|quartal|stunde|alter)(?:$|[^a-z])",
-    re.IGNORECASE,
+    "|".join(_COUNTS_OF_TIME)
+    + "|quarters?|periods?|waves?|rounds?|trials?|visits?|sessions?|minutes?|seconds?|steps?|quartal|minuten?|sekunden?",
 )
 
 
@@ -102,4 +114,32 @@ def names_a_time(name: Hashable) -> bool:
 
 def names_a_place_in_time(name: Hashable) -> bool:
     """Return whether a name is that of times, or of what counts them: ``week``, ``visit``, ``Jahr``."""
-    return names_a_time(name) or bool(_PLACE_IN_TIME.search(str(name)))
+    return names_a_time(name) or any(map(_PLACE_IN_TIME.fullmatch, _words(name)))
+
+
+def counts_time(name: Hashable, low: float, high: float) -> bool:
+    """Return whether a name says that whole numbers count years, months, weeks, days or hours, or an age, and they can.
+
+    Then they are a measure, also where each is there once and none is left out, as in a yearly series: years from 1500 to 2200, or
+    at most what a life of 130 years has of them. A name that says identifier or person as well (``visit_day_id``) counts nothing.
+
+    Args:
+        low: The lowest of the numbers.
+        high: The highest.
+
+    Example:
+        >>> counts_time("year", 1900, 2019), counts_time("Alter", 18, 97), counts_time("ageMonths", 0, 999)
+        (True, True, True)
+        >>> counts_time("age", 1, 500), counts_time("patient", 1, 90), counts_time("day_id", 1, 90)
+        (False, False, False)
+    """
+    if names_an_id(name) or names_a_person(name):
+        return False
+    in_a_year = [n for words, n in _COUNTS_OF_TIME.items() if any(re.fullmatch(words, word) for word in _words(name))]
+    are_years = 1 in in_a_year and YEARS[0] <= low and high <= YEARS[1]
+    return are_years or 0 <= low <= high <= _LIFE * max(in_a_year, default=-1)
+
+
+def _words(name: Hashable) -> list[str]:
+    """Return the words of a name in lower case, without figures: ``ageMonths`` and ``age_months_2`` have two."""
+    return re.findall(r"[^\W\d_]+", re.sub(r"(?<=[^\W\d_A-Z])(?=[A-Z])", " ", str(name)).lower())

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType, where_of
-from clover_tvae.columns.names import names_a_time
+from clover_tvae.columns.names import counts_time, names_a_time
 from clover_tvae.columns.number_texts import split_number
 from clover_tvae.errors import ColumnTypeError, NonFiniteError
 
@@ -106,12 +106,15 @@ def identifier_told(numbers: NDArray[Any], name: object = "", n_rows: int = 0) -
     """Return why numbers look as if they named people, in a few words; empty if they do not.
 
     Args:
-        name: The column's, which may say that long numbers are times.
+        name: The column's, which may say that long numbers are times, or that numbers of which each is there once are years or ages
+            (:func:`~clover_tvae.columns.names.counts_time`).
         n_rows: Rows of the table, if it has more than these known cells. In a table of fewer than 20, numbers differ by chance.
 
     Example:
         >>> identifier_told(np.random.default_rng(0).permutation(500) + 1)
         'every whole number from the lowest to the highest, once each'
+        >>> identifier_told(np.arange(1900, 2020), "year")
+        ''
         >>> identifier_told(np.random.default_rng(0).permutation(900)[:500] * 5 + 100_000)  # staff who left are missing
         'whole numbers close to each other, none of them twice'
         >>> identifier_told(np.array([19_600_101 + 100 * (i % 12) + 10_000 * i for i in range(40)]))
@@ -137,7 +140,7 @@ def identifier_told(numbers: NDArray[Any], name: object = "", n_rows: int = 0) -
     if len(distinct) < (_MIN_REPEATED if repeats else _MIN_LONG):
         return ""
     low, high = float(distinct[0]), float(distinct[-1])
-    if counts.max() == 1:
+    if counts.max() == 1 and not counts_time(name, low, high):
         if high - low == len(distinct) - 1 and len(distinct) >= _MIN_IN_A_ROW:
             return "every whole number from the lowest to the highest, once each"
         if _never_by_chance(distinct):

@@ -19,7 +19,7 @@ from clover_tvae.columns.cells import ZONEINFO
 from clover_tvae.columns.date_formats import whole_number_formats
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.labels import are_contacts, are_long_numbers, names_people
-from clover_tvae.columns.names import is_name_of_people, may_name_an_id, names_a_birth, names_an_id
+from clover_tvae.columns.names import counts_time, is_name_of_people, may_name_an_id, names_a_birth, names_an_id
 from clover_tvae.columns.numeric import identifier_told, read_numbers
 from clover_tvae.errors import (
     CloverWarning,
@@ -271,6 +271,7 @@ def _look_at_numbers(name: Hashable, cells: pd.Series, n_rows: int) -> Finding:
     n_distinct = int(cells.nunique())
     share = n_distinct / len(cells)
     told = identifier_told(numbers, name, n_rows)
+    counts = counts_time(name, numbers.min(), numbers.max())
     named = (share == 1 and may_name_an_id(name)) or (share > 0.5 and names_an_id(name))
     if not bool(np.all(np.isfinite(numbers)) and np.all(numbers == np.floor(numbers))):
         return _measured(name, cells, numbers, n_distinct)
@@ -284,7 +285,7 @@ def _look_at_numbers(name: Hashable, cells: pd.Series, n_rows: int) -> Finding:
         return Finding(
             Column(name, "ignore"), told, f"holds {what}: declared 'ignore'; {cure}, or 'continuous' as it is"
         )
-    if told or (named and len(cells) >= _MIN_UNIQUE):
+    if told or (named and not counts and len(cells) >= _MIN_UNIQUE):
         why = told or f"another number in {_often(share)}, and its name"
         is_full = share > 0.5 and 2 * len(cells) > n_rows  # a sparse column is not filled
         cure = f"{'made anew as a sequence' if is_full else 'dropped'} and never learnt; declare it 'continuous' if it is a measurement"
@@ -349,8 +350,10 @@ def _look_at_text(
     if names_people(counts) or (n_cells >= _MIN_UNIQUE and named) or are_contacts(list(texts.unique())):
         often = f"another value in {_often(max(share, (counts == 1).sum() / n_cells))}"
         cure = "add regenerate='sequence', 'uuid' or a pattern to have it made anew"
+        words = ("pair",) if seen.are_pairs else ()
+        cure = f"pair if they are two measurements each; {cure}" if words else cure
         warning = f"looks like an identifier ({often}): declared 'id', dropped and never learnt; {cure}"
-        return Finding(Column(name, "id"), f"text with {often}", warning)
+        return Finding(Column(name, "id"), f"text with {often}", warning, words=words)
     if are_long_numbers(list(texts.unique())):
         warning = (
             "holds long numbers, each in several rows, such as insurance, case or account numbers: declared 'id', dropped and "

@@ -27,7 +27,7 @@ from clover_tvae.columns.date_formats import (
     whole_number_formats,
 )
 from clover_tvae.columns.labels import are_numbers_of_two_parts, names_people
-from clover_tvae.columns.names import names_a_birth, names_a_person
+from clover_tvae.columns.names import may_name_an_id, names_a_birth, names_a_person
 from clover_tvae.columns.number_texts import NumberStyle, Spelt, plain_text, split_number
 from clover_tvae.columns.numeric import identifier_told
 from clover_tvae.errors import data_rows
@@ -157,6 +157,11 @@ class Texts:
     def rows_of(self, texts: Iterable[str]) -> str:
         """Name the rows of these texts."""
         return data_rows(sorted(self.rows[self.plain.isin(set(texts)).to_numpy()].tolist()))
+
+    @property
+    def are_pairs(self) -> bool:
+        """Whether most are two numbers with ``/`` between them, which ``pair`` reads."""
+        return 2 * self.n_of(filter(PAIR.fullmatch, self.counts)) > self.n
 
     @property
     def as_label(self) -> Kind:
@@ -399,7 +404,9 @@ def _pair(texts: Texts) -> Finding | None:
     names = [f"{texts.name}_1", f"{texts.name}_2"]
     if not isinstance(texts.name, str) or len(both) <= MAX_CODES or set(names) & texts.taken:
         return None
-    says_so = names_a_person(texts.name) and 2 * len(both) > sum(texts.counts[text] for text in both)
+    says_so = (names_a_person(texts.name) or may_name_an_id(texts.name)) and 2 * len(both) > sum(
+        texts.counts[text] for text in both
+    )
     is_number = not texts.word and (says_so or are_numbers_of_two_parts({text: texts.counts[text] for text in both}))
     if is_number or not (rest := _Rest(texts, both)).fits:
         return None
@@ -413,7 +420,7 @@ def _pair(texts: Texts) -> Finding | None:
         halves.append(replace(read.column, part_of=texts.name, part=part))
     warning = f"holds two numbers in each cell{rest.told('two numbers')}: read as two columns, {names[0]!r} and {names[1]!r}, which are joined again in the rows"
     reason = "two numbers as text, with / between them"
-    return Finding(halves[0], reason, warning, words=("category", "drop"), second=halves[1])
+    return Finding(halves[0], reason, warning, words=("category", "id", "drop"), second=halves[1])
 
 
 # ------------------------------------------------------------------------------------------------ dates

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType
-from clover_tvae.columns.names import names_a_person, names_a_place_in_time, names_an_id
+from clover_tvae.columns.names import YEARS, names_a_person, names_a_place_in_time, names_an_id
 from clover_tvae.errors import ColumnTypeError
 
 __all__ = ["has_placeholder", "likely_unit", "likely_units", "shows_people"]
@@ -23,7 +23,6 @@ _ROWS_EACH, _MOST_ROWS_EACH = 10, 100
 # Two to four words with a capital letter each, with or without a comma: Ada Lovelace; O'Neill, Mary-Ann.
 _FULL_NAME = re.compile(r"[^\W\d_][\w'’.-]+(?:,? [^\W\d_][\w'’.-]*){1,3}")
 _NUMBERED = re.compile(r"(\D{0,8}?)(\d{1,15})")
-_YEARS = (1500, 2200)
 _LOWEST_GIVEN_OUT = 1_000
 
 
@@ -75,7 +74,7 @@ def shows_people(df: pd.DataFrame, name: Hashable) -> str:
         numbers = np.array([float(match[2]) for match in found if match]) if is_one else np.zeros(0)
         return "numbered through, each in several rows" if _run(numbers) else ""
     numbers = values.astype(float)
-    is_time = names_a_place_in_time(name) or bool(_YEARS[0] <= numbers.min() and numbers.max() <= _YEARS[1])
+    is_time = names_a_place_in_time(name) or bool(YEARS[0] <= numbers.min() and numbers.max() <= YEARS[1])
     if is_time or not _run(numbers) or rows.max() > 4 * rows.median():
         return ""
     is_grid = np.gcd.reduce(_steps(numbers)) > 1  # doses, and other settings
