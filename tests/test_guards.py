@@ -529,6 +529,39 @@ def test_packed_dates_of_birth_are_left_out_by_name(name: str, as_text: bool) ->
             Metadata.of({"continuous": [name], "datetime": [{"name": "admitted", "format": "%Y%m%d"}]}).validate(df)
 
 
+@pytest.mark.parametrize(
+    "name", ["dob", "birth_date", "Geburtsdatum", "date_naissance", "fecha_nacimiento", "fecha_nac"]
+)
+@pytest.mark.parametrize("format", ["%Y-%m-%d", "%d.%m.%Y", None], ids=str)
+def test_real_dates_of_birth_are_learnt_with_a_word(name: str, format: str | None) -> None:
+    days = pd.Series(pd.Timestamp("1930-01-01") + pd.to_timedelta(RNG.permutation(25_000)[:300], "D"))
+    cells = days if format is None else days.dt.strftime(format)
+    df = pd.DataFrame({name: cells, "seen": cells, "x": RNG.normal(size=300)})
+    with pytest.warns(MetadataWarning) as told:
+        metadata = Metadata.infer(df)
+    assert [("dates of birth" in str(one.message), "keep the year or the age" in str(one.message)) for one in told] == [
+        (True, True), *[(False, False)] * (format is not None),
+    ]  # fmt: skip
+    assert metadata.column(name).kind == "datetime"
+    with pytest.warns(UserWarning, match=f"column '{name}' holds dates of birth to the day.*'ignore'"):
+        metadata.validate(df)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kept = Metadata.infer(df, set={name: "keep", "seen": "drop"})
+        assert Metadata.infer(df, set={name: "drop", "seen": "drop"}).column(name).kind == "ignore"
+    assert kept.column(name).kind == "datetime"
+
+
+def test_months_and_years_of_birth_are_learnt_without_a_word() -> None:
+    months = pd.Series(pd.Timestamp("1930-01-01").to_period("M") + RNG.integers(0, 800, 300))
+    df = pd.DataFrame(
+        {"birth_month": months.dt.to_timestamp(), "birth_year": months.dt.year, "x": RNG.normal(size=300)}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Metadata.infer(df).validate(df)
+
+
 def test_a_class_of_too_few_people_is_not_balanced() -> None:
     values = pd.Series(["a"] * 50 + ["b"] * 20 + ["rare"] * 4)
     for strategy in ("equal", {"rare": 0.5}):

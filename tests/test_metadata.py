@@ -1109,12 +1109,29 @@ def test_an_identifier_that_repeats_is_the_unit():
 @pytest.mark.parametrize(
     "name",
     ["patient", "Customer", "PatientNo", "Patientennummer", "member number", "userId", "pid", "case_no", "emp_no", "PatNr",
-     "fall_nr", "Fall-Nr.", "subjid", "kunde", "Kundennr", "MitarbeiterNr", "policy number"],
+     "fall_nr", "Fall-Nr.", "subjid", "kunde", "Kundennr", "MitarbeiterNr", "policy number", "worker", "Worker_2", "VNR", "Kundin",
+     "Patientin", "resident", "Resident ID", "resident1", "employee", "EMPLOYEE_NO", "client", "member", "subject", "Versicherter",
+     "Versichertennummer", "salarié", "no_client", "paciente", "mitarbeiter", "Mitarbeiter_1", "Versicherte", "patients", "Employees",
+     "clients", "Kundinnen", "Angestellte"],
 )  # fmt: skip
-def test_names_of_people_say_that_a_number_is_theirs(name):
-    df = pd.DataFrame({name: np.arange(400) // 4, "x": np.random.default_rng(0).random(400)})
+@pytest.mark.parametrize("first", [0, 5_000])
+def test_names_of_people_say_that_a_number_is_theirs(name, first):
+    rows = np.random.default_rng(1).permutation(np.repeat(np.arange(100), np.random.default_rng(0).integers(2, 7, 100)))
+    df = pd.DataFrame({name: first + rows, "x": np.random.default_rng(0).random(len(rows))})
     with pytest.warns(MetadataWarning, match="as if independent"):
         assert Metadata.infer(df).unit == name
+
+
+@pytest.mark.parametrize(
+    "name", ["employees", "Mitarbeiter", "patients", "Versicherte", "num_employees", "number of patients"]
+)
+def test_how_many_people_there_are_is_no_unit(name):
+    rng = np.random.default_rng(0)
+    for n_people in (rng.lognormal(4, 1, 900).astype(int), rng.geometric(0.04, 3_000), 100 * rng.integers(10, 90, 900)):
+        df = pd.DataFrame({name: n_people, "x": rng.random(len(n_people))})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert Metadata.infer(df).unit is None
 
 
 @pytest.mark.parametrize(
@@ -1125,9 +1142,7 @@ def test_names_of_people_say_that_a_number_is_theirs(name):
         ("manager_id", [i % 25 for i in range(400)]),  # 16 rows each, and no person of the table's rows
         ("age", [i // 4 for i in range(400)]),  # no identifier by its name
         ("Personal", [i // 2 for i in range(400)]),  # a word that only begins like one: spending, the number of a staff
-        ("employees", [i // 4 for i in range(400)]),
         ("fall", [f"v{i // 4}" for i in range(400)]),  # a season
-        ("Mitarbeiter", [i // 4 for i in range(400)]),
         ("week", [1_000 + i // 4 for i in range(400)]),
         ("x", [1_900 + i // 4 for i in range(400)]),  # years
         ("x", [int(i) for i in np.random.default_rng(1).integers(5_000, 5_060, 400)]),  # as many each as by chance

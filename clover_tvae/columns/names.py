@@ -18,6 +18,7 @@ __all__ = [
     "names_a_place_in_time",
     "names_a_time",
     "names_an_id",
+    "names_people_or_counts_them",
 ]
 
 # A name that says "identifier" outright, and one that only may.
@@ -39,17 +40,25 @@ _PERSON = re.compile(
     r"patient|subject|person|client|customer|user|member|employee|participant|student|mrn|ssn|kunde|klient|proband",
     re.IGNORECASE,
 )
-_NUMBER = "(?:id|key|code|number|nummer|num|no|nr)"
-# ... as a whole word: "personal" may be spending, and "employees" a number of them.
-_PERSON_ALONE = re.compile(rf"(?:{_PERSON.pattern})(?:(?:e?n|al)?{_NUMBER})?", re.IGNORECASE)
-# ... or shortened, which needs the word for a number: "fall" alone is a season, "mitarbeiter" may be how many there are.
-_PERSON_SHORT = re.compile(
-    rf"(?:pat|subj?|empl?|cust|pers|stud|kd|ma|sv|kv|mitarbeiter|versicherten?|fall|case|akten?|policy|account|acct|konto)[ _.-]*{_NUMBER}"
-    r"\.?|pid|pnr",
-    re.IGNORECASE,
+_NUMBER = "(?:id|key|code|number|nummer|num|no|nr|n[uú]m[eé]ro)"
+# ... or is one: "personal" may be spending, and "employees" a number of them.
+_ONE_PERSON = (
+    rf"{_PERSON.pattern}|worker|resident|insured|policyholder|patientin|kundin|klientin|probandin|studentin|mitarbeiterin|mitglied|"
+    "versicherter|angestellter|patiente|paciente|cliente|assur[eé]e?|salari[eé]e?|employ[eé]e?|emplead[oa]|asegurad[oa]|trabajadora?"
 )
+_PEOPLE = rf"(?:{_ONE_PERSON})(?:e?s|e?n|nen|er|innen)|(?:mitarbeiter|arbeitnehmer|teilnehmer|bewohner|sch[uü]ler)(?:n|innen)?|versicherten?|angestellten?"
+_PERSON_ALONE = re.compile(
+    rf"(?:{_ONE_PERSON})(?:(?:e?n|al)? ?{_NUMBER})?|(?:{_PEOPLE}) ?{_NUMBER}|{_NUMBER} (?:{_ONE_PERSON})"
+)
+_PEOPLE_ALONE = re.compile(_PEOPLE)
+# ... or shortened, which needs the word for a number: "fall" alone is a season.
+_PERSON_SHORT = re.compile(
+    rf"(?:pat|subj?|empl?|cust|pers|stud|kd|ma|sv|kv|versicherungs?|fall|case|akten?|policy|account|acct|konto) ?{_NUMBER}"
+    "|pid|pnr|vnr|vsnr|aktenzeichen"
+)
+_HOW_MANY = re.compile(rf"(?:number|num|no|nr) (?:of )?(?:{_PEOPLE})")
 _BIRTH = re.compile(
-    r"birth|geburt|geboren|gebdat|naiss|nacim|nascit|geboorte|(?:^|[^a-z])(?:dob|geb|born|bday)(?:$|[^a-z])",
+    r"birth|geburt|geboren|gebdat|naiss|nacim|nascit|geboorte|(?:^|[^a-z])(?:dob|geb|born|bday|nac)(?:$|[^a-z])",
     re.IGNORECASE,
 )
 _TIME = re.compile(
@@ -86,15 +95,24 @@ def may_name_an_id(name: Hashable) -> bool:
 
 
 def names_a_person(name: Hashable) -> bool:
-    """Return whether a name is that of what tells people apart: patient, case or staff numbers, in English or German.
+    """Return whether a name is that of what tells people apart: patient, case or staff numbers, in English, German, French or Spanish.
 
     Example:
-        >>> [names_a_person(name) for name in ("patient_id", "PatNr", "Fall-Nr.", "case_no", "kunde", "fall", "Mitarbeiter")]
-        [True, True, True, True, True, False, False]
+        >>> [names_a_person(name) for name in ("patient_id", "PatNr", "Fall-Nr.", "case_no", "Kundin_2", "VNR", "worker")]
+        [True, True, True, True, True, True, True]
+        >>> [names_a_person(name) for name in ("fall", "Mitarbeiter", "num_employees")]
+        [False, False, False]
     """
-    text = str(name).strip()
+    text = " ".join(_words(name))
+    if _HOW_MANY.fullmatch(text):
+        return False
     alone = _PERSON_ALONE.fullmatch(text) or _PERSON_SHORT.fullmatch(text)
-    return bool(alone or (_PERSON.search(text) and may_name_an_id(text)))
+    return bool(alone or (_PERSON.search(text) and may_name_an_id(name)))
+
+
+def names_people_or_counts_them(name: Hashable) -> bool:
+    """Return whether a name may be that of people or of how many there are: ``Mitarbeiter``, ``employees``, ``Versicherte``."""
+    return bool(_PEOPLE_ALONE.fullmatch(" ".join(_words(name))))
 
 
 def is_name_of_people(name: Hashable) -> bool:

@@ -14,12 +14,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.columns.calendar import unit_and_zone
+from clover_tvae.columns.calendar import Calendar, unit_and_zone
 from clover_tvae.columns.cells import ZONEINFO
 from clover_tvae.columns.date_formats import whole_number_formats
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.labels import are_contacts, are_long_numbers, names_people
-from clover_tvae.columns.names import counts_time, is_name_of_people, may_name_an_id, names_a_birth, names_an_id
+from clover_tvae.columns.names import (
+    counts_time,
+    is_name_of_people,
+    may_name_an_id,
+    names_a_birth,
+    names_an_id,
+    names_people_or_counts_them,
+)
 from clover_tvae.columns.numeric import identifier_told, read_numbers
 from clover_tvae.errors import (
     CloverWarning,
@@ -32,6 +39,7 @@ from clover_tvae.errors import (
 )
 from clover_tvae.metadata.column import Column, Kind
 from clover_tvae.metadata.proposals import (
+    KEEP_LESS,
     MAX_CODES,
     Finding,
     Texts,
@@ -42,7 +50,7 @@ from clover_tvae.metadata.proposals import (
 )
 from clover_tvae.metadata.readings import read_column
 from clover_tvae.metadata.unit import likely_units, shows_people
-from clover_tvae.metadata.validate import require_frame
+from clover_tvae.metadata.validate import BIRTHS, are_births, require_frame
 from clover_tvae.parameters import MIN_COUNT
 
 REPEATS = (
@@ -112,7 +120,8 @@ def inferred(df: pd.DataFrame, said: Mapping[Hashable, str] | None = None) -> li
         here = REPEATS.replace("COLUMN in the metadata", "it, as declared here,")
         here = here if is_unit else f"looks like an identifier of people with several rows each, beside {units[0]!r}"
         warning = f"{here}; declared 'id', dropped and never learnt"
-        words = ("number" if findings[name].column.kind == "continuous" else "category",) if name in shown else ()
+        is_open = name in shown or names_people_or_counts_them(name)
+        words = ("number" if findings[name].column.kind == "continuous" else "category",) if is_open else ()
         findings[name] = Finding(
             Column(name, "id"), reason, "" if name in said else warning, is_unit=is_unit, words=words
         )
@@ -229,8 +238,8 @@ def _look(name: Hashable, series: pd.Series, names: Iterable[Hashable] = ()) -> 
             if cells.is_number:
                 read_numbers(known, name)
     except ColumnTypeError as error:
-        found = error.problems[0].message
-        return Finding(Column(name, "ignore"), found, f"{found}: declared 'ignore' as it stands")
+        why = error.problems[0].message
+        return Finding(Column(name, "ignore"), why, f"{why}: declared 'ignore' as it stands")
     if known.empty:
         kind: Kind = "continuous" if cells.holds in ("integer", "float", "decimal") else "categorical"
         return Finding(Column(name, kind), f"{series.dtype}, every cell is missing")
@@ -241,7 +250,8 @@ def _look(name: Hashable, series: pd.Series, names: Iterable[Hashable] = ()) -> 
             return _look_at_numbers(name, known, len(series))
         case "datetime":
             zone = (unit_and_zone(cells)[1] or "").removeprefix(ZONEINFO)
-            return Finding(Column(name, "datetime", time_zone=zone or None), f"{series.dtype}: dates")
+            found = Finding(Column(name, "datetime", time_zone=zone or None), f"{series.dtype}: dates")
+            return _of_births(found, known)
         case "category":
             return _shared(_look_at_category(name, cells, known), known, len(series))
         case "text":
@@ -254,6 +264,16 @@ def _look(name: Hashable, series: pd.Series, names: Iterable[Hashable] = ()) -> 
     cure = "each type kept apart; clean the column if it is meant as one"
     warning = f"mixes cells of several types: declared 'categorical', {cure}"
     return Finding(Column(name, "categorical"), "cells of several types, taken as labels", warning)
+
+
+def _of_births(found: Finding, known: pd.Series) -> Finding:
+    """Say so where dates are of births."""
+    with contextlib.suppress(ColumnTypeError):  # which a fit tells
+        if are_births(found.name, *Calendar.learn(known, found.name, *found.column.date_options)):
+            return replace(
+                found, warning=f"{BIRTHS}: declared 'datetime' and learnt; {KEEP_LESS}", words=("keep", "drop")
+            )
+    return found
 
 
 def _shared(found: Finding, known: pd.Series, n_rows: int) -> Finding:

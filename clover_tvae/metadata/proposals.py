@@ -33,8 +33,11 @@ from clover_tvae.columns.numeric import identifier_told
 from clover_tvae.errors import data_rows
 from clover_tvae.metadata.column import Column, Kind
 from clover_tvae.metadata.readings import MOST_ODD, PAIR, style_of
+from clover_tvae.metadata.validate import BIRTHS
 from clover_tvae.parameters import MIN_COUNT
 
+KEEP_LESS = "keep the year or the age instead where these are enough"
+"""What is advised of dates of birth that are learnt."""
 MAX_CODES = 10
 """Numbers of at most so many distinct values, each met five times on average, are taken for codes."""
 MARKERS = {
@@ -493,14 +496,16 @@ def _dates(texts: Texts) -> Finding | None:
         warning = f"{warning}; {told} look as if they meant missing: say {listed}, or keep; until then they are dates"
     reason = f"text that reads as dates by {format!r}"
     words = (listed, "keep") if never else ()
+    if names_a_birth(texts.name) and "%d" in format and not texts.word:
+        warning, words = f"{warning}; {BIRTHS}: {KEEP_LESS}", (*words, *(() if never else ("keep",)))
     return Finding(column, reason, warning, words=(*words, "category", "drop"), asks=bool(never))
 
 
 def births(name: Hashable) -> Finding:
     """Leave out a column of digits that are dates of birth, which name people to the day."""
     warning = (
-        "holds dates of birth to the day, which tell people apart: declared 'ignore', neither learnt nor given back; keep the year or "
-        "the age instead, or declare it 'datetime' with its format"
+        f"{BIRTHS}: declared 'ignore', neither learnt nor given back; keep the year or the age instead, or declare it "
+        "'datetime' with its format"
     )
     return Finding(Column(name, "ignore"), "dates of birth as digits", warning, words=("date", "drop"))
 

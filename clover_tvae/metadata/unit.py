@@ -13,7 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType
-from clover_tvae.columns.names import YEARS, names_a_person, names_a_place_in_time, names_an_id
+from clover_tvae.columns.names import (
+    YEARS,
+    names_a_person,
+    names_a_place_in_time,
+    names_an_id,
+    names_people_or_counts_them,
+)
 from clover_tvae.errors import ColumnTypeError
 
 __all__ = ["has_placeholder", "likely_unit", "likely_units", "shows_people"]
@@ -30,8 +36,9 @@ def likely_unit(df: pd.DataFrame, names: Iterable[Hashable]) -> Hashable | None:
     """Return the first of these columns that by its name tells people with several rows each apart; ``None`` if none does.
 
     It is named as an identifier, and has at least 20 values: one for two to ten rows on average, or for two to a hundred
-    where it is named as that of a person. An identifier of few values (a department) is no unit, nor is one whose values
-    hardly repeat.
+    where it is named as that of a person. Where the name may also say how many people there are (``Mitarbeiter``), its cells must
+    be texts, or numbers that were given out: one after the other, or of at least four digits and one length. An identifier of
+    few values (a department) is no unit, nor is one whose values hardly repeat.
     """
     return next(iter(likely_units(df, names)), None)
 
@@ -40,7 +47,9 @@ def likely_units(df: pd.DataFrame, names: Iterable[Hashable]) -> list[Hashable]:
     """Return all such columns, of which those behind the first are named as that of a person."""
     found: list[Hashable] = []
     for name in names if len(df) >= 2 * _MIN_VALUES else ():
-        is_person = names_a_person(name)
+        is_person = names_a_person(name) or (
+            names_people_or_counts_them(name) and name in df and _given_out(df[name], name)
+        )
         wanted = is_person or (not found and names_an_id(name))
         if wanted and name in df and len(_rows_each(df[name], name, _MOST_ROWS_EACH if is_person else _ROWS_EACH)):
             found.append(name)
@@ -84,6 +93,17 @@ def shows_people(df: pd.DataFrame, name: Hashable) -> str:
     return "numbered through, each in several rows with the same value in another column" if is_told else ""
 
 
+def _given_out(series: pd.Series, name: Hashable) -> bool:
+    """Return whether cells are texts or numbers that tell people apart, and do not count them: few firms have as many people as many others."""
+    rows = _rows_each(series, name, _MOST_ROWS_EACH)
+    if not len(rows) or isinstance(rows.index[0], str):
+        return len(rows) > 0
+    numbers = rows.index.to_numpy(dtype=float)
+    of_one_length = numbers.min() >= _LOWEST_GIVEN_OUT and len({len(f"{number:.0f}") for number in numbers}) == 1
+    is_run = _run(numbers, _MIN_VALUES) and np.gcd.reduce(_steps(numbers)) == 1 and rows.max() <= 4 * rows.median()
+    return bool(is_run or (of_one_length and (numbers % 10 != 0).mean() > 0.5))
+
+
 def _rows_each(series: pd.Series, name: Hashable, most: int) -> pd.Series[int]:
     """Return how many rows each of at least 20 values has, that has more than one and at most ``most`` of them on average; else nothing."""
     none: pd.Series[int] = pd.Series(dtype=int)
@@ -111,9 +131,9 @@ def _are_full_names(texts: list[str]) -> bool:
     return max(len({both[0] for both in words}), len({both[-1] for both in words})) > 0.5 * len(words)
 
 
-def _run(numbers: NDArray[np.float64]) -> bool:
-    """Return whether at least 50 distinct numbers are nearly all from the lowest to the highest, in steps."""
-    if len(numbers) < _MIN_NUMBERED or float(np.abs(numbers).max()) > 2**53:
+def _run(numbers: NDArray[np.float64], least: int = _MIN_NUMBERED) -> bool:
+    """Return whether at least ``least`` distinct numbers are nearly all from the lowest to the highest, in steps."""
+    if len(numbers) < least or float(np.abs(numbers).max()) > 2**53:
         return False
     steps = _steps(numbers)
     return bool(len(numbers) >= 0.9 * (steps.sum() / np.gcd.reduce(steps) + 1))

@@ -35,6 +35,9 @@ from clover_tvae.errors import (
 )
 from clover_tvae.metadata.column import Column, name_fault
 
+BIRTHS = "holds dates of birth to the day, which tell people apart"
+"""What is said of a column of them."""
+
 _MIN_ROWS = 2
 _MAX_LISTED = 20
 # The spread of larger numbers is infinite.
@@ -132,7 +135,9 @@ def _unreadable(column: Column, series: pd.Series) -> Sequence[Problem]:
             case "continuous":
                 _require_measured(*read_numbers(series, column.name), column.name)
             case "datetime":
-                Calendar.learn(series, column.name, *column.date_options)
+                if are_births(column.name, *Calendar.learn(series, column.name, *column.date_options)):
+                    cure = "they are learnt, as they are declared 'datetime'; declare the column 'ignore', and keep the year or the age instead, where these are enough"
+                    warn(f"column {column.name!r} {BIRTHS}: {cure}", CloverWarning)
             case "id":
                 identifier_cells(series, column.name, str(column.regenerate))
             case _:
@@ -143,6 +148,14 @@ def _unreadable(column: Column, series: pd.Series) -> Sequence[Problem]:
     except DataError as error:
         return error.problems
     return ()
+
+
+def are_births(name: Hashable, calendar: Calendar, instants: NDArray[np.int64], missing: NDArray[np.bool_]) -> bool:
+    """Return whether dates, as a calendar reads them, are of births by the name of their column, and tell more than months."""
+    if not names_a_birth(name) or missing.all():
+        return False
+    days = instants[~missing].astype(f"M8[{calendar.unit}]").astype("M8[D]")
+    return bool((days != days.astype("M8[M]")).any())
 
 
 def _require_measured(cells: CellType, numbers: NDArray[Any], missing: NDArray[Any], name: Hashable) -> None:
