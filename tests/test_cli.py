@@ -372,6 +372,31 @@ def test_a_workbook_is_imputed_into_a_workbook(folder: Path, trained: Path) -> N
     assert "has no such sheet" in cli("metadata", "infer", "gaps.xlsx", "--read", "sheet=2").stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["fit", "t.csv", "--epochs", "many"], "'--epochs': must be a whole number"),
+        (["fit", "t.csv", "--max-minutes", "long"], "'--max-minutes': must be a number"),
+        (["sample", "g.pkl", "-n", "many"], "'-n': must be a whole number"),
+        (["sample", "g.pkl", "--epoch", "3"], "No such option: --epoch"),
+        (["metadata", "infr"], "No such command 'infr'"),
+        (["--foo"], "No such option: --foo"),
+    ],
+)
+def test_options_that_cannot_be_read_are_told_in_one_line(folder: Path, command: list[object], told: str) -> None:
+    result = cli(*command)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert told in line
+
+
+@pytest.mark.parametrize("command", [[], ["metadata"]])
+def test_a_command_alone_shows_its_help(command: list[object]) -> None:
+    assert "Usage:" in text_of(cli(*command))
+
+
 @pytest.mark.long
 def test_fit_reports_every_wrong_option_at_once(folder: Path) -> None:
     result = cli(

@@ -606,6 +606,29 @@ def test_rare_categories_are_told_in_people_and_not_in_rows() -> None:
         TableTransform.fit(df, metadata, rng=RNG, min_count=5)
 
 
+def test_rare_categories_that_count_to_a_rest_ask_for_none_and_conditions_say_what_became_of_them() -> None:
+    df = pd.DataFrame({"dx": ["A"] * 80 + ["B"] * 15 + ["D"] * 3 + ["E"] * 4, "few": ["A"] * 98 + ["B"] * 4})
+
+    def fitted(*columns: dict[str, str]) -> tuple[str, TableTransform]:
+        names = [column["name"] for column in columns]
+        with pytest.warns(UserWarning, match="and so not learnt") as told:
+            made = TableTransform.fit(df[names], Metadata.of({"categorical": columns}), rng=RNG, min_count=5)
+        return str(told.pop(UserWarning).message), made
+
+    told, made = fitted({"name": "dx", "rest": "other"})
+    assert "'dx': fewer than 5 categories in 7 rows, which count to the one for the rest" in told
+    assert "merge categories" not in told
+    refused = "1 of 1 values are not among the 3 categories of this file; categories of fewer than min_count people were not learnt"
+    with refuses(ConditionError, "column 'dx'") as caught:
+        made.allow({"dx": "D"})
+    assert f"{refused}, and count to the one for the rest" in str(caught.value)
+    told, made = fitted({"name": "dx"}, {"name": "few", "rest": "other"})
+    assert "too few for the one for the rest as well" in told
+    assert "name one for the rare ones" in told
+    with pytest.raises(ConditionError, match=r"not among the 2 categories of this file.*not learnt"):
+        made.allow({"dx": "D"})
+
+
 def test_a_condition_on_missing_cells_of_few_people_says_that_they_were_not_learnt() -> None:
     values = pd.Series([*range(100), None, None, None])
     with pytest.warns(UserWarning, match="missing cells of 'x'"):

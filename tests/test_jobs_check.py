@@ -53,7 +53,7 @@ def test_cells_and_conditions_are_checked_before_any_job_starts(tmp_path: Path) 
     found = [str(problem) for problem in caught.value.problems]
     for part in (
         ":7:5: holdout: ",
-        ":9:47: conditions: column 'species': 1 of 1 values were never seen",
+        ":9:47: conditions: column 'species': 1 of 1 values are not among the",
         ":10:47: conditions: column 'species': asks for missing cells",
         ":10:62: conditions: column 'petal width (cm)': the range must hold a value",
         ":11:15: data: column 'species': must hold numbers, found text",
@@ -139,7 +139,7 @@ def test_cells_conditions_parameters_outputs_and_limits_are_told_in_one_round(tm
         ":6:33: patience: the sdv backend has no such parameter",
         ":7:14: limits: must be a figure of the catalogue, found 'fidelity.shap'",
         ":9:19: output: the path holds '..'",
-        ":9:50: conditions: column 'species': 1 of 1 values were never seen",
+        ":9:50: conditions: column 'species': 1 of 1 values are not among the",
         ":9:65: petal width (cm): a range must have its lower end first",
         ":10:10: rows: must be greater than or equal to 0",
         ":10:48: the metadata has no modelled column 'specis'",

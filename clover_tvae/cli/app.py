@@ -15,10 +15,11 @@ import typer
 
 from clover_tvae import __version__
 from clover_tvae.cli import evaluation, examples, generators, jobs, metadata
-from clover_tvae.cli.console import end_like_an_interrupt, last_signal, say
+from clover_tvae.cli.console import Commands, end_like_an_interrupt, last_signal, say
 
 app = typer.Typer(
     name="clover-tvae",
+    cls=Commands,
     help="Learn a table of patients or employees; give back synthetic rows that have its statistics.",
     epilog=(
         "Exit codes: 0 done, 1 our bug, 2 your input is wrong, nothing can be written, or another process runs the job, "

@@ -12,6 +12,7 @@ import functools
 import json
 import logging
 import os
+import re
 import secrets
 import signal
 import sys
@@ -22,6 +23,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from clover_tvae.errors import CloverError, UserError, collected_warnings, memory_told
 from clover_tvae.files import as_called
@@ -60,6 +62,11 @@ Device = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. It may quote your data.")]
 
+#: Typer names the class of all its usage errors only as the base of one of them.
+_UsageError: Any = typer.BadParameter.__base__
+#: What Typer and Click say of a word where they expect a number.
+_NO_NUMBER = re.compile(r"(?:Input should be|'.*' is not) a valid (integer|number|float)\b.*", re.DOTALL)
+_NUMBERS = {"integer": "must be a whole number", "number": "must be a number", "float": "must be a number"}
 #: The widest first column of a table that is never broken, and how wide a table in a file may be.
 _WHOLE, _FILE_WIDTH = 40, 160
 #: A full disk, a used-up quota, a limit on the size of a file.
@@ -213,6 +220,32 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             _fail(f"{type(error).__name__}: {OUR_BUG}", 1, debug)
 
     return run
+
+
+class Commands(TyperGroup):
+    """Commands whose usage errors, such as a word for a number, are one line, as all others are."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the options before the command."""
+        with _usage_told():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Find the command, read its options, and run it."""
+        with _usage_told():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _usage_told() -> Iterator[None]:
+    """Tell what is wrong with options in one line, and end with exit code 2."""
+    try:
+        yield
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a command alone: its help is shown
+            raise
+        text = _NO_NUMBER.sub(lambda found: _NUMBERS[found[1]], error.format_message()).rstrip(".")
+        _fail(f"{text}; see {error.ctx.command_path} -h" if error.ctx else text, 2, debug=False)
 
 
 def _at_home(value: Any) -> Any:

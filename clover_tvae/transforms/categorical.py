@@ -24,6 +24,7 @@ from clover_tvae.transforms.codes import ColumnCodes, ConditionCodes, Unseen
 KINDS = ("categorical", "boolean", "ordinal")
 #: What messages add to "never seen in training".
 RARE = ", or only in fewer than min_count people"
+_NOT_LEARNT = "categories of fewer than min_count people were not learnt"
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,11 +199,13 @@ class CategoricalTransform:
         return ConditionCodes(mask, nothing, nothing).with_missing(condition, self.layout)
 
     def _unseen_message(self, unseen: Sequence[Any], n_values: int) -> str:
-        message = f"{len(unseen)} of {n_values} values were never seen in training{RARE}"
+        n = len(self.categories)
+        message = f"{len(unseen)} of {n_values} values are not among the {n} categories of this file; {_NOT_LEARNT}"
+        message += ", and count to the one for the rest" if self.rest is not None else ""
         known, found = (sorted({type(value).__name__ for value in values}) for values in (self.categories, unseen))
         if not set(found) & set(known):
             message += f" (the column holds {', '.join(known) or 'no values'}, found {', '.join(found)})"
-        return message + f"; it has {len(self.categories)} categories"
+        return message
 
     def _in_range(self, condition: Condition, in_order: bool) -> NDArray[np.bool_]:
         keys: Sequence[Any] = self.numbers or ()
@@ -211,7 +214,8 @@ class CategoricalTransform:
             keys = range(len(self.categories))
             low, high = (None if end is None else next(iter(self._places(end)), -1) for end in (low, high))
             if -1 in (low, high):
-                raise ConditionError(f"an end of the range was never seen in training{RARE}")
+                text = f"an end of the range is not among the {len(self.categories)} categories of this file; {_NOT_LEARNT}"
+                raise ConditionError(text)
         above = [low is None or (key > low if condition.above else key >= low) for key in keys]
         below = [high is None or (key < high if condition.below else key <= high) for key in keys]
         return np.array([over and under for over, under in zip(above, below, strict=True)], dtype=bool)

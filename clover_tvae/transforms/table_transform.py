@@ -112,7 +112,7 @@ class TableTransform:
         transforms: list[AnyTransform] = []
         identifiers: list[IdentifierTransform] = []
         left_out: list[tuple[Hashable, str]] = []
-        folded: list[str] = []
+        folded: list[tuple[str, bool]] = []
         for name in df.columns:
             column = columns.get(name)
             try:
@@ -130,11 +130,10 @@ class TableTransform:
         if not transforms:
             raise DataError("has no column to learn: all of them are declared 'id' or 'ignore'", "table")
         if folded and not of_relations:
-            warn(
-                f"held by fewer than {min_count} people, and so not learnt: {'; '.join(folded)}. Their rows count to what is "
-                "left; merge categories, name one for the rare ones ('rest' in the metadata), or choose another min_count",
-                CloverWarning,
-            )
+            cure = "merge categories, name one for the rare ones ('rest' in the metadata), or choose another min_count"
+            end = f". Their rows count to what is left; {cure}" if any(is_open for _, is_open in folded) else ""
+            told = "; ".join(text for text, _ in folded)
+            warn(f"held by fewer than {min_count} people, and so not learnt: {told}{end}", CloverWarning)
         made_anew = {column.name for column in (*transforms, *identifiers)}
         order = tuple(plain_cell(name) for name in df.columns if name in made_anew)
         found = find_copies(transforms, df) if copies and numbers == "rank" else ((),) * len(transforms)
@@ -444,8 +443,10 @@ def _fit_column(
     )
 
 
-def _folded(values: pd.Series, made: AnyTransform, column: Column, least: int, min_count: int) -> list[str]:
-    """Say which cells of a column are held by too few people to be learnt; nothing where all are.
+def _folded(
+    values: pd.Series, made: AnyTransform, column: Column, least: int, min_count: int
+) -> list[tuple[str, bool]]:
+    """Say which cells of a column are held by too few people to be learnt, nothing where all are; and whether they have no category for the rest.
 
     Args:
         least: Fewest rows that are surely of ``min_count`` people: fewer are not told.
@@ -455,12 +456,18 @@ def _folded(values: pd.Series, made: AnyTransform, column: Column, least: int, m
         some = f"fewer than {min_count}" if n < min_count else "some"
         return f"{n} {what}" if n >= least else f"{some} {what}"
 
-    found = [f"missing cells of {column.name!r}"] if made.layout.missing is None and values.isna().any() else []
+    is_lost = made.layout.missing is None and values.isna().any()
+    found = [(f"missing cells of {column.name!r}", True)] if is_lost else []
     if isinstance(made, CategoricalTransform) and least > 1:
         labels, counts = read_labels(values, column.name, column.kind, column.order)
         rare = [n for value, n in zip(labels.values, counts, strict=False) if made.labels.place(value) < 0]
         if rare:
-            found += [f"{column.name!r}: {told(len(rare), 'categories')} in {told(int(sum(rare)), 'rows')}"]
+            text = f"{column.name!r}: {told(len(rare), 'categories')} in {told(int(sum(rare)), 'rows')}"
+            if made.rest is not None:
+                text += ", which count to the one for the rest"
+            elif column.rest is not None:
+                text += ", too few for the one for the rest as well"
+            found += [(text, made.rest is None)]
     return found
 
 
