@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import pickle
 import warnings
 from decimal import Decimal
@@ -145,21 +146,32 @@ def test_zeros_in_front_of_times_in_text_are_kept_and_their_lack_is_understood()
 
 
 def test_the_century_of_short_years_is_proposed_with_a_warning() -> None:
-    with pytest.warns(MetadataWarning, match="column 'born'.*century_starts: 1930.*1930 to 2029"):
+    first = datetime.date.today().year - 99
+    with pytest.warns(MetadataWarning, match=f"column 'born'.*century_starts: {first}.*{first} to {first + 99}"):
         column = Metadata.infer(pd.DataFrame({"born": SHORT})).column("born")
-    assert column == Column("born", "datetime", format="%d/%m/%y", century_starts=1930)
+    assert column == Column("born", "datetime", format="%d/%m/%y", century_starts=first)
     again = Metadata.from_dict(Metadata((column,)).to_dict())
     assert again.column("born") == column
 
 
-def test_proposed_centuries_end_near_today() -> None:
-    assert century_of([f"01/01/{year % 100:02d}" for year in range(2015, 2026)], "%d/%m/%y") == 2010
-    assert century_of([f"01/01/{year % 100:02d}" for year in range(1938, 1969)], "%d/%m/%y") == 1930
+def test_proposed_centuries_end_this_year_or_near_it_but_where_enough_texts_are_older() -> None:
+    now = datetime.date.today().year
+
+    def days(*years: int) -> list[str]:
+        return [f"01/01/{year % 100:02d}" for year in years]
+
+    assert century_of(days(*range(now - 11, now + 1)), "%d/%m/%y") == now - 99
+    assert century_of(days(*range(now - 60, now + 4)), "%d/%m/%y") == now - 89
+    lately = range(now - 85, now - 30)
+    few, enough = days(now - 104, now - 103, *lately), days(*range(now - 106, now - 101), *lately)
+    assert century_of(few, "%d/%m/%y", 5) == now - 99, "the century would tell of two people"
+    assert century_of(few, "%d/%m/%y") == (now - 104) // 10 * 10
+    assert century_of(enough, "%d/%m/%y", 5) == (now - 106) // 10 * 10
 
 
 def test_short_years_without_a_century_are_refused_with_the_cure() -> None:
     table = pd.DataFrame({"born": SHORT})
-    with pytest.raises(ColumnTypeError, match=r"column 'born'.*century_starts: 1930"):
+    with pytest.raises(ColumnTypeError, match=r"column 'born'.*century_starts: \d{4}"):
         Metadata.of({"datetime": {"born": {"format": "%d/%m/%y"}}}).validate(table)
     Metadata.of({"datetime": {"born": {"format": "%d/%m/%y", "century_starts": 1930}}}).validate(table)
 

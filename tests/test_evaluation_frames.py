@@ -176,6 +176,13 @@ def test_a_holdout_of_the_rows_that_were_learnt_is_refused():
         require_fresh(
             code_tables({"real": pd.DataFrame({"x": kinds[0]}), "holdout": pd.DataFrame({"x": kinds[1, :30]})})
         )
+    table = hospital(600, seed=5)
+    with pytest.raises(DataError, match="found 30 of 150 in the real table; take them out"):
+        require_fresh(code_tables({"real": table[:450], "holdout": pd.concat([table[480:], table[:30]])}))
+    pairs = pd.concat([table[:60], table]).sample(
+        frac=1, random_state=1
+    )  # rows that stand there twice, dealt at random
+    require_fresh(code_tables({"real": pairs[:450], "holdout": pairs[450:]}))
     few = pd.DataFrame({"sex": ["F", "M"] * 20})  # of so few kinds of rows, two samples may be the same
     require_fresh(code_tables({"real": few, "holdout": few, "synthetic": few}))
 

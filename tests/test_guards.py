@@ -14,7 +14,7 @@ from conftest import refuses
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.balancing import balanced, rows_to_add
 from clover_tvae.errors import ConditionError, IdentifierColumnError
-from clover_tvae.metadata import MetadataWarning
+from clover_tvae.metadata import Column, MetadataWarning
 from clover_tvae.reduction import Reduction
 from clover_tvae.transforms import TableTransform
 from clover_tvae.transforms.categorical import CategoricalTransform
@@ -155,6 +155,16 @@ def test_decimals_that_one_person_has_are_not_kept() -> None:
     assert NumberTransform.fit(pd.Series([*map(float, range(200)), 30.3725]), "x", "rank").grid.decimals == 4
     decimals = pd.Series([Decimal(f"{i}.50") for i in range(200)] + [Decimal("30.3725")])
     assert NumberTransform.fit(decimals, "x", "rank", least=K).grid.decimals == 2
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+@pytest.mark.parametrize("n", [K - 1, K])
+def test_a_time_of_day_that_one_person_has_is_not_kept(zone: str | None, n: int) -> None:
+    clock = pd.to_timedelta(np.where(np.arange(200) < n, 49_507_123, 0), unit="ms")
+    days = pd.Series(pd.date_range("2020-01-01", periods=200) + clock, dtype="M8[us]").dt.tz_localize(zone)
+    column = NumberTransform.fit(days, "admitted", "rank", "datetime", least=K)
+    drawn = column.restore(*column.read(days))
+    assert (drawn == (days.dt.normalize() if n < K else days)).all()
 
 
 @pytest.mark.parametrize("unit", [1, 500])
@@ -560,6 +570,15 @@ def test_months_and_years_of_birth_are_learnt_without_a_word() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Metadata.infer(df).validate(df)
+
+
+def test_words_that_too_few_say_are_not_proposed_for_the_metadata() -> None:
+    def inferred(n_yes: int) -> Column:
+        answers = ["no"] * (100 - n_yes) + ["yes"] * n_yes
+        return Metadata.infer(pd.DataFrame({"hiv": answers, "age": np.arange(100) % 37})).column("hiv")
+
+    assert inferred(1) == inferred(K - 1) == Column("hiv", "categorical")
+    assert inferred(K) == Column("hiv", "boolean", true="yes", false="no")
 
 
 def test_a_class_of_too_few_people_is_not_balanced() -> None:

@@ -74,11 +74,13 @@ class Calendar:
         format: str | None = None,
         time_zone: str | None = None,
         century_starts: int | None = None,
+        least: int = 1,
     ) -> tuple[Calendar, NDArray[np.int64], NDArray[np.bool_]]:
         """Read a column of dates, or of any dtype that can be learnt if every cell is missing.
 
         Args:
             time_zone: The zone of the cells; what text with offsets (``%z``) is given back in.
+            least: A resolution that fewer cells need is not kept: it would tell of these.
 
         Returns:
             The calendar, and what ``read`` makes of the column.
@@ -104,7 +106,7 @@ class Calendar:
             rule = "must say in which year the hundred years begin that years of two digits mean, found no 'century_starts'"
             raise ColumnTypeError(f"{rule}; declare it, such as century_starts: {proposed}", where_of(name))
         instants, missing = calendar.read(values, name)
-        return calendar._fitted(np.unique(instants[~missing]), known, name), instants, missing
+        return calendar._fitted(instants[~missing], known, name, least), instants, missing
 
     @classmethod
     def _of(
@@ -188,12 +190,12 @@ class Calendar:
             raise ColumnTypeError(message, where_of(name))
         return np.append(instants, 0)[codes]
 
-    def _fitted(self, known: NDArray[np.int64], values: pd.Series, name: object) -> Calendar:
-        """Return the calendar with the resolution, and the way of writing, that these cells have."""
-        step, day = _resolution(known, self.unit), 86_400 * PER_SECOND[self.unit]
+    def _fitted(self, known: NDArray[np.int64], values: pd.Series, name: object, least: int) -> Calendar:
+        """Return the calendar with the resolution, and the way of writing, that all but fewer than ``least`` of these cells have."""
+        step, day = _resolution(known, self.unit, least), 86_400 * PER_SECOND[self.unit]
         if self.format is not None:
             return replace(self._with_style(self._texts_of(values, name)[1][:STYLE_TEXTS]), step=step)
-        local = self.zone is not None and step < day and bool((self.to_local(known) % day == 0).all())
+        local = self.zone is not None and step < day and int(np.count_nonzero(self.to_local(known) % day)) < least
         return replace(self, step=day if local else step, local=local)
 
     @staticmethod
@@ -352,11 +354,11 @@ def instant_of(cell: Any, unit: str) -> tuple[int, bool]:
     return whole, rest != 0
 
 
-def _resolution(instants: NDArray[np.int64], unit: str) -> int:
-    """Return the coarsest of day, hour, minute, second, ms, us that all instants are whole numbers of, in units."""
+def _resolution(instants: NDArray[np.int64], unit: str, least: int) -> int:
+    """Return the coarsest of day, hour, minute, second, ms, us that all but fewer than ``least`` instants are whole numbers of, in units."""
     per_second = PER_SECOND[unit]
     for per_day in (1, 24, 1_440, 86_400, 86_400 * 10**3, 86_400 * 10**6):
         step, rest = divmod(86_400 * per_second, per_day)
-        if not rest and not (instants % step).any():
+        if not rest and np.count_nonzero(instants % step) < least:
             return step
     return 1

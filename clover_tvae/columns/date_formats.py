@@ -216,23 +216,29 @@ def _are_months(instants: NDArray[np.int64]) -> bool:
     return bool(is_plausible and len(set(months)) >= 10 and len(set(months % 12)) > 2 and len(set(years)) > 1)
 
 
-def century_of(texts: Sequence[str] | NDArray[Any], format: str) -> int:
+def century_of(texts: Sequence[str] | NDArray[Any], format: str, least: int = 1) -> int:
     """Propose in which year the hundred years begin that years of two digits mean.
 
-    The years lie behind the widest gap between them, and end at most ten years from now.
+    They end this year, or ten years from now where the years lie behind their widest gap only so; where that gap says that at
+    least ``least`` texts are of other years, they begin with its decade.
 
     Example:
-        >>> century_of(["14/03/64", "01/12/38", "07/07/85", "20/01/02"], "%d/%m/%y")
-        1930
+        >>> century_of(["14/03/04", "01/12/11", "07/07/95", "20/01/02"], "%d/%m/%y") == datetime.date.today().year - 99
+        True
     """
     instants, readable, _ = read_texts(texts, format)
-    years = np.unique(_years(instants[readable]) % 100)
+    short = _years(instants[readable]) % 100
+    years = np.unique(short)
     gaps = np.diff(years, append=years[:1] + 100)
+    now = datetime.date.today().year
+    latest = now + _YEARS_AHEAD
     last = int(years[np.argmax(gaps)]) if len(years) else 99
-    now = datetime.date.today().year + _YEARS_AHEAD
-    last += (now - last) // 100 * 100
-    first = last + int(gaps.max(initial=1)) - 100
-    return max(first // 10 * 10, last - 99)
+    last += (latest - last) // 100 * 100
+    meant = last - (last - short) % 100
+    for end in (now, latest):
+        if np.count_nonzero((meant > end) | (meant <= end - 100)) < least:
+            return end - 99
+    return max((last + int(gaps.max(initial=1)) - 100) // 10 * 10, last - 99)
 
 
 def _years(instants: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -13,6 +13,10 @@ from clover_tvae.errors import DataError
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 
 
+#: A random part shares so many standard deviations more than it is expected to in one of 30,000 tables.
+_LEAST_BEYOND = 4
+
+
 @dataclass(frozen=True)
 class Copies:
     """How many rows are copies.
@@ -38,19 +42,29 @@ class Copies:
 def require_fresh(tables: CodedTables) -> None:
     """Refuse a holdout of rows of the real table: then copies would look as if nobody were closer to them.
 
-    Strangers equal a learnt row about as often as two learnt rows equal each other.
+    Strangers equal a learnt row about as often as two learnt rows equal each other, and a random part of a table shares no more
+    rows with the rest than the equal rows of both let it.
 
     Raises:
-        DataError: Most of its rows do that beyond this share.
+        DataError: Most of its rows, or significantly more than of a random part, are rows of the real table.
     """
     if not {"real", "holdout"} <= set(tables.tables):
         return
     rows, held = row_hashes(tables["real"]), row_hashes(tables["holdout"])
     _, place, counts = np.unique(rows, return_inverse=True, return_counts=True)
     twins = (counts[place] > 1).mean()
-    if np.isin(held, rows).mean() > twins + max((1 - twins) / 2, 4 * (twins * (1 - twins) / len(held)) ** 0.5):
-        text = "must hold real rows that were never learnt, found rows of the real table; give rows that were held back"
-        raise DataError(text, "holdout table")
+    n_shared = int(np.isin(held, rows).sum())
+    _, alike = np.unique(np.append(rows, held), return_counts=True)
+    share, alike = len(held) / (len(rows) + len(held)), alike[alike > 1].astype(np.float64)
+    # Of m equal rows a binomial number is held out, and shared unless it is m.
+    expected = alike * (share - share**alike)
+    spread = alike * share * (1 - share) + (alike * share) ** 2 - alike**2 * share**alike - expected**2
+    beyond = n_shared - expected.sum()
+    if n_shared > len(held) * (twins + max((1 - twins) / 2, 4 * (twins * (1 - twins) / len(held)) ** 0.5)) or (
+        beyond > _LEAST_BEYOND * spread.sum() ** 0.5
+    ):
+        text = f"must hold real rows that were never learnt, found {n_shared} of {len(held)} in the real table"
+        raise DataError(f"{text}; take them out, and give rows that were held back", "holdout table")
 
 
 def row_hashes(table: CodedTable) -> NDArray[Any]:

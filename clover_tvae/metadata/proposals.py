@@ -458,7 +458,7 @@ def _dates(texts: Texts) -> Finding | None:
         never += [text for text, is_one in zip(written.texts, is_never, strict=True) if is_one]
     if short := next((format for format in formats if has_short_years(format)), None):
         shortened = [text for written in found if written.formats[0] == short for text in written.texts]
-        century = century_of(shortened, short)
+        century = century_of(shortened, short, MIN_COUNT)
     rest = _Rest(texts, readable)
     if not rest.fits:
         return None
@@ -541,6 +541,8 @@ def _truth(texts: Texts) -> Finding | None:
         reason = f"text with {len(words)} distinct values; {_cells_told(markers)} are one of them"
         return Finding(Column(texts.name, "categorical"), reason, words=("boolean", "missing"))
     true, false = words[pair[0]], words[pair[1]]
+    if min(texts.counts[true], texts.counts[false]) < MIN_COUNT:  # the metadata stand in the file
+        return None
     column = Column(texts.name, "boolean", true=true, false=false, missing=tuple(markers) or None)
     return Finding(column, f"text of two words: {true!r} is true, {false!r} is false", words=("category", "drop"))
 

@@ -229,7 +229,9 @@ class NumberTransform:
         """
         reader: NumberCells | DateCells
         if kind == "datetime":
-            calendar, instants, missing = Calendar.learn(values, name, format, time_zone, century_starts)
+            calendar, instants, missing = Calendar.learn(
+                values, name, format, time_zone, century_starts, 1 if exact else least
+            )
             reader, read = DateCells(calendar), np.where(missing, 0, calendar.steps(instants))
             grid = Grid.of(read[~missing], CellType("numpy", "int64"))
         else:
