@@ -147,11 +147,11 @@ def test_zeros_in_front_of_times_in_text_are_kept_and_their_lack_is_understood()
 
 def test_the_century_of_short_years_is_proposed_with_a_warning() -> None:
     first = datetime.date.today().year - 99
-    with pytest.warns(MetadataWarning, match=f"column 'born'.*century_starts: {first}.*{first} to {first + 99}"):
-        column = Metadata.infer(pd.DataFrame({"born": SHORT})).column("born")
-    assert column == Column("born", "datetime", format="%d/%m/%y", century_starts=first)
+    with pytest.warns(MetadataWarning, match=f"column 'since'.*century_starts: {first}.*{first} to {first + 99}"):
+        column = Metadata.infer(pd.DataFrame({"since": SHORT})).column("since")
+    assert column == Column("since", "datetime", format="%d/%m/%y", century_starts=first)
     again = Metadata.from_dict(Metadata((column,)).to_dict())
-    assert again.column("born") == column
+    assert again.column("since") == column
 
 
 def test_proposed_centuries_end_this_year_or_near_it_but_where_enough_texts_are_older() -> None:
@@ -170,10 +170,10 @@ def test_proposed_centuries_end_this_year_or_near_it_but_where_enough_texts_are_
 
 
 def test_short_years_without_a_century_are_refused_with_the_cure() -> None:
-    table = pd.DataFrame({"born": SHORT})
-    with pytest.raises(ColumnTypeError, match=r"column 'born'.*century_starts: \d{4}"):
-        Metadata.of({"datetime": {"born": {"format": "%d/%m/%y"}}}).validate(table)
-    Metadata.of({"datetime": {"born": {"format": "%d/%m/%y", "century_starts": 1930}}}).validate(table)
+    table = pd.DataFrame({"since": SHORT})
+    with pytest.raises(ColumnTypeError, match=r"column 'since'.*century_starts: \d{4}"):
+        Metadata.of({"datetime": {"since": {"format": "%d/%m/%y"}}}).validate(table)
+    Metadata.of({"datetime": {"since": {"format": "%d/%m/%y", "century_starts": 1930}}}).validate(table)
 
 
 @pytest.mark.parametrize(
@@ -188,13 +188,13 @@ def test_short_years_without_a_century_are_refused_with_the_cure() -> None:
 )
 def test_a_century_without_use_is_refused(options: dict) -> None:
     with pytest.raises(MetadataError) as caught:
-        Metadata.of({"datetime": {"born": options}})
-    assert caught.value.problems[0].where == "datetime.born.century_starts"
+        Metadata.of({"datetime": {"since": options}})
+    assert caught.value.problems[0].where == "datetime.since.century_starts"
 
 
 def test_one_century_for_transforms_conditions_and_evaluation() -> None:
-    column = Column("born", "datetime", format="%d/%m/%y", century_starts=1930)
-    fitted = NumberTransform.fit(SHORT, "born", "rank", "datetime", *column.date_options)
+    column = Column("since", "datetime", format="%d/%m/%y", century_starts=1930)
+    fitted = NumberTransform.fit(SHORT, "since", "rank", "datetime", *column.date_options)
     fitted = NumberTransform.from_plain(pickle.loads(pickle.dumps(fitted.to_plain())), "rank", "datetime")
     assert fitted.restore(*fitted.read(SHORT)).tolist() == SHORT.tolist()
     numbers, missing = fitted.read(SHORT)
@@ -202,9 +202,9 @@ def test_one_century_for_transforms_conditions_and_evaluation() -> None:
     assert SHORT[met].unique().tolist() == ["07/07/85", "20/01/02"]
     with pytest.raises(ConditionError):
         fitted.allow(Condition.of((">=", "2003-01-01")))
-    table = pd.DataFrame({"born": SHORT})
+    table = pd.DataFrame({"since": SHORT})
     coded = code_tables({"real": table, "synthetic": table}, Metadata((column,)))
-    years = pd.to_datetime(coded.cells("real", "born")).year
+    years = pd.to_datetime(coded.cells("real", "since")).year
     assert sorted(set(years)) == [1938, 1964, 1985, 2002]
 
 
@@ -230,7 +230,7 @@ def test_a_generator_draws_only_dates_that_exist(decoder: str) -> None:
         "admitted": days.dt.strftime("%Y%m%d").astype(np.int32),
         "left": (days + stay).dt.strftime("%Y%m%d").astype("Int64"),
         "at": RNG.integers(0, 24, 600) * 100 + RNG.integers(0, 60, 600),
-        "born": (pd.Timestamp("1935-01-01") + pd.to_timedelta(RNG.integers(0, 20_000, 600), "D")).strftime("%d/%m/%y"),
+        "since": (pd.Timestamp("1935-01-01") + pd.to_timedelta(RNG.integers(0, 20_000, 600), "D")).strftime("%d/%m/%y"),
         "age": RNG.integers(20, 90, 600),
     })  # fmt: skip
     with warnings.catch_warnings():
@@ -239,12 +239,12 @@ def test_a_generator_draws_only_dates_that_exist(decoder: str) -> None:
         model = TVAESynthesizer(
             table, described, decoder=decoder, epochs=2, privacy="none", random_state=0, verbose=False
         ).fit()
-        drawn = model.sample(300, conditions={"admitted": (">=", 20110101), "born": (">=", "1980-01-01")})
-    assert described.of_kind("datetime") == ("admitted", "left", "at", "born")
+        drawn = model.sample(300, conditions={"admitted": (">=", 20110101), "since": (">=", "1980-01-01")})
+    assert described.of_kind("datetime") == ("admitted", "left", "at", "since")
     assert (drawn.dtypes == table.dtypes).all()
     assert (pd.to_datetime(drawn["left"].astype(str)) >= pd.to_datetime(drawn["admitted"].astype(str))).all()
     assert drawn["admitted"].min() >= 20110101
-    assert set(drawn["born"].str[-2:].astype(int)) <= set(range(80, 90))
+    assert set(drawn["since"].str[-2:].astype(int)) <= set(range(80, 90))
     described.validate(drawn)
 
 
