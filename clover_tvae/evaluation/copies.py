@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from clover_tvae.errors import DataError
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 
-
 #: A random part shares so many standard deviations more than it is expected to in one of 30,000 tables.
 _LEAST_BEYOND = 4
 
