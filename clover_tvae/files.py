@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from clover_tvae.errors import CloverError, ConfigError, TableFileError, did_you_mean
+from clover_tvae.errors import CloverError, ConfigError, MissingExtraError, TableFileError, did_you_mean, package
 
 fcntl: Any = None  # Windows has none: there, what a killed writer leaves stays
 with contextlib.suppress(ImportError):
@@ -84,6 +84,11 @@ def unwritable(path: Path) -> str | None:
         return "must be a file, found a device or a pipe of this name"
     if _RESERVED.fullmatch(path.name):
         return f"must be a file name that Windows can hold, found {path.name!r}, the name of a device"
+    if path.suffix.lower() == ".xlsx":
+        try:
+            package("xlsxwriter", "an Excel file")
+        except MissingExtraError as error:
+            return str(error)
     return None
 
 

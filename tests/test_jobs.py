@@ -1063,6 +1063,15 @@ def test_a_name_that_no_file_system_takes_is_a_problem_of_the_job_file(folder: P
 
 
 @pytest.mark.long
+def test_a_workbook_that_no_package_writes_is_told_before_a_job_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "xlsxwriter", None)
+    sample = {"rows": 5, "output": "rows.xlsx"}
+    (problem,) = problems_of(json.dumps({"version": 1, "jobs": [iris_job(sample=sample)]}), tmp_path)
+    assert "output: an Excel file needs xlsxwriter, which is not installed" in problem
+
+
 def test_job_files_of_one_name_under_one_root_keep_their_own_records(tmp_path: Path) -> None:
     files = []
     for part in "ab":
