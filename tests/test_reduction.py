@@ -227,6 +227,36 @@ def test_whatever_is_drawn_the_rows_keep_what_is_structure(name: str, gaps: floa
             assert rows[name].isna().sum() >= drawn[name].isna().sum()
 
 
+@pytest.mark.parametrize("step", ["1D", "1s"])
+def test_drawn_dates_lie_between_the_ends_of_what_was_learnt_and_in_order(step: str) -> None:
+    rng, unit = np.random.default_rng(4), pd.Timedelta(step)
+    admitted = pd.Timestamp("2021-01-01") + rng.integers(0, 700, N) * unit
+    left = admitted + rng.integers(0, 60, N) * unit
+    df = pd.DataFrame({"admitted": admitted, "left": left, "paid": left + rng.integers(1, 90, N) * unit})
+    orders = [{"kind": "interval", "start": s, "end": e} for s, e in (("admitted", "left"), ("left", "paid"))]
+    plan = plan_of(df, described(df, orders))
+    assert {"admitted", "paid"} <= set(plan.distances)
+    learnt = Reduction.from_plain(plan.to_plain()).reduce(df)
+    pd.testing.assert_frame_equal(plan.restore(learnt), df)
+    drawn = pd.DataFrame({c: learnt[c].array[rng.integers(0, N, 4 * N)] for c in learnt})
+    rows = plan.restore(drawn, drawn[[]])
+    assert plan.broken(rows) == {}
+    anywhere = plan.restore(drawn)
+    assert (anywhere < df.min()).any(axis=None)
+    pd.testing.assert_frame_equal(plan.restore(drawn, anywhere), anywhere)  # what is given stays
+    for name in plan.distances:
+        outermost = np.sort(df[name].to_numpy())
+        assert outermost[0] < rows[name].min() <= outermost[9]
+        assert outermost[-10] <= rows[name].max() < outermost[-1]
+
+
+def test_ranges_of_dates_that_none_is_drawn_in_are_refused_at_once() -> None:
+    df, plan = planned("dates", 0.0)[:2]
+    name = next(iter(plan.distances))
+    with pytest.raises(ConditionError, match=f"column '{name}': the range must hold a value"):
+        translated(plan, {name: ("<", str(df[name].min() + pd.Timedelta("1h")))})
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", TABLES)
 def test_mended_rows_keep_the_relations_and_their_changes_are_counted(name: str) -> None:

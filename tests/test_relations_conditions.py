@@ -355,6 +355,7 @@ def test_parts_that_no_time_stamp_has_are_refused_at_once() -> None:
     assert (rows["at"] == pd.Timestamp("2024-02-29 05:30")).all()
 
 
+@pytest.mark.filterwarnings("ignore:column 'born'.* dates of birth")
 @pytest.mark.parametrize("lacks", ["born", "admitted"])
 def test_an_age_tells_the_birth_and_the_day(lacks: str) -> None:
     rng = np.random.default_rng(1)

@@ -53,7 +53,7 @@ def completed(
         if round_ == _LEND_FROM:
             frames = inner.sample_frames(_POOL_ROWS, seed=child(seed, ROUNDS))
             rows = pd.concat(list(frames), ignore_index=True)
-            pool = plan.brought_back(rows) if plan.is_repair else plan.restore(rows)
+            pool = plan.brought_back(rows) if plan.is_repair else plan.restore(rows, rows[[]])
         pinned_down = pinned(plan, given, drawn, full, pool if round_ % 2 else None, round_ // 2, beyond)
         if not pinned_down.equals(given):
             drawn, full = _filled(plan, inner, pinned_down, given, fill, child(seed, round_, 1), missing, mend)
@@ -116,7 +116,7 @@ def _filled(
         drawn[name] = distance.astype(np.float64).fillna(drawn[name].astype(np.float64))
     for name, (rows, cells) in solved.items():
         drawn[name] = with_cells(drawn[name], rows, cells.iloc[rows])
-    return drawn, plan.restore(drawn)
+    return drawn, plan.restore(drawn, known)
 
 
 def _differs(made: pd.Series, given: pd.Series) -> NDArray[np.bool_]:

@@ -24,6 +24,7 @@ from clover_tvae.relations.groups import OneHot
 from clover_tvae.relations.lookup import Ranges
 from clover_tvae.relations.order import Order
 from clover_tvae.relations.relation import Relation, listed
+from clover_tvae.transforms.numbers import OUTSIDE
 
 _ROUNDS, _YEAR, _ALL = 8, 365.2425, (-math.inf, math.inf)
 _Ends = tuple[float, float]
@@ -58,6 +59,11 @@ def check_room(plan: Reduction, asked: Mapping[Any, Condition], *, missing: bool
             place = f"column{'s' * (len(names) > 1)} {listed(map(repr, names))}"
             text = f"must leave room for the relation '{relation}', found conditions that contradict it"
             raise ConditionError(text, place)
+    for name, step in plan.distances.items():  # dates that are given may lie beyond these ends, but none is drawn there
+        if step.ends and name in asked and asked[name].form == "range" and not asked[name].missing:
+            low, high = cells.ends(name, asked[name])
+            if low > step.ends[1] or high < step.ends[0]:
+                raise ConditionError(OUTSIDE, f"column {name!r}")
 
 
 def _told(plan: Reduction, relation: Relation, asked: Mapping[Any, Condition]) -> Iterator[tuple[str, float]]:

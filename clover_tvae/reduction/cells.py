@@ -189,6 +189,15 @@ class Cells:
         low, high = self._scaled(column, column.grid.cast(clipped)).tolist()
         return low, high
 
+    def shared_ends(self, df: pd.DataFrame, name: Any, least: int) -> tuple[float, float]:
+        """Return the means of the ``least`` lowest and of the ``least`` highest values, of which none outweighs the others."""
+        column = self.number(name)
+        steps, missing = column.read(df[name])
+        known = column.grid.cast(steps[~missing])
+        grid = column.grid.shared(column.grid.pulled_in(known, least), least)
+        low, high = self._scaled(column, column.grid.cast(np.array([grid.minimum, grid.maximum]))).tolist()
+        return low, high
+
     def _asked_for(self, name: Any, condition: Condition | None) -> tuple[float, float]:
         """Return the lowest and the highest number of a column, in its own steps, that a condition lets through."""
         column = self.number(name)

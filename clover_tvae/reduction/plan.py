@@ -70,6 +70,7 @@ class Distance(_OfBase):
         typical: The distance that stands for an unknown one.
         least: The smallest distance: 0 unless the order is strict.
         reach: No distance is longer.
+        ends: Of dates: drawn ones lie between these, in seconds; ``None``: within the range of the column.
     """
 
     sign: int
@@ -78,11 +79,21 @@ class Distance(_OfBase):
     typical: float
     least: float
     reach: float
+    ends: tuple[float, float] | None = None
 
     @property
     def size(self) -> int:
         """One unit, in the values of the columns."""
         return self.unit or 1
+
+    def inside(self, distance: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return drawn distances from ``start`` (in the values of the columns), changed by whole units so that the dates lie within the ends."""
+        if self.ends is None:
+            return distance
+        near, far = (self.sign * (end - start) / self.size for end in self.ends[:: self.sign])
+        if self.decimals == 0:
+            near, far = np.ceil(near - 1e-9), np.floor(far + 1e-9)
+        return np.maximum(np.minimum(np.maximum(distance, near), far), self.least)
 
     def base_clear_of(self, base: NDArray[np.float64], made: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return values of the base moved to where the known ones of the column leave room."""
@@ -295,7 +306,8 @@ def step_to_plain(step: Step, kept: tuple[Relation, ...]) -> dict[str, Any]:
     if isinstance(step, Relation):
         return {"relation": kept.index(step)}
     made, base, *sizes = astuple(step)
-    return {type(step).__name__.lower(): [name_to_plain(made), name_to_plain(base), *sizes]}
+    ends = sizes.pop() or () if isinstance(step, Distance) else ()
+    return {type(step).__name__.lower(): [name_to_plain(made), name_to_plain(base), *sizes, *ends]}
 
 
 def relation_at(place: Any, kept: tuple[Relation, ...]) -> Relation:
@@ -312,7 +324,7 @@ def step_from_plain(item: Any, kept: tuple[Relation, ...], cells: Cells) -> Step
         return relation
     is_clock = "clock" in item
     parts = list_of(item.get("clock", item.get("distance")), "step")
-    check(len(parts) == (2 if is_clock else 8), "a clock must have two parts, a distance eight")
+    check(len(parts) in ((2,) if is_clock else (8, 10)), "a clock must have two parts, a distance eight or ten")
     made, base = (name_from_plain(name) for name in parts[:2])
     check({made, base} <= set(cells.table.names) and made != base, "a step must be between two columns")
     if is_clock:
@@ -323,6 +335,8 @@ def step_from_plain(item: Any, kept: tuple[Relation, ...], cells: Cells) -> Step
     check(type(sign) is int and sign in (1, -1), "sign must be 1 or -1")
     unit = optional(unit, lambda value: integer(value, "unit", 1, 86_400))
     decimals = optional(decimals, lambda value: integer(value, "decimals", 0, MAX_DECIMALS))
-    typical, least, reach = (number(value, "distance") for value in sizes)
+    typical, least, reach = (number(value, "distance") for value in sizes[:3])
     check(math.isfinite(typical + least + reach) and least >= 0, "a distance must be finite, and at least 0")
-    return Distance(made, base, sign, unit, decimals, typical, least, reach)
+    ends = tuple(number(value, "end") for value in sizes[3:])  # the first files have none
+    check(all(map(math.isfinite, ends)), "ends must be finite")
+    return Distance(made, base, sign, unit, decimals, typical, least, reach, (ends[0], ends[1]) if ends else None)

@@ -106,7 +106,13 @@ class Reduction:
         columns = TableTransform.fit(df[[c.name for c in declared]], Metadata(declared), **how)
         modelled = {column.name for column in metadata.modelled}
         order = tuple(name for name in df.columns if name in modelled or name in columns.order)
-        steps, corrected = planned(df, kept, Cells(columns), min_count)
+        cells, least = Cells(columns), 1 if exact_values else min_count
+        steps, corrected = planned(df, kept, cells, min_count)
+        steps = tuple(
+            replace(step, ends=cells.shared_ends(df, step.made, least))
+            if isinstance(step, Distance) and cells.is_date(step.made) else step
+            for step in steps
+        )  # fmt: skip
         plan = cls(kept, steps, corrected, (), columns, order, is_repair)
         filled = plan._with_bases(df[list(modelled)])[1]
         return replace(plan, gaps=tuple(name for name, rows in filled.items() if rows.any()))
@@ -268,8 +274,13 @@ class Reduction:
             df[name] = self.cells.write(name, values[name], inside=False).set_axis(df.index)
         return df, filled
 
-    def restore(self, drawn: pd.DataFrame) -> pd.DataFrame:
-        """Return rows of the reduced table as rows of the table, without identifiers."""
+    def restore(self, drawn: pd.DataFrame, given: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Return rows of the reduced table as rows of the table, without identifiers.
+
+        Args:
+            given: What was known of rows that were drawn: their other dates lie within the ends of those that were learnt. ``None``: they
+                are rows of the table, brought back as they were.
+        """
         out, bases = drawn.copy(), dict[Any, pd.Series]()
 
         def blank(name: Any) -> None:
@@ -284,7 +295,11 @@ class Reduction:
             if isinstance(step, Distance):
                 distance = drawn[step.made].to_numpy(dtype=np.float64, na_value=np.nan)
                 start = self.cells.values({step.base: bases.get(step.base, out[step.base])}, step.base)  # type: ignore[arg-type]
-                end = start + step.sign * np.maximum(distance, step.least) * step.size
+                length = np.maximum(distance, step.least)
+                if given is not None:
+                    is_known = given[step.made].notna().to_numpy(dtype=bool) if step.made in given else False
+                    length = np.where(is_known, length, step.inside(length, start))
+                end = start + step.sign * length * step.size
                 out[step.made] = self.cells.write(step.made, end).set_axis(out.index)
                 blank(step.made)
             elif isinstance(step, Clock):
@@ -408,7 +423,7 @@ class Reduction:
             cells = drawn[one.target].where(drawn[one.target].notna(), drawn[one.source])
             drawn = drawn.copy()
             drawn[one.source] = cells.astype(drawn[one.source].dtype)
-        made = self.restore(self.reduce(drawn) if self.is_repair else drawn)
+        made = self.restore(self.reduce(drawn)) if self.is_repair else self.restore(drawn, drawn[[]])
         for relation in self.kept if self.is_repair else self.corrected:
             if (self.is_repair or relation.lends) and (wrong := relation.breaks(made)).any():
                 mended = relation.mend(made[wrong])

@@ -35,6 +35,8 @@ from clover_tvae.transforms.raw_codec import RawCodec
 
 _YEARS_1_TO_9999 = (-62_135_510_400, 253_402_214_400)  # seconds, a day from either end for the zones
 
+OUTSIDE = "the range must hold a value of the column, found it outside what was seen in training"
+"""What is said of a condition that no number of a column meets."""
 CODECS: dict[str, type[NumberCodec]] = {"mode": ModeCodec, "rank": RankCodec, "raw": RawCodec}
 """The ways to code numbers, by the name of the setting."""
 
@@ -307,8 +309,7 @@ class NumberTransform:
             low, high = self.ends(condition)
             allowed = self.codec.allow(low, high)
             if low > high or not allowed.choices.any():
-                rule = "the range must hold a value of the column, found it outside what was seen in training"
-                raise ConditionError(rule)
+                raise ConditionError(OUTSIDE)
         elif condition.form != "not missing":
             allowed = self._allow_values(condition, allowed)
         return allowed.with_missing(condition, self.layout)
