@@ -368,6 +368,7 @@ def test_measurements_are_no_identifiers(values: Any) -> None:
         ("month", np.arange(1, 61)),
         ("woche", np.arange(1, 53)),
         ("day_number", np.arange(1, 366)),
+        ("Tag", np.arange(1, 366)),
         ("heure", np.arange(0, 24)),
     ],
 )
@@ -381,7 +382,7 @@ def test_years_and_ages_that_are_counted_through_are_measures(name: str, values:
         assert Metadata.infer(df.astype({name: str})).column(name).kind == "continuous"
 
 
-@pytest.mark.parametrize("name", ["patient", "nr", "age_id", "age", "year", "wage_no"])
+@pytest.mark.parametrize("name", ["patient", "nr", "age_id", "age", "year", "wage_no", "ear_tag"])
 def test_what_no_age_or_year_can_be_stays_an_identifier(name: str) -> None:
     df = pd.DataFrame({name: RNG.permutation(400) + 1, "sex": ["F", "M"] * 200})
     with pytest.warns(MetadataWarning, match="every whole number"):

@@ -244,6 +244,11 @@ def test_drawn_dates_lie_between_the_ends_of_what_was_learnt_and_in_order(step: 
     anywhere = plan.restore(drawn)
     assert (anywhere < df.min()).any(axis=None)
     pd.testing.assert_frame_equal(plan.restore(drawn, anywhere), anywhere)  # what is given stays
+    mended = plan_of(df, described(df, orders), is_repair=True).brought_back(
+        pd.DataFrame({c: df[c].array[rng.integers(0, N, 4 * N)] for c in df})
+    )
+    assert (mended >= df.min()).all(axis=None)
+    assert (mended <= df.max()).all(axis=None)
     for name in plan.distances:
         outermost = np.sort(df[name].to_numpy())
         assert outermost[0] < rows[name].min() <= outermost[9]

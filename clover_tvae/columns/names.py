@@ -72,7 +72,7 @@ _COUNTS_OF_TIME: dict[str, int] = {
     "years?|yrs?|yob|ages?|[a-zäöü]*jahre?|alter|lebensalter|ann[eé]es?|ans|[aâ]ges?|a[nñ]os?|anios?|edad": 1,
     "months?|[a-z]*monate?|mois|mes|meses": 12,
     "weeks?|[a-z]*wochen?|semaines?|semanas?": 53,
-    "days?|tage?|wochentag|jours?|d[ií]as?": 366,
+    "days?|tage|wochentag|jours?|d[ií]as?": 366,
     "hours?|hrs?|stunden?|heures?|horas?": 366 * 24,
 }
 _LIFE = 130
@@ -80,7 +80,7 @@ YEARS = (1500, 2200)
 """Whole numbers between these may be years."""
 _PLACE_IN_TIME = re.compile(
     "|".join(_COUNTS_OF_TIME)
-    + "|quarters?|periods?|waves?|rounds?|trials?|visits?|sessions?|minutes?|seconds?|steps?|quartal|minuten?|sekunden?",
+    + "|tag|quarters?|periods?|waves?|rounds?|trials?|visits?|sessions?|minutes?|seconds?|steps?|quartal|minuten?|sekunden?",
 )
 
 
@@ -154,6 +154,7 @@ def counts_time(name: Hashable, low: float, high: float) -> bool:
     if names_an_id(name) or names_a_person(name):
         return False
     in_a_year = [n for words, n in _COUNTS_OF_TIME.items() if any(re.fullmatch(words, word) for word in _words(name))]
+    in_a_year += [366] if name == "Tag" else []  # in English, tags name things
     are_years = 1 in in_a_year and YEARS[0] <= low and high <= YEARS[1]
     return are_years or 0 <= low <= high <= _LIFE * max(in_a_year, default=-1)
 

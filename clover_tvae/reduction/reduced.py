@@ -423,7 +423,13 @@ class Reduction:
             cells = drawn[one.target].where(drawn[one.target].notna(), drawn[one.source])
             drawn = drawn.copy()
             drawn[one.source] = cells.astype(drawn[one.source].dtype)
-        made = self.restore(self.reduce(drawn)) if self.is_repair else self.restore(drawn, drawn[[]])
+        if self.is_repair:
+            reduced = self.reduce(drawn)
+            made, dates = self.restore(reduced), [name for name, step in self.distances.items() if step.ends]
+            if dates:  # those that come back as they were drawn stay
+                made = self.restore(reduced, drawn[dates].where(made[dates] == drawn[dates]))
+        else:
+            made = self.restore(drawn, drawn[[]])
         for relation in self.kept if self.is_repair else self.corrected:
             if (self.is_repair or relation.lends) and (wrong := relation.breaks(made)).any():
                 mended = relation.mend(made[wrong])
