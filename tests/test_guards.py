@@ -454,8 +454,12 @@ def test_sparse_text_that_a_fit_would_refuse_is_named() -> None:
         [f"{a}/{b}" for a, b in zip(RNG.choice(10**5, 600), RNG.choice(10**5, 600), strict=True)],
         [f"{a}/{b}" for a, b in zip(RNG.choice(10**6, 600) + 10**6, RNG.integers(1, 99, 600), strict=True)],
         ["unknown"] * 60 + [f"{2021 + i % 3}/{i}" for i in range(540)],
+        [
+            f"{n}/{year}"
+            for n, year in zip(RNG.choice(5_000, 600, replace=False), RNG.integers(18, 24, 600), strict=True)
+        ],
     ],
-    ids=["case", "policy", "account", "case or unknown"],
+    ids=["case", "policy", "account", "case or unknown", "case, year last"],
 )
 def test_numbers_of_two_parts_that_name_people_are_no_pairs(text: list[str]) -> None:
     with pytest.warns(MetadataWarning, match="'x': looks like an identifier"):

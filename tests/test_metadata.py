@@ -1127,7 +1127,12 @@ def test_names_of_people_say_that_a_number_is_theirs(name, first):
 )
 def test_how_many_people_there_are_is_no_unit(name):
     rng = np.random.default_rng(0)
-    for n_people in (rng.lognormal(4, 1, 900).astype(int), rng.geometric(0.04, 3_000), 100 * rng.integers(10, 90, 900)):
+    for n_people in (
+        rng.lognormal(4, 1, 900).astype(int),
+        rng.geometric(0.04, 3_000),
+        100 * rng.integers(10, 90, 900),
+        rng.poisson(30, 600),
+    ):
         df = pd.DataFrame({name: n_people, "x": rng.random(len(n_people))})
         with warnings.catch_warnings():
             warnings.simplefilter("error")

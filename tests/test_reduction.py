@@ -302,6 +302,8 @@ HOSTILE: dict[str, Callable[[Any], None]] = {
     "NaN": _set("steps", 0, "distance", 5, to=float("nan")),
     "infinite": _set("steps", 0, "distance", 7, to=float("inf")),
     "negative": _set("steps", 0, "distance", 6, to=-1.0),
+    "an infinite end": lambda plain: plain["steps"][0]["distance"].extend([0.0, float("inf")]),
+    "one end": lambda plain: plain["steps"][0]["distance"].append(0.0),
     "a unit of no time": _set("steps", 0, "distance", 3, to=0),
     "too many decimals": _set("steps", 0, "distance", 4, to=10**9),
     "a clock of numbers": _set("steps", 0, to={"clock": ["a", "b"]}),

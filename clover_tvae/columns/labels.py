@@ -144,8 +144,15 @@ def are_numbers_of_two_parts(counts: Mapping[str, int]) -> bool:
         return not (_are_clustered(first) and _are_clustered(second))
     if any(part.min() == 1 and part.max() == len(np.unique(part)) == 12 for part in (first, second)):
         return False  # months
+    cells = [*counts.values()]
+    if any(identifier_told(np.repeat(part, cells)) for part in (first, second) if not _are_years(part)):
+        return True  # 417/23, whose first part alone is another one in every row
     joined = first * (np.ptp(second) + 1) + second  # one number for each of all possible pairs
-    return bool(identifier_told(np.repeat(joined - joined.min(), [*counts.values()])))
+    return bool(identifier_told(np.repeat(joined - joined.min(), cells)))
+
+
+def _are_years(part: NDArray[np.float64]) -> bool:
+    return bool(_YEARS_OF_CASES[0] <= part.min() and part.max() <= _YEARS_OF_CASES[1])
 
 
 def _are_clustered(part: NDArray[np.float64]) -> bool:
@@ -155,7 +162,7 @@ def _are_clustered(part: NDArray[np.float64]) -> bool:
     """
     low, high = np.quantile(part, (0.02, 0.98))
     inner = part[(part >= low) & (part <= high)]
-    if part.max() >= 10_000 or low == high or (_YEARS_OF_CASES[0] <= part.min() and part.max() <= _YEARS_OF_CASES[1]):
+    if part.max() >= 10_000 or low == high or _are_years(part):
         return False
     return bool(inner.std() * np.sqrt(12) / np.ptp(inner) < 1 - 4 * np.sqrt(0.2 / len(inner)))
 

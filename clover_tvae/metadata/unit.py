@@ -100,7 +100,9 @@ def _given_out(series: pd.Series, name: Hashable) -> bool:
         return len(rows) > 0
     numbers = rows.index.to_numpy(dtype=float)
     of_one_length = numbers.min() >= _LOWEST_GIVEN_OUT and len({len(f"{number:.0f}") for number in numbers}) == 1
-    is_run = _run(numbers, _MIN_VALUES) and np.gcd.reduce(_steps(numbers)) == 1 and rows.max() <= 4 * rows.median()
+    thirds = [float(np.median(part)) for part in np.array_split(rows.to_numpy()[np.argsort(numbers)], 3)]
+    is_even = max(thirds) <= 2 * min(thirds)  # as many rows for low numbers as for high ones
+    is_run = _run(numbers, _MIN_VALUES) and np.gcd.reduce(_steps(numbers)) == 1 and is_even
     return bool(is_run or (of_one_length and (numbers % 10 != 0).mean() > 0.5))
 
 
