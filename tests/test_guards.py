@@ -443,8 +443,41 @@ def test_a_sparse_measurement_is_learnt(numbers: Any) -> None:
 def test_sparse_text_that_a_fit_would_refuse_is_named() -> None:
     df = pd.DataFrame({"x": [*(f"Ada{i}" for i in range(10)), *[None] * 1_490], "sex": ["F", "M"] * 750})
     for cells in (df, df.astype({"x": "category"})):
-        with pytest.warns(MetadataWarning, match="'x': holds text of which no value is in 5 cells"):
+        with pytest.warns(MetadataWarning, match="'x': holds values of which none is in 5 cells"):
             assert Metadata.infer(cells).column("x").kind == "ignore"
+
+
+def sparse(cells: Any, n_known: int) -> pd.Series:
+    """Return 600 cells of which so many, at random places, are not missing."""
+    return pd.Series(cells).where(pd.Series(RNG.permutation(600) < n_known))
+
+
+@pytest.mark.parametrize("unit", [None, "patient"])
+def test_what_infer_proposes_a_fit_takes(unit: str | None) -> None:
+    days = pd.Series(pd.date_range("2020-01-01", periods=600))
+    n = 4 if unit is None else 40  # of five people are at least 4 * 20 + 1 rows
+    left_out = {
+        "death": sparse(days, n), "death_text": sparse(days.dt.strftime("%d.%m.%Y"), n), "lab": sparse(RNG.normal(size=600), n),
+        "kg": sparse([f"{x:.1f} kg" for x in RNG.normal(70, 9, 600)], n), "answer": sparse(RNG.choice(["yes", "no"], 600), n),
+        "level": sparse(RNG.choice(["low", "normal", "high"], 600), n), "flag": sparse(RNG.random(600) < 0.5, n).astype("boolean"),
+    }  # fmt: skip
+    if unit is not None:
+        left_out["diagnosis"] = pd.Series([f"{'ABCDEFGH'[i % 8]}{i % 13:02d}" for i in RNG.permutation(600)])
+    df = pd.DataFrame({"patient": np.repeat(np.arange(1, 31), 20), "sex": ["F", "M"] * 300, "void": np.nan, **left_out})
+    df = df.drop(columns=[] if unit else "patient")
+    with pytest.warns(MetadataWarning) as told:
+        metadata = Metadata.infer(df)
+    assert (metadata.unit, set(metadata.of_kind("ignore"))) == (unit, {*left_out})
+    for name in left_out:
+        assert sum(f"{name!r}: holds values" in str(one.message) for one in told) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", MetadataWarning
+        )  # the user may say that it is to be learnt, which then is refused
+        said = Metadata.infer(df, set={"death": "date"})
+    assert said.column("death").kind == "datetime"
+    metadata.validate(df)
+    TableTransform.fit(metadata.read(df), metadata, rng=RNG, min_count=5)
 
 
 @pytest.mark.parametrize(

@@ -340,6 +340,12 @@ def test_columns_of_mostly_numbers_are_warned_about_with_the_count() -> None:
     assert "holds mostly numbers (400 of 400 cells) in 2 units" in propose(units)[1]
     words = [f"{x:.1f}" if i % 4 else f"word {i}" for i, x in enumerate(KG)]
     assert "holds mostly numbers (300 of 400 cells)" in propose(words)[1]
+    codes = [f"{10_000_000 + 7 * i}{'ABCDEFGH'[i % 8]}{100 + i}" for i in range(400)]
+    made, told = propose(codes)
+    assert made.of_kind("id") == ("x",)
+    assert "mostly numbers" not in told
+    heights = [f"<{5 + i % 9}" if i % 4 == 0 else f"{x:.1f}" for i, x in enumerate(KG)]
+    assert "mostly numbers (3" in propose(heights)[1]
 
 
 def test_words_that_do_not_fit_are_refused_together_with_the_nearest() -> None:

@@ -28,6 +28,7 @@ from clover_tvae.columns.names import (
     names_people_or_counts_them,
 )
 from clover_tvae.columns.numeric import identifier_told, read_numbers
+from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.errors import (
     CloverWarning,
     ColumnTypeError,
@@ -125,6 +126,14 @@ def inferred(df: pd.DataFrame, said: Mapping[Hashable, str] | None = None) -> li
         findings[name] = Finding(
             Column(name, "id"), reason, "" if name in said else warning, is_unit=is_unit, words=words
         )
+    if len(df) < _MIN_UNIQUE:
+        return list(findings.values())
+    least = least_rows(people_of(df, units[0] if units else None), MIN_COUNT)
+    for name, found in findings.items():
+        word = said.get(name, "").partition(":")[0]
+        if word in ("", "keep", "missing"):
+            made = _learnable(found, df, least)
+            findings[name] = replace(made, warning="", words=()) if word == "keep" else made
     return list(findings.values())
 
 
@@ -253,10 +262,9 @@ def _look(name: Hashable, series: pd.Series, names: Iterable[Hashable] = ()) -> 
             found = Finding(Column(name, "datetime", time_zone=zone or None), f"{series.dtype}: dates")
             return _of_births(found, known)
         case "category":
-            return _shared(_look_at_category(name, cells, known), known, len(series))
+            return _look_at_category(name, cells, known)
         case "text":
-            rows = np.flatnonzero(series.notna())
-            return _shared(_look_at_text(name, known, rows, frozenset(names)), known, len(series))
+            return _look_at_text(name, known, np.flatnonzero(series.notna()), frozenset(names))
     if (mixed := _look_as(name, series, known, "", names)) is not None and mixed.column.kind == "continuous":
         column = mixed.column  # numbers stay numbers where all of them are
         is_bare = not (column.unit or column.decimal or column.thousands or column.below or column.above)
@@ -276,14 +284,34 @@ def _of_births(found: Finding, known: pd.Series) -> Finding:
     return found
 
 
-def _shared(found: Finding, known: pd.Series, n_rows: int) -> Finding:
-    """Leave out categories of which too few cells have each to be learnt at all, as a fit would refuse them."""
-    is_open = found.column.kind == "categorical" and n_rows >= _MIN_UNIQUE
-    if not is_open or int(known.value_counts().iloc[0]) >= MIN_COUNT:
+def _learnable(found: Finding, df: pd.DataFrame, least: int) -> Finding:
+    """Leave out a column of which a fit would learn nothing, and which it would refuse.
+
+    Args:
+        least: Fewest rows that are surely of ``MIN_COUNT`` people.
+    """
+    if not found.column.modelled:
         return found
-    reason = f"text of which no value is in {MIN_COUNT} cells"
+    counts = [_largest_share(read_column(df[found.name], column), column) for column in found.columns]
+    if not any(0 < n < least for n in counts):
+        return found
+    rows = f"{least} cells" + f", the fewest that are surely of {MIN_COUNT} people" * (least > MIN_COUNT)
+    if found.column.kind in ("continuous", "datetime"):
+        reason = f"values in fewer than {rows}"
+        warning = (
+            f"holds {reason}: declared 'ignore', neither learnt nor given back; gather more people to have it learnt"
+        )
+        return Finding(Column(found.name, "ignore"), reason, warning)
+    reason = f"values of which none is in {rows}"
     warning = f"holds {reason}, so that each may name people: declared 'ignore', neither learnt nor given back; merge values to have them learnt"
     return Finding(Column(found.name, "ignore"), reason, warning, words=("id",))
+
+
+def _largest_share(cells: pd.Series, column: Column) -> int:
+    """Return on how many rows a column rests: those of its most frequent category, or those of all its numbers or dates."""
+    if column.kind in ("continuous", "datetime"):
+        return int(cells.count())
+    return int(cells.value_counts().max()) if cells.notna().any() else 0
 
 
 def _look_at_numbers(name: Hashable, cells: pd.Series, n_rows: int) -> Finding:

@@ -228,20 +228,22 @@ def _numbers(texts: Texts) -> Finding | None:
     n_spelt = texts.n_of(spelt)
     if not n_spelt or (n_spelt < 0.5 * (texts.n - sum(texts.markers.values())) and not texts.word):
         return None
-    mostly = f"holds mostly numbers ({n_spelt} of {texts.n} cells)"
     unit, n_units = _unit(texts, spelt)
     if n_units > 1:
         if len(spelt) <= MAX_CODES:
             return None
-        return _left(texts, f"{mostly} in {n_units} units; bring them to one first", "numbers of several units")
+        told = f"{_mostly(texts, spelt)} in {n_units} units; bring them to one first"
+        return _left(texts, told, "numbers of several units")
     # A bare 999 among "70 kg" is no number of kilograms.
     bare = {text for text, found in spelt.items() if unit and not found.unit}
     marked = {text for text in bare if float(text) in _MARKER_NUMBERS} if all(map(str.isdecimal, bare)) else set()
     kept = {text: found for text, found in spelt.items() if found.unit_key in (unit, "") and text not in marked}
+    if 2 * texts.n_of(kept) < n_spelt:
+        return None  # what follows the numbers is hardly twice the same: codes
     styles, is_open = _styles(texts, kept)
     if not styles:
         n_any = max(texts.n_of(text for text, found in kept.items() if style.fits(found.body)) for style in _STYLES)
-        text = f"{mostly}, whose decimal marks differ; write all with one mark"
+        text = f"{_mostly(texts, spelt)}, whose decimal marks differ; write all with one mark"
         return _left(texts, text, "numbers with several marks") if n_any >= 0.5 * texts.n else None
     style = styles[0]
     kept = {text: found for text, found in kept.items() if style.fits(found.body)}
@@ -252,7 +254,7 @@ def _numbers(texts: Texts) -> Finding | None:
     if n_limits > len(limits) or not rest.fits:
         why = "the others are no numbers: mend them, or list them as 'missing'"
         why = "limits of several heights, such as <5 and <10; bring them to one" if n_limits > len(limits) else why
-        return _left(texts, f"{mostly}; {why}", "mostly numbers")
+        return _left(texts, f"{_mostly(texts, kept)}; {why}", "mostly numbers")
     values = np.repeat([number_of[text] for text in kept], [texts.counts[text] for text in kept])
     plain = "numbers written as text"
     but = f", but for {texts.n_of(rest.odd)} cells ({texts.rows_of(rest.odd)})" if rest.odd else ""
@@ -272,6 +274,10 @@ def _numbers(texts: Texts) -> Finding | None:
         warning = f"holds {plain}{but}: declared 'categorical', as there are only {len(kept)}; number reads them"
         return Finding(Column(texts.name, "categorical"), f"{plain}, {len(kept)} of them", warning, words=("number",))
     return _of_numbers(texts, column, rest, kept, values, n_bare=texts.n_of(bare - marked), is_open=is_open)
+
+
+def _mostly(texts: Texts, numbers: Iterable[str]) -> str:
+    return f"holds mostly numbers ({texts.n_of(numbers)} of {texts.n} cells)"
 
 
 def _of_numbers(
