@@ -167,6 +167,30 @@ def test_a_time_of_day_that_one_person_has_is_not_kept(zone: str | None, n: int)
     assert (drawn == (days.dt.normalize() if n < K else days)).all()
 
 
+@pytest.mark.parametrize("kind", ["whole", "decimal", "datetime"])
+@pytest.mark.parametrize("n", [1, K - 1, K])
+def test_a_step_that_fewer_than_k_rows_break_is_kept(kind: str, n: int) -> None:
+    rng = np.random.default_rng(0)
+    steps = np.where(np.arange(400) < n, 82.5, rng.integers(40, 160, 400))
+    first_monday = pd.Timestamp("2020-01-06")
+    cells = {
+        "whole": pd.Series((500 * steps).astype(int)),
+        "decimal": pd.Series(0.5 * steps),
+        "datetime": pd.Series(first_monday + pd.to_timedelta(np.floor(7 * steps), unit="D")),
+    }[kind]
+
+    def n_off_step(**options: Any) -> int:
+        column = NumberTransform.fit(cells, "x", "rank", "datetime" if kind == "datetime" else "continuous", **options)
+        codes = column.encode(cells, rng, "fold")
+        drawn = column.decode(codes.choices, codes.scalars + codes.spreads * rng.random(400))
+        days = (drawn - first_monday) / pd.Timedelta(days=7) if kind == "datetime" else drawn
+        return int(((days / {"whole": 500, "decimal": 0.5, "datetime": 1}[kind]) % 1 != 0).sum())
+
+    assert (n_off_step(least=K) == 0) == (n < K)
+    assert n_off_step(least=K, exact=True) > 0
+    assert n_off_step() > 0
+
+
 @pytest.mark.parametrize("unit", [1, 500])
 def test_whole_numbers_and_dates_of_one_person_are_means_on_their_grid(unit: int) -> None:
     rng = np.random.default_rng(0)

@@ -20,6 +20,8 @@ from clover_tvae.columns.plain_data import check, fields, integer, number, one_o
 _SINGLES = {"float32": "float32", "float16": "float16", "float": "float32"}
 #: Fewer distinct values say nothing about a unit: by chance alone, 20 differences are all even once in a million tables.
 MIN_VALUES_FOR_UNIT = 20
+#: Of what units are made that a few values break: weeks, hundreds, dozens.
+PRIMES = (2, 3, 5, 7)
 
 
 def fraction(x: NDArray[np.float64], low: Any, high: Any) -> NDArray[np.float64]:
@@ -57,7 +59,7 @@ class Grid:
         Args:
             values: The numbers that are not missing.
             exact: Decimal cells, whose exponents tell the decimals.
-            least: Decimals that fewer values need are not kept: they would tell of these.
+            least: Decimals that fewer values need are not kept: they would tell of these. A unit that fewer values break is.
         """
         kind, single = values.dtype.name, None if cells.family == "object" else _SINGLES.get(cells.name.lower())
         if not len(values):
@@ -65,7 +67,10 @@ class Grid:
             return cls(kind, zero, zero, 0, single)
         if kind != "float64":
             low, high = int(values.min()), int(values.max())
-            return cls(kind, low, high, 0, unit=_unit(values - values.min()) if high - low < 2**53 else 1)
+            if high - low >= 2**53:
+                return cls(kind, low, high, 0)
+            first, last, unit = _lattice((values - values.min()).astype(np.int64), least)
+            return cls(kind, low + first, low + last, 0, unit=unit)
         if exact is not None and len(exact):
             places = np.array([-int(cell.as_tuple().exponent) for cell in exact])
             exact = exact[places <= np.sort(places)[-least:][0]]
@@ -79,7 +84,10 @@ class Grid:
         snapped = grid.round(values)
         lowest, highest, unit = float(snapped.min()), float(snapped.max()), 1
         if decimals is not None and single is None and highest / 2 - lowest / 2 < 2.0**52 / 10.0**decimals:
-            unit = _unit(np.rint((snapped - lowest) * 10.0**decimals).astype(np.int64))
+            steps = np.rint((snapped - lowest) * 10.0**decimals).astype(np.int64)
+            first, last, unit = _lattice(steps, least)
+            if unit > 1:
+                lowest, highest = grid.round(lowest + np.array([first, last]) / 10.0**decimals).tolist()
         return cls(kind, lowest, highest, decimals, single, unit)
 
     def pulled_in(self, values: NDArray[Any], least: int) -> NDArray[Any]:
@@ -280,12 +288,31 @@ class Grid:
         return cls(kind, low, high, decimals, single, unit)
 
 
-def _unit(steps: NDArray[Any]) -> int:
-    """Return the largest number that divides all steps; 1 where there are few."""
-    distinct = np.unique(steps)
+def _lattice(steps: NDArray[np.int64], least: int) -> tuple[int, int, int]:
+    """Return the first and the last step on a common unit, and the unit; all steps, and 1, where there are few.
+
+    Args:
+        steps: Whole numbers from 0 on.
+        least: The unit is the largest that fewer steps break: days of one week but for an odd one are seven apart.
+    """
+    distinct, counts = np.unique(steps, return_counts=True)
     if len(distinct) < MIN_VALUES_FOR_UNIT:
-        return 1
-    return max(1, int(np.gcd.reduce(distinct.astype(np.int64))))
+        return int(distinct[0]), int(distinct[-1]), 1
+    unit = max(1, int(np.gcd.reduce(distinct)))
+    places, n_odd, n_odd_rows, first = distinct // unit, 0, 0, 0
+    for prime in PRIMES if least > 1 else ():
+        while True:
+            rest = places % prime
+            rows = np.bincount(rest, counts, prime)
+            best = int(rows.argmax())
+            kept = rest == best
+            odd, odd_rows = n_odd + int((~kept).sum()), n_odd_rows + int(rows.sum() - rows[best])
+            # The more values may be left out, the easier the others agree by chance: five more for each keep that as rare.
+            if odd_rows >= least or kept.sum() < MIN_VALUES_FOR_UNIT + 5 * odd:
+                break
+            places, counts, n_odd, n_odd_rows = places[kept] // prime, counts[kept], odd, odd_rows
+            first, unit = first + best * unit, unit * prime
+    return first + int(places[0]) * unit, first + int(places[-1]) * unit, unit
 
 
 def _were_short(values: NDArray[np.float64]) -> bool:

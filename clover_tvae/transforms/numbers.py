@@ -235,13 +235,14 @@ class NumberTransform:
                 values, name, format, time_zone, century_starts, 1 if exact else least
             )
             reader, read = DateCells(calendar), np.where(missing, 0, calendar.steps(instants))
-            grid = Grid.of(read[~missing], CellType("numpy", "int64"))
+            grid = Grid.of(read[~missing], CellType("numpy", "int64"), least=1 if exact else least)
         else:
             cells, read, missing = read_numbers(values, name)
             reader = NumberCells(cells)
             decimals = values[~missing].map(Decimal) if "decimal" in cells.name.lower() else None
             grid = Grid.of(read[~missing], cells, decimals, 1 if exact else least)
         n_missing, known = int(missing.sum()), grid.cast(read[~missing])
+        known = grid.snap(known) if grid.unit > 1 else known
         if 0 < len(known) < least:
             cure = "declare it 'ignore', or gather more people"
             raise DataError(f"must hold values in at least {least} rows, found fewer; {cure}", where_of(name))
