@@ -32,6 +32,10 @@ _RNG = np.random.default_rng(7)
 _LOW, _LENGTH, _CODE = _RNG.integers(-40, 40, N), _RNG.integers(0, 20, N), _RNG.integers(0, 4, N)
 _DAY = pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(_RNG.integers(0, 900, N), unit="D"))
 _LATER = _DAY + pd.to_timedelta(_LENGTH, unit="D")
+_IN_MONTH = _DAY.clip(
+    pd.Timestamp("2020-02-01"), pd.Timestamp("2022-05-15")
+)  # of the first and the last month are 10 rows or more
+_FIRST = _IN_MONTH.dt.to_period("M").dt.to_timestamp()
 _CITY = pd.Series(np.array(["Rome", "Oslo", "Bonn", "Cork"], dtype=object)[_CODE])
 _ROOM, _DRUGS = np.round(_RNG.gamma(2, 50, N), 2), np.round(_RNG.gamma(1, 80, N), 2)
 _ORDER = [{"kind": "inequality", "ascending": ["a", "b"]}]
@@ -65,6 +69,13 @@ TABLES: dict[str, tuple[dict[Any, Any], list[dict[str, Any]]]] = {
     "dates": ({"a": _DAY, "b": _LATER}, [{"kind": "interval", "start": "a", "end": "b"}]),
     "minutes": ({"a": _DAY, "b": _LATER + pd.to_timedelta(_LENGTH * 61, unit="min")}, _ORDER),
     "date objects": ({"a": _DAY.dt.date, "b": _LATER.dt.date}, _ORDER),
+    "firsts of months": (
+        {"a": _FIRST, "b": (_FIRST.dt.to_period("M") + _LENGTH % 3).dt.to_timestamp(), "y": _FIRST.dt.year, "m": _FIRST.dt.month},
+        [*_ORDER, *({"kind": "computed", "target": part[0], "formula": f"{part}(a)"} for part in ("year", "month"))],
+    ),
+    "months, and days after": ({"a": _FIRST, "b": _FIRST + pd.to_timedelta(_LENGTH, unit="D")}, _ORDER),
+    "days, and ends of months": ({"a": _IN_MONTH, "b": _IN_MONTH + pd.offsets.MonthEnd(0)}, _ORDER),
+    "ends of months": ({"a": _FIRST + pd.offsets.MonthEnd(1), "b": _FIRST + pd.offsets.MonthEnd(2)}, _ORDER),
     "zone": ({"a": _DAY.dt.tz_localize("Europe/Vienna"), "b": _LATER.dt.tz_localize("Europe/Vienna")}, _ORDER),
     "two zones": ({"a": _DAY.dt.tz_localize("Europe/Vienna"), "b": _LATER.dt.tz_localize("America/Lima")}, _ORDER),
     "text dates": ({"a": _text(_DAY), "b": _LATER}, _ORDER),
@@ -225,6 +236,15 @@ def test_whatever_is_drawn_the_rows_keep_what_is_structure(name: str, gaps: floa
         name = changed_by(relation)
         if relation.determines and name in drawn:
             assert rows[name].isna().sum() >= drawn[name].isna().sum()
+
+
+@pytest.mark.parametrize("name", ["firsts of months", "days, and ends of months", "ends of months"])
+def test_dates_that_a_relation_makes_keep_their_day_of_the_month(name: str) -> None:
+    (df, plan, learnt), rng = planned(name, 0.0), np.random.default_rng(5)
+    rows = plan.restore(pd.DataFrame({c: learnt[c].array[rng.integers(0, N, N)] for c in learnt}), df[[]])
+    ends = "is_month_start" if name == "firsts of months" else "is_month_end"
+    assert getattr(rows["b"].dt, ends).all()
+    assert (rows["a"] <= rows["b"]).all()
 
 
 @pytest.mark.parametrize("step", ["1D", "1s"])

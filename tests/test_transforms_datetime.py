@@ -206,6 +206,84 @@ def test_dates_of_another_form_are_read_or_refused() -> None:
     assert (text.encode(DAYS, RNG, "error").scalars == fitted.encode(DAYS, RNG, "error").scalars).all()
 
 
+FIRSTS = pd.Series(DAYS.dt.to_period("M").dt.to_timestamp())
+LASTS = FIRSTS + pd.offsets.MonthEnd(1)
+
+
+@pytest.mark.parametrize("numbers", ["mode", "rank", "raw"])
+@pytest.mark.parametrize(
+    ("column", "format"),
+    [
+        (FIRSTS, None),
+        (LASTS, None),
+        (LASTS.dt.tz_localize("Europe/Paris").mask(GAPS), None),
+        (FIRSTS.dt.date, None),
+        (LASTS.dt.strftime("%d.%m.%Y"), "%d.%m.%Y"),
+        (FIRSTS.dt.strftime("%m/%Y").mask(GAPS), "%m/%Y"),
+        (FIRSTS.dt.strftime("%Y").astype(int), "%Y"),
+    ],
+)
+def test_dates_on_the_first_or_the_last_of_a_month_are_drawn_there(
+    column: pd.Series, format: str | None, numbers: str
+) -> None:
+    fitted = fit(column, numbers, format=format)
+    back = round_trip(fitted, column)
+    assert back[column.notna()].tolist() == column.dropna().tolist()
+    n = 500
+    scalars = np.linspace(-2, 2, n) if numbers == "mode" else np.linspace(0, 1, n)
+    if numbers == "raw":
+        scalars = np.linspace(fitted.grid.minimum, fitted.grid.maximum, n)
+    drawn = fitted.decode(np.zeros(n, np.int32), scalars)
+    days = pd.to_datetime(drawn.astype(str).str[:10], format=format or "%Y-%m-%d")
+    is_last = pd.to_datetime(str(column.dropna().iloc[0])[:10], format=format or "%Y-%m-%d").is_month_end
+    assert (days.dt.is_month_end if is_last else days.dt.is_month_start).all()
+
+
+def test_a_day_that_few_have_is_drawn_as_the_nearest_first_of_a_month() -> None:
+    odd = FIRSTS.copy()
+    odd.iloc[:4] = pd.Timestamp("2021-03-17")
+    for least, is_kept in ((5, True), (4, False)):
+        fitted = NumberTransform.fit(odd, "when", "rank", "datetime", least=least)
+        assert bool(fitted.restore(*fitted.read(odd)).dt.is_month_start.all()) == is_kept
+    fitted = NumberTransform.fit(odd, "when", "rank", "datetime", least=5)
+    assert set(fitted.restore(*fitted.read(odd.iloc[:4]))) == {pd.Timestamp("2021-04-01")}
+    few = FIRSTS[FIRSTS < "2020-12-01"]  # of eleven months chance could be the reason
+    assert fit(few).reader.calendar.day_of_month == 0
+
+
+@pytest.mark.parametrize("column", [FIRSTS, LASTS])
+def test_conditions_on_dates_of_one_day_of_the_month_are_exact(column: pd.Series) -> None:
+    fitted = fit(column)
+    known = column.iloc[0]
+    assert set(allowed_values(fitted, known)) == {known}
+    for day in ("2021-03-01", "2021-03-02", "2021-03-17", "2021-03-31"):
+        bound = pd.Timestamp(day)
+        assert allowed_values(fitted, (">=", day)).min() == column[column >= bound].min()
+        assert allowed_values(fitted, ("<", day)).max() == column[column < bound].max()
+    with pytest.raises(ConditionError):
+        fitted.allow(Condition.of("2021-03-17"))
+
+
+@pytest.mark.parametrize("format", ["%Y", "%m/%Y", "%y"])
+@pytest.mark.parametrize("seed", range(10))
+def test_a_file_of_dates_without_a_day_can_be_read(format: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    span = int(rng.integers(60, 20_000))
+    days = pd.Timestamp("1970-01-01") + pd.to_timedelta((span * rng.beta(2, 5, 100)).astype(int), unit="D")
+    century = 1930 if format == "%y" else None
+    fitted = NumberTransform.fit(
+        pd.Series(days.strftime(format)), "x", "rank", "datetime", format, None, century, least=5
+    )
+    again = NumberTransform.from_plain(fitted.to_plain(), "rank", "datetime")
+    assert again.to_plain() == fitted.to_plain()
+
+
+def test_files_that_know_no_months_are_read() -> None:
+    plain = fit(DAYS).to_plain()
+    del plain["calendar"]["day_of_month"]
+    assert round_trip(NumberTransform.from_plain(plain, "rank", "datetime"), DAYS).equals(DAYS)
+
+
 def allowed_values(fitted: NumberTransform, condition: object) -> pd.Series:
     """All kinds of cells that the condition lets through, the ends of every range among them."""
     allowed = fitted.allow(Condition.of(condition))
@@ -276,6 +354,8 @@ def test_conditions_that_no_date_can_meet(condition: object) -> None:
         {"local": 1},
         {"format": "%Y"},
         {"format": 5},
+        {"day_of_month": 2},
+        {"day_of_month": True},
         {"surprise": 1},
     ],
 )

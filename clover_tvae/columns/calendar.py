@@ -37,6 +37,7 @@ from clover_tvae.errors import ColumnTypeError
 
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _OFFSETS = ("+0100", "+01:00", "Z")
+_FEWEST_MONTHS = 12
 STYLE_TEXTS = 2_000  # so many distinct texts tell how all of them are written
 
 
@@ -54,6 +55,7 @@ class Calendar:
         padded: Whether numbers in text have leading zeros.
         offset: How text writes the offset from UTC: ``+0100``, ``+01:00``, or the same with ``Z`` for none.
         century_starts: The first of the hundred years that years of two digits mean.
+        day_of_month: 1 where steps are months, and all dates are their first days; -1 for their last; 0 for steps of ``step``.
     """
 
     cells: CellType
@@ -65,6 +67,7 @@ class Calendar:
     padded: bool = True
     offset: str = "+0100"
     century_starts: int | None = None
+    day_of_month: int = 0
 
     @classmethod
     def learn(
@@ -194,9 +197,28 @@ class Calendar:
         """Return the calendar with the resolution, and the way of writing, that all but fewer than ``least`` of these cells have."""
         step, day = _resolution(known, self.unit, least), 86_400 * PER_SECOND[self.unit]
         if self.format is not None:
-            return replace(self._with_style(self._texts_of(values, name)[1][:STYLE_TEXTS]), step=step)
-        local = self.zone is not None and step < day and int(np.count_nonzero(self.to_local(known) % day)) < least
-        return replace(self, step=day if local else step, local=local)
+            made = replace(self._with_style(self._texts_of(values, name)[1][:STYLE_TEXTS]), step=step)
+        else:
+            local = self.zone is not None and step < day and int(np.count_nonzero(self.to_local(known) % day)) < least
+            made = replace(self, step=day if local else step, local=local)
+        return replace(made, day_of_month=made._day_of_month(known, least)) if made.step == day else made
+
+    @property
+    def months_told(self) -> int:
+        """How many months are between two dates that the format tells apart: 12 where it has years alone, 0 where it has days."""
+        told = set(re.findall("%.", self.format or "%d")) - {"%Y", "%y"}
+        return 12 if not told else int(told <= {"%m", "%b", "%B"})
+
+    def _day_of_month(self, known: NDArray[np.int64], least: int) -> int:
+        """Return 1 or -1 where all but fewer than ``least`` of days are first or last ones of a dozen months or more, else 0."""
+        days = self.steps(known).astype("M8[D]")
+        for place in (1, -1):
+            months = (days if place > 0 else days + 1).astype("M8[M]")
+            is_there = months.astype("M8[D]") == (days if place > 0 else days + 1)
+            is_sure = bool(self.months_told) or len(np.unique(months[is_there])) >= _FEWEST_MONTHS
+            if np.count_nonzero(~is_there) < least and is_sure:
+                return place
+        return 0
 
     @staticmethod
     def _texts_of(values: pd.Series, name: object) -> tuple[NDArray[np.intp], NDArray[Any]]:
@@ -237,12 +259,19 @@ class Calendar:
         return self._count(times.tz_localize(zone_of(self.zone), ambiguous=summer, nonexistent="shift_forward"))
 
     def steps(self, instants: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return instants as steps of the resolution."""
+        """Return instants as steps of the resolution; the nearest, where these are months."""
         if self.local and len(instants):
             instants = self.to_local(instants)
-        return instants // self.step
+        steps = instants // self.step
+        if not self.day_of_month:
+            return steps
+        return (steps + 15 * self.day_of_month).astype("M8[D]").astype("M8[M]").astype(np.int64)
 
     def instants(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return steps as instants."""
+        if self.day_of_month:
+            last = self.day_of_month < 0
+            steps = (steps + last).astype("M8[M]").astype("M8[D]").astype(np.int64) - last
         made = steps * self.step
         return self.to_utc(made) if self.local and len(made) else made
 
@@ -311,8 +340,8 @@ class Calendar:
     @classmethod
     def from_plain(cls, plain: Any) -> Calendar:
         """Read what ``to_plain`` wrote; ``ValueError`` on anything else."""
-        if type(plain) is dict:  # the first files have neither
-            plain = {"offset": _OFFSETS[0], "century_starts": None, **plain}
+        if type(plain) is dict:  # the first files have none of these
+            plain = {"offset": _OFFSETS[0], "century_starts": None, "day_of_month": 0, **plain}
         plain = fields(plain, cls.__dataclass_fields__, "calendar")
         unit = one_of(plain["unit"], PER_SECOND, "unit")
         step = integer(plain["step"], "step", 1, 86_400 * PER_SECOND[unit])
@@ -325,7 +354,11 @@ class Calendar:
         check(format is None or cells.is_text or cells.is_number, "only text and numbers have a format")
         offset = one_of(plain["offset"], _OFFSETS, "offset")
         century = optional(plain["century_starts"], integer, "century_starts", 1, 9_900)
-        return cls(cells, unit, step, plain["zone"], plain["local"], format, plain["padded"], offset, century)
+        day_of_month = integer(plain["day_of_month"], "day_of_month", -1, 1)
+        check(not day_of_month or step == 86_400 * PER_SECOND[unit], "months are counted in days")
+        return cls(
+            cells, unit, step, plain["zone"], plain["local"], format, plain["padded"], offset, century, day_of_month
+        )
 
 
 def unit_and_zone(cells: CellType) -> tuple[str, str | None]:

@@ -132,7 +132,10 @@ def wholes(cells: Cells, kept: Iterable[Relation]) -> tuple[Whole, ...]:
             step = 1.0
         else:
             continue
-        if (high - low) / step < _MOST_VALUES:
+        if cells.is_date(name) and calendar.day_of_month:
+            steps = np.arange(int(column.grid.minimum), int(column.grid.maximum) + 1)
+            values = [calendar.instants(steps) / PER_SECOND[calendar.unit]]
+        elif (high - low) / step < _MOST_VALUES:
             values = [np.arange(low, high + step, step)]
         elif cells.is_date(name) and step >= 1 and (high - low) / DAY < _MOST_VALUES and DAY % step == 0:
             values = [np.arange(low // DAY, high // DAY + 1) * DAY, np.arange(0, DAY, step)]

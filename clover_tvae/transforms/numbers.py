@@ -115,6 +115,9 @@ class DateCells:
         """Return the first and the last step that dates can be: of the years 1 to 9999, or of 64 bits."""
         calendar = self.calendar
         ends = [min(max(second * PER_SECOND[calendar.unit], 1 - 2**63), 2**63 - 1) for second in _YEARS_1_TO_9999]
+        if calendar.day_of_month:
+            first, last = calendar.steps(np.array(ends, dtype=np.int64)).tolist()
+            return first + 1, last - 1
         return -(-ends[0] // calendar.step), ends[1] // calendar.step
 
     def read(self, values: pd.Series, name: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -153,6 +156,9 @@ class DateCells:
         whole, between = instant_of(value, calendar.unit)
         if abs(whole) >= 2**63:
             raise ConditionError("the date must lie within what the column's dtype can hold, found one beyond it")
+        if calendar.day_of_month:
+            step = calendar.steps(np.array([whole], dtype=np.int64))
+            return float(step[0] + 0.5 * np.sign(whole + 0.5 * between - calendar.instants(step)[0]))
         if calendar.local:
             whole = int(calendar.to_local(np.array([whole], dtype=np.int64))[0])
         steps, rest = divmod(whole, calendar.step)
@@ -236,6 +242,9 @@ class NumberTransform:
             )
             reader, read = DateCells(calendar), np.where(missing, 0, calendar.steps(instants))
             grid = Grid.of(read[~missing], CellType("numpy", "int64"), least=1 if exact else least)
+            grid = (
+                grid if calendar.months_told < 12 else replace(grid, unit=math.lcm(grid.unit, 12))
+            )  # of few years, too
         else:
             cells, read, missing = read_numbers(values, name)
             reader = NumberCells(cells)
@@ -374,7 +383,8 @@ class NumberTransform:
         made = cls(name_from_plain(plain["name"]), reader, CODECS[numbers].from_plain(plain["codec"]))
         grid, may_be_missing = made.grid, made.layout.missing is not None
         if isinstance(reader, DateCells):
-            most = max(abs(grid.minimum), abs(grid.maximum)) * reader.calendar.step
+            days = 31 if reader.calendar.day_of_month else 1
+            most = (max(abs(grid.minimum), abs(grid.maximum)) + 1) * days * reader.calendar.step
             check(grid.kind == "int64" and most < 2**63, "dates are counted in whole steps, within their unit")
         if numbers == "raw":  # the range may be that of the dtype, which not every cell type can be read back from
             return made
