@@ -77,6 +77,16 @@ def test_each_generator_answers_the_three_questions(results) -> None:
     assert "Is it useful?" not in build_comparison([{"name": "none", "error": "gave no rows"}])
 
 
+def test_the_page_says_who_learnt_the_table_itself(results) -> None:
+    assert "What did it learn?" not in build_comparison(results)
+    results[0]["has_student"], results[1]["has_student"] = True, False
+    text = words(build_comparison(results))
+    assert (
+        "What did it learn? A student of written rows The table itself: the file is as sensitive as the data – –"
+        in text
+    )
+
+
 def test_the_best_is_by_direction_and_ties_have_none() -> None:
     rows = {
         row["key"]: row

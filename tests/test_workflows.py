@@ -529,6 +529,8 @@ def test_compare_holds_generators_side_by_side(folder: Path) -> None:
     assert code == 0, err
     assert "fidelity.shape" in out
     assert "Fit, seconds" in out
+    assert re.search("autoregressive +A student of written rows", out)
+    assert re.search("independent +The table itself: the file is as sensitive as the data", out)
     stages = [re.sub(r"[0-9.]+ s$", "1 s", line) for line in err.splitlines() if line.startswith("independent")]
     assert stages == [
         "independent: learning ...",
@@ -539,7 +541,10 @@ def test_compare_holds_generators_side_by_side(folder: Path) -> None:
     page = (folder / "compare.html").read_text()
     assert "Learned sigma of each continuous column" in page
     content = json.loads((folder / "compare.json").read_text())
-    assert [generator["name"] for generator in content["generators"]] == ["autoregressive", "independent"]
+    assert [(made["name"], made["has_student"]) for made in content["generators"]] == [
+        ("autoregressive", True),
+        ("independent", False),
+    ]
     assert {entry["column"] for entry in content["generators"][1]["sigmas"]} == {"radius", "texture", "perimeter"}
 
 

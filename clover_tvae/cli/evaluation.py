@@ -287,7 +287,7 @@ def _say_figures(figures: Any) -> None:
 
 
 def _say_comparison(results: Sequence[Mapping[str, Any]]) -> None:
-    from clover_tvae.report.comparison_page import comparison_rows, cost_rows, learned_sigmas
+    from clover_tvae.report.comparison_page import comparison_rows, cost_rows, learned_sigmas, what_was_learnt
 
     by_name = {result["name"]: result.get("figures") or {} for result in results}
     rows: list[list[object]] = [
@@ -298,6 +298,9 @@ def _say_comparison(results: Sequence[Mapping[str, Any]]) -> None:
     ]
     rows += [[*costs, ""] for costs in cost_rows(results)]
     say_table(["", *by_name, "real holdout"], rows)
+    if learnt := what_was_learnt(results):
+        say()
+        say_table(["", "what it learnt"], [[*pair] for pair in zip(by_name, learnt, strict=True)])
     measured = [figures for result in results if (figures := result.get("figures")) is not None]
     for why in dict.fromkeys(text for figures in measured for text in figures.notes):
         warn(why)

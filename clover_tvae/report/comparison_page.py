@@ -42,8 +42,8 @@ def build_comparison(
     Args:
         results: One mapping a generator, the order of the columns: ``name``; ``figures`` (a ``Figures`` or its plain
             form); ``fit_seconds``, ``sample_seconds``, ``sampled_rows``, ``mended_cells``, ``file_bytes``; ``history`` (as in
-            ``build_report``); ``sigmas`` (column to learned standard deviations, or ``None``); ``error`` (why there is
-            nothing else). All but ``name`` may be missing.
+            ``build_report``); ``sigmas`` (column to learned standard deviations, or ``None``); ``has_student`` (whether its network
+            learnt rows that a teacher wrote, and not the table); ``error`` (why there is nothing else). All but ``name`` may be missing.
         facts: What all share, by name: the table, rows, split, seed, machine.
 
     Raises:
@@ -69,6 +69,7 @@ def build_comparison(
         "names": shown,
         "errors": [(name, printable(result["error"])) for name, result in named if result.get("error")],
         "answers": _answers(by_name),
+        "learnt": what_was_learnt(results),
         "costs": cost_rows(results),
         "sections": [section for section in sections if section["rows"]],
         "sigmas": learned_sigmas(results),
@@ -88,6 +89,17 @@ def _answers(by_name: Mapping[str, Mapping[str, Figure]]) -> list[tuple[Answer, 
         return []
     told = [answers(figures, readings(figures), has_fresh=True) for figures in by_name.values()]
     return list(zip(*told, strict=True))
+
+
+def what_was_learnt(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what the network of each generator learnt, in a few words; nothing where none tells."""
+    told = {
+        True: "A student of written rows",
+        False: "The table itself: the file is as sensitive as the data",
+        None: "–",
+    }
+    found = [told[result.get("has_student")] for result in results]
+    return found if {*found} != {told[None]} else []
 
 
 def write_comparison(path: str | Path, results: Sequence[Mapping[str, Any]], **options: Any) -> None:

@@ -127,6 +127,7 @@ def compare_generators(
                 "file_bytes": n_bytes,
                 "history": synth.history,
                 "sigmas": synth.sigmas() or None,
+                "has_student": (synth.card().get("privacy") or {}).get("mode") == "student",
             }
             with timed(f"{name}: measured them", tell):
                 result["figures"] = measure(train, synthetic, held, metadata, seed=seed)
