@@ -8,6 +8,7 @@ import pytest
 from conftest import refuses
 from evaluation_tables import hospital
 
+from clover_tvae import Metadata
 from clover_tvae.errors import ConfigError, TooFewRowsError
 from clover_tvae.evaluation import CATALOGUE, dcr, membership_shadow, privacy
 from clover_tvae.evaluation.closest import closest_records
@@ -48,7 +49,7 @@ def test_every_figure_but_the_shadow_models_is_there(fresh):
     assert {key for key, figure in fresh.items() if figure.value is None} == unmeasured
     assert "Not measured" in fresh["privacy.membership_tpr1_outliers"].note
     assert all(figure.n > 0 for figure in fresh.values())
-    for key in expected - {"privacy.copies", "privacy.copied_rare"} - unmeasured:
+    for key in expected - {"privacy.copies", "privacy.copied_rare", "privacy.identifiers"} - unmeasured:
         low, high = fresh[key].interval
         assert low <= fresh[key].value <= high
 
@@ -63,6 +64,29 @@ def test_a_fresh_sample_gives_nobody_away(fresh):
         assert high > 0.48
         assert fresh[f"privacy.membership_tpr10{suffix}"].interval[0] <= 0.1
     assert fresh["privacy.membership_tpr1"].interval[0] <= 0.01
+
+
+def test_identifiers_of_learnt_people_are_found_in_columns_that_are_not_compared(train, holdout):
+    rng = np.random.default_rng(3)
+
+    def with_identifiers(table, first):
+        more = {"phone": [f"0664 {n}" for n in rng.integers(10**12, size=len(table))], "station": rng.choice(["A", "B"], len(table))}
+        return table.assign(**more, number=np.arange(first, first + len(table)))
+
+    real, held = with_identifiers(train, 1), with_identifiers(holdout, len(train) + 1)
+    fresh = with_identifiers(hospital(ROWS, 2), 1)  # numbers in order, as a new table has, and as the learnt one
+    described = {**Metadata.infer(train).to_dict(), "id": ["number"], "ignore": ["phone", "station"]}
+    found = privacy(real, fresh, held, described)["privacy.identifiers"]
+    assert (found.value, found.p) == (0, 1)
+    fresh.loc[:19, "phone"] = real.loc[:19, "phone"].to_numpy()
+    found = privacy(real, fresh, held, described)["privacy.identifiers"]
+    assert found.value == 20
+    assert found.p < 0.01
+    assert "'phone'" in found.note
+    fresh.loc[20:39, "phone"] = held.loc[:19, "phone"].to_numpy()  # as many of people who were not learnt: chance, somehow
+    assert privacy(real, fresh, held, described)["privacy.identifiers"].p > 0.1
+    assert privacy(real, fresh, None, described)["privacy.identifiers"].value is None
+    assert privacy(real, fresh.drop(columns="phone"), held, described)["privacy.identifiers"].value == 0
 
 
 def test_a_copy_is_caught_by_every_attack(copy):
@@ -115,7 +139,7 @@ def test_without_a_holdout_nothing_is_claimed(train, holdout):
     figures = privacy(train, train, None)
     assert figures["privacy.copies"].value == 100
     assert figures["privacy.copies"].holdout is None
-    others = [figure for key, figure in figures.items() if "cop" not in key]
+    others = [figure for key, figure in figures.items() if "cop" not in key and "identifiers" not in key]
     assert len(others) == 9
     assert all(figure.value is None and "no holdout" in figure.note for figure in others)
     assert privacy(train, train, holdout.head(10))["privacy.dcr_share"].value is None

@@ -327,7 +327,7 @@ def forecast(
         to_teach: What it will teach, if it may have a student.
     """
     trainings, check = plan.stretches(n_rows, n_columns), 0.0
-    if plan.model.decoder == "autoregressive" and given.epochs is None:
+    if plan.model.decoder == "autoregressive":
         n_people = n_rows if lesson is None else lesson.n_people
         n_checked = min(MOST_CHECKED, n_people) + min(MOST_CHECKED, n_people * plan.training.validation_fraction)
         check = _SECONDS_A_CELL_CHECKED * n_checked * n_columns * min(n_columns, MOST_PARTS_CHECKED)

@@ -53,6 +53,7 @@ _SHOWN = (
     "utility.loss",
     "privacy.copies",
     "privacy.copied_rare",
+    "privacy.identifiers",
     "privacy.membership_auc",
     "privacy.membership_tpr1",
     "privacy.attribute_gain",

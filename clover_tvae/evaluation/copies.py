@@ -91,7 +91,7 @@ def copies_of(tables: CodedTables, min_count: int) -> Copies:
     real = learnt if held is None else learnt.append(held)
     people = real.person_of_row
     is_learnt = np.arange(real.n_rows) < learnt.n_rows
-    from scipy.stats import hypergeom, poisson
+    from scipy.stats import poisson
 
     cells, drawn = _cell_hashes(real), row_hashes(tables["synthetic"])
     rows = cells.sum(axis=1, dtype=np.uint64)
@@ -100,11 +100,6 @@ def copies_of(tables: CodedTables, min_count: int) -> Copies:
     rare = (shared_by < min_count)[np.searchsorted(combinations, rows)]
     copied = np.isin(rows, drawn)
 
-    def fisher(among: NDArray[Any]) -> float:
-        inside, outside = (len(np.unique(people[among & side])) for side in (is_learnt, ~is_learnt))
-        n_learnt, n_all = len(np.unique(people[is_learnt])), len(np.unique(people))
-        return float(hypergeom.sf(inside - 1, n_all, inside + outside, n_learnt))
-
     n_rare = len(np.unique(people[copied & rare & is_learnt]))
     expected = len(drawn) * _chance(cells, rows, people, rare & is_learnt)
     beside = bool((copied & rare & ~is_learnt).any())
@@ -112,10 +107,31 @@ def copies_of(tables: CodedTables, min_count: int) -> Copies:
         of_learnt=int(np.isin(drawn, rows[is_learnt]).sum()),
         of_held=int(np.isin(drawn, rows[~is_learnt]).sum()),
         rare=int(np.isin(drawn, rows[rare & is_learnt]).sum()),
-        p=None if held is None else fisher(copied),
+        p=None if held is None else of_so_many_learnt(copied, people, is_learnt),
         expected=expected,
-        p_rare=fisher(copied & rare) if beside else float(poisson.sf(n_rare - 1, expected)) if n_rare else 1.0,
+        p_rare=of_so_many_learnt(copied & rare, people, is_learnt)
+        if beside
+        else float(poisson.sf(n_rare - 1, expected))
+        if n_rare
+        else 1.0,
     )
+
+
+def of_so_many_learnt(found: NDArray[Any], people: NDArray[Any], is_learnt: NDArray[Any]) -> float:
+    """Return Fisher's exact test: the probability that so many of the people found are learnt ones, where the rows know nobody.
+
+    Args:
+        found: Rows in which people are found.
+        people: The number of each row's person.
+        is_learnt: Rows that were learnt.
+
+    **Shape** ``(rows,)`` each.
+    """
+    from scipy.stats import hypergeom
+
+    inside, outside = (len(np.unique(people[found & side])) for side in (is_learnt, ~is_learnt))
+    n_learnt, n_all = len(np.unique(people[is_learnt])), len(np.unique(people))
+    return float(hypergeom.sf(inside - 1, n_all, inside + outside, n_learnt))
 
 
 def _chance(cells: NDArray[Any], rows: NDArray[Any], people: NDArray[Any], rare: NDArray[Any]) -> float:

@@ -22,6 +22,7 @@ from clover_tvae.evaluation.copies import copies_of, require_fresh, row_hashes
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTables, code_tables
+from clover_tvae.evaluation.identifiers import identifier_figure
 from clover_tvae.evaluation.membership import AttackScore, Scorer, attack_figures, attack_membership
 from clover_tvae.evaluation.shadow_models import membership_shadow
 from clover_tvae.parameters import MIN_COUNT
@@ -83,9 +84,10 @@ def privacy(
     Raises:
         DataError: The tables cannot be compared; all problems at once. Or the holdout holds the rows of the real table.
     """
-    tables = code_tables({"real": train, "synthetic": synthetic, "holdout": holdout}, metadata)
+    frames = {"real": train, "synthetic": synthetic, "holdout": holdout}
+    tables = code_tables(frames, metadata)
     require_fresh(tables)
-    return privacy_figures(tables, seed=seed, disclosure=Disclosure(min_count))
+    return privacy_figures(tables, frames, seed=seed, disclosure=Disclosure(min_count))
 
 
 def privacy_figures(
@@ -100,7 +102,8 @@ def privacy_figures(
 
     ``scorers`` are further attacks, see ``attack_membership``.
     """
-    copies = _copies(tables, seed, disclosure)
+    named = identifier_figure(tables, frames, seed=seed, min_count=disclosure.min_count)
+    copies = [*_copies(tables, seed, disclosure), named]
     if too_small := _too_small(tables):
         unmeasured = [Figure.of(key, None, seed=seed, note=f"Not measured: {too_small}") for key in _NEEDS_HOLDOUT]
         return Figures.of([*copies, *unmeasured], notes=[f"Privacy was not measured: {too_small}"])

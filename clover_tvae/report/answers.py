@@ -31,6 +31,7 @@ LIKENESS = {
 _EXPOSED = {
     "privacy.copies": "whole rows of theirs stand in the table, more often than chance has it",
     "privacy.copied_rare": "rare rows of theirs stand in the table",
+    "privacy.identifiers": "their identifiers stand in the table",
     "privacy.membership": "who holds a person's row can tell that it was learnt",
     "privacy.file": "who holds a person's row and the generator file can tell that it was learnt",
     "privacy.shadow": "who holds a person's row and can train such a generator can tell that it was learnt",

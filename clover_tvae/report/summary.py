@@ -20,7 +20,10 @@ _RISKS = (
         "Singling out",
         "Does a row point at one person?",
         "The released rows.",
-        ("privacy.copies", "privacy.copied_rare", *(f"privacy.membership_{key}_outliers" for key in ("auc", "tpr10"))),
+        (
+            *(f"privacy.{key}" for key in ("copies", "copied_rare", "identifiers")),
+            *(f"privacy.membership_{key}_outliers" for key in ("auc", "tpr10")),
+        ),
         "They look at whole rows: a few cells that single a person out are not looked for.",
     ),
     (

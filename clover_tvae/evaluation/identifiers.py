@@ -1,0 +1,82 @@
+"""Columns that are not compared, as they are declared ``id`` or ``ignore``: do cells of people who were learnt stand in the table?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clover_tvae.evaluation.copies import of_so_many_learnt
+from clover_tvae.evaluation.figures import Figure
+from clover_tvae.evaluation.frames import CodedTables
+
+__all__ = ["identifier_figure"]
+
+
+def identifier_figure(
+    tables: CodedTables, frames: Mapping[str, pd.DataFrame | None] | None, *, seed: int, min_count: int
+) -> Figure:
+    """Return ``privacy.identifiers``: how many people who were learnt have a cell of such a column in the synthetic table.
+
+    Only cells that fewer than ``min_count`` people have name anybody, and of a column that the table numbers through none does.
+    People who were held out say what chance gives: an exact test compares the two, in each column.
+
+    Args:
+        tables: In the roles ``real``, ``synthetic`` and perhaps ``holdout``.
+        frames: The same tables as they were given.
+        seed: Stands in the figure.
+        min_count: Fewest people who must share a cell for it to name none.
+    """
+    key, size = "privacy.identifiers", {"n": tables["synthetic"].n_rows, "seed": seed}
+    if frames is None or any(frames.get(role) is None for role in tables.tables):
+        return Figure.of(key, None, note="Not measured: the tables as they were given are not at hand.", **size)
+    columns = [
+        name
+        for name in frames["synthetic"]
+        if name not in tables.names and all(name in frames[role] for role in tables.tables)
+    ]
+    if not columns:
+        return Figure.of(key, 0.0, note="No column that is declared id or ignore stands in the table.", **size)
+    if "holdout" not in tables.tables:
+        return Figure.of(key, None, note="Not measured: no holdout was given.", **size)
+    real = tables["real"].append(tables["holdout"])
+    people, is_learnt = real.person_of_row, np.arange(real.n_rows) < tables["real"].n_rows
+    exposed, named, p = np.zeros(real.n_rows, dtype=bool), [], 1.0
+    for name in columns:
+        found = _found(
+            pd.concat([frames["real"][name], frames["holdout"][name]]), frames["synthetic"][name], people, min_count
+        )
+        if (found & is_learnt).any():
+            p = min(p, len(columns) * of_so_many_learnt(found, people, is_learnt))
+            named.append(repr(name))
+            exposed |= found & is_learnt
+    note = (
+        f"{len(columns)} such columns stand in the table; cells of people are in {', '.join(named) or 'none of them'}."
+    )
+    return Figure.of(key, float(len(np.unique(people[exposed]))), p=min(p, 1.0), note=note, **size)
+
+
+def _found(real: pd.Series, synthetic: pd.Series, people: NDArray[Any], min_count: int) -> NDArray[np.bool_]:
+    """Return the real rows whose cell stands in the synthetic table, those of cells that so many people have left out."""
+    cells, drawn = _texts(real), _texts(synthetic)
+    if _are_numbered_through(drawn):
+        return np.zeros(len(real), dtype=bool)
+    holders = pd.Series(people, dtype="int64").groupby(cells.to_numpy()).nunique()
+    rare = cells.map(holders).to_numpy(dtype=np.float64) < min_count
+    return np.asarray(rare & cells.isin(drawn.dropna()).to_numpy())
+
+
+def _texts(cells: pd.Series) -> pd.Series:
+    """Return cells as text, whole numbers without a point; missing ones stay missing."""
+    known = cells.dropna().map(
+        lambda cell: str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
+    )
+    return known.astype(object).reindex(cells.index)
+
+
+def _are_numbered_through(texts: pd.Series) -> bool:
+    numbers = texts.dropna().str.extract(r"(\d{1,18})$")[0]
+    return len(numbers) > 1 and bool(numbers.notna().all() and (np.diff(numbers.astype(np.int64)) == 1).all())
