@@ -208,12 +208,13 @@ class TVAESynthesizer(Synthesizer, MethodsOfSDV, _TakesMixedTables):
     def report(self, real: pd.DataFrame | None = None, holdout: pd.DataFrame | None = None, **options: Any) -> Report:
         """Draw as many rows as there are real ones, measure them, and lay the result out as a page.
 
-        ``report(real, holdout)`` says most. ``report(holdout)`` says whether the rows are like real ones, and useful; whom they
+        ``report(real, holdout)`` says most. ``report(holdout=rows)`` says whether the rows are like real ones, and useful; whom they
         could expose cannot be said without the rows that were learnt.
 
         Args:
             real: The rows that were learnt, which a fitted synthesizer does not keep. Where they are the only table, and by
-                their number, columns or cells not those that were learnt, they are taken for ``holdout``.
+                their number or columns, or by cells that the generator does not know, not those, they are taken for
+                ``holdout``; fresh rows of the same number are not told apart.
             holdout: Real rows that were never learnt; without them privacy and utility cannot be judged.
             **options: ``seed``, ``title``, ``min_count``, ``figures``; see ``clover_tvae.report.build_report``.
 

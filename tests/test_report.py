@@ -201,6 +201,14 @@ def test_how_useful_the_rows_are_is_said_by_what_models_lose(loss: float, grade:
     assert _answers(("utility.loss", loss, {}), target="sex")[1][0] == grade
 
 
+def test_rows_that_are_useful_but_worse_by_other_scores_are_said_to_be_so() -> None:
+    others = (("utility.trees_accuracy", 0.9, {"perfect": 0.95}), ("utility.linear_auc", 0.9, {"perfect": 0.9}))
+    grade, sentence = _answers(("utility.loss", 0.0, {}), *others)[1]
+    assert grade == "good"
+    assert "By 1 of the 2 scores below they are worse." in sentence
+    assert "worse" not in _answers(("utility.loss", 0.0, {}), others[1])[1][1]
+
+
 def test_the_limits_between_the_answers_are_those_that_the_documentation_tells() -> None:
     told = (Path(__file__).parent.parent / "docs" / "report.md").read_text()
     errors = f"the other errors at most {FAIR_ERROR} times theirs or {FAIR_POINTS:.0f} point above"

@@ -113,9 +113,9 @@ def attack_membership(
     """
     rng = generator(of_measure(seed, Measure.MEMBERSHIP))
     inside, outside = (one_row_each(t.people, t.n_rows, rng) for t in (tables["real"], tables["holdout"]))
-    n_targets = min(_N_TARGETS, len(inside), len(outside) // 2)
-    targets = tables["real"].take(inside[:n_targets]).append(tables["holdout"].take(outside[:n_targets]))
-    reference = tables["holdout"].take(outside[n_targets:])
+    n_members, n_others = min(_N_TARGETS, len(inside)), min(_N_TARGETS, len(outside) // 2)
+    targets = tables["real"].take(inside[:n_members]).append(tables["holdout"].take(outside[:n_others]))
+    reference = tables["holdout"].take(outside[n_others:])
     synthetic = tables["synthetic"]
 
     # The scale and the idea of an outlier must treat members and others alike, or they would give members away.
@@ -123,14 +123,12 @@ def attack_membership(
     pooled = tables["real"].take(inside[:n_pool]).append(tables["holdout"].take(outside[:n_pool]))
     space = MixedSpace(pooled, tables)
     placed, pool = space.place(targets), space.place(pooled)
-    position = np.arange(n_targets)
-    n_outliers = max(1, round(OUTLIER_SHARE * n_targets))
-    outliers = np.concatenate(
-        [
-            rows[furthest(placed.take(rows), pool, np.where(position < n_pool, first + position, -1), n_outliers)]
-            for rows, first in ((position, 0), (n_targets + position, n_pool))
-        ]
-    )
+    is_member = np.arange(n_members + n_others) < n_members
+    outliers = []
+    for rows, first in ((np.flatnonzero(is_member), 0), (np.flatnonzero(~is_member), n_pool)):
+        position = np.arange(len(rows))
+        itself = np.where(position < n_pool, first + position, -1)
+        outliers.append(rows[furthest(placed.take(rows), pool, itself, max(1, round(OUTLIER_SHARE * len(rows))))])
     scores = {"membership": _distances(placed, space.place(synthetic), space.place(reference))}
     scores["membership"]["trees"] = _tree_margins(targets, synthetic.draw(_TREE_ROWS, rng), reference, seed)
     scores["membership"]["marginals"] = _marginal_ratios(targets, synthetic, reference)
@@ -138,15 +136,14 @@ def attack_membership(
         real, held = frames["real"], frames["holdout"]
         assert real is not None
         assert held is not None
-        people = pd.concat([real.iloc[inside[:n_targets]], held.iloc[outside[:n_targets]]], ignore_index=True)
-        others = held.iloc[outside[n_targets:]].reset_index(drop=True)
+        people = pd.concat([real.iloc[inside[:n_members]], held.iloc[outside[:n_others]]], ignore_index=True)
+        others = held.iloc[outside[n_others:]].reset_index(drop=True)
         for kind, attacks in scorers.items():
             found = {name: np.asarray(scorer(people, others), dtype=np.float64) for name, scorer in attacks.items()}
             scores.setdefault(kind, {}).update(found)
-    members = np.arange(2 * n_targets) < n_targets
-    groups = {"random": np.arange(2 * n_targets), "outliers": outliers}
+    groups = {"random": np.arange(len(is_member)), "outliers": np.concatenate(outliers)}
     return {
-        kind: {group: _attacked(attacks, rows, members[rows], rng) for group, rows in groups.items()}
+        kind: {group: _attacked(attacks, rows, is_member[rows], rng) for group, rows in groups.items()}
         for kind, attacks in scores.items()
     }
 

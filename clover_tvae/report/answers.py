@@ -95,7 +95,7 @@ def answers(
         without = "without the rows that were learnt: they are what an attacker looks for."
     return [
         Answer("Is it like the real table?", *_likeness(by_key, likeness, has_fresh), likeness, "fidelity"),
-        Answer("Is it useful?", *_usefulness(by_key, has_fresh, target), usefulness, "utility"),
+        Answer("Is it useful?", *_usefulness(by_key, usefulness, has_fresh, target), usefulness, "utility"),
         Answer("Whom could it expose?", *_exposed(attacks, without), attacks, "privacy"),
     ]
 
@@ -131,7 +131,9 @@ def _is_fair(figure: Figure) -> bool:
     return value <= (floor + FAIR_C2ST if figure.unit == "AUC" else max(floor * FAIR_ERROR, floor + FAIR_POINTS))
 
 
-def _usefulness(by_key: Mapping[str, Figure], has_fresh: bool, target: Any) -> tuple[Grade, str, str]:
+def _usefulness(
+    by_key: Mapping[str, Figure], read: Sequence[Reading], has_fresh: bool, target: Any
+) -> tuple[Grade, str, str]:
     loss = by_key.get("utility.loss")
     if not has_fresh:
         return _open("without rows kept back: real rows to try a model on.")
@@ -143,7 +145,10 @@ def _usefulness(by_key: Mapping[str, Figure], has_fresh: bool, target: Any) -> t
     learnt = f"Models that learnt these rows predict {what} for real people"
     if best <= GOOD_LOSS:
         alike = f"as well as models that learnt real rows, within {decimal_text(GOOD_LOSS, 1)} of AUC or R²"
-        return "good", "Yes", f"{learnt} {alike}."
+        scores = [reading.verdict for reading in read if reading.key != "utility.loss" and reading.verdict != "unknown"]
+        worse = scores.count("worse")
+        also = f" By {worse} of the {len(scores)} scores below they are worse." if worse else ""
+        return "good", "Yes", f"{learnt} {alike}.{also}"
     told = f"{learnt} worse than models that learnt real rows, by {decimal_text(best, 2)} of AUC or R²."
     return ("fair", "In part", told) if best <= FAIR_LOSS else ("bad", "Hardly", told)
 

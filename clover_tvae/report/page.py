@@ -124,8 +124,8 @@ def report_on(
     Args:
         synth: A fitted ``TVAESynthesizer``, or whatever has its ``sample``, ``reads_rows``, ``encode``, ``told_apart``,
             ``anomaly_scores``, ``card``, ``history`` and ``metadata``.
-        real: The rows that it learnt. Where these are the only table, and by their number, columns or cells not those that
-            the generator learnt, they are taken for ``holdout``.
+        real: The rows that it learnt. Where these are the only table, and by their number or columns, or by cells that the
+            generator does not know, not those, they are taken for ``holdout``: fresh rows of the same number are not told apart.
         seed: Seed of the rows and of the figures.
         **options: Further arguments of ``build_report``: ``figures``, ``min_count``, ``title``.
 
@@ -140,6 +140,8 @@ def report_on(
     about = about_generator(synth, real, synthetic)
     if synth.reads_rows:
         about["scorers"] = file_scorers(synth.anomaly_scores)
+    if holdout is None:
+        about["notes"] = ("The real rows are taken for those that were learnt; if they never were, say so: report(holdout=rows).",)
     if texts:
         text = f"The rows given as those of the training are not those that the generator learnt: {'; '.join(texts)}."
         warn(text, CloverWarning)
