@@ -70,7 +70,10 @@ def test_identifiers_of_learnt_people_are_found_in_columns_that_are_not_compared
     rng = np.random.default_rng(3)
 
     def with_identifiers(table, first):
-        more = {"phone": [f"0664 {n}" for n in rng.integers(10**12, size=len(table))], "station": rng.choice(["A", "B"], len(table))}
+        more = {
+            "phone": [f"0664 {n}" for n in rng.integers(10**12, size=len(table))],
+            "station": rng.choice(["A", "B"], len(table)),
+        }
         return table.assign(**more, number=np.arange(first, first + len(table)))
 
     real, held = with_identifiers(train, 1), with_identifiers(holdout, len(train) + 1)
@@ -83,7 +86,8 @@ def test_identifiers_of_learnt_people_are_found_in_columns_that_are_not_compared
     assert found.value == 20
     assert found.p < 0.01
     assert "'phone'" in found.note
-    fresh.loc[20:39, "phone"] = held.loc[:19, "phone"].to_numpy()  # as many of people who were not learnt: chance, somehow
+    # As many of people who were not learnt: then it is somehow by chance.
+    fresh.loc[20:39, "phone"] = held.loc[:19, "phone"].to_numpy()
     assert privacy(real, fresh, held, described)["privacy.identifiers"].p > 0.1
     assert privacy(real, fresh, None, described)["privacy.identifiers"].value is None
     assert privacy(real, fresh.drop(columns="phone"), held, described)["privacy.identifiers"].value == 0

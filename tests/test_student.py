@@ -424,7 +424,18 @@ def test_the_check_of_a_wide_table_is_told_with_it() -> None:
     told = forecast(plan_training(given, 300, 600), given, 300, 600)
     assert told.check == pytest.approx(6.0, rel=0.3)  # CPU seconds, measured
     fixed = Parameters(privacy="none", epochs=2)
-    assert forecast(plan_training(fixed, 300, 600), fixed, 300, 600).check == 0.0  # nothing is checked then
+    assert forecast(plan_training(fixed, 300, 600), fixed, 300, 600).check == pytest.approx(told.check, rel=0.5)
+
+
+@pytest.mark.parametrize("privacy", ["none", "student"])
+def test_a_fit_of_so_many_epochs_is_checked_too(privacy: str, caplog: pytest.LogCaptureFixture) -> None:
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame({"x": rng.normal(size=400), "y": rng.normal(size=400)})
+    with caplog.at_level("INFO"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        TVAESynthesizer(df, random_state=1, epochs=2, privacy=privacy, verbose=False).fit()
+    told = [record.message for record in caplog.records] + [str(one.message) for one in caught]
+    assert sum("what was learnt tells 350 people who were learnt from 50 who were not" in text for text in told) == 1
 
 
 def test_the_decoder_of_the_paper_is_told_to_be_as_fast_as_it_is() -> None:

@@ -141,7 +141,9 @@ def report_on(
     if synth.reads_rows:
         about["scorers"] = file_scorers(synth.anomaly_scores)
     if holdout is None:
-        about["notes"] = ("The real rows are taken for those that were learnt; if they never were, say so: report(holdout=rows).",)
+        about["notes"] = (
+            "The real rows are taken for those that were learnt; if they never were, say so: report(holdout=rows).",
+        )
     if texts:
         text = f"The rows given as those of the training are not those that the generator learnt: {'; '.join(texts)}."
         warn(text, CloverWarning)
