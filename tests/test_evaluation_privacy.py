@@ -81,6 +81,7 @@ def test_identifiers_of_learnt_people_are_found_in_columns_that_are_not_compared
     described = {**Metadata.infer(train).to_dict(), "id": ["number"], "ignore": ["phone", "station"]}
     found = privacy(real, fresh, held, described)["privacy.identifiers"]
     assert (found.value, found.p) == (0, 1)
+    real.loc[100:110, "phone"] = fresh.loc[100:110, "phone"] = None
     fresh.loc[:19, "phone"] = real.loc[:19, "phone"].to_numpy()
     found = privacy(real, fresh, held, described)["privacy.identifiers"]
     assert found.value == 20

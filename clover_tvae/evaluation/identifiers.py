@@ -31,12 +31,13 @@ def identifier_figure(
         min_count: Fewest people who must share a cell for it to name none.
     """
     key, size = "privacy.identifiers", {"n": tables["synthetic"].n_rows, "seed": seed}
-    if frames is None or any(frames.get(role) is None for role in tables.tables):
+    given = {role: frame for role, frame in (frames or {}).items() if frame is not None}
+    if not given.keys() >= tables.tables.keys():
         return Figure.of(key, None, note="Not measured: the tables as they were given are not at hand.", **size)
     columns = [
         name
-        for name in frames["synthetic"]
-        if name not in tables.names and all(name in frames[role] for role in tables.tables)
+        for name in given["synthetic"]
+        if name not in tables.names and all(name in given[role] for role in tables.tables)
     ]
     if not columns:
         return Figure.of(key, 0.0, note="No column that is declared id or ignore stands in the table.", **size)
@@ -47,7 +48,10 @@ def identifier_figure(
     exposed, named, p = np.zeros(real.n_rows, dtype=bool), [], 1.0
     for name in columns:
         found = _found(
-            pd.concat([frames["real"][name], frames["holdout"][name]]), frames["synthetic"][name], people, min_count
+            pd.concat([given["real"][name], given["holdout"][name]], ignore_index=True),
+            given["synthetic"][name],
+            people,
+            min_count,
         )
         if (found & is_learnt).any():
             p = min(p, len(columns) * of_so_many_learnt(found, people, is_learnt))
@@ -71,6 +75,7 @@ def _found(real: pd.Series, synthetic: pd.Series, people: NDArray[Any], min_coun
 
 def _texts(cells: pd.Series) -> pd.Series:
     """Return cells as text, whole numbers without a point; missing ones stay missing."""
+    cells = cells.reset_index(drop=True)
     known = cells.dropna().map(
         lambda cell: str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
     )
@@ -78,5 +83,9 @@ def _texts(cells: pd.Series) -> pd.Series:
 
 
 def _are_numbered_through(texts: pd.Series) -> bool:
-    numbers = texts.dropna().str.extract(r"(\d{1,18})$")[0]
-    return len(numbers) > 1 and bool(numbers.notna().all() and (np.diff(numbers.astype(np.int64)) == 1).all())
+    """Whether the first or the last figures of the texts count the rows."""
+    known = texts.dropna()
+    runs = [known.str.extract(place)[0] for place in (r"^\D*(\d{1,18})", r"(\d{1,18})\D*$")]
+    return len(known) > 1 and any(
+        bool(run.notna().all() and (np.diff(run.astype(np.int64)) == 1).all()) for run in runs
+    )
