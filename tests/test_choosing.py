@@ -37,20 +37,24 @@ def test_rows_of_large_ratios_are_sure_and_the_others_share_what_is_left() -> No
     assert picked(np.zeros(5), 5, np.random.default_rng(3)).tolist() == [0, 1, 2, 3, 4]
 
 
-def test_rows_that_contradict_themselves_are_chosen_less_often() -> None:
+def test_rows_that_contradict_themselves_are_chosen_less_often(caplog) -> None:
+    caplog.set_level("INFO", "clover_tvae")
     good, bad = people(3_000, 2), people(3_000, 3)
     bad["weight"] = np.random.default_rng(4).permutation(bad["weight"])
     written = pd.concat([good, bad], ignore_index=True).sample(frac=1, random_state=1, ignore_index=True)
     chosen = chosen_rows(written[:2_400], lambda: written[2_400:], people(600, 5), METADATA, SEED)
     assert len(chosen) == 2_400
+    assert "chose 2,400 of 6,000 written rows, those oftener that look like the table's" in caplog.text
     off = [(rows["size"] - rows["weight"]).abs().gt(0.5).mean() for rows in (written, chosen)]
     assert off[0] > 0.4
     assert off[1] < 0.1
 
 
-def test_rows_of_the_same_kind_are_kept_as_they_come_and_no_more_are_written() -> None:
+def test_rows_of_the_same_kind_are_kept_as_they_come_and_no_more_are_written(caplog) -> None:
+    caplog.set_level("INFO", "clover_tvae")
     written, learnt = people(4_000, 6), people(2_000, 7)
     assert chosen_rows(written, lambda: pytest.fail("more were written"), learnt, METADATA, SEED) is written
+    assert "took the 4,000 written rows as they are: trees hardly tell them from the table's" in caplog.text
     every = people(10_000, 8)
     rows = every.iloc[picked(log_ratios(every, learnt, METADATA, SEED), 4_000, np.random.default_rng(1))]
     shares = [rows["town"].value_counts(normalize=True) for rows in (every, rows)]

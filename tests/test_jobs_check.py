@@ -246,6 +246,39 @@ def test_what_was_typed_is_no_suggestion(tmp_path: Path) -> None:
     assert did_you_mean("age", ["age", "sage"]) == "; did you mean 'sage'?"
 
 
+def test_limits_that_too_few_people_leave_unmeasured_are_told_before_a_job_starts(tmp_path: Path) -> None:
+    (tmp_path / "limits.yaml").write_text("privacy.copies: {max: 1}\nprivacy.file_auc: {max: 0.6}\n")
+    text = f"""\
+  - name: a
+    data: {{dataset: sklearn.iris}}
+    metadata: {IRIS}
+    holdout: SHARE
+    limits: {{privacy.copies: {{max: 1}}, privacy.membership_auc: {{max: 0.6}}}}
+    sample: [{{rows: 500, output: a.csv}}, {{rows: FEW, output: b.csv}}]
+  - {{name: b, data: {{dataset: sklearn.iris}}, metadata: {IRIS}, holdout: SHARE, limits: limits.yaml, sample: [{{rows: 9, output: c.csv}}]}}
+"""
+    enough = job(tmp_path, text.replace("SHARE", "0.3").replace("FEW", "40"))
+    assert len(load_jobs([enough], tables="always")) == 2
+    with pytest.raises(ConfigError) as caught:
+        load_jobs([job(tmp_path, text.replace("SHARE", "0.2").replace("FEW", "39"))], tables="always")
+    found = [str(problem) for problem in caught.value.problems]
+    assert len(found) == 3
+    assert (
+        ":7:40: limits: 'privacy.membership_auc' cannot be measured: the job holds out 30 rows, and needs 40; hold out"
+        in found[0]
+    )
+    assert ":8:43: rows: 39 rows are too few to measure 'privacy.membership_auc' (40 at least)" in found[1]
+    assert "limits: 'privacy.file_auc' cannot be measured: the job holds out 30 rows" in found[2]
+    with pytest.raises(ConfigError, match="the job learns 30 rows, and needs 40"):
+        load_jobs([job(tmp_path, text.replace("SHARE", "0.8").replace("FEW", "40"))], tables="always")
+    held = pd.DataFrame({"sepal length (cm)": 1.0, "species": "setosa", "flower": [*range(39)] * 10})
+    held.to_csv(tmp_path / "held.csv", index=False)
+    keys = "data: held.csv, metadata: {continuous: [sepal length (cm)], categorical: [species], id: [flower], unit: flower}"
+    text = f"  - {{name: a, {keys}, holdout: held.csv, limits: limits.yaml, sample: [{{rows: 500, output: a.csv}}]}}\n"
+    with pytest.raises(ConfigError, match="the job holds out 39 people, and needs 40"):
+        load_jobs([job(tmp_path, text)], tables="always")
+
+
 def test_a_file_of_limits_is_told_from_a_job_file(tmp_path: Path) -> None:
     (tmp_path / "limits.yaml").write_text("privacy.copies: {max: 1}\nfidelity.shape: {max: 2}\n")
     with pytest.raises(ConfigError) as caught:

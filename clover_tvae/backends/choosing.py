@@ -79,10 +79,15 @@ def chosen_rows(
     """
     first = written[: _TIMES * len(learnt)]
     if log_ratios(first, learnt, metadata, child(seed, Choose.LOOK), n_repeats=1).std() < _LEAST_SPREAD:
+        logger.info(
+            "took the %s written rows as they are: trees hardly tell them from the table's", f"{len(written):,}"
+        )
         return written
     every = pd.concat([written, write_more()], ignore_index=True)
     log_ratio = log_ratios(every, learnt, metadata, seed)
     rows = picked(log_ratio, len(written), generator(seed, Choose.ROWS))
+    told = f"{len(written):,} of {len(every):,} written rows, those oftener that look like the table's"
+    logger.info("chose %s, as far as trees tell them apart (log-ratios spread by %.2f)", told, log_ratio.std())
     return every.iloc[rows].reset_index(drop=True)
 
 
@@ -145,9 +150,7 @@ def log_ratios(
     scores = np.sum([_judged([real, made], whose, is_category, rng) for _ in range(n_repeats)], axis=0)
     labels = np.repeat([1, 0], [len(real), len(made)])
     calibration = LogisticRegression(class_weight="balanced").fit(scores.reshape(-1, 1), labels)
-    log_ratio = max(0.0, float(calibration.coef_[0, 0])) * scores[len(real) :]
-    logger.info("written rows are told from the table's: their log-ratios spread by %.2f", log_ratio.std())
-    return log_ratio
+    return max(0.0, float(calibration.coef_[0, 0])) * scores[len(real) :]
 
 
 def _judged(

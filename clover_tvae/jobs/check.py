@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
 
+import pandas as pd
+
 from clover_tvae.columns.date_formats import packed_width
 from clover_tvae.columns.dtypes import where_of
+from clover_tvae.columns.people import count_people, people_of
 from clover_tvae.errors import (
     MOST_PROBLEMS,
     CloverError,
@@ -23,7 +26,9 @@ from clover_tvae.errors import (
     collected_warnings,
     did_you_mean,
 )
+from clover_tvae.evaluation.catalogue import OF_GENERATOR
 from clover_tvae.evaluation.limits import Limits, limit_problems
+from clover_tvae.evaluation.privacy import MIN_ROWS
 from clover_tvae.files import as_called, closed, inside, not_there, unwritable
 from clover_tvae.jobs.job import Job, JobTable
 from clover_tvae.jobs.plan import check_stores, foreign_problems, learnt_from, plan_job
@@ -387,6 +392,11 @@ class _Check:
         elif spec.limits is not None:
             for path, message in limit_problems(spec.limits):
                 self.tell(("limits", *path), f"limits: {message}")
+        for index, sample in enumerate(spec.sample):
+            if 0 < sample.rows < MIN_ROWS and (attacked := self._attacked(of_rows=True)):
+                cure = "draw more rows, or leave this limit out"
+                text = f"rows: {sample.rows} rows are too few to measure {attacked!r} ({MIN_ROWS} at least), and a limit of it is set; {cure}"
+                self.tell(("sample", index, "rows"), text)
         if self.metadata is None and spec.metadata != "infer":
             return
         utility = next((key for key in self.limits if key.startswith("utility.")), None)
@@ -395,6 +405,24 @@ class _Check:
             cure = "write the metadata out with variable_to_predict, or leave this limit out"
             text = f"limits: {utility!r} cannot be measured without a column to predict; {cure}"
             self.tell(("limits", utility), text)
+
+    def _attacked(self, *, of_rows: bool = False) -> str | None:
+        """Return the first figure with a limit that needs people who were learnt and people who were held out, ``of_rows``: as an attack on rows."""
+        free = ("privacy.cop", *(OF_GENERATOR if of_rows else ()))
+        return next((key for key in self.limits if key.startswith("privacy.") and not key.startswith(free)), None)
+
+    def _check_sizes(self, table: JobTable) -> None:
+        """Tell a limit of a figure that too few people are there to measure: found out after the training, it would have cost the night."""
+        attacked = self._attacked()
+        for what, rows in (("learns", table.train), ("holds out", table.holdout)):
+            if attacked is None or not isinstance(rows, pd.DataFrame):
+                continue
+            people = people_of(rows, table.metadata.unit)
+            n, of = count_people(people, len(rows)), "rows" if people is None else "people"
+            if n < MIN_ROWS:
+                cure = "hold out another share ('holdout'), give more rows, or leave this limit out"
+                text = f"limits: {attacked!r} cannot be measured: the job {what} {n} {of}, and needs {MIN_ROWS}; {cure}"
+                self.tell(("limits", attacked), text)
 
     def _check_conditions(self) -> None:
         if self.metadata is None:
@@ -438,6 +466,7 @@ class _Check:
                     job.table = job.with_holdout(table)
         if job.table is not None:
             job.table = replace(job.table, warnings=tuple(noted))
+            self._check_sizes(job.table)
 
     def _read(self, job: Job) -> JobTable | None:
         """Read the table of the job; columns that are wrong are told and left out, so that they hide no other's faults."""

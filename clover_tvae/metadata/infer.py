@@ -1,6 +1,6 @@
 """What the columns of a table look like, with the reason for each guess.
 
-This module knows pandas and columns. It says names, counts and dtypes, never a cell.
+This module knows pandas and columns. It says names, counts and dtypes, and words that at least ``MIN_COUNT`` cells share, never another cell.
 """
 
 from __future__ import annotations
