@@ -543,6 +543,15 @@ def test_blood_pressures_stay_pairs(n: int) -> None:
         assert [column.name for column in Metadata.infer(pd.DataFrame({"x": text})).columns] == ["x_1", "x_2"]
 
 
+@pytest.mark.parametrize("form", ["{1:02d}/{0}", "{0}/{2:02d}"], ids=["weeks", "school years"])
+def test_weeks_and_school_years_are_categories_and_no_pairs(form: str) -> None:
+    years = RNG.integers(2001, 2012, 900)
+    df = pd.DataFrame({"x": [form.format(year, RNG.integers(1, 53), year - 1999) for year in years], "age": years % 9})
+    metadata = Metadata.infer(df)
+    assert metadata.column("x").kind == "categorical"
+    metadata.validate(df)
+
+
 @pytest.mark.parametrize("n", [150, 400, 3_000])
 @pytest.mark.parametrize("seed", range(3))
 def test_millilitres_in_and_out_are_pairs_and_no_account_numbers(n: int, seed: int) -> None:

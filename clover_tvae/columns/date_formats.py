@@ -210,10 +210,12 @@ def whole_number_formats(numbers: NDArray[Any]) -> Iterator[str]:
 
 
 def _are_months(instants: NDArray[np.int64]) -> bool:
-    """Return whether distinct dates are at least ten months, three of them of the year's twelve, of several years from 1850 to 2150."""
+    """Return whether distinct dates are at least ten months, three of them of the year's twelve, of several years from 1850 to 2150, and not one a year, as school years are (2004/05)."""
     years, months = _years(instants), instants.astype("M8[us]").astype("M8[M]").astype(np.int64)
     is_plausible = _PLAUSIBLE[0] <= years.min() and years.max() <= _PLAUSIBLE[1]
-    return bool(is_plausible and len(set(months)) >= 10 and len(set(months % 12)) > 2 and len(set(years)) > 1)
+    return bool(
+        is_plausible and len(set(months)) >= 10 and len(set(months % 12)) > 2 and 1 < len(set(years)) < len(set(months))
+    )
 
 
 def century_of(texts: Sequence[str] | NDArray[Any], format: str, least: int = 1) -> int:

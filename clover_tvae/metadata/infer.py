@@ -292,7 +292,9 @@ def _learnable(found: Finding, df: pd.DataFrame, least: int) -> Finding:
     """
     if not found.column.modelled:
         return found
-    counts = [_largest_share(read_column(df[found.name], column), column) for column in found.columns]
+    counts = []
+    with contextlib.suppress(ColumnTypeError):  # which a fit tells
+        counts = [_largest_share(read_column(df[found.name], column), column) for column in found.columns]
     if not any(0 < n < least for n in counts):
         return found
     rows = f"{least} cells" + f", the fewest that are surely of {MIN_COUNT} people" * (least > MIN_COUNT)

@@ -51,6 +51,7 @@ _NEVER = np.array(
     ["9999-12-31", "2999-12-31", "2099-12-31", "1900-01-01", "1800-01-01", "1753-01-01", "0001-01-01"],
     dtype="datetime64[D]",
 )
+_ZERO_IN_FRONT = re.compile(r"0\d")
 _DAY_AND_WORD = re.compile(r"\d{1,2}[. -]+[^\W\d_]{3,9}[. -]+\d{2,4}")
 _OTHER_MONTH = re.compile(
     r"\b(mrz|märz?|mai|okt|dez|janv|févr|mars|avr|juin|juil|août|déc|ene|abr|ago|dic|maart|mei|gen|mag|giu|lug|ott)",
@@ -422,6 +423,10 @@ def _pair(texts: Texts) -> Finding | None:
     halves = []
     for part, name in enumerate(names, start=1):
         half = {text: found[part] for text, found in both.items()}
+        if any(
+            map(_ZERO_IN_FRONT.match, half.values())
+        ):  # weeks (07/2015) and school years (2004/05), not measurements
+            return None
         cells = texts.plain.map(lambda text, half=half: half.get(text, text))
         read = _numbers(replace(texts, name=name, cells=cells, word="number"))
         if read is None or not read.column.read_as:
