@@ -552,6 +552,13 @@ def test_weeks_and_school_years_are_categories_and_no_pairs(form: str) -> None:
     metadata.validate(df)
 
 
+@pytest.mark.parametrize("most", [3, 4, 6])
+def test_quarters_of_years_are_no_months(most: int) -> None:
+    text = [f"{RNG.integers(1, most + 1)}/{year}" for year in RNG.integers(2005, 2020, 400)]
+    with pytest.warns(MetadataWarning, match="two numbers in each cell"):
+        assert len(Metadata.infer(pd.DataFrame({"x": text})).columns) == 2
+
+
 @pytest.mark.parametrize("n", [150, 400, 3_000])
 @pytest.mark.parametrize("seed", range(3))
 def test_millilitres_in_and_out_are_pairs_and_no_account_numbers(n: int, seed: int) -> None:

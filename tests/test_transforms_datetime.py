@@ -278,6 +278,18 @@ def test_a_file_of_dates_without_a_day_can_be_read(format: str, seed: int) -> No
     assert again.to_plain() == fitted.to_plain()
 
 
+@pytest.mark.parametrize("far", ["2261-12-01", "2262-03-01", "1677-11-01"])
+@pytest.mark.parametrize("is_last", [False, True])
+def test_months_near_the_ends_of_nanoseconds_can_be_read_from_a_file(far: str, is_last: bool) -> None:
+    column = pd.Series([*FIRSTS, *[pd.Timestamp(far)] * 5]).dt.as_unit("ns") + pd.offsets.MonthEnd(
+        0 if not is_last else 1
+    )
+    column = column if is_last else column - pd.offsets.MonthBegin(1)
+    fitted = NumberTransform.fit(column, "x", "rank", "datetime", least=5)
+    assert fitted.reader.calendar.day_of_month == (-1 if is_last else 1)
+    assert NumberTransform.from_plain(fitted.to_plain(), "rank", "datetime").to_plain() == fitted.to_plain()
+
+
 def test_files_that_know_no_months_are_read() -> None:
     plain = fit(DAYS).to_plain()
     del plain["calendar"]["day_of_month"]

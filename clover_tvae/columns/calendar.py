@@ -269,11 +269,15 @@ class Calendar:
 
     def instants(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return steps as instants."""
-        if self.day_of_month:
-            last = self.day_of_month < 0
-            steps = (steps + last).astype("M8[M]").astype("M8[D]").astype(np.int64) - last
-        made = steps * self.step
+        made = self.even_steps(steps) * self.step
         return self.to_utc(made) if self.local and len(made) else made
+
+    def even_steps(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return steps as multiples of ``step``: of months, which differ in length, as days."""
+        if not self.day_of_month:
+            return steps
+        last = self.day_of_month < 0
+        return (steps + last).astype("M8[M]").astype("M8[D]").astype(np.int64) - last
 
     def write(self, instants: NDArray[np.int64], missing: NDArray[np.bool_]) -> pd.Series:
         cells = self.cells

@@ -210,12 +210,15 @@ def whole_number_formats(numbers: NDArray[Any]) -> Iterator[str]:
 
 
 def _are_months(instants: NDArray[np.int64]) -> bool:
-    """Return whether distinct dates are at least ten months, three of them of the year's twelve, of several years from 1850 to 2150, and not one a year, as school years are (2004/05)."""
+    """Return whether distinct dates are at least ten months of several years from 1850 to 2150, of both halves of the year.
+
+    Quarters and terms (3/2016) are all in the first half, and of school years (2004/05) there is one month a year.
+    """
     years, months = _years(instants), instants.astype("M8[us]").astype("M8[M]").astype(np.int64)
     is_plausible = _PLAUSIBLE[0] <= years.min() and years.max() <= _PLAUSIBLE[1]
-    return bool(
-        is_plausible and len(set(months)) >= 10 and len(set(months % 12)) > 2 and 1 < len(set(years)) < len(set(months))
-    )
+    of_year = set(months % 12)
+    is_varied = len(set(months)) >= 10 and len(of_year) > 2 and max(of_year) >= 6
+    return bool(is_plausible and is_varied and 1 < len(set(years)) < len(set(months)))
 
 
 def century_of(texts: Sequence[str] | NDArray[Any], format: str, least: int = 1) -> int:

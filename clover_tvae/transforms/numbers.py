@@ -383,9 +383,12 @@ class NumberTransform:
         made = cls(name_from_plain(plain["name"]), reader, CODECS[numbers].from_plain(plain["codec"]))
         grid, may_be_missing = made.grid, made.layout.missing is not None
         if isinstance(reader, DateCells):
-            days = 31 if reader.calendar.day_of_month else 1
-            most = (max(abs(grid.minimum), abs(grid.maximum)) + 1) * days * reader.calendar.step
-            check(grid.kind == "int64" and most < 2**63, "dates are counted in whole steps, within their unit")
+            furthest = max(abs(grid.minimum), abs(grid.maximum))
+            if reader.calendar.day_of_month and furthest < 2**40:
+                days = reader.calendar.even_steps(np.array([grid.minimum, grid.maximum]).astype(np.int64))
+                furthest = int(np.abs(days).max())
+            is_within = (furthest + 1) * reader.calendar.step < 2**63
+            check(grid.kind == "int64" and is_within, "dates are counted in whole steps, within their unit")
         if numbers == "raw":  # the range may be that of the dtype, which not every cell type can be read back from
             return made
         try:
