@@ -183,6 +183,8 @@ def test_a_holdout_of_the_rows_that_were_learnt_is_refused():
         frac=1, random_state=1
     )  # rows that stand there twice, dealt at random
     require_fresh(code_tables({"real": pairs[:450], "holdout": pairs[450:]}))
+    for row in (pairs.tail(1), table[:1]):  # the one row that stands there twice, on both sides of a small part
+        require_fresh(code_tables({"real": pd.concat([table, row]), "holdout": pd.concat([hospital(39, seed=8), row])}))
     few = pd.DataFrame({"sex": ["F", "M"] * 20})  # of so few kinds of rows, two samples may be the same
     require_fresh(code_tables({"real": few, "holdout": few, "synthetic": few}))
 

@@ -82,6 +82,9 @@ def test_identifiers_of_learnt_people_are_found_in_columns_that_are_not_compared
     found = privacy(real, fresh, held, described)["privacy.identifiers"]
     assert (found.value, found.p) == (0, 1)
     real.loc[100:110, "phone"] = fresh.loc[100:110, "phone"] = None
+    fresh.loc[0, "phone"] = real.loc[0, "phone"]
+    found = privacy(real, fresh, held, described)["privacy.identifiers"]
+    assert (found.value, found.p < 1e-3) == (1, True), "one is a leak, where chance finds none"
     fresh.loc[:19, "phone"] = real.loc[:19, "phone"].to_numpy()
     found = privacy(real, fresh, held, described)["privacy.identifiers"]
     assert found.value == 20
@@ -92,6 +95,19 @@ def test_identifiers_of_learnt_people_are_found_in_columns_that_are_not_compared
     assert privacy(real, fresh, held, described)["privacy.identifiers"].p > 0.1
     assert privacy(real, fresh, None, described)["privacy.identifiers"].value is None
     assert privacy(real, fresh.drop(columns="phone"), held, described)["privacy.identifiers"].value == 0
+    fresh["phone"] = [f"{i}. {phone}" for i, phone in enumerate(real["phone"], start=1)]
+    real["phone"], held["phone"] = fresh["phone"], [f"{i}. {phone}" for i, phone in enumerate(held["phone"], start=1)]
+    assert privacy(real, fresh, held, described)["privacy.identifiers"].value > 600, "a number in front hides nobody"
+
+
+def test_numbers_that_chance_gives_twice_name_nobody(train, holdout):
+    rng = np.random.default_rng(4)
+    tables = [
+        table.assign(code=rng.integers(10_000, 30_000, len(table))) for table in (train, hospital(ROWS, 2), holdout)
+    ]
+    found = privacy(*tables, {**Metadata.infer(train).to_dict(), "id": ["code"]})["privacy.identifiers"]
+    assert found.value > 0
+    assert found.p > 0.01
 
 
 def test_a_copy_is_caught_by_every_attack(copy):

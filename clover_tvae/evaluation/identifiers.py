@@ -22,7 +22,8 @@ def identifier_figure(
     """Return ``privacy.identifiers``: how many people who were learnt have a cell of such a column in the synthetic table.
 
     Only cells that fewer than ``min_count`` people have name anybody, and of a column that the table numbers through none does.
-    People who were held out say what chance gives: an exact test compares the two, in each column.
+    Where people who were held out are found, too, an exact test compares the two, in each column; where none is, so many are
+    found by chance as equal cells of real people and the number of texts of this form let expect (Poisson).
 
     Args:
         tables: In the roles ``real``, ``synthetic`` and perhaps ``holdout``.
@@ -47,14 +48,11 @@ def identifier_figure(
     people, is_learnt = real.person_of_row, np.arange(real.n_rows) < tables["real"].n_rows
     exposed, named, p = np.zeros(real.n_rows, dtype=bool), [], 1.0
     for name in columns:
-        found = _found(
-            pd.concat([given["real"][name], given["holdout"][name]], ignore_index=True),
-            given["synthetic"][name],
-            people,
-            min_count,
-        )
+        cells = _texts(pd.concat([given["real"][name], given["holdout"][name]], ignore_index=True))
+        drawn = _texts(given["synthetic"][name]).dropna()
+        found = _found(cells, drawn, people, min_count)
         if (found & is_learnt).any():
-            p = min(p, len(columns) * of_so_many_learnt(found, people, is_learnt))
+            p = min(p, len(columns) * _by_chance(found, cells, drawn, people, is_learnt))
             named.append(repr(name))
             exposed |= found & is_learnt
     note = (
@@ -63,14 +61,36 @@ def identifier_figure(
     return Figure.of(key, float(len(np.unique(people[exposed]))), p=min(p, 1.0), note=note, **size)
 
 
-def _found(real: pd.Series, synthetic: pd.Series, people: NDArray[Any], min_count: int) -> NDArray[np.bool_]:
+def _found(cells: pd.Series, drawn: pd.Series, people: NDArray[Any], min_count: int) -> NDArray[np.bool_]:
     """Return the real rows whose cell stands in the synthetic table, those of cells that so many people have left out."""
-    cells, drawn = _texts(real), _texts(synthetic)
     if _are_numbered_through(drawn):
-        return np.zeros(len(real), dtype=bool)
+        return np.zeros(len(cells), dtype=bool)
     holders = pd.Series(people, dtype="int64").groupby(cells.to_numpy()).nunique()
     rare = cells.map(holders).to_numpy(dtype=np.float64) < min_count
-    return np.asarray(rare & cells.isin(drawn.dropna()).to_numpy())
+    return np.asarray(rare & cells.isin(drawn).to_numpy())
+
+
+def _by_chance(
+    found: NDArray[Any], cells: pd.Series, drawn: pd.Series, people: NDArray[Any], is_learnt: NDArray[Any]
+) -> float:
+    """Return how likely it is that chance finds as many of those who were learnt."""
+    from scipy.stats import poisson
+
+    if (found & ~is_learnt).any():
+        return of_so_many_learnt(found, people, is_learnt)
+    known = pd.DataFrame({"cell": cells, "person": people}).dropna().drop_duplicates()
+    holders, n = known["cell"].value_counts().to_numpy(dtype=np.float64), max(len(known), 2)
+    of_two = (holders * (holders - 1)).sum() / (n * (n - 1))
+    n_learnt, n_found = len(np.unique(people[is_learnt])), len(np.unique(people[found]))
+    chance = min(1.0, drawn.nunique() * max(of_two, 1 / _n_texts(known["cell"])))
+    return float(poisson.sf(n_found - 1, n_learnt * chance))
+
+
+def _n_texts(texts: pd.Series) -> float:
+    """Return how many texts there are of the most frequent length, with the characters that these have in each place."""
+    lengths = texts.str.len()
+    same = texts[lengths == lengths.mode()[0]].unique()
+    return float(np.prod([float(len(set(place))) for place in zip(*same, strict=True)]))
 
 
 def _texts(cells: pd.Series) -> pd.Series:
@@ -83,9 +103,10 @@ def _texts(cells: pd.Series) -> pd.Series:
 
 
 def _are_numbered_through(texts: pd.Series) -> bool:
-    """Whether the first or the last figures of the texts count the rows."""
-    known = texts.dropna()
-    runs = [known.str.extract(place)[0] for place in (r"^\D*(\d{1,18})", r"(\d{1,18})\D*$")]
-    return len(known) > 1 and any(
-        bool(run.notna().all() and (np.diff(run.astype(np.int64)) == 1).all()) for run in runs
-    )
+    """Whether texts differ in nothing but their first or last figures, which count the rows."""
+    for place in (r"^(\D*)(\d{1,18})(.*)$", r"^(.*?)(\d{1,18})(\D*)$"):
+        parts = texts.str.extract(place)
+        counts = len(texts) > 1 and parts.notna().all(axis=None) and (np.diff(parts[1].astype(np.int64)) == 1).all()
+        if counts and parts[[0, 2]].nunique().max() == 1:
+            return True
+    return False
