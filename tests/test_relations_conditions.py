@@ -395,3 +395,18 @@ def test_a_number_that_is_computed_and_is_no_date_is_drawn_again() -> None:
     rows = TVAESynthesizer(df, metadata, random_state=1, epochs=3, privacy="none", verbose=False).fit().sample(400)
     assert (rows["at"] % 100 < 60).all()
     assert (rows["at"] == 100 * rows["hour"] + rows["base"] + rows["more"]).all()
+
+
+@pytest.mark.parametrize("format", ["%m/%Y", "%Y-%m"])
+def test_a_relation_of_months_reads_a_few_rows_too(format: str) -> None:
+    rng = np.random.default_rng(2)
+    start = pd.Series(pd.Timestamp("2015-01-15") + pd.to_timedelta(rng.integers(0, 2_500, N), unit="D"))
+    end = start + pd.to_timedelta(rng.integers(0, 700, N), unit="D")
+    df = pd.DataFrame({"start": start.dt.strftime(format), "end": end.dt.strftime(format)})
+    metadata = Metadata.from_dict({"datetime": [{"name": name, "format": format} for name in df]}).with_relations(df)
+    assert metadata.relations
+    synth = TVAESynthesizer(df, metadata, random_state=1, epochs=3, privacy="none", verbose=False).fit()
+    for row in range(5):
+        full = synth.impute(df.iloc[[row]].assign(end=None), random_state=row)
+        assert full["start"].tolist() == [df["start"][row]]
+        assert (pd.to_datetime(full["end"], format=format) >= pd.to_datetime(full["start"], format=format)).all()

@@ -115,12 +115,15 @@ class Written(NamedTuple):
     texts: list[str]
 
 
-def formats_of(texts: Sequence[str], share: float = 0.95, order: str = "") -> list[Written] | None:
+def formats_of(
+    texts: Sequence[str], share: float = 0.95, order: str = "", *, are_dates: bool = False
+) -> list[Written] | None:
     """Return how distinct texts are written that are dates, the most frequent shape first; ``None`` if fewer than ``share`` are.
 
     Args:
         share: The part that must parse, in [0, 1).
         order: ``"day"`` or ``"month"``: which of the two comes first, where that is known.
+        are_dates: That they are is known: else a few texts such as ``3/2016`` are no months.
 
     Example:
         >>> [written.formats for written in formats_of(["31/01/2020", "05/06/2021", "2020-03-04"], 0.9)]
@@ -145,7 +148,7 @@ def formats_of(texts: Sequence[str], share: float = 0.95, order: str = "") -> li
             if not read_texts(alike[:20], format)[1].any():
                 continue
             instants, readable, _ = read_texts(alike[:_SAMPLE], format)
-            if readable.mean() > share and (format not in _MONTHS or _are_months(instants[readable])):
+            if readable.mean() > share and (are_dates or format not in _MONTHS or _are_months(instants[readable])):
                 reads[format] = (readable.sum(), instants.tobytes())
         if reads:
             most = max(n for n, _ in reads.values())
@@ -158,8 +161,8 @@ def formats_of(texts: Sequence[str], share: float = 0.95, order: str = "") -> li
 
 
 def guess_format(texts: pd.Series) -> str | None:
-    """Return the one format that reads nearly all of some texts, none of them missing; ``None`` where there is none."""
-    first = {written.formats[:1] for written in formats_of(texts.unique()[:_SAMPLE].tolist()) or ()}
+    """Return the one format that reads nearly all of some texts of dates, none of them missing; ``None`` where there is none."""
+    first = {written.formats[:1] for written in formats_of(texts.unique()[:_SAMPLE].tolist(), are_dates=True) or ()}
     return next(iter(first.pop()), None) if len(first) == 1 else None
 
 
