@@ -75,6 +75,8 @@ def test_a_weak_yardstick_is_said_to_be_one(fresh):
     assert "not of one population" in weak(fidelity(real, synthetic, older))[0]
     alike = pd.concat([hospital(180, 1), real.head(20)], ignore_index=True)
     assert "20 of its 200 rows equal learnt ones" in weak(fidelity(real, synthetic, alike))[0]
+    coarse = [pd.DataFrame(np.random.default_rng(i).integers(0, 5, (300, 4)).astype(str)) for i in range(3)]
+    assert not weak(fidelity(*coarse)), "of few answers strangers are alike"
     alone = fidelity(real, synthetic)
     assert alone["fidelity.c2st_heldout"].value is None
     assert alone.notes == ("No real holdout was given: nothing can be judged but closeness to what was learnt.",)

@@ -100,6 +100,15 @@ def test_identifiers_of_learnt_people_are_found_in_columns_that_are_not_compared
     assert privacy(real, fresh, held, described)["privacy.identifiers"].value > 600, "a number in front hides nobody"
 
 
+def test_small_numbers_of_those_who_were_learnt_are_told_from_chance(train, holdout):
+    order = np.random.default_rng(5).permutation(2 * ROWS)
+    real, held = train.assign(code=order[:ROWS]), holdout.assign(code=order[ROWS:])
+    described = {**Metadata.infer(train).to_dict(), "id": ["code"]}
+    for codes, is_leak in ((order[:ROWS], True), (np.random.default_rng(6).permutation(2 * ROWS)[:ROWS], False)):
+        found = privacy(real, hospital(ROWS, 2).assign(code=codes), held, described)["privacy.identifiers"]
+        assert (found.p < 1e-3) == is_leak
+
+
 def test_numbers_that_chance_gives_twice_name_nobody(train, holdout):
     rng = np.random.default_rng(4)
     tables = [

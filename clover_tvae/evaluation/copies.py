@@ -121,6 +121,13 @@ def copies_of(tables: CodedTables, min_count: int) -> Copies:
     )
 
 
+def alike_by_chance(learnt: CodedTable, n_rows: int) -> float:
+    """Return how many of so many fresh rows chance lets equal a learnt one, at most."""
+    cells = _cell_hashes(learnt)
+    each = _chance(cells, cells.sum(axis=1, dtype=np.uint64), learnt.person_of_row, np.ones(len(cells), dtype=bool))
+    return n_rows * min(1.0, each)
+
+
 def of_so_many_learnt(found: NDArray[Any], people: NDArray[Any], is_learnt: NDArray[Any]) -> float:
     """Return Fisher's exact test: the probability that so many of the people found are learnt ones, where the rows know nobody.
 

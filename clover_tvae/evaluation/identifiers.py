@@ -22,8 +22,8 @@ def identifier_figure(
     """Return ``privacy.identifiers``: how many people who were learnt have a cell of such a column in the synthetic table.
 
     Only cells that fewer than ``min_count`` people have name anybody, and of a column that the table numbers through none does.
-    Where people who were held out are found, too, an exact test compares the two, in each column; where none is, so many are
-    found by chance as equal cells of real people and the number of texts of this form let expect (Poisson).
+    An exact test compares them with people who were held out, in each column; where none of these is found, either that test
+    or what equal cells of real people and the number of texts of this form let expect of chance (Poisson) may tell.
 
     Args:
         tables: In the roles ``real``, ``synthetic`` and perhaps ``holdout``.
@@ -76,14 +76,15 @@ def _by_chance(
     """Return how likely it is that chance finds as many of those who were learnt."""
     from scipy.stats import poisson
 
+    fisher = of_so_many_learnt(found, people, is_learnt)
     if (found & ~is_learnt).any():
-        return of_so_many_learnt(found, people, is_learnt)
+        return fisher
     known = pd.DataFrame({"cell": cells, "person": people}).dropna().drop_duplicates()
     holders, n = known["cell"].value_counts().to_numpy(dtype=np.float64), max(len(known), 2)
     of_two = (holders * (holders - 1)).sum() / (n * (n - 1))
     n_learnt, n_found = len(np.unique(people[is_learnt])), len(np.unique(people[found]))
     chance = min(1.0, drawn.nunique() * max(of_two, 1 / _n_texts(known["cell"])))
-    return float(poisson.sf(n_found - 1, n_learnt * chance))
+    return 2 * min(fisher, float(poisson.sf(n_found - 1, n_learnt * chance)))
 
 
 def _n_texts(texts: pd.Series) -> float:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -165,7 +166,8 @@ class Texts:
     @property
     def are_pairs(self) -> bool:
         """Whether most are two numbers with ``/`` between them, which ``pair`` reads."""
-        return 2 * self.n_of(filter(PAIR.fullmatch, self.counts)) > self.n
+        halves = {text: found.groups() for text in self.counts if (found := PAIR.fullmatch(text))}
+        return 2 * self.n_of(halves) > self.n and not any(map(_ZERO_IN_FRONT.match, chain(*halves.values())))
 
     @property
     def as_label(self) -> Kind:
@@ -231,7 +233,8 @@ def _numbers(texts: Texts) -> Finding | None:
         return None
     unit, n_units = _unit(texts, spelt)
     if n_units > 1:
-        if len(spelt) <= MAX_CODES:
+        is_code = 2 * len(spelt) > n_spelt and all(re.fullmatch("#[A-Z]", found.unit_key) for found in spelt.values())
+        if len(spelt) <= MAX_CODES or is_code:  # such as 12345678Z, another in most rows
             return None
         told = f"{_mostly(texts, spelt)} in {n_units} units; bring them to one first"
         return _left(texts, told, "numbers of several units")
