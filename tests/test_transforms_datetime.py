@@ -63,6 +63,10 @@ def columns() -> dict[str, tuple[pd.Series, str | None]]:
         made[f"text {form}"] = (SECONDS.dt.strftime(form), form)
     made["text to the minute"] = (SECONDS.dt.strftime("%Y-%m-%d %H:%M"), "%Y-%m-%d %H:%M")
     made["text without zeros"] = (DAYS.map(lambda t: f"{t.month}/{t.day}/{t.year}"), "%m/%d/%Y")
+    made["times without zeros"] = (
+        SECONDS.map(lambda t: f"{t.day}.{t.month}.{t.year} {t.hour}:{t.minute:02d}"),
+        "%d.%m.%Y %H:%M",
+    )
     made["text with offset"] = (SECONDS.dt.strftime("%Y-%m-%d %H:%M:%S+0200"), "%Y-%m-%d %H:%M:%S%z")
     made["text of old years"] = (pd.Series(["0976-05-01", "1066-10-14", "2020-01-01"] * 9), "%Y-%m-%d")
     made["string dtype"] = (DAYS.dt.strftime("%Y-%m-%d").astype("string"), "%Y-%m-%d")

@@ -52,7 +52,7 @@ class Calendar:
         zone: Time zone of the cells, ``None`` for times without one.
         local: Whether steps are counted on the local clock rather than in UTC.
         format: How text or whole numbers are written, ``strptime``'s directives; ``None`` for cells that are dates.
-        padded: Whether numbers in text have leading zeros.
+        padded: Whether days, months and hours in text have leading zeros; minutes and seconds always have.
         offset: How text writes the offset from UTC: ``+0100``, ``+01:00``, or the same with ``Z`` for none.
         century_starts: The first of the hundred years that years of two digits mean.
         day_of_month: 1 where steps are months, and all dates are their first days; -1 for their last; 0 for steps of ``step``.
@@ -330,7 +330,7 @@ class Calendar:
             made = time.strftime(match[0])
             if match[0] == "%z" and self.offset != "+0100":
                 return "Z" if self.offset == "Z" and made == "+0000" else f"{made[:3]}:{made[3:]}"
-            return (made.lstrip("0") or "0") if strip and match[0][1] in "dmHIMSj" else made
+            return (made.lstrip("0") or "0") if strip and match[0][1] in "dmHIj" else made
 
         packed = packed_width(self.format) > 0
         strip = not self.padded and not packed
