@@ -294,6 +294,14 @@ def test_months_near_the_ends_of_nanoseconds_can_be_read_from_a_file(far: str, i
     assert NumberTransform.from_plain(fitted.to_plain(), "rank", "datetime").to_plain() == fitted.to_plain()
 
 
+def test_a_column_without_a_date_keeps_its_format() -> None:
+    empty = pd.Series([None] * 10, dtype=object)
+    fitted = NumberTransform.fit(empty, "died", "rank", "datetime", "%d.%m.%Y")
+    numbers, missing = fitted.read(pd.Series(["01.02.2020", None]))
+    assert missing.tolist() == [False, True]
+    assert fitted.restore(numbers, np.ones(2, bool)).isna().all()
+
+
 def test_files_that_know_no_months_are_read() -> None:
     plain = fit(DAYS).to_plain()
     del plain["calendar"]["day_of_month"]

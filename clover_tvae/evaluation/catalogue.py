@@ -187,7 +187,8 @@ _PRIVACY = {
         "People whose identifiers stand in the table",
         "count",
         "People who were learnt of whom a cell of a column that is not compared, as it is declared id or ignore, stands in the "
-        f"table. Cells that several people share, and new numbers in order, name nobody. {_NOT_PROOF}",
+        "table, in columns where chance would not find as many. Cells that several people share, and new numbers in order, name "
+        f"nobody. {_NOT_PROOF}",
         perfect=0.0,
     ),
     "attribute_gain": Meaning(

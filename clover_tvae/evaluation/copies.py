@@ -16,6 +16,8 @@ from clover_tvae.evaluation.frames import CodedTable, CodedTables
 _LEAST_BEYOND = 4
 #: ... and where few are expected, so rarely (Poisson): one row may stand there twice.
 _LEAST_CHANCE = 1e-3
+#: Strangers equal a learnt row at most so many times as often as near misses let expect.
+_BEYOND_NEAR_MISSES = 3
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,22 @@ def copies_of(tables: CodedTables, min_count: int) -> Copies:
     )
 
 
-def alike_by_chance(learnt: CodedTable, n_rows: int) -> float:
-    """Return how many of so many fresh rows chance lets equal a learnt one, at most."""
+def alike(tables: CodedTables, share: float) -> str:
+    """Say how many held-out rows equal a learnt one, where these are over a share of them and many more than chance gives.
+
+    Then some may be of people who were learnt, copies of whom would look like chance; nothing where the metadata says whose a row is.
+    """
+    learnt, held = tables["real"], tables["holdout"]
     cells = _cell_hashes(learnt)
-    each = _chance(cells, cells.sum(axis=1, dtype=np.uint64), learnt.person_of_row, np.ones(len(cells), dtype=bool))
-    return n_rows * min(1.0, each)
+    rows = cells.sum(axis=1, dtype=np.uint64)
+    n_alike = int(np.isin(row_hashes(held), rows).sum())
+    if held.people is not None or n_alike <= share * held.n_rows:
+        return ""
+    each = _chance(cells, rows, learnt.person_of_row, np.ones(len(cells), dtype=bool))
+    if n_alike <= _BEYOND_NEAR_MISSES * held.n_rows * min(1.0, each):
+        return ""
+    whose = "if some are the same people, keep each once, or name the column that says whose a row is (unit)"
+    return f"{n_alike:,} of the {held.n_rows:,} held-out rows equal learnt ones, and copies of those look like chance; {whose}"
 
 
 def of_so_many_learnt(found: NDArray[Any], people: NDArray[Any], is_learnt: NDArray[Any]) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.frames import takes_frames
 from clover_tvae.columns.people import bootstrapped
 from clover_tvae.evaluation import diagnostics
-from clover_tvae.evaluation.copies import alike_by_chance, row_hashes
+from clover_tvae.evaluation.copies import alike
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import (
@@ -32,8 +32,7 @@ from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.seeds import Measure, generator, of_measure
 
 NO_HOLDOUT = "No real holdout was given: nothing can be judged but closeness to what was learnt."
-# Most rows held out that equal a learnt one: a share of them, and how many times what near misses let expect of chance.
-_MOST_ALIKE, _BEYOND_CHANCE = 0.05, 3
+_MANY_ALIKE = 0.05  # of the rows held out that equal a learnt one
 _FEW_PEOPLE = 100  # with fewer held out the 95% interval of an AUC is wider than 0.08 on either side
 _N_BOOTSTRAPS = 5  # draws of the training rows that the floor of Shape and Trend is averaged over
 _MANY_COLUMNS = 60  # above it one draw is enough: the mean over so many columns and pairs is steady by itself
@@ -187,11 +186,7 @@ def _held_out(coded: CodedTables, seed: int) -> Figures:
     figures[0] = replace(figures[0], n=n, interval=auc_interval(areas["synthetic"], n))
     n_people = holdout.n_people
     why = f"it is {n_people:,} people, and chance moves its figures" if n_people < _FEW_PEOPLE else ""
-    n_alike = int(np.isin(row_hashes(holdout), row_hashes(coded["real"])).sum())
-    is_much = holdout.people is None and n_alike > _MOST_ALIKE * holdout.n_rows
-    if is_much and n_alike > _BEYOND_CHANCE * alike_by_chance(coded["real"], holdout.n_rows):
-        whose = "if some are the same people, keep each once, or name the column that says whose a row is (unit)"
-        why = f"{n_alike:,} of its {holdout.n_rows:,} rows equal learnt ones, and copies of those look like chance; {whose}"
+    why = alike(coded, _MANY_ALIKE) or why
     if auc_interval(areas["holdout"], n, z=3.0)[0] > 0.5:
         why = f"trees tell it from the learnt rows (AUC {areas['holdout']:.2f}): the two are not of one population"
     weak = f"The holdout is a weak yardstick: {why}. Neither a good nor a bad figure that rests on it says much."

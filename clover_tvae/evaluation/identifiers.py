@@ -15,6 +15,9 @@ from clover_tvae.evaluation.frames import CodedTables
 
 __all__ = ["identifier_figure"]
 
+# People are counted in a column in which chance finds as many more rarely than so.
+_LEAST_CHANCE = 0.01
+
 
 def identifier_figure(
     tables: CodedTables, frames: Mapping[str, pd.DataFrame | None] | None, *, seed: int, min_count: int
@@ -52,12 +55,12 @@ def identifier_figure(
         drawn = _texts(given["synthetic"][name]).dropna()
         found = _found(cells, drawn, people, min_count)
         if (found & is_learnt).any():
-            p = min(p, len(columns) * _by_chance(found, cells, drawn, people, is_learnt))
-            named.append(repr(name))
-            exposed |= found & is_learnt
-    note = (
-        f"{len(columns)} such columns stand in the table; cells of people are in {', '.join(named) or 'none of them'}."
-    )
+            of_column = len(columns) * _by_chance(found, cells, drawn, people, is_learnt)
+            p = min(p, of_column)
+            if of_column < _LEAST_CHANCE:
+                named.append(repr(name))
+                exposed |= found & is_learnt
+    note = f"{len(columns)} such columns stand in the table; more cells of people than by chance are in {', '.join(named) or 'none of them'}."
     return Figure.of(key, float(len(np.unique(people[exposed]))), p=min(p, 1.0), note=note, **size)
 
 

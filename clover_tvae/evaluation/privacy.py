@@ -18,7 +18,7 @@ from clover_tvae.columns.people import drawn_people
 from clover_tvae.evaluation.attribute import attribute_figures
 from clover_tvae.evaluation.catalogue import CATALOGUE
 from clover_tvae.evaluation.closest import ClosestRecords, closest_records
-from clover_tvae.evaluation.copies import copies_of, require_fresh, row_hashes
+from clover_tvae.evaluation.copies import alike, copies_of, require_fresh, row_hashes
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTables, code_tables
@@ -30,6 +30,7 @@ from clover_tvae.seeds import Measure, generator, of_measure
 
 __all__ = ["attack_on_nobody", "dcr", "membership_shadow", "privacy", "privacy_figures"]
 
+_MOST_ALIKE = 0.25  # of the rows held out that equal a learnt one
 MIN_ROWS = 40  # of the training and of the held-out rows, for any figure of privacy
 _NEEDS_HOLDOUT = [key for key in CATALOGUE if key.startswith(("privacy.d", "privacy.membership_", "privacy.attribute"))]
 
@@ -104,9 +105,12 @@ def privacy_figures(
     """
     named = identifier_figure(tables, frames, seed=seed, min_count=disclosure.min_count)
     copies = [*_copies(tables, seed, disclosure), named]
-    if too_small := _too_small(tables):
-        unmeasured = [Figure.of(key, None, seed=seed, note=f"Not measured: {too_small}") for key in _NEEDS_HOLDOUT]
-        return Figures.of([*copies, *unmeasured], notes=[f"Privacy was not measured: {too_small}"])
+    too_alike = alike(tables, _MOST_ALIKE) if "holdout" in tables.tables else ""
+    if too_alike:  # then who is held out is no yardstick of chance
+        copies = [replace(figure, p=None) for figure in copies]
+    if why := too_alike or _too_small(tables):
+        unmeasured = [Figure.of(key, None, seed=seed, note=f"Not measured: {why}") for key in _NEEDS_HOLDOUT]
+        return Figures.of([*copies, *unmeasured], notes=[f"Privacy was not measured: {why}"])
 
     def note(score: AttackScore) -> str:
         attacked = f"{score.n_members:,} members and {score.n_others:,} others attacked"

@@ -89,8 +89,10 @@ def answers(
     likeness = tuple(reading for reading in read if reading.key in LIKENESS and reading.verdict != "unknown")
     usefulness = tuple(reading for reading in read if reading.section == "utility")
     attacks = tuple(reading for reading in read if reading.section == "privacy" and reading.counts)
-    if not attacks and (whys := [figure.why_unmeasured for figure in by_key.values() if figure.section == "privacy"]):
-        without = without or (f"where {whys[0]}" if whys[0] else "")
+    is_found = any(reading.verdict == "worse" for reading in attacks)
+    attack = by_key.get("privacy.membership_auc")
+    if attack is not None and attack.value is None and not is_found:
+        without = without or (f"where {attack.why_unmeasured}" if attack.why_unmeasured else "")
     if not is_learnt:
         without = "without the rows that were learnt: they are what an attacker looks for."
     return [
