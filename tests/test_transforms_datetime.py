@@ -302,6 +302,18 @@ def test_a_column_without_a_date_keeps_its_format() -> None:
     assert fitted.restore(numbers, np.ones(2, bool)).isna().all()
 
 
+@pytest.mark.parametrize("unit", ["h", "min", "s", "ms"])
+def test_a_few_times_of_day_do_not_give_every_date_one(unit: str) -> None:
+    rng = np.random.default_rng(4)
+    days = pd.Timestamp("2019-01-01") + pd.to_timedelta(rng.integers(0, 2_000, 500), unit="D")
+    few = (np.arange(500) < 10).astype(int)
+    clock = few * (pd.to_timedelta(rng.integers(1, 23, 500), unit="h") + pd.Timedelta(1, unit))
+    fitted = NumberTransform.fit(pd.Series(days + clock), "x", "rank", "datetime", least=5)
+    assert fitted.reader.calendar.step < 86_400 * 10**9
+    drawn = fitted.decode(np.zeros(2_000, np.int32), np.linspace(0, 1, 2_000))
+    assert (drawn.dt.normalize() == drawn).mean() > 0.9
+
+
 def test_files_that_know_no_months_are_read() -> None:
     plain = fit(DAYS).to_plain()
     del plain["calendar"]["day_of_month"]

@@ -24,7 +24,7 @@ from clover_tvae.transforms.grid import Grid
 
 #: Multiples of these, and of ten, a hundred, ... times these, are looked for; and of weeks, dozens, and the parts of hours and days.
 _DIGITS = (2, 5, 10, 25)
-_OF_TIME = (7, 12, 15, 30, 60, 300, 900, 1_800, 3_600, 43_200, 86_400)
+_OF_TIME = (7, 12, 15, 24, 30, 60, 300, 720, 900, 1_440, 1_800, 3_600, 43_200, 86_400, 60_000, 3_600_000, 86_400_000)
 #: By how many standard deviations of chance multiples must come oftener than was expected, and than their neighbours.
 _SURE = 4.0
 #: Fewer rows say nothing; nobody misses what fewer of them, as a share, have.
@@ -32,7 +32,7 @@ _FEWEST, _LEAST_SHARE = 40, 0.01
 #: Of a step that no unit divides, beside 1 in the mean: what was seen must have ranks.
 _LEAST_WEIGHT = 0.01
 #: Sums of the weights of more steps are not exact enough.
-_MOST_STEPS = 2**40
+_MOST_STEPS = 2**41
 
 
 @dataclass(frozen=True, eq=False)
