@@ -543,10 +543,13 @@ def test_blood_pressures_stay_pairs(n: int) -> None:
         assert [column.name for column in Metadata.infer(pd.DataFrame({"x": text})).columns] == ["x_1", "x_2"]
 
 
-@pytest.mark.parametrize("form", ["{1:02d}/{0}", "{0}/{2:02d}"], ids=["weeks", "school years"])
+@pytest.mark.parametrize(
+    "form", ["{1:02d}/{0}", "{0}/{2:02d}", "{0}/{3}", "{0}-{3}"], ids=["weeks", "school years", "whole", "dashed"]
+)
 def test_weeks_and_school_years_are_categories_and_no_pairs(form: str) -> None:
-    years = RNG.integers(2001, 2012, 900)
-    df = pd.DataFrame({"x": [form.format(year, RNG.integers(1, 53), year - 1999) for year in years], "age": years % 9})
+    years = RNG.integers(1990 if "3" in form else 2001, 2012, 900)
+    texts = [form.format(year, RNG.integers(1, 53), year - 1999, year + 1) for year in years]
+    df = pd.DataFrame({"x": texts, "age": years % 9})
     metadata = Metadata.infer(df)
     assert metadata.column("x").kind == "categorical"
     metadata.validate(df)

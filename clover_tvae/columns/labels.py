@@ -104,6 +104,17 @@ def are_contacts(values: Sequence[Any]) -> bool:
     return 2 * sum(len(text) <= _MAX_CONTACT and bool(_CONTACT.fullmatch(text)) for text in texts) > len(values)
 
 
+def is_school_year(text: str) -> bool:
+    """Return whether a text is of two years, one after the other.
+
+    Example:
+        >>> is_school_year("2014/2015"), is_school_year("1999-2000"), is_school_year("2023/4170")
+        (True, True, False)
+    """
+    found = re.fullmatch(r"\s*((?:1[5-9]|2[01])\d\d)\s*[/-]\s*(\d{4})\s*", text)
+    return found is not None and int(found[2]) == int(found[1]) + 1
+
+
 def are_long_numbers(values: Sequence[Any]) -> bool:
     """Return whether most of these distinct values are long numbers, perhaps with some letters, as insurers, banks and registries give out.
 
@@ -116,7 +127,10 @@ def are_long_numbers(values: Sequence[Any]) -> bool:
         >>> are_long_numbers(["I10.0", "I10.1"] * 15)
         False
     """
-    texts = [re.sub(r"[\s./-]", "", value) for value in values if isinstance(value, str) and len(value) <= _MAX_NUMBER]
+    texts = [
+        value for value in values if isinstance(value, str) and len(value) <= _MAX_NUMBER and not is_school_year(value)
+    ]
+    texts = [re.sub(r"[\s./-]", "", text) for text in texts]
     digits = [(text, sum(map(str.isdecimal, text))) for text in texts if text.isalnum()]
     long = [text for text, n in digits if n >= max(_MIN_DIGITS, 2 * (len(text) - n))]
     n_round = sum(text.endswith("0") for text in long)

@@ -27,7 +27,7 @@ from clover_tvae.columns.date_formats import (
     read_texts,
     whole_number_formats,
 )
-from clover_tvae.columns.labels import are_numbers_of_two_parts, names_people
+from clover_tvae.columns.labels import are_numbers_of_two_parts, is_school_year, names_people
 from clover_tvae.columns.names import may_name_an_id, names_a_birth, names_a_person
 from clover_tvae.columns.number_texts import NumberStyle, Spelt, plain_text, split_number
 from clover_tvae.columns.numeric import identifier_told
@@ -416,6 +416,8 @@ def _pair(texts: Texts) -> Finding | None:
     both = {text: found for text in texts.counts if (found := PAIR.fullmatch(text))}
     names = [f"{texts.name}_1", f"{texts.name}_2"]
     if not isinstance(texts.name, str) or len(both) <= MAX_CODES or set(names) & texts.taken:
+        return None
+    if all(map(is_school_year, both)):
         return None
     says_so = (names_a_person(texts.name) or may_name_an_id(texts.name)) and 2 * len(both) > sum(
         texts.counts[text] for text in both
