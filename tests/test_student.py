@@ -143,6 +143,16 @@ def test_a_fitted_synthesizer_keeps_no_table(privacy: str) -> None:
             call()
 
 
+def test_a_seed_that_nobody_gave_is_not_kept() -> None:
+    df = pd.DataFrame({"x": np.arange(60) % 7, "sex": ["f", "m"] * 30})
+    synth = TVAESynthesizer(df, epochs=1, privacy="none", verbose=False)
+    seed = synth._seed
+    again = pickle.loads(pickle.dumps(synth.fit()))
+    assert again._seed.entropy != seed.entropy
+    given = TVAESynthesizer(df, random_state=3, epochs=1, privacy="none", verbose=False).fit()
+    assert given._seed.entropy == 3
+
+
 @pytest.mark.parametrize("metadata", [METADATA, None])
 def test_a_table_that_is_prepared_after_a_fit_is_in_no_pickle_and_no_copy(metadata: dict[str, Any] | None) -> None:
     df = table()
