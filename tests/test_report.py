@@ -234,6 +234,14 @@ def test_whom_the_rows_expose_is_said_by_the_attacks_that_find_something() -> No
     assert "no proof" in sentence
 
 
+def test_a_copied_rare_row_is_a_leak_whatever_else_was_asked() -> None:
+    others = [
+        (f"privacy.membership_{key}", 0.5, {"p": 0.4}) for key in ("auc", "tpr10", "auc_outliers", "tpr10_outliers")
+    ]
+    assert _answers(("privacy.copied_rare", 1.0, {"p": 0.035}), *others)[2][0] == "bad"
+    assert _answers(("privacy.attribute_gain", 0.1, {"p": 0.035}), *others)[2][0] == "good"
+
+
 @pytest.mark.parametrize("of_page", [{"has_fresh": False}, {"is_learnt": False}])
 def test_what_cannot_be_said_is_not_said(of_page: dict) -> None:
     found = _answers(("utility.loss", 0.0, {}), ("privacy.membership_auc", 0.5, {"p": 0.5}), **of_page)

@@ -2,7 +2,8 @@
 
 A figure is judged against the same figure for real rows that the generator never saw; where there is none, against what
 a perfect generator would score. With a confidence interval, worse means: the whole interval lies on the bad side. Tests of
-privacy are corrected for their number (Holm): where nothing leaks, a page of them finds a leak in one of 20 cases. Figures
+privacy are corrected for their number (Holm): where nothing leaks, a page of them finds a leak in one of 20 cases. Only whether
+a rare row is copied is judged by itself, which gives a false alarm in one of 20 more, where chance copies rows at all. Figures
 against the learnt rows are judged for being too close alone: whoever copies these is nearest to them.
 """
 
@@ -43,6 +44,7 @@ GOOD_LOSS = 0.02  # of AUC or R2, lost against models that learnt real rows, tha
 # What may lie between two figures that a reader should call equal, by unit, where there is no interval.
 _TOLERANCE = {"%": 0.15, "share": 0.01, "AUC": GOOD_LOSS, "score": GOOD_LOSS, "ratio": 0.05}
 _RELATIVE_TOLERANCE = 0.1
+_BY_ITSELF = "privacy.copied_rare"  # one person who stands there word for word is a leak, whatever else was asked
 _FALSE_ALARMS = 0.05  # most pages of rows from nobody on which any test of privacy finds a leak
 _VALUES = ("value", "holdout", "bootstrap", "perfect")
 
@@ -114,13 +116,15 @@ def leaks(tables: Sequence[Mapping[str, Figure]]) -> list[Figure]:
 
 
 def _found(figures: Sequence[Figure]) -> list[Figure]:
-    """Return the tests that find something, by the step-down of Holm (1979)."""
+    """Return the tests that find something, by the step-down of Holm (1979); whether a rare row is copied is a question by itself."""
     tests = [figure for figure in figures if figure.p is not None and figure.value is not None]
     found: list[Figure] = []
-    for figure in sorted(tests, key=lambda figure: figure.p or 0.0):
-        if (figure.p or 0.0) > _FALSE_ALARMS / (len(tests) - len(found)):
-            break
-        found.append(figure)
+    for is_rare in (True, False):
+        family = [figure for figure in tests if (figure.name == _BY_ITSELF) == is_rare]
+        for rank, figure in enumerate(sorted(family, key=lambda figure: figure.p or 0.0)):
+            if (figure.p or 0.0) > _FALSE_ALARMS / (len(family) - rank):
+                break
+            found.append(figure)
     return found
 
 
