@@ -144,7 +144,7 @@ def test_text_that_differs_in_every_row_is_an_identifier() -> None:
         CategoricalTransform.fit(names, "name")
     assert "CANARY" not in str(caught.value)
     assert CategoricalTransform.fit(names[:14], "name").layout.n_choices == 14
-    assert CategoricalTransform.fit(pd.concat([names, names[:40]]), "name").layout.n_choices == 60
+    assert CategoricalTransform.fit(pd.concat([names, names[:40]]), "shown").layout.n_choices == 60
 
 
 cells = st.one_of(

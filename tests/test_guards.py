@@ -782,6 +782,22 @@ def test_long_numbers_of_people_with_many_rows_are_left_out_or_warned_of_where_d
         Metadata.of({"categorical": ["x", "sex"]}).validate(df)
 
 
+@pytest.mark.parametrize("heading", ["full_name", "name", "employee", "Nachname"])
+def test_names_most_of_which_are_rare_are_refused_by_their_heading(heading: str) -> None:
+    first = ("Anna", "Bert", "Carla", "Dora", "Emil", "Fritz", "Gerda", "Hans", "Ida", "Jan", "Karl")
+    people = [f"{name} Maier{letter}" for letter in "abcdefghij" for name in first]
+    cells = [*people[:100], *people[100:] * 9]  # most people once, ten in nine visits
+    df = pd.DataFrame({heading: cells, "age": np.arange(len(cells)) % 40})
+    with pytest.raises(IdentifierColumnError, match=r"must not name people, as its heading says.*'id'"):
+        Metadata.of({"categorical": [heading], "continuous": ["age"]}).validate(df)
+    with pytest.warns(MetadataWarning):
+        assert Metadata.infer(df).column(heading).kind == "id"
+    with pytest.warns(MetadataWarning, match="looks like an identifier"):
+        assert Metadata.infer(df.rename(columns={heading: "x"})).column("x").kind == "id"
+    towns = pd.DataFrame({heading: [f"Firm {i % 12}" for i in range(200)], "age": np.arange(200) % 40})
+    Metadata.of({"categorical": [heading], "continuous": ["age"]}).validate(towns)
+
+
 def test_a_column_of_names_is_left_out_however_often_they_are_there() -> None:
     names = ["full_name", "Nachname", "Prénom", "apellidos", "cognome"]
     df = pd.DataFrame({name: [f"Ada {i}" for i in range(50)] * 12 for name in names} | {"firm name": ["A", "B"] * 300})

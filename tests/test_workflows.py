@@ -301,11 +301,13 @@ def test_pages_are_of_the_very_rows_that_are_written_and_say_how_they_were_drawn
     train, holdout = split_holdout(data, 0.3, seed=1)
     metadata = json.loads((folder / "patients.json").read_text())
     measured = measure(train, written, holdout, metadata, seed=1)
-    for key in ("privacy.copies", "privacy.copied_rare", "privacy.membership_auc", "fidelity.shape_heldout"):
+    for key in ("privacy.copies", "privacy.copied_rare", "privacy.attribute_gain", "fidelity.shape_heldout"):
         assert figures[key]["n"] == measured[key].n
         assert figures[key]["value"] == pytest.approx(measured[key].value), key
     assert (rows["learnt"], rows["held out"]) == (["182 rows, each a person"], ["78 rows, each a person"])
     assert rows["synthetic rows attacked"] == ["300"]
+    attacks = (folder / "dossier.json").read_text().replace("_", " ")
+    assert "learn the rows" in attacks  # and score people by that likelihood
     assert "300 to rows.csv, decoded as 'stratified'" in rows["which rows these are"][0]
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "182 real training, 300 synthetic and 78 real holdout rows" in page

@@ -97,7 +97,9 @@ class Calendar:
         cells = cells.settled(known)
         if missing.all():
             unit, zone = unit_and_zone(cells)
-            as_text = None if cells.holds == "datetime" else format
+            if format is not None and cells.name == "empty":  # whoever declares a format means text
+                cells = replace(cells, name="str")
+            as_text = format if cells.holds == "text" or cells.is_number else None
             zone = time_zone if "%z" in (as_text or "") else zone
             instants = np.zeros(len(values), np.int64)
             day = 86_400 * PER_SECOND[unit]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.cells import is_missing, is_number, plain_cell, typed_key
 from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.names import is_name_of_people, names_a_person
 from clover_tvae.columns.numeric import FREQUENT, MAX_PLACEHOLDERS, identifier_told
 from clover_tvae.errors import ColumnTypeError, IdentifierColumnError
 
@@ -28,6 +29,8 @@ _MOST_CELLS, _BESIDE_PLACEHOLDERS = 0.75, 0.25
 _CONTACT, _MAX_CONTACT = re.compile(r"\S+@[\w-]+\.\S+|(?=.*[-+( /])\+?(?:[-( )/]*\d){9,15}\)?"), 320
 
 
+# Two to four words with a capital letter each, with or without a comma: Ada Lovelace; O'Neill, Mary-Ann.
+_FULL_NAME = re.compile(r"[^\W\d_][\w'’.-]+(?:,? [^\W\d_][\w'’.-]*){1,3}")
 # A number that is given out has so many digits, and at most half as many letters; an IBAN in groups has up to 42 signs.
 _MIN_DIGITS, _MAX_NUMBER, _MIN_LONG_NUMBERS = 8, 42, 20
 _YEARS_OF_CASES = (1900, 2100)
@@ -82,13 +85,27 @@ def names_people(counts: NDArray[Any]) -> bool:
     Example:
         >>> names_people(np.array([120, *[1] * 880]))  # a placeholder hides nothing
         True
+        >>> names_people(np.array([9_000, *[1] * 100]))  # however frequent it is
+        True
         >>> names_people(np.array([300, 300, 200, 100, *[1] * 100]))  # "other" answers
         False
     """
     rare = counts[counts < FREQUENT]
     share, n_frequent = rare.sum() / max(1, counts.sum()), len(counts) - len(rare)
-    most = share >= _MOST_CELLS or (share >= _BESIDE_PLACEHOLDERS and n_frequent <= MAX_PLACEHOLDERS)
+    most = share >= _MOST_CELLS or (share >= _BESIDE_PLACEHOLDERS and n_frequent <= MAX_PLACEHOLDERS) or n_frequent <= 1
     return bool(most and rare.sum() >= _MIN_CELLS_OF_IDENTIFIER and (rare == 1).sum() >= _ONCE_SHARE * rare.sum())
+
+
+def have_form_of_names(texts: Sequence[str]) -> bool:
+    """Return whether nearly all texts are two to four words with capital letters, as full names are; names of towns may be, too.
+
+    Example:
+        >>> have_form_of_names(["Ada Lovelace", "O'Neill, Mary-Ann"]), have_form_of_names(["sales manager", "Ada Lovelace"])
+        (True, False)
+    """
+    words = [text.split() for text in texts if _FULL_NAME.fullmatch(text)]
+    of_names = all(word[0].isupper() for both in words for word in (both[0], both[-1]))
+    return bool(texts) and len(words) >= 0.9 * len(texts) and of_names
 
 
 def are_contacts(values: Sequence[Any]) -> bool:
@@ -206,6 +223,14 @@ def read_labels(
             f"must repeat its values to be 'categorical', found another one in {how_many} of {n_known} cells: an "
             "identifier or free text, which must not be learnt; declare it 'id' (dropped, or made anew) or 'ignore', or "
             f"merge its values{also}"
+        )
+        raise IdentifierColumnError(message, where_of(name))
+    of_people = is_name_of_people(name) or names_a_person(name)
+    rare = by_label[by_label < FREQUENT]
+    if kind == "categorical" and of_people and 2 * len(rare) > len(found) and rare.sum() >= _MIN_CELLS_OF_IDENTIFIER:
+        message = (
+            f"must not name people, as its heading says, found {len(found)} values, most of them in fewer than {FREQUENT} cells; "
+            "declare it 'id' (dropped, or made anew) or 'ignore', or merge its values; give it another heading if it names no people"
         )
         raise IdentifierColumnError(message, where_of(name))
     if cells.is_text and are_contacts(found):  # however often each is there: a person may have many rows

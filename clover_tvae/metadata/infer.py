@@ -18,7 +18,7 @@ from clover_tvae.columns.calendar import Calendar, unit_and_zone
 from clover_tvae.columns.cells import ZONEINFO
 from clover_tvae.columns.date_formats import whole_number_formats
 from clover_tvae.columns.dtypes import CellType
-from clover_tvae.columns.labels import are_contacts, are_long_numbers, names_people
+from clover_tvae.columns.labels import are_contacts, are_long_numbers, have_form_of_names, names_people
 from clover_tvae.columns.names import (
     counts_time,
     is_name_of_people,
@@ -397,6 +397,8 @@ def _look_at_text(
         return Finding(Column(name, "ignore"), f"free text: {n_distinct} long distinct values", warning)
     counts = cells.value_counts().to_numpy(dtype=np.int64)
     named = (share > 0.5 and names_an_id(name)) or (n_distinct >= _MIN_UNIQUE and is_name_of_people(name))
+    once = (counts == 1).sum() > 0.5 * n_cells and n_distinct >= _MIN_UNIQUE
+    named = named or (once and have_form_of_names(list(texts.unique())))
     if names_people(counts) or (n_cells >= _MIN_UNIQUE and named) or are_contacts(list(texts.unique())):
         often = f"another value in {_often(max(share, (counts == 1).sum() / n_cells))}"
         cure = "add regenerate='sequence', 'uuid' or a pattern to have it made anew"

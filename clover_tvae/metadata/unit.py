@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType
+from clover_tvae.columns.labels import have_form_of_names
 from clover_tvae.columns.names import (
     YEARS,
     names_a_person,
@@ -26,8 +27,6 @@ __all__ = ["has_placeholder", "likely_unit", "likely_units", "shows_people"]
 
 _MIN_VALUES, _MIN_NUMBERED = 20, 50
 _ROWS_EACH, _MOST_ROWS_EACH = 10, 100
-# Two to four words with a capital letter each, with or without a comma: Ada Lovelace; O'Neill, Mary-Ann.
-_FULL_NAME = re.compile(r"[^\W\d_][\w'’.-]+(?:,? [^\W\d_][\w'’.-]*){1,3}")
 _NUMBERED = re.compile(r"(\D{0,8}?)(\d{1,15})")
 _LOWEST_GIVEN_OUT = 1_000
 
@@ -127,10 +126,9 @@ def _are_full_names(texts: list[str]) -> bool:
 
     Titles of jobs, and names of streets, use the same words again and again; most names of towns and countries are one word.
     """
-    words = [text.split() for text in texts if _FULL_NAME.fullmatch(text)]
-    if len(words) < 0.9 * len(texts) or not all(word[0].isupper() for both in words for word in (both[0], both[-1])):
-        return False
-    return max(len({both[0] for both in words}), len({both[-1] for both in words})) > 0.5 * len(words)
+    words = [text.split() for text in texts]
+    many = max(len({both[0] for both in words}), len({both[-1] for both in words})) > 0.5 * len(words)
+    return have_form_of_names(texts) and many
 
 
 def _run(numbers: NDArray[np.float64], least: int = _MIN_NUMBERED) -> bool:

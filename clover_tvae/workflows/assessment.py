@@ -23,7 +23,7 @@ from clover_tvae.evaluation.limits import Limits
 from clover_tvae.evaluation.privacy import MIN_ROWS
 from clover_tvae.metadata import Metadata
 from clover_tvae.seeds import mixed
-from clover_tvae.workflows.attackers import file_attackers
+from clover_tvae.workflows.attackers import attackers
 from clover_tvae.workflows.timed import timed
 
 if TYPE_CHECKING:
@@ -133,10 +133,13 @@ def assess(
     usual = [drawn for drawn in leaving if not drawn.is_odd]
     usual = usual if sum(len(drawn.rows) for drawn in usual) >= MIN_ROWS else []
 
-    def measured(tables: Mapping[str, pd.DataFrame], fresh: int, scorers: Any = None) -> tuple[pd.DataFrame, Figures]:
-        """Return the rows whose likeness is told, and the figures, of one table of each sample."""
+    def measured(
+        tables: Mapping[str, pd.DataFrame], fresh: int, *, are_learnt: bool = False
+    ) -> tuple[pd.DataFrame, Figures]:
+        """Return the rows whose likeness is told, and the figures, of one table of each sample; an attacker may learn the rows."""
         alike = [tables[drawn.place] for drawn in usual] or [synth.sample(len(train), random_state=fresh)]
         shown = pd.concat(alike, ignore_index=True)
+        scorers = attackers(shown, metadata, synth, seed=seed) if are_learnt else None
         figures = measure(train, shown, holdout, metadata, scorers=scorers, **how)
         if len(usual) < len(leaving):
             attacked = privacy(train, pd.concat(tables.values(), ignore_index=True), holdout, metadata, **how)
@@ -152,7 +155,7 @@ def assess(
 
     with timed(f"measured {sum(len(drawn.rows) for drawn in leaving) or len(train):,} rows", tell):
         every = {drawn.place: drawn.rows for drawn in leaving}
-        shown, figures = measured(every, seed, file_attackers(synth))
+        shown, figures = measured(every, seed, are_learnt=True)
         breaches = list(map(str, check_limits(kept(figures), limits)))
         of_rows = {key: limits[key] for key in limits if not key.startswith(OF_GENERATOR)}
         for drawn in leaving if len(leaving) > 1 or not usual else ():  # else these are the page's rows
