@@ -98,8 +98,8 @@ def attack_membership(
 ) -> dict[str, dict[str, dict[str, AttackScore]]]:
     """Attack random people and outliers.
 
-    At most half of the held-out rows are attacked, as the other half is the attacker's sample. A person of several rows
-    is attacked by one of them, drawn at random.
+    By the rows at most half of the held-out people are attacked, as the other half is the attacker's sample; by the file all of
+    them: its likelihood needs no sample. A person of several rows is attacked by one of them, drawn at random.
 
     Args:
         tables: With the roles ``real`` (members), ``holdout`` (others) and ``synthetic``.
@@ -113,8 +113,8 @@ def attack_membership(
     """
     rng = generator(of_measure(seed, Measure.MEMBERSHIP))
     inside, outside = (one_row_each(t.people, t.n_rows, rng) for t in (tables["real"], tables["holdout"]))
-    n_members, n_others = min(_N_TARGETS, len(inside)), min(_N_TARGETS, len(outside) // 2)
-    targets = tables["real"].take(inside[:n_members]).append(tables["holdout"].take(outside[:n_others]))
+    n_members, n_held, n_others = (min(_N_TARGETS, n) for n in (len(inside), len(outside), len(outside) // 2))
+    targets = tables["real"].take(inside[:n_members]).append(tables["holdout"].take(outside[:n_held]))
     reference = tables["holdout"].take(outside[n_others:])
     synthetic = tables["synthetic"]
 
@@ -123,12 +123,16 @@ def attack_membership(
     pooled = tables["real"].take(inside[:n_pool]).append(tables["holdout"].take(outside[:n_pool]))
     space = MixedSpace(pooled, tables)
     placed, pool = space.place(targets), space.place(pooled)
-    is_member = np.arange(n_members + n_others) < n_members
-    outliers = []
-    for rows, first in ((np.flatnonzero(is_member), 0), (np.flatnonzero(~is_member), n_pool)):
-        position = np.arange(len(rows))
-        itself = np.where(position < n_pool, first + position, -1)
-        outliers.append(rows[furthest(placed.take(rows), pool, itself, max(1, round(OUTLIER_SHARE * len(rows))))])
+    is_member = np.arange(n_members + n_held) < n_members
+
+    def outliers(n_targets: int) -> NDArray[Any]:
+        found = []
+        for rows, first in ((np.arange(n_members), 0), (np.arange(n_members, n_targets), n_pool)):
+            position = np.arange(len(rows))
+            itself = np.where(position < n_pool, first + position, -1)
+            found.append(rows[furthest(placed.take(rows), pool, itself, max(1, round(OUTLIER_SHARE * len(rows))))])
+        return np.concatenate(found)
+
     scores = {"membership": _distances(placed, space.place(synthetic), space.place(reference))}
     scores["membership"]["trees"] = _tree_margins(targets, synthetic.draw(_TREE_ROWS, rng), reference, seed)
     scores["membership"]["marginals"] = _marginal_ratios(targets, synthetic, reference)
@@ -136,16 +140,17 @@ def attack_membership(
         real, held = frames["real"], frames["holdout"]
         assert real is not None
         assert held is not None
-        people = pd.concat([real.iloc[inside[:n_members]], held.iloc[outside[:n_others]]], ignore_index=True)
+        people = pd.concat([real.iloc[inside[:n_members]], held.iloc[outside[:n_held]]], ignore_index=True)
         others = held.iloc[outside[n_others:]].reset_index(drop=True)
         for kind, attacks in scorers.items():
             found = {name: np.asarray(scorer(people, others), dtype=np.float64) for name, scorer in attacks.items()}
             scores.setdefault(kind, {}).update(found)
-    groups = {"random": np.arange(len(is_member)), "outliers": np.concatenate(outliers)}
-    return {
-        kind: {group: _attacked(attacks, rows, is_member[rows], rng) for group, rows in groups.items()}
-        for kind, attacks in scores.items()
-    }
+    result = {}
+    for kind, by_attack in scores.items():
+        n_targets = n_members + (n_others if kind == "membership" else n_held)
+        groups = {"random": np.arange(n_targets), "outliers": outliers(n_targets)}
+        result[kind] = {group: _attacked(by_attack, rows, is_member[rows], rng) for group, rows in groups.items()}
+    return result
 
 
 def furthest(candidates: Points, pool: Points, itself: NDArray[Any], n_rows: int) -> NDArray[Any]:
