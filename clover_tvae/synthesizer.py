@@ -308,9 +308,8 @@ class Synthesizer:
             )
             held = self._metadata.relations or ()  # others keep their rule, not what they learnt of the table
             self._described = _said(self._described, held)
-            if (
-                self.random_state is None
-            ):  # who had the seed and all cells but one could try which value gives the same file
+            # Who had the seed and all cells but one could try which value gives the same file.
+            if self.random_state is None:
                 self._seed = root(None)
             self._calls, self._has_learnt = Calls(), True
         finally:

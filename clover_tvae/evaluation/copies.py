@@ -53,6 +53,8 @@ def require_fresh(tables: CodedTables) -> None:
     """
     if not {"real", "holdout"} <= set(tables.tables):
         return
+    from scipy.stats import poisson
+
     rows, held = row_hashes(tables["real"]), row_hashes(tables["holdout"])
     _, place, counts = np.unique(rows, return_inverse=True, return_counts=True)
     twins = (counts[place] > 1).mean()
@@ -62,8 +64,6 @@ def require_fresh(tables: CodedTables) -> None:
     # Of m equal rows a binomial number is held out, and shared unless it is m.
     expected = alike * (share - share**alike)
     spread = alike * share * (1 - share) + (alike * share) ** 2 - alike**2 * share**alike - expected**2
-    from scipy.stats import poisson
-
     beyond, p = n_shared - expected.sum(), poisson.sf(n_shared - 1, expected.sum())
     if n_shared > len(held) * (twins + max((1 - twins) / 2, 4 * (twins * (1 - twins) / len(held)) ** 0.5)) or (
         beyond > _LEAST_BEYOND * spread.sum() ** 0.5 and p < _LEAST_CHANCE
@@ -108,18 +108,16 @@ def copies_of(tables: CodedTables, min_count: int) -> Copies:
 
     n_rare = len(np.unique(people[copied & rare & is_learnt]))
     expected = len(drawn) * _chance(cells, rows, people, rare & is_learnt)
-    beside = bool((copied & rare & ~is_learnt).any())
+    p_rare = float(poisson.sf(n_rare - 1, expected)) if n_rare else 1.0
+    if (copied & rare & ~is_learnt).any():
+        p_rare = of_so_many_learnt(copied & rare, people, is_learnt)
     return Copies(
         of_learnt=int(np.isin(drawn, rows[is_learnt]).sum()),
         of_held=int(np.isin(drawn, rows[~is_learnt]).sum()),
         rare=int(np.isin(drawn, rows[rare & is_learnt]).sum()),
         p=None if held is None else of_so_many_learnt(copied, people, is_learnt),
         expected=expected,
-        p_rare=of_so_many_learnt(copied & rare, people, is_learnt)
-        if beside
-        else float(poisson.sf(n_rare - 1, expected))
-        if n_rare
-        else 1.0,
+        p_rare=p_rare,
     )
 
 
@@ -129,10 +127,12 @@ def alike(tables: CodedTables, share: float) -> str:
     Then some may be of people who were learnt, copies of whom would look like chance; nothing where the metadata says whose a row is.
     """
     learnt, held = tables["real"], tables["holdout"]
+    if held.people is not None:
+        return ""
     cells = _cell_hashes(learnt)
     rows = cells.sum(axis=1, dtype=np.uint64)
     n_alike = int(np.isin(row_hashes(held), rows).sum())
-    if held.people is not None or n_alike <= share * held.n_rows:
+    if n_alike <= share * held.n_rows:
         return ""
     each = _chance(cells, rows, learnt.person_of_row, np.ones(len(cells), dtype=bool))
     if n_alike <= _BEYOND_NEAR_MISSES * held.n_rows * min(1.0, each):

@@ -114,7 +114,10 @@ def attack_membership(
     rng = generator(of_measure(seed, Measure.MEMBERSHIP))
     inside, outside = (one_row_each(t.people, t.n_rows, rng) for t in (tables["real"], tables["holdout"]))
     n_members, n_held, n_others = (min(_N_TARGETS, n) for n in (len(inside), len(outside), len(outside) // 2))
-    targets = tables["real"].take(inside[:n_members]).append(tables["holdout"].take(outside[:n_held]))
+    n_targets = {"membership": n_members + n_others, "file": n_members + n_held}
+    people = tables["real"].take(inside[:n_members]).append(tables["holdout"].take(outside[:n_held]))
+    by_rows = np.arange(n_targets["membership"])
+    targets = people.take(by_rows)
     reference = tables["holdout"].take(outside[n_others:])
     synthetic = tables["synthetic"]
 
@@ -122,34 +125,36 @@ def attack_membership(
     n_pool = min(len(inside), len(outside), OUTLIER_POOL // 2)
     pooled = tables["real"].take(inside[:n_pool]).append(tables["holdout"].take(outside[:n_pool]))
     space = MixedSpace(pooled, tables)
-    placed, pool = space.place(targets), space.place(pooled)
+    placed, pool = space.place(people), space.place(pooled)
     is_member = np.arange(n_members + n_held) < n_members
 
-    def outliers(n_targets: int) -> NDArray[Any]:
+    def outliers(n: int) -> NDArray[Any]:
         found = []
-        for rows, first in ((np.arange(n_members), 0), (np.arange(n_members, n_targets), n_pool)):
+        for rows, first in ((np.arange(n_members), 0), (np.arange(n_members, n), n_pool)):
             position = np.arange(len(rows))
             itself = np.where(position < n_pool, first + position, -1)
             found.append(rows[furthest(placed.take(rows), pool, itself, max(1, round(OUTLIER_SHARE * len(rows))))])
         return np.concatenate(found)
 
-    scores = {"membership": _distances(placed, space.place(synthetic), space.place(reference))}
+    scores = {"membership": _distances(placed.take(by_rows), space.place(synthetic), space.place(reference))}
     scores["membership"]["trees"] = _tree_margins(targets, synthetic.draw(_TREE_ROWS, rng), reference, seed)
     scores["membership"]["marginals"] = _marginal_ratios(targets, synthetic, reference)
     if frames is not None and scorers:
         real, held = frames["real"], frames["holdout"]
         assert real is not None
         assert held is not None
-        people = pd.concat([real.iloc[inside[:n_members]], held.iloc[outside[:n_held]]], ignore_index=True)
+        rows = pd.concat([real.iloc[inside[:n_members]], held.iloc[outside[:n_held]]], ignore_index=True)
         others = held.iloc[outside[n_others:]].reset_index(drop=True)
         for kind, attacks in scorers.items():
-            found = {name: np.asarray(scorer(people, others), dtype=np.float64) for name, scorer in attacks.items()}
+            found = {
+                name: np.asarray(scorer(rows[: n_targets[kind]], others), dtype=np.float64)
+                for name, scorer in attacks.items()
+            }
             scores.setdefault(kind, {}).update(found)
     result = {}
     for kind, by_attack in scores.items():
-        n_targets = n_members + (n_others if kind == "membership" else n_held)
-        groups = {"random": np.arange(n_targets), "outliers": outliers(n_targets)}
-        result[kind] = {group: _attacked(by_attack, rows, is_member[rows], rng) for group, rows in groups.items()}
+        groups = {"random": np.arange(n_targets[kind]), "outliers": outliers(n_targets[kind])}
+        result[kind] = {group: _attacked(by_attack, at, is_member[at], rng) for group, at in groups.items()}
     return result
 
 

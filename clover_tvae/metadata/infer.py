@@ -397,16 +397,17 @@ def _look_at_text(
         return Finding(Column(name, "ignore"), f"free text: {n_distinct} long distinct values", warning)
     counts = cells.value_counts().to_numpy(dtype=np.int64)
     named = (share > 0.5 and names_an_id(name)) or (n_distinct >= _MIN_UNIQUE and is_name_of_people(name))
+    distinct = list(texts.unique())
     once = (counts == 1).sum() > 0.5 * n_cells and n_distinct >= _MIN_UNIQUE
-    named = named or (once and have_form_of_names(list(texts.unique())))
-    if names_people(counts) or (n_cells >= _MIN_UNIQUE and named) or are_contacts(list(texts.unique())):
+    named = named or (once and have_form_of_names(distinct))
+    if names_people(counts) or (n_cells >= _MIN_UNIQUE and named) or are_contacts(distinct):
         often = f"another value in {_often(max(share, (counts == 1).sum() / n_cells))}"
         cure = "add regenerate='sequence', 'uuid' or a pattern to have it made anew"
         words = ("pair",) if seen.are_pairs else ()
         cure = f"pair if they are two measurements each; {cure}" if words else cure
         warning = f"looks like an identifier ({often}): declared 'id', dropped and never learnt; {cure}"
         return Finding(Column(name, "id"), f"text with {often}", warning, words=words)
-    if are_long_numbers(list(texts.unique())):
+    if are_long_numbers(distinct):
         warning = (
             "holds long numbers, each in several rows, such as insurance, case or account numbers: declared 'id', dropped and "
             "never learnt; declare it 'categorical' if they name no people"

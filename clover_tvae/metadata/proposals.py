@@ -428,9 +428,8 @@ def _pair(texts: Texts) -> Finding | None:
     halves = []
     for part, name in enumerate(names, start=1):
         half = {text: found[part] for text, found in both.items()}
-        if any(
-            map(_ZERO_IN_FRONT.match, half.values())
-        ):  # weeks (07/2015) and school years (2004/05), not measurements
+        # Weeks (07/2015) and school years (2004/05) are no measurements.
+        if any(map(_ZERO_IN_FRONT.match, half.values())):
             return None
         cells = texts.plain.map(lambda text, half=half: half.get(text, text))
         read = _numbers(replace(texts, name=name, cells=cells, word="number"))

@@ -236,20 +236,18 @@ class NumberTransform:
             NonFiniteError: Infinite cells.
         """
         reader: NumberCells | DateCells
+        rests_on = 1 if exact else least
         if kind == "datetime":
-            calendar, instants, missing = Calendar.learn(
-                values, name, format, time_zone, century_starts, 1 if exact else least
-            )
+            calendar, instants, missing = Calendar.learn(values, name, format, time_zone, century_starts, rests_on)
             reader, read = DateCells(calendar), np.where(missing, 0, calendar.steps(instants))
-            grid = Grid.of(read[~missing], CellType("numpy", "int64"), least=1 if exact else least)
-            grid = (
-                grid if calendar.months_told < 12 else replace(grid, unit=math.lcm(grid.unit, 12))
-            )  # of few years, too
+            grid = Grid.of(read[~missing], CellType("numpy", "int64"), least=rests_on)
+            if calendar.months_told == 12:  # of few years, too
+                grid = replace(grid, unit=math.lcm(grid.unit, 12))
         else:
             cells, read, missing = read_numbers(values, name)
             reader = NumberCells(cells)
             decimals = values[~missing].map(Decimal) if "decimal" in cells.name.lower() else None
-            grid = Grid.of(read[~missing], cells, decimals, 1 if exact else least)
+            grid = Grid.of(read[~missing], cells, decimals, rests_on)
         n_missing, known = int(missing.sum()), grid.cast(read[~missing])
         known = grid.snap(known) if grid.unit > 1 else known
         if 0 < len(known) < least:
@@ -266,7 +264,7 @@ class NumberTransform:
             else:
                 grid = grid.shared(known, least)
         told = n_missing if n_missing >= least else 0
-        return cls(name, reader, CODECS[numbers].fit(known, told, grid, 1 if exact else least))
+        return cls(name, reader, CODECS[numbers].fit(known, told, grid, rests_on))
 
     @property
     def kind(self) -> str:
