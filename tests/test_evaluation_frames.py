@@ -197,3 +197,14 @@ def test_frames_are_not_changed():
     utility(real, synthetic, real, target="sick")
     pd.testing.assert_frame_equal(real, before[0])
     pd.testing.assert_frame_equal(synthetic, before[1])
+
+
+@pytest.mark.long
+def test_the_learnt_rows_are_hashed_once_for_all_figures_and_once_beside_the_others(monkeypatch):
+    real, holdout = hospital(300, 1), hospital(150, 2)
+    hashed, hash_array = [], pd.util.hash_array
+    monkeypatch.setattr(
+        pd.util, "hash_array", lambda cells, **how: (hashed.append(len(cells)), hash_array(cells, **how))[1]
+    )
+    measure(real, hospital(200, 3), holdout)
+    assert hashed.count(300) == real.shape[1]

@@ -15,6 +15,7 @@ from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.balancing import balanced, rows_to_add
 from clover_tvae.errors import ConditionError, IdentifierColumnError
 from clover_tvae.metadata import Column, MetadataWarning
+from clover_tvae.metadata.validate import KEEP_LESS
 from clover_tvae.reduction import Reduction
 from clover_tvae.transforms import TableTransform
 from clover_tvae.transforms.categorical import CategoricalTransform
@@ -609,14 +610,14 @@ def test_a_patient_number_that_starts_anywhere_is_warned_of_where_declared() -> 
 def test_packed_dates_of_birth_are_left_out_by_name(name: str, as_text: bool) -> None:
     days = [int(f"{1940 + i % 60}{1 + i % 12:02}{1 + i % 28:02}") for i in range(500)]
     df = pd.DataFrame({name: [*map(str, days)] if as_text else days, "admitted": days})
-    births, others = f"'{name}': holds dates of birth", "'admitted': holds dates or times"
+    births, others = f"'{name}': holds dates of birth.*; {KEEP_LESS}", "'admitted': holds dates or times"
     with pytest.warns(MetadataWarning, match=others), pytest.warns(MetadataWarning, match=births):
         meta = Metadata.infer(df)
     assert (meta.column(name).kind, meta.column("admitted").kind) == ("ignore", "datetime")
     with pytest.warns(MetadataWarning):
         assert Metadata.infer(df, set={name: "date"}).column(name).kind == "datetime"
     if not as_text:
-        with pytest.warns(UserWarning, match=f"'{name}' looks like dates.*'ignore'"):
+        with pytest.warns(UserWarning, match=f"'{name}' looks like dates.*'ignore', and {KEEP_LESS}"):
             Metadata.of({"continuous": [name], "datetime": [{"name": "admitted", "format": "%Y%m%d"}]}).validate(df)
 
 
@@ -630,11 +631,11 @@ def test_real_dates_of_birth_are_learnt_with_a_word(name: str, format: str | Non
     df = pd.DataFrame({name: cells, "seen": cells, "x": RNG.normal(size=300)})
     with pytest.warns(MetadataWarning) as told:
         metadata = Metadata.infer(df)
-    assert [("dates of birth" in str(one.message), "keep the year or the age" in str(one.message)) for one in told] == [
+    assert [("dates of birth" in str(one.message), KEEP_LESS in str(one.message)) for one in told] == [
         (True, True), *[(False, False)] * (format is not None),
     ]  # fmt: skip
     assert metadata.column(name).kind == "datetime"
-    with pytest.warns(UserWarning, match=f"column '{name}' holds dates of birth to the day.*'ignore'"):
+    with pytest.warns(UserWarning, match=f"column '{name}' holds dates of birth to the day.*'ignore', and {KEEP_LESS}"):
         metadata.validate(df)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.errors import DataError
-from clover_tvae.evaluation.frames import CodedTable, CodedTables
+from clover_tvae.evaluation.frames import CodedTables
 
 #: A random part shares so many standard deviations more than it is expected to in one of 30,000 tables.
 _LEAST_BEYOND = 4
@@ -55,7 +54,7 @@ def require_fresh(tables: CodedTables) -> None:
         return
     from scipy.stats import poisson
 
-    rows, held = row_hashes(tables["real"]), row_hashes(tables["holdout"])
+    rows, held = tables["real"].row_hashes, tables["holdout"].row_hashes
     _, place, counts = np.unique(rows, return_inverse=True, return_counts=True)
     twins = (counts[place] > 1).mean()
     n_shared = int(np.isin(held, rows).sum())
@@ -72,20 +71,6 @@ def require_fresh(tables: CodedTables) -> None:
         raise DataError(f"{text}; take them out, and give rows that were held back", "holdout table")
 
 
-def row_hashes(table: CodedTable) -> NDArray[Any]:
-    """Return one 64-bit hash a row; equal rows, missing cells included, have equal ones."""
-    return _cell_hashes(table).sum(axis=1, dtype=np.uint64)
-
-
-def _cell_hashes(table: CodedTable) -> NDArray[Any]:
-    """Hashes of all cells, whose sum without a column is the hash of the row without it."""
-    cells = np.hstack([table.numbers + 0.0, table.codes])  # + 0.0 makes -0.0 the 0.0 that it equals
-    cells[np.isnan(cells)] = np.nan  # one NaN
-    hashes = [pd.util.hash_array(column, categorize=False) for column in np.ascontiguousarray(cells.T)]
-    salts = np.random.default_rng(0).integers(1, 2**63, len(hashes), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    return np.stack(hashes, axis=1) * salts if hashes else np.zeros((table.n_rows, 0), dtype=np.uint64)
-
-
 def copies_of(tables: CodedTables, min_count: int) -> Copies:
     """Count the copies among the synthetic rows.
 
@@ -99,7 +84,7 @@ def copies_of(tables: CodedTables, min_count: int) -> Copies:
     is_learnt = np.arange(real.n_rows) < learnt.n_rows
     from scipy.stats import poisson
 
-    cells, drawn = _cell_hashes(real), row_hashes(tables["synthetic"])
+    cells, drawn = real.cell_hashes(), tables["synthetic"].row_hashes
     rows = cells.sum(axis=1, dtype=np.uint64)
     kept = np.unique(np.stack([rows, people.astype(np.uint64)], axis=1), axis=0)[:, 0]  # a combination once a person
     combinations, shared_by = np.unique(kept, return_counts=True)
@@ -129,12 +114,11 @@ def alike(tables: CodedTables, share: float) -> str:
     learnt, held = tables["real"], tables["holdout"]
     if held.people is not None:
         return ""
-    cells = _cell_hashes(learnt)
-    rows = cells.sum(axis=1, dtype=np.uint64)
-    n_alike = int(np.isin(row_hashes(held), rows).sum())
+    rows = learnt.row_hashes
+    n_alike = int(np.isin(held.row_hashes, rows).sum())
     if n_alike <= share * held.n_rows:
         return ""
-    each = _chance(cells, rows, learnt.person_of_row, np.ones(len(cells), dtype=bool))
+    each = _chance(learnt.cell_hashes(), rows, learnt.person_of_row, np.ones(len(rows), dtype=bool))
     if n_alike <= _BEYOND_NEAR_MISSES * held.n_rows * min(1.0, each):
         return ""
     whose = "if some are the same people, keep each once, or name the column that says whose a row is (unit)"

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.errors import ColumnTypeError
-from clover_tvae.evaluation.copies import row_hashes
 from clover_tvae.evaluation.frames import CodedTable, CodedTables
 
 _RARE = 0.01  # a category under this share of the real rows is rare
@@ -29,7 +28,7 @@ def missing_rates(tables: CodedTables, table: CodedTable) -> pd.Series:
 
 def duplicate_share(table: CodedTable) -> float:
     """Return the share of rows that equal an earlier row."""
-    return float(pd.Series(row_hashes(table)).duplicated().mean())
+    return float(pd.Series(table.row_hashes).duplicated().mean())
 
 
 def out_of_range_share(real: CodedTable, table: CodedTable) -> float:

@@ -18,7 +18,7 @@ from clover_tvae.columns.people import drawn_people
 from clover_tvae.evaluation.attribute import attribute_figures
 from clover_tvae.evaluation.catalogue import CATALOGUE
 from clover_tvae.evaluation.closest import ClosestRecords, closest_records
-from clover_tvae.evaluation.copies import alike, copies_of, require_fresh, row_hashes
+from clover_tvae.evaluation.copies import alike, copies_of, require_fresh
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTables, code_tables
@@ -149,7 +149,7 @@ def _too_small(tables: CodedTables) -> str | None:
 
 
 def _copies(tables: CodedTables, seed: int, disclosure: Disclosure) -> list[Figure]:
-    rows = {role: row_hashes(table) for role, table in tables.tables.items()}
+    rows = {role: table.row_hashes for role, table in tables.tables.items()}
     shares = {role: 100 * float(np.isin(found, rows["real"]).mean()) for role, found in rows.items() if role != "real"}
     found, n_rows = copies_of(tables, disclosure.min_count), tables["synthetic"].n_rows
     size: dict[str, Any] = {"n": n_rows, "seed": seed}

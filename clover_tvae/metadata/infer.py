@@ -40,7 +40,6 @@ from clover_tvae.errors import (
 )
 from clover_tvae.metadata.column import Column, Kind
 from clover_tvae.metadata.proposals import (
-    KEEP_LESS,
     MAX_CODES,
     Finding,
     Texts,
@@ -51,7 +50,7 @@ from clover_tvae.metadata.proposals import (
 )
 from clover_tvae.metadata.readings import read_column
 from clover_tvae.metadata.unit import likely_units, shows_people
-from clover_tvae.metadata.validate import BIRTHS, are_births, require_frame
+from clover_tvae.metadata.validate import BIRTHS, KEEP_LESS, are_births, require_frame
 from clover_tvae.parameters import MIN_COUNT
 
 REPEATS = (

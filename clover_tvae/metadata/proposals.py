@@ -34,10 +34,9 @@ from clover_tvae.columns.numeric import identifier_told
 from clover_tvae.errors import data_rows
 from clover_tvae.metadata.column import Column, Kind
 from clover_tvae.metadata.readings import MOST_ODD, PAIR, style_of
-from clover_tvae.metadata.validate import BIRTHS
+from clover_tvae.metadata.validate import BIRTHS, KEEP_LESS
 from clover_tvae.parameters import MIN_COUNT
 
-KEEP_LESS = "keep the year or the age instead where these are enough"
 """What is advised of dates of birth that are learnt."""
 MAX_CODES = 10
 """Numbers of at most so many distinct values, each met five times on average, are taken for codes."""
@@ -519,8 +518,8 @@ def _dates(texts: Texts) -> Finding | None:
 def births(name: Hashable) -> Finding:
     """Leave out a column of digits that are dates of birth, which name people to the day."""
     warning = (
-        f"{BIRTHS}: declared 'ignore', neither learnt nor given back; keep the year or the age instead, or declare it "
-        "'datetime' with its format"
+        f"{BIRTHS}: declared 'ignore', neither learnt nor given back; {KEEP_LESS}, or declare it 'datetime' "
+        "with its format"
     )
     return Finding(Column(name, "ignore"), "dates of birth as digits", warning, words=("date", "drop"))
 

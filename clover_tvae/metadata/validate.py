@@ -36,6 +36,7 @@ from clover_tvae.errors import (
 from clover_tvae.metadata.column import Column, name_fault
 
 BIRTHS = "holds dates of birth to the day, which tell people apart"
+KEEP_LESS = "keep the year or the age instead, where these are enough"
 """What is said of a column of them."""
 
 _MIN_ROWS = 2
@@ -136,7 +137,7 @@ def _unreadable(column: Column, series: pd.Series) -> Sequence[Problem]:
                 _require_measured(*read_numbers(series, column.name), column.name)
             case "datetime":
                 if are_births(column.name, *Calendar.learn(series, column.name, *column.date_options)):
-                    cure = "they are learnt, as they are declared 'datetime'; declare the column 'ignore', and keep the year or the age instead, where these are enough"
+                    cure = f"they are learnt, as they are declared 'datetime'; declare the column 'ignore', and {KEEP_LESS}"
                     warn(f"column {column.name!r} {BIRTHS}: {cure}", CloverWarning)
             case "id":
                 identifier_cells(series, column.name, str(column.regenerate))
@@ -167,7 +168,7 @@ def _require_measured(cells: CellType, numbers: NDArray[Any], missing: NDArray[A
     if format := whole_number_format(known):
         cure = f"they are learnt as numbers, and dates that do not exist are drawn; declare it 'datetime' with format: {format!r}"
         if names_a_birth(name):
-            cure += ", or, as dates of birth tell people apart, 'ignore', and keep the year or the age instead"
+            cure += f", or, as dates of birth tell people apart, 'ignore', and {KEEP_LESS}"
         warn(f"column {name!r} looks like dates or times as whole numbers: {cure}", CloverWarning)
         return
     told = identifier_told(known, name, len(numbers))
