@@ -45,6 +45,7 @@ from clover_tvae.jobs.yaml_file import MAX_BYTES, parse_yaml, read_yaml
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import Parameters
 from clover_tvae.workflows import DATASETS, builtin_table, make_employees
+from clover_tvae.workflows.assessment import split_holdout
 
 ROOT = Path(__file__).parents[1]
 CANARY = "canary-7391"
@@ -419,6 +420,26 @@ def test_wrong_jobs(folder: Path, keys: dict, message: str) -> None:
 )  # fmt: skip
 def test_wrong_files(folder: Path, text: str) -> None:
     assert all(problem.startswith("jobs.yaml:") for problem in problems_of(text, folder))
+
+
+def test_what_columns_are_is_inferred_from_the_rows_that_are_learnt(folder: Path) -> None:
+    held = split_holdout(pd.DataFrame({"i": range(500)}), 0.2, 3)[1]["i"]
+    learnt = sorted({*range(500)} - {*held})
+    df = pd.DataFrame({"x": pd.Series(range(500)) ** 2 % 97 / 7, "sex": ["F", "M"] * 250, "late": pd.NA, "word": "b"})
+    df.loc[[*learnt[:4], *held[:2]], "late"] = 1.5  # in six rows of the table, in four of those that are learnt
+    df.loc[learnt[:200], "word"] = "a"
+    df.to_csv(folder / "t.csv", index=False)
+    job = only_job(write(folder, iris_job(data="t.csv", metadata="infer", holdout=0.2)))
+    with pytest.warns(UserWarning, match="'late': holds values in fewer than 5 cells"):
+        table = job.read_table({})
+    assert table.metadata.column("late").kind == "ignore"
+    assert len(table.holdout) == 100
+    df["word"] = df["x"].round(1).astype(str)
+    df.loc[held[:20], "word"] = "unknown"  # which the rows that are learnt do not know
+    df.drop(columns="late").to_csv(folder / "t.csv", index=False)
+    with pytest.warns(UserWarning, match="'word'"):
+        table = job.read_table({})
+    assert table.metadata.column("word").kind == "continuous"
 
 
 def test_defaults_lie_under_each_job(folder: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from clover_tvae.errors import ConfigError
+from clover_tvae.errors import ConfigError, UserError
 from clover_tvae.evaluation.limits import Limits
 from clover_tvae.files import file_digest, unmoved
 from clover_tvae.jobs.spec import DatabaseOutput, DatabaseSpec, DatasetSpec, JobSpec
@@ -236,14 +239,34 @@ class Job:
             synth = Synthesizer(path, self.metadata, verbose=False, **self.spec.synthesizer.given()).prepare()
             assert synth.table is not None
             return JobTable(synth.table, None, synth.metadata, synth, learnt)
-        train, holdout = self.read_data(), None
-        metadata = Metadata.infer(train) if self.metadata is None else self.metadata
-        if self.holdout_fraction is not None:
-            metadata.validate(train)
-            seed = self.spec.synthesizer.random_state or 0
-            train, holdout = split_holdout(train, self.holdout_fraction, seed, metadata.unit)
+        train, holdout, metadata = self.read_rows()
         synth = Synthesizer(train, metadata, verbose=False, **self.spec.synthesizer.given()).prepare()
         return JobTable(train, holdout, metadata, synth, learnt)
+
+    def read_rows(self) -> tuple[pd.DataFrame, pd.DataFrame | None, Metadata]:
+        """Return the rows to learn, those of the same table that are held out, and what each column is.
+
+        What nobody says is inferred from the rows to learn; from all rows only where those do not show whose a row is, or how
+        cells that are held out are read.
+
+        Raises:
+            UserError: They cannot be read as the metadata describe them.
+        """
+        df, share = self.read_data(), self.holdout_fraction
+        if share is None:
+            return df, None, self.metadata or Metadata.infer(df)
+        split = partial(split_holdout, df, share, self.spec.synthesizer.random_state or 0)
+        told_by = df
+        if self.metadata is None:
+            with warnings.catch_warnings(), contextlib.suppress(UserError):
+                warnings.simplefilter("ignore")  # it is told below
+                train, holdout = split(unit := Metadata.infer(df).unit)
+                (found := Metadata.infer(train)).validate(holdout)
+                told_by = train if found.unit == unit else df
+        metadata = self.metadata or Metadata.infer(told_by)
+        if told_by is df:
+            metadata.validate(df)
+        return *split(metadata.unit), metadata
 
     def with_holdout(self, table: JobTable) -> JobTable:
         """Return the table with the held-out rows that the job names by a file, if it does.

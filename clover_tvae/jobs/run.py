@@ -32,7 +32,6 @@ from clover_tvae.jobs.plan import Plan, asked_of, assessment_digest, check_store
 from clover_tvae.jobs.record import held, let_go
 from clover_tvae.jobs.result import OUR_BUG, JobError, JobResult
 from clover_tvae.jobs.spec import DatabaseOutput, SampleSpec
-from clover_tvae.metadata import Metadata
 from clover_tvae.seeds import mixed
 from clover_tvae.tables import row_digest, write_database
 from clover_tvae.workflows.assessment import Drawn, assess
@@ -173,7 +172,7 @@ class _Run:
         # The columns of the data have been compared with the metadata; whether these are the generator's is asked here.
         metadata = job.metadata if self.plan.check_data else None
         if self.plan.check_data and metadata is None:
-            metadata = Metadata.infer(job.read_data())
+            metadata = job.read_rows()[2]
         synth = Synthesizer(None, metadata, generator_filepath=path, verbose=False, **options)
         record, digest = self.plan.record, file_digest(path)
         if record.generator != digest:
