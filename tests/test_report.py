@@ -94,7 +94,7 @@ def figures() -> Figures:
             Figure.of("privacy.membership_tpr1", None, n=0, note="Too few rows."),
         ],
         notes=[
-            "The holdout is a weak yardstick: it is 300 people.",
+            "The holdout is a weak yardstick: it is 300 people, and chance moves its figures. It says little.",
         ],
     )
 
@@ -169,6 +169,15 @@ def _answers(*measured: tuple[str, float, dict], has_fresh: bool = True, **of_pa
     figures = Figures.of([Figure.of(name, value, n=500, **more) for name, value, more in measured])
     found = answers(figures, readings(figures), has_fresh=has_fresh, **of_page)
     return [(answer.grade, answer.sentence) for answer in found]
+
+
+def test_an_answer_that_rests_on_a_weak_yardstick_says_so_at_the_top() -> None:
+    real, synthetic, held = patients(300, 1), patients(300, 2), patients(60, 3)
+    found = fidelity(real, synthetic, held)
+    likeness, usefulness, exposed = answers(found, readings(found), has_fresh=True)
+    assert likeness.sentence.endswith(". The holdout is a weak yardstick: it is 60 people.")
+    assert (usefulness.word, exposed.word) == ("Cannot be said", "Cannot be said")
+    assert "weak" not in usefulness.sentence + exposed.sentence
 
 
 @pytest.mark.parametrize(
@@ -271,7 +280,7 @@ def test_the_summary_names_what_is_worse_and_does_not_hide_leaks(page: str) -> N
     assert "2 of 4 other figures are worse than for real rows." in text
     assert "1 lies closer to the training rows than fresh rows would." in text
     assert "9.30%, 0.500% for real rows" in text
-    assert "The holdout is a weak yardstick: it is 300 people." in text
+    assert "The holdout is a weak yardstick: it is 300 people, and chance moves its figures." in text
     assert "Not judged, because not measured or without a yardstick: Membership inference, found at 1%" in text
 
 

@@ -32,6 +32,7 @@ from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.seeds import Measure, generator, of_measure
 
 NO_HOLDOUT = "No real holdout was given: nothing can be judged but closeness to what was learnt."
+WEAK = "The holdout is a weak yardstick"
 _MANY_ALIKE = 0.05  # of the rows held out that equal a learnt one
 _FEW_PEOPLE = 100  # with fewer held out the 95% interval of an AUC is wider than 0.08 on either side
 _N_BOOTSTRAPS = 5  # draws of the training rows that the floor of Shape and Trend is averaged over
@@ -189,7 +190,7 @@ def _held_out(coded: CodedTables, seed: int) -> Figures:
     why = alike(coded, _MANY_ALIKE) or why
     if auc_interval(areas["holdout"], n, z=3.0)[0] > 0.5:
         why = f"trees tell it from the learnt rows (AUC {areas['holdout']:.2f}): the two are not of one population"
-    weak = f"The holdout is a weak yardstick: {why}. Neither a good nor a bad figure that rests on it says much."
+    weak = f"{WEAK}: {why}. Neither a good nor a bad figure that rests on it says much."
     return Figures.of(figures, notes=[weak] if why else [])
 
 

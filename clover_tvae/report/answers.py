@@ -6,10 +6,12 @@ limits between the words stand here alone, and in ``docs/report.md``, which the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from clover_tvae.evaluation.fidelity import WEAK
 from clover_tvae.evaluation.figures import Figure
 from clover_tvae.report.formatting import decimal_text, listed, printable, shortened
 from clover_tvae.report.readings import GOOD_LOSS, Reading
@@ -95,11 +97,13 @@ def answers(
         without = without or (f"where {attack.why_unmeasured}" if attack.why_unmeasured else "")
     if not is_learnt:
         without = "without the rows that were learnt: they are what an attacker looks for."
-    return [
+    found = [
         Answer("Is it like the real table?", *_likeness(by_key, likeness, has_fresh), likeness, "fidelity"),
         Answer("Is it useful?", *_usefulness(by_key, usefulness, has_fresh, target), usefulness, "utility"),
         Answer("Whom could it expose?", *_exposed(attacks, without), attacks, "privacy"),
     ]
+    weak = [f" {re.split(', |[.] ', note)[0]}." for note in getattr(figures, "notes", ()) if note.startswith(WEAK)]
+    return [one if one.grade == "open" else replace(one, sentence=one.sentence + "".join(weak)) for one in found]
 
 
 def _open(why: str) -> tuple[Grade, str, str]:
