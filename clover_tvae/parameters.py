@@ -213,18 +213,28 @@ class Parameters(BaseModel):
         return self.model_dump(exclude_none=True)
 
 
+_CHECKED = {
+    "told": "the check at the end of the fit told people who were learnt from others, better than by chance: treat the generator file as personal data",
+    "not told": "the check at the end of the fit did not tell people who were learnt from others",
+    "too few": "the check at the end of the fit could not be made: too few people were held out",
+}
+"""What the check of membership found, in words: no figure, which would tell of people."""
+
+
 class Privacy(BaseModel):
     """What a generator learnt from: the file's part ``privacy``.
 
     Args:
         mode: ``student``: rows that a teacher wrote; ``none``: the table itself.
         written_rows: How many the teacher wrote.
+        membership: Whether the check at the end of the fit could tell who was learnt; ``None``: there was none.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     mode: Literal["student", "none"] = "none"
     written_rows: Annotated[int, Field(ge=1)] | None = None
+    membership: Literal["told", "not told", "too few"] | None = None
 
     def meaning(self, parameters: Mapping[str, Any]) -> str:
         """Say in words what that means, beside the guards among the backend's parameters.
@@ -239,8 +249,13 @@ class Privacy(BaseModel):
         return "; ".join(filter(None, (text, unguarded(parameters))))
 
     def told(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return it as plain data, with :meth:`meaning`: for a card."""
-        return {**self.model_dump(), "meaning": self.meaning(parameters)}
+        """Return it as plain data, with :meth:`meaning`, and with what the check found in words: for a card."""
+        found = None if self.membership is None else _CHECKED[self.membership]
+        return {
+            **self.model_dump(exclude={"membership"}),
+            "meaning": self.meaning(parameters),
+            "membership_check": found,
+        }
 
 
 def unguarded(parameters: Mapping[str, Any]) -> str:

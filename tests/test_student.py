@@ -24,9 +24,12 @@ from clover_tvae.backends.lesson import Lesson, ToTeach
 from clover_tvae.backends.sizing import forecast, plan_training
 from clover_tvae.backends.teaching import Membership, membership, rows_to_write
 from clover_tvae.errors import CloverError, CloverWarning, ConfigError, NotFittedError, PrivacyWarning
+from clover_tvae.evaluation import Figures
 from clover_tvae.model.copula import copula_rows
 from clover_tvae.model.schedule import Schedule
 from clover_tvae.parameters import Parameters
+from clover_tvae.report import build_dossier, build_report
+from clover_tvae.report.model_card import card_markdown
 from clover_tvae.training import TrainingConfig
 
 METADATA = {"continuous": ["age", "pay"], "categorical": ["team"]}
@@ -228,7 +231,12 @@ def test_learning_curves_have_no_more_digits_than_they_show(privacy: str) -> Non
 def test_the_file_holds_the_rows_of_the_student_only(learnt: TVAESynthesizer, tmp_path: Path) -> None:
     learnt.save(tmp_path / "g.pkl")
     content = read_artifact(tmp_path / "g.pkl")
-    assert content["privacy"] == {"mode": "student", "written_rows": 400}
+    assert content["privacy"] == {
+        "mode": "student",
+        "written_rows": 400,
+        "membership": learnt._generator.privacy.membership,
+    }
+    assert content["privacy"]["membership"] in ("told", "not told")  # no figure, which would tell of people
     assert content["training"]["backend"]["facts"]["rows"] == 400
 
 
@@ -335,6 +343,36 @@ def test_a_model_that_remembers_its_people_is_warned_of(monkeypatch: pytest.Monk
         warnings.simplefilter("ignore", CloverWarning)  # of the minutes
         warnings.simplefilter("error", PrivacyWarning)
         short(table(60), **quick).fit()
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (Membership(0.9, 0.6, 100, 20), "told people who were learnt from others"),
+        (Membership(0.5, 0.6, 100, 20), "did not tell people who were learnt"),
+        (None, "too few people were held out"),
+    ],
+)
+def test_what_the_check_found_stands_in_file_card_report_and_dossier(
+    found: Membership | None, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(teaching, "membership", lambda *args, **kwargs: found)
+    df = table()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PrivacyWarning)
+        synth = short(df, privacy="none").fit()
+    synth.save(tmp_path / "g.pkl")
+    card = TVAESynthesizer.load(tmp_path / "g.pkl").card()
+    assert (
+        said in card["privacy"]["membership_check"] == card_of_file(tmp_path / "g.pkl")["privacy"]["membership_check"]
+    )
+    assert said in card_markdown(card)
+    rows = synth.sample(200, random_state=0)
+    report = build_report(df, rows, table(100, 2), METADATA, card=card, figures=())
+    assert any(said in remark for remark in report.content["summary"]["remarks"])
+    dossier = build_dossier(df, rows, table(100, 2), METADATA, card=card, figures=Figures.of([]))
+    assert said in str(next(one for one in dossier.content["sections"] if one["title"] == "Verdicts")["rows"][1])
+    assert "0.9" not in str(card["privacy"])
 
 
 @pytest.mark.long

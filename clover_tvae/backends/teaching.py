@@ -159,6 +159,8 @@ def learnt_apart(
         learnt_from, found = Privacy(mode="student", written_rows=n_rows), None
     if can_teach:
         found = found or check(kept)
+        outcome = "too few" if found is None else "told" if found.is_told else "not told"
+        learnt_from = learnt_from.model_copy(update={"membership": outcome})
         text = f"what was learnt tells {found}"
         if found is None:
             n_held_out = count_people(None if people is None else people[held_out], len(held_out))

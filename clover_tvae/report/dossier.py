@@ -27,7 +27,7 @@ from clover_tvae.files import write_text
 from clover_tvae.parameters import MIN_COUNT, unguarded
 from clover_tvae.report.formatting import decimal_text, listed, percent_text, printable, real_share_text
 from clover_tvae.report.html_document import framed, render
-from clover_tvae.report.model_card import NO_PROOF, plain_text, strict_json
+from clover_tvae.report.model_card import NO_PROOF, membership_checked, plain_text, strict_json
 from clover_tvae.report.readings import figure_text, leaks, readings
 from clover_tvae.report.summary import risks
 from clover_tvae.version import __version__
@@ -60,7 +60,7 @@ _REPEATED = (
     "privacy.membership_auc_outliers",
     "privacy.attribute_gain",
 )
-_GUARDS = ("meaning", "min_count", "exact_values", "backend", "sha256")
+_GUARDS = ("meaning", "membership_check", "min_count", "exact_values", "backend", "sha256")
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def _verdicts(
         guarded = (card.get("privacy") or {}).get("mode") == "student"
         file = found + ("" if guarded else " Learnt from people directly, it is as sensitive as the data.")
         asked = unguarded(card.get("parameters") or {})
-        file += f" {asked[0].upper()}{asked[1:]}." if asked else ""
+        file += "".join(f" {text[0].upper()}{text[1:]}." for text in (asked, membership_checked(card)) if text)
     words = "The file holds more than any rows. The tests are corrected for their number (Holm, 5%)."
     return _section("Verdicts", words, ("what leaves", "verdict"), [("The rows", rows), ("The file", file)])
 

@@ -63,6 +63,11 @@ def card_groups(card: Mapping[str, Any] | None) -> list[tuple[str, list[tuple[st
     return [("The generator", general), *groups] if general else groups
 
 
+def membership_checked(card: Mapping[str, Any] | None) -> str:
+    """Return what the check of membership at the end of the fit found, in words; empty where the card does not say."""
+    return ((card or {}).get("privacy") or {}).get("membership_check") or ""
+
+
 def _is_of_a_student(card: Mapping[str, Any] | None) -> bool:
     privacy = (card or {}).get("privacy")
     return isinstance(privacy, Mapping) and privacy.get("mode") == "student"

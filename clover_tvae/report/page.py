@@ -31,7 +31,7 @@ from clover_tvae.report.dossier import ASKED_AGAIN
 from clover_tvae.report.formatting import count_text, listed, printable, shortened
 from clover_tvae.report.html_document import framed, render
 from clover_tvae.report.learning_curves import learning_curves
-from clover_tvae.report.model_card import card_groups, strict_json
+from clover_tvae.report.model_card import card_groups, membership_checked, strict_json
 from clover_tvae.report.pair_section import PairTrends, broken_relations
 from clover_tvae.report.readings import CLOSENESS, readings
 from clover_tvae.report.space_section import space_section
@@ -242,7 +242,7 @@ def build_report(
     pairs = PairTrends.of(tables, disclosure, figures)
     target = None if metadata is None else metadata.variable_to_predict
     read = readings(figures)
-    n_holdout = 0 if holdout is None else len(holdout)
+    n_holdout, checked = 0 if holdout is None else len(holdout), membership_checked(card)
     roles = _ROLES if is_learnt else _FRESH_ROLES
     rows = [f"{count_text(tables[role].n_rows)} {words}" for role, words in roles if role in tables.tables]
     content = {
@@ -256,7 +256,7 @@ def build_report(
             pairs.worst(),
             n_holdout=n_holdout,
             min_count=disclosure.min_count,
-            notes=(*notes, *getattr(figures, "notes", ())),
+            notes=(*notes, *getattr(figures, "notes", ()), *([f"The generator file: {checked}."] if checked else [])),
         ),
         "facts": _facts(tables, card, target, roles),
         "card_groups": card_groups(card),
