@@ -456,6 +456,14 @@ def test_a_sparse_column_of_numbers_that_name_people_is_left_out_or_warned_of(nu
         Metadata.of({"continuous": ["x"], "categorical": ["sex"]}).validate(df)
 
 
+@pytest.mark.parametrize("gaps", [0.0, 0.12, 0.25])
+def test_gaps_do_not_hide_that_five_digits_are_numbered(gaps: float) -> None:
+    numbers = pd.Series(RNG.permutation(np.arange(10_000, 100_000))[:1_500])
+    df = pd.DataFrame({"x": numbers.where(RNG.random(1_500) >= gaps), "y": RNG.normal(size=1_500)})
+    with pytest.warns(MetadataWarning, match="'x': looks like an identifier"):
+        assert Metadata.infer(df).column("x").kind == "id"
+
+
 @pytest.mark.parametrize("numbers", [RNG.normal(7, 2, 19), RNG.lognormal(5, 1, 19).round(), np.arange(1, 8)])
 def test_a_sparse_measurement_is_learnt(numbers: Any) -> None:
     df = pd.DataFrame({"x": np.r_[numbers, [np.nan] * (1_500 - len(numbers))], "sex": ["F", "M"] * 750})

@@ -32,7 +32,7 @@ _DAY, _MIN_DAYS = 86_400, 30
 # n R^2, where R is how far points of a circle lie on one side: of points without a side it is so high once in 100,000 columns.
 _ONE_SIDE = 12
 _DIGITS_OF_FLOATS = 15
-# Pairs of equal numbers that chance would make: none of so many is seen once in 20,000 columns.
+# Pairs of equal numbers that chance would make: none of so many is seen once in 20,000 columns, none of half of them once in 150.
 _PAIRS_EXPECTED = 10
 _LARGEST_EXACT = 2.0**53
 # Days, months and years of dates: of fewer the numbers lie near each other, as postcodes do.
@@ -143,7 +143,7 @@ def identifier_told(numbers: NDArray[Any], name: object = "", n_rows: int = 0) -
     if counts.max() == 1 and not counts_time(name, low, high):
         if high - low == len(distinct) - 1 and len(distinct) >= _MIN_IN_A_ROW:
             return "every whole number from the lowest to the highest, once each"
-        if _never_by_chance(distinct):
+        if _never_by_chance(distinct, max(n_rows, len(numbers))):
             return "whole numbers close to each other, none of them twice"
     if format := _dates_of(distinct, low, high) if len(distinct) >= _MIN_IN_A_ROW else "":
         return f"dates written as numbers, such as {format}"
@@ -190,16 +190,18 @@ def _short_dates(numbers: NDArray[np.int64]) -> str:
     return ""
 
 
-def _never_by_chance(distinct: NDArray[Any]) -> bool:
+def _never_by_chance(distinct: NDArray[Any], n_rows: int) -> bool:
     """Return whether so many measurements in such a range would hardly all differ, so that somebody numbered them.
 
     Of n draws from m values, a uniform draw repeats least: it has no pair with a probability of about exp(-n (n - 1) / 2m).
+    Gaps are counted as if they were filled, up to twice the pairs: what is said does not hang on a few empty cells.
     """
     if float(distinct[-1]) - float(distinct[0]) >= _LARGEST_EXACT:
         return False
     step = np.gcd.reduce((distinct - distinct[0]).astype(np.int64))  # numbers may be given out in steps
     n_values = float(distinct[-1] - distinct[0]) / step + 1
-    return bool(len(distinct) * (len(distinct) - 1) / (2 * n_values) > _PAIRS_EXPECTED)
+    n_pairs = len(distinct) * (len(distinct) - 1) / (2 * n_values)
+    return bool(n_pairs * min(2.0, (n_rows / len(distinct)) ** 2) > _PAIRS_EXPECTED)
 
 
 def round_bound(values: NDArray[np.float64], min_count: int) -> float:
