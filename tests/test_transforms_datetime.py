@@ -314,6 +314,22 @@ def test_a_few_times_of_day_do_not_give_every_date_one(unit: str) -> None:
     assert (drawn.dt.normalize() == drawn).mean() > 0.9
 
 
+@pytest.mark.parametrize("is_last", [False, True])
+@pytest.mark.parametrize("n_odd", [6, 25])
+def test_a_few_other_days_do_not_spread_dates_over_the_month(n_odd: int, is_last: bool) -> None:
+    rng = np.random.default_rng(7)
+    days = (np.datetime64("1995-01") + rng.integers(0, 240, 500) + is_last).astype("M8[D]") - is_last
+    days[:n_odd] += rng.integers(3, 25, n_odd)
+    column = pd.Series(days.astype("M8[us]"))
+    fitted = NumberTransform.fit(column, "x", "rank", "datetime", least=5)
+    assert fitted.reader.calendar.day_of_month == 0  # these days are kept
+    fitted = NumberTransform.from_plain(fitted.to_plain(), "rank", "datetime")
+    drawn = fitted.decode(np.zeros(20_000, np.int32), rng.random(20_000))
+    there = drawn.dt.is_month_end if is_last else drawn.dt.is_month_start
+    assert there.mean() == pytest.approx(1 - n_odd / 500, abs=0.025)
+    assert drawn[~there].dt.day.nunique() > 15
+
+
 def test_files_that_know_no_months_are_read() -> None:
     plain = fit(DAYS).to_plain()
     del plain["calendar"]["day_of_month"]

@@ -25,6 +25,8 @@ from clover_tvae.transforms.grid import Grid
 #: Multiples of these, and of ten, a hundred, ... times these, are looked for; and of weeks, dozens, and the parts of hours and days.
 _DIGITS = (2, 5, 10, 25)
 _OF_TIME = (7, 12, 15, 24, 30, 60, 300, 720, 900, 1_440, 1_800, 3_600, 43_200, 86_400, 60_000, 3_600_000, 86_400_000)
+#: Units that stand for the first and for the last day of each month, where steps are days since 1970; and how long a month is.
+_MONTHS, _MONTH = {2**61: 0, 2**61 + 1: 1}, 30.436875
 #: By how many standard deviations of chance multiples must come oftener than was expected, and than their neighbours.
 _SURE = 4.0
 #: Fewer rows say nothing; nobody misses what fewer of them, as a share, have.
@@ -43,7 +45,8 @@ class Heaps:
 
     Args:
         grid: The grid; values are given as :meth:`Grid.offset` does.
-        units: Ascending, the first is 1; none at all: every step is as likely as the next, and a place is an offset.
+        units: Ascending, the first is 1, the last may stand for days of months; none at all: every step is as likely as the next,
+            and a place is an offset.
         weights: Of each unit, scaled so that a step has a weight of 1 in the mean.
     """
 
@@ -68,13 +71,14 @@ class Heaps:
             return none
         steps = np.rint(none._steps(grid.offset(distinct))).astype(np.int64)
         units, weights, shares = [1], np.ones(1), [1.0]
-        for unit in _candidates(int(steps.max() - steps.min()) // 2):
-            rest = steps % unit
-            share = float(counts[rest == 0].sum()) / n_rows
-            expected = float((weights / np.lcm(units, unit)).sum())
+        months = _MONTHS if grid.kind == "int64" and grid.unit == 1 else ()
+        for unit in [*months, *_candidates(int(steps.max() - steps.min()) // 2)]:
+            share = float(counts[_divides(unit, steps)].sum()) / n_rows
+            expected = float((weights * _together([unit], units)[0]).sum())
             enough = max(least, _LEAST_SHARE * n_rows, _SURE * math.sqrt(n_rows * expected * (1 - expected)))
-            beside = max(u for u in units if unit % u == 0)
-            near = float(counts[(rest == beside) | (rest == unit - beside)].sum()) / (1 if unit == 2 * beside else 2)
+            beside = 1 if unit in _MONTHS else max(u for u in units if unit % u == 0)
+            is_near = _divides(unit, steps - beside) | _divides(unit, steps + beside)
+            near = float(counts[is_near].sum()) / (1 if unit == 2 * beside else 2)
             if n_rows * (share - expected) < enough or n_rows * share - near < _SURE * math.sqrt(near + 1):
                 continue
             units.append(unit)
@@ -83,10 +87,11 @@ class Heaps:
         if len(units) == 1:
             return none
         weights[0] = max(weights[0], _LEAST_WEIGHT)
-        kept = weights > 1e-9
         # Two digits tell no more of how many rows there were.
-        rounded = [float(f"{weight:.2g}") for weight in weights[kept]]
-        return cls(grid, np.array(units, np.int64)[kept], np.array(rounded))
+        kept = sorted(
+            (unit, float(f"{weight:.2g}")) for unit, weight in zip(units, weights, strict=True) if weight > 1e-9
+        )
+        return cls(grid, np.array([unit for unit, _ in kept], np.int64), np.array([weight for _, weight in kept]))
 
     @classmethod
     def none(cls, grid: Grid) -> Heaps:
@@ -102,7 +107,8 @@ class Heaps:
         check(ascend, "units must ascend, and each have a weight")
         is_whole = not len(units) or (units[0] == 1 and weights[0] > 0 and _has_steps(grid))
         check(is_whole, "only steps of a grid have units")
-        check(bool((weights <= 10.0 * units).all()), "a step must have a weight of about 1 in the mean")
+        most = 10.0 / _together([1], units.tolist())
+        check(bool((weights <= most).all()), "a step must have a weight of about 1 in the mean")
         return cls(grid, units, weights)
 
     def __bool__(self) -> bool:
@@ -120,7 +126,7 @@ class Heaps:
         """Return the weight of all steps up to these, from 0. **Shape** ``(values,)``."""
         total = np.zeros(len(steps))
         for unit, weight in zip(self.units.tolist(), self.weights.tolist(), strict=True):
-            total += weight * np.floor(steps / unit)
+            total += weight * (_month(steps, unit) if unit in _MONTHS else np.floor(steps / unit))
         return total
 
     def places(self, offsets: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -145,7 +151,7 @@ class Heaps:
 
     def offsets(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the steps in whose weight places lie, as offsets."""
-        mean, over = self._mean, float(self.weights.sum())
+        mean, over = self._mean, 2 * float(self.weights.sum())  # months differ in length
         low, high = np.floor(places / mean) - 1, np.ceil((places + over) / mean) + 1
         for _ in range(64):  # the first step up to which there is more weight
             if not (high - low > 1).any():
@@ -157,7 +163,7 @@ class Heaps:
 
     @cached_property
     def _mean(self) -> float:
-        return float((self.weights / self.units).sum())
+        return float((self.weights * _together([1], self.units.tolist())[0]).sum())
 
 
 def _has_steps(grid: Grid) -> bool:
@@ -174,11 +180,32 @@ def _candidates(most: int) -> Sequence[int]:
     return sorted(unit for unit in units if unit <= most)
 
 
+def _month(steps: NDArray[Any], unit: int) -> NDArray[np.float64]:
+    """Return the month, counted through, of the last day up to each step that ``unit`` stands for."""
+    return (steps + _MONTHS[unit]).astype("M8[D]").astype("M8[M]").astype(np.float64)
+
+
+def _divides(unit: int, steps: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return _month(steps, unit) > _month(steps - 1, unit) if unit in _MONTHS else steps % unit == 0
+
+
+def _together(units: Sequence[int], others: Sequence[int]) -> NDArray[np.float64]:
+    """Return the share of all steps that are multiples of both units of each pair. **Shape** ``(units, others)``."""
+
+    def share(one: int, other: int) -> float:
+        if not {one, other} & _MONTHS.keys():
+            return 1 / math.lcm(one, other)
+        lengths = [_MONTH if unit in _MONTHS else unit for unit in {one, other}]
+        return 1 / math.prod(lengths)
+
+    return np.array([[share(one, other) for other in others] for one in units])
+
+
 def _weights(units: Sequence[int], shares: Sequence[float]) -> NDArray[np.float64]:
     """Return the weights, none below 0, by which multiples of each unit have these shares of the rows."""
     from scipy.optimize import lsq_linear  # it takes a while, and only fits need it
 
-    of_each = 1.0 / np.lcm.outer(units, units)
+    of_each = _together(units, units)
     # A share of a thousandth matters as much as one of a half.
     scale = 1.0 / np.sqrt(np.array(shares))
     found = lsq_linear(of_each * scale[:, None], np.array(shares) * scale, bounds=(0, np.inf), method="bvls")
