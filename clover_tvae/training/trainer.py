@@ -231,6 +231,7 @@ class _Run:
         config = trainer.config
         self.validation_seed, shuffle_seed = child(seed, Train.VALIDATION), child(seed, Train.SHUFFLE)
         self.config, self.device, self.module, self.stage = config, trainer.device, module, trainer.stage
+        self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self.verbose, self.on_epoch = trainer.verbose, trainer.on_epoch
         self.told, self.later = trainer.told, trainer.later
         if beyond is None:
@@ -272,7 +273,7 @@ class _Run:
         hidden = list(self.module.hidden_matrices()) if config.optimizer == "muon" else []  # type: ignore[operator]
         apart = {id(p) for p in hidden}
         adam = Adam(
-            (p for p in self.module.parameters() if p.requires_grad and id(p) not in apart),
+            (p for p in self.parameters if id(p) not in apart),
             betas=config.betas,
             weight_decay=config.weight_decay,
             decoupled=config.optimizer != "adam",
@@ -464,17 +465,17 @@ class _Run:
     def _epoch(self, epoch: int, bar: tqdm) -> bool:
         """Train one epoch, or the rest of one; return whether its loss is a finite number."""
         config = self.config
-        self.module.train()
-        parameters = [p for p in self.module.parameters() if p.requires_grad]
-        self.workers.share(parameters)
+        if not self.module.training:  # of many layers: as long as a tenth of a step
+            self.module.train()
+        self.workers.share(self.parameters)
         if self.n_batches == 0:
             self.rows.begin(self.epoch_rows)
         rows_a_batch, n_larger = divmod(self.epoch_rows, self.steps_an_epoch)
         while self.n_batches < self.steps_an_epoch:
             rate = config.learning_rate * self._rate()
-            self.sums += self._gradients(parameters, self.rows.take(rows_a_batch + (self.n_batches < n_larger)))
+            self.sums += self._gradients(self.rows.take(rows_a_batch + (self.n_batches < n_larger)))
             if config.gradient_clip is not None:
-                nn.utils.clip_grad_norm_(parameters, config.gradient_clip, foreach=True)
+                nn.utils.clip_grad_norm_(self.parameters, config.gradient_clip, foreach=True)
             for optimizer, factor in self.optimizers:
                 optimizer.step(rate * factor)
             if self.average is not None:
@@ -507,36 +508,34 @@ class _Run:
         if is_shown and self.verbose:
             tqdm.write(text, file=sys.stderr)
 
-    def _gradients(self, parameters: list[nn.Parameter], batch: list[Tensor]) -> Tensor:
+    def _gradients(self, batch: list[Tensor]) -> Tensor:
         """Put the gradient of the batch's mean loss into the parameters; return sums of loss, reconstruction, KL, rows."""
         n_rows = len(batch[0])
         n_shards = min(len(self.noise), n_rows)
         shards = zip(*(torch.tensor_split(tensor, n_shards) for tensor in batch), strict=True)
         jobs = self.workers.mine(list(zip(shards, self.noise, strict=False)))
         if self.pool is None:
-            done = [self._shard(parameters, rows, noise, n_rows) for rows, noise in jobs]
+            done = [self._shard(rows, noise, n_rows) for rows, noise in jobs]
         else:
-            futures = [self.pool.submit(self._shard, parameters, rows, noise, n_rows) for rows, noise in jobs]
+            futures = [self.pool.submit(self._shard, rows, noise, n_rows) for rows, noise in jobs]
             done = [future.result() for future in futures]
         if not done:
-            done = [([torch.zeros_like(parameter) for parameter in parameters], torch.zeros_like(self.sums))]
+            done = [([torch.zeros_like(parameter) for parameter in self.parameters], torch.zeros_like(self.sums))]
         total, sums = list(done[0][0]), done[0][1]
         for gradients, more in done[1:]:
             torch._foreach_add_(total, list(gradients))
             sums = sums + more
         self.workers.add(total)
         self.workers.add([sums])
-        for parameter, gradient in zip(parameters, total, strict=True):
+        for parameter, gradient in zip(self.parameters, total, strict=True):
             parameter.grad = gradient
         return sums
 
-    def _shard(
-        self, parameters: list[nn.Parameter], rows: Sequence[Tensor], noise: torch.Generator, n_rows: int
-    ) -> tuple[Sequence[Tensor], Tensor]:
+    def _shard(self, rows: Sequence[Tensor], noise: torch.Generator, n_rows: int) -> tuple[Sequence[Tensor], Tensor]:
         """Gradients of one part of a batch, as its share of the mean over ``n_rows``."""
         terms = self.module(*(tensor.to(self.device, non_blocking=True) for tensor in rows), generator=noise)
         loss = terms.objective.sum()
-        gradients = torch.autograd.grad(loss / n_rows, parameters, allow_unused=True, materialize_grads=True)
+        gradients = torch.autograd.grad(loss / n_rows, self.parameters, allow_unused=True, materialize_grads=True)
         # The gradient of a sum is one number for all; fused kernels read past its end.
         gradients = tuple(gradient.contiguous() for gradient in gradients)
         with torch.no_grad():
