@@ -43,6 +43,22 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("fast")
 
 
+@pytest.fixture(autouse=True)
+def _hasty_attacker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who learns the released rows takes few steps: a job must let them try, and how well they do is for slow tests."""
+    if request.node.get_closest_marker("slow") is None:
+        monkeypatch.setattr("clover_tvae.workflows.attackers._QUICK_STEPS", 20)
+
+
+@pytest.fixture(scope="module")
+def few_rounds() -> Iterator[None]:
+    """Boost the trees of C2ST for fewer rounds, and draw fewer tables, where figures must be there and need not be good."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("clover_tvae.evaluation.two_sample.C2ST_ITERATIONS", 10)
+        patch.setattr("clover_tvae.workflows.assessment._N_DRAWS", 2)
+        yield
+
+
 @contextlib.contextmanager
 def refuses(error: type[UserError], *places: str) -> Iterator[pytest.ExceptionInfo[UserError]]:
     """Check that exactly this class is raised, with one problem at each of these places, whatever the words."""

@@ -23,7 +23,7 @@ from clover_tvae.training import Checkpoint, Trainer, TrainingConfig, checkpoint
 from clover_tvae.training.checkpoint import Stage
 
 METADATA = {"continuous": ["age"], "categorical": ["sex"]}
-QUICK = {"epochs": 12, "batch_size": 16, "compress_dims": [8], "decompress_dims": [8], "verbose": False}
+QUICK = {"epochs": 5, "batch_size": 16, "compress_dims": [8], "decompress_dims": [8], "verbose": False}
 
 
 def people(n: int = 120) -> pd.DataFrame:
@@ -85,8 +85,7 @@ def test_a_training_goes_on_to_the_same_weights_wherever_it_stood(tmp_path, inte
     assert n_cut >= 3
 
 
-@pytest.mark.parametrize("seed", [5, None])
-@pytest.mark.parametrize("n_saves", [1, 8, 17])
+@pytest.mark.parametrize(("n_saves", "seed"), [(1, None), (4, 5), (7, 5), (7, None)])  # five are the teacher's
 def test_teacher_and_student_go_on_to_the_same_file(tmp_path, interrupt, n_saves, seed):
     path, digests = tmp_path / "fit.ckpt", []
     synth = TVAESynthesizer(people(), METADATA, random_state=seed, **QUICK)
@@ -125,7 +124,7 @@ def test_what_differs_is_named_and_nothing_is_trained(tmp_path, interrupt):
     other.loc[3, "age"] += 1
     assert "differs in table" in refused(other, METADATA)
     assert "differs in metadata;" in refused(people(), METADATA | {"variable_to_predict": "sex"})
-    both = refused(people(), METADATA, epochs=13, random_state=2)
+    both = refused(people(), METADATA, epochs=6, random_state=2)
     assert "differs in epochs;" in both
     assert "differs in random_state;" in both
 
@@ -224,7 +223,7 @@ def test_sdv_cannot_go_on(tmp_path):
 def test_a_job_goes_on_unless_it_is_to_train_again(tmp_path, interrupt, monkeypatch):
     people().to_csv(tmp_path / "people.csv", index=False)
 
-    def job(epochs: int = 12):
+    def job(epochs: int = 5):
         (tmp_path / "job.yaml").write_text(
             f"""version: 1
 jobs:
@@ -242,14 +241,14 @@ jobs:
     assert run_job(job()).status == "done"
     expected, there = (tmp_path / "people.pkl").read_bytes(), sorted(p.name for p in tmp_path.rglob("*"))
     (tmp_path / "people.pkl").unlink()
-    interrupt(15)
+    interrupt(7)
     with pytest.raises(KeyboardInterrupt):
         run_job(job())
     (kept,) = (tmp_path / ".clover-tvae").glob("*.checkpoint")
     assert kept.stat().st_mode & 0o777 == 0o600
     assert (tmp_path / ".clover-tvae" / ".gitignore").read_text() == "*\n"
     interrupt(math.inf)
-    changed = run_job(job(epochs=13))
+    changed = run_job(job(epochs=6))
     assert changed.status == "failed"
     assert "differs in epochs" in changed.error.message
     lines: list[str] = []
@@ -258,21 +257,21 @@ jobs:
     assert (tmp_path / "people.pkl").read_bytes() == expected
     assert sorted(p.name for p in tmp_path.rglob("*")) == there
     (tmp_path / "people.pkl").unlink()
-    interrupt(15)
+    interrupt(7)
     with pytest.raises(KeyboardInterrupt):
         run_job(job())
     interrupt(math.inf)
-    assert run_job(job(epochs=13), retrain=True).status == "done"
+    assert run_job(job(epochs=6), retrain=True).status == "done"
     assert not Path(kept).exists()
     kept.mkdir()
-    told = run_job(job(epochs=13), retrain=True)
+    told = run_job(job(epochs=6), retrain=True)
     assert "folder" in told.error.message
     kept.rmdir()
     kept.write_bytes(b"of a run that was killed once its generator was there")
-    assert run_job(job(epochs=13)).status == "up to date"
+    assert run_job(job(epochs=6)).status == "up to date"
     assert not Path(kept).exists()
     kept.write_bytes(b"of a run that was killed, before checkpoint: true was taken out of the job")
-    job(epochs=14)
+    job(epochs=7)
     text = (tmp_path / "job.yaml").read_text().replace("    checkpoint: true\n", "")
     (tmp_path / "job.yaml").write_text(text)
     assert run_job(load_jobs([tmp_path / "job.yaml"])[0]).status == "done"

@@ -501,6 +501,7 @@ def told(path: Path, **options) -> str:
     return str(caught.value)
 
 
+@pytest.mark.usefixtures("few_rounds")
 class TestJobs:
     def test_from_a_table_to_a_table_and_again_only_if_it_changed(self, database, tmp_path):
         write_database(people(), database, "people")

@@ -491,11 +491,12 @@ def test_long_columns_of_different_texts_are_looked_at_in_a_moment() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("few_rounds")
 def test_a_job_reads_its_table_by_the_metadata_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     df, said = ward()
     df.to_csv("ward.csv", index=False)
-    Metadata.of(said).save("ward.json")
+    Metadata.of({**said, "variable_to_predict": "smokes"}).save("ward.json")
     conditions = '{systole: {">=": 120}, smokes: "yes", weight: {">=": 60}}'
     Path("jobs.yaml").write_text(
         "version: 1\njobs:\n  - {name: ward, data: ward.csv, metadata: ward.json, generator_filepath: o/g.pkl, report: o/r.html,\n"

@@ -28,7 +28,7 @@ def df() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def synth(df: pd.DataFrame) -> TVAESynthesizer:
     names = {"categorical": ["ward", "nurse", "hair"], "continuous": ["age", "bmi"]}
-    return TVAESynthesizer(df, names, random_state=1, privacy="none", epochs=40).fit()
+    return TVAESynthesizer(df, names, random_state=1, privacy="none", epochs=15).fit()
 
 
 def agreeing(rows: pd.DataFrame) -> float:

@@ -19,7 +19,7 @@ from clover_tvae.report.dossier import check_about
 from clover_tvae.workflows.assessment import dossier_of
 from clover_tvae.workflows.attackers import attackers
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("few_rounds")]
 
 META = {
     "continuous": ["age", "weight"],
@@ -124,7 +124,6 @@ def test_the_numbers_of_people_and_rows_are_told(dossier) -> None:
 
 
 def test_tables_of_generators_trained_anew_have_as_many_rows_as_the_one_that_leaves(monkeypatch) -> None:
-    monkeypatch.setattr("clover_tvae.workflows.assessment._N_DRAWS", 2)
     train, holdout = rows(120, 0), rows(120, 1)
     options = {"epochs": 1, "min_count": 1, "privacy": "none", "decode": "argmax", "verbose": False}
     synth = TVAESynthesizer(train, META, random_state=0, **options).fit()

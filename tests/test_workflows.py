@@ -37,11 +37,7 @@ jobs:
 """
 
 
-@pytest.fixture(autouse=True)
-def fewer_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Boost the trees of C2ST for fewer rounds, and draw fewer tables: here the figures must be there, and need not be good."""
-    monkeypatch.setattr("clover_tvae.evaluation.two_sample.C2ST_ITERATIONS", 10)
-    monkeypatch.setattr("clover_tvae.workflows.assessment._N_DRAWS", 2)
+pytestmark = pytest.mark.usefixtures("few_rounds")
 
 
 @pytest.fixture
@@ -440,8 +436,7 @@ def split_files(folder: Path) -> None:
 
 
 @pytest.mark.long
-def test_evaluate_writes_the_report_and_the_figures(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clover_tvae.workflows.attackers._QUICK_STEPS", 20)
+def test_evaluate_writes_the_report_and_the_figures(folder: Path) -> None:
     split_files(folder)
     tables = ("--real", "train.csv", "--holdout", "test.csv", "--synthetic", "synthetic.csv", "-m", "patients.json")
     (folder / "limits.yaml").write_text("privacy.copies: {max: 100}\n")
