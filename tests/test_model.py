@@ -18,7 +18,7 @@ from clover_tvae.model.devices import Strata, resolve_device, torch_generator
 from clover_tvae.model.encoder import draw_posterior, one_hot
 from clover_tvae.model.mixture import Mixture, normal_score
 from clover_tvae.model.prior import LatentPrior
-from clover_tvae.model.products import pairs_of, stacked
+from clover_tvae.model.products import FusedBlock, Linear, pairs_of, residual, set_products, stacked, sum_of_embeddings
 from clover_tvae.model.rows import ConditionTensors, Drawing, OneHotRows, Rows
 from clover_tvae.model.vae import table_tensors
 from clover_tvae.training.optimizers import orthogonal
@@ -81,8 +81,9 @@ def test_known_cells_score_zero_and_change_the_others():
     assert not torch.allclose(alone[:, 1:], given[:, 1:])
 
 
-def test_samples_of_the_autoregressive_decoder_follow_its_own_chain_rule():
-    """Frequencies of all 42 rows, drawn in the order 0, 1, 2, against the product of conditionals."""
+@pytest.mark.parametrize("products", [torch.float32, torch.bfloat16])
+def test_samples_of_the_autoregressive_decoder_follow_its_own_chain_rule(products):
+    """Frequencies of all 42 rows, drawn in the order 0, 1, 2, against the product of conditionals in float32."""
     decoder, rows = autoregressive(CATEGORIES, scale=1.0), all_rows(CATEGORIES)
     z = torch.ones(len(rows.choices), 4)
     log_p = torch.zeros(len(rows.choices))
@@ -91,6 +92,7 @@ def test_samples_of_the_autoregressive_decoder_follow_its_own_chain_rule():
         log_p += decoder.log_likelihood(z, rows, known)[:, i]
         known[:, i] = True
     n = 40_000
+    set_products(decoder, products)
     drawn, _ = decoder.sample(
         torch.ones(n, 4),
         Rows.blank(n, CATEGORIES),
@@ -567,6 +569,52 @@ def test_stacked_layers_and_their_gradient_equal_those_that_torch_records():
         weights = torch.rand(20, 3)
         gradients = [torch.autograd.grad((weights * out).sum(), wanted) for out in (written, recorded)]
         assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*gradients, strict=True))
+
+
+def _residual_layers(width: int = 5, inner: int = 7) -> tuple[torch.nn.LayerNorm, Linear, Linear]:
+    torch.manual_seed(0)
+    norm = torch.nn.LayerNorm(width)
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    return norm, Linear(width, inner), Linear(inner, width)
+
+
+@pytest.mark.parametrize("is_dropped", [False, True])
+def test_the_gradient_of_a_residual_block_is_the_one_that_torch_records(is_dropped):
+    norm, up, down = (layer.double() for layer in _residual_layers())
+    for layer in (up, down):
+        layer.products = torch.float64
+    x = torch.randn(6, 5, dtype=torch.float64, requires_grad=True)
+    keep = torch.rand(6, 7, dtype=torch.float64).round() * 2.0 if is_dropped else None
+    inside = torch.nn.functional.silu(up(norm(x)))
+    recorded = x + down(inside if keep is None else inside * keep)
+    written = residual(x, norm, up, down, keep)
+    assert torch.allclose(written, recorded)
+    wanted = [x, *norm.parameters(), *up.parameters(), *down.parameters()]
+    weights = torch.randn(6, 5, dtype=torch.float64)
+    gradients = [torch.autograd.grad((weights * out).sum(), wanted) for out in (written, recorded)]
+    assert all(torch.allclose(a, b) for a, b in zip(*gradients, strict=True))
+
+
+def test_the_gradient_of_a_sum_of_embeddings_is_the_one_that_torch_records():
+    index = torch.tensor([[0, 3, 5], [1, 3, 4], [0, 2, 4]])
+    table = torch.randn(6, 4, dtype=torch.float64, generator=generator(1)).requires_grad_()
+    weights = torch.randn(3, 4, dtype=torch.float64, generator=generator(2))
+    found = [(weights * sum_of_embeddings(index, table, products)).sum() for products in (torch.float32, torch.float64)]
+    (recorded,), (written,) = (torch.autograd.grad(total, table) for total in found)
+    assert found[0] == found[1]
+    assert torch.allclose(written, recorded)
+
+
+@pytest.mark.skipif(not FusedBlock.is_there(torch.device("cpu")), reason="this torch has no oneDNN")
+def test_a_fused_block_is_the_block_up_to_the_rounding_of_bfloat16():
+    norm, up, down = _residual_layers(32, 64)
+    x = torch.randn(100, 32)
+    exact = residual(x, norm, up, down).detach()
+    with torch.no_grad():
+        fused = FusedBlock(norm, up, down, 512)(x.to(torch.bfloat16)).float()
+    assert fused == pytest.approx(exact, abs=0.05)
+    assert (fused - exact).abs().mean() < 0.01
 
 
 def test_a_matrix_made_orthogonal_in_bfloat16_has_no_large_singular_value():

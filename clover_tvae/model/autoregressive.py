@@ -12,7 +12,7 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise, zip_longest
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from clover_tvae.encoded import TableLayout
 from clover_tvae.model.choices import ChoiceColumns, draw_choice, group_by_width, padding_of
 from clover_tvae.model.copy_choices import CopyChoices
 from clover_tvae.model.mixture import Mixture, normal_score
-from clover_tvae.model.products import Linear, linear
+from clover_tvae.model.products import FusedBlock, Linear, linear, residual, sum_of_embeddings
 from clover_tvae.model.rows import EVERY_CELL, ConditionTensors, Drawing, Rows, numbered_cells
 from clover_tvae.model.schedule import one_by_one
 
@@ -51,12 +51,12 @@ class _Block(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        hidden = F.silu(self.up(self.norm(x)))
-        if self.dropout and generator is not None:
-            # Torch's dropout draws from the global generator, which belongs to the user.
-            keep = torch.empty_like(hidden).bernoulli_(1.0 - self.dropout, generator=generator)
-            hidden = hidden * keep / (1.0 - self.dropout)
-        return x + self.down(hidden)
+        if not self.dropout or generator is None:
+            return residual(x, self.norm, self.up, self.down)
+        # Torch's dropout draws from the global generator, which belongs to the user.
+        keep = x.new_empty(len(x), self.up.out_features, dtype=self.up.products)
+        keep.bernoulli_(1.0 - self.dropout, generator=generator).div_(1.0 - self.dropout)
+        return residual(x, self.norm, self.up, self.down, keep)
 
 
 def piecewise(rank: Tensor, n_pieces: int) -> Tensor:
@@ -206,7 +206,7 @@ class AutoregressiveDecoder(nn.Module):
     def _input(self, z: Tensor, rows: Rows, known: Tensor) -> Tensor:
         """Sum of the embeddings of all cells, known or not, and of z. **Shape** ``(rows, width)``."""
         index = torch.where(known, rows.choices + self.starts, self.unknown)
-        hidden = F.embedding_bag(index, self.cells, mode="sum") + self.latent(z)
+        hidden = sum_of_embeddings(index, self.cells, self.latent.products) + self.latent(z)
         if self.pieces is not None:
             used = known.index_select(1, self.scalar_columns) & numbered_cells(self.layout, rows.choices)
             pieces = piecewise(rows.scalars, self.n_pieces) * used.unsqueeze(2)
@@ -217,6 +217,20 @@ class AutoregressiveDecoder(nn.Module):
         for block in self.blocks:
             hidden = block(hidden, generator)
         return self.norm(hidden)
+
+    def _drawing_trunk(self) -> Callable[[Tensor], Tensor]:
+        """The trunk without gradients, for many passes: in bfloat16 throughout where products are, and fused."""
+        if self.latent.products != torch.bfloat16 or not FusedBlock.is_there(self.cells.device):
+            return self._trunk
+        blocks = [FusedBlock(block.norm, block.up, block.down, _ROWS_A_PASS) for block in self.blocks]  # type: ignore[arg-type]
+
+        def trunk(hidden: Tensor) -> Tensor:
+            hidden = hidden.to(torch.bfloat16)
+            for block in blocks:
+                hidden = block(hidden)
+            return self.norm(hidden)
+
+        return trunk
 
     def _cell_log_probability(self, hidden: Tensor, rows: Rows, known: Tensor) -> Tensor:
         """``log p(cell | known cells, z)`` of every cell that is not known, anything elsewhere. **Shape** ``(rows, columns)``."""
@@ -320,7 +334,7 @@ class AutoregressiveDecoder(nn.Module):
         ends = [len(z) * k // len(orders) for k in range(len(orders) + 1)]
         parts = [slice(*span) for span in pairwise(ends)]
         every = torch.arange(len(z), device=z.device)
-        embedded = self._input(z, rows, known)
+        embedded, trunk = self._input(z, rows, known), self._drawing_trunk()
         for step in zip_longest(*orders, fillvalue=[]):
             for columns, part in zip(step, parts, strict=True):
                 if not columns:
@@ -331,8 +345,9 @@ class AutoregressiveDecoder(nn.Module):
                 hidden = embedded[index]
                 if len(hidden) == 0:
                     continue
-                passes = [self._trunk(rows_of_it) for rows_of_it in hidden.split(_ROWS_A_PASS)]
-                hidden = torch.cat(passes).to(self.latent.products)  # once for the heads of all its columns
+                passes = [trunk(rows_of_it) for rows_of_it in hidden.split(_ROWS_A_PASS)]
+                hidden = passes[0] if len(passes) == 1 else torch.cat(passes)
+                hidden = hidden.to(self.latent.products)  # once for the heads of all its columns
                 found: list[tuple[int, slice | Tensor, _Cells, Tensor | None]] = []
                 for i in columns:
                     at, seen = index, hidden
@@ -343,7 +358,11 @@ class AutoregressiveDecoder(nn.Module):
                 for i, at, drawn, weight in found:
                     if weight is not None:
                         log_weight[at] += weight
-                    embedded[at] += self._change(i, drawn)
+                    change = self._change(i, drawn)
+                    if isinstance(at, slice):
+                        embedded[at].add_(change)
+                    else:
+                        embedded.index_add_(0, at, change)
                     known[at, i] = True
                     rows.choices[at, i] = drawn.choice
                     if i in self.layout.scalar_of:
@@ -449,13 +468,14 @@ class AutoregressiveDecoder(nn.Module):
     def _change(self, i: int, drawn: _Cells) -> Tensor:
         """What knowing column ``i`` adds to the input of the trunk. **Shape** ``(rows, width)``."""
         column, start = self.layout.columns[i], int(self.starts[i])
-        change = F.embedding(drawn.choice, self.cells[start : start + column.n_base]) - self.cells[self.unknown[i]]
+        of_choices = self.cells[start : start + column.n_base] - self.cells[start + column.n_base]
+        change = of_choices.index_select(0, drawn.choice)
         if column.n_numbered and self.pieces is not None:
             s = self.layout.scalar_of[i]
             used = (drawn.choice < column.n_numbered).view(-1, 1, 1)
             pieces = piecewise(drawn.scalar.unsqueeze(1), self.n_pieces) * used
             weight = self.pieces.weight[:, s * (self.n_pieces + 1) : (s + 1) * (self.n_pieces + 1)]
-            change = change + F.linear(pieces.flatten(1), weight)
+            change.addmm_(pieces.flatten(1), weight.t())
         return change
 
 

@@ -125,7 +125,7 @@ def uniform(n_rows: int, n_numbers: int, generator: torch.Generator) -> Tensor:
 
 def draw_choice(logits: Tensor, generator: torch.Generator) -> Tensor:
     """Draw one choice a row from unnormalised log-probabilities. **Shape** ``(rows,)``."""
-    reached = logits.softmax(1).to(precise(logits.device)).cumsum(1)
-    # Divided by its end, it is 1 from the last possible choice on: no rounding reaches an impossible one.
-    reached /= reached[:, -1:].clone()
-    return (reached[:, :-1] < uniform(len(logits), 1, generator)).sum(1)
+    reached = logits.softmax(1).to(precise(logits.device)).cumsum_(1)
+    # The end stands in for 1: no rounding reaches a choice that is impossible, whose share ends where the last possible one's does.
+    wanted = reached[:, -1:] * uniform(len(logits), 1, generator)
+    return torch.searchsorted(reached, wanted).squeeze(1)

@@ -58,6 +58,122 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor, products: torch.dtype) -> Te
     return F.linear(x.to(products), weight.to(products)).float().add_(bias)
 
 
+def residual(x: Tensor, norm: nn.LayerNorm, up: Linear, down: Linear, keep: Tensor | None = None) -> Tensor:
+    """``x + W2 (keep * silu(W1 norm(x)))``, its gradient written down.
+
+    Args:
+        x: Input.
+        norm: Of the input.
+        up: ``W1`` and its bias.
+        down: ``W2`` and its bias.
+        keep: Factors on what is inside, such as those of a dropout; ``None``: there are none.
+
+    **Shape** ``(rows, width)`` in and out; ``keep`` ``(rows, inner width)``.
+    """
+    parameters = (norm.weight, norm.bias, up.weight, up.bias, down.weight, down.bias)
+    found: Tensor = _Residual.apply(x, keep, norm.eps, up.products, *parameters)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Residual(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, keep: Tensor | None, eps: float, products: torch.dtype, *parameters: Tensor
+    ) -> Tensor:
+        scale, shift = parameters[:2]
+        up, of_up, down, of_down = (parameter.to(products) for parameter in parameters[2:])
+        normed, mean, spread = torch.native_layer_norm(x, x.shape[1:], scale, shift, eps)
+        normed = normed.to(products)
+        before = F.linear(normed, up, of_up)
+        inside = F.silu(before) if keep is None else F.silu(before).mul_(keep)
+        ctx.save_for_backward(x, keep, mean, spread, scale, shift, normed, up, down, before, inside)
+        return F.linear(inside, down, of_down).to(x.dtype).add_(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, keep, mean, spread, *of_norm, normed, up, down, before, inside = ctx.saved_tensors
+        (of_sum,) = gradients
+        gradient = of_sum.to(down.dtype)
+        of_down = [(gradient.t() @ inside).to(x.dtype), gradient.sum(0, dtype=x.dtype)]
+        gradient = gradient @ down
+        gradient = torch.ops.aten.silu_backward(gradient if keep is None else gradient.mul_(keep), before)
+        of_up = [(gradient.t() @ normed).to(x.dtype), gradient.sum(0, dtype=x.dtype)]
+        of_x, *of_norm = torch.ops.aten.native_layer_norm_backward(
+            (gradient @ up).to(x.dtype), x, x.shape[1:], mean, spread, *of_norm, [True, True, True]
+        )
+        return of_x.add_(of_sum), None, None, None, *of_norm, *of_up, *of_down
+
+
+#: Gradients of so many embeddings at most are one product with ones and zeros; torch's own sorts all cells first.
+_MOST_EMBEDDINGS = 1024
+
+
+def sum_of_embeddings(index: Tensor, table: Tensor, products: torch.dtype) -> Tensor:
+    """Sum the embeddings of a row's cells; their gradient is made in ``products``, where that is faster.
+
+    **Shape** ``(rows, cells)``, no two cells of a row the same, and ``(embeddings, width)``; result ``(rows, width)``.
+    """
+    if products == torch.float32 or len(table) > _MOST_EMBEDDINGS:
+        return F.embedding_bag(index, table, mode="sum")
+    found: Tensor = _SumOfEmbeddings.apply(index, table, products)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _SumOfEmbeddings(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, index: Tensor, table: Tensor, products: torch.dtype) -> Tensor:
+        ctx.save_for_backward(index)
+        ctx.n_embeddings, ctx.products = len(table), products
+        return F.embedding_bag(index, table, mode="sum")
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
+        (index,) = ctx.saved_tensors
+        ones = torch.zeros(len(index), ctx.n_embeddings, dtype=ctx.products, device=index.device).scatter_(
+            1, index, 1.0
+        )
+        return None, (ones.t() @ gradients[0].to(ctx.products)).to(gradients[0].dtype), None
+
+
+class FusedBlock:
+    """``x + W2 silu(W1 norm(x))`` in bfloat16, to be passed many times: each product is one operation with what follows it.
+
+    The weights are packed once, as oneDNN multiplies them fastest; no gradient. The sum stays in bfloat16, too.
+
+    Args:
+        norm: Of the input; its weights stay float32.
+        up: ``W1`` and its bias.
+        down: ``W2`` and its bias.
+        n_rows: About how many rows a pass has.
+
+    **Shape** ``(rows, width)`` in and out, bfloat16.
+    """
+
+    def __init__(self, norm: nn.LayerNorm, up: nn.Linear, down: nn.Linear, n_rows: int) -> None:
+        self.norm = norm
+        self.up, self.down = ((_packed(layer, n_rows), layer.bias.to(torch.bfloat16)) for layer in (up, down))
+
+    @staticmethod
+    def is_there(device: torch.device) -> bool:
+        """Whether this torch has the operations, which are oneDNN's, on this device."""
+        return (
+            device.type == "cpu"
+            and torch.backends.mkldnn.is_available()
+            and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+        )
+
+    def __call__(self, x: Tensor) -> Tensor:
+        product = torch.ops.mkldnn._linear_pointwise
+        hidden = product(self.norm(x), *self.up, "swish", [1.0], "")
+        found: Tensor = product.binary(hidden, x, *self.down, "add")
+        return found
+
+
+def _packed(layer: nn.Linear, n_rows: int) -> Tensor:
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(layer.weight.to(torch.bfloat16), n_rows)
+    return packed
+
+
 def pairs_of(layers: Iterable[nn.Module]) -> list[tuple[Tensor, Tensor]]:
     """Return weight and bias of each linear layer, for :func:`stacked`."""
     return [(layer.weight, layer.bias) for layer in layers if isinstance(layer, nn.Linear)]
