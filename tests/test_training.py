@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from clover_tvae.errors import ConfigError, DivergedError
 from clover_tvae.training import ElboTerms, Epoch, Trainer, TrainingConfig, trainer
-from clover_tvae.training.optimizers import Adam
+from clover_tvae.training.optimizers import Adam, FlatParameters, joined
 
 
 class Line(nn.Module):
@@ -65,13 +65,14 @@ def test_adam_moves_as_torch_s_own_does(decoupled):
     kind = torch.optim.AdamW if decoupled else torch.optim.Adam
     groups = [{"params": [theirs[0]], "weight_decay": 0.1}, {"params": [theirs[1]], "weight_decay": 0.0}]
     reference = kind(groups, lr=0.01, betas=(0.8, 0.95))
-    optimizer = Adam(ours, betas=(0.8, 0.95), weight_decay=0.1, decoupled=decoupled)
+    optimizer = Adam(
+        FlatParameters(ours).values, ours[0].numel(), betas=(0.8, 0.95), weight_decay=0.1, decoupled=decoupled
+    )
     for _ in range(20):
-        for mine, its in zip(ours, theirs, strict=True):
+        for its in theirs:
             its.grad = torch.randn(its.shape)
-            mine.grad = its.grad.clone()
         reference.step()
-        optimizer.step(0.01)
+        optimizer.step(0.01, joined(its.grad for its in theirs))
     for mine, its in zip(ours, theirs, strict=True):
         assert torch.allclose(mine, its, atol=1e-7)
 

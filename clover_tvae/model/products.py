@@ -104,16 +104,16 @@ class _Residual(torch.autograd.Function):
         return of_x.add_(of_sum), None, None, None, *of_norm, *of_up, *of_down
 
 
-#: Gradients of so many embeddings at most are one product with ones and zeros; torch's own sorts all cells first.
-_MOST_EMBEDDINGS = 1024
+#: The gradients of at most so many embeddings for each cell of a row are one product with ones and zeros: torch's own sorts all cells first.
+_MOST_EMBEDDINGS = {torch.float32: 30, torch.bfloat16: 70}
 
 
 def sum_of_embeddings(index: Tensor, table: Tensor, products: torch.dtype) -> Tensor:
-    """Sum the embeddings of a row's cells; their gradient is made in ``products``, where that is faster.
+    """Sum the embeddings of a row's cells; their gradient is a product made in ``products``, where that is faster.
 
     **Shape** ``(rows, cells)``, no two cells of a row the same, and ``(embeddings, width)``; result ``(rows, width)``.
     """
-    if products == torch.float32 or len(table) > _MOST_EMBEDDINGS:
+    if len(table) > _MOST_EMBEDDINGS[products] * index.shape[1]:
         return F.embedding_bag(index, table, mode="sum")
     found: Tensor = _SumOfEmbeddings.apply(index, table, products)  # type: ignore[no-untyped-call]
     return found

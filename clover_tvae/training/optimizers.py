@@ -60,87 +60,109 @@ def _norms(matrices: Tensor) -> Tensor:
     return torch.linalg.vector_norm(matrices, dim=(1, 2), keepdim=True)
 
 
+class FlatParameters:
+    """Parameters as parts of one tensor: what is done to each of their numbers is then one operation, not one a parameter.
+
+    Args:
+        parameters: Made parts of :attr:`values`, in their order.
+
+    Example:
+        >>> import torch
+        >>> weight, bias = torch.nn.Parameter(torch.ones(2, 3)), torch.nn.Parameter(torch.zeros(2))
+        >>> FlatParameters([weight, bias]).values.add_(1.0)
+        tensor([2., 2., 2., 2., 2., 2., 1., 1.])
+        >>> bias.tolist()
+        [1.0, 1.0]
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        self.parameters = list(parameters)
+        self.values = joined(parameter.detach() for parameter in self.parameters)
+        for parameter, part in zip(self.parameters, parts_of(self.values, self.parameters), strict=True):
+            parameter.data = part
+
+
+def joined(tensors: Iterable[Tensor]) -> Tensor:
+    """Return tensors as one, flat and in a memory of its own."""
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
+
+
+def parts_of(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """Undo :func:`joined`: return the parts of ``flat`` in the shapes of ``like``."""
+    parts = flat.split([tensor.numel() for tensor in like])
+    return [part.view(tensor.shape) for part, tensor in zip(parts, like, strict=True)]
+
+
 class Optimizer(Protocol):
-    """Moves its parameters along the gradients that stand in them."""
+    """Moves its parameters along their gradient."""
 
     @property
     def memory(self) -> list[Tensor]:
         """What it remembers of the steps so far."""
 
-    def step(self, rate: float) -> None:
-        """Make one step of size ``rate``."""
+    def step(self, rate: float, gradient: Tensor) -> None:
+        """Make one step of size ``rate`` along ``-gradient``, which has the shape of what is moved."""
 
 
 class Adam:
-    """Adam, by torch's fused kernel: one call for all matrices, one for all else.
+    """Adam, by torch's fused kernel.
 
     Args:
-        parameters: What to move; every one must have a gradient at each step.
+        values: What to move, all in one.
+        n_decayed: Only so many of them, the first ones, have a weight decay: never biases, norms, or a learned sigma.
         betas: Decay rates of the two moments.
-        weight_decay: For matrices only: never for biases, norms, or a learned sigma.
+        weight_decay: Of those.
         decoupled: Weight decay apart from the gradient (AdamW) instead of as an L2 penalty (Adam).
 
     Example:
         >>> import torch
-        >>> parameter = torch.nn.Parameter(torch.ones(1))
-        >>> parameter.grad = torch.tensor([3.0])
-        >>> Adam([parameter]).step(0.25)
-        >>> round(parameter.item(), 4)
+        >>> value = torch.ones(1)
+        >>> Adam(value).step(0.25, torch.tensor([3.0]))
+        >>> round(value.item(), 4)
         0.75
     """
 
     def __init__(
         self,
-        parameters: Iterable[nn.Parameter],
+        values: Tensor,
+        n_decayed: int = 0,
         *,
         betas: tuple[float, float] = (0.9, 0.999),
         weight_decay: float = 0.0,
         decoupled: bool = False,
     ) -> None:
-        every = list(parameters)
-        self.betas = betas
+        self.values, self.betas = values, betas
+        self.parts = [(slice(0, n_decayed), weight_decay), (slice(n_decayed, len(values)), 0.0)]
         self.update = torch._fused_adamw_ if decoupled else torch._fused_adam_
-        matrices, vectors = [p for p in every if p.ndim >= 2], [p for p in every if p.ndim < 2]
-        self.groups = [_AdamGroup(matrices, weight_decay), _AdamGroup(vectors, 0.0)]
+        self.means, self.squares = torch.zeros_like(values), torch.zeros_like(values)
+        self.n_steps = torch.zeros((), device=values.device)
 
     @property
     def memory(self) -> list[Tensor]:
-        return [tensor for group in self.groups for tensor in (*group.means, *group.squares, group.n_steps)]
+        return [self.means, self.squares, self.n_steps]
 
     @torch.no_grad()
-    def step(self, rate: float) -> None:
-        """Make one step of size ``rate``."""
-        for group in self.groups:
-            if not group.parameters:
+    def step(self, rate: float, gradient: Tensor) -> None:
+        """Make one step of size ``rate`` along ``-gradient``."""
+        self.n_steps.add_(1.0)
+        for part, weight_decay in self.parts:
+            if part.start == part.stop:
                 continue
-            group.n_steps.add_(1.0)
             self.update(
-                group.parameters,
-                [p.grad for p in group.parameters if p.grad is not None],
-                group.means,
-                group.squares,
+                [self.values[part]],
+                [gradient[part]],
+                [self.means[part]],
+                [self.squares[part]],
                 [],
-                [group.n_steps] * len(group.parameters),
+                [self.n_steps],
                 lr=rate,
                 beta1=self.betas[0],
                 beta2=self.betas[1],
-                weight_decay=group.weight_decay,
+                weight_decay=weight_decay,
                 eps=1e-8,
                 amsgrad=False,
                 maximize=False,
             )
-
-
-class _AdamGroup:
-    """Parameters of one weight decay, and the moments of their gradients."""
-
-    def __init__(self, parameters: Sequence[nn.Parameter], weight_decay: float) -> None:
-        self.parameters: list[Tensor] = list(parameters)
-        self.weight_decay = weight_decay
-        self.means = [torch.zeros_like(p) for p in self.parameters]
-        self.squares = [torch.zeros_like(p) for p in self.parameters]
-        # One count for all: they are always moved together.
-        self.n_steps = torch.zeros((), device=self.parameters[0].device if self.parameters else None)
 
 
 class Muon:
@@ -149,7 +171,7 @@ class Muon:
     Embeddings, heads, biases and norms want Adam instead. The step size is in units of the spectral norm.
 
     Args:
-        parameters: Matrices.
+        matrices: What to move, in the order of their gradient.
         momentum: Decay of the mean gradient.
         weight_decay: Decoupled, as in AdamW.
         products: The type in which the updates are made orthogonal.
@@ -159,7 +181,7 @@ class Muon:
 
     def __init__(
         self,
-        parameters: Iterable[nn.Parameter],
+        matrices: Sequence[nn.Parameter],
         *,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
@@ -167,61 +189,57 @@ class Muon:
         run: Callable[..., Iterable[Any]] = map,
         n_side_by_side: int = 1,
     ) -> None:
-        self.parameters = list(parameters)
+        self.matrices, self.means = matrices, torch.zeros_like(joined(matrices))
         of_shape: dict[torch.Size, list[int]] = {}
-        for i, parameter in enumerate(self.parameters):
+        for i, parameter in enumerate(matrices):
             of_shape.setdefault(parameter.shape, []).append(i)
         parts = [same[k::n_side_by_side] for same in of_shape.values() for k in range(n_side_by_side)]
         self._stacks = [part for part in parts if part]
-        self.means = [torch.zeros_like(p) for p in self.parameters]
         self.momentum, self.weight_decay = momentum, weight_decay
         self.products = products
         self._run = run
 
     @property
     def memory(self) -> list[Tensor]:
-        return self.means
-
-    def step(self, rate: float) -> None:
-        """Move every matrix by its orthogonalised momentum."""
-        # The work is in the products of the matrices; each is its own, so any order and any stacks give the same result.
-        list(self._run(lambda stack: self._move(stack, rate), self._stacks))
+        return [self.means]
 
     @torch.no_grad()
-    def _move(self, stack: Sequence[int], rate: float) -> None:
-        parameters, means = ([of[i] for i in stack] for of in (self.parameters, self.means))
-        gradients = torch.stack([parameter.grad for parameter in parameters if parameter.grad is not None])
-        torch._foreach_lerp_(means, list(gradients), 1.0 - self.momentum)
-        updates = orthogonal(gradients.lerp_(torch.stack(means), self.momentum), self.products)
+    def step(self, rate: float, gradient: Tensor) -> None:
+        """Move every matrix by its orthogonalised momentum."""
+        self.means.lerp_(gradient, 1.0 - self.momentum)
+        ahead = parts_of(gradient.lerp(self.means, self.momentum), self.matrices)
+        # The work is in the products of the matrices; each is its own, so any order and any stacks give the same result.
+        list(self._run(lambda stack: self._move(stack, ahead, rate), self._stacks))
+
+    @torch.no_grad()
+    def _move(self, stack: Sequence[int], ahead: Sequence[Tensor], rate: float) -> None:
+        matrices: list[Tensor] = [self.matrices[i] for i in stack]
+        updates = orthogonal(torch.stack([ahead[i] for i in stack]), self.products)
         scale = max(1.0, updates.shape[1] / updates.shape[2]) ** 0.5
-        torch._foreach_mul_(parameters, 1.0 - rate * self.weight_decay)
-        torch._foreach_add_(parameters, list(updates), alpha=-rate * scale)
+        torch._foreach_mul_(matrices, 1.0 - rate * self.weight_decay)
+        torch._foreach_add_(matrices, list(updates), alpha=-rate * scale)
 
 
 class Average:
-    """Exponential moving average of a module's weights (Polyak & Juditsky 1992), with a warm start."""
+    """Exponential moving average of values along their way (Polyak & Juditsky 1992), with a warm start."""
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay = decay
+    def __init__(self, values: Tensor, decay: float) -> None:
+        self.values, self.decay = values, decay
         self.steps = 0
-        self.live = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        self.mean = [parameter.detach().clone() for parameter in self.live]
+        self.mean = values.clone()
 
-    @torch.no_grad()
     def update(self) -> None:
         self.steps += 1
         # A young average must forget its random start: 1 - 1/t is the plain mean so far.
         decay = min(self.decay, self.steps / (self.steps + 9.0))
-        torch._foreach_lerp_(self.mean, [parameter.detach() for parameter in self.live], 1.0 - decay)
+        self.mean.lerp_(self.values, 1.0 - decay)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Put the averaged weights into the module for the length of the block."""
-        kept = [parameter.data for parameter in self.live]
-        for parameter, mean in zip(self.live, self.mean, strict=True):
-            parameter.data = mean
+        """Put the averages in place of the values for the length of the block."""
+        kept = self.values.clone()
+        self.values.copy_(self.mean)
         try:
             yield
         finally:
-            for parameter, data in zip(self.live, kept, strict=True):
-                parameter.data = data
+            self.values.copy_(kept)

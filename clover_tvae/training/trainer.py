@@ -30,7 +30,7 @@ from clover_tvae.model.elbo import ElboTerms
 from clover_tvae.seeds import Train, child, generator, root
 from clover_tvae.training.checkpoint import Stage
 from clover_tvae.training.config import TrainingConfig
-from clover_tvae.training.optimizers import Adam, Average, Muon, Optimizer
+from clover_tvae.training.optimizers import Adam, Average, FlatParameters, Muon, Optimizer, joined
 from clover_tvae.training.shuffled import OtherRows, RowSource, ShuffledRows
 from clover_tvae.training.workers import Workers
 
@@ -231,7 +231,6 @@ class _Run:
         config = trainer.config
         self.validation_seed, shuffle_seed = child(seed, Train.VALIDATION), child(seed, Train.SHUFFLE)
         self.config, self.device, self.module, self.stage = config, trainer.device, module, trainer.stage
-        self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self.verbose, self.on_epoch = trainer.verbose, trainer.on_epoch
         self.told, self.later = trainer.told, trainer.later
         if beyond is None:
@@ -252,8 +251,8 @@ class _Run:
         n_mine = math.ceil(n_shards / self.workers.size)
         self.n_threads = min(n_mine, os.cpu_count() or 1) if self.device.type == "cpu" else 1
         self.pool = ThreadPoolExecutor(self.n_threads, initializer=_quiet_thread) if self.n_threads > 1 else None
-        self.average = None if config.average is None else Average(module, config.average)
         self.optimizers = self._optimizers()
+        self.average = None if config.average is None else Average(self.weights.values, config.average)
         self.training = Training(validation_rows=held_out)
         self.step = 0
         self.descent: _Descent | None = None
@@ -267,23 +266,29 @@ class _Run:
         self.n_batches, self.sums = 0, torch.zeros(4, dtype=torch.float64, device=self.device)
         self.is_over = False
 
-    def _optimizers(self) -> list[tuple[Optimizer, float]]:
-        """Each optimiser with the factor on its learning rate."""
+    def _optimizers(self) -> list[tuple[Optimizer, float, slice]]:
+        """Make the weights one tensor; return each optimiser, the factor on its learning rate, and what of the weights it moves."""
         config = self.config
         hidden = list(self.module.hidden_matrices()) if config.optimizer == "muon" else []  # type: ignore[operator]
         apart = {id(p) for p in hidden}
+        others = [p for p in self.module.parameters() if p.requires_grad and id(p) not in apart]
+        decayed, others = [p for p in others if p.ndim >= 2], [p for p in others if p.ndim < 2]
+        self.weights = FlatParameters([*decayed, *others, *hidden])
+        n_decayed, n_others = (sum(p.numel() for p in part) for part in (decayed, others))
+        of_adam, of_muon = slice(0, n_decayed + n_others), slice(n_decayed + n_others, len(self.weights.values))
         adam = Adam(
-            (p for p in self.parameters if id(p) not in apart),
+            self.weights.values[of_adam],
+            n_decayed,
             betas=config.betas,
             weight_decay=config.weight_decay,
             decoupled=config.optimizer != "adam",
         )
         if not hidden:
-            return [(adam, 1.0)]
+            return [(adam, 1.0, of_adam)]
         run = map if self.pool is None else self.pool.map
         products = getattr(self.module, "products", torch.float32)
         muon = Muon(hidden, weight_decay=config.weight_decay, products=products, run=run, n_side_by_side=self.n_threads)
-        return [(adam, 1.0), (muon, _MUON_RATE)]
+        return [(adam, 1.0, of_adam), (muon, _MUON_RATE, of_muon)]
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -321,7 +326,7 @@ class _Run:
             "best": (self.kept_losses, self.best_weights),
             "rows": self.rows.state(),
             "noise": self._noise_states(),
-            "optimizers": [optimizer.memory for optimizer, _ in self.optimizers],
+            "optimizers": [optimizer.memory for optimizer, *_ in self.optimizers],
             "average": None if average is None else (average.steps, average.mean),
             "training": ([*map(list, training.history)], training.best_epoch, training.stopped, training.diverged_at),
             "place": (self.step, self.n_batches, self.sums, None if self.descent is None else list(self.descent)),
@@ -339,13 +344,12 @@ class _Run:
             raise ValueError
         # As many shards as there were, whatever the number of workers now.
         self.noise = [torch.Generator(self.device).set_state(kept) for kept in state["noise"]]
-        for (optimizer, _), memory in zip(self.optimizers, state["optimizers"], strict=True):
+        for (optimizer, *_), memory in zip(self.optimizers, state["optimizers"], strict=True):
             for tensor, kept in zip(optimizer.memory, memory, strict=True):
                 tensor.copy_(kept)
         if self.average is not None:
-            self.average.steps, means = state["average"]
-            for tensor, kept in zip(self.average.mean, means, strict=True):
-                tensor.copy_(kept)
+            self.average.steps, mean = state["average"]
+            self.average.mean.copy_(mean)
         history, training.best_epoch, training.stopped, training.diverged_at = state["training"]
         training.history[:] = [Epoch(*row) for row in history]
         self.step, self.n_batches, sums, descent = state["place"]
@@ -442,7 +446,7 @@ class _Run:
             n_epochs = min(n_epochs, max(1, round(_DESCENT_AFTER_BEST * self.training.best_epoch)))
             if self.best_weights is not None:
                 self.module.load_state_dict(self.best_weights)
-                self.average = None if self.average is None else Average(self.module, self.average.decay)
+                self.average = None if self.average is None else Average(self.weights.values, self.average.decay)
         elif self._falls_slowly(epoch - 1):
             self.training.stopped = "epochs" if self.validation is None else "patience"
             n_epochs = min(n_epochs, max(1, round(_DESCENT_SHARE / (1.0 - _DESCENT_SHARE) * (epoch - 1))))
@@ -467,17 +471,18 @@ class _Run:
         config = self.config
         if not self.module.training:  # of many layers: as long as a tenth of a step
             self.module.train()
-        self.workers.share(self.parameters)
+        self.workers.share([self.weights.values])
         if self.n_batches == 0:
             self.rows.begin(self.epoch_rows)
         rows_a_batch, n_larger = divmod(self.epoch_rows, self.steps_an_epoch)
         while self.n_batches < self.steps_an_epoch:
             rate = config.learning_rate * self._rate()
-            self.sums += self._gradients(self.rows.take(rows_a_batch + (self.n_batches < n_larger)))
+            gradient, sums = self._gradient(self.rows.take(rows_a_batch + (self.n_batches < n_larger)))
+            self.sums += sums
             if config.gradient_clip is not None:
-                nn.utils.clip_grad_norm_(self.parameters, config.gradient_clip, foreach=True)
-            for optimizer, factor in self.optimizers:
-                optimizer.step(rate * factor)
+                gradient.mul_((config.gradient_clip / (gradient.norm() + 1e-6)).clamp_max(1.0))
+            for optimizer, factor, part in self.optimizers:
+                optimizer.step(rate * factor, gradient[part])
             if self.average is not None:
                 self.average.update()
             self.step += 1
@@ -508,8 +513,8 @@ class _Run:
         if is_shown and self.verbose:
             tqdm.write(text, file=sys.stderr)
 
-    def _gradients(self, batch: list[Tensor]) -> Tensor:
-        """Put the gradient of the batch's mean loss into the parameters; return sums of loss, reconstruction, KL, rows."""
+    def _gradient(self, batch: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the gradient of the batch's mean loss, and sums of loss, reconstruction, KL, rows."""
         n_rows = len(batch[0])
         n_shards = min(len(self.noise), n_rows)
         shards = zip(*(torch.tensor_split(tensor, n_shards) for tensor in batch), strict=True)
@@ -520,28 +525,25 @@ class _Run:
             futures = [self.pool.submit(self._shard, rows, noise, n_rows) for rows, noise in jobs]
             done = [future.result() for future in futures]
         if not done:
-            done = [([torch.zeros_like(parameter) for parameter in self.parameters], torch.zeros_like(self.sums))]
-        total, sums = list(done[0][0]), done[0][1]
-        for gradients, more in done[1:]:
-            torch._foreach_add_(total, list(gradients))
-            sums = sums + more
-        self.workers.add(total)
+            done = [(torch.zeros_like(self.weights.values), torch.zeros_like(self.sums))]
+        gradient, sums = done[0]
+        for more_gradient, more_sums in done[1:]:
+            gradient += more_gradient
+            sums = sums + more_sums
+        self.workers.add([gradient])
         self.workers.add([sums])
-        for parameter, gradient in zip(self.parameters, total, strict=True):
-            parameter.grad = gradient
-        return sums
+        return gradient, sums
 
-    def _shard(self, rows: Sequence[Tensor], noise: torch.Generator, n_rows: int) -> tuple[Sequence[Tensor], Tensor]:
-        """Gradients of one part of a batch, as its share of the mean over ``n_rows``."""
+    def _shard(self, rows: Sequence[Tensor], noise: torch.Generator, n_rows: int) -> tuple[Tensor, Tensor]:
+        """The gradient of one part of a batch, as its share of the mean over ``n_rows``, and its sums."""
         terms = self.module(*(tensor.to(self.device, non_blocking=True) for tensor in rows), generator=noise)
         loss = terms.objective.sum()
-        gradients = torch.autograd.grad(loss / n_rows, self.parameters, allow_unused=True, materialize_grads=True)
-        # The gradient of a sum is one number for all; fused kernels read past its end.
-        gradients = tuple(gradient.contiguous() for gradient in gradients)
+        parameters = self.weights.parameters
+        gradients = torch.autograd.grad(loss / n_rows, parameters, allow_unused=True, materialize_grads=True)
         with torch.no_grad():
             figures = [loss.detach(), terms.reconstruction.sum(), terms.kl.sum(), loss.new_tensor(len(rows[0]))]
             sums = torch.stack(figures).to(torch.float64)
-        return gradients, sums
+        return joined(gradients), sums
 
     def _close_epoch(self, epoch: int) -> Epoch:
         loss, reconstruction, kl = (self.sums[:3] / self.sums[3]).tolist()
