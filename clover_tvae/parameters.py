@@ -215,7 +215,7 @@ class Parameters(BaseModel):
 
 _CHECKED = {
     "told": "the check at the end of the fit told people who were learnt from others, better than by chance: treat the generator file as personal data",
-    "not told": "the check at the end of the fit did not tell people who were learnt from others",
+    "not told": "the quick check at the end of the fit, by few people, did not tell who was learnt: it does not see small leaks",
     "too few": "the check at the end of the fit could not be made: too few people were held out",
 }
 """What the check of membership found, in words: no figure, which would tell of people."""
@@ -227,7 +227,7 @@ class Privacy(BaseModel):
     Args:
         mode: ``student``: rows that a teacher wrote; ``none``: the table itself.
         written_rows: How many the teacher wrote.
-        membership: Whether the check at the end of the fit could tell who was learnt; ``None``: there was none.
+        membership: Whether the check at the end of the fit could tell who was learnt; ``None``: it is not noted.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -250,12 +250,8 @@ class Privacy(BaseModel):
 
     def told(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return it as plain data, with :meth:`meaning`, and with what the check found in words: for a card."""
-        found = None if self.membership is None else _CHECKED[self.membership]
-        return {
-            **self.model_dump(exclude={"membership"}),
-            "meaning": self.meaning(parameters),
-            "membership_check": found,
-        }
+        told = {**self.model_dump(exclude={"membership"}), "meaning": self.meaning(parameters)}
+        return told if self.membership is None else told | {"membership_check": _CHECKED[self.membership]}
 
 
 def unguarded(parameters: Mapping[str, Any]) -> str:

@@ -630,7 +630,7 @@ def test_packed_dates_of_birth_are_left_out_by_name(name: str, as_text: bool) ->
 
 
 @pytest.mark.parametrize(
-    "name", ["dob", "birth_date", "Geburtsdatum", "date_naissance", "fecha_nacimiento", "fecha_nac"]
+    "name", ["dob", "birth_date", "Geburtsdatum", "date_naissance", "née le", "DDN", "fecha_nacimiento", "fecha_nac"]
 )
 @pytest.mark.parametrize("format", ["%Y-%m-%d", "%d.%m.%Y", None], ids=str)
 def test_real_dates_of_birth_are_learnt_with_a_word(name: str, format: str | None) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -440,6 +441,22 @@ def test_what_columns_are_is_inferred_from_the_rows_that_are_learnt(folder: Path
     with pytest.warns(UserWarning, match="'word'"):
         table = job.read_table({})
     assert table.metadata.column("word").kind == "continuous"
+    # Another column keeps to the rows that are learnt, and numbers that all rows show to be given out are not learnt.
+    df["pool"] = np.random.default_rng(1).permutation(np.arange(10_000, 20_000))[:500]
+    assert Metadata.infer(df.loc[learnt, ["x", "pool"]]).column("pool").kind == "continuous"
+    df.to_csv(folder / "t.csv", index=False)
+    with pytest.warns(UserWarning) as told:
+        metadata = job.read_table({}).metadata
+    assert [sum(f"'{name}'" in str(one.message) for one in told) for name in ("x", "sex", "late", "word", "pool")] == [
+        0,
+        0,
+        1,
+        1,
+        1,
+    ]
+    assert {column.name: column.kind for column in metadata.columns} == {
+        "x": "continuous", "sex": "categorical", "late": "ignore", "word": "continuous", "pool": "id",
+    }  # fmt: skip
 
 
 def test_defaults_lie_under_each_job(folder: Path) -> None:

@@ -349,7 +349,7 @@ def test_a_model_that_remembers_its_people_is_warned_of(monkeypatch: pytest.Monk
     ("found", "said"),
     [
         (Membership(0.9, 0.6, 100, 20), "told people who were learnt from others"),
-        (Membership(0.5, 0.6, 100, 20), "did not tell people who were learnt"),
+        (Membership(0.5, 0.6, 100, 20), "did not tell who was learnt"),
         (None, "too few people were held out"),
     ],
 )

@@ -54,6 +54,8 @@ def test_it_learns():
     assert training.stopped == "epochs"
     assert len(training.history) == 60
     assert training.history[-1].loss < 0.01 * training.history[0].loss
+    # A pickle of a part of a larger memory holds the whole.
+    assert all(p.untyped_storage().nbytes() == p.nbytes for p in line.parameters())
     assert training.history[0]._fields == Epoch._fields
 
 

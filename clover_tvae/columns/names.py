@@ -58,7 +58,7 @@ _PERSON_SHORT = re.compile(
 )
 _HOW_MANY = re.compile(rf"(?:number|num|no|nr) (?:of )?(?:{_PEOPLE})")
 _BIRTH = re.compile(
-    r"birth|geburt|geboren|gebdat|naiss|nacim|nascit|geboorte|(?:^|[^a-z])(?:dob|geb|born|bday|nac)(?:$|[^a-z])",
+    r"birth|geburt|geboren|gebdat|naiss|nacim|nascit|geboorte|(?:^|[^a-z])(?:dob|ddn|geb|born|bday|nac|datnais|n[ée]e?[^a-z]+le|n[ée]\(e\) le)(?:$|[^a-z])",
     re.IGNORECASE,
 )
 _TIME = re.compile(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from clover_tvae.errors import ConfigError, UserError
 from clover_tvae.evaluation.limits import Limits
 from clover_tvae.files import file_digest, unmoved
 from clover_tvae.jobs.spec import DatabaseOutput, DatabaseSpec, DatasetSpec, JobSpec
-from clover_tvae.metadata import Metadata
+from clover_tvae.metadata import Column, Metadata
 from clover_tvae.seeds import generator, root
 from clover_tvae.tables import (
     Database,
@@ -37,6 +36,45 @@ from clover_tvae.workflows.datasets import builtin_table
 
 if TYPE_CHECKING:
     from clover_tvae.synthesizer import Synthesizer
+
+
+_NOT_LEARNT = ("id", "ignore")
+
+
+def _inferred(df: pd.DataFrame, split: Callable[[Hashable | None], tuple[pd.DataFrame, pd.DataFrame]]) -> Metadata:
+    """Infer metadata from the rows to learn; what these do not show, from all rows.
+
+    That is a column whose cells that are held out are read in another way, one that all rows show to tell people apart, and
+    every column where they do not show whose a row is.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is told below
+        whole = Metadata.infer(df)
+        train, holdout = split(whole.unit)
+        try:
+            part = Metadata.infer(train)
+        except UserError:  # next to nothing of it can be learnt
+            part = None
+        if part is not None and part.unit == whole.unit:
+            late = [column.name for column in part.columns if _is_late(column, whole.column(column.name), holdout)]
+        else:
+            late = list(df.columns)
+    if not late or len(late) == len(df.columns):
+        return Metadata.infer(df if late else train)
+    rest = Metadata.infer(train.drop(columns=[name for name in late if name != whole.unit]))
+    of = {column.name: column for column in (*rest.columns, *Metadata.infer(df[late]).columns)}
+    return replace(rest, columns=tuple(of[name] for name in df.columns))
+
+
+def _is_late(column: Column, of_all: Column, holdout: pd.DataFrame) -> bool:
+    """Whether the rows to learn do not show what the column is."""
+    if column.kind in _NOT_LEARNT or of_all.kind in _NOT_LEARNT:
+        return column.kind not in _NOT_LEARNT
+    try:
+        Metadata((column,)).validate(holdout[[column.name]])
+    except UserError:
+        return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -246,8 +284,7 @@ class Job:
     def read_rows(self) -> tuple[pd.DataFrame, pd.DataFrame | None, Metadata]:
         """Return the rows to learn, those of the same table that are held out, and what each column is.
 
-        What nobody says is inferred from the rows to learn; from all rows only where those do not show whose a row is, or how
-        cells that are held out are read.
+        What nobody says is inferred from the rows to learn: :func:`_inferred`.
 
         Raises:
             UserError: They cannot be read as the metadata describe them.
@@ -256,16 +293,8 @@ class Job:
         if share is None:
             return df, None, self.metadata or Metadata.infer(df)
         split = partial(split_holdout, df, share, self.spec.synthesizer.random_state or 0)
-        told_by = df
-        if self.metadata is None:
-            with warnings.catch_warnings(), contextlib.suppress(UserError):
-                warnings.simplefilter("ignore")  # it is told below
-                train, holdout = split(unit := Metadata.infer(df).unit)
-                (found := Metadata.infer(train)).validate(holdout)
-                told_by = train if found.unit == unit else df
-        metadata = self.metadata or Metadata.infer(told_by)
-        if told_by is df:
-            metadata.validate(df)
+        metadata = _inferred(df, split) if self.metadata is None else self.metadata
+        metadata.validate(df)
         return *split(metadata.unit), metadata
 
     def with_holdout(self, table: JobTable) -> JobTable:

@@ -37,7 +37,6 @@ from clover_tvae.metadata.readings import MOST_ODD, PAIR, style_of
 from clover_tvae.metadata.validate import BIRTHS, KEEP_LESS
 from clover_tvae.parameters import MIN_COUNT
 
-"""What is advised of dates of birth that are learnt."""
 MAX_CODES = 10
 """Numbers of at most so many distinct values, each met five times on average, are taken for codes."""
 MARKERS = {

@@ -36,8 +36,9 @@ from clover_tvae.errors import (
 from clover_tvae.metadata.column import Column, name_fault
 
 BIRTHS = "holds dates of birth to the day, which tell people apart"
-KEEP_LESS = "keep the year or the age instead, where these are enough"
 """What is said of a column of them."""
+KEEP_LESS = "keep the year or the age instead, where these are enough"
+"""What is advised, then."""
 
 _MIN_ROWS = 2
 _MAX_LISTED = 20

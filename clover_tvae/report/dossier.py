@@ -226,7 +226,8 @@ def _verdicts(
         guarded = (card.get("privacy") or {}).get("mode") == "student"
         file = found + ("" if guarded else " Learnt from people directly, it is as sensitive as the data.")
         asked = unguarded(card.get("parameters") or {})
-        file += "".join(f" {text[0].upper()}{text[1:]}." for text in (asked, membership_checked(card)) if text)
+        checked = "" if "LEAK FOUND" in found else membership_checked(card)  # what was found here is surer
+        file += "".join(f" {text[0].upper()}{text[1:]}." for text in (asked, checked) if text)
     words = "The file holds more than any rows. The tests are corrected for their number (Holm, 5%)."
     return _section("Verdicts", words, ("what leaves", "verdict"), [("The rows", rows), ("The file", file)])
 

@@ -73,6 +73,8 @@ class FlatParameters:
         tensor([2., 2., 2., 2., 2., 2., 1., 1.])
         >>> bias.tolist()
         [1.0, 1.0]
+
+    Where the work is done, :meth:`close` it: whoever pickles a part writes the whole.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -80,6 +82,11 @@ class FlatParameters:
         self.values = joined(parameter.detach() for parameter in self.parameters)
         for parameter, part in zip(self.parameters, parts_of(self.values, self.parameters), strict=True):
             parameter.data = part
+
+    def close(self) -> None:
+        """Give each parameter a memory of its own."""
+        for parameter in self.parameters:
+            parameter.data = parameter.data.clone()
 
 
 def joined(tensors: Iterable[Tensor]) -> Tensor:

@@ -179,7 +179,7 @@ class Trainer:
         seed = root(seed)
         held_out = self.held_out(len(rows[0]), seed, people) if held_out is None else held_out
         run = _Run(self, module.to(self.device), rows, held_out, seed, beyond)
-        with closing(run.rows), one_thread(), flushed_denormals(), run.pool or nullcontext():
+        with closing(run.rows), one_thread(), flushed_denormals(), run.pool or nullcontext(), closing(run.weights):
             run.train()
         return run.training
 
