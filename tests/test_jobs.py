@@ -43,7 +43,7 @@ from clover_tvae.jobs import (
 )
 from clover_tvae.jobs.record import held
 from clover_tvae.jobs.yaml_file import MAX_BYTES, parse_yaml, read_yaml
-from clover_tvae.metadata import Metadata
+from clover_tvae.metadata import Metadata, MetadataWarning
 from clover_tvae.parameters import Parameters
 from clover_tvae.workflows import DATASETS, builtin_table, make_employees
 from clover_tvae.workflows.assessment import split_holdout
@@ -445,7 +445,7 @@ def test_what_columns_are_is_inferred_from_the_rows_that_are_learnt(folder: Path
     df["pool"] = np.random.default_rng(1).permutation(np.arange(10_000, 20_000))[:500]
     assert Metadata.infer(df.loc[learnt, ["x", "pool"]]).column("pool").kind == "continuous"
     df.to_csv(folder / "t.csv", index=False)
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(MetadataWarning) as told:
         metadata = job.read_table({}).metadata
     assert [sum(f"'{name}'" in str(one.message) for one in told) for name in ("x", "sex", "late", "word", "pool")] == [
         0,
