@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +19,7 @@ from clover_tvae.evaluation.frames import code_tables
 from clover_tvae.evaluation.membership import attack_membership
 from clover_tvae.evaluation.shadow_models import membership_shadow
 from clover_tvae.evaluation.two_sample import two_sample_auc
-from clover_tvae.metadata import Metadata
+from clover_tvae.metadata import Column, Metadata
 from clover_tvae.model.elbo import ElboTerms
 from clover_tvae.training import Trainer, TrainingConfig
 from clover_tvae.workflows.assessment import split_holdout
@@ -158,6 +160,48 @@ def test_real_tables_must_have_the_unit() -> None:
     df = visits()
     with pytest.raises(DataError, match=r"holdout table.*'patient' is missing"):
         measure(df, df.drop(columns="patient"), df.drop(columns="patient"), META)
+
+
+def infer_of_visits(cells: pd.Series, own: str | list[str], n_people: int) -> Column:
+    """Return what a column is taken for, whose cells the first people, of five visits each, write otherwise."""
+    visits = pd.DataFrame({"patient": [f"P{i // 5:03d}" for i in range(600)], "c": cells})
+    rows = np.arange(5 * n_people)
+    visits.loc[rows, "c"] = np.resize(np.array(own, dtype=object), len(rows))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        meta = Metadata.infer(visits)
+    assert meta.unit == "patient"
+    return meta.column("c")
+
+
+NUMBERS = pd.Series(np.arange(600) % 80 + 10).astype(str)
+DAYS = pd.Series(pd.date_range("2020-01-01", periods=600))
+
+
+@pytest.mark.parametrize(
+    ("option", "cells", "own"),
+    [
+        ("missing", NUMBERS, "n/a"),
+        ("missing", NUMBERS, "refused by her"),
+        ("below", NUMBERS, "<7"),
+        ("above", NUMBERS, ">123"),
+        ("false", pd.Series(["Yes"] * 600), "No"),
+        ("formats", DAYS.dt.strftime("%d.%m.%Y"), [*DAYS[:9].dt.strftime("%Y/%m/%d")]),
+    ],
+)
+def test_words_of_one_person_do_not_stand_in_the_metadata(option: str, cells: pd.Series, own: str | list[str]) -> None:
+    assert option not in infer_of_visits(cells, own, 1).options
+    assert option not in infer_of_visits(cells, own, 4).options
+    if own != "refused by her":  # which is asked about
+        assert option in infer_of_visits(cells, own, 5).options
+
+
+def test_the_hundred_years_of_short_years_are_those_of_enough_people() -> None:
+    cells = pd.Series([f"{day % 28 + 1:02d}.03.{40 + day % 50}" for day in range(600)])
+    own = [f"{day:02d}.05.{year}" for day in range(1, 29) for year in (20, 21)]
+    usual = infer_of_visits(cells, cells[:5].tolist(), 1).century_starts
+    assert infer_of_visits(cells, own, 1).century_starts == infer_of_visits(cells, own, 4).century_starts == usual
+    assert infer_of_visits(cells, own, 5).century_starts == 1920
 
 
 @pytest.mark.long

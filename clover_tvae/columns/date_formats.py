@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.people import People, count_people
+
 _MONTHS = ("%Y-%m", "%m/%Y", "%Y/%m", "%m.%Y", "%m-%Y")
 DATE_FORMATS = (
     "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S.%f",
@@ -224,11 +226,11 @@ def _are_months(instants: NDArray[np.int64]) -> bool:
     return bool(is_plausible and is_varied and 1 < len(set(years)) < len(set(months)))
 
 
-def century_of(texts: Sequence[str] | NDArray[Any], format: str, least: int = 1) -> int:
+def century_of(texts: Sequence[str] | NDArray[Any], format: str, least: int = 1, people: People | None = None) -> int:
     """Propose in which year the hundred years begin that years of two digits mean.
 
     They end this year, or ten years from now where the years lie behind their widest gap only so; where that gap says that at
-    least ``least`` texts are of other years, they begin with its decade.
+    least ``least`` texts, or ``people`` whose they are, are of other years, they begin with its decade.
 
     Example:
         >>> century_of(["14/03/04", "01/12/11", "07/07/95", "20/01/02"], "%d/%m/%y") == datetime.date.today().year - 99
@@ -244,7 +246,8 @@ def century_of(texts: Sequence[str] | NDArray[Any], format: str, least: int = 1)
     last += (latest - last) // 100 * 100
     meant = last - (last - short) % 100
     for end in (now, latest):
-        if np.count_nonzero((meant > end) | (meant <= end - 100)) < least:
+        is_other = (meant > end) | (meant <= end - 100)
+        if count_people(None if people is None else people[readable][is_other], int(is_other.sum())) < least:
             return end - 99
     return max((last + int(gaps.max(initial=1)) - 100) // 10 * 10, last - 99)
 

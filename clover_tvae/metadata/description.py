@@ -239,7 +239,7 @@ class Metadata(metaclass=exchange.NamesOfSDV):
         """Say what each column of a table looks like, with :attr:`reasons`.
 
         Warns with :class:`MetadataWarning` for every column that looks like an identifier, free text, a date or
-        numbers written as text, and for every column that cannot be modelled. No warning quotes what fewer than five cells share.
+        numbers written as text, and for every column that cannot be modelled. No warning quotes what fewer than five people share.
 
         Args:
             variable_to_predict: The name of the column to predict, if any.

@@ -1,6 +1,6 @@
 """What the columns of a table look like, with the reason for each guess.
 
-This module knows pandas and columns. It says names, counts and dtypes, and words that at least ``MIN_COUNT`` cells share, never another cell.
+This module knows pandas and columns. It says names, counts and dtypes, and words that at least ``MIN_COUNT`` people share, never another cell.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from clover_tvae.columns.names import (
     names_people_or_counts_them,
 )
 from clover_tvae.columns.numeric import identifier_told, read_numbers
-from clover_tvae.columns.people import least_rows, people_of
+from clover_tvae.columns.people import People, least_rows, people_of
 from clover_tvae.errors import (
     CloverWarning,
     ColumnTypeError,
@@ -103,17 +103,15 @@ def inferred(df: pd.DataFrame, said: Mapping[Hashable, str] | None = None) -> li
     said, problems = dict(said or {}), list[Problem]()
     for name in [name for name in said if name not in df.columns]:
         problems.append(Problem("set", f"no column is called {name!r}{did_you_mean(name, df.columns)}"))
-    findings: dict[Hashable, Finding] = {}
-    for name in df.columns:
-        try:
-            findings[name] = _decided(name, df, said[name]) if name in said else _look(name, df[name], df.columns)
-        except MetadataError as error:
-            problems += error.problems
-    MetadataError.raise_any(problems)
     named = likely_units(df, df.columns)
+    unit = next((name for name in named if name not in said), None)
+    findings = _looked(df, said, people_of(df, unit), problems)
     open_names = [name for name in df.columns if name not in named and _may_show_people(findings[name], said)]
     shown: dict[Hashable, str] = {name: how for name in open_names if (how := shows_people(df, name))}
     units = [name for name in (*named, *shown) if name not in said or findings[name].column.kind == "id"]
+    people = people_of(df, units[0] if units else None)
+    if units and units[0] != unit:
+        findings = _looked(df, said, people, [])
     for name in units:
         is_unit = name == units[0]
         reason = shown[name] if name in shown else f"an identifier that repeats{': the unit' * is_unit}"
@@ -127,7 +125,7 @@ def inferred(df: pd.DataFrame, said: Mapping[Hashable, str] | None = None) -> li
         )
     if len(df) < _MIN_UNIQUE:
         return list(findings.values())
-    least = least_rows(people_of(df, units[0] if units else None), MIN_COUNT)
+    least = least_rows(people, MIN_COUNT)
     for name, found in findings.items():
         word = said.get(name, "").partition(":")[0]
         if word in ("", "keep", "missing"):
@@ -136,13 +134,33 @@ def inferred(df: pd.DataFrame, said: Mapping[Hashable, str] | None = None) -> li
     return list(findings.values())
 
 
+def _looked(
+    df: pd.DataFrame, said: Mapping[Hashable, str], people: People | None, problems: list[Problem]
+) -> dict[Hashable, Finding]:
+    """Return what each column looks like by itself; of people, what stands in the metadata is what enough of them have.
+
+    Raises:
+        MetadataError: These problems, and the words that do not fit.
+    """
+    findings: dict[Hashable, Finding] = {}
+    for name in df.columns:
+        try:
+            findings[name] = (
+                _decided(name, df, said[name], people) if name in said else _look(name, df[name], df.columns, people)
+            )
+        except MetadataError as error:
+            problems += error.problems
+    MetadataError.raise_any(problems)
+    return findings
+
+
 def _may_show_people(found: Finding, said: Mapping[Hashable, str]) -> bool:
     """Return whether it is open what a column is: nobody said it, and it is plain numbers or labels."""
     plain = found.column.kind in ("continuous", "categorical") and not found.column.read_as and found.second is None
     return (plain or "id" in found.words) and not found.asks and found.name not in said
 
 
-def _decided(name: Hashable, df: pd.DataFrame, said: str) -> Finding:
+def _decided(name: Hashable, df: pd.DataFrame, said: str, people: People | None) -> Finding:
     """Return what the owner of a column says that it is, with what its cells tell of how."""
     series = df[name]
     word, _, listed = str(said).partition(":")
@@ -150,16 +168,16 @@ def _decided(name: Hashable, df: pd.DataFrame, said: str) -> Finding:
         text = f"column {name!r}: unknown word {said!r}; use one of {', '.join(WORDS)}{did_you_mean(word, WORDS)}"
         raise MetadataError(text, "set")
     if word == "missing":
-        return _without(name, series, listed, df.columns)
+        return _without(name, series, listed, df.columns, people)
     if word == "keep":
-        return replace(_look(name, series, df.columns), warning="", words=(), asks=False)
+        return replace(_look(name, series, df.columns, people), warning="", words=(), asks=False)
     known_cells = series[series.notna().to_numpy(dtype=bool)]
     target = WORDS[word] or word
     found: Finding | None = None
     if target in ("categorical", "id", "ignore"):
         found = Finding(Column(name, target), "as you say")  # type: ignore[arg-type]
     else:
-        found = _look_as(name, series, known_cells, target, df.columns)
+        found = _look_as(name, series, known_cells, target, df.columns, people)
     if found is None or found.asks:
         why = found.warning if found is not None else "its cells cannot be read so"
         raise MetadataError(f"column {name!r}: {word!r} does not settle it: {why}", "set")
@@ -172,12 +190,13 @@ def _decided(name: Hashable, df: pd.DataFrame, said: str) -> Finding:
 
 
 def _look_as(
-    name: Hashable, series: pd.Series, known: pd.Series, word: str, names: Iterable[Hashable]
+    name: Hashable, series: pd.Series, known: pd.Series, word: str, names: Iterable[Hashable], people: People | None
 ) -> Finding | None:
     """Return a column as a word says; ``None`` where its cells are nothing of the kind."""
     cells = CellType.of(series, name).settled(known)
     if cells.is_text or cells.holds in ("text", "mixed"):
-        texts = Texts(name, known.astype(object).map(_spelt), np.flatnonzero(series.notna()), frozenset(names), word)
+        spelt, rows = known.astype(object).map(_spelt), np.flatnonzero(series.notna())
+        texts = Texts(name, spelt, rows, frozenset(names), word, people)
         found = look_at_texts(texts)
         if found is None and word == "ordinal":
             return Finding(Column(name, "ordinal"), "sorted, lowest first")
@@ -185,7 +204,7 @@ def _look_as(
     is_number = cells.holds in ("integer", "float", "decimal")
     if word in ("date", "day-first", "month-first"):
         if cells.holds == "datetime":
-            return _look(name, series, names)
+            return _look(name, series, names, people)
         order = {"day-first": "%d", "month-first": "%m"}.get(word, "%")
         formats = [*whole_number_formats(known.to_numpy(dtype=float))] if is_number else []
         fitting = [format for format in formats if format.startswith((order, "%Y", "%H"))]
@@ -199,17 +218,20 @@ def _look_as(
     return Finding(Column(name, kind), str(series.dtype)) if fits else None
 
 
-def _without(name: Hashable, series: pd.Series, listed: str, names: Iterable[Hashable]) -> Finding:
+def _without(
+    name: Hashable, series: pd.Series, listed: str, names: Iterable[Hashable], people: People | None
+) -> Finding:
     """Look at a column whose markers, those listed or those found, are missing."""
     markers: list[Any] = [_number_or_text(text) for text in listed.split(";") if text]
     if not markers:
-        first = _look(name, series, names)
+        first = _look(name, series, names, people)
         read = read_column(series, first.column)
         if pd.api.types.is_numeric_dtype(read.dtype):
             marked = marker_numbers(read.to_numpy(dtype=float, na_value=np.nan))
             markers = [int(number) if number == int(number) else number for number in marked]
         else:
-            texts = Texts(name, series.dropna().astype(object).map(str), np.flatnonzero(series.notna()))
+            spelt, rows = series.dropna().astype(object).map(str), np.flatnonzero(series.notna())
+            texts = Texts(name, spelt, rows, people=people)
             markers = [*texts.markers]
     if not listed and not markers and first.column.missing:
         return replace(first, warning="", words=())
@@ -217,7 +239,7 @@ def _without(name: Hashable, series: pd.Series, listed: str, names: Iterable[Has
         raise MetadataError(f"column {name!r}: no marker was found; list them, such as missing:999;unknown", "set")
     both = tuple(dict.fromkeys([*markers, *(f"{m:g}" if isinstance(m, float) else str(m) for m in markers)]))
     gone = read_column(series, Column(name, "categorical", missing=both))
-    found = _look(name, gone, names)
+    found = _look(name, gone, names, people)
     if found.column.kind in ("id", "ignore"):
         return found
     is_text = found.column.kind not in ("continuous", "datetime") and not pd.api.types.is_numeric_dtype(series.dtype)
@@ -238,7 +260,7 @@ def _number_or_text(text: str) -> Any:
     return text
 
 
-def _look(name: Hashable, series: pd.Series, names: Iterable[Hashable] = ()) -> Finding:
+def _look(name: Hashable, series: pd.Series, names: Iterable[Hashable], people: People | None) -> Finding:
     try:
         cells, known = CellType.of(series, name), series[series.notna().to_numpy(dtype=bool)]
         cells = cells.settled(known)
@@ -263,8 +285,8 @@ def _look(name: Hashable, series: pd.Series, names: Iterable[Hashable] = ()) -> 
         case "category":
             return _look_at_category(name, cells, known)
         case "text":
-            return _look_at_text(name, known, np.flatnonzero(series.notna()), frozenset(names))
-    if (mixed := _look_as(name, series, known, "", names)) is not None and mixed.column.kind == "continuous":
+            return _look_at_text(name, known, np.flatnonzero(series.notna()), frozenset(names), people)
+    if (mixed := _look_as(name, series, known, "", names, people)) is not None and mixed.column.kind == "continuous":
         column = mixed.column  # numbers stay numbers where all of them are
         is_bare = not (column.unit or column.decimal or column.thousands or column.below or column.above)
         return replace(mixed, column=replace(column, read_as=None, decimals=None) if is_bare else column)
@@ -382,11 +404,15 @@ def _look_at_category(name: Hashable, cells: CellType, known: pd.Series) -> Find
 
 
 def _look_at_text(
-    name: Hashable, cells: pd.Series, rows: NDArray[np.int64] | None = None, names: frozenset[Hashable] = frozenset()
+    name: Hashable,
+    cells: pd.Series,
+    rows: NDArray[np.int64] | None = None,
+    names: frozenset[Hashable] = frozenset(),
+    people: People | None = None,
 ) -> Finding:
     n_distinct, n_cells = int(cells.nunique()), len(cells)
     share, texts = n_distinct / n_cells, cells.astype(object)
-    seen = Texts(name, texts, np.arange(n_cells) if rows is None else rows, names)
+    seen = Texts(name, texts, np.arange(n_cells) if rows is None else rows, names, people=people)
     if (found := look_at_texts(seen)) is not None:
         return found
     sample: pd.Series = texts.head(1000)

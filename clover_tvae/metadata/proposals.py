@@ -1,7 +1,7 @@
 """How a column of text could be read: as numbers, pairs, dates, true and false, an order; each with what was found and the words that change it.
 
 What can be read in one way only is proposed; what can be read in two is left as it is until a word says which (``decimal-comma``,
-``day-first``...). This module knows texts and columns. It tells counts, rows, and words that at least ``MIN_COUNT`` cells share.
+``day-first``...). This module knows texts and columns. It tells counts, rows, and words that at least ``MIN_COUNT`` people share.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from clover_tvae.columns.labels import are_numbers_of_two_parts, is_school_year,
 from clover_tvae.columns.names import may_name_an_id, names_a_birth, names_a_person
 from clover_tvae.columns.number_texts import NumberStyle, Spelt, plain_text, split_number
 from clover_tvae.columns.numeric import identifier_told
+from clover_tvae.columns.people import People
 from clover_tvae.errors import data_rows
 from clover_tvae.metadata.column import Column, Kind
 from clover_tvae.metadata.readings import MOST_ODD, PAIR, style_of
@@ -117,6 +118,7 @@ class Texts:
         rows: The row of each, in the table.
         taken: The names of all columns.
         word: How its owner says that it is to be read; empty if nothing is said.
+        people: Whose each row of the table is; left out, each is a person.
     """
 
     name: Hashable
@@ -124,6 +126,7 @@ class Texts:
     rows: NDArray[np.int64]
     taken: frozenset[Hashable] = frozenset()
     word: str = ""
+    people: People | None = None
 
     @cached_property
     def plain(self) -> pd.Series:
@@ -147,15 +150,39 @@ class Texts:
             counts[key] += self.counts[text]
         return counts
 
+    def held(self, texts: Collection[str]) -> tuple[list[str], People | None]:
+        """Return the cells that are one of these texts, and whose each is; where each row is a person, each text once."""
+        if self.people is None:
+            return [*texts], None
+        is_there = self.plain.isin(set(texts)).to_numpy()
+        return self.plain[is_there].tolist(), self.people[self.rows[is_there]]
+
+    @cached_property
+    def _places(self) -> tuple[NDArray[np.intp], Collection[str]]:
+        """Return the place of each cell among the texts, and these."""
+        return pd.factorize(self.plain)
+
+    def shared(self, keys: Mapping[str, Any]) -> Counter[Any]:
+        """How many cells have each key that at least ``MIN_COUNT`` people have: what may stand in the metadata, and so in the file."""
+        n_cells = self.tally(keys)
+        if self.people is None or not n_cells:
+            return Counter({key: n for key, n in n_cells.items() if n >= MIN_COUNT})
+        places, texts = self._places
+        number = {key: i for i, key in enumerate(n_cells)}
+        key_of = np.array([number[keys[text]] if text in keys else -1 for text in texts])[places]
+        n_all = int(self.people.max()) + 1
+        pairs = np.unique((key_of * n_all + self.people[self.rows])[key_of >= 0])
+        n_people = np.bincount(pairs // n_all, minlength=len(number))
+        return Counter({key: n for key, n in n_cells.items() if n_people[number[key]] >= MIN_COUNT})
+
     def n_of(self, texts: Iterable[str]) -> int:
         """How many cells are one of these texts."""
         return sum(self.counts[text] for text in set(texts))
 
     @cached_property
     def markers(self) -> dict[str, int]:
-        """Return the known words for missing that enough cells share, whatever their case."""
-        found = self.tally({text: text.casefold() for text in self.counts if text.casefold() in MARKERS})
-        return {text: n for text, n in found.items() if n >= MIN_COUNT}
+        """Return the known words for missing that enough people share, whatever their case."""
+        return self.shared({text: text.casefold() for text in self.counts if text.casefold() in MARKERS})
 
     def rows_of(self, texts: Iterable[str]) -> str:
         """Name the rows of these texts."""
@@ -183,7 +210,7 @@ class _Rest:
         folded = {text.casefold() for text in counts}
         self.markers = {text: n for text, n in texts.markers.items() if text in folded}
         left = {text: n for text, n in counts.items() if text.casefold() not in self.markers}
-        self.repeated = {text: n for text, n in left.items() if n >= MIN_COUNT}
+        self.repeated = texts.shared({text: text for text in left})
         self.odd = set(left) - set(self.repeated)
 
     @property
@@ -328,9 +355,10 @@ def _of_numbers(
 
 def _unit(texts: Texts, spelt: Mapping[str, Spelt]) -> tuple[str, int]:
     """Return the key of the unit that most numbers have, and how many units more than a few have."""
-    counts = texts.tally({text: found.unit_key for text, found in spelt.items()})
-    n = sum(counts.values())
-    units = [key for key, count in counts.most_common() if key and count > MOST_ODD * n and count >= min(MIN_COUNT, n)]
+    keys = {text: found.unit_key for text, found in spelt.items()}
+    n = texts.n_of(keys)
+    counts = texts.shared(keys) if n >= MIN_COUNT else texts.tally(keys)
+    units = [key for key, count in counts.most_common() if key and count > MOST_ODD * n]
     return (units[0] if units else ""), len(units)
 
 
@@ -352,11 +380,11 @@ def _styles(texts: Texts, kept: Mapping[str, Spelt]) -> tuple[list[NumberStyle],
 
 
 def _limits(texts: Texts, kept: Mapping[str, Spelt], style: NumberStyle) -> tuple[dict[str, float], int]:
-    """Return the limits that enough cells lie below and above, one of each, and how many there are."""
+    """Return the limits that cells of enough people lie below and above, one of each, and how many there are."""
     numbers = {text: style.number(found.body) for text, found in kept.items() if found.beyond}
     whole = {text: int(number) if number == int(number) else number for text, number in numbers.items()}
-    counts = texts.tally({text: (kept[text].beyond, number) for text, number in whole.items()})
-    shared = [limit for limit, n in counts.most_common() if n >= MIN_COUNT]
+    counts = texts.shared({text: (kept[text].beyond, number) for text, number in whole.items()})
+    shared = [limit for limit, _ in counts.most_common()]
     return dict(reversed(shared)), len(shared)
 
 
@@ -456,8 +484,9 @@ def _dates(texts: Texts) -> Finding | None:
     if any(not written.formats for written in found):
         text = "holds dates of which some have the day first and others the month; write all in one way"
         return _left(texts, text, "dates in two orders")
-    found = sorted(found, key=lambda written: -texts.n_of(written.texts))
-    rare = [written for written in found[1:] if texts.n_of(written.texts) < MIN_COUNT]
+    shared = texts.shared({text: written.formats[0] for written in found for text in written.texts})
+    found = sorted(found, key=lambda written: (-shared[written.formats[0]], -texts.n_of(written.texts)))
+    rare = [written for written in found[1:] if written.formats[0] not in shared]
     found = [written for written in found if written not in rare]
     formats = list(dict.fromkeys(written.formats[0] for written in found))
     readable: set[str] = set()
@@ -471,7 +500,8 @@ def _dates(texts: Texts) -> Finding | None:
         never += [text for text, is_one in zip(written.texts, is_never, strict=True) if is_one]
     if short := next((format for format in formats if has_short_years(format)), None):
         shortened = [text for written in found if written.formats[0] == short for text in written.texts]
-        century = century_of(shortened, short, MIN_COUNT)
+        cells, whose = texts.held(shortened)
+        century = century_of(cells, short, MIN_COUNT, whose)
     rest = _Rest(texts, readable)
     if not rest.fits:
         return None
@@ -502,7 +532,7 @@ def _dates(texts: Texts) -> Finding | None:
         texts.name, "datetime", format=format, formats=tuple(formats[1:]) or None, time_zone=zone,
         century_starts=century if has_short_years(format) else None, **rest.options,
     )  # fmt: skip
-    never = [] if texts.word else [text for text in never if texts.counts[text] >= MIN_COUNT]
+    never = [] if texts.word else [*texts.shared({text: text for text in never})]
     listed = f"missing:{';'.join(never)}"
     if never:
         told = _cells_told({text: texts.counts[text] for text in never})
@@ -554,7 +584,7 @@ def _truth(texts: Texts) -> Finding | None:
         reason = f"text with {len(words)} distinct values; {_cells_told(markers)} are one of them"
         return Finding(Column(texts.name, "categorical"), reason, words=("boolean", "missing"))
     true, false = words[pair[0]], words[pair[1]]
-    if min(texts.counts[true], texts.counts[false]) < MIN_COUNT:  # the metadata stand in the file
+    if len(texts.shared({true: true, false: false})) < 2:  # the metadata stand in the file
         return None
     column = Column(texts.name, "boolean", true=true, false=false, missing=tuple(markers) or None)
     return Finding(column, f"text of two words: {true!r} is true, {false!r} is false", words=("category", "drop"))
