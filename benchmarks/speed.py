@@ -105,7 +105,7 @@ def profile(path: Path, metadata: Metadata, *, n_steps: int = 60, n_rows: int = 
     with tempfile.TemporaryDirectory() as folder, timed(f"write {n_rows:,} rows, s"):
         write_table(synthetic, Path(folder) / "synthetic.csv")
     with tempfile.TemporaryDirectory() as folder, timed("report, s"):
-        write_report(Path(folder) / "report.html", df, synthetic.head(len(df)), metadata=metadata)
+        write_report(Path(folder) / "report.html", df[list(synthetic)], synthetic.head(len(df)), metadata=metadata)
     return found
 
 
