@@ -105,34 +105,34 @@ class _Residual(torch.autograd.Function):
 
 
 #: The gradients of at most so many embeddings for each cell of a row are one product with ones and zeros: torch's own sorts all cells first.
-_MOST_EMBEDDINGS = {torch.float32: 30, torch.bfloat16: 70}
+_MOST_EMBEDDINGS = 30
 
 
 def sum_of_embeddings(index: Tensor, table: Tensor, products: torch.dtype) -> Tensor:
-    """Sum the embeddings of a row's cells; their gradient is a product made in ``products``, where that is faster.
+    """Sum the embeddings of a row's cells; their gradient is a product where these are float32 and it is faster.
+
+    In bfloat16 that product costs validation loss: benchmarks/README.md, "Speed".
 
     **Shape** ``(rows, cells)``, no two cells of a row the same, and ``(embeddings, width)``; result ``(rows, width)``.
     """
-    if len(table) > _MOST_EMBEDDINGS[products] * index.shape[1]:
+    if products != torch.float32 or len(table) > _MOST_EMBEDDINGS * index.shape[1]:
         return F.embedding_bag(index, table, mode="sum")
-    found: Tensor = _SumOfEmbeddings.apply(index, table, products)  # type: ignore[no-untyped-call]
+    found: Tensor = _SumOfEmbeddings.apply(index, table)  # type: ignore[no-untyped-call]
     return found
 
 
 class _SumOfEmbeddings(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, index: Tensor, table: Tensor, products: torch.dtype) -> Tensor:
+    def forward(ctx: Any, index: Tensor, table: Tensor) -> Tensor:
         ctx.save_for_backward(index)
-        ctx.n_embeddings, ctx.products = len(table), products
+        ctx.n_embeddings = len(table)
         return F.embedding_bag(index, table, mode="sum")
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
         (index,) = ctx.saved_tensors
-        ones = torch.zeros(len(index), ctx.n_embeddings, dtype=ctx.products, device=index.device).scatter_(
-            1, index, 1.0
-        )
-        return None, (ones.t() @ gradients[0].to(ctx.products)).to(gradients[0].dtype), None
+        ones = torch.zeros(len(index), ctx.n_embeddings, device=index.device).scatter_(1, index, 1.0)
+        return None, ones.t() @ gradients[0]
 
 
 class FusedBlock:
