@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
@@ -38,40 +39,45 @@ if TYPE_CHECKING:
     from clover_tvae.synthesizer import Synthesizer
 
 
-_NOT_LEARNT = ("id", "ignore")
-
-
 def _inferred(df: pd.DataFrame, split: Callable[[Hashable | None], tuple[pd.DataFrame, pd.DataFrame]]) -> Metadata:
     """Infer metadata from the rows to learn; what these do not show, from all rows.
 
     That is a column whose cells that are held out are read in another way, one that all rows show to tell people apart, and
     every column where they do not show whose a row is.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is told below
-        whole = Metadata.infer(df)
-        train, holdout = split(whole.unit)
-        try:
-            part = Metadata.infer(train)
-        except UserError:  # next to nothing of it can be learnt
-            part = None
-        if part is not None and part.unit == whole.unit:
-            late = [column.name for column in part.columns if _is_late(column, whole.column(column.name), holdout)]
-        else:
-            late = list(df.columns)
-    if not late or len(late) == len(df.columns):
-        return Metadata.infer(df if late else train)
-    rest = Metadata.infer(train.drop(columns=[name for name in late if name != whole.unit]))
-    of = {column.name: column for column in (*rest.columns, *Metadata.infer(df[late]).columns)}
-    return replace(rest, columns=tuple(of[name] for name in df.columns))
+    metadata, told = _infer_quietly(df)
+    train, holdout = split(metadata.unit)
+    late: list[Hashable] = list(df.columns)
+    with contextlib.suppress(UserError):  # next to nothing of the rows to learn can be learnt
+        part, told_of_part = _infer_quietly(train)
+        if part.unit == metadata.unit:
+            late = [column.name for column in part.columns if _is_late(column, metadata.column(column.name), holdout)]
+        if not late:
+            metadata, told = part, told_of_part
+    if late and len(late) < len(df.columns):
+        rest = Metadata.infer(train.drop(columns=[name for name in late if name != metadata.unit]))
+        of = {column.name: column for column in (*rest.columns, *Metadata.infer(df[late]).columns)}
+        return replace(rest, columns=tuple(of[name] for name in df.columns))
+    for one in told:
+        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    return metadata
+
+
+def _infer_quietly(df: pd.DataFrame) -> tuple[Metadata, list[warnings.WarningMessage]]:
+    """Infer metadata, and return the warnings instead of giving them."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        return Metadata.infer(df), told
 
 
 def _is_late(column: Column, of_all: Column, holdout: pd.DataFrame) -> bool:
     """Whether the rows to learn do not show what the column is."""
-    if column.kind in _NOT_LEARNT or of_all.kind in _NOT_LEARNT:
-        return column.kind not in _NOT_LEARNT
+    if not (column.modelled and of_all.modelled):
+        return column.modelled
     try:
-        Metadata((column,)).validate(holdout[[column.name]])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of all rows it is told later
+            Metadata((column,)).validate(holdout[[column.name]])
     except UserError:
         return True
     return False

@@ -111,7 +111,7 @@ _MOST_EMBEDDINGS = 30
 def sum_of_embeddings(index: Tensor, table: Tensor, products: torch.dtype) -> Tensor:
     """Sum the embeddings of a row's cells; their gradient is a product where these are float32 and it is faster.
 
-    In bfloat16 that product costs validation loss: benchmarks/README.md, "Speed".
+    In bfloat16 that product may cost validation loss: benchmarks/README.md, "Speed".
 
     **Shape** ``(rows, cells)``, no two cells of a row the same, and ``(embeddings, width)``; result ``(rows, width)``.
     """
