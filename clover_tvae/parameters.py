@@ -79,7 +79,7 @@ class Parameters(BaseModel):
     weight_decay           0.00001 (L2)               0.02 (decoupled)
     loss_factor            2                          1
     gradient_clip          none                       1.0
-    validation_fraction    0.05                       0.05, or 50 rows if that is more, at most 0.15
+    validation_fraction    0.05                       0.05, or 50 people if that is more, at most 0.15
     patience               none                       8 epochs, or 300 steps if that is more; none where epochs is given
     max_minutes            none                       none
     =====================  =========================  ==========================================================

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from clover_tvae import TVAESynthesizer
+from clover_tvae.backends.sizing import plan_training
 from clover_tvae.columns.people import bootstrapped, drawn_people, least_rows, one_row_each, people_of
-from clover_tvae.errors import DataError, TooFewRowsError
+from clover_tvae.errors import CloverWarning, DataError, TooFewRowsError
 from clover_tvae.evaluation import measure
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import code_tables
@@ -21,6 +22,7 @@ from clover_tvae.evaluation.shadow_models import membership_shadow
 from clover_tvae.evaluation.two_sample import two_sample_auc
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.model.elbo import ElboTerms
+from clover_tvae.parameters import Parameters
 from clover_tvae.training import Trainer, TrainingConfig
 from clover_tvae.workflows.assessment import split_holdout
 
@@ -103,6 +105,22 @@ def test_training_watches_people_whom_it_does_not_train_on() -> None:
     watched = people[training.validation_rows]
     assert len(watched) == 20
     assert not set(watched) & set(np.delete(people, training.validation_rows))
+
+
+@pytest.mark.parametrize(("n_people", "held_out"), [(60, 9), (220, 33), (1_000, 50), (20_000, 1_000)])
+def test_as_many_people_are_watched_as_where_each_is_one_row(n_people: int, held_out: int) -> None:
+    share = plan_training(Parameters(), n_people * N_VISITS, 10, n_people=n_people).training.validation_fraction
+    assert round(n_people * share) == held_out
+    assert share == plan_training(Parameters(), n_people, 10).training.validation_fraction
+
+
+@pytest.mark.long
+def test_who_was_learnt_can_be_checked_of_two_hundred_people_with_several_visits() -> None:
+    synth = TVAESynthesizer(visits(n_people=220), META, random_state=1, epochs=1, verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CloverWarning)
+        synth.fit()
+    assert "could not be made" not in synth.card()["privacy"]["membership_check"]
 
 
 @pytest.mark.long

@@ -25,7 +25,7 @@ from clover_tvae.backends.native_parts import ModelPart, TrainingPart, packed
 from clover_tvae.backends.protocol import Backend, ReadsRows, never_seen, reading, refuse_unknown, require_columns
 from clover_tvae.backends.sizing import Plan, forecast, plan_training
 from clover_tvae.columns.dtypes import with_cells
-from clover_tvae.columns.people import people_of
+from clover_tvae.columns.people import count_people, people_of
 from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import CloverWarning, ConditionError, DivergedError, NotFittedError, Problem, warn
 from clover_tvae.metadata import Metadata
@@ -124,12 +124,15 @@ class NativeBackend(Backend, ReadsRows):
         transform, self._prepared = self._prepared or self._fitted(df, metadata, seed), None
         table, layout = transform.encode(df, generator(seed, Fit.ENCODE), "fold"), transform.layout
         n_rows = len(df) if beyond is None else beyond.n_rows
-        plan = plan_training(self.given, n_rows, layout.n_columns, n_choices=layout.n_choices, lesson=self.lesson)
+        people = people_of(df, metadata.unit)
+        n_people = None if people is None else count_people(people, len(df))
+        size = (n_rows, layout.n_columns)
+        what: dict[str, Any] = {"n_choices": layout.n_choices, "lesson": self.lesson}
+        plan = plan_training(self.given, *size, **what, n_people=n_people)
         if self.given.precision is None and plan.gains_from_bfloat16:
             plan = replace(plan, model=replace(plan.model, precision=fastest_precision(self.device)))
         told = "training" if self.lesson is None else "student"
-        size, to_teach = (n_rows, layout.n_columns), self.to_teach
-        length = forecast(plan, self.given, *size, n_choices=layout.n_choices, to_teach=to_teach, lesson=self.lesson)
+        length = forecast(plan, self.given, *size, **what, to_teach=self.to_teach)
         text = f"{told}: {n_rows:,} rows x {layout.n_columns} columns, {length}; {plan.describe()}"
         logger.info(text)
         if verbose:
@@ -139,7 +142,7 @@ class NativeBackend(Backend, ReadsRows):
         shown: dict[str, Any] = {"device": self.device, "verbose": verbose}
         last = len(length.trainings) - 1
         trainer = Trainer(plan.training, told=told, stage=stage(told), later=partial(length.after, last), **shown)
-        own, people = child(seed, Fit.TRAINING), people_of(df, metadata.unit)
+        own = child(seed, Fit.TRAINING)
         self._held_out = held_out = trainer.held_out(len(table), own, people)
         # Where they stand, and no copy of them, which a large table has no room for.
         seen = np.setdiff1d(np.arange(len(table)), held_out)

@@ -162,7 +162,7 @@ class Plan:
         )
 
 
-def _autoregressive(n_rows: int, n_columns: int, n_choices: int, n_people: int) -> Plan:
+def _autoregressive(n_rows: int, n_columns: int, n_choices: int, n_people: int, validation_fraction: float) -> Plan:
     """Small tables want a narrow trunk, dropout and many epochs; large ones fewer epochs of larger batches."""
     if n_rows < 3_000:
         width, dropout, batch_rows, levels = 128, 0.3, 128, 1
@@ -205,8 +205,7 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int, n_people: int) 
             warmup_steps=100,
             schedule="trapezoid",
             average=0.995,
-            # A few people judge nothing: fifty of a small table, as far as that is no more than 15% of it.
-            validation_fraction=max(0.05, min(0.15, 50 / n_rows)),
+            validation_fraction=validation_fraction,
             # The average of the weights lags by 200 steps: fewer epochs without progress say nothing yet.
             patience=max(8, round(min(300, 60 + n_rows) / a_pass)),
             least_lead=_LEAST_LEAD if n_rows < _VERY_FEW else 0.0,
@@ -256,7 +255,13 @@ def _large_student(plan: Plan, n_people: int, n_rows: int) -> Plan:
 
 
 def plan_training(
-    given: Parameters, n_rows: int, n_columns: int, *, n_choices: int = 0, lesson: Lesson | None = None
+    given: Parameters,
+    n_rows: int,
+    n_columns: int,
+    *,
+    n_choices: int = 0,
+    lesson: Lesson | None = None,
+    n_people: int | None = None,
 ) -> Plan:
     """Return the defaults for a table of this size, overruled by what the user gave.
 
@@ -266,13 +271,18 @@ def plan_training(
         n_columns: Modelled columns.
         n_choices: Choices of all columns together.
         lesson: What a student is taught.
+        n_people: People whose rows they are, each held out with all of theirs or with none; ``None``: every row is one.
 
     Example:
         >>> plan_training(Parameters(decoder="independent", epochs=7), 1000, 5).training.epochs
         7
     """
-    n_people = n_rows if lesson is None else lesson.n_people
-    plan = _INDEPENDENT if given.decoder == "independent" else _autoregressive(n_rows, n_columns, n_choices, n_people)
+    n_taught = n_rows if lesson is None else lesson.n_people
+    # A few people judge nothing: fifty of a small table, as far as that is no more than 15% of it.
+    watched = max(0.05, min(0.15, 50 / max(1, n_people or n_rows)))
+    plan = _INDEPENDENT
+    if given.decoder != "independent":
+        plan = _autoregressive(n_rows, n_columns, n_choices, n_taught, watched)
     wanted = given.given()
     if lesson is not None:
         is_small = lesson.n_people < _SMALL_STUDENT_BELOW
