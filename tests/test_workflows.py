@@ -14,6 +14,7 @@ from conftest import refuses
 from sklearn.datasets import load_breast_cancer
 from typer.testing import CliRunner
 
+from clover_tvae import TVAESynthesizer
 from clover_tvae.cli.app import app
 from clover_tvae.errors import ConfigError, TooFewRowsError
 from clover_tvae.evaluation import measure
@@ -22,7 +23,7 @@ from clover_tvae.evaluation.limits import check_limits, passed_limits
 from clover_tvae.jobs import load_jobs, plan_job, run_job
 from clover_tvae.jobs.read import load_limits
 from clover_tvae.metadata import Metadata
-from clover_tvae.workflows.assessment import split_holdout
+from clover_tvae.workflows.assessment import as_learnt, split_holdout
 from clover_tvae.workflows.comparison import compare_generators
 
 JOB = """\
@@ -454,6 +455,24 @@ def test_evaluate_writes_the_report_and_the_figures(folder: Path) -> None:
     code, out, err = command("evaluate", *alone, "--limits", "limits.yaml", "-q")
     assert code == 6
     assert "privacy.copies" in err
+
+
+@pytest.mark.long
+def test_categories_of_whole_numbers_are_those_that_the_generator_learnt_from_a_data_frame(folder: Path) -> None:
+    split_files(folder)
+    metadata = json.loads((folder / "patients.json").read_text())
+    synth = TVAESynthesizer(pd.read_csv("train.csv"), metadata, random_state=1, epochs=1, verbose=False).fit()
+    synth.save("patients.pkl")
+    # In a CSV file a category is text.
+    tables = ("--real", "train.csv", "--holdout", "test.csv", "--synthetic", "synthetic.csv", "-m", "patients.json")
+    code, _, err = command("evaluate", *tables, "--generator", "patients.pkl", "--dossier", "d.html")
+    assert code == 0, err
+    assert dossier_of_job(folder / "d.html")[1]["privacy.file_auc"]["value"] is not None
+    read = as_learnt(synth, pd.read_csv("train.csv", dtype={"target": str}))
+    pd.testing.assert_frame_equal(synth.anomaly_scores(read), synth.anomaly_scores(pd.read_csv("train.csv")))
+    result = run_job(job_of(folder, "    report: report.html\n", JOB.replace("patients.csv", "train.csv")))
+    assert result.error is None
+    assert not result.trained
 
 
 @pytest.mark.long

@@ -156,8 +156,10 @@ def evaluate(
     synth = None
     if generator is not None:
         from clover_tvae.synthesizer import Synthesizer
+        from clover_tvae.workflows.assessment import as_learnt
 
         synth = Synthesizer.load(generator, trust_pickle=trust_pickle)
+        known, drawn, held = (None if df is None else as_learnt(synth, df) for df in (known, drawn, held))
     scorers = None
     if held is not None:
         from clover_tvae.workflows.attackers import attackers

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.people import drawn_people, people_of
+from clover_tvae.conditions import number_of
 from clover_tvae.errors import ConfigError, TooFewRowsError
 from clover_tvae.evaluation import Figure, Figures, check_limits, measure, membership_shadow, privacy
 from clover_tvae.evaluation.catalogue import OF_GENERATOR
@@ -92,6 +94,21 @@ def split_holdout(
     return df[~held].reset_index(drop=True), df[held].reset_index(drop=True)
 
 
+def as_learnt(synth: Synthesizer, df: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with the texts of its categories as numbers, where the generator learnt numbers.
+
+    A CSV file holds categories as text; a DataFrame, or a Parquet file, may hold whole numbers.
+    """
+    learnt, read = synth.sample(0, random_state=0), df.copy(deep=False)
+    for name in set(synth.metadata.of_kind("categorical", "ordinal")) & {*learnt} & {*df}:
+        dtype = learnt[name].dtype
+        dtype = dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
+        if pd.api.types.is_numeric_dtype(dtype) and CellType.of(df[name], name).is_text:
+            cells = df[name].astype(object)
+            read[name] = cells.map(lambda cell: cell if (number := number_of(cell)) is None else number)
+    return read
+
+
 def assess(
     synth: Synthesizer,
     train: pd.DataFrame,
@@ -128,6 +145,7 @@ def assess(
     Returns:
         A sentence for each limit that is passed.
     """
+    train, holdout = as_learnt(synth, train), None if holdout is None else as_learnt(synth, holdout)
     leaving, limits = [drawn for drawn in leaving if len(drawn.rows)], limits or {}
     how: dict[str, Any] = {"seed": seed, "min_count": synth.min_count}
     usual = [drawn for drawn in leaving if not drawn.is_odd]
