@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from clover_tvae.errors import CloverWarning, ConfigError, Problem, did_you_mean, warn
 
 __all__ = [
-    "LARGEST_WIDTH", "MIN_COUNT", "MOST_ROWS", "NOT_IN_SDV", "ONLY_IN_SDV", "Count", "Decay", "Parameters",
+    "CHECKED", "LARGEST_WIDTH", "MIN_COUNT", "MOST_ROWS", "NOT_IN_SDV", "ONLY_IN_SDV", "Count", "Decay", "Parameters",
     "Positive", "Privacy", "Seed", "Share", "Width", "Widths", "described", "in_words", "listed", "shown", "unguarded",
     "whole_number",
 ]  # fmt: skip
@@ -213,7 +213,7 @@ class Parameters(BaseModel):
         return self.model_dump(exclude_none=True)
 
 
-_CHECKED = {
+CHECKED = {
     "told": "the check at the end of the fit told people who were learnt from others, better than by chance: treat the generator file as personal data",
     "not told": "the quick check at the end of the fit, by few people, did not tell who was learnt: it does not see small leaks",
     "too few": "the check at the end of the fit could not be made: too few people were held out",
@@ -251,7 +251,7 @@ class Privacy(BaseModel):
     def told(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return it as plain data, with :meth:`meaning`, and with what the check found in words: for a card."""
         told = {**self.model_dump(exclude={"membership"}), "meaning": self.meaning(parameters)}
-        return told if self.membership is None else told | {"membership_check": _CHECKED[self.membership]}
+        return told if self.membership is None else told | {"membership_check": CHECKED[self.membership]}
 
 
 def unguarded(parameters: Mapping[str, Any]) -> str:

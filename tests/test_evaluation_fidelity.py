@@ -75,6 +75,7 @@ def test_a_weak_yardstick_is_said_to_be_one(fresh):
     assert "not of one population" in weak(fidelity(real, synthetic, older))[0]
     alike = pd.concat([hospital(180, 1), real.head(20)], ignore_index=True)
     assert "20 of the 200 held-out rows equal learnt ones" in weak(fidelity(real, synthetic, alike))[0]
+    assert fidelity(real, synthetic, alike).weak_holdout == "20 of the 200 held-out rows equal learnt ones"
     coarse = [pd.DataFrame(np.random.default_rng(i).integers(0, 5, (300, 4)).astype(str)) for i in range(3)]
     assert not weak(fidelity(*coarse)), "of few answers strangers are alike"
     alone = fidelity(real, synthetic)

@@ -25,7 +25,7 @@ def figures() -> Figures:
         ],
         {"column_shapes": table},
         ["a note"],
-    )
+    ) | Figures(weak_holdout="it is 60 people")
 
 
 def test_a_figure_takes_its_meaning_from_the_catalogue(figures):
@@ -43,6 +43,9 @@ def test_plain_data_survives_json(figures):
     assert back == figures
     assert back.to_plain() == figures.to_plain()
     assert back.notes == ("a note",)
+    assert back.weak_holdout == "it is 60 people"
+    del plain["weak_holdout"]  # as it was written before
+    assert Figures.from_plain(plain).weak_holdout == ""
     assert back.tables["column_shapes"]["error"].isna().tolist() == [False, True]
 
 

@@ -23,7 +23,7 @@ from clover_tvae.errors import ColumnsMismatchError, ConfigError, DataError, Tab
 from clover_tvae.evaluation import CATALOGUE, Figure, Figures, fidelity
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import code_tables
-from clover_tvae.parameters import Privacy
+from clover_tvae.parameters import CHECKED, Privacy
 from clover_tvae.report import build_report, readings, write_report
 from clover_tvae.report.answers import FAIR_C2ST, FAIR_ERROR, FAIR_LOSS, FAIR_POINTS, answers
 from clover_tvae.report.model_card import card_groups
@@ -93,9 +93,7 @@ def figures() -> Figures:
             Figure.of("privacy.membership_auc", 0.71, n=600, interval=(0.68, 0.74)),
             Figure.of("privacy.membership_tpr1", None, n=0, note="Too few rows."),
         ],
-        notes=[
-            "The holdout is a weak yardstick: it is 300 people, and chance moves its figures. It says little.",
-        ],
+        notes=["The holdout is a weak yardstick: it is 300 people, and chance moves its figures. It says little."],
     )
 
 
@@ -282,6 +280,16 @@ def test_the_summary_names_what_is_worse_and_does_not_hide_leaks(page: str) -> N
     assert "9.30%, 0.500% for real rows" in text
     assert "The holdout is a weak yardstick: it is 300 people, and chance moves its figures." in text
     assert "Not judged, because not measured or without a yardstick: Membership inference, found at 1%" in text
+
+
+@pytest.mark.parametrize(("membership", "calms"), [("not told", True), ("told", False)])
+def test_a_quick_check_that_found_nobody_does_not_stand_beside_a_leak(
+    real: pd.DataFrame, synthetic: pd.DataFrame, holdout: pd.DataFrame, figures: Figures, membership: str, calms: bool
+) -> None:
+    card = {"privacy": Privacy(mode="student", written_rows=900, membership=membership).told({})}
+    for found, stands in ((figures, not calms), ((), True)):
+        text = words(build_report(real, synthetic, holdout, META, figures=found, card=card).html())
+        assert text.count(CHECKED[membership]) == (2 if stands else 0)  # as a remark, and in the card
 
 
 def test_held_out_rows_come_first_and_distances_are_folded_away(page: str) -> None:

@@ -14,6 +14,7 @@ from clover_tvae import TVAESynthesizer
 from clover_tvae.errors import ConfigError
 from clover_tvae.evaluation import Figure, Figures, measure
 from clover_tvae.metadata import Metadata
+from clover_tvae.parameters import CHECKED, Privacy
 from clover_tvae.report import build_dossier
 from clover_tvae.report.dossier import check_about
 from clover_tvae.workflows.assessment import dossier_of
@@ -70,6 +71,17 @@ def test_rows_and_file_have_verdicts_of_their_own(dossier) -> None:
     copied = build_dossier(few, few, rows(100, 1), META)
     assert "LEAK FOUND: Exact copies" in section(copied, "Verdicts")["The rows"][0]
     assert "must not leave" in section(copied, "Verdicts")["The file"][0]
+
+
+@pytest.mark.parametrize(("membership", "calms"), [("not told", True), ("told", False)])
+@pytest.mark.parametrize("leak", ["privacy.file_auc", "privacy.membership_auc", ""])
+def test_a_quick_check_that_found_nobody_does_not_stand_beside_a_leak(tables, membership, calms, leak) -> None:
+    card = {"privacy": Privacy(mode="student", written_rows=900, membership=membership).told({})}
+    keys = ("privacy.file_auc", "privacy.membership_auc")
+    figures = Figures.of([Figure.of(key, 0.9, p=1e-6 if key == leak else 0.5) for key in keys])
+    told = build_dossier(**tables, metadata=META, figures=figures, card=card).to_json().lower()
+    assert ("leak found:" in told) == bool(leak)
+    assert told.count(CHECKED[membership]) == (0 if leak and calms else 2)  # in the verdict, and among the guards
 
 
 def test_membership_stands_beside_guessing_and_people_of_whom_none_was_learnt(dossier) -> None:

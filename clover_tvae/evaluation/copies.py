@@ -106,23 +106,24 @@ def copies_of(tables: CodedTables, min_count: int) -> Copies:
     )
 
 
-def alike(tables: CodedTables, share: float) -> str:
-    """Say how many held-out rows equal a learnt one, where these are over a share of them and many more than chance gives.
+def alike(tables: CodedTables, share: float) -> tuple[str, str]:
+    """Say how many held-out rows equal a learnt one, where these are over a share of them and many more than chance gives; and what follows.
 
     Then some may be of people who were learnt, copies of whom would look like chance; nothing where the metadata says whose a row is.
     """
     learnt, held = tables["real"], tables["holdout"]
     if held.people is not None:
-        return ""
+        return "", ""
     rows = learnt.row_hashes
     n_alike = int(np.isin(held.row_hashes, rows).sum())
     if n_alike <= share * held.n_rows:
-        return ""
+        return "", ""
     each = _chance(learnt.cell_hashes(), rows, learnt.person_of_row, np.ones(len(rows), dtype=bool))
     if n_alike <= _BEYOND_NEAR_MISSES * held.n_rows * min(1.0, each):
-        return ""
+        return "", ""
     whose = "if some are the same people, keep each once, or name the column that says whose a row is (unit)"
-    return f"{n_alike:,} of the {held.n_rows:,} held-out rows equal learnt ones, and copies of those look like chance; {whose}"
+    told = f"{n_alike:,} of the {held.n_rows:,} held-out rows equal learnt ones"
+    return told, f", and copies of those look like chance; {whose}"
 
 
 def of_so_many_learnt(found: NDArray[Any], people: NDArray[Any], is_learnt: NDArray[Any]) -> float:

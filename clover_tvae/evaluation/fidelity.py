@@ -186,12 +186,14 @@ def _held_out(coded: CodedTables, seed: int) -> Figures:
     ]
     figures[0] = replace(figures[0], n=n, interval=auc_interval(areas["synthetic"], n))
     n_people = holdout.n_people
-    why = f"it is {n_people:,} people, and chance moves its figures" if n_people < _FEW_PEOPLE else ""
-    why = alike(coded, _MANY_ALIKE) or why
+    why, so = alike(coded, _MANY_ALIKE)
+    if not why and n_people < _FEW_PEOPLE:
+        why, so = f"it is {n_people:,} people", ", and chance moves its figures"
     if auc_interval(areas["holdout"], n, z=3.0)[0] > 0.5:
         why = f"trees tell it from the learnt rows (AUC {areas['holdout']:.2f}): the two are not of one population"
-    weak = f"{WEAK}: {why}. Neither a good nor a bad figure that rests on it says much."
-    return Figures.of(figures, notes=[weak] if why else [])
+        so = ""
+    note = f"{WEAK}: {why}{so}. Neither a good nor a bad figure that rests on it says much."
+    return replace(Figures.of(figures, notes=[note] if why else []), weak_holdout=why)
 
 
 def _marginals(held: _Comparison, draws: list[CodedTable]) -> Figures:

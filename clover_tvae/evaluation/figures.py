@@ -94,6 +94,7 @@ class Figures(Mapping[str, Figure]):
         figures: The figures by key.
         tables: Aggregates by name (``column_shapes``, ``pair_trends``, ...); never rows of the data.
         notes: What was left out, and why.
+        weak_holdout: Why the holdout is a weak yardstick, in a few words; empty where it is none.
 
     Example:
         >>> figures = Figures.of([Figure.of("fidelity.shape", 1.5, n=100)])
@@ -108,6 +109,7 @@ class Figures(Mapping[str, Figure]):
     figures: Mapping[str, Figure] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict, compare=False)
     notes: tuple[str, ...] = ()
+    weak_holdout: str = ""
 
     @classmethod
     def of(
@@ -130,6 +132,7 @@ class Figures(Mapping[str, Figure]):
             {**self.figures, **other.figures},
             {**self.tables, **other.tables},
             self.notes + tuple(note for note in other.notes if note not in self.notes),
+            self.weak_holdout or other.weak_holdout,
         )
 
     def section(self, name: str) -> Figures:
@@ -155,6 +158,7 @@ class Figures(Mapping[str, Figure]):
             },
             "tables": {name: _plain_table(table) for name, table in self.tables.items()},
             "notes": list(self.notes),
+            "weak_holdout": self.weak_holdout,
         }
 
     @classmethod
@@ -175,10 +179,10 @@ class Figures(Mapping[str, Figure]):
             tables = {
                 name: pd.DataFrame(part["rows"], columns=part["columns"]) for name, part in plain["tables"].items()
             }
-            notes = tuple(plain["notes"])
+            notes, weak_holdout = tuple(plain["notes"]), str(plain.get("weak_holdout", ""))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(Problem("figures", f"a part is missing or malformed ({type(error).__name__})")) from error
-        return cls(figures, tables, notes)
+        return cls(figures, tables, notes, weak_holdout)
 
     def __repr__(self) -> str:
         sections = Counter(figure.section for figure in self.figures.values())

@@ -105,7 +105,7 @@ def privacy_figures(
     """
     named = identifier_figure(tables, frames, seed=seed, min_count=disclosure.min_count)
     copies = [*_copies(tables, seed, disclosure), named]
-    too_alike = alike(tables, _MOST_ALIKE) if "holdout" in tables.tables else ""
+    too_alike = "".join(alike(tables, _MOST_ALIKE)) if "holdout" in tables.tables else ""
     if too_alike:  # then who is held out is no yardstick of chance
         copies = [replace(figure, p=None) for figure in copies]
     if why := too_alike or _too_small(tables):

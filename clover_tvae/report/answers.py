@@ -6,7 +6,6 @@ limits between the words stand here alone, and in ``docs/report.md``, which the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -14,7 +13,7 @@ from typing import Any, Literal
 from clover_tvae.evaluation.fidelity import WEAK
 from clover_tvae.evaluation.figures import Figure
 from clover_tvae.report.formatting import decimal_text, listed, printable, shortened
-from clover_tvae.report.readings import GOOD_LOSS, Reading
+from clover_tvae.report.readings import GOOD_LOSS, Reading, finds_leak
 
 FAIR_C2ST = 0.1  # above the AUC of real rows: told apart, but seldom
 FAIR_ERROR = 1.5  # times the error of real rows, or ...
@@ -91,7 +90,7 @@ def answers(
     likeness = tuple(reading for reading in read if reading.key in LIKENESS and reading.verdict != "unknown")
     usefulness = tuple(reading for reading in read if reading.section == "utility")
     attacks = tuple(reading for reading in read if reading.section == "privacy" and reading.counts)
-    is_found = any(reading.verdict == "worse" for reading in attacks)
+    is_found = finds_leak(read)
     attack = by_key.get("privacy.membership_auc")
     if attack is not None and attack.value is None and not is_found:
         without = without or (f"where {attack.why_unmeasured}" if attack.why_unmeasured else "")
@@ -102,8 +101,9 @@ def answers(
         Answer("Is it useful?", *_usefulness(by_key, usefulness, has_fresh, target), usefulness, "utility"),
         Answer("Whom could it expose?", *_exposed(attacks, without), attacks, "privacy"),
     ]
-    weak = [f" {re.split(', |[.] ', note)[0]}." for note in getattr(figures, "notes", ()) if note.startswith(WEAK)]
-    return [one if one.grade == "open" else replace(one, sentence=one.sentence + "".join(weak)) for one in found]
+    why = getattr(figures, "weak_holdout", "")
+    weak = f" {WEAK}: {why}." if why else ""
+    return [one if one.grade == "open" else replace(one, sentence=one.sentence + weak) for one in found]
 
 
 def _open(why: str) -> tuple[Grade, str, str]:

@@ -27,8 +27,8 @@ from clover_tvae.files import write_text
 from clover_tvae.parameters import MIN_COUNT, unguarded
 from clover_tvae.report.formatting import decimal_text, listed, percent_text, printable, real_share_text
 from clover_tvae.report.html_document import framed, render
-from clover_tvae.report.model_card import NO_PROOF, membership_checked, plain_text, strict_json
-from clover_tvae.report.readings import figure_text, leaks, readings
+from clover_tvae.report.model_card import NO_PROOF, beside_leak, membership_checked, plain_text, strict_json
+from clover_tvae.report.readings import figure_text, finds_leak, leaks, readings
 from clover_tvae.report.summary import risks
 from clover_tvae.version import __version__
 
@@ -171,6 +171,8 @@ def build_dossier(
         for title, found in others.items()
     }
     repeated = {title: found for title, found in repeated.items() if len(found) > 1}
+    if card is not None and (finds_leak(readings(figures)) or any(map(leaks, repeated.values()))):
+        card = beside_leak(card)
     fields = {**about, "subgroups": "none" if target is None else target}
     sections = [
         _section(
@@ -226,7 +228,7 @@ def _verdicts(
         guarded = (card.get("privacy") or {}).get("mode") == "student"
         file = found + ("" if guarded else " Learnt from people directly, it is as sensitive as the data.")
         asked = unguarded(card.get("parameters") or {})
-        checked = "" if "LEAK FOUND" in found else membership_checked(card)  # what was found here is surer
+        checked = membership_checked(card)
         file += "".join(f" {text[0].upper()}{text[1:]}." for text in (asked, checked) if text)
     words = "The file holds more than any rows. The tests are corrected for their number (Holm, 5%)."
     return _section("Verdicts", words, ("what leaves", "verdict"), [("The rows", rows), ("The file", file)])

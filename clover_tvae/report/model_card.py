@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clover_tvae.evaluation.disclosure import card_to_show
+from clover_tvae.parameters import CHECKED
 from clover_tvae.report.formatting import count_text, decimal_text, printable, shortened
 from clover_tvae.report.readings import readings
 
@@ -61,6 +62,15 @@ def card_groups(card: Mapping[str, Any] | None) -> list[tuple[str, list[tuple[st
             written = key == "rows" and _is_of_a_student(card)
             general.append(("Rows learnt, written by a teacher" if written else _title(key), plain_text(value)))
     return [("The generator", general), *groups] if general else groups
+
+
+def beside_leak(card: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the card as it stands beside a leak that was found: without a quick check that found none, which would calm."""
+    privacy = dict(card.get("privacy") or {})
+    if privacy.get("membership_check") != CHECKED["not told"]:
+        return card
+    del privacy["membership_check"]
+    return {**card, "privacy": privacy}
 
 
 def membership_checked(card: Mapping[str, Any] | None) -> str:

@@ -31,9 +31,9 @@ from clover_tvae.report.dossier import ASKED_AGAIN
 from clover_tvae.report.formatting import count_text, listed, printable, shortened
 from clover_tvae.report.html_document import framed, render
 from clover_tvae.report.learning_curves import learning_curves
-from clover_tvae.report.model_card import card_groups, membership_checked, strict_json
+from clover_tvae.report.model_card import beside_leak, card_groups, membership_checked, strict_json
 from clover_tvae.report.pair_section import PairTrends, broken_relations
-from clover_tvae.report.readings import CLOSENESS, readings
+from clover_tvae.report.readings import CLOSENESS, finds_leak, readings
 from clover_tvae.report.space_section import space_section
 from clover_tvae.report.summary import risks, summary
 from clover_tvae.seeds import Measure, generator, of_measure
@@ -242,6 +242,8 @@ def build_report(
     pairs = PairTrends.of(tables, disclosure, figures)
     target = None if metadata is None else metadata.variable_to_predict
     read = readings(figures)
+    if card is not None and finds_leak(read):
+        card = beside_leak(card)
     n_holdout, checked = 0 if holdout is None else len(holdout), membership_checked(card)
     roles = _ROLES if is_learnt else _FRESH_ROLES
     rows = [f"{count_text(tables[role].n_rows)} {words}" for role, words in roles if role in tables.tables]

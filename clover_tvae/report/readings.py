@@ -108,6 +108,11 @@ def readings(figures: Any) -> list[Reading]:
     return [_reading(figure, figure in found) for figure in given]
 
 
+def finds_leak(read: Sequence[Reading]) -> bool:
+    """Whether a figure of privacy, of the rows or of the file, finds a leak."""
+    return any(one.section == "privacy" and one.counts and one.verdict == "worse" for one in read)
+
+
 def leaks(tables: Sequence[Mapping[str, Figure]]) -> list[Figure]:
     """Return the tests of the rows that find a leak, corrected for the number of all tests of all the tables."""
     tests = [figure for table in tables for figure in table.values()]
