@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,20 @@ def test_limits_hold_for_the_very_rows_that_are_written(folder: Path, monkeypatc
     assert len(written) == 700
     for rows in measured:
         pd.testing.assert_frame_equal(written.iloc[:, :3], rows.iloc[:, :3])
+
+
+@pytest.mark.long
+def test_the_log_of_a_job_tells_of_its_own_training_and_not_of_an_attackers(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "clover_tvae")
+    assert (
+        run_job(job_of(folder, "    holdout: 0.3\n    report: report.html\n", JOB.replace("10,", "100,"))).error is None
+    )
+    assert "known attacks" in (folder / "report.html").read_text(encoding="utf-8")
+    told = [record.getMessage() for record in caplog.records]
+    assert [line.split(":")[0] for line in told if " rows x " in line] == ["training", "student"]
+    assert sum("were held out" in line or "tells" in line for line in told) == 1
 
 
 @pytest.mark.long

@@ -5,8 +5,11 @@ The evaluation knows no synthesizer: it takes these as scorers of people.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,7 +66,7 @@ def attackers(
         rows = rows[names].sample(min(len(rows), _MAX_ROWS), random_state=seed % 2**32).reset_index(drop=True)
         epochs = math.ceil(_QUICK_STEPS / math.ceil(len(rows) / _QUICK["batch_size"]))
         options = _OPTIONS if full else {**_OPTIONS, **_QUICK, "epochs": epochs}
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _unlogged():
             warnings.simplefilter("ignore")  # of what such rows lack the user was told by the generator
             model = Synthesizer(rows, cells, random_state=seed, **options).fit()
         return model.anomaly_scores(people[names]).iloc[:, 0].to_numpy(dtype=float)
@@ -75,6 +78,20 @@ def attackers(
             return np.zeros(len(people))  # rows that cannot be learnt tell nothing in this way
 
     return {"membership": {"learn_the_rows": learnt}, **file_attackers(synth)}
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """Log nothing of a training: who reads the log would take it for that of the generator."""
+    loggers = [logging.getLogger(f"clover_tvae.{room}") for room in ("backends", "synthesizer", "training")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def file_attackers(synth: Synthesizer | None) -> dict[str, dict[str, Scorer]]:
