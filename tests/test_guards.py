@@ -247,6 +247,21 @@ def test_every_stored_value_rests_on_k_rows() -> None:
         assert set(made[shared]) == set(distinct[counts >= K])
 
 
+def test_in_which_gap_one_person_is_leaves_no_trace() -> None:
+    """Between values that many share, rows of gaps with few are spread over all of these gaps."""
+    rng = np.random.default_rng(0)
+    shared = np.repeat(np.arange(0, 3_000, 30), 12)
+    files = []
+    for _ in range(20):
+        odd = 30 * rng.choice(np.arange(5, 95), 8, replace=False) + rng.choice([1, 7, 11, 13, 17, 19, 23, 29], 8)
+        fitted = NumberTransform.fit(pd.Series(np.r_[shared, odd]), "x", "rank", least=K)
+        files.append(str(fitted.to_plain()))
+        drawn = fitted.decode(np.zeros(200_000, np.int32), rng.random(200_000))
+        assert (drawn % 30 != 0).mean() == pytest.approx(8 / 1_208, rel=0.2)
+        assert (drawn[drawn % 30 != 0] // 30).nunique() > 75
+    assert len(set(files)) == 1
+
+
 def table(n: int = 300) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     df = pd.DataFrame({"salary": rng.lognormal(10, 1, n).round(2), "job": rng.choice(["nurse", "cook"], n)})

@@ -330,6 +330,31 @@ def test_a_few_other_days_do_not_spread_dates_over_the_month(n_odd: int, is_last
     assert drawn[~there].dt.day.nunique() > 15
 
 
+@pytest.mark.parametrize("is_last", [False, True])
+@pytest.mark.parametrize(("n_months", "n_rows", "n_odd"), [(280, 12_000, 900), (72, 10_000, 250), (72, 500, 6)])
+def test_a_day_off_the_first_can_be_asked_for_though_few_rows_are_in_its_month(
+    n_months: int, n_rows: int, n_odd: int, is_last: bool
+) -> None:
+    rng = np.random.default_rng(5)
+    days = (np.datetime64("2001-01") + rng.integers(0, n_months, n_rows) + is_last).astype("M8[D]") - is_last
+    days[:n_odd] += rng.integers(3, 25, n_odd)
+    fitted = NumberTransform.fit(pd.Series(days.astype("M8[us]")), "x", "rank", "datetime", least=5)
+    fitted = NumberTransform.from_plain(fitted.to_plain(), "rank", "datetime")
+    for day in np.sort(days)[n_rows // 50] + np.arange(0, 30 * n_months - 200, 11):
+        assert set(allowed_values(fitted, pd.Timestamp(day))) == {pd.Timestamp(day)}
+    codes = fitted.encode(pd.Series(days.astype("M8[us]")), rng, "error")
+    learnt = fitted.decode(codes.choices, codes.scalars)
+    assert (learnt == days.astype("M8[us]")).mean() == pytest.approx(1, abs=0.002)
+    numbers = np.where(codes.choices < fitted.layout.n_numbered, rng.random(n_rows), codes.scalars)
+    drawn = fitted.decode(codes.choices, numbers)
+    there = drawn.dt.is_month_end if is_last else drawn.dt.is_month_start
+    assert there.mean() == pytest.approx(1 - n_odd / n_rows, abs=0.02)
+    if n_odd > 100:
+        odd_years, years = drawn[~there].dt.year.value_counts(normalize=True), n_months // 12
+        assert odd_years.max() < 2 / years
+        assert odd_years.iloc[years - 1] > 0.4 / years
+
+
 def test_files_that_know_no_months_are_read() -> None:
     plain = fit(DAYS).to_plain()
     del plain["calendar"]["day_of_month"]

@@ -55,26 +55,37 @@ class Heaps:
     weights: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, distinct: NDArray[Any], counts: NDArray[np.int64], grid: Grid, least: int) -> Heaps:
+    def fit(
+        cls, distinct: NDArray[Any], counts: NDArray[np.int64], alone: NDArray[np.bool_], grid: Grid, least: int
+    ) -> Heaps:
         """Find the units whose multiples come oftener.
 
         Args:
+            alone: Which values are drawn by themselves: how often they come is no matter, and there are fewer steps for the others.
             least: Fewest rows that a unit may rest on.
 
         Example:
-            >>> values = np.r_[np.arange(0, 500, 5), np.arange(1, 400, 8)]
-            >>> Heaps.fit(values, np.ones(150, np.int64), Grid("int64", 0, 500, 0), 5).units.tolist()
+            >>> values, counts = np.r_[np.arange(0, 500, 5), np.arange(1, 400, 8)], np.ones(150, np.int64)
+            >>> Heaps.fit(values, counts, counts > 1, Grid("int64", 0, 500, 0), 5).units.tolist()
             [1, 5]
         """
-        n_rows, none = int(counts.sum()), cls.none(grid)
+        n_rows, none = int(counts[~alone].sum()), cls.none(grid)
         if n_rows < _FEWEST or not _has_steps(grid):
             return none
         steps = np.rint(none._steps(grid.offset(distinct))).astype(np.int64)
+        n_steps, absent, steps, counts = int(np.ptp(steps)) + 1, steps[alone], steps[~alone], counts[~alone]
+
+        def together(units: Sequence[int], others: Sequence[int]) -> NDArray[np.float64]:
+            """Return the share of all steps but those of values alone that are multiples of both."""
+            missing = [[np.count_nonzero(_divides(u, absent) & _divides(o, absent)) for o in others] for u in units]
+            left = n_steps * _together(units, others) - np.array(missing)
+            return np.maximum(left, 0.0) / (n_steps - len(absent))
+
         units, weights, shares = [1], np.ones(1), [1.0]
         months = _MONTHS if grid.kind == "int64" and grid.unit == 1 else ()
         for unit in [*months, *_candidates(int(steps.max() - steps.min()) // 2)]:
             share = float(counts[_divides(unit, steps)].sum()) / n_rows
-            expected = float((weights * _together([unit], units)[0]).sum())
+            expected = float((weights * together([unit], units)[0]).sum())
             enough = max(least, _LEAST_SHARE * n_rows, _SURE * math.sqrt(n_rows * expected * (1 - expected)))
             beside = 1 if unit in _MONTHS else max(u for u in units if unit % u == 0)
             is_near = _divides(unit, steps - beside) | _divides(unit, steps + beside)
@@ -83,9 +94,10 @@ class Heaps:
                 continue
             units.append(unit)
             shares.append(share)
-            weights = _weights(units, shares)
+            weights = _weights(together(units, units), shares)
         if len(units) == 1:
             return none
+        weights /= (weights * _together([1], units)[0]).sum()
         weights[0] = max(weights[0], _LEAST_WEIGHT)
         # Two digits tell no more of how many rows there were.
         kept = sorted(
@@ -152,7 +164,7 @@ class Heaps:
     def offsets(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the steps in whose weight places lie, as offsets."""
         mean, over = self._mean, 2 * float(self.weights.sum())  # months differ in length
-        low, high = np.floor(places / mean) - 1, np.ceil((places + over) / mean) + 1
+        low, high = np.floor((places - over) / mean) - 1, np.ceil((places + over) / mean) + 1
         for _ in range(64):  # the first step up to which there is more weight
             if not (high - low > 1).any():
                 break
@@ -201,11 +213,14 @@ def _together(units: Sequence[int], others: Sequence[int]) -> NDArray[np.float64
     return np.array([[share(one, other) for other in others] for one in units])
 
 
-def _weights(units: Sequence[int], shares: Sequence[float]) -> NDArray[np.float64]:
-    """Return the weights, none below 0, by which multiples of each unit have these shares of the rows."""
+def _weights(of_each: NDArray[np.float64], shares: Sequence[float]) -> NDArray[np.float64]:
+    """Return the weights, none below 0, by which multiples of each unit have these shares of the rows.
+
+    Args:
+        of_each: The share of steps that are multiples of both of two units.
+    """
     from scipy.optimize import lsq_linear  # it takes a while, and only fits need it
 
-    of_each = _together(units, units)
     # A share of a thousandth matters as much as one of a half.
     scale = 1.0 / np.sqrt(np.array(shares))
     found = lsq_linear(of_each * scale[:, None], np.array(shares) * scale, bounds=(0, np.inf), method="bvls")

@@ -27,6 +27,7 @@ ATOM_SHARE, ATOM_ROWS = 0.01, 20  # beyond, values with more than this share of 
 MIN_REPEATS_OF_STEPS, MAX_STEPS = 3, 20_000  # values that repeat so often on average are all kept, up to so many
 MAX_KNOTS, ROWS_A_KNOT, MIN_KNOTS = 2_000, 3, 20  # else the quantile function is a line through so many knots
 FLAT_ROWS = 3  # ... where values that repeat so often keep an interval of ranks of their own
+MAX_GAP = 4  # gaps between repeated values that are more than so many median ones wide may be empty by nature
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +70,19 @@ class RankCodec(NumberCodec):
         if not len(distinct) or counts.sum() < least:
             return cls(grid, atoms, n_missing > 0, *nothing)
         if least == 1:
-            knots = _knots(distinct, counts)
+            values, lower, upper = _knots(distinct, counts)
+            alone = np.isin(distinct, values[upper > lower])  # those that have ranks of their own
+            heaps = Heaps.fit(distinct, counts, alone, grid, least)
         else:
-            values, n_rows, shared = _pooled(distinct, counts, least, grid)
-            knots = _knots(*_with_ends(values, n_rows, shared, grid))
-        values, lower, upper = knots
-        between = ~np.isin(distinct, values[upper > lower])  # those that have no ranks of their own
-        heaps = Heaps.fit(distinct[between], counts[between], grid, least)
-        return cls(grid, atoms, n_missing > 0, *knots, heaps.units, heaps.weights)
+            alone = counts >= least
+            heaps = Heaps.fit(distinct, counts, alone, grid, least)
+            middles, rows, spread = _spread(distinct, counts, alone, atoms, heaps, least)
+            values, n_rows, shared = _pooled(distinct[~spread], counts[~spread], least, grid)
+            at = np.searchsorted(values, middles)
+            values, shared = np.insert(values, at, middles), np.insert(shared, at, False)
+            n_rows = np.insert(n_rows.astype(np.float64), at, rows)
+            values, lower, upper = _knots(*_with_ends(values, n_rows, shared, grid))
+        return cls(grid, atoms, n_missing > 0, values, lower, upper, heaps.units, heaps.weights)
 
     @property
     def n_numbered(self) -> int:
@@ -238,6 +244,50 @@ def _pooled(distinct: NDArray[Any], counts: NDArray[Any], least: int, grid: Grid
     return grid.means(np.repeat(distinct, counts), rows), np.diff(rows, append=counts.sum()), shared[starts]
 
 
+def _spread(
+    distinct: NDArray[Any],
+    counts: NDArray[np.int64],
+    alone: NDArray[np.bool_],
+    atoms: NDArray[Any],
+    heaps: Heaps,
+    least: int,
+) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.bool_]]:
+    """Spread what lies in gaps between shared values over these gaps, where each has too few rows: dates off the first of their month.
+
+    Args:
+        alone: Which values are shared.
+        atoms: Values beside these that are shared, too.
+        heaps: How likely the values that are not shared are beside each other.
+
+    Returns:
+        Values and the rows that each stands for: of gaps that at least ``least`` rows together lie in, the middle, with its part of
+        them; and the first and the last atom, with none, where gaps reach to them. And which distinct values these stand for. Gaps that
+        are far wider than most are left out.
+    """
+    nothing, grid = (distinct[:0], np.zeros(0), np.zeros(len(distinct), dtype=bool)), heaps.grid
+    shared = np.sort(np.concatenate([distinct[alone], atoms]))
+    if len(shared) < 2:
+        return nothing
+    ends = grid.offset(shared)
+    stops, starts = heaps.around(ends, ~np.isin(shared, atoms))
+    halves = starts[:-1] + (stops[1:] - starts[:-1]) / 2
+    middles = grid.value(heaps.offsets(halves) if heaps else halves)
+    until, widths = np.r_[0, np.cumsum(counts)], np.diff(ends)
+    n_rows = until[np.searchsorted(distinct, shared[1:])] - until[np.searchsorted(distinct, shared[:-1], "right")]
+    has_room = (middles > shared[:-1]) & (middles < shared[1:]) & (widths <= MAX_GAP * np.median(widths))
+    gaps = np.flatnonzero(has_room & (n_rows < least))
+    if n_rows[gaps].sum() < least:
+        return nothing
+    room = (stops[1:] - starts[:-1])[gaps] - (0 if heaps else grid.step)
+    groups = np.array(_groups(n_rows[gaps], least))
+    density = np.add.reduceat(n_rows[gaps], groups) / np.add.reduceat(room, groups)
+    rows = np.repeat(density, np.diff(groups, append=len(gaps))) * room
+    is_covered = np.isin(np.searchsorted(shared, distinct) - 1, gaps) & ~np.isin(distinct, shared)
+    outer = [end for end, gap in ((0, 0), (-1, len(shared) - 2)) if gap in gaps and shared[end] in atoms]
+    at = [0 if end == 0 else len(gaps) for end in outer]
+    return np.insert(middles[gaps], at, shared[outer]), np.insert(rows, at, 0), is_covered
+
+
 def _with_ends(
     values: NDArray[Any], counts: NDArray[Any], shared: NDArray[np.bool_], grid: Grid
 ) -> tuple[NDArray[Any], ...]:
@@ -292,8 +342,8 @@ def _knots(
     Args:
         shared: Where some values are means of their rows, which of them are not.
     """
-    n, m = int(counts.sum()), len(distinct)
-    above = np.cumsum(counts) / n
+    n, m, above = round(counts.sum()), len(distinct), np.cumsum(counts)
+    above = above / above[-1]
     below = np.concatenate([[0.0], above[:-1]])
     if shared is None and n >= MIN_REPEATS_OF_STEPS * m and m <= MAX_STEPS:
         return distinct, below, above
