@@ -533,7 +533,13 @@ class TestJobs:
         for status in ("done", "up to date"):
             assert run(path).status == status
             assert len(read_database(place, "drawn")) == 5
-        assert run(path, force=True).status == "done"
+        for again in ("force", "retrain"):
+            result = run(path, **{again: True})
+            assert (result.status, result.outputs, result.rows) == ("done", (), 0)
+            assert "appends none twice" in result.warnings[-1]
+            assert len(read_database(place, "drawn")) == 5
+        other = {"rows": 5, "seed": 9, "output": output}
+        assert run(job_file(tmp_path, {"data": {"file": "rows.duckdb", "table": "people"}, "sample": other})).rows == 5
         assert len(read_database(place, "drawn")) == 10
         with contextlib.closing(duckdb.connect(str(place))) as connection:
             connection.execute("drop table drawn")

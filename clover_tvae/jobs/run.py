@@ -124,7 +124,8 @@ class _Run:
             return
         for index in plan.samples:
             sample = job.spec.sample[index]
-            self._write(index, sample, synth, drawn.get(index))
+            if not self._write(index, sample, synth, drawn.get(index)):
+                continue
             result = replace(result, outputs=(*result.outputs, sample.place), rows=result.rows + sample.rows)
             yield result
         yield replace(result, status="done")
@@ -284,9 +285,10 @@ class _Run:
             sample.place, found, seed, decode, bool(sample.conditions), lambda n: rows(mixed(n, index, _AGAIN))
         )
 
-    def _write(self, index: int, sample: SampleSpec, synth: Synthesizer, drawn: Drawn | None) -> None:
-        """Write a sample, the rows that were measured where there are any."""
+    def _write(self, index: int, sample: SampleSpec, synth: Synthesizer, drawn: Drawn | None) -> bool:
+        """Write a sample, the rows that were measured where there are any; tell whether that was needed."""
         job, record = self.job, self.plan.record
+        before = record.outputs.get(sample.place, {})
         seed = self._seed(index, sample) if drawn is None else drawn.seed
         entry = {**asked_of(job, sample, record.generator), "seed": seed, "sha256": None}
         if isinstance(sample.output, DatabaseOutput):
@@ -301,15 +303,24 @@ class _Run:
             if isinstance(sample.output, DatabaseOutput):
                 if sample.output.file is not None:
                     job.target(sample.output.file)  # makes its folder
-                df = pd.concat(frames(), ignore_index=True)
-                write_database(df, job.database(sample.output), if_exists=sample.output.if_exists)
-                entry["sha256"] = row_digest(df)
+                df, table = pd.concat(frames(), ignore_index=True), job.database(sample.output)
+                same = {"sha256": row_digest(df), "place": entry["place"]}
+                is_there = same.items() <= before.items() and table.table_is_there()
+                if sample.output.if_exists == "append" and is_there:
+                    entry["sha256"] = same["sha256"]
+                    record.save()
+                    text = "this job has appended these very rows before, and appends none twice; another seed draws others"
+                    warn(f"{sample.place}: {text}", CloverWarning)
+                    return False
+                write_database(df, table, if_exists=sample.output.if_exists)
+                entry["sha256"] = same["sha256"]
             else:
                 path = job.target(sample.output)
                 draw_to(frames, path, dialect=job.dialect())
                 job.copies.put(path)
                 entry["sha256"] = file_digest(path)
         record.save()
+        return True
 
 
 def run_jobs(
