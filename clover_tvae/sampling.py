@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import Tensor
 from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import ConditionError
 from clover_tvae.model.devices import Strata, one_thread, torch_generator
-from clover_tvae.model.rows import ConditionTensors, Drawing, Rows, Translate
+from clover_tvae.model.rows import ConditionTensors, Drawing, Draws, Rows, Translate
 from clover_tvae.model.schedule import one_by_one
 from clover_tvae.model.vae import TabularVAE, inside_spreads, table_tensors
 from clover_tvae.seeds import child
@@ -28,8 +29,10 @@ __all__ = ["BLOCK_ROWS", "Sampler"]
 
 #: Rows a block. Large enough that the matrix products dominate, small enough that one row does not cost a second.
 BLOCK_ROWS = 1024
-#: Rows that are drawn in the same order of columns.
-_ROWS_AN_ORDER = 512
+#: Each order of the columns errs in its own way, so the first block has several; in each of the others, one is as good, and faster.
+_ORDERS_OF_THE_FIRST = 2
+#: Blocks that a thread may be ahead of what is done with them.
+_AHEAD = 4
 #: Draws of z a row of a block, from which the conditions pick (importance resampling).
 _CANDIDATES = {"rank": 4, "mode": 64}
 _MOST_LOGITS = 2**25
@@ -52,7 +55,7 @@ def _in_order(tasks: Iterator[Callable[[], T]], n_threads: int) -> Iterator[T]:
         waiting = []
         for task in tasks:
             waiting.append(pool.submit(task))
-            if len(waiting) > n_threads:
+            if len(waiting) > _AHEAD * n_threads:
                 yield waiting.pop(0).result()
         for future in waiting:
             yield future.result()
@@ -62,7 +65,7 @@ class Sampler:
     """Draws encoded rows from a trained autoencoder.
 
     Args:
-        vae: The autoencoder, in evaluation mode.
+        vae: The autoencoder, which is not trained any more once this draws.
         translate: ``translate(column, source, choices, scalars, rng)``: cells of ``source``, coded as cells of
             ``column`` (for copy choices), on numpy arrays.
         n_threads: Blocks drawn at the same time; ``None`` for as many as torch may use.
@@ -78,6 +81,10 @@ class Sampler:
         self.layout = vae.layout
         self.n_threads = n_threads or min(torch.get_num_threads(), os.cpu_count() or 1)
         self._translate = translate
+
+    @cached_property
+    def _drawer(self) -> Draws:
+        return self.vae.decoder.drawer()
 
     # -- drawing ------------------------------------------------------------------------------------------------------
 
@@ -120,11 +127,11 @@ class Sampler:
         generator = torch_generator(child(seed, index), self.vae.device, kind)
         rows, known, z = self._conditioned(generator, conditions) if conditions else self._fresh(generator, BLOCK_ROWS)
         unconditioned = [i for i in range(self.layout.n_columns) if i not in conditions]
-        # Each order of the columns errs in its own way, so a block has several.
-        shuffled = [self._shuffled(unconditioned, generator) for _ in range(BLOCK_ROWS // _ROWS_AN_ORDER)]
+        n_orders = 1 if index else _ORDERS_OF_THE_FIRST
+        shuffled = [self._shuffled(unconditioned, generator) for _ in range(n_orders)]
         orders = [self.vae.schedule.steps(columns, steps) for columns in shuffled]
         how = Drawing(orders, None, self._translator(generator), decode == "argmax")
-        return _to_table(self.vae.decoder.sample(z, rows, known, generator, how)[0])
+        return _to_table(self._drawer.sample(z, rows, known, generator, how)[0])
 
     def _fresh(self, generator: torch.Generator, n_rows: int, *, stratify: bool = True) -> tuple[Rows, Tensor, Tensor]:
         """Blank rows, nothing known, z from the prior."""
@@ -154,7 +161,7 @@ class Sampler:
         conditions = {i: ConditionTensors(*(part.to(z.device) for part in c)) for i, c in conditions.items()}
         columns = self._shuffled(list(conditions), generator)
         how = Drawing([one_by_one(columns)], conditions, self._translator(generator))
-        rows, log_weight = self.vae.decoder.sample(z, rows, known, generator, how)
+        rows, log_weight = self._drawer.sample(z, rows, known, generator, how)
         if not bool(torch.isfinite(log_weight).any()):
             text = f"no row can meet the conditions on {len(conditions)} columns together"
             raise ConditionError(f"{text}; drop or widen one of them")
@@ -240,7 +247,7 @@ class Sampler:
                 z = mu + std * torch.randn(mu.shape, generator=generator, device=mu.device)
             columns = self._shuffled(list(range(self.layout.n_columns)), generator)
             how = Drawing([one_by_one(columns)], conditions, self._translator(generator), argmax and round_ == last)
-            part, _ = self.vae.decoder.sample(z, part, given, generator, how)
+            part, _ = self._drawer.sample(z, part, given, generator, how)
         return _to_table(part)
 
     def _nothing_missing(self) -> dict[int, ConditionTensors]:
@@ -300,7 +307,7 @@ class Sampler:
         """
         z = self.vae.prior.draw(len(rows.choices), generator)
         how = Drawing([[tuple(columns)]], translate=self._translator(generator))
-        filled, _ = self.vae.decoder.sample(z, rows, known, generator, how)
+        filled, _ = self._drawer.sample(z, rows, known, generator, how)
         mu, std = self.vae.posterior(filled)
         z = mu + std * torch.randn(mu.shape, generator=generator, device=mu.device)
         if len(columns) == 1:
@@ -323,7 +330,7 @@ class Sampler:
                 generator = torch_generator(child(seed, block), self.vae.device)
                 blank = Rows.blank(len(z), self.layout, self.vae.device)
                 how = Drawing(translate=self._translator(generator), argmax=True)
-                rows, _ = self.vae.decoder.sample(z, blank, torch.zeros_like(blank.choices).bool(), generator, how)
+                rows, _ = self._drawer.sample(z, blank, torch.zeros_like(blank.choices).bool(), generator, how)
                 parts.append(_to_table(rows))
         return EncodedTable.concatenate(parts) if parts else _to_table(Rows.blank(0, self.layout))
 

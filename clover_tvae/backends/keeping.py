@@ -54,6 +54,7 @@ _LEAST_DRAWS = 20_000
 _LARGEST_BLOCK = 65_536
 #: Rows given out that have a seed of their own: whoever wants later ones draws none before them.
 STRETCH_ROWS = 16_384
+_WHOLE_STRETCH = (STRETCH_ROWS // BLOCK).bit_length() - 1
 
 #: The column of the reduced table that tells people apart; it is not learnt.
 _UNIT = "\x00unit"
@@ -197,7 +198,9 @@ class KeepingBackend(Backend):
         start = skip - skip % STRETCH_ROWS
         while start < n_rows or start == n_rows == 0:
             own = child(seed, Draw.STRETCH, start // STRETCH_ROWS) if start else seed
-            for rows in self._stretch(min(STRETCH_ROWS, n_rows - start), own, **how):
+            # Whoever asks for more than a stretch is given it at once; few rows begin with a small block.
+            first = _WHOLE_STRETCH if start else 0
+            for rows in self._stretch(min(STRETCH_ROWS, n_rows - start), own, first, **how):
                 start += len(rows)
                 if start > skip or n_rows == 0:
                     left_out = max(0, skip - (start - len(rows)))
@@ -211,13 +214,14 @@ class KeepingBackend(Backend):
         self,
         n_rows: int,
         seed: np.random.SeedSequence,
+        block: int = 0,
         *,
         conditions: Mapping[Any, Any] | None = None,
         decode: str | None = None,
         missing: bool = True,
         **how: Any,
     ) -> Iterator[pd.DataFrame]:
-        """Yield the first ``n_rows`` rows of a stretch, without identifiers."""
+        """Yield the first ``n_rows`` rows of a stretch, without identifiers; the first ``block`` holds ``BLOCK * 2**block`` rows."""
         plan, conditions, how = self.reduction, conditions or {}, how | {"decode": decode, "missing": missing}
         inner, outer = translated(plan, conditions, missing=missing)
         place, n_drawn, broken = 0, 0, Counter[str]()
@@ -226,8 +230,8 @@ class KeepingBackend(Backend):
         for rows in self._from_values(n_rows, given, seed, **how):
             yield rows
             place += len(rows)
-        block = int(place > 0)
-        while place < n_rows or block == 0:
+        is_empty, block = place == 0, max(block, int(place > 0))
+        while place < n_rows or is_empty:
             if n_drawn >= _LEAST_DRAWS and n_drawn > 2 * DRAWS_A_ROW * place:
                 try:
                     rest = list(self._from_values(n_rows - place, values, seed, **how))
@@ -250,6 +254,7 @@ class KeepingBackend(Backend):
                 if len(kept) >= n_rows - place or asked == size:
                     break
             broken += found
+            is_empty = False
             n_drawn, block = n_drawn + len(rows), block + 1
             kept = kept.iloc[: n_rows - place]
             if plan.is_repair:

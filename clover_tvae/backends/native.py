@@ -48,8 +48,8 @@ __all__ = ["NativeBackend"]
 
 logger = logging.getLogger(__name__)
 
-#: Encoded blocks that are put back into pandas together: pandas is slow on many small frames.
-_BLOCKS_A_FRAME = 64
+#: Encoded blocks that are put back into pandas together, while others are drawn: pandas is slow on many small frames.
+_BLOCKS_A_FRAME = 16
 assert BLOCK_ROWS * _BLOCKS_A_FRAME <= 2**20
 
 

@@ -12,8 +12,8 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from itertools import accumulate, pairwise, zip_longest
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -22,22 +22,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clover_tvae.encoded import TableLayout
-from clover_tvae.model.choices import ChoiceColumns, draw_choice, group_by_width, padding_of
+from clover_tvae.model.choices import ChoiceColumns, group_by_width, padding_of
 from clover_tvae.model.copy_choices import CopyChoices
-from clover_tvae.model.mixture import Mixture, normal_score
-from clover_tvae.model.products import FusedBlock, Linear, linear, residual, sum_of_embeddings
-from clover_tvae.model.rows import EVERY_CELL, ConditionTensors, Drawing, Rows, numbered_cells
-from clover_tvae.model.schedule import one_by_one
+from clover_tvae.model.drawing import RowDrawer
+from clover_tvae.model.mixture import PIECES, Mixture, normal_score, piecewise
+from clover_tvae.model.products import Linear, linear, residual, sum_of_embeddings
+from clover_tvae.model.rows import EVERY_CELL, Drawing, Rows, numbered_cells
 
-#: Equal pieces of the piecewise-linear encoding of a rank; fewer where a table has very many numbers.
-PIECES = 24
+#: The pieces of all ranks of a table together.
 _MOST_PIECE_INPUTS = 2400
 #: Gaussians a number.
 _COMPONENTS = 8
 #: A column of so many choices has a head of its own pace: half of its cells are known in training, and need no logits.
 _WIDE = 512
-#: Rows that pass the trunk together in drawing: what a block of it works on then stays in a core's cache.
-_ROWS_A_PASS = 512
 
 
 class _Block(nn.Module):
@@ -57,19 +54,6 @@ class _Block(nn.Module):
         keep = x.new_empty(len(x), self.up.out_features, dtype=self.up.products)
         keep.bernoulli_(1.0 - self.dropout, generator=generator).div_(1.0 - self.dropout)
         return residual(x, self.norm, self.up, self.down, keep)
-
-
-def piecewise(rank: Tensor, n_pieces: int) -> Tensor:
-    """Piece j of a rank q: ``clamp(2 (n q - j) - 1, -1, 1)``, then its normal score.
-
-    Pieces of the rank see the middle of a column finely; its tails, where heavy-tailed columns move together, are one piece
-    wide in rank but a straight line in normal score.
-
-    **Shape** ``(rows, scalars)``, then ``(rows, scalars, pieces + 1)``.
-    """
-    pieces = torch.arange(n_pieces, device=rank.device, dtype=rank.dtype)
-    encoded = (2.0 * n_pieces) * rank.unsqueeze(2) - (2.0 * pieces + 1.0)
-    return torch.cat([encoded.clamp_(-1.0, 1.0), normal_score(rank).unsqueeze(2)], 2)
 
 
 class _Group(NamedTuple):
@@ -203,7 +187,7 @@ class AutoregressiveDecoder(nn.Module):
 
     # -- the network --------------------------------------------------------------------------------------------------
 
-    def _input(self, z: Tensor, rows: Rows, known: Tensor) -> Tensor:
+    def embed(self, z: Tensor, rows: Rows, known: Tensor) -> Tensor:
         """Sum of the embeddings of all cells, known or not, and of z. **Shape** ``(rows, width)``."""
         index = torch.where(known, rows.choices + self.starts, self.unknown)
         hidden = sum_of_embeddings(index, self.cells, self.latent.products) + self.latent(z)
@@ -213,24 +197,57 @@ class AutoregressiveDecoder(nn.Module):
             hidden = hidden + self.pieces(pieces.flatten(1))
         return hidden
 
-    def _trunk(self, hidden: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def trunk(self, hidden: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The residual blocks; with a generator, with dropout. **Shape** ``(rows, width)`` in and out."""
         for block in self.blocks:
             hidden = block(hidden, generator)
         return self.norm(hidden)
 
-    def _drawing_trunk(self) -> Callable[[Tensor], Tensor]:
-        """The trunk without gradients, for many passes: in bfloat16 throughout where products are, and fused."""
-        if self.latent.products != torch.bfloat16 or not FusedBlock.is_there(self.cells.device):
-            return self._trunk
-        blocks = [FusedBlock(block.norm, block.up, block.down, _ROWS_A_PASS) for block in self.blocks]  # type: ignore[arg-type]
+    def outputs_of(self, i: int) -> tuple[Tensor, Tensor]:
+        """Weights and biases of column ``i``'s logits and then, if it has numbers, of its mixture.
 
-        def trunk(hidden: Tensor) -> Tensor:
-            hidden = hidden.to(torch.bfloat16)
-            for block in blocks:
-                hidden = block(hidden)
-            return self.norm(hidden)
+        **Shape** ``(outputs, width)``, ``(outputs,)``.
+        """
+        column = self.layout.columns[i]
+        g, row = self.place[i]
+        first = row * self.groups[g].width
+        head: Linear = self.heads[g]  # type: ignore[assignment]
+        parts = [(head, slice(first, first + column.n_choices))]
+        if column.n_numbered and self.mixtures is not None:
+            first = self.layout.scalar_of[i] * 3 * _COMPONENTS
+            parts.append((self.mixtures, slice(first, first + 3 * _COMPONENTS)))
+        return torch.cat([head.weight[span] for head, span in parts]), torch.cat(
+            [head.bias[span] for head, span in parts]
+        )
 
-        return trunk
+    def read(self, i: int, output: Tensor, open_copies: Tensor | None) -> tuple[Tensor, Mixture | None]:
+        """Read what :meth:`outputs_of` gives: logits, and the mixture of the numbers.
+
+        Copy choices that are not open are closed, without any all of them. **Shape** ``(rows, choices)``, ``(1, K, rows)``.
+        """
+        column = self.layout.columns[i]
+        logits = output[:, : column.n_choices]
+        mixture = (
+            Mixture.of(output[:, column.n_choices :].t().view(1, 3, _COMPONENTS, -1)) if column.n_numbered else None
+        )
+        if column.copies:
+            base, copies = logits[:, : column.n_base], logits[:, column.n_base :]
+            closed = torch.ones_like(copies, dtype=torch.bool) if open_copies is None else ~open_copies
+            logits = torch.cat([base, copies.masked_fill(closed, -torch.inf)], 1)
+        return logits, mixture
+
+    def inputs_of(self, i: int) -> tuple[Tensor, Tensor | None]:
+        """What knowing a choice of column ``i``, and the pieces of its number, change in the input of the trunk.
+
+        **Shape** ``(base choices, width)``, ``(pieces + 1, width)``.
+        """
+        column, start = self.layout.columns[i], int(self.starts[i])
+        known, unknown = self.cells[start : start + column.n_base + 1].split([column.n_base, 1])
+        of_choice = known - unknown
+        if self.pieces is None or not column.n_numbered:
+            return of_choice, None
+        first = self.layout.scalar_of[i] * (self.n_pieces + 1)
+        return of_choice, self.pieces.weight[:, first : first + self.n_pieces + 1].t().contiguous()
 
     def _cell_log_probability(self, hidden: Tensor, rows: Rows, known: Tensor) -> Tensor:
         """``log p(cell | known cells, z)`` of every cell that is not known, anything elsewhere. **Shape** ``(rows, columns)``."""
@@ -284,27 +301,28 @@ class AutoregressiveDecoder(nn.Module):
         order = torch.rand(n_rows, n_columns, generator=generator, device=device).argsort(1)
         known = order >= n_hidden.unsqueeze(1)
         dropout = generator if self.training else None
-        hidden = self._trunk(self._input(z, rows, known), dropout)
+        hidden = self.trunk(self.embed(z, rows, known), dropout)
         cells = self._cell_log_probability(hidden, rows, known).masked_fill(known, 0.0)
         return cells.sum(1) * (n_columns / n_hidden)
 
     def log_likelihood(self, z: Tensor, rows: Rows, known: Tensor) -> Tensor:
         """``log p(cell | known cells, z)`` of every cell that is not known, 0 elsewhere. **Shape** ``(rows, columns)``."""
-        hidden = self._trunk(self._input(z, rows, known))
+        hidden = self.trunk(self.embed(z, rows, known))
         return self._cell_log_probability(hidden, rows, known).masked_fill(known, 0.0)
 
     def cell_log_likelihood(self, z: Tensor, rows: Rows, known: Tensor, column: int) -> Tensor:
         """``log p(cell | known cells, z)`` of one column's cells, without the other columns' heads. **Shape** ``(rows,)``."""
-        hidden = self._trunk(self._input(z, rows, known))
+        hidden = self.trunk(self.embed(z, rows, known))
         pairs = self.copies.of.get(column, [])
         open_copies = self.copies.open(rows, known, pairs) if pairs else None
-        logits = self._logits_of(column, hidden, open_copies).log_softmax(1)
+        output = linear(hidden, *self.outputs_of(column), self.latent.products)
+        logits, mixture = self.read(column, output, open_copies)
+        logits = logits.log_softmax(1)
         cell = logits.gather(1, rows.choices[:, column : column + 1]).squeeze(1)
         layout = self.layout.columns[column]
-        if layout.n_numbered:
-            s = self.layout.scalar_of[column]
-            score = normal_score(rows.scalars[:, s]).unsqueeze(0)
-            density = self._mixture_of(column, hidden).log_density(score).squeeze(0)
+        if mixture is not None:
+            score = normal_score(rows.scalars[:, self.layout.scalar_of[column]]).unsqueeze(0)
+            density = mixture.log_density(score).squeeze(0)
             cell = cell + density.masked_fill(rows.choices[:, column] >= layout.n_numbered, 0.0)
         if open_copies is not None:
             holds = rows.equals[:, pairs] & open_copies
@@ -312,176 +330,12 @@ class AutoregressiveDecoder(nn.Module):
             cell = torch.where(holds.any(1), copied, cell)
         return cell
 
-    @torch.no_grad()
     def sample(
         self, z: Tensor, rows: Rows, known: Tensor, generator: torch.Generator, how: Drawing = EVERY_CELL
     ) -> tuple[Rows, Tensor]:
-        """Draw the unknown cells, by the steps given or one column at a time in a random order.
+        """Draw the unknown cells: see :meth:`clover_tvae.model.drawing.RowDrawer.sample`."""
+        return self.drawer().sample(z, rows, known, generator, how)
 
-        Columns of one step do not see each other: see :mod:`clover_tvae.model.schedule`.
-        """
-        conditions = how.conditions or {}
-        rows = Rows(rows.choices.clone(), rows.scalars.clone(), rows.equals.clone())
-        known = known.clone()
-        log_weight = torch.zeros(len(z), device=z.device)
-        # Drawn on the CPU, so that the order does not depend on the device.
-        orders = how.orders or [
-            one_by_one(torch.randperm(self.layout.n_columns, generator=generator, device=generator.device).tolist())
-        ]
-        # A column that no row knows is drawn for slices of rows, which are read and written without a copy; one that all know, not at all.
-        is_blank, is_open = (~known).all(0).tolist(), (~known).any(0).tolist()
-        orders = [[[i for i in step if is_open[i]] for step in order] for order in orders]
-        ends = [len(z) * k // len(orders) for k in range(len(orders) + 1)]
-        parts = [slice(*span) for span in pairwise(ends)]
-        every = torch.arange(len(z), device=z.device)
-        embedded, trunk = self._input(z, rows, known), self._drawing_trunk()
-        for step in zip_longest(*orders, fillvalue=[]):
-            for columns, part in zip(step, parts, strict=True):
-                if not columns:
-                    continue
-                index: slice | Tensor = part
-                if not all(is_blank[i] for i in columns):
-                    index = every[part][~known[part][:, columns].all(1)]
-                hidden = embedded[index]
-                if len(hidden) == 0:
-                    continue
-                passes = [trunk(rows_of_it) for rows_of_it in hidden.split(_ROWS_A_PASS)]
-                hidden = passes[0] if len(passes) == 1 else torch.cat(passes)
-                hidden = hidden.to(self.latent.products)  # once for the heads of all its columns
-                found: list[tuple[int, slice | Tensor, _Cells, Tensor | None]] = []
-                for i in columns:
-                    at, seen = index, hidden
-                    if isinstance(index, Tensor) and len(columns) > 1:
-                        wanted = ~known[index, i]
-                        at, seen = index[wanted], hidden[wanted]
-                    found.append((i, at, *self._draw(i, seen, rows, known, at, conditions.get(i), generator, how)))
-                for i, at, drawn, weight in found:
-                    if weight is not None:
-                        log_weight[at] += weight
-                    change = self._change(i, drawn)
-                    if isinstance(at, slice):
-                        embedded[at].add_(change)
-                    else:
-                        embedded.index_add_(0, at, change)
-                    known[at, i] = True
-                    rows.choices[at, i] = drawn.choice
-                    if i in self.layout.scalar_of:
-                        rows.scalars[at, self.layout.scalar_of[i]] = drawn.scalar
-                    for c, p in enumerate(self.copies.of.get(i, [])):
-                        rows.equals[at, p] = drawn.equals[:, c]
-        return rows, log_weight
-
-    def _draw(
-        self,
-        i: int,
-        hidden: Tensor,
-        rows: Rows,
-        known: Tensor,
-        index: slice | Tensor,
-        condition: ConditionTensors | None,
-        generator: torch.Generator,
-        how: Drawing,
-    ) -> tuple[_Cells, Tensor | None]:
-        """Draw the cells of column ``i`` in the rows ``index``, and the log-probability of its condition."""
-        column = self.layout.columns[i]
-        pairs = self.copies.of.get(i, []) if how.translate is not None else []
-        held = rows.take(index) if pairs else rows
-        logits = self._logits_of(i, hidden, self.copies.open(held, known[index], pairs) if pairs else None)
-        mixture = self._mixture_of(i, hidden) if column.n_numbered else None
-        weight, copies = None, dict[int, tuple[Tensor, Tensor]]()
-        if condition is not None:
-            copies = {c: self._copy(i, p, held, how) for c, p in enumerate(pairs)}
-            logits = self._restrict(logits.log_softmax(1), mixture, list(copies.values()), condition, column.n_base)
-            weight = logits.logsumexp(1)
-        choice = logits.argmax(1) if how.argmax else draw_choice(logits, generator)
-        scalar = torch.zeros(len(hidden), device=hidden.device)
-        if mixture is not None:
-            bounds = () if condition is None else condition.bounds(len(hidden))
-            scalar = (mixture.mode() if how.argmax else mixture.sample(generator, *bounds)).squeeze(0)
-        equals = torch.zeros(len(hidden), len(self.copies.of.get(i, [])), dtype=torch.bool, device=hidden.device)
-        for c, p in enumerate(pairs):
-            equals[:, c] = choice == column.n_base + c
-            taken = equals[:, c].nonzero().squeeze(1)
-            if len(taken) == 0:
-                continue
-            if c in copies:
-                choice[taken], scalar[taken] = (part[taken] for part in copies[c])
-            else:
-                choice[taken], scalar[taken] = self._copy(i, p, held.take(taken), how)
-        return _Cells(choice, scalar, equals), weight
-
-    def _logits_of(self, i: int, hidden: Tensor, open_copies: Tensor | None) -> Tensor:
-        """Logits of column ``i``'s choices; copy choices that are not open are closed, without any all of them."""
-        column = self.layout.columns[i]
-        g, row = self.place[i]
-        head: Linear = self.heads[g]  # type: ignore[assignment]
-        start = row * self.groups[g].width
-        span = slice(start, start + column.n_choices)
-        logits = linear(hidden, head.weight[span], head.bias[span], head.products)
-        pairs = self.copies.of.get(i, [])
-        if pairs:
-            base, copies = logits[:, : column.n_base], logits[:, column.n_base :]
-            closed = torch.ones_like(copies, dtype=torch.bool) if open_copies is None else ~open_copies
-            logits = torch.cat([base, copies.masked_fill(closed, -torch.inf)], 1)
-        return logits
-
-    def _mixture_of(self, i: int, hidden: Tensor) -> Mixture:
-        assert self.mixtures is not None
-        s = self.layout.scalar_of[i]
-        span = slice(s * 3 * _COMPONENTS, (s + 1) * 3 * _COMPONENTS)
-        bias = self.mixtures.bias[span].unsqueeze(1)
-        raw = linear(self.mixtures.weight[span], hidden, bias, self.mixtures.products)
-        return Mixture.of(raw.view(1, 3, _COMPONENTS, -1))
-
-    def _copy(self, i: int, p: int, rows: Rows, how: Drawing) -> tuple[Tensor, Tensor]:
-        """The source's cells, coded as cells of column ``i``."""
-        source = self.layout.copy_pairs[p].source
-        assert how.translate is not None
-        choices, scalars = how.translate(
-            i, source, rows.choices[:, source], rows.scalars[:, self.layout.scalar_of[source]]
-        )
-        return choices.to(rows.choices.device), scalars.to(rows.scalars.device)
-
-    def _restrict(
-        self,
-        logits: Tensor,
-        mixture: Mixture | None,
-        copies: list[tuple[Tensor, Tensor]],
-        condition: ConditionTensors,
-        n_base: int,
-    ) -> Tensor:
-        """Take away from each choice the probability that the condition forbids. **Shape** ``(rows, choices)``."""
-        base = logits[:, :n_base].masked_fill(~condition.choices, -torch.inf)
-        if mixture is not None:
-            base = torch.cat(
-                [base[:, :1] + mixture.log_mass(*condition.bounds(len(logits))).logsumexp(1).t(), base[:, 1:]], 1
-            )
-        parts = [base]
-        for c, (choice, scalar) in enumerate(copies):
-            fits = condition.choices[choice]
-            fits &= (choice > 0) | ((scalar >= condition.lower[0]) & (scalar <= condition.upper[0]))
-            parts.append(logits[:, n_base + c].masked_fill(~fits, -torch.inf).unsqueeze(1))
-        if not copies:
-            parts.append(logits[:, n_base:])
-        return torch.cat(parts, 1)
-
-    def _change(self, i: int, drawn: _Cells) -> Tensor:
-        """What knowing column ``i`` adds to the input of the trunk. **Shape** ``(rows, width)``."""
-        column, start = self.layout.columns[i], int(self.starts[i])
-        of_choices = self.cells[start : start + column.n_base] - self.cells[start + column.n_base]
-        change = of_choices.index_select(0, drawn.choice)
-        if column.n_numbered and self.pieces is not None:
-            s = self.layout.scalar_of[i]
-            used = (drawn.choice < column.n_numbered).view(-1, 1, 1)
-            pieces = piecewise(drawn.scalar.unsqueeze(1), self.n_pieces) * used
-            weight = self.pieces.weight[:, s * (self.n_pieces + 1) : (s + 1) * (self.n_pieces + 1)]
-            change.addmm_(pieces.flatten(1), weight.t())
-        return change
-
-
-class _Cells(NamedTuple):
-    """Drawn cells of one column. **Shape** ``(rows,)``, ``(rows,)``, ``(rows, its copies)``."""
-
-    choice: Tensor
-    scalar: Tensor
-    equals: Tensor
+    def drawer(self) -> RowDrawer:
+        """What draws many times from the weights as they are now."""
+        return RowDrawer(self)

@@ -131,6 +131,10 @@ class Decoder(nn.Module):
                 factors *= held / drawn.clamp_min(least)
             self.last.bias[start:end] += factors.log()
 
+    def drawer(self) -> Decoder:
+        """This decoder: it has nothing to prepare."""
+        return self
+
     @torch.no_grad()
     def sample(
         self, z: Tensor, rows: Rows, known: Tensor, generator: torch.Generator, how: Drawing = EVERY_CELL

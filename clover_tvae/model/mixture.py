@@ -14,6 +14,8 @@ from torch import Tensor
 
 from clover_tvae.model.choices import draw_choice, uniform
 
+#: Equal pieces of the piecewise-linear encoding of a rank; fewer where a table has very many numbers.
+PIECES = 24
 #: Log standard deviations are kept in here.
 LOG_SIGMA_RANGE = (math.log(0.01), 1.5)
 #: Ranks are kept this far from 0 and 1, so that normal scores stay within +-4.9.
@@ -29,6 +31,19 @@ def normal_score(rank: Tensor) -> Tensor:
         0.0
     """
     return torch.special.ndtri(rank.clamp(_EDGE, 1.0 - _EDGE))
+
+
+def piecewise(rank: Tensor, n_pieces: int) -> Tensor:
+    """Piece j of a rank q: ``clamp(2 (n q - j) - 1, -1, 1)``, then its normal score.
+
+    Pieces of the rank see the middle of a column finely; its tails, where heavy-tailed columns move together, are one piece
+    wide in rank but a straight line in normal score.
+
+    **Shape** ``(rows, scalars)``, then ``(rows, scalars, pieces + 1)``.
+    """
+    pieces = torch.arange(n_pieces, device=rank.device, dtype=rank.dtype)
+    encoded = (2.0 * n_pieces) * rank.unsqueeze(2) - (2.0 * pieces + 1.0)
+    return torch.cat([encoded.clamp_(-1.0, 1.0), normal_score(rank).unsqueeze(2)], 2)
 
 
 class Mixture(NamedTuple):

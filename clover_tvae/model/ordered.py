@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from clover_tvae.model.autoregressive import PIECES, AutoregressiveDecoder, piecewise
+from clover_tvae.model.autoregressive import AutoregressiveDecoder
+from clover_tvae.model.mixture import PIECES, piecewise
 from clover_tvae.model.rows import TableDecoder
 
 #: Adam moves every slope by as much: unscaled, 25 of them would move a choice 25 times as far as its own weights.

@@ -150,7 +150,7 @@ class FusedBlock:
     """
 
     def __init__(self, norm: nn.LayerNorm, up: nn.Linear, down: nn.Linear, n_rows: int) -> None:
-        self.norm = norm
+        self.of_norm = (norm.normalized_shape, norm.weight, norm.bias, norm.eps)
         self.up, self.down = ((_packed(layer, n_rows), layer.bias.to(torch.bfloat16)) for layer in (up, down))
 
     @staticmethod
@@ -164,7 +164,7 @@ class FusedBlock:
 
     def __call__(self, x: Tensor) -> Tensor:
         product = torch.ops.mkldnn._linear_pointwise
-        hidden = product(self.norm(x), *self.up, "swish", [1.0], "")
+        hidden = product(torch.layer_norm(x, *self.of_norm), *self.up, "swish", [1.0], "")
         found: Tensor = product.binary(hidden, x, *self.down, "add")
         return found
 

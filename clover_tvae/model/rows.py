@@ -92,7 +92,19 @@ class Drawing(NamedTuple):
 EVERY_CELL = Drawing()
 
 
-class TableDecoder(Protocol):
+class Draws(Protocol):
+    """What draws rows."""
+
+    def sample(
+        self, z: Tensor, rows: Rows, known: Tensor, generator: torch.Generator, how: Drawing = EVERY_CELL
+    ) -> tuple[Rows, Tensor]:
+        """Draw the unknown cells, and return ``log p(they meet their conditions | z)`` along the way.
+
+        The second value is the importance weight of each row. **Shape** ``(rows,)``.
+        """
+
+
+class TableDecoder(Draws, Protocol):
     """What a decoder of tables offers; a third one needs no change in training, sampling, files or jobs."""
 
     layout: TableLayout
@@ -106,13 +118,8 @@ class TableDecoder(Protocol):
     def cell_log_likelihood(self, z: Tensor, rows: Rows, known: Tensor, column: int) -> Tensor:
         """``log p(cell | known cells, z)`` of the cells of one column that is not known. **Shape** ``(rows,)``."""
 
-    def sample(
-        self, z: Tensor, rows: Rows, known: Tensor, generator: torch.Generator, how: Drawing = EVERY_CELL
-    ) -> tuple[Rows, Tensor]:
-        """Draw the unknown cells, and return ``log p(they meet their conditions | z)`` along the way.
-
-        The second value is the importance weight of each row. **Shape** ``(rows,)``.
-        """
+    def drawer(self) -> Draws:
+        """What draws many times from the weights as they are now."""
 
 
 def numbered_cells(layout: TableLayout, choices: Tensor) -> Tensor:
