@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import refuses
 from torch import nn
 
 from clover_tvae import TVAESynthesizer
 from clover_tvae.backends.sizing import plan_training
 from clover_tvae.columns.people import bootstrapped, drawn_people, least_rows, one_row_each, people_of
-from clover_tvae.errors import CloverWarning, DataError, TooFewRowsError
+from clover_tvae.errors import CloverWarning, DataError, MetadataError, TooFewRowsError
 from clover_tvae.evaluation import measure
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.frames import code_tables
@@ -21,6 +22,7 @@ from clover_tvae.evaluation.membership import attack_membership
 from clover_tvae.evaluation.shadow_models import membership_shadow
 from clover_tvae.evaluation.two_sample import two_sample_auc
 from clover_tvae.metadata import Column, Metadata
+from clover_tvae.metadata.infer import inferred
 from clover_tvae.model.elbo import ElboTerms
 from clover_tvae.parameters import Parameters
 from clover_tvae.training import Trainer, TrainingConfig
@@ -212,6 +214,39 @@ def test_words_of_one_person_do_not_stand_in_the_metadata(option: str, cells: pd
     assert option not in infer_of_visits(cells, own, 4).options
     if own != "refused by her":  # which is asked about
         assert option in infer_of_visits(cells, own, 5).options
+
+
+def test_the_offset_from_utc_is_that_of_enough_people() -> None:
+    winter = [f"{day} 08:00:00+01:00" for day in DAYS.dt.strftime("%Y-%m-%d")]
+    summer = [f"{day} 08:00:00+02:00" for day in DAYS[:9].dt.strftime("%Y-%m-%d")]
+    usual = infer_of_visits(pd.Series(winter), winter[:9], 1)
+    assert usual.time_zone == "UTC+01:00"
+    assert infer_of_visits(pd.Series(winter), summer, 1) == infer_of_visits(pd.Series(winter), summer, 4) == usual
+    assert infer_of_visits(pd.Series(winter), summer, 5).time_zone == "UTC"
+
+
+@pytest.mark.parametrize("unit", ["", " kg"])
+def test_numbers_that_mean_missing_are_those_of_enough_people(unit: str) -> None:
+    visits = pd.DataFrame({"patient": [f"P{i // 5:03d}" for i in range(600)], "c": np.arange(600) % 80 + 10})
+    for n_people in (4, 5):
+        visits.loc[: 5 * n_people - 1, "c"] = 999
+        df = visits.assign(c=visits["c"].astype(str) + unit) if unit else visits
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            Metadata.infer(df)
+        assert any("cells 999" in str(one.message) for one in said) == (n_people == 5)
+        if n_people == 4:
+            with refuses(MetadataError, "set"):
+                inferred(df, {"c": "missing"})
+
+
+def test_digits_are_dates_with_leading_zeros_where_enough_people_have_one() -> None:
+    late = pd.Series([day.strftime("%d%m%Y") for day in DAYS if day.day > 9] * 2).head(600)
+    cells = late.reindex(range(600)).fillna("11112020")
+    own = [day.strftime("%d%m%Y") for day in DAYS if day.day < 6][:5]
+    found = [infer_of_visits(cells, own, n_people).kind for n_people in (1, 4, 5)]
+    assert found[0] == found[1] == infer_of_visits(cells, cells[:5].tolist(), 1).kind
+    assert found[2] == "datetime"
 
 
 def test_the_hundred_years_of_short_years_are_those_of_enough_people() -> None:

@@ -355,6 +355,24 @@ def test_a_day_off_the_first_can_be_asked_for_though_few_rows_are_in_its_month(
         assert odd_years.iloc[years - 1] > 0.4 / years
 
 
+@pytest.mark.parametrize(("usual", "other"), [("%d/%m/%Y", "%-d/%-m/%Y"), ("%-d/%-m/%Y", "%d/%m/%Y")])
+def test_leading_zeros_of_few_people_are_not_told(usual: str, other: str) -> None:
+    days = pd.Series(pd.date_range("2020-01-01", periods=300))
+    text, own = days.dt.strftime(usual), days.dt.strftime(other)
+    fits = [fit(pd.concat([text, own[:n]]), format="%d/%m/%Y", least=5).to_plain() for n in (0, 1, 8)]
+    assert fits[0]["calendar"] == fits[1]["calendar"] == fits[2]["calendar"]
+    assert fits[0]["calendar"]["padded"] == ("-" not in usual)
+    few = days[days.dt.day > 9][lambda d: d.dt.month > 9].dt.strftime("%d/%m/%Y")
+    for zeros in (["3/10/2020"] * 4, ["03/10/2020"] * 4):
+        assert fit(pd.concat([few, pd.Series(zeros)]), format="%d/%m/%Y", least=5).reader.calendar.padded
+
+
+@pytest.mark.parametrize(("usual", "other"), [("+0100", "+01:00"), ("+01:00", "+0100")])
+def test_how_few_people_write_offsets_is_not_told(usual: str, other: str) -> None:
+    text = pd.Series([f"2020-01-{i % 28 + 1:02d} 12:{i % 60:02d}{usual if i > 3 else other}" for i in range(300)])
+    assert fit(text, format="%Y-%m-%d %H:%M%z", least=5).reader.calendar.offset == usual
+
+
 def test_files_that_know_no_months_are_read() -> None:
     plain = fit(DAYS).to_plain()
     del plain["calendar"]["day_of_month"]

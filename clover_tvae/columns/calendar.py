@@ -199,7 +199,7 @@ class Calendar:
         """Return the calendar with the resolution, and the way of writing, that all but fewer than ``least`` of these cells have."""
         step, day = _resolution(known, self.unit, least), 86_400 * PER_SECOND[self.unit]
         if self.format is not None:
-            made = replace(self._with_style(self._texts_of(values, name)[1][:STYLE_TEXTS]), step=step)
+            made = replace(self._with_style(*self._texts_of(values, name), least), step=step)
         else:
             local = self.zone is not None and step < day and int(np.count_nonzero(self.to_local(known) % day)) < least
             made = replace(self, step=day if local else step, local=local)
@@ -232,17 +232,29 @@ class Calendar:
             return np.where(missing, -1, codes), np.array(texts, dtype=object)
         return pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
 
-    def _with_style(self, texts: NDArray[Any]) -> Calendar:
-        """Find out whether a text's numbers have leading zeros, how it writes offsets, and its zone if it has one offset."""
+    def _with_style(self, places: NDArray[np.intp], texts: NDArray[Any], least: int) -> Calendar:
+        """Find out whether numbers have leading zeros, how offsets are written, and the zone if there is one offset.
+
+        They have leading zeros unless at least ``least`` cells more are without, and so on: else it would tell of these.
+
+        Args:
+            places: Of each cell, the place of its text among the distinct ones.
+        """
         assert self.format is not None
+        texts = texts[:STYLE_TEXTS]
+        counts = np.bincount(places[(places >= 0) & (places < len(texts))], minlength=len(texts))
         calendar, (instants, _, offsets) = self, read_texts(texts, self.format, self.century_starts)
-        if "%z" in self.format and self.zone is None:
-            calendar = replace(self, zone=zone_name_of(datetime.timezone(offsets.pop())))
+        is_told = "%z" in self.format and self.zone is None
+        zone = zone_name_of(datetime.timezone(offsets.pop())) if is_told else self.zone
         offsets_written = _OFFSETS if "%z" in self.format else _OFFSETS[:1]
+        most = -least
         for padded, offset in itertools.product((True, False), offsets_written):
-            style = replace(calendar, padded=padded, offset=offset)
-            if all(style._text(int(instant)) == text for instant, text in zip(instants, texts, strict=True)):
-                return style
+            style = replace(self, zone=zone, padded=padded, offset=offset)
+            fits = [style._text(int(instant)) == text for instant, text in zip(instants, texts, strict=True)]
+            if (n := int(counts[fits].sum())) >= most + least:
+                calendar, most = style, n
+            if n == counts.sum():
+                break
         return calendar
 
     def _count(self, times: pd.DatetimeIndex) -> NDArray[np.int64]:

@@ -40,6 +40,20 @@ def count_people(people: People | None, n_rows: int) -> int:
     return n_rows if people is None else len(np.unique(people))
 
 
+def people_of_each(keys: NDArray[np.intp], n_keys: int, people: People | None) -> NDArray[np.intp]:
+    """Return how many people have each of ``n_keys`` keys, by the key of each row from 0, below 0 where it has none.
+
+    Example:
+        >>> people_of_each(np.array([0, 0, 1, -1]), 2, np.array([7, 7, 7, 8])).tolist()
+        [1, 1]
+    """
+    known = keys >= 0
+    if people is not None and known.any():
+        n_all = int(people.max()) + 1
+        return np.bincount(np.unique(keys[known] * n_all + people[known]) // n_all, minlength=n_keys)
+    return np.bincount(keys[known], minlength=n_keys)
+
+
 def least_rows(people: People | None, n_people: int) -> int:
     """Return the fewest rows that are of at least ``n_people`` people, whichever rows they are.
 

@@ -227,7 +227,7 @@ def _without(
         first = _look(name, series, names, people)
         read = read_column(series, first.column)
         if pd.api.types.is_numeric_dtype(read.dtype):
-            marked = marker_numbers(read.to_numpy(dtype=float, na_value=np.nan))
+            marked = marker_numbers(read.to_numpy(dtype=float, na_value=np.nan), people)
             markers = [int(number) if number == int(number) else number for number in marked]
         else:
             spelt, rows = series.dropna().astype(object).map(str), np.flatnonzero(series.notna())
@@ -277,7 +277,8 @@ def _look(name: Hashable, series: pd.Series, names: Iterable[Hashable], people: 
         case "boolean":
             return Finding(Column(name, "boolean"), f"{series.dtype}: true and false")
         case "integer" | "float" | "decimal":
-            return _look_at_numbers(name, known, len(series))
+            whose = None if people is None else people[series.notna().to_numpy(dtype=bool)]
+            return _look_at_numbers(name, known, len(series), whose)
         case "datetime":
             zone = (unit_and_zone(cells)[1] or "").removeprefix(ZONEINFO)
             found = Finding(Column(name, "datetime", time_zone=zone or None), f"{series.dtype}: dates")
@@ -337,7 +338,7 @@ def _largest_share(cells: pd.Series, column: Column) -> int:
     return int(cells.value_counts().max()) if cells.notna().any() else 0
 
 
-def _look_at_numbers(name: Hashable, cells: pd.Series, n_rows: int) -> Finding:
+def _look_at_numbers(name: Hashable, cells: pd.Series, n_rows: int, people: People | None) -> Finding:
     numbers = cells.to_numpy(dtype=float, na_value=np.nan)
     n_distinct = int(cells.nunique())
     share = n_distinct / len(cells)
@@ -345,7 +346,7 @@ def _look_at_numbers(name: Hashable, cells: pd.Series, n_rows: int) -> Finding:
     counts = counts_time(name, numbers.min(), numbers.max())
     named = (share == 1 and may_name_an_id(name)) or (share > 0.5 and names_an_id(name))
     if not bool(np.all(np.isfinite(numbers)) and np.all(numbers == np.floor(numbers))):
-        return _measured(name, cells, numbers, n_distinct)
+        return _measured(name, cells, numbers, people)
     if formats := [*whole_number_formats(numbers)]:
         return births(name) if names_a_birth(name) and "%d" in formats[0] else _whole_dates(name, formats)
     if "dates" in told:
@@ -366,13 +367,13 @@ def _look_at_numbers(name: Hashable, cells: pd.Series, n_rows: int) -> Finding:
     if n_distinct <= MAX_CODES and len(cells) >= _ROWS_A_CODE * n_distinct:
         reason = f"whole numbers with only {_values(n_distinct)}, taken for codes"
         return Finding(Column(name, "categorical"), reason)
-    return _measured(name, cells, numbers, n_distinct)
+    return _measured(name, cells, numbers, people)
 
 
-def _measured(name: Hashable, cells: pd.Series, numbers: NDArray[Any], n_distinct: int) -> Finding:
+def _measured(name: Hashable, cells: pd.Series, numbers: NDArray[Any], people: People | None) -> Finding:
     """Return a column of numbers; numbers that may mean missing are asked about."""
-    reason = f"{cells.dtype} with {n_distinct} distinct values"
-    if marked := marker_numbers(numbers):
+    reason = f"{cells.dtype} with {cells.nunique()} distinct values"
+    if marked := marker_numbers(numbers, people):
         warning = f"holds numbers of which {markers_told(marked)}"
         return Finding(Column(name, "continuous"), reason, warning, words=("missing", "keep"), asks=True)
     return Finding(Column(name, "continuous"), reason)

@@ -6,6 +6,7 @@ What can be read in one way only is proposed; what can be read in two is left as
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.cells import zone_name_of
 from clover_tvae.columns.date_formats import (
     Written,
     century_of,
@@ -31,7 +33,7 @@ from clover_tvae.columns.labels import are_numbers_of_two_parts, is_school_year,
 from clover_tvae.columns.names import may_name_an_id, names_a_birth, names_a_person
 from clover_tvae.columns.number_texts import NumberStyle, Spelt, plain_text, split_number
 from clover_tvae.columns.numeric import identifier_told
-from clover_tvae.columns.people import People
+from clover_tvae.columns.people import People, people_of_each
 from clover_tvae.errors import data_rows
 from clover_tvae.metadata.column import Column, Kind
 from clover_tvae.metadata.readings import MOST_ODD, PAIR, style_of
@@ -157,6 +159,11 @@ class Texts:
         is_there = self.plain.isin(set(texts)).to_numpy()
         return self.plain[is_there].tolist(), self.people[self.rows[is_there]]
 
+    @property
+    def whose(self) -> People | None:
+        """Whose each cell is; ``None``: each is of another person."""
+        return None if self.people is None else self.people[self.rows]
+
     @cached_property
     def _places(self) -> tuple[NDArray[np.intp], Collection[str]]:
         """Return the place of each cell among the texts, and these."""
@@ -170,9 +177,7 @@ class Texts:
         places, texts = self._places
         number = {key: i for i, key in enumerate(n_cells)}
         key_of = np.array([number[keys[text]] if text in keys else -1 for text in texts])[places]
-        n_all = int(self.people.max()) + 1
-        pairs = np.unique((key_of * n_all + self.people[self.rows])[key_of >= 0])
-        n_people = np.bincount(pairs // n_all, minlength=len(number))
+        n_people = people_of_each(key_of, len(number), self.whose)
         return Counter({key: n for key, n in n_cells.items() if n_people[number[key]] >= MIN_COUNT})
 
     def n_of(self, texts: Iterable[str]) -> int:
@@ -302,7 +307,7 @@ def _numbers(texts: Texts) -> Finding | None:
     if is_plain and len(kept) <= MAX_CODES and texts.n >= MIN_COUNT * len(kept):
         warning = f"holds {plain}{but}: declared 'categorical', as there are only {len(kept)}; number reads them"
         return Finding(Column(texts.name, "categorical"), f"{plain}, {len(kept)} of them", warning, words=("number",))
-    return _of_numbers(texts, column, rest, kept, values, n_bare=texts.n_of(bare - marked), is_open=is_open)
+    return _of_numbers(texts, column, rest, kept, n_bare=texts.n_of(bare - marked), is_open=is_open)
 
 
 def _mostly(texts: Texts, numbers: Iterable[str]) -> str:
@@ -314,7 +319,6 @@ def _of_numbers(
     column: Column,
     rest: _Rest,
     kept: Mapping[str, Spelt],
-    values: NDArray[Any],
     *,
     n_bare: int,
     is_open: bool,
@@ -346,7 +350,8 @@ def _of_numbers(
     written = {text: style.write(number) for text in kept if (number := style.read(text)) is not None}
     lost = int((texts.plain.map(written) != texts.cells).sum()) - texts.n + texts.n_of(kept)
     alike = f"; {lost} are spelt otherwise" if lost else ""
-    marked = marker_numbers(values)
+    numbers = texts.plain.map({text: style.number(found.body) for text, found in kept.items()})
+    marked = marker_numbers(numbers.to_numpy(dtype=float), texts.whose)
     also = f"; {markers_told(marked)}" if marked else ""
     warning = f"holds {plain}{rest.told('a number')}{told}: read, and written as {example!r}{alike}{also}"
     reason, asked = f"{plain}, such as {example!r}{told}", ["missing", "keep"] if marked else []
@@ -407,23 +412,28 @@ def _cells_told(counts: Mapping[str, int]) -> str:
     return " and ".join(f"{n} cells {word!r}" for word, n in counts.items())
 
 
-def marker_numbers(values: NDArray[Any]) -> dict[float, int]:
-    """Return the numbers that may mean missing, such as 999 and -1: far from all others, in enough cells.
+def marker_numbers(values: NDArray[Any], people: People | None) -> dict[float, int]:
+    """Return the numbers that may mean missing, such as 999 and -1: far from all others, in cells of enough people.
+
+    Args:
+        people: Whose each value is; ``None``: each is of another person.
 
     Example:
         >>> ages = np.array([*range(18, 97), *[999] * 8, *[-1] * 5])
-        >>> marker_numbers(ages)
+        >>> marker_numbers(ages, None)
         {-1.0: 5, 999.0: 8}
     """
     found: dict[float, int] = {}
-    distinct, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    known = np.isfinite(values)
+    distinct, keys, counts = np.unique(values[known], return_inverse=True, return_counts=True)
+    n_people = people_of_each(keys, len(distinct), None if people is None else people[known])
     rest = distinct[~np.isin(distinct, _MARKER_NUMBERS)]
     if len(rest) <= MAX_CODES:
         return {}
     spread = rest[-1] - rest[0]
-    for number, n in zip(distinct, counts, strict=True):
+    for number, n, n_own in zip(distinct, counts, n_people, strict=True):
         is_far = number > rest[-1] + 0.5 * spread if number > 0 else rest[0] >= 0
-        if number in _MARKER_NUMBERS and is_far and n >= MIN_COUNT:
+        if number in _MARKER_NUMBERS and is_far and n_own >= MIN_COUNT:
             found[float(number)] = int(n)
     return found
 
@@ -477,7 +487,7 @@ def _dates(texts: Texts) -> Finding | None:
         text = "holds dates whose months are not named in English; write months as numbers"
         return _left(texts, text, "dates of other languages")
     order = {"day-first": "day", "month-first": "month"}.get(texts.word, "")
-    packed = _packed(known, order)
+    packed = _packed(texts, known, order)
     found = packed or formats_of(known, 1 - MOST_ODD, order) if known else None
     if not found:
         return None
@@ -518,8 +528,9 @@ def _dates(texts: Texts) -> Finding | None:
     format, also = formats[0], ""
     if packed_width(format) and not texts.word and names_a_birth(texts.name):
         return births(texts.name)
-    zone = "UTC" if "%z" in format and len(read_texts(sorted(readable), format)[2]) > 1 else None
-    if zone is not None:
+    zone = _zone(texts, readable, format)
+    if zone is None and "%z" in format:
+        zone = "UTC"
         also += "; it has several offsets from UTC, so its time_zone is declared 'UTC': name its own instead"
     if century is not None:
         also += f" and century_starts: {century}, as years have two digits, so that their years are {century} to {century + 99}: check it"
@@ -544,6 +555,13 @@ def _dates(texts: Texts) -> Finding | None:
     return Finding(column, reason, warning, words=(*words, "category", "drop"), asks=bool(never))
 
 
+def _zone(texts: Texts, readable: Iterable[str], format: str) -> str | None:
+    """Return the offset from UTC that cells of enough people have, as a time zone; ``None`` where these have several, or none."""
+    offsets = {text: read_texts([text], format)[2] for text in readable} if "%z" in format else {}
+    shared = texts.shared({text: offset.pop() for text, offset in offsets.items() if offset})
+    return zone_name_of(datetime.timezone(next(iter(shared)))) if len(shared) == 1 else None
+
+
 def births(name: Hashable) -> Finding:
     """Leave out a column of digits that are dates of birth, which name people to the day."""
     warning = (
@@ -553,12 +571,12 @@ def births(name: Hashable) -> Finding:
     return Finding(Column(name, "ignore"), "dates of birth as digits", warning, words=("date", "drop"))
 
 
-def _packed(known: Sequence[str], order: str) -> list[Written] | None:
-    """Return the formats of dates that are digits alone, of one length, with leading zeros."""
+def _packed(texts: Texts, known: Sequence[str], order: str) -> list[Written] | None:
+    """Return the formats of dates that are digits alone, of one length, those of enough people with leading zeros."""
     widths = {len(text) for text in known}
     if len(widths) != 1 or max(widths) > 14 or not all(text.isdecimal() and text.isascii() for text in known):
         return None
-    if not any(text.startswith("0") for text in known):
+    if not texts.shared({text: "zero" for text in known if text.startswith("0")}):
         return None
     formats = [
         format
