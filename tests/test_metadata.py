@@ -1235,9 +1235,11 @@ def test_an_identifier_that_repeats_and_is_made_anew_is_warned_of():
 def test_a_unit_must_be_there_and_an_identifier():
     with refuses(ColumnsMismatchError, "column 'patient_id'"):
         visits(unit="patient_id").validate(VISITS.drop(columns="patient_id"))
-    for unit in ("low", "patient"):
-        with refuses(MetadataError, "unit"):
+    said = {"low": "kind 'id'", "patient": "no column is called 'patient'", ("low",): "no column is called"}
+    for unit, why in said.items():
+        with refuses(MetadataError, "unit") as caught:
             visits(unit=unit)
+        assert why in str(caught.value)
 
 
 def test_declared_relations_that_rows_break_are_refused_by_name_and_count():

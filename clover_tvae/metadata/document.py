@@ -131,13 +131,17 @@ def column_faults(target: Any, unit: Any, kinds: Mapping[Hashable, str]) -> dict
     return {key: fault for key, fault in faults.items() if fault}
 
 
+def _name_fault(name: Any, kinds: Mapping[Hashable, str]) -> str:
+    if not is_hashable(name):
+        return f"must be the name of one column, or null, found {_type_name(name)}"
+    return "" if name in kinds else f"no column is called {name!r}{did_you_mean(name, kinds)}"
+
+
 def _target_fault(target: Any, kinds: Mapping[Hashable, str]) -> str:
     if target is None:
         return ""
-    if not is_hashable(target):
-        return f"must be the name of one column, or null, found {_type_name(target)}"
-    if target not in kinds:
-        return f"no column is called {target!r}{did_you_mean(target, kinds)}"
+    if fault := _name_fault(target, kinds):
+        return fault
     if kinds[target] in ("id", "ignore"):
         return f"must name a modelled column, found {target!r}: {kinds[target]!r} is not modelled"
     return ""
@@ -146,8 +150,8 @@ def _target_fault(target: Any, kinds: Mapping[Hashable, str]) -> str:
 def _unit_fault(unit: Any, kinds: Mapping[Hashable, str]) -> str:
     if unit is None:
         return ""
-    if not is_hashable(unit) or unit not in kinds:
-        return f"must be the name of a column, found {_type_name(unit)}{did_you_mean(unit, kinds)}"
+    if fault := _name_fault(unit, kinds):
+        return fault
     if kinds[unit] not in ("id", "ignore"):
         return f"must name a column of kind 'id', which is never learnt, found {kinds[unit]!r}"
     return ""
