@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -568,6 +568,16 @@ class TestClocks:
         distance = rng.choice(rng.integers(90, 2_600, 80), 5_000)
         minutes = np.round(distance / 8 + rng.normal(25, 8, 5_000))
         assert not sentences(pd.DataFrame({"minutes": minutes, "distance": distance}))
+
+
+@pytest.mark.parametrize("minutes", [(0, 15, 30, 45), range(0, 60, 5), range(0, 60, 10), (0, 30)])
+def test_few_times_of_a_clock_have_minutes_below_60_too(minutes: Sequence[int]) -> None:
+    rng = np.random.default_rng(0)
+    hour = rng.integers(7, 20, 200)
+    df = pd.DataFrame(
+        {"clock": 100 * hour + rng.choice(minutes, 200), "hour": hour, "fee": 50 * rng.integers(0, 40, 200)}
+    )
+    assert {"hour = clock // 100", "clock % 100 < 60"} == set(sentences(df))
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -36,6 +36,7 @@ _PACKED = (  # what a packed number is divided by, and what the rest is taken by
 )
 _LATER = ("clock(minutes_of({a}) + {b})", "clock24(minutes_of({a}) + {b})")  # midnight is 0 or 2400
 _MAX_CLOCKS = 20
+_FEWEST_CLOCKS = 20  # distinct ones: by chance alone, the last two digits of all are below 60 once in 30,000 tables
 _OF_TWO: dict[str, Callable[[Any, Any], Any]] = {  # those that divide are tried the other way round too
     "{a} + {b}": np.add,
     "{a} * {b}": np.multiply,
@@ -116,9 +117,10 @@ def _of_clocks(table: Table, names: list[Any], few: dict[Any, Any]) -> Iterator[
             yield formula.format(a=quoted(clock), b=quoted(name)), cells
 
 
-def _is_clock(table: Table, name: Any) -> bool:
+def _is_clock(table: Table, name: Any, more_than: int = 60) -> bool:
+    """Whether numbers, of more distinct ones than so many, are of 0 to 2400, and their last two digits below 60."""
     cells = table.values[name]
-    is_some = len(table.levels[name]) > 60 and np.nanmin(cells) >= 0 and np.nanmax(cells) <= 2_400
+    is_some = len(table.levels[name]) > more_than and np.nanmin(cells) >= 0 and np.nanmax(cells) <= 2_400
     return bool(is_some and np.nanmax(cells % 100) < 60)
 
 
@@ -126,9 +128,10 @@ def clocks(table: Table) -> Candidates:
     """Return the numbers that are an hour and a minute, such as 1730: their last two digits are below 60."""
     made = Candidates()
     for name in table.amounts:
-        if table.decimals(name) == 0 and _is_clock(table, name):
+        if table.decimals(name) == 0 and _is_clock(table, name, _FEWEST_CLOCKS):
             made.n_tried += 1
-            whole = np.arange(np.nanmin(table.values[name]), np.nanmax(table.values[name]) + 1)
+            distinct = np.unique(table.values[name][~np.isnan(table.values[name])])
+            whole = np.arange(distinct[0], distinct[-1] + 1, np.gcd.reduce(np.diff(distinct).astype(np.int64)))
             relation = Predicate(expression=f"{quoted(name)} % 100 < 60")
             if (chance := float(np.mean(whole % 100 < 60))) <= _BY_CHANCE:
                 made.found.append(Candidate(relation, chance))
