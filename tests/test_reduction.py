@@ -275,6 +275,24 @@ def test_drawn_dates_lie_between_the_ends_of_what_was_learnt_and_in_order(step: 
         assert outermost[-10] <= rows[name].max() < outermost[-1]
 
 
+@pytest.mark.parametrize("gaps", [0.0, 0.3])
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_date_that_mostly_is_on_the_first_or_last_of_a_month_is_not_made_from_another(
+    place: str, gaps: float
+) -> None:
+    """Else it would be on any day of the month."""
+    rng = np.random.default_rng(4)
+    entry = pd.Series(pd.Timestamp("2011-01-01") + pd.to_timedelta(rng.integers(0, 2_000, N), unit="D"))
+    months = (entry + pd.to_timedelta(rng.integers(0, 900, N), unit="D")).dt.to_period("M")
+    months = months + 1 if place == "first" else months
+    leave = (months.dt.to_timestamp() if place == "first" else months.dt.end_time.dt.normalize()).astype("M8[ns]")
+    leave.iloc[: N // 8] = entry.iloc[: N // 8] + pd.Timedelta("3D")
+    leave = leave.mask(rng.random(N) < gaps)
+    df = pd.DataFrame({"entry": entry, "leave": leave})
+    plan = plan_of(df, described(df, [{"kind": "inequality", "ascending": ["entry", "leave"]}]))
+    assert [*plan.distances] == ([] if gaps else ["entry"])  # where it is missing, no day of it would be on the last
+
+
 def test_ranges_of_dates_that_none_is_drawn_in_are_refused_at_once() -> None:
     df, plan = planned("dates", 0.0)[:2]
     name = next(iter(plan.distances))

@@ -215,9 +215,8 @@ class Calendar:
         """Return 1 or -1 where all but fewer than ``least`` of days are first or last ones of a dozen months or more, else 0."""
         days = self.steps(known).astype("M8[D]")
         for place in (1, -1):
-            months = (days if place > 0 else days + 1).astype("M8[M]")
-            is_there = months.astype("M8[D]") == (days if place > 0 else days + 1)
-            is_sure = bool(self.months_told) or len(np.unique(months[is_there])) >= _FEWEST_MONTHS
+            is_there, n_months = _on_day_of_month(days, place)
+            is_sure = bool(self.months_told) or n_months >= _FEWEST_MONTHS
             if np.count_nonzero(~is_there) < least and is_sure:
                 return place
         return 0
@@ -377,6 +376,21 @@ class Calendar:
         return cls(
             cells, unit, step, plain["zone"], plain["local"], format, plain["padded"], offset, century, day_of_month
         )
+
+
+def _on_day_of_month(days: NDArray[np.datetime64], place: int) -> tuple[NDArray[np.bool_], int]:
+    """Return which days are the first of their month (1), or the last (-1), and of how many months."""
+    first = days if place > 0 else days + 1
+    months = first.astype("M8[M]")
+    is_there = months.astype("M8[D]") == first
+    return is_there, len(np.unique(months[is_there]))
+
+
+def heaps_on_months(days: NDArray[np.float64]) -> bool:
+    """Return whether most days, counted since 1970, are the first of a dozen months or more, or most the last; NaN is none."""
+    dates = days[~np.isnan(days)].astype(np.int64).astype("M8[D]")
+    found = (_on_day_of_month(dates, place) for place in (1, -1))
+    return any(2 * np.count_nonzero(there) > len(dates) and n_months >= _FEWEST_MONTHS for there, n_months in found)
 
 
 def unit_and_zone(cells: CellType) -> tuple[str, str | None]:

@@ -51,6 +51,11 @@ class Cells:
         column = self._by_name[name]
         return isinstance(column, NumberTransform) and isinstance(column.reader, DateCells)
 
+    def keeps_months(self, name: Any) -> bool:
+        """Whether dates are written as the first, or as the last, day of their month, whatever they were."""
+        reader = self.number(name).reader
+        return isinstance(reader, DateCells) and reader.calendar.day_of_month != 0
+
     def number(self, name: Any) -> NumberTransform:
         """Return the transform of a column of numbers or dates."""
         column = self._by_name[name]

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.calendar import heaps_on_months
 from clover_tvae.columns.numeric import COMMON, commonest, shared_bound, spread
 from clover_tvae.columns.plain_data import check, integer, list_of, name_from_plain, name_to_plain, number, optional
 from clover_tvae.errors import UserError
@@ -259,12 +260,16 @@ class _Plan:
             return None  # the error of a long length would be that of a short column: let the other be made, or neither
         if commonest(end) > max(COMMON, 2 * commonest(lengths)):
             return None  # a value that many rows share (the last day of a study) would be one of many
+        is_filled = bool((np.isnan(start) & ~np.isnan(end)).any())
+        for name, moments in ((made, end), (base, start))[: 1 + is_filled]:
+            if cells.is_date(name) and not cells.keeps_months(name) and heaps_on_months(moments // DAY):
+                return None  # so would the first or last days of months be
         if len(np.unique(lengths)) > 2 * (n_values := self.df[made].nunique()) and n_values <= _FEW_VALUES:
             return None
         if len(lengths) < 2 * self.min_count or np.nanmax(np.abs([start, end])) > _LARGEST_EXACT:
             return None
         is_computed = any(base in made_by(step) for step in self.steps if not isinstance(step, Distance))
-        if is_computed and (np.isnan(start) & ~np.isnan(end)).any():
+        if is_computed and is_filled:
             return None
         unit, decimals = None, None
         if cells.is_date(made):
