@@ -13,6 +13,7 @@ from conftest import refuses
 
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.balancing import balanced, rows_to_add
+from clover_tvae.conditions import Condition
 from clover_tvae.errors import ConditionError, IdentifierColumnError
 from clover_tvae.metadata import Column, MetadataWarning
 from clover_tvae.metadata.validate import KEEP_LESS
@@ -260,6 +261,17 @@ def test_in_which_gap_one_person_is_leaves_no_trace() -> None:
         assert (drawn % 30 != 0).mean() == pytest.approx(8 / 1_208, rel=0.2)
         assert (drawn[drawn % 30 != 0] // 30).nunique() > 75
     assert len(set(files)) == 1
+
+
+def test_a_number_beside_a_round_one_that_many_share_can_be_asked_for() -> None:
+    rng = np.random.default_rng(0)
+    hundreds = [x for x in range(100, 3_000, 100) if x % 30]
+    shared, odd = np.r_[np.repeat(np.arange(0, 3_000, 30), 12), [600] * 300], rng.integers(30, 2_900, 30)
+    column = NumberTransform.fit(pd.Series(np.r_[shared, np.repeat(hundreds, 4), odd]), "x", "rank", least=K)
+    assert column.codec.atoms.tolist() == [600]
+    assert 100 in column.codec.units
+    for number in range(571, 660):
+        column.allow(Condition.of(number))
 
 
 def table(n: int = 300) -> pd.DataFrame:

@@ -269,7 +269,7 @@ def _spread(
     if len(shared) < 2:
         return nothing
     ends = grid.offset(shared)
-    stops, starts = heaps.around(ends, ~np.isin(shared, atoms))
+    stops, starts = heaps.around(ends, np.ones(len(ends), dtype=bool))
     halves = starts[:-1] + (stops[1:] - starts[:-1]) / 2
     middles = grid.value(heaps.offsets(halves) if heaps else halves)
     until, widths = np.r_[0, np.cumsum(counts)], np.diff(ends)
