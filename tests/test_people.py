@@ -26,6 +26,7 @@ from clover_tvae.metadata.infer import inferred
 from clover_tvae.model.elbo import ElboTerms
 from clover_tvae.parameters import Parameters
 from clover_tvae.training import Trainer, TrainingConfig
+from clover_tvae.transforms import TableTransform
 from clover_tvae.workflows.assessment import split_holdout
 
 N_PEOPLE, N_VISITS = 120, 5
@@ -57,6 +58,36 @@ def test_any_rows_of_the_least_number_are_of_so_many_people() -> None:
         assert all(len(np.unique(rng.permutation(people)[:n_rows])) >= k for _ in range(50))
         largest = np.argsort(-np.bincount(people))[: k - 1]
         assert np.isin(people, largest).sum() == n_rows - 1  # one row less may be of fewer people
+
+
+@pytest.mark.parametrize("numbers", ["rank", "raw", "mode"])
+@pytest.mark.parametrize("n_rows", [1, 40, 80])
+@pytest.mark.parametrize("most", [211.0, 2110.0])
+def test_who_has_many_rows_weighs_no_more_in_an_average_than_the_others(numbers: str, n_rows: int, most: float) -> None:
+    """A patient taller than all others, who comes oftener than all others; the others have one to five visits, up to 192 cm."""
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(1, 6, 200)
+    sizes[0] = n_rows
+    heights = np.round(np.random.default_rng(1).normal(170, 8, 200).clip(150, 192))
+    heights[0] = most
+    people = np.repeat(np.arange(200), sizes)
+    df = pd.DataFrame({"patient": people, "height": heights[people]})
+    meta = Metadata.of({"continuous": ["height"], "id": ["patient"], "unit": "patient"})
+    made = TableTransform.fit(df, meta, numbers=numbers, copies=False, rng=rng, min_count=5)
+    shown = made.decode(made.encode(df, rng, "fold"))["height"]
+    assert shown.max() <= (
+        197 if most == 211 else 205
+    )  # as high as the mean of five people of whom he is one, pulled in
+
+
+@pytest.mark.parametrize("min_count", [2, 3, 5])
+def test_one_far_from_all_others_is_pulled_in_at_any_min_count(min_count: int) -> None:
+    rng = np.random.default_rng(0)
+    df = pd.DataFrame({"wage": np.append(np.round(rng.normal(4000, 600, 300)), 10_000_000.0)})
+    made = TableTransform.fit(
+        df, Metadata.of({"continuous": ["wage"]}), numbers="rank", copies=False, rng=rng, min_count=min_count
+    )
+    assert made.decode(made.encode(df, rng, "fold"))["wage"].max() < 10_000
 
 
 def test_a_unit_in_which_a_value_stands_for_nobody_is_warned_of() -> None:

@@ -226,7 +226,7 @@ def pulled_in_end(outer: NDArray[np.float64], least: int) -> float:
     """Return the outermost number, or where it is moved to, so that it does not outweigh the others of an average of ``least``.
 
     What the outermost have beyond the next number is looked at: the first may have ten times as much as all together but
-    those of the first two people (the p% rule, p = 10, of Hundepool et al. 2012, Statistical Disclosure Control, section 4.2.2).
+    those of the first two people, or of the first where there are but two (the p% rule, p = 10, of Hundepool et al. 2012, Statistical Disclosure Control, section 4.2.2).
 
     Args:
         outer: The ``least`` outermost numbers and the next one, the outermost first.
@@ -236,7 +236,7 @@ def pulled_in_end(outer: NDArray[np.float64], least: int) -> float:
         115000.0
     """
     beyond = np.abs(outer[:-1] / 2 - outer[-1] / 2)  # halves keep 1e308 from overflowing
-    most = np.minimum(beyond[(least - 1) // 2 :].sum() / _PART_OF_OTHERS, beyond[0])
+    most = np.minimum(beyond[max(1, (least - 1) // 2) :].sum() / _PART_OF_OTHERS, beyond[0])
     sign = np.sign(outer[0] - outer[-1])
     return float(outer[0] if most >= beyond[0] else outer[-1] + sign * most + sign * most)
 

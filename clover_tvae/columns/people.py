@@ -66,6 +66,30 @@ def least_rows(people: People | None, n_people: int) -> int:
     return int(np.sort(np.bincount(people))[::-1][: n_people - 1].sum()) + 1
 
 
+def most_rows(people: People | None, n_people: int) -> int:
+    """Return how many rows a person has at least who is among the ``n_people`` with the most; 1 where every row is a person.
+
+    Example:
+        >>> most_rows(np.array([0, 0, 0, 1, 2, 2]), 2)
+        2
+    """
+    sizes = np.sort(np.bincount(people))[::-1] if people is not None else np.ones(0, dtype=np.int64)
+    return int(sizes[: max(1, n_people)][-1]) if len(sizes) else 1
+
+
+def evened(people: People, most: int) -> NDArray[np.bool_]:
+    """Return which rows to take for nobody to have more than ``most``; who has more keeps every so many-th.
+
+    Example:
+        >>> evened(np.array([0, 0, 0, 0, 1, 2]), 2).tolist()
+        [False, True, False, True, True, True]
+    """
+    order, sizes = np.argsort(people, kind="stable"), np.bincount(people)
+    place, size = np.empty_like(people), sizes[people]
+    place[order] = np.arange(len(people)) - (np.cumsum(sizes) - sizes)[people[order]]
+    return (size <= most) | ((place + 1) * most // size > place * most // size)
+
+
 def drawn_people(people: People | None, n_all: int, n_rows: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Return which rows are drawn: at most ``n_rows``, of people drawn at random, each with all of their rows.
 

@@ -217,6 +217,7 @@ class NumberTransform:
         century_starts: int | None = None,
         *,
         least: int = 1,
+        each: int = 1,
         exact: bool = False,
         outside: bool = False,
     ) -> NumberTransform:
@@ -228,6 +229,7 @@ class NumberTransform:
             time_zone: Of dates, what text with offsets (``%z``) is written in; text without them keeps its own clock.
             century_starts: Of dates, the first of the hundred years that years of two digits mean.
             least: Fewest rows that anything stored may rest on.
+            each: Rows that one person may have at most.
             exact: Whether numbers are stored as they are, and not as means over so many rows.
             outside: Whether the range ends at round numbers outside, not where its outermost rows would, spread about their mean.
 
@@ -255,7 +257,7 @@ class NumberTransform:
             raise DataError(f"must hold values in at least {least} rows, found fewer; {cure}", where_of(name))
         if not exact:
             if len(known):
-                known = grid.pulled_in(known, least)
+                known = grid.pulled_in(known, least, each)
                 grid = replace(grid, minimum=known.min().item(), maximum=known.max().item())
             if outside:
                 grid = grid.rounded(known, least, *reader.limits(grid))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.cells import plain_cell
 from clover_tvae.columns.dtypes import located, where_of
 from clover_tvae.columns.labels import read_labels
-from clover_tvae.columns.people import least_rows, people_of
+from clover_tvae.columns.people import evened, least_rows, most_rows, people_of
 from clover_tvae.columns.plain_data import check, fields, integer, list_of, name_from_plain, name_to_plain, one_of
 from clover_tvae.conditions import Condition
 from clover_tvae.encoded import EncodedTable, TableLayout
@@ -108,7 +108,13 @@ class TableTransform:
         problems: list[Problem] = []
         if not len(df):
             raise TooFewRowsError("has no rows; there is nothing to learn from", "table")
-        least = least_rows(people_of(df, metadata.unit), min_count)
+        rows, people, each = df, people_of(df, metadata.unit), 1
+        if people is not None and min_count > 1:
+            # A mean over rows of so many people must not be nearly one person's.
+            each = most_rows(people, min_count)
+            kept = evened(people, each)
+            rows, people = df[kept], people[kept]
+        least = least_rows(people, min_count)
         transforms: list[AnyTransform] = []
         identifiers: list[IdentifierTransform] = []
         left_out: list[tuple[Hashable, str]] = []
@@ -122,7 +128,8 @@ class TableTransform:
                         made = IdentifierTransform.fit(df[name], name, column.regenerate, column.pattern, rng)
                         identifiers.append(made)
                 else:
-                    transforms.append(_fit_column(df[name], column, numbers, least, exact_values, of_relations))
+                    how: dict[str, Any] = {"each": each, "exact": exact_values, "outside": of_relations}
+                    transforms.append(_fit_column(rows[name], column, numbers, least, **how))
                     folded += _folded(df[name], transforms[-1], column, least, min_count)
             except UserError as error:
                 problems += located(error, name)
@@ -433,14 +440,10 @@ class TableTransform:
         return cls(tuple(transforms), tuple(identifiers), tuple(order), tuple(left_out), numbers, tuple(copies))
 
 
-def _fit_column(
-    values: pd.Series, column: Column, numbers: str, least: int, exact: bool, outside: bool
-) -> AnyTransform:
+def _fit_column(values: pd.Series, column: Column, numbers: str, least: int, **how: Any) -> AnyTransform:
     if column.kind not in ("continuous", "datetime"):
         return CategoricalTransform.fit(values, column.name, column.kind, column.order, rest=column.rest, least=least)
-    return NumberTransform.fit(
-        values, column.name, numbers, column.kind, *column.date_options, least=least, exact=exact, outside=outside
-    )
+    return NumberTransform.fit(values, column.name, numbers, column.kind, *column.date_options, least=least, **how)
 
 
 def _folded(
