@@ -14,7 +14,7 @@ from conftest import refuses
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.balancing import balanced, rows_to_add
 from clover_tvae.conditions import Condition
-from clover_tvae.errors import ConditionError, IdentifierColumnError
+from clover_tvae.errors import ConditionError, IdentifierColumnError, PrivacyWarning
 from clover_tvae.metadata import Column, MetadataWarning
 from clover_tvae.metadata.validate import KEEP_LESS
 from clover_tvae.reduction import Reduction
@@ -310,12 +310,12 @@ def test_a_fit_warns_once_and_stores_nothing_of_one_person(options: dict[str, An
 
 def test_guards_can_be_opened() -> None:
     df = table()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with pytest.warns(PrivacyWarning, match="as min_count=1 asked") as told:
         synth = TVAESynthesizer(df, META, 0, epochs=1, verbose=False, min_count=1, privacy="none").fit()
+    assert len(told) == 1  # none of rare categories
     assert set(synth._backend.transform.transforms[1].categories) == set(df["job"])
     assert synth._backend.transform.transforms[0].grid.maximum == df["salary"].max()
-    with pytest.warns(UserWarning, match="'job'"):
+    with pytest.warns(UserWarning, match="'job'"), pytest.warns(PrivacyWarning, match="as exact_values=True asked"):
         synth = TVAESynthesizer(df, META, 0, epochs=1, verbose=False, exact_values=True, privacy="none").fit()
     assert synth._backend.transform.transforms[0].grid.maximum == df["salary"].max()
 
@@ -840,6 +840,76 @@ def test_a_column_of_names_is_left_out_however_often_they_are_there() -> None:
     with pytest.warns(MetadataWarning, match="looks like an identifier"):
         meta = Metadata.infer(df)
     assert [meta.column(name).kind for name in df] == ["id"] * 5 + ["categorical"]
+
+
+FIRST, LAST = "Anna Bo Cem Dora Eva Finn Gerd".split(), "Schmidt Kaya Weiss Lang Ohm Hut Blum".split()
+NAMES = [f"{first} {last}" for first in FIRST for last in LAST]
+NUMBERS = [f"P-{i:03d}" for i in range(1, 50)]
+
+
+def rows_each(name: str, values: list[Any], n_rows: int) -> pd.DataFrame:
+    """A table in which each value has so many rows."""
+    cells = np.repeat(np.array(values, dtype=object), n_rows)
+    return pd.DataFrame({name: cells, "x": np.random.default_rng(0).normal(size=len(cells)).round(2)}).infer_objects()
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("patient_id", NUMBERS), ("patient_id", [*range(1, 50)]), ("patient_id", NAMES), ("patient_name", NAMES), ("patient", NUMBERS),
+     ("full_name", NAMES), ("client", NAMES), ("patient", [*range(1, 50)]), ("name", NAMES)],
+)  # fmt: skip
+@pytest.mark.parametrize(("n_people", "n_rows"), [(3, 25), (5, 5), (12, 25), (30, 20), (30, 150)])
+def test_headings_of_people_are_seen_however_few_they_are_and_however_many_rows_each_has(
+    name: str, values: list[Any], n_people: int, n_rows: int
+) -> None:
+    if n_people < 5 and not name.startswith("patient_"):
+        pytest.skip("three clients are as well categories")
+    df = rows_each(
+        name, values[:: len(values) // n_people][:n_people] if name != "patient" else values[:n_people], n_rows
+    )
+    with pytest.warns(MetadataWarning) as told:
+        metadata = Metadata.infer(df)
+    assert (metadata.unit, metadata.column(name).kind) == (name, "id")
+    assert any(f"{name!r}: looks like the identifier of people" in str(one.message) for one in told)
+    declared = Metadata.of({"categorical": [name], "continuous": ["x"]})
+    if name in ("patient_name", "full_name"):
+        with pytest.raises(IdentifierColumnError, match="must not name people, as its heading says"):
+            declared.validate(df)
+    else:
+        with pytest.warns(UserWarning, match=f"{name!r} holds names or numbers of people, as its heading says.*'unit'"):
+            declared.validate(df)
+
+
+@pytest.mark.parametrize("name", ["nurse", "doctor", "Oberarzt", "doctor_name"])
+def test_full_names_of_staff_are_not_learnt_without_a_word_and_are_no_unit(name: str) -> None:
+    df = rows_each(name, NAMES[:30], 150)
+    with pytest.warns(MetadataWarning, match=f"{name!r}: (holds names of people|looks like an identifier)"):
+        metadata = Metadata.infer(df)
+    assert (metadata.unit, metadata.column(name).kind) == (None, "id")
+    declared = Metadata.of({"categorical": [name], "continuous": ["x"]})
+    if name == "doctor_name":
+        with pytest.raises(IdentifierColumnError, match="must not name people"):
+            declared.validate(df)
+    else:
+        with pytest.warns(UserWarning, match=f"{name!r} holds names"):
+            declared.validate(df)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("customer_type", ["new", "old", "vip"]), ("patient_group", ["A", "B", "C"]), ("client", ["state", "firm", "person"]), ("member", [0, 1]),
+     ("subject", ["Maths", "English", "History", "Physics", "Art"]), ("user", ["casual", "registered"]), ("patient", ["inpatient", "outpatient"]),
+     ("employees", ["1-10", "11-50", "51-200", "201-500", "500+"]), ("employees", [*range(1, 9)]), ("name", ["Iris-setosa", "Iris-virginica"]),
+     ("nurse", ["Ward Nurse", "Head Nurse", "Night Nurse", "Lead Nurse", "Student Nurse"]), ("client", [1, 2, 3]), ("doctor", ["GP", "none"]),
+     ("patient_id_type", ["card", "passport", "none"]), ("name", ["A", "B", "C", "D", "E"])],
+)  # fmt: skip
+def test_categories_under_headings_of_people_are_learnt(name: str, values: list[Any]) -> None:
+    df = rows_each(name, values, 60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        metadata = Metadata.infer(df)
+        Metadata.of({"categorical": [name], "continuous": ["x"]}).validate(df)
+    assert (metadata.unit, metadata.column(name).kind) == (None, "categorical")
 
 
 @pytest.mark.parametrize("name", ["patient_id", "case_number", "fallnummer"])

@@ -6,7 +6,7 @@ import contextlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.cells import is_missing, is_number, plain_cell, typed_key
 from clover_tvae.columns.dtypes import CellType, where_of
-from clover_tvae.columns.names import is_name_of_people, names_a_person
+from clover_tvae.columns.names import is_name_of_people, is_name_of_persons, names_a_person, names_staff
 from clover_tvae.columns.numeric import FREQUENT, MAX_PLACEHOLDERS, identifier_told
 from clover_tvae.errors import ColumnTypeError, IdentifierColumnError
 
@@ -31,6 +31,8 @@ _CONTACT, _MAX_CONTACT = re.compile(r"\S+@[\w-]+\.\S+|(?=.*[-+( /])\+?(?:[-( )/]
 
 # Two to four words with a capital letter each, with or without a comma: Ada Lovelace; O'Neill, Mary-Ann.
 _FULL_NAME = re.compile(r"[^\W\d_][\w'’.-]+(?:,? [^\W\d_][\w'’.-]*){1,3}")
+# Of letters alone, in a column of names: Maier, ada lovelace.
+_LETTERS, _MIN_NAMES, _MIN_SURNAMES = re.compile(r"[^\W\d_][\w'’.-]*(?:,? [^\W\d_][\w'’.-]*){0,4}"), 5, 4
 # A number that is given out has so many digits, and at most half as many letters; an IBAN in groups has up to 42 signs.
 _MIN_DIGITS, _MAX_NUMBER, _MIN_LONG_NUMBERS = 8, 42, 20
 _YEARS_OF_CASES = (1900, 2100)
@@ -106,6 +108,31 @@ def have_form_of_names(texts: Sequence[str]) -> bool:
     words = [text.split() for text in texts if _FULL_NAME.fullmatch(text)]
     of_names = all(word[0].isupper() for both in words for word in (both[0], both[-1]))
     return bool(texts) and len(words) >= 0.9 * len(texts) and of_names
+
+
+def are_names(name: Hashable, values: Sequence[Any]) -> bool:
+    """Return whether distinct values are names of people, as their heading says and however few they are.
+
+    In a column of names (``patient_name``) any words are; under a heading of people or of staff, or ``name`` alone, full names are,
+    where there are several and they do not repeat one word, as kinds of nurses do.
+
+    Example:
+        >>> are_names("surname", ["Maier", "Kaya"]), are_names("full_name", ["Firm 1", "Firm 2"])
+        (True, False)
+        >>> people = ["Ada Byron", "Bo Li", "Cem Kaya", "Dora Weiss", "Eva Lang"]
+        >>> are_names("nurse", people), are_names("ward", people), are_names("nurse", [f"{word} Nurse" for word in "ABCDE"])
+        (True, False, False)
+    """
+    texts = [value.strip() for value in values if isinstance(value, str)]
+    if len(texts) < 2 or len(texts) < len(values):
+        return False
+    if is_name_of_persons(name):
+        n_names = sum(bool(_LETTERS.fullmatch(text)) for text in texts)
+        return n_names >= 2 and n_names >= min(0.9 * len(texts), len(texts) - 1)  # a placeholder may be no word
+    if not (is_name_of_people(name) or names_a_person(name) or names_staff(name)):
+        return False
+    n_last = len({text.split()[-1] for text in texts if text})
+    return len(texts) >= _MIN_NAMES and n_last >= max(_MIN_SURNAMES, len(texts) ** 0.5) and have_form_of_names(texts)
 
 
 def are_contacts(values: Sequence[Any]) -> bool:
@@ -227,7 +254,14 @@ def read_labels(
         raise IdentifierColumnError(message, where_of(name))
     of_people = is_name_of_people(name) or names_a_person(name)
     rare = by_label[by_label < FREQUENT]
-    if kind == "categorical" and of_people and 2 * len(rare) > len(found) and rare.sum() >= _MIN_CELLS_OF_IDENTIFIER:
+    are_rare = of_people and 2 * len(rare) > len(found) and rare.sum() >= _MIN_CELLS_OF_IDENTIFIER
+    if kind != "boolean" and is_name_of_persons(name) and are_names(name, found):
+        message = (
+            f"must not name people, as its heading says, found {len(found)} names; "
+            "declare it 'id' (and as 'unit' where it tells whose a row is) or 'ignore'; give it another heading if it names no people"
+        )
+        raise IdentifierColumnError(message, where_of(name))
+    if kind == "categorical" and are_rare:
         message = (
             f"must not name people, as its heading says, found {len(found)} values, most of them in fewer than {FREQUENT} cells; "
             "declare it 'id' (dropped, or made anew) or 'ignore', or merge its values; give it another heading if it names no people"

@@ -12,6 +12,7 @@ __all__ = [
     "YEARS",
     "counts_time",
     "is_name_of_people",
+    "is_name_of_persons",
     "may_name_an_id",
     "names_a_birth",
     "names_a_person",
@@ -19,6 +20,8 @@ __all__ = [
     "names_a_time",
     "names_an_id",
     "names_people_or_counts_them",
+    "names_staff",
+    "numbers_a_person",
 ]
 
 # A name that says "identifier" outright, and one that only may.
@@ -36,6 +39,12 @@ _NAME = re.compile(
     r"apellidos?|(?:cog)?nome|naam|imi[eę]|nazwisko",
     re.IGNORECASE,
 )
+# ... which may be of things, too; and those who treat, teach or lead people, or how many or what kind of them.
+_ANY_NAME = re.compile(r"names?|noms?|nombres?|nome|naam", re.IGNORECASE)
+_STAFF = re.compile(
+    "(?:(?:nurse|doctor|physician|surgeon|therapist|clinician|consultant|teacher|manager|supervisor|m[eé]decin|infirmi[eè]re?|chirurgien|enfermer[ao]|profesora?)s?"
+    "|[a-zäöü]*(?:[aä]rzt|pfleger|schwester|therapeut|lehrer|leiter)(?:e|en|in|innen|n)?|m[eé]dic[ao]s?)(?: ?names?)?"
+)
 _PERSON = re.compile(
     r"patient|subject|person|client|customer|user|member|employee|participant|student|mrn|ssn|kunde|klient|proband",
     re.IGNORECASE,
@@ -51,6 +60,10 @@ _PERSON_ALONE = re.compile(
     rf"(?:{_ONE_PERSON})(?:(?:e?n|al)? ?{_NUMBER})?|(?:{_PEOPLE}) ?{_NUMBER}|{_NUMBER} (?:{_ONE_PERSON})"
 )
 _PEOPLE_ALONE = re.compile(_PEOPLE)
+_GIVEN_OUT = "(?:id|key|number|nummer|num|no|nr|n[uú]m[eé]ro)"  # a code may be one of few, and "num customers" a count
+_PERSON_AND_NUMBER = re.compile(
+    rf"(?:{_ONE_PERSON})(?:e?n|al)? ?{_GIVEN_OUT}|(?:id|key|nummer|n[uú]m[eé]ro) (?:{_ONE_PERSON})"
+)
 # ... or shortened, which needs the word for a number: "fall" alone is a season.
 _PERSON_SHORT = re.compile(
     rf"(?:pat|subj?|empl?|cust|pers|stud|kd|ma|sv|kv|versicherungs?|fall|case|akten?|policy|account|acct|konto) ?{_NUMBER}"
@@ -113,6 +126,35 @@ def names_a_person(name: Hashable) -> bool:
 def names_people_or_counts_them(name: Hashable) -> bool:
     """Return whether a name may be that of people or of how many there are: ``Mitarbeiter``, ``employees``, ``Versicherte``."""
     return bool(_PEOPLE_ALONE.fullmatch(" ".join(_words(name))))
+
+
+def numbers_a_person(name: Hashable) -> bool:
+    """Return whether a name says outright that its cells are the numbers of people, so that few of them are no categories.
+
+    Example:
+        >>> [numbers_a_person(name) for name in ("patient_id", "PatNr", "Fall-Nr.", "id_client", "MRN")]
+        [True, True, True, True, True]
+        >>> [numbers_a_person(name) for name in ("patient", "customer_code", "patient_id_type", "member_number_of_visits", "num_customer")]
+        [False, False, False, False, False]
+    """
+    text = " ".join(_words(name))
+    short = _PERSON_SHORT.fullmatch(text) and not text.endswith("code") and text != "pid"  # which may be a product's
+    return bool(short or _PERSON_AND_NUMBER.fullmatch(text) or (_PERSON.search(text) and names_an_id(text.split()[-1])))
+
+
+def names_staff(name: Hashable) -> bool:
+    """Return whether a name is that of who treats, teaches or leads people: one may stand in very many rows of theirs.
+
+    Example:
+        >>> [names_staff(name) for name in ("nurse", "Oberarzt", "doctor_name", "nurse_grade", "manager_id")]
+        [True, True, True, False, False]
+    """
+    return bool(_STAFF.fullmatch(" ".join(_words(name))))
+
+
+def is_name_of_persons(name: Hashable) -> bool:
+    """Return whether a name says outright that its column holds names of people: ``patient_name``; ``name`` alone may be of things."""
+    return is_name_of_people(name) and not _ANY_NAME.fullmatch(str(name))
 
 
 def is_name_of_people(name: Hashable) -> bool:

@@ -18,14 +18,13 @@ from clover_tvae.columns.calendar import Calendar, unit_and_zone
 from clover_tvae.columns.cells import ZONEINFO
 from clover_tvae.columns.date_formats import whole_number_formats
 from clover_tvae.columns.dtypes import CellType
-from clover_tvae.columns.labels import are_contacts, are_long_numbers, have_form_of_names, names_people
+from clover_tvae.columns.labels import are_contacts, are_long_numbers, are_names, have_form_of_names, names_people
 from clover_tvae.columns.names import (
     counts_time,
     is_name_of_people,
     may_name_an_id,
     names_a_birth,
     names_an_id,
-    names_people_or_counts_them,
 )
 from clover_tvae.columns.numeric import identifier_told, read_numbers
 from clover_tvae.columns.people import People, least_rows, people_of
@@ -118,7 +117,7 @@ def inferred(df: pd.DataFrame, said: Mapping[Hashable, str] | None = None) -> li
         here = REPEATS.replace("COLUMN in the metadata", "it, as declared here,")
         here = here if is_unit else f"looks like an identifier of people with several rows each, beside {units[0]!r}"
         warning = f"{here}; declared 'id', dropped and never learnt"
-        is_open = name in shown or names_people_or_counts_them(name)
+        is_open = name in shown or not may_name_an_id(name)
         words = ("number" if findings[name].column.kind == "continuous" else "category",) if is_open else ()
         findings[name] = Finding(
             Column(name, "id"), reason, "" if name in said else warning, is_unit=is_unit, words=words
@@ -433,6 +432,10 @@ def _look_at_text(
         cure = f"pair if they are two measurements each; {cure}" if words else cure
         warning = f"looks like an identifier ({often}): declared 'id', dropped and never learnt; {cure}"
         return Finding(Column(name, "id"), f"text with {often}", warning, words=words)
+    if are_names(name, distinct):
+        reason = f"names of people, as its heading says: {_values(n_distinct)}"
+        warning = f"holds {reason}: declared 'id', dropped and never learnt; declare it 'categorical' if they are none"
+        return Finding(Column(name, "id"), reason, warning, words=("category",))
     if are_long_numbers(distinct):
         warning = (
             "holds long numbers, each in several rows, such as insurance, case or account numbers: declared 'id', dropped and "

@@ -13,21 +13,25 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType
-from clover_tvae.columns.labels import have_form_of_names
+from clover_tvae.columns.labels import are_names, have_form_of_names
 from clover_tvae.columns.names import (
     YEARS,
+    is_name_of_people,
     names_a_person,
     names_a_place_in_time,
     names_an_id,
     names_people_or_counts_them,
+    names_staff,
+    numbers_a_person,
 )
 from clover_tvae.errors import ColumnTypeError
 
-__all__ = ["has_placeholder", "likely_unit", "likely_units", "shows_people"]
+__all__ = ["has_placeholder", "likely_unit", "likely_units", "says_whose", "shows_people"]
 
 _MIN_VALUES, _MIN_NUMBERED = 20, 50
 _ROWS_EACH, _MOST_ROWS_EACH = 10, 100
 _NUMBERED = re.compile(r"(\D{0,8}?)(\d{1,15})")
+_FEW_NUMBERED, _FEW_GIVEN_OUT, _SHORT = 3, 5, 3
 _LOWEST_GIVEN_OUT = 1_000
 
 
@@ -37,22 +41,45 @@ def likely_unit(df: pd.DataFrame, names: Iterable[Hashable]) -> Hashable | None:
     It is named as an identifier, and has at least 20 values: one for two to ten rows on average, or for two to a hundred
     where it is named as that of a person. Where the name may also say how many people there are (``Mitarbeiter``), its cells must
     be texts, or numbers that were given out: one after the other, or of at least four digits and one length. An identifier of
-    few values (a department) is no unit, nor is one whose values hardly repeat.
+    few values (a department) is no unit, nor is one whose values hardly repeat. Where heading and cells say whose a row is, values
+    may be fewer, and rows more; see :func:`says_whose`.
     """
     return next(iter(likely_units(df, names)), None)
 
 
 def likely_units(df: pd.DataFrame, names: Iterable[Hashable]) -> list[Hashable]:
-    """Return all such columns, of which those behind the first are named as that of a person."""
-    found: list[Hashable] = []
-    for name in names if len(df) >= 2 * _MIN_VALUES else ():
-        is_person = names_a_person(name) or (
-            names_people_or_counts_them(name) and name in df and _given_out(df[name], name)
-        )
-        wanted = is_person or (not found and names_an_id(name))
-        if wanted and name in df and len(_rows_each(df[name], name, _MOST_ROWS_EACH if is_person else _ROWS_EACH)):
+    """Return all such columns, of which those behind the first are named as that of a person; full names, which two may share, are last."""
+    found, of_names = list[Hashable](), list[Hashable]()
+    for name in [name for name in names if name in df]:
+        is_person = names_a_person(name) or (names_people_or_counts_them(name) and _given_out(df[name], name))
+        wanted = len(df) >= 2 * _MIN_VALUES and (is_person or (not found and names_an_id(name)))
+        if wanted and len(_rows_each(df[name], name, _MOST_ROWS_EACH if is_person else _ROWS_EACH)):
             found.append(name)
-    return found
+        elif says_whose(df[name], name):
+            (found if names_a_person(name) or names_people_or_counts_them(name) else of_names).append(name)
+    return [*found, *of_names]
+
+
+def says_whose(series: pd.Series, name: Hashable) -> bool:
+    """Return whether heading and cells say whose a row is, however few people there are, and however many rows each has.
+
+    The heading says that cells are numbers of people (``patient_id``), and there are three; or it is one of people
+    (``patient``, ``client``), and there are five full names, texts of one short form (P-004), or numbers that were given out; or they are
+    full names under a heading of names, but for those of staff.
+    """
+    of_people = names_a_person(name) or names_people_or_counts_them(name)
+    if not of_people and not is_name_of_people(name):
+        return False
+    rows = _counts(series, name)
+    median = float(rows.median()) if len(rows) else 0.0
+    if len(rows) < 2 or 1.25 * len(rows) > rows[rows <= max(_MOST_ROWS_EACH, _ROWS_EACH * median)].sum():
+        return False
+    values = [*rows.index]
+    if numbers_a_person(name):
+        return len(rows) >= _FEW_NUMBERED
+    if of_people:
+        return len(rows) >= _FEW_GIVEN_OUT and (are_names(name, values) or _have_numbers(rows, name))
+    return not names_staff(name) and are_names(name, values) and have_form_of_names([*map(str, values)])
 
 
 def has_placeholder(unit: pd.Series) -> bool:
@@ -95,18 +122,41 @@ def shows_people(df: pd.DataFrame, name: Hashable) -> str:
 def _given_out(series: pd.Series, name: Hashable) -> bool:
     """Return whether cells are texts or numbers that tell people apart, and do not count them: few firms have as many people as many others."""
     rows = _rows_each(series, name, _MOST_ROWS_EACH)
-    if not len(rows) or isinstance(rows.index[0], str):
-        return len(rows) > 0
+    return len(rows) > 0 and (isinstance(rows.index[0], str) or _are_given_out(rows, _MIN_VALUES))
+
+
+def _are_given_out(rows: pd.Series[int], least: int) -> bool:
+    """Return whether at least ``least`` numbers, by the rows of each, are one after the other, or of at least four digits and one length."""
     numbers = rows.index.to_numpy(dtype=float)
     of_one_length = numbers.min() >= _LOWEST_GIVEN_OUT and len({len(f"{number:.0f}") for number in numbers}) == 1
     thirds = [float(np.median(part)) for part in np.array_split(rows.to_numpy()[np.argsort(numbers)], 3)]
     is_even = max(thirds) <= 2 * min(thirds)  # as many rows for low numbers as for high ones
-    is_run = _run(numbers, _MIN_VALUES) and np.gcd.reduce(_steps(numbers)) == 1 and is_even
+    is_run = _run(numbers, least) and np.gcd.reduce(_steps(numbers)) == 1 and is_even
     return bool(is_run or (of_one_length and (numbers % 10 != 0).mean() > 0.5))
+
+
+def _have_numbers(rows: pd.Series[int], name: Hashable) -> bool:
+    """Return whether nearly all values are texts of one short form with a number, or numbers as people are given; under a heading of many, no numbers are."""
+    if isinstance(rows.index[0], str):
+        found = [_NUMBERED.fullmatch(str(text)) for text in rows.index]
+        starts = [match[1] for match in found if match]
+        start = max(starts, key=starts.count, default="")
+        word = start.strip(" _.-#")
+        is_of_people = (word.isalpha() and len(word) <= _SHORT) or names_a_person(word)
+        return is_of_people and starts.count(start) >= min(0.9 * len(found), len(found) - 1)
+    return names_a_person(name) and _are_given_out(rows, _FEW_GIVEN_OUT)
 
 
 def _rows_each(series: pd.Series, name: Hashable, most: int) -> pd.Series[int]:
     """Return how many rows each of at least 20 values has, that has more than one and at most ``most`` of them on average; else nothing."""
+    rows = _counts(series, name)
+    n_distinct, n_rows = len(rows), int(rows[rows <= most].sum())  # placeholders aside, such as "unknown"
+    repeats = 1.25 * n_distinct <= n_rows and int(rows.sum()) <= most * n_distinct
+    return rows if n_distinct >= _MIN_VALUES and repeats else rows.iloc[:0]
+
+
+def _counts(series: pd.Series, name: Hashable) -> pd.Series[int]:
+    """Return how many rows each value has, where they are texts or whole numbers; else nothing."""
     none: pd.Series[int] = pd.Series(dtype=int)
     try:
         holds = CellType.of(series, name).holds
@@ -116,9 +166,7 @@ def _rows_each(series: pd.Series, name: Hashable, most: int) -> pd.Series[int]:
     if holds == "float":  # whole numbers, some of them missing
         known = rows.index.to_numpy(dtype=float, na_value=np.nan)
         holds = "integer" if np.isfinite(known).all() and (known == np.floor(known)).all() else holds
-    n_distinct, n_rows = len(rows), int(rows[rows <= most].sum())  # placeholders aside, such as "unknown"
-    repeats = 1.25 * n_distinct <= n_rows and int(rows.sum()) <= most * n_distinct
-    return rows if holds in ("integer", "text", "category") and n_distinct >= _MIN_VALUES and repeats else none
+    return rows[rows > 0] if holds in ("integer", "text", "category") else none
 
 
 def _are_full_names(texts: list[str]) -> bool:

@@ -18,7 +18,7 @@ from clover_tvae.columns.date_formats import whole_number_format
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.frames import require_pandas
 from clover_tvae.columns.identifiers import identifier_cells
-from clover_tvae.columns.labels import are_long_numbers, are_numbers_of_two_parts, read_labels
+from clover_tvae.columns.labels import are_long_numbers, are_names, are_numbers_of_two_parts, read_labels
 from clover_tvae.columns.names import names_a_birth
 from clover_tvae.columns.numeric import identifier_told, read_numbers
 from clover_tvae.errors import (
@@ -34,6 +34,7 @@ from clover_tvae.errors import (
     warn,
 )
 from clover_tvae.metadata.column import Column, name_fault
+from clover_tvae.metadata.unit import says_whose
 
 BIRTHS = "holds dates of birth to the day, which tell people apart"
 """What is said of a column of them."""
@@ -133,6 +134,7 @@ def name_problems(columns: Sequence[Column], names: Iterable[Hashable], unit: Ha
 def _unreadable(column: Column, series: pd.Series) -> Sequence[Problem]:
     """Read a column as what it is declared to be, and return what is in the way."""
     try:
+        cells: Sequence[Any] = ()
         match column.kind:
             case "continuous":
                 _require_measured(*read_numbers(series, column.name), column.name)
@@ -143,10 +145,16 @@ def _unreadable(column: Column, series: pd.Series) -> Sequence[Problem]:
             case "id":
                 identifier_cells(series, column.name, str(column.regenerate))
             case _:
-                labels, _ = read_labels(series, column.name, column.kind, column.order)
-                if are_long_numbers(labels.values):
+                cells = read_labels(series, column.name, column.kind, column.order)[0].values
+                if are_long_numbers(cells):
                     cure = "their values are learnt; declare the column 'id' or 'ignore' if they name people"
                     warn(f"column {column.name!r} looks like insurance, case or account numbers: {cure}", CloverWarning)
+        if column.modelled and (are_names(column.name, cells) or says_whose(series, column.name)):
+            cure = "its values are learnt; declare it 'id' (and as 'unit' where it tells whose a row is) or 'ignore'"
+            warn(
+                f"column {column.name!r} holds names or numbers of people, as its heading says: {cure}; give it another heading if it names no people",
+                CloverWarning,
+            )
     except DataError as error:
         return error.problems
     return ()
