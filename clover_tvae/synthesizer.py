@@ -315,7 +315,7 @@ class Synthesizer:
         finally:
             if self._has_learnt:  # a fit that fails keeps no table either
                 self._held = TableToLearn()
-        if self._has_student and (asked := unguarded(self._backend.parameters)):
+        if asked := unguarded(self._backend.parameters):
             warn(f"{asked}: treat it as personal data, or leave that parameter out", PrivacyWarning)
         if self.generator_filepath is not None and workers.is_first:
             self.save(self.generator_filepath)

@@ -547,6 +547,25 @@ class TestJobs:
         assert (result.status, result.trained) == ("done", False)
         assert len(read_database(place, "drawn")) == 5
 
+    def test_more_rows_are_appended_to_those_that_stand_and_fewer_are_not(self, tmp_path):
+        place = tmp_path / "rows.duckdb"
+        write_database(people(), place, "people")
+        output = {"file": "rows.duckdb", "table": "drawn", "if_exists": "append"}
+        data = {"file": "rows.duckdb", "table": "people"}
+        for rows, new, standing in ((30, 30, 30), (35, 5, 35), (20, 0, 35), (20, 0, 35), (40, 5, 40), (40, 0, 40)):
+            path = job_file(tmp_path, {"data": data, "sample": {"rows": rows, "seed": 3, "output": output}})
+            result = run(path)
+            assert result.error is None
+            assert (result.rows, len(read_database(place, "drawn"))) == (new, standing)
+            if new != standing and result.status == "done":
+                assert "appends none twice" in result.warnings[-1]
+        alone = {"rows": 40, "seed": 3, "output": output | {"table": "alone"}}
+        run(job_file(tmp_path, {"data": data, "sample": alone}))
+        both = [
+            read_database(place, table).sort_values(["age", "sex"]).to_numpy().tolist() for table in ("drawn", "alone")
+        ]
+        assert both[0] == both[1]
+
     def test_each_run_reads_the_rows_once(self, tmp_path):
         write_database(people(), tmp_path / "rows.sqlite", "people")
         path = job_file(tmp_path, {"data": {"file": "rows.sqlite", "table": "people"}, "holdout": 0.2})

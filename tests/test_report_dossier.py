@@ -11,7 +11,7 @@ from conftest import refuses
 from evaluation_tables import hospital
 
 from clover_tvae import TVAESynthesizer
-from clover_tvae.errors import ConfigError
+from clover_tvae.errors import ConfigError, PrivacyWarning
 from clover_tvae.evaluation import Figure, Figures, measure
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import CHECKED, Privacy
@@ -138,7 +138,8 @@ def test_the_numbers_of_people_and_rows_are_told(dossier) -> None:
 def test_tables_of_generators_trained_anew_have_as_many_rows_as_the_one_that_leaves(monkeypatch) -> None:
     train, holdout = rows(120, 0), rows(120, 1)
     options = {"epochs": 1, "min_count": 1, "privacy": "none", "decode": "argmax", "verbose": False}
-    synth = TVAESynthesizer(train, META, random_state=0, **options).fit()
+    with pytest.warns(PrivacyWarning):  # the generators that are trained anew leave no file, and warn of none
+        synth = TVAESynthesizer(train, META, random_state=0, **options).fit()
     sizes: list[int] = []
 
     def noted(real: pd.DataFrame, drawn: pd.DataFrame, *args, **how) -> Figures:
@@ -177,7 +178,8 @@ def test_fields_that_no_dossier_has_are_refused(tables) -> None:
 def test_who_holds_the_file_asks_it_and_who_holds_the_rows_learns_them(monkeypatch) -> None:
     monkeypatch.setattr("clover_tvae.workflows.attackers._QUICK_STEPS", 60)
     train, holdout = rows(120, 0), rows(120, 1)
-    synth = TVAESynthesizer(train, META, random_state=0, epochs=2, min_count=1, privacy="none", verbose=False).fit()
+    with pytest.warns(PrivacyWarning):
+        synth = TVAESynthesizer(train, META, random_state=0, epochs=2, min_count=1, privacy="none", verbose=False).fit()
     scorers = attackers(train.copy(), Metadata.of(META), synth, seed=1)
     figures = measure(train, train.copy(), holdout, META, scorers=scorers)
     assert 0 <= figures["privacy.file_auc"].value <= 1

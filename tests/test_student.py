@@ -75,12 +75,13 @@ def test_without_one_the_file_is_as_sensitive_as_the_data(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("guard", "asked"), [({"min_count": 1}, "min_count=1"), ({"exact_values": True}, "exact_values=True")]
 )
-def test_a_student_without_guards_is_said_to_hold_values_of_single_people(
-    guard: dict[str, Any], asked: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("how", [{}, {"privacy": "none"}, {"decoder": "independent"}])
+def test_a_file_without_guards_is_said_to_hold_values_of_single_people(
+    guard: dict[str, Any], asked: str, how: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     df, told = table(), f"values of single people may stand in the file, as {asked} asked"
     with pytest.warns(PrivacyWarning, match=told):
-        synth = short(df, **guard).fit()
+        synth = short(df, **guard, **how).fit()
     card = synth.card()
     assert card["privacy"]["meaning"].endswith(told)
     assert told in synth._html_repr()

@@ -156,6 +156,7 @@ def test_every_row_meets_the_condition(fitted, condition, holds):
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore:values of single people may stand in the file")
 def test_a_rare_category_costs_no_more_rows():
     df = make_people(1000)
     df["city"] = np.where(np.arange(1000) == 500, "Vaduz", "Bonn")
@@ -820,6 +821,7 @@ def test_only_frames_are_tables(not_a_frame):
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore:values of single people may stand in the file")
 def test_two_rows_and_fewer_rows_than_a_batch(people):
     for n in (2, 3, 30):
         assert len(short(people.head(n), min_count=1).fit().sample(5)) == 5

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -124,9 +124,9 @@ class _Run:
             return
         for index in plan.samples:
             sample = job.spec.sample[index]
-            if not self._write(index, sample, synth, drawn.get(index)):
+            if (n_rows := self._write(index, sample, synth, drawn.get(index))) is None:
                 continue
-            result = replace(result, outputs=(*result.outputs, sample.place), rows=result.rows + sample.rows)
+            result = replace(result, outputs=(*result.outputs, sample.place), rows=result.rows + n_rows)
             yield result
         yield replace(result, status="done")
 
@@ -257,7 +257,9 @@ class _Run:
             return int(entry["seed"])
         return mixed() if state is None else mixed(state, index)
 
-    def _draw(self, index: int, sample: SampleSpec, synth: Synthesizer, seed: int) -> Iterator[pd.DataFrame]:
+    def _draw(
+        self, index: int, sample: SampleSpec, synth: Synthesizer, seed: int, n_rows: int | None = None
+    ) -> Iterator[pd.DataFrame]:
         options: dict[str, Any] = {
             "conditions": sample.parsed_conditions(),
             "decode": sample.decode or self.job.spec.synthesizer.decode,
@@ -265,7 +267,7 @@ class _Run:
             "steps": sample.steps,
             "first_id": first_id(self.job, sample),
         }
-        return synth.sample_frames(sample.rows, random_state=seed, **options)
+        return synth.sample_frames(sample.rows if n_rows is None else n_rows, random_state=seed, **options)
 
     def _drawn(self, index: int, sample: SampleSpec, synth: Synthesizer) -> Drawn:
         """Draw a sample to be measured; rows of a database that stand are drawn once more."""
@@ -285,16 +287,18 @@ class _Run:
             sample.place, found, seed, decode, bool(sample.conditions), lambda n: rows(mixed(n, index, _AGAIN))
         )
 
-    def _write(self, index: int, sample: SampleSpec, synth: Synthesizer, drawn: Drawn | None) -> bool:
-        """Write a sample, the rows that were measured where there are any; tell whether that was needed."""
+    def _write(self, index: int, sample: SampleSpec, synth: Synthesizer, drawn: Drawn | None) -> int | None:
+        """Write a sample, the rows that were measured where there are any; return how many were needed, ``None`` if all stand."""
         job, record = self.job, self.plan.record
         before = record.outputs.get(sample.place, {})
         seed = self._seed(index, sample) if drawn is None else drawn.seed
         entry = {**asked_of(job, sample, record.generator), "seed": seed, "sha256": None}
         if isinstance(sample.output, DatabaseOutput):
             entry["place"] = job.database(sample.output).identity  # the variable may name another database next time
-        record.outputs[sample.place] = entry
-        record.save()  # the file is ours before it is there
+        appends = isinstance(sample.output, DatabaseOutput) and sample.output.if_exists == "append"
+        if not appends:  # where rows cannot be appended, those that stand are still known
+            record.outputs[sample.place] = entry
+            record.save()  # the file is ours before it is there
 
         def frames() -> Iterator[pd.DataFrame]:
             return self._draw(index, sample, synth, seed) if drawn is None else iter([drawn.rows])
@@ -304,23 +308,35 @@ class _Run:
                 if sample.output.file is not None:
                     job.target(sample.output.file)  # makes its folder
                 df, table = pd.concat(frames(), ignore_index=True), job.database(sample.output)
-                same = {"sha256": row_digest(df), "place": entry["place"]}
-                is_there = same.items() <= before.items() and table.table_is_there()
-                if sample.output.if_exists == "append" and is_there:
-                    entry["sha256"] = same["sha256"]
-                    record.save()
-                    text = "this job has appended these very rows before, and appends none twice; another seed draws others"
+                n_there, is_same_place = 0, before.get("place") == entry["place"]
+                if appends and is_same_place and table.table_is_there():
+                    n_there = self._appended(index, sample, synth, seed, df, before)
+                if n_there:
+                    which = "these very rows" if n_there >= len(df) else f"the first {n_there:,} of these rows"
+                    text = f"this job has appended {which} before, and appends none twice; another seed draws others"
                     warn(f"{sample.place}: {text}", CloverWarning)
-                    return False
-                write_database(df, table, if_exists=sample.output.if_exists)
-                entry["sha256"] = same["sha256"]
+                n_rows = None if 0 < n_there >= len(df) else len(df) - n_there
+                if n_rows is not None:
+                    write_database(df[n_there:], table, if_exists=sample.output.if_exists)
+                entry |= {"sha256": row_digest(df), "rows": len(df), "appended": max(n_there, len(df))}
             else:
+                n_rows = sample.rows
                 path = job.target(sample.output)
                 draw_to(frames, path, dialect=job.dialect())
                 job.copies.put(path)
                 entry["sha256"] = file_digest(path)
+        record.outputs[sample.place] = entry
         record.save()
-        return True
+        return n_rows
+
+    def _appended(
+        self, index: int, sample: SampleSpec, synth: Synthesizer, seed: int, df: pd.DataFrame, before: Mapping[str, Any]
+    ) -> int:
+        """Return how many rows stand of those that begin with ``df``, or that it begins with: a longer table begins with the shorter one."""
+        n_rows = before.get("rows", len(df))
+        if n_rows > len(df):
+            df = pd.concat(self._draw(index, sample, synth, seed, n_rows), ignore_index=True)
+        return before.get("appended", n_rows) if row_digest(df[:n_rows]) == before.get("sha256") else 0
 
 
 def run_jobs(

@@ -6,6 +6,7 @@ This module knows the synthesizer's public face, the evaluation and the report. 
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +19,7 @@ import pandas as pd
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.people import drawn_people, people_of
 from clover_tvae.conditions import number_of
-from clover_tvae.errors import ConfigError, TooFewRowsError
+from clover_tvae.errors import ConfigError, PrivacyWarning, TooFewRowsError
 from clover_tvae.evaluation import Figure, Figures, check_limits, measure, membership_shadow, privacy
 from clover_tvae.evaluation.catalogue import OF_GENERATOR
 from clover_tvae.evaluation.limits import Limits
@@ -309,5 +310,7 @@ def refitted(synth: Synthesizer, rows: pd.DataFrame, seed: int, n_rows: int | No
         parameters = {name: parameters.get(name) for name in ("min_count", "exact_values")} | synth.given
     privacy = card["privacy"]["mode"] if card["backend"] == "native" else None
     options = parameters | {"privacy": privacy, "backend": card["backend"], "random_state": seed, "verbose": False}
-    again = Synthesizer(rows, synth.metadata, **options).fit()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PrivacyWarning)  # its file does not leave
+        again = Synthesizer(rows, synth.metadata, **options).fit()
     return again.sample(len(rows) if n_rows is None else n_rows, random_state=seed, decode=synth.decode)
