@@ -407,6 +407,11 @@ def test_drawn_choices_follow_their_probabilities():
     assert share.tolist() == pytest.approx([0.1, 0.2, 0.7], abs=0.01)
 
 
+def test_logits_that_are_no_numbers_give_a_choice_that_is_there() -> None:
+    drawn = draw_choice(torch.full((50, 3), torch.nan), generator(1))
+    assert ((drawn >= 0) & (drawn < 3)).all()
+
+
 # -- the autoencoder --------------------------------------------------------------------------------------------------
 
 

@@ -128,4 +128,5 @@ def draw_choice(logits: Tensor, generator: torch.Generator) -> Tensor:
     reached = logits.softmax(1).to(precise(logits.device)).cumsum_(1)
     # The end stands in for 1: no rounding reaches a choice that is impossible, whose share ends where the last possible one's does.
     wanted = reached[:, -1:] * uniform(len(logits), 1, generator)
-    return torch.searchsorted(reached, wanted).squeeze(1)
+    # Weights of a damaged file may give logits that are no numbers: any choice will do.
+    return torch.searchsorted(reached, wanted).squeeze(1).clamp_(max=logits.shape[1] - 1)
