@@ -230,8 +230,8 @@ class KeepingBackend(Backend):
         for rows in self._from_values(n_rows, given, seed, **how):
             yield rows
             place += len(rows)
-        is_empty, block = place == 0, max(block, int(place > 0))
-        while place < n_rows or is_empty:
+        first = block = max(block, int(place > 0))
+        while place < n_rows or (place == 0 and block == first):
             if n_drawn >= _LEAST_DRAWS and n_drawn > 2 * DRAWS_A_ROW * place:
                 try:
                     rest = list(self._from_values(n_rows - place, values, seed, **how))
@@ -254,7 +254,6 @@ class KeepingBackend(Backend):
                 if len(kept) >= n_rows - place or asked == size:
                     break
             broken += found
-            is_empty = False
             n_drawn, block = n_drawn + len(rows), block + 1
             kept = kept.iloc[: n_rows - place]
             if plan.is_repair:

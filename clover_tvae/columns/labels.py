@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.cells import is_missing, is_number, plain_cell, typed_key
 from clover_tvae.columns.dtypes import CellType, where_of
-from clover_tvae.columns.names import is_name_of_people, is_name_of_persons, names_a_person, names_staff
+from clover_tvae.columns.names import is_name_of_people, is_surely_name_of_people, names_a_person, names_staff
 from clover_tvae.columns.numeric import FREQUENT, MAX_PLACEHOLDERS, identifier_told
 from clover_tvae.errors import ColumnTypeError, IdentifierColumnError
 
@@ -126,7 +126,7 @@ def are_names(name: Hashable, values: Sequence[Any]) -> bool:
     texts = [value.strip() for value in values if isinstance(value, str)]
     if len(texts) < 2 or len(texts) < len(values):
         return False
-    if is_name_of_persons(name):
+    if is_surely_name_of_people(name):
         n_names = sum(bool(_LETTERS.fullmatch(text)) for text in texts)
         return n_names >= 2 and n_names >= min(0.9 * len(texts), len(texts) - 1)  # a placeholder may be no word
     if not (is_name_of_people(name) or names_a_person(name) or names_staff(name)):
@@ -255,7 +255,7 @@ def read_labels(
     of_people = is_name_of_people(name) or names_a_person(name)
     rare = by_label[by_label < FREQUENT]
     are_rare = of_people and 2 * len(rare) > len(found) and rare.sum() >= _MIN_CELLS_OF_IDENTIFIER
-    if kind != "boolean" and is_name_of_persons(name) and are_names(name, found):
+    if kind != "boolean" and is_surely_name_of_people(name) and are_names(name, found):
         message = (
             f"must not name people, as its heading says, found {len(found)} names; "
             "declare it 'id' (and as 'unit' where it tells whose a row is) or 'ignore'; give it another heading if it names no people"

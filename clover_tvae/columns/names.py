@@ -12,7 +12,7 @@ __all__ = [
     "YEARS",
     "counts_time",
     "is_name_of_people",
-    "is_name_of_persons",
+    "is_surely_name_of_people",
     "may_name_an_id",
     "names_a_birth",
     "names_a_person",
@@ -152,7 +152,7 @@ def names_staff(name: Hashable) -> bool:
     return bool(_STAFF.fullmatch(" ".join(_words(name))))
 
 
-def is_name_of_persons(name: Hashable) -> bool:
+def is_surely_name_of_people(name: Hashable) -> bool:
     """Return whether a name says outright that its column holds names of people: ``patient_name``; ``name`` alone may be of things."""
     return is_name_of_people(name) and not _ANY_NAME.fullmatch(str(name))
 

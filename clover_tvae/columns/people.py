@@ -66,15 +66,14 @@ def least_rows(people: People | None, n_people: int) -> int:
     return int(np.sort(np.bincount(people))[::-1][: n_people - 1].sum()) + 1
 
 
-def most_rows(people: People | None, n_people: int) -> int:
-    """Return how many rows a person has at least who is among the ``n_people`` with the most; 1 where every row is a person.
+def most_rows(people: People, n_people: int) -> int:
+    """Return how many rows a person has at least who is among the ``n_people`` with the most.
 
     Example:
         >>> most_rows(np.array([0, 0, 0, 1, 2, 2]), 2)
         2
     """
-    sizes = np.sort(np.bincount(people))[::-1] if people is not None else np.ones(0, dtype=np.int64)
-    return int(sizes[: max(1, n_people)][-1]) if len(sizes) else 1
+    return int(np.sort(np.bincount(people))[::-1][:n_people][-1])
 
 
 def evened(people: People, most: int) -> NDArray[np.bool_]:

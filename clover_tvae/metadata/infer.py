@@ -345,7 +345,7 @@ def _look_at_numbers(name: Hashable, cells: pd.Series, n_rows: int, people: Peop
     counts = counts_time(name, numbers.min(), numbers.max())
     named = (share == 1 and may_name_an_id(name)) or (share > 0.5 and names_an_id(name))
     if not bool(np.all(np.isfinite(numbers)) and np.all(numbers == np.floor(numbers))):
-        return _measured(name, cells, numbers, people)
+        return _measured(name, cells, numbers, n_distinct, people)
     if formats := [*whole_number_formats(numbers)]:
         return births(name) if names_a_birth(name) and "%d" in formats[0] else _whole_dates(name, formats)
     if "dates" in told:
@@ -366,12 +366,14 @@ def _look_at_numbers(name: Hashable, cells: pd.Series, n_rows: int, people: Peop
     if n_distinct <= MAX_CODES and len(cells) >= _ROWS_A_CODE * n_distinct:
         reason = f"whole numbers with only {_values(n_distinct)}, taken for codes"
         return Finding(Column(name, "categorical"), reason)
-    return _measured(name, cells, numbers, people)
+    return _measured(name, cells, numbers, n_distinct, people)
 
 
-def _measured(name: Hashable, cells: pd.Series, numbers: NDArray[Any], people: People | None) -> Finding:
+def _measured(
+    name: Hashable, cells: pd.Series, numbers: NDArray[Any], n_distinct: int, people: People | None
+) -> Finding:
     """Return a column of numbers; numbers that may mean missing are asked about."""
-    reason = f"{cells.dtype} with {cells.nunique()} distinct values"
+    reason = f"{cells.dtype} with {n_distinct} distinct values"
     if marked := marker_numbers(numbers, people):
         warning = f"holds numbers of which {markers_told(marked)}"
         return Finding(Column(name, "continuous"), reason, warning, words=("missing", "keep"), asks=True)

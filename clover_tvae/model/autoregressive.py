@@ -216,9 +216,8 @@ class AutoregressiveDecoder(nn.Module):
         if column.n_numbered and self.mixtures is not None:
             first = self.layout.scalar_of[i] * 3 * _COMPONENTS
             parts.append((self.mixtures, slice(first, first + 3 * _COMPONENTS)))
-        return torch.cat([head.weight[span] for head, span in parts]), torch.cat(
-            [head.bias[span] for head, span in parts]
-        )
+        weights, biases = zip(*((head.weight[span], head.bias[span]) for head, span in parts), strict=True)
+        return torch.cat(weights), torch.cat(biases)
 
     def read(self, i: int, output: Tensor, open_copies: Tensor | None) -> tuple[Tensor, Mixture | None]:
         """Read what :meth:`outputs_of` gives: logits, and the mixture of the numbers.

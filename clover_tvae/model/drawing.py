@@ -118,9 +118,10 @@ class RowDrawer:
                 index: slice | Tensor = part
                 if not all(is_blank[i] for i in columns):
                     index = every[part][~known[part][:, columns].all(1)]
-                hidden = self._seen(embedded[index])
-                if len(hidden) == 0:
+                inputs = embedded[index]
+                if len(inputs) == 0:
                     continue
+                hidden = self._seen(inputs)
                 found: list[tuple[int, slice | Tensor, _Cells]] = []
                 for i in columns:
                     at, seen = index, hidden

@@ -115,6 +115,7 @@ class TableTransform:
             kept = evened(people, each)
             rows, people = df[kept], people[kept]
         least = least_rows(people, min_count)
+        how: dict[str, Any] = {"each": each, "exact": exact_values, "outside": of_relations}
         transforms: list[AnyTransform] = []
         identifiers: list[IdentifierTransform] = []
         left_out: list[tuple[Hashable, str]] = []
@@ -128,7 +129,6 @@ class TableTransform:
                         made = IdentifierTransform.fit(df[name], name, column.regenerate, column.pattern, rng)
                         identifiers.append(made)
                 else:
-                    how: dict[str, Any] = {"each": each, "exact": exact_values, "outside": of_relations}
                     transforms.append(_fit_column(rows[name], column, numbers, least, **how))
                     folded += _folded(df[name], transforms[-1], column, least, min_count)
             except UserError as error:
