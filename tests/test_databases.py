@@ -566,6 +566,22 @@ class TestJobs:
         ]
         assert both[0] == both[1]
 
+    def test_rows_are_not_appended_again_where_a_sample_before_them_has_another_length(self, tmp_path):
+        place = tmp_path / "rows.duckdb"
+        write_database(people(), place, "people")
+        metadata = {"continuous": ["age"], "categorical": ["sex"], "id": [{"name": "id", "regenerate": "sequence"}]}
+        first = {"rows": 5, "output": "first.csv", "seed": 1}
+        second = {"rows": 6, "seed": 2, "output": {"file": "rows.duckdb", "table": "drawn", "if_exists": "append"}}
+        for n_first, n_second, new, standing in ((5, 6, 11, 6), (8, 6, 8, 6), (8, 7, 1, 7), (3, 7, 3, 7)):
+            samples = [first | {"rows": n_first}, second | {"rows": n_second}]
+            data = {"file": "rows.duckdb", "table": "people"}
+            result = run(job_file(tmp_path, {"data": data, "metadata": metadata, "sample": samples}))
+            assert (result.error, result.rows, len(read_database(place, "drawn"))) == (None, new, standing)
+            if standing == 6 and new == 8:
+                assert "may bear too" in result.warnings[-1]
+        numbers = read_database(place, "drawn")["id"].tolist()
+        assert numbers == [*range(6, 12), 15]
+
     def test_each_run_reads_the_rows_once(self, tmp_path):
         write_database(people(), tmp_path / "rows.sqlite", "people")
         path = job_file(tmp_path, {"data": {"file": "rows.sqlite", "table": "people"}, "holdout": 0.2})

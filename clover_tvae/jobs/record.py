@@ -28,7 +28,7 @@ class Record(BaseModel):
         generator: sha256 of the generator file; ``None`` if the job keeps none.
         outputs: For each output path: ``sample``, the digest of what was asked for; ``generator``, that of what drew
             it; ``seed``, that of its rows; ``sha256`` of the file, ``None`` while it is being written; ``place`` of a table,
-            the digest of where it is; ``rows`` that were asked for there, and ``appended``, how many of their kind stand.
+            the digest of where it is; ``rows`` that were asked for there, ``first_id`` of them, and ``appended``, how many of their kind stand.
         assessment: ``asked``, the digest of what was to be measured; ``generator``, that of what was; ``report``,
             ``dossier`` and ``json``, the digests of the files; ``breaches``, a sentence for each limit that was passed. Empty before any.
     """

@@ -258,14 +258,15 @@ class _Run:
         return mixed() if state is None else mixed(state, index)
 
     def _draw(
-        self, index: int, sample: SampleSpec, synth: Synthesizer, seed: int, n_rows: int | None = None
+        self, sample: SampleSpec, synth: Synthesizer, seed: int, n_rows: int | None = None, first: int | None = None
     ) -> Iterator[pd.DataFrame]:
+        """Draw a sample; on request of another length, or with another first identifier."""
         options: dict[str, Any] = {
             "conditions": sample.parsed_conditions(),
             "decode": sample.decode or self.job.spec.synthesizer.decode,
             "missing": sample.missing,
             "steps": sample.steps,
-            "first_id": first_id(self.job, sample),
+            "first_id": first_id(self.job, sample) if first is None else first,
         }
         return synth.sample_frames(sample.rows if n_rows is None else n_rows, random_state=seed, **options)
 
@@ -273,7 +274,7 @@ class _Run:
         """Draw a sample to be measured; rows of a database that stand are drawn once more."""
 
         def rows(seed: int) -> pd.DataFrame:
-            return pd.concat(self._draw(index, sample, synth, seed), ignore_index=True)
+            return pd.concat(self._draw(sample, synth, seed), ignore_index=True)
 
         seed = self._seed(index, sample)
         with timed(f"drew {sample.rows:,} rows for {sample.place}", self.tell):
@@ -289,53 +290,72 @@ class _Run:
 
     def _write(self, index: int, sample: SampleSpec, synth: Synthesizer, drawn: Drawn | None) -> int | None:
         """Write a sample, the rows that were measured where there are any; return how many were needed, ``None`` if all stand."""
-        job, record = self.job, self.plan.record
-        before = record.outputs.get(sample.place, {})
         seed = self._seed(index, sample) if drawn is None else drawn.seed
-        entry = {**asked_of(job, sample, record.generator), "seed": seed, "sha256": None}
-        if isinstance(sample.output, DatabaseOutput):
-            entry["place"] = job.database(sample.output).identity  # the variable may name another database next time
-        appends = isinstance(sample.output, DatabaseOutput) and sample.output.if_exists == "append"
-        if not appends:  # where rows cannot be appended, those that stand are still known
-            record.outputs[sample.place] = entry
-            record.save()  # the file is ours before it is there
+        entry = {**asked_of(self.job, sample, self.plan.record.generator), "seed": seed, "sha256": None}
 
         def frames() -> Iterator[pd.DataFrame]:
-            return self._draw(index, sample, synth, seed) if drawn is None else iter([drawn.rows])
+            return self._draw(sample, synth, seed) if drawn is None else iter([drawn.rows])
 
         with timed(f"{'drew' if drawn is None else 'wrote'} {sample.place}", self.tell):
             if isinstance(sample.output, DatabaseOutput):
-                if sample.output.file is not None:
-                    job.target(sample.output.file)  # makes its folder
-                df, table = pd.concat(frames(), ignore_index=True), job.database(sample.output)
-                n_there, is_same_place = 0, before.get("place") == entry["place"]
-                if appends and is_same_place and table.table_is_there():
-                    n_there = self._appended(index, sample, synth, seed, df, before)
-                if n_there:
-                    which = "these very rows" if n_there >= len(df) else f"the first {n_there:,} of these rows"
-                    text = f"this job has appended {which} before, and appends none twice; another seed draws others"
-                    warn(f"{sample.place}: {text}", CloverWarning)
-                n_rows = None if 0 < n_there >= len(df) else len(df) - n_there
-                if n_rows is not None:
-                    write_database(df[n_there:], table, if_exists=sample.output.if_exists)
-                entry |= {"sha256": row_digest(df), "rows": len(df), "appended": max(n_there, len(df))}
+                n_rows = self._write_table(sample, sample.output, synth, frames, entry)
             else:
-                n_rows = sample.rows
-                path = job.target(sample.output)
-                draw_to(frames, path, dialect=job.dialect())
-                job.copies.put(path)
+                self._note(sample, entry)  # the file is ours before it is there
+                path, n_rows = self.job.target(sample.output), sample.rows
+                draw_to(frames, path, dialect=self.job.dialect())
+                self.job.copies.put(path)
                 entry["sha256"] = file_digest(path)
-        record.outputs[sample.place] = entry
-        record.save()
+        self._note(sample, entry)
         return n_rows
 
+    def _note(self, sample: SampleSpec, entry: dict[str, Any]) -> None:
+        """Note what stands in the place of a sample."""
+        self.plan.record.outputs[sample.place] = entry
+        self.plan.record.save()
+
+    def _write_table(
+        self,
+        sample: SampleSpec,
+        output: DatabaseOutput,
+        synth: Synthesizer,
+        frames: Callable[[], Iterator[pd.DataFrame]],
+        entry: dict[str, Any],
+    ) -> int | None:
+        """Write a sample into a table of a database, and add to its entry; for the rest as :meth:`_write`."""
+        before = self.plan.record.outputs.get(sample.place, {})
+        if output.file is not None:
+            self.job.target(output.file)  # makes its folder
+        table, first = self.job.database(output), first_id(self.job, sample)
+        entry["place"] = table.identity  # the variable may name another database next time
+        appends = output.if_exists == "append"
+        if not appends:  # where rows cannot be appended, those that stand are still known
+            self._note(sample, entry)
+        df, n_there = pd.concat(frames(), ignore_index=True), 0
+        if appends and before.get("place") == table.identity and table.table_is_there():
+            n_there = self._appended(sample, synth, entry["seed"], df, before)
+        if n_there:
+            which = "these very rows" if n_there >= len(df) else f"the first {n_there:,} of these rows"
+            text = f"this job has appended {which} before, and appends none twice; another seed draws others"
+            if before.get("first_id", first) != first:
+                text += "; they keep identifiers that rows of a sample before this one, which has another length now, may bear too"
+            warn(f"{sample.place}: {text}", CloverWarning)
+        entry |= {"sha256": row_digest(df), "rows": len(df), "appended": max(n_there, len(df)), "first_id": first}
+        if n_there >= len(df):
+            return None
+        write_database(df[n_there:], table, if_exists=output.if_exists)
+        return len(df) - n_there
+
     def _appended(
-        self, index: int, sample: SampleSpec, synth: Synthesizer, seed: int, df: pd.DataFrame, before: Mapping[str, Any]
+        self, sample: SampleSpec, synth: Synthesizer, seed: int, df: pd.DataFrame, before: Mapping[str, Any]
     ) -> int:
-        """Return how many rows stand of those that begin with ``df``, or that it begins with: a longer table begins with the shorter one."""
-        n_rows = before.get("rows", len(df))
-        if n_rows > len(df):
-            df = pd.concat(self._draw(index, sample, synth, seed, n_rows), ignore_index=True)
+        """Return how many rows stand of those that begin with ``df``, or that it begins with: a longer table begins with the shorter one.
+
+        Where a sample before this one has another length now, they stand with other identifiers.
+        """
+        first, n_rows = first_id(self.job, sample), before.get("rows", len(df))
+        if n_rows > len(df) or before.get("first_id", first) != first:
+            frames = self._draw(sample, synth, seed, n_rows, before.get("first_id"))
+            df = pd.concat(frames, ignore_index=True)
         return before.get("appended", n_rows) if row_digest(df[:n_rows]) == before.get("sha256") else 0
 
 
