@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from decimal import Decimal
 from typing import Any
@@ -483,6 +484,28 @@ def test_a_sparse_column_of_numbers_that_name_people_is_left_out_or_warned_of(nu
         Metadata.of({"continuous": ["x"], "categorical": ["sex"]}).validate(df)
 
 
+NUMBERS_OF_PEOPLE = (
+    "patient_id", "Matricule", "Legajo", "N° dossier", "Personalnummer", "Aktenzeichen", "case_no", "Num. expediente", "Fallnummer",
+    "Numéro de sécurité sociale", "NHC", "MRN",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "rest"),
+    [
+        *((name, rest) for name in NUMBERS_OF_PEOPLE for rest in (np.nan, 0.0)),
+        *((name, np.nan) for name in ("badge", "Expediente", "Historia clínica")),
+    ],
+)
+def test_sparse_numbers_of_people_by_their_heading_are_left_out_or_warned_of(name: str, rest: float) -> None:
+    numbers = 100_000 + np.random.default_rng(1).choice(30_000, 18, replace=False)
+    df = pd.DataFrame({name: np.r_[numbers, [rest] * 282], "sex": ["F", "M"] * 150})
+    with pytest.warns(MetadataWarning, match=f"'{name}': looks like an identifier.*dropped and never learnt"):
+        assert Metadata.infer(df).column(name).kind == "id"
+    with pytest.warns(UserWarning, match=f"'{name}' looks like an identifier"):
+        Metadata.of({"continuous": [name], "categorical": ["sex"]}).validate(df)
+
+
 @pytest.mark.parametrize("gaps", [0.0, 0.12, 0.25])
 def test_gaps_do_not_hide_that_five_digits_are_numbered(gaps: float) -> None:
     numbers = pd.Series(RNG.permutation(np.arange(10_000, 100_000))[:1_500])
@@ -654,6 +677,15 @@ def test_packed_dates_of_birth_are_left_out_by_name(name: str, as_text: bool) ->
     if not as_text:
         with pytest.warns(UserWarning, match=f"'{name}' looks like dates.*'ignore', and {KEEP_LESS}"):
             Metadata.of({"continuous": [name], "datetime": [{"name": "admitted", "format": "%Y%m%d"}]}).validate(df)
+
+
+def test_births_with_the_day_first_are_left_out_beside_a_word_for_unknown() -> None:
+    days = [f"{1 + i % 28}{1 + i % 12:02}{1940 + i % 60}" for i in range(300)]  # 1011940, without leading zeros
+    cells = [day if i % 5 < 3 else "unbekannt" for i, day in enumerate(days)]
+    df = pd.DataFrame({"geb_dat": cells, "x": RNG.normal(size=300)})
+    with pytest.warns(MetadataWarning, match=f"'geb_dat': holds dates of birth.*{KEEP_LESS}"):
+        assert Metadata.infer(df).column("geb_dat").kind == "ignore"
+    assert Metadata.infer(df, set={"geb_dat": "number"}).column("geb_dat").kind == "continuous"
 
 
 @pytest.mark.parametrize(
@@ -845,6 +877,7 @@ def test_a_column_of_names_is_left_out_however_often_they_are_there() -> None:
 FIRST, LAST = "Anna Bo Cem Dora Eva Finn Gerd".split(), "Schmidt Kaya Weiss Lang Ohm Hut Blum".split()
 NAMES = [f"{first} {last}" for first in FIRST for last in LAST]
 NUMBERS = [f"P-{i:03d}" for i in range(1, 50)]
+MONTHS = "January February March April May June July August September October November December".split()
 
 
 def rows_each(name: str, values: list[Any], n_rows: int) -> pd.DataFrame:
@@ -887,7 +920,51 @@ def test_headings_of_people_are_seen_however_few_they_are_and_however_many_rows_
             declared.validate(df)
 
 
-@pytest.mark.parametrize("name", ["nurse", "doctor", "Oberarzt", "doctor_name"])
+OF_NAMES = (
+    "Nom du patient|nom_patient|NomPatient|Nom et prénom|NOM, PRÉNOM|Nom de famille|Nom de naissance|Nom d'usage|Nom de jeune fille|nom_usuel|"
+    "Name des Patienten|Pat.-Name|Name, Vorname|Geburtsname|Mädchenname|Zuname|Geb.-Name|Rufname|Nachname Patient|NACHNAME1|Mitarbeitername|"
+    "Name Angehöriger|Maedchenname|Vor- u. Nachname|Nombre del usuario|Nombre del paciente|Nombre y apellidos|Nombre completo|Apellido1|Primer apellido|1er apellido|Apellido paterno|"
+    "maiden name|LNAME|FNAME|name_last|pt_name|PtName|name of patient|Mother's name|Nachname|Apellidos|surname|last name|Name des Hausarztes"
+).split("|")
+
+
+@pytest.mark.parametrize("name", OF_NAMES)
+def test_headings_of_names_are_made_of_words_of_four_languages(name: str) -> None:
+    for values in (LAST[:2], NAMES[::4][:12], [text.lower() for text in (NAMES * 2)[:40]]):
+        df = rows_each(name, values, 25)
+        with pytest.warns(MetadataWarning, match=re.escape(name)):
+            assert Metadata.infer(df).column(name).kind == "id"
+        with pytest.raises(IdentifierColumnError, match="must not name people, as its heading says"):
+            Metadata.of({"categorical": [name], "continuous": ["x"]}).validate(df)
+
+
+@pytest.mark.parametrize("n_rows", [25, 8])
+@pytest.mark.parametrize(
+    "name", ["Patient", "Bénéficiaire", "Usager", "Résident", "Mitarbeiter", "Bewohner", "Schüler", "Titular", "NOM"]
+)
+def test_full_names_under_headings_of_people_say_whose_a_row_is(name: str, n_rows: int) -> None:
+    people = [*NAMES[::4][:12], *NAMES[1::2]] if n_rows == 8 else NAMES[::4][:12]
+    for values in (people, [text.lower() for text in people])[: 1 + (name != "NOM")]:  # "name" may be of things
+        df = rows_each(name, values, n_rows)
+        with pytest.warns(MetadataWarning, match=f"'{name}': looks like the identifier of people"):
+            assert Metadata.infer(df).unit == name
+        with pytest.warns(UserWarning, match=f"'{name}' holds names or numbers of people"):
+            Metadata.of({"categorical": [name], "continuous": ["x"]}).validate(df)
+
+
+@pytest.mark.parametrize("name", ["First", "last"])
+def test_halves_of_names_under_first_and_last_are_not_learnt_without_a_word(name: str) -> None:
+    df = rows_each(name, [*FIRST, *LAST], 25)
+    with pytest.warns(MetadataWarning, match=f"'{name}': holds names of people"):
+        assert Metadata.infer(df).column(name).kind == "id"
+    with pytest.warns(UserWarning, match=f"'{name}' holds names"):
+        Metadata.of({"categorical": [name], "continuous": ["x"]}).validate(df)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nurse", "doctor", "Oberarzt", "doctor_name", "Behandler", "médecin traitant", "Vorgesetzter", "Ansprechpartner"],
+)
 def test_full_names_of_staff_are_not_learnt_without_a_word_and_are_no_unit(name: str) -> None:
     df = rows_each(name, NAMES[:30], 150)
     with pytest.warns(MetadataWarning, match=f"{name!r}: (holds names of people|looks like an identifier)"):
@@ -908,7 +985,13 @@ def test_full_names_of_staff_are_not_learnt_without_a_word_and_are_no_unit(name:
      ("subject", ["Maths", "English", "History", "Physics", "Art"]), ("user", ["casual", "registered"]), ("patient", ["inpatient", "outpatient"]),
      ("employees", ["1-10", "11-50", "51-200", "201-500", "500+"]), ("employees", [*range(1, 9)]), ("name", ["Iris-setosa", "Iris-virginica"]),
      ("nurse", ["Ward Nurse", "Head Nurse", "Night Nurse", "Lead Nurse", "Student Nurse"]), ("client", [1, 2, 3]), ("doctor", ["GP", "none"]),
-     ("patient_id_type", ["card", "passport", "none"]), ("name", ["A", "B", "C", "D", "E"])],
+     ("patient_id_type", ["card", "passport", "none"]), ("name", ["A", "B", "C", "D", "E"]),
+     ("product_name", LAST), ("Name des Medikaments", LAST), ("nombre del producto", NAMES[:12]), ("nom de la ville", LAST), ("Straßenname", LAST),
+     ("hospital name", NAMES[:12]), ("file name", ["a.csv", "b.csv"]), ("subject_name", ["Maths", "Art"]), ("name_de", LAST), ("Nombre", LAST),
+     ("first", [*range(1, 9)]), ("First", MONTHS), ("Last", ["Monday", "Friday"]), ("last result", ["positive", "negative"]), ("name_length", [3, 4, 5]),
+     ("Nombre de enfants", [0, 1, 2]), ("nombre d'enfants", [0, 1, 2]), ("nombre de patients", [*range(1, 9)]), ("Mitarbeiterzahl", [1, 5, 20]),
+     ("Titular", ["Titular uno", "Titular dos", "Beneficiario", "Otro titular", "Sin datos"]), ("Behandlung", ["Operation", "Physio"]),
+     ("patient", ["in hospital", "day care", "at home", "nursing home", "still unknown"]), ("badge", ["gold", "silver", "bronze"])],
 )  # fmt: skip
 def test_categories_under_headings_of_people_are_learnt(name: str, values: list[Any]) -> None:
     df = rows_each(name, values, 60)

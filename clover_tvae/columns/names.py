@@ -6,11 +6,13 @@ This module knows names alone. A name is a hint: cells that contradict it win.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Hashable
 
 __all__ = [
     "YEARS",
     "counts_time",
+    "is_half_of_a_name",
     "is_name_of_people",
     "is_surely_name_of_people",
     "may_name_an_id",
@@ -33,18 +35,6 @@ _ID_CAMEL = re.compile(r"[a-z](?:Id|ID)$")
 _MAY_BE_ID_NAME = re.compile(
     r"(?:^|[^a-z])(?:key|index|number|no|nr|num|record)(?:$|[^a-z])|[a-z](?:Key|Number|No|Nr)$", re.IGNORECASE
 )
-# ... or the name of a person.
-_NAME = re.compile(
-    r"(?:(?:full|sur|last|first|family|given|patient|employee|customer|client|vor|nach|familien|pat|emp|doctor|physician|arzt|kunden|mitarbeiter)[ _-]?)?names?|(?:pr[eé])?noms?|nombres?|"
-    r"apellidos?|(?:cog)?nome|naam|imi[eę]|nazwisko",
-    re.IGNORECASE,
-)
-# ... which may be of things, too; and those who treat, teach or lead people, or how many or what kind of them.
-_ANY_NAME = re.compile(r"names?|noms?|nombres?|nome|naam", re.IGNORECASE)
-_STAFF = re.compile(
-    "(?:(?:nurse|doctor|physician|surgeon|therapist|clinician|consultant|teacher|manager|supervisor|m[eé]decin|infirmi[eè]re?|chirurgien|enfermer[ao]|profesora?)s?"
-    "|[a-zäöü]*(?:[aä]rzt|pfleger|schwester|therapeut|lehrer|leiter)(?:e|en|in|innen|n)?|m[eé]dic[ao]s?)(?: ?names?)?"
-)
 _PERSON = re.compile(
     r"patient|subject|person|client|customer|user|member|employee|participant|student|mrn|ssn|kunde|klient|proband",
     re.IGNORECASE,
@@ -54,8 +44,9 @@ _NUMBER = "(?:id|key|code|number|nummer|num|no|nr|n[uú]m[eé]ro)"
 _ONE_PERSON = (
     rf"{_PERSON.pattern}|worker|resident|insured|policyholder|patientin|kundin|klientin|probandin|studentin|mitarbeiterin|mitglied|"
     "versicherter|angestellter|patiente|paciente|cliente|assur[eé]e?|salari[eé]e?|employ[eé]e?|emplead[oa]|asegurad[oa]|trabajadora?"
+    "|beneficiar(?:y|io|ia)|beneficiaire|usager|eleve|alumn[oa]|titular|usuari[oa]"
 )
-_PEOPLE = rf"(?:{_ONE_PERSON})(?:e?s|e?n|nen|er|innen)|(?:mitarbeiter|arbeitnehmer|teilnehmer|bewohner|sch[uü]ler)(?:n|innen)?|versicherten?|angestellten?"
+_PEOPLE = rf"(?:{_ONE_PERSON})(?:e?s|e?n|nen|er|innen)|(?:mitarbeiter|arbeitnehmer|teilnehmer|bewohner|schue?ler)(?:n|s|in|innen)?|versicherten?|angestellten?"
 _PERSON_ALONE = re.compile(
     rf"(?:{_ONE_PERSON})(?:(?:e?n|al)? ?{_NUMBER})?|(?:{_PEOPLE}) ?{_NUMBER}|{_NUMBER} (?:{_ONE_PERSON})"
 )
@@ -64,12 +55,34 @@ _GIVEN_OUT = "(?:id|key|number|nummer|num|no|nr|n[uú]m[eé]ro)"  # a code may b
 _PERSON_AND_NUMBER = re.compile(
     rf"(?:{_ONE_PERSON})(?:e?n|al)? ?{_GIVEN_OUT}|(?:id|key|nummer|n[uú]m[eé]ro) (?:{_ONE_PERSON})"
 )
-# ... or shortened, which needs the word for a number: "fall" alone is a season.
+# What people have a number of, which may be a thing, too; and shortened names, which need the word for a number: "fall" alone is a season.
+_FILE = "dossier|expediente|historia clinica|badge|matricule|legajo|securite sociale|seguridad social|social security"
 _PERSON_SHORT = re.compile(
-    rf"(?:pat|subj?|empl?|cust|pers|stud|kd|ma|sv|kv|versicherungs?|fall|case|akten?|policy|account|acct|konto) ?{_NUMBER}"
-    "|pid|pnr|vnr|vsnr|aktenzeichen"
+    rf"(?:pat|subj?|empl?|cust|pers(?:onal)?|stud|kd|ma|sv|kv|versicherungs?|fall|case|akten?|policy|account|acct|konto) ?{_NUMBER}"
+    rf"|pid|pnr|vnr|vsnr|aktenzeichen|nhc|(?:{_GIVEN_OUT}|n) (?:de |du )?(?:{_FILE})|matricule|legajo"
 )
-_HOW_MANY = re.compile(rf"(?:number|num|no|nr) (?:of )?(?:{_PEOPLE})")
+_HOW_MANY = re.compile(rf"(?:number|num|no|nr) (?:of )?(?:{_PEOPLE})|nombre (?:de|d) (?:{_PEOPLE})")
+# Who treats, teaches or leads people, or is called where they need someone.
+_STAFF = (
+    "(?:nurse|doctor|physician|surgeon|therapist|clinician|consultant|teacher|manager|supervisor|medecin|infirmiere?|chirurgien|praticien|enfermer[ao]|profesora?)s?"
+    "|[a-z]*(?:arzt|aerzt|pfleger|schwester|therapeut|lehrer|leiter|behandler|ansprechpartner)(?:e|es|s|en|in|innen|n)?|medic[ao]s?|vorgesetzte[rn]?|responsables?"
+    "|mother|father|spouse|husband|wife|guardian|mutter|vater|madre|padre|mere|pere|conjointe?|angehorige[rn]?|contact(?: person)?|next kin"
+)
+# A heading of names is made of these words: "name", also of things; what makes it one of people; what says so alone; words between.
+_ANY_NAME = "names?|namen|noms?|nombres?|nome|naam"
+_WHOSE_NAME = (
+    "full|first|last|middle|given|family|maiden|birth|completo?|patronymique|usage|usuel|famille|naissance|jeune|fille|pila"
+    "|vor|nach|familien|zu|geb|geburts|mae?dchen|ruf|ehe|primer|segundo|paterno|materno"
+    rf"|pat|pt|emp|(?!subject)(?:{_ONE_PERSON}|{_PEOPLE})|{_STAFF}"
+)
+_WORDS_OF_NAMES = {
+    "name": re.compile(_ANY_NAME),
+    "whose": re.compile(_WHOSE_NAME),
+    "surname": re.compile(rf"(?:sur|fore|[fl]|{_WHOSE_NAME})(?:{_ANY_NAME})|prenoms?|apellidos?|cognome|imie|nazwisko"),
+    "between": re.compile(
+        "of|the|s|and|de|du|d|des|der|del|la|le|les|l|el|los|las|et|und|u|y|e?r|do|o|traitante?|tratante|behandelnde[rn]?"
+    ),
+}
 _BIRTH = re.compile(
     r"birth|geburt|geboren|gebdat|naiss|nacim|nascit|geboorte|(?:^|[^a-z])(?:dob|ddn|geb|born|bday|nac|datnais|n[ée]e?[^a-z]+le|n[ée]\(e\) le)(?:$|[^a-z])",
     re.IGNORECASE,
@@ -99,7 +112,8 @@ _PLACE_IN_TIME = re.compile(
 
 def names_an_id(name: Hashable) -> bool:
     """Return whether a name says that its column is an identifier."""
-    return bool(_ID_NAME.search(str(name)) or _ID_CAMEL.search(str(name)))
+    by_words = numbers_a_person(name) or re.fullmatch(_FILE, " ".join(_words(name)))
+    return bool(by_words or _ID_NAME.search(str(name)) or _ID_CAMEL.search(str(name)))
 
 
 def may_name_an_id(name: Hashable) -> bool:
@@ -139,27 +153,44 @@ def numbers_a_person(name: Hashable) -> bool:
     """
     text = " ".join(_words(name))
     short = _PERSON_SHORT.fullmatch(text) and not text.endswith("code") and text != "pid"  # which may be a product's
-    return bool(short or _PERSON_AND_NUMBER.fullmatch(text) or (_PERSON.search(text) and names_an_id(text.split()[-1])))
+    return bool(
+        short or _PERSON_AND_NUMBER.fullmatch(text) or (_PERSON.search(text) and _ID_NAME.fullmatch(text.split()[-1]))
+    )
 
 
 def names_staff(name: Hashable) -> bool:
-    """Return whether a name is that of who treats, teaches or leads people: one may stand in very many rows of theirs.
+    """Return whether a name is that of who treats, teaches, leads or stands by people: one may stand in very many rows of theirs.
 
     Example:
-        >>> [names_staff(name) for name in ("nurse", "Oberarzt", "doctor_name", "nurse_grade", "manager_id")]
-        [True, True, True, False, False]
+        >>> [names_staff(name) for name in ("nurse", "Oberarzt", "doctor_name", "médecin traitant", "nurse_grade", "manager_id")]
+        [True, True, True, True, False, False]
     """
-    return bool(_STAFF.fullmatch(" ".join(_words(name))))
+    left = [word for word, kind in _kinds_of_words(name) if kind not in ("name", "between")]
+    return bool(re.fullmatch(_STAFF, " ".join(left)))
 
 
 def is_surely_name_of_people(name: Hashable) -> bool:
-    """Return whether a name says outright that its column holds names of people: ``patient_name``; ``name`` alone may be of things."""
-    return is_name_of_people(name) and not _ANY_NAME.fullmatch(str(name))
+    """Return whether a name says outright that its column holds names of people; ``name`` alone may be of things.
+
+    Example:
+        >>> [is_surely_name_of_people(name) for name in ("Nachname", "Nom du patient", "LNAME", "1er apellido", "PatName")]
+        [True, True, True, True, True]
+        >>> [is_surely_name_of_people(name) for name in ("name", "product_name", "Straßenname", "nombre de patients", "last")]
+        [False, False, False, False, False]
+    """
+    kinds = {kind for _, kind in _kinds_of_words(name)}
+    is_counted = _HOW_MANY.fullmatch(" ".join(_words(name)))
+    return not is_counted and "" not in kinds and ("surname" in kinds or {"name", "whose"} <= kinds)
 
 
 def is_name_of_people(name: Hashable) -> bool:
-    """Return whether a name says that its column holds people's names, such as ``surname`` and ``Nachname``."""
-    return bool(_NAME.fullmatch(str(name)))
+    """Return whether a name says that its column holds people's names, such as ``surname`` and ``Nachname``, or may: ``name``."""
+    return is_surely_name_of_people(name) or bool(re.fullmatch(_ANY_NAME, " ".join(_words(name))))
+
+
+def is_half_of_a_name(name: Hashable) -> bool:
+    """Return whether a name may be short for first name or last name, if its cells are such."""
+    return _words(name) in (["first"], ["last"])
 
 
 def names_a_birth(name: Hashable) -> bool:
@@ -201,6 +232,15 @@ def counts_time(name: Hashable, low: float, high: float) -> bool:
     return are_years or 0 <= low <= high <= _LIFE * max(in_a_year, default=-1)
 
 
+def _kinds_of_words(name: Hashable) -> list[tuple[str, str]]:
+    """Return each word of a name, and what it says in a heading of names; nothing where it is of no such heading."""
+    return [
+        (word, next((kind for kind, said in _WORDS_OF_NAMES.items() if said.fullmatch(word)), ""))
+        for word in _words(name)
+    ]
+
+
 def _words(name: Hashable) -> list[str]:
-    """Return the words of a name in lower case, without figures: ``ageMonths`` and ``age_months_2`` have two."""
-    return re.findall(r"[^\W\d_]+", re.sub(r"(?<=[^\W\d_A-Z])(?=[A-Z])", " ", str(name)).lower())
+    """Return the words of a name in lower case, without figures and accents: ``ageMonths`` and ``âge_months_2`` have two."""
+    text = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", str(name)))
+    return re.findall(r"[^\W\d_]+", re.sub(r"(?<=[^\W\d_A-Z])(?=[A-Z])", " ", text).lower())

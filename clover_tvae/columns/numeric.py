@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType, where_of
-from clover_tvae.columns.names import counts_time, names_a_time
+from clover_tvae.columns.names import counts_time, may_name_an_id, names_a_time, names_an_id, numbers_a_person
 from clover_tvae.columns.number_texts import split_number
 from clover_tvae.errors import ColumnTypeError, NonFiniteError
 
@@ -106,13 +106,15 @@ def identifier_told(numbers: NDArray[Any], name: object = "", n_rows: int = 0) -
     """Return why numbers look as if they named people, in a few words; empty if they do not.
 
     Args:
-        name: The column's, which may say that long numbers are times, or that numbers of which each is there once are years or ages
-            (:func:`~clover_tvae.columns.names.counts_time`).
+        name: The column's, which may say that they are an identifier, that long numbers are times, or that numbers of which each is
+            there once are years or ages (:func:`~clover_tvae.columns.names.counts_time`).
         n_rows: Rows of the table, if it has more than these known cells. In a table of fewer than 20, numbers differ by chance.
 
     Example:
         >>> identifier_told(np.random.default_rng(0).permutation(500) + 1)
         'every whole number from the lowest to the highest, once each'
+        >>> identifier_told(np.array([4711, 815, 9034, 127, 5560]), "Matricule", n_rows=300)
+        'another number in every row, and its name'
         >>> identifier_told(np.arange(1900, 2020), "year")
         ''
         >>> identifier_told(np.random.default_rng(0).permutation(900)[:500] * 5 + 100_000)  # staff who left are missing
@@ -128,17 +130,27 @@ def identifier_told(numbers: NDArray[Any], name: object = "", n_rows: int = 0) -
     if max(n_rows, len(numbers)) < _MIN_ROWS or not len(numbers) or not (numbers == np.floor(numbers)).all():
         return ""
     distinct, counts = np.unique(numbers, return_counts=True)
-    often, n_frequent = "another one nearly everywhere", int((counts >= FREQUENT).sum())
+    n_frequent = int((counts >= FREQUENT).sum())
+    has_placeholders = 0 < n_frequent <= MAX_PLACEHOLDERS and numbers_a_person(name)
+    judged = counts[counts < FREQUENT] if has_placeholders else counts
+    share, by_name = len(judged) / max(1, judged.sum()), ""
+    is_called_so = (share > 0.5 and len(judged) >= _MIN_LONG and names_an_id(name)) or (
+        share == 1 and len(judged) >= _MIN_ROWS and may_name_an_id(name)
+    )
+    if is_called_so and not counts_time(name, float(distinct[0]), float(distinct[-1])):
+        part = len(distinct) / len(numbers)
+        by_name = f"another number in {'every row' if part == 1 else f'{part:.0%} of the rows'}, and its name"
+    often = "another one nearly everywhere"
     if repeats := 2 * n_frequent > len(counts):  # people with several rows each
         often = "each in several rows"
     else:
         distinct, counts = distinct[counts < FREQUENT], counts[counts < FREQUENT]
         if n_frequent > MAX_PLACEHOLDERS and 4 * counts.sum() < len(numbers):
-            return ""
+            return by_name
     if (counts >= 2).mean() >= 0.9:  # in pairs, say: by chance, numbers so long hardly repeat
         repeats, often = True, "each in several rows"
     if len(distinct) < (_MIN_REPEATED if repeats else _MIN_LONG):
-        return ""
+        return by_name
     low, high = float(distinct[0]), float(distinct[-1])
     if counts.max() == 1 and not counts_time(name, low, high):
         if high - low == len(distinct) - 1 and len(distinct) >= _MIN_IN_A_ROW:
@@ -152,7 +164,7 @@ def identifier_told(numbers: NDArray[Any], name: object = "", n_rows: int = 0) -
     hardly_chance = repeats or (counts == 1).mean() >= 0.9
     if of_one_length and hardly_chance and (distinct % 10 != 0).mean() > 0.5 and not _are_times(distinct, name):
         return f"whole numbers of {digits} digits, {often}"
-    return ""
+    return by_name
 
 
 def _are_times(distinct: NDArray[Any], name: object) -> bool:

@@ -19,13 +19,7 @@ from clover_tvae.columns.cells import ZONEINFO
 from clover_tvae.columns.date_formats import whole_number_formats
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.labels import are_contacts, are_long_numbers, are_names, have_form_of_names, names_people
-from clover_tvae.columns.names import (
-    counts_time,
-    is_name_of_people,
-    may_name_an_id,
-    names_a_birth,
-    names_an_id,
-)
+from clover_tvae.columns.names import is_name_of_people, may_name_an_id, names_an_id
 from clover_tvae.columns.numeric import identifier_told, read_numbers
 from clover_tvae.columns.people import People, least_rows, people_of
 from clover_tvae.errors import (
@@ -342,12 +336,10 @@ def _look_at_numbers(name: Hashable, cells: pd.Series, n_rows: int, people: Peop
     n_distinct = int(cells.nunique())
     share = n_distinct / len(cells)
     told = identifier_told(numbers, name, n_rows)
-    counts = counts_time(name, numbers.min(), numbers.max())
-    named = (share == 1 and may_name_an_id(name)) or (share > 0.5 and names_an_id(name))
     if not bool(np.all(np.isfinite(numbers)) and np.all(numbers == np.floor(numbers))):
         return _measured(name, cells, numbers, n_distinct, people)
     if formats := [*whole_number_formats(numbers)]:
-        return births(name) if names_a_birth(name) and "%d" in formats[0] else _whole_dates(name, formats)
+        return births(name, formats) or _whole_dates(name, formats)
     if "dates" in told:
         cure = "make these missing and declare it 'datetime' with the format '%Y%m%d'"
         what = f"{told}, and some that are none"
@@ -356,12 +348,11 @@ def _look_at_numbers(name: Hashable, cells: pd.Series, n_rows: int, people: Peop
         return Finding(
             Column(name, "ignore"), told, f"holds {what}: declared 'ignore'; {cure}, or 'continuous' as it is"
         )
-    if told or (named and not counts and len(cells) >= _MIN_UNIQUE):
-        why = told or f"another number in {_often(share)}, and its name"
+    if told:
         is_full = share > 0.5 and 2 * len(cells) > n_rows  # a sparse column is not filled
         cure = f"{'made anew as a sequence' if is_full else 'dropped'} and never learnt; declare it 'continuous' if it is a measurement"
-        warning = f"looks like an identifier ({why}): declared 'id', {cure}"
-        reason = f"whole numbers that look like an identifier: {why}"
+        warning = f"looks like an identifier ({told}): declared 'id', {cure}"
+        reason = f"whole numbers that look like an identifier: {told}"
         return Finding(Column(name, "id", regenerate="sequence" if is_full else None), reason, warning)
     if n_distinct <= MAX_CODES and len(cells) >= _ROWS_A_CODE * n_distinct:
         reason = f"whole numbers with only {_values(n_distinct)}, taken for codes"

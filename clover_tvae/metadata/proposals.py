@@ -292,6 +292,8 @@ def _numbers(texts: Texts) -> Finding | None:
     values = np.repeat([number_of[text] for text in kept], [texts.counts[text] for text in kept])
     plain = "numbers written as text"
     but = f", but for {texts.n_of(rest.odd)} cells ({texts.rows_of(rest.odd)})" if rest.odd else ""
+    if not texts.word and (of_births := births(texts.name, [*whole_number_formats(np.array(values))])):
+        return of_births
     if not texts.word and (told := identifier_told(values, texts.name, int(texts.rows.max()) + 1)):
         warning = f"holds {plain}{but}, that look like an identifier ({told}): declared 'ignore'; number if it is a measurement"
         return Finding(Column(texts.name, "ignore"), plain, warning, words=("number", "category", "id"))
@@ -526,8 +528,8 @@ def _dates(texts: Texts) -> Finding | None:
         text = "holds dates written in several ways, some with their offset from UTC; write all in one way"
         return _left(texts, text, "dates and offsets")
     format, also = formats[0], ""
-    if packed_width(format) and not texts.word and names_a_birth(texts.name):
-        return births(texts.name)
+    if packed_width(format) and not texts.word and (of_births := births(texts.name, formats)):
+        return of_births
     zone = _zone(texts, readable, format)
     if zone is None and "%z" in format:
         zone = "UTC"
@@ -562,8 +564,10 @@ def _zone(texts: Texts, readable: Iterable[str], format: str) -> str | None:
     return zone_name_of(datetime.timezone(next(iter(shared)))) if len(shared) == 1 else None
 
 
-def births(name: Hashable) -> Finding:
-    """Leave out a column of digits that are dates of birth, which name people to the day."""
+def births(name: Hashable, formats: Sequence[str]) -> Finding | None:
+    """Leave out a column of digits that read as dates by these formats, where they are of births, which name people to the day."""
+    if not (names_a_birth(name) and formats and "%d" in formats[0]):
+        return None
     warning = (
         f"{BIRTHS}: declared 'ignore', neither learnt nor given back; {KEEP_LESS}, or declare it 'datetime' "
         "with its format"

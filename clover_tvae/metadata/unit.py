@@ -79,7 +79,11 @@ def says_whose(series: pd.Series, name: Hashable) -> bool:
         return len(rows) >= _FEW_NUMBERED
     if of_people:
         return len(rows) >= _FEW_GIVEN_OUT and (are_names(name, values) or _have_numbers(rows, name))
-    return not names_staff(name) and are_names(name, values) and have_form_of_names([*map(str, values)])
+    return (
+        not names_staff(name)
+        and are_names(name, values)
+        and have_form_of_names([str(value).title() for value in values])
+    )
 
 
 def has_placeholder(unit: pd.Series) -> bool:
