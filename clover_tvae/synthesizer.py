@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -615,8 +616,10 @@ class Synthesizer:
         Returns:
             The file's SHA-256, to be given to ``load(expected_sha256=...)`` elsewhere.
         """
-        self._generator = self._learnt().save(check_path(path, "path"))
-        logger.info("generator written, sha256 %s; %s", self._generator.sha256, self._generator.meaning)
+        self._generator = made = self._learnt().save(check_path(path, "path"))
+        logger.info("generator written, sha256 %s; %s", made.sha256, made.meaning)
+        if self.verbose:
+            sys.stderr.write(f"saved: {made.meaning}\n")
         return str(self._generator.sha256)
 
     @classmethod

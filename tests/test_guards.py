@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,10 +16,12 @@ from conftest import refuses
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.balancing import balanced, rows_to_add
 from clover_tvae.conditions import Condition
-from clover_tvae.errors import ConditionError, IdentifierColumnError, PrivacyWarning
+from clover_tvae.errors import ConditionError, IdentifierColumnError, MetadataError, PrivacyWarning
 from clover_tvae.metadata import Column, MetadataWarning
 from clover_tvae.metadata.validate import KEEP_LESS
 from clover_tvae.reduction import Reduction
+from clover_tvae.relations.groups import MissingWhen
+from clover_tvae.relations.lookup import Combinations
 from clover_tvae.transforms import TableTransform
 from clover_tvae.transforms.categorical import CategoricalTransform
 from clover_tvae.transforms.numbers import NumberTransform
@@ -150,6 +153,48 @@ def test_no_bound_of_a_relation_tells_how_far_one_person_is_from_all_others() ->
     assert plan.distances["out"].reach <= 50
     assert all(high <= 500 for *_, high in plan.kept[-1].ranges)
     assert plan_of(50_000, exact_values=True).cells.number("room").grid.maximum == 50_000
+
+
+@pytest.mark.parametrize("far", [66.0, 120.0, 777.7])
+@pytest.mark.parametrize("n_rows", [1, 3])
+def test_one_person_moves_no_end_of_a_range_of_a_category(far: float, n_rows: int) -> None:
+    rng = np.random.default_rng(3)
+    test = rng.choice(["Na", "K", "CRP"], 360)
+    low, high = {"Na": 135, "K": 3, "CRP": 0}, {"Na": 145, "K": 5, "CRP": 50}
+    value = [round(float(rng.uniform(low[t], high[t])), 1) for t in test]
+    df = pd.DataFrame({"patient": [f"K{i // 3}" for i in range(360)], "test": test, "value": value})
+    df.loc[: n_rows - 1, "test"], df.loc[: n_rows - 1, "value"] = "CRP", far
+    kinds = {"continuous": ["value"], "categorical": ["test"]}
+    metadata = Metadata.of(kinds | ({"id": ["patient"], "unit": "patient"} if n_rows > 1 else {"ignore": ["patient"]}))
+    (found,) = (one for one in metadata.with_relations(df).relations or () if one.kind == "ranges")
+    ends = {category: high for category, _, high in found.ranges}
+    assert 50 <= ends["CRP"] <= 60
+    again = replace(metadata, relations=(found,)).with_relations(df)  # as it is read from a file
+    assert again.relations == (found,)
+
+
+@pytest.mark.parametrize("n_odd", [0, 1, 4])
+def test_a_status_of_one_person_decides_nothing_of_when_cells_are_missing(n_odd: int) -> None:
+    rng = np.random.default_rng(0)
+    status = rng.choice(["home", "dead"], 600, p=[0.7, 0.3])
+    status[:n_odd] = "coma"
+    df = pd.DataFrame({"status": status, "score": rng.normal(50, 9, 600).round(1), "age": rng.integers(20, 90, 600)})
+    df.loc[status != "home", "score"] = np.nan
+    metadata = Metadata.of({"categorical": ["status"], "continuous": ["score", "age"]}).with_relations(df)
+    relations = [one for one in metadata.relations or () if one.kind == "missing_when"]
+    assert relations == [MissingWhen(target="score", when="status", values=("dead",))]
+    assert metadata.with_relations(df).relations == metadata.relations
+
+
+def test_rare_combinations_are_no_exceptions_of_those_that_are_learnt() -> None:
+    df = pd.DataFrame({"ward": list("abc") * 100, "shift": ["day", "night", "night"] * 100})
+    df.loc[0] = ["z", "late"]
+    metadata = Metadata.of({"categorical": ["ward", "shift"]})
+    declared = replace(metadata, relations=(Combinations(among=("ward", "shift")),))
+    (learnt,) = declared.with_relations(df).relations
+    assert {row[0] for row in learnt.allowed} == set("abc")
+    with pytest.raises(MetadataError, match="fewer than 5 rows that break it"):
+        replace(metadata, relations=(learnt,)).with_relations(df)
 
 
 def test_decimals_that_one_person_has_are_not_kept() -> None:

@@ -293,6 +293,18 @@ def test_a_limit_that_is_tightened_holds_for_rows_that_stand_and_takes_them_back
     assert run_job(job_of(folder, LOOSE, text)).status == "up to date"
 
 
+@pytest.mark.parametrize("change", ["", "mine"])
+def test_rows_of_an_output_that_a_job_names_no_more_are_taken_back_beyond_a_limit(folder: Path, change: str) -> None:
+    assert run_job(job_of(folder, LOOSE)).status == "done"
+    if change:  # another's rows by now
+        (folder / "rows.csv").write_text(change)
+    result = run_job(job_of(folder, TIGHT, JOB.replace("rows.csv", "renamed.csv")))
+    assert result.error is not None
+    assert result.error.exit_code == 6
+    assert (folder / "rows.csv").exists() is bool(change)
+    assert not (folder / "renamed.csv").exists()
+
+
 def test_a_file_that_is_not_the_jobs_own_stays_beyond_a_limit_and_is_named(folder: Path) -> None:
     assert run_job(job_of(folder, LOOSE)).status == "done"
     (folder / "rows.csv").write_text("mine")

@@ -14,6 +14,7 @@ from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.names import counts_time, may_name_an_id, names_a_time, names_an_id, numbers_a_person
 from clover_tvae.columns.number_texts import split_number
 from clover_tvae.errors import ColumnTypeError, NonFiniteError
+from clover_tvae.parameters import MIN_COUNT
 
 _NUMBERS = ("boolean", "integer", "float", "decimal", "empty")
 _CURES = {
@@ -227,11 +228,16 @@ def round_bound(values: NDArray[np.float64], min_count: int) -> float:
         3.0
     """
     lowest, shared = np.partition(values, [0, min_count - 1])[[0, min_count - 1]]
-    if lowest == shared:
-        return float(lowest)
-    power = 10.0 ** np.floor(np.log10(shared - lowest))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= 0.999 * (shared - lowest))
-    return float(f"{np.floor(lowest / step) * step:.12g}")
+    return _rounded_down(lowest, shared - lowest)
+
+
+def _rounded_down(value: float, way: float) -> float:
+    """Return the next multiple of 1, 2 or 5 times a power of ten, of at least ``way``, at or below a value; 0: the value."""
+    if way == 0:
+        return float(value)
+    power = 10.0 ** np.floor(np.log10(way))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= 0.999 * way)
+    return float(f"{np.floor(value / step) * step:.12g}")
 
 
 def pulled_in_end(outer: NDArray[np.float64], least: int) -> float:
@@ -254,16 +260,28 @@ def pulled_in_end(outer: NDArray[np.float64], least: int) -> float:
 
 
 def shared_bound(values: NDArray[np.float64], min_count: int) -> float:
-    """Return :func:`round_bound` of numbers of which none outweighs the others: one far from them may lie below it.
+    """Return a round number at or below the lowest value, that tells of no single row; a value far from all others may lie below it.
+
+    The lowest is far from them where it is over twice as far below the ``min_count``-th (or the median) as that one is below the
+    (4 ``min_count``)-th: of normal tails one in ten is, of exponential ones one in four. Then the bound rests on these two alone.
 
     Example:
-        >>> shared_bound(np.array([-918_273.0, 3.4, 3.6, 3.9, 4.2]), 3)
-        -10.0
+        >>> values = np.arange(40.0)
+        >>> shared_bound(values, 5), shared_bound(np.append(values, -918_273.0), 5)
+        (0.0, -5.0)
     """
-    if 1 < min_count < len(values):
-        outer = np.sort(np.partition(values, min_count)[: min_count + 1])
-        values = np.maximum(values, pulled_in_end(outer, min_count))
-    return round_bound(values, min_count)
+    k, n = min_count, len(values)
+    if not 1 < k < n:
+        return round_bound(values, k)
+    is_far = False
+    for k in sorted(
+        {min(MIN_COUNT, min_count), min_count}
+    ):  # the few rows of one person are far from those of all others, too
+        places = [0, min(k, (n + 1) // 2) - 1, min(4 * k, n) - 1]
+        lowest, shared, further = np.partition(values, places)[places]
+        beyond, way = shared / 2 - lowest / 2, further / 2 - shared / 2  # halves keep 1e308 from overflowing
+        is_far |= bool(beyond > 2 * way)
+    return _rounded_down(shared - way, way / 2) if is_far else round_bound(values, min_count)
 
 
 def _no_numbers(cells: CellType, known: pd.Series, name: object) -> ColumnTypeError:

@@ -26,7 +26,7 @@ from clover_tvae.errors import (
     warn,
 )
 from clover_tvae.evaluation.limits import passed_limits
-from clover_tvae.files import as_called, file_digest
+from clover_tvae.files import as_called, file_digest, inside
 from clover_tvae.jobs.job import Job, JobTable
 from clover_tvae.jobs.plan import Plan, asked_of, assessment_digest, check_stores, first_id, plan_job
 from clover_tvae.jobs.record import held, let_go
@@ -244,6 +244,12 @@ class _Run:
                     continue
                 job.remove(said)
                 outputs.pop(sample.place)
+        for place in outputs.keys() - {sample.place for sample in job.spec.sample}:  # which the job names no more
+            entry = outputs.pop(place)
+            if "place" in entry or "://" in place:
+                left += [place] if entry["sha256"] is not None else []
+            elif entry["sha256"] is not None and file_digest(path := inside(job.folder, place)) == entry["sha256"]:
+                path.unlink()
         self.plan.record.save()
         return left
 

@@ -36,7 +36,7 @@ from clover_tvae.metadata.validate import raise_problems, require_frame
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.relations.document import read_relations, said_once
 from clover_tvae.relations.find import Found, find_relations
-from clover_tvae.relations.lookup import Ranges
+from clover_tvae.relations.lookup import Combinations
 from clover_tvae.relations.relation import Relation
 from clover_tvae.relations.sdv import read_constraint, to_constraint
 
@@ -299,8 +299,9 @@ class Metadata(metaclass=exchange.NamesOfSDV):
                 continue
             try:
                 learnt.append(relation if relation.is_learnt else relation.learnt(df, min_count))
-                # A number far from all others is no exception of a range that was learnt of it and the others.
-                n = 0 if isinstance(relation, Ranges) and not relation.is_learnt else int(learnt[-1].breaks(df).sum())
+                # A rare combination is no exception of those that were learnt of it and the others.
+                is_of_it = isinstance(relation, Combinations) and not relation.is_learnt
+                n = 0 if is_of_it else learnt[-1].exceptions(df, min_count)
             except DataError as error:
                 problems += [Problem(place, f"{relation}: {problem}") for problem in error.problems]
                 continue

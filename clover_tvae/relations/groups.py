@@ -152,6 +152,12 @@ class MissingWhen(Relation):
     def breaks(self, df: pd.DataFrame) -> NDArray[np.bool_]:
         return self.applies(df) & (df[self.target].isna().to_numpy(dtype=bool) != self.must_be_missing(df))
 
+    def exceptions(self, df: pd.DataFrame, min_count: int) -> int:
+        """Return how many rows break it whose value of ``when`` is a listed one, or that of ``min_count`` rows: rare ones decide nothing."""
+        when = df[self.when]
+        counts = when.isin(self.values) | (when.map(when.value_counts()).astype(float) >= min_count)
+        return int((self.breaks(df) & counts.to_numpy(dtype=bool)).sum())
+
     def complete(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the table without the cells that must be missing."""
         made = df.copy()

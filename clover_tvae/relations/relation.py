@@ -66,6 +66,10 @@ class Relation(BaseModel):
         """Return the rows that break it."""
         raise NotImplementedError
 
+    def exceptions(self, df: pd.DataFrame, min_count: int) -> int:
+        """Return how many rows break it, without those of which fewer than ``min_count`` rows may well be otherwise."""
+        return int(self.breaks(df).sum())
+
     def complete(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the table with the determined column written where the sources are known."""
         return df

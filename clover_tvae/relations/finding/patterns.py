@@ -64,9 +64,12 @@ def _missing_when(table: Table, target: Any, when: Any, missing: NDArray[Any]) -
     codes, held = table.codes[when], table.codes[when] >= 0
     counts, n_missing = np.bincount(codes[held]), np.bincount(codes[held], weights=missing[held])
     common, states = _are_common(counts), n_missing > 0.5 * counts
-    # What the values that are not listed say: the rare ones together if there are any, else the greater part.
-    rare = n_missing[~common].sum() > 0.5 * counts[~common].sum()
-    state = bool(states.mean() > 0.5 if common.all() else rare)
+    # What the values that are not listed say: the rare ones together if enough rows have them, else the greater part.
+    n_rare = counts[~common].sum()
+    decide = n_rare >= table.min_count
+    state = bool(n_missing[~common].sum() > 0.5 * n_rare if decide else states[common].mean() > 0.5)
+    if not decide:  # nor are those exceptions
+        held &= ~np.isin(codes, np.flatnonzero(~common))
     listed = np.flatnonzero(common & (states != state) & (counts >= table.min_count))
     if not len(listed):
         return []
