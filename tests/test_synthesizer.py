@@ -639,9 +639,11 @@ def test_the_card_is_plain(fitted):
 
 
 @pytest.mark.long
-def test_the_choice_of_size_is_told(people, capsys):
-    TVAESynthesizer(people, PEOPLE, **{**SHORT, "verbose": True}).fit()
+def test_the_choice_of_size_is_told_and_what_a_file_learnt_from(people, capsys, tmp_path):
+    synth = TVAESynthesizer(people, PEOPLE, **{**SHORT, "verbose": True}).fit()
     told = capsys.readouterr()
+    synth.save(tmp_path / "g.pkl")
+    assert capsys.readouterr().err == f"saved: {synth.card()['privacy']['meaning']}\n"
     assert told.out == ""
     assert "400 rows x 8 columns, about 5 seconds at most; autoregressive decoder" in told.err
 
