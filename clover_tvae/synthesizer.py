@@ -161,7 +161,15 @@ class Synthesizer:
             DataError: The table does not fit its metadata; every problem is named.
             NotFittedError: There is no table to learn.
         """
-        df = self._table(df)
+        before, self._prepared = (self._held, self._kind, self._described, self._metadata), False
+        try:
+            self._prepare(self._table(df))
+        except BaseException:  # of a table that is refused nothing is held
+            self._held, self._kind, self._described, self._metadata = before
+            raise
+        return self
+
+    def _prepare(self, df: pd.DataFrame) -> None:
         if self._is_inferred:
             self._described = Metadata.infer(df)
         self._metadata = self._described
@@ -175,7 +183,6 @@ class Synthesizer:
         if isinstance(self._backend, ReadsRows):
             self._backend.prepare(self._declared(df), self._metadata, seed=child(self._seed, Call.FIT))
         self._prepared = True
-        return self
 
     def add_constraints(self, constraints: Iterable[Any]) -> Self:
         """Add what must hold in every synthetic row, beside what the metadata declares or, if it does not, what is found.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import pickle
 import subprocess
 import sys
 import uuid
@@ -646,6 +647,26 @@ def test_the_choice_of_size_is_told_and_what_a_file_learnt_from(people, capsys, 
     assert capsys.readouterr().err == f"saved: {synth.card()['privacy']['meaning']}\n"
     assert told.out == ""
     assert "400 rows x 8 columns, about 5 seconds at most; autoregressive decoder" in told.err
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("privacy", ["none", "student"])
+@pytest.mark.parametrize("n_columns", [1, 2])
+def test_the_shares_of_a_narrow_and_tiny_table_are_kept(n_columns, privacy):
+    rng = np.random.default_rng(1)
+    df = pd.DataFrame({f"a{i}": rng.permutation([True] * 12 + [False] * 48) for i in range(n_columns)})
+    synth = TVAESynthesizer(df, {"boolean": [*df]}, random_state=1, privacy=privacy, verbose=False).fit()
+    assert 0.13 < synth.sample(2_000).mean().mean() < 0.27  # a fifth
+
+
+def test_a_table_that_is_refused_is_not_held(people):
+    synth = TVAESynthesizer(people, PEOPLE, **SHORT)
+    bad = people.assign(age="SECRETCELL")
+    with pytest.raises(DataError):
+        synth.fit(bad)
+    assert b"SECRETCELL" not in pickle.dumps(synth)
+    assert synth.table.equals(TVAESynthesizer(people, PEOPLE, **SHORT).table)
+    assert synth.fit().fitted
 
 
 # -- parameters -------------------------------------------------------------------------------------------------------
