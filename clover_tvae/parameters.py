@@ -260,6 +260,15 @@ def unguarded(parameters: Mapping[str, Any]) -> str:
     return f"values of single people may stand in the file, as {' and '.join(asked)} asked" if asked else ""
 
 
+def cut_short(card: Mapping[str, Any]) -> str:
+    """Say that ``max_minutes`` ended the training of a generator, where its card tells so; else nothing."""
+    if (card.get("training") or {}).get("stopped") != "minutes":
+        return ""
+    minutes = (card.get("parameters") or {}).get("max_minutes")
+    limit = "max_minutes" if minutes is None else f"max_minutes={minutes:g}"
+    return f"training was stopped by {limit} before it converged; with more minutes the rows may be better"
+
+
 def whole_number(value: Any, name: str, *, least: int = 0, most: int | None = None) -> int:
     """Return a whole number, numpy's too, as an ``int``, or raise ``ConfigError``."""
     plain = _plain(value)

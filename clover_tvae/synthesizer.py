@@ -46,7 +46,7 @@ from clover_tvae.errors import (
 )
 from clover_tvae.files import check_path
 from clover_tvae.metadata import Metadata
-from clover_tvae.parameters import MIN_COUNT, MOST_ROWS, Parameters, unguarded, whole_number
+from clover_tvae.parameters import MIN_COUNT, MOST_ROWS, Parameters, cut_short, unguarded, whole_number
 from clover_tvae.seeds import Call, Calls, Read, child, root
 from clover_tvae.tables import TableToLearn
 
@@ -181,7 +181,8 @@ class Synthesizer:
         n_people = count_people(people_of(df, self._metadata.unit), self._held.n_rows)
         self._backend = keep_relations(self._fresh_backend(self._held.n_rows, n_people), self._metadata)
         if isinstance(self._backend, ReadsRows):
-            self._backend.prepare(self._declared(df), self._metadata, seed=child(self._seed, Call.FIT))
+            seed, is_sample = child(self._seed, Call.FIT), self._held.beyond is not None
+            self._backend.prepare(self._declared(df), self._metadata, seed=seed, is_sample=is_sample)
         self._prepared = True
 
     def add_constraints(self, constraints: Iterable[Any]) -> Self:
@@ -307,9 +308,6 @@ class Synthesizer:
                 self._backend, table, self._metadata, self._parameters,
                 privacy=self._privacy, seed=self._seed, verbose=self.verbose and workers.is_first, checkpoint=saved, beyond=self._held.beyond,
             )  # fmt: skip
-            if self._backend.facts.get("stopped") == "minutes":
-                text = f"training was stopped by max_minutes={self._parameters['max_minutes']:g} before it converged"
-                warn(f"{text}; with more minutes the rows may be better", CloverWarning)
             self._metadata = replace(self._metadata, reasons={}, review=())
             self._generator = Generator(
                 self._backend, self._metadata, len(table.columns), self.random_state, self.decode, learnt_from
@@ -323,6 +321,8 @@ class Synthesizer:
         finally:
             if self._has_learnt:  # a fit that fails keeps no table either
                 self._held = TableToLearn()
+        if cut := cut_short(self.card()):
+            warn(cut, CloverWarning)
         if asked := unguarded(self._backend.parameters):
             warn(f"{asked}: treat it as personal data, or leave that parameter out", PrivacyWarning)
         if self.generator_filepath is not None and workers.is_first:

@@ -173,7 +173,9 @@ def test_what_is_broken_is_told_before_anything_is_trained(tmp_path, interrupt):
         broken.append(path.read_bytes())
     for one in (*broken, content[:-1], content + b"0"):
         path.write_bytes(one)
-        with pytest.raises(ConfigError, match="no checkpoint of this version, or a broken one"):
+        with pytest.raises(
+            ConfigError, match="no checkpoint of this version, or a broken one; remove it to begin anew"
+        ):
             TVAESynthesizer(people(), METADATA, random_state=1, **QUICK).fit(checkpoint=path, resume=True)
 
 

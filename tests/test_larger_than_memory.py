@@ -112,6 +112,24 @@ def test_folders_of_keys_are_columns(tmp_path):
     assert df["year"].tolist() == [2020, 2020, 2021, 2021]
 
 
+@pytest.mark.parametrize("kind", ["text", "number"])
+def test_a_column_of_files_and_of_folders_is_read_where_both_say_the_same(tmp_path, kind):
+    names, cells = (["1", "2"], [1, 2]) if kind == "number" else (["x", "y"], ["x", "y"])
+    dtype = "int32" if kind == "number" else object
+    for name, cell in zip(names, cells, strict=True):
+        (tmp_path / f"b={name}").mkdir()
+        df = pd.DataFrame({"a": [1, 2], "b": [cell, cell]}).astype({"b": dtype})
+        write_table(df, tmp_path / f"b={name}" / "part.parquet")
+    df, _ = read_dataset(tmp_path, np.random.default_rng(0))
+    assert df["b"].tolist() == [cells[0], cells[0], cells[1], cells[1]]
+    other = df.assign(b=pd.Series([cells[1], cells[0]]).astype(dtype))
+    gap = df.assign(b=pd.Series([cells[1], None]).astype("Int32" if kind == "number" else dtype))
+    for wrong in (other, gap):
+        write_table(wrong, tmp_path / f"b={names[1]}" / "part.parquet")
+        with pytest.raises(TableFileError, match="'b' stands in the files and in the names of folders, and differs"):
+            read_dataset(tmp_path, np.random.default_rng(0))
+
+
 def test_what_is_no_dataset_is_refused(tmp_path, folder):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text").mkdir()
@@ -122,7 +140,7 @@ def test_what_is_no_dataset_is_refused(tmp_path, folder):
             read_dataset(tmp_path / name, np.random.default_rng(0))
         assert name in str(error.value)
     (folder / "about.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(TableFileError, match=r"about\.csv: is no Parquet"):
+    with pytest.raises(TableFileError, match=r"about\.csv: is no Parquet file that.*take it out of the folder"):
         TVAESynthesizer(folder, METADATA, **QUICK)
     (folder / "about.csv").unlink()
     write_table(visits(9).assign(ward=1), folder / "9.parquet")
@@ -269,6 +287,19 @@ def test_the_papers_decoder_and_a_table_without_numbers(folder):
             folder, metadata | {"ignore": [n for n in visits(4) if n not in names]}, **QUICK, **given
         )
         assert len(synth.fit().sample(5)) == 5
+
+
+def test_rare_categories_are_told_of_the_sample_and_the_dealing_as_it_begins(folder, capsys):
+    for i in range(3):
+        rare = np.where(np.arange(2_000) % 500 == 0, "R", "x")
+        write_table(visits(2_000, i)[["age", "ward"]].assign(rare=rare), folder / f"{i}.parquet")
+    metadata = {"categorical": ["ward", "rare"], "continuous": ["age"]}
+    synth = TVAESynthesizer(folder, metadata, privacy="none", **QUICK | {"verbose": True})
+    with pytest.warns(
+        CloverWarning, match=r"fewer than 5 people in a sample of 1,000 rows, and so not learnt: .*'rare'"
+    ):
+        synth.fit()
+    assert "training: dealing 6,000 rows into files" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("moment", ["before", "while"])

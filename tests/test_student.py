@@ -476,6 +476,15 @@ def test_the_check_of_a_wide_table_is_told_with_it() -> None:
     assert forecast(plan_training(fixed, 300, 600), fixed, 300, 600).check == pytest.approx(told.check, rel=0.5)
 
 
+def test_the_dealing_of_rows_beyond_memory_is_told_with_it() -> None:
+    given = Parameters(max_minutes=0.4)
+    plan = plan_training(given, 4_000_000, 14)
+    there, dealt = (forecast(plan, given, 4_000_000, 14, n_dealt=n) for n in (0, 4_000_000))
+    assert dealt.dealt == pytest.approx(24, rel=0.2)  # CPU seconds, measured
+    assert (str(there)[:16], str(dealt)[:16]) == ("about 30 seconds", "about 55 seconds")
+    assert dealt.after(0, plan.stretches(4_000_000, 14)[0].a_step) == there.check
+
+
 @pytest.mark.parametrize("privacy", ["none", "student"])
 def test_a_fit_of_so_many_epochs_is_checked_too(privacy: str, caplog: pytest.LogCaptureFixture) -> None:
     rng = np.random.default_rng(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -336,6 +337,32 @@ def test_pages_are_of_the_very_rows_that_are_written_and_say_how_they_were_drawn
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "182 real training, 300 synthetic and 78 real holdout rows" in page
     assert "stratified" in page
+
+
+@pytest.mark.long
+def test_a_training_cut_by_the_clock_is_told_whenever_rows_of_it_are_made(folder: Path) -> None:
+    text = JOB.replace("epochs: 1", "max_minutes: 0.001, privacy: none")
+    keys = "    holdout: 0.3\n    report: report.html\n    dossier: dossier.html\n"
+    told = "training was stopped by max_minutes=0.001 before it converged; with more minutes the rows may be better"
+    for options in ({}, {"force": True}):
+        result = run_job(job_of(folder, keys, text), **options)
+        assert (result.error, result.trained) == (None, not options)
+        assert result.warnings.count(told) == 1
+        for page in ("report.html", "dossier.html"):
+            html = (folder / page).read_text(encoding="utf-8")
+            assert f"The {told}." in html[: html.index("<table")], page
+
+
+def test_a_checkpoint_that_does_not_fit_a_job_is_refused_with_the_way_out(folder: Path) -> None:
+    text = JOB.replace("generator_filepath", "checkpoint: true\n    generator_filepath")
+    job = job_of(folder, text=text)
+    (folder / ".clover-tvae").mkdir()
+    job.checkpoint.write_bytes(b"something else")
+    refused = run_job(job).error
+    assert refused is not None
+    assert "no checkpoint of this version, or a broken one" in refused.message
+    assert f"it lies in .clover-tvae{os.sep}, and --retrain removes it" in refused.message
+    assert run_job(job_of(folder, text=text), retrain=True).error is None
 
 
 @pytest.mark.long

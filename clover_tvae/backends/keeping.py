@@ -317,9 +317,11 @@ class _KeepingReader(KeepingBackend, ReadsRows):
     def _reader(self) -> ReadsRows:
         return cast("ReadsRows", self.inner)
 
-    def prepare(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence) -> None:
+    def prepare(
+        self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence, is_sample: bool = False
+    ) -> None:
         reduced, described = self._reduced(df, metadata, seed)
-        self._reader.prepare(reduced, described, seed=seed)
+        self._reader.prepare(reduced, described, seed=seed, is_sample=is_sample)
         self._is_prepared = True
 
     def check_conditions(self, conditions: Mapping[Hashable, Any]) -> None:

@@ -98,13 +98,18 @@ class NativeBackend(Backend, ReadsRows):
 
     # -- learning -----------------------------------------------------------------------------------------------------
 
-    def prepare(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence) -> None:
-        self._prepared = self._fitted(df, metadata, seed)
+    def prepare(
+        self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence, is_sample: bool = False
+    ) -> None:
+        self._prepared = self._fitted(df, metadata, seed, is_sample)
 
-    def _fitted(self, df: pd.DataFrame, metadata: Metadata, seed: np.random.SeedSequence) -> TableTransform:
+    def _fitted(
+        self, df: pd.DataFrame, metadata: Metadata, seed: np.random.SeedSequence, is_sample: bool
+    ) -> TableTransform:
         decoder, rng = self.given.decoder or "autoregressive", generator(seed, Fit.TRANSFORMS)
         copies = decoder == "autoregressive"
-        return TableTransform.fit(df, metadata, numbers=NUMBERS[decoder], copies=copies, rng=rng, **self.given.guards)
+        how: dict[str, Any] = {"copies": copies, "rng": rng, "is_sample": is_sample, **self.given.guards}
+        return TableTransform.fit(df, metadata, numbers=NUMBERS[decoder], **how)
 
     def check_conditions(self, conditions: Mapping[Hashable, Any]) -> None:
         if self._prepared is not None or self._known is not None:
@@ -121,7 +126,8 @@ class NativeBackend(Backend, ReadsRows):
         beyond: Beyond | None = None,
     ) -> Self:
         started = time.monotonic()
-        transform, self._prepared = self._prepared or self._fitted(df, metadata, seed), None
+        transform = self._prepared or self._fitted(df, metadata, seed, is_sample=beyond is not None)
+        self._prepared = None
         table, layout = transform.encode(df, generator(seed, Fit.ENCODE), "fold"), transform.layout
         n_rows = len(df) if beyond is None else beyond.n_rows
         people = people_of(df, metadata.unit)
@@ -132,11 +138,16 @@ class NativeBackend(Backend, ReadsRows):
         if self.given.precision is None and plan.gains_from_bfloat16:
             plan = replace(plan, model=replace(plan.model, precision=fastest_precision(self.device)))
         told = "training" if self.lesson is None else "student"
-        length = forecast(plan, self.given, *size, **what, to_teach=self.to_teach)
+        n_dealt = 0 if beyond is None else n_rows
+        length = forecast(plan, self.given, *size, **what, to_teach=self.to_teach, n_dealt=n_dealt)
         text = f"{told}: {n_rows:,} rows x {layout.n_columns} columns, {length}; {plan.describe()}"
-        logger.info(text)
-        if verbose:
-            tqdm.write(text, file=sys.stderr)
+        for line in (
+            text,
+            *([f"{told}: dealing {n_dealt:,} rows into files, before the first step"] if n_dealt else []),
+        ):
+            logger.info(line)
+            if verbose:
+                tqdm.write(line, file=sys.stderr)
         weights = torch_generator(child(seed, Fit.WEIGHTS))
         stage = (lambda name: None) if checkpoint is None else checkpoint.stage
         shown: dict[str, Any] = {"device": self.device, "verbose": verbose}

@@ -163,8 +163,10 @@ class Backend(Protocol):
 class ReadsRows(Protocol):
     """What reads rows that are given, too: it knows the probability of their cells."""
 
-    def prepare(self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence) -> None:
-        """Take the first step of ``fit``, which goes on from it."""
+    def prepare(
+        self, df: pd.DataFrame, metadata: Metadata, *, seed: np.random.SeedSequence, is_sample: bool = False
+    ) -> None:
+        """Take the first step of ``fit``, which goes on from it; ``is_sample`` says that there are more rows than ``df``."""
 
     def check_conditions(self, conditions: Mapping[Hashable, Any]) -> None:
         """Refuse conditions that no row could meet, as far as the table that is prepared or learnt tells.

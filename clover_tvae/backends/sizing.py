@@ -47,6 +47,8 @@ _MANY_PEOPLE, _LONGER, _LEAST_FALL = 10_000, 2, 0.05
 _WIDE = 256
 #: Seconds of a step of each decoder: of trunks 128 wide; and beside it for each cell of a batch.
 _SECONDS_A_STEP = {"autoregressive": (0.010, 0.7e-6), "independent": (0.004, 0.11e-6)}
+#: Of each cell of a table beyond memory, which is read, encoded and put into a file.
+_SECONDS_A_CELL_DEALT = 0.5e-6
 #: Of the check of membership, for each cell of a row and each part that its columns are left out in.
 _SECONDS_A_CELL_CHECKED = 1.5e-6
 #: Of each cell that a teacher writes, and that trees judge where rows are chosen.
@@ -76,6 +78,7 @@ class Forecast:
         minutes: The limit of all trainings.
         is_sure: Whether a student follows, whatever a check says.
         check: Seconds of the check of membership.
+        dealt: Seconds, before the first step, of dealing rows that are not in memory.
     """
 
     trainings: list[Stretch]
@@ -84,6 +87,7 @@ class Forecast:
     minutes: float | None = None
     is_sure: bool = False
     check: float = 0.0
+    dealt: float = 0.0
 
     def _student_seconds(self, before: float, pace: float) -> float:
         """Return the seconds from the end of the trainings of the table, which take ``before``, to that of the student."""
@@ -107,7 +111,7 @@ class Forecast:
 
     def __str__(self) -> str:
         seconds = sum(stretch.seconds() for stretch in self.trainings)
-        more, seconds = self._student_seconds(seconds, 1.0), seconds + self.check
+        more, seconds = self._student_seconds(seconds, 1.0), seconds + self.check + self.dealt
         if self.is_sure:
             return f"{duration(seconds + more)} at most, its student included"
         return f"{duration(seconds)} at most" + (f", and {duration(more)} more if it needs a student" if more else "")
@@ -327,6 +331,7 @@ def forecast(
     n_choices: int = 0,
     lesson: Lesson | None = None,
     to_teach: ToTeach | None = None,
+    n_dealt: int = 0,
 ) -> Forecast:
     """Return how long a fit takes.
 
@@ -338,20 +343,22 @@ def forecast(
         n_choices: Choices of all columns together.
         lesson: What a student is taught.
         to_teach: What it will teach, if it may have a student.
+        n_dealt: Rows that are not in memory, but dealt into files first.
     """
+    dealt = _SECONDS_A_CELL_DEALT * n_dealt * n_columns
     trainings, check = plan.stretches(n_rows, n_columns), 0.0
     if plan.model.decoder == "autoregressive":
         n_people = n_rows if lesson is None else lesson.n_people
         n_checked = min(MOST_CHECKED, n_people) + min(MOST_CHECKED, n_people * plan.training.validation_fraction)
         check = _SECONDS_A_CELL_CHECKED * n_checked * n_columns * min(n_columns, MOST_PARTS_CHECKED)
     if to_teach is None:
-        return Forecast(trainings, check=check)
+        return Forecast(trainings, check=check, dealt=dealt)
     taught = plan_training(given, to_teach.n_rows, n_columns, n_choices=n_choices, lesson=to_teach.lesson)
     n_written = rows_to_choose_from(to_teach.n_rows, to_teach.lesson.n_people, n_columns)
     a_cell = _SECONDS_A_CELL_WRITTEN + (_SECONDS_A_CELL_JUDGED if n_written > to_teach.n_rows else 0.0)
     written = Stretch(n_written * n_columns, a_cell)
     student = taught.stretches(to_teach.n_rows, n_columns)[0]
-    return Forecast(trainings, written, student, to_teach.lesson.minutes, to_teach.is_sure, check)
+    return Forecast(trainings, written, student, to_teach.lesson.minutes, to_teach.is_sure, check, dealt)
 
 
 def _overruled(config: _Config, wanted: dict[str, Any]) -> _Config:

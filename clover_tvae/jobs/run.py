@@ -32,6 +32,7 @@ from clover_tvae.jobs.plan import Plan, asked_of, assessment_digest, check_store
 from clover_tvae.jobs.record import held, let_go
 from clover_tvae.jobs.result import OUR_BUG, JobError, JobResult
 from clover_tvae.jobs.spec import DatabaseOutput, SampleSpec
+from clover_tvae.parameters import cut_short
 from clover_tvae.seeds import mixed
 from clover_tvae.tables import row_digest, write_database
 from clover_tvae.workflows.assessment import Drawn, assess
@@ -155,7 +156,13 @@ class _Run:
         if synth.metadata.relations:
             self.tell(synth.metadata.relations_told)
         with timed(f"learnt {synth.n_rows:,} rows", self.tell):
-            synth.fit(checkpoint=saved, resume=saved is not None)
+            try:
+                synth.fit(checkpoint=saved, resume=saved is not None)
+            except ConfigError as error:
+                if saved is not None and all(one.where == "checkpoint" for one in error.problems):
+                    text = f"{error}; it lies in {saved.parent.name}{os.sep}, and --retrain removes it"
+                    raise ConfigError(text) from None
+                raise
         card = synth.card()
         self.tell(str(card["privacy"]["meaning"]))
         if path is not None:
@@ -179,7 +186,9 @@ class _Run:
         if record.generator != digest:
             record.learnt, record.generator = {}, digest
         record.save()
-        return synth, synth.card().get("sha256")
+        if cut := cut_short(card := synth.card()):
+            warn(cut, CloverWarning)
+        return synth, card.get("sha256")
 
     def _assess(self, synth: Synthesizer, table: JobTable, leaving: Sequence[Drawn]) -> None:
         """Measure the rows that are to be written; write the pages and note the limits that are passed."""

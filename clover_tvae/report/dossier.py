@@ -24,7 +24,7 @@ from clover_tvae.evaluation.measurement import measure
 from clover_tvae.evaluation.privacy import attack_on_nobody
 from clover_tvae.evaluation.subgroups import subgroup_fidelity
 from clover_tvae.files import write_text
-from clover_tvae.parameters import MIN_COUNT, unguarded
+from clover_tvae.parameters import MIN_COUNT, cut_short, unguarded
 from clover_tvae.report.formatting import decimal_text, listed, percent_text, printable, real_share_text
 from clover_tvae.report.html_document import framed, render
 from clover_tvae.report.model_card import NO_PROOF, beside_leak, membership_checked, plain_text, strict_json
@@ -194,7 +194,8 @@ def build_dossier(
     if "attribute" in figures.tables:
         sections.append(_attributes(figures, disclosure))
     sections += [*(_spread(title, found) for title, found in repeated.items()), *groups, _guards(card)]
-    notes = [*figures.notes, ASKED_AGAIN, NO_PROOF]
+    cut = cut_short(card or {})
+    notes = [*([f"The {cut}."] if cut else []), *figures.notes, ASKED_AGAIN, NO_PROOF]
     content = {"title": "Privacy dossier", "tool": f"clover_tvae {__version__}", "sections": sections, "notes": notes}
     return Dossier(content, figures)
 

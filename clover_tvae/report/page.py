@@ -23,7 +23,7 @@ from clover_tvae.evaluation.measurement import measure
 from clover_tvae.evaluation.membership import file_scorers
 from clover_tvae.evaluation.utility import utility
 from clover_tvae.files import write_text
-from clover_tvae.parameters import MIN_COUNT
+from clover_tvae.parameters import MIN_COUNT, cut_short
 from clover_tvae.report.answers import answers
 from clover_tvae.report.column_section import column_card, column_tables
 from clover_tvae.report.distributions import Marginal, marginals
@@ -244,7 +244,8 @@ def build_report(
     read = readings(figures)
     if card is not None and finds_leak(read):
         card = beside_leak(card)
-    n_holdout, checked = 0 if holdout is None else len(holdout), membership_checked(card)
+    n_holdout, checked, cut = 0 if holdout is None else len(holdout), membership_checked(card), cut_short(card or {})
+    of_card = [*([f"The {cut}."] if cut else []), *([f"The generator file: {checked}."] if checked else [])]
     roles = _ROLES if is_learnt else _FRESH_ROLES
     rows = [f"{count_text(tables[role].n_rows)} {words}" for role, words in roles if role in tables.tables]
     content = {
@@ -258,7 +259,7 @@ def build_report(
             pairs.worst(),
             n_holdout=n_holdout,
             min_count=disclosure.min_count,
-            notes=(*notes, *getattr(figures, "notes", ()), *([f"The generator file: {checked}."] if checked else [])),
+            notes=(*notes, *getattr(figures, "notes", ()), *of_card),
         ),
         "facts": _facts(tables, card, target, roles),
         "card_groups": card_groups(card),

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clover_tvae.errors import DataError, TableFileError
@@ -70,6 +71,7 @@ def read_dataset(path: str | Path, rng: np.random.Generator) -> tuple[pd.DataFra
     path = Path(path)
     found, n_rows = _found(path)
     stamps = _stamps(found, path)
+    _check_folders(found, path)
     places = _drawn(n_rows, rng)
     taken = []
     for first, block in _blocks(found, path):
@@ -179,6 +181,21 @@ def _schemas(found: Any) -> Iterator[pa.Schema]:
         yield schema
 
 
+def _check_folders(found: Any, path: Path) -> None:
+    """Refuse a column of the files that the names of their folders say otherwise: these would be read in its place."""
+    for fragment in found.get_fragments():
+        with _readable(Path(fragment.path)):
+            said = ds.get_partition_keys(fragment.partition_expression)
+            both = {name: said[name] for name in fragment.physical_schema.names if name in said}
+            blocks = pq.ParquetFile(fragment.path).iter_batches(_ROWS_A_BLOCK, columns=[*both]) if both else ()
+            for block in blocks:
+                for name, value in both.items():
+                    type_ = found.schema.field(name).type
+                    if block[name].cast(type_).unique() != pa.array([value]).cast(type_).unique():
+                        text = f"column {name!r} stands in the files and in the names of folders, and differs"
+                        raise TableFileError(f"{text}; leave it out of the files, or rename a folder", str(path))
+
+
 def _without_numbered(schemas: list[pa.Schema]) -> list[pa.Schema]:
     """Return the schemas, a column that holds numbered categories (Arrow's dictionary) in some files alone as what they number."""
     fields = [field for schema in schemas for field in schema]
@@ -219,4 +236,6 @@ def _readable(path: Path) -> Iterator[None]:
         if isinstance(error, FileNotFoundError) or not os.path.exists(path):
             raise TableFileError("a file of it has gone since it was opened", str(path)) from None
         text = "is no Parquet that can be read, a broken one, or files of several tables; write it again"
+        if path.is_file() and path.suffix.lower() not in PARQUET:
+            text = "is no Parquet file that can be read; if it is no part of the table, take it out of the folder"
         raise TableFileError(text, str(path)) from None

@@ -21,10 +21,22 @@ MANIFEST = "_parts.json"
 _FORMAT = "clover-tvae-parts"
 _PART = re.compile(r"part-[0-9]{5,}\.(csv|csv\.gz|tsv|tsv\.gz|parquet|pq|feather)")
 
+_ENDS = {".csv": b"\n", ".tsv": b"\n", ".parquet": b"PAR1", ".pq": b"PAR1", ".feather": b"ARROW1"}
+
 
 def is_part(name: str) -> bool:
     """Tell the name of a part."""
     return _PART.fullmatch(name) is not None
+
+
+def is_whole(part: Path) -> bool:
+    """Return whether a part is there and ends as its kind of file does; of a compressed one the end says nothing."""
+    end = _ENDS.get(part.suffix, b"")
+    if not part.is_file():
+        return False
+    with part.open("rb") as file:
+        file.seek(max(0, part.stat().st_size - len(end)))
+        return file.read(len(end)) == end
 
 
 def old_parts(folder: Path) -> list[Path]:

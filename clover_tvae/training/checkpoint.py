@@ -73,7 +73,8 @@ class Checkpoint:
     @property
     def broken(self) -> ConfigError:
         """What to raise where the content is not what was written."""
-        return ConfigError(f"{self.path.name!r} is no checkpoint of this version, or a broken one", "checkpoint")
+        text = f"{self.path.name!r} is no checkpoint of this version, or a broken one; remove it to begin anew"
+        return ConfigError(text, "checkpoint")
 
     @property
     def seed(self) -> int | None:

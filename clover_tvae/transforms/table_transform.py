@@ -83,6 +83,7 @@ class TableTransform:
         min_count: int = 1,
         exact_values: bool = False,
         of_relations: bool = False,
+        is_sample: bool = False,
     ) -> TableTransform:
         """Learn every column of a table.
 
@@ -96,6 +97,7 @@ class TableTransform:
             exact_values: Whether numbers and dates are stored as they are, and not as means over so many people.
             of_relations: Whether the columns are those of relations: rows are computed beyond what is learnt, so ranges end
                 at round numbers outside, and nothing is told.
+            is_sample: Whether the table is a sample of the rows that are to be learnt: what is told says so.
 
         Raises:
             DataError: Columns that cannot be learnt, all at once.
@@ -140,7 +142,8 @@ class TableTransform:
             cure = "merge categories, name one for the rare ones ('rest' in the metadata), or choose another min_count"
             end = f". Their rows count to what is left; {cure}" if any(is_open for _, is_open in folded) else ""
             told = "; ".join(text for text, _ in folded)
-            warn(f"held by fewer than {min_count} people, and so not learnt: {told}{end}", CloverWarning)
+            where = f" in a sample of {len(df):,} rows" if is_sample else ""
+            warn(f"held by fewer than {min_count} people{where}, and so not learnt: {told}{end}", CloverWarning)
         made_anew = {column.name for column in (*transforms, *identifiers)}
         order = tuple(plain_cell(name) for name in df.columns if name in made_anew)
         found = find_copies(transforms, df) if copies and numbers == "rank" else ((),) * len(transforms)

@@ -20,7 +20,16 @@ import pandas as pd
 from clover_tvae.errors import CloverError, TableFileError
 from clover_tvae.files import locked, remove_left, write_text
 from clover_tvae.tables import EXTENSIONS, Dialect, write_table
-from clover_tvae.tables.parts import MANIFEST, is_part, manifest_text, name_of, old_parts, part_name, write_manifest
+from clover_tvae.tables.parts import (
+    MANIFEST,
+    is_part,
+    is_whole,
+    manifest_text,
+    name_of,
+    old_parts,
+    part_name,
+    write_manifest,
+)
 from clover_tvae.tables.places import Store
 
 _WAITING = ".clover-tvae-parts-"
@@ -76,7 +85,7 @@ def draw_to(
         _hold(path, resume_as, held, on_left)
         waiting = _waiting(path, resume_as, held)
         names = (path / part_name(index, suffix) for index in itertools.count())
-        files += itertools.takewhile(lambda file: (waiting / file.name).exists(), names)
+        files += itertools.takewhile(lambda file: is_whole(waiting / file.name), names)
         drawn = draw(skip=len(files) * rows_per_part) if files else draw()
         for index, part in enumerate(cut(drawn, rows_per_part), start=len(files)):
             if files and not len(part):  # the parts of the run before are all there

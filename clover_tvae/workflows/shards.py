@@ -21,8 +21,8 @@ from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import whole_number
 from clover_tvae.synthesizer import Synthesizer
 from clover_tvae.tables import column_names, read_table, write_table
-from clover_tvae.tables.parts import part_name
-from clover_tvae.tables.places import Copies, fetched, place_of
+from clover_tvae.tables.parts import is_whole, part_name
+from clover_tvae.tables.places import Copies, Folder, fetched, place_of
 from clover_tvae.workflows.engines import Engine, Resources, Task
 from clover_tvae.workflows.output import cut
 
@@ -228,6 +228,8 @@ def _write(parts: Parts, waiting: str, first: int, stop: int) -> dict[str, str]:
     """Write the parts from ``first`` to ``stop`` that are not there yet, each whole or not at all; return all their digests."""
     place = place_of(waiting)
     there, names = place.names(), {index: part_name(index, parts.suffix) for index in range(first, stop)}
+    if isinstance(place, Folder):  # in a store a part is there once it is whole
+        there = {name for name in names.values() if is_whole(place.path / name)}
     lacking = [index for index, name in names.items() if name not in there]
     if lacking:
         begin, end = lacking[0], lacking[-1] + 1
