@@ -138,13 +138,12 @@ class NativeBackend(Backend, ReadsRows):
         if self.given.precision is None and plan.gains_from_bfloat16:
             plan = replace(plan, model=replace(plan.model, precision=fastest_precision(self.device)))
         told = "training" if self.lesson is None else "student"
-        n_dealt = 0 if beyond is None else n_rows
-        length = forecast(plan, self.given, *size, **what, to_teach=self.to_teach, n_dealt=n_dealt)
-        text = f"{told}: {n_rows:,} rows x {layout.n_columns} columns, {length}; {plan.describe()}"
-        for line in (
-            text,
-            *([f"{told}: dealing {n_dealt:,} rows into files, before the first step"] if n_dealt else []),
-        ):
+        what |= {"to_teach": self.to_teach, "n_dealt": 0 if beyond is None else n_rows}
+        length = forecast(plan, self.given, *size, **what)
+        lines = [f"{told}: {n_rows:,} rows x {layout.n_columns} columns, {length}; {plan.describe()}"]
+        if beyond is not None:
+            lines.append(f"{told}: dealing {n_rows:,} rows into files, before the first step")
+        for line in lines:
             logger.info(line)
             if verbose:
                 tqdm.write(line, file=sys.stderr)
