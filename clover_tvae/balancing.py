@@ -55,7 +55,7 @@ def balanced(
     first_id = len(real)
     least = least_rows(people_of(real, metadata.unit), min_count)
     values = _merged(real[column], next(c.rest for c in metadata.columns if c.name == column), strategy, column, least)
-    for i, (category, n) in enumerate(rows_to_add(values, strategy, column, least).items()):
+    for i, (category, n) in enumerate(rows_to_add(values, strategy, column, least, min_count).items()):
         if n:
             parts += draw(n, seed=child(seed, i), conditions={column: category}, first_id=first_id)
             first_id += n
@@ -90,7 +90,7 @@ def _merged(values: pd.Series, rest: Any, strategy: Any, column: Hashable, least
 
 
 def rows_to_add(
-    values: pd.Series, strategy: str | Mapping[Any, float], column: Hashable, least: int = 1
+    values: pd.Series, strategy: str | Mapping[Any, float], column: Hashable, least: int = 1, n_people: int = 1
 ) -> dict[Any, int]:
     """Return how many rows of each category bring ``values`` to the wanted shares, without dropping any.
 
@@ -99,6 +99,7 @@ def rows_to_add(
         strategy: ``"equal"``, or shares in (0, 1) of some or all categories; the others keep their proportions. Or whole numbers:
             the rows that categories are to have in all; the others stay as they are.
         least: Fewest rows of a category that can be added to; one that is not named stays as it is.
+        n_people: How many people are in so many rows, whichever they are.
 
     Raises:
         ConfigError: The shares are none, or would take more than 1,000 rows for each real one.
@@ -116,8 +117,9 @@ def rows_to_add(
     counts = counts[counts > 0]
     rare = counts.index[counts < least]
     if len(rare) and (strategy == "equal" or (isinstance(strategy, Mapping) and any(c in strategy for c in rare))):
+        whose = f" (whichever these are, at least {n_people} people are in them)" if least > n_people else ""
         text = (
-            f"must have at least {least} rows of each category that is balanced, found fewer of some: so few people cannot "
+            f"must have at least {least} rows{whose} of each category that is balanced, found fewer of some: so few people cannot "
             "be copied; merge those categories before fit, or give the shares of the others as 'strategy'"
         )
         raise ConditionError(text, f"column {column!r}")

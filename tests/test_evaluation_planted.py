@@ -10,7 +10,7 @@ import pytest
 from evaluation_tables import hospital, shuffled
 
 from clover_tvae.evaluation import Figure, privacy
-from clover_tvae.evaluation.copies import copies_of
+from clover_tvae.evaluation.copies import copies_of, without_learnt_holdout
 from clover_tvae.evaluation.frames import code_tables
 from clover_tvae.report import readings
 
@@ -79,6 +79,33 @@ def test_what_is_planted_is_found_in_nearly_all_of_40_tables(case: str) -> None:
 @pytest.mark.parametrize("case", NONE)
 def test_rows_of_nobody_are_rarely_accused(case: str, n_tables: int, at_most: int) -> None:
     assert sum(map(bool, found(NONE[case], n_tables))) <= at_most
+
+
+def told_to_be_learnt(*tables: pd.DataFrame) -> bool:
+    coded = code_tables(dict(zip(("real", "synthetic", "holdout"), tables, strict=True)))
+    return "holdout" not in without_learnt_holdout(coded).tables
+
+
+@pytest.mark.parametrize("case", [*LEAKS, *NONE])
+def test_a_holdout_whose_rows_are_copied_was_learnt_and_no_other_of_40_tables(case: str) -> None:
+    for seed in range(40):
+        real, holdout, fresh = (hospital(ROWS, 1_000 * seed + part) for part in range(3))
+        assert not told_to_be_learnt(real, (LEAKS | NONE)[case](fresh, real), holdout)
+        exchanged = told_to_be_learnt(holdout, (LEAKS | NONE)[case](fresh, real), real)
+        assert exchanged == (case in ("10% copies", "all copies"))
+
+
+@pytest.mark.parametrize("n_columns", [3, 5, 8])
+def test_few_distinct_rows_and_commoner_ones_are_no_sign_that_a_holdout_was_learnt(n_columns: int) -> None:
+    rng = np.random.default_rng(n_columns)
+
+    def answers(n: int, common: float = 0.6) -> pd.DataFrame:
+        shares = [common, 0.7 * (1 - common), 0.3 * (1 - common)]
+        return pd.DataFrame({f"q{i}": rng.choice([1, 2, 3], n, p=shares) for i in range(n_columns)})
+
+    for _ in range(40):
+        for common in (0.6, 0.8):
+            assert not told_to_be_learnt(answers(300), answers(300, common), answers(600, common))
 
 
 def test_copies_are_counted_beside_those_of_held_out_people_and_rare_ones_named() -> None:

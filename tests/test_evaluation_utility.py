@@ -26,6 +26,16 @@ def test_a_fresh_sample_is_as_useful_as_the_real_rows_and_shuffled_columns_are_u
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("few_rounds")
+def test_figures_do_not_hang_on_the_order_of_the_synthetic_rows():
+    real, rows, held = hospital(300, 0), hospital(400, 1), hospital(200, 2)
+    first, second = (
+        fidelity(real, table, held) | utility(real, table, held, target="sick") for table in (rows, rows[::-1])
+    )
+    assert first == second
+
+
+@pytest.mark.long
 def test_training_on_the_training_rows_loses_nothing():
     wine = load_wine(as_frame=True).frame.rename(columns={"target": "sort"}).sample(frac=1, random_state=0)
     wine["sort"] = wine["sort"].map({0: "a", 1: "b", 2: "c"})

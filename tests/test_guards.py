@@ -780,6 +780,10 @@ def test_a_class_of_too_few_people_is_not_balanced() -> None:
     for strategy in ("equal", {"rare": 0.5}):
         with refuses(ConditionError, "column 'class'"):
             rows_to_add(values, strategy, "class", 5)
+    with pytest.raises(
+        ConditionError, match=r"at least 13 rows \(whichever these are, at least 5 people are in them\) of"
+    ):
+        rows_to_add(values, "equal", "class", 13, 5)  # where each person has three
     assert rows_to_add(values, {"b": 0.5, "a": 0.5}, "class", 5) == {"b": 30, "a": 0}
     assert rows_to_add(values, {"b": 0.4}, "class", 5) == {"b": 13, "a": 0}
     assert rows_to_add(values, "equal", "class")["rare"] == 46

@@ -73,6 +73,16 @@ def test_rows_and_file_have_verdicts_of_their_own(dossier) -> None:
     assert "must not leave" in section(copied, "Verdicts")["The file"][0]
 
 
+def test_a_holdout_that_stands_in_the_rows_judges_nothing(tables) -> None:
+    exchanged = {**tables, "real": tables["holdout"], "holdout": tables["real"]}
+    drawn = pd.concat([tables["real"], tables["synthetic"]])
+    told = build_dossier(**exchanged | {"synthetic": drawn}, metadata=META, draws=[drawn])
+    verdict = section(told, "Verdicts")["The rows"][0]
+    assert verdict.startswith("Not judged: 200 of the 400 synthetic rows stand word for word in the holdout: either")
+    assert "no leak" not in verdict.lower()
+    assert "Subgroups" not in [part["title"].split()[0] for part in told.content["sections"]]
+
+
 @pytest.mark.parametrize(("membership", "calms"), [("not told", True), ("told", False)])
 @pytest.mark.parametrize("leak", ["privacy.file_auc", "privacy.membership_auc", ""])
 def test_a_quick_check_that_found_nobody_does_not_stand_beside_a_leak(tables, membership, calms, leak) -> None:

@@ -512,6 +512,25 @@ def test_evaluate_writes_the_report_and_the_figures(folder: Path) -> None:
 
 
 @pytest.mark.long
+def test_evaluate_judges_nothing_by_a_holdout_that_was_exchanged_with_the_learnt_rows(folder: Path) -> None:
+    split_files(folder)
+    exchanged = ("--real", "test.csv", "--holdout", "train.csv", "--synthetic", "train.csv", "-m", "patients.json")
+    code, _, err = command("evaluate", *exchanged, "-o", "r.html", "--json", "f.json", "--dossier", "d.html")
+    assert code == 0, err
+    sentence = (
+        "130 of the 130 synthetic rows stand word for word in the holdout: either it and the learnt rows were exchanged"
+    )
+    assert err.count(sentence) == 1
+    assert (folder / "r.html").read_text().count(f"Cannot be said where {sentence}") == 3
+    assert f"Not judged: {sentence}" in (folder / "d.html").read_text()
+    figures = Figures.from_plain(json.loads((folder / "f.json").read_text()))
+    assert [note for note in figures.notes if sentence in note] == list(figures.notes)
+    for key in ("fidelity.c2st_heldout", "utility.loss", "privacy.membership_auc"):
+        assert figures[key].value is None
+        assert sentence in figures[key].why_unmeasured
+
+
+@pytest.mark.long
 def test_categories_of_whole_numbers_are_those_that_the_generator_learnt_from_a_data_frame(folder: Path) -> None:
     split_files(folder)
     metadata = json.loads((folder / "patients.json").read_text())

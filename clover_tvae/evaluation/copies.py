@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,37 @@ def require_fresh(tables: CodedTables) -> None:
         raise DataError(f"{text}; take them out, and give rows that were held back", "holdout table")
 
 
+def without_learnt_holdout(tables: CodedTables) -> CodedTables:
+    """Return the tables without a holdout whose rows the synthetic ones repeat, and say how many do; as they are where none is.
+
+    Of rows that stand once in the real tables, more held-out than learnt ones are copied than chance has (Fisher), and more
+    than near misses let expect (Poisson): common rows of another population are none.
+    """
+    if not {"real", "synthetic", "holdout"} <= set(tables.tables):
+        return tables
+    from scipy.stats import poisson
+
+    learnt, held, drawn = tables["real"], tables["holdout"], tables["synthetic"].row_hashes
+    n_copies = int(np.isin(drawn, held.row_hashes).sum())
+    real = learnt.append(held)
+    people, is_held = real.person_of_row, np.arange(real.n_rows) >= learnt.n_rows
+    cells, rows = real.cell_hashes(), real.row_hashes
+    _, place, counts = np.unique(rows, return_inverse=True, return_counts=True)
+    once = counts[place] == 1
+    copied = once & np.isin(rows, drawn)
+    if not n_copies or of_so_many_learnt(copied, people, is_held) >= _LEAST_CHANCE:
+        return tables
+    expected = len(drawn) * _chance(cells, rows, people, once & is_held)
+    if poisson.sf(len(np.unique(people[copied & is_held])) - 1, expected) >= _LEAST_CHANCE:
+        return tables
+    told = (
+        f"{n_copies:,} of the {len(drawn):,} synthetic rows stand word for word in the holdout: either it and the learnt "
+        "rows were exchanged, or the generator learnt it; nothing can be judged by it."
+    )
+    left = {role: table for role, table in tables.tables.items() if role != "holdout"}
+    return replace(tables, tables=left, learnt_holdout=told)
+
+
 def copies_of(tables: CodedTables, min_count: int) -> Copies:
     """Count the copies among the synthetic rows.
 
@@ -132,7 +163,7 @@ def of_so_many_learnt(found: NDArray[Any], people: NDArray[Any], is_learnt: NDAr
     Args:
         found: Rows in which people are found.
         people: The number of each row's person.
-        is_learnt: Rows that were learnt.
+        is_learnt: Rows that were learnt, or are asked for as if they were.
 
     **Shape** ``(rows,)`` each.
     """

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.frames import takes_frames
 from clover_tvae.columns.people import bootstrapped
 from clover_tvae.evaluation import diagnostics
-from clover_tvae.evaluation.copies import alike
+from clover_tvae.evaluation.copies import alike, without_learnt_holdout
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import (
@@ -120,7 +120,7 @@ def fidelity(
     """
     metadata = resolve_metadata(metadata)
     frames = read_frames({"real": real, "synthetic": synthetic, "holdout": holdout}, metadata)
-    coded = code_tables(frames, metadata)
+    coded = without_learnt_holdout(code_tables(frames, metadata).in_one_order())
     return fidelity_figures(coded, frames, metadata, seed=seed, disclosure=Disclosure.of(min_count, coded))
 
 
@@ -128,6 +128,7 @@ def fidelity_figures(
     coded: CodedTables, frames: Mapping[str, pd.DataFrame | None], metadata: Any, *, seed: int, disclosure: Disclosure
 ) -> Figures:
     """Return what ``fidelity`` does, for tables in the roles ``real``, ``synthetic`` and perhaps ``holdout``."""
+    frames = {role: frames[role] for role in coded.tables}
     rng = generator(of_measure(seed, Measure.BOOTSTRAP))
     draws = [
         coded["real"].take(bootstrapped(coded["real"].people, coded["real"].n_rows, coded["synthetic"].n_rows, rng))
@@ -169,8 +170,9 @@ def _held_out(coded: CodedTables, seed: int) -> Figures:
     """The figures of fidelity: against rows that were not learnt, beside those of the learnt rows; and what weakens them."""
     names = ("c2st_heldout", "shape_heldout", "trend_heldout")
     if "holdout" not in coded.tables:
-        unmeasured = [Figure.of(f"fidelity.{name}", None, note="Not measured: no holdout was given.") for name in names]
-        return Figures.of(unmeasured, notes=[NO_HOLDOUT])
+        note = f"Not measured: {coded.learnt_holdout or 'no holdout was given.'}"
+        unmeasured = [Figure.of(f"fidelity.{name}", None, note=note) for name in names]
+        return Figures.of(unmeasured, notes=[coded.learnt_holdout or NO_HOLDOUT])
     holdout = coded["holdout"]
     turned = replace(coded, tables={"real": holdout, "synthetic": coded["synthetic"], "holdout": coded["real"]})
     areas, shapes, trends = {}, {}, {}

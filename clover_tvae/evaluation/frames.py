@@ -100,6 +100,7 @@ class CodedTables:
         categories: For each category column the values behind its codes. Values of the data: never put them in messages.
         dates: The number columns that are dates.
         tables: The coded tables by role (``"real"``, ``"synthetic"``, ``"holdout"``, ...).
+        learnt_holdout: Why a holdout that was given is left out, in a sentence: it was learnt. Empty where it was not.
     """
 
     names: tuple[Hashable, ...]
@@ -108,6 +109,7 @@ class CodedTables:
     categories: tuple[NDArray[Any], ...]
     dates: frozenset[Hashable]
     tables: Mapping[str, CodedTable]
+    learnt_holdout: str = ""
 
     def __getitem__(self, role: str) -> CodedTable:
         return self.tables[role]
@@ -117,6 +119,11 @@ class CodedTables:
         if name in self.number_names:
             return np.asarray(self[role].numbers[:, self.number_names.index(name)])
         return np.asarray(self[role].codes[:, self.category_names.index(name)])
+
+    def in_one_order(self) -> CodedTables:
+        """Return the tables with the synthetic rows ordered by their hashes: what is drawn of them does not hang on their order."""
+        rows = self["synthetic"]
+        return replace(self, tables={**self.tables, "synthetic": rows.take(np.argsort(rows.row_hashes))})
 
     def without(self, name: Hashable) -> CodedTables:
         """Return the tables without one of their columns."""

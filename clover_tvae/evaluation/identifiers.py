@@ -46,7 +46,7 @@ def identifier_figure(
     if not columns:
         return Figure.of(key, 0.0, note="No column that is declared id or ignore stands in the table.", **size)
     if "holdout" not in tables.tables:
-        return Figure.of(key, None, note="Not measured: no holdout was given.", **size)
+        return Figure.of(key, None, note=f"Not measured: {tables.learnt_holdout or 'no holdout was given.'}", **size)
     real = tables["real"].append(tables["holdout"])
     people, is_learnt = real.person_of_row, np.arange(real.n_rows) < tables["real"].n_rows
     exposed, named, p = np.zeros(real.n_rows, dtype=bool), [], 1.0

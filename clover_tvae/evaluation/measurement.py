@@ -9,7 +9,7 @@ import pandas as pd
 
 from clover_tvae.columns.frames import takes_frames
 from clover_tvae.errors import CloverWarning, warn
-from clover_tvae.evaluation.copies import require_fresh
+from clover_tvae.evaluation.copies import require_fresh, without_learnt_holdout
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.fidelity import fidelity_figures
 from clover_tvae.evaluation.figures import Figures
@@ -48,8 +48,9 @@ def measure(
     people = Disclosure(min_count)
     metadata = resolve_metadata(metadata)
     frames = read_frames({"real": real, "synthetic": synthetic, "holdout": holdout}, metadata)
-    tables = code_tables(frames, metadata)
+    tables = code_tables(frames, metadata).in_one_order()
     require_fresh(tables)
+    tables = without_learnt_holdout(tables)
     disclosure = Disclosure.of(min_count, tables)
     unit = getattr(metadata, "unit", None)
     if unit is not None and holdout is not None and holdout[unit].dropna().isin(real[unit]).any():

@@ -18,7 +18,7 @@ from clover_tvae.columns.people import drawn_people
 from clover_tvae.evaluation.attribute import attribute_figures
 from clover_tvae.evaluation.catalogue import CATALOGUE
 from clover_tvae.evaluation.closest import ClosestRecords, closest_records
-from clover_tvae.evaluation.copies import alike, copies_of, require_fresh
+from clover_tvae.evaluation.copies import alike, copies_of, require_fresh, without_learnt_holdout
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTables, code_tables
@@ -86,9 +86,9 @@ def privacy(
         DataError: The tables cannot be compared; all problems at once. Or the holdout holds the rows of the real table.
     """
     frames = {"real": train, "synthetic": synthetic, "holdout": holdout}
-    tables = code_tables(frames, metadata)
+    tables = code_tables(frames, metadata).in_one_order()
     require_fresh(tables)
-    return privacy_figures(tables, frames, seed=seed, disclosure=Disclosure(min_count))
+    return privacy_figures(without_learnt_holdout(tables), frames, seed=seed, disclosure=Disclosure(min_count))
 
 
 def privacy_figures(
@@ -110,7 +110,7 @@ def privacy_figures(
         copies = [replace(figure, p=None) for figure in copies]
     if why := too_alike or _too_small(tables):
         unmeasured = [Figure.of(key, None, seed=seed, note=f"Not measured: {why}") for key in _NEEDS_HOLDOUT]
-        return Figures.of([*copies, *unmeasured], notes=[f"Privacy was not measured: {why}"])
+        return Figures.of([*copies, *unmeasured], notes=[tables.learnt_holdout or f"Privacy was not measured: {why}"])
 
     def note(score: AttackScore) -> str:
         attacked = f"{score.n_members:,} members and {score.n_others:,} others attacked"
@@ -139,6 +139,8 @@ def attack_on_nobody(tables: CodedTables, *, seed: int) -> dict[str, AttackScore
 
 
 def _too_small(tables: CodedTables) -> str | None:
+    if tables.learnt_holdout:
+        return tables.learnt_holdout
     if "holdout" not in tables.tables:
         return "no holdout was given, and each of these figures is a comparison with people who were not in training."
     for role in ("real", "holdout", "synthetic"):

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from clover_tvae.columns.frames import takes_frames
 from clover_tvae.errors import ColumnsMismatchError, did_you_mean
+from clover_tvae.evaluation.copies import without_learnt_holdout
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.features import filled_where_empty, one_hot_matrix, tree_matrix, tree_options
 from clover_tvae.evaluation.figures import Figure, Figures
@@ -61,13 +62,17 @@ def utility(
         DataError: The tables cannot be compared, or do not have the target.
     """
     metadata = resolve_metadata(metadata)
-    tables = code_tables({"real": train, "synthetic": synthetic, "holdout": test}, metadata)
+    tables = without_learnt_holdout(
+        code_tables({"real": train, "synthetic": synthetic, "holdout": test}, metadata).in_one_order()
+    )
     target = getattr(metadata, "variable_to_predict", None) if target is None else target
     return utility_figures(tables, target, seed=seed, disclosure=Disclosure.of(min_count, tables))
 
 
 def utility_figures(tables: CodedTables, target: Hashable | None, *, seed: int, disclosure: Disclosure) -> Figures:
     """Return what ``utility`` does, for tables in the roles ``real``, ``synthetic`` and perhaps ``holdout``."""
+    if why := tables.learnt_holdout:
+        return Figures.of([Figure.of("utility.loss", None, seed=seed, note=f"Not measured: {why}")], notes=[why])
     if "holdout" not in tables.tables:
         return Figures(notes=("Utility was not measured: no real rows to test on were given.",))
     if target is None:

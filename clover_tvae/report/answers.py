@@ -113,7 +113,12 @@ def _open(why: str) -> tuple[Grade, str, str]:
 def _likeness(by_key: Mapping[str, Figure], read: Sequence[Reading], has_fresh: bool) -> tuple[Grade, str, str]:
     c2st = by_key.get("fidelity.c2st_heldout")
     if not has_fresh or c2st is None or c2st.value is None:
-        return _open("from so few rows." if has_fresh else "without rows kept back: real rows that were never learnt.")
+        why = c2st.why_unmeasured if c2st is not None else ""
+        return _open(
+            (f"where {why}" if why else "from so few rows.")
+            if has_fresh
+            else "without rows kept back: real rows that were never learnt."
+        )
     worse = [reading for reading in read if reading.verdict == "worse"]
     told = f"Of a real and a synthetic row, a program picks the synthetic one {_of_100(c2st.value)} times in 100"
     told += (
@@ -143,6 +148,8 @@ def _usefulness(
     loss = by_key.get("utility.loss")
     if not has_fresh:
         return _open("without rows kept back: real rows to try a model on.")
+    if loss is not None and loss.why_unmeasured:
+        return _open(f"where {loss.why_unmeasured}")
     if loss is None or loss.value is None:
         return _open("as no column could be predicted, not even by models that learnt real rows.")
     best, what = max(0.0, loss.value), "the columns tried, in the median,"

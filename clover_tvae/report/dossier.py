@@ -17,6 +17,7 @@ import pandas as pd
 from clover_tvae.columns.frames import takes_frames
 from clover_tvae.errors import ConfigError, Problem, did_you_mean
 from clover_tvae.evaluation.catalogue import OF_GENERATOR
+from clover_tvae.evaluation.copies import without_learnt_holdout
 from clover_tvae.evaluation.disclosure import Disclosure
 from clover_tvae.evaluation.figures import Figure, Figures
 from clover_tvae.evaluation.frames import CodedTables, code_tables, resolve_metadata
@@ -158,7 +159,8 @@ def build_dossier(
     disclosure = Disclosure.of(min_count, tables)
     target = about.get("subgroups") or getattr(metadata, "variable_to_predict", None)
     groups = []
-    if about.get("subgroups") or target in tables.category_names:
+    is_fresh = not without_learnt_holdout(tables).learnt_holdout
+    if is_fresh and (about.get("subgroups") or target in tables.category_names):
         groups = [_groups(subgroup_fidelity(tables, target, disclosure, seed=seed), target, disclosure)]
     options: dict[str, Any] = {"seed": seed, "min_count": min_count}
     figures = measure(real, synthetic, holdout, metadata, **options) if figures is None else figures
@@ -211,6 +213,9 @@ def _verdicts(
     read = [reading for reading in readings(figures) if reading.section == "privacy" and reading.counts]
     of_file = [reading for reading in read if reading.key.startswith(OF_GENERATOR)]
     of_rows = [reading for reading in read if reading not in of_file]
+    attack = figures.get("privacy.membership_auc")
+    is_open = attack is not None and bool(attack.why_unmeasured) and not finds_leak(of_rows)
+    of_rows = [] if is_open else of_rows  # as the answers at the top of a report: the other tests alone are too little
 
     def verdict(tried: list[Any], kinds: tuple[str, ...]) -> str:
         if leaks := [reading.label for reading in tried if reading.verdict == "worse"]:
@@ -221,6 +226,7 @@ def _verdicts(
         return f"Not judged: {why}" if why else "Not judged."
 
     of_tables = [f"{title}: {told}" for title, found in repeated.items() if (told := _leaks_told(found)[1])]
+    of_tables = [told for told in of_tables if "LEAK FOUND" in told or not is_open]
     of_all = [verdict(of_rows, ("privacy.membership_",)), *of_tables]
     rows = " ".join(sorted(of_all, key=lambda text: "LEAK FOUND" not in text))  # what is found comes first
     found = verdict(of_file, OF_GENERATOR)
