@@ -25,8 +25,6 @@ _WIDEST_FITTED_PRIOR = 32
 _FEW_COLUMNS, _MANY_COLUMNS = 100, 500
 #: Fewer rows do not fix the mean and covariance of eight dimensions.
 _FEWEST_PRIOR_ROWS = 100
-#: So few columns want no latent: each is drawn given the others.
-_NARROW = 3
 
 
 #: Tables of fewer rows start from rows of a smooth model of the same table: so many, in so many passes.
@@ -194,8 +192,8 @@ def _autoregressive(n_rows: int, n_columns: int, n_choices: int, n_people: int, 
             compress_dims=(128, 128),
             decompress_dims=(width, width),
             embedding_dim=8,
-            # What a prior that is not fitted, or a few columns, do not use turns their shares: benchmarks/README.md, "Free bits".
-            free_bits=0.25 if n_rows >= _FEWEST_PRIOR_ROWS and n_columns > _NARROW else 0.0,
+            # What a prior that is not fitted, or a column alone, does not use turns their shares: benchmarks/README.md, "Free bits".
+            free_bits=0.25 if n_rows >= _FEWEST_PRIOR_ROWS and n_columns > 1 else 0.0,
             dropout=dropout,
             # Of a single Gaussian even small tables gain much: benchmarks/README.md, "The prior".
             prior_components=min(32, max(1, n_rows // 1_000)) if n_rows >= _FEWEST_PRIOR_ROWS else 0,

@@ -40,8 +40,8 @@ _CONTACT, _MAX_CONTACT = re.compile(r"\S+@[\w-]+\.\S+|(?=.*[-+( /])\+?(?:[-( )/]
 _FULL_NAME = re.compile(r"[^\W\d_][\w'’.-]+(?:,? [^\W\d_][\w'’.-]*){1,3}")
 # Of letters alone, in a column of names: Maier, ada lovelace.
 _LETTERS, _MIN_NAMES, _MIN_SURNAMES = re.compile(r"[^\W\d_][\w'’.-]*(?:,? [^\W\d_][\w'’.-]*){0,4}"), 5, 4
-# Without capitals, or in halves (First, Last), words are names where there are more of them, and no months.
-_MIN_LOWER, _MIN_HALVES = 6, 10
+# In halves (First, Last), words are names where there are more of them, and no months.
+_MIN_HALVES = 10
 _MONTHS = re.compile(
     "jan|f[eé][bv]|m[aä]r|a[pv]r|ma[iy]|ju[iln]|a[ouû]|sep|o[ck]t|nov|d[eé][cz]|ene|abr|ago|dic", re.IGNORECASE
 )
@@ -126,7 +126,7 @@ def are_names(name: Hashable, values: Sequence[Any]) -> bool:
     """Return whether distinct values are names of people, as their heading says and however few they are.
 
     In a column of names (``patient_name``) any words are; under a heading of people or of staff, or ``name`` alone, full names are,
-    where there are several and they do not repeat one word, as kinds of nurses do; under a heading of people without capitals, too.
+    where there are several and they do not repeat one word, as kinds of nurses do.
     Under ``first`` or ``last``, single words with capitals are.
 
     Example:
@@ -143,16 +143,13 @@ def are_names(name: Hashable, values: Sequence[Any]) -> bool:
         n_names = sum(bool(_LETTERS.fullmatch(text)) for text in texts)
         return n_names >= 2 and n_names >= min(0.9 * len(texts), len(texts) - 1)  # a placeholder may be no word
     if is_half_of_a_name(name):
-        n_names = sum(bool(_LETTERS.fullmatch(text)) and " " not in text and text[0].isupper() for text in texts)
+        n_names = sum(text.isalpha() and text[0].isupper() for text in texts)
         return len(texts) >= _MIN_HALVES and n_names >= 0.9 * len(texts) and not all(map(_MONTHS.match, texts))
-    of_people = names_a_person(name) or names_people_or_counts_them(name)
-    if not (of_people or is_name_of_people(name) or names_staff(name)):
+    of_people = names_a_person(name) or names_people_or_counts_them(name) or names_staff(name)
+    if not (of_people or is_name_of_people(name)):
         return False
     words = [text.split() for text in texts if text]
-    n_first, n_last = len({both[0] for both in words}), len({both[-1] for both in words})
-    least = max(_MIN_SURNAMES, len(texts) ** 0.5)
-    if of_people and all(map(str.islower, texts)):
-        return min(n_first, n_last) >= max(_MIN_LOWER, least) and have_form_of_names([*map(str.title, texts)])
+    n_last, least = len({both[-1] for both in words}), max(_MIN_SURNAMES, len(texts) ** 0.5)
     return len(texts) >= _MIN_NAMES and n_last >= least and have_form_of_names(texts)
 
 

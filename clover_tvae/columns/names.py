@@ -61,7 +61,7 @@ _PERSON_SHORT = re.compile(
     rf"(?:pat|subj?|empl?|cust|pers(?:onal)?|stud|kd|ma|sv|kv|versicherungs?|fall|case|akten?|policy|account|acct|konto) ?{_NUMBER}"
     rf"|pid|pnr|vnr|vsnr|aktenzeichen|nhc|(?:{_GIVEN_OUT}|n) (?:de |du )?(?:{_FILE})|matricule|legajo"
 )
-_HOW_MANY = re.compile(rf"(?:number|num|no|nr) (?:of )?(?:{_PEOPLE})|nombre (?:de|d) (?:{_PEOPLE})")
+_HOW_MANY = re.compile(rf"(?:number|num|no|nr) (?:of )?(?:{_PEOPLE})|nombre (?:(?:de|d) )?(?:{_PEOPLE})")
 # Who treats, teaches or leads people, or is called where they need someone.
 _STAFF = (
     "(?:nurse|doctor|physician|surgeon|therapist|clinician|consultant|teacher|manager|supervisor|medecin|infirmiere?|chirurgien|praticien|enfermer[ao]|profesora?)s?"

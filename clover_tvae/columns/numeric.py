@@ -260,28 +260,30 @@ def pulled_in_end(outer: NDArray[np.float64], least: int) -> float:
 
 
 def shared_bound(values: NDArray[np.float64], min_count: int) -> float:
-    """Return a round number at or below the lowest value, that tells of no single row; a value far from all others may lie below it.
+    """Return :func:`round_bound` of numbers of which none outweighs the others; values very far from all others may lie below it.
 
-    The lowest is far from them where it is over twice as far below the ``min_count``-th (or the median) as that one is below the
-    (4 ``min_count``)-th: of normal tails one in ten is, of exponential ones one in four. Then the bound rests on these two alone.
+    Those are very far that lie behind a gap which is over twice as wide as all that follows, up to the (4 k)-th value, with k at most
+    :data:`MIN_COUNT`. Then the bound is as far below the first of what follows as that reaches, rounded down.
 
     Example:
         >>> values = np.arange(40.0)
         >>> shared_bound(values, 5), shared_bound(np.append(values, -918_273.0), 5)
-        (0.0, -5.0)
+        (0.0, -20.0)
     """
-    k, n = min_count, len(values)
-    if not 1 < k < n:
-        return round_bound(values, k)
-    is_far = False
-    for k in sorted(
-        {min(MIN_COUNT, min_count), min_count}
-    ):  # the few rows of one person are far from those of all others, too
-        places = [0, min(k, (n + 1) // 2) - 1, min(4 * k, n) - 1]
-        lowest, shared, further = np.partition(values, places)[places]
-        beyond, way = shared / 2 - lowest / 2, further / 2 - shared / 2  # halves keep 1e308 from overflowing
-        is_far |= bool(beyond > 2 * way)
-    return _rounded_down(shared - way, way / 2) if is_far else round_bound(values, min_count)
+    k, n = min(MIN_COUNT, min_count), len(values)
+    if not 1 < min_count < n:
+        return round_bound(values, min_count)
+    outer = np.sort(np.partition(values, min_count)[: min_count + 1])
+    bound = round_bound(np.maximum(values, pulled_in_end(outer, min_count)), min_count)
+    if (
+        4 * k <= n
+    ):  # the few rows of one person are far from those of all others, too, whatever they need to be shared by
+        outer = np.sort(np.partition(values, 4 * k - 1)[: 4 * k]) / 2  # halves keep 1e308 from overflowing
+        first = int(np.argmax(np.diff(outer[:k]))) + 1
+        way = outer[-1] - outer[first]
+        if 0 < 2 * way < outer[first] - outer[first - 1]:
+            bound = max(bound, _rounded_down(2 * (outer[first] - way), way / 2))
+    return bound
 
 
 def _no_numbers(cells: CellType, known: pd.Series, name: object) -> ColumnTypeError:

@@ -36,7 +36,7 @@ from clover_tvae.metadata.validate import raise_problems, require_frame
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.relations.document import read_relations, said_once
 from clover_tvae.relations.find import Found, find_relations
-from clover_tvae.relations.lookup import Combinations
+from clover_tvae.relations.lookup import Combinations, Ranges
 from clover_tvae.relations.relation import Relation
 from clover_tvae.relations.sdv import read_constraint, to_constraint
 
@@ -299,8 +299,8 @@ class Metadata(metaclass=exchange.NamesOfSDV):
                 continue
             try:
                 learnt.append(relation if relation.is_learnt else relation.learnt(df, min_count))
-                # A rare combination is no exception of those that were learnt of it and the others.
-                is_of_it = isinstance(relation, Combinations) and not relation.is_learnt
+                # A rare combination, or a number far from all others, is no exception of what is learnt of it and the others.
+                is_of_it = isinstance(relation, Combinations | Ranges) and learnt[-1] == relation.learnt(df, min_count)
                 n = 0 if is_of_it else learnt[-1].exceptions(df, min_count)
             except DataError as error:
                 problems += [Problem(place, f"{relation}: {problem}") for problem in error.problems]

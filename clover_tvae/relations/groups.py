@@ -153,10 +153,11 @@ class MissingWhen(Relation):
         return self.applies(df) & (df[self.target].isna().to_numpy(dtype=bool) != self.must_be_missing(df))
 
     def exceptions(self, df: pd.DataFrame, min_count: int) -> int:
-        """Return how many rows break it whose value of ``when`` is a listed one, or that of ``min_count`` rows: rare ones decide nothing."""
-        when = df[self.when]
-        counts = when.isin(self.values) | (when.map(when.value_counts()).astype(float) >= min_count)
-        return int((self.breaks(df) & counts.to_numpy(dtype=bool)).sum())
+        """Return how many rows break it, without those of values of ``when`` that fewer than ``min_count`` rows have together."""
+        wrong, when = self.breaks(df), df[self.when]
+        is_rare = ~when.isin(self.values) & (when.map(when.value_counts()).astype(float) < min_count)
+        decides_nothing = int(is_rare.sum()) < min_count
+        return int((wrong & ~is_rare.to_numpy(dtype=bool)).sum()) if decides_nothing else int(wrong.sum())
 
     def complete(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the table without the cells that must be missing."""

@@ -170,13 +170,6 @@ class Ranges(Relation):
         values, low, high = self._ends(df)
         return (values < low) | (values > high)
 
-    def exceptions(self, df: pd.DataFrame, min_count: int) -> int:
-        """Return how many rows break it at an end beyond which twice ``min_count`` rows of a category lie: fewer may be far from all others."""
-        values, low, high = self._ends(df)
-        codes = _combinations(df, (self.category,))[0]
-        counts = [np.bincount(codes[beyond]) for beyond in (values < low, values > high)]
-        return int(sum(n[n >= 2 * min_count].sum() for n in counts))
-
     def complete(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the table with numbers out of their range replaced by one above them of the same category."""
         return lent(df, self.number, self.breaks(df), [self.category])
