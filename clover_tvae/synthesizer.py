@@ -627,7 +627,7 @@ class Synthesizer:
         logger.info("generator written, sha256 %s; %s", made.sha256, made.meaning)
         if self.verbose:
             sys.stderr.write(f"saved: {made.meaning}\n")
-        return str(self._generator.sha256)
+        return str(made.sha256)
 
     @classmethod
     def load(

@@ -145,12 +145,10 @@ def are_names(name: Hashable, values: Sequence[Any]) -> bool:
     if is_half_of_a_name(name):
         n_names = sum(text.isalpha() and text[0].isupper() for text in texts)
         return len(texts) >= _MIN_HALVES and n_names >= 0.9 * len(texts) and not all(map(_MONTHS.match, texts))
-    of_people = names_a_person(name) or names_people_or_counts_them(name) or names_staff(name)
-    if not (of_people or is_name_of_people(name)):
+    if not any(says(name) for says in (is_name_of_people, names_a_person, names_people_or_counts_them, names_staff)):
         return False
-    words = [text.split() for text in texts if text]
-    n_last, least = len({both[-1] for both in words}), max(_MIN_SURNAMES, len(texts) ** 0.5)
-    return len(texts) >= _MIN_NAMES and n_last >= least and have_form_of_names(texts)
+    n_last = len({text.split()[-1] for text in texts if text})
+    return len(texts) >= _MIN_NAMES and n_last >= max(_MIN_SURNAMES, len(texts) ** 0.5) and have_form_of_names(texts)
 
 
 def are_contacts(values: Sequence[Any]) -> bool:

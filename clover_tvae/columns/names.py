@@ -233,7 +233,7 @@ def counts_time(name: Hashable, low: float, high: float) -> bool:
 
 
 def _kinds_of_words(name: Hashable) -> list[tuple[str, str]]:
-    """Return each word of a name, and what it says in a heading of names; nothing where it is of no such heading."""
+    """Return each word of a name, and what it says in a heading of names; an empty text where it says nothing there."""
     return [
         (word, next((kind for kind, said in _WORDS_OF_NAMES.items() if said.fullmatch(word)), ""))
         for word in _words(name)

@@ -298,10 +298,11 @@ class Metadata(metaclass=exchange.NamesOfSDV):
                 learnt.append(relation)
                 continue
             try:
-                learnt.append(relation if relation.is_learnt else relation.learnt(df, min_count))
+                is_look_up = isinstance(relation, Combinations | Ranges)
+                made = relation.learnt(df, min_count) if is_look_up or not relation.is_learnt else relation
+                learnt.append(relation if relation.is_learnt else made)
                 # A rare combination, or a number far from all others, is no exception of what is learnt of it and the others.
-                is_of_it = isinstance(relation, Combinations | Ranges) and learnt[-1] == relation.learnt(df, min_count)
-                n = 0 if is_of_it else learnt[-1].exceptions(df, min_count)
+                n = 0 if is_look_up and learnt[-1] == made else learnt[-1].exceptions(df, min_count)
             except DataError as error:
                 problems += [Problem(place, f"{relation}: {problem}") for problem in error.problems]
                 continue

@@ -112,13 +112,11 @@ def _open(why: str) -> tuple[Grade, str, str]:
 
 def _likeness(by_key: Mapping[str, Figure], read: Sequence[Reading], has_fresh: bool) -> tuple[Grade, str, str]:
     c2st = by_key.get("fidelity.c2st_heldout")
-    if not has_fresh or c2st is None or c2st.value is None:
+    if not has_fresh:
+        return _open("without rows kept back: real rows that were never learnt.")
+    if c2st is None or c2st.value is None:
         why = c2st.why_unmeasured if c2st is not None else ""
-        return _open(
-            (f"where {why}" if why else "from so few rows.")
-            if has_fresh
-            else "without rows kept back: real rows that were never learnt."
-        )
+        return _open(f"where {why}" if why else "from so few rows.")
     worse = [reading for reading in read if reading.verdict == "worse"]
     told = f"Of a real and a synthetic row, a program picks the synthetic one {_of_100(c2st.value)} times in 100"
     told += (

@@ -69,7 +69,7 @@ def _missing_when(table: Table, target: Any, when: Any, missing: NDArray[Any]) -
     decide = n_rare >= table.min_count
     state = bool(n_missing[~common].sum() > 0.5 * n_rare if decide else states[common].mean() > 0.5)
     if not decide:  # nor are those exceptions
-        held &= ~np.isin(codes, np.flatnonzero(~common))
+        held &= common[codes]
     listed = np.flatnonzero(common & (states != state) & (counts >= table.min_count))
     if not len(listed):
         return []
