@@ -595,6 +595,11 @@ class Synthesizer:
         """Say how rows differ from the table that was learnt, as far as the generator tells; nothing where they do not."""
         return self._learnt().told_apart(self._real(df, "df"))
 
+    @takes_frames
+    def learnt_more(self, df: pd.DataFrame) -> str:
+        """Say that clearly more rows were learnt than these, so that those held out may be among them; nothing where they were not."""
+        return self._learnt().learnt_more(len(self._real(df, "df")))
+
     @property
     def mended_cells(self) -> dict[Hashable, int]:
         """Cells of each column that were mended, in the rows given out so far, to keep the relations of the metadata.

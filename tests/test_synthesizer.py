@@ -8,6 +8,7 @@ import subprocess
 import sys
 import uuid
 import warnings
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from sklearn.model_selection import cross_val_score
 
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.artifact import FORMAT_VERSION, read_artifact
+from clover_tvae.backends.teaching import rows_to_write
 from clover_tvae.errors import (
     ArtifactError,
     CloverWarning,
@@ -40,6 +42,7 @@ from clover_tvae.errors import (
 )
 from clover_tvae.model.rows import Rows
 from clover_tvae.model.vae import table_tensors
+from clover_tvae.parameters import Privacy
 
 # Who learns is told by test_student.py: a student doubles the work of a fit that is not about it.
 SHORT = {"epochs": 2, "batch_size": 100, "verbose": False, "random_state": 3, "privacy": "none"}
@@ -1088,8 +1091,23 @@ def test_rows_of_another_table_are_told_from_those_behind_a_generator_file(peopl
         assert same.told_apart(people) == []
     told = "not those that the generator learnt"
     with pytest.warns(UserWarning, match=told):
-        assert told in opened.report(people.iloc[:100], people.iloc[100:]).html()
+        page = opened.report(people.iloc[:100], people.iloc[100:]).html()
+    assert told in page
+    if privacy == "none":
+        assert "Cannot be said where 100 rows of the real table are fewer than the" in page
+        assert "Nobody found" not in page
     assert told not in same.report(people).html()
+
+
+def test_a_generator_says_of_how_much_smaller_tables_it_learnt_more_rows(fitted, people):
+    made, n = fitted._generator, len(people)
+    of_student = replace(made, privacy=Privacy(mode="student", written_rows=rows_to_write(n)))
+    for one in (made, of_student):
+        assert not any(one.learnt_more(rows) for rows in (3 * n, n + 1, n, round(0.96 * n), 0))
+        assert one.learnt_more(round(0.9 * n)).startswith(f"{round(0.9 * n)} rows of the real table are fewer than the")
+    assert fitted.learnt_more(people) == ""
+    assert f"the {n} that the generator learnt: those held out" in fitted.learnt_more(people.head(200))
+    assert str(n) not in of_student.learnt_more(200)
 
 
 @pytest.mark.long

@@ -531,6 +531,28 @@ def test_evaluate_judges_nothing_by_a_holdout_that_was_exchanged_with_the_learnt
 
 
 @pytest.mark.long
+def test_evaluate_judges_nothing_by_a_holdout_that_the_generator_may_have_learnt(folder: Path) -> None:
+    split_files(folder)
+    metadata = json.loads((folder / "patients.json").read_text())
+    options = {"random_state": 1, "epochs": 1, "privacy": "none", "verbose": False}
+    everyone = pd.read_csv("patients.csv")
+    for name, learnt in (("all", everyone), ("most", everyone.head(135)), ("some", everyone.head(100))):
+        TVAESynthesizer(learnt, metadata, **options).fit().save(f"{name}.pkl")
+    tables = ("--real", "train.csv", "--holdout", "test.csv", "--synthetic", "synthetic.csv", "-m", "patients.json")
+    asked = ("--generator", "all.pkl", "-o", "r.html", "--dossier", "d.html")
+    code, _, err = command("evaluate", *tables, *asked)
+    assert code == 0, err
+    sentence = f"130 rows of the real table are fewer than the {len(everyone):,} that the generator learnt"
+    assert err.count(sentence) == 1
+    assert (folder / "r.html").read_text().count(f"Cannot be said where {sentence}") == 2  # copies are a leak
+    assert f"Not judged: {sentence}" in (folder / "d.html").read_text()  # the file
+    for name in ("most", "some"):
+        code, _, err = command("evaluate", *tables, "--generator", f"{name}.pkl", "-q")
+        assert code == 0, err
+        assert "are fewer than" not in err
+
+
+@pytest.mark.long
 def test_categories_of_whole_numbers_are_those_that_the_generator_learnt_from_a_data_frame(folder: Path) -> None:
     split_files(folder)
     metadata = json.loads((folder / "patients.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from clover_tvae.relations.document import relation_texts
 
 #: The extremes of the very table lie outside of its ranges (4% of 150 numbers), and more cells are of categories of few people.
 _MOST_OUTSIDE, _MOST_RARE = 0.2, 0.5
+_MORE = 1.05  # times the rows of a table: more were not learnt from it alone
 
 
 class _Training(BaseModel):
@@ -169,6 +171,21 @@ class Generator:
                 if share > (_MOST_OUTSIDE if name in numbers else _MOST_RARE)
             ]
         return texts
+
+    def learnt_more(self, n_rows: int) -> str:
+        """Say that clearly more rows were learnt than a table has, which so is not all that was learnt; else nothing.
+
+        The file of a student tells of how many rows at least its own were written, to two digits: they are judged by that.
+        """
+        privacy, n_learnt, most = self.privacy or Privacy(), self.backend.facts.get("rows"), math.ceil(_MORE * n_rows)
+        if not n_rows or n_learnt is None:
+            return ""
+        if privacy.mode == "student":
+            is_more, learnt = (privacy.written_rows or 0) > rows_to_write(most), "the generator learnt"
+        else:
+            is_more, learnt = n_learnt > most, f"the {n_learnt:,} that the generator learnt"
+        told = f"{n_rows:,} rows of the real table are fewer than {learnt}: those held out may be among them"
+        return f"{told}; nothing can be judged by the holdout." if is_more else ""
 
     def _is_described_by(self, metadata: Metadata) -> bool:
         """Whether the metadata says the same; relations that it does not tell, or has not learnt, are the file's own."""

@@ -153,12 +153,13 @@ def evaluate(
         note(text, quiet)
 
     options: dict[str, Any] = {"seed": seed} | ({} if min_count is None else {"min_count": min_count})
-    synth = None
+    synth, learnt_more = None, ""
     if generator is not None:
         from clover_tvae.synthesizer import Synthesizer
         from clover_tvae.workflows.assessment import as_learnt
 
         synth = Synthesizer.load(generator, trust_pickle=trust_pickle)
+        learnt_more = synth.learnt_more(known)
         known, drawn, held = (None if df is None else as_learnt(synth, df) for df in (known, drawn, held))
     scorers = None
     if held is not None:
@@ -167,7 +168,7 @@ def evaluate(
         scorers = attackers(drawn, described, synth, full=full, seed=seed)
     tell(f"measuring {len(drawn):,} synthetic rows ...")
     with timed("measured", tell):
-        figures = measure(known, drawn, held, described, scorers=scorers, **options)
+        figures = measure(known, drawn, held, described, scorers=scorers, learnt_holdout=learnt_more, **options)
     if shadow_models is not None and synth is not None:
         from clover_tvae.workflows.assessment import attack_with_shadow_models
 

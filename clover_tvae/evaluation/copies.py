@@ -71,14 +71,25 @@ def require_fresh(tables: CodedTables) -> None:
         raise DataError(f"{text}; take them out, and give rows that were held back", "holdout table")
 
 
-def without_learnt_holdout(tables: CodedTables) -> CodedTables:
-    """Return the tables without a holdout whose rows the synthetic ones repeat, and say how many do; as they are where none is.
+def without_learnt_holdout(tables: CodedTables, known: str = "") -> CodedTables:
+    """Return the tables without a holdout that was learnt, and why; as they are where none was.
+
+    Args:
+        tables: In the roles ``real``, ``synthetic`` and perhaps ``holdout``.
+        known: Why the generator is known to have learnt it; empty looks whether the synthetic rows repeat it.
+    """
+    if not {"real", "synthetic", "holdout"} <= set(tables.tables) or not (told := known or _repeated(tables)):
+        return tables
+    left = {role: table for role, table in tables.tables.items() if role != "holdout"}
+    return replace(tables, tables=left, learnt_holdout=told)
+
+
+def _repeated(tables: CodedTables) -> str:
+    """Say how many synthetic rows stand in the holdout, where that shows that it was learnt; else nothing.
 
     Of rows that stand once in the real tables, more held-out than learnt ones are copied than chance has (Fisher), and more
     than near misses let expect (Poisson): common rows of another population are none.
     """
-    if not {"real", "synthetic", "holdout"} <= set(tables.tables):
-        return tables
     from scipy.stats import poisson
 
     learnt, held, drawn = tables["real"], tables["holdout"], tables["synthetic"].row_hashes
@@ -90,16 +101,14 @@ def without_learnt_holdout(tables: CodedTables) -> CodedTables:
     once = counts[place] == 1
     copied = once & np.isin(rows, drawn)
     if not n_copies or of_so_many_learnt(copied, people, is_held) >= _LEAST_CHANCE:
-        return tables
+        return ""
     expected = len(drawn) * _chance(cells, rows, people, once & is_held)
     if poisson.sf(len(np.unique(people[copied & is_held])) - 1, expected) >= _LEAST_CHANCE:
-        return tables
-    told = (
+        return ""
+    return (
         f"{n_copies:,} of the {len(drawn):,} synthetic rows stand word for word in the holdout: either it and the learnt "
         "rows were exchanged, or the generator learnt it; nothing can be judged by it."
     )
-    left = {role: table for role, table in tables.tables.items() if role != "holdout"}
-    return replace(tables, tables=left, learnt_holdout=told)
 
 
 def copies_of(tables: CodedTables, min_count: int) -> Copies:

@@ -30,6 +30,7 @@ def measure(
     seed: int = 0,
     min_count: int = MIN_COUNT,
     scorers: Mapping[str, Mapping[str, Scorer]] | None = None,
+    learnt_holdout: str = "",
 ) -> Figures:
     """Measure everything that the tables allow.
 
@@ -41,6 +42,7 @@ def measure(
         min_count: Fewest real rows, of so many people, that a cell of the figures' tables may show.
         scorers: Further attacks by name, on the rows (``"membership"``) and on the file (``"file"``): each takes people and a
             sample of others, both real rows, and scores the people, higher for likelier members.
+        learnt_holdout: Why the holdout may have been learnt (``Synthesizer.learnt_more``): then nothing is judged by it.
 
     Raises:
         DataError: The tables cannot be compared; all problems at once. Or the holdout holds the rows of the real table.
@@ -50,7 +52,7 @@ def measure(
     frames = read_frames({"real": real, "synthetic": synthetic, "holdout": holdout}, metadata)
     tables = code_tables(frames, metadata).in_one_order()
     require_fresh(tables)
-    tables = without_learnt_holdout(tables)
+    tables = without_learnt_holdout(tables, learnt_holdout)
     disclosure = Disclosure.of(min_count, tables)
     unit = getattr(metadata, "unit", None)
     if unit is not None and holdout is not None and holdout[unit].dropna().isin(real[unit]).any():

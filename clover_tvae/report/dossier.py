@@ -130,6 +130,7 @@ def build_dossier(
     draws: Iterable[pd.DataFrame | Figures] = (),
     refits: Iterable[pd.DataFrame | Figures] = (),
     made: str = "given as a table; how they were drawn is not known.",
+    learnt_holdout: str = "",
     seed: int = 0,
     min_count: int = MIN_COUNT,
 ) -> Dossier:
@@ -146,6 +147,7 @@ def build_dossier(
         draws: Further tables of the generator, as large as ``synthetic``, or their figures: the figures' spread.
         refits: Tables, as large, of generators trained anew on ``real`` in the same way: the spread of the training.
         made: Which rows the synthetic ones are, and how they were drawn.
+        learnt_holdout: As ``evaluation.measure`` takes it.
         min_count: Fewest real people that anything shown may rest on.
 
     Raises:
@@ -159,10 +161,10 @@ def build_dossier(
     disclosure = Disclosure.of(min_count, tables)
     target = about.get("subgroups") or getattr(metadata, "variable_to_predict", None)
     groups = []
-    is_fresh = not without_learnt_holdout(tables).learnt_holdout
+    is_fresh = not without_learnt_holdout(tables, learnt_holdout).learnt_holdout
     if is_fresh and (about.get("subgroups") or target in tables.category_names):
         groups = [_groups(subgroup_fidelity(tables, target, disclosure, seed=seed), target, disclosure)]
-    options: dict[str, Any] = {"seed": seed, "min_count": min_count}
+    options: dict[str, Any] = {"seed": seed, "min_count": min_count, "learnt_holdout": learnt_holdout}
     figures = measure(real, synthetic, holdout, metadata, **options) if figures is None else figures
     others = {"Table after table": draws, "Training after training": refits}
     repeated = {
@@ -229,7 +231,7 @@ def _verdicts(
     of_tables = [told for told in of_tables if "LEAK FOUND" in told or not is_open]
     of_all = [verdict(of_rows, ("privacy.membership_",)), *of_tables]
     rows = " ".join(sorted(of_all, key=lambda text: "LEAK FOUND" not in text))  # what is found comes first
-    found = verdict(of_file, OF_GENERATOR)
+    found = verdict(of_file, (*OF_GENERATOR, "privacy.membership_"))
     file = f"{found} No generator was given: it must not leave."
     if card is not None:
         guarded = (card.get("privacy") or {}).get("mode") == "student"

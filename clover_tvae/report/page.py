@@ -123,7 +123,7 @@ def report_on(
 
     Args:
         synth: A fitted ``TVAESynthesizer``, or whatever has its ``sample``, ``reads_rows``, ``encode``, ``told_apart``,
-            ``anomaly_scores``, ``card``, ``history`` and ``metadata``.
+            ``learnt_more``, ``anomaly_scores``, ``card``, ``history`` and ``metadata``.
         real: The rows that it learnt. Where these are the only table, and by their number or columns, or by cells that the
             generator does not know, not those, they are taken for ``holdout``: fresh rows of the same number are not told apart.
         seed: Seed of the rows and of the figures.
@@ -138,6 +138,7 @@ def report_on(
         return _report_on_fresh(synth, holdout if real is None else real, texts, seed=seed, **options)
     synthetic = synth.sample(len(real), random_state=seed)
     about = about_generator(synth, real, synthetic)
+    about["learnt_holdout"] = synth.learnt_more(real)
     if synth.reads_rows:
         about["scorers"] = file_scorers(synth.anomaly_scores)
     if holdout is None:
@@ -196,6 +197,7 @@ def build_report(
     latent_synthetic: Any = None,
     figures: Any = None,
     scorers: Any = None,
+    learnt_holdout: str = "",
     seed: int = 0,
     min_count: int = MIN_COUNT,
     title: str = DEFAULT_TITLE,
@@ -215,6 +217,7 @@ def build_report(
         latent_synthetic: Latent means of the synthetic rows.
         figures: Figures already computed; ``None`` computes them, which takes most of the time.
         scorers: Further attacks for them, as ``evaluation.measure`` takes them.
+        learnt_holdout: Why the holdout may have been learnt, as it takes it.
         seed: Seed of the figures and of every draw.
         min_count: Fewest real rows that any part of the page may show.
         notes: What else stands at the top of the page.
@@ -237,7 +240,8 @@ def build_report(
     tables = code_tables({"real": real, "synthetic": synthetic, "holdout": holdout}, metadata)
     disclosure = Disclosure.of(min_count, tables)
     if figures is None:
-        figures = measure(real, synthetic, holdout, metadata, scorers=scorers, seed=seed, min_count=min_count)
+        how: dict[str, Any] = {"scorers": scorers, "learnt_holdout": learnt_holdout, "seed": seed}
+        figures = measure(real, synthetic, holdout, metadata, min_count=min_count, **how)
     shown = marginals(tables, metadata, disclosure)
     pairs = PairTrends.of(tables, disclosure, figures)
     target = None if metadata is None else metadata.variable_to_predict

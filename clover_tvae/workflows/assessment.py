@@ -269,7 +269,7 @@ def dossier_of(
     from clover_tvae.report import build_dossier
 
     if synth is not None:
-        options["card"] = synth.card()
+        options |= {"card": synth.card(), "learnt_holdout": synth.learnt_more(train)}
         n_rows = len(synthetic)
         again = (synth.sample(n_rows, random_state=_other(i)) for i in range(1, _N_DRAWS))
         refits = (refitted(synth, train, i, n_rows) for i in range(1, _N_DRAWS)) if full else ()
