@@ -948,6 +948,7 @@ def test_a_column_of_names_is_left_out_however_often_they_are_there() -> None:
 FIRST, LAST = "Anna Bo Cem Dora Eva Finn Gerd".split(), "Schmidt Kaya Weiss Lang Ohm Hut Blum".split()
 NAMES = [f"{first} {last}" for first in FIRST for last in LAST]
 NUMBERS = [f"P-{i:03d}" for i in range(1, 50)]
+UNKNOWN = [f"{start}{end}" for start in "Bav Cor Dun Fel Gor Hul Jut".split() for end in ("ar", "en", "ik", "os")]
 MONTHS = "January February March April May June July August September October November December".split()
 
 
@@ -987,7 +988,9 @@ def test_headings_of_people_are_seen_however_few_they_are_and_however_many_rows_
         with pytest.raises(IdentifierColumnError, match="must not name people, as its heading says"):
             declared.validate(df)
     else:
-        with pytest.warns(UserWarning, match=f"{name!r} holds names or numbers of people, as its heading says.*'unit'"):
+        with pytest.warns(
+            UserWarning, match=f"{name!r} holds names or numbers of people, as its heading or its cells say.*'unit'"
+        ):
             declared.validate(df)
 
 
@@ -995,7 +998,8 @@ OF_NAMES = (
     "Nom du patient|nom_patient|NomPatient|Nom et prénom|NOM, PRÉNOM|Nom de famille|Nom de naissance|Nom d'usage|Nom de jeune fille|nom_usuel|"
     "Name des Patienten|Pat.-Name|Name, Vorname|Geburtsname|Mädchenname|Zuname|Geb.-Name|Rufname|Nachname Patient|NACHNAME1|Mitarbeitername|"
     "Name Angehöriger|Maedchenname|Vor- u. Nachname|Nombre del usuario|Nombre del paciente|Nombre y apellidos|Nombre completo|Apellido1|Primer apellido|1er apellido|Apellido paterno|"
-    "maiden name|LNAME|FNAME|name_last|pt_name|PtName|name of patient|Mother's name|Nachname|Apellidos|surname|last name|Name des Hausarztes"
+    "maiden name|LNAME|FNAME|name_last|pt_name|PtName|name of patient|Mother's name|Nachname|Apellidos|surname|last name|Name des Hausarztes|"
+    "child name|cust_name|nom enfant|f_name|l_name|applicant name|Patientenvorname"
 ).split("|")
 
 
@@ -1049,6 +1053,92 @@ def test_full_names_of_staff_are_not_learnt_without_a_word_and_are_no_unit(name:
             declared.validate(df)
 
 
+FEW_SURNAMES = [f"{first} {last}" for last in LAST[:4] for first in FIRST]
+HEADINGS_OF_ANYBODY = (
+    "who|Sachbearbeiter|GP|Hebamme|midwife|caregiver|agent|Verkäufer|team lead|author|vendeur|signed by|Bezugsperson"
+).split("|")
+
+
+@pytest.mark.parametrize("name", HEADINGS_OF_ANYBODY)
+@pytest.mark.parametrize(
+    ("values", "n_rows"),
+    [
+        (FEW_SURNAMES, 8),
+        (FEW_SURNAMES, 30),
+        ([f"{x} {y}" for x, y in zip("Xor Yim Zev Wun".split() * 7, UNKNOWN, strict=True)], 8),
+    ],
+)
+def test_full_names_are_asked_about_by_fit_as_by_infer_whatever_the_heading(
+    name: str, values: list[str], n_rows: int
+) -> None:
+    df = rows_each(name, values, n_rows)
+    with pytest.warns(MetadataWarning, match=f"{name!r}: looks like the identifier of people"):
+        assert Metadata.infer(df).column(name).kind == "id"
+    with pytest.warns(UserWarning, match=f"{name!r} holds names or numbers of people"):
+        Metadata.of({"categorical": [name], "continuous": ["x"]}).validate(df)
+
+
+@pytest.mark.parametrize("name", ["nurse", "client", "Hausarzt", "Angehörige", "patient"])
+@pytest.mark.parametrize("n_rows", [20, 150])
+def test_full_names_of_few_surnames_are_names_under_headings_of_people(name: str, n_rows: int) -> None:
+    for values in (FEW_SURNAMES, [f"{last}, {first}" for first in FIRST for last in LAST[:2]]):
+        df = rows_each(name, values, n_rows)
+        with pytest.warns(MetadataWarning, match=name):
+            assert Metadata.infer(df).column(name).kind == "id"
+        with pytest.warns(UserWarning, match=f"{name!r} holds names or numbers of people"):
+            Metadata.of({"categorical": [name], "continuous": ["x"]}).validate(df)
+
+
+TWO_WORDS = {
+    "job titles": [f"{grade} {job}" for grade in ("Senior", "Junior", "Lead", "Deputy", "Chief") for job in ("Engineer", "Analyst", "Manager", "Nurse", "Officer")],
+    "places": "New York|San Diego|Los Angeles|Fort Worth|El Paso|Las Vegas|Long Beach|Santa Ana|St. Louis|Baton Rouge|Des Moines|San Jose".split("|"),
+    "drugs": "Aspirin Protect|Aspirin Plus|Vitamin D|Vitamin C|Vitamin K|Insulin Glargin|Insulin Lispro|Insulin Aspart|Folic Acid".split("|"),
+    "types": [f"{what} {letter}" for what in ("Type", "Grade", "Class") for letter in "ABCDE"],
+    "departments": "Internal Medicine|General Surgery|Intensive Care|Emergency Department|Human Resources|Customer Service|Day Clinic".split("|"),
+    "schools": "Primary School|High School|Middle School|Trade School|Night School|University Degree|Vocational Training".split("|"),
+    "products": [f"{size} {what}" for size in ("Small", "Medium", "Large", "Extra", "Giant") for what in ("Box", "Bag", "Crate", "Tin")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TWO_WORDS)
+@pytest.mark.parametrize("name", ["what", "category", "position", "mother", "Contact"])
+@pytest.mark.parametrize("n_rows", [9, 40])
+def test_categories_of_two_words_with_capitals_are_no_names(kind: str, name: str, n_rows: int) -> None:
+    df = rows_each(name, TWO_WORDS[kind], n_rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Metadata.infer(df).column(name).kind == "categorical"
+        Metadata.of({"categorical": [name], "continuous": ["x"]}).validate(df)
+
+
+@pytest.mark.parametrize("kind", ["job titles", "types", "departments", "schools"])
+@pytest.mark.parametrize("name", ["employee", "nurse", "patient", "name"])
+def test_titles_types_departments_and_schools_are_no_names_under_headings_of_people(kind: str, name: str) -> None:
+    df = rows_each(name, TWO_WORDS[kind], 40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Metadata.of({"categorical": [name], "continuous": ["x"]}).validate(df)
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"), [("n dossier", 1, 3), ("nombre_medicos", 1, 39), ("Teilnehmer", 1, 39)]
+)
+def test_numbers_that_may_count_people_or_their_files_are_no_identifiers(name: str, low: int, high: int) -> None:
+    rng = np.random.default_rng(1)
+    df = pd.DataFrame({name: rng.integers(low, high + 1, 300), "x": rng.normal(size=300)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Metadata.infer(df).column(name).kind in ("continuous", "categorical")
+        Metadata.of({"continuous": [name, "x"]}).validate(df)
+
+
+@pytest.mark.parametrize("name", ["provider name", "owner_name", "birth name"])
+def test_headings_of_names_of_people_or_things_ask_about_full_names(name: str) -> None:
+    df = rows_each(name, NAMES[::4], 25)
+    with pytest.warns(UserWarning, match=f"{name!r} holds names"):
+        Metadata.of({"categorical": [name], "continuous": ["x"]}).validate(df)
+
+
 @pytest.mark.parametrize(
     ("name", "values"),
     [("customer_type", ["new", "old", "vip"]), ("patient_group", ["A", "B", "C"]), ("client", ["state", "firm", "person"]), ("member", [0, 1]),
@@ -1059,6 +1149,7 @@ def test_full_names_of_staff_are_not_learnt_without_a_word_and_are_no_unit(name:
      ("product_name", LAST), ("Name des Medikaments", LAST), ("nombre del producto", NAMES[:12]), ("nom de la ville", LAST), ("Straßenname", LAST),
      ("hospital name", NAMES[:12]), ("file name", ["a.csv", "b.csv"]), ("subject_name", ["Maths", "Art"]), ("name_de", LAST), ("Nombre", LAST),
      ("first", [*range(1, 9)]), ("First", MONTHS), ("Last", ["Monday", "Friday"]), ("last result", ["positive", "negative"]), ("name_length", [3, 4, 5]),
+     ("usage_name", ["Heating", "Cooling"]), ("birth name", ["Caesarean", "Forceps"]), ("provider name", ["Aetna", "Cigna", "Blue Cross"]),
      ("Nombre de enfants", [0, 1, 2]), ("nombre d'enfants", [0, 1, 2]), ("nombre de patients", [*range(1, 9)]), ("Mitarbeiterzahl", [1, 5, 20]),
      ("Titular", ["Titular uno", "Titular dos", "Beneficiario", "Otro titular", "Sin datos"]), ("Behandlung", ["Operation", "Physio"]),
      ("patient", ["in hospital", "day care", "at home", "nursing home", "still unknown"]), ("badge", ["gold", "silver", "bronze"])],

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.cells import is_missing, is_number, plain_cell, typed_key
 from clover_tvae.columns.dtypes import CellType, where_of
+from clover_tvae.columns.given_names import is_given_name
 from clover_tvae.columns.names import (
     is_half_of_a_name,
     is_name_of_people,
     is_surely_name_of_people,
     names_a_person,
     names_people_or_counts_them,
+    names_relatives,
     names_staff,
 )
 from clover_tvae.columns.numeric import FREQUENT, MAX_PLACEHOLDERS, identifier_told
@@ -40,6 +42,19 @@ _CONTACT, _MAX_CONTACT = re.compile(r"\S+@[\w-]+\.\S+|(?=.*[-+( /])\+?(?:[-( )/]
 _FULL_NAME = re.compile(r"[^\W\d_][\w'’.-]+(?:,? [^\W\d_][\w'’.-]*){1,3}")
 # Of letters alone, in a column of names: Maier, ada lovelace.
 _LETTERS, _MIN_NAMES, _MIN_SURNAMES = re.compile(r"[^\W\d_][\w'’.-]*(?:,? [^\W\d_][\w'’.-]*){0,4}"), 5, 4
+# Of full names under a heading of people, those that begin with a given name.
+_GIVEN_SHARE = 1 / 3
+# Titles of jobs, departments, schools and grades have the form of names; one of these words in a third of the texts tells them.
+_NO_NAMES, _NO_NAMES_SHARE = (
+    re.compile(
+        r"\b(?:senior|junior|assistant|associate|deputy|staff|managers?|engineers?|analysts?|developers?|nurses?|officers?|directors?"
+        r"|technicians?|specialists?|consultants?|department|unit|ward|clinic|hospital|care|medicine|surgery|school(?:ing)?|college|university|degree"
+        r"|training|education|type|grade|group|level|stage|class|phase|team|street|road|avenue|park|city|north|south|east|west|new|vitamin"
+        r"|(?:ober)?arzt|klinik|schule|abteilung|leiter(?:in)?|stra(?:ss|ß)e)\b",
+        re.IGNORECASE,
+    ),
+    1 / 3,
+)
 # In halves (First, Last), words are names where there are more of them, and no months.
 _MIN_HALVES = 10
 _MONTHS = re.compile(
@@ -113,11 +128,15 @@ def names_people(counts: NDArray[Any]) -> bool:
 def have_form_of_names(texts: Sequence[str]) -> bool:
     """Return whether nearly all texts are two to four words with capital letters, as full names are; names of towns may be, too.
 
+    Titles of jobs and names of schools and departments are not: too many have a word that says so.
+
     Example:
         >>> have_form_of_names(["Ada Lovelace", "O'Neill, Mary-Ann"]), have_form_of_names(["sales manager", "Ada Lovelace"])
         (True, False)
     """
     words = [text.split() for text in texts if _FULL_NAME.fullmatch(text)]
+    if sum(bool(_NO_NAMES.search(text)) for text in texts) >= max(2, _NO_NAMES_SHARE * len(texts)):
+        return False
     of_names = all(word[0].isupper() for both in words for word in (both[0], both[-1]))
     return bool(texts) and len(words) >= 0.9 * len(texts) and of_names
 
@@ -126,7 +145,7 @@ def are_names(name: Hashable, values: Sequence[Any]) -> bool:
     """Return whether distinct values are names of people, as their heading says and however few they are.
 
     In a column of names (``patient_name``) any words are; under a heading of people or of staff, or ``name`` alone, full names are,
-    where there are several and they do not repeat one word, as kinds of nurses do.
+    where there are several and they do not repeat one word, as kinds of nurses do, or begin with common given names.
     Under ``first`` or ``last``, single words with capitals are.
 
     Example:
@@ -147,8 +166,18 @@ def are_names(name: Hashable, values: Sequence[Any]) -> bool:
         return len(texts) >= _MIN_HALVES and n_names >= 0.9 * len(texts) and not all(map(_MONTHS.match, texts))
     if not any(says(name) for says in (is_name_of_people, names_a_person, names_people_or_counts_them, names_staff)):
         return False
-    n_last = len({text.split()[-1] for text in texts if text})
-    return len(texts) >= _MIN_NAMES and n_last >= max(_MIN_SURNAMES, len(texts) ** 0.5) and have_form_of_names(texts)
+    if len(texts) < _MIN_NAMES or not have_form_of_names(texts):
+        return False
+    # A letter at the end is that of a type: Type A.
+    n_first, n_last = (len({text.split()[at] for text in texts if not text[-2:-1].isspace()}) for at in (0, -1))
+    are_varied = n_first > 1 and n_last >= _MIN_SURNAMES and max(n_first, n_last) >= len(texts) ** 0.5
+    return (are_varied and not names_relatives(name)) or share_given(texts) >= _GIVEN_SHARE
+
+
+def share_given(texts: Sequence[str]) -> float:
+    """Return the share of full names that begin with a common given name, or have one behind a comma."""
+    words = [text.partition(",")[2].split() or text.split() for text in texts]
+    return sum(bool(both) and is_given_name(both[0]) for both in words) / len(texts)
 
 
 def are_contacts(values: Sequence[Any]) -> bool:

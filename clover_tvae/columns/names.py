@@ -15,6 +15,7 @@ __all__ = [
     "is_half_of_a_name",
     "is_name_of_people",
     "is_surely_name_of_people",
+    "may_count_files",
     "may_name_an_id",
     "names_a_birth",
     "names_a_person",
@@ -22,7 +23,9 @@ __all__ = [
     "names_a_time",
     "names_an_id",
     "names_people_or_counts_them",
+    "names_relatives",
     "names_staff",
+    "names_things",
     "numbers_a_person",
 ]
 
@@ -62,27 +65,33 @@ _PERSON_SHORT = re.compile(
     rf"|pid|pnr|vnr|vsnr|aktenzeichen|nhc|(?:{_GIVEN_OUT}|n) (?:de |du )?(?:{_FILE})|matricule|legajo"
 )
 _HOW_MANY = re.compile(rf"(?:number|num|no|nr) (?:of )?(?:{_PEOPLE})|nombre (?:(?:de|d) )?(?:{_PEOPLE})")
-# Who treats, teaches or leads people, or is called where they need someone.
+# Who is called where people need someone; and who treats, teaches or leads them.
+_RELATIVES = "mother|father|spouse|husband|wife|guardian|mutter|vater|madre|padre|mere|pere|conjointe?|angehorige[rn]?|contact(?: person)?|next kin"
 _STAFF = (
     "(?:nurse|doctor|physician|surgeon|therapist|clinician|consultant|teacher|manager|supervisor|medecin|infirmiere?|chirurgien|praticien|enfermer[ao]|profesora?)s?"
     "|[a-z]*(?:arzt|aerzt|pfleger|schwester|therapeut|lehrer|leiter|behandler|ansprechpartner)(?:e|es|s|en|in|innen|n)?|medic[ao]s?|vorgesetzte[rn]?|responsables?"
-    "|mother|father|spouse|husband|wife|guardian|mutter|vater|madre|padre|mere|pere|conjointe?|angehorige[rn]?|contact(?: person)?|next kin"
+    rf"|{_RELATIVES}"
 )
 # A heading of names is made of these words: "name", also of things; what makes it one of people; what says so alone; words between.
 _ANY_NAME = "names?|namen|noms?|nombres?|nome|naam"
 _WHOSE_NAME = (
     "full|first|last|middle|given|family|maiden|birth|completo?|patronymique|usage|usuel|famille|naissance|jeune|fille|pila"
     "|vor|nach|familien|zu|geb|geburts|mae?dchen|ruf|ehe|primer|segundo|paterno|materno"
+    "|child|baby|enfant|kind(?:e?s|er)?|niñ[oa]|nin[oa]|hij[oa]|cust|applicant|antragsteller(?:in)?|demandeur"
     rf"|pat|pt|emp|(?!subject)(?:{_ONE_PERSON}|{_PEOPLE})|{_STAFF}"
 )
 _WORDS_OF_NAMES = {
     "name": re.compile(_ANY_NAME),
     "whose": re.compile(_WHOSE_NAME),
-    "surname": re.compile(rf"(?:sur|fore|[fl]|{_WHOSE_NAME})(?:{_ANY_NAME})|prenoms?|apellidos?|cognome|imie|nazwisko"),
+    "surname": re.compile(
+        rf"(?:sur|fore|[fl]|(?:{_WHOSE_NAME}){{1,2}})(?:{_ANY_NAME})|prenoms?|apellidos?|cognome|imie|nazwisko"
+    ),
     "between": re.compile(
         "of|the|s|and|de|du|d|des|der|del|la|le|les|l|el|los|las|et|und|u|y|e?r|do|o|traitante?|tratante|behandelnde[rn]?"
     ),
 }
+# Of things as well: how something is used, how somebody was born, firms.
+_MAY_BE_NAME = re.compile("(?:usage|birth|provider|owner) names?")
 _BIRTH = re.compile(
     r"birth|geburt|geboren|gebdat|naiss|nacim|nascit|geboorte|(?:^|[^a-z])(?:dob|ddn|geb|born|bday|nac|datnais|n[ée]e?[^a-z]+le|n[ée]\(e\) le)(?:$|[^a-z])",
     re.IGNORECASE,
@@ -169,6 +178,23 @@ def names_staff(name: Hashable) -> bool:
     return bool(re.fullmatch(_STAFF, " ".join(left)))
 
 
+def names_relatives(name: Hashable) -> bool:
+    """Return whether a name is that of who stands by people, of whom also much else is told, such as their schooling: ``mother``."""
+    left = [word for word, kind in _kinds_of_words(name) if kind not in ("name", "between")]
+    return bool(re.fullmatch(_RELATIVES, " ".join(left)))
+
+
+def names_things(name: Hashable) -> bool:
+    """Return whether a name is that of names, but of things: ``hospital_name``, ``Straßenname``, ``nom de la ville``."""
+    words = _words(name)
+    return bool(re.search(rf"(?:^|[ a-z])(?:{_ANY_NAME})(?:$| )", " ".join(words))) and not is_name_of_people(name)
+
+
+def may_count_files(name: Hashable) -> bool:
+    """Return whether a name may say how many files people have as well as their numbers: ``n_dossier``."""
+    return bool(re.fullmatch(f"n (?:{_FILE})", " ".join(_words(name))))
+
+
 def is_surely_name_of_people(name: Hashable) -> bool:
     """Return whether a name says outright that its column holds names of people; ``name`` alone may be of things.
 
@@ -178,14 +204,17 @@ def is_surely_name_of_people(name: Hashable) -> bool:
         >>> [is_surely_name_of_people(name) for name in ("name", "product_name", "Straßenname", "nombre de patients", "last")]
         [False, False, False, False, False]
     """
-    kinds = {kind for _, kind in _kinds_of_words(name)}
-    is_counted = _HOW_MANY.fullmatch(" ".join(_words(name)))
-    return not is_counted and "" not in kinds and ("surname" in kinds or {"name", "whose"} <= kinds)
+    kinds, text = {kind for _, kind in _kinds_of_words(name)}, " ".join(_words(name))
+    if re.fullmatch(rf"[fl] (?:{_ANY_NAME})", text):
+        return True
+    is_other = _HOW_MANY.fullmatch(text) or _MAY_BE_NAME.fullmatch(text)
+    return not is_other and "" not in kinds and ("surname" in kinds or {"name", "whose"} <= kinds)
 
 
 def is_name_of_people(name: Hashable) -> bool:
     """Return whether a name says that its column holds people's names, such as ``surname`` and ``Nachname``, or may: ``name``."""
-    return is_surely_name_of_people(name) or bool(re.fullmatch(_ANY_NAME, " ".join(_words(name))))
+    text = " ".join(_words(name))
+    return is_surely_name_of_people(name) or bool(re.fullmatch(_ANY_NAME, text) or _MAY_BE_NAME.fullmatch(text))
 
 
 def is_half_of_a_name(name: Hashable) -> bool:

@@ -426,7 +426,7 @@ def _look_at_text(
         warning = f"looks like an identifier ({often}): declared 'id', dropped and never learnt; {cure}"
         return Finding(Column(name, "id"), f"text with {often}", warning, words=words)
     if are_names(name, distinct):
-        reason = f"names of people, as its heading says: {_values(n_distinct)}"
+        reason = f"names of people, as its heading or its cells say: {_values(n_distinct)}"
         warning = f"holds {reason}: declared 'id', dropped and never learnt; declare it 'categorical' if they are none"
         return Finding(Column(name, "id"), reason, warning, words=("category",))
     if are_long_numbers(distinct):

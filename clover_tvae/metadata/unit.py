@@ -13,26 +13,28 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType
-from clover_tvae.columns.labels import are_names, have_form_of_names
+from clover_tvae.columns.labels import are_names, have_form_of_names, share_given
 from clover_tvae.columns.names import (
     YEARS,
     is_name_of_people,
+    may_count_files,
     names_a_person,
     names_a_place_in_time,
     names_an_id,
     names_people_or_counts_them,
     names_staff,
+    names_things,
     numbers_a_person,
 )
 from clover_tvae.errors import ColumnTypeError
 
-__all__ = ["has_placeholder", "likely_unit", "likely_units", "says_whose", "shows_people"]
+__all__ = ["are_full_names", "has_placeholder", "likely_unit", "likely_units", "says_whose", "shows_people"]
 
 _MIN_VALUES, _MIN_NUMBERED = 20, 50
 _ROWS_EACH, _MOST_ROWS_EACH = 10, 100
 _NUMBERED = re.compile(r"(\D{0,8}?)(\d{1,15})")
 _FEW_NUMBERED, _FEW_GIVEN_OUT, _SHORT = 3, 5, 3
-_LOWEST_GIVEN_OUT = 1_000
+_LOWEST_GIVEN_OUT, _GIVEN_SHARE = 1_000, 0.5
 
 
 def likely_unit(df: pd.DataFrame, names: Iterable[Hashable]) -> Hashable | None:
@@ -76,7 +78,8 @@ def says_whose(series: pd.Series, name: Hashable) -> bool:
         return False
     values = [*rows.index]
     if numbers_a_person(name):
-        return len(rows) >= _FEW_NUMBERED
+        may_count = may_count_files(name) and not isinstance(values[0], str)
+        return len(rows) >= _FEW_NUMBERED and not (may_count and not _are_given_out(rows, _FEW_GIVEN_OUT))
     if of_people:
         return len(rows) >= _FEW_GIVEN_OUT and (are_names(name, values) or _have_numbers(rows, name))
     return (
@@ -92,6 +95,21 @@ def has_placeholder(unit: pd.Series) -> bool:
     return len(rows) >= _MIN_VALUES and int(rows.iloc[0]) > len(unit) / 10
 
 
+def are_full_names(series: pd.Series, name: Hashable) -> bool:
+    """Return whether the cells show full names, each in several rows, whatever the heading says, but for one of names of things.
+
+    They have a word in its place that no other has, and up to ten rows each; or half of them begin with a common given name, and they
+    have up to a hundred.
+    """
+    rows = _rows_each(series, name, _MOST_ROWS_EACH)
+    if not len(rows) or len(series) < 2 * _MIN_VALUES or not isinstance(rows.index[0], str):
+        return False
+    texts = [*map(str, rows.index)]
+    if len(_rows_each(series, name, _ROWS_EACH)) and _are_full_names(texts):
+        return True
+    return not names_things(name) and have_form_of_names(texts) and share_given(texts) >= _GIVEN_SHARE
+
+
 def shows_people(df: pd.DataFrame, name: Hashable) -> str:
     """Return how the cells of a column show that they tell people with several rows each apart, in a few words; empty if they do not.
 
@@ -99,14 +117,14 @@ def shows_people(df: pd.DataFrame, name: Hashable) -> str:
     many rows, or with one value for each in another column, in no order: a sex, a town. Days, weeks and years are numbered
     through as well: their names say so.
     """
+    if are_full_names(df[name], name):
+        return "full names, each in several rows"
     rows = _rows_each(df[name], name, _ROWS_EACH)
     values = rows.index.to_numpy()
     if not len(rows) or len(df) < 2 * _MIN_VALUES:
         return ""
     if isinstance(values[0], str):
         texts = [*map(str, values)]
-        if _are_full_names(texts):
-            return "full names, each in several rows"
         found = [_NUMBERED.fullmatch(text) for text in texts]
         shapes = {(match[1], len(match[2])) for match in found if match}
         is_one = all(found) and len(shapes) == 1 and all(prefix.strip() and n >= 3 for prefix, n in shapes)
@@ -126,7 +144,9 @@ def shows_people(df: pd.DataFrame, name: Hashable) -> str:
 def _given_out(series: pd.Series, name: Hashable) -> bool:
     """Return whether cells are texts or numbers that tell people apart, and do not count them: few firms have as many people as many others."""
     rows = _rows_each(series, name, _MOST_ROWS_EACH)
-    return len(rows) > 0 and (isinstance(rows.index[0], str) or _are_given_out(rows, _MIN_VALUES))
+    if not len(rows) or isinstance(rows.index[0], str):
+        return len(rows) > 0
+    return _are_given_out(rows, _MIN_VALUES if _are_even(rows.to_numpy()) else _MIN_NUMBERED)  # few may count people
 
 
 def _are_given_out(rows: pd.Series[int], least: int) -> bool:

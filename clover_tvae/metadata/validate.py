@@ -34,7 +34,7 @@ from clover_tvae.errors import (
     warn,
 )
 from clover_tvae.metadata.column import Column, name_fault
-from clover_tvae.metadata.unit import says_whose
+from clover_tvae.metadata.unit import are_full_names, says_whose
 
 BIRTHS = "holds dates of birth to the day, which tell people apart"
 """What is said of a column of them."""
@@ -149,15 +149,20 @@ def _unreadable(column: Column, series: pd.Series) -> Sequence[Problem]:
                 if are_long_numbers(cells):
                     cure = "their values are learnt; declare the column 'id' or 'ignore' if they name people"
                     warn(f"column {column.name!r} looks like insurance, case or account numbers: {cure}", CloverWarning)
-        if column.modelled and (are_names(column.name, cells) or says_whose(series, column.name)):
+        names_people = are_names(column.name, cells) or says_whose(series, column.name)
+        if column.modelled and (names_people or (_are_texts(cells) and are_full_names(series, column.name))):
             cure = "its values are learnt; declare it 'id' (and as 'unit' where it tells whose a row is) or 'ignore'"
             warn(
-                f"column {column.name!r} holds names or numbers of people, as its heading says: {cure}; give it another heading if it names no people",
+                f"column {column.name!r} holds names or numbers of people, as its heading or its cells say: {cure}; give it another heading if it names no people",
                 CloverWarning,
             )
     except DataError as error:
         return error.problems
     return ()
+
+
+def _are_texts(cells: Sequence[Any]) -> bool:
+    return len(cells) > 0 and all(isinstance(cell, str) for cell in cells)
 
 
 def are_births(name: Hashable, calendar: Calendar, instants: NDArray[np.int64], missing: NDArray[np.bool_]) -> bool:
