@@ -39,6 +39,7 @@ from clover_tvae.errors import (
     CloverWarning,
     ConditionError,
     ConfigError,
+    DataError,
     NotFittedError,
     PrivacyWarning,
     memory_told,
@@ -225,7 +226,7 @@ class Synthesizer:
             self._held = TableToLearn.of(df, self.random_state, self._kind)
             self._kind = self._held.kind
         if self._held.df is None:
-            what = "was loaded without a table" if self.fitted else "has no table"
+            what = "was loaded without a table" if self.fitted else "has no table (a pickle or a copy holds none)"
             what = "keeps no table once it has learnt one" if self._has_learnt else what
             raise NotFittedError(f"this synthesizer {what}; give the table to learn: fit(df)", "df")
         return self._held.df
@@ -264,7 +265,8 @@ class Synthesizer:
         Where a process group of ``torch.distributed`` is initialised, its workers learn one table together: all must call this,
         with the same table and seed; the first shows progress and writes the files.
 
-        The table is let go afterwards: a fitted synthesizer, pickled or copied, holds nothing that its file does not.
+        The table is let go afterwards, and one that is refused: a synthesizer that is pickled or copied holds no table, fitted or not, and
+        nothing that its file does not.
 
         Args:
             df: The table; ``None`` takes the one that the synthesizer was made with, before the first fit.
@@ -293,6 +295,7 @@ class Synthesizer:
 
         workers = Workers()
         saved = None if checkpoint is None else self._opened(checkpoint, resume=resume)
+        before = self._held
         try:
             if not self._prepared or df is not None:
                 self.prepare(df)
@@ -318,6 +321,12 @@ class Synthesizer:
             if self.random_state is None:
                 self._seed = root(None)
             self._calls, self._has_learnt = Calls(), True
+        except DataError:
+            if (
+                df is None or self._held is not before
+            ):  # one that the constructor was given stays, where another is refused
+                self._held = TableToLearn()
+            raise
         finally:
             if self._has_learnt:  # a fit that fails keeps no table either
                 self._held = TableToLearn()
@@ -332,13 +341,14 @@ class Synthesizer:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a pickle or a copy holds: once a table was learnt, no other one that :meth:`prepare` was given since."""
-        state = dict(self.__dict__)
-        if self._has_learnt and self._generator is not None and self._held.df is not None:
-            made, described = self._generator, _said(self._described)
-            state |= {"_held": TableToLearn(), "_prepared": False, "_described": described}
-            state |= {"_backend": made.backend, "_metadata": made.metadata}
-        return state
+        """Return what a pickle or a copy holds: what was learnt, and never a table, nor what :meth:`prepare` found in one."""
+        state, made = dict(self.__dict__), self._generator
+        if made is not None and self._held.df is None and self._backend is made.backend:
+            return state
+        state |= {"_held": TableToLearn(), "_prepared": False, "_described": (described := _said(self._described))}
+        if made is None:
+            return state | {"_kind": FrameKind(), "_backend": self._fresh_backend(0), "_metadata": described}
+        return state | {"_backend": made.backend, "_metadata": made.metadata}
 
     def _opened(self, checkpoint: str | Path, *, resume: bool) -> Checkpoint:
         """Return a checkpoint; where the user gave no seed, the fit goes on with that of the file."""

@@ -23,7 +23,14 @@ from clover_tvae.backends import card_of_file, teaching
 from clover_tvae.backends.lesson import Lesson, ToTeach
 from clover_tvae.backends.sizing import forecast, plan_training
 from clover_tvae.backends.teaching import Membership, membership, rows_to_write
-from clover_tvae.errors import CloverError, CloverWarning, ConfigError, NotFittedError, PrivacyWarning
+from clover_tvae.errors import (
+    CloverError,
+    CloverWarning,
+    ConfigError,
+    IdentifierColumnError,
+    NotFittedError,
+    PrivacyWarning,
+)
 from clover_tvae.evaluation import Figures
 from clover_tvae.model.copula import copula_rows
 from clover_tvae.model.schedule import Schedule
@@ -155,6 +162,51 @@ def test_a_seed_that_nobody_gave_is_not_kept() -> None:
     assert again._seed.entropy != seed.entropy
     given = TVAESynthesizer(df, random_state=3, epochs=1, privacy="none", verbose=False).fit()
     assert given._seed.entropy == 3
+
+
+def holds_rows(synth: Any, df: pd.DataFrame) -> bool:
+    """Whether a pickle of it, or of a copy of it, holds a cell of the column ``pay``."""
+    contents = [pickle.dumps(one) for one in (synth, copy.copy(synth), copy.deepcopy(synth))]
+    marks = [np.float64(value).tobytes() for value in df["pay"]]
+    return any(mark in content or mark[::-1] in content for mark in marks for content in contents)
+
+
+@pytest.mark.parametrize("metadata", [METADATA, None])
+def test_no_pickle_and_no_copy_holds_a_table_before_a_fit(metadata: dict[str, Any] | None) -> None:
+    df = table().assign(pay=np.random.default_rng(1).uniform(1e5, 2e5, len(table())))
+    how: dict[str, Any] = {"random_state": 1, "epochs": 2, "verbose": False, "privacy": "none"}
+    synth = TVAESynthesizer(df, metadata, **how)
+    for _ in range(2):
+        assert not holds_rows(synth, df)
+        again = pickle.loads(pickle.dumps(synth))
+        with refuses(NotFittedError, "df") as told:
+            again.fit()
+        assert "a pickle or a copy holds none); give the table to learn: fit(df)" in str(told.value)
+        synth.prepare()
+    expected = synth.fit().sample(20, random_state=1)  # here it is held
+    pd.testing.assert_frame_equal(again.fit(df).sample(20, random_state=1), expected)
+
+
+def test_a_table_that_a_guard_refuses_is_let_go_and_one_whose_fit_was_interrupted_is_in_no_pickle(monkeypatch) -> None:
+    df = table().assign(pay=np.random.default_rng(1).uniform(1e5, 2e5, len(table())))
+    named = df.assign(mail=[f"{i}@example.org" for i in range(len(df))])
+    metadata = {**METADATA, "categorical": [*METADATA["categorical"], "mail"]}
+    synth = TVAESynthesizer(named, metadata, random_state=1, verbose=False)
+    with refuses(IdentifierColumnError, "column 'mail'"):
+        synth.fit()
+    assert synth.table is None
+    assert not holds_rows(synth, df)
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        raise KeyboardInterrupt
+
+    synth = TVAESynthesizer(df, METADATA, random_state=1, epochs=2, verbose=False, privacy="none")
+    with monkeypatch.context() as patch:
+        patch.setattr("clover_tvae.training.trainer.Trainer.fit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            synth.fit()
+    assert not holds_rows(synth, df)
+    assert synth.fit().fitted
 
 
 @pytest.mark.parametrize("metadata", [METADATA, None])

@@ -84,7 +84,6 @@ def read_dataset(path: str | Path, rng: np.random.Generator) -> tuple[pd.DataFra
     if len(places) == n_rows:
         return df, None
     digests = "".join(str(file_digest(Path(file))) for file in found.files)
-    # No closure: a synthesizer that is to learn them can be pickled.
     frames = partial(_frames, found, path, of_folders, stamps)
     return df, Beyond(n_rows, places, hashlib.sha256(digests.encode()).hexdigest(), frames)
 
