@@ -10,7 +10,7 @@ import numpy as np
 from clover_tvae.parameters import Parameters, whole_number
 
 __all__ = [
-    "Call", "Calls", "Choose", "Draw", "Fit", "Measure", "Read", "Sdv", "Seed", "Teach", "Train", "child",
+    "Call", "Calls", "Choose", "Draw", "Fit", "Label", "Measure", "Read", "Sdv", "Seed", "Teach", "Train", "child",
     "generator", "mixed", "of_measure", "root",
 ]  # fmt: skip
 
@@ -36,15 +36,21 @@ class Train(IntEnum):
 
 
 class Teach(IntEnum):
-    """Of a lesson: the rows that a teacher writes, the student that learns them, which rows it learns; more rows to choose from."""
+    """Of a lesson: the rows that a teacher writes, the student that learns them, which rows it learns; more rows to choose from; their target."""
 
-    ROWS, STUDENT, CHOICE, MORE = range(4)
+    ROWS, STUDENT, CHOICE, MORE, TARGET = range(5)
 
 
 class Choose(IntEnum):
     """Of choosing among written rows: the trees that judge them, which rows are kept, and whether it is worth it."""
 
     TREES, ROWS, LOOK = range(3)
+
+
+class Label(IntEnum):
+    """Of drawing a target anew: which people its models learn, their folds and trees, the cells."""
+
+    PEOPLE, MODELS, CELLS = range(3)
 
 
 class Draw(IntEnum):

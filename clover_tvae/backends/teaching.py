@@ -30,6 +30,7 @@ from tqdm.auto import tqdm
 
 from clover_tvae.backends.choosing import chosen_rows, rows_to_choose_from
 from clover_tvae.backends.keeping import keep_relations
+from clover_tvae.backends.labelling import labelled
 from clover_tvae.backends.lesson import MOST_CHECKED, MOST_PARTS_CHECKED, TEACHER_MINUTES, Lesson, ToTeach
 from clover_tvae.backends.making import make_backend
 from clover_tvae.backends.protocol import Backend, ReadsRows
@@ -222,6 +223,8 @@ def _taught(
         more = partial(written, n_more, Teach.MORE)
         rows = chosen_rows(rows, more, df.iloc[learnt], metadata, child(seed, Teach.CHOICE))
     described, least = replace(metadata, unit=None), teacher.parameters["min_count"]
+    if not is_cut_short:
+        rows = labelled(rows, df.iloc[learnt], metadata, child(seed, Teach.TARGET), least)
     rows = _emptied(rows, metadata, least)
     if metadata.relations is not None:  # look-up tables and ranges are learnt anew, of the written rows
         declared = tuple(relation.declared() for relation in metadata.relations)

@@ -1,0 +1,95 @@
+"""What is to be predicted is written anew, given the rest of each row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from clover_tvae import Metadata, TVAESynthesizer
+from clover_tvae.backends.labelling import labelled
+
+SEED = np.random.SeedSequence(1)
+
+
+def people(n_rows: int, seed: int, *, is_crossed: bool = False) -> pd.DataFrame:
+    """Who leaves, of whom every column tells a little; or two columns together, and none alone."""
+    rng = np.random.default_rng(seed)
+    numbers = pd.DataFrame(rng.normal(size=(n_rows, 8)), columns=[f"x{i}" for i in range(8)])
+    town = rng.choice(["A", "B", "C"], n_rows)
+    told = 4 * np.sign(numbers["x0"] * numbers["x1"]) if is_crossed else numbers.sum(axis=1) + (town == "A")
+    left = rng.random(n_rows) < 1 / (1 + np.exp(-told))
+    return numbers.assign(town=town, left=np.where(left, "yes", "no"))
+
+
+METADATA = Metadata.infer(people(500, 0), variable_to_predict="left")
+
+
+def shuffled(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a teacher that knows all columns but nothing of the target."""
+    return rows.assign(left=np.random.default_rng(1).permutation(rows["left"]))
+
+
+@pytest.mark.parametrize(("is_crossed", "least"), [(False, 0.9), (True, 0.85)])
+def test_a_target_that_a_teacher_lost_comes_back_and_the_other_cells_stay(is_crossed, least) -> None:
+    learnt, written = people(600, 2, is_crossed=is_crossed), shuffled(people(3_000, 3, is_crossed=is_crossed))
+    told = -written["x0"] * written["x1"] if is_crossed else -written.filter(like="x").sum(axis=1)
+    found = labelled(written, learnt, METADATA, SEED, 5)
+    pd.testing.assert_frame_equal(found.drop(columns="left"), written.drop(columns="left"))
+    assert roc_auc_score(written["left"] == "no", told) < 0.55
+    assert roc_auc_score(found["left"] == "no", told) > least - 0.05
+    assert (found["left"] == "yes").mean() == pytest.approx((learnt["left"] == "yes").mean(), abs=0.05)
+    assert found.equals(labelled(written, learnt, METADATA, SEED, 5))
+
+
+def test_missing_cells_and_rare_classes_stay_where_they_are() -> None:
+    learnt, written = people(600, 4), shuffled(people(2_000, 5))
+    learnt.loc[:3, "left"], written.loc[:9, "left"], written.loc[10:19, "left"] = "retired", "retired", np.nan
+    described = Metadata.infer(learnt, variable_to_predict="left", set={"left": "categorical"})
+    found = labelled(written, learnt, described, SEED, 5)["left"]
+    assert (found[:10] == "retired").all()
+    assert found[10:20].isna().all()
+    assert found.isna().sum() == 10
+    assert set(found[20:]) == {"yes", "no"}
+    assert not found[20:].equals(written["left"][20:])
+
+
+@pytest.mark.parametrize("dtype", ["category", "string", "int64", "boolean"])
+def test_cells_keep_their_type(dtype) -> None:
+    learnt, written = people(400, 6), shuffled(people(900, 7))
+    coded = {"int64": {"yes": 1, "no": 0}, "boolean": {"yes": True, "no": False}}.get(dtype, {"yes": "yes", "no": "no"})
+    learnt, written = (rows.assign(left=rows["left"].map(coded).astype(dtype)) for rows in (learnt, written))
+    described = Metadata.infer(learnt, variable_to_predict="left", set={"left": "categorical"})
+    found = labelled(written, learnt, described, SEED, 5)
+    assert found["left"].dtype == written["left"].dtype
+    assert not found["left"].equals(written["left"])
+
+
+def test_rows_stay_as_they_are_where_nothing_is_to_be_won() -> None:
+    learnt, written = people(600, 8), people(1_200, 9)
+    number = Metadata.infer(learnt, variable_to_predict="x0")
+    ruled = Metadata.of({**METADATA.to_dict(), "relations": [{"kind": "combinations", "among": ["town", "left"]}]})
+    for described in (Metadata.infer(learnt), number, ruled):
+        assert labelled(written, learnt, described, SEED, 5) is written
+    assert labelled(written, learnt[:99], METADATA, SEED, 5) is written
+    assert labelled(written, shuffled(learnt), METADATA, SEED, 5) is written  # nothing tells it
+
+
+def test_rows_of_one_person_are_in_one_part() -> None:
+    """A person's rows are alike: were they in two parts, models would pass that know people by heart and nobody else."""
+    rng = np.random.default_rng(10)
+    rows = people(120, 11).assign(left=rng.permutation(["yes", "no"] * 60), no=np.arange(120))
+    rows, written = pd.concat([rows] * 6, ignore_index=True), people(600, 12).assign(no=0)
+    described = METADATA.to_dict()
+    described = {**described, "categorical": [*described["categorical"]], "id": ["no"]}
+    assert labelled(written, rows, Metadata.of({**described, "unit": "no"}), SEED, 5) is written
+    assert labelled(written, rows, Metadata.of(described), SEED, 5) is not written
+
+
+def test_a_fit_with_a_student_writes_the_target_anew(caplog) -> None:
+    caplog.set_level("INFO", "clover_tvae")
+    options = {"random_state": 1, "epochs": 2, "verbose": False}
+    for privacy, is_told in (("none", False), (None, True)):
+        TVAESynthesizer(people(200, 13), METADATA, privacy=privacy, **options).fit()
+        assert ("the rest of a row tells the target" in caplog.text) is is_told
