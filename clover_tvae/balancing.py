@@ -7,11 +7,12 @@ from collections.abc import Hashable, Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 from numpy.random import SeedSequence
 
 from clover_tvae.columns.dtypes import in_dtype
-from clover_tvae.columns.people import least_rows, people_of
+from clover_tvae.columns.people import People, count_people, people_of, people_of_each
 from clover_tvae.errors import ColumnsMismatchError, ConditionError, ConfigError, DataError, Problem, did_you_mean
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import shown
@@ -53,9 +54,10 @@ def balanced(
     parts: list[pd.DataFrame] = []
     # Identifiers run on from one category to the next, after as many as there are real rows.
     first_id = len(real)
-    least = least_rows(people_of(real, metadata.unit), min_count)
-    values = _merged(real[column], next(c.rest for c in metadata.columns if c.name == column), strategy, column, least)
-    for i, (category, n) in enumerate(rows_to_add(values, strategy, column, least, min_count).items()):
+    values, people = real[column], people_of(real, metadata.unit)
+    rest = next(c.rest for c in metadata.columns if c.name == column)
+    values = _merged(values, rest, strategy, column, min_count, people)
+    for i, (category, n) in enumerate(rows_to_add(values, strategy, column, min_count, people).items()):
         if n:
             parts += draw(n, seed=child(seed, i), conditions={column: category}, first_id=first_id)
             first_id += n
@@ -68,17 +70,24 @@ def balanced(
     return out
 
 
-def _merged(values: pd.Series, rest: Any, strategy: Any, column: Hashable, least: int) -> pd.Series:
-    """Return the column with its rare categories as the one for the rest, where enough rows are in that.
+def _rare(values: pd.Series, min_count: int, people: People | None) -> list[Any]:
+    """Return the categories of fewer people."""
+    codes, found = pd.factorize(values)
+    return [found[i] for i in np.flatnonzero(people_of_each(codes, len(found), people) < min_count)]
+
+
+def _merged(
+    values: pd.Series, rest: Any, strategy: Any, column: Hashable, min_count: int, people: People | None
+) -> pd.Series:
+    """Return the column with its rare categories as the one for the rest, where enough people are in that.
 
     Raises:
         ConditionError: The strategy names a category that counts to it.
     """
-    counts = values.value_counts(dropna=True)
-    counts = counts[counts > 0]
-    rare = counts.index[counts < least]
-    n_rest = counts.get(rest, counts[counts < least].sum())  # a rare category for the rest is not learnt, either
-    if rest is None or not len(rare) or n_rest < least:
+    rare = _rare(values, min_count, people)
+    of_rest = (values == rest if (values == rest).any() else values.isin(rare)).to_numpy(dtype=bool, na_value=False)
+    n_rest = count_people(None if people is None else people[of_rest], int(of_rest.sum()))
+    if rest is None or not rare or n_rest < min_count:  # a rare category for the rest is not learnt, either
         return values
     if isinstance(strategy, Mapping) and (named := [c for c in strategy if c in rare and c != rest]):
         text = (
@@ -90,7 +99,11 @@ def _merged(values: pd.Series, rest: Any, strategy: Any, column: Hashable, least
 
 
 def rows_to_add(
-    values: pd.Series, strategy: str | Mapping[Any, float], column: Hashable, least: int = 1, n_people: int = 1
+    values: pd.Series,
+    strategy: str | Mapping[Any, float],
+    column: Hashable,
+    min_count: int = 1,
+    people: People | None = None,
 ) -> dict[Any, int]:
     """Return how many rows of each category bring ``values`` to the wanted shares, without dropping any.
 
@@ -98,12 +111,12 @@ def rows_to_add(
         values: The column as it is; missing cells count for nothing.
         strategy: ``"equal"``, or shares in (0, 1) of some or all categories; the others keep their proportions. Or whole numbers:
             the rows that categories are to have in all; the others stay as they are.
-        least: Fewest rows of a category that can be added to; one that is not named stays as it is.
-        n_people: How many people are in so many rows, whichever they are.
+        min_count: Fewest people of a category that can be added to; one that is not named stays as it is.
+        people: The number of the person of each row; ``None``: every row is one.
 
     Raises:
         ConfigError: The shares are none, or would take more than 1,000 rows for each real one.
-        ConditionError: A category was never seen, or is held by too few rows.
+        ConditionError: A category was never seen, or is held by too few people.
 
     Example:
         >>> rows_to_add(pd.Series(list("aaab")), "equal", "letter")
@@ -115,11 +128,11 @@ def rows_to_add(
     """
     counts = values.value_counts(dropna=True)
     counts = counts[counts > 0]
-    rare = counts.index[counts < least]
-    if len(rare) and (strategy == "equal" or (isinstance(strategy, Mapping) and any(c in strategy for c in rare))):
-        whose = f" (whichever these are, at least {n_people} people are in them)" if least > n_people else ""
+    rare = _rare(values, min_count, people)
+    if rare and (strategy == "equal" or (isinstance(strategy, Mapping) and any(c in strategy for c in rare))):
+        who = "rows" if people is None else "people"
         text = (
-            f"must have at least {least} rows{whose} of each category that is balanced, found fewer of some: so few people cannot "
+            f"must have at least {min_count} {who} of each category that is balanced, found fewer of some: so few people cannot "
             "be copied; merge those categories before fit, or give the shares of the others as 'strategy'"
         )
         raise ConditionError(text, f"column {column!r}")

@@ -605,14 +605,16 @@ def sparse(cells: Any, n_known: int) -> pd.Series:
 @pytest.mark.parametrize("unit", [None, "patient"])
 def test_what_infer_proposes_a_fit_takes(unit: str | None) -> None:
     days = pd.Series(pd.date_range("2020-01-01", periods=600))
-    n = 4 if unit is None else 40  # of five people are at least 4 * 20 + 1 rows
+    n = 4 if unit is None else 40  # numbers of five people are at least 4 * 20 + 1; categories count people
     left_out = {
         "death": sparse(days, n), "death_text": sparse(days.dt.strftime("%d.%m.%Y"), n), "lab": sparse(RNG.normal(size=600), n),
-        "kg": sparse([f"{x:.1f} kg" for x in RNG.normal(70, 9, 600)], n), "answer": sparse(RNG.choice(["yes", "no"], 600), n),
-        "level": sparse(RNG.choice(["low", "normal", "high"], 600), n), "flag": sparse(RNG.random(600) < 0.5, n).astype("boolean"),
+        "kg": sparse([f"{x:.1f} kg" for x in RNG.normal(70, 9, 600)], n), "answer": sparse(RNG.choice(["yes", "no"], 600), 4),
+        "level": sparse(RNG.choice(["low", "normal", "high"], 600), 4), "flag": sparse(RNG.random(600) < 0.5, 4).astype("boolean"),
     }  # fmt: skip
-    if unit is not None:
-        left_out["diagnosis"] = pd.Series([f"{'ABCDEFGH'[i % 8]}{i % 13:02d}" for i in RNG.permutation(600)])
+    if unit is not None:  # each in 20 rows of one person
+        left_out["diagnosis"] = pd.Series(
+            [f"{'ABCDEFGH'[i % 8]}{i % 13:02d}" for i in np.repeat(RNG.permutation(30), 20)]
+        )
     df = pd.DataFrame({"patient": np.repeat(np.arange(1, 31), 20), "sex": ["F", "M"] * 300, "void": np.nan, **left_out})
     df = df.drop(columns=[] if unit else "patient")
     with pytest.warns(MetadataWarning) as told:
@@ -797,15 +799,58 @@ def test_words_that_too_few_say_are_not_proposed_for_the_metadata() -> None:
     assert inferred(K) == Column("hiv", "boolean", true="yes", false="no")
 
 
+def visits() -> pd.DataFrame:
+    """Visits of 150 patients, four of whom come twenty times; who is seen where hangs on the patient."""
+    who = np.repeat(np.arange(150), [20] * 4 + [2] * 146)
+    ward = np.where(who < 100, "surgery", np.where(who < 126, "neurology", "oncology"))
+    ward[who == 3], ward[(who > 145) | (who == 0)] = "dialysis", "burns"  # one with 20 rows; five with 28
+    return pd.DataFrame({"patient": who, "ward": ward, "age": RNG.normal(50, 9, len(who))})
+
+
+def test_a_category_is_learnt_that_enough_people_hold_however_many_rows_others_have() -> None:
+    df = visits()
+    described = Metadata.of({"continuous": ["age"], "categorical": ["ward"], "id": ["patient"], "unit": "patient"})
+    with pytest.warns(UserWarning, match="held by fewer than 5 people, and so not learnt: 'ward': fewer than 5 categ"):
+        made = TableTransform.fit(df, described, rng=RNG, min_count=K)
+    assert set(made.transforms[0].categories) == {"surgery", "neurology", "oncology", "burns"}
+    with pytest.warns(UserWarning, match="not learnt"):
+        made = TableTransform.fit(df, described, rng=RNG, min_count=K + 1)
+    assert "burns" not in made.transforms[0].categories
+
+
+def test_a_category_for_the_rest_counts_people_not_their_rows() -> None:
+    df = visits()
+    two = df.assign(ward=df["ward"].where(~df["patient"].isin([4, 5]), "rare"))  # with dialysis, three people
+    for rows, is_there in ((two, False), (two.assign(ward=two["ward"].replace("burns", "scald")), False)):
+        labels = CategoricalTransform.fit(
+            rows["ward"], "ward", rest="other", least=K, people=rows["patient"].to_numpy()
+        )
+        assert ("other" in labels.categories) is is_there
+    six = df.assign(ward=df["ward"].where(~df["patient"].isin([4, 5, 6, 7]), "rare"))
+    labels = CategoricalTransform.fit(six["ward"], "ward", rest="other", least=K, people=six["patient"].to_numpy())
+    assert "other" in labels.categories
+
+
+def test_relations_of_people_with_many_rows_keep_their_categories(caplog) -> None:
+    df = visits()
+    df["floor"] = df["ward"].map({"surgery": "1", "neurology": "2", "oncology": "3", "burns": "3"})
+    described = {"continuous": ["age"], "categorical": ["ward", "floor"], "id": ["patient"], "unit": "patient"}
+    synth = TVAESynthesizer(df.dropna(), described, random_state=1, epochs=2, verbose=False, privacy="none").fit()
+    assert set(synth.sample(2_000)["ward"]) == {"surgery", "neurology", "oncology", "burns"}
+
+
 def test_a_class_of_too_few_people_is_not_balanced() -> None:
     values = pd.Series(["a"] * 50 + ["b"] * 20 + ["rare"] * 4)
     for strategy in ("equal", {"rare": 0.5}):
         with refuses(ConditionError, "column 'class'"):
             rows_to_add(values, strategy, "class", 5)
-    with pytest.raises(
-        ConditionError, match=r"at least 13 rows \(whichever these are, at least 5 people are in them\) of"
-    ):
-        rows_to_add(values, "equal", "class", 13, 5)  # where each person has three
+    people = np.r_[np.arange(50), np.arange(20), 0, 1, 2, 3]
+    with pytest.raises(ConditionError, match="at least 21 people of each category"):
+        rows_to_add(values, "equal", "class", 21, people)
+    often = np.r_[np.arange(50), np.arange(20) % 7, 0, 1, 2, 3]  # a class of twenty rows, and seven people
+    assert rows_to_add(values, {"b": 0.5, "a": 0.5}, "class", 7, often) == {"b": 30, "a": 0}
+    with pytest.raises(ConditionError, match="at least 8 people of each category"):
+        rows_to_add(values, {"b": 0.5, "a": 0.5}, "class", 8, often)
     assert rows_to_add(values, {"b": 0.5, "a": 0.5}, "class", 5) == {"b": 30, "a": 0}
     assert rows_to_add(values, {"b": 0.4}, "class", 5) == {"b": 13, "a": 0}
     assert rows_to_add(values, "equal", "class")["rare"] == 46

@@ -22,7 +22,6 @@ from clover_tvae.backends.completing import ROUNDS, completed
 from clover_tvae.backends.protocol import Backend, ReadsRows, never_seen, reading, refuse_unknown, require_columns
 from clover_tvae.backends.redrawing import BLOCK, draw_inside, draw_what_is_there
 from clover_tvae.columns.dtypes import where_of, with_cells
-from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.conditions import Condition, conditions_of
 from clover_tvae.errors import (
     CloverWarning,
@@ -130,11 +129,11 @@ class KeepingBackend(Backend):
         if not self._is_prepared:
             is_repair = self.inner.name != "native" or self.inner.parameters.get("decoder") != "autoregressive"
             rng = generator(seed, Fit.RELATIONS)
-            min_count = least_rows(people_of(df, metadata.unit), self.parameters["min_count"])
-            exact = self.parameters.get("exact_values", False)
-            self._reduction = Reduction.fit(
-                df, metadata, rng, is_repair=is_repair, min_count=min_count, exact_values=exact
-            )
+            guards = {
+                "min_count": self.parameters["min_count"],
+                "exact_values": self.parameters.get("exact_values", False),
+            }
+            self._reduction = Reduction.fit(df, metadata, rng, is_repair=is_repair, **guards)
         described = self.reduction.metadata(metadata)
         if metadata.unit is not None:
             described = replace(described, columns=(*described.columns, Column(_UNIT, "id")), unit=_UNIT)

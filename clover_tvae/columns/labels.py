@@ -28,6 +28,7 @@ from clover_tvae.columns.names import (
     names_staff,
 )
 from clover_tvae.columns.numeric import FREQUENT, MAX_PLACEHOLDERS, identifier_told
+from clover_tvae.columns.people import People, people_of_each
 from clover_tvae.errors import ColumnTypeError, IdentifierColumnError
 
 # Fewer cells than this can all differ by chance or by design (a code book).
@@ -271,13 +272,18 @@ def _are_clustered(part: NDArray[np.float64]) -> bool:
 
 
 def read_labels(
-    series: pd.Series, name: object, kind: str = "categorical", order: Sequence[Any] | None = None
+    series: pd.Series,
+    name: object,
+    kind: str = "categorical",
+    order: Sequence[Any] | None = None,
+    people: People | None = None,
 ) -> tuple[Labels, NDArray[np.int64]]:
-    """Return the labels of a column, and how many cells hold each, those that are missing last.
+    """Return the labels of a column, and how many people hold each, those of missing cells last.
 
     Args:
         kind: ``categorical``; ``boolean``: true and false, or 0 and 1; or ``ordinal``.
         order: Of an ordinal column, lowest first; ``None`` for the order of its dtype, or sorted.
+        people: The number of the person of each row; ``None``: every row is one.
 
     Raises:
         IdentifierColumnError: A categorical column most of whose cells have a value of their own.
@@ -286,7 +292,6 @@ def read_labels(
     cells = CellType.of(series, name)
     codes, found = factorize(series, cells)
     n_known = int((codes >= 0).sum())
-    n_missing = len(series) - n_known
     by_label = np.bincount(codes[codes >= 0], minlength=len(found))
     if kind == "categorical" and cells.holds != "boolean" and names_people(by_label):
         how_many = "each" if len(found) == n_known else f"{int((by_label == 1).sum())}"
@@ -326,21 +331,22 @@ def read_labels(
             cure += ", or say which value is true: (cells == VALUE).astype('boolean').mask(cells.isna())"
         message = f"must hold true and false, or 0 and 1, found {counted}; {cure}"
         raise ColumnTypeError(message, where_of(name))
-    rows = dict(zip(map(typed_key, found), by_label, strict=True))
+    holders = people_of_each(np.where(codes < 0, len(found), codes), len(found) + 1, people)
+    held = dict(zip(map(typed_key, found), holders, strict=False))
 
-    def with_rows(values: Iterable[Any]) -> tuple[Labels, NDArray[np.int64]]:
+    def with_people(values: Iterable[Any]) -> tuple[Labels, NDArray[np.int64]]:
         labels = Labels(cells, tuple(values))
-        return labels, np.array([*(rows[typed_key(value)] for value in labels.values), n_missing], dtype=np.int64)
+        return labels, np.array([*(held[typed_key(value)] for value in labels.values), holders[-1]], dtype=np.int64)
 
-    labels, counts = with_rows(sorted(found, key=_sorting))
+    labels, counts = with_people(sorted(found, key=_sorting))
     if order is not None:
         places = dict.fromkeys(place for place in map(labels.place, order) if place >= 0)
         if len(places) < len(found):
             raise ColumnTypeError(_not_in_order(labels, order, set(places), codes, found), where_of(name))
-        return with_rows(labels.values[place] for place in places)
+        return with_people(labels.values[place] for place in places)
     if cells.family == "category":
         rank = {typed_key(value): place for place, value in enumerate(cells.categories)}
-        return with_rows(sorted(found, key=lambda value: rank[typed_key(value)]))
+        return with_people(sorted(found, key=lambda value: rank[typed_key(value)]))
     if kind == "ordinal" and cells.holds == "mixed":
         cure = "list the values as 'order', lowest first"
         message = f"must have an order, found {cells.found_in(series)}, which have none; {cure}"

@@ -274,7 +274,7 @@ class Metadata(metaclass=exchange.NamesOfSDV):
         where none are declared, they are looked for.
 
         Args:
-            min_count: Fewest rows on which a value that a relation holds may rest.
+            min_count: Fewest people on whom a value that a relation holds may rest.
 
         Raises:
             MetadataError: A column holds what a declared relation cannot compare or compute; or rows of the table break one
@@ -291,7 +291,8 @@ class Metadata(metaclass=exchange.NamesOfSDV):
         if self.relations is None:
             return replace(self, relations=tuple(one.relation for one in self.find_relations(df, min_count=min_count)))
         problems, learnt = [], list[Relation]()
-        min_count = least_rows(people_of(df, self.unit), min_count)
+        people = people_of(df, self.unit)
+        least = least_rows(people, min_count)
         for i, relation in enumerate(self.relations):
             place = f"relations[{i}]"
             if relation.handling == "ignore":
@@ -299,15 +300,15 @@ class Metadata(metaclass=exchange.NamesOfSDV):
                 continue
             try:
                 is_look_up = isinstance(relation, Combinations | Ranges)
-                made = relation.learnt(df, min_count) if is_look_up or not relation.is_learnt else relation
+                made = relation.learnt(df, min_count, people) if is_look_up or not relation.is_learnt else relation
                 learnt.append(relation if relation.is_learnt else made)
                 # A rare combination, or a number far from all others, is no exception of what is learnt of it and the others.
-                n = 0 if is_look_up and learnt[-1] == made else learnt[-1].exceptions(df, min_count)
+                n = 0 if is_look_up and learnt[-1] == made else learnt[-1].exceptions(df, least)
             except DataError as error:
                 problems += [Problem(place, f"{relation}: {problem}") for problem in error.problems]
                 continue
             if relation.handling == "keep" and n:
-                rows = f"fewer than {min_count}" if n < min_count else f"{n:,}"
+                rows = f"fewer than {least}" if n < least else f"{n:,}"
                 text = f"{relation}: must hold in every row to be kept, found {rows} rows that break it; mend them, or write handling: learn"
                 problems.append(Problem(place, text))
         MetadataError.raise_any(problems)
@@ -317,11 +318,11 @@ class Metadata(metaclass=exchange.NamesOfSDV):
         """Look for what holds between the columns of a table, each with its support and exceptions.
 
         Args:
-            min_count: Fewest rows, of so many people where there is a ``unit``, that a value or a count may rest on.
+            min_count: Fewest people on whom a value or a count may rest.
         """
         df = self.read(read_frame(df)[0])
         kinds = {c.name: c.kind for c in self.columns if c.name in df}
-        return find_relations(df, kinds, min_count=least_rows(people_of(df, self.unit), min_count))
+        return find_relations(df, kinds, min_count=min_count, people=people_of(df, self.unit))
 
     def add_constraints(self, constraints: Iterable[Any]) -> Metadata:
         """Return the description with constraints written as SDV writes them, or with relations.

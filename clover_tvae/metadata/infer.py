@@ -21,7 +21,7 @@ from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.labels import are_contacts, are_long_numbers, are_names, have_form_of_names, names_people
 from clover_tvae.columns.names import is_name_of_people, may_name_an_id, names_an_id
 from clover_tvae.columns.numeric import identifier_told, read_numbers
-from clover_tvae.columns.people import People, least_rows, people_of
+from clover_tvae.columns.people import People, least_rows, people_of, people_of_each
 from clover_tvae.errors import (
     CloverWarning,
     ColumnTypeError,
@@ -59,8 +59,8 @@ MADE_ANEW = (
 """What is said of an identifier that repeats and is made anew."""
 
 PLACEHOLDER = (
-    "one value of the unit stands in more than a tenth of the rows: it counts as one person, so that only what is in still more "
-    "rows is sure to be of min_count people, and is learnt; if it means unknown, make these cells missing"
+    "one value of the unit stands in more than a tenth of the rows: it counts as one person, so that means of numbers take in still "
+    "more rows, to be surely of min_count people; if it means unknown, make these cells missing"
 )
 """What is said of a unit in which a value seems to stand for nobody."""
 
@@ -118,11 +118,10 @@ def inferred(df: pd.DataFrame, said: Mapping[Hashable, str] | None = None) -> li
         )
     if len(df) < _MIN_UNIQUE:
         return list(findings.values())
-    least = least_rows(people, MIN_COUNT)
     for name, found in findings.items():
         word = said.get(name, "").partition(":")[0]
         if word in ("", "keep", "missing"):
-            made = _learnable(found, df, least)
+            made = _learnable(found, df, people)
             findings[name] = replace(made, warning="", words=()) if word == "keep" else made
     return list(findings.values())
 
@@ -299,36 +298,34 @@ def _of_births(found: Finding, known: pd.Series) -> Finding:
     return found
 
 
-def _learnable(found: Finding, df: pd.DataFrame, least: int) -> Finding:
-    """Leave out a column of which a fit would learn nothing, and which it would refuse.
-
-    Args:
-        least: Fewest rows that are surely of ``MIN_COUNT`` people.
-    """
+def _learnable(found: Finding, df: pd.DataFrame, people: People | None) -> Finding:
+    """Leave out a column of which a fit would learn nothing, and which it would refuse."""
     if not found.column.modelled:
         return found
-    counts = []
+    is_number = found.column.kind in ("continuous", "datetime")
+    least, counts = least_rows(people, MIN_COUNT) if is_number else MIN_COUNT, []
     with contextlib.suppress(ColumnTypeError):  # which a fit tells
-        counts = [_largest_share(read_column(df[found.name], column), column) for column in found.columns]
+        counts = [_held(read_column(df[found.name], column), column, people) for column in found.columns]
     if not any(0 < n < least for n in counts):
         return found
-    rows = f"{least} cells" + f", the fewest that are surely of {MIN_COUNT} people" * (least > MIN_COUNT)
-    if found.column.kind in ("continuous", "datetime"):
-        reason = f"values in fewer than {rows}"
+    if is_number:
+        reason = f"values in fewer than {least} cells"
+        reason += f", the fewest that are surely of {MIN_COUNT} people" * (least > MIN_COUNT)
         warning = (
             f"holds {reason}: declared 'ignore', neither learnt nor given back; gather more people to have it learnt"
         )
         return Finding(Column(found.name, "ignore"), reason, warning)
-    reason = f"values of which none is in {rows}"
+    reason = f"values of which none is {f'in {least} cells' if people is None else f'held by {least} people'}"
     warning = f"holds {reason}, so that each may name people: declared 'ignore', neither learnt nor given back; merge values to have them learnt"
     return Finding(Column(found.name, "ignore"), reason, warning, words=("id",))
 
 
-def _largest_share(cells: pd.Series, column: Column) -> int:
-    """Return on how many rows a column rests: those of its most frequent category, or those of all its numbers or dates."""
+def _held(cells: pd.Series, column: Column, people: People | None) -> int:
+    """Return on how many a column rests: the people who hold its most frequent category, or the rows of all its numbers or dates."""
     if column.kind in ("continuous", "datetime"):
         return int(cells.count())
-    return int(cells.value_counts().max()) if cells.notna().any() else 0
+    codes, found = pd.factorize(cells)
+    return int(people_of_each(codes, len(found), people).max(initial=0))
 
 
 def _look_at_numbers(name: Hashable, cells: pd.Series, n_rows: int, people: People | None) -> Finding:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.people import least_rows, people_of
 from clover_tvae.columns.plain_data import check, fields, list_of, name_from_plain, name_to_plain
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction.cells import Cells
@@ -89,7 +90,7 @@ class Reduction:
 
         Args:
             is_repair: Learn the table as it is, and mend the rows that are drawn.
-            min_count: Fewest rows on which a value that is stored may rest.
+            min_count: Fewest people on whom a value that is stored may rest.
             exact_values: Whether the ranges of numbers are stored as they are.
         """
         amounts = {column.name for column in metadata.columns if column.kind == "continuous"}
@@ -103,13 +104,13 @@ class Reduction:
             "of_relations": True,
             "exact_values": exact_values,
         }
-        columns = TableTransform.fit(df[[c.name for c in declared]], Metadata(declared), **how)
+        columns = TableTransform.fit(df[[c.name for c in declared]], Metadata(declared, unit=metadata.unit), **how)
         modelled = {column.name for column in metadata.modelled}
         order = tuple(name for name in df.columns if name in modelled or name in columns.order)
-        cells, least = Cells(columns), 1 if exact_values else min_count
-        steps, corrected = planned(df, kept, cells, min_count)
+        cells, least = Cells(columns), least_rows(people_of(df, metadata.unit), min_count)
+        steps, corrected = planned(df, kept, cells, least)
         steps = tuple(
-            replace(step, ends=cells.shared_ends(df, step.made, least))
+            replace(step, ends=cells.shared_ends(df, step.made, 1 if exact_values else least))
             if isinstance(step, Distance) and cells.is_date(step.made) else step
             for step in steps
         )  # fmt: skip
@@ -494,6 +495,9 @@ def _if_shared(relation: Relation, df: pd.DataFrame, amounts: Collection[Any]) -
     if isinstance(relation, Dependency):
         shared = relation.predicted(df).notna().to_numpy(dtype=bool)[relation.applies(df)]
         if shared.sum() < (0.9 if set(relation.by) & set(amounts) else 0.5) * len(shared):
-            logger.warning("The relation '%s' is left to the network: too few people share its values", relation)
+            logger.warning(
+                "The relation '%s' is left to the network: too few rows share its values to be surely of min_count people",
+                relation,
+            )
             return relation.model_copy(update={"table": ()})
     return relation

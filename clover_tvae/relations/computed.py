@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, StrictInt
 from typing_extensions import Self
 
+from clover_tvae.columns.people import People, least_rows
 from clover_tvae.relations.expression import TARGET, quoted, read_expression
 from clover_tvae.relations.reading import comparable, filled, known, labels, numbers
 from clover_tvae.relations.relation import Cell, Name, Relation
@@ -80,12 +81,12 @@ class Computed(Relation):
         """Return the word for the number in each row, missing where there is none."""
         return pd.Series(self.exact(df), index=df.index).map(dict(self.words or ())).astype(object)
 
-    def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
+    def learnt(self, df: pd.DataFrame, min_count: int, people: People | None = None) -> Self:
         if self.words is None:
             return self
         frame = pd.DataFrame({"number": self.exact(df), "word": labels(df[self.target]).to_numpy()})
         counts = frame.value_counts().rename("rows").reset_index()  # the most frequent first
-        counts = counts[counts["rows"] >= min_count].drop_duplicates("number").sort_values("number")
+        counts = counts[counts["rows"] >= least_rows(people, min_count)].drop_duplicates("number").sort_values("number")
         words = tuple((int(number), word) for number, word in zip(counts["number"], counts["word"], strict=True))
         return self.model_copy(update={"words": words})
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clover_tvae.columns.people import People, least_rows
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.relations.computed import Equal
 from clover_tvae.relations.finding.chance import accepted, log_p_kept
@@ -69,6 +70,7 @@ def find_relations(
     kinds: Mapping[Any, str],
     *,
     min_count: int = MIN_COUNT,
+    people: People | None = None,
     false_discovery_rate: float = 0.01,
     seed: int = 0,
 ) -> list[Found]:
@@ -76,21 +78,25 @@ def find_relations(
 
     Args:
         kinds: The kind of each column in the metadata; columns of kind ``id`` and ``ignore`` take no part.
-        min_count: Fewest rows that a value in a relation, or a count that is told, may rest on; at least 10, as fewer are
+        min_count: Fewest people on whom a value in a relation, or a count that is told, may rest; at least 10 rows, as fewer are
             chance, but for the combinations of two categories.
+        people: The number of the person of each row; ``None``: every row is one.
         false_discovery_rate: Expected share of chance among the relations, in (0, 1).
 
     Returns:
         The relations, those that chance explains least first.
     """
-    table = Table(df, kinds, min_count, seed)
+    table = Table(df, kinds, least_rows(people, min_count), seed)
     tried = [find(table) for find in _FINDERS]
     counted = [_confirmed(candidate, table) for made in tried for candidate in made.found]
     confirmed = [candidate for candidate in counted if candidate is not None]
     log_p = np.array([candidate.log_p for candidate in confirmed], dtype=np.float64)
     passing = accepted(log_p, sum(made.n_tried for made in tried), false_discovery_rate)
     told = pruned([candidate for candidate, passes in zip(confirmed, passing, strict=True) if passes], table)
-    return [_found(candidate, df, table) for candidate in sorted(told, key=lambda candidate: candidate.log_p or 0.0)]
+    return [
+        _found(candidate, df, table, min_count, people)
+        for candidate in sorted(told, key=lambda candidate: candidate.log_p or 0.0)
+    ]
 
 
 def _confirmed(candidate: Candidate, table: Table) -> Candidate | None:
@@ -109,9 +115,11 @@ def _confirmed(candidate: Candidate, table: Table) -> Candidate | None:
     return replace(candidate, n_rows=n_rows, n_exceptions=n_exceptions, log_p=log_p)
 
 
-def _found(candidate: Candidate, df: pd.DataFrame, table: Table) -> Found:
-    min_count = table.shared if isinstance(candidate.relation, Combinations) else table.min_count
-    relation = candidate.relation.learnt(df, min_count)
+def _found(candidate: Candidate, df: pd.DataFrame, table: Table, n_people: int, people: People | None) -> Found:
+    is_of_two = isinstance(candidate.relation, Combinations)
+    min_count = table.shared if is_of_two else table.min_count
+    least = n_people if is_of_two or people is not None else min_count
+    relation = candidate.relation.learnt(df, least, people)
     n_exceptions = candidate.n_exceptions or 0
     if n_exceptions and isinstance(relation, Dependency):  # a key may turn out to have several values
         n_exceptions = int(relation.breaks(df).sum())

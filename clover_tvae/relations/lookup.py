@@ -12,6 +12,7 @@ from pydantic import Field
 from typing_extensions import Self
 
 from clover_tvae.columns.numeric import shared_bound
+from clover_tvae.columns.people import People, least_rows, people_of_each
 from clover_tvae.relations.reading import filled, labels, lent, level_codes, numbers
 from clover_tvae.relations.relation import Cell, Name, Relation, listed
 
@@ -28,11 +29,14 @@ def _combinations(df: pd.DataFrame, names: tuple[Any, ...]) -> tuple[NDArray[np.
     return codes, list(zip(*(labels(df[name].iloc[rows]) for name in names), strict=True))
 
 
-def _shared(df: pd.DataFrame, names: tuple[Any, ...], min_count: int) -> pd.DataFrame:
-    """Return the combinations that at least ``min_count`` rows have, the most frequent first, with their ``count``."""
+def _shared(df: pd.DataFrame, names: tuple[Any, ...], min_count: int, people: People | None) -> pd.DataFrame:
+    """Return the combinations that at least ``min_count`` people have, the most frequent first, with their ``count`` of rows and ``people``."""
     frame = pd.DataFrame({i: labels(df[name]) for i, name in enumerate(names)})
-    counts = frame.groupby(list(frame), sort=False).size().rename("count").reset_index()
-    return counts[counts["count"] >= min_count].sort_values("count", ascending=False, kind="stable")
+    groups = frame.groupby(list(frame), sort=False)
+    counts = groups.size().rename("count").reset_index()
+    number = groups.ngroup().fillna(-1).to_numpy(dtype=np.intp)
+    counts["people"] = people_of_each(number, len(counts), people)
+    return counts[counts["people"] >= min_count].sort_values("count", ascending=False, kind="stable")
 
 
 class Dependency(Relation):
@@ -77,13 +81,16 @@ class Dependency(Relation):
             wrong[wrong] = np.array([row not in self.table for row in found_rows], dtype=bool)[codes]
         return wrong
 
-    def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
-        every = _shared(df, self.columns, 1)
-        *keys, _, _ = every
+    def learnt(self, df: pd.DataFrame, min_count: int, people: People | None = None) -> Self:
+        every = _shared(df, self.columns, 1, people)
+        *keys, _, _, _ = every
         counts, is_first = every["count"], ~every.duplicated(keys)
-        least, most, rows = (counts.groupby([every[key] for key in keys]).transform(of) for of in ("min", "max", "sum"))
+        by_key = [every[key] for key in keys]
+        most, rows = (counts.groupby(by_key).transform(of) for of in ("max", "sum"))
+        least = every["people"].groupby(by_key).transform("min")
         several = (most <= (1 - _UNDECIDED) * rows) & (counts[~is_first].sum() <= _EXCEPTIONS * counts.sum())
-        pairs = every[(counts >= min_count) & np.where(several, least >= min_count, is_first)].drop(columns="count")
+        are_told = (every["people"] >= min_count) & np.where(several, least >= min_count, is_first)
+        pairs = every[are_told].drop(columns=["count", "people"])
         return self.model_copy(update={"table": tuple(pairs.astype(object).itertuples(index=False, name=None))})
 
     def complete(self, df: pd.DataFrame) -> pd.DataFrame:
@@ -135,8 +142,8 @@ class Combinations(Relation):
             made = filled(made, name, values.where(wrong))
         return made
 
-    def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
-        rows = _shared(df, self.among, min_count).drop(columns="count").astype(object)
+    def learnt(self, df: pd.DataFrame, min_count: int, people: People | None = None) -> Self:
+        rows = _shared(df, self.among, min_count, people).drop(columns=["count", "people"]).astype(object)
         return self.model_copy(update={"allowed": tuple(rows.itertuples(index=False, name=None))})
 
     def __str__(self) -> str:
@@ -180,13 +187,14 @@ class Ranges(Relation):
         moved = np.where(np.isnan(values), np.nan, np.fmin(np.fmax(values, low), high))
         return filled(df, self.number, pd.Series(moved, index=df.index))
 
-    def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
+    def learnt(self, df: pd.DataFrame, min_count: int, people: People | None = None) -> Self:
         values = pd.Series(numbers(df[self.number])).dropna()
         groups = values.groupby(labels(df[self.category]).reset_index(drop=True).loc[values.index])
+        least = least_rows(people, min_count)
         ranges = tuple(
-            (level, shared_bound(cells.to_numpy(), min_count), -shared_bound(-cells.to_numpy(), min_count))
+            (level, shared_bound(cells.to_numpy(), least), -shared_bound(-cells.to_numpy(), least))
             for level, cells in groups
-            if len(cells) >= min_count
+            if len(cells) >= least
         )
         return self.model_copy(update={"ranges": ranges})
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, StrictBool, StrictFloat, StrictInt, StrictStr
 from typing_extensions import Self
 
+from clover_tvae.columns.people import People
 from clover_tvae.relations.reading import known
 
 Name = StrictStr | StrictInt
@@ -83,8 +84,8 @@ class Relation(BaseModel):
         """Whether it knows what it must know of a table."""
         return self.learns is None or getattr(self, self.learns) is not None
 
-    def learnt(self, df: pd.DataFrame, min_count: int) -> Self:
-        """Return the relation with what it must know of a table: values that at least ``min_count`` rows share."""
+    def learnt(self, df: pd.DataFrame, min_count: int, people: People | None = None) -> Self:
+        """Return the relation with what it must know of a table: values that at least ``min_count`` people share."""
         return self
 
     def declared(self) -> Self:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.cells import is_missing, is_number, typed_key, values_from_plain, values_to_plain
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.labels import Labels, factorize, read_labels
+from clover_tvae.columns.people import People, count_people
 from clover_tvae.columns.plain_data import check, fields, integer, name_from_plain, name_to_plain, one_of
 from clover_tvae.conditions import Condition, number_of
 from clover_tvae.encoded import ColumnLayout
@@ -63,10 +64,11 @@ class CategoricalTransform:
         *,
         rest: Any = None,
         least: int = 1,
+        people: People | None = None,
     ) -> CategoricalTransform:
         """Learn the categories of a column.
 
-        A rare category, held by fewer than ``least`` rows, is not learnt: its rows count to ``rest``, in an ordinal column
+        A rare category, held by fewer than ``least`` people, is not learnt: its rows count to ``rest``, in an ordinal column
         to the nearest category, else to the others as they are. So a column of two values, one of them rare, is learnt as
         the other alone: the hospital that must not lose the rare diagnosis is told by the warning of ``fit``, and merges
         it with others or gathers more people; to stop every wide table at its first rare flag would help nobody.
@@ -74,25 +76,26 @@ class CategoricalTransform:
         Args:
             order: Of an ordinal column, lowest first; ``None`` for the order of its dtype, or sorted.
             rest: The category that rare ones count to.
-            least: Fewest rows that a category, or ``missing``, may rest on.
+            least: Fewest people on whom a category, or ``missing``, may rest.
+            people: The number of the person of each row; ``None``: every row is one.
 
         Raises:
             IdentifierColumnError: A categorical column whose cells differ in nearly every row, or are all rare.
             ColumnTypeError: Cells of a type that cannot be learnt, outside ``order``, or not true and false.
         """
-        labels, counts = read_labels(values, name, kind, order)
+        labels, counts = read_labels(values, name, kind, order, people)
         cells, n_missing, counts = labels.cells, int(counts[-1]), counts[:-1]
-        place = -1 if rest is None else labels.place(rest)
-        if place >= 0:
-            counts[place] += counts[counts < least].sum() * (counts[place] >= least)
         kept = [value for value, n in zip(labels.values, counts, strict=True) if n >= least]
-        if rest is not None and place < 0 and counts[counts < least].sum() >= least:
-            kept.append(rest)
-        elif rest is not None and rest not in kept:
+        if rest is not None and labels.place(rest) < 0 and (counts < least).any():
+            codes, found = factorize(values, cells)
+            is_rare = np.append(counts[[labels.place(value) for value in found]] < least, False)[codes]
+            if count_people(None if people is None else people[is_rare], int(is_rare.sum())) >= least:
+                kept.append(rest)
+        if rest is not None and rest not in kept:
             rest = None  # nobody, or too few people, would be in it
         if len(labels.values) and not kept:
             message = (
-                f"must have a category of at least {least} rows, found none among {len(counts)}: it may name people; declare "
+                f"must have a category of at least {least} people, found none among {len(counts)}: it may name people; declare "
                 "it 'id' (dropped, or made anew) or 'ignore', or merge its categories"
             )
             raise IdentifierColumnError(message, where_of(name))

@@ -116,7 +116,8 @@ class TableTransform:
             each = most_rows(people, min_count)
             kept = evened(people, each)
             rows, people = df[kept], people[kept]
-        least = least_rows(people, min_count)
+        least = least_rows(people, min_count)  # of numbers, on whose rows means and knots rest
+        held_by: dict[str, Any] = {"least": min_count, "people": people}
         how: dict[str, Any] = {"each": each, "exact": exact_values, "outside": of_relations}
         transforms: list[AnyTransform] = []
         identifiers: list[IdentifierTransform] = []
@@ -131,7 +132,12 @@ class TableTransform:
                         made = IdentifierTransform.fit(df[name], name, column.regenerate, column.pattern, rng)
                         identifiers.append(made)
                 else:
-                    transforms.append(_fit_column(rows[name], column, numbers, least, **how))
+                    if column.kind in ("continuous", "datetime"):
+                        options = (numbers, column.kind, *column.date_options)
+                        transforms.append(NumberTransform.fit(rows[name], name, *options, least=least, **how))
+                    else:
+                        of_labels = (rows[name], name, column.kind, column.order)
+                        transforms.append(CategoricalTransform.fit(*of_labels, rest=column.rest, **held_by))
                     folded += _folded(df[name], transforms[-1], column, least, min_count)
             except UserError as error:
                 problems += located(error, name)
@@ -441,12 +447,6 @@ class TableTransform:
             copies.append(tuple(sources))
         check(len(copies) == len(transforms), "copies must be one list a column")
         return cls(tuple(transforms), tuple(identifiers), tuple(order), tuple(left_out), numbers, tuple(copies))
-
-
-def _fit_column(values: pd.Series, column: Column, numbers: str, least: int, **how: Any) -> AnyTransform:
-    if column.kind not in ("continuous", "datetime"):
-        return CategoricalTransform.fit(values, column.name, column.kind, column.order, rest=column.rest, least=least)
-    return NumberTransform.fit(values, column.name, numbers, column.kind, *column.date_options, least=least, **how)
 
 
 def _folded(
