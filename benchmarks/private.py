@@ -5,7 +5,7 @@
 Each split learns n people and keeps n others out. A line a table, medians over the splits: the area under the ROC curve and
 the true-positive rate at 1% false positives of the file's own likelihood (``anomaly_scores``); the area of trees that tell 20n
 drawn rows from reference rows, by their margin; C2ST, Shape and Trend against fresh rows; the AUC of trees trained on
-synthetic rows and tested on fresh ones, beside that of trees trained on the people; CPU seconds of the fit; the share of the
+synthetic rows (the mean of eight tables of n) and tested on fresh ones, beside that of trees trained on the people; CPU seconds of the fit; the share of the
 numbers that one learnt person alone has (``once``), and of those that one person kept out alone has (``never``), which are drawn.
 
 Categories below 1% are merged and columns with over 5% of missing cells left out: the figures are those of the model, not
@@ -37,7 +37,7 @@ from clover_tvae.tables import read_table
 __all__ = ["attack", "main", "prepared"]
 
 FIGURES = ("file", "tpr", "trees", "c2st", "shape", "trend", "downstream", "real", "cpu", "once", "never")
-_TIMES, _MOST_FRESH, _MOST_REFERENCE = 20, 3_000, 6_000
+_TIMES, _TABLES, _MOST_FRESH, _MOST_REFERENCE = 20, 8, 3_000, 6_000
 _PEERS = ("sdv-tvae", "sdv-copula", "mostly")
 
 
@@ -96,10 +96,12 @@ def attack(
     drawn = synthetic[:n_fresh]
     out["c2st"] = c2st(fresh, drawn, metadata, seed=seed)
     out["shape"], out["trend"] = shape_error(fresh, drawn, metadata), trend_error(fresh, drawn, metadata)
-    scores = tstr(learnt, drawn, fresh, metadata["variable_to_predict"], metadata, seed=seed).set_index(
-        ["model", "score"]
-    )
-    out["downstream"], out["real"] = scores.loc[("trees", "auc"), ["synthetic", "real"]]
+    target, found = metadata["variable_to_predict"], []
+    for i in range(_TABLES):  # of one table of 300 rows it has a standard deviation of .035
+        rows = synthetic[i * n : (i + 1) * n].reset_index(drop=True)
+        scores = tstr(learnt, rows, fresh, target, metadata, seed=seed).set_index(["model", "score"])
+        found.append(scores.loc[("trees", "auc"), ["synthetic", "real"]])
+    out["downstream"], out["real"] = np.mean(found, axis=0)
     return out
 
 

@@ -9,6 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.backends.labelling import labelled
+from clover_tvae.backends.lesson import TARGET_COUNTS
+from clover_tvae.model.autoregressive import AutoregressiveDecoder
 
 SEED = np.random.SeedSequence(1)
 
@@ -93,3 +95,15 @@ def test_a_fit_with_a_student_writes_the_target_anew(caplog) -> None:
     for privacy, is_told in (("none", False), (None, True)):
         TVAESynthesizer(people(200, 13), METADATA, privacy=privacy, **options).fit()
         assert ("the rest of a row tells the target" in caplog.text) is is_told
+
+
+def test_a_target_that_was_written_anew_counts_more_while_a_student_learns(monkeypatch) -> None:
+    found = []
+    emphasise = AutoregressiveDecoder.emphasise
+    monkeypatch.setattr(
+        AutoregressiveDecoder, "emphasise", lambda self, *what: (found.append(what), emphasise(self, *what))
+    )
+    TVAESynthesizer(people(200, 13), METADATA, random_state=1, epochs=2, verbose=False).fit()
+    assert found == [(9, TARGET_COUNTS)]
+    TVAESynthesizer(people(200, 13), Metadata.infer(people(200, 13)), random_state=1, epochs=2, verbose=False).fit()
+    assert len(found) == 1

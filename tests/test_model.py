@@ -127,6 +127,19 @@ def test_the_training_estimate_is_unbiased():
     assert estimate.item() == pytest.approx(float(np.mean(exact)), abs=0.03)
 
 
+def test_a_column_that_is_emphasised_counts_more_while_weights_are_learnt_and_is_told_as_it_was():
+    decoder = autoregressive(CATEGORIES, scale=1.0)
+    rows = Rows(torch.tensor([[1, 0, 3]] * 9), torch.zeros(9, 0), torch.zeros(9, 0, dtype=torch.bool))
+    z = torch.ones(9, 4)
+    plain = decoder.eval().elbo_log_likelihood(z, rows, generator(3))
+    decoder.emphasise(1, 4.0)
+    torch.testing.assert_close(decoder.elbo_log_likelihood(z, rows, generator(3)), plain)
+    trained = decoder.train().elbo_log_likelihood(z, rows, generator(3))
+    ones, fours = (torch.autograd.grad(total.sum(), decoder.heads[0].bias)[0] for total in (plain, trained))
+    wanted = torch.tensor([1.0, 4.0, 1.0])[list(decoder.groups[0].columns)].repeat_interleave(decoder.groups[0].width)
+    torch.testing.assert_close(fours, ones * wanted)
+
+
 def test_the_density_of_a_rank_integrates_to_one():
     decoder = autoregressive(MIXED)
     ranks = torch.linspace(0.0005, 0.9995, 1000)

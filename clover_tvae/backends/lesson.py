@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 #: The part of ``max_minutes`` that a teacher has where a student is sure to follow. The student has what is left, at least
@@ -11,6 +12,8 @@ TEACHER_MINUTES = 0.6
 MOST_CHECKED = 2_000
 #: It leaves out the columns in so many parts at most: one by one, those of a wide table would take as long as learning it.
 MOST_PARTS_CHECKED = 25
+#: How many times a cell of the target counts while a student learns.
+TARGET_COUNTS = 4.0
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,13 @@ class Lesson:
         n_people: About how many rows the teacher learnt; an epoch of the student has so many rows.
         minutes: Minutes that are left to the student; ``None``: there is no limit.
         is_cut_short: Whether the clock stopped the teacher.
+        target: The column whose cells were drawn anew, which must not be lost once more; ``None``: there is none.
     """
 
     n_people: int
     minutes: float | None = None
     is_cut_short: bool = False
+    target: Hashable | None = None
 
 
 @dataclass(frozen=True)

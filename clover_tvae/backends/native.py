@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from typing_extensions import Self
 
 from clover_tvae.artifact import pack_tensors, unpack_tensors
-from clover_tvae.backends.lesson import Lesson, ToTeach
+from clover_tvae.backends.lesson import TARGET_COUNTS, Lesson, ToTeach
 from clover_tvae.backends.native_parts import ModelPart, TrainingPart, packed
 from clover_tvae.backends.protocol import Backend, ReadsRows, never_seen, reading, refuse_unknown, require_columns
 from clover_tvae.backends.sizing import Plan, forecast, plan_training
@@ -29,6 +29,7 @@ from clover_tvae.columns.people import count_people, people_of
 from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import CloverWarning, ConditionError, DivergedError, NotFittedError, Problem, warn
 from clover_tvae.metadata import Metadata
+from clover_tvae.model.autoregressive import AutoregressiveDecoder
 from clover_tvae.model.build import NUMBERS, ModelConfig, build_vae, expected_arrays, to_arrays, vae_from_arrays
 from clover_tvae.model.copula import copula_rows
 from clover_tvae.model.decoder import Decoder
@@ -157,6 +158,9 @@ class NativeBackend(Backend, ReadsRows):
         # Where they stand, and no copy of them, which a large table has no room for.
         seen = np.setdiff1d(np.arange(len(table)), held_out)
         vae = build_vae(plan.model, layout, weights, table.choices[seen])
+        if self.lesson is not None and self.lesson.target in transform.names:
+            assert isinstance(vae.decoder, AutoregressiveDecoder)
+            vae.decoder.emphasise(transform.names.index(self.lesson.target), TARGET_COUNTS)
         try:
             with told_order(vae.decoder, transform.ranks(table, seen), weights):
                 if plan.start is not None:

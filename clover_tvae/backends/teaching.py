@@ -103,9 +103,9 @@ def of_a_teacher(
     return told | {"max_minutes": TEACHER_MINUTES * minutes} if is_sure and minutes is not None else told
 
 
-def _lesson(n_written: int, n_learnt: int, minutes: float | None, *, is_cut_short: bool = False) -> Lesson:
+def _lesson(n_written: int, n_learnt: int, minutes: float | None) -> Lesson:
     """Return a lesson: as many rows an epoch as were learnt, but from a number that is not exact."""
-    return Lesson(math.ceil(n_written / max(1, n_written // n_learnt)), minutes, is_cut_short)
+    return Lesson(math.ceil(n_written / max(1, n_written // n_learnt)), minutes)
 
 
 def _is_sure(given: Mapping[str, Any], privacy: str | None, n_people: int) -> bool:
@@ -223,9 +223,11 @@ def _taught(
         more = partial(written, n_more, Teach.MORE)
         rows = chosen_rows(rows, more, df.iloc[learnt], metadata, child(seed, Teach.CHOICE))
     described, least = replace(metadata, unit=None), teacher.parameters["min_count"]
+    rows, target = _emptied(rows, metadata, least), None
     if not is_cut_short:
+        as_written = rows
         rows = labelled(rows, df.iloc[learnt], metadata, child(seed, Teach.TARGET), least)
-    rows = _emptied(rows, metadata, least)
+        target = None if rows is as_written else metadata.variable_to_predict
     if metadata.relations is not None:  # look-up tables and ranges are learnt anew, of the written rows
         declared = tuple(relation.declared() for relation in metadata.relations)
         with contextlib.suppress(MetadataError):  # else they stay as they are: what enough people share
@@ -233,7 +235,7 @@ def _taught(
     minutes = given.get("max_minutes")
     if minutes is not None:
         minutes = max(minutes - (time.monotonic() - started) / 60, (1 - TEACHER_MINUTES) * minutes)
-    lesson = _lesson(n_rows, n_learnt, minutes, is_cut_short=is_cut_short)
+    lesson = replace(_lesson(n_rows, n_learnt, minutes), is_cut_short=is_cut_short, target=target)
     student = keep_relations(make_backend("native", lesson=lesson, **given), described)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what is rare among written rows concerns nobody

@@ -105,6 +105,9 @@ class AutoregressiveDecoder(nn.Module):
         self.blocks = nn.ModuleList(_Block(width, inner, dropout) for inner in decompress_dims)
         self.norm = nn.LayerNorm(width)
         self.copies = CopyChoices(layout, self._place_heads())
+        #: How many times each column's cells count while weights are learnt; ``None``: once. **Shape** ``(columns,)``.
+        self.emphasis: Tensor | None
+        self.register_buffer("emphasis", None, persistent=False)
 
     # -- construction -------------------------------------------------------------------------------------------------
 
@@ -302,7 +305,15 @@ class AutoregressiveDecoder(nn.Module):
         dropout = generator if self.training else None
         hidden = self.trunk(self.embed(z, rows, known), dropout)
         cells = self._cell_log_probability(hidden, rows, known).masked_fill(known, 0.0)
+        if self.training and self.emphasis is not None:
+            cells = cells * self.emphasis
         return cells.sum(1) * (n_columns / n_hidden)
+
+    def emphasise(self, column: int, times: float) -> None:
+        """Let the cells of one column count so many times while weights are learnt: what tells them is learnt first, and told as it was."""
+        emphasis = torch.ones(self.layout.n_columns, device=self.cells.device)
+        emphasis[column] = times
+        self.emphasis = emphasis
 
     def log_likelihood(self, z: Tensor, rows: Rows, known: Tensor) -> Tensor:
         """``log p(cell | known cells, z)`` of every cell that is not known, 0 elsewhere. **Shape** ``(rows, columns)``."""
