@@ -94,7 +94,7 @@ def test_a_fit_with_a_student_writes_the_target_anew(caplog) -> None:
     options = {"random_state": 1, "epochs": 2, "verbose": False}
     for privacy, is_told in (("none", False), (None, True)):
         TVAESynthesizer(people(200, 13), METADATA, privacy=privacy, **options).fit()
-        assert ("the rest of a row tells the target" in caplog.text) is is_told
+        assert ("drew the target of written rows anew" in caplog.text) is is_told
 
 
 def test_a_target_that_was_written_anew_counts_more_while_a_student_learns(monkeypatch) -> None:
