@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from clover_tvae import Metadata, TVAESynthesizer
+from clover_tvae.backends import labelling
 from clover_tvae.backends.labelling import labelled
 from clover_tvae.backends.lesson import TARGET_COUNTS
 from clover_tvae.model.autoregressive import AutoregressiveDecoder
@@ -55,6 +56,16 @@ def test_missing_cells_and_rare_classes_stay_where_they_are() -> None:
     assert found.isna().sum() == 10
     assert set(found[20:]) == {"yes", "no"}
     assert not found[20:].equals(written["left"][20:])
+
+
+def test_of_many_people_some_are_learnt_and_a_class_that_few_of_them_have_stays(monkeypatch) -> None:
+    monkeypatch.setattr(labelling, "_MOST_LEARNT", 200)
+    learnt, written = people(3_000, 4), shuffled(people(2_000, 5))
+    learnt.loc[:14, "left"], written.loc[:9, "left"] = "a few", "a few"
+    described = Metadata.infer(learnt, variable_to_predict="left", set={"left": "categorical"})
+    found = labelled(written, learnt, described, SEED, 5)
+    assert (found["left"] == "a few").tolist() == (written["left"] == "a few").tolist()
+    assert roc_auc_score(found["left"][10:] == "yes", found.filter(like="x").sum(axis=1)[10:]) > 0.8
 
 
 @pytest.mark.parametrize("dtype", ["category", "string", "int64", "boolean"])

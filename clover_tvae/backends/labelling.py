@@ -38,7 +38,7 @@ _FEWEST_PEOPLE, _MOST_LEARNT, _MOST_CLASSES = 100, 5_000, 20
 #: Parts of the people, of whom each is judged by models that saw the others.
 _FOLDS = 5
 #: Inverse strengths of the penalty among which the linear model chooses, and the trees' rounds, rate and leaves.
-_STRENGTHS = 10.0 ** np.arange(-3.0, 1.5, 0.5)
+_STRENGTHS = 10.0 ** np.arange(-3, 2)
 _ROUNDS, _RATE, _LEAVES = 100, 0.06, 12
 #: Parts that the linear model has in what both say; the trees have the others.
 _WEIGHTS = np.linspace(0, 1, 5)
@@ -71,14 +71,13 @@ def labelled(
     tables = code_tables({"learnt": learnt, "written": written}, metadata)
     if target not in tables.category_names or tables["learnt"].n_people < _FEWEST_PEOPLE:
         return written
-    classes, counts = np.unique(tables.cells("learnt", target), return_counts=True)
-    old = tables.cells("written", target)
-    classes = classes[(classes >= 0) & (counts >= max(min_count, _FOLDS)) & np.isin(classes, old)]
+    answers, old = tables.cells("learnt", target), tables.cells("written", target)
+    known = generator(seed, Label.PEOPLE).permutation(np.flatnonzero(np.isin(answers, old[old >= 0])))[:_MOST_LEARNT]
+    classes, counts = np.unique(answers[known], return_counts=True)
+    classes = classes[counts >= max(min_count, _FOLDS)]
     if not 2 <= len(classes) <= _MOST_CLASSES:
         return written
-    answers = tables.cells("learnt", target)
-    known = generator(seed, Label.PEOPLE).permutation(np.flatnonzero(np.isin(answers, classes)))[:_MOST_LEARNT]
-    places = np.flatnonzero(np.isin(old, classes))
+    known, places = known[np.isin(answers[known], classes)], np.flatnonzero(np.isin(old, classes))
     others = tables.without(target)
     people, rows = others["learnt"].take(known), others["written"].take(places)
     shares = _shares(people, np.searchsorted(classes, answers[known]), rows, generator(seed, Label.MODELS))
