@@ -85,6 +85,8 @@ def test_rows_stay_as_they_are_where_nothing_is_to_be_won() -> None:
     ruled = Metadata.of({**METADATA.to_dict(), "relations": [{"kind": "combinations", "among": ["town", "left"]}]})
     for described in (Metadata.infer(learnt), number, ruled):
         assert labelled(written, learnt, described, SEED, 5) is written
+    alone = Metadata.of({"categorical": ["left"], "variable_to_predict": "left"})
+    assert labelled(only := written[["left"]], learnt[["left"]], alone, SEED, 5) is only
     assert labelled(written, learnt[:99], METADATA, SEED, 5) is written
     assert labelled(written, shuffled(learnt), METADATA, SEED, 5) is written  # nothing tells it
 

@@ -69,7 +69,8 @@ def labelled(
     from clover_tvae.evaluation.frames import code_tables
 
     tables = code_tables({"learnt": learnt, "written": written}, metadata)
-    if target not in tables.category_names or tables["learnt"].n_people < _FEWEST_PEOPLE:
+    others = tables.without(target)
+    if target not in tables.category_names or not others.names or tables["learnt"].n_people < _FEWEST_PEOPLE:
         return written
     answers, old = tables.cells("learnt", target), tables.cells("written", target)
     known = generator(seed, Label.PEOPLE).permutation(np.flatnonzero(np.isin(answers, old[old >= 0])))[:_MOST_LEARNT]
@@ -78,7 +79,6 @@ def labelled(
     if not 2 <= len(classes) <= _MOST_CLASSES:
         return written
     known, places = known[np.isin(answers[known], classes)], np.flatnonzero(np.isin(old, classes))
-    others = tables.without(target)
     people, rows = others["learnt"].take(known), others["written"].take(places)
     shares = _shares(people, np.searchsorted(classes, answers[known]), rows, generator(seed, Label.MODELS))
     if shares is None:
