@@ -7,12 +7,11 @@ from collections.abc import Hashable, Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
 from numpy.random import SeedSequence
 
 from clover_tvae.columns.dtypes import in_dtype
-from clover_tvae.columns.people import People, count_people, people_of, people_of_each
+from clover_tvae.columns.people import People, count_people, holders, people_of
 from clover_tvae.errors import ColumnsMismatchError, ConditionError, ConfigError, DataError, Problem, did_you_mean
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import shown
@@ -72,8 +71,8 @@ def balanced(
 
 def _rare(values: pd.Series, min_count: int, people: People | None) -> list[Any]:
     """Return the categories of fewer people."""
-    codes, found = pd.factorize(values)
-    return [found[i] for i in np.flatnonzero(people_of_each(codes, len(found), people) < min_count)]
+    n_people = holders(values, people)
+    return [*n_people.index[n_people < min_count]]
 
 
 def _merged(

@@ -322,9 +322,8 @@ class Synthesizer:
                 self._seed = root(None)
             self._calls, self._has_learnt = Calls(), True
         except DataError:
-            if (
-                df is None or self._held is not before
-            ):  # one that the constructor was given stays, where another is refused
+            # One that the constructor was given stays, where another is refused.
+            if df is None or self._held is not before:
                 self._held = TableToLearn()
             raise
         finally:

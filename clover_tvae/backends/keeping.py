@@ -129,11 +129,14 @@ class KeepingBackend(Backend):
         if not self._is_prepared:
             is_repair = self.inner.name != "native" or self.inner.parameters.get("decoder") != "autoregressive"
             rng = generator(seed, Fit.RELATIONS)
-            guards = {
-                "min_count": self.parameters["min_count"],
-                "exact_values": self.parameters.get("exact_values", False),
-            }
-            self._reduction = Reduction.fit(df, metadata, rng, is_repair=is_repair, **guards)
+            self._reduction = Reduction.fit(
+                df,
+                metadata,
+                rng,
+                is_repair=is_repair,
+                min_count=self.parameters["min_count"],
+                exact_values=self.parameters.get("exact_values", False),
+            )
         described = self.reduction.metadata(metadata)
         if metadata.unit is not None:
             described = replace(described, columns=(*described.columns, Column(_UNIT, "id")), unit=_UNIT)

@@ -54,6 +54,17 @@ def people_of_each(keys: NDArray[np.intp], n_keys: int, people: People | None) -
     return np.bincount(keys[known], minlength=n_keys)
 
 
+def holders(values: pd.Series, people: People | None) -> pd.Series:
+    """Return how many people hold each value of a column, in the order in which they come; missing cells are no value.
+
+    Example:
+        >>> holders(pd.Series(["x", "x", "y", None]), np.array([7, 7, 7, 8])).to_dict()
+        {'x': 1, 'y': 1}
+    """
+    codes, found = pd.factorize(values)
+    return pd.Series(people_of_each(codes, len(found), people), index=found)
+
+
 def least_rows(people: People | None, n_people: int) -> int:
     """Return the fewest rows that are of at least ``n_people`` people, whichever rows they are.
 

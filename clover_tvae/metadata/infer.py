@@ -21,7 +21,7 @@ from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.labels import are_contacts, are_long_numbers, are_names, have_form_of_names, names_people
 from clover_tvae.columns.names import is_name_of_people, may_name_an_id, names_an_id
 from clover_tvae.columns.numeric import identifier_told, read_numbers
-from clover_tvae.columns.people import People, least_rows, people_of, people_of_each
+from clover_tvae.columns.people import People, holders, least_rows, people_of
 from clover_tvae.errors import (
     CloverWarning,
     ColumnTypeError,
@@ -324,8 +324,7 @@ def _held(cells: pd.Series, column: Column, people: People | None) -> int:
     """Return on how many a column rests: the people who hold its most frequent category, or the rows of all its numbers or dates."""
     if column.kind in ("continuous", "datetime"):
         return int(cells.count())
-    codes, found = pd.factorize(cells)
-    return int(people_of_each(codes, len(found), people).max(initial=0))
+    return int(holders(cells, people).max()) if cells.count() else 0
 
 
 def _look_at_numbers(name: Hashable, cells: pd.Series, n_rows: int, people: People | None) -> Finding:

@@ -55,7 +55,7 @@ def likely_units(df: pd.DataFrame, names: Iterable[Hashable]) -> list[Hashable]:
     for name in [name for name in names if name in df]:
         is_person = names_a_person(name) or (names_people_or_counts_them(name) and _given_out(df[name], name))
         wanted = len(df) >= 2 * _MIN_VALUES and (is_person or (not found and names_an_id(name)))
-        if wanted and len(_rows_each(df[name], name, _MOST_ROWS_EACH if is_person else _ROWS_EACH)):
+        if wanted and _repeat(_counts(df[name], name), _MOST_ROWS_EACH if is_person else _ROWS_EACH):
             found.append(name)
         elif says_whose(df[name], name):
             (found if names_a_person(name) or names_people_or_counts_them(name) else of_names).append(name)
@@ -101,13 +101,7 @@ def are_full_names(series: pd.Series, name: Hashable) -> bool:
     They have a word in its place that no other has, and up to ten rows each; or half of them begin with a common given name, and they
     have up to a hundred.
     """
-    rows = _rows_each(series, name, _MOST_ROWS_EACH)
-    if not len(rows) or len(series) < 2 * _MIN_VALUES or not isinstance(rows.index[0], str):
-        return False
-    texts = [*map(str, rows.index)]
-    if len(_rows_each(series, name, _ROWS_EACH)) and _are_full_names(texts):
-        return True
-    return not names_things(name) and have_form_of_names(texts) and share_given(texts) >= _GIVEN_SHARE
+    return _show_full_names(_counts(series, name), name, len(series))
 
 
 def shows_people(df: pd.DataFrame, name: Hashable) -> str:
@@ -117,12 +111,12 @@ def shows_people(df: pd.DataFrame, name: Hashable) -> str:
     many rows, or with one value for each in another column, in no order: a sex, a town. Days, weeks and years are numbered
     through as well: their names say so.
     """
-    if are_full_names(df[name], name):
+    rows = _counts(df[name], name)
+    if _show_full_names(rows, name, len(df)):
         return "full names, each in several rows"
-    rows = _rows_each(df[name], name, _ROWS_EACH)
-    values = rows.index.to_numpy()
-    if not len(rows) or len(df) < 2 * _MIN_VALUES:
+    if not _repeat(rows, _ROWS_EACH) or len(df) < 2 * _MIN_VALUES:
         return ""
+    values = rows.index.to_numpy()
     if isinstance(values[0], str):
         texts = [*map(str, values)]
         found = [_NUMBERED.fullmatch(text) for text in texts]
@@ -143,10 +137,13 @@ def shows_people(df: pd.DataFrame, name: Hashable) -> str:
 
 def _given_out(series: pd.Series, name: Hashable) -> bool:
     """Return whether cells are texts or numbers that tell people apart, and do not count them: few firms have as many people as many others."""
-    rows = _rows_each(series, name, _MOST_ROWS_EACH)
-    if not len(rows) or isinstance(rows.index[0], str):
-        return len(rows) > 0
-    return _are_given_out(rows, _MIN_VALUES if _are_even(rows.to_numpy()) else _MIN_NUMBERED)  # few may count people
+    rows = _counts(series, name)
+    if not _repeat(rows, _MOST_ROWS_EACH):
+        return False
+    # Few numbers may count people.
+    return isinstance(rows.index[0], str) or _are_given_out(
+        rows, _MIN_VALUES if _are_even(rows.to_numpy()) else _MIN_NUMBERED
+    )
 
 
 def _are_given_out(rows: pd.Series[int], least: int) -> bool:
@@ -171,12 +168,10 @@ def _have_numbers(rows: pd.Series[int], name: Hashable) -> bool:
     return names_a_person(name) and _are_given_out(rows, _FEW_GIVEN_OUT)
 
 
-def _rows_each(series: pd.Series, name: Hashable, most: int) -> pd.Series[int]:
-    """Return how many rows each of at least 20 values has, that has more than one and at most ``most`` of them on average; else nothing."""
-    rows = _counts(series, name)
+def _repeat(rows: pd.Series[int], most: int) -> bool:
+    """Return whether there are at least 20 values, by the rows of each, and more than one row and at most ``most`` for each on average."""
     n_distinct, n_rows = len(rows), int(rows[rows <= most].sum())  # placeholders aside, such as "unknown"
-    repeats = 1.25 * n_distinct <= n_rows and int(rows.sum()) <= most * n_distinct
-    return rows if n_distinct >= _MIN_VALUES and repeats else rows.iloc[:0]
+    return n_distinct >= _MIN_VALUES and 1.25 * n_distinct <= n_rows and int(rows.sum()) <= most * n_distinct
 
 
 def _counts(series: pd.Series, name: Hashable) -> pd.Series[int]:
@@ -191,6 +186,16 @@ def _counts(series: pd.Series, name: Hashable) -> pd.Series[int]:
         known = rows.index.to_numpy(dtype=float, na_value=np.nan)
         holds = "integer" if np.isfinite(known).all() and (known == np.floor(known)).all() else holds
     return rows[rows > 0] if holds in ("integer", "text", "category") else none
+
+
+def _show_full_names(rows: pd.Series[int], name: Hashable, n_rows: int) -> bool:
+    """Return whether values, by the rows of each, are full names; see :func:`are_full_names`."""
+    if not _repeat(rows, _MOST_ROWS_EACH) or n_rows < 2 * _MIN_VALUES or not isinstance(rows.index[0], str):
+        return False
+    texts = [*map(str, rows.index)]
+    if _repeat(rows, _ROWS_EACH) and _are_full_names(texts):
+        return True
+    return not names_things(name) and have_form_of_names(texts) and share_given(texts) >= _GIVEN_SHARE
 
 
 def _are_full_names(texts: list[str]) -> bool:

@@ -116,10 +116,8 @@ def _confirmed(candidate: Candidate, table: Table) -> Candidate | None:
 
 
 def _found(candidate: Candidate, df: pd.DataFrame, table: Table, n_people: int, people: People | None) -> Found:
-    is_of_two = isinstance(candidate.relation, Combinations)
-    min_count = table.shared if is_of_two else table.min_count
-    least = n_people if is_of_two or people is not None else min_count
-    relation = candidate.relation.learnt(df, least, people)
+    min_count = table.shared if isinstance(candidate.relation, Combinations) else table.min_count
+    relation = candidate.relation.learnt(df, min_count if people is None else n_people, people)
     n_exceptions = candidate.n_exceptions or 0
     if n_exceptions and isinstance(relation, Dependency):  # a key may turn out to have several values
         n_exceptions = int(relation.breaks(df).sum())

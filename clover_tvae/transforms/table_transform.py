@@ -117,8 +117,8 @@ class TableTransform:
             kept = evened(people, each)
             rows, people = df[kept], people[kept]
         least = least_rows(people, min_count)  # of numbers, on whose rows means and knots rest
-        held_by: dict[str, Any] = {"least": min_count, "people": people}
-        how: dict[str, Any] = {"each": each, "exact": exact_values, "outside": of_relations}
+        of_labels: dict[str, Any] = {"least": min_count, "people": people}
+        of_numbers: dict[str, Any] = {"least": least, "each": each, "exact": exact_values, "outside": of_relations}
         transforms: list[AnyTransform] = []
         identifiers: list[IdentifierTransform] = []
         left_out: list[tuple[Hashable, str]] = []
@@ -132,12 +132,7 @@ class TableTransform:
                         made = IdentifierTransform.fit(df[name], name, column.regenerate, column.pattern, rng)
                         identifiers.append(made)
                 else:
-                    if column.kind in ("continuous", "datetime"):
-                        options = (numbers, column.kind, *column.date_options)
-                        transforms.append(NumberTransform.fit(rows[name], name, *options, least=least, **how))
-                    else:
-                        of_labels = (rows[name], name, column.kind, column.order)
-                        transforms.append(CategoricalTransform.fit(*of_labels, rest=column.rest, **held_by))
+                    transforms.append(_fit_column(rows[name], column, numbers, of_numbers, of_labels))
                     folded += _folded(df[name], transforms[-1], column, least, min_count)
             except UserError as error:
                 problems += located(error, name)
@@ -447,6 +442,15 @@ class TableTransform:
             copies.append(tuple(sources))
         check(len(copies) == len(transforms), "copies must be one list a column")
         return cls(tuple(transforms), tuple(identifiers), tuple(order), tuple(left_out), numbers, tuple(copies))
+
+
+def _fit_column(
+    values: pd.Series, column: Column, numbers: str, of_numbers: dict[str, Any], of_labels: dict[str, Any]
+) -> AnyTransform:
+    if column.kind in ("continuous", "datetime"):
+        options = (column.kind, *column.date_options)
+        return NumberTransform.fit(values, column.name, numbers, *options, **of_numbers)
+    return CategoricalTransform.fit(values, column.name, column.kind, column.order, rest=column.rest, **of_labels)
 
 
 def _folded(
