@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clover_tvae.encoded import EncodedTable
+from clover_tvae.encoded import EncodedTable, picked
 from clover_tvae.errors import ConditionError
 from clover_tvae.model.devices import Strata, one_thread, torch_generator
 from clover_tvae.model.rows import ConditionTensors, Drawing, Draws, Rows, Translate
@@ -33,6 +33,8 @@ BLOCK_ROWS = 1024
 _ORDERS_OF_THE_FIRST = 2
 #: Blocks that a thread may be ahead of what is done with them.
 _AHEAD = 4
+#: Rows that are drawn for each one that a judge keeps.
+_DRAWN_A_ROW = 2.5
 #: Draws of z a row of a block, from which the conditions pick (importance resampling).
 _CANDIDATES = {"rank": 4, "mode": 64}
 _MOST_LOGITS = 2**25
@@ -69,6 +71,7 @@ class Sampler:
         translate: ``translate(column, source, choices, scalars, rng)``: cells of ``source``, coded as cells of
             ``column`` (for copy choices), on numpy arrays.
         n_threads: Blocks drawn at the same time; ``None`` for as many as torch may use.
+        beside: Returns numbers of rows that are not among their cells, for the judge. **Shape** ``(rows, numbers)``, float32.
     """
 
     def __init__(
@@ -76,8 +79,10 @@ class Sampler:
         vae: TabularVAE,
         translate: Callable[..., tuple[NDArray[Any], NDArray[Any]]] | None = None,
         n_threads: int | None = None,
+        beside: Callable[[EncodedTable], NDArray[np.float32]] | None = None,
     ) -> None:
         self.vae = vae.eval()
+        self._beside = beside
         self.layout = vae.layout
         self.n_threads = n_threads or min(torch.get_num_threads(), os.cpu_count() or 1)
         self._translate = translate
@@ -125,13 +130,26 @@ class Sampler:
     ) -> EncodedTable:
         kind = Strata if decode == "stratified" else torch.Generator
         generator = torch_generator(child(seed, index), self.vae.device, kind)
-        rows, known, z = self._conditioned(generator, conditions) if conditions else self._fresh(generator, BLOCK_ROWS)
+        # Rows that are to be more even than chance, or the likeliest, are taken as they come.
+        is_judged = decode in (None, "sample") and self.vae.judge.is_on
+        n_rows = round(_DRAWN_A_ROW * BLOCK_ROWS) if is_judged else BLOCK_ROWS
+        rows, known, z = (
+            self._conditioned(generator, conditions, n_rows) if conditions else self._fresh(generator, n_rows)
+        )
         unconditioned = [i for i in range(self.layout.n_columns) if i not in conditions]
         n_orders = 1 if index else _ORDERS_OF_THE_FIRST
         shuffled = [self._shuffled(unconditioned, generator) for _ in range(n_orders)]
         orders = [self.vae.schedule.steps(columns, steps) for columns in shuffled]
         how = Drawing(orders, None, self._translator(generator), decode == "argmax")
-        return _to_table(self._drawer.sample(z, rows, known, generator, how)[0])
+        rows, _ = self._drawer.sample(z, rows, known, generator, how)
+        table = _to_table(rows)
+        if not is_judged:
+            return table
+        log_ratio = self.vae.judge.log_ratio(rows, self._numbers_beside(table)).double().cpu().numpy()
+        return table.take(picked(log_ratio, BLOCK_ROWS, _numpy_generator(generator)))
+
+    def _numbers_beside(self, table: EncodedTable) -> Tensor | None:
+        return None if self._beside is None else torch.from_numpy(self._beside(table)).to(self.vae.device)
 
     def _fresh(self, generator: torch.Generator, n_rows: int, *, stratify: bool = True) -> tuple[Rows, Tensor, Tensor]:
         """Blank rows, nothing known, z from the prior."""
@@ -145,7 +163,7 @@ class Sampler:
         return [columns[j] for j in order]
 
     def _conditioned(
-        self, generator: torch.Generator, conditions: Mapping[int, ConditionTensors]
+        self, generator: torch.Generator, conditions: Mapping[int, ConditionTensors], n_rows: int
     ) -> tuple[Rows, Tensor, Tensor]:
         """Draw the conditioned columns and the z that go with them.
 
@@ -155,9 +173,9 @@ class Sampler:
         """
         widest = max(self.layout.columns[i].n_choices for i in conditions)
         # Fewer candidates where a column has thousands of choices: their logits must fit into memory.
-        candidates = max(4, min(_CANDIDATES[self.layout.numbers], _MOST_LOGITS // (BLOCK_ROWS * widest)))
+        candidates = max(4, min(_CANDIDATES[self.layout.numbers], _MOST_LOGITS // (n_rows * widest)))
         few = candidates <= _CANDIDATES["rank"]
-        rows, known, z = self._fresh(generator, BLOCK_ROWS * candidates, stratify=few)
+        rows, known, z = self._fresh(generator, n_rows * candidates, stratify=few)
         conditions = {i: ConditionTensors(*(part.to(z.device) for part in c)) for i, c in conditions.items()}
         columns = self._shuffled(list(conditions), generator)
         how = Drawing([one_by_one(columns)], conditions, self._translator(generator))
@@ -165,9 +183,9 @@ class Sampler:
         if not bool(torch.isfinite(log_weight).any()):
             text = f"no row can meet the conditions on {len(conditions)} columns together"
             raise ConditionError(f"{text}; drop or widen one of them")
-        picked = _systematic(log_weight, BLOCK_ROWS, generator)
+        places = _systematic(log_weight, n_rows, generator)
         known[:, columns] = True
-        return rows.take(picked), known[picked], z[picked]
+        return rows.take(places), known[places], z[places]
 
     def _translator(self, generator: torch.Generator) -> Translate | None:
         translate = self._translate
@@ -175,9 +193,7 @@ class Sampler:
             return None
 
         def on_tensors(column: int, source: int, choices: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
-            # Seeded from the block's own generator, so that no block depends on another.
-            entropy = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
-            rng = np.random.default_rng(entropy)
+            rng = _numpy_generator(generator)
             coded = translate(column, source, choices.cpu().numpy(), scalars.cpu().numpy(), rng)
             return torch.from_numpy(coded[0]).long(), torch.from_numpy(coded[1]).float()
 
@@ -191,6 +207,32 @@ class Sampler:
             z = self.vae.prior.draw(schedule.rows_to_measure, generator)
             how = Drawing(translate=self._translator(generator))
             schedule.measure(self.vae.decoder, z, generator, how)
+
+    def learn_to_judge(
+        self,
+        table: EncodedTable,
+        ranks: Sequence[NDArray[np.float64] | None],
+        n_drawn: int,
+        seed: np.random.SeedSequence,
+    ) -> None:
+        """Let the model's judge learn how drawn rows differ from those of the table that the model was taught.
+
+        Args:
+            table: These rows.
+            ranks: See :meth:`clover_tvae.model.judge.RowJudge.learn`.
+            n_drawn: How many rows are drawn.
+            seed: Of the rows that are drawn, and of those that test the judge.
+        """
+        drawn = EncodedTable.concatenate(list(self.blocks(n_drawn, child(seed, 0))))
+        rng = np.random.default_rng(child(seed, 1))
+        if table.spreads is not None:  # what is drawn lies somewhere inside
+            inside = rng.random(table.scalars.shape, dtype=np.float32)
+            table = EncodedTable(table.choices, table.scalars + table.spreads * inside, None, table.equals)
+        both, device = (table, drawn), self.vae.device
+        beside = None if self._beside is None else [torch.from_numpy(self._beside(rows)) for rows in both]
+        learnt_rows, drawn_rows = (Rows(*(part.cpu() for part in self._rows(rows, None))) for rows in both)
+        self.vae.judge.cpu().learn(learnt_rows, drawn_rows, ranks, rng, beside)
+        self.vae.judge.to(device)
 
     # -- completing ---------------------------------------------------------------------------------------------------
 
@@ -350,9 +392,14 @@ def _systematic(log_weight: Tensor, n: int, generator: torch.Generator) -> Tenso
     weight = torch.softmax(log_weight.double(), 0)
     offset = torch.rand(1, generator=generator, device=weight.device, dtype=torch.float64)
     points = (torch.arange(n, device=weight.device, dtype=torch.float64) + offset) / n
-    picked = torch.searchsorted(weight.cumsum(0), points).clamp_max(len(weight) - 1)
+    places = torch.searchsorted(weight.cumsum(0), points).clamp_max(len(weight) - 1)
     # In systematic order equal candidates lie side by side: shuffle, so that any slice of a block is a fair sample.
-    return picked[torch.randperm(n, generator=generator, device=weight.device)]
+    return places[torch.randperm(n, generator=generator, device=weight.device)]
+
+
+def _numpy_generator(generator: torch.Generator) -> np.random.Generator:
+    """Return one that is seeded from a block's own generator, so that no block depends on another."""
+    return np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator, device=generator.device)))
 
 
 def _to_table(rows: Rows) -> EncodedTable:

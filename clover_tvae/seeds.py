@@ -26,7 +26,7 @@ class Call(IntEnum):
 class Fit(IntEnum):
     """Of a fit."""
 
-    TRANSFORMS, ENCODE, WEIGHTS, TRAINING, PRIOR, RELATIONS, SMOOTH, SCHEDULE = range(8)
+    TRANSFORMS, ENCODE, WEIGHTS, TRAINING, PRIOR, RELATIONS, SMOOTH, SCHEDULE, JUDGE = range(9)
 
 
 class Train(IntEnum):

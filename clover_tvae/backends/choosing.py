@@ -19,10 +19,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.encoded import picked
 from clover_tvae.metadata import Metadata
 from clover_tvae.seeds import Choose, child, generator
 
-__all__ = ["chosen_rows", "log_ratios", "picked", "rows_to_choose_from"]
+__all__ = ["chosen_rows", "log_ratios", "rows_to_choose_from"]
 
 logger = logging.getLogger(__name__)
 
@@ -89,32 +90,6 @@ def chosen_rows(
     told = f"{len(written):,} of {len(every):,} written rows, those oftener that look like the table's"
     logger.info("chose %s, as far as trees tell them apart (log-ratios spread by %.2f)", told, log_ratio.std())
     return every.iloc[rows].reset_index(drop=True)
-
-
-def picked(log_ratio: NDArray[np.float64], n_rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return the places of ``n_rows`` rows, in order: each is kept in proportion to its ratio, those of large ratios always.
-
-    Args:
-        log_ratio: Of each row the log of how many times likelier it is to be wanted.
-        n_rows: How many, at most as many as there are.
-        rng: Draws.
-
-    **Shape** ``(rows,)``, ``(n_rows,)``.
-
-    Example:
-        >>> picked(np.array([0.0, 9.0, 0.0, 9.0]), 2, np.random.default_rng(1)).tolist()
-        [1, 3]
-    """
-    ratio = np.exp(log_ratio - log_ratio.max())
-    # Once the k largest are kept for sure, the others share what is left: with the first k for which none of them is more than sure.
-    falling, k = np.sort(ratio)[::-1], np.arange(n_rows)
-    factors = (n_rows - k) / np.cumsum(falling[::-1])[::-1][:n_rows]
-    share = np.minimum(1.0, factors[np.argmax(factors * falling[:n_rows] <= 1.0)] * ratio)
-    order = rng.permutation(len(ratio))
-    reached = np.cumsum(share[order])
-    # Systematic sampling (Madow 1949): exactly as many, each with its own share.
-    marks = np.searchsorted(reached, (rng.random() + np.arange(n_rows)) * (reached[-1] / n_rows))
-    return np.sort(order[np.minimum(marks, len(order) - 1)])
 
 
 def log_ratios(

@@ -37,7 +37,7 @@ from clover_tvae.reduction import Reduction
 from clover_tvae.reduction.asked import translated
 from clover_tvae.relations.computed import Computed
 from clover_tvae.relations.groups import MissingWhen
-from clover_tvae.relations.reading import known
+from clover_tvae.relations.reading import comparable, known
 from clover_tvae.relations.relation import Relation
 from clover_tvae.seeds import Draw, Fit, Read, child, generator
 from clover_tvae.tables import Beyond
@@ -55,6 +55,8 @@ _LARGEST_BLOCK = 65_536
 STRETCH_ROWS = 16_384
 _WHOLE_STRETCH = (STRETCH_ROWS // BLOCK).bit_length() - 1
 
+#: Numbers are kept in here where drawn rows are judged.
+_HIGHEST = float(np.finfo(np.float32).max)
 #: The column of the reduced table that tells people apart; it is not learnt.
 _UNIT = "\x00unit"
 
@@ -315,6 +317,16 @@ class KeepingBackend(Backend):
 class _KeepingReader(KeepingBackend, ReadsRows):
     """Around a backend that reads rows, too."""
 
+    def __init__(self, inner: Backend, reduction: Reduction | None = None) -> None:
+        super().__init__(inner, reduction)
+        cast("NativeBackend", inner).beside = self._numbers
+
+    def _numbers(self, drawn: pd.DataFrame) -> NDArray[np.float32]:
+        """Return the numbers and dates that relations speak of, in rows of the reduced table: errors add up in what is computed."""
+        rows, columns = self.reduction.restore(drawn), self.reduction.columns.transforms
+        found = [_as_floats(rows[one.name]) for one in columns if one.kind in ("continuous", "datetime")]
+        return np.column_stack([*found, np.zeros((len(rows), 0), np.float32)])
+
     @property
     def _reader(self) -> ReadsRows:
         return cast("ReadsRows", self.inner)
@@ -501,3 +513,9 @@ def _too_few(n_found: int, n_rows: int, n_drawn: int, broken: Counter[str]) -> s
         f"{n_found:,} of the {n_rows:,} rows wanted were found among {n_drawn:,} rows drawn: {worst}. Drop or widen the "
         "condition, or let the relation be learnt (handling: learn)"
     )
+
+
+def _as_floats(cells: pd.Series) -> NDArray[np.float32]:
+    """Return numbers, or dates in seconds, as floats; the lowest one for what is missing."""
+    numbers = np.asarray(comparable(cells), dtype=np.float64)
+    return np.where(np.isnan(numbers), -_HIGHEST, numbers.clip(-_HIGHEST, _HIGHEST)).astype(np.float32)

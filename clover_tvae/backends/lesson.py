@@ -14,6 +14,8 @@ MOST_CHECKED = 2_000
 MOST_PARTS_CHECKED = 25
 #: How many times a cell of the target counts while a student learns.
 TARGET_COUNTS = 4.0
+#: Rows that a student draws for each one that it learnt, so that trees learn how they differ.
+DRAWN_TO_JUDGE = 3
 
 
 @dataclass(frozen=True)

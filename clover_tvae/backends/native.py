@@ -7,7 +7,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from typing_extensions import Self
 
 from clover_tvae.artifact import pack_tensors, unpack_tensors
-from clover_tvae.backends.lesson import TARGET_COUNTS, Lesson, ToTeach
+from clover_tvae.backends.lesson import DRAWN_TO_JUDGE, TARGET_COUNTS, Lesson, ToTeach
 from clover_tvae.backends.native_parts import ModelPart, TrainingPart, packed
 from clover_tvae.backends.protocol import Backend, ReadsRows, never_seen, reading, refuse_unknown, require_columns
 from clover_tvae.backends.sizing import Plan, forecast, plan_training
@@ -94,6 +94,8 @@ class NativeBackend(Backend, ReadsRows):
         self.given, self.lesson, self.to_teach = Parameters.of(**given), lesson, to_teach
         self._held_out = np.empty(0, dtype=np.int64)
         self.device = resolve_device(self.given.device or "cpu")
+        #: Returns numbers of drawn rows that its own columns do not hold, by which they are judged, too; float32 ``(rows, numbers)``.
+        self.beside: Callable[[pd.DataFrame], NDArray[np.float32]] | None = None
         self._known: _Learnt | None = None
         self._prepared: TableTransform | None = None
 
@@ -184,15 +186,20 @@ class NativeBackend(Backend, ReadsRows):
                 f"kept{_not_finite(vae, table, transform)}",
                 CloverWarning,
             )
+        stopped = "minutes" if self.lesson is not None and self.lesson.is_cut_short else training.stopped
         with one_thread():
             prior = torch_generator(child(seed, Fit.PRIOR), self.device)
             vae.fit_prior(table_tensors(table, layout), prior, torch.from_numpy(seen))
-            Sampler(vae, transform.translate).measure_steps(child(seed, Fit.SCHEDULE))
+            sampler = Sampler(vae, transform.translate, beside=self._beside(transform))
+            sampler.measure_steps(child(seed, Fit.SCHEDULE))
+            if plan.model.judge_trees and stopped != "minutes":
+                n_drawn = DRAWN_TO_JUDGE * len(table)
+                sampler.learn_to_judge(table, transform.ranks(table), n_drawn, child(seed, Fit.JUDGE))
         facts = {
             "rows": n_rows,
             "seconds": round(time.monotonic() - started, 3),
             "best_epoch": training.best_epoch,
-            "stopped": "minutes" if self.lesson is not None and self.lesson.is_cut_short else training.stopped,
+            "stopped": stopped,
             "device": str(self.device),
         }
         self._known = _Learnt(plan, transform, vae.eval(), [*map(_rounded, training.history)], facts, self.given.guards)
@@ -242,6 +249,10 @@ class NativeBackend(Backend, ReadsRows):
             raise NotFittedError
         return self._known
 
+    def _beside(self, transform: TableTransform) -> Callable[[EncodedTable], NDArray[np.float32]] | None:
+        numbers = self.beside
+        return None if numbers is None else lambda table: numbers(transform.decode(table, names=transform.names))
+
     # -- drawing ------------------------------------------------------------------------------------------------------
 
     def sample_frames(
@@ -257,7 +268,8 @@ class NativeBackend(Backend, ReadsRows):
         skip: int = 0,
     ) -> Iterator[pd.DataFrame]:
         learnt = self._learnt()
-        transform, sampler = learnt.transform, learnt.sampler
+        transform = learnt.transform
+        sampler = Sampler(learnt.vae, transform.translate, beside=self._beside(transform))
         allowed = {
             i: ConditionTensors(*map(torch.from_numpy, (allowed.choices, allowed.lower, allowed.upper)))
             for i, allowed in transform.allow(conditions or {}).items()

@@ -42,6 +42,7 @@ class ModelPart(_Part):
     prior_components: Annotated[int, Field(ge=0, le=64)] = 0  # the first files have none
     precision: Literal["float32", "bfloat16"] = "float32"  # nor this
     schedule_levels: Annotated[int, Field(ge=0, le=16)] = 0  # nor this
+    judge_trees: Annotated[int, Field(ge=0, le=1_000)] = 0  # nor this
 
 
 class _Facts(_Part):

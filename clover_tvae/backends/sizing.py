@@ -7,7 +7,14 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
 from clover_tvae.backends.choosing import rows_to_choose_from
-from clover_tvae.backends.lesson import MOST_CHECKED, MOST_PARTS_CHECKED, TEACHER_MINUTES, Lesson, ToTeach
+from clover_tvae.backends.lesson import (
+    DRAWN_TO_JUDGE,
+    MOST_CHECKED,
+    MOST_PARTS_CHECKED,
+    TEACHER_MINUTES,
+    Lesson,
+    ToTeach,
+)
 from clover_tvae.model.build import ModelConfig
 from clover_tvae.parameters import Parameters, listed
 from clover_tvae.training import TrainingConfig, duration
@@ -33,6 +40,8 @@ _SMOOTH_BELOW, _SMOOTH_ROWS, _SMOOTH_PASSES = 5_000, 20_000, 2
 _VERY_FEW, _LEAST_LEAD = 500, 1.5
 #: Students of fewer people are small: rows that a teacher of so few wrote hold no more.
 _SMALL_STUDENT_BELOW = 2_500
+#: Trees that judge the rows which small students draw.
+_JUDGE_TREES = 100
 #: The part of the learning rate that the table itself is then learnt with, and that of the minutes which the start has.
 _GENTLE = 0.25
 _START_MINUTES = 0.2
@@ -73,6 +82,7 @@ class Forecast:
         trainings: Those of the table, in their order.
         written: The writing of the rows for a student; ``None``: no student can follow.
         student: The student's training.
+        judged: Seconds of drawing the rows from which its judge learns.
         minutes: The limit of all trainings.
         is_sure: Whether a student follows, whatever a check says.
         check: Seconds of the check of membership.
@@ -82,6 +92,7 @@ class Forecast:
     trainings: list[Stretch]
     written: Stretch | None = None
     student: Stretch | None = None
+    judged: float = 0.0
     minutes: float | None = None
     is_sure: bool = False
     check: float = 0.0
@@ -93,7 +104,7 @@ class Forecast:
             return 0.0
         minutes = 60 * (self.minutes or math.inf)
         left = minutes if math.isinf(minutes) else max(minutes - before, (1 - TEACHER_MINUTES) * minutes)
-        return self.written.seconds(pace) + min(self.student.seconds(pace), left)
+        return self.written.seconds(pace) + min(self.student.seconds(pace), left) + self.judged * pace
 
     def after(self, training: int, a_step: float) -> float:
         """Return the seconds of all that is sure to follow a training of the table, as its own steps have it.
@@ -239,6 +250,7 @@ def _small_student(plan: Plan, n_people: int) -> Plan:
         embedding_dim=2,
         dropout=0.0,
         schedule_levels=min(1, plan.model.schedule_levels),
+        judge_trees=_JUDGE_TREES,
     )
     training = replace(
         plan.training,
@@ -356,7 +368,9 @@ def forecast(
     a_cell = _SECONDS_A_CELL_WRITTEN + (_SECONDS_A_CELL_JUDGED if n_written > to_teach.n_rows else 0.0)
     written = Stretch(n_written * n_columns, a_cell)
     student = taught.stretches(to_teach.n_rows, n_columns)[0]
-    return Forecast(trainings, written, student, to_teach.lesson.minutes, to_teach.is_sure, check, dealt)
+    judged = DRAWN_TO_JUDGE * to_teach.n_rows * n_columns * _SECONDS_A_CELL_WRITTEN if taught.model.judge_trees else 0.0
+    minutes, is_sure = to_teach.lesson.minutes, to_teach.is_sure
+    return Forecast(trainings, written, student, judged, minutes, is_sure, check, dealt)
 
 
 def _overruled(config: _Config, wanted: dict[str, Any]) -> _Config:

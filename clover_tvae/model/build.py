@@ -38,6 +38,7 @@ class ModelConfig:
         prior_components: Gaussians of the prior that is fitted after training; 0 for ``N(0, I)``.
         precision: Of matrix products: ``"float32"``, or ``"bfloat16"``.
         schedule_levels: Levels of the schedule by which columns are drawn together; 0, as in older files: each alone.
+        judge_trees: Trees that judge which drawn rows are kept; 0, as in older files: all are.
     """
 
     decoder: Literal["autoregressive", "independent"]
@@ -50,6 +51,7 @@ class ModelConfig:
     prior_components: int = 0
     precision: Literal["float32", "bfloat16"] = "float32"
     schedule_levels: int = 0
+    judge_trees: int = 0
 
 
 def _assemble(config: ModelConfig, layout: TableLayout) -> TabularVAE:
@@ -63,7 +65,13 @@ def _assemble(config: ModelConfig, layout: TableLayout) -> TabularVAE:
         else:
             decoder = AutoregressiveDecoder(config.embedding_dim, dims, layout, config.dropout)
         vae = TabularVAE(
-            encoder, decoder, config.loss_factor, config.free_bits, config.prior_components, config.schedule_levels
+            encoder,
+            decoder,
+            config.loss_factor,
+            config.free_bits,
+            config.prior_components,
+            config.schedule_levels,
+            config.judge_trees,
         )
         vae.multiply_in(config.precision)
         return vae

@@ -12,6 +12,7 @@ from clover_tvae.encoded import EncodedTable, TableLayout
 from clover_tvae.model.decoder import Decoder
 from clover_tvae.model.elbo import ElboTerms
 from clover_tvae.model.encoder import Encoder, draw_posterior
+from clover_tvae.model.judge import RowJudge
 from clover_tvae.model.mixture import normal_score
 from clover_tvae.model.prior import LatentPrior
 from clover_tvae.model.products import set_products
@@ -54,6 +55,7 @@ class TabularVAE(nn.Module):
         free_bits: Nats a latent dimension that cost nothing; they keep the posterior from collapsing onto the prior.
         prior_components: Gaussians that :meth:`fit_prior` fits to the aggregate posterior; 0 keeps ``N(0, I)``.
         schedule_levels: Levels of the schedule, by which columns are drawn together; 0: each is drawn alone.
+        judge_trees: Trees that judge which drawn rows are kept; 0: all are.
 
     References:
         Kingma & Welling 2014, arXiv 1312.6114, eq. 3; Kingma et al. 2016, arXiv 1606.04934, appendix C.8 (free bits).
@@ -69,6 +71,7 @@ class TabularVAE(nn.Module):
         free_bits: float = 0.0,
         prior_components: int = 0,
         schedule_levels: int = 0,
+        judge_trees: int = 0,
     ) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
@@ -76,6 +79,7 @@ class TabularVAE(nn.Module):
         self.loss_factor, self.free_bits = loss_factor, free_bits
         self.layout = decoder.layout
         self.schedule = Schedule(self.layout.n_columns, schedule_levels)
+        self.judge = RowJudge(self.layout, judge_trees)
         *starts, _ = accumulate((column.n_choices for column in self.layout.columns), initial=0)
         self.register_buffer("starts", torch.tensor(starts, dtype=torch.int64), persistent=False)
 
