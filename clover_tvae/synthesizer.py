@@ -302,7 +302,7 @@ class Synthesizer:
             self._prepared = False
             table = self._declared(self._table(None))
             if saved is not None or workers.size > 1:
-                given = {**self._parameters, "privacy": self._privacy}
+                given = {**self._parameters, "privacy": self._privacy, "decode": self.decode}
                 made = made_from(table, self._metadata, given, self._seed, self._held.beyond)
                 workers.check_same(made | {"checkpoint": "none" if saved is None else saved.digest})
                 if saved is not None:

@@ -127,6 +127,7 @@ def test_what_differs_is_named_and_nothing_is_trained(tmp_path, interrupt):
     both = refused(people(), METADATA, epochs=6, random_state=2)
     assert "differs in epochs;" in both
     assert "differs in random_state;" in both
+    assert "differs in decode;" in refused(people(), METADATA, decode="stratified")
 
 
 @pytest.mark.parametrize(

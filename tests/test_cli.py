@@ -693,6 +693,19 @@ def test_what_an_interrupted_fit_says_of_its_checkpoint_is_true(
     assert cli(*fit, *(["--resume"] if "--resume" in told else [])).exit_code == 0
 
 
+def test_a_fit_that_was_killed_before_its_checkpoint_was_removed_goes_on_over_its_own_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = ["fit", "sklearn.iris", "-m", "infer", "-o", "iris.pkl", "--checkpoint", "fit.ckpt", *QUICK]
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoint, "remove", lambda checkpoint: None)
+        assert cli(*fit).exit_code == 0
+    before = Path("iris.pkl").read_bytes()
+    assert "--force overwrites it" in cli(*fit).stderr
+    assert cli(*fit, "--resume").exit_code == 0
+    assert (Path("iris.pkl").read_bytes(), Path("fit.ckpt").exists()) == (before, False)
+
+
 @pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 @pytest.mark.parametrize(

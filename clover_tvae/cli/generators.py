@@ -166,6 +166,8 @@ def fit(
     from clover_tvae.tables.places import Copies
 
     copies = Copies()
+    # Where a fit was killed after its file was written, and before its checkpoint was removed, that file is its own.
+    force = force or (resume and checkpoint is not None and checkpoint.exists())
     check_targets({copies.target(output, force=force): ".pkl"}, force=force)
     require_files(metadata, table if database is None else None)
     what: dict[str, Any] = {
