@@ -20,8 +20,10 @@ from typer.testing import CliRunner, Result
 from clover_tvae import TVAESynthesizer, __version__
 from clover_tvae.backends import teaching
 from clover_tvae.cli import app
+from clover_tvae.errors import ArtifactError
 from clover_tvae.metadata import Metadata
 from clover_tvae.parameters import ONLY_IN_SDV, Parameters
+from clover_tvae.synthesizer import Synthesizer
 from clover_tvae.tables import parts_of, read_table, write_table
 from clover_tvae.tables.parts import write_manifest
 from clover_tvae.training import Checkpoint
@@ -691,6 +693,21 @@ def test_what_an_interrupted_fit_says_of_its_checkpoint_is_true(
         done = cli(*fit)
     assert (done.exit_code, f"checkpoint {told}" in done.stderr) == (130, True), done.output
     assert cli(*fit, *(["--resume"] if "--resume" in told else [])).exit_code == 0
+
+
+def test_a_fit_whose_file_cannot_be_written_says_that_its_checkpoint_stays(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object, **how: object) -> str:
+        raise ArtifactError("iris.pkl cannot be written: No space left on device")
+
+    fit = ["fit", "sklearn.iris", "-m", "infer", "-o", "iris.pkl", "--checkpoint", "fit.ckpt", *QUICK]
+    with monkeypatch.context() as patched:
+        patched.setattr(Synthesizer, "save", full)
+        done = cli(*fit)
+    assert (done.exit_code, "fit.ckpt is kept: the same command with --resume goes on" in done.stderr) == (3, True)
+    assert cli(*fit, "--resume").exit_code == 0
+    assert not Path("fit.ckpt").exists()
 
 
 def test_a_fit_that_was_killed_before_its_checkpoint_was_removed_goes_on_over_its_own_file(

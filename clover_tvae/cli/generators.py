@@ -43,7 +43,7 @@ from clover_tvae.cli.files import (
     with_copies,
 )
 from clover_tvae.cli.sampling import SAMPLE_EXAMPLES, sample
-from clover_tvae.errors import CloverWarning, ConfigError, collected_warnings
+from clover_tvae.errors import ArtifactError, CloverWarning, ConfigError, collected_warnings
 from clover_tvae.errors import warn as warn_of
 from clover_tvae.files import write_text
 
@@ -179,7 +179,7 @@ def fit(
             notes, sha256 = _learnt(**what, quiet=quiet)
         else:
             notes, sha256 = _learnt_together(engine, address, workers, what, quiet)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ArtifactError):  # the file cannot be written, say
         if checkpoint is not None:
             note(f"checkpoint {_left_in(checkpoint)}", quiet)
         raise
