@@ -112,6 +112,17 @@ def test_folders_of_keys_are_columns(tmp_path):
     assert df["year"].tolist() == [2020, 2020, 2021, 2021]
 
 
+def test_codes_in_the_names_of_folders_keep_their_zeros(tmp_path):
+    for code, year in (("01", "2023"), ("1", "2024"), ("75", "__HIVE_DEFAULT_PARTITION__")):
+        folder = tmp_path / "of=007" / "table" / f"post%20code={code}" / f"year={year}"
+        folder.mkdir(parents=True)
+        write_table(visits(4), folder / "part.parquet")
+    df, _ = read_dataset(tmp_path / "of=007" / "table", np.random.default_rng(1))
+    assert sorted(df["post code"].unique()) == ["01", "1", "75"]
+    assert sorted(df["year"].dropna().unique()) == [2023, 2024]
+    assert "of" not in df
+
+
 @pytest.mark.parametrize("kind", ["text", "number"])
 def test_a_column_of_files_and_of_folders_is_read_where_both_say_the_same(tmp_path, kind):
     names, cells = (["1", "2"], [1, 2]) if kind == "number" else (["x", "y"], ["x", "y"])

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -31,6 +33,8 @@ from clover_tvae.tables.parts import MANIFEST
 #: relations) is learnt of a sample of so many rows.
 MOST_ROWS, SAMPLE_ROWS = 1_000_000, 200_000
 _ROWS_A_BLOCK = 65_536
+#: A number with zeros in front, and how Hive names a folder of rows whose cell is missing.
+_CODE, _NO_VALUE = re.compile(r"0\d+"), "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
@@ -157,18 +161,39 @@ def _found(path: Path) -> tuple[Any, int]:
         except pa.ArrowException as error:  # it names the column and its types
             raise TableFileError(f"must hold files of one table: {error}", str(path)) from None
         whole = whole.with_metadata(shared_extras(schemas))
-        return ds.dataset(path, format="parquet", partitioning="hive", schema=whole), found.count_rows()
+        return ds.dataset(path, format="parquet", partitioning=_named(path), schema=whole), found.count_rows()
 
 
 def _opened(path: Path) -> Any:
     """Return the dataset of a path, whose files may still be of several tables."""
     try:
-        return ds.dataset(path, format="parquet", partitioning="hive")
+        return ds.dataset(path, format="parquet", partitioning=_named(path))
     except pa.ArrowTypeError as error:  # of a column in the files that the names of folders say otherwise
         raise TableFileError(f"must hold files of one table: {error}", str(path)) from None
     except pa.ArrowInvalid:
         list(_schemas(ds.dataset(path, format="parquet", schema=pa.schema([]))))  # tells which file is wrong
         raise
+
+
+def _named(path: Path) -> Any:
+    """Return how Arrow is to read the names of folders (``ward=01``): numbers with zeros in front are codes, which 01 and 1 tell apart."""
+    plain, base = ds.dataset(path, format="parquet"), len(Path(os.path.abspath(path)).parts)
+    values: dict[str, set[str]] = {}
+    for file in plain.files:
+        for name, is_said, value in (part.partition("=") for part in Path(os.path.abspath(file)).parts[base:-1]):
+            if is_said:
+                values.setdefault(unquote(name), set()).add(unquote(value))
+    codes = {name for name, found in values.items() if any(map(_CODE.fullmatch, found))} - {*plain.schema.names}
+    if not codes:
+        return "hive"
+    kinds = {name: _kind(found - {_NO_VALUE}) if name not in codes else pa.string() for name, found in values.items()}
+    return ds.partitioning(pa.schema([*kinds.items()]), flavor="hive")
+
+
+def _kind(values: set[str]) -> pa.DataType:
+    """Return what Arrow takes the values of a folder's name for."""
+    is_number = all(re.fullmatch(r"-?\d{1,9}", value) for value in values)
+    return pa.int32() if values and is_number else pa.string()
 
 
 def _schemas(found: Any) -> Iterator[pa.Schema]:
