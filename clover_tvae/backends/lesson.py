@@ -14,8 +14,20 @@ MOST_CHECKED = 2_000
 MOST_PARTS_CHECKED = 25
 #: How many times a cell of the target counts while a student learns.
 TARGET_COUNTS = 4.0
-#: Rows that a student draws for each one that it learnt, so that trees learn how they differ.
-DRAWN_TO_JUDGE = 3
+#: Rows that a student draws for each one that it learnt, so that trees learn how they differ; the most cells of these, half a minute's;
+#: and the rows for each learnt one below which there are too few.
+_DRAWN_TO_JUDGE, _MOST_CELLS, _LEAST_DRAWN = 3, 4_000_000, 0.5
+
+
+def rows_to_judge(n_rows: int, n_columns: int) -> int:
+    """Return how many rows a student of ``n_rows`` draws, so that trees learn how they differ from these; 0: they are not judged.
+
+    Example:
+        >>> rows_to_judge(6_000, 35), rows_to_judge(48_000, 100), rows_to_judge(20_000, 900)
+        (18000, 40000, 0)
+    """
+    n_drawn = min(_DRAWN_TO_JUDGE * n_rows, _MOST_CELLS // max(1, n_columns))
+    return n_drawn if n_drawn >= _LEAST_DRAWN * n_rows else 0
 
 
 @dataclass(frozen=True)

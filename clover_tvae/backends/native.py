@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from typing_extensions import Self
 
 from clover_tvae.artifact import pack_tensors, unpack_tensors
-from clover_tvae.backends.lesson import DRAWN_TO_JUDGE, TARGET_COUNTS, Lesson, ToTeach
+from clover_tvae.backends.lesson import TARGET_COUNTS, Lesson, ToTeach, rows_to_judge
 from clover_tvae.backends.native_parts import ModelPart, TrainingPart, packed
 from clover_tvae.backends.protocol import Backend, ReadsRows, never_seen, reading, refuse_unknown, require_columns
 from clover_tvae.backends.sizing import Plan, forecast, plan_training
@@ -192,8 +192,8 @@ class NativeBackend(Backend, ReadsRows):
             vae.fit_prior(table_tensors(table, layout), prior, torch.from_numpy(seen))
             sampler = Sampler(vae, transform.translate, beside=self._beside(transform))
             sampler.measure_steps(child(seed, Fit.SCHEDULE))
-            if plan.model.judge_trees and stopped != "minutes":
-                n_drawn = DRAWN_TO_JUDGE * len(table)
+            n_drawn = rows_to_judge(len(table), layout.n_columns) if plan.model.judge_trees else 0
+            if n_drawn and stopped != "minutes":
                 sampler.learn_to_judge(table, transform.ranks(table), n_drawn, child(seed, Fit.JUDGE))
         facts = {
             "rows": n_rows,

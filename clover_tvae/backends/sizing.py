@@ -8,12 +8,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from clover_tvae.backends.choosing import rows_to_choose_from
 from clover_tvae.backends.lesson import (
-    DRAWN_TO_JUDGE,
     MOST_CHECKED,
     MOST_PARTS_CHECKED,
     TEACHER_MINUTES,
     Lesson,
     ToTeach,
+    rows_to_judge,
 )
 from clover_tvae.model.build import ModelConfig
 from clover_tvae.parameters import Parameters, listed
@@ -368,7 +368,8 @@ def forecast(
     a_cell = _SECONDS_A_CELL_WRITTEN + (_SECONDS_A_CELL_JUDGED if n_written > to_teach.n_rows else 0.0)
     written = Stretch(n_written * n_columns, a_cell)
     student = taught.stretches(to_teach.n_rows, n_columns)[0]
-    judged = DRAWN_TO_JUDGE * to_teach.n_rows * n_columns * _SECONDS_A_CELL_WRITTEN if taught.model.judge_trees else 0.0
+    n_drawn = rows_to_judge(to_teach.n_rows, n_columns) if taught.model.judge_trees else 0
+    judged = n_drawn * n_columns * _SECONDS_A_CELL_WRITTEN
     minutes, is_sure = to_teach.lesson.minutes, to_teach.is_sure
     return Forecast(trainings, written, student, judged, minutes, is_sure, check, dealt)
 
