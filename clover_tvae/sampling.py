@@ -214,8 +214,8 @@ class Sampler:
         ranks: Sequence[NDArray[np.float64] | None],
         n_drawn: int,
         seed: np.random.SeedSequence,
-    ) -> None:
-        """Let the model's judge learn how drawn rows differ from those of the table that the model was taught.
+    ) -> float:
+        """Let the model's judge learn how drawn rows differ from those of the table that the model was taught; return how far it tells them apart.
 
         Args:
             table: These rows.
@@ -231,8 +231,9 @@ class Sampler:
         both, device = (table, drawn), self.vae.device
         beside = None if self._beside is None else [torch.from_numpy(self._beside(rows)) for rows in both]
         learnt_rows, drawn_rows = (Rows(*(part.cpu() for part in self._rows(rows, None))) for rows in both)
-        self.vae.judge.cpu().learn(learnt_rows, drawn_rows, ranks, rng, beside)
+        spread = self.vae.judge.cpu().learn(learnt_rows, drawn_rows, ranks, rng, beside)
         self.vae.judge.to(device)
+        return spread
 
     # -- completing ---------------------------------------------------------------------------------------------------
 

@@ -194,7 +194,10 @@ class NativeBackend(Backend, ReadsRows):
             sampler.measure_steps(child(seed, Fit.SCHEDULE))
             n_drawn = rows_to_judge(len(table), layout.n_columns) if plan.model.judge_trees else 0
             if n_drawn and stopped != "minutes":
-                sampler.learn_to_judge(table, transform.ranks(table), n_drawn, child(seed, Fit.JUDGE))
+                spread = sampler.learn_to_judge(table, transform.ranks(table), n_drawn, child(seed, Fit.JUDGE))
+                kept = f"that look learnt are kept oftener, as far as trees tell them apart (log-ratios spread by {spread:.2f})"
+                taken = "are taken as they come: trees hardly tell them from learnt ones"
+                logger.info("%s: drawn rows %s", told, kept if spread else taken)
         facts = {
             "rows": n_rows,
             "seconds": round(time.monotonic() - started, 3),

@@ -59,7 +59,8 @@ class RowJudge(nn.Module):
         >>> alike = Rows.blank(2_000, layout)._replace(choices=cells.expand(-1, 2))
         >>> drawn = Rows.blank(2_000, layout)._replace(choices=torch.cat([cells, cells.flip(0)], 1))
         >>> judge = RowJudge(layout, n_trees=20)
-        >>> judge.learn(alike, drawn, [None, None], np.random.default_rng(1))
+        >>> judge.learn(alike, drawn, [None, None], np.random.default_rng(1)) > 1
+        True
         >>> bool(judge.log_ratio(alike).mean() > judge.log_ratio(drawn).mean())
         True
     """
@@ -129,7 +130,7 @@ class RowJudge(nn.Module):
         ranks: Sequence[NDArray[np.float64] | None],
         rng: np.random.Generator,
         beside: Sequence[Tensor] | None = None,
-    ) -> None:
+    ) -> float:
         """Learn to tell rows apart; where that hardly works, nothing is judged.
 
         Args:
@@ -138,9 +139,12 @@ class RowJudge(nn.Module):
             ranks: Of each column with numbers the rank of each choice that is one, NaN of the others.
             rng: Which rows test the trees.
             beside: More numbers of the rows of either kind, none of them NaN. **Shape** each ``(rows, numbers)``.
+
+        Returns:
+            How far the log-ratios of rows that the trees did not learn spread; 0 where nothing is judged.
         """
         if not self.n_trees or len(learnt.choices) < _FEWEST:
-            return
+            return 0.0
         self._place_choices(learnt.choices, drawn.choices, ranks)
         more = beside or (None, None)
         parts = [self.cells(rows, numbers) for rows, numbers in zip((learnt, drawn), more, strict=True)]
@@ -149,7 +153,9 @@ class RowJudge(nn.Module):
             [part[which == kind] for part, which in zip(parts, is_test, strict=True)] for kind in (False, True)
         )
         self._grow(seen, int(rng.integers(2**32)))
-        self.leaves.mul_(self._trust(test))
+        trust, spread = self._trust(test)
+        self.leaves.mul_(trust)
+        return spread
 
     def _place_choices(self, learnt: Tensor, drawn: Tensor, ranks: Sequence[NDArray[np.float64] | None]) -> None:
         for i, (column, start) in enumerate(zip(self.layout.columns, self.starts.tolist(), strict=True)):
@@ -183,16 +189,15 @@ class RowJudge(nn.Module):
             logger.warning("this scikit-learn's trees cannot be read: drawn rows are not judged")
             self.leaves.zero_()
 
-    def _trust(self, test: Sequence[Tensor]) -> float:
-        """How far to believe the trees (Platt 1999), by rows that they did not learn; 0 where they hardly tell them apart."""
+    def _trust(self, test: Sequence[Tensor]) -> tuple[float, float]:
+        """How far to believe the trees (Platt 1999), by rows that they did not learn, and how far their log-ratios then spread; 0 where they hardly tell them apart."""
         from sklearn.linear_model import LogisticRegression
 
         scores = torch.cat([self._scores(part) for part in test]).numpy().reshape(-1, 1)
         calibrated = LogisticRegression(class_weight="balanced").fit(scores, np.repeat([1, 0], [*map(len, test)]))
         trust = max(0.0, float(calibrated.coef_[0, 0]))
         spread = trust * float(scores.std())
-        logger.info("trees tell learnt rows from drawn ones with log-ratios that spread by %.2f", spread)
-        return trust if spread >= _LEAST_SPREAD else 0.0
+        return (trust, spread) if spread >= _LEAST_SPREAD else (0.0, 0.0)
 
 
 def _write(grown: NDArray[Any], features: NDArray[Any], thresholds: NDArray[Any], leaves: NDArray[Any]) -> None:
