@@ -593,7 +593,7 @@ def test_a_teacher_writes_each_learnt_column_for_itself(monkeypatch):
         return steps(self, columns, n_steps)
 
     monkeypatch.setattr(Schedule, "steps", noted)
-    monkeypatch.setattr(Sampler, "learn_to_judge", lambda *given: None)  # for it the student draws as it always will
+    monkeypatch.setattr(Sampler, "learn_to_judge", lambda *given: 0.0)  # for it the student draws as it always will
     kinds = {"datetime": list(dates), "relations": relations}
     TVAESynthesizer(pd.DataFrame(dates), kinds, random_state=1, epochs=2, privacy="student", verbose=False).fit()
     assert asked[0][0] > len(dates)
