@@ -183,17 +183,20 @@ def _named(path: Path) -> Any:
         for name, is_said, value in (part.partition("=") for part in Path(os.path.abspath(file)).parts[base:-1]):
             if is_said:
                 values.setdefault(unquote(name), set()).add(unquote(value))
-    codes = {name for name, found in values.items() if any(map(_CODE.fullmatch, found))} - {*plain.schema.names}
-    if not codes:
+    in_files = {field.name: field.type for field in plain.schema}
+    codes = {name for name, found in values.items() if any(map(_CODE.fullmatch, found))} - in_files.keys()
+    wide = {name for name in values.keys() & in_files.keys() if in_files[name] not in (pa.int32(), pa.string())}
+    if not codes | wide:
         return "hive"
-    kinds = {name: _kind(found - {_NO_VALUE}) if name not in codes else pa.string() for name, found in values.items()}
-    return ds.partitioning(pa.schema([*kinds.items()]), flavor="hive")
+    kinds = {name: _kind(found - {_NO_VALUE}, in_files.get(name)) for name, found in values.items()}
+    return ds.partitioning(pa.schema([*(kinds | dict.fromkeys(codes, pa.string())).items()]), flavor="hive")
 
 
-def _kind(values: set[str]) -> pa.DataType:
-    """Return what Arrow takes the values of a folder's name for."""
-    is_number = all(re.fullmatch(r"-?\d{1,9}", value) for value in values)
-    return pa.int32() if values and is_number else pa.string()
+def _kind(values: set[str], in_files: pa.DataType | None) -> pa.DataType:
+    """Return what Arrow takes the values of a folder's name for; whole numbers of the files are of one type with those of their folders."""
+    if not values or not all(re.fullmatch(r"-?\d{1,9}", value) for value in values):
+        return pa.string()
+    return in_files if in_files is not None and pa.types.is_integer(in_files) else pa.int32()
 
 
 def _schemas(found: Any) -> Iterator[pa.Schema]:
