@@ -791,10 +791,11 @@ def test_every_file_that_is_not_there_is_named_at_once(folder: Path, command: li
 
 @pytest.mark.long
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
-def test_a_full_disk_behind_standard_output_is_no_bug_of_ours() -> None:
+@pytest.mark.parametrize("words", ["schema job", "--help", "fit --help", "--version"])
+def test_a_full_disk_behind_standard_output_is_no_bug_of_ours(words: str) -> None:
     with open("/dev/full", "w") as full:
         result = subprocess.run(
-            [sys.executable, "-m", "clover_tvae", "schema", "job"],
+            [sys.executable, "-m", "clover_tvae", *words.split()],
             env=environment(LC_ALL="C"),
             stdout=full,
             stderr=subprocess.PIPE,

@@ -15,14 +15,14 @@ import typer
 
 from clover_tvae import __version__
 from clover_tvae.cli import evaluation, examples, generators, jobs, metadata
-from clover_tvae.cli.console import Commands, end_like_an_interrupt, last_signal, say
+from clover_tvae.cli.console import Commands, drop_output, end_like_an_interrupt, last_signal, no_room, say
 
 app = typer.Typer(
     name="clover-tvae",
     cls=Commands,
     help="Learn a table of patients or employees; give back synthetic rows that have its statistics.",
     epilog=(
-        "Exit codes: 0 done, 1 our bug, 2 your input is wrong, nothing can be written, or another process runs the job, "
+        "Exit codes: 0 done, 1 our bug, or the reader of our output has gone, 2 your input is wrong, nothing can be written, or another process runs the job, "
         "3 a generator file is refused or cannot be written, 4 training failed or memory ran out, "
         "6 a limit of the evaluation is passed, 129, 130 or 143 ended by SIGHUP, Ctrl-C or SIGTERM."
     ),
@@ -58,10 +58,16 @@ def main() -> None:
     end_like_an_interrupt()
     try:
         _run()
-    except BaseException:
-        if (number := last_signal()) is None:
+    except BaseException as error:
+        if (number := last_signal()) is not None:
+            sys.exit(
+                128 + number
+            )  # it came before a command ran, or while the libraries below made something else of it
+        if not (text := no_room(error)):  # for a page of help
             raise
-        sys.exit(128 + number)  # it came before a command ran, or while the libraries below made something else of it
+        drop_output()
+        sys.stderr.write(f"error: {text}\n")
+        sys.exit(2)
     finally:
         gc.freeze()  # the system frees what is left: Python would look through all of torch, for a quarter of a second
 

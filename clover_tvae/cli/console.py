@@ -204,16 +204,16 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             _end_by(error.args[0] if error.args else last_signal() or signal.SIGINT)  # Ray raises a plain one
         except BrokenPipeError:
             # The reader of our output has gone, as `head` does. What is still buffered has nowhere to go.
-            _drop_output()
+            drop_output()
             raise typer.Exit(1) from None
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
         except Exception as error:
             if (number := last_signal()) is not None:
                 _end_by(number)
-            if isinstance(error, OSError) and error.errno in _NO_ROOM:
-                _drop_output()
-                _fail(f"cannot write: {os.strerror(error.errno)}; make room, or write elsewhere", 2, debug)
+            if text := no_room(error):
+                drop_output()
+                _fail(text, 2, debug)
             from clover_tvae.jobs.result import OUR_BUG
 
             # The text of a foreign error may quote the data: only its kind is shown.
@@ -265,7 +265,14 @@ def _end_by(number: int) -> NoReturn:
     raise typer.Exit(128 + found) from None
 
 
-def _drop_output() -> None:
+def no_room(error: BaseException) -> str:
+    """Return what is said of a disk that is full, or a quota; empty of another error."""
+    if not isinstance(error, OSError) or error.errno not in _NO_ROOM:
+        return ""
+    return f"cannot write: {os.strerror(error.errno)}; make room, or write elsewhere"
+
+
+def drop_output() -> None:
     """Send what is still buffered for standard output nowhere, or Python fails at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
