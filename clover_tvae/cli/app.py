@@ -22,9 +22,9 @@ app = typer.Typer(
     cls=Commands,
     help="Learn a table of patients or employees; give back synthetic rows that have its statistics.",
     epilog=(
-        "Exit codes: 0 done, 1 our bug, or the reader of our output has gone, 2 your input is wrong, nothing can be written, or another process runs the job, "
+        "Exit codes: 0 done, 1 our bug, 2 your input is wrong, nothing can be written, or another process runs the job, "
         "3 a generator file is refused or cannot be written, 4 training failed or memory ran out, "
-        "6 a limit of the evaluation is passed, 129, 130 or 143 ended by SIGHUP, Ctrl-C or SIGTERM."
+        "6 a limit of the evaluation is passed, 129, 130 or 143 ended by SIGHUP, Ctrl-C or SIGTERM; 1 also where nobody reads the output any more."
     ),
     no_args_is_help=True,
     add_completion=False,
