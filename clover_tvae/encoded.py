@@ -128,29 +128,3 @@ class EncodedTable:
             None,
             None if parts[0].equals is None else np.concatenate([p.equals for p in parts if p.equals is not None]),
         )
-
-
-def picked(log_ratio: NDArray[np.float64], n_rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return the places of ``n_rows`` rows, in order: each is kept in proportion to its ratio, those of large ratios always.
-
-    Args:
-        log_ratio: Of each row the log of how many times likelier it is to be wanted.
-        n_rows: How many, at most as many as there are.
-        rng: Draws.
-
-    **Shape** ``(rows,)``, ``(n_rows,)``.
-
-    Example:
-        >>> picked(np.array([0.0, 9.0, 0.0, 9.0]), 2, np.random.default_rng(1)).tolist()
-        [1, 3]
-    """
-    ratio = np.exp(log_ratio - log_ratio.max())
-    # Once the k largest are kept for sure, the others share what is left: with the first k for which none of them is more than sure.
-    falling, k = np.sort(ratio)[::-1], np.arange(n_rows)
-    factors = (n_rows - k) / np.cumsum(falling[::-1])[::-1][:n_rows]
-    share = np.minimum(1.0, factors[np.argmax(factors * falling[:n_rows] <= 1.0)] * ratio)
-    order = rng.permutation(len(ratio))
-    reached = np.cumsum(share[order])
-    # Systematic sampling (Madow 1949): exactly as many, each with its own share.
-    marks = np.searchsorted(reached, (rng.random() + np.arange(n_rows)) * (reached[-1] / n_rows))
-    return np.sort(order[np.minimum(marks, len(order) - 1)])

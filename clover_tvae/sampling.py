@@ -17,12 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clover_tvae.encoded import EncodedTable, picked
+from clover_tvae.encoded import EncodedTable
 from clover_tvae.errors import ConditionError
 from clover_tvae.model.devices import Strata, one_thread, torch_generator
 from clover_tvae.model.rows import ConditionTensors, Drawing, Draws, Rows, Translate
 from clover_tvae.model.schedule import one_by_one
 from clover_tvae.model.vae import TabularVAE, inside_spreads, table_tensors
+from clover_tvae.ratios import picked
 from clover_tvae.seeds import child
 
 __all__ = ["BLOCK_ROWS", "Sampler"]
@@ -149,7 +150,7 @@ class Sampler:
         return table.take(picked(log_ratio, BLOCK_ROWS, _numpy_generator(generator)))
 
     def _numbers_beside(self, table: EncodedTable) -> Tensor | None:
-        return None if self._beside is None else torch.from_numpy(self._beside(table)).to(self.vae.device)
+        return None if self._beside is None else torch.from_numpy(self._beside(table))
 
     def _fresh(self, generator: torch.Generator, n_rows: int, *, stratify: bool = True) -> tuple[Rows, Tensor, Tensor]:
         """Blank rows, nothing known, z from the prior."""
@@ -229,7 +230,7 @@ class Sampler:
             inside = rng.random(table.scalars.shape, dtype=np.float32)
             table = EncodedTable(table.choices, table.scalars + table.spreads * inside, None, table.equals)
         both, device = (table, drawn), self.vae.device
-        beside = None if self._beside is None else [torch.from_numpy(self._beside(rows)) for rows in both]
+        beside = [self._numbers_beside(rows) for rows in both]
         learnt_rows, drawn_rows = (Rows(*(part.cpu() for part in self._rows(rows, None))) for rows in both)
         spread = self.vae.judge.cpu().learn(learnt_rows, drawn_rows, ranks, rng, beside)
         self.vae.judge.to(device)

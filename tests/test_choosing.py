@@ -9,7 +9,7 @@ import pytest
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.backends import teaching
 from clover_tvae.backends.choosing import chosen_rows, log_ratios, rows_to_choose_from
-from clover_tvae.encoded import picked
+from clover_tvae.ratios import picked
 
 SEED = np.random.SeedSequence(1)
 

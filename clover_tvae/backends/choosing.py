@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.encoded import picked
 from clover_tvae.metadata import Metadata
+from clover_tvae.ratios import picked, trust
 from clover_tvae.seeds import Choose, child, generator
 
 __all__ = ["chosen_rows", "log_ratios", "rows_to_choose_from"]
@@ -110,8 +110,6 @@ def log_ratios(
 
     **Shape** ``(written rows,)``.
     """
-    from sklearn.linear_model import LogisticRegression
-
     from clover_tvae.evaluation.features import tree_matrix
     from clover_tvae.evaluation.frames import code_tables
 
@@ -124,8 +122,7 @@ def log_ratios(
     n_repeats = n_repeats or (_REPEATS if len(learnt) < _FEW else 1)
     scores = np.sum([_judged([real, made], whose, is_category, rng) for _ in range(n_repeats)], axis=0)
     labels = np.repeat([1, 0], [len(real), len(made)])
-    calibration = LogisticRegression(class_weight="balanced").fit(scores.reshape(-1, 1), labels)
-    return max(0.0, float(calibration.coef_[0, 0])) * scores[len(real) :]
+    return trust(scores, labels) * scores[len(real) :]
 
 
 def _judged(

@@ -190,7 +190,7 @@ class NativeBackend(Backend, ReadsRows):
         with one_thread():
             prior = torch_generator(child(seed, Fit.PRIOR), self.device)
             vae.fit_prior(table_tensors(table, layout), prior, torch.from_numpy(seen))
-            sampler = Sampler(vae, transform.translate, beside=self._beside(transform))
+            sampler = self._sampler(vae, transform)
             sampler.measure_steps(child(seed, Fit.SCHEDULE))
             n_drawn = rows_to_judge(len(table), layout.n_columns) if plan.model.judge_trees else 0
             if n_drawn and stopped != "minutes":
@@ -252,9 +252,11 @@ class NativeBackend(Backend, ReadsRows):
             raise NotFittedError
         return self._known
 
-    def _beside(self, transform: TableTransform) -> Callable[[EncodedTable], NDArray[np.float32]] | None:
+    def _sampler(self, vae: TabularVAE, transform: TableTransform) -> Sampler:
+        """What draws rows, and judges them by their numbers beside the columns of the network, too."""
         numbers = self.beside
-        return None if numbers is None else lambda table: numbers(transform.decode(table, names=transform.names))
+        beside = None if numbers is None else lambda table: numbers(transform.decode(table, names=transform.names))
+        return Sampler(vae, transform.translate, beside=beside)
 
     # -- drawing ------------------------------------------------------------------------------------------------------
 
@@ -272,7 +274,7 @@ class NativeBackend(Backend, ReadsRows):
     ) -> Iterator[pd.DataFrame]:
         learnt = self._learnt()
         transform = learnt.transform
-        sampler = Sampler(learnt.vae, transform.translate, beside=self._beside(transform))
+        sampler = self._sampler(learnt.vae, transform)
         allowed = {
             i: ConditionTensors(*map(torch.from_numpy, (allowed.choices, allowed.lower, allowed.upper)))
             for i, allowed in transform.allow(conditions or {}).items()

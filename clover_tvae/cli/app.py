@@ -60,9 +60,8 @@ def main() -> None:
         _run()
     except BaseException as error:
         if (number := last_signal()) is not None:
-            sys.exit(
-                128 + number
-            )  # it came before a command ran, or while the libraries below made something else of it
+            # It came before a command ran, or while the libraries below made something else of it.
+            sys.exit(128 + number)
         if not (text := no_room(error)):  # for a page of help
             raise
         drop_output()

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from clover_tvae.encoded import TableLayout
 from clover_tvae.model.rows import Rows, numbered_cells
+from clover_tvae.ratios import trust
 
 __all__ = ["RowJudge"]
 
@@ -104,7 +105,7 @@ class RowJudge(nn.Module):
         at = rows.choices + self.starts
         numbers = self.numbers[at.index_select(1, self.columns)]
         numbers = torch.where(numbered_cells(self.layout, rows.choices), rows.scalars, numbers)
-        return torch.cat([numbers, self.places[at]] + ([] if beside is None else [beside]), 1)
+        return torch.cat([numbers, self.places[at]] + ([] if beside is None else [beside.to(at.device)]), 1)
 
     @torch.no_grad()
     def log_ratio(self, rows: Rows, beside: Tensor | None = None) -> Tensor:
@@ -129,7 +130,7 @@ class RowJudge(nn.Module):
         drawn: Rows,
         ranks: Sequence[NDArray[np.float64] | None],
         rng: np.random.Generator,
-        beside: Sequence[Tensor] | None = None,
+        beside: Sequence[Tensor | None] = (None, None),
     ) -> float:
         """Learn to tell rows apart; where that hardly works, nothing is judged.
 
@@ -146,15 +147,18 @@ class RowJudge(nn.Module):
         if not self.n_trees or len(learnt.choices) < _FEWEST:
             return 0.0
         self._place_choices(learnt.choices, drawn.choices, ranks)
-        more = beside or (None, None)
-        parts = [self.cells(rows, numbers) for rows, numbers in zip((learnt, drawn), more, strict=True)]
+        parts = [self.cells(rows, numbers) for rows, numbers in zip((learnt, drawn), beside, strict=True)]
         is_test = [torch.from_numpy(rng.permutation(len(part)) < len(part) // _ONE_IN) for part in parts]
         seen, test = (
             [part[which == kind] for part, which in zip(parts, is_test, strict=True)] for kind in (False, True)
         )
         self._grow(seen, int(rng.integers(2**32)))
-        trust, spread = self._trust(test)
-        self.leaves.mul_(trust)
+        scores = torch.cat([self._scores(part) for part in test]).numpy()
+        factor = trust(scores, np.repeat([1, 0], [*map(len, test)]))
+        spread = factor * float(scores.std())
+        if spread < _LEAST_SPREAD:
+            factor = spread = 0.0
+        self.leaves.mul_(factor)
         return spread
 
     def _place_choices(self, learnt: Tensor, drawn: Tensor, ranks: Sequence[NDArray[np.float64] | None]) -> None:
@@ -188,16 +192,6 @@ class RowJudge(nn.Module):
         if np.ptp(self._scores(cells[:_CHECKED]).numpy() - expected) > _ROUNDING:
             logger.warning("this scikit-learn's trees cannot be read: drawn rows are not judged")
             self.leaves.zero_()
-
-    def _trust(self, test: Sequence[Tensor]) -> tuple[float, float]:
-        """How far to believe the trees (Platt 1999), by rows that they did not learn, and how far their log-ratios then spread; 0 where they hardly tell them apart."""
-        from sklearn.linear_model import LogisticRegression
-
-        scores = torch.cat([self._scores(part) for part in test]).numpy().reshape(-1, 1)
-        calibrated = LogisticRegression(class_weight="balanced").fit(scores, np.repeat([1, 0], [*map(len, test)]))
-        trust = max(0.0, float(calibrated.coef_[0, 0]))
-        spread = trust * float(scores.std())
-        return (trust, spread) if spread >= _LEAST_SPREAD else (0.0, 0.0)
 
 
 def _write(grown: NDArray[Any], features: NDArray[Any], thresholds: NDArray[Any], leaves: NDArray[Any]) -> None:

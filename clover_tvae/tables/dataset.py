@@ -149,7 +149,7 @@ def _found(path: Path) -> tuple[Any, int]:
         text = "is no Parquet file by its name; clover_tvae.tables.read_table reads other tables"
         raise TableFileError(text, str(path))
     with _readable(path):
-        found = _opened(path)
+        found, named = _opened(path)
         if not found.files:
             raise TableFileError("the folder holds no Parquet file", str(path))
         schemas = list(_schemas(found))
@@ -161,13 +161,14 @@ def _found(path: Path) -> tuple[Any, int]:
         except pa.ArrowException as error:  # it names the column and its types
             raise TableFileError(f"must hold files of one table: {error}", str(path)) from None
         whole = whole.with_metadata(shared_extras(schemas))
-        return ds.dataset(path, format="parquet", partitioning=_named(path), schema=whole), found.count_rows()
+        return ds.dataset(path, format="parquet", partitioning=named, schema=whole), found.count_rows()
 
 
-def _opened(path: Path) -> Any:
-    """Return the dataset of a path, whose files may still be of several tables."""
+def _opened(path: Path) -> tuple[Any, Any]:
+    """Return the dataset of a path, whose files may still be of several tables, and how the names of its folders are read."""
     try:
-        return ds.dataset(path, format="parquet", partitioning=_named(path))
+        named = _named(path)
+        return ds.dataset(path, format="parquet", partitioning=named), named
     except pa.ArrowTypeError as error:  # of a column in the files that the names of folders say otherwise
         raise TableFileError(f"must hold files of one table: {error}", str(path)) from None
     except pa.ArrowInvalid:
