@@ -1224,3 +1224,57 @@ def test_a_grid_of_settings_in_equal_shares_is_no_unit() -> None:
     metadata = Metadata.infer(pd.DataFrame({"dose": doses, "x": np.random.default_rng(0).normal(size=400).round(2)}))
     assert metadata.unit is None
     assert metadata.columns[0].kind == "continuous"
+
+
+def many_rows(n_people: int, n_rows: int, odd: float) -> pd.DataFrame:
+    """Visits of 300 patients, the first of whom come ``n_rows`` times, with an odd value and an odd length of stay each time."""
+    rng = np.random.default_rng(n_rows + n_people)
+    who = np.repeat(np.arange(300), [n_rows] * n_people + [*rng.integers(1, 6, 300 - n_people)])
+    test = np.where(who < n_people, "K", rng.choice(["K", "Na"], len(who)))
+    value = np.where(who < n_people, odd, rng.uniform(3, 5, len(who)).round(1) + 130 * (test == "Na"))
+    days = np.where(who < n_people, odd // 1, rng.integers(1, 20, len(who)))
+    came = pd.Series(pd.Timestamp("2010-01-01") + pd.to_timedelta(rng.integers(0, 4_700, len(who)), unit="D"))
+    return pd.DataFrame({
+        "patient": who, "test": test, "value": value, "came": came, "left": came + pd.to_timedelta(days, unit="D")
+    })  # fmt: skip
+
+
+STAYS = Metadata.of({
+    "continuous": ["value"], "categorical": ["test"], "datetime": ["came", "left"], "id": ["patient"], "unit": "patient",
+    "relations": [
+        {"kind": "ranges", "category": "test", "number": "value"}, {"kind": "interval", "start": "came", "end": "left"},
+    ],
+})  # fmt: skip
+
+
+@pytest.mark.parametrize(("n_people", "n_rows"), [(1, 5), (1, 100), (3, 50), (4, 20)])
+def test_few_people_with_many_rows_move_no_end_of_a_relation(n_people: int, n_rows: int) -> None:
+    plan, other = (
+        Reduction.fit(df, STAYS.with_relations(df), np.random.default_rng(0), is_repair=False, min_count=K)
+        for df in (many_rows(n_people, n_rows, odd) for odd in (987.6, 4567.8))
+    )
+    assert plan.kept == other.kept
+    assert replace(plan.distances["left"], ends=None) == replace(other.distances["left"], ends=None)
+    ends = {category: (low, high) for category, low, high in plan.kept[0].ranges}
+    assert 2 <= ends["K"][0] <= 3
+    assert 5 <= ends["K"][1] <= 6.5
+    assert plan.distances["left"].reach <= 40
+    assert plan.distances["left"].typical <= 20
+
+
+def test_dates_of_a_unit_end_where_those_of_enough_people_do() -> None:
+    df = many_rows(3, 50, 5.5)
+    plan = Reduction.fit(df, STAYS.with_relations(df), np.random.default_rng(0), is_repair=False, min_count=K)
+    first, last = pd.to_datetime(np.array(plan.distances["left"].ends), unit="s")
+    assert first <= df["left"].min() + pd.Timedelta(
+        days=45
+    )  # before, a year later: those who came before stayed for months
+    assert last >= df["left"].max() - pd.Timedelta(days=45)
+
+
+def test_how_many_rows_few_people_have_is_not_told() -> None:
+    df = many_rows(1, 60, 4.4).assign(ward="east")
+    df.loc[df["patient"] == 0, "ward"] = "west"
+    described = Metadata.of({"continuous": ["value"], "categorical": ["ward"], "id": ["patient"], "unit": "patient"})
+    with pytest.warns(UserWarning, match="not learnt: 'ward': fewer than 5 categories in some rows"):
+        TableTransform.fit(df, described, rng=RNG, min_count=K)

@@ -13,6 +13,7 @@ import string
 import subprocess
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -457,6 +458,31 @@ def test_what_columns_are_is_inferred_from_the_rows_that_are_learnt(folder: Path
     assert {column.name: column.kind for column in metadata.columns} == {
         "x": "continuous", "sex": "categorical", "late": "ignore", "word": "continuous", "pool": "id",
     }  # fmt: skip
+
+
+def test_what_one_person_wrote_is_no_word_of_a_column_that_all_rows_tell(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(160), [60, *rng.integers(1, 11, 159)])
+    weight = pd.Series(rng.normal(70, 10, len(who)).round(1).astype(str)) + " kg"
+    weight[who == 0] = "Dr-Huber-Ward-7"
+    age = rng.integers(20, 90, len(who))
+    pd.DataFrame({"patient_id": [f"P{i:04d}" for i in who], "age": age, "weight": weight}).to_csv(
+        folder / "t.csv", index=False
+    )
+    is_held = []
+    for seed in range(6):
+        job = only_job(
+            write(folder, iris_job(data="t.csv", metadata="infer", holdout=0.3, synthesizer={"random_state": seed}))
+        )
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            table = job.read_table({})
+        is_held.append("P0000" in set(table.holdout["patient_id"]))
+        assert table.metadata.unit == "patient_id"
+        assert "Huber" not in str(table.metadata.to_dict())
+        assert not any("Huber" in str(one.message) for one in told)
+        assert sum("'patient_id'" in str(one.message) for one in told) == 1
+    assert len(set(is_held)) == 2
 
 
 def test_defaults_lie_under_each_job(folder: Path) -> None:

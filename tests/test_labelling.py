@@ -102,6 +102,37 @@ def test_rows_of_one_person_are_in_one_part() -> None:
     assert labelled(written, rows, Metadata.of(described), SEED, 5) is not written
 
 
+@pytest.mark.parametrize(("n_rows", "n_classes"), [([100, 1, 1, 1, 1], 2), ([25, 25, 25, 25], 3)])
+def test_classes_are_learnt_of_enough_people_whoever_has_most_rows(n_rows, n_classes, monkeypatch) -> None:
+    monkeypatch.setattr(labelling, "_MOST_LEARNT", 300)
+    no = np.repeat(np.arange(300), [*n_rows, *[3] * (300 - len(n_rows))])  # the first have a class of their own
+    rows = people(len(no), 14).assign(no=no)
+    rows.loc[no < len(n_rows), "left"] = "a few"
+    if n_classes == 2:
+        rows["left"] = rows["left"].replace("no", "yes")
+    written = pd.concat([rows] * 3, ignore_index=True)
+    described = Metadata.of({
+        "continuous": [f"x{i}" for i in range(8)], "categorical": ["town", "left"], "id": ["no"], "unit": "no",
+        "variable_to_predict": "left",
+    })  # fmt: skip
+    for seed in range(6):
+        found = labelled(written, rows, described, np.random.SeedSequence(seed), 5)["left"]
+        assert ((found == "a few") == (written["left"] == "a few")).all()
+
+
+def test_a_class_whose_people_are_all_in_one_fold_is_not_drawn_anew(monkeypatch) -> None:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    def one_apart(self, features, answers, groups):
+        others = np.flatnonzero(answers == 0)
+        for part in (np.flatnonzero(answers == 1), *np.array_split(others, 4)):
+            yield np.setdiff1d(np.arange(len(answers)), part), part
+
+    monkeypatch.setattr(StratifiedGroupKFold, "split", one_apart)
+    rows = people(600, 15).assign(left=["yes"] * 60 + ["no"] * 540)
+    assert labelled(shuffled(rows), rows, METADATA, SEED, 5)["left"].tolist() == shuffled(rows)["left"].tolist()
+
+
 def test_a_fit_with_a_student_writes_the_target_anew(caplog) -> None:
     caplog.set_level("INFO", "clover_tvae")
     options = {"random_state": 1, "epochs": 2, "verbose": False}

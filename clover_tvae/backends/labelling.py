@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.people import evened, most_rows, people_of_each
 from clover_tvae.metadata import Metadata
 from clover_tvae.seeds import Label, generator
 
@@ -53,15 +54,15 @@ def labelled(
 ) -> pd.DataFrame:
     """Return written rows with the cells of ``variable_to_predict`` drawn anew, given the rest of their rows.
 
-    Cells that are missing, or hold a class of fewer than ``min_count`` rows, stay as they are. All stay where the target is no
-    category, where a relation that is kept speaks of it, and where nothing tells it better than its shares do.
+    Cells that are missing, or hold a class of fewer than ``min_count`` people, stay as they are. All stay where the target is no
+    category, where a relation that is kept speaks of it, and where nothing tells it better than its shares do, or all who have a class fall into one fold.
 
     Args:
         written: Rows that a teacher wrote.
         learnt: Rows that it learnt.
         metadata: What the columns are.
         seed: Of the folds, the trees and the draw.
-        min_count: Fewest rows of a class that is learnt.
+        min_count: Fewest people of a class that is learnt.
     """
     target = metadata.variable_to_predict
     if target is None or any(target in one.columns for one in metadata.relations or () if one.handling == "keep"):
@@ -73,9 +74,11 @@ def labelled(
     if target not in tables.category_names or not others.names or tables["learnt"].n_people < _FEWEST_PEOPLE:
         return written
     answers, old = tables.cells("learnt", target), tables.cells("written", target)
-    known = generator(seed, Label.PEOPLE).permutation(np.flatnonzero(np.isin(answers, old[old >= 0])))[:_MOST_LEARNT]
-    classes, counts = np.unique(answers[known], return_counts=True)
-    classes = classes[counts >= max(min_count, _FOLDS)]
+    of = tables["learnt"].people
+    can_be_learnt = np.isin(answers, old[old >= 0]) & (of is None or evened(of, most_rows(of, min_count)))
+    known = generator(seed, Label.PEOPLE).permutation(np.flatnonzero(can_be_learnt))[:_MOST_LEARNT]
+    counts = people_of_each(answers[known], int(answers.max(initial=-1)) + 1, None if of is None else of[known])
+    classes = np.flatnonzero(counts >= max(min_count, _FOLDS))
     if not 2 <= len(classes) <= _MOST_CLASSES:
         return written
     known, places = known[np.isin(answers[known], classes)], np.flatnonzero(np.isin(old, classes))
@@ -109,6 +112,8 @@ def _shares(
     tree_cells, counts = filled_where_empty(tree_cells), np.bincount(answers)
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=int(rng.integers(2**32)))
     parts = list(folds.split(cells, answers, people.person_of_row))
+    if any(len(np.unique(answers[part])) < len(counts) for part, _ in parts):
+        return None  # those who have a class are all in one fold
     options = tree_options(is_category, int(rng.integers(2**32)))
     rounds = max(10, 2 * _ROUNDS // len(counts))  # with more than two classes each has a tree a round
     trees = HistGradientBoostingClassifier(max_iter=rounds, learning_rate=_RATE, max_leaf_nodes=_LEAVES, **options)

@@ -263,7 +263,8 @@ def shared_bound(values: NDArray[np.float64], min_count: int) -> float:
     """Return :func:`round_bound` of numbers of which none outweighs the others; values very far from all others may lie below it.
 
     Those are very far that lie behind a gap which is over twice as wide as all that follows, up to the (4 k)-th value, with k at most
-    :data:`MIN_COUNT`. Then the bound is as far below the first of what follows as that reaches, rounded down.
+    :data:`MIN_COUNT`. Then the bound is as far below the first of what follows as that reaches, rounded down. Where these are all equal,
+    what follows is all the rest.
 
     Example:
         >>> values = np.arange(40.0)
@@ -280,8 +281,8 @@ def shared_bound(values: NDArray[np.float64], min_count: int) -> float:
     ):  # the few rows of one person are far from those of all others, too, whatever they need to be shared by
         outer = np.sort(np.partition(values, 4 * k - 1)[: 4 * k]) / 2  # halves keep 1e308 from overflowing
         first = int(np.argmax(np.diff(outer[:k]))) + 1
-        way = outer[-1] - outer[first]
-        if 0 < 2 * way < outer[first] - outer[first - 1]:
+        way = (outer[-1] if outer[-1] > outer[first] else values.max() / 2) - outer[first]
+        if 2 * way < outer[first] - outer[first - 1]:
             bound = max(bound, _rounded_down(2 * (outer[first] - way), way / 2))
     return bound
 

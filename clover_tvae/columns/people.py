@@ -7,6 +7,7 @@ row where there is no such column.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -98,6 +99,16 @@ def evened(people: People, most: int) -> NDArray[np.bool_]:
     place, size = np.empty_like(people), sizes[people]
     place[order] = np.arange(len(people)) - (np.cumsum(sizes) - sizes)[people[order]]
     return (size <= most) | ((place + 1) * most // size > place * most // size)
+
+
+def lowest_of_each(values: NDArray[Any], people: People | None) -> NDArray[Any]:
+    """Return the lowest number of each person, so that ends are found among people, whoever has most rows.
+
+    Example:
+        >>> lowest_of_each(np.array([3, 1, 7, 5]), np.array([0, 0, 1, 1])).tolist()
+        [1, 5]
+    """
+    return values if people is None else pd.Series(values).groupby(people).min().to_numpy()
 
 
 def drawn_people(people: People | None, n_all: int, n_rows: int, rng: np.random.Generator) -> NDArray[np.bool_]:

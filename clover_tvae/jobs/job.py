@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -56,11 +56,16 @@ def _inferred(df: pd.DataFrame, split: Callable[[Hashable | None], tuple[pd.Data
             metadata, told = part, told_of_part
     if late and len(late) < len(df.columns):
         rest = Metadata.infer(train.drop(columns=[name for name in late if name != metadata.unit]))
-        of = {column.name: column for column in (*rest.columns, *Metadata.infer(df[late]).columns)}
+        of = {column.name: column for column in (*(metadata.column(name) for name in late), *rest.columns)}
+        _warn_again(one for one in told if str(one.message).startswith(tuple(f"column {name!r}: " for name in late)))
         return replace(rest, columns=tuple(of[name] for name in df.columns))
+    _warn_again(told)
+    return metadata
+
+
+def _warn_again(told: Iterable[warnings.WarningMessage]) -> None:
     for one in told:
         warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-    return metadata
 
 
 def _infer_quietly(df: pd.DataFrame) -> tuple[Metadata, list[warnings.WarningMessage]]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.calendar import PER_SECOND
 from clover_tvae.columns.date_formats import read_texts
 from clover_tvae.columns.dtypes import with_cells
+from clover_tvae.columns.people import People, lowest_of_each
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import ConditionError
 from clover_tvae.relations.computed import Equal
@@ -194,13 +195,16 @@ class Cells:
         low, high = self._scaled(column, column.grid.cast(clipped)).tolist()
         return low, high
 
-    def shared_ends(self, df: pd.DataFrame, name: Any, least: int) -> tuple[float, float]:
-        """Return the means of the ``least`` lowest and of the ``least`` highest values, of which none outweighs the others."""
+    def shared_ends(self, df: pd.DataFrame, name: Any, least: int, people: People | None) -> tuple[float, float]:
+        """Return the means of the lowest values of ``least`` people and of their highest, of which none outweighs the others."""
         column = self.number(name)
         steps, missing = column.read(df[name])
-        known = column.grid.cast(steps[~missing])
-        grid = column.grid.shared(column.grid.pulled_in(known, least), least)
-        low, high = self._scaled(column, column.grid.cast(np.array([grid.minimum, grid.maximum]))).tolist()
+        known, of = column.grid.cast(steps[~missing]), None if people is None else people[~missing]
+        lowest, highest = (
+            column.grid.shared(column.grid.pulled_in(outer, least), least)
+            for outer in (lowest_of_each(known, of), -lowest_of_each(-known, of))
+        )
+        low, high = self._scaled(column, column.grid.cast(np.array([lowest.minimum, highest.maximum]))).tolist()
         return low, high
 
     def _asked_for(self, name: Any, condition: Condition | None) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.calendar import heaps_on_months
 from clover_tvae.columns.numeric import COMMON, commonest, shared_bound, spread
+from clover_tvae.columns.people import People, evened, lowest_of_each, most_rows
 from clover_tvae.columns.plain_data import check, integer, list_of, name_from_plain, name_to_plain, number, optional
 from clover_tvae.errors import UserError
 from clover_tvae.reduction.cells import Cells
@@ -140,8 +141,10 @@ def in_order(steps: Sequence[Step], corrected: Sequence[Relation]) -> tuple[Step
 class _Plan:
     """The columns that are made so far, and from which."""
 
-    def __init__(self, df: pd.DataFrame, cells: Cells, min_count: int) -> None:
-        self.df, self.cells, self.min_count = df, cells, min_count
+    def __init__(self, df: pd.DataFrame, cells: Cells, min_count: int, people: People | None) -> None:
+        self.df, self.cells, self.min_count, self.people = df, cells, min_count, people
+        # Nobody's rows outweigh those of others where lengths are looked at.
+        self.even = slice(None) if people is None else evened(people, most_rows(people, min_count))
         self._values = functools.cache(functools.partial(cells.values, df))  # texts are read as dates once
         self.made_from: dict[Any, set[Any]] = {}
         self.corrected_from: dict[Any, set[Any]] = {}
@@ -250,7 +253,7 @@ class _Plan:
 
     def _lengths(self, low: Any, high: Any) -> NDArray[np.float64]:
         """Return the known distances of two columns in order."""
-        lengths = self._values(high) - self._values(low)
+        lengths = (self._values(high) - self._values(low))[self.even]
         return lengths[~np.isnan(lengths)]
 
     def _distance(self, made: Any, base: Any, sign: int, strict: bool, lengths: NDArray[np.float64]) -> Distance | None:
@@ -258,7 +261,7 @@ class _Plan:
         start, end = self._values(base), self._values(made)
         if spread(lengths) > _WIDEST * spread(end):
             return None  # the error of a long length would be that of a short column: let the other be made, or neither
-        if commonest(end) > max(COMMON, 2 * commonest(lengths)):
+        if commonest(end[self.even]) > max(COMMON, 2 * commonest(lengths)):
             return None  # a value that many rows share (the last day of a study) would be one of many
         is_filled = bool((np.isnan(start) & ~np.isnan(end)).any())
         for name, moments in ((made, end), (base, start))[: 1 + is_filled]:
@@ -266,7 +269,10 @@ class _Plan:
                 return None  # so would the first or last days of months be
         if len(np.unique(lengths)) > 2 * (n_values := self.df[made].nunique()) and n_values <= _FEW_VALUES:
             return None
-        if len(lengths) < 2 * self.min_count or np.nanmax(np.abs([start, end])) > _LARGEST_EXACT:
+        found = sign * (start - end)  # the longest is the lowest
+        known = ~np.isnan(found)
+        longest = lowest_of_each(found[known], None if self.people is None else self.people[known])
+        if len(longest) < 2 * self.min_count or np.nanmax(np.abs([start, end])) > _LARGEST_EXACT:
             return None
         is_computed = any(base in made_by(step) for step in self.steps if not isinstance(step, Distance))
         if is_computed and is_filled:
@@ -282,13 +288,12 @@ class _Plan:
         least = 10.0 ** -(MAX_DECIMALS if decimals is None else decimals) if strict else 0.0
         size = unit or 1
         typical = float(np.round(np.median(lengths) / size, decimals or 0))
-        return Distance(
-            made, base, sign, unit, decimals, typical, least, -shared_bound(-lengths, self.min_count) / size
-        )
+        reach = -shared_bound(longest / size, self.min_count)
+        return Distance(made, base, sign, unit, decimals, typical, least, reach)
 
 
 def planned(
-    df: pd.DataFrame, kept: Iterable[Relation], cells: Cells, min_count: int
+    df: pd.DataFrame, kept: Iterable[Relation], cells: Cells, min_count: int, people: People | None
 ) -> tuple[tuple[Step, ...], tuple[Relation, ...]]:
     """Choose what makes which column of a table in which every kept relation holds.
 
@@ -296,7 +301,7 @@ def planned(
         What makes columns that are not learnt as they are; and relations that determine a column in part of the rows,
         where it is written over.
     """
-    plan, kept = _Plan(df, cells, min_count), list(kept)
+    plan, kept = _Plan(df, cells, min_count, people), list(kept)
     for relation in sorted(kept, key=lambda relation: not isinstance(relation, OneHot)):
         if not relation.lends:
             plan.add_relation(relation)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.columns.people import least_rows, people_of
+from clover_tvae.columns.people import people_of
 from clover_tvae.columns.plain_data import check, fields, list_of, name_from_plain, name_to_plain
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction.cells import Cells
@@ -107,10 +107,10 @@ class Reduction:
         columns = TableTransform.fit(df[[c.name for c in declared]], Metadata(declared, unit=metadata.unit), **how)
         modelled = {column.name for column in metadata.modelled}
         order = tuple(name for name in df.columns if name in modelled or name in columns.order)
-        cells, least = Cells(columns), least_rows(people_of(df, metadata.unit), min_count)
-        steps, corrected = planned(df, kept, cells, least)
+        cells, people = Cells(columns), people_of(df, metadata.unit)
+        steps, corrected = planned(df, kept, cells, min_count, people)
         steps = tuple(
-            replace(step, ends=cells.shared_ends(df, step.made, 1 if exact_values else least))
+            replace(step, ends=cells.shared_ends(df, step.made, 1 if exact_values else min_count, people))
             if isinstance(step, Distance) and cells.is_date(step.made) else step
             for step in steps
         )  # fmt: skip

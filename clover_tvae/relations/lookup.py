@@ -12,7 +12,7 @@ from pydantic import Field
 from typing_extensions import Self
 
 from clover_tvae.columns.numeric import shared_bound
-from clover_tvae.columns.people import People, least_rows, people_of_each
+from clover_tvae.columns.people import People, lowest_of_each, people_of_each
 from clover_tvae.relations.reading import filled, labels, lent, level_codes, numbers
 from clover_tvae.relations.relation import Cell, Name, Relation, listed
 
@@ -190,13 +190,13 @@ class Ranges(Relation):
     def learnt(self, df: pd.DataFrame, min_count: int, people: People | None = None) -> Self:
         values = pd.Series(numbers(df[self.number])).dropna()
         groups = values.groupby(labels(df[self.category]).reset_index(drop=True).loc[values.index])
-        least = least_rows(people, min_count)
-        ranges = tuple(
-            (level, shared_bound(cells.to_numpy(), least), -shared_bound(-cells.to_numpy(), least))
-            for level, cells in groups
-            if len(cells) >= least
-        )
-        return self.model_copy(update={"ranges": ranges})
+        ranges = []
+        for level, cells in groups:
+            found, of = cells.to_numpy(), None if people is None else people[cells.index]
+            lowest, highest = (lowest_of_each(sign * found, of) for sign in (1, -1))
+            if len(lowest) >= min_count:
+                ranges.append((level, shared_bound(lowest, min_count), -shared_bound(highest, min_count)))
+        return self.model_copy(update={"ranges": tuple(ranges)})
 
     def __str__(self) -> str:
         return f"{self.number} lies in a range that depends on {self.category}"

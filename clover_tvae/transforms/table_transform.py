@@ -111,6 +111,7 @@ class TableTransform:
         if not len(df):
             raise TooFewRowsError("has no rows; there is nothing to learn from", "table")
         rows, people, each = df, people_of(df, metadata.unit), 1
+        surely = least_rows(people, min_count)
         if people is not None and min_count > 1:
             # A mean over rows of so many people must not be nearly one person's.
             each = most_rows(people, min_count)
@@ -133,7 +134,7 @@ class TableTransform:
                         identifiers.append(made)
                 else:
                     transforms.append(_fit_column(rows[name], column, numbers, of_numbers, of_labels))
-                    folded += _folded(df[name], transforms[-1], column, least, min_count)
+                    folded += _folded(df[name], transforms[-1], column, surely, min_count)
             except UserError as error:
                 problems += located(error, name)
         DataError.raise_any(problems)
