@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from clover_tvae import Metadata, TVAESynthesizer
 from clover_tvae.backends import labelling
@@ -131,6 +133,40 @@ def test_a_class_whose_people_are_all_in_one_fold_is_not_drawn_anew(monkeypatch)
     monkeypatch.setattr(StratifiedGroupKFold, "split", one_apart)
     rows = people(600, 15).assign(left=["yes"] * 60 + ["no"] * 540)
     assert labelled(shuffled(rows), rows, METADATA, SEED, 5)["left"].tolist() == shuffled(rows)["left"].tolist()
+
+
+def test_a_target_drawn_anew_is_told_as_well_as_that_of_the_people(monkeypatch) -> None:
+    """A model of few people is cautious: drawn from its probabilities, a target would be noisier than theirs."""
+
+    def told(rows: pd.DataFrame) -> float:
+        folds, cells = StratifiedKFold(5, shuffle=True, random_state=0), rows.filter(like="x")
+        return cross_val_score(LogisticRegression(C=0.01), cells, rows["left"], cv=folds, scoring="roc_auc").mean()
+
+    monkeypatch.setattr(labelling, "_STUDENT", 1.0)
+    found = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        rows = pd.DataFrame(rng.normal(size=(1_650, 10)), columns=[f"x{i}" for i in range(10)])
+        chance = 1 / (1 + np.exp(-0.45 * rows.sum(axis=1)))
+        rows["left"] = np.where(rng.random(len(rows)) < chance, "yes", "no")
+        learnt, written = rows[:150], shuffled(rows[150:].reset_index(drop=True))
+        described = Metadata.infer(learnt, variable_to_predict="left")
+        for most in (1.0, 2.0):
+            monkeypatch.setattr(labelling, "_SHARPEST", most)
+            drawn = labelled(written, learnt, described, SEED, 5)
+            found.append(np.mean([told(drawn[i : i + 150]) for i in range(0, 1_500, 150)]) - told(learnt))
+    assert np.mean(found[::2]) < -0.03
+    assert abs(np.mean(found[1::2])) < 0.03
+
+
+def test_probabilities_are_sharpened_and_each_class_stays_as_frequent() -> None:
+    shares = np.random.default_rng(0).dirichlet([5, 2, 0.5], 2_000)
+    sharp = labelling._sharpened(shares, 1.7)
+    np.testing.assert_allclose(sharp.sum(axis=1), 1)
+    np.testing.assert_allclose(sharp.mean(axis=0), shares.mean(axis=0), atol=1e-3)
+    logs, before = (np.log(one[:, 0] / one[:, 1]) for one in (sharp, shares))
+    np.testing.assert_allclose(np.diff(logs), 1.7 * np.diff(before), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(labelling._sharpened(shares, 1.0), shares, atol=1e-6)
 
 
 def test_a_fit_with_a_student_writes_the_target_anew(caplog) -> None:
