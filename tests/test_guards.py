@@ -1044,7 +1044,7 @@ OF_NAMES = (
     "Name des Patienten|Pat.-Name|Name, Vorname|Geburtsname|Mädchenname|Zuname|Geb.-Name|Rufname|Nachname Patient|NACHNAME1|Mitarbeitername|"
     "Name Angehöriger|Maedchenname|Vor- u. Nachname|Nombre del usuario|Nombre del paciente|Nombre y apellidos|Nombre completo|Apellido1|Primer apellido|1er apellido|Apellido paterno|"
     "maiden name|LNAME|FNAME|name_last|pt_name|PtName|name of patient|Mother's name|Nachname|Apellidos|surname|last name|Name des Hausarztes|"
-    "child name|cust_name|nom enfant|f_name|l_name|applicant name|Patientenvorname"
+    "child name|cust_name|nom enfant|f_name|l_name|applicant name|Patientenvorname|MA_Name|VP_Name|KD-Name|SurName|ForeName"
 ).split("|")
 
 
@@ -1134,6 +1134,63 @@ def test_full_names_of_few_surnames_are_names_under_headings_of_people(name: str
             Metadata.of({"categorical": [name], "continuous": ["x"]}).validate(df)
 
 
+TEAM_FIRST = (
+    "Anna Xaver Clara Umut Emma Felix Wanja Hans Ida Jonas Yll Lena Max Nina Otto Paula Quirin Rosa Simon".split()
+)
+TEAM = [f"{first} {last}" for first, last in zip(TEAM_FIRST, UNKNOWN, strict=False)]
+SPELLINGS = {
+    "plain": "{} {}", "titles": "Dr. {} {}", "surname first": "{1} {0}", "comma": "{1}, {0}", "no blank": "{1},{0}", "semicolon": "{1};{0}",
+}  # fmt: skip
+
+
+def told_of_names(name: str, values: list[str], n_rows: int) -> bool:
+    """Return whether names are told; ``infer`` and the check of a fit must agree."""
+    df = rows_each(name, values, n_rows)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        is_left_out = Metadata.infer(df).column(name).kind == "id"
+        n_told = len(told)
+        Metadata.of({"categorical": [name], "continuous": ["x"]}).validate(df)
+    asks = any("holds names or numbers of people" in str(one.message) for one in told[n_told:])
+    assert asks == is_left_out == (n_told > 0)
+    return asks
+
+
+@pytest.mark.parametrize("name", ["reviewer", "kontrolliert von", "reviewer_name", "x1"])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_few_full_names_are_asked_about_however_they_are_written(name: str, spelling: str) -> None:
+    values = [SPELLINGS[spelling].format(*text.split()) for text in TEAM]
+    for n_names, n_rows in ((8, 6), (12, 150), (19, 5), (19, 30)):
+        assert told_of_names(name, values[:n_names], n_rows)
+        assert told_of_names(name, [text.lower() for text in values[:n_names]], n_rows)
+        assert told_of_names(name, [*values[:n_names], "unknown"], n_rows)
+
+
+def test_full_names_are_no_unit_where_they_are_few_and_under_headings_of_staff() -> None:
+    for name, values in (("reviewer", TEAM), ("nurse", NAMES[:30])):
+        with pytest.warns(MetadataWarning, match=f"{name!r}: holds names"):
+            assert Metadata.infer(rows_each(name, values, 8)).unit is None
+
+
+@pytest.mark.parametrize("title", ["Frau", "Herr", "Mr", "Mrs.", "Mme", "Dr.", "Prof. Dr.", "Dr. med.", "Fr.", "Ms."])
+def test_surnames_behind_titles_are_asked_about_under_any_heading(title: str) -> None:
+    assert told_of_names("kontrolliert von", [f"{title} {last}" for last in LAST], 6)
+    assert not told_of_names("title", [title, "none", "other", "unknown", "missing"], 30)
+
+
+@pytest.mark.parametrize("name", ["nurse", "surgeon", "Behandler", "client", "patient", "name", "nom", "Nombre"])
+@pytest.mark.parametrize("n_rows", [6, 60])
+def test_twenty_surnames_are_asked_about_under_headings_of_people_and_staff(name: str, n_rows: int) -> None:
+    assert told_of_names(name, UNKNOWN[:20], n_rows)
+    assert not told_of_names(name, UNKNOWN[:19], n_rows)
+    assert not told_of_names("what", UNKNOWN, n_rows)
+
+
+@pytest.mark.parametrize("name", ["nurse", "who"])
+def test_an_empty_cell_among_full_names_stops_nothing(name: str) -> None:
+    assert told_of_names(name, [*NAMES[:30], " "], 8)
+
+
 TWO_WORDS = {
     "job titles": [f"{grade} {job}" for grade in ("Senior", "Junior", "Lead", "Deputy", "Chief") for job in ("Engineer", "Analyst", "Manager", "Nurse", "Officer")],
     "places": "New York|San Diego|Los Angeles|Fort Worth|El Paso|Las Vegas|Long Beach|Santa Ana|St. Louis|Baton Rouge|Des Moines|San Jose".split("|"),
@@ -1156,6 +1213,22 @@ def test_categories_of_two_words_with_capitals_are_no_names(kind: str, name: str
         Metadata.of({"categorical": [name], "continuous": ["x"]}).validate(df)
 
 
+LIKE_NAMES = {
+    "saints": [f"{saint} {name}" for saint in ("St.", "Santa", "Lake") for name in ("Anna", "Maria", "Clara", "Paul", "Peter", "Martin")],
+    "chairs": [f"{name} Chair" for name in ("Anna", "Maria", "Clara", "Paul", "Peter", "Martin", "Otto", "Nina")],
+    "firms": "Calvin Klein|Tommy Hilfiger|Hugo Boss|Louis Vuitton|Yves Rocher|Ralph Lauren|Jack Wolfskin|New Balance|North Face|Under Armour|Levi Strauss|Zara Home".split("|"),
+    "plants": "Rosa Canina|Viola Odorata|Veronica Persica|Iris Sibirica|Salvia Nemorosa|Olea Europaea|Melissa Officinalis|Bellis Perennis".split("|"),
+    "scans": "MR Head|MR Spine|MR Knee|CT Head|CT Chest|HR Mean|Ms Word|Fr Morning|Sr. Analyst|Prof Specialty".split("|"),
+    "small letters": "heart failure|max power|max load|rose gold|jack plug|mark one|lung cancer|los angeles|san jose".split("|"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", LIKE_NAMES)
+@pytest.mark.parametrize("n_rows", [9, 150])
+def test_things_that_are_called_like_people_are_no_names(kind: str, n_rows: int) -> None:
+    assert not told_of_names("what", LIKE_NAMES[kind], n_rows)
+
+
 @pytest.mark.parametrize("kind", ["job titles", "types", "departments", "schools"])
 @pytest.mark.parametrize("name", ["employee", "nurse", "patient", "name"])
 def test_titles_types_departments_and_schools_are_no_names_under_headings_of_people(kind: str, name: str) -> None:
@@ -1163,6 +1236,19 @@ def test_titles_types_departments_and_schools_are_no_names_under_headings_of_peo
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Metadata.of({"categorical": [name], "continuous": ["x"]}).validate(df)
+
+
+SPECIALITIES = [
+    f"{start}olog{end}"
+    for start in ("Cardi", "Neur", "Ur", "Radi", "Dermat", "Onc", "Path")
+    for end in ("ist", "e", "y")
+]
+
+
+@pytest.mark.parametrize("name", ["doctor", "Arzt", "patient", "employee", "name"])
+@pytest.mark.parametrize("values", [SPECIALITIES, TWO_WORDS["job titles"]], ids=["specialities", "job titles"])
+def test_many_titles_and_specialities_are_no_names_for_infer_and_fit(name: str, values: list[str]) -> None:
+    assert not told_of_names(name, values, 12)
 
 
 @pytest.mark.parametrize(

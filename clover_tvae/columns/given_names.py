@@ -12,34 +12,43 @@ __all__ = ["is_given_name"]
 
 _GIVEN = frozenset(
     """
-    aaron abdul adam ada adrian agnes agnieszka ahmed ahmet aisha alain alan albert alejandro aleksandra alessandro alex alexander
-    alexandra alexandre alfred ali alice alicia alina amanda amelie amina amy ana andre andrea andreas andrew andrzej angela
-    anita anja anke anna anne annette antoine anton antonio anthony arthur astrid aylin ayse
-    barbara bastian beatrice benjamin ben bernard bernd birgit bernhard bjorn boris brian brigitte bruno
-    camille carla carlos carmen carol caroline catherine cecile celine charles charlotte chiara chloe chris christian christina christine
-    christoph christophe christopher claire clara claudia claudio claus cem
-    daniel daniela david deborah dennis denise diana diego dieter dirk dominik dominique donald donna dora doris dorothea dmitri
-    edward elena elif elisabeth elizabeth ella emily emine emilia emma emmanuel emre eric erik erika ernst esra esther eva evelyn
-    fabian fabio fatima fatma felix fernando filip florian francesca francesco francis francisco francois frank frederic friedrich fritz
-    gabriel gabriele gabriela george georg georges gerard gerda gerhard giovanni giulia giuseppe gloria grace greta guillaume gustav
-    hannah hans harald hassan heike heinz heinrich helen helena helga henri henry herbert hermann hugo hussein
-    ibrahim ida igor ines inga ingrid irene irina isabel isabelle ivan
-    jack jacques jakob james jan jane janet jason javier jean jennifer jens jessica joan joao joachim johann johannes john jonas jorge
-    jose joseph joshua juan julia julian julie julien jurgen justin
-    kai karen karin karl katarzyna katharina katherine kathrin kenneth kerstin kevin klaus konstantin krzysztof kurt
-    lara lars laura laurent lea lena leon leonie leyla lina linda lisa louis louise luc luca lucas lucia luis luisa lukas
-    magdalena manfred manuel manuela marc marcel marco marcos margaret maria marie marina mario marion mark markus marta martha
-    martin martina martine mary mathieu matthew matthias maurice max maximilian mehmet melanie mia michael michel michele miguel mike
-    mohamed mohammed mohammad monika monique moritz murat mustafa
-    nadia nadine nancy natalia natalie nathalie nicholas nick nicola nicolas nicole nikolai nina noah norbert nora
-    olaf olga oliver olivia olivier omar oscar otto
-    pablo pamela paola paolo patricia patrick paul paula paulo pedro peter petra philip philipp philippe pierre piotr
-    rachel rafael rainer ralf raul rebecca renate richard rita robert roberto robin roland rolf ronald rosa rudolf ruth ryan
-    sabine samuel sandra sara sarah sebastian selin sergei sergio sharon silvia simon simone sofia sonja sophia sophie stefan stefanie
-    stephan stephanie stephen steven susan susanne sven svetlana sylvia sylvie
-    tanja tatiana teresa theresa thomas thierry tim timothy tina tobias tom tomasz torsten
-    udo ulrich ulrike ursula uwe valentina valerie vanessa vera veronika victor victoria vincent vladimir volker
-    walter werner wilhelm william wolfgang xavier yasmin yusuf yves yvonne zeynep zoe
+    aaron abdul abdullah abigail ada adam adrian adrien agnes agnieszka ahmed ahmet aisha alain alan albert alberto alejandro aleksandra
+    alessandro alessia alex alexander alexandra alexandre alexei alexis alfred ali alice alicia alina alvaro amanda amelie amina amy ana
+    anastasia andre andrea andreas andrew andrzej angela angelika anita anja anke anna anne annette annika anthony antoine anton antonia
+    antonio arthur ashley astrid aurelie aylin ayse barbara bastian beatrice beatriz ben benedikt benjamin benoit bernard bernd bernhard
+    bettina betty beverly birgit bjorn boris brandon brenda brian brigitte bruno bryan burak camille carla carlos carmen carol caroline
+    carolyn carsten catarina catherine cecile cedric celine cem charles charlotte cheryl chiara chloe chris christelle christian christina
+    christine christoph christophe christopher claire clara claudia claudio claus corinne cornelia cristina cynthia damien daniel daniela
+    david davide deborah debra denise dennis derek detlef diana diane didier diego dieter dirk dmitri dmitry dominik dominique donald
+    donatella donna dora doris dorota dorothea duarte dylan eduardo edward eileen ekaterina elena elif elisa elisabeth elizabeth elke ella
+    emanuele emilia emilie emily emine emma emmanuel emmanuelle emre enrico enrique eric erik erika ernst esra esther ethan eva evelyn
+    evgeny ewa ewald fabian fabio fabrice fatih fatima fatma federica federico felix fernando filip filipa florian frances francesca
+    francesco francis francisca francisco franck francois frank frederic friedrich fritz gabi gabriel gabriela gabriele galina gary gemma
+    geoffrey georg george georges gerard gerda gerhard gianluca gilles gillian giorgia giorgio giovanni gisela giulia giuseppe gloria
+    goncalo gonzalo grace gregory greta grzegorz guillaume gunter gustav hakan halil halina hamza hannah hans harald hartmut hasan hassan
+    hatice hayley heidi heike heinrich heinz helen helena helene helga henri henry herbert hermann hilary hildegard holger horst hossam hugo
+    hulya huseyin hussein ibrahim ida ignacio igor ilaria ilse ines inga ingeborg ingrid irene irina isabel isabelle ivan ivana jacek jack
+    jacob jacques jadwiga jakob james jan jane janet janice jason javier jean jeffrey jennifer jens jerome jerry jerzy jesse jessica joachim
+    joan joana joanna joao johann johannes john jonas jorg jorge jose josefa joseph joshua joyce juan judith julia julian julie julien
+    jurgen justin jutta kai karen karin karl karsten katarzyna katharina katherine kathleen kathrin katie keith kemal kenneth kerem kerstin
+    kevin khaled khalid kimberly klaus konstantin krystyna krzysztof kurt kyle laetitia lara larisa larry lars laura lauren laurence laurent
+    layla lea leanne lena leon leonie leyla lina linda lisa lorenzo lothar louis louise luc luca lucas lucia luciano ludmila ludovic luis
+    luisa lukas lukasz lutz maciej madeleine magdalena mahmoud maite malgorzata manfred manuel manuela marc marcel marcelle marcin marco
+    marcos marek margaret margaux maria mariam marianne marie marina mario marion mark markus marta martha martin martina martine mary
+    massimo mateusz mathias mathieu mathilde matteo matthew matthias mattia maurice mauro max maximilian megan mehmed mehmet melanie melissa
+    merve mia michael michal michel michele michelle mickael miguel mike mikhail miriam mohamed mohammad mohammed monika monique moritz
+    murat mustafa nadia nadine nancy natalia natalie natalya natasha nathalie nathan nicholas nick nicola nicolas nicole nicolo niklas
+    nikolai nina noah nora norbert nour nuno odile olaf oleg olga oliver olivia olivier omar oscar osman otto ozlem pablo pamela paola paolo
+    pascal patricia patrick paul paula paulo pawel pedro peggy peter petra philip philipp philippe phillip pierre pietro piotr rachel rafael
+    rafal rainer ralf raquel raul raymond rebecca reinhard renate rhys ricardo riccardo richard rita robert roberta roberto robin rocio
+    roland rolf ronald rosa ruben rudiger rudolf rui ruth ryan ryszard sabine sabrina salma salvatore samantha samuel sandra sandrine sara
+    sarah sean sebastian sebastien selin sergei sergey sergio serkan sevgi sharon shirley siegfried sigrid silke silvia simon simone sofia
+    sonja sophia sophie stanislaw stefan stefania stefanie stefano steffen steffi stephan stephane stephanie stephen steven stuart susan
+    susana susann susanne sven svenja svetlana sylvain sylvia sylvie tadeusz tanja tatiana tatyana teresa theo theresa thibault thierry
+    thomas thorsten tiago tim timo timothy tina tobias tom tomasz tommaso torsten tyler udo ugur ulrich ulrike ursula ute uwe valentina
+    valeria valerie vanessa vasco vera veronica veronika vicente victor victoria vincent vincenzo virginie vladimir volker volkmar walter
+    werner wilhelm william wojciech wolfgang wolfram xavier yannick yasmin yolanda youssef yuri yusuf yves yvonne zachary zbigniew zeynep
+    zoe zofia
     """.split()
 )
 

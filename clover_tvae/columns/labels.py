@@ -26,6 +26,7 @@ from clover_tvae.columns.names import (
     names_people_or_counts_them,
     names_relatives,
     names_staff,
+    names_things,
 )
 from clover_tvae.columns.numeric import FREQUENT, MAX_PLACEHOLDERS, identifier_told
 from clover_tvae.columns.people import People, people_of_each
@@ -43,14 +44,20 @@ _CONTACT, _MAX_CONTACT = re.compile(r"\S+@[\w-]+\.\S+|(?=.*[-+( /])\+?(?:[-( )/]
 _FULL_NAME = re.compile(r"[^\W\d_][\w'’.-]+(?:,? [^\W\d_][\w'’.-]*){1,3}")
 # Of letters alone, in a column of names: Maier, ada lovelace.
 _LETTERS, _MIN_NAMES, _MIN_SURNAMES = re.compile(r"[^\W\d_][\w'’.-]*(?:,? [^\W\d_][\w'’.-]*){0,4}"), 5, 4
-# Of full names under a heading of people, those that begin with a given name.
-_GIVEN_SHARE = 1 / 3
+# Of full names, those that begin with a given name: under a heading of people, and under any, where so many begin with different ones.
+_GIVEN_SHARE, _GIVEN_SHARE_ANYWHERE, _MIN_GIVEN = 1 / 3, 1 / 2, 4
+# What stands before a name. As "Ms Word", "Fr" and "HR" are something else, these need a full stop; "Sr" is also "senior".
+_TITLE = re.compile(
+    r"\b(?:(?:[Dd]r|[Pp]rof(?:essor)?|Mrs?|Miss|Mme|Mlle|Herrn?|Frau|Señora?|Sra)(?:\. ?| )|(?:Ms|Fr|Hr)\. ?)(?:[a-z]+\. ?)*(?=[^\W\d_])"
+)
+# Where so many values stand under a heading of people, words are names; of so many surnames, each may come first.
+_MANY_NAMES, _MANY_SURNAMES = 20, 10
 # Titles of jobs, departments, schools and grades have the form of names; one of these words in a third of the texts tells them.
 _NO_NAMES, _NO_NAMES_SHARE = (
     re.compile(
         r"\b(?:senior|junior|assistant|associate|deputy|staff|managers?|engineers?|analysts?|developers?|nurses?|officers?|directors?"
         r"|technicians?|specialists?|consultants?|department|unit|ward|clinic|hospital|care|medicine|surgery|school(?:ing)?|college|university|degree"
-        r"|training|education|type|grade|group|level|stage|class|phase|team|street|road|avenue|park|city|north|south|east|west|new|vitamin"
+        r"|training|education|type|grade|group|level|stage|class|phase|team|street|road|avenue|park|city|north|south|east|west|new|vitamin|\w+olog\w+"
         r"|(?:ober)?arzt|klinik|schule|abteilung|leiter(?:in)?|stra(?:ss|ß)e)\b",
         re.IGNORECASE,
     ),
@@ -135,11 +142,24 @@ def have_form_of_names(texts: Sequence[str]) -> bool:
         >>> have_form_of_names(["Ada Lovelace", "O'Neill, Mary-Ann"]), have_form_of_names(["sales manager", "Ada Lovelace"])
         (True, False)
     """
-    words = [text.split() for text in texts if _FULL_NAME.fullmatch(text)]
-    if sum(bool(_NO_NAMES.search(text)) for text in texts) >= max(2, _NO_NAMES_SHARE * len(texts)):
-        return False
+    words = [text.split() for text in map(_without_title, texts) if _FULL_NAME.fullmatch(text)]
     of_names = all(word[0].isupper() for both in words for word in (both[0], both[-1]))
-    return bool(texts) and len(words) >= 0.9 * len(texts) and of_names
+    return bool(texts) and len(words) >= 0.9 * len(texts) and of_names and not name_things(texts)
+
+
+def name_things(texts: Sequence[str]) -> bool:
+    """Return whether a third of the texts, and two, have a word of titles of jobs, departments, schools, streets or types.
+
+    Example:
+        >>> name_things(["Head Nurse", "Night Nurse", "Ada Byron"]), name_things(["Ada Byron", "Cem Kaya"])
+        (True, False)
+    """
+    return sum(bool(_NO_NAMES.search(text)) for text in texts) >= max(2, _NO_NAMES_SHARE * len(texts))
+
+
+def _without_title(text: str) -> str:
+    """Return a name without titles, and with a comma and a blank where there is a comma or a semicolon."""
+    return re.sub("[,;] ?", ", ", _TITLE.sub("", text))
 
 
 def are_names(name: Hashable, values: Sequence[Any]) -> bool:
@@ -147,38 +167,80 @@ def are_names(name: Hashable, values: Sequence[Any]) -> bool:
 
     In a column of names (``patient_name``) any words are; under a heading of people or of staff, or ``name`` alone, full names are,
     where there are several and they do not repeat one word, as kinds of nurses do, or begin with common given names.
-    Under ``first`` or ``last``, single words with capitals are.
+    Under ``first`` or ``last``, single words with capitals are; under a heading of staff twenty words with capitals (surnames), and
+    under one of names, or ``name`` alone, twenty texts. Under any heading but those of names of things, texts behind titles are, and
+    full names of which half begin with common given names.
 
     Example:
         >>> are_names("surname", ["Maier", "Kaya"]), are_names("full_name", ["Firm 1", "Firm 2"])
         (True, False)
         >>> people = ["Ada Byron", "Bo Li", "Cem Kaya", "Dora Weiss", "Eva Lang"]
-        >>> are_names("nurse", people), are_names("ward", people), are_names("nurse", [f"{word} Nurse" for word in "ABCDE"])
+        >>> are_names("seen by", people), are_names("ward name", people), are_names("nurse", [f"{word} Nurse" for word in "ABCDE"])
         (True, False, False)
+        >>> are_names("seen by", ["Frau Ohm", "Dr. Kaya", "Mr Hut", "Herr Lang", "Prof. Dr. Weiss"])
+        True
     """
-    texts = [value.strip() for value in values if isinstance(value, str)]
-    if len(texts) < 2 or len(texts) < len(values):
+    titled = [value.strip() for value in values if isinstance(value, str) and value.strip()]
+    texts = [*map(_without_title, titled)]
+    if len(texts) < 2 or not all(isinstance(value, str) for value in values):
         return False
+    if len(texts) >= _MANY_NAMES and is_name_of_people(name) and not name_things(titled):
+        return True
     if is_surely_name_of_people(name):
         n_names = sum(bool(_LETTERS.fullmatch(text)) for text in texts)
         return n_names >= 2 and n_names >= min(0.9 * len(texts), len(texts) - 1)  # a placeholder may be no word
     if is_half_of_a_name(name):
         n_names = sum(text.isalpha() and text[0].isupper() for text in texts)
         return len(texts) >= _MIN_HALVES and n_names >= 0.9 * len(texts) and not all(map(_MONTHS.match, texts))
+    if len(texts) < _MIN_NAMES:
+        return False
+    n_titled = sum(bool(_TITLE.match(text)) for text in titled)
+    are_titled = n_titled >= 0.9 * len(texts) and len({*texts}) >= _MIN_SURNAMES and not name_things(titled)
+    if not names_things(name) and (are_titled or begin_with_given_names(texts)):
+        return True
+    if len(texts) >= _MANY_NAMES and names_staff(name) and not names_relatives(name):
+        n_words = sum(text[:1].isupper() and bool(_LETTERS.fullmatch(text)) for text in texts)
+        return n_words >= 0.9 * len(texts) and not name_things(titled)
     if not any(says(name) for says in (is_name_of_people, names_a_person, names_people_or_counts_them, names_staff)):
         return False
-    if len(texts) < _MIN_NAMES or not have_form_of_names(texts):
+    if not have_form_of_names(texts):
         return False
     # A letter at the end is that of a type: Type A.
     n_first, n_last = (len({text.split()[at] for text in texts if not text[-2:-1].isspace()}) for at in (0, -1))
     are_varied = n_first > 1 and n_last >= _MIN_SURNAMES and max(n_first, n_last) >= len(texts) ** 0.5
-    return (are_varied and not names_relatives(name)) or share_given(texts) >= _GIVEN_SHARE
+    n_given = sum(is_given_name(_ends(text)[0]) for text in texts)
+    return (are_varied and not names_relatives(name)) or n_given >= _GIVEN_SHARE * len(texts)
 
 
-def share_given(texts: Sequence[str]) -> float:
-    """Return the share of full names that begin with a common given name, or have one behind a comma."""
-    words = [text.partition(",")[2].split() or text.split() for text in texts]
-    return sum(bool(both) and is_given_name(both[0]) for both in words) / len(texts)
+def begin_with_given_names(texts: Sequence[str]) -> bool:
+    """Return whether texts are full names, in small letters or not, of which half begin with common given names, and four with different ones.
+
+    Four surnames differ; where half of them do, or ten, they may come first: Ohm Anna.
+
+    Example:
+        >>> begin_with_given_names(["anna ohm", "peter lang", "maria kaya", "paul hut"]), begin_with_given_names(["max speed", "max load"])
+        (True, False)
+        >>> begin_with_given_names(["St. Anna", "St. Peter", "St. Maria", "St. Paul"])
+        False
+    """
+    n_all, texts = len(texts), [text.title() if text.islower() else text for text in map(_without_title, texts)]
+    texts = [text for text in texts if " " in text]
+    if len(texts) < min(0.9 * n_all, n_all - 1) or not have_form_of_names(texts):  # a placeholder may be one word
+        return False
+    ends = [_ends(text) for text in texts]
+    for at, least_others in ((0, _MIN_SURNAMES), (1, min(len(texts) / 2, _MANY_SURNAMES))):
+        given = [both[at] for both in ends if is_given_name(both[at])]
+        are_many = len(given) >= _GIVEN_SHARE_ANYWHERE * len(texts) and len({*given}) >= _MIN_GIVEN
+        if are_many and len({both[1 - at] for both in ends}) >= least_others:
+            return True
+    return False
+
+
+def _ends(text: str) -> tuple[str, str]:
+    """Return the first and the last word of a name without titles; words behind a comma come first."""
+    last, _, first = _without_title(text).partition(",")
+    words = [*first.split(), *last.split()] or [""]
+    return words[0], words[-1]
 
 
 def are_contacts(values: Sequence[Any]) -> bool:

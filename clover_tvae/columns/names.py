@@ -75,21 +75,23 @@ _STAFF = (
 # A heading of names is made of these words: "name", also of things; what makes it one of people; what says so alone; words between.
 _ANY_NAME = "names?|namen|noms?|nombres?|nome|naam"
 _WHOSE_NAME = (
-    "full|first|last|middle|given|family|maiden|birth|completo?|patronymique|usage|usuel|famille|naissance|jeune|fille|pila"
+    "sur|fore|full|first|last|middle|given|family|maiden|birth|completo?|patronymique|usage|usuel|famille|naissance|jeune|fille|pila"
     "|vor|nach|familien|zu|geb|geburts|mae?dchen|ruf|ehe|primer|segundo|paterno|materno"
     "|child|baby|enfant|kind(?:e?s|er)?|niñ[oa]|nin[oa]|hij[oa]|cust|applicant|antragsteller(?:in)?|demandeur"
-    rf"|pat|pt|emp|(?!subject)(?:{_ONE_PERSON}|{_PEOPLE})|{_STAFF}"
+    rf"|pat|pt|emp|ma|vp|kd|(?!subject)(?:{_ONE_PERSON}|{_PEOPLE})|{_STAFF}"
 )
 _WORDS_OF_NAMES = {
     "name": re.compile(_ANY_NAME),
     "whose": re.compile(_WHOSE_NAME),
     "surname": re.compile(
-        rf"(?:sur|fore|[fl]|(?:{_WHOSE_NAME}){{1,2}})(?:{_ANY_NAME})|prenoms?|apellidos?|cognome|imie|nazwisko"
+        rf"(?:[fl]|(?:{_WHOSE_NAME}){{1,2}})(?:{_ANY_NAME})|prenoms?|apellidos?|cognome|imie|nazwisko"
     ),
     "between": re.compile(
         "of|the|s|and|de|du|d|des|der|del|la|le|les|l|el|los|las|et|und|u|y|e?r|do|o|traitante?|tratante|behandelnde[rn]?"
     ),
 }
+# Who does something: a reviewer, an author, a Sachbearbeiter.
+_AGENT = re.compile("[a-z]+(?:er|or|eur|euse|ist|agent)(?:in|s)?")
 # Of things as well: how something is used, how somebody was born, firms.
 _MAY_BE_NAME = re.compile("(?:usage|birth|provider|owner) names?")
 _BIRTH = re.compile(
@@ -185,9 +187,10 @@ def names_relatives(name: Hashable) -> bool:
 
 
 def names_things(name: Hashable) -> bool:
-    """Return whether a name is that of names, but of things: ``hospital_name``, ``Straßenname``, ``nom de la ville``."""
-    words = _words(name)
-    return bool(re.search(rf"(?:^|[ a-z])(?:{_ANY_NAME})(?:$| )", " ".join(words))) and not is_name_of_people(name)
+    """Return whether a name is that of names, but of things: ``hospital_name``, ``Straßenname``, ``nom de la ville``; no ``reviewer_name``."""
+    of_names = re.search(rf"(?:^|[ a-z])(?:{_ANY_NAME})(?:$| )", " ".join(_words(name)))
+    of_agents = any(_AGENT.fullmatch(word) for word, kind in _kinds_of_words(name) if not kind)
+    return of_names is not None and not of_agents and not is_name_of_people(name)
 
 
 def may_count_files(name: Hashable) -> bool:

@@ -19,7 +19,7 @@ from clover_tvae.columns.cells import ZONEINFO
 from clover_tvae.columns.date_formats import whole_number_formats
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.labels import are_contacts, are_long_numbers, are_names, have_form_of_names, names_people
-from clover_tvae.columns.names import is_name_of_people, may_name_an_id, names_an_id
+from clover_tvae.columns.names import is_name_of_people, may_name_an_id, names_an_id, names_staff
 from clover_tvae.columns.numeric import identifier_told, read_numbers
 from clover_tvae.columns.people import People, holders, least_rows, people_of
 from clover_tvae.errors import (
@@ -64,6 +64,7 @@ PLACEHOLDER = (
 )
 """What is said of a unit in which a value seems to stand for nobody."""
 
+_NAMES = "names of people, as its heading or its cells say"
 _ROWS_A_CODE = 5
 # Below this many rows, "another value in every row" is chance rather than a sign of an identifier.
 _MIN_UNIQUE = 20
@@ -147,8 +148,9 @@ def _looked(
 
 
 def _may_show_people(found: Finding, said: Mapping[Hashable, str]) -> bool:
-    """Return whether it is open what a column is: nobody said it, and it is plain numbers or labels."""
+    """Return whether it is open what a column is: nobody said it, and it is plain numbers or labels, or names, but of no staff."""
     plain = found.column.kind in ("continuous", "categorical") and not found.column.read_as and found.second is None
+    plain = plain or (found.reason.startswith(_NAMES) and not names_staff(found.name))
     return (plain or "id" in found.words) and not found.asks and found.name not in said
 
 
@@ -410,8 +412,9 @@ def _look_at_text(
         warning = "looks like free text: declared 'ignore', neither learnt nor given back"
         return Finding(Column(name, "ignore"), f"free text: {n_distinct} long distinct values", warning)
     counts = cells.value_counts().to_numpy(dtype=np.int64)
-    named = (share > 0.5 and names_an_id(name)) or (n_distinct >= _MIN_UNIQUE and is_name_of_people(name))
     distinct = list(texts.unique())
+    are_many_names = n_distinct >= _MIN_UNIQUE and is_name_of_people(name) and are_names(name, distinct)
+    named = (share > 0.5 and names_an_id(name)) or are_many_names
     once = (counts == 1).sum() > 0.5 * n_cells and n_distinct >= _MIN_UNIQUE
     named = named or (once and have_form_of_names(distinct))
     if names_people(counts) or (n_cells >= _MIN_UNIQUE and named) or are_contacts(distinct):
@@ -422,7 +425,7 @@ def _look_at_text(
         warning = f"looks like an identifier ({often}): declared 'id', dropped and never learnt; {cure}"
         return Finding(Column(name, "id"), f"text with {often}", warning, words=words)
     if are_names(name, distinct):
-        reason = f"names of people, as its heading or its cells say: {_values(n_distinct)}"
+        reason = f"{_NAMES}: {_values(n_distinct)}"
         warning = f"holds {reason}: declared 'id', dropped and never learnt; declare it 'categorical' if they are none"
         return Finding(Column(name, "id"), reason, warning, words=("category",))
     if are_long_numbers(distinct):

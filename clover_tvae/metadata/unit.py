@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType
-from clover_tvae.columns.labels import are_names, have_form_of_names, share_given
+from clover_tvae.columns.labels import are_names, begin_with_given_names, have_form_of_names, name_things
 from clover_tvae.columns.names import (
     YEARS,
     is_name_of_people,
@@ -34,7 +34,7 @@ _MIN_VALUES, _MIN_NUMBERED = 20, 50
 _ROWS_EACH, _MOST_ROWS_EACH = 10, 100
 _NUMBERED = re.compile(r"(\D{0,8}?)(\d{1,15})")
 _FEW_NUMBERED, _FEW_GIVEN_OUT, _SHORT = 3, 5, 3
-_LOWEST_GIVEN_OUT, _GIVEN_SHARE = 1_000, 0.5
+_LOWEST_GIVEN_OUT = 1_000
 
 
 def likely_unit(df: pd.DataFrame, names: Iterable[Hashable]) -> Hashable | None:
@@ -54,6 +54,7 @@ def likely_units(df: pd.DataFrame, names: Iterable[Hashable]) -> list[Hashable]:
     found, of_names = list[Hashable](), list[Hashable]()
     for name in [name for name in names if name in df]:
         is_person = names_a_person(name) or (names_people_or_counts_them(name) and _given_out(df[name], name))
+        is_person = is_person and not _are_titles(_counts(df[name], name))
         wanted = len(df) >= 2 * _MIN_VALUES and (is_person or (not found and names_an_id(name)))
         if wanted and _repeat(_counts(df[name], name), _MOST_ROWS_EACH if is_person else _ROWS_EACH):
             found.append(name)
@@ -66,8 +67,9 @@ def says_whose(series: pd.Series, name: Hashable) -> bool:
     """Return whether heading and cells say whose a row is, however few people there are, and however many rows each has.
 
     The heading says that cells are numbers of people (``patient_id``), and there are three; or it is one of people
-    (``patient``, ``client``), and there are five full names, texts of one short form (P-004), or numbers that were given out; or they are
-    full names under a heading of names, but for those of staff.
+    (``patient``, ``client``), and there are five full names, texts of one short form (P-004), or numbers that were given out, or
+    twenty texts of any form, with up to a hundred rows each, which are no titles of jobs, departments or types; or they are full names
+    under a heading of names, but for those of staff.
     """
     of_people = names_a_person(name) or names_people_or_counts_them(name)
     if not of_people and not is_name_of_people(name):
@@ -81,7 +83,8 @@ def says_whose(series: pd.Series, name: Hashable) -> bool:
         may_count = may_count_files(name) and not isinstance(values[0], str)
         return len(rows) >= _FEW_NUMBERED and not (may_count and not _are_given_out(rows, _FEW_GIVEN_OUT))
     if of_people:
-        return len(rows) >= _FEW_GIVEN_OUT and (are_names(name, values) or _have_numbers(rows, name))
+        are_texts = isinstance(values[0], str) and _repeat(rows, _MOST_ROWS_EACH) and not _are_titles(rows)
+        return len(rows) >= _FEW_GIVEN_OUT and (are_texts or are_names(name, values) or _have_numbers(rows, name))
     return (
         not names_staff(name)
         and are_names(name, values)
@@ -168,6 +171,11 @@ def _have_numbers(rows: pd.Series[int], name: Hashable) -> bool:
     return names_a_person(name) and _are_given_out(rows, _FEW_GIVEN_OUT)
 
 
+def _are_titles(rows: pd.Series[int]) -> bool:
+    """Return whether texts without a figure are titles of jobs, departments or types; ``Group 1-03`` may be a patient."""
+    return name_things([text for text in rows.index if isinstance(text, str) and not any(map(str.isdigit, text))])
+
+
 def _repeat(rows: pd.Series[int], most: int) -> bool:
     """Return whether there are at least 20 values, by the rows of each, and more than one row and at most ``most`` for each on average."""
     n_distinct, n_rows = len(rows), int(rows[rows <= most].sum())  # placeholders aside, such as "unknown"
@@ -192,10 +200,10 @@ def _show_full_names(rows: pd.Series[int], name: Hashable, n_rows: int) -> bool:
     """Return whether values, by the rows of each, are full names; see :func:`are_full_names`."""
     if not _repeat(rows, _MOST_ROWS_EACH) or n_rows < 2 * _MIN_VALUES or not isinstance(rows.index[0], str):
         return False
-    texts = [*map(str, rows.index)]
+    texts = [text for text in map(str, rows.index) if text.strip()]
     if _repeat(rows, _ROWS_EACH) and _are_full_names(texts):
         return True
-    return not names_things(name) and have_form_of_names(texts) and share_given(texts) >= _GIVEN_SHARE
+    return not names_things(name) and begin_with_given_names(texts)
 
 
 def _are_full_names(texts: list[str]) -> bool:
