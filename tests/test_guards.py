@@ -1364,3 +1364,60 @@ def test_how_many_rows_few_people_have_is_not_told() -> None:
     described = Metadata.of({"continuous": ["value"], "categorical": ["ward"], "id": ["patient"], "unit": "patient"})
     with pytest.warns(UserWarning, match="not learnt: 'ward': fewer than 5 categories in some rows"):
         TableTransform.fit(df, described, rng=RNG, min_count=K)
+
+
+def with_one_person(n_rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Visits of 60 patients, and of one more who comes often; and the same table without what holds in this one's rows alone."""
+    rng = np.random.default_rng(1)
+    who = np.r_[np.repeat(np.arange(60), 5), np.full(n_rows, 60)]
+    a, b = rng.normal(60, 12, (2, len(who))).round(1)
+    is_a = rng.random(len(who)) < 0.5
+    odd = who == 60
+    df = pd.DataFrame({"patient": who, "age": rng.integers(20, 90, len(who)), "a": np.where(is_a, a, np.nan)})
+    df["b"] = np.where(is_a, np.nan, b)
+    df.loc[odd, ["a", "b"]] = np.column_stack([a, b])[odd]
+    return df, odd
+
+
+FEW = Metadata.of({"continuous": ["age", "a", "b"], "id": ["patient"], "unit": "patient"})
+
+
+@pytest.mark.parametrize("n_rows", [40, 120])
+@pytest.mark.parametrize("kind", ["formula", "equal", "order"])
+def test_what_holds_in_the_rows_of_one_person_is_no_relation(kind: str, n_rows: int) -> None:
+    df, odd = with_one_person(n_rows)
+    other = {"formula": (1.3719 * df["a"] + 7.77).round(1), "equal": df["a"], "order": df["a"] + 1 + df["age"] % 7}
+    df.loc[odd, "b"] = other[kind][odd]
+    assert FEW.with_relations(df).relations == ()
+    shared = df.assign(patient=np.where(odd, 60 + np.arange(len(df)) % 9, df["patient"]))  # nine people have it
+    assert len(FEW.with_relations(shared).relations or ()) == 1
+
+
+def test_one_person_turns_over_no_rule_of_missing_cells_whatever_the_rows() -> None:
+    rng = np.random.default_rng(2)
+    who = np.r_[np.repeat(np.arange(60), 5), np.full(6, 60)]
+    status = np.where(who == 60, "dead", rng.choice(["in", "out"], len(who), p=[0.6, 0.4]))
+    df = pd.DataFrame({"patient": who, "status": status, "bed": rng.integers(1, 300, len(who)).astype(float)})
+    df.loc[status != "in", "bed"] = np.nan
+    described = Metadata.of({"categorical": ["status"], "continuous": ["bed"], "id": ["patient"], "unit": "patient"})
+    others = described.with_relations(df[who < 60]).relations
+    assert len(others or ()) == 1
+    assert described.with_relations(df).relations == others
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_look_up_is_that_of_most_people_not_of_most_rows(is_known: bool) -> None:
+    rng = np.random.default_rng(3)
+    who = np.r_[np.repeat(np.arange(400), 2), np.full(800, 400)]
+    city = np.where(who == 400, "Ulm" if is_known else "Genf", rng.choice(["Kiel", "Jena", "Ulm"], len(who)))
+    region = (
+        pd.Series(city).map({"Kiel": "N", "Jena": "O", "Ulm": "S", "Genf": "CH"}).mask((who == 400) & is_known, "N")
+    )
+    df = pd.DataFrame({"patient": who, "city": city, "region": region, "age": rng.integers(20, 90, len(who))})
+    kinds = {"categorical": ["city", "region"], "continuous": ["age"], "id": ["patient"], "unit": "patient"}
+    (found,) = Metadata.of(kinds).with_relations(df).relations or ()
+    assert sorted(found.table) == [("Jena", "O"), ("Kiel", "N"), ("Ulm", "S")]
+    assert found.handling == ("learn" if is_known else "keep")
+    if not is_known:
+        plan = Reduction.fit(df, replace(Metadata.of(kinds), relations=(found,)), RNG, is_repair=False, min_count=K)
+        assert plan.kept == (found,)

@@ -42,6 +42,7 @@ from clover_tvae.jobs import (
     run_jobs,
     summary,
 )
+from clover_tvae.jobs.job import _inferred
 from clover_tvae.jobs.record import held
 from clover_tvae.jobs.yaml_file import MAX_BYTES, parse_yaml, read_yaml
 from clover_tvae.metadata import Metadata, MetadataWarning
@@ -483,6 +484,46 @@ def test_what_one_person_wrote_is_no_word_of_a_column_that_all_rows_tell(folder:
         assert not any("Huber" in str(one.message) for one in told)
         assert sum("'patient_id'" in str(one.message) for one in told) == 1
     assert len(set(is_held)) == 2
+
+
+def inferred_table(folder: Path, df: pd.DataFrame, seed: int) -> Any:
+    df.to_csv(folder / "t.csv", index=False)
+    text = iris_job(data="t.csv", metadata="infer", holdout=0.2, synthesizer={"random_state": seed})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return only_job(write(folder, text)).read_table({})
+
+
+def test_a_pair_of_numbers_is_inferred_beside_rows_held_out(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    cells = [f"{high}/{low}" for high, low in zip(rng.integers(95, 190, 300), rng.integers(50, 99, 300), strict=True)]
+    df = pd.DataFrame({"age": rng.integers(20, 90, 300), "bp": cells, "sex": rng.choice(["f", "m"], 300)})
+    found = inferred_table(folder, df, 1).metadata
+    assert [column.name for column in found.columns] == ["age", "bp_1", "bp_2", "sex"]
+    held = split_holdout(df, 0.2, 1)[1].index
+    df.loc[held[0], "bp"] = "refused"  # no pair, and held out
+    assert [c.part_of for c in inferred_table(folder, df, 1).metadata.columns if c.name != "age"][:2] == ["bp", "bp"]
+
+
+def test_a_unit_that_a_column_shows_stays_where_that_column_is_read_of_all_rows() -> None:
+    rng = np.random.default_rng(0)
+    n_rows = np.r_[np.ones(24, dtype=int), rng.integers(2, 6, 176)]
+    nr, height = (np.repeat(values, n_rows) for values in (rng.permutation(200) + 1, rng.normal(172, 9, 200).round()))
+    df = pd.DataFrame({"nr": nr, "height": [f"{value:.0f} cm" for value in height]})
+    df["crp"] = rng.lognormal(2, 1, len(df)).round(1)
+    df = df.sample(frac=1, random_state=1, ignore_index=True)
+    df.loc[df["nr"] == nr[0], "height"] = "refused"  # of one who came once, and is held out
+    is_held = df["nr"].isin(nr[np.flatnonzero(np.diff(nr, prepend=0))][::17])
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = _inferred(df, lambda _: (df[~is_held], df[is_held]))
+    assert found.unit == "nr"
+    assert {column.name: column.kind for column in found.columns} == {
+        "nr": "id",
+        "height": "continuous",
+        "crp": "continuous",
+    }
+    assert [sum(f"column {name!r}: " in str(one.message) for one in told) for name in df] == [1, 1, 0]
 
 
 def test_defaults_lie_under_each_job(folder: Path) -> None:

@@ -169,6 +169,14 @@ def test_probabilities_are_sharpened_and_each_class_stays_as_frequent() -> None:
     np.testing.assert_allclose(labelling._sharpened(shares, 1.0), shares, atol=1e-6)
 
 
+def test_cells_that_one_person_alone_has_beside_the_target_are_no_crash() -> None:
+    rows = people(400, 16).assign(today=np.nan)
+    rows.loc[0, "today"] = 31.4
+    rows.loc[300:, "left"], rows.loc[300:, "today"] = None, np.arange(100.0)
+    described = Metadata.infer(rows, variable_to_predict="left")
+    assert not labelled(shuffled(rows), rows, described, SEED, 5)["left"].equals(shuffled(rows)["left"])
+
+
 def test_a_fit_with_a_student_writes_the_target_anew(caplog) -> None:
     caplog.set_level("INFO", "clover_tvae")
     options = {"random_state": 1, "epochs": 2, "verbose": False}

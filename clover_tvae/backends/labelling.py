@@ -26,7 +26,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from clover_tvae.columns.people import evened, most_rows, people_of_each
+from clover_tvae.columns.people import even_rows, people_of_each
 from clover_tvae.metadata import Metadata
 from clover_tvae.seeds import Label, generator
 
@@ -85,8 +85,8 @@ def labelled(
         return written
     answers, old = tables.cells("learnt", target), tables.cells("written", target)
     of = tables["learnt"].people
-    can_be_learnt = np.isin(answers, old[old >= 0]) & (of is None or evened(of, most_rows(of, min_count)))
-    known = generator(seed, Label.PEOPLE).permutation(np.flatnonzero(can_be_learnt))[:_MOST_LEARNT]
+    even = np.arange(len(answers))[even_rows(of, min_count)]
+    known = generator(seed, Label.PEOPLE).permutation(even[np.isin(answers[even], old[old >= 0])])[:_MOST_LEARNT]
     counts = people_of_each(answers[known], int(answers.max(initial=-1)) + 1, None if of is None else of[known])
     classes = np.flatnonzero(counts >= max(min_count, _FOLDS))
     if not 2 <= len(classes) <= _MOST_CLASSES:
@@ -122,6 +122,9 @@ def _shares(
     parts = _folds(answers, people.person_of_row, len(counts), rng)
     if parts is None:
         return None
+    for part, _ in parts:  # cells that are there for people of one fold alone
+        empty = np.isnan(tree_cells[part]).all(axis=0)
+        tree_cells[:, empty] = tree_rows[:, empty] = 0.0
     options = tree_options(is_category, int(rng.integers(2**32)))
     rounds = max(10, 2 * _ROUNDS // len(counts))  # with more than two classes each has a tree a round
     trees = HistGradientBoostingClassifier(max_iter=rounds, learning_rate=_RATE, max_leaf_nodes=_LEAVES, **options)

@@ -101,6 +101,16 @@ def evened(people: People, most: int) -> NDArray[np.bool_]:
     return (size <= most) | ((place + 1) * most // size > place * most // size)
 
 
+def even_rows(people: People | None, n_people: int) -> NDArray[np.bool_] | slice:
+    """Return the rows of which nobody has more than the last of the ``n_people`` with the most, so that these do not outweigh all others.
+
+    Example:
+        >>> even_rows(np.array([0, 0, 0, 0, 1, 2]), 2).tolist(), even_rows(None, 2)
+        ([False, False, False, True, True, True], slice(None, None, None))
+    """
+    return slice(None) if people is None else evened(people, most_rows(people, n_people))
+
+
 def lowest_of_each(values: NDArray[Any], people: People | None) -> NDArray[Any]:
     """Return the lowest number of each person, so that ends are found among people, whoever has most rows.
 

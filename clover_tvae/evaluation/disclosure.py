@@ -37,6 +37,7 @@ class Disclosure:
 
     Args:
         min_count: Fewest real rows that anything shown may rest on, at least 1; 1 shows all.
+        n_people: Fewest people; ``None``: every row is a person.
 
     Raises:
         ConfigError: ``min_count`` is no whole number of at least 1.
@@ -50,6 +51,7 @@ class Disclosure:
     """
 
     min_count: int = MIN_COUNT
+    n_people: int | None = None
 
     def __post_init__(self) -> None:
         whole_number(self.min_count, "min_count", least=1)
@@ -59,7 +61,7 @@ class Disclosure:
         """Return the rule for these tables: so many rows that they are of ``min_count`` people, whichever rows they are."""
         rule = cls(min_count)
         real = [table for role, table in tables.tables.items() if role != "synthetic"]
-        return cls(max(least_rows(table.people, rule.min_count) for table in real))
+        return cls(max(least_rows(table.people, rule.min_count) for table in real), rule.min_count)
 
     @property
     def step(self) -> int:

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clover_tvae.columns.frames import takes_frames
-from clover_tvae.columns.people import bootstrapped
+from clover_tvae.columns.people import bootstrapped, people_of
 from clover_tvae.evaluation import diagnostics
 from clover_tvae.evaluation.copies import alike, without_learnt_holdout
 from clover_tvae.evaluation.disclosure import Disclosure
@@ -255,7 +255,9 @@ def _relations(held: _Comparison, frames: Mapping[str, pd.DataFrame | None], met
     declared, kinds = getattr(metadata, "relations", None) or (), column_kinds(given["real"], metadata)
     if metadata is not None:
         kinds = {name: metadata.column(name).kind for name in kinds}
-    found = relations_of(given["real"], kinds, declared, seed=held.seed, min_count=held.disclosure.min_count)
+    people, rule = people_of(given["real"], getattr(metadata, "unit", None)), held.disclosure
+    k = rule.min_count if people is None or rule.n_people is None else rule.n_people
+    found = relations_of(given["real"], kinds, declared, seed=held.seed, min_count=k, people=people)
     rates = {role: break_rates(found, frame) for role, frame in given.items()}
     promised = np.array([relation.handling == "keep" for relation in found], dtype=bool)
     n, note = int(promised.sum()), "n is the number of relations to be kept; of others only the table tells."

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clover_tvae.columns.people import People
 from clover_tvae.errors import UserError
 from clover_tvae.relations.computed import Equal
 from clover_tvae.relations.find import find_relations
@@ -20,14 +21,21 @@ _MAX_ROWS = 20_000  # rows in which relations are sought
 
 
 def relations_of(
-    real: pd.DataFrame, kinds: Mapping[Any, str], declared: Sequence[Relation], *, seed: int, min_count: int
+    real: pd.DataFrame,
+    kinds: Mapping[Any, str],
+    declared: Sequence[Relation],
+    *,
+    seed: int,
+    min_count: int,
+    people: People | None = None,
 ) -> list[Relation]:
     """Return the relations that a row can break: the declared ones, or those that are found where there are none, in at most 20,000 rows."""
     rows = generator(of_measure(seed, Measure.RELATIONS)).permutation(len(real))[:_MAX_ROWS]
-    sample = real.iloc[np.sort(rows)]
-    found = [r if r.is_learnt else r.learnt(sample, min_count) for r in declared if r.handling != "ignore"]
+    rows = np.sort(rows)
+    sample, of = real.iloc[rows], None if people is None else people[rows]
+    found = [r if r.is_learnt else r.learnt(sample, min_count, of) for r in declared if r.handling != "ignore"]
     if not found:
-        found = [one.relation for one in find_relations(sample, kinds, min_count=min_count, seed=seed)]
+        found = [one.relation for one in find_relations(sample, kinds, min_count=min_count, people=of, seed=seed)]
     return [relation for relation in found if not (isinstance(relation, Equal) and relation.share < 1)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -47,25 +48,26 @@ def _inferred(df: pd.DataFrame, split: Callable[[Hashable | None], tuple[pd.Data
     """
     metadata, told = _infer_quietly(df)
     train, holdout = split(metadata.unit)
-    late: list[Hashable] = list(df.columns)
+    late = set(df.columns)
     with contextlib.suppress(UserError):  # next to nothing of the rows to learn can be learnt
         part, told_of_part = _infer_quietly(train)
         if part.unit == metadata.unit:
-            late = [column.name for column in part.columns if _is_late(column, metadata.column(column.name), holdout)]
-        if not late:
-            metadata, told = part, told_of_part
-    if late and len(late) < len(df.columns):
-        rest = Metadata.infer(train.drop(columns=[name for name in late if name != metadata.unit]))
-        of = {column.name: column for column in (*(metadata.column(name) for name in late), *rest.columns)}
-        _warn_again(one for one in told if str(one.message).startswith(tuple(f"column {name!r}: " for name in late)))
-        return replace(rest, columns=tuple(of[name] for name in df.columns))
-    _warn_again(told)
+            late = {name for name in df.columns if _is_late(_of(part, name), _of(metadata, name), holdout[[name]])}
+            told = [one for one in told if _about(one, late)] + [one for one in told_of_part if not _about(one, late)]
+            columns = (_of(metadata if name in late else part, name) for name in df.columns)
+            metadata = replace(part, columns=tuple(itertools.chain.from_iterable(columns)))
+    for one in told:
+        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
     return metadata
 
 
-def _warn_again(told: Iterable[warnings.WarningMessage]) -> None:
-    for one in told:
-        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+def _of(metadata: Metadata, name: Hashable) -> tuple[Column, ...]:
+    """Return what metadata say of a column of the table: of a pair of numbers both."""
+    return tuple(column for column in metadata.columns if name in (column.name, column.part_of))
+
+
+def _about(told: warnings.WarningMessage, names: Iterable[Hashable]) -> bool:
+    return str(told.message).startswith(tuple(f"column {name!r}: " for name in names))
 
 
 def _infer_quietly(df: pd.DataFrame) -> tuple[Metadata, list[warnings.WarningMessage]]:
@@ -75,14 +77,15 @@ def _infer_quietly(df: pd.DataFrame) -> tuple[Metadata, list[warnings.WarningMes
         return Metadata.infer(df), told
 
 
-def _is_late(column: Column, of_all: Column, holdout: pd.DataFrame) -> bool:
+def _is_late(columns: tuple[Column, ...], of_all: tuple[Column, ...], holdout: pd.DataFrame) -> bool:
     """Whether the rows to learn do not show what the column is."""
-    if not (column.modelled and of_all.modelled):
-        return column.modelled
+    is_modelled = any(column.modelled for column in columns)
+    if not is_modelled or not any(column.modelled for column in of_all):
+        return is_modelled
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of all rows it is told later
-            Metadata((column,)).validate(holdout[[column.name]])
+            Metadata(columns).validate(holdout)
     except UserError:
         return True
     return False

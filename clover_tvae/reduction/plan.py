@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.calendar import heaps_on_months
 from clover_tvae.columns.numeric import COMMON, commonest, shared_bound, spread
-from clover_tvae.columns.people import People, evened, lowest_of_each, most_rows
+from clover_tvae.columns.people import People, even_rows, lowest_of_each
 from clover_tvae.columns.plain_data import check, integer, list_of, name_from_plain, name_to_plain, number, optional
 from clover_tvae.errors import UserError
 from clover_tvae.reduction.cells import Cells
@@ -143,8 +143,7 @@ class _Plan:
 
     def __init__(self, df: pd.DataFrame, cells: Cells, min_count: int, people: People | None) -> None:
         self.df, self.cells, self.min_count, self.people = df, cells, min_count, people
-        # Nobody's rows outweigh those of others where lengths are looked at.
-        self.even = slice(None) if people is None else evened(people, most_rows(people, min_count))
+        self.even = even_rows(people, min_count)
         self._values = functools.cache(functools.partial(cells.values, df))  # texts are read as dates once
         self.made_from: dict[Any, set[Any]] = {}
         self.corrected_from: dict[Any, set[Any]] = {}

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clover_tvae.columns.people import people_of
+from clover_tvae.columns.people import even_rows, people_of
 from clover_tvae.columns.plain_data import check, fields, list_of, name_from_plain, name_to_plain
 from clover_tvae.metadata import Column, Metadata
 from clover_tvae.reduction.cells import Cells
@@ -94,7 +94,9 @@ class Reduction:
             exact_values: Whether the ranges of numbers are stored as they are.
         """
         amounts = {column.name for column in metadata.columns if column.kind == "continuous"}
-        kept = tuple(_if_shared(r, df, amounts) for r in metadata.relations or () if r.handling == "keep")
+        people = people_of(df, metadata.unit)
+        even = df[even_rows(people, min_count)]
+        kept = tuple(_if_shared(r, even, amounts) for r in metadata.relations or () if r.handling == "keep")
         touched = {name for relation in kept for name in relation.columns}
         declared = tuple(c for c in metadata.columns if c.name in df and (c.name in touched or not c.modelled))
         how: dict[str, Any] = {
@@ -107,7 +109,7 @@ class Reduction:
         columns = TableTransform.fit(df[[c.name for c in declared]], Metadata(declared, unit=metadata.unit), **how)
         modelled = {column.name for column in metadata.modelled}
         order = tuple(name for name in df.columns if name in modelled or name in columns.order)
-        cells, people = Cells(columns), people_of(df, metadata.unit)
+        cells = Cells(columns)
         steps, corrected = planned(df, kept, cells, min_count, people)
         steps = tuple(
             replace(step, ends=cells.shared_ends(df, step.made, 1 if exact_values else min_count, people))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clover_tvae.columns.people import People, least_rows
+from clover_tvae.columns.people import People, count_people, even_rows, least_rows
 from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.relations.computed import Equal
 from clover_tvae.relations.finding.chance import accepted, log_p_kept
@@ -25,7 +25,7 @@ from clover_tvae.relations.finding.formulas import clocks, formulas, narrow
 from clover_tvae.relations.finding.patterns import missing_patterns, one_hot_groups
 from clover_tvae.relations.finding.pruning import pruned
 from clover_tvae.relations.finding.table import Candidate, Table
-from clover_tvae.relations.lookup import Combinations, Dependency
+from clover_tvae.relations.lookup import Combinations, Dependency, Ranges
 from clover_tvae.relations.relation import Relation
 
 _FINDERS = (
@@ -86,9 +86,11 @@ def find_relations(
     Returns:
         The relations, those that chance explains least first.
     """
-    table = Table(df, kinds, least_rows(people, min_count), seed)
+    even = even_rows(people, min_count)
+    of = None if people is None else people[even]
+    table = Table(df[even], kinds, least_rows(of, min_count), seed, of)
     tried = [find(table) for find in _FINDERS]
-    counted = [_confirmed(candidate, table) for made in tried for candidate in made.found]
+    counted = [_confirmed(candidate, table, min_count) for made in tried for candidate in made.found]
     confirmed = [candidate for candidate in counted if candidate is not None]
     log_p = np.array([candidate.log_p for candidate in confirmed], dtype=np.float64)
     passing = accepted(log_p, sum(made.n_tried for made in tried), false_discovery_rate)
@@ -99,10 +101,13 @@ def find_relations(
     ]
 
 
-def _confirmed(candidate: Candidate, table: Table) -> Candidate | None:
-    """Return the candidate with the counts of all rows, or ``None`` where too many rows break it."""
+def _confirmed(candidate: Candidate, table: Table, n_people: int) -> Candidate | None:
+    """Return the candidate with the counts of all rows, or ``None`` where too many rows break it, or it is about too few people."""
     relation = candidate.relation
-    n_rows, n_exceptions = int(relation.applies(table.frame).sum()), candidate.n_exceptions
+    of, n_exceptions = relation.applies(table.frame), candidate.n_exceptions
+    n_rows = int(of.sum())
+    if table.people is not None and count_people(table.people[of], n_rows) < n_people:
+        return None
     if isinstance(relation, Equal) and relation.share < 1:  # a rate, which no single row can break
         return candidate
     if n_exceptions is None:
@@ -118,10 +123,15 @@ def _confirmed(candidate: Candidate, table: Table) -> Candidate | None:
 def _found(candidate: Candidate, df: pd.DataFrame, table: Table, n_people: int, people: People | None) -> Found:
     min_count = table.shared if isinstance(candidate.relation, Combinations) else table.min_count
     relation = candidate.relation.learnt(df, min_count if people is None else n_people, people)
-    n_exceptions = candidate.n_exceptions or 0
-    if n_exceptions and isinstance(relation, Dependency):  # a key may turn out to have several values
+    n_rows, n_exceptions = candidate.n_rows, candidate.n_exceptions or 0
+    is_rate = isinstance(relation, Equal) and relation.share < 1
+    if (
+        people is not None and not is_rate and not isinstance(relation, Combinations | Ranges)
+    ):  # found in part of the rows
+        n_rows, n_exceptions = int(relation.applies(df).sum()), relation.exceptions(df, table.min_count)
+    elif n_exceptions and isinstance(relation, Dependency):  # a key may turn out to have several values
         n_exceptions = int(relation.breaks(df).sum())
     if n_exceptions:
         relation = relation.model_copy(update={"handling": "learn"})
     told = max(n_exceptions, min_count) if n_exceptions else 0
-    return Found(relation, candidate.n_rows - told, told, candidate.chance, min_count)
+    return Found(relation, n_rows - told, told, candidate.chance, min_count)

@@ -30,13 +30,13 @@ def _combinations(df: pd.DataFrame, names: tuple[Any, ...]) -> tuple[NDArray[np.
 
 
 def _shared(df: pd.DataFrame, names: tuple[Any, ...], min_count: int, people: People | None) -> pd.DataFrame:
-    """Return the combinations that at least ``min_count`` people have, the most frequent first, with their ``count`` of rows and ``people``."""
+    """Return the combinations that at least ``min_count`` people have, those of most first, with their ``people``."""
     frame = pd.DataFrame({i: labels(df[name]) for i, name in enumerate(names)})
     groups = frame.groupby(list(frame), sort=False)
-    counts = groups.size().rename("count").reset_index()
+    counts = groups.size().rename("people").reset_index()
     number = groups.ngroup().fillna(-1).to_numpy(dtype=np.intp)
     counts["people"] = people_of_each(number, len(counts), people)
-    return counts[counts["people"] >= min_count].sort_values("count", ascending=False, kind="stable")
+    return counts[counts["people"] >= min_count].sort_values("people", ascending=False, kind="stable")
 
 
 class Dependency(Relation):
@@ -83,14 +83,14 @@ class Dependency(Relation):
 
     def learnt(self, df: pd.DataFrame, min_count: int, people: People | None = None) -> Self:
         every = _shared(df, self.columns, 1, people)
-        *keys, _, _, _ = every
-        counts, is_first = every["count"], ~every.duplicated(keys)
+        *keys, _, _ = every
+        counts, is_first = every["people"], ~every.duplicated(keys)
         by_key = [every[key] for key in keys]
         most, rows = (counts.groupby(by_key).transform(of) for of in ("max", "sum"))
-        least = every["people"].groupby(by_key).transform("min")
+        least = counts.groupby(by_key).transform("min")
         several = (most <= (1 - _UNDECIDED) * rows) & (counts[~is_first].sum() <= _EXCEPTIONS * counts.sum())
-        are_told = (every["people"] >= min_count) & np.where(several, least >= min_count, is_first)
-        pairs = every[are_told].drop(columns=["count", "people"])
+        are_told = (counts >= min_count) & np.where(several, least >= min_count, is_first)
+        pairs = every[are_told].drop(columns="people")
         return self.model_copy(update={"table": tuple(pairs.astype(object).itertuples(index=False, name=None))})
 
     def complete(self, df: pd.DataFrame) -> pd.DataFrame:
@@ -143,7 +143,7 @@ class Combinations(Relation):
         return made
 
     def learnt(self, df: pd.DataFrame, min_count: int, people: People | None = None) -> Self:
-        rows = _shared(df, self.among, min_count, people).drop(columns=["count", "people"]).astype(object)
+        rows = _shared(df, self.among, min_count, people).drop(columns="people").astype(object)
         return self.model_copy(update={"allowed": tuple(rows.itertuples(index=False, name=None))})
 
     def __str__(self) -> str:

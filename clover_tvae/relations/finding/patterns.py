@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clover_tvae.columns.people import People, people_of_each
+from clover_tvae.parameters import MIN_COUNT
 from clover_tvae.relations.finding.chance import log_p_kept
 from clover_tvae.relations.finding.table import Candidate, Candidates, Table
 from clover_tvae.relations.groups import MissingTogether, MissingWhen, OneHot
@@ -38,7 +40,7 @@ def missing_patterns(table: Table) -> Candidates:
             made.found.append(Candidate(relation, 1 - float(masks[:, i].mean() * (1 - masks[:, j].mean()))))
     for when in (name for name in table.names if name not in table.dates):
         made.n_tried += len(groups)
-        codes = _with_rare_ones_together(table.codes[when])[table.rows]
+        codes = _with_rare_ones_together(table.codes[when], table.people)[table.rows]
         held = table.rows[codes >= 0]
         codes = codes[codes >= 0]
         totals = np.bincount(codes)
@@ -50,20 +52,22 @@ def missing_patterns(table: Table) -> Candidates:
     return made
 
 
-def _are_common(counts: NDArray[Any]) -> NDArray[np.bool_]:
-    return counts >= max(_ATOM * counts.sum(), 5)
+def _are_common(codes: NDArray[Any], people: People | None) -> NDArray[np.bool_]:
+    """Return which levels of a column enough rows have, of enough people."""
+    counts = np.bincount(codes + 1, minlength=2)[1:]
+    return (counts >= _ATOM * counts.sum()) & (people_of_each(codes, len(counts), people) >= MIN_COUNT)
 
 
-def _with_rare_ones_together(codes: NDArray[Any]) -> NDArray[Any]:
+def _with_rare_ones_together(codes: NDArray[Any], people: People | None) -> NDArray[Any]:
     """Return levels with those of too few rows to be told apart as one last level."""
-    common = _are_common(np.bincount(codes + 1, minlength=2)[1:])
+    common = _are_common(codes, people)
     return np.append(np.where(common, np.cumsum(common) - 1, common.sum()), -1)[codes]
 
 
 def _missing_when(table: Table, target: Any, when: Any, missing: NDArray[Any]) -> list[Candidate]:
     codes, held = table.codes[when], table.codes[when] >= 0
     counts, n_missing = np.bincount(codes[held]), np.bincount(codes[held], weights=missing[held])
-    common, states = _are_common(counts), n_missing > 0.5 * counts
+    common, states = _are_common(codes, table.people), n_missing > 0.5 * counts
     # What the values that are not listed say: the rare ones together if enough rows have them, else the greater part.
     n_rare = counts[~common].sum()
     decide = n_rare >= table.min_count

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.dtypes import CellType
 from clover_tvae.columns.numeric import commonest, spread
+from clover_tvae.columns.people import People
 from clover_tvae.errors import UserError
 from clover_tvae.relations.expression import MAX_CHARACTERS
 from clover_tvae.relations.reading import date_format, dates, numbers, seconds
@@ -53,13 +54,17 @@ class Table:
 
     Args:
         kinds: The kind of each column in the metadata; columns of kind ``id`` and ``ignore`` are left out.
+        people: The number of the person of each row; ``None``: every row is one.
 
     Attributes:
         shared: Fewest rows of a combination that may be told: ``min_count``.
         min_count: Fewest rows that speak for a relation: ``min_count``, but at least 10, as fewer are chance.
     """
 
-    def __init__(self, df: pd.DataFrame, kinds: Mapping[Any, str], min_count: int, seed: int) -> None:
+    def __init__(
+        self, df: pd.DataFrame, kinds: Mapping[Any, str], min_count: int, seed: int, people: People | None = None
+    ) -> None:
+        self.people = people
         self.shared, self.min_count, self.n_rows = min_count, max(min_count, _LEAST_EVIDENCE), len(df)
         self.amounts: list[Any] = []  # numbers that are not codes
         self.numeric: list[Any] = []  # and those that are
