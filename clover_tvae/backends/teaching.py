@@ -48,8 +48,9 @@ logger = logging.getLogger(__name__)
 
 #: Tables of fewer people have a student, unless the user says otherwise; larger ones where the check below finds a need.
 STUDENT_BELOW = 10_000
-#: Rows that a teacher writes for each one that it learnt, as long as they are no more than that in all.
-_ROWS_A_ROW, _MOST_ROWS = 20, 60_000
+#: Rows that a teacher writes for each one that it learnt, as long as they are no more than that in all. Each row of fewer than 550
+#: people tells more of them, so fewer are written: half as many for each of 275 and fewer.
+_ROWS_A_ROW, _MOST_ROWS, _ALL_FROM, _LEAST_PART = 20, 60_000, 550, 0.5
 #: Nor more than this, however many it learnt: they are held in memory.
 _MOST_IN_MEMORY = 500_000
 #: Fewer people held out tell nothing.
@@ -184,10 +185,11 @@ def rows_to_write(n_rows: int, epochs: int | None = None) -> int:
         epochs: Passes of the student, where the user fixed them: no more rows than it would see.
 
     Example:
-        >>> rows_to_write(303), rows_to_write(303, epochs=2), rows_to_write(68_123)
-        (6100, 610, 69000)
+        >>> rows_to_write(60), rows_to_write(303), rows_to_write(303, epochs=2), rows_to_write(1_500), rows_to_write(68_123)
+        (600, 3400, 610, 30000, 69000)
     """
-    most = max(min(n_rows, _MOST_IN_MEMORY), min(_ROWS_A_ROW * n_rows, _MOST_ROWS))
+    each = _ROWS_A_ROW * min(1.0, max(_LEAST_PART, n_rows / _ALL_FROM))
+    most = max(min(n_rows, _MOST_IN_MEMORY), min(math.ceil(each * n_rows), _MOST_ROWS))
     n = most if epochs is None else min(most, epochs * n_rows)
     unit = 10 ** max(0, math.floor(math.log10(n)) - 1)
     return math.ceil(n / unit) * unit
