@@ -1421,3 +1421,37 @@ def test_a_look_up_is_that_of_most_people_not_of_most_rows(is_known: bool) -> No
     if not is_known:
         plan = Reduction.fit(df, replace(Metadata.of(kinds), relations=(found,)), RNG, is_repair=False, min_count=K)
         assert plan.kept == (found,)
+
+
+@pytest.mark.parametrize("numbers", ["rank", "mode"])
+@pytest.mark.parametrize("n_far", [1, 3, 4])
+def test_a_range_is_that_of_people_whoever_has_most_rows(numbers: str, n_far: int) -> None:
+    """Three people with sixty rows of 737 each ended the range at 737."""
+    rng = np.random.default_rng(4)
+    once = pd.DataFrame({"patient": np.arange(150), "x": rng.integers(0, 20, 150)})
+    far = pd.DataFrame({"patient": 150 + np.arange(n_far), "x": 737})
+    described = Metadata.of({"continuous": ["x"], "id": ["patient"], "unit": "patient"})
+    alone = Metadata.of({"continuous": ["x"], "ignore": ["patient"]})
+
+    def range_of(df: pd.DataFrame, metadata: Metadata) -> tuple[float, float]:
+        grid = TableTransform.fit(df, metadata, numbers=numbers, rng=RNG, min_count=K).transforms[0].grid
+        return grid.minimum, grid.maximum
+
+    df = pd.concat([once] * 2 + [far] * 60, ignore_index=True)
+    assert range_of(df, described) == range_of(pd.concat([once, far], ignore_index=True), alone)
+
+
+@pytest.mark.parametrize("n_rows", [12, 100])
+def test_cells_that_one_person_copies_are_no_copies_of_the_columns(n_rows: int) -> None:
+    rng = np.random.default_rng(5)
+    who = np.r_[np.repeat(np.arange(100), 4), np.full(n_rows, 100)]
+    df = pd.DataFrame(
+        {"patient": who, "x": rng.normal(50, 9, len(who)).round(2), "y": rng.normal(50, 9, len(who)).round(2)}
+    )
+    df.loc[who == 100, "y"] = df["x"]
+    described = Metadata.of({"continuous": ["x", "y"], "id": ["patient"], "unit": "patient"})
+    assert TableTransform.fit(df, described, rng=RNG, min_count=K).copies == ((), ())
+    shared = df.assign(patient=np.where(who == 100, 100 + np.arange(len(df)) % 20, who))
+    assert TableTransform.fit(shared, described, rng=RNG, min_count=K).copies == (
+        ((1,), (0,)) if n_rows == 100 else ((), ())
+    )

@@ -247,6 +247,15 @@ def test_words_of_one_person_do_not_stand_in_the_metadata(option: str, cells: pd
         assert option in infer_of_visits(cells, own, 5).options
 
 
+def test_a_unit_of_measure_is_spelt_as_enough_people_spell_it() -> None:
+    cells = [f"{i % 80 + 10}.5 kg" for i in range(300)] + [f"{i % 80 + 10}.5kG" for i in range(400)]
+    visits = pd.DataFrame({"patient": [*np.repeat(np.arange(60), 5), *[60] * 400], "c": cells})
+    visits["patient"] = "P" + visits["patient"].astype(str).str.zfill(3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert Metadata.infer(visits).column("c").unit == "kg"
+
+
 def test_the_offset_from_utc_is_that_of_enough_people() -> None:
     winter = [f"{day} 08:00:00+01:00" for day in DAYS.dt.strftime("%Y-%m-%d")]
     summer = [f"{day} 08:00:00+02:00" for day in DAYS[:9].dt.strftime("%Y-%m-%d")]

@@ -111,14 +111,18 @@ def even_rows(people: People | None, n_people: int) -> NDArray[np.bool_] | slice
     return slice(None) if people is None else evened(people, most_rows(people, n_people))
 
 
-def lowest_of_each(values: NDArray[Any], people: People | None) -> NDArray[Any]:
-    """Return the lowest number of each person, so that ends are found among people, whoever has most rows.
+def ends_of_each(values: NDArray[Any], people: People | None) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the lowest and the highest number of each person, so that ends are found among people, whoever has most rows.
 
     Example:
-        >>> lowest_of_each(np.array([3, 1, 7, 5]), np.array([0, 0, 1, 1])).tolist()
-        [1, 5]
+        >>> lowest, highest = ends_of_each(np.array([3, 1, 7, 5]), np.array([0, 0, 1, 1]))
+        >>> lowest.tolist(), highest.tolist()
+        ([1, 5], [3, 7])
     """
-    return values if people is None else pd.Series(values).groupby(people).min().to_numpy()
+    if people is None:
+        return values, values
+    of_each = pd.Series(values).groupby(people)
+    return of_each.min().to_numpy(), of_each.max().to_numpy()
 
 
 def drawn_people(people: People | None, n_all: int, n_rows: int, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -298,7 +298,8 @@ def _numbers(texts: Texts) -> Finding | None:
         warning = f"holds {plain}{but}, that look like an identifier ({told}): declared 'ignore'; number if it is a measurement"
         return Finding(Column(texts.name, "ignore"), plain, warning, words=("number", "category", "id"))
     behind = {found.behind if style.decimal in found.body else 0 for found in kept.values() if not found.beyond}
-    spellings = texts.tally({text: found.unit for text, found in kept.items() if found.unit_key == unit})
+    units = {text: found.unit for text, found in kept.items() if found.unit_key == unit}
+    spellings = texts.shared(units) or texts.tally(units)
     column = Column(
         texts.name, "continuous", read_as="number",
         decimal="," if style.decimal == "," else None, thousands=style.thousands or None,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.calendar import PER_SECOND
 from clover_tvae.columns.date_formats import read_texts
 from clover_tvae.columns.dtypes import with_cells
-from clover_tvae.columns.people import People, lowest_of_each
+from clover_tvae.columns.people import People, ends_of_each
 from clover_tvae.conditions import Condition
 from clover_tvae.errors import ConditionError
 from clover_tvae.relations.computed import Equal
@@ -201,8 +201,7 @@ class Cells:
         steps, missing = column.read(df[name])
         known, of = column.grid.cast(steps[~missing]), None if people is None else people[~missing]
         lowest, highest = (
-            column.grid.shared(column.grid.pulled_in(outer, least), least)
-            for outer in (lowest_of_each(known, of), -lowest_of_each(-known, of))
+            column.grid.shared(column.grid.pulled_in(outer, least), least) for outer in ends_of_each(known, of)
         )
         low, high = self._scaled(column, column.grid.cast(np.array([lowest.minimum, highest.maximum]))).tolist()
         return low, high

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from clover_tvae.columns.calendar import heaps_on_months
 from clover_tvae.columns.numeric import COMMON, commonest, shared_bound, spread
-from clover_tvae.columns.people import People, even_rows, lowest_of_each
+from clover_tvae.columns.people import People, ends_of_each, even_rows
 from clover_tvae.columns.plain_data import check, integer, list_of, name_from_plain, name_to_plain, number, optional
 from clover_tvae.errors import UserError
 from clover_tvae.reduction.cells import Cells
@@ -268,9 +268,9 @@ class _Plan:
                 return None  # so would the first or last days of months be
         if len(np.unique(lengths)) > 2 * (n_values := self.df[made].nunique()) and n_values <= _FEW_VALUES:
             return None
-        found = sign * (start - end)  # the longest is the lowest
+        found = sign * (end - start)
         known = ~np.isnan(found)
-        longest = lowest_of_each(found[known], None if self.people is None else self.people[known])
+        longest = ends_of_each(found[known], None if self.people is None else self.people[known])[1]
         if len(longest) < 2 * self.min_count or np.nanmax(np.abs([start, end])) > _LARGEST_EXACT:
             return None
         is_computed = any(base in made_by(step) for step in self.steps if not isinstance(step, Distance))
@@ -287,7 +287,7 @@ class _Plan:
         least = 10.0 ** -(MAX_DECIMALS if decimals is None else decimals) if strict else 0.0
         size = unit or 1
         typical = float(np.round(np.median(lengths) / size, decimals or 0))
-        reach = -shared_bound(longest / size, self.min_count)
+        reach = -shared_bound(-longest / size, self.min_count)
         return Distance(made, base, sign, unit, decimals, typical, least, reach)
 
 

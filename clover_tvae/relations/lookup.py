@@ -12,7 +12,7 @@ from pydantic import Field
 from typing_extensions import Self
 
 from clover_tvae.columns.numeric import shared_bound
-from clover_tvae.columns.people import People, lowest_of_each, people_of_each
+from clover_tvae.columns.people import People, ends_of_each, people_of_each
 from clover_tvae.relations.reading import filled, labels, lent, level_codes, numbers
 from clover_tvae.relations.relation import Cell, Name, Relation, listed
 
@@ -193,9 +193,9 @@ class Ranges(Relation):
         ranges = []
         for level, cells in groups:
             found, of = cells.to_numpy(), None if people is None else people[cells.index]
-            lowest, highest = (lowest_of_each(sign * found, of) for sign in (1, -1))
+            lowest, highest = ends_of_each(found, of)
             if len(lowest) >= min_count:
-                ranges.append((level, shared_bound(lowest, min_count), -shared_bound(highest, min_count)))
+                ranges.append((level, shared_bound(lowest, min_count), -shared_bound(-highest, min_count)))
         return self.model_copy(update={"ranges": tuple(ranges)})
 
     def __str__(self) -> str:

@@ -58,8 +58,8 @@ def roots(table: EncodedTable, layout: TableLayout) -> dict[int, NDArray[np.int6
     return roots
 
 
-def find_copies(transforms: Sequence[AnyTransform], df: pd.DataFrame) -> tuple[tuple[int, ...], ...]:
-    """Return, for every column, the columns with which it shares more than 2% of the rows in values that are no choice."""
+def find_copies(transforms: Sequence[AnyTransform], df: pd.DataFrame, least: int = 1) -> tuple[tuple[int, ...], ...]:
+    """Return, for every column, the columns with which it shares more than 2% of the rows, and at least ``least``, in values that are no choice."""
     groups: dict[Any, list[int]] = {}
     for i, transform in enumerate(transforms):
         if isinstance(transform, NumberTransform) and transform.layout.n_numbered:
@@ -78,8 +78,9 @@ def find_copies(transforms: Sequence[AnyTransform], df: pd.DataFrame) -> tuple[t
         for a in range(len(group) - 1):
             rates = (screen[a + 1 :] == screen[a]).mean(axis=1)
             for b in np.flatnonzero(rates > SCREEN_SHARE) + a + 1:
-                rate = float((cells[a] == cells[b]).mean())
-                if rate > COPY_SHARE:
+                n_same = int((cells[a] == cells[b]).sum())
+                rate = n_same / len(df)
+                if rate > COPY_SHARE and n_same >= least:
                     found[group[a]].append((-rate, group[b]))
                     found[group[b]].append((-rate, group[a]))
     return tuple(tuple(sorted(source for _, source in sorted(pairs)[:MAX_COPIES])) for pairs in found)

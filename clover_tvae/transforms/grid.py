@@ -90,11 +90,8 @@ class Grid:
                 lowest, highest = grid.round(lowest + np.array([first, last]) / 10.0**decimals).tolist()
         return cls(kind, lowest, highest, decimals, single, unit)
 
-    def pulled_in(self, values: NDArray[Any], least: int, each: int = 1) -> NDArray[Any]:
+    def pulled_in(self, values: NDArray[Any], least: int) -> NDArray[Any]:
         """Return values of which none outweighs the others of an average of ``least``, from which it could be computed back; see :func:`pulled_in_end`.
-
-        Args:
-            each: Rows that one person may have: of so many neighbours, one counts.
 
         Example:
             >>> salaries = np.array([*range(40_000, 60_000, 1000), 5_000_000])
@@ -104,7 +101,7 @@ class Grid:
         if least <= 1 or len(values) <= least:
             return values
         ordered, ends = np.sort(values), []
-        for outer in (ordered[: least + each : each], ordered[: -least - each - 1 : -each]):
+        for outer in (ordered[: least + 1], ordered[: -least - 2 : -1]):
             offsets = self.offset(outer)
             end = pulled_in_end(offsets, len(outer) - 1)
             ends.append(outer[0] if end == offsets[0] else self.value(np.array([end]))[0])

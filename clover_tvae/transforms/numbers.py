@@ -22,6 +22,7 @@ from clover_tvae.columns.cells import is_number, zone_of
 from clover_tvae.columns.date_formats import DAY_OF_TIMES, EPOCH, MICROSECOND, read_texts
 from clover_tvae.columns.dtypes import CellType, where_of
 from clover_tvae.columns.numeric import read_numbers
+from clover_tvae.columns.people import People, ends_of_each
 from clover_tvae.columns.plain_data import check, fields, name_from_plain, name_to_plain
 from clover_tvae.conditions import Condition
 from clover_tvae.encoded import ColumnLayout
@@ -217,7 +218,8 @@ class NumberTransform:
         century_starts: int | None = None,
         *,
         least: int = 1,
-        each: int = 1,
+        people: People | None = None,
+        n_people: int | None = None,
         exact: bool = False,
         outside: bool = False,
     ) -> NumberTransform:
@@ -229,7 +231,8 @@ class NumberTransform:
             time_zone: Of dates, what text with offsets (``%z``) is written in; text without them keeps its own clock.
             century_starts: Of dates, the first of the hundred years that years of two digits mean.
             least: Fewest rows that anything stored may rest on.
-            each: Rows that one person may have at most.
+            people: The number of the person of each row; ``None``: every row is one.
+            n_people: Fewest people that the ends may rest on; ``None``: as many as rows.
             exact: Whether numbers are stored as they are, and not as means over so many rows.
             outside: Whether the range ends at round numbers outside, not where its outermost rows would, spread about their mean.
 
@@ -256,15 +259,19 @@ class NumberTransform:
             cure = "declare it 'ignore', or gather more people"
             raise DataError(f"must hold values in at least {least} rows, found fewer; {cure}", where_of(name))
         if not exact:
+            # Ends are found among people, each of whom has one lowest and one highest number.
+            outer, k = list(ends_of_each(known, None if people is None else people[~missing])), n_people or least
             if len(known):
-                known = grid.pulled_in(known, least, each)
+                low, high = (grid.pulled_in(values, k) for values in outer)
+                known, *outer = (np.clip(values, low.min(), high.max()) for values in (known, *outer))
                 grid = replace(grid, minimum=known.min().item(), maximum=known.max().item())
             if outside:
-                grid = grid.rounded(known, least, *reader.limits(grid))
+                grids = [grid.rounded(values, k, *reader.limits(grid)) for values in outer]
             elif numbers == "rank" and kind == "continuous":  # of dates, none is later than all that were seen
-                grid = grid.spread(known, least, *reader.limits(grid))
+                grids = [grid.spread(values, k, *reader.limits(grid)) for values in outer]
             else:
-                grid = grid.shared(known, least)
+                grids = [grid.shared(values, k) for values in outer]
+            grid = replace(grid, minimum=grids[0].minimum, maximum=grids[1].maximum)
         told = n_missing if n_missing >= least else 0
         return cls(name, reader, CODECS[numbers].fit(known, told, grid, rests_on))
 

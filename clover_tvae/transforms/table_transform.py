@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from clover_tvae.columns.cells import plain_cell
 from clover_tvae.columns.dtypes import located, where_of
 from clover_tvae.columns.labels import read_labels
-from clover_tvae.columns.people import evened, least_rows, most_rows, people_of
+from clover_tvae.columns.people import even_rows, least_rows, people_of
 from clover_tvae.columns.plain_data import check, fields, integer, list_of, name_from_plain, name_to_plain, one_of
 from clover_tvae.conditions import Condition
 from clover_tvae.encoded import EncodedTable, TableLayout
@@ -110,16 +110,17 @@ class TableTransform:
         problems: list[Problem] = []
         if not len(df):
             raise TooFewRowsError("has no rows; there is nothing to learn from", "table")
-        rows, people, each = df, people_of(df, metadata.unit), 1
+        rows, people = df, people_of(df, metadata.unit)
         surely = least_rows(people, min_count)
         if people is not None and min_count > 1:
             # A mean over rows of so many people must not be nearly one person's.
-            each = most_rows(people, min_count)
-            kept = evened(people, each)
+            kept = even_rows(people, min_count)
             rows, people = df[kept], people[kept]
         least = least_rows(people, min_count)  # of numbers, on whose rows means and knots rest
         of_labels: dict[str, Any] = {"least": min_count, "people": people}
-        of_numbers: dict[str, Any] = {"least": least, "each": each, "exact": exact_values, "outside": of_relations}
+        of_numbers: dict[str, Any] = {
+            "least": least, "people": people, "n_people": min_count, "exact": exact_values, "outside": of_relations
+        }  # fmt: skip
         transforms: list[AnyTransform] = []
         identifiers: list[IdentifierTransform] = []
         left_out: list[tuple[Hashable, str]] = []
@@ -148,7 +149,7 @@ class TableTransform:
             warn(f"held by fewer than {min_count} people{where}, and so not learnt: {told}{end}", CloverWarning)
         made_anew = {column.name for column in (*transforms, *identifiers)}
         order = tuple(plain_cell(name) for name in df.columns if name in made_anew)
-        found = find_copies(transforms, df) if copies and numbers == "rank" else ((),) * len(transforms)
+        found = find_copies(transforms, rows, least) if copies and numbers == "rank" else ((),) * len(transforms)
         return cls(tuple(transforms), tuple(identifiers), order, tuple(left_out), numbers, found)
 
     @cached_property
