@@ -78,37 +78,20 @@ def least_rows(people: People | None, n_people: int) -> int:
     return int(np.sort(np.bincount(people))[::-1][: n_people - 1].sum()) + 1
 
 
-def most_rows(people: People, n_people: int) -> int:
-    """Return how many rows a person has at least who is among the ``n_people`` with the most.
+def even_rows(people: People | None, n_people: int) -> NDArray[np.bool_] | slice:
+    """Return the rows to take for nobody to have more than the last of the ``n_people`` with the most; who has more keeps every so many-th.
 
     Example:
-        >>> most_rows(np.array([0, 0, 0, 1, 2, 2]), 2)
-        2
+        >>> even_rows(np.array([0, 0, 0, 0, 1, 1, 2]), 2).tolist(), even_rows(None, 2)
+        ([False, True, False, True, True, True, True], slice(None, None, None))
     """
-    return int(np.sort(np.bincount(people))[::-1][:n_people][-1])
-
-
-def evened(people: People, most: int) -> NDArray[np.bool_]:
-    """Return which rows to take for nobody to have more than ``most``; who has more keeps every so many-th.
-
-    Example:
-        >>> evened(np.array([0, 0, 0, 0, 1, 2]), 2).tolist()
-        [False, True, False, True, True, True]
-    """
+    if people is None:
+        return slice(None)
     order, sizes = np.argsort(people, kind="stable"), np.bincount(people)
+    most = np.sort(sizes)[::-1][:n_people][-1]
     place, size = np.empty_like(people), sizes[people]
     place[order] = np.arange(len(people)) - (np.cumsum(sizes) - sizes)[people[order]]
     return (size <= most) | ((place + 1) * most // size > place * most // size)
-
-
-def even_rows(people: People | None, n_people: int) -> NDArray[np.bool_] | slice:
-    """Return the rows of which nobody has more than the last of the ``n_people`` with the most, so that these do not outweigh all others.
-
-    Example:
-        >>> even_rows(np.array([0, 0, 0, 0, 1, 2]), 2).tolist(), even_rows(None, 2)
-        ([False, False, False, True, True, True], slice(None, None, None))
-    """
-    return slice(None) if people is None else evened(people, most_rows(people, n_people))
 
 
 def ends_of_each(values: NDArray[Any], people: People | None) -> tuple[NDArray[Any], NDArray[Any]]:
