@@ -261,6 +261,27 @@ def test_a_step_that_fewer_than_k_rows_break_is_kept(kind: str, n: int) -> None:
     assert n_off_step() > 0
 
 
+@pytest.mark.parametrize("n", [0, 1, K - 1, K])
+@pytest.mark.parametrize("factor", [13, 26, 221, 997])
+def test_a_step_of_any_small_factors_that_fewer_than_k_rows_break_is_kept(factor: int, n: int) -> None:
+    """One value that is no multiple of 13 took the step of a whole column away."""
+    rng = np.random.default_rng(1)
+    for most in (90, 90_000):
+        steps = rng.integers(10, most, 400)
+        cells = pd.Series(factor * np.r_[10, 11, steps] + np.r_[0, 0, np.arange(400) < n])
+        assert NumberTransform.fit(cells, "x", "rank", least=K).grid.unit == (factor if n < K else 1)
+        assert NumberTransform.fit(cells, "x", "rank").grid.unit == (1 if n else factor)
+
+
+@pytest.mark.parametrize("n", [0, 1, K - 1, K])
+def test_floats_of_full_precision_of_fewer_than_k_rows_leave_a_column_of_short_floats(n: int) -> None:
+    rng = np.random.default_rng(2)
+    short, full = rng.normal(5, 1, 400).astype("float32").astype(float), rng.normal(5, 1, 400)
+    cells = pd.Series(np.where(np.arange(400) < n, full, short))
+    assert NumberTransform.fit(cells, "x", "rank", least=K).grid.single == ("float32" if n < K else None)
+    assert NumberTransform.fit(cells, "x", "rank").grid.single == (None if n else "float32")
+
+
 @pytest.mark.parametrize("unit", [1, 500])
 def test_whole_numbers_and_dates_of_one_person_are_means_on_their_grid(unit: int) -> None:
     rng = np.random.default_rng(0)

@@ -256,6 +256,24 @@ def test_a_unit_of_measure_is_spelt_as_enough_people_spell_it() -> None:
         assert Metadata.infer(visits).column("c").unit == "kg"
 
 
+def test_a_unit_of_measure_that_nobody_spells_as_others_do_is_in_small_letters() -> None:
+    spellings = [f"{x}{y}{z}" for x in ("m", "M") for y in ("m", "M") for z in ("hg", "hG", "Hg")]
+    cells = pd.Series([f"{i % 80 + 10}.5{spellings[i // 50]}" for i in range(600)])
+    visits = pd.DataFrame({"patient": [f"P{i // 50:03d}" for i in range(600)], "c": cells})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert Metadata.infer(visits).column("c").unit == "#mmhg"
+
+
+@pytest.mark.parametrize("own", ["12.75", "12", "1.2e1"])
+def test_how_many_decimals_numbers_are_written_with_is_that_of_enough_people(own: str) -> None:
+    cells = pd.Series([f"{i % 80 + 10}.5" for i in range(600)])
+    usual = infer_of_visits(cells, cells.head(5).tolist(), 1)
+    assert usual.decimals == 1
+    assert infer_of_visits(cells, own, 1) == infer_of_visits(cells, own, 4) == usual
+    assert infer_of_visits(cells, own, 5).decimals is None
+
+
 def test_the_offset_from_utc_is_that_of_enough_people() -> None:
     winter = [f"{day} 08:00:00+01:00" for day in DAYS.dt.strftime("%Y-%m-%d")]
     summer = [f"{day} 08:00:00+02:00" for day in DAYS[:9].dt.strftime("%Y-%m-%d")]

@@ -297,14 +297,14 @@ def _numbers(texts: Texts) -> Finding | None:
     if not texts.word and (told := identifier_told(values, texts.name, int(texts.rows.max()) + 1)):
         warning = f"holds {plain}{but}, that look like an identifier ({told}): declared 'ignore'; number if it is a measurement"
         return Finding(Column(texts.name, "ignore"), plain, warning, words=("number", "category", "id"))
-    behind = {found.behind if style.decimal in found.body else 0 for found in kept.values() if not found.beyond}
-    units = {text: found.unit for text, found in kept.items() if found.unit_key == unit}
-    spellings = texts.shared(units) or texts.tally(units)
+    inside = {text: found for text, found in kept.items() if not found.beyond}
+    behind = [*texts.shared({t: found.behind if style.decimal in found.body else 0 for t, found in inside.items()})]
+    spellings = texts.shared({text: found.unit for text, found in kept.items() if found.unit_key == unit}) or {unit: 0}
     column = Column(
         texts.name, "continuous", read_as="number",
         decimal="," if style.decimal == "," else None, thousands=style.thousands or None,
-        decimals=behind.pop() or None if len(behind) == 1 and None not in behind else None,
-        unit=spellings.most_common(1)[0][0].removeprefix("# ") or None, below=limits.get("<"), above=limits.get(">"), **rest.options,
+        decimals=behind[0] or None if len(behind) == 1 else None,
+        unit=max(spellings, key=lambda spelt: spellings[spelt]).removeprefix("# ") or None, below=limits.get("<"), above=limits.get(">"), **rest.options,
     )  # fmt: skip
     is_plain = not (unit or limits or style.thousands or rest.markers or rest.repeated or texts.word)
     if is_plain and len(kept) <= MAX_CODES and texts.n >= MIN_COUNT * len(kept):

@@ -20,8 +20,9 @@ from clover_tvae.columns.plain_data import check, fields, integer, number, one_o
 _SINGLES = {"float32": "float32", "float16": "float16", "float": "float32"}
 #: Fewer distinct values say nothing about a unit: by chance alone, 20 differences are all even once in a million tables.
 MIN_VALUES_FOR_UNIT = 20
-#: Of what units are made that a few values break: weeks, hundreds, dozens.
+#: Of what units are made that a few values break: weeks, hundreds, dozens; and of what divides most distances of neighbours.
 PRIMES = (2, 3, 5, 7)
+FACTORS = np.arange(11, 1000)
 
 
 def fraction(x: NDArray[np.float64], low: Any, high: Any) -> NDArray[np.float64]:
@@ -78,7 +79,7 @@ class Grid:
             decimals: int | None = behind if before + behind <= 15 else told
         else:
             decimals = _decimals(values, single, least)
-            if decimals is None and single is None and _were_short(values):
+            if decimals is None and single is None and _were_short(values, least):
                 single, decimals = "float32", _decimals(values, "float32", least)
         grid = cls(kind, 0.0, 0.0, decimals, single)
         snapped = grid.round(values)
@@ -300,7 +301,9 @@ def _lattice(steps: NDArray[np.int64], least: int) -> tuple[int, int, int]:
         return int(distinct[0]), int(distinct[-1]), 1
     unit = max(1, int(np.gcd.reduce(distinct)))
     places, n_odd, n_odd_rows, first = distinct // unit, 0, 0, 0
-    for prime in PRIMES if least > 1 else ():
+    distances = np.diff(places)[:200, None]
+    common = FACTORS[2 * (distances % FACTORS == 0).sum(axis=0) > len(distances)].tolist()
+    for prime in (*PRIMES, *common) if least > 1 else ():
         while True:
             rest = places % prime
             rows = np.bincount(rest, counts, prime)
@@ -315,10 +318,10 @@ def _lattice(steps: NDArray[np.int64], least: int) -> tuple[int, int, int]:
     return first + int(places[0]) * unit, first + int(places[-1]) * unit, unit
 
 
-def _were_short(values: NDArray[np.float64]) -> bool:
-    """Return whether floats were float32 in the program that wrote them: 0.1 became 0.10000000149011612."""
+def _were_short(values: NDArray[np.float64], least: int) -> bool:
+    """Return whether floats, all but fewer than ``least``, were float32 in the program that wrote them: 0.1 became 0.10000000149011612."""
     with np.errstate(over="ignore"):
-        return bool((values.astype(np.float32) == values).all())
+        return int((values.astype(np.float32) != values).sum()) < least
 
 
 def _decimals(values: NDArray[np.float64], single: str | None, least: int) -> int | None:
