@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from clover_tvae.columns.people import even_rows, people_of_each
 from clover_tvae.metadata import Metadata
@@ -179,6 +178,8 @@ def _losses(shares: NDArray[np.float64], answers: NDArray[np.int64]) -> NDArray[
 
 def _sharpened(shares: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
     """Return probabilities whose log-odds are so much further apart, each class as frequent as before."""
+    from scipy.special import softmax
+
     logs, shift = factor * np.log(np.maximum(shares, _LEAST)), np.zeros(shares.shape[1])
     for _ in range(20 if factor != 1 else 0):
         found = softmax(logs + shift, axis=1)
